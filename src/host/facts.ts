@@ -1,0 +1,60 @@
+/**
+ * What the planner must know of the host, as plain data, so that planning asks nothing and can be tested for any host.
+ * Gathered once by `gatherHostFacts` in gather.ts.
+ */
+
+export interface IdRange {
+  readonly start: number;
+  readonly size: number;
+}
+
+export type CgroupController = 'memory' | 'pids' | 'cpu';
+
+export type CgroupHome =
+  /** `dir` is an existing host folder in which a child may be made, with the controller usable in that child. */
+  | { readonly usable: true; readonly version: 1 | 2; readonly dir: string }
+  /** Why not, as a sentence without full stop, and what would change it. */
+  | { readonly usable: false; readonly reason: string; readonly hint: string };
+
+export interface HostFacts {
+  readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
+  readonly arch: 'x86_64' | 'aarch64';
+  readonly euid: number;
+  readonly egid: number;
+  readonly groups: readonly number[];
+  /** CAP_SYS_ADMIN and the id capabilities are effective, in the initial user namespace. */
+  readonly privileged: boolean;
+  /** False when boxctl itself runs inside a user namespace. */
+  readonly initialUserNamespace: boolean;
+  /** The uid and gid ranges that exist in boxctl's own user namespace (the whole of 2^32-1 on a plain host). */
+  readonly ownUids: readonly IdRange[];
+  readonly ownGids: readonly IdRange[];
+  /** Whether a user namespace can be made, and what stands in the way. */
+  readonly userNamespaces:
+    { readonly usable: true } | { readonly usable: false; readonly reason: string; readonly hint: string };
+  /** Ranges of /etc/subuid and /etc/subgid that belong to the caller. */
+  readonly subuids: readonly IdRange[];
+  readonly subgids: readonly IdRange[];
+  /** Every range of /etc/subuid and /etc/subgid, whoever owns it: a default map keeps clear of them. */
+  readonly takenIds: readonly IdRange[];
+  /** Absolute paths of the set-user-id helpers, where they are installed. */
+  readonly newuidmap: string | undefined;
+  readonly newgidmap: string | undefined;
+  readonly cgroup: {
+    readonly layout: 'v1' | 'hybrid' | 'v2' | 'none';
+    readonly controllers: Readonly<Record<CgroupController, CgroupHome>>;
+    /** True where memory+swap can be limited (v1: memory.memsw.*; v2: memory.swap.max). */
+    readonly swap: boolean;
+  };
+  /** The time namespace (Linux 5.6). */
+  readonly timeNamespace: boolean;
+  /** CPUs that this process may run on. */
+  readonly cpus: number;
+  /** A character device that a hidden file is replaced by, and the standard ones; always `/dev/…` of the host. */
+  readonly dirs: {
+    /** Image store: `/var/lib/boxctl` for root, `$XDG_DATA_HOME/boxctl` otherwise. */
+    readonly store: string;
+    /** Run-time records: `/run/boxctl` for root, `$XDG_RUNTIME_DIR/boxctl` otherwise. */
+    readonly state: string;
+  };
+}

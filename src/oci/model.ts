@@ -1,0 +1,28 @@
+/** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
+import type { Position } from '../errors.ts';
+import type { OciConfig } from './config.ts';
+
+/** Why a part of the container is as it is: a line that a person wrote, or a default with its name. */
+export type Because =
+  | { readonly kind: 'spec'; readonly path: string; readonly at: Position | undefined }
+  | { readonly kind: 'default'; readonly name: string };
+
+/** A limit that was asked for with `optional: true` and that this host cannot apply. */
+export interface Dropped {
+  readonly what: string;
+  readonly reason: string;
+  readonly because: Because;
+}
+
+export interface Model {
+  readonly name: string;
+  readonly config: OciConfig;
+  /** PID 1 is boxctl's own reaper, the command its child. */
+  readonly init: boolean;
+  /**
+   * Who asked for the value at a path of the config, for example `linux.resources.memory.limit` or `mounts.3`; the
+   * nearest ancestor's answer where the path has none of its own.
+   */
+  because(path: string): Because;
+  readonly dropped: readonly Dropped[];
+}

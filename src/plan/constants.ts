@@ -1,0 +1,265 @@
+/**
+ * The kernel's numbers under the kernel's names (uapi headers of Linux 6.12; the same on x86-64 and arm64 but for the
+ * few `O_` flags that differ, which boxctl leaves to the launcher's own compiler: see `O` below).
+ */
+
+/** How a number is spelled: as bits joined by `|`, or as the one name of its value. */
+export interface NameSet {
+  readonly kind: 'bits' | 'values';
+  readonly names: Readonly<Record<string, number>>;
+}
+
+/**
+ * Open flags. O_DIRECTORY and O_NOFOLLOW have other numbers on arm64, so the wire carries x86-64's and the launcher
+ * translates; every other flag used here is the same on both.
+ */
+export const O = {
+  O_RDONLY: 0,
+  O_WRONLY: 1,
+  O_RDWR: 2,
+  O_CREAT: 0o100,
+  O_EXCL: 0o200,
+  O_NOCTTY: 0o400,
+  O_NONBLOCK: 0o4000,
+  O_DIRECTORY: 0o200000,
+  O_NOFOLLOW: 0o400000,
+  O_CLOEXEC: 0o2000000,
+  O_PATH: 0o10000000,
+} as const;
+
+export const RESOLVE = {
+  RESOLVE_NO_XDEV: 0x01,
+  RESOLVE_NO_MAGICLINKS: 0x02,
+  RESOLVE_NO_SYMLINKS: 0x04,
+  RESOLVE_BENEATH: 0x08,
+  RESOLVE_IN_ROOT: 0x10,
+} as const;
+
+export const AT = {
+  AT_SYMLINK_NOFOLLOW: 0x100,
+  AT_REMOVEDIR: 0x200,
+  AT_EMPTY_PATH: 0x1000,
+  AT_RECURSIVE: 0x8000,
+} as const;
+
+export const OPEN_TREE = {
+  OPEN_TREE_CLONE: 1,
+  AT_SYMLINK_NOFOLLOW: 0x100,
+  AT_EMPTY_PATH: 0x1000,
+  AT_RECURSIVE: 0x8000,
+  OPEN_TREE_CLOEXEC: 0o2000000,
+} as const;
+
+export const MOVE_MOUNT = {
+  MOVE_MOUNT_F_EMPTY_PATH: 0x04,
+  MOVE_MOUNT_T_EMPTY_PATH: 0x40,
+} as const;
+
+export const MOUNT_ATTR = {
+  MOUNT_ATTR_RDONLY: 0x01,
+  MOUNT_ATTR_NOSUID: 0x02,
+  MOUNT_ATTR_NODEV: 0x04,
+  MOUNT_ATTR_NOEXEC: 0x08,
+  MOUNT_ATTR_NOATIME: 0x10,
+  MOUNT_ATTR_STRICTATIME: 0x20,
+  MOUNT_ATTR_NODIRATIME: 0x80,
+  MOUNT_ATTR_IDMAP: 0x100000,
+  MOUNT_ATTR_NOSYMFOLLOW: 0x200000,
+} as const;
+
+export const MS = {
+  MS_UNBINDABLE: 1 << 17,
+  MS_PRIVATE: 1 << 18,
+  MS_SLAVE: 1 << 19,
+  MS_SHARED: 1 << 20,
+} as const;
+
+export const MNT = { MNT_DETACH: 2, UMOUNT_NOFOLLOW: 8 } as const;
+export const FSOPEN = { FSOPEN_CLOEXEC: 1 } as const;
+export const FSMOUNT = { FSMOUNT_CLOEXEC: 1 } as const;
+export const FSCONFIG = {
+  FSCONFIG_SET_FLAG: 0,
+  FSCONFIG_SET_STRING: 1,
+  FSCONFIG_SET_FD: 5,
+  FSCONFIG_CMD_CREATE: 6,
+} as const;
+
+export const CLONE = {
+  CLONE_NEWTIME: 0x80,
+  CLONE_PIDFD: 0x1000,
+  CLONE_NEWNS: 0x20000,
+  CLONE_NEWCGROUP: 0x2000000,
+  CLONE_NEWUTS: 0x4000000,
+  CLONE_NEWIPC: 0x8000000,
+  CLONE_NEWUSER: 0x10000000,
+  CLONE_NEWPID: 0x20000000,
+  CLONE_NEWNET: 0x40000000,
+  CLONE_INTO_CGROUP: 0x200000000,
+} as const;
+
+export const PR = {
+  PR_SET_PDEATHSIG: 1,
+  PR_SET_DUMPABLE: 4,
+  PR_SET_KEEPCAPS: 8,
+  PR_CAPBSET_DROP: 24,
+  PR_SET_CHILD_SUBREAPER: 36,
+  PR_SET_NO_NEW_PRIVS: 38,
+  PR_CAP_AMBIENT: 47,
+} as const;
+export const PR_CAP_AMBIENT_RAISE = 2;
+export const PR_CAP_AMBIENT_CLEAR_ALL = 4;
+
+export const SECCOMP = { SECCOMP_SET_MODE_FILTER: 1 } as const;
+export const SECCOMP_FILTER = { SECCOMP_FILTER_FLAG_LOG: 2, SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4 } as const;
+
+export const RLIMIT = {
+  RLIMIT_CPU: 0,
+  RLIMIT_FSIZE: 1,
+  RLIMIT_DATA: 2,
+  RLIMIT_STACK: 3,
+  RLIMIT_CORE: 4,
+  RLIMIT_RSS: 5,
+  RLIMIT_NPROC: 6,
+  RLIMIT_NOFILE: 7,
+  RLIMIT_MEMLOCK: 8,
+  RLIMIT_AS: 9,
+  RLIMIT_LOCKS: 10,
+  RLIMIT_SIGPENDING: 11,
+  RLIMIT_MSGQUEUE: 12,
+  RLIMIT_NICE: 13,
+  RLIMIT_RTPRIO: 14,
+  RLIMIT_RTTIME: 15,
+} as const;
+
+export const IOCTL = { TIOCSCTTY: 0x540e, TIOCSPTLCK: 0x40045431, SIOCSIFFLAGS: 0x8914 } as const;
+export const IFF_UP = 1;
+export const AF = { AF_UNIX: 1, AF_INET: 2, AF_NETLINK: 16 } as const;
+export const SOCK = { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_CLOEXEC: 0o2000000 } as const;
+export const CLOSE_RANGE = { CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 } as const;
+export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
+export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
+
+export const S_IFCHR = 0o020000;
+export const S_IFREG = 0o100000;
+
+/** Numbers of capabilities (linux/capability.h). */
+export const CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_DAC_READ_SEARCH',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SETPCAP',
+  'CAP_LINUX_IMMUTABLE',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_NET_BROADCAST',
+  'CAP_NET_ADMIN',
+  'CAP_NET_RAW',
+  'CAP_IPC_LOCK',
+  'CAP_IPC_OWNER',
+  'CAP_SYS_MODULE',
+  'CAP_SYS_RAWIO',
+  'CAP_SYS_CHROOT',
+  'CAP_SYS_PTRACE',
+  'CAP_SYS_PACCT',
+  'CAP_SYS_ADMIN',
+  'CAP_SYS_BOOT',
+  'CAP_SYS_NICE',
+  'CAP_SYS_RESOURCE',
+  'CAP_SYS_TIME',
+  'CAP_SYS_TTY_CONFIG',
+  'CAP_MKNOD',
+  'CAP_LEASE',
+  'CAP_AUDIT_WRITE',
+  'CAP_AUDIT_CONTROL',
+  'CAP_SETFCAP',
+  'CAP_MAC_OVERRIDE',
+  'CAP_MAC_ADMIN',
+  'CAP_SYSLOG',
+  'CAP_WAKE_ALARM',
+  'CAP_BLOCK_SUSPEND',
+  'CAP_AUDIT_READ',
+  'CAP_PERFMON',
+  'CAP_BPF',
+  'CAP_CHECKPOINT_RESTORE',
+] as const;
+
+const bits = (names: Readonly<Record<string, number>>): NameSet => ({ kind: 'bits', names });
+const values = (names: Readonly<Record<string, number>>): NameSet => ({ kind: 'values', names });
+
+/** The sets by the names that the call table uses. */
+export const NAME_SETS = {
+  O: bits(O),
+  RESOLVE: bits(RESOLVE),
+  AT: bits(AT),
+  OPEN_TREE: bits(OPEN_TREE),
+  MOVE_MOUNT: bits(MOVE_MOUNT),
+  MOUNT_ATTR: bits(MOUNT_ATTR),
+  MS: bits(MS),
+  MNT: bits(MNT),
+  FSOPEN: bits(FSOPEN),
+  FSMOUNT: bits(FSMOUNT),
+  FSCONFIG: values(FSCONFIG),
+  CLONE: bits(CLONE),
+  PR: values(PR),
+  SECCOMP: values(SECCOMP),
+  SECCOMP_FILTER: bits(SECCOMP_FILTER),
+  RLIMIT: values(RLIMIT),
+  IOCTL: values(IOCTL),
+  AF: values(AF),
+  SOCK: bits(SOCK),
+  CLOSE_RANGE: bits(CLOSE_RANGE),
+  LOCK: bits(LOCK),
+  KEYCTL: values(KEYCTL),
+} as const satisfies Record<string, NameSet>;
+
+/** errno numbers that a plan may tolerate or that a message explains (asm-generic/errno.h, the same on both machines). */
+export const ERRNO: Readonly<Record<string, number>> = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  EBADF: 9,
+  ECHILD: 10,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOTTY: 25,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENOSPC: 28,
+  ESPIPE: 29,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  ERANGE: 34,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  EPROTO: 71,
+  EBADMSG: 74,
+  EOVERFLOW: 75,
+  EUSERS: 87,
+  EOPNOTSUPP: 95,
+  ETIMEDOUT: 110,
+  EDQUOT: 122,
+  ECANCELED: 125,
+};

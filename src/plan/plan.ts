@@ -1,0 +1,56 @@
+/** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
+import type { Because, Dropped } from '../oci/model.ts';
+import type { Call, Fd } from './calls.ts';
+
+export const PLAN_VERSION = 1;
+
+/** The headings under which a person reads the steps; also the tasks that are drawn while they run. */
+export type Group =
+  | 'record'
+  | 'cgroup'
+  | 'sources'
+  | 'namespaces'
+  | 'users'
+  | 'root'
+  | 'mounts'
+  | 'dev'
+  | 'hide'
+  | 'identity'
+  | 'terminal'
+  | 'security'
+  | 'command';
+
+export interface Step {
+  /** Unique in the plan, readable, stable: `mount.proc`, `cgroup.memory.limit`. */
+  readonly id: string;
+  readonly group: Group;
+  /** Which process makes the call: the launcher on the host, or the container's first process. */
+  readonly side: 'host' | 'container';
+  readonly call: Call;
+  readonly because: Because;
+  /**
+   * The calls that take the step back, made by the launcher after the container has ended; `kernel`: the kernel does it
+   * when the last process dies; `none`: there is nothing to take back.
+   */
+  readonly undo: readonly Call[] | 'kernel' | 'none';
+}
+
+/** A number that the launcher reads after the end, to tell why it ended. `key` is the line's first word in the file. */
+export interface Report {
+  readonly what: 'oom_kill' | 'memory_peak' | 'pids_max';
+  readonly dirfd: Fd;
+  readonly file: string;
+  /** Empty: the file is the number. */
+  readonly key: string;
+  readonly because: Because;
+}
+
+export interface Plan {
+  readonly version: typeof PLAN_VERSION;
+  readonly name: string;
+  readonly steps: readonly Step[];
+  readonly reports: readonly Report[];
+  /** The name of the pseudo-terminal's master on the host's side; the launcher relays it to descriptors 0 and 1. */
+  readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
+  readonly dropped: readonly Dropped[];
+}

@@ -1,0 +1,109 @@
+/**
+ * The specification as the rest of boxctl sees it: every short form expanded, every unit parsed, every default of the
+ * *language* filled in (defaults that depend on the image or the host are not the spec's business).
+ */
+import type { Position } from '../errors.ts';
+
+export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
+export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
+
+/** `private`: a new one; `host`: the caller's; otherwise an absolute path to join, such as `/proc/123/ns/net`. */
+export type NamespaceChoice =
+  { readonly kind: 'private' } | { readonly kind: 'host' } | { readonly kind: 'path'; readonly path: string };
+
+/** OCI `linux.uidMappings`: `size` ids from `container` inside are `host` and up outside. */
+export interface IdMap {
+  readonly container: number;
+  readonly host: number;
+  readonly size: number;
+}
+
+export type ImageSource =
+  /** Absolute path of a rootfs tarball; `sha256` (64 hex digits) pins the file's content. */
+  | { readonly kind: 'tar'; readonly path: string; readonly sha256?: string }
+  /** Programs of this host, as names looked up in PATH or absolute paths. */
+  | { readonly kind: 'host_tools'; readonly tools: readonly string[] };
+
+export interface UserChoice {
+  /** A number (0 … 2^32-2), or a name from the image's own /etc/passwd. */
+  readonly user: number | string;
+  /** A number, or a name from the image's own /etc/group. Absent: the user's primary group. */
+  readonly group?: number | string;
+}
+
+export interface Limits {
+  /** Bytes. */
+  readonly memory?: number;
+  /** Bytes of swap beside the memory (not memory plus swap). */
+  readonly swap?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
+  /** CPUs; 1.5 is one and a half. */
+  readonly cpus?: number;
+  /** True: a limit that this host cannot apply is dropped with a warning instead of refused. */
+  readonly optional: boolean;
+}
+
+export type Volume =
+  | {
+      readonly type: 'bind';
+      /** Absolute host path (relative ones are resolved against the spec's folder, `~` is expanded). */
+      readonly source: string;
+      /** Absolute, normalised path inside. */
+      readonly target: string;
+      readonly readOnly: boolean;
+      /** Compose's `bind.create_host_path`; default false: a missing source is an error. */
+      readonly createHostPath: boolean;
+    }
+  | TmpfsVolume;
+
+export interface TmpfsVolume {
+  readonly type: 'tmpfs';
+  readonly target: string;
+  /** Bytes; absent: the kernel's default, half of the memory. */
+  readonly size?: number;
+  /** Permission bits, for example 0o1777. */
+  readonly mode?: number;
+  readonly readOnly: boolean;
+}
+
+export interface Spec {
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. */
+  readonly name: string;
+  /** Absent only where the mount namespace is not private: then there is no root of the container's own. */
+  readonly image?: ImageSource;
+  readonly hostname?: string;
+  readonly domainname?: string;
+  /** All eight, always. */
+  readonly namespaces: Readonly<Record<NamespaceKind, NamespaceChoice>>;
+  readonly user?: UserChoice;
+  readonly uidMap?: readonly IdMap[];
+  readonly gidMap?: readonly IdMap[];
+  readonly limits: Limits;
+  /** `env_file` first, then `environment`; insertion order kept. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDir?: string;
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  /** Volumes and the `tmpfs` list together, in the order of the file. `specPath` is where each was written. */
+  readonly volumes: readonly (Volume & { readonly specPath: string })[];
+  readonly readOnly: boolean;
+  readonly init: boolean;
+  readonly tty: boolean;
+  readonly stdinOpen: boolean;
+}
+
+/** A loaded file: the spec and where each of its values was written. */
+export interface SpecDocument {
+  /** As the person gave it; used in messages. */
+  readonly file: string;
+  /** Absolute folder that relative paths count from. */
+  readonly folder: string;
+  readonly source: string;
+  readonly spec: Spec;
+  /**
+   * Where a value was written: `limits.memory`, `volumes.0`, `namespaces.net`. Undefined where the file does not say it
+   * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.
+   */
+  where(path: string): Position | undefined;
+}
