@@ -1,0 +1,171 @@
+// A plan as it comes over the wire (src/plan/encode.ts writes it). The bytes are hostile until `check` has walked all
+// of them; after that a step is decoded where it lies, without copying.
+//
+//   header   magic u32, version u32, size u32, steps u32, reports u32, slots u32, terminal u16, flags u16
+//   step     side u8, reserved u8, undo calls u16, call, undo calls…
+//   report   what u8, dirfd u16, file text, key text
+//   call     op u16, returned slot u16, allowed errnos u8, arguments u8, errno u16…, argument…
+//   fd       slot u16, last use u8
+//   text     template u8, length u32, bytes, NUL
+//   number   u64
+//   texts    count u32, text…
+//   ids      count u32, u32…
+//   bytes    length u32, bytes
+// All numbers are little-endian and unaligned.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace boxctl {
+
+inline constexpr uint32_t kMagic = 0x4c505842;  // "BXPL"
+inline constexpr uint32_t kVersion = 1;
+inline constexpr size_t kMaxPlan = 64U << 20;
+inline constexpr uint16_t kNoSlot = 0xffff;
+inline constexpr uint16_t kCwd = 0xfffe;
+inline constexpr uint16_t kMaxSlots = 0xfff0;
+inline constexpr size_t kMaxArgs = 8;
+inline constexpr uint16_t kFlagGate = 1;
+inline constexpr uint16_t kFlagTerminalStdin = 2;
+
+enum class Side : uint8_t { kHost = 0, kContainer = 1 };
+
+// Numbers as in src/plan/calls.ts.
+enum class Op : uint16_t {
+  kOpenat2 = 1,
+  kClose,
+  kMkdirat,
+  kMknodat,
+  kSymlinkat,
+  kFchownat,
+  kWrite,
+  kUnlinkat,
+  kFlock,
+  kOpenTree,
+  kMoveMount,
+  kMountSetattr,
+  kFsopen,
+  kFsconfig,
+  kFsmount,
+  kPivotRoot,
+  kUmount2,
+  kFchdir,
+  kChdir,
+  kClone3,
+  kUnshare,
+  kSetns,
+  kSethostname,
+  kSetdomainname,
+  kSetsid,
+  kSetgroups,
+  kSetresgid,
+  kSetresuid,
+  kPrctl,
+  kCapset,
+  kSeccomp,
+  kPrlimit64,
+  kIoctl,
+  kIoctlTiocgptpeer,
+  kSocket,
+  kDup3,
+  kCloseRange,
+  kExecve,
+  kSendmsg,
+  kRecvmsg,
+  kUmask,
+  kKeyctl,
+  kFstat,
+  kPosixSpawn,
+  kFork,
+  kUnpack,
+  kRmtree,
+};
+
+// The kinds of a call's arguments, a letter each: f descriptor, t text, n number, T texts, I ids, B bytes.
+const char* signature(Op op);
+
+// Bytes that are read in order; every read past the end fails and stays failed.
+class Reader {
+ public:
+  Reader(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
+  bool ok() const { return ok_; }
+  bool done() const { return at_ == end_; }
+  const uint8_t* at() const { return at_; }
+  uint8_t u8() { return static_cast<uint8_t>(number(1)); }
+  uint16_t u16() { return static_cast<uint16_t>(number(2)); }
+  uint32_t u32() { return static_cast<uint32_t>(number(4)); }
+  uint64_t u64() { return number(8); }
+  const uint8_t* take(size_t size);
+  bool fail() { return ok_ = false; }
+
+ private:
+  uint64_t number(size_t size);
+  const uint8_t* at_;
+  const uint8_t* end_;
+  bool ok_ = true;
+};
+
+// NUL-terminated; `size` is without the NUL, and there is none within.
+struct Text {
+  const char* data = "";
+  uint32_t size = 0;
+  bool is_template = false;
+};
+Text read_text(Reader& in);
+
+struct Arg {
+  uint64_t number = 0;  // also the slot of a descriptor and the count of a list
+  bool last_use = false;
+  Text text;
+  const uint8_t* list = nullptr;  // bytes, ids (u32 each) or texts
+  size_t list_size = 0;           // in bytes
+};
+
+struct Call {
+  Op op = Op::kClose;
+  uint16_t returns = kNoSlot;
+  uint8_t allowed = 0;
+  const uint8_t* allow = nullptr;
+  uint8_t count = 0;
+  Arg args[kMaxArgs];
+
+  bool tolerates(long error) const;
+};
+
+struct Step {
+  Side side = Side::kHost;
+  uint16_t undos = 0;
+  Call call;
+  const uint8_t* undo = nullptr;  // the undo calls
+};
+
+struct Report {
+  uint8_t what = 0;
+  uint16_t dirfd = kNoSlot;
+  Text file;
+  Text key;
+};
+
+struct Plan {
+  uint32_t steps = 0;
+  uint32_t reports = 0;
+  uint32_t slots = 0;
+  uint16_t terminal = kNoSlot;
+  uint16_t flags = 0;
+  const uint8_t* const* step_at = nullptr;  // `steps` places
+  const uint8_t* reports_at = nullptr;
+  const uint8_t* end = nullptr;
+};
+
+// Walks all of the bytes. `step_at` has room for `steps` of the header (see `step_count`). False: not a sound plan.
+bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan);
+// The header's number of steps, or 0 when it is more than so many bytes can hold.
+uint32_t step_count(const uint8_t* data, size_t size);
+
+// Of checked bytes only.
+Step step(const Plan& plan, uint32_t index);
+Call next_call(const Plan& plan, const uint8_t*& at);
+Report next_report(const Plan& plan, const uint8_t*& at);
+
+}  // namespace boxctl

@@ -1,0 +1,444 @@
+#include "run.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "calls.h"
+#include "events.h"
+#include "reaper.h"
+#include "terminal.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysPidfdSendSignal = 424;
+
+// How the setup or the command came to its end.
+struct End {
+  enum class Kind { kNone, kFailed, kExited, kSignaled } kind = Kind::kNone;
+  uint32_t value = 0;
+};
+
+Record timed(Event kind, uint32_t index, uint64_t start) { return {kind, index, 0, 0, start, now_ns()}; }
+
+bool perform_step(Context& context, Events& events, const Call& call, uint32_t index, Result& result) {
+  const uint64_t start = now_ns();
+  result = perform(context, call);
+  if (result.value < 0) return false;
+  events.add(timed(result.skipped ? Event::kSkipped : Event::kDone, index, start));
+  return true;
+}
+
+// ---- The container's first process ----------------------------------------------------------------------------------
+
+class Inside {
+ public:
+  Inside(const Plan& plan, Context& context, int control) : plan_(plan), context_(context), events_(control) {}
+
+  [[noreturn]] void walk() {
+    for (;;) {
+      uint32_t index = await_turn();
+      for (; index < plan_.steps; index++) {
+        const Step current = step(plan_, index);
+        if (current.side != Side::kContainer) break;
+        make(current.call, index);
+      }
+      events_.flush();
+      Handover turn;
+      turn.kind = kTurn;
+      turn.index = index;
+      if (send_handover(context_.peer.get(), turn) != 0) _exit(125);
+    }
+  }
+
+ private:
+  uint32_t await_turn() {
+    for (;;) {
+      Handover message;
+      // Without the launcher there is nobody to undo what would follow.
+      if (receive_handover(context_.peer.get(), message, context_.received) != 0) _exit(125);
+      if (message.kind == kTurn) return message.index;
+    }
+  }
+
+  void make(const Call& call, uint32_t index) {
+    if (index + 1 == plan_.steps) announce(index);
+    Result result;
+    if (perform_step(context_, events_, call, index, result)) return;
+    events_.flush();
+    Handover failure;
+    failure.kind = kFailure;
+    failure.index = index;
+    failure.error = static_cast<int32_t>(-result.value);
+    failure.detail = result.detail;
+    send_handover(context_.peer.get(), failure);
+    _exit(125);
+  }
+
+  // The last step does not come back: from here on, an end of the handover without a failure means that it worked.
+  void announce(uint32_t index) {
+    events_.flush();
+    Handover ready;
+    ready.kind = kReady;
+    ready.index = index;
+    if (send_handover(context_.peer.get(), ready) != 0) _exit(125);
+    if (plan_.flags & kFlagGate) await_turn();
+  }
+
+  const Plan& plan_;
+  Context& context_;
+  Events events_;
+};
+
+// ---- The launcher ---------------------------------------------------------------------------------------------------
+
+class Launcher {
+ public:
+  Launcher(const Plan& plan, int control) : plan_(plan), control_(control), events_(control) {}
+
+  void run() {
+    if (!prepare()) return;
+    end_ = set_up();
+    if (end_.kind == End::Kind::kNone) end_ = watch();
+    finish();
+  }
+
+ private:
+  bool prepare() {
+    context_.slot_count = plan_.slots;
+    context_.slots = static_cast<int*>(malloc(sizeof(int) * (plan_.slots + 1)));
+    done_ = static_cast<bool*>(calloc(plan_.steps, sizeof(bool)));
+    uint8_t random[6];
+    if (context_.slots == nullptr || done_ == nullptr || getrandom(random, sizeof random, 0) != sizeof random) {
+      return refuse(ENOMEM);
+    }
+    for (uint32_t i = 0; i < plan_.slots; i++) context_.slots[i] = -1;
+    for (size_t i = 0; i < sizeof random; i++) snprintf(context_.id + 2 * i, 3, "%02x", random[i]);
+
+    sigset_t all;
+    sigfillset(&all);
+    call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    // Its end is seen through the pidfd; without it in the set, orphans that end wake nobody.
+    sigdelset(&all, SIGCHLD);
+    signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+    fcntl(control_, F_SETFD, FD_CLOEXEC);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    return signals_.valid() || refuse(errno);
+  }
+
+  bool refuse(int error) {
+    events_.add({Event::kRefused, 0, error, 0, 0, 0});
+    events_.flush();
+    return false;
+  }
+
+  // Makes every step. Nothing but kNone means that the command runs.
+  End set_up() {
+    for (uint32_t index = 0; index < plan_.steps;) {
+      const Step current = step(plan_, index);
+      if (current.side == Side::kContainer) {
+        events_.flush();
+        const End end = hand_over(index);
+        if (end.kind != End::Kind::kNone || started_) return end;
+        continue;
+      }
+      if (current.call.op == Op::kClone3) events_.flush();
+      Result result;
+      if (!perform_step(context_, events_, current.call, index, result)) {
+        return failed(index, static_cast<int>(-result.value), result.detail);
+      }
+      done_[index] = !result.skipped;
+      if (current.call.op == Op::kClone3) {
+        if (context_.child == 0) Inside(plan_, context_, control_).walk();
+        pidfd_ = context_.slots[current.call.returns];
+      }
+      if (current.call.op == Op::kRecvmsg && current.call.returns == plan_.terminal) {
+        terminal_.attach(context_.slots[plan_.terminal], plan_.flags & kFlagTerminalStdin);
+      }
+      index++;
+    }
+    return {};
+  }
+
+  End failed(uint32_t index, int error, uint32_t detail) {
+    events_.add({Event::kFailed, index, error, detail, 0, 0});
+    events_.flush();
+    return {End::Kind::kFailed, 0};
+  }
+
+  // Lets the container's side go on from `index`, which becomes the next step of this side.
+  End hand_over(uint32_t& index) {
+    give_turn(index);
+    for (;;) {
+      const End interrupted = await_peer();
+      if (interrupted.kind != End::Kind::kNone) return interrupted;
+      Handover message;
+      const long result = receive_handover(context_.peer.get(), message, context_.received);
+      if (result == -ECONNRESET) return peer_ended(index);
+      if (result != 0) return failed(index, static_cast<int>(-result), 0);
+      switch (message.kind) {
+        case kTurn:
+          if (message.index <= index || message.index > plan_.steps) return failed(index, EPROTO, 0);
+          index = message.index;
+          return {};
+        case kFailure:
+          return failed(message.index, message.error, message.detail);
+        case kReady: {
+          ready_ = true;
+          if (!(plan_.flags & kFlagGate)) break;
+          events_.add({Event::kGate, message.index, 0, 0, 0, 0});
+          events_.flush();
+          const End refused = await_go();
+          if (refused.kind != End::Kind::kNone) return refused;
+          terminal_.start();
+          give_turn(message.index);
+          break;
+        }
+        default:
+          break;
+      }
+    }
+  }
+
+  void give_turn(uint32_t index) {
+    Handover turn;
+    turn.kind = kTurn;
+    turn.index = index;
+    // If the other side has gone, the answer says so.
+    send_handover(context_.peer.get(), turn);
+  }
+
+  // The handover's socket is closed by a successful execve, and by an end before it.
+  End peer_ended(uint32_t index) {
+    if (!ready_) {
+      const End end = reap(true);
+      return failed(index, ECHILD, end.kind == End::Kind::kSignaled ? 128 + end.value : end.value);
+    }
+    started_ = true;
+    terminal_.start();
+    events_.add({Event::kStarted, plan_.steps - 1, 0, static_cast<uint32_t>(context_.child), now_ns(), 0});
+    events_.flush();
+    return {};
+  }
+
+  // Waits until the other side has said something; a signal that asks to end, or the owner's end, comes first.
+  End await_peer() {
+    for (;;) {
+      pollfd polls[] = {{context_.peer.get(), POLLIN, 0}, {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      if (poll(polls, 3, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
+      if (polls[1].revents != 0) read_order();
+      if (polls[2].revents != 0) read_signal();
+      if (wanted_ != 0) return {End::Kind::kSignaled, wanted_};
+      if (polls[0].revents != 0) return {};
+    }
+  }
+
+  End await_go() {
+    while (!go_) {
+      pollfd polls[] = {{control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      if (poll(polls, 2, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
+      if (polls[0].revents != 0) read_order();
+      if (polls[1].revents != 0) read_signal();
+      if (wanted_ != 0) return {End::Kind::kSignaled, wanted_};
+    }
+    return {};
+  }
+
+  // The command runs: relay its terminal, pass on signals, and wait for its end.
+  End watch() {
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    close_unused();
+    for (;;) {
+      pollfd relay[2];
+      terminal_.prepare(relay);
+      pollfd polls[] = {{pidfd_, POLLIN, 0}, {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, relay[0], relay[1]};
+      if (poll(polls, 5, -1) < 0 && errno != EINTR) break;
+      if (polls[1].revents != 0) read_order();
+      if (polls[2].revents != 0) read_signal();
+      relay[0] = polls[3];
+      relay[1] = polls[4];
+      if (terminal_.attached()) terminal_.handle(relay);
+      if (polls[0].revents != 0) break;
+    }
+    terminal_.drain();
+    return reap(true);
+  }
+
+  // -1 is skipped by poll(2): an owner that has gone has nothing more to say.
+  int control() const { return owner_gone_ ? -1 : control_; }
+
+  void read_order() {
+    Order order;
+    const ssize_t size = recv(control_, &order, sizeof order, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size != sizeof order) {
+      // The container dies with its owner.
+      owner_gone_ = true;
+      wanted_ = SIGKILL;
+      signal_child(SIGKILL);
+      return;
+    }
+    if (order.kind == kOrderGo) go_ = true;
+    if (order.kind == kOrderSignal) take_signal(order.value);
+  }
+
+  void read_signal() {
+    signalfd_siginfo info;
+    if (read(signals_.get(), &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGWINCH) {
+      if (terminal_.attached()) terminal_.resize();
+      return;
+    }
+    // What the terminal sends to the whole process group has reached the owner too, who passes it on.
+    if (info.ssi_code != SI_KERNEL) take_signal(info.ssi_signo);
+  }
+
+  void take_signal(uint32_t signal) {
+    if (started_) {
+      signal_child(signal);
+    } else if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT || signal == SIGKILL) {
+      wanted_ = signal;
+    }
+  }
+
+  void signal_child(uint32_t signal) {
+    if (pidfd_ >= 0) call(kSysPidfdSendSignal, pidfd_, signal, nullptr, 0);
+  }
+
+  End reap(bool wait) {
+    if (pidfd_ < 0 || reaped_) return {};
+    siginfo_t info = {};
+    long result;
+    do result = call(SYS_waitid, P_PIDFD, pidfd_, &info, WEXITED | (wait ? 0 : WNOHANG), nullptr);
+    while (result == -EINTR);
+    if (result < 0 || info.si_pid == 0) return {};
+    reaped_ = true;
+    const auto value = static_cast<uint32_t>(info.si_status);
+    return {info.si_code == CLD_EXITED ? End::Kind::kExited : End::Kind::kSignaled, value};
+  }
+
+  // Descriptors that only the container's side used, and the command's own, would otherwise live on here.
+  void close_unused() {
+    auto* keep = static_cast<bool*>(calloc(plan_.slots + 1, sizeof(bool)));
+    if (keep == nullptr) return;
+    const auto mark = [&](uint64_t slot) {
+      if (slot < plan_.slots) keep[slot] = true;
+    };
+    for (uint32_t index = 0; index < plan_.steps; index++) {
+      const Step current = step(plan_, index);
+      if (current.call.op == Op::kClone3) mark(current.call.returns);
+      const uint8_t* at = current.undo;
+      for (uint16_t u = 0; u < current.undos; u++) {
+        const Call undo = next_call(plan_, at);
+        for (size_t i = 0; i < undo.count; i++) {
+          if (signature(undo.op)[i] == 'f') mark(undo.args[i].number);
+        }
+      }
+    }
+    const uint8_t* at = plan_.reports_at;
+    for (uint32_t i = 0; i < plan_.reports; i++) mark(next_report(plan_, at).dirfd);
+    mark(plan_.terminal);
+    for (uint32_t i = 0; i < plan_.slots; i++) {
+      if (!keep[i] && context_.slots[i] >= 0) Fd(std::exchange(context_.slots[i], -1));
+    }
+    // A flock lives as long as its descriptor does: the record's is kept through its undo.
+    free(keep);
+    if (terminal_.attached()) return;
+    const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (int fd = STDIN_FILENO; null.valid() && fd <= STDERR_FILENO; fd++) dup2(null.get(), fd);
+  }
+
+  void finish() {
+    terminal_.restore();
+    if (!reaped_) {
+      signal_child(SIGKILL);
+      reap(true);
+    }
+    kill_children();
+    if (started_) send_reports();
+    undo();
+    if (end_.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end_.value, 0, 0});
+    if (end_.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end_.value, 0, 0});
+    events_.flush();
+  }
+
+  void undo() {
+    for (uint32_t index = plan_.steps; index-- > 0;) {
+      if (!done_[index]) continue;
+      const Step current = step(plan_, index);
+      const uint8_t* at = current.undo;
+      for (uint16_t u = 0; u < current.undos; u++) {
+        const Result result = perform(context_, next_call(plan_, at));
+        const auto error = static_cast<int32_t>(result.value < 0 ? -result.value : 0);
+        events_.add({Event::kUndo, index, error, 0, 0, 0});
+      }
+    }
+  }
+
+  void send_reports() {
+    const uint8_t* at = plan_.reports_at;
+    for (uint32_t i = 0; i < plan_.reports; i++) {
+      const Report report = next_report(plan_, at);
+      uint64_t value = 0;
+      const long result = read_report_value(report, value);
+      events_.add({Event::kReport, i, static_cast<int32_t>(-result), 0, value, 0});
+    }
+  }
+
+  // The number alone in the file, or after the key at the start of a line.
+  long read_report_value(const Report& report, uint64_t& value) {
+    const int dirfd = context_.slots[report.dirfd];
+    if (dirfd < 0) return -ENOENT;
+    const Fd file(openat(dirfd, report.file.data, O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return -errno;
+    char text[4096];
+    const ssize_t size = read(file.get(), text, sizeof text - 1);
+    if (size < 0) return -errno;
+    text[size] = '\0';
+    for (char* line = text; line != nullptr; line = strchr(line, '\n')) {
+      if (*line == '\n') line++;
+      if (strncmp(line, report.key.data, report.key.size) != 0) continue;
+      const char* number = line + report.key.size;
+      if (report.key.size > 0 && *number != ' ') continue;
+      char* end = nullptr;
+      value = strtoull(number, &end, 10);
+      return end == number ? -EBADMSG : 0;
+    }
+    return -ENODATA;
+  }
+
+  const Plan& plan_;
+  const int control_;
+  Events events_;
+  Context context_;
+  Terminal terminal_;
+  Fd signals_;
+  bool* done_ = nullptr;
+  End end_;
+  int pidfd_ = -1;
+  bool ready_ = false;
+  bool started_ = false;
+  bool reaped_ = false;
+  bool go_ = false;
+  bool owner_gone_ = false;
+  uint32_t wanted_ = 0;  // the signal that asks to end
+};
+
+}  // namespace
+
+void run(const Plan& plan, int control) {
+  Launcher launcher(plan, control);
+  launcher.run();
+}
+
+}  // namespace boxctl

@@ -1,0 +1,46 @@
+// Carries bytes between the caller's terminal (descriptors 0 and 1) and the container's pseudo-terminal.
+#pragma once
+
+#include <poll.h>
+#include <stddef.h>
+#include <termios.h>
+
+namespace boxctl {
+
+class Terminal {
+ public:
+  Terminal() = default;
+  ~Terminal() { restore(); }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  // Takes over the relay of `master`, which stays the caller's to close. Without `with_input` nothing is read.
+  void attach(int master, bool with_input);
+  bool attached() const { return master_ >= 0; }
+  // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing.
+  void start();
+  // Gives the pseudo-terminal the size of the caller's.
+  void resize();
+  // Puts the caller's terminal back as it was.
+  void restore();
+
+  // Fills in what to wait for (2 entries), and acts on what came.
+  void prepare(pollfd (&polls)[2]) const;
+  void handle(const pollfd (&polls)[2]);
+  // Copies what the container wrote before it ended.
+  void drain();
+
+ private:
+  bool copy_output();
+  void copy_input();
+  void flush_input();
+
+  int master_ = -1;
+  bool input_ = false;
+  bool raw_ = false;
+  termios saved_ = {};
+  size_t pending_ = 0;
+  char buffer_[4096];
+};
+
+}  // namespace boxctl
