@@ -1,0 +1,196 @@
+/**
+ * A plan as bytes for the launcher. The format is described in native/launcher/plan.h, whose reader checks every byte.
+ */
+import { AT_FDCWD, CALLS, NO_FD, type ArgKind, type Call, type Fd, type Text } from './calls.ts';
+import { ERRNO } from './constants.ts';
+import type { Plan, Report } from './plan.ts';
+
+const MAGIC = 0x4c505842;
+const WIRE_VERSION = 1;
+const NO_SLOT = 0xffff;
+const CWD_SLOT = 0xfffe;
+const MAX_SLOTS = 0xfff0;
+const FLAG_GATE = 1;
+const FLAG_TERMINAL_STDIN = 2;
+const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3 } as const satisfies Record<Report['what'], number>;
+
+class Writer {
+  #buffer = Buffer.allocUnsafe(32_768);
+  #size = 0;
+
+  #reserve(size: number): number {
+    const at = this.#size;
+    this.#size += size;
+    if (this.#size > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#size, this.#buffer.length * 2));
+      this.#buffer.copy(larger, 0, 0, at);
+      this.#buffer = larger;
+    }
+    return at;
+  }
+
+  u8(value: number): void {
+    const at = this.#reserve(1);
+    this.#buffer.writeUInt8(value, at);
+  }
+  u16(value: number): void {
+    const at = this.#reserve(2);
+    this.#buffer.writeUInt16LE(value, at);
+  }
+  u32(value: number, at = this.#reserve(4)): void {
+    this.#buffer.writeUInt32LE(value, at);
+  }
+  u64(value: bigint): void {
+    const at = this.#reserve(8);
+    this.#buffer.writeBigUInt64LE(BigInt.asUintN(64, value), at);
+  }
+  text(value: Text): void {
+    const string = typeof value === 'string' ? value : value.template;
+    if (string.includes('\0')) throw new Error(`a NUL character in ${JSON.stringify(string)}`);
+    const size = Buffer.byteLength(string);
+    this.u8(typeof value === 'string' ? 0 : 1);
+    this.u32(size);
+    const at = this.#reserve(size + 1);
+    this.#buffer.write(string, at, 'utf8');
+    this.#buffer[at + size] = 0;
+  }
+  bytes(value: Uint8Array): void {
+    this.u32(value.length);
+    const at = this.#reserve(value.length);
+    this.#buffer.set(value, at);
+  }
+  done(): Uint8Array {
+    return this.#buffer.subarray(0, this.#size);
+  }
+  get size(): number {
+    return this.#size;
+  }
+}
+
+type ArgEntry = readonly [kind: ArgKind, value: unknown];
+
+/** A call's arguments in the order of the table, each with its kind. */
+function argsOf(call: Call): readonly ArgEntry[] {
+  const values: Readonly<Record<string, unknown>> = call.args;
+  return Object.entries(CALLS[call.name].args).map(([name, row]) => [row.kind, values[name]]);
+}
+
+function fdsOf(call: Call): readonly Fd[] {
+  return argsOf(call).flatMap(([kind, value]) => (kind === 'fd' && typeof value === 'string' ? [value] : []));
+}
+
+/** The plan's names of descriptors as numbers, and the calls after which a descriptor is not needed any more. */
+class Slots {
+  readonly #numbers = new Map<Fd, number>();
+  readonly #lastUse = new Map<Fd, Call>();
+
+  constructor(plan: Plan) {
+    for (const { call } of plan.steps) {
+      for (const fd of fdsOf(call)) this.#lastUse.set(fd, call);
+      if (call.returns === undefined) continue;
+      if (this.#numbers.has(call.returns)) throw new Error(`two descriptors are named ${call.returns}`);
+      this.#numbers.set(call.returns, this.#numbers.size);
+    }
+    const kept = [
+      ...plan.steps.flatMap(({ undo }) => (typeof undo === 'string' ? [] : undo.flatMap(fdsOf))),
+      ...plan.reports.map((report) => report.dirfd),
+      ...(plan.terminal === undefined ? [] : [plan.terminal.master]),
+    ];
+    for (const fd of kept) this.#lastUse.delete(fd);
+    if (this.size > MAX_SLOTS) throw new RangeError(`a plan can hold ${MAX_SLOTS} descriptors, not ${this.size}`);
+  }
+
+  get size(): number {
+    return this.#numbers.size;
+  }
+  number(fd: Fd): number {
+    if (fd === AT_FDCWD) return CWD_SLOT;
+    if (fd === NO_FD) return NO_SLOT;
+    const number = this.#numbers.get(fd);
+    if (number === undefined) throw new Error(`no step returns the descriptor ${fd}`);
+    return number;
+  }
+  isLastUse(fd: Fd, call: Call): boolean {
+    return this.#lastUse.get(fd) === call;
+  }
+}
+
+function writeArg(out: Writer, slots: Slots, call: Call, [kind, value]: ArgEntry): void {
+  if (kind === 'fd' && typeof value === 'string') {
+    out.u16(slots.number(value));
+    out.u8(slots.isLastUse(value, call) ? 1 : 0);
+  } else if (kind === 'text') {
+    out.text(asText(value));
+  } else if ((kind === 'int' || kind === 'mode' || kind === 'flags') && typeof value === 'number') {
+    out.u64(BigInt(value));
+  } else if (kind === 'caps' && typeof value === 'bigint') {
+    out.u64(value);
+  } else if (kind === 'texts' && Array.isArray(value)) {
+    out.u32(value.length);
+    for (const text of value) out.text(asText(text));
+  } else if (kind === 'ids' && Array.isArray(value)) {
+    out.u32(value.length);
+    for (const id of value) out.u32(Number(id));
+  } else if (kind === 'bytes' && value instanceof Uint8Array) {
+    out.bytes(value);
+  } else {
+    throw new TypeError(`${call.name}: an argument of kind ${kind} cannot be ${String(value)}`);
+  }
+}
+
+function asText(value: unknown): Text {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'object' && value !== null && 'template' in value && typeof value.template === 'string') {
+    return { template: value.template };
+  }
+  throw new TypeError(`${String(value)} is no text`);
+}
+
+function writeCall(out: Writer, slots: Slots, call: Call): void {
+  const args = argsOf(call);
+  const allowed = call.allow ?? [];
+  out.u16(CALLS[call.name].op);
+  out.u16(call.returns === undefined ? NO_SLOT : slots.number(call.returns));
+  out.u8(allowed.length);
+  out.u8(args.length);
+  for (const name of allowed) {
+    const number = ERRNO[name];
+    if (number === undefined) throw new Error(`unknown error name ${name}`);
+    out.u16(number);
+  }
+  for (const arg of args) writeArg(out, slots, call, arg);
+}
+
+/**
+ * The plan in the launcher's wire format. `gate`: the launcher waits for a word before the last step.
+ * Throws when the plan contradicts itself, which is a mistake of the planner and not of its user.
+ */
+export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}): Uint8Array {
+  const slots = new Slots(plan);
+  const out = new Writer();
+  out.u32(MAGIC);
+  out.u32(WIRE_VERSION);
+  const sizeAt = out.size;
+  out.u32(0);
+  out.u32(plan.steps.length);
+  out.u32(plan.reports.length);
+  out.u32(slots.size);
+  out.u16(plan.terminal === undefined ? NO_SLOT : slots.number(plan.terminal.master));
+  out.u16((options.gate === true ? FLAG_GATE : 0) | (plan.terminal?.stdin === true ? FLAG_TERMINAL_STDIN : 0));
+  for (const step of plan.steps) {
+    const undo = typeof step.undo === 'string' ? [] : step.undo;
+    out.u8(step.side === 'host' ? 0 : 1);
+    out.u8(0);
+    out.u16(undo.length);
+    writeCall(out, slots, step.call);
+    for (const call of undo) writeCall(out, slots, call);
+  }
+  for (const report of plan.reports) {
+    out.u8(REPORTS[report.what]);
+    out.u16(slots.number(report.dirfd));
+    out.text(report.file);
+    out.text(report.key);
+  }
+  out.u32(out.size, sizeAt);
+  return out.done();
+}
