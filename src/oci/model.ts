@@ -25,4 +25,6 @@ export interface Model {
    */
   because(path: string): Because;
   readonly dropped: readonly Dropped[];
+  /** Indexes of `config.mounts` whose source is a file and not a folder, as it was when the specification was loaded. */
+  readonly fileMounts: readonly number[];
 }

@@ -54,6 +54,8 @@ export type Volume =
       readonly readOnly: boolean;
       /** Compose's `bind.create_host_path`; default false: a missing source is an error. */
       readonly createHostPath: boolean;
+      /** The source is a file and not a folder, as it was when the specification was loaded. */
+      readonly isFile: boolean;
     }
   | TmpfsVolume;
 

@@ -1,0 +1,150 @@
+/** Which namespaces are made, which are joined, and by whom (namespaces(7), clone(2), setns(2)). */
+import type { OciNamespace } from '../oci/config.ts';
+import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
+import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from './constants.ts';
+import type { Cgroup } from './cgroup.ts';
+import { inside, onHost, type PlanContext } from './context.ts';
+import { byDefault } from './steps.ts';
+
+const FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
+  user: CLONE.CLONE_NEWUSER,
+  mount: CLONE.CLONE_NEWNS,
+  pid: CLONE.CLONE_NEWPID,
+  network: CLONE.CLONE_NEWNET,
+  ipc: CLONE.CLONE_NEWIPC,
+  uts: CLONE.CLONE_NEWUTS,
+  cgroup: CLONE.CLONE_NEWCGROUP,
+  time: CLONE.CLONE_NEWTIME,
+};
+/** The order of joining: the user namespace gives the right to join the others, and the mount namespace hides the rest. */
+const JOIN_ORDER = ['user', 'ipc', 'uts', 'network', 'cgroup', 'time', 'pid', 'mount'] as const;
+const SIGCHLD = 17;
+const SIGKILL = 9;
+
+interface Joined {
+  readonly type: OciNamespace['type'];
+  readonly fd: Fd;
+}
+
+function joined(context: PlanContext): readonly OciNamespace['type'][] {
+  return JOIN_ORDER.filter((type) => context.namespace(type).kind === 'path');
+}
+
+/** Opens what is to be joined, before anything hides it. */
+function openJoined(context: PlanContext): readonly Joined[] {
+  return joined(context).flatMap((type) => {
+    const state = context.namespace(type);
+    if (state.kind !== 'path') return [];
+    const place = onHost('namespaces', context.becauseNamespace(type));
+    const args = { dirfd: AT_FDCWD, pathname: state.path, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+    return [{ type, fd: context.steps.add(place, `join.${type}`, 'openat2', args) }];
+  });
+}
+
+/**
+ * A container with a user namespace of its own has no right to join others: there the launcher joins before the clone,
+ * and the container is born in them. The mount namespace is always joined inside, since the launcher needs its own.
+ */
+function joinsInside(context: PlanContext, type: OciNamespace['type']): boolean {
+  return context.namespace('user').kind === 'path' || type === 'mount';
+}
+
+function setns(context: PlanContext, { type, fd }: Joined, side: 'host' | 'container'): void {
+  const place = (side === 'host' ? onHost : inside)('namespaces', context.becauseNamespace(type));
+  context.steps.add(place, `join.${type}.setns`, 'setns', { fd, nstype: FLAGS[type] }, { undo: 'kernel' });
+}
+
+/** Makes the container's first process; the kernel makes the namespaces with it. */
+export function planClone(context: PlanContext, cgroup: Cgroup): readonly Joined[] {
+  const { steps } = context;
+  const all = openJoined(context);
+  for (const entry of all) {
+    if (!joinsInside(context, entry.type)) setns(context, entry, 'host');
+  }
+  const made = Object.entries(FLAGS).filter(
+    // The cgroup namespace takes the cgroup that its maker is in, so the container makes it after it has joined.
+    ([type]) => type !== 'cgroup' && context.namespace(type as OciNamespace['type']).kind === 'private',
+  );
+  const flags = made.reduce((sum, [, flag]) => sum + flag, CLONE.CLONE_PIDFD as number);
+  const place = onHost('namespaces', context.model.because('linux.namespaces'));
+  const into = cgroup.birthplace === undefined ? 0 : CLONE.CLONE_INTO_CGROUP;
+  const args = { flags: flags + into, exit_signal: SIGCHLD, cgroup: cgroup.birthplace ?? NO_FD };
+  steps.add(place, 'clone3', 'clone3', args, { returns: 'child', undo: 'kernel' });
+  return all;
+}
+
+/** What of the joining happens inside. A process that joins must not be open to those who are there (CVE-2016-9962). */
+export function joinInside(context: PlanContext, all: readonly Joined[]): void {
+  const mine = all.filter(({ type }) => joinsInside(context, type));
+  if (mine.length > 0) {
+    const place = inside('namespaces', byDefault('not dumpable while joining'));
+    const args = { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 };
+    context.steps.add(place, 'join.dumpable', 'prctl', args);
+  }
+  for (const entry of mine) {
+    if (entry.type !== 'mount') setns(context, entry, 'container');
+  }
+}
+
+/** After this the files of the other root are the only ones. */
+export function joinMounts(context: PlanContext, all: readonly Joined[]): void {
+  for (const entry of all) {
+    if (entry.type === 'mount') setns(context, entry, 'container');
+  }
+}
+
+export function unshareCgroup(context: PlanContext): void {
+  if (context.namespace('cgroup').kind !== 'private') return;
+  const place = inside('namespaces', context.becauseNamespace('cgroup'));
+  context.steps.add(place, 'unshare.cgroup', 'unshare', { flags: CLONE.CLONE_NEWCGROUP }, { undo: 'kernel' });
+}
+
+/** No mount of the container is seen outside, and none of the host's arrives later. */
+export function isolateMounts(context: PlanContext): void {
+  if (context.namespace('mount').kind !== 'private') return;
+  const place = inside('namespaces', context.becauseNamespace('mount'));
+  context.steps.add(place, 'mounts.private', 'mount_setattr', {
+    dirfd: AT_FDCWD,
+    pathname: '/',
+    flags: AT.AT_RECURSIVE,
+    attr_set: 0,
+    attr_clr: 0,
+    propagation: MS.MS_PRIVATE,
+    userns_fd: NO_FD,
+  });
+}
+
+/** Names of the container's own, and its loopback interface. */
+export function planIdentity(context: PlanContext): void {
+  const { steps, model } = context;
+  const { hostname, domainname } = model.config;
+  if (context.namespace('uts').kind === 'private') {
+    if (hostname !== undefined) {
+      const place = inside('identity', model.because('hostname'));
+      steps.add(place, 'hostname', 'sethostname', { name: hostname }, { undo: 'kernel' });
+    }
+    if (domainname !== undefined) {
+      const place = inside('identity', model.because('domainname'));
+      steps.add(place, 'domainname', 'setdomainname', { name: domainname }, { undo: 'kernel' });
+    }
+  }
+  if (context.namespace('network').kind === 'private') {
+    const place = inside('identity', byDefault('loopback interface up'));
+    const args = { domain: AF.AF_INET, type: SOCK.SOCK_DGRAM | SOCK.SOCK_CLOEXEC, protocol: 0 };
+    const fd = steps.add(place, 'loopback', 'socket', args);
+    const request = { fd, request: IOCTL.SIOCSIFFLAGS, name: 'lo', value: IFF_UP };
+    steps.add(place, 'loopback.up', 'ioctl', request, { undo: 'kernel' });
+  }
+}
+
+/** The container's first process dies with the launcher; a change of credentials clears this, so it comes last. */
+export function dieWithParent(context: PlanContext, id: string): void {
+  const place = inside('security', byDefault('the container dies with its owner'));
+  const args = { option: PR.PR_SET_PDEATHSIG, arg2: SIGKILL, arg3: 0, arg4: 0, arg5: 0 };
+  context.steps.add(place, id, 'prctl', args);
+}
+
+/** A process that joined a process namespace is not in it, only its children are. */
+export function needsFork(context: PlanContext): boolean {
+  return context.namespace('pid').kind === 'path' && context.namespace('user').kind === 'path';
+}

@@ -1,0 +1,133 @@
+/** Collects steps in order. The parts of the planner write into one of these and know nothing of each other. */
+import type { Because } from '../oci/model.ts';
+import { AT_FDCWD, CALLS, type ArgsOf, type Call, type CallName, type Fd } from './calls.ts';
+import { AT, MOVE_MOUNT, O, RESOLVE } from './constants.ts';
+import type { Group, Step } from './plan.ts';
+
+export interface StepOptions {
+  readonly undo?: readonly Call[] | 'kernel' | 'none';
+  /** The name of the returned descriptor, when it is not the step's id. */
+  readonly returns?: Fd;
+  readonly allow?: readonly string[];
+}
+
+/** Where a run of steps belongs: their heading, their side, and who asked for them. */
+export interface Place {
+  readonly group: Group;
+  readonly side: Step['side'];
+  readonly because: Because;
+}
+
+export function byDefault(name: string): Because {
+  return { kind: 'default', name };
+}
+
+export function call<N extends CallName>(name: N, args: ArgsOf<N>, rest: Omit<StepOptions, 'undo'> = {}): Call {
+  // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
+  return {
+    name,
+    args,
+    ...(rest.returns === undefined ? {} : { returns: rest.returns }),
+    ...(rest.allow === undefined ? {} : { allow: rest.allow }),
+  } as unknown as Call;
+}
+
+export class Steps {
+  readonly #steps: Step[] = [];
+  readonly #ids = new Set<string>();
+
+  get list(): readonly Step[] {
+    return this.#steps;
+  }
+
+  /** Adds a step and gives the name of the descriptor that it returns: the step's id, unless the options say another. */
+  add<N extends CallName>(place: Place, id: string, name: N, args: ArgsOf<N>, options: StepOptions = {}): Fd {
+    let unique = id;
+    for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
+    this.#ids.add(unique);
+    const { undo, ...rest } = options;
+    const returnsFd = 'returnsFd' in CALLS[name];
+    const returns = rest.returns ?? unique;
+    this.#steps.push({
+      id: unique,
+      group: place.group,
+      side: place.side,
+      call: call(name, args, returnsFd ? { ...rest, returns } : rest),
+      because: place.because,
+      undo: undo ?? 'none',
+    });
+    return returns;
+  }
+}
+
+/** For what lies in the container's own root: links are followed within it, and never those of /proc (openat2(2)). */
+const IN_ROOT = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
+
+/** Opens a path of the container's root, which must be the working directory. */
+export function openInRoot(
+  steps: Steps,
+  place: Place,
+  id: string,
+  path: string,
+  kind: 'directory' | 'any',
+  allow: readonly string[] = [],
+): Fd {
+  const flags = O.O_PATH | O.O_CLOEXEC | (kind === 'directory' ? O.O_DIRECTORY : 0);
+  const args = { dirfd: AT_FDCWD, pathname: path, flags, mode: 0, resolve: IN_ROOT };
+  return steps.add(place, id, 'openat2', args, allow.length > 0 ? { allow } : {});
+}
+
+export function splitPath(path: string): readonly string[] {
+  return path.split('/').filter((part) => part !== '');
+}
+
+/**
+ * Makes every missing folder of an absolute path beneath the container's root, each by `mkdirat` under the handle of the
+ * one before it, so that no link is followed out of the root (CVE-2021-30465 and kin). Returns the last one's handle.
+ */
+export function makeDirectories(steps: Steps, place: Place, id: string, path: string): Fd {
+  const parts = splitPath(path);
+  let parent: Fd = AT_FDCWD;
+  for (const [index, part] of parts.entries()) {
+    const last = index === parts.length - 1;
+    const args = { dirfd: parent, pathname: part, mode: 0o755 };
+    steps.add(place, `${id}.mkdir`, 'mkdirat', args, { allow: ['EEXIST'], undo: 'kernel' });
+    const here = `/${parts.slice(0, index + 1).join('/')}`;
+    parent = openInRoot(steps, place, last ? `${id}.target` : `${id}.parent`, here, 'directory');
+  }
+  return parts.length === 0 ? openInRoot(steps, place, `${id}.target`, '/', 'directory') : parent;
+}
+
+/** Makes an empty file at a path beneath the container's root, unless something is there, and returns its handle. */
+export function makeFile(steps: Steps, place: Place, id: string, path: string): Fd {
+  const parts = splitPath(path);
+  const name = parts.at(-1) ?? '';
+  const folder = parts.slice(0, -1).join('/');
+  const parent = makeDirectories(steps, place, `${id}.folder`, `/${folder}`);
+  const args = { dirfd: parent, pathname: name, mode: 0o100644, major: 0, minor: 0 };
+  steps.add(place, `${id}.mknod`, 'mknodat', args, { allow: ['EEXIST'], undo: 'kernel' });
+  return openInRoot(steps, place, `${id}.target`, path, 'any');
+}
+
+/** Attaches a detached mount to an open target. */
+export function attach(
+  steps: Steps,
+  place: Place,
+  id: string,
+  mount: Fd,
+  target: Fd,
+  allow: readonly string[] = [],
+): void {
+  const flags = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
+  const args = { from_dirfd: mount, from_pathname: '', to_dirfd: target, to_pathname: '', flags };
+  steps.add(place, id, 'move_mount', args, { undo: 'kernel', ...(allow.length > 0 ? { allow } : {}) });
+}
+
+/** Attaches a detached mount to a name in a folder that boxctl made itself, where no foreign link can be. */
+export function attachTo(steps: Steps, place: Place, id: string, mount: Fd, folder: Fd, name: string): void {
+  const flags = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH;
+  const args = { from_dirfd: mount, from_pathname: '', to_dirfd: folder, to_pathname: name, flags };
+  steps.add(place, id, 'move_mount', args, { undo: 'kernel' });
+}
+
+export const EMPTY_PATH = AT.AT_EMPTY_PATH;
