@@ -19,6 +19,8 @@ export interface Model {
   readonly config: OciConfig;
   /** PID 1 is boxctl's own reaper, the command its child. */
   readonly init: boolean;
+  /** With a terminal: whether the caller's input goes to it. */
+  readonly stdinOpen: boolean;
   /**
    * Who asked for the value at a path of the config, for example `linux.resources.memory.limit` or `mounts.3`; the
    * nearest ancestor's answer where the path has none of its own.

@@ -104,13 +104,25 @@ export function planCgroup(context: PlanContext): Cgroup {
   const leaf = `boxctl-${model.name}-$ID`;
   const record = onHost('record', byDefault('record of what the kernel does not clean up'));
   const recordPath = { template: `${host.dirs.state}/${model.name}-$ID` };
-  steps.add(record, 'record.mkdir', 'mkdirat', { dirfd: AT_FDCWD, pathname: host.dirs.state, mode: 0o700 }, { allow: ['EEXIST'] });
+  steps.add(
+    record,
+    'record.mkdir',
+    'mkdirat',
+    { dirfd: AT_FDCWD, pathname: host.dirs.state, mode: 0o700 },
+    { allow: ['EEXIST'] },
+  );
   const remove = call('unlinkat', { dirfd: AT_FDCWD, pathname: recordPath, flags: 0 });
   const file = steps.add(
     record,
     'record',
     'openat2',
-    { dirfd: AT_FDCWD, pathname: recordPath, flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC, mode: 0o600, resolve: 0 },
+    {
+      dirfd: AT_FDCWD,
+      pathname: recordPath,
+      flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC,
+      mode: 0o600,
+      resolve: 0,
+    },
     { undo: [remove] },
   );
   // Held until the launcher ends: what is locked is alive.

@@ -21,12 +21,7 @@ export interface PlanContext {
   readonly shiftsOwners: boolean;
 }
 
-export function planContext(
-  model: Model,
-  image: ImageFacts | undefined,
-  host: HostFacts,
-  steps: Steps,
-): PlanContext {
+export function planContext(model: Model, image: ImageFacts | undefined, host: HostFacts, steps: Steps): PlanContext {
   const namespaces = model.config.linux.namespaces;
   const indexOf = (type: OciNamespace['type']): number => namespaces.findIndex((entry) => entry.type === type);
   const namespace = (type: OciNamespace['type']): NamespaceState => {

@@ -54,36 +54,57 @@ function setns(context: PlanContext, { type, fd }: Joined, side: 'host' | 'conta
   context.steps.add(place, `join.${type}.setns`, 'setns', { fd, nstype: FLAGS[type] }, { undo: 'kernel' });
 }
 
-/** Makes the container's first process; the kernel makes the namespaces with it. */
+/**
+ * The flags of the namespaces that are made. The cgroup namespace takes the cgroup that its maker is in, so the container
+ * makes that one after it has joined.
+ */
+function madeFlags(context: PlanContext): number {
+  return JOIN_ORDER.filter((type) => type !== 'cgroup' && context.namespace(type).kind === 'private').reduce(
+    (sum, type) => sum + FLAGS[type],
+    0,
+  );
+}
+
+/**
+ * Makes the container's first process; the kernel makes the namespaces with it. Where a user namespace is joined, the
+ * others must belong to it, and are made after the joining.
+ */
 export function planClone(context: PlanContext, cgroup: Cgroup): readonly Joined[] {
   const { steps } = context;
   const all = openJoined(context);
   for (const entry of all) {
     if (!joinsInside(context, entry.type)) setns(context, entry, 'host');
   }
-  const made = Object.entries(FLAGS).filter(
-    // The cgroup namespace takes the cgroup that its maker is in, so the container makes it after it has joined.
-    ([type]) => type !== 'cgroup' && context.namespace(type as OciNamespace['type']).kind === 'private',
-  );
-  const flags = made.reduce((sum, [, flag]) => sum + flag, CLONE.CLONE_PIDFD as number);
-  const place = onHost('namespaces', context.model.because('linux.namespaces'));
+  const made = context.namespace('user').kind === 'path' ? 0 : madeFlags(context);
   const into = cgroup.birthplace === undefined ? 0 : CLONE.CLONE_INTO_CGROUP;
-  const args = { flags: flags + into, exit_signal: SIGCHLD, cgroup: cgroup.birthplace ?? NO_FD };
+  const place = onHost('namespaces', context.model.because('linux.namespaces'));
+  const args = {
+    flags: made + CLONE.CLONE_PIDFD + into,
+    exit_signal: SIGCHLD,
+    cgroup: cgroup.birthplace ?? NO_FD,
+  };
   steps.add(place, 'clone3', 'clone3', args, { returns: 'child', undo: 'kernel' });
   return all;
 }
 
 /** What of the joining happens inside. A process that joins must not be open to those who are there (CVE-2016-9962). */
 export function joinInside(context: PlanContext, all: readonly Joined[]): void {
+  const { steps } = context;
   const mine = all.filter(({ type }) => joinsInside(context, type));
-  if (mine.length > 0) {
-    const place = inside('namespaces', byDefault('not dumpable while joining'));
-    const args = { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 };
-    context.steps.add(place, 'join.dumpable', 'prctl', args);
-  }
+  if (mine.length === 0) return;
+  const hidden = inside('namespaces', byDefault('not dumpable while joining'));
+  steps.add(hidden, 'join.dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
   for (const entry of mine) {
     if (entry.type !== 'mount') setns(context, entry, 'container');
   }
+  if (context.namespace('user').kind !== 'path') return;
+  const place = inside('namespaces', context.model.because('linux.namespaces'));
+  const flags = madeFlags(context);
+  if (flags !== 0) steps.add(place, 'unshare', 'unshare', { flags }, { undo: 'kernel' });
+  if (context.namespace('pid').kind === 'host') return;
+  // Of a process namespace that is joined or made like this, only children are members.
+  dieWithParent(context, 'join.pdeathsig');
+  steps.add(inside('namespaces', context.becauseNamespace('pid')), 'join.fork', 'fork', {}, { undo: 'kernel' });
 }
 
 /** After this the files of the other root are the only ones. */
@@ -142,9 +163,4 @@ export function dieWithParent(context: PlanContext, id: string): void {
   const place = inside('security', byDefault('the container dies with its owner'));
   const args = { option: PR.PR_SET_PDEATHSIG, arg2: SIGKILL, arg3: 0, arg4: 0, arg5: 0 };
   context.steps.add(place, id, 'prctl', args);
-}
-
-/** A process that joined a process namespace is not in it, only its children are. */
-export function needsFork(context: PlanContext): boolean {
-  return context.namespace('pid').kind === 'path' && context.namespace('user').kind === 'path';
 }

@@ -4,7 +4,7 @@
  */
 import type { ImageFacts } from '../image/image.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MNT, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE } from './constants.ts';
+import { AT, MNT, MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attachTo, byDefault, EMPTY_PATH, type Place } from './steps.ts';
@@ -48,7 +48,7 @@ export function enterStage(context: PlanContext): void {
 }
 
 /** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
-export function buildRoot(context: PlanContext, image: ImageFacts, lower: Fd): Fd {
+export function buildRoot(context: PlanContext, lower: Fd): Fd {
   const { steps, model } = context;
   const place = inside('root', byDefault('writable layer of the container’s own'));
   const scratch = newFileSystem(steps, place, 'scratch', 'tmpfs', {
@@ -87,7 +87,6 @@ export function buildRoot(context: PlanContext, image: ImageFacts, lower: Fd): F
         : ([['userxattr', undefined]] as const)),
     ],
   });
-  void image;
   attachTo(steps, because, 'overlay.attach', root, scratch, 'root');
   return root;
 }
@@ -123,5 +122,3 @@ export function openLower(context: PlanContext, image: ImageFacts): Fd {
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
   return openTree(context, place, 'lower', image.rootfs, false);
 }
-
-export const OPEN_PATH = O.O_PATH | O.O_CLOEXEC;

@@ -1,5 +1,9 @@
 /** Starts the launcher with a plan and turns its binary event stream into typed events. */
+import { Socket } from 'node:net';
+import { BoxctlError } from '../errors.ts';
+import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
+import { reap, spawnLauncher } from './native.ts';
 
 export type LaunchEvent =
   | {
@@ -45,3 +49,140 @@ export interface Launch {
 }
 
 export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
+
+const RECORD_SIZE = 32;
+/** Numbers as in native/launcher/events.h. */
+const EVENT = {
+  done: 1,
+  skipped: 2,
+  failed: 3,
+  undo: 4,
+  gate: 5,
+  started: 6,
+  report: 7,
+  exited: 8,
+  signaled: 9,
+  refused: 10,
+} as const;
+const ORDER_SIGNAL = 1;
+const ORDER_GO = 2;
+
+/** What has been learned so far of how it goes; becomes the outcome. */
+class Progress {
+  #end: Pick<Outcome, 'kind' | 'status' | 'signal'> | undefined;
+  #failed: Outcome['failed'];
+  #refused: number | undefined;
+  readonly #undoFailures: { index: number; errno: number }[] = [];
+  readonly #reports: (number | undefined)[];
+  readonly #onEvent: (event: LaunchEvent) => void;
+
+  constructor(plan: Plan, onEvent: (event: LaunchEvent) => void) {
+    this.#reports = plan.reports.map(() => undefined);
+    this.#onEvent = onEvent;
+  }
+
+  take(record: Buffer): void {
+    const kind = record.readUInt32LE(0);
+    const index = record.readUInt32LE(4);
+    const errno = record.readInt32LE(8);
+    const value = record.readUInt32LE(12);
+    const first = Number(record.readBigUInt64LE(16));
+    const second = Number(record.readBigUInt64LE(24));
+    switch (kind) {
+      case EVENT.done:
+      case EVENT.skipped:
+        this.#onEvent({
+          kind: 'step',
+          index,
+          outcome: kind === EVENT.done ? 'done' : 'skipped',
+          startNs: first,
+          endNs: second,
+        });
+        break;
+      case EVENT.failed:
+        this.#failed = { index, errno, detail: value };
+        this.#onEvent({ kind: 'failed', index, errno, detail: value });
+        break;
+      case EVENT.undo:
+        if (errno !== 0) this.#undoFailures.push({ index, errno });
+        this.#onEvent({ kind: 'undo', index, errno });
+        break;
+      case EVENT.gate:
+        this.#onEvent({ kind: 'gate' });
+        break;
+      case EVENT.started:
+        this.#onEvent({ kind: 'started', pid: value });
+        break;
+      case EVENT.report:
+        if (errno !== 0) break;
+        this.#reports[index] = first;
+        this.#onEvent({ kind: 'report', index, value: first });
+        break;
+      case EVENT.exited:
+        this.#end = { kind: 'exited', status: value, signal: 0 };
+        break;
+      case EVENT.signaled:
+        this.#end = { kind: 'signaled', status: 0, signal: value };
+        break;
+      case EVENT.refused:
+        this.#refused = errno;
+        break;
+      default:
+        throw new BoxctlError('E_LAUNCHER_PROTOCOL', `the launcher sent an event of the unknown kind ${kind}`);
+    }
+  }
+
+  outcome(): Outcome {
+    const rest = { undoFailures: this.#undoFailures, reports: this.#reports };
+    if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
+    if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };
+    if (this.#refused !== undefined) {
+      throw new BoxctlError('E_LAUNCHER_REFUSED', `the launcher refused the plan (errno ${this.#refused})`, {
+        hint: 'this is a mistake of boxctl and not of the specification: please report it with the output of `boxctl plan --json`',
+      });
+    }
+    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
+      hint: 'it was killed from outside, or ran out of memory; the next command removes what it left behind',
+    });
+  }
+}
+
+function order(kind: number, value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(kind, 0);
+  bytes.writeUInt32LE(value, 4);
+  return bytes;
+}
+
+/**
+ * Starts the launcher with the plan. The container dies with this process, however that ends. `done` rejects with
+ * `E_LAUNCHER_…` when the launcher itself failed; a failing step and a failing command are outcomes.
+ */
+export const launch: LaunchFunction = (plan, options = {}) => {
+  const bytes = encodePlan(plan, { gate: options.gate === true });
+  const { socket: descriptor, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2]);
+  const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
+  // Writing to a launcher that is just ending is no error: its events say how it ended.
+  socket.on('error', () => undefined);
+  const done = (async (): Promise<Outcome> => {
+    const progress = new Progress(plan, options.onEvent ?? (() => undefined));
+    let rest: Buffer = Buffer.alloc(0);
+    try {
+      for await (const chunk of socket as AsyncIterable<Buffer>) {
+        rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+        let at = 0;
+        for (; at + RECORD_SIZE <= rest.length; at += RECORD_SIZE) progress.take(rest.subarray(at, at + RECORD_SIZE));
+        rest = rest.subarray(at);
+      }
+    } finally {
+      socket.destroy();
+      reap(pidfd);
+    }
+    return progress.outcome();
+  })();
+  return {
+    go: () => void socket.write(order(ORDER_GO, 0)),
+    signal: (signal) => void socket.write(order(ORDER_SIGNAL, signal)),
+    done,
+  };
+};

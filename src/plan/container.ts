@@ -1,0 +1,178 @@
+/**
+ * The planner: a container's model, its image and its host become the ordered list of calls that make it. Pure: the same
+ * input gives the same plan anywhere.
+ */
+import type { HostFacts } from '../host/facts.ts';
+import type { ImageFacts } from '../image/image.ts';
+import type { Model } from '../oci/model.ts';
+import type { Fd } from './calls.ts';
+import { joinCgroups, planCgroup } from './cgroup.ts';
+import { PR } from './constants.ts';
+import { inside, planContext, type PlanContext } from './context.ts';
+import { openNodes, populateDev } from './dev.ts';
+import { maskPaths, protectPaths } from './hide.ts';
+import { attachMounts, makeFileSystems, openBinds, restrictBinds, shiftBinds, type Prepared } from './mounts.ts';
+import {
+  dieWithParent,
+  isolateMounts,
+  joinInside,
+  joinMounts,
+  planClone,
+  planIdentity,
+  unshareCgroup,
+} from './namespaces.ts';
+import { PLAN_VERSION, type Plan } from './plan.ts';
+import { buildRoot, enterStage, makeRootReadOnly, openLower, pivot, shiftOwners } from './root.ts';
+import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
+import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
+import { openTerminal, takeTerminal, type Terminal } from './terminal.ts';
+import { becomeRoot, openUserNamespace, planMaps } from './users.ts';
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Everything about the root: built on the stage, filled, entered. Gives the terminal, which lives in its devpts. */
+class Root {
+  readonly #context: PlanContext;
+  readonly #image: ImageFacts;
+  #lower: Fd | undefined;
+  #binds: readonly Prepared[] = [];
+
+  constructor(context: PlanContext, image: ImageFacts) {
+    this.#context = context;
+    this.#image = image;
+  }
+
+  /** What the privileged launcher takes from the host before there is a container. */
+  takeOnHost(): void {
+    if (this.#context.host.privileged) this.#take();
+    enterStage(this.#context);
+  }
+
+  /** Done by the launcher once the maps are written. */
+  shift(userns: Fd): void {
+    if (this.#lower === undefined) return;
+    if (this.#image.ownership === undefined) {
+      const place = { group: 'sources', side: 'host', because: this.#context.model.because('root.path') } as const;
+      shiftOwners(this.#context, place, 'lower.owners', this.#lower, userns, { recursive: false });
+    }
+    shiftBinds(this.#context, this.#binds, userns);
+  }
+
+  buildInside(): Terminal | undefined {
+    const context = this.#context;
+    if (!context.host.privileged) this.#take();
+    if (this.#lower === undefined) throw new Error('the image was not opened');
+    restrictBinds(context, this.#binds);
+    const nodes = openNodes(context);
+    const systems = makeFileSystems(context);
+    const root = buildRoot(context, this.#lower);
+    pivot(context, root);
+    let dev: Fd | undefined;
+    const all = [...systems, ...this.#binds];
+    // The terminal needs devpts before it is attached: once it is, its mount is reached by the same descriptor.
+    attachMounts(context, all, (fd) => {
+      dev = fd;
+      populateDev(context, fd, nodes);
+    });
+    maskPaths(context);
+    protectPaths(context);
+    const { cwd } = context.model.config.process;
+    if (splitPath(cwd).length > 0) {
+      makeDirectories(context.steps, inside('root', context.model.because('process.cwd')), 'cwd', cwd);
+    }
+    const devpts = systems.find(({ mount }) => mount.type === 'devpts')?.fd;
+    const terminal = openTerminal(context, devpts, dev);
+    makeRootReadOnly(context);
+    return terminal;
+  }
+
+  #take(): void {
+    this.#lower = openLower(this.#context, this.#image);
+    this.#binds = openBinds(this.#context);
+  }
+}
+
+function enterWorkingDirectory(context: PlanContext, hasOwnRoot: boolean): void {
+  const { steps, model } = context;
+  const place = inside('command', model.because('process.cwd'));
+  const { cwd } = model.config.process;
+  if (hasOwnRoot && splitPath(cwd).length > 0) {
+    steps.add(place, 'cwd', 'fchdir', { fd: 'cwd.target' });
+  } else {
+    steps.add(place, 'cwd', 'chdir', { path: cwd });
+  }
+}
+
+/** Where execvp(3) would look, in its order. */
+function candidates(program: string, env: readonly string[]): readonly string[] {
+  if (program.includes('/')) return [program];
+  const path = env.find((entry) => entry.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
+  return path.split(':').map((folder) => `${folder === '' ? '.' : folder}/${program}`);
+}
+
+function planCommand(context: PlanContext): void {
+  const { steps, model } = context;
+  const { args, env } = model.config.process;
+  const place = inside('command', model.because('process.args'));
+  steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
+}
+
+function hideFromPeers(context: PlanContext): void {
+  const place = inside('security', byDefault('not dumpable until the command starts'));
+  context.steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
+}
+
+/**
+ * The plan for a container. `image` is undefined only where the mount namespace is not the container's own.
+ * Throws where model and host facts contradict each other, which the model's compiler has excluded.
+ */
+export function planContainer(model: Model, image: ImageFacts | undefined, host: HostFacts): Plan {
+  const steps = new Steps();
+  const context = planContext(model, image, host, steps);
+  const ownMounts = context.namespace('mount').kind === 'private';
+  const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
+
+  const cgroup = planCgroup(context);
+  root?.takeOnHost();
+  const joined = planClone(context, cgroup);
+  planMaps(context);
+  if (context.shiftsOwners && root !== undefined) root.shift(openUserNamespace(context));
+
+  joinCgroups(context, cgroup);
+  joinInside(context, joined);
+  becomeRoot(context);
+  hideFromPeers(context);
+  unshareCgroup(context);
+  isolateMounts(context);
+  const zeroMask = inside('root', byDefault('modes as they are written here'));
+  steps.add(zeroMask, 'umask.zero', 'umask', { mask: 0 });
+  const terminal = root === undefined ? openTerminal(context, undefined, undefined) : root.buildInside();
+  joinMounts(context, joined);
+  planIdentity(context);
+
+  enterWorkingDirectory(context, root !== undefined);
+  dropPrivileges(context);
+  closeDescriptors(context);
+  filterCalls(context);
+  if (model.init) {
+    dieWithParent(context, 'init.pdeathsig');
+    const place = inside('command', model.because('init'));
+    if (context.namespace('pid').kind !== 'private') {
+      const args = { option: PR.PR_SET_CHILD_SUBREAPER, arg2: 1, arg3: 0, arg4: 0, arg5: 0 };
+      steps.add(place, 'init.subreaper', 'prctl', args);
+    }
+    steps.add(place, 'init', 'fork', {}, { undo: 'kernel' });
+  }
+  takeTerminal(context, terminal);
+  dieWithParent(context, 'pdeathsig');
+  planCommand(context);
+
+  return {
+    version: PLAN_VERSION,
+    name: model.name,
+    steps: steps.list,
+    reports: cgroup.reports,
+    terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
+    dropped: model.dropped,
+  };
+}

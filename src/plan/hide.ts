@@ -1,0 +1,85 @@
+/** Paths of /proc and /sys that a container must not read, or not write (OCI `maskedPaths`, `readonlyPaths`). */
+import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { inside, type PlanContext } from './context.ts';
+import { newFileSystem } from './filesystem.ts';
+import { attach, EMPTY_PATH, splitPath } from './steps.ts';
+
+/** Links are not followed: /proc is the kernel's, and a link there would be someone's trap. */
+const NO_LINKS = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+const CLONE_HERE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH;
+const RESTRICTED =
+  MOUNT_ATTR.MOUNT_ATTR_NOSUID |
+  MOUNT_ATTR.MOUNT_ATTR_NODEV |
+  MOUNT_ATTR.MOUNT_ATTR_NOEXEC |
+  MOUNT_ATTR.MOUNT_ATTR_RDONLY;
+/** Of the usual paths, those that are folders. One that is not what it is taken for is an error, so nothing stays open. */
+const FOLDERS: ReadonlySet<string> = new Set([
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/scsi',
+  '/sys/firmware',
+  '/sys/devices/virtual/powercap',
+]);
+
+function open(context: PlanContext, id: string, path: string, flags: number, allow: readonly string[]): Fd {
+  const place = inside('hide', context.model.because('linux.maskedPaths'));
+  const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC | flags, mode: 0, resolve: NO_LINKS };
+  return context.steps.add(place, id, 'openat2', args, { allow });
+}
+
+function idOf(kind: string, path: string): string {
+  return `${kind}.${splitPath(path).join('.')}`;
+}
+
+/** A file is covered by the null device that /dev was given and that was verified, a folder by an empty tmpfs. */
+export function maskPaths(context: PlanContext): void {
+  const { steps, model } = context;
+  const paths = model.config.linux.maskedPaths ?? [];
+  const place = inside('hide', model.because('linux.maskedPaths'));
+  const files = paths.filter((path) => !FOLDERS.has(path));
+  if (files.length > 0) {
+    open(context, 'mask.null', '/dev/null', 0, []);
+    steps.add(place, 'mask.null.check', 'fstat', { fd: 'mask.null', major: 1, minor: 3 });
+  }
+  for (const path of files) {
+    const id = idOf('mask', path);
+    const target = open(context, id, path, 0, ['ENOENT']);
+    const cover = steps.add(place, `${id}.cover`, 'open_tree', { dirfd: 'mask.null', pathname: '', flags: CLONE_HERE });
+    attach(steps, place, `${id}.attach`, cover, target);
+  }
+  for (const path of paths.filter((entry) => FOLDERS.has(entry))) {
+    const id = idOf('mask', path);
+    const target = open(context, id, path, O.O_DIRECTORY, ['ENOENT']);
+    const cover = newFileSystem(steps, place, `${id}.cover`, 'tmpfs', { attributes: RESTRICTED, data: [] });
+    attach(steps, place, `${id}.attach`, cover, target);
+  }
+}
+
+export function protectPaths(context: PlanContext): void {
+  const { steps, model } = context;
+  const place = inside('hide', model.because('linux.readonlyPaths'));
+  for (const path of model.config.linux.readonlyPaths ?? []) {
+    const id = idOf('readonly', path);
+    const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC, mode: 0, resolve: NO_LINKS };
+    const target = steps.add(place, id, 'openat2', args, { allow: ['ENOENT'] });
+    const flags = CLONE_HERE | OPEN_TREE.AT_RECURSIVE;
+    const copy = steps.add(
+      place,
+      `${id}.copy`,
+      'open_tree',
+      { dirfd: target, pathname: '', flags },
+      { undo: 'kernel' },
+    );
+    steps.add(place, `${id}.attributes`, 'mount_setattr', {
+      dirfd: copy,
+      pathname: '',
+      flags: EMPTY_PATH | AT.AT_RECURSIVE,
+      attr_set: RESTRICTED,
+      attr_clr: 0,
+      propagation: 0,
+      userns_fd: NO_FD,
+    });
+    attach(steps, place, `${id}.attach`, copy, target);
+  }
+}
