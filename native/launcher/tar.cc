@@ -1,0 +1,671 @@
+#include "tar.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace boxctl::tar {
+
+namespace {
+
+constexpr size_t kBlock = 512;
+constexpr size_t kBuffer = 256 * 1024;
+constexpr size_t kMaxLong = 64 * 1024;
+// Headers that only describe the next one; a chain without end is an attack.
+constexpr int kMaxMetaHeaders = 8;
+constexpr uint64_t kMaxSize = INT64_MAX;
+
+uint64_t padding_of(uint64_t size) { return (kBlock - size % kBlock) % kBlock; }
+
+}  // namespace
+
+// A block of the archive, by its places in ustar. GNU's sparse map lies where ustar has its prefix.
+struct Reader::Header {
+  char bytes[kBlock];
+
+  const char* name() const { return bytes; }
+  const char* mode() const { return bytes + 100; }
+  const char* uid() const { return bytes + 108; }
+  const char* gid() const { return bytes + 116; }
+  const char* size() const { return bytes + 124; }
+  const char* mtime() const { return bytes + 136; }
+  char type() const { return bytes[156]; }
+  const char* link() const { return bytes + 157; }
+  const char* major() const { return bytes + 329; }
+  const char* minor() const { return bytes + 337; }
+  const char* prefix() const { return bytes + 345; }
+  const char* sparse() const { return bytes + 386; }
+  char extended() const { return bytes[482]; }
+  const char* real_size() const { return bytes + 483; }
+
+  bool posix() const { return memcmp(bytes + 257, "ustar\0", 6) == 0; }
+  bool gnu() const { return memcmp(bytes + 257, "ustar  ", 8) == 0; }
+
+  bool empty() const {
+    for (char byte : bytes) {
+      if (byte != 0) return false;
+    }
+    return true;
+  }
+
+  // The sum of the bytes with the field itself as spaces. Old archives added signed bytes.
+  bool checksum_matches() const {
+    int64_t stated;
+    if (!parse_number(bytes + 148, 8, stated)) return false;
+    int64_t sum = 0, signed_sum = 0;
+    for (size_t i = 0; i < kBlock; i++) {
+      const char byte = i >= 148 && i < 156 ? ' ' : bytes[i];
+      sum += static_cast<unsigned char>(byte);
+      signed_sum += static_cast<signed char>(byte);
+    }
+    return stated == sum || stated == signed_sum;
+  }
+};
+
+// What a pax header says in place of the entry's own fields.
+struct Reader::Overrides {
+  bool path = false, link = false, size = false, uid = false, gid = false, mtime = false;
+  uint64_t size_value = 0, uid_value = 0, gid_value = 0;
+  int64_t mtime_value = 0;
+  uint32_t mtime_ns = 0;
+
+  bool sparse = false, sparse_name = false, has_real_size = false;
+  uint64_t sparse_major = 0, sparse_minor = 0, real_size = 0;
+  bool has_pending_offset = false;
+  uint64_t pending_offset = 0;
+};
+
+bool parse_number(const char* field, size_t size, int64_t& value) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(field);
+  if (bytes[0] & 0x80) {
+    // GNU's base-256: two's complement, most significant byte first, the top bit only a mark.
+    const bool negative = bytes[0] & 0x40;
+    uint64_t bits = negative ? ~uint64_t{0} : 0;
+    for (size_t i = 0; i < size; i++) {
+      unsigned char byte = bytes[i];
+      if (i == 0) byte = static_cast<unsigned char>(negative ? byte | 0x80 : byte & 0x7f);
+      const uint64_t out = bits >> 56;
+      if (out != (negative ? 0xff : 0)) return false;
+      bits = bits << 8 | byte;
+    }
+    value = static_cast<int64_t>(bits);
+    return (value < 0) == negative;
+  }
+  size_t i = 0;
+  while (i < size && (bytes[i] == ' ' || bytes[i] == 0)) i++;
+  uint64_t number = 0;
+  for (; i < size && bytes[i] >= '0' && bytes[i] <= '7'; i++) {
+    if (number >> 60 != 0) return false;
+    number = number << 3 | (bytes[i] - '0');
+  }
+  for (; i < size; i++) {
+    if (bytes[i] != ' ' && bytes[i] != 0) return false;
+  }
+  if (number > kMaxSize) return false;
+  value = static_cast<int64_t>(number);
+  return true;
+}
+
+bool parse_decimal(const char* text, uint64_t limit, uint64_t& value) {
+  if (*text == 0) return false;
+  uint64_t number = 0;
+  for (; *text != 0; text++) {
+    if (*text < '0' || *text > '9') return false;
+    const uint64_t digit = static_cast<uint64_t>(*text - '0');
+    if (number > (limit - digit) / 10) return false;
+    number = number * 10 + digit;
+  }
+  value = number;
+  return true;
+}
+
+bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds) {
+  const bool negative = *text == '-';
+  if (negative) text++;
+  // Far beyond what any file system keeps, far from overflow.
+  constexpr int64_t kMax = int64_t{1} << 60;
+  int64_t whole = 0;
+  bool digits = false;
+  for (; *text >= '0' && *text <= '9'; text++) {
+    whole = whole * 10 + (*text - '0');
+    if (whole > kMax) return false;
+    digits = true;
+  }
+  uint32_t fraction = 0;
+  bool beyond = false;
+  if (*text == '.') {
+    text++;
+    uint32_t unit = 100'000'000;
+    for (; *text >= '0' && *text <= '9'; text++) {
+      fraction += static_cast<uint32_t>(*text - '0') * unit;
+      if (unit == 0 && *text != '0') beyond = true;
+      unit /= 10;
+      digits = true;
+    }
+  }
+  if (*text != 0 || !digits) return false;
+  if (!negative) {
+    seconds = whole;
+    nanoseconds = fraction;
+    return true;
+  }
+  // POSIX rounds towards minus infinity: -1.5 is 0.5 after -2.
+  if (beyond) fraction++;
+  seconds = fraction == 0 ? -whole : -whole - 1;
+  nanoseconds = fraction == 0 ? 0 : 1'000'000'000 - fraction;
+  return true;
+}
+
+Reader::Reader(Source source) : source_(source), buffer_(static_cast<char*>(malloc(kBuffer))) {}
+
+Reader::~Reader() {
+  free(buffer_);
+  free(pax_);
+  free(chunks_);
+}
+
+bool Reader::fail(const char* why, int number) {
+  error_ = why;
+  errno_ = number;
+  return false;
+}
+
+// Reads more when the buffer is empty; at the end of the stream it stays empty.
+bool Reader::fill() {
+  if (buffer_ == nullptr) return fail("there is no memory left", ENOMEM);
+  if (start_ < end_ || stream_end_) return true;
+  start_ = end_ = 0;
+  for (;;) {
+    const ssize_t got = source_.read(source_.context, buffer_, kBuffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail("the archive cannot be read", errno);
+    if (got == 0) stream_end_ = true;
+    end_ = static_cast<size_t>(got);
+    return true;
+  }
+}
+
+// All of `size` bytes, or none and `at_end`.
+bool Reader::take(void* to, size_t size, bool& at_end) {
+  char* out = static_cast<char*>(to);
+  size_t done = 0;
+  at_end = false;
+  while (done < size) {
+    if (!fill()) return false;
+    if (start_ == end_) {
+      if (done != 0) return fail("the archive is cut short");
+      at_end = true;
+      return true;
+    }
+    const size_t part = size - done < end_ - start_ ? size - done : end_ - start_;
+    memcpy(out + done, buffer_ + start_, part);
+    start_ += part;
+    done += part;
+  }
+  return true;
+}
+
+bool Reader::skip(uint64_t size) {
+  while (size > 0) {
+    if (!fill()) return false;
+    if (start_ == end_) return fail("the archive is cut short");
+    const uint64_t part = size < end_ - start_ ? size : end_ - start_;
+    start_ += part;
+    size -= part;
+  }
+  return true;
+}
+
+// Reads the data of a header that describes the next one into pax_, with a NUL after it.
+bool Reader::read_text(uint64_t size, size_t limit, size_t& length) {
+  if (size > limit) return fail("a header of the archive is too long");
+  char* const grown = static_cast<char*>(realloc(pax_, size + 1));
+  if (grown == nullptr) return fail("there is no memory left", ENOMEM);
+  pax_ = grown;
+  bool at_end = false;
+  length = size;
+  if (!take(pax_, length, at_end)) return false;
+  if (at_end && length > 0) return fail("the archive is cut short");
+  pax_[length] = 0;
+  return skip(padding_of(size));
+}
+
+// GNU's `L` and `K`: a name, ended by a NUL or by the size.
+bool Reader::read_long(uint64_t size, char* out) {
+  char text[kMaxPath] = {};
+  if (size > kMaxLong) return fail("a header of the archive is too long");
+  for (uint64_t i = 0; i < size; i++) {
+    char byte;
+    bool at_end;
+    if (!take(&byte, 1, at_end)) return false;
+    if (at_end) return fail("the archive is cut short");
+    if (i < kMaxPath) text[i] = byte;
+    if (i >= kMaxPath - 1 && byte != 0) return fail("a path is longer than 4095 bytes");
+  }
+  const size_t length = strlen(text);
+  for (size_t i = length; i < size && i < kMaxPath; i++) {
+    if (text[i] != 0) return fail("a path contains a NUL byte");
+  }
+  memcpy(out, text, kMaxPath);
+  return skip(padding_of(size));
+}
+
+// Records of the form "LENGTH KEY=VALUE\n", where LENGTH counts the whole record.
+bool Reader::parse_pax(uint64_t size, Overrides& overrides, bool global) {
+  size_t length;
+  entry_.xattr_count = 0;
+  if (!read_text(size, kMaxPax, length)) return false;
+  for (size_t at = 0; at < length;) {
+    size_t record = 0, digits = 0;
+    while (at + digits < length && pax_[at + digits] >= '0' && pax_[at + digits] <= '9' && digits < 8) {
+      record = record * 10 + static_cast<size_t>(pax_[at + digits] - '0');
+      digits++;
+    }
+    if (digits == 0 || record < digits + 3 || record > length - at || pax_[at + digits] != ' ' ||
+        pax_[at + record - 1] != '\n') {
+      return fail("an extended header of the archive is malformed");
+    }
+    char* const key = pax_ + at + digits + 1;
+    char* const end = pax_ + at + record - 1;
+    char* const equals = static_cast<char*>(memchr(key, '=', static_cast<size_t>(end - key)));
+    if (equals == nullptr || equals == key) return fail("an extended header of the archive is malformed");
+    *equals = 0;
+    *end = 0;
+    if (!pax_record(key, equals + 1, static_cast<size_t>(end - equals - 1), overrides, global)) return false;
+    at += record;
+  }
+  return true;
+}
+
+bool Reader::pax_record(char* key, char* value, size_t size, Overrides& o, bool global) {
+  const auto is = [key](const char* name) { return strcmp(key, name) == 0; };
+  if (strlen(key) != static_cast<size_t>(value - key) - 1) return fail("an extended header contains a NUL byte");
+
+  constexpr char kXattr[] = "SCHILY.xattr.";
+  if (strncmp(key, kXattr, sizeof kXattr - 1) == 0) {
+    if (global) return fail("a global header of the archive sets what only one entry can have");
+    const char* const name = key + sizeof kXattr - 1;
+    if (*name == 0) return fail("an extended attribute has no name");
+    if (entry_.xattr_count == kMaxXattrs) return fail("an entry has too many extended attributes");
+    entry_.xattrs[entry_.xattr_count++] = {name, value, size};
+    return true;
+  }
+
+  const bool sparse = strncmp(key, "GNU.sparse.", 11) == 0;
+  const bool path = is("path"), link = is("linkpath");
+  const bool known = sparse || path || link || is("size") || is("uid") || is("gid") || is("mtime");
+  if (!known) return true;
+  if (strlen(value) != size) {
+    return fail(path || link ? "a path contains a NUL byte" : "an extended header contains a NUL byte");
+  }
+  if (global && (sparse || path || link || is("size"))) {
+    return fail("a global header of the archive sets what only one entry can have");
+  }
+  // An empty value takes an earlier one back.
+  const bool set = size > 0;
+
+  if (path || link || is("GNU.sparse.name")) {
+    if (size >= kMaxPath) return fail("a path is longer than 4095 bytes");
+    if (path && o.sparse_name) return true;
+    (link ? o.link : o.path) = set;
+    if (!link && !path) o.sparse_name = set;
+    memcpy(link ? entry_.link : entry_.path, value, size + 1);
+    return true;
+  }
+  if (is("mtime")) {
+    o.mtime = set;
+    if (set && !parse_time(value, o.mtime_value, o.mtime_ns)) return fail("a time in an extended header is malformed");
+    return true;
+  }
+
+  uint64_t number = 0;
+  if (is("GNU.sparse.map")) {
+    o.sparse = true;
+    for (char* at = value; *at != 0;) {
+      char* const first = strsep(&at, ",");
+      char* const second = at == nullptr ? nullptr : strsep(&at, ",");
+      uint64_t from, much;
+      if (second == nullptr || !parse_decimal(first, kMaxSize, from) || !parse_decimal(second, kMaxSize, much)) {
+        return fail("the map of a sparse file is malformed");
+      }
+      if (!add_chunk(from, much)) return false;
+      if (at == nullptr) break;
+    }
+    return true;
+  }
+  if (set && !parse_decimal(value, kMaxSize, number)) return fail("a number in an extended header is malformed");
+  if (is("size")) {
+    o.size = set;
+    o.size_value = number;
+  } else if (is("uid")) {
+    o.uid = set;
+    o.uid_value = number;
+  } else if (is("gid")) {
+    o.gid = set;
+    o.gid_value = number;
+  } else if (is("GNU.sparse.size") || is("GNU.sparse.realsize")) {
+    o.sparse = o.has_real_size = true;
+    o.real_size = number;
+  } else if (is("GNU.sparse.major")) {
+    o.sparse = true;
+    o.sparse_major = number;
+  } else if (is("GNU.sparse.minor")) {
+    o.sparse_minor = number;
+  } else if (is("GNU.sparse.offset")) {
+    o.has_pending_offset = true;
+    o.pending_offset = number;
+  } else if (is("GNU.sparse.numbytes")) {
+    if (!o.has_pending_offset) return fail("the map of a sparse file is malformed");
+    o.has_pending_offset = false;
+    return add_chunk(o.pending_offset, number);
+  }
+  return true;
+}
+
+bool Reader::add_chunk(uint64_t offset, uint64_t size) {
+  if (chunk_count_ == chunk_room_) {
+    if (chunk_room_ == kMaxChunks) return fail("a sparse file has too many parts");
+    const size_t room = chunk_room_ == 0 ? 64 : chunk_room_ * 2;
+    auto* const grown = static_cast<Chunk*>(realloc(chunks_, room * sizeof(Chunk)));
+    if (grown == nullptr) return fail("there is no memory left", ENOMEM);
+    chunks_ = grown;
+    chunk_room_ = room;
+  }
+  chunks_[chunk_count_++] = {offset, size};
+  return true;
+}
+
+// The map in the header, 4 parts, and in blocks of 21 after it.
+bool Reader::old_sparse(const Header& header) {
+  int64_t real;
+  if (!parse_number(header.real_size(), 12, real) || real < 0) return fail("the size of a sparse file is malformed");
+  entry_.size = static_cast<uint64_t>(real);
+  sparse_ = true;
+  Header block = header;
+  const char* at = header.sparse();
+  size_t count = 4;
+  bool more = header.extended() != 0;
+  for (;;) {
+    for (size_t i = 0; i < count && at[i * 24] != 0; i++) {
+      int64_t from, much;
+      if (!parse_number(at + i * 24, 12, from) || !parse_number(at + i * 24 + 12, 12, much) || from < 0 || much < 0) {
+        return fail("the map of a sparse file is malformed");
+      }
+      if (!add_chunk(static_cast<uint64_t>(from), static_cast<uint64_t>(much))) return false;
+    }
+    if (!more) return true;
+    bool at_end;
+    if (!take(block.bytes, kBlock, at_end)) return false;
+    if (at_end) return fail("the archive is cut short");
+    at = block.bytes;
+    count = 21;
+    more = block.bytes[504] != 0;
+  }
+}
+
+// The map as decimal lines at the start of the data: how many parts, then offset and size of each; padded to a block.
+bool Reader::sparse_1_0() {
+  uint64_t read = 0, count = 0, from = 0;
+  for (uint64_t line = 0; line == 0 || line <= count * 2; line++) {
+    char text[24];
+    size_t length = 0;
+    for (;;) {
+      if (read == stored_) return fail("the map of a sparse file is malformed");
+      bool at_end;
+      char byte;
+      if (!take(&byte, 1, at_end)) return false;
+      if (at_end) return fail("the archive is cut short");
+      read++;
+      if (byte == '\n') break;
+      if (length == sizeof text - 1) return fail("the map of a sparse file is malformed");
+      text[length++] = byte;
+    }
+    text[length] = 0;
+    uint64_t number;
+    if (!parse_decimal(text, kMaxSize, number)) return fail("the map of a sparse file is malformed");
+    if (line == 0) {
+      if (number > kMaxChunks) return fail("a sparse file has too many parts");
+      count = number;
+    } else if (line % 2 == 1) {
+      from = number;
+    } else if (!add_chunk(from, number)) {
+      return false;
+    }
+  }
+  const uint64_t pad = padding_of(read);
+  if (pad > stored_ - read) return fail("the map of a sparse file is malformed");
+  stored_ -= read + pad;
+  return skip(pad);
+}
+
+// In order, without overlap, inside the file, and as much as is stored.
+bool Reader::check_chunks() {
+  uint64_t at = 0, total = 0;
+  for (size_t i = 0; i < chunk_count_; i++) {
+    const Chunk& chunk = chunks_[i];
+    if (chunk.offset < at || chunk.offset > entry_.size || chunk.size > entry_.size - chunk.offset) {
+      return fail("the map of a sparse file is malformed");
+    }
+    at = chunk.offset + chunk.size;
+    total += chunk.size;
+  }
+  if (total != stored_) return fail("the map of a sparse file is malformed");
+  return true;
+}
+
+Reader::Step Reader::next() {
+  if (error_ != nullptr) return Step::kError;
+  if (!skip(stored_) || !skip(padding_)) return Step::kError;
+  stored_ = padding_ = 0;
+  entry_ = Entry();
+  chunk_count_ = chunk_index_ = 0;
+  chunk_done_ = offset_ = 0;
+  sparse_ = false;
+
+  Overrides local;
+  bool long_path = false, long_link = false, extended = false;
+  for (int headers = 0;; headers++) {
+    Header header;
+    bool at_end;
+    if (!take(header.bytes, kBlock, at_end)) return Step::kError;
+    if (at_end || header.empty()) {
+      if (headers > 0) return fail("the archive ends after a header that describes a further entry"), Step::kError;
+      if (!any_) return fail("the archive has no entries"), Step::kError;
+      return Step::kEnd;
+    }
+    if (!header.checksum_matches()) {
+      fail(any_ ? "the checksum of a header does not match: the archive is damaged" : "this is not a tar archive");
+      return Step::kError;
+    }
+    int64_t size;
+    const char type = header.type();
+    if (type == 'x' || type == 'X' || type == 'g' || type == 'L' || type == 'K') {
+      if (headers == kMaxMetaHeaders) return fail("too many headers describe one entry"), Step::kError;
+      if (!parse_number(header.size(), 12, size) || size < 0) return fail("a size is malformed"), Step::kError;
+      const auto length = static_cast<uint64_t>(size);
+      bool ok;
+      if (type == 'L') {
+        ok = read_long(length, entry_.path);
+        long_path = true;
+      } else if (type == 'K') {
+        ok = read_long(length, entry_.link);
+        long_link = true;
+      } else if (type == 'g') {
+        if (extended) return fail("two extended headers describe one entry"), Step::kError;
+        Overrides global;
+        ok = parse_pax(length, global, true);
+        if (global.mtime)
+          has_global_mtime_ = true, global_mtime_ = global.mtime_value, global_mtime_ns_ = global.mtime_ns;
+        if ((global.uid && global.uid_value > kMaxId) || (global.gid && global.gid_value > kMaxId)) {
+          return fail("the owner's number is too large"), Step::kError;
+        }
+        if (global.uid) has_global_uid_ = true, global_uid_ = static_cast<uint32_t>(global.uid_value);
+        if (global.gid) has_global_gid_ = true, global_gid_ = static_cast<uint32_t>(global.gid_value);
+        any_ = true;
+      } else {
+        if (extended) return fail("two extended headers describe one entry"), Step::kError;
+        extended = true;
+        ok = parse_pax(length, local, false);
+      }
+      if (!ok) return Step::kError;
+      continue;
+    }
+    any_ = true;
+    return parse_entry(header, local, long_path, long_link) ? Step::kEntry : Step::kError;
+  }
+}
+
+bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path, bool long_link) {
+  // Names first, so that every later error can say which entry it is about. A pax record stands above GNU's long name.
+  if (!local.path && !long_path) {
+    size_t length = 0;
+    if (header.posix() && header.prefix()[0] != 0) {
+      length = strnlen(header.prefix(), 155);
+      memcpy(entry_.path, header.prefix(), length);
+      entry_.path[length++] = '/';
+    }
+    const size_t name = strnlen(header.name(), 100);
+    memcpy(entry_.path + length, header.name(), name);
+    entry_.path[length + name] = 0;
+  }
+  if (!local.link && !long_link) {
+    const size_t length = strnlen(header.link(), 100);
+    memcpy(entry_.link, header.link(), length);
+    entry_.link[length] = 0;
+  }
+
+  int64_t number;
+  const auto id = [&](const char* field, bool has, uint64_t own, bool has_global, uint32_t global, uint32_t& out) {
+    uint64_t value = own;
+    if (!has) {
+      if (has_global) {
+        value = global;
+      } else if (!parse_number(field, 8, number) || number < 0) {
+        return fail("the owner's number is malformed");
+      } else {
+        value = static_cast<uint64_t>(number);
+      }
+    }
+    if (value > kMaxId) return fail("the owner's number is too large");
+    out = static_cast<uint32_t>(value);
+    return true;
+  };
+  if (!id(header.uid(), local.uid, local.uid_value, has_global_uid_, global_uid_, entry_.uid)) return false;
+  if (!id(header.gid(), local.gid, local.gid_value, has_global_gid_, global_gid_, entry_.gid)) return false;
+  if (!parse_number(header.mode(), 8, number) || number < 0) return fail("the mode is malformed");
+  entry_.mode = static_cast<uint32_t>(number & 07777);
+
+  if (local.mtime) {
+    entry_.mtime = local.mtime_value;
+    entry_.mtime_ns = local.mtime_ns;
+  } else if (has_global_mtime_) {
+    entry_.mtime = global_mtime_;
+    entry_.mtime_ns = global_mtime_ns_;
+  } else if (!parse_number(header.mtime(), 12, entry_.mtime)) {
+    return fail("the time is malformed");
+  }
+
+  uint64_t size = local.size_value;
+  if (!local.size) {
+    if (!parse_number(header.size(), 12, number) || number < 0) return fail("the size is malformed or 2^63 and more");
+    size = static_cast<uint64_t>(number);
+  }
+
+  const char type = header.type();
+  const size_t length = strlen(entry_.path);
+  switch (type) {
+    case 0:
+    case '0':
+    case '7':
+    case 'S':
+      // Unix V7 had no type for directories, only a slash.
+      entry_.type = length > 0 && entry_.path[length - 1] == '/' ? Type::kDirectory : Type::kFile;
+      break;
+    case '1':
+      entry_.type = Type::kHardLink;
+      size = 0;  // a link may repeat its file's size, and has no data
+      break;
+    case '2':
+      entry_.type = Type::kSymlink;
+      break;
+    case '3':
+    case '4': {
+      entry_.type = type == '3' ? Type::kCharacter : Type::kBlock;
+      int64_t major, minor;
+      if (!parse_number(header.major(), 8, major) || !parse_number(header.minor(), 8, minor) || major < 0 ||
+          minor < 0 || major > 0xfff || minor > 0xfffff) {
+        return fail("the device number is malformed");
+      }
+      entry_.major = static_cast<uint32_t>(major);
+      entry_.minor = static_cast<uint32_t>(minor);
+      break;
+    }
+    case '5':
+    case 'D':
+      entry_.type = Type::kDirectory;
+      break;
+    case '6':
+      entry_.type = Type::kFifo;
+      break;
+    case 'M':
+      return fail("the archive is a part of several volumes");
+    default:
+      break;
+  }
+
+  stored_ = size;
+  padding_ = padding_of(size);
+  entry_.size = entry_.type == Type::kFile ? size : 0;
+  if (entry_.type != Type::kFile) return true;
+  if (type == 'S') {
+    if (!old_sparse(header)) return false;
+  } else if (local.sparse) {
+    sparse_ = true;
+    if (!local.has_real_size) return fail("the size of a sparse file is missing");
+    entry_.size = local.real_size;
+    if (local.sparse_major == 1 && local.sparse_minor == 0) {
+      if (chunk_count_ > 0) return fail("the map of a sparse file is malformed");
+      if (!sparse_1_0()) return false;
+    } else if (local.sparse_major != 0) {
+      return fail("the format of a sparse file is unknown");
+    }
+  } else {
+    return true;
+  }
+  return check_chunks();
+}
+
+bool Reader::data(const void*& bytes, size_t& size, uint64_t& offset) {
+  size = 0;
+  if (error_ != nullptr) return false;
+  if (stored_ == 0) return true;
+  uint64_t wanted = stored_;
+  offset = offset_;
+  if (sparse_) {
+    while (chunk_done_ == chunks_[chunk_index_].size) {
+      chunk_index_++;
+      chunk_done_ = 0;
+    }
+    wanted = chunks_[chunk_index_].size - chunk_done_;
+    offset = chunks_[chunk_index_].offset + chunk_done_;
+  }
+  if (!fill()) return false;
+  if (start_ == end_) return fail("the archive is cut short");
+  size = wanted < end_ - start_ ? static_cast<size_t>(wanted) : end_ - start_;
+  bytes = buffer_ + start_;
+  start_ += size;
+  stored_ -= size;
+  offset_ += size;
+  chunk_done_ += size;
+  return true;
+}
+
+bool Reader::drain() {
+  while (!stream_end_) {
+    start_ = end_;
+    if (!fill()) return false;
+  }
+  return true;
+}
+
+}  // namespace boxctl::tar

@@ -1,0 +1,132 @@
+// Reads an uncompressed tar stream as hostile input: entry by entry, with bounded memory, errors as values. It only
+// tells what the archive says; what may be done about it is unpack.cc's business.
+//
+// Understood: ustar (POSIX.1-1988), pax extended headers (POSIX.1-2001), GNU long names, GNU sparse files (the old
+// format and pax 0.0, 0.1, 1.0), base-256 numbers, and the format of Unix V7.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+namespace boxctl::tar {
+
+// Longest path or link target, in bytes with its end (PATH_MAX of the kernel).
+inline constexpr size_t kMaxPath = 4096;
+// Largest pax header, in bytes: room for the extended attributes of one file.
+inline constexpr size_t kMaxPax = 1 << 20;
+inline constexpr size_t kMaxXattrs = 128;
+inline constexpr size_t kMaxChunks = 1 << 16;
+// Uids and gids above this do not exist: 2^32-1 means "unchanged" to chown(2).
+inline constexpr uint64_t kMaxId = 0xfffffffe;
+
+enum class Type { kFile, kHardLink, kSymlink, kCharacter, kBlock, kDirectory, kFifo, kUnknown };
+
+struct Xattr {
+  const char* name;
+  const char* value;
+  size_t size;
+};
+
+// A part of a sparse file that is not a hole.
+struct Chunk {
+  uint64_t offset;
+  uint64_t size;
+};
+
+struct Entry {
+  Type type = Type::kUnknown;
+  char path[kMaxPath] = {};
+  char link[kMaxPath] = {};
+  uint64_t size = 0;  // of the file when it is unpacked, holes included
+  uint32_t mode = 0;  // permission and set-id bits
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  int64_t mtime = 0;  // seconds
+  uint32_t mtime_ns = 0;
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  Xattr xattrs[kMaxXattrs] = {};  // they live until the next call of next()
+  size_t xattr_count = 0;
+};
+
+// Bytes of the stream. `read` behaves as read(2): 0 at the end, -1 on failure with errno.
+struct Source {
+  ssize_t (*read)(void* context, void* buffer, size_t size);
+  void* context;
+};
+
+class Reader {
+ public:
+  explicit Reader(Source source);
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  enum class Step { kEntry, kEnd, kError };
+  // Goes to the next entry, past what is left of the present one's data.
+  Step next();
+  const Entry& entry() const { return entry_; }
+
+  // The next piece of the entry's data and where in the file it belongs. True with a size of 0: there is no more.
+  bool data(const void*& bytes, size_t& size, uint64_t& offset);
+
+  // Reads on to the end of the stream, so that its writer is not cut off. What comes after the end mark is ignored.
+  bool drain();
+
+  // After kError or false: one sentence without a full stop. `error_number()` is an errno, or 0 for a bad archive.
+  const char* error() const { return error_; }
+  int error_number() const { return errno_; }
+
+ private:
+  struct Header;
+  struct Overrides;
+
+  bool fail(const char* why, int number = 0);
+  bool fill();
+  bool take(void* to, size_t size, bool& at_end);
+  bool skip(uint64_t size);
+  bool read_text(uint64_t size, size_t limit, size_t& length);
+  bool read_long(uint64_t size, char* out);
+  bool parse_pax(uint64_t size, Overrides& overrides, bool global);
+  bool pax_record(char* key, char* value, size_t size, Overrides& overrides, bool global);
+  bool parse_entry(const Header& header, Overrides& local, bool long_path, bool long_link);
+  bool add_chunk(uint64_t offset, uint64_t size);
+  bool old_sparse(const Header& header);
+  bool sparse_1_0();
+  bool check_chunks();
+
+  Source source_;
+  Entry entry_;
+  const char* error_ = nullptr;
+  int errno_ = 0;
+
+  char* buffer_ = nullptr;
+  size_t start_ = 0;
+  size_t end_ = 0;
+  bool stream_end_ = false;
+  bool any_ = false;
+
+  uint64_t stored_ = 0;   // bytes of data still to come from the stream
+  uint64_t padding_ = 0;  // and the zeroes after them
+  uint64_t offset_ = 0;   // where in the file they belong, when it is not sparse
+
+  char* pax_ = nullptr;  // the extended header; the xattrs of the entry point into it
+  Chunk* chunks_ = nullptr;
+  size_t chunk_count_ = 0;
+  size_t chunk_room_ = 0;
+  size_t chunk_index_ = 0;
+  uint64_t chunk_done_ = 0;
+  bool sparse_ = false;
+
+  bool has_global_mtime_ = false, has_global_uid_ = false, has_global_gid_ = false;
+  int64_t global_mtime_ = 0;
+  uint32_t global_mtime_ns_ = 0, global_uid_ = 0, global_gid_ = 0;
+};
+
+// The fields of a header and of a pax record as numbers; false when they are none. Exposed for the tests.
+bool parse_number(const char* field, size_t size, int64_t& value);
+bool parse_decimal(const char* text, uint64_t limit, uint64_t& value);
+bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds);
+
+}  // namespace boxctl::tar

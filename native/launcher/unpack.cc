@@ -1,0 +1,475 @@
+#include "unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "rmtree.h"
+#include "tar.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysOpenat2 = 437;
+constexpr uint32_t kSetIds = S_ISUID | S_ISGID;
+
+long open_beneath(int dirfd, const char* path, uint64_t flags) {
+  struct open_how how = {};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return call(kSysOpenat2, dirfd, path, &how, sizeof how);
+}
+
+// A path of the archive as the unpacker uses it: relative, without empty components and ".".
+struct Path {
+  char text[tar::kMaxPath];
+  const char* folder;  // "" for the target itself
+  const char* name;    // "" when the path is the target itself
+};
+
+// False for a path with a component "..": no honest archive has one, and to drop it would give the file another place.
+bool normalise(const char* from, Path& path) {
+  // The folder and the name share the text: the last slash becomes the end of the folder.
+  size_t at = 0, last = 0;
+  bool any = false;
+  while (*from != 0) {
+    while (*from == '/') from++;
+    const size_t length = strcspn(from, "/");
+    if (length == 0) break;
+    if (length == 2 && from[0] == '.' && from[1] == '.') return false;
+    if (!(length == 1 && from[0] == '.')) {
+      if (any) path.text[at++] = '/';
+      last = at;
+      memcpy(path.text + at, from, length);
+      at += length;
+      any = true;
+    }
+    from += length;
+  }
+  path.text[at] = 0;
+  path.folder = "";
+  path.name = path.text + last;
+  if (last > 0) {
+    path.text[last - 1] = 0;
+    path.folder = path.text;
+  }
+  return true;
+}
+
+// What a directory gets after its contents: to write into it would change its time, and its mode may forbid it.
+struct Later {
+  char* path;
+  uint32_t mode;
+  struct timespec mtime;
+};
+
+class Unpacker {
+ public:
+  Unpacker(int root, tar::Reader& reader, const UnpackLimits& limits) : root_(root), reader_(reader), limits_(limits) {}
+  ~Unpacker() {
+    for (size_t i = 0; i < later_count_; i++) free(later_[i].path);
+    free(later_);
+  }
+  Unpacker(const Unpacker&) = delete;
+  Unpacker& operator=(const Unpacker&) = delete;
+
+  bool run();
+
+  uint64_t entries = 0, bytes = 0, squashed = 0, skipped = 0;
+  const char* error = nullptr;
+  int number = 0;
+  bool about_entry = true;
+
+ private:
+  bool fail(const char* why, int why_number = 0) {
+    error = why;
+    number = why_number;
+    return false;
+  }
+
+  bool one(const tar::Entry& entry);
+  bool enter(const char* folder);
+  bool clear(const char* name);
+  bool file(const tar::Entry& entry, const char* name);
+  bool directory(const tar::Entry& entry, const Path& path);
+  bool symlink(const tar::Entry& entry, const char* name);
+  bool hard_link(const tar::Entry& entry, const Path& path);
+  bool node(const tar::Entry& entry, const char* name);
+  bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode);
+  bool attributes(int fd, const tar::Entry& entry);
+  bool finish_directories();
+
+  int parent() const { return parent_.valid() ? parent_.get() : root_; }
+  void forget_parent() {
+    parent_.reset();
+    parent_path_[0] = 0;
+  }
+
+  const int root_;
+  tar::Reader& reader_;
+  const UnpackLimits& limits_;
+  // The folder of the last entry: most entries share it with the one before.
+  Fd parent_;
+  char parent_path_[tar::kMaxPath] = {};
+  Later* later_ = nullptr;
+  size_t later_count_ = 0, later_room_ = 0;
+};
+
+// Opens the folder of an entry, making what is missing of it.
+bool Unpacker::enter(const char* folder) {
+  if (strcmp(folder, parent_path_) == 0) return true;
+  forget_parent();
+  if (*folder == 0) return true;
+  long fd = open_beneath(root_, folder, O_PATH | O_DIRECTORY);
+  if (fd == -ENOENT) {
+    char path[tar::kMaxPath];
+    memcpy(path, folder, strlen(folder) + 1);
+    Fd at;
+    for (char* name = path; name != nullptr;) {
+      char* const slash = strchr(name, '/');
+      if (slash != nullptr) *slash = 0;
+      const int from = at.valid() ? at.get() : root_;
+      fd = open_beneath(from, name, O_PATH | O_DIRECTORY);
+      if (fd == -ENOENT) {
+        if (mkdirat(from, name, 0755) != 0) return fail("a folder cannot be made", errno);
+        fd = open_beneath(from, name, O_PATH | O_DIRECTORY);
+      }
+      if (fd < 0) break;
+      at.reset(static_cast<int>(fd));
+      name = slash == nullptr ? nullptr : slash + 1;
+    }
+    if (fd >= 0) fd = at.release();
+  }
+  if (fd == -ELOOP) return fail("the path leads through a symbolic link of the archive");
+  if (fd == -ENOTDIR) return fail("the path leads through something that is not a folder");
+  if (fd < 0) return fail("the folder cannot be opened", static_cast<int>(-fd));
+  parent_.reset(static_cast<int>(fd));
+  memcpy(parent_path_, folder, strlen(folder) + 1);
+  return true;
+}
+
+// Makes room for an entry: of two with the same name, the last one wins.
+bool Unpacker::clear(const char* name) {
+  if (unlinkat(parent(), name, 0) == 0) return true;
+  if (errno == ENOENT) return true;
+  const int removed = rmtree(parent(), name);
+  return removed == 0 || fail("an earlier entry of the same name cannot be replaced", removed);
+}
+
+// Gives the file its owner. A number that this user namespace does not have becomes 0, and with it the set-id bits go:
+// they would lend the rights of another user than the archive meant. `fd` is the file, or its folder with a name.
+bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
+  const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+  const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0 ? 0 : errno; };
+  constexpr uid_t kSame = static_cast<uid_t>(-1);
+  int why = change(entry.uid, entry.gid);
+  if (why == 0) return true;
+  if (why != EINVAL && why != EPERM) return fail("the owner cannot be set", why);
+  squashed++;
+  mode &= ~kSetIds;
+  if (change(entry.uid, kSame) != 0 && (why = change(0, kSame)) != 0) return fail("the owner cannot be set", why);
+  if (change(kSame, entry.gid) != 0 && (why = change(kSame, 0)) != 0) return fail("the group cannot be set", why);
+  return true;
+}
+
+// Overlay's own attributes would redirect what is looked up in the layer above (they come from another overlay, or from
+// an attacker); labels and signatures of the host's security modules mean nothing here.
+bool wanted(const char* name) {
+  if (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0) return false;
+  if (strncmp(name, "security.", 9) == 0) return strcmp(name, "security.capability") == 0;
+  return true;
+}
+
+bool Unpacker::attributes(int fd, const tar::Entry& entry) {
+  for (size_t i = 0; i < entry.xattr_count; i++) {
+    const tar::Xattr& xattr = entry.xattrs[i];
+    if (wanted(xattr.name) && fsetxattr(fd, xattr.name, xattr.value, xattr.size, 0) == 0) continue;
+    if (wanted(xattr.name) && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
+      return fail("an extended attribute cannot be set", errno);
+    }
+    skipped++;
+  }
+  return true;
+}
+
+struct timespec time_of(const tar::Entry& entry) {
+  return {static_cast<time_t>(entry.mtime), static_cast<long>(entry.mtime_ns)};
+}
+
+bool Unpacker::file(const tar::Entry& entry, const char* name) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int raw = openat(parent(), name, kFlags, 0600);
+  if (raw < 0 && errno == EEXIST) {
+    if (!clear(name)) return false;
+    raw = openat(parent(), name, kFlags, 0600);
+  }
+  if (raw < 0) return fail("the file cannot be made", errno);
+  const Fd fd(raw);
+
+  uint64_t end = 0;
+  for (;;) {
+    const void* data;
+    size_t size;
+    uint64_t offset;
+    if (!reader_.data(data, size, offset)) return fail(reader_.error(), reader_.error_number());
+    if (size == 0) break;
+    bytes += size;
+    if (bytes > limits_.bytes) return fail("the archive has more data than an image may have");
+    for (size_t done = 0; done < size;) {
+      const ssize_t wrote =
+          pwrite(fd.get(), static_cast<const char*>(data) + done, size - done, static_cast<off_t>(offset + done));
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) return fail("the file cannot be written", errno);
+      done += static_cast<size_t>(wrote);
+    }
+    end = offset + size;
+  }
+  if (end != entry.size && ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
+    return fail("the file cannot get its size", errno);
+  }
+
+  // The owner first: chown(2) takes the set-id bits and the capabilities away.
+  uint32_t mode = entry.mode;
+  if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
+  if (fchmod(fd.get(), mode) != 0) return fail("the mode cannot be set", errno);
+  const struct timespec times[2] = {time_of(entry), time_of(entry)};
+  if (futimens(fd.get(), times) != 0) return fail("the time cannot be set", errno);
+  return true;
+}
+
+bool Unpacker::directory(const tar::Entry& entry, const Path& path) {
+  constexpr uint64_t kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
+  long raw = -ENOENT;
+  if (*path.name == 0) {
+    // O_PATH descriptors take no attributes, so the target is opened anew.
+    raw = open_beneath(root_, ".", kFlags);
+  } else {
+    if (mkdirat(parent(), path.name, 0700) != 0) {
+      if (errno != EEXIST) return fail("the folder cannot be made", errno);
+      raw = open_beneath(parent(), path.name, kFlags);
+      if (raw == -ELOOP || raw == -ENOTDIR) {
+        if (!clear(path.name)) return false;
+        if (mkdirat(parent(), path.name, 0700) != 0) return fail("the folder cannot be made", errno);
+        raw = -ENOENT;
+      }
+    }
+    if (raw == -ENOENT) raw = open_beneath(parent(), path.name, kFlags);
+  }
+  if (raw < 0) return fail("the folder cannot be opened", static_cast<int>(-raw));
+  const Fd fd(static_cast<int>(raw));
+  uint32_t mode = entry.mode;
+  if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
+
+  if (later_count_ == later_room_) {
+    const size_t room = later_room_ == 0 ? 256 : later_room_ * 2;
+    auto* const grown = static_cast<Later*>(realloc(later_, room * sizeof(Later)));
+    if (grown == nullptr) return fail("there is no memory left", ENOMEM);
+    later_ = grown;
+    later_room_ = room;
+  }
+  char whole[tar::kMaxPath + 1];
+  snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
+  char* const copy = strdup(*whole == 0 ? "." : whole);
+  if (copy == nullptr) return fail("there is no memory left", ENOMEM);
+  later_[later_count_++] = {copy, mode, time_of(entry)};
+  return true;
+}
+
+bool Unpacker::symlink(const tar::Entry& entry, const char* name) {
+  if (entry.link[0] == 0) return fail("a symbolic link leads nowhere");
+  if (symlinkat(entry.link, parent(), name) != 0) {
+    if (errno != EEXIST) return fail("the symbolic link cannot be made", errno);
+    if (!clear(name)) return false;
+    if (symlinkat(entry.link, parent(), name) != 0) return fail("the symbolic link cannot be made", errno);
+  }
+  uint32_t mode = 0;
+  if (!own(parent(), name, entry, mode)) return false;
+  skipped += entry.xattr_count;
+  const struct timespec times[2] = {time_of(entry), time_of(entry)};
+  if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
+  return true;
+}
+
+bool Unpacker::hard_link(const tar::Entry& entry, const Path& path) {
+  Path target;
+  if (!normalise(entry.link, target)) return fail("a hard link leads outside of the archive");
+  if (*target.name == 0) return fail("a hard link leads to a folder");
+  if (strcmp(target.name, path.name) == 0 && strcmp(target.folder, path.folder) == 0) return true;
+  Fd folder;
+  if (*target.folder != 0) {
+    const long fd = open_beneath(root_, target.folder, O_PATH | O_DIRECTORY);
+    if (fd == -ELOOP) return fail("a hard link leads through a symbolic link");
+    if (fd < 0) return fail("a hard link leads to nothing that came before it in the archive");
+    folder.reset(static_cast<int>(fd));
+  }
+  const int from = folder.valid() ? folder.get() : root_;
+  // Without AT_SYMLINK_FOLLOW a link to a symbolic link is a second name of the link itself.
+  int result = linkat(from, target.name, parent(), path.name, 0);
+  if (result != 0 && errno == EEXIST) {
+    if (!clear(path.name)) return false;
+    result = linkat(from, target.name, parent(), path.name, 0);
+  }
+  if (result == 0) return true;
+  if (errno == ENOENT) return fail("a hard link leads to nothing that came before it in the archive");
+  return fail("the hard link cannot be made", errno);
+}
+
+bool Unpacker::node(const tar::Entry& entry, const char* name) {
+  mode_t kind = S_IFIFO;
+  dev_t device = 0;
+  if (entry.type != tar::Type::kFifo) {
+    kind = entry.type == tar::Type::kCharacter ? S_IFCHR : S_IFBLK;
+    device = makedev(entry.major, entry.minor);
+    // Overlay takes the character device 0:0 for the mark of a deleted file.
+    if (kind == S_IFCHR && device == 0) {
+      skipped++;
+      return true;
+    }
+  }
+  int result = mknodat(parent(), name, kind | 0600, device);
+  if (result != 0 && errno == EEXIST) {
+    if (!clear(name)) return false;
+    result = mknodat(parent(), name, kind | 0600, device);
+  }
+  if (result != 0) {
+    // In a user namespace nobody makes devices. A container has its own /dev anyway.
+    if (errno != EPERM || kind == S_IFIFO) return fail("the special file cannot be made", errno);
+    skipped++;
+    return true;
+  }
+  uint32_t mode = entry.mode;
+  if (!own(parent(), name, entry, mode)) return false;
+  skipped += entry.xattr_count;
+  // It is no link: this process made it a moment ago, and nobody else is here.
+  if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
+  const struct timespec times[2] = {time_of(entry), time_of(entry)};
+  if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
+  return true;
+}
+
+bool Unpacker::one(const tar::Entry& entry) {
+  Path path;
+  if (!normalise(entry.path, path)) return fail("the path leads outside of the archive");
+  if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
+  if (!enter(path.folder)) return false;
+  switch (entry.type) {
+    case tar::Type::kFile:
+      return file(entry, path.name);
+    case tar::Type::kDirectory:
+      return directory(entry, path);
+    case tar::Type::kSymlink:
+      return symlink(entry, path.name);
+    case tar::Type::kHardLink:
+      return hard_link(entry, path);
+    case tar::Type::kCharacter:
+    case tar::Type::kBlock:
+    case tar::Type::kFifo:
+      return node(entry, path.name);
+    case tar::Type::kUnknown:
+      skipped++;
+      return true;
+  }
+  return true;
+}
+
+// In the archive's order, so that of two entries for one folder the last one wins.
+bool Unpacker::finish_directories() {
+  for (size_t i = 0; i < later_count_; i++) {
+    const Later& later = later_[i];
+    const long raw = open_beneath(root_, later.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+    // A later entry has put something else in its place.
+    if (raw == -ENOENT || raw == -ENOTDIR || raw == -ELOOP) continue;
+    if (raw < 0) return fail("a folder cannot be opened", static_cast<int>(-raw));
+    const Fd fd(static_cast<int>(raw));
+    const struct timespec times[2] = {later.mtime, later.mtime};
+    if (fchmod(fd.get(), later.mode) != 0 || futimens(fd.get(), times) != 0) {
+      return fail("the mode of a folder cannot be set", errno);
+    }
+  }
+  return true;
+}
+
+bool Unpacker::run() {
+  for (;;) {
+    switch (reader_.next()) {
+      case tar::Reader::Step::kError:
+        return fail(reader_.error(), reader_.error_number());
+      case tar::Reader::Step::kEnd:
+        about_entry = false;
+        if (!reader_.drain()) return fail(reader_.error(), reader_.error_number());
+        forget_parent();
+        return finish_directories();
+      case tar::Reader::Step::kEntry:
+        if (++entries > limits_.entries) return fail("the archive has more entries than an image may have");
+        if (!one(reader_.entry())) return false;
+    }
+  }
+}
+
+ssize_t read_fd(void* context, void* buffer, size_t size) { return read(*static_cast<int*>(context), buffer, size); }
+
+void put_json_text(FILE* out, const char* text) {
+  putc('"', out);
+  for (; *text != 0; text++) {
+    const auto byte = static_cast<unsigned char>(*text);
+    if (byte == '"' || byte == '\\') {
+      fprintf(out, "\\%c", byte);
+    } else if (byte < 0x20 || byte == 0x7f) {
+      fprintf(out, "\\u%04x", byte);
+    } else {
+      putc(byte, out);
+    }
+  }
+  putc('"', out);
+}
+
+void write_report(int fd, const char* text, size_t size) {
+  while (size > 0) {
+    const ssize_t wrote = write(fd, text, size);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return;
+    text += wrote;
+    size -= static_cast<size_t>(wrote);
+  }
+}
+
+}  // namespace
+
+int unpack(int dirfd, int in_fd, int report_fd, const UnpackLimits& limits) {
+  umask(0);
+  // Fewer wake-ups; what the kernel refuses does no harm.
+  fcntl(in_fd, F_SETPIPE_SZ, 1 << 20);
+  tar::Reader reader({read_fd, &in_fd});
+  Unpacker unpacker(dirfd, reader, limits);
+  const bool ok = unpacker.run();
+
+  char* text = nullptr;
+  size_t size = 0;
+  FILE* const out = open_memstream(&text, &size);
+  if (out == nullptr) return 1;
+  if (ok) {
+    fprintf(out, "{\"entries\":%llu,\"bytes\":%llu,\"squashed\":%llu,\"skipped\":%llu}\n",
+            static_cast<unsigned long long>(unpacker.entries), static_cast<unsigned long long>(unpacker.bytes),
+            static_cast<unsigned long long>(unpacker.squashed), static_cast<unsigned long long>(unpacker.skipped));
+  } else {
+    fputs("{\"error\":", out);
+    put_json_text(out, unpacker.error);
+    fputs(",\"entry\":", out);
+    put_json_text(out, unpacker.about_entry ? reader.entry().path : "");
+    fprintf(out, ",\"errno\":%d}\n", unpacker.number);
+  }
+  fclose(out);
+  write_report(report_fd, text, size);
+  free(text);
+  return ok ? 0 : 1;
+}
+
+}  // namespace boxctl
