@@ -1,0 +1,156 @@
+/**
+ * Builds the native part by calling the C++ compiler directly: the static launcher and Node's addon. Only what is out of
+ * date is compiled. Needs a C++20 compiler (`CXX`, g++ otherwise) and nothing that is not among the packages.
+ *
+ *   node native/build.mjs              dist/native/boxctl-launcher, dist/native/boxctl.node
+ *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-launcher, with ASan and UBSan
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const compiler = process.env.CXX ?? 'g++';
+const require = createRequire(import.meta.url);
+
+const COMMON = [
+  '-std=c++20',
+  '-O2',
+  '-Wall',
+  '-Wextra',
+  '-Wconversion',
+  '-Werror',
+  '-fstack-protector-strong',
+  '-D_FORTIFY_SOURCE=2',
+  '-ffunction-sections',
+  '-fdata-sections',
+];
+const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
+const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
+
+/** Folders of headers that come with packages. */
+function packageHeaders() {
+  const headers = require('node-api-headers').include_dir;
+  const addonApi = dirname(require.resolve('node-addon-api/package.json'));
+  return [`-isystem${headers}`, `-isystem${addonApi}`];
+}
+
+function targets() {
+  return {
+    launcher: {
+      output: 'dist/native/boxctl-launcher',
+      sources: ['native/launcher'],
+      compile: [...COMMON, ...LAUNCHER],
+      link: ['-static', '-Wl,--gc-sections', '-s'],
+    },
+    addon: {
+      output: 'dist/native/boxctl.node',
+      sources: ['native/addon'],
+      compile: [...COMMON, '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9', ...packageHeaders()],
+      link: ['-shared', '-Wl,--gc-sections', '-s'],
+    },
+    sanitize: {
+      output: 'native/build/sanitize/boxctl-launcher',
+      sources: ['native/launcher'],
+      compile: [...COMMON, ...LAUNCHER, ...SANITIZE],
+      link: SANITIZE,
+    },
+  };
+}
+
+function modified(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.NaN;
+}
+
+/** True when `output` is younger than each of `inputs`; a missing file makes it stale. */
+function isFresh(output, inputs) {
+  const made = modified(output);
+  return inputs.every((input) => modified(input) <= made);
+}
+
+/** The files that a dependency file of the compiler (`-MMD`) names. */
+function dependencies(path) {
+  if (!existsSync(path)) return [path];
+  const text = readFileSync(path, 'utf8').replaceAll('\\\n', ' ');
+  return text
+    .slice(text.indexOf(':') + 1)
+    .split(/\s+/u)
+    .filter((name) => name !== '');
+}
+
+class CompilerMissing extends Error {}
+
+function run(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(compiler, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', (error) => reject(error.code === 'ENOENT' ? new CompilerMissing() : error));
+    child.on('close', (status) =>
+      status === 0 ? resolve() : reject(new Error(`${compiler} failed (status ${status ?? 'none'})`)),
+    );
+  });
+}
+
+/** Runs jobs, as many at a time as there are processors. */
+async function inParallel(jobs) {
+  const queue = [...jobs];
+  const worker = async () => {
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) await job();
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+}
+
+async function build(name, { output, sources, compile, link }) {
+  // Objects of other flags are other objects.
+  const key = createHash('sha256')
+    .update(JSON.stringify([compiler, compile, link, process.arch]))
+    .digest('hex')
+    .slice(0, 12);
+  const folder = join(root, 'native/build', `${name}-${key}`);
+  mkdirSync(folder, { recursive: true });
+  const files = sources.flatMap((source) =>
+    readdirSync(join(root, source))
+      .filter((file) => file.endsWith('.cc'))
+      .map((file) => join(source, file)),
+  );
+  const objects = files.map((file) => join(folder, `${basename(file, '.cc')}.o`));
+  const jobs = files.flatMap((file, index) => {
+    const object = objects[index];
+    const made = object.replace(/\.o$/u, '.d');
+    const inputs = dependencies(made).map((path) => join(path.startsWith('/') ? '' : root, path));
+    if (isFresh(object, inputs)) return [];
+    return [() => run([...compile, '-MMD', '-MF', made, '-c', file, '-o', object])];
+  });
+  await inParallel(jobs);
+  const target = join(root, output);
+  const stamp = join(folder, 'linked');
+  // The set of sources may have shrunk, and another build of other flags may have written the output last.
+  const linked = `${target}\n${objects.join('\n')}`;
+  const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === linked;
+  if (current && isFresh(target, [...objects])) return;
+  mkdirSync(dirname(target), { recursive: true });
+  // A program that is running is replaced, not written to.
+  await run([...link, ...objects, '-o', `${target}.new`]);
+  renameSync(`${target}.new`, target);
+  writeFileSync(stamp, linked);
+}
+
+try {
+  const all = targets();
+  if (process.argv.includes('--sanitize')) {
+    await build('sanitize', all.sanitize);
+  } else {
+    await build('launcher', all.launcher);
+    await build('addon', all.addon);
+  }
+} catch (error) {
+  const message =
+    error instanceof CompilerMissing
+      ? `boxctl: no C++ compiler: ${compiler} was not found. Install g++ (Debian: apt-get install g++), or name one in CXX.`
+      : `boxctl: the native part could not be built: ${error.message}`;
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
+}
