@@ -111,24 +111,20 @@ export function planCgroup(context: PlanContext): Cgroup {
     { dirfd: AT_FDCWD, pathname: host.dirs.state, mode: 0o700 },
     { allow: ['EEXIST'] },
   );
-  const remove = call('unlinkat', { dirfd: AT_FDCWD, pathname: recordPath, flags: 0 });
-  const file = steps.add(
-    record,
-    'record',
-    'openat2',
-    {
-      dirfd: AT_FDCWD,
-      pathname: recordPath,
-      flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC,
-      mode: 0o600,
-      resolve: 0,
-    },
-    { undo: [remove] },
-  );
-  // Held until the launcher ends: what is locked is alive.
+  const remove = { dirfd: AT_FDCWD, pathname: recordPath, flags: 0 };
+  const open = {
+    dirfd: AT_FDCWD,
+    pathname: recordPath,
+    flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC,
+    mode: 0o600,
+    resolve: 0,
+  };
+  const undo = [call('unlinkat', remove, { allow: ['ENOENT'] })];
+  const file = steps.add(record, 'record', 'openat2', open, { undo });
+  // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.
   const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
   const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
-  steps.add(record, 'record.flock', 'flock', lock, { undo: [unlock] });
+  steps.add(record, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
   const paths = [...folders.keys()].map((dir) => `${dir}/${leaf}`);
   const text = { template: `${JSON.stringify({ version: 1, rmdir: paths })}\n` };
   steps.add(record, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
