@@ -1,0 +1,133 @@
+/** Collects what the named programs of this host need to run elsewhere. */
+import { closeSync, existsSync, lstatSync, openSync, readSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import { readElf } from './elf.ts';
+import { FileList } from './filelist.ts';
+import { identityAt } from './identity.ts';
+import { librariesOf } from './libraries.ts';
+import { lookUp, STANDARD_PATH } from './lookup.ts';
+import { addSkeleton } from './skeleton.ts';
+
+/** As deep as the kernel follows `#!` lines (BINPRM_MAX_RECURSION is 4). */
+const MAX_INTERPRETERS = 5;
+/** As much of a `#!` line as the kernel reads. */
+const SHEBANG_SIZE = 256;
+
+/**
+ * The files of an image with the programs `tools` (names looked up in `path`, or absolute paths), their interpreters,
+ * loaders and libraries. Throws `E_TOOL_NOT_FOUND` naming all that are missing, and `E_TOOL_UNREADABLE`.
+ */
+export function collectTools(tools: readonly string[], path: string): FileList {
+  const list = new FileList();
+  addSkeleton(list);
+  const missing: string[] = [];
+  for (const tool of tools) {
+    const found = search(list, tool, path);
+    if (found === undefined) {
+      missing.push(tool);
+      continue;
+    }
+    addProgram(list, found, path, 0);
+    // A container's PATH is the standard one: what was found elsewhere gets a link.
+    if (!tool.includes('/') && !STANDARD_PATH.some((folder) => folder === dirname(found))) {
+      list.link(join('/usr/local/bin', tool), found);
+    }
+  }
+  if (missing.length > 0) {
+    throw new BoxctlError('E_TOOL_NOT_FOUND', `This host has no program ${missing.join(', ')}`, {
+      hint: 'install it, or name it by an absolute path; PATH was searched, and the standard folders',
+    });
+  }
+  return list;
+}
+
+/** What was searched is noted too: a program that appears earlier in PATH makes another image. */
+function search(list: FileList, tool: string, path: string): string | undefined {
+  const { found, searched } = lookUp(tool, path);
+  for (const folder of searched) list.note(folder, identityAt(folder));
+  return found;
+}
+
+function addProgram(list: FileList, program: string, path: string, depth: number): void {
+  const real = list.add(program);
+  let fd: number;
+  try {
+    fd = openSync(real, 'r');
+  } catch (cause) {
+    throw new BoxctlError('E_TOOL_UNREADABLE', `${real} may be executed, but not read`, { cause });
+  }
+  try {
+    const start = Buffer.alloc(SHEBANG_SIZE);
+    const text = start.subarray(0, readSync(fd, start, 0, SHEBANG_SIZE, 0)).toString('latin1');
+    if (text.startsWith('#!')) {
+      addInterpreter(list, real, text.slice(2).split('\n', 1)[0] ?? '', path, depth);
+      return;
+    }
+    const elf = readElf(fd);
+    if (elf === undefined) {
+      throw new BoxctlError('E_TOOL_UNREADABLE', `${real} is neither a script nor a program of this kind of machine`);
+    }
+    if (elf.kind === 'dynamic') addLibraries(list, real, elf.loader);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function addInterpreter(list: FileList, script: string, line: string, path: string, depth: number): void {
+  const [interpreter, ...words] = line.trim().split(/\s+/);
+  if (interpreter === undefined || !interpreter.startsWith('/') || depth >= MAX_INTERPRETERS) {
+    throw new BoxctlError('E_TOOL_UNREADABLE', `The interpreter of the script ${script} cannot be told`);
+  }
+  addProgram(list, interpreter, path, depth + 1);
+  if (basename(interpreter) !== 'env') return;
+  const name = words.find((word) => !word.startsWith('-') && !word.includes('='));
+  const found = name === undefined ? undefined : search(list, name, path);
+  if (found === undefined) {
+    throw new BoxctlError('E_TOOL_NOT_FOUND', `The script ${script} needs ${name ?? 'a program'}, which is not here`);
+  }
+  addProgram(list, found, path, depth + 1);
+}
+
+const LOADER_CACHE = '/etc/ld.so.cache';
+
+function addLibraries(list: FileList, program: string, loader: string): void {
+  list.add(loader);
+  const { paths, needCache } = librariesOf(program, loader);
+  for (const library of paths) {
+    list.add(library);
+    const name = basename(library);
+    if (/^lib(n?curses|tinfo)/.test(name)) addTerminals(list);
+    // Before glibc 2.34, reading /etc/passwd was a library of its own, loaded by name.
+    const files = join(dirname(library), 'libnss_files.so.2');
+    if (name === 'libc.so.6' && existsSync(files)) list.add(files);
+  }
+  if (needCache && existsSync(LOADER_CACHE)) list.add(LOADER_CACHE);
+}
+
+const TERMINAL_FOLDERS = ['/etc/terminfo', '/lib/terminfo', '/usr/lib/terminfo', '/usr/share/terminfo'];
+const TERMINALS = [
+  'xterm',
+  'xterm-256color',
+  'xterm-color',
+  'screen',
+  'screen-256color',
+  'tmux',
+  'tmux-256color',
+  'linux',
+  'vt100',
+  'vt220',
+  'rxvt-unicode-256color',
+  'dumb',
+  'ansi',
+];
+
+/** Descriptions of the usual terminals, as far as the host has them. */
+function addTerminals(list: FileList): void {
+  for (const folder of TERMINAL_FOLDERS) {
+    for (const terminal of TERMINALS) {
+      const path = join(folder, terminal.charAt(0), terminal);
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined && existsSync(path)) list.add(path);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Remembers which file had which digest, so that an archive that has not changed is not read again. A file counts as
+ * unchanged while its size, inode, device and times are; ctime cannot be set back by who writes the file.
+ */
+import { lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { isRecord } from './json.ts';
+import { sha256 } from './store.ts';
+
+/** One line of text: the same text, the same file with the same content. */
+export type Identity = string;
+
+export const identityOf = (stat: BigIntStats): Identity =>
+  [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
+
+/** Of the file itself with `link`, of what it leads to without; '' where there is none. */
+export function identityAt(path: string, link = false): Identity {
+  const options = { bigint: true, throwIfNoEntry: false } as const;
+  try {
+    const stat = link ? lstatSync(path, options) : statSync(path, options);
+    return stat === undefined ? '' : identityOf(stat);
+  } catch {
+    return '';
+  }
+}
+
+/** What was looked at when a digest was made. */
+export interface Seen {
+  /** Paths, and what they led to; '' where there was nothing. */
+  readonly files: Readonly<Record<string, Identity>>;
+  /** Symbolic links on the way, themselves. */
+  readonly links: Readonly<Record<string, Identity>>;
+}
+
+export interface Remembered extends Seen {
+  readonly digest: string;
+}
+
+const place = (store: string, name: string): string => join(store, 'ids', `${sha256(name).slice(0, 32)}.json`);
+
+/** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */
+export function recall(store: string, name: string): Remembered | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(place(store, name), 'utf8'));
+    if (!isRecord(value) || value['name'] !== name) return undefined;
+    const { digest, files, links } = value;
+    if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest)) return undefined;
+    if (!isTexts(files) || !isTexts(links)) return undefined;
+    return { digest, files, links };
+  } catch {
+    return undefined;
+  }
+}
+
+const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
+  isRecord(value) && Object.values(value).every((entry) => typeof entry === 'string');
+
+/** Whether all files are what they were. */
+export const holds = (remembered: Remembered): boolean =>
+  Object.entries(remembered.files).every(([path, identity]) => identityAt(path) === identity) &&
+  Object.entries(remembered.links).every(([path, identity]) => identityAt(path, true) === identity);
+
+/** The digest under a name, if it still holds. */
+export function digestOf(store: string, name: string): string | undefined {
+  const remembered = recall(store, name);
+  return remembered !== undefined && holds(remembered) ? remembered.digest : undefined;
+}
+
+export function remember(store: string, name: string, remembered: Remembered): void {
+  const path = place(store, name);
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(temporary, JSON.stringify({ name, ...remembered }), { mode: 0o600 });
+  renameSync(temporary, path);
+}
