@@ -50,7 +50,15 @@ function targets() {
     addon: {
       output: 'dist/native/boxctl.node',
       sources: ['native/addon'],
-      compile: [...COMMON, '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9', ...packageHeaders()],
+      compile: [
+        ...COMMON,
+        '-fPIC',
+        '-fvisibility=hidden',
+        '-fno-exceptions',
+        '-DNAPI_VERSION=9',
+        '-DNAPI_DISABLE_CPP_EXCEPTIONS',
+        ...packageHeaders(),
+      ],
       link: ['-shared', '-Wl,--gc-sections', '-s'],
     },
     sanitize: {

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "fd.h"
+#include "../shared/fd.h"
 #include "plan.h"
 
 namespace boxctl {

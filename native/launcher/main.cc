@@ -4,8 +4,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "../shared/fd.h"
 #include "events.h"
-#include "fd.h"
 #include "plan.h"
 #include "run.h"
 

@@ -264,7 +264,8 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
       if (undo.op == Op::kUnpack || undo.op == Op::kSendmsg || undo.op == Op::kRecvmsg) return false;
     }
   }
-  if (last.call.op != Op::kExecve && last.call.op != Op::kUnpack) return false;
+  // The container's first process ends with the list, or becomes the command.
+  if (last.side != Side::kContainer) return false;
   plan.reports_at = in.at();
   for (uint32_t i = 0; i < plan.reports; i++) {
     const Report report = read_report(in);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "../shared/fd.h"
 
 namespace boxctl {
 namespace {

@@ -73,7 +73,11 @@ class Inside {
   void make(const Call& call, uint32_t index) {
     if (index + 1 == plan_.steps) announce(index);
     Result result;
-    if (perform_step(context_, events_, call, index, result)) return;
+    if (perform_step(context_, events_, call, index, result)) {
+      if (index + 1 < plan_.steps) return;
+      // A plan that ends without a command has done its work.
+      _exit(0);
+    }
     events_.flush();
     Handover failure;
     failure.kind = kFailure;

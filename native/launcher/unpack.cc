@@ -11,7 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "../shared/fd.h"
 #include "rmtree.h"
 #include "tar.h"
 

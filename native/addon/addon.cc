@@ -1,0 +1,28 @@
+// Node's side of the native part: what the launcher needs to be started, and what Node's own library does not have.
+// Arguments are checked by src/run/native.ts, the only caller.
+#include <napi.h>
+
+#include "files.h"
+#include "spawn.h"
+
+namespace {
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("spawnLauncher", boxctl::spawn_launcher);
+  add("reap", boxctl::reap);
+  add("readInRoot", boxctl::read_in_root);
+  add("statInRoot", boxctl::stat_in_root);
+  add("tryLock", boxctl::try_lock);
+  add("lock", boxctl::lock);
+  add("pipe", boxctl::make_pipe);
+  add("terminalState", boxctl::terminal_state);
+  add("restoreTerminal", boxctl::restore_terminal);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(boxctl, initialize)

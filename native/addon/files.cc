@@ -1,0 +1,150 @@
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "../shared/fd.h"
+#include "result.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysOpenat2 = 437;
+
+// A handle of what `path` names for somebody whose root is `root`; it can be looked at and not yet read.
+int open_in_root(const std::string& root, const std::string& path) {
+  const Fd folder(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) return -1;
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(syscall(kSysOpenat2, folder.get(), path.c_str(), &how, sizeof how));
+}
+
+// The image's own business, to be seen as "it has none": not there, links in a circle, a file where a folder should be.
+bool is_absent(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
+
+class LockWorker : public Napi::AsyncWorker {
+ public:
+  LockWorker(Napi::Env env, int fd, int operation)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), fd_(fd), operation_(operation) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    while (flock(fd_, operation_) != 0) {
+      if (errno == EINTR) continue;
+      error_ = errno;
+      return;
+    }
+  }
+  void OnOK() override {
+    if (error_ == 0) {
+      deferred_.Resolve(Env().Undefined());
+    } else {
+      deferred_.Reject(make_error(Env(), "flock", error_).Value());
+    }
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  int fd_;
+  int operation_;
+  int error_ = 0;
+};
+
+int lock_operation(const Napi::CallbackInfo& info) { return info[1].ToBoolean() ? LOCK_EX : LOCK_SH; }
+
+}  // namespace
+
+Napi::Value read_in_root(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Fd handle(open_in_root(info[0].As<Napi::String>(), info[1].As<Napi::String>()));
+  if (handle.get() < 0) return is_absent(errno) ? env.Undefined() : fail(env, "openat2", errno);
+  struct stat status;
+  if (fstat(handle.get(), &status) != 0) return fail(env, "fstat", errno);
+  // Reading a device has effects, and a fifo waits.
+  if (!S_ISREG(status.st_mode)) return env.Undefined();
+  const auto limit = static_cast<size_t>(info[2].As<Napi::Number>().Int64Value());
+  if (static_cast<size_t>(status.st_size) > limit) return fail(env, "read", EFBIG);
+  char link[64];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", handle.get());
+  const Fd file(open(link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (file.get() < 0) return fail(env, "open", errno);
+  std::string content(static_cast<size_t>(status.st_size), '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t got = read(file.get(), content.data() + done, content.size() - done);
+    if (got < 0) return fail(env, "read", errno);
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return Napi::Buffer<char>::Copy(env, content.data(), done);
+}
+
+Napi::Value stat_in_root(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Fd handle(open_in_root(info[0].As<Napi::String>(), info[1].As<Napi::String>()));
+  if (handle.get() < 0) return is_absent(errno) ? env.Undefined() : fail(env, "openat2", errno);
+  struct stat status;
+  if (fstat(handle.get(), &status) != 0) return fail(env, "fstat", errno);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("mode", status.st_mode);
+  result.Set("size", static_cast<double>(status.st_size));
+  result.Set("uid", status.st_uid);
+  result.Set("gid", status.st_gid);
+  return result;
+}
+
+Napi::Value try_lock(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (flock(info[0].As<Napi::Number>().Int32Value(), lock_operation(info) | LOCK_NB) == 0) {
+    return Napi::Boolean::New(env, true);
+  }
+  return errno == EWOULDBLOCK ? Napi::Boolean::New(env, false) : fail(env, "flock", errno);
+}
+
+Napi::Value lock(const Napi::CallbackInfo& info) {
+  auto* worker = new LockWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), lock_operation(info));
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value make_pipe(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return fail(env, "pipe2", errno);
+  Napi::Array result = Napi::Array::New(env, 2);
+  result.Set(0U, ends[0]);
+  result.Set(1U, ends[1]);
+  return result;
+}
+
+Napi::Value terminal_state(const Napi::CallbackInfo& info) {
+  termios state;
+  if (tcgetattr(info[0].As<Napi::Number>().Int32Value(), &state) != 0) return info.Env().Undefined();
+  return Napi::Buffer<char>::Copy(info.Env(), reinterpret_cast<const char*>(&state), sizeof state);
+}
+
+Napi::Value restore_terminal(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  termios state;
+  if (bytes.ByteLength() != sizeof state) return fail(env, "tcsetattr", EINVAL);
+  memcpy(&state, bytes.Data(), sizeof state);
+  if (tcsetattr(info[0].As<Napi::Number>().Int32Value(), TCSADRAIN, &state) != 0) return fail(env, "tcsetattr", errno);
+  return env.Undefined();
+}
+
+}  // namespace boxctl

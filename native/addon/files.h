@@ -1,0 +1,22 @@
+// What Node's own file functions lack: paths confined to a root, locks, pipes.
+#pragma once
+
+#include <napi.h>
+
+namespace boxctl {
+
+// readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined
+Napi::Value read_in_root(const Napi::CallbackInfo& info);
+// statInRoot(root: string, path: string): { mode, size, uid, gid } | undefined
+Napi::Value stat_in_root(const Napi::CallbackInfo& info);
+// tryLock(fd: number, exclusive: boolean): boolean
+Napi::Value try_lock(const Napi::CallbackInfo& info);
+// lock(fd: number, exclusive: boolean): Promise<void>
+Napi::Value lock(const Napi::CallbackInfo& info);
+// pipe(): [read: number, write: number]
+Napi::Value make_pipe(const Napi::CallbackInfo& info);
+// terminalState(fd: number): Buffer | undefined; restoreTerminal(fd: number, state: Buffer): void
+Napi::Value terminal_state(const Napi::CallbackInfo& info);
+Napi::Value restore_terminal(const Napi::CallbackInfo& info);
+
+}  // namespace boxctl

@@ -1,0 +1,136 @@
+/** The addon, typed. Every failure of a system call is an Error with `code` (the errno's name) and `syscall`. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { getSystemErrorName } from 'node:util';
+import { BoxctlError } from '../errors.ts';
+
+export interface LauncherProcess {
+  readonly pid: number;
+  /** Belongs to the caller until `reap`. */
+  readonly pidfd: number;
+  /** The owner's end of the control socket; the container dies when it is closed. */
+  readonly socket: number;
+}
+
+export interface FileStatus {
+  readonly mode: number;
+  readonly size: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+interface Addon {
+  spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number): LauncherProcess;
+  reap(pidfd: number): void;
+  readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
+  statInRoot(root: string, path: string): FileStatus | undefined;
+  tryLock(fd: number, exclusive: boolean): boolean;
+  lock(fd: number, exclusive: boolean): Promise<void>;
+  pipe(): [read: number, write: number];
+  terminalState(fd: number): Buffer | undefined;
+  restoreTerminal(fd: number, state: Uint8Array): void;
+}
+
+/** The folder of the built files: from a bundle in dist, or from the sources. */
+function nativeFolder(): string {
+  const here = typeof __dirname === 'string' ? __dirname : dirname(fileURLToPath(import.meta.url));
+  for (let folder = here; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'dist/native');
+    if (existsSync(candidate)) return candidate;
+    if (dirname(folder) === folder) return candidate;
+  }
+}
+
+let loaded: { readonly addon: Addon; readonly launcher: string } | undefined;
+
+function load(): { readonly addon: Addon; readonly launcher: string } {
+  if (loaded !== undefined) return loaded;
+  const folder = nativeFolder();
+  const path = join(folder, 'boxctl.node');
+  try {
+    const addon = createRequire(path)(path) as Addon;
+    loaded = { addon, launcher: join(folder, 'boxctl-launcher') };
+    return loaded;
+  } catch (error) {
+    throw new BoxctlError('E_NATIVE_MISSING', `the native part cannot be loaded: ${path}: ${messageOf(error)}`, {
+      hint: existsSync(path)
+        ? `it was built for another Node or machine than ${process.version} on ${process.arch}: run \`npm run build\``
+        : 'run `npm run build`, which needs a C++ compiler such as g++',
+      cause: error,
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Gives the error of a failed system call its name. */
+function named(error: unknown): unknown {
+  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error;
+  const code = getSystemErrorName(-error.errno);
+  const syscall = 'syscall' in error ? String(error.syscall) : '';
+  return Object.assign(new Error(`${syscall}: ${code}`, { cause: error }), { code, syscall });
+}
+
+function invoke<T>(use: (addon: Addon, launcher: string) => T): T {
+  const { addon, launcher } = load();
+  try {
+    return use(addon, launcher);
+  } catch (error) {
+    throw named(error);
+  }
+}
+
+/** Starts the launcher with an encoded plan; `stdio` are descriptors of this process, which stay open here. */
+export function spawnLauncher(plan: Uint8Array, stdio: readonly [number, number, number]): LauncherProcess {
+  return invoke((addon, launcher) => addon.spawnLauncher(launcher, plan, ...stdio));
+}
+
+/** Waits for a launcher whose socket has ended, and closes its pidfd. */
+export function reap(pidfd: number): void {
+  invoke((addon) => addon.reap(pidfd));
+}
+
+/**
+ * The content of a regular file inside a root, with links followed within the root (openat2(2), RESOLVE_IN_ROOT).
+ * Undefined when there is none. Fails with EFBIG when it is larger than `maxBytes`.
+ */
+export function readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined {
+  return invoke((addon) => addon.readInRoot(root, path, maxBytes));
+}
+
+/** What a path inside a root is, with links followed within the root; undefined when there is nothing. */
+export function statInRoot(root: string, path: string): FileStatus | undefined {
+  return invoke((addon) => addon.statInRoot(root, path));
+}
+
+/** flock(2) without waiting; false when somebody else holds it. */
+export function tryLock(fd: number, exclusive: boolean): boolean {
+  return invoke((addon) => addon.tryLock(fd, exclusive));
+}
+
+/** flock(2), waiting on another thread. */
+export async function lock(fd: number, exclusive: boolean): Promise<void> {
+  try {
+    await load().addon.lock(fd, exclusive);
+  } catch (error) {
+    throw named(error);
+  }
+}
+
+/** pipe2(2) with O_CLOEXEC: the reading and the writing end. */
+export function pipe(): readonly [read: number, write: number] {
+  return invoke((addon) => addon.pipe());
+}
+
+/** The settings of a terminal (tcgetattr(3)), to be put back later; undefined when it is none. */
+export function terminalState(fd: number): Uint8Array | undefined {
+  return invoke((addon) => addon.terminalState(fd));
+}
+
+export function restoreTerminal(fd: number, state: Uint8Array): void {
+  invoke((addon) => addon.restoreTerminal(fd, state));
+}
