@@ -127,8 +127,8 @@ bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds) {
   int64_t whole = 0;
   bool digits = false;
   for (; *text >= '0' && *text <= '9'; text++) {
+    if (whole > kMax / 10) return false;
     whole = whole * 10 + (*text - '0');
-    if (whole > kMax) return false;
     digits = true;
   }
   uint32_t fraction = 0;

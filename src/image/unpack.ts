@@ -10,7 +10,7 @@ import type { Outcome } from '../run/launch.ts';
 import { lock, pipe, readInRoot, tryLock } from '../run/native.ts';
 import type { ImageHooks, UnpackReport } from './hooks.ts';
 import type { Ownership } from './image.ts';
-import { isRecord } from './json.ts';
+import { parseReport } from './report.ts';
 
 /** More than the unpacker ever writes: a line with one path. */
 const MAX_REPORT = 64 * 1024;
@@ -71,24 +71,6 @@ async function readAll(fd: number): Promise<string> {
     if (size <= MAX_REPORT) parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');
-}
-
-/** The last line of what the unpacker wrote, if it is a report. */
-export function parseReport(text: string): UnpackReport | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.trimEnd().split('\n').at(-1) ?? '');
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
-  const { entries, bytes, squashed, skipped, error, entry, errno } = value;
-  if (typeof error === 'string' && typeof entry === 'string' && typeof errno === 'number') {
-    return { ok: false, error, entry, errno };
-  }
-  if (typeof entries !== 'number' || typeof bytes !== 'number') return undefined;
-  if (typeof squashed !== 'number' || typeof skipped !== 'number') return undefined;
-  return { ok: true, entries, bytes, squashed, skipped };
 }
 
 function launchFailure(plan: Plan, end: Outcome): BoxctlError {

@@ -1,0 +1,48 @@
+/** The unpacker as a program of its own (unpack-main.cc), built once with the sanitizers where the compiler has them. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseReport } from '../../../src/image/report.ts';
+import type { UnpackReport } from '../../../src/image/hooks.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const launcher = join(root, 'native/launcher');
+const sources = ['tar.cc', 'unpack.cc', 'rmtree.cc'].map((name) => join(launcher, name));
+
+/** Compiles once for each state of the sources; returns the program's path. */
+export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
+  const inputs = [main, ...more];
+  const headers = ['tar.h', 'unpack.h', 'rmtree.h', '../shared/fd.h'].map((name) => join(launcher, name));
+  const hash = createHash('sha256').update(flags.join(' '));
+  for (const path of [...inputs, ...headers]) hash.update(readFileSync(path));
+  const folder = join(tmpdir(), `boxctl-test-native-${process.getuid?.() ?? 0}`);
+  const program = join(folder, hash.digest('hex').slice(0, 24));
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const unfinished = `${program}.${process.pid}`;
+  const common = ['-std=c++20', '-O1', '-g', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-fno-rtti'];
+  execFileSync('g++', [...common, ...flags, ...inputs, '-o', unfinished], { stdio: ['ignore', 'ignore', 'inherit'] });
+  renameSync(unfinished, program);
+  return program;
+}
+
+export const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+
+export const unpackMain = (): string => build(join(import.meta.dirname, 'unpack-main.cc'), SANITIZE);
+
+/** Unpacks into a folder; also returns what else the program has said (a sanitizer's complaint, say). */
+export function unpackInto(folder: string, archive: Buffer, ...limits: readonly string[]): UnpackReport {
+  const { stderr } = spawnSync(unpackMain(), ['unpack', folder, ...limits], { input: archive, encoding: 'utf8' });
+  const report = parseReport(stderr);
+  if (report === undefined || stderr.trimEnd().includes('\n')) throw new Error(`no report, but: ${stderr}`);
+  return report;
+}
+
+/** Returns the errno, 0 when the tree is gone. */
+export function removeTree(folder: string, name: string): number {
+  const { status, stderr } = spawnSync(unpackMain(), ['rmtree', folder, name], { encoding: 'utf8' });
+  if (status === null || stderr !== '') throw new Error(`rmtree: ${stderr}`);
+  return status;
+}
