@@ -119,8 +119,8 @@ export function planCgroup(context: PlanContext): Cgroup {
     mode: 0o600,
     resolve: 0,
   };
-  const undo = [call('unlinkat', remove, { allow: ['ENOENT'] })];
-  const file = steps.add(record, 'record', 'openat2', open, { undo });
+  const forget = [call('unlinkat', remove, { allow: ['ENOENT'] })];
+  const file = steps.add(record, 'record', 'openat2', open, { undo: forget });
   // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.
   const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
   const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };

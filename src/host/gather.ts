@@ -1,0 +1,98 @@
+/** Looks at the host once, so that nothing after it has to. Reads small files of /proc and /etc and changes nothing. */
+import { availableParallelism, release } from 'node:os';
+import { BoxctlError } from '../errors.ts';
+import { gatherCgroup } from './cgroup.ts';
+import { gatherFolders } from './dirs.ts';
+import type { HostFacts } from './facts.ts';
+import {
+  allRanges,
+  hasHostPrivileges,
+  isInitialUserNamespace,
+  ownRanges,
+  parseStatus,
+  subordinateRanges,
+  userName,
+} from './ids.ts';
+import { realHost, type HostReader } from './read.ts';
+
+const HELPER_FOLDERS = ['/usr/bin', '/bin', '/usr/local/bin', '/usr/sbin'];
+
+function helper(read: HostReader, name: string): string | undefined {
+  // Not by PATH: these are set-user-id programs, and the wrong one would be run with the caller's trust.
+  return HELPER_FOLDERS.map((folder) => `${folder}/${name}`).find((path) => read.exists(path));
+}
+
+function userNamespaces(read: HostReader, privileged: boolean): HostFacts['userNamespaces'] {
+  const sysctl = (name: string): string | undefined => read.text(`/proc/sys/${name}`)?.trim();
+  if (!read.exists('/proc/self/ns/user')) {
+    return {
+      usable: false,
+      reason: 'this kernel was built without user namespaces',
+      hint: 'use a kernel with CONFIG_USER_NS, or run as root with `namespaces: {user: host}`',
+    };
+  }
+  if (sysctl('user/max_user_namespaces') === '0') {
+    return {
+      usable: false,
+      reason: 'user namespaces are switched off (user.max_user_namespaces is 0)',
+      hint: 'sysctl user.max_user_namespaces=15000',
+    };
+  }
+  if (!privileged && sysctl('kernel/unprivileged_userns_clone') === '0') {
+    return {
+      usable: false,
+      reason: 'user namespaces are switched off for ordinary users (kernel.unprivileged_userns_clone is 0)',
+      hint: 'sysctl kernel.unprivileged_userns_clone=1',
+    };
+  }
+  // AppArmor's restriction lets some programs through by profile, so it is no reason not to try.
+  return { usable: true };
+}
+
+function architecture(): HostFacts['arch'] {
+  if (process.arch === 'x64') return 'x86_64';
+  if (process.arch === 'arm64') return 'aarch64';
+  throw new BoxctlError('E_ARCHITECTURE', `boxctl runs on x86-64 and arm64, and this is ${process.arch}`);
+}
+
+/**
+ * The facts of this host. Throws `E_NO_HOME`, `E_STATE_UNSAFE` or `E_ARCHITECTURE`.
+ * `read` is for tests; everything is read through it but the kernel's release and the number of processors.
+ */
+export function gatherHostFacts(
+  env: Readonly<Record<string, string | undefined>>,
+  read: HostReader = realHost,
+): HostFacts {
+  const status = parseStatus(read.text('/proc/self/status'));
+  const uidMap = read.text('/proc/self/uid_map');
+  const initialUserNamespace = isInitialUserNamespace(uidMap);
+  const privileged = status.euid === 0 && hasHostPrivileges(status.capabilities);
+  const names = new Set([String(status.euid), userName(read.text('/etc/passwd'), status.euid) ?? '']);
+  names.delete('');
+  const subuid = read.text('/etc/subuid');
+  const subgid = read.text('/etc/subgid');
+  const [major = 0, minor = 0] = release()
+    .split('.')
+    .map((part) => Number.parseInt(part, 10));
+  return {
+    kernel: { release: release(), major, minor },
+    arch: architecture(),
+    euid: status.euid,
+    egid: status.egid,
+    groups: status.groups,
+    privileged,
+    initialUserNamespace,
+    ownUids: ownRanges(uidMap),
+    ownGids: ownRanges(read.text('/proc/self/gid_map')),
+    userNamespaces: userNamespaces(read, privileged),
+    subuids: subordinateRanges(subuid, names),
+    subgids: subordinateRanges(subgid, names),
+    takenIds: [...allRanges(subuid), ...allRanges(subgid)].map(({ range }) => range),
+    newuidmap: helper(read, 'newuidmap'),
+    newgidmap: helper(read, 'newgidmap'),
+    cgroup: gatherCgroup(read),
+    timeNamespace: read.exists('/proc/self/ns/time'),
+    cpus: availableParallelism(),
+    dirs: gatherFolders(read, env, status.euid),
+  };
+}

@@ -1,0 +1,67 @@
+/** Who the caller is, and which ids are his (subuid(5), user_namespaces(7)). */
+import type { IdRange } from './facts.ts';
+
+/** `name:start:count` lines that belong to the user, named or numbered; a line that is no such thing is passed over. */
+export function subordinateRanges(text: string | undefined, names: ReadonlySet<string>): readonly IdRange[] {
+  return allRanges(text)
+    .filter(({ owner }) => names.has(owner))
+    .map(({ range }) => range);
+}
+
+export function allRanges(text: string | undefined): readonly { readonly owner: string; readonly range: IdRange }[] {
+  return (text ?? '').split('\n').flatMap((line) => {
+    const match = /^([^:#]+):(\d+):(\d+)$/u.exec(line.trim());
+    if (match === null) return [];
+    const [, owner = '', start, size] = match;
+    return Number(size) > 0 ? [{ owner, range: { start: Number(start), size: Number(size) } }] : [];
+  });
+}
+
+/** The ids that exist in boxctl's own user namespace: the first column of /proc/self/uid_map and its sizes. */
+export function ownRanges(text: string | undefined): readonly IdRange[] {
+  return (text ?? '').split('\n').flatMap((line) => {
+    const [start, , size] = line.trim().split(/\s+/u).map(Number);
+    return start !== undefined && size !== undefined && line.trim() !== '' ? [{ start, size }] : [];
+  });
+}
+
+const WHOLE = 4_294_967_295;
+
+/** The initial user namespace maps everything to itself. */
+export function isInitialUserNamespace(uidMap: string | undefined): boolean {
+  const fields = (uidMap ?? '').trim().split(/\s+/u).map(Number);
+  return fields.length === 3 && fields[0] === 0 && fields[1] === 0 && fields[2] === WHOLE;
+}
+
+export function userName(passwd: string | undefined, uid: number): string | undefined {
+  for (const line of (passwd ?? '').split('\n')) {
+    const [name, , id] = line.split(':');
+    if (name !== undefined && id === String(uid)) return name;
+  }
+  return undefined;
+}
+
+export interface ProcessStatus {
+  readonly euid: number;
+  readonly egid: number;
+  readonly groups: readonly number[];
+  readonly capabilities: bigint;
+}
+
+/** /proc/self/status (proc_pid_status(5)). */
+export function parseStatus(text: string | undefined): ProcessStatus {
+  const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'mu').exec(text ?? '')?.[1] ?? '';
+  const ids = (name: string): readonly number[] => field(name).trim().split(/\s+/u).filter(Boolean).map(Number);
+  return {
+    euid: ids('Uid')[1] ?? 0,
+    egid: ids('Gid')[1] ?? 0,
+    groups: ids('Groups'),
+    capabilities: BigInt(`0x${field('CapEff').trim() || '0'}`),
+  };
+}
+
+/** CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: with these boxctl makes maps and mounts of the host itself. */
+export function hasHostPrivileges(capabilities: bigint): boolean {
+  const needed = (1n << 6n) | (1n << 7n) | (1n << 21n);
+  return (capabilities & needed) === needed;
+}

@@ -1,0 +1,29 @@
+/** How the host is looked at; tests give files of other hosts. */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+
+export interface HostReader {
+  /** The text of a small file, or undefined when it cannot be read. */
+  text(path: string): string | undefined;
+  writable(path: string): boolean;
+  exists(path: string): boolean;
+  /** Owner and permission bits of a folder that is no link; undefined when there is none. */
+  folder(path: string): { readonly uid: number; readonly mode: number } | undefined;
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+export const realHost: HostReader = {
+  text: (path) => attempt(() => readFileSync(path, 'utf8')),
+  writable: (path) => attempt(() => accessSync(path, constants.W_OK) ?? true) ?? false,
+  exists: (path) => attempt(() => accessSync(path, constants.F_OK) ?? true) ?? false,
+  folder: (path) => {
+    const status = statSync(path, { throwIfNoEntry: false });
+    return status?.isDirectory() === true ? { uid: status.uid, mode: status.mode & 0o7777 } : undefined;
+  },
+};

@@ -1,0 +1,98 @@
+/**
+ * Removes what a killed launcher left: the cgroups that its record names. A record is locked as long as its launcher
+ * lives, so one that can be locked is a leftover.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, readSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { tryLock } from '../run/native.ts';
+
+const RECORD = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
+const MAX_RECORD = 64 * 1024;
+
+function recordsIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).filter((name) => RECORD.test(name));
+  } catch {
+    return [];
+  }
+}
+
+function readRecord(fd: number): readonly string[] {
+  const bytes = Buffer.alloc(MAX_RECORD);
+  const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8', 0, size));
+  } catch {
+    // Killed before it was written: then nothing was made yet.
+    return [];
+  }
+  if (typeof value !== 'object' || value === null || !('rmdir' in value) || !Array.isArray(value.rmdir)) return [];
+  return value.rmdir.filter((path): path is string => typeof path === 'string');
+}
+
+/** Only what boxctl makes: a folder named after the record, directly in a home of cgroups. */
+function isOwn(host: HostFacts, record: string, path: string): boolean {
+  const homes = Object.values(host.cgroup.controllers).flatMap((home) => (home.usable ? [home.dir] : []));
+  return homes.some((home) => path === join(home, `boxctl-${record}`));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** Kills what is still in the cgroup and removes it. False: it is still there. */
+function removeCgroup(folder: string): boolean {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    try {
+      for (const pid of readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n')) {
+        if (Number(pid) > 1) killQuietly(Number(pid));
+      }
+      rmdirSync(folder);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return true;
+      if (codeOf(error) !== 'EBUSY') return false;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+  return false;
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended in between.
+  }
+}
+
+function sweepRecord(host: HostFacts, name: string): boolean {
+  const path = join(host.dirs.state, name);
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return false;
+  }
+  try {
+    if (!tryLock(fd, true)) return false;
+    const removed = readRecord(fd)
+      .filter((folder) => isOwn(host, name, folder))
+      .map(removeCgroup);
+    // What could not be removed stays written down for the next time.
+    if (!removed.every(Boolean)) return false;
+    unlinkSync(path);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
+export function sweepState(host: HostFacts): number {
+  return recordsIn(host.dirs.state).filter((name) => sweepRecord(host, name)).length;
+}
