@@ -1,8 +1,9 @@
 /** Reads an archive once: hashes it, decompresses it, and hands the tar stream on. */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
+import type { Hash } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { Transform } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -109,31 +110,37 @@ export async function pour(
       hint: `boxctl reads .tar and .tar.gz so far: ${DECOMPRESS[compression]} -dc ${archive.path} | gzip > image.tar.gz`,
     });
   }
-  const total = Number(archive.stat.size);
   const hash = createHash('sha256');
-  let read = 0;
-  const meter = new Transform({
-    writableHighWaterMark: CHUNK,
-    readableHighWaterMark: CHUNK,
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      read += chunk.length;
-      onProgress?.(read, total);
-      done(null, chunk);
-    },
-  });
-  const file = createReadStream(archive.path, { fd: archive.fd, start: 0, autoClose: false, highWaterMark: CHUNK });
+  const file = Readable.from(chunksOf(archive, hash, onProgress), { objectMode: false });
   if (compression === 'none') {
-    await pipeline(file, meter, output);
+    await pipeline(file, output);
   } else {
     try {
-      await pipeline(file, meter, createGunzip({ chunkSize: CHUNK }), output);
+      await pipeline(file, createGunzip({ chunkSize: CHUNK }), output);
     } catch (cause) {
       if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw cause;
       throw new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${archive.path} is damaged: ${cause.message}`, { cause });
     }
   }
   return hash.digest('hex');
+}
+
+/**
+ * The file, read synchronously: a stream of Node's closes the descriptor when the pipeline fails, and an asynchronous
+ * read may still be under way when its owner closes it.
+ */
+function* chunksOf(archive: Archive, hash: Hash, onProgress?: (read: number, total: number) => void): Iterable<Buffer> {
+  const total = Number(archive.stat.size);
+  for (let position = 0; ;) {
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    const read = readSync(archive.fd, buffer, 0, CHUNK, position);
+    if (read === 0) return;
+    const chunk = buffer.subarray(0, read);
+    position += read;
+    hash.update(chunk);
+    onProgress?.(position, total);
+    yield chunk;
+  }
 }
 
 const DECOMPRESS = { xz: 'xz', zstd: 'zstd', bzip2: 'bzip2' } as const;

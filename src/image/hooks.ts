@@ -25,11 +25,9 @@ export interface ImageHooks {
   unpack(target: string, ownership: Ownership | undefined): UnpackJob;
   /** Removes the directory `name` in `folder` and all in it, also when its files belong to mapped ids. */
   remove(folder: string, name: string, ownership: Ownership | undefined): Promise<void>;
-  /** flock(2), exclusive: waits, without blocking the event loop. */
-  lock(fd: number): Promise<void>;
   /** flock(2), exclusive: false when someone else holds it. */
   tryLock(fd: number): boolean;
-  /** A regular file's text through openat2(RESOLVE_IN_ROOT); '' when there is none, or it is larger than `maxBytes`. */
+  /** A regular file's text through openat2(RESOLVE_IN_ROOT); '' when there is none that can be read in `maxBytes`. */
   readText(rootfs: string, path: string, maxBytes: number): string;
   /** How much of the archive has been read, in bytes, from time to time. */
   readonly onProgress?: (read: number, total: number) => void;

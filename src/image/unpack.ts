@@ -7,7 +7,7 @@ import type { Plan } from '../plan/plan.ts';
 import { planRemove, planUnpack } from '../plan/unpack.ts';
 import { launch } from '../run/launch.ts';
 import type { Outcome } from '../run/launch.ts';
-import { lock, pipe, readInRoot, tryLock } from '../run/native.ts';
+import { pipe, readInRoot, tryLock } from '../run/native.ts';
 import type { ImageHooks, UnpackReport } from './hooks.ts';
 import type { Ownership } from './image.ts';
 import { parseReport } from './report.ts';
@@ -41,11 +41,20 @@ export function imageHooks(host: HostFacts, onProgress?: ImageHooks['onProgress'
       const end = await outcome;
       if (end.kind !== 'exited' || end.status !== 0) throw launchFailure(plan, end);
     },
-    lock: (fd) => lock(fd, true),
     tryLock: (fd) => tryLock(fd, true),
-    readText: (rootfs, path, maxBytes) => readInRoot(rootfs, path, maxBytes)?.toString('utf8') ?? '',
+    readText,
     ...(onProgress === undefined ? {} : { onProgress }),
   };
+}
+
+/** What an image has in the place of a file (a loop of links, 10 GiB of nothing) is no reason not to import it. */
+export function readText(rootfs: string, path: string, maxBytes: number): string {
+  try {
+    return readInRoot(rootfs, path, maxBytes)?.toString('utf8') ?? '';
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return '';
+    throw error;
+  }
 }
 
 const rootOf = (maps: Ownership['uidMap']): number => maps.find((map) => map.container === 0)?.host ?? 0;
