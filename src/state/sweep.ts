@@ -2,7 +2,7 @@
  * Removes what a killed launcher left: the cgroups that its record names. A record is locked as long as its launcher
  * lives, so one that can be locked is a leftover.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, rmdirSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../run/native.ts';
@@ -68,6 +68,12 @@ function killQuietly(pid: number): void {
   }
 }
 
+/** A launcher makes its record, locks it and writes it, within microseconds. */
+function isBeingMade(fd: number): boolean {
+  const status = fstatSync(fd);
+  return status.size === 0 && Date.now() - status.mtimeMs < 10_000;
+}
+
 function sweepRecord(host: HostFacts, name: string): boolean {
   const path = join(host.dirs.state, name);
   let fd: number;
@@ -77,7 +83,7 @@ function sweepRecord(host: HostFacts, name: string): boolean {
     return false;
   }
   try {
-    if (!tryLock(fd, true)) return false;
+    if (!tryLock(fd, true) || isBeingMade(fd)) return false;
     const removed = readRecord(fd)
       .filter((folder) => isOwn(host, name, folder))
       .map(removeCgroup);

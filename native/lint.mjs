@@ -1,0 +1,55 @@
+/**
+ * Format and static analysis of the C++ sources: clang-format always, clang-tidy with `--tidy`. `--fix` formats in place.
+ * Without the programs it says so and succeeds, unless BOXCTL_CI is set.
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const require = createRequire(import.meta.url);
+
+const files = ['native/launcher', 'native/addon', 'native/shared', 'test/conformance'].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => /\.(?:cc|h)$/u.test(name))
+    .map((name) => join(folder, name)),
+);
+
+function run(program, args) {
+  const { error, status } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  if (error?.code === 'ENOENT') {
+    process.stderr.write(`boxctl: ${program} is not installed: its check of the C++ sources is left out\n`);
+    return process.env.BOXCTL_CI === undefined;
+  }
+  return status === 0;
+}
+
+const formatted = run(
+  'clang-format',
+  process.argv.includes('--fix') ? ['-i', ...files] : ['--dry-run', '--Werror', ...files],
+);
+let tidy = true;
+if (process.argv.includes('--tidy')) {
+  const headers = [
+    `-isystem${require('node-api-headers').include_dir}`,
+    `-isystem${dirname(require.resolve('node-addon-api/package.json'))}`,
+  ];
+  const checks =
+    '-*,bugprone-*,clang-analyzer-*,performance-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,' +
+    '-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-performance-no-int-to-ptr';
+  const sources = files.filter((name) => name.startsWith('native/') && name.endsWith('.cc'));
+  tidy = run('clang-tidy', [
+    '--quiet',
+    `--checks=${checks}`,
+    '--warnings-as-errors=*',
+    ...sources,
+    '--',
+    '-std=c++20',
+    '-DNAPI_VERSION=9',
+    '-DNAPI_DISABLE_CPP_EXCEPTIONS',
+    ...headers,
+  ]);
+}
+process.exitCode = formatted && tidy ? 0 : 1;

@@ -1,0 +1,166 @@
+/** The launcher, started as boxctl starts it, with plans of the real planner. */
+import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gatherHostFacts } from '../../../src/host/gather.ts';
+import type { HostFacts } from '../../../src/host/facts.ts';
+import { planContainer } from '../../../src/plan/container.ts';
+import type { Plan } from '../../../src/plan/plan.ts';
+import { launch, type LaunchEvent, type Outcome } from '../../../src/run/launch.ts';
+import { pipe } from '../../../src/run/native.ts';
+import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
+import { hostState } from '../../support/host-state.ts';
+import { testImage, testModel, type ModelOptions } from '../../support/model.ts';
+
+let folder: string;
+let host: HostFacts;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'boxctl-launcher-'));
+  mkdirSync(join(folder, 'store/mnt'), { recursive: true });
+  mkdirSync(join(folder, 'state'));
+  makeBusyboxTree(join(folder, 'rootfs'));
+  host = {
+    ...gatherHostFacts(process.env),
+    dirs: { store: join(folder, 'store'), state: join(folder, 'state') },
+  };
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function planFor(options: Omit<ModelOptions, 'host'>): Plan {
+  return planContainer(testModel({ host, ...options }), testImage(join(folder, 'rootfs')), host);
+}
+
+interface Ended extends Outcome {
+  readonly output: string;
+  readonly events: readonly LaunchEvent[];
+}
+
+async function run(plan: Plan, during?: (start: ReturnType<typeof launch>) => void): Promise<Ended> {
+  const [output, outputEnd] = pipe();
+  const events: LaunchEvent[] = [];
+  const started = launch(plan, { stdio: [0, outputEnd, outputEnd], onEvent: (event) => events.push(event) });
+  closeSync(outputEnd);
+  during?.(started);
+  const outcome = await started.done;
+  const text = readFileSync(output, 'utf8');
+  closeSync(output);
+  return { ...outcome, output: text, events };
+}
+
+const state = (): object => hostState({ name: 'test', stateFolder: join(folder, 'state') });
+
+describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)', () => {
+  test('runs a command in namespaces of its own and tells its status', async () => {
+    const script = 'hostname; echo $$; id -u; cat /proc/self/uid_map; ls /; exit 7';
+    const { output, kind, status } = await run(planFor({ args: ['sh', '-c', script] }));
+    expect({ kind, status }).toEqual({ kind: 'exited', status: 7 });
+    const lines = output.split('\n').map((line) => line.trim().replaceAll(/\s+/gu, ' '));
+    expect(lines.slice(0, 3)).toEqual(['inside', '1', '0']);
+    expect(lines[3]).toBe(host.privileged ? '0 524288 65536' : `0 ${host.euid} 1`);
+    expect(lines.slice(4).filter(Boolean).toSorted()).toEqual(['bin', 'dev', 'proc', 'sys']);
+  });
+
+  test('tells each step once and in order, then the start of the command', async () => {
+    const plan = planFor({ args: ['true'] });
+    const { events } = await run(plan);
+    const steps = events.flatMap((event) => (event.kind === 'step' ? [event.index] : []));
+    expect(steps).toEqual(plan.steps.slice(0, -1).map((_, index) => index));
+    expect(events.filter((event) => event.kind === 'started')).toHaveLength(1);
+  });
+
+  test('a signal that ends the command is told as such', async () => {
+    const { kind, signal } = await run(planFor({ args: ['sh', '-c', 'sleep 100'] }), (started) =>
+      setTimeout(() => started.signal(9), 50),
+    );
+    expect({ kind, signal }).toEqual({ kind: 'signaled', signal: 9 });
+  });
+
+  test('init passes on signals and reaps orphans', async () => {
+    const script = 'trap "echo got; exit 3" TERM; (sleep 0.01 &); echo ready; while :; do sleep 0.05; done';
+    const ended = await run(planFor({ args: ['sh', '-c', script], init: true }), (started) =>
+      setTimeout(() => started.signal(15), 200),
+    );
+    expect(ended.output).toBe('ready\ngot\n');
+    expect(ended).toMatchObject({ kind: 'exited', status: 3 });
+  });
+
+  test('the command inherits no descriptor, no blocked and no ignored signal', async () => {
+    const files = await run(planFor({ args: ['sh', '-c', 'cd /proc/self/fd; echo *'] }));
+    // The shell's own, by which it reads the folder, comes beside the three.
+    expect(files.output).toMatch(/^0 1 2( 3)?\n$/u);
+    const signals = await run(planFor({ args: ['grep', '-E', 'Sig(Blk|Ign)', '/proc/self/status'] }));
+    expect(signals.output).toBe(`SigBlk:\t${'0'.repeat(16)}\nSigIgn:\t${'0'.repeat(16)}\n`);
+  });
+
+  test('a command that is not there fails the last step', async () => {
+    const plan = planFor({ args: ['no-such-command'] });
+    const { kind, failed } = await run(plan);
+    expect(kind).toBe('failed');
+    expect(failed).toMatchObject({ index: plan.steps.length - 1, errno: 2 });
+  });
+
+  test('a working directory that is missing is made, one through /proc/self/fd is refused', async () => {
+    expect((await run(planFor({ args: ['pwd'], cwd: '/a/b/c' }))).output).toBe('/a/b/c\n');
+    for (let fd = 3; fd < 20; fd++) {
+      const { kind } = await run(planFor({ args: ['pwd'], cwd: `/proc/self/fd/${fd}` }));
+      expect(kind).toBe('failed');
+    }
+  });
+
+  test('nothing that is written reaches the image or the next container', async () => {
+    await run(planFor({ args: ['sh', '-c', 'echo x > /bin/new; rm /bin/ls'] }));
+    const { output } = await run(planFor({ args: ['sh', '-c', 'ls /bin/new /bin/ls'] }));
+    expect(output).toContain('/bin/ls\n');
+    expect(output).toContain('/bin/new: No such file');
+  });
+
+  test('whichever step fails, the host is as it was', { timeout: 120_000 }, async () => {
+    const limits = host.privileged ? { memory: 64 << 20, pids: 50 } : {};
+    const plan = planFor({ args: ['true'], init: true, ...limits });
+    const before = state();
+    for (const index of plan.steps.keys()) {
+      const steps = failingAt(plan, index);
+      const { kind, failed, undoFailures } = await run({ ...plan, steps, reports: [], terminal: undefined });
+      expect({ index, kind, failed: failed?.index, undoFailures }).toEqual({
+        index,
+        kind: 'failed',
+        failed: index,
+        undoFailures: [],
+      });
+      expect(state()).toEqual(before);
+    }
+  });
+
+  test.skipIf(!(process.geteuid?.() === 0))('a fork bomb stops at the limit (needs root)', async () => {
+    const script = 'i=0; while [ $i -lt 60 ]; do sleep 3 & i=$((i+1)); done; echo survived';
+    const ended = await run(planFor({ args: ['sh', '-c', script], pids: 20 }));
+    expect(ended.output).toContain("can't fork");
+    const index = planFor({ args: ['true'], pids: 20 }).reports.findIndex((report) => report.what === 'pids_max');
+    expect(ended.reports[index]).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!(process.geteuid?.() === 0))('an allocation beyond the limit is counted (needs root)', async () => {
+    const plan = planFor({ args: ['sh', '-c', 'tail /dev/zero'], memory: 32 << 20 });
+    const ended = await run(plan);
+    const index = plan.reports.findIndex((report) => report.what === 'oom_kill');
+    expect(ended.reports[index]).toBeGreaterThan(0);
+  });
+});
+
+/** The plan up to a step, that step replaced by one that cannot work, and an end that makes the list sound. */
+function failingAt(plan: Plan, index: number): Plan['steps'] {
+  const call = { name: 'umount2', args: { target: '/no/such/place', flags: 0 } } as const;
+  const clone = { name: 'clone3', args: { flags: 0x1000, exit_signal: 17, cgroup: '-1' }, returns: 'child' } as const;
+  const before = plan.steps.slice(0, index);
+  const cloned = before.some((step) => step.call.name === 'clone3');
+  return [
+    ...before,
+    ...plan.steps.slice(index, index + 1).map((step) => ({ ...step, call, undo: 'none' as const })),
+    ...(cloned
+      ? []
+      : plan.steps.filter((step) => step.call.name === 'clone3').map((step) => ({ ...step, call: clone }))),
+    ...plan.steps.slice(-1),
+  ];
+}

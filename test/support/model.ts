@@ -1,0 +1,111 @@
+/** A container's model made by hand: what the planner and the launcher are tested with, without the stages before them. */
+import type { HostFacts } from '../../src/host/facts.ts';
+import type { ImageFacts } from '../../src/image/image.ts';
+import type { OciConfig, OciNamespace } from '../../src/oci/config.ts';
+import type { Model } from '../../src/oci/model.ts';
+
+const CAPABILITIES = ['CAP_CHOWN', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID', 'CAP_NET_BIND_SERVICE'];
+export const ALL_NAMESPACES: readonly OciNamespace['type'][] = [
+  'user',
+  'pid',
+  'mount',
+  'uts',
+  'ipc',
+  'network',
+  'cgroup',
+  'time',
+];
+
+export interface ModelOptions {
+  readonly host: HostFacts;
+  readonly args: readonly string[];
+  readonly namespaces?: readonly OciNamespace[];
+  readonly init?: boolean;
+  readonly terminal?: boolean;
+  readonly readonly?: boolean;
+  readonly memory?: number;
+  readonly pids?: number;
+  readonly cwd?: string;
+  readonly mounts?: OciConfig['mounts'];
+  readonly fileMounts?: readonly number[];
+}
+
+export function testModel(options: ModelOptions): Model {
+  const { host } = options;
+  const namespaces: readonly OciNamespace[] = options.namespaces ?? ALL_NAMESPACES.map((type) => ({ type }));
+  const shifted = host.privileged ? { hostID: 524_288, size: 65_536 } : { hostID: host.euid, size: 1 };
+  const ownUser = namespaces.some((entry) => entry.type === 'user' && entry.path === undefined);
+  const devices = (
+    [
+      ['null', 1, 3],
+      ['zero', 1, 5],
+      ['urandom', 1, 9],
+      ['tty', 5, 0],
+    ] as const
+  ).map(([name, major, minor]) => ({
+    type: 'c' as const,
+    path: `/dev/${name}`,
+    major,
+    minor,
+    fileMode: 0o666,
+    uid: 0,
+    gid: 0,
+  }));
+  const config: OciConfig = {
+    ociVersion: '1.2.0',
+    process: {
+      terminal: options.terminal ?? false,
+      user: { uid: 0, gid: 0, additionalGids: [] },
+      args: [...options.args],
+      env: ['PATH=/bin', 'TERM=xterm'],
+      cwd: options.cwd ?? '/',
+      capabilities: {
+        bounding: CAPABILITIES,
+        effective: CAPABILITIES,
+        permitted: CAPABILITIES,
+        inheritable: [],
+        ambient: [],
+      },
+      noNewPrivileges: true,
+    },
+    root: { path: 'rootfs', readonly: options.readonly ?? false },
+    hostname: 'inside',
+    mounts: [
+      { destination: '/proc', type: 'proc', options: ['nosuid', 'nodev', 'noexec'] },
+      { destination: '/dev', type: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+      { destination: '/dev/pts', type: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666'] },
+      { destination: '/dev/shm', type: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', 'mode=1777'] },
+      { destination: '/sys', type: 'sysfs', options: ['nosuid', 'nodev', 'noexec', 'ro'] },
+      ...(options.mounts ?? []),
+    ],
+    linux: {
+      namespaces: [...namespaces],
+      ...(ownUser
+        ? {
+            uidMappings: [{ containerID: 0, ...shifted }],
+            gidMappings: [{ containerID: 0, ...shifted, hostID: host.privileged ? 524_288 : host.egid }],
+          }
+        : {}),
+      devices,
+      resources: {
+        ...(options.memory === undefined ? {} : { memory: { limit: options.memory } }),
+        ...(options.pids === undefined ? {} : { pids: { limit: options.pids } }),
+      },
+      maskedPaths: ['/proc/acpi', '/proc/kcore', '/proc/keys', '/sys/firmware'],
+      readonlyPaths: ['/proc/bus', '/proc/sys'],
+    },
+  };
+  return {
+    name: 'test',
+    config,
+    init: options.init ?? false,
+    stdinOpen: options.terminal ?? false,
+    because: (path) => ({ kind: 'default', name: path }),
+    dropped: [],
+    fileMounts: options.fileMounts ?? [],
+  };
+}
+
+export function testImage(rootfs: string): ImageFacts {
+  return { digest: '0'.repeat(64), rootfs, ownership: undefined, passwd: '', group: '', defaults: {} };
+}
