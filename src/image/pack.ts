@@ -1,5 +1,6 @@
 /** Packs programs of this host into a root file system's archive: the same programs give the same bytes. */
-import { createReadStream } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -12,6 +13,7 @@ import { endOfArchive, header, padding } from './tarwriter.ts';
 export interface PackOptions {
   /** A value of PATH to look the names up in. Default: this process's own. */
   readonly path?: string;
+  /** Default: when the name of the output ends in `gz`. */
   readonly gzip?: boolean;
 }
 
@@ -23,22 +25,27 @@ export interface PackReport {
 }
 
 /**
- * Writes an archive with the programs `tools` (names, or absolute paths) and all that they need into `output`, and ends
- * it. Throws `E_TOOL_NOT_FOUND` and `E_TOOL_UNREADABLE` before anything is written.
+ * Writes an archive with the programs `tools` (names, or absolute paths) and all that they need to the file `output`,
+ * which takes its place when it is complete. Throws `E_TOOL_NOT_FOUND`, `E_TOOL_UNREADABLE`, `E_IMAGE_UNWRITABLE`.
  */
 export async function packHostTools(
   tools: readonly string[],
-  output: Writable,
+  output: string,
   options: PackOptions = {},
 ): Promise<PackReport> {
-  let list: FileList;
+  const list = collectTools(tools, options.path ?? process.env['PATH'] ?? '');
+  const gzip = options.gzip ?? output.endsWith('gz');
+  const unfinished = `${output}.${randomBytes(6).toString('hex')}`;
   try {
-    list = collectTools(tools, options.path ?? process.env['PATH'] ?? '');
-  } catch (error) {
-    output.destroy();
-    throw error;
+    const report = await packCollection(list, createWriteStream(unfinished, { flags: 'wx' }), gzip);
+    renameSync(unfinished, output);
+    return report;
+  } catch (cause) {
+    rmSync(unfinished, { force: true });
+    if (cause instanceof BoxctlError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new BoxctlError('E_IMAGE_UNWRITABLE', `The image ${output} cannot be written: ${why}`, { cause });
   }
-  return packCollection(list, output, options.gzip);
 }
 
 export async function packCollection(list: FileList, output: Writable, gzip = false): Promise<PackReport> {

@@ -1,0 +1,189 @@
+/** Images out of this host's programs: they run with nothing else, and the same programs give the same bytes. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { packHostTools } from '../../../src/image/pack.ts';
+import { ensureImage, findImage, previewImage } from '../../../src/image/resolve.ts';
+import type { ImageSource } from '../../../src/spec/spec.ts';
+import { plainHooks } from './hooks.ts';
+import { hostWithStore } from './host.ts';
+import { unpackInto } from './worker.ts';
+
+let base = '';
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'boxctl-pack-'));
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+let count = 0;
+async function pack(tools: readonly string[], options: { path?: string; gzip?: boolean } = {}): Promise<Buffer> {
+  const path = join(base, `${count++}.tar`);
+  await packHostTools(tools, path, options);
+  return readFileSync(path);
+}
+
+async function unpacked(tools: readonly string[], options: { path?: string } = {}): Promise<string> {
+  const rootfs = join(base, 'rootfs');
+  mkdirSync(rootfs);
+  expect(unpackInto(rootfs, await pack(tools, options))).toMatchObject({ ok: true });
+  return rootfs;
+}
+
+/** A program of the test's own. */
+function program(name: string, text: string): void {
+  mkdirSync(join(base, 'bin'), { recursive: true });
+  writeFileSync(join(base, 'bin', name), text, { mode: 0o755 });
+}
+
+const isRoot = process.geteuid?.() === 0;
+
+describe('what is packed', () => {
+  test.skipIf(!isRoot)('runs with nothing but itself (skipped without root: chroot needs it)', async () => {
+    const rootfs = await unpacked(['sh', 'ls', 'ps', 'hostname', 'id', 'cat']);
+    const run = (command: string) =>
+      spawnSync('chroot', [rootfs, '/bin/sh', '-c', command], { encoding: 'utf8', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+    expect(run('ls -d /tmp /etc/passwd; id -un; cat /etc/group')).toMatchObject({
+      status: 0,
+      stdout: '/etc/passwd\n/tmp\nroot\nroot:x:0:\ntty:x:5:\nnogroup:x:65534:\n',
+    });
+    expect(run('ps --version')).toMatchObject({ status: 0 });
+    expect(run('hostname')).toMatchObject({ status: 0 });
+  });
+
+  test('has the usual folders with their modes, and the links that merge /usr as the host has them', async () => {
+    const rootfs = await unpacked(['sh']);
+    expect(lstatSync(join(rootfs, 'tmp')).mode & 0o7777).toBe(0o1777);
+    expect(lstatSync(join(rootfs, 'root')).mode & 0o7777).toBe(0o700);
+    for (const name of ['proc', 'sys', 'dev', 'run', 'etc'])
+      expect(lstatSync(join(rootfs, name)).isDirectory()).toBe(true);
+    for (const name of ['bin', 'lib', 'sbin']) {
+      expect(lstatSync(join(rootfs, name)).isSymbolicLink()).toBe(lstatSync(join('/', name)).isSymbolicLink());
+    }
+  });
+
+  test('the same programs give the same bytes, in whatever order they are named', async () => {
+    const first = await pack(['sh', 'ls']);
+    expect(first.equals(await pack(['ls', 'sh', 'sh']))).toBe(true);
+    expect(first.equals(gunzipSync(await pack(['sh', 'ls'], { gzip: true })))).toBe(true);
+  });
+
+  test('GNU tar reads it', async () => {
+    writeFileSync(join(base, 'x.tar'), await pack(['sh']));
+    const names = execFileSync('tar', ['-tf', join(base, 'x.tar')], { encoding: 'utf8' }).split('\n');
+    expect(names).toEqual(expect.arrayContaining(['etc/passwd', 'tmp/', 'dev/']));
+  });
+
+  test('a script brings its interpreter, and what env finds', async () => {
+    program('one', '#!/bin/sh\necho one\n');
+    program('two', '#!/usr/bin/env -S cat -n\nx\n');
+    const rootfs = await unpacked(['one', 'two'], { path: join(base, 'bin') });
+    expect(lstatSync(join(rootfs, 'usr/local/bin/one')).isSymbolicLink()).toBe(true);
+    expect(readFileSync(join(rootfs, base, 'bin/one'), 'utf8')).toContain('echo one');
+    for (const name of ['bin/sh', 'usr/bin/env', 'bin/cat']) expect(existsSync(join(rootfs, name))).toBe(true);
+  });
+
+  test('chains of links come with it', async () => {
+    program('real', '#!/bin/sh\n');
+    symlinkSync('real', join(base, 'bin/middle'));
+    symlinkSync(join(base, 'bin/middle'), join(base, 'bin/outer'));
+    const rootfs = await unpacked([join(base, 'bin/outer')]);
+    for (const name of ['outer', 'middle']) {
+      expect(lstatSync(join(rootfs, base, 'bin', name)).isSymbolicLink()).toBe(true);
+    }
+    expect(lstatSync(join(rootfs, base, 'bin/real')).isFile()).toBe(true);
+  });
+
+  test('set-id bits stay at home', async () => {
+    program('su', '#!/bin/sh\n');
+    chmodSync(join(base, 'bin/su'), 0o6755);
+    const rootfs = await unpacked([join(base, 'bin/su')]);
+    expect(lstatSync(join(rootfs, base, 'bin/su')).mode & 0o7777).toBe(0o755);
+  });
+
+  test('names of more than 100 and 255 bytes are kept', async () => {
+    const folder = join(base, 'bin', 'd'.repeat(120), 'e'.repeat(150));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'tool'), '#!/bin/sh\n', { mode: 0o755 });
+    const rootfs = await unpacked([join(folder, 'tool')]);
+    expect(lstatSync(join(rootfs, folder, 'tool')).isFile()).toBe(true);
+  });
+});
+
+describe('what cannot be packed', () => {
+  test('nothing is written where something is missing, or where it cannot be', async () => {
+    await expect(packHostTools(['no-such'], join(base, 'out.tar'))).rejects.toMatchObject({ code: 'E_TOOL_NOT_FOUND' });
+    const nowhere = join(base, 'no/such/out.tar');
+    await expect(packHostTools(['sh'], nowhere)).rejects.toMatchObject({ code: 'E_IMAGE_UNWRITABLE' });
+    expect(readdirSync(base)).toEqual([]);
+  });
+
+  test('all programs that are missing are named at once', async () => {
+    await expect(pack(['sh', 'no-such-a', 'no-such-b', 'bin/relative'])).rejects.toMatchObject({
+      code: 'E_TOOL_NOT_FOUND',
+      message: 'This host has no program no-such-a, no-such-b, bin/relative',
+    });
+  });
+
+  test('a script without its interpreter, a file that is no program', async () => {
+    program('lost', '#!/no/such/interpreter\n');
+    await expect(pack([join(base, 'bin/lost')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
+    program('env', '#!/usr/bin/env no-such-c\n');
+    await expect(pack([join(base, 'bin/env')])).rejects.toMatchObject({ code: 'E_TOOL_NOT_FOUND' });
+    program('loop', `#!${join(base, 'bin/loop')}\n`);
+    await expect(pack([join(base, 'bin/loop')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
+    program('text', 'no program\n');
+    await expect(pack([join(base, 'bin/text')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
+    program('elf', '\u007fELF');
+    await expect(pack([join(base, 'bin/elf')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
+  });
+});
+
+describe('as an image', () => {
+  test('is packed and imported once, until a program changes', async () => {
+    program('tool', '#!/bin/sh\n');
+    const source: ImageSource = { kind: 'host_tools', tools: ['sh', join(base, 'bin/tool')] };
+    const host = hostWithStore(base);
+    const hooks = plainHooks();
+    expect(previewImage(source, undefined, host).digest).toMatch(/^0{64}$/);
+    const first = await ensureImage(source, undefined, host, hooks);
+    expect(first.passwd).toMatch(/^root:x:0:0:/);
+    expect(findImage(source, undefined, host)).toEqual(first);
+    expect(previewImage(source, undefined, host)).toEqual(first);
+    program('tool', '#!/bin/sh\nexit 1\n');
+    expect(findImage(source, undefined, host)).toBeUndefined();
+    expect((await ensureImage(source, undefined, host, hooks)).digest).not.toBe(first.digest);
+    expect(hooks.unpacks()).toBe(2);
+  });
+
+  test('is packed anew when a program of the same name comes earlier in PATH', async () => {
+    const before = process.env['PATH'];
+    mkdirSync(join(base, 'early'));
+    program('tool', '#!/bin/sh\necho late\n');
+    process.env['PATH'] = `${join(base, 'early')}:${join(base, 'bin')}:${before}`;
+    try {
+      const source: ImageSource = { kind: 'host_tools', tools: ['tool'] };
+      const host = hostWithStore(base);
+      const first = await ensureImage(source, undefined, host, plainHooks());
+      writeFileSync(join(base, 'early/tool'), '#!/bin/sh\necho early\n', { mode: 0o755 });
+      expect(findImage(source, undefined, host)).toBeUndefined();
+      const second = await ensureImage(source, undefined, host, plainHooks());
+      expect(second.digest).not.toBe(first.digest);
+    } finally {
+      process.env['PATH'] = before;
+    }
+  });
+});
