@@ -217,7 +217,7 @@ long control_device(int fd, unsigned long request, const char* name, uint64_t va
   if (request == SIOCSIFFLAGS) {
     ifreq interface = {};
     if (strlen(name) >= sizeof interface.ifr_name) return -ENAMETOOLONG;
-    strcpy(interface.ifr_name, name);
+    memcpy(interface.ifr_name, name, strlen(name) + 1);
     interface.ifr_flags = static_cast<short>(value);
     return negate(ioctl(fd, request, &interface));
   }
@@ -308,7 +308,7 @@ int descriptor(const Context& context, const Arg& arg) {
 
 long dispatch(Context& context, const Call& c, uint32_t& detail) {
   int fds[kMaxArgs] = {};
-  const char* texts[kMaxArgs] = {};
+  const char* texts[kMaxArgs] = {"", "", "", "", "", "", "", ""};
   Texts completed(context);
   for (size_t i = 0; i < c.count; i++) {
     if (takes_fd(c, i)) fds[i] = descriptor(context, c.args[i]);
