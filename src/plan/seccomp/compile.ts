@@ -1,0 +1,143 @@
+/**
+ * A profile of system calls becomes the filter that the kernel runs before each of them: a balanced tree over ranges of
+ * numbers with the same answer, so that no call pays for the length of the list.
+ */
+import { BoxctlError } from '../../errors.ts';
+import type { OciSeccomp, OciSeccompAction, OciSeccompRule } from '../../oci/config.ts';
+import { compareArgument } from './arguments.ts';
+import { Assembler, BPF, type Place } from './bpf.ts';
+import { AARCH64, X86_64 } from './syscalls.ts';
+
+export type SeccompArch = 'x86_64' | 'aarch64';
+
+/** Longest program that the kernel takes (BPF_MAXINSNS). */
+const MAX_INSTRUCTIONS = 4096;
+const NR_OFFSET = 0;
+const ARCH_OFFSET = 4;
+/** Numbers from here on are x32's, a second way to most calls that no rule speaks of. */
+const X32_BIT = 0x4000_0000;
+const EPERM = 1;
+const ENOSYS = 38;
+
+/** linux/seccomp.h. The low 16 bits of RET_ERRNO are the error. */
+const RET = {
+  SCMP_ACT_KILL_PROCESS: 0x8000_0000,
+  SCMP_ACT_KILL_THREAD: 0,
+  SCMP_ACT_TRAP: 0x0003_0000,
+  SCMP_ACT_ERRNO: 0x0005_0000,
+  SCMP_ACT_LOG: 0x7ffc_0000,
+  SCMP_ACT_ALLOW: 0x7fff_0000,
+} as const satisfies Record<OciSeccompAction, number>;
+
+/** AUDIT_ARCH_… (linux/audit.h). */
+const MACHINES = {
+  x86_64: { audit: 0xc000_003e, numbers: X86_64 },
+  aarch64: { audit: 0xc000_00b7, numbers: AARCH64 },
+} as const;
+
+function answer(action: OciSeccompAction, errno: number | undefined): number {
+  return action === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ((errno ?? EPERM) & 0xffff) : RET[action];
+}
+
+/** What happens to the numbers from `start` up to the next range. */
+interface Range {
+  readonly start: number;
+  /** An answer for all, or rules that look at the arguments. */
+  readonly what: number | readonly OciSeccompRule[];
+}
+
+/** The rules of each number, in the order of the profile, up to the first that asks for nothing more. */
+function rulesByNumber(profile: OciSeccomp, numbers: Readonly<Record<string, number>>): Map<number, OciSeccompRule[]> {
+  const rules = new Map<number, OciSeccompRule[]>();
+  for (const rule of profile.syscalls) {
+    for (const name of rule.names) {
+      const number = Object.hasOwn(numbers, name) ? numbers[name] : undefined;
+      // A name of another machine, or of a kernel to come.
+      if (number === undefined) continue;
+      const list = rules.get(number) ?? [];
+      if (!list.some((earlier) => isUnconditional(earlier))) list.push(rule);
+      rules.set(number, list);
+    }
+  }
+  return rules;
+}
+
+function isUnconditional(rule: OciSeccompRule): boolean {
+  return (rule.args ?? []).length === 0;
+}
+
+function ranges(profile: OciSeccomp, numbers: Readonly<Record<string, number>>): readonly Range[] {
+  const fallback = answer(profile.defaultAction, profile.defaultErrnoRet);
+  // Programs ask whether a new call is there and take ENOSYS for no; EPERM they take for a failure.
+  const unknown = profile.defaultAction === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ENOSYS : fallback;
+  const rules = rulesByNumber(profile, numbers);
+  const known = new Set(Object.values(numbers));
+  const end = Math.max(...known) + 1;
+  const list: Range[] = [];
+  for (let number = 0; number <= end; number += 1) {
+    const own = rules.get(number);
+    const [first] = own ?? [];
+    const simple = first !== undefined && isUnconditional(first) ? answer(first.action, first.errnoRet) : own;
+    const what = simple ?? (known.has(number) ? fallback : unknown);
+    if (list.at(-1)?.what !== what) list.push({ start: number, what });
+  }
+  return list;
+}
+
+function emitRules(code: Assembler, rules: readonly OciSeccompRule[], fallback: number): Place {
+  let otherwise = code.ret(fallback);
+  for (const rule of rules.toReversed()) {
+    let matched = code.ret(answer(rule.action, rule.errnoRet));
+    for (const arg of (rule.args ?? []).toReversed()) matched = compareArgument(code, arg, matched, otherwise);
+    otherwise = matched;
+  }
+  return otherwise;
+}
+
+function emitTree(code: Assembler, list: readonly Range[], leaf: (range: Range) => Place): Place {
+  const middle = list.length >> 1;
+  const pivot = list[middle];
+  if (pivot === undefined) throw new Error('a tree of no ranges');
+  if (list.length === 1) return leaf(pivot);
+  const right = emitTree(code, list.slice(middle), leaf);
+  const left = emitTree(code, list.slice(0, middle), leaf);
+  return code.jump(BPF.JGE, pivot.start, right, left);
+}
+
+/**
+ * The filter as an array of struct sock_filter (seccomp(2), SECCOMP_SET_MODE_FILTER), the same bytes for the same
+ * profile. The first rule of a call that matches decides. A call of another machine's kind kills the process; where the
+ * default is an error, numbers that boxctl does not know get ENOSYS.
+ *
+ * @throws BoxctlError `E_SECCOMP_TOO_LONG` where the kernel's 4096 instructions do not suffice.
+ */
+export function compileSeccomp(profile: OciSeccomp, arch: SeccompArch): Uint8Array {
+  const { audit, numbers } = MACHINES[arch];
+  const fallback = answer(profile.defaultAction, profile.defaultErrnoRet);
+  const code = new Assembler();
+  const list = ranges(profile, numbers);
+  const conditional = new Map<Range, Place>();
+  for (const range of list) {
+    if (typeof range.what !== 'number') conditional.set(range, emitRules(code, range.what, fallback));
+  }
+  const leaf = (range: Range): Place => {
+    if (typeof range.what === 'number') return code.ret(range.what);
+    const place = conditional.get(range);
+    if (place === undefined) throw new Error('rules that were not written');
+    return place;
+  };
+  let entry = emitTree(code, list, leaf);
+  if (arch === 'x86_64') entry = code.jump(BPF.JGE, X32_BIT, code.ret(RET.SCMP_ACT_ERRNO | ENOSYS), entry);
+  entry = code.goTo(entry);
+  entry = code.load(NR_OFFSET);
+  code.jump(BPF.JEQ, audit, entry, code.ret(RET.SCMP_ACT_KILL_PROCESS));
+  code.load(ARCH_OFFSET);
+  if (code.length > MAX_INSTRUCTIONS) {
+    throw new BoxctlError(
+      'E_SECCOMP_TOO_LONG',
+      `the filter has ${code.length} instructions, and the kernel takes ${MAX_INSTRUCTIONS}`,
+      { hint: 'use fewer rules that look at arguments' },
+    );
+  }
+  return code.bytes();
+}
