@@ -20,6 +20,8 @@ namespace {
 
 constexpr long kSysOpenat2 = 437;
 constexpr uint32_t kSetIds = S_ISUID | S_ISGID;
+// Of the paths of folders, which are kept until the end: more than any honest image has.
+constexpr size_t kMaxFolderMemory = size_t{256} << 20;
 
 long open_beneath(int dirfd, const char* path, uint64_t flags) {
   struct open_how how = {};
@@ -120,7 +122,7 @@ class Unpacker {
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
   Later* later_ = nullptr;
-  size_t later_count_ = 0, later_room_ = 0;
+  size_t later_count_ = 0, later_room_ = 0, later_memory_ = 0;
 };
 
 // Opens the folder of an entry, making what is missing of it.
@@ -277,6 +279,8 @@ bool Unpacker::directory(const tar::Entry& entry, const Path& path) {
   }
   char whole[tar::kMaxPath + 1];
   snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
+  later_memory_ += strlen(whole) + sizeof(Later);
+  if (later_memory_ > kMaxFolderMemory) return fail("the archive has more folders than an image may have");
   char* const copy = strdup(*whole == 0 ? "." : whole);
   if (copy == nullptr) return fail("there is no memory left", ENOMEM);
   later_[later_count_++] = {copy, mode, time_of(entry)};

@@ -22,7 +22,7 @@ export interface Archive {
 }
 
 /** Opens a regular file; the descriptor is the caller's to close. */
-export async function openArchive(path: string): Promise<Archive> {
+export function openArchive(path: string): Archive {
   let fd: number;
   try {
     // O_NONBLOCK: a fifo must not make us wait.
@@ -30,28 +30,23 @@ export async function openArchive(path: string): Promise<Archive> {
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  try {
-    let stat = fstatSync(fd, { bigint: true });
-    if (!stat.isFile()) {
-      throw new BoxctlError('E_IMAGE_UNREADABLE', `The image ${path} is not a file`, {
-        hint: 'an image is a tar archive of a root file system, as .tar or .tar.gz',
-      });
-    }
-    // A file that was written within the present tick could be written again without its times showing it.
-    const age = Date.now() - Number(stat.ctimeNs / 1_000_000n);
-    if (age >= 0 && age < TICK_MS) {
-      await sleep(TICK_MS);
-      stat = fstatSync(fd, { bigint: true });
-    }
-    return { path, fd, stat };
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
+  const stat = fstatSync(fd, { bigint: true });
+  if (stat.isFile()) return { path, fd, stat };
+  closeSync(fd);
+  throw new BoxctlError('E_IMAGE_UNREADABLE', `The image ${path} is not a file`, {
+    hint: 'an image is a tar archive of a root file system, as .tar or .tar.gz',
+  });
 }
 
-export function unreadable(path: string, cause: unknown): BoxctlError {
-  if (cause instanceof BoxctlError) return cause;
+/** The archive once it has rested: within one tick it could be written again without its times showing it. */
+export async function settled(archive: Archive): Promise<Archive> {
+  const age = Date.now() - Number(archive.stat.ctimeNs / 1_000_000n);
+  if (age < 0 || age >= TICK_MS) return archive;
+  await sleep(TICK_MS);
+  return { ...archive, stat: fstatSync(archive.fd, { bigint: true }) };
+}
+
+function unreadable(path: string, cause: unknown): BoxctlError {
   const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
   const why = cause instanceof Error ? cause.message : String(cause);
   return missing
@@ -88,10 +83,15 @@ const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
   ['bzip2', [0x42, 0x5a, 0x68]],
 ];
 
-function compressionOf(archive: Archive): Compression {
+/** How the archive is compressed, told by its content. Throws `E_IMAGE_COMPRESSION` for what cannot be read. */
+export function compressionOf(archive: Archive): 'none' | 'gzip' {
   const start = Buffer.alloc(8);
   readSync(archive.fd, start, 0, start.length, 0);
-  return MAGICS.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0] ?? 'none';
+  const compression = MAGICS.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0] ?? 'none';
+  if (compression === 'none' || compression === 'gzip') return compression;
+  throw new BoxctlError('E_IMAGE_COMPRESSION', `The image ${archive.path} is compressed with ${compression}`, {
+    hint: `boxctl reads .tar and .tar.gz so far: ${compression} -dc ${archive.path} | gzip > image.tar.gz`,
+  });
 }
 
 /**
@@ -100,16 +100,10 @@ function compressionOf(archive: Archive): Compression {
  */
 export async function pour(
   archive: Archive,
+  compression: 'none' | 'gzip',
   output: Writable,
   onProgress?: (read: number, total: number) => void,
 ): Promise<string> {
-  const compression = compressionOf(archive);
-  if (compression !== 'none' && compression !== 'gzip') {
-    output.destroy();
-    throw new BoxctlError('E_IMAGE_COMPRESSION', `The image ${archive.path} is compressed with ${compression}`, {
-      hint: `boxctl reads .tar and .tar.gz so far: ${DECOMPRESS[compression]} -dc ${archive.path} | gzip > image.tar.gz`,
-    });
-  }
   const hash = createHash('sha256');
   const file = Readable.from(chunksOf(archive, hash, onProgress), { objectMode: false });
   if (compression === 'none') {
@@ -142,5 +136,3 @@ function* chunksOf(archive: Archive, hash: Hash, onProgress?: (read: number, tot
     yield chunk;
   }
 }
-
-const DECOMPRESS = { xz: 'xz', zstd: 'zstd', bzip2: 'bzip2' } as const;

@@ -1,8 +1,9 @@
 /** Brings an archive into the store: all of it, or nothing that could be taken for an image. */
 import { closeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { BoxctlError } from '../errors.ts';
-import { checkUnchanged, hashArchive, openArchive, pour } from './archive.ts';
+import { checkUnchanged, compressionOf, hashArchive, openArchive, pour, settled } from './archive.ts';
 import type { Archive } from './archive.ts';
 import type { ImageHooks } from './hooks.ts';
 import { identityOf, recall } from './identity.ts';
@@ -25,8 +26,9 @@ export async function importArchive(
   { store, path, pin, ownership }: Import,
   hooks: ImageHooks,
 ): Promise<{ readonly image: ImageFacts; readonly identity: string }> {
-  const archive = await openArchive(path);
+  const opened = openArchive(path);
   try {
+    const archive = await settled(opened);
     const identity = identityOf(archive.stat);
     // Reading twice costs less than unpacking for nothing: with a pin, and when the archive looks like one that is
     // already here (it was copied or touched).
@@ -39,7 +41,7 @@ export async function importArchive(
     }
     return { image: await unpackArchive(store, archive, digest, ownership, hooks), identity };
   } finally {
-    closeSync(archive.fd);
+    closeSync(opened.fd);
   }
 }
 
@@ -48,7 +50,7 @@ function looksKnown(store: string, archive: Archive): boolean {
   return before?.split(' ')[2] === String(archive.stat.size);
 }
 
-const wrongDigest = (path: string, pin: string, digest: string): BoxctlError =>
+export const wrongDigest = (path: string, pin: string, digest: string): BoxctlError =>
   new BoxctlError('E_IMAGE_DIGEST', `The image ${path} is not the one that was asked for`, {
     hint: `asked for sha256 ${pin}, the file has ${digest}`,
   });
@@ -60,9 +62,10 @@ async function unpackArchive(
   ownership: Ownership | undefined,
   hooks: ImageHooks,
 ): Promise<ImageFacts> {
+  const compression = compressionOf(archive);
   const workspace = await openWorkspace(store, ownership, hooks);
   try {
-    const digest = await unpackInto(join(workspace.folder, 'rootfs'), archive, ownership, hooks);
+    const digest = await unpackInto(join(workspace.folder, 'rootfs'), archive, compression, ownership, hooks);
     checkUnchanged(archive);
     if (expected !== undefined && digest !== expected) throw wrongDigest(archive.path, expected, digest);
     writeFacts(workspace.folder, hooks);
@@ -86,11 +89,13 @@ async function unpackArchive(
 async function unpackInto(
   target: string,
   archive: Archive,
+  compression: 'none' | 'gzip',
   ownership: Ownership | undefined,
   hooks: ImageHooks,
 ): Promise<string> {
   const job = hooks.unpack(target, ownership);
-  const [poured, unpacked] = await Promise.allSettled([pour(archive, job.input, hooks.onProgress), job.done]);
+  const pouring = pour(archive, compression, job.input, hooks.onProgress);
+  const [poured, unpacked] = await Promise.allSettled([pouring, job.done]);
   if (poured.status === 'rejected' && poured.reason instanceof BoxctlError) throw poured.reason;
   if (unpacked.status === 'rejected') throw unpacked.reason;
   const report = unpacked.value;
@@ -109,5 +114,5 @@ function badArchive(path: string, error: string, entry: string, errno: number): 
   if (errno === ENOSPC || errno === EDQUOT) {
     return new BoxctlError('E_IMAGE_STORE', message, { hint: 'there is no space left in the image store' });
   }
-  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', errno === 0 ? message : `${message}, errno ${errno}`);
+  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', errno === 0 ? message : `${message}: ${getSystemErrorName(-errno)}`);
 }

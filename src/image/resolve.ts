@@ -1,14 +1,14 @@
 /** From what a specification names as its image to a tree in the store. */
-import { closeSync, createWriteStream, fstatSync, openSync } from 'node:fs';
+import { closeSync, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageSource } from '../spec/spec.ts';
-import { hashArchive, unreadable } from './archive.ts';
+import { hashArchive, openArchive } from './archive.ts';
 import type { ImageHooks } from './hooks.ts';
 import { digestOf, remember } from './identity.ts';
 import type { ImageFacts, Ownership } from './image.ts';
-import { importArchive } from './import.ts';
+import { importArchive, wrongDigest } from './import.ts';
 import { withLock } from './locks.ts';
 import { collectTools } from './collect.ts';
 import { packCollection } from './pack.ts';
@@ -62,6 +62,22 @@ export async function ensureImage(
   if (found !== undefined) return found;
   const { store } = host.dirs;
   prepareStore(store);
+  try {
+    return await importOnce(source, ownership, host, hooks);
+  } catch (cause) {
+    // A full disk, say, met by one of the small files around the tree.
+    if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${cause.message}`, { cause });
+  }
+}
+
+async function importOnce(
+  source: ImageSource,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  hooks: ImageHooks,
+): Promise<ImageFacts> {
+  const { store } = host.dirs;
   const lock = join(store, 'locks', sha256(`${ownershipKey(ownership)} ${nameOf(source)}`).slice(0, 32));
   return withLock(lock, hooks, async () => {
     // Someone else may have imported it while this waited.
@@ -122,23 +138,12 @@ export function previewImage(source: ImageSource, ownership: Ownership | undefin
 }
 
 function readDigest(source: ImageSource & { readonly kind: 'tar' }): string {
-  let fd: number;
+  const archive = openArchive(source.path);
   try {
-    fd = openSync(source.path, 'r');
-  } catch (cause) {
-    throw unreadable(source.path, cause);
-  }
-  try {
-    const digest = hashArchive({ path: source.path, fd, stat: fstatSync(fd, { bigint: true }) });
-    if (source.sha256 !== undefined && source.sha256 !== digest) {
-      throw new BoxctlError('E_IMAGE_DIGEST', `The image ${source.path} is not the one that was asked for`, {
-        hint: `asked for sha256 ${source.sha256}, the file has ${digest}`,
-      });
-    }
+    const digest = hashArchive(archive);
+    if (source.sha256 !== undefined && source.sha256 !== digest) throw wrongDigest(source.path, source.sha256, digest);
     return digest;
-  } catch (cause) {
-    throw unreadable(source.path, cause);
   } finally {
-    closeSync(fd);
+    closeSync(archive.fd);
   }
 }

@@ -22,9 +22,9 @@ export function imageHooks(host: HostFacts, onProgress?: ImageHooks['onProgress'
         // The root of the maps must own what it fills. An ordinary user's map has the user itself as root.
         chownSync(target, rootOf(ownership.uidMap), rootOf(ownership.gidMap));
       }
+      const plan = planUnpack({ target, ownership, host });
       const [inputEnd, input] = pipe();
       const [report, reportEnd] = pipe();
-      const plan = planUnpack({ target, ownership, host });
       const nowhere = openSync('/dev/null', constants.O_WRONLY);
       const outcome = start(plan, [inputEnd, nowhere, reportEnd]);
       for (const fd of [inputEnd, nowhere, reportEnd]) closeSync(fd);

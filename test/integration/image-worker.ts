@@ -1,6 +1,6 @@
 /**
  * Imports an image in a process of its own, so that tests can do it as another user, and kill it in the middle:
- *   node image-worker.cjs '{"source": …, "folder": …, "mapped": true}'
+ *   node image-worker.cjs '{"source": …, "folder": …, "mapped": "range"}'
  * Prints the facts as JSON, or {"code", "message"} of the error. A line "reading" tells when the archive is being read.
  */
 import { writeSync } from 'node:fs';
@@ -16,8 +16,8 @@ export interface Work {
   readonly source: ImageSource;
   /** The store is made in it. */
   readonly folder: string;
-  /** The caller as root, and after it the caller's subordinate ids, if there are any. */
-  readonly mapped?: boolean;
+  /** `alone`: the caller as root; `range`: after it the caller's subordinate ids, if there are any. */
+  readonly mapped?: 'alone' | 'range';
   /** Stop at the first piece of the archive, for ever. */
   readonly stall?: boolean;
 }
@@ -27,10 +27,12 @@ async function main(work: Work): Promise<unknown> {
   const host = { ...facts, dirs: { store: join(work.folder, 'store'), state: join(work.folder, 'state') } };
   const withRest = (own: number, rest: typeof host.subuids) => [
     { container: 0, host: own, size: 1 },
-    ...rest.slice(0, 1).map((range) => ({ container: 1, host: range.start, size: range.size })),
+    ...rest
+      .slice(0, work.mapped === 'range' ? 1 : 0)
+      .map((range) => ({ container: 1, host: range.start, size: range.size })),
   ];
   const ownership: Ownership | undefined =
-    work.mapped === true
+    work.mapped !== undefined
       ? { uidMap: withRest(host.euid, host.subuids), gidMap: withRest(host.egid, host.subgids) }
       : undefined;
   const hooks = imageHooks(host, () => {

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { rolldown } from 'rolldown';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { archive } from '../unit/image/archive-fixture.ts';
@@ -210,6 +211,19 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
     expect(readdirSync(join(base, 'store/tmp'))).toEqual([]);
   });
 
+  test('a bad archive that is large, and gzip that is cut short: both ends let go', () => {
+    const path = join(base, 'image.tar');
+    const big = { name: 'big', data: Buffer.alloc(8 << 20, 'data') };
+    writeFileSync(path, archive({ name: '../evil' }, big));
+    expect(ensure({ source: { kind: 'tar', path }, folder: base }).code).toBe('E_IMAGE_BAD_ARCHIVE');
+    writeFileSync(path, gzipSync(archive(big, { name: 'end' })).subarray(0, -12));
+    expect(ensure({ source: { kind: 'tar', path }, folder: base })).toMatchObject({
+      code: 'E_IMAGE_BAD_ARCHIVE',
+      message: expect.stringMatching(/unexpected end of file/),
+    });
+    expect(readdirSync(join(base, 'store/tmp'))).toEqual([]);
+  });
+
   test('the tools of this host', () => {
     const { rootfs = '' } = ensure({ source: { kind: 'host_tools', tools: ['sh', 'ls'] }, folder: base });
     expect(lstatSync(join(rootfs, 'bin/sh')).isSymbolicLink() || lstatSync(join(rootfs, 'bin/sh')).isFile()).toBe(true);
@@ -217,46 +231,43 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
 });
 
 describe.skipIf(!isRoot)('as an ordinary user (skipped without root: the test has to become one)', () => {
-  test('owners are those of the map, what it lacks is squashed, devices are left out', () => {
-    const path = join(base, 'image.tar');
-    const home = join(base, 'home');
-    mkdirSync(home);
-    const uid = Number(execFileSync('id', ['-u', user], { encoding: 'utf8' }));
-    chownSync(home, uid, Number(execFileSync('id', ['-g', user], { encoding: 'utf8' })));
-    writeFileSync(
-      path,
-      archive(
-        { name: 'etc/passwd', data: 'root:x:0:0::/:/bin/sh\n' },
-        { name: 'mine', uid: 0, gid: 0, mode: 0o755 },
-        { name: 'su', uid: 4_000_000_000 % 2097152, gid: 0, mode: 0o4755, pax: { uid: '4000000000' } },
-        { name: 'null', type: '3', major: 1, minor: 3 },
-        { name: 'd/closed', type: '5', mode: 0, uid: 5 },
-        { name: 'd/closed/file', data: 'x' },
-      ),
-    );
-    const {
-      rootfs = '',
-      passwd,
-      message,
-    } = ensure({ source: { kind: 'tar', path }, folder: home, mapped: true }, user);
-    expect(message).toBeUndefined();
-    expect(passwd).toBe('root:x:0:0::/:/bin/sh\n');
-    expect(lstatSync(join(rootfs, 'mine')).uid).toBe(uid);
-    expect(lstatSync(join(rootfs, 'su'))).toMatchObject({ uid, mode: 0o100755 });
-    expect(existsSync(join(rootfs, 'null'))).toBe(false);
-    const range = readFileSync('/etc/subuid', 'utf8')
-      .split('\n')
-      .find((line) => line.startsWith(`${user}:`));
-    const expected = range === undefined ? uid : Number(range.split(':')[1]) + 4;
-    expect(lstatSync(join(rootfs, 'd/closed')).uid).toBe(expected);
-    // What belongs to mapped ids can be removed again: the failed import's folder goes.
-    writeFileSync(
-      path,
-      archive({ name: 'd', type: '5', mode: 0, uid: 5 }, { name: 'd/f', uid: 7 }, { name: '../evil' }),
-    );
-    expect(ensure({ source: { kind: 'tar', path }, folder: home, mapped: true }, user).code).toBe(
-      'E_IMAGE_BAD_ARCHIVE',
-    );
-    expect(readdirSync(join(home, 'store/tmp'))).toEqual([]);
-  });
+  test.each(['alone', 'range'] as const)(
+    'owners are those of the map (%s), what it lacks is squashed, no devices',
+    (mapped) => {
+      const path = join(base, 'image.tar');
+      const home = join(base, 'home');
+      mkdirSync(home);
+      const uid = Number(execFileSync('id', ['-u', user], { encoding: 'utf8' }));
+      chownSync(home, uid, Number(execFileSync('id', ['-g', user], { encoding: 'utf8' })));
+      writeFileSync(
+        path,
+        archive(
+          { name: 'etc/passwd', data: 'root:x:0:0::/:/bin/sh\n' },
+          { name: 'mine', uid: 0, gid: 0, mode: 0o755 },
+          { name: 'su', uid: 4_000_000_000 % 2097152, gid: 0, mode: 0o4755, pax: { uid: '4000000000' } },
+          { name: 'null', type: '3', major: 1, minor: 3 },
+          { name: 'd/closed', type: '5', mode: 0, uid: 5 },
+          { name: 'd/closed/file', data: 'x' },
+        ),
+      );
+      const { rootfs = '', passwd, message } = ensure({ source: { kind: 'tar', path }, folder: home, mapped }, user);
+      expect(message).toBeUndefined();
+      expect(passwd).toBe('root:x:0:0::/:/bin/sh\n');
+      expect(lstatSync(join(rootfs, 'mine')).uid).toBe(uid);
+      expect(lstatSync(join(rootfs, 'su'))).toMatchObject({ uid, mode: 0o100755 });
+      expect(existsSync(join(rootfs, 'null'))).toBe(false);
+      const range = readFileSync('/etc/subuid', 'utf8')
+        .split('\n')
+        .find((line) => line.startsWith(`${user}:`));
+      const expected = range === undefined || mapped === 'alone' ? uid : Number(range.split(':')[1]) + 4;
+      expect(lstatSync(join(rootfs, 'd/closed')).uid).toBe(expected);
+      // What belongs to mapped ids can be removed again: the failed import's folder goes.
+      writeFileSync(
+        path,
+        archive({ name: 'd', type: '5', mode: 0, uid: 5 }, { name: 'd/f', uid: 7 }, { name: '../evil' }),
+      );
+      expect(ensure({ source: { kind: 'tar', path }, folder: home, mapped }, user).code).toBe('E_IMAGE_BAD_ARCHIVE');
+      expect(readdirSync(join(home, 'store/tmp'))).toEqual([]);
+    },
+  );
 });

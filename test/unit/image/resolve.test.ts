@@ -1,4 +1,5 @@
 /** The store: what is imported, when, how often, and what is left when it goes wrong. */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
@@ -191,6 +192,21 @@ describe('what cannot be imported', () => {
     await refused('E_IMAGE_NOT_FOUND', /does not exist/);
     mkdirSync(path);
     await refused('E_IMAGE_UNREADABLE', /is not a file/);
+  });
+
+  test('a fifo, without waiting for a writer', async () => {
+    execFileSync('mkfifo', [path]);
+    await refused('E_IMAGE_UNREADABLE', /is not a file/);
+    expect(() => previewImage(source, undefined, host)).toThrow(
+      expect.objectContaining({ code: 'E_IMAGE_UNREADABLE' }),
+    );
+  });
+
+  test('a store that cannot be one', async () => {
+    writeFileSync(path, image());
+    writeFileSync(host.dirs.store, '');
+    await expect(ensure()).rejects.toMatchObject({ code: 'E_IMAGE_STORE' });
+    rmSync(host.dirs.store);
   });
 
   test('a bad archive names its entry', async () => {
