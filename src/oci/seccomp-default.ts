@@ -2,8 +2,9 @@
  * The default seccomp profile. The tables of calls end where this was written, and what they do not know is answered with
  * ENOSYS; so a list of what is refused is a list of what is allowed, and the shorter of the two to review.
  */
-import { knownSyscalls, type Architecture } from '../plan/seccomp/compile.ts';
+import { knownSyscalls, type SeccompArch } from '../plan/seccomp/compile.ts';
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from './config.ts';
+import { allowExcept } from './seccomp-except.ts';
 
 const EPERM = 1;
 const ENOSYS = 38;
@@ -84,30 +85,20 @@ const TIOCLINUX = 0x541c;
 const AF_VSOCK = 40;
 /** Execution domains that programs ask for: Linux, 32-bit addresses, old version numbers, and "which is it". */
 const PERSONALITIES = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
-const LOW_HALF = 0xffff_ffff;
-
-function refuse(name: string, errno: number, args: OciSeccompArg[]): OciSeccompRule {
-  return { names: [name], action: 'SCMP_ACT_ERRNO', errnoRet: errno, ...(args.length > 0 ? { args } : {}) };
-}
 
 function allow(names: string[], args: OciSeccompArg[] = []): OciSeccompRule {
   return { names, action: 'SCMP_ACT_ALLOW', ...(args.length > 0 ? { args } : {}) };
 }
 
-/** Calls that are allowed for some arguments. The kernel looks at an ioctl's lower 32 bits alone, so the filter does too. */
+/** Calls that are allowed for some arguments; what no rule speaks of gets the default, EPERM. */
 function partial(): OciSeccompRule[] {
-  const request = (value: number): OciSeccompArg[] => [
-    { index: 1, value: LOW_HALF, valueTwo: value, op: 'SCMP_CMP_MASKED_EQ' },
-  ];
   return [
-    refuse('ioctl', EPERM, request(TIOCSTI)),
-    refuse('ioctl', EPERM, request(TIOCLINUX)),
-    allow(['ioctl']),
+    // Both put characters into a terminal as if they were typed (CVE-2017-5226).
+    ...allowExcept('ioctl', 1, [TIOCSTI, TIOCLINUX]),
+    ...allowExcept('socket', 0, [AF_VSOCK]),
     allow(['clone'], [{ index: 0, value: CLONE_NAMESPACES, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]),
     // Its flags are behind a pointer, which a filter cannot follow; the C library falls back to clone.
-    refuse('clone3', ENOSYS, []),
-    refuse('socket', EPERM, [{ index: 0, value: LOW_HALF, valueTwo: AF_VSOCK, op: 'SCMP_CMP_MASKED_EQ' }]),
-    allow(['socket']),
+    { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
     ...PERSONALITIES.map((value) => allow(['personality'], [{ index: 0, value, op: 'SCMP_CMP_EQ' }])),
   ];
 }
@@ -115,7 +106,7 @@ function partial(): OciSeccompRule[] {
 const PARTIAL_NAMES: ReadonlySet<string> = new Set(['ioctl', 'clone', 'clone3', 'socket', 'personality']);
 
 /** The profile for an architecture, in the terms of the OCI. */
-export function defaultSeccomp(arch: Architecture): OciSeccomp {
+export function defaultSeccomp(arch: SeccompArch): OciSeccomp {
   const refused = new Set(Object.values(REFUSED).flat());
   const names = knownSyscalls(arch).filter((name) => !refused.has(name) && !PARTIAL_NAMES.has(name));
   return {

@@ -59,6 +59,11 @@ export class Assembler {
     return place;
   }
 
+  /** Makes the place the one that follows what is written next. */
+  goTo(target: Place): Place {
+    return this.#distance(target) === 0 ? target : this.#put(BPF.JA, this.#distance(target));
+  }
+
   /** Loads 32 bits of struct seccomp_data and goes on with what was written last. */
   load(offset: number): Place {
     return this.#put(BPF.LD_ABS, offset);

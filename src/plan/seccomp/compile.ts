@@ -35,6 +35,11 @@ const MACHINES = {
   aarch64: { audit: 0xc000_00b7, numbers: AARCH64 },
 } as const;
 
+/** Names of the calls that the filter can speak of, in the order of their numbers. */
+export function knownSyscalls(arch: SeccompArch): readonly string[] {
+  return Object.keys(MACHINES[arch].numbers);
+}
+
 function answer(action: OciSeccompAction, errno: number | undefined): number {
   return action === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ((errno ?? EPERM) & 0xffff) : RET[action];
 }

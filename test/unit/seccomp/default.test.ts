@@ -1,0 +1,99 @@
+import { describe, expect, it, test } from 'vitest';
+import { defaultSeccomp } from '../../../src/oci/seccomp-default.ts';
+import { allowExcept } from '../../../src/oci/seccomp-except.ts';
+import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
+import { AARCH64, X86_64 } from '../../../src/plan/seccomp/syscalls.ts';
+import { readProfile, runFilter } from './machine.ts';
+
+const ALLOW = 0x7fff_0000;
+const EPERM = 0x5_0001;
+const ENOSYS = 0x5_0026;
+const ARCH = { x86_64: 0xc000_003e, aarch64: 0xc000_00b7 } as const;
+const TABLE = { x86_64: X86_64, aarch64: AARCH64 } as const;
+
+describe.each(['x86_64', 'aarch64'] as const)('default profile on %s', (arch) => {
+  const profile = defaultSeccomp(arch);
+  const program = compileSeccomp(profile, arch);
+  const ask = (nr: number, args: readonly bigint[]): number => runFilter(program, { arch: ARCH[arch], nr, args });
+
+  it('answers every number as the profile says', () => {
+    const names = new Map(Object.entries(TABLE[arch]).map(([name, number]) => [number, name]));
+    const words = [0n, 1n, 8n, 0x5412n, 0x541cn, 0x5401n, 40n, 0x1000_0000n, 0x2000_0000n, 0xdead_0000_5412n];
+    for (let nr = 0; nr < 600; nr += 1) {
+      for (const word of words) {
+        const args = [word, word, 0n, 0n, 0n, 0n];
+        expect([nr, word, ask(nr, args)]).toEqual([nr, word, readProfile(profile, names.get(nr), args)]);
+      }
+    }
+  });
+
+  test.each([
+    ['unshare', [], EPERM],
+    ['setns', [], EPERM],
+    ['mount', [], EPERM],
+    ['umount2', [], EPERM],
+    ['mount_setattr', [], EPERM],
+    ['open_tree', [], EPERM],
+    ['fsopen', [], EPERM],
+    ['pivot_root', [], EPERM],
+    ['bpf', [], EPERM],
+    ['io_uring_setup', [], EPERM],
+    ['keyctl', [], EPERM],
+    ['add_key', [], EPERM],
+    ['userfaultfd', [], EPERM],
+    ['perf_event_open', [], EPERM],
+    ['open_by_handle_at', [], EPERM],
+    ['finit_module', [], EPERM],
+    ['kexec_load', [], EPERM],
+    ['clock_settime', [], EPERM],
+    ['syslog', [], EPERM],
+    ['clone3', [], ENOSYS],
+    ['clone', [0x1000_0011n], EPERM],
+    ['clone', [0x0002_0011n], EPERM],
+    ['clone', [0x11n], ALLOW],
+    ['ioctl', [0n, 0x5412n], EPERM],
+    ['ioctl', [0n, 0xffff_ffff_0000_5412n], EPERM],
+    ['ioctl', [0n, 0x1_0000_541cn], EPERM],
+    ['ioctl', [0n, 0x5401n], ALLOW],
+    ['ioctl', [0n, 0x5402n], ALLOW],
+    ['ioctl', [0n, 0x5413n], ALLOW],
+    ['ioctl', [0n, 0x8000_5412n], ALLOW],
+    ['socket', [40n], EPERM],
+    ['socket', [0x1_0000_0028n], EPERM],
+    ['socket', [1n], ALLOW],
+    ['socket', [2n], ALLOW],
+    ['personality', [0xffff_ffffn], ALLOW],
+    ['personality', [0x0040_0000n], EPERM],
+    ['execve', [], ALLOW],
+    ['seccomp', [], ALLOW],
+    ['ptrace', [], ALLOW],
+    ['landlock_restrict_self', [], ALLOW],
+  ] as const)('%s %o', (name, args, expected) => {
+    const nr = TABLE[arch][name];
+    expect(nr).toBeDefined();
+    expect(ask(nr ?? -1, args)).toBe(expected);
+  });
+
+  it('says of a call that is newer than boxctl that it is not there', () => {
+    expect(ask(599, [])).toBe(ENOSYS);
+  });
+});
+
+it('allows every value but the refused ones, whatever the order of the rules', () => {
+  const values = [0x5412, 0x541c];
+  const profile = {
+    defaultAction: 'SCMP_ACT_ERRNO' as const,
+    architectures: [],
+    syscalls: allowExcept('ioctl', 1, values).toReversed(),
+  };
+  const program = compileSeccomp(profile, 'x86_64');
+  const ask = (value: bigint): number => runFilter(program, { arch: ARCH.x86_64, nr: 16, args: [0n, value] });
+  for (const value of values) {
+    expect(ask(BigInt(value))).toBe(EPERM);
+    expect(ask(BigInt(value) | 0xabcd_0000_0000n)).toBe(EPERM);
+    for (let bit = 0n; bit < 32n; bit += 1n) {
+      const other = BigInt(value) ^ (1n << bit);
+      expect([other, ask(other)]).toEqual([other, ALLOW]);
+    }
+  }
+});
