@@ -270,4 +270,13 @@ describe.skipIf(!isRoot)('as an ordinary user (skipped without root: the test ha
       expect(readdirSync(join(home, 'store/tmp'))).toEqual([]);
     },
   );
+
+  test('the tools of this host, with no subordinate ids', () => {
+    chmodSync(base, 0o777);
+    const source = { kind: 'host_tools', tools: ['sh', 'ls', 'ps'] } as const;
+    const { rootfs = '', message } = ensure({ source, folder: join(base, 'home'), mapped: 'alone' }, user);
+    expect(message).toBeUndefined();
+    const { stdout } = spawnSync('chroot', [rootfs, '/bin/sh', '-c', 'ls -d /tmp'], { encoding: 'utf8' });
+    expect(stdout).toBe('/tmp\n');
+  });
 });

@@ -1,4 +1,5 @@
 /** Archives that attack whoever unpacks them. Each attack is made for real; nothing outside of the target may change. */
+import { spawnSync } from 'node:child_process';
 import {
   lstatSync,
   mkdirSync,
@@ -15,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { archive, entry, paxRecords } from './archive-fixture.ts';
 import type { Fixture } from './archive-fixture.ts';
-import { removeTree, unpackInto } from './worker.ts';
+import { removeTree, unpackInto, unpackMain } from './worker.ts';
 
 let base = '';
 let target = '';
@@ -376,6 +377,15 @@ describe('removing a tree', () => {
   test('takes names and no paths', () => {
     for (const name of ['', '.', '..', '../canary', 'a/b']) expect(removeTree(target, name)).toBe(22);
     expect(removeTree(target, 'missing')).toBe(2);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)('never leaves the file system (skipped without root: it mounts one)', () => {
+    mkdirSync(join(target, 'd/mount'), { recursive: true });
+    mkdirSync(join(target, 'outside'));
+    writeFileSync(join(target, 'outside/file'), 'stays');
+    const script = `mount --bind ${target}/outside ${target}/d/mount && exec ${unpackMain()} rmtree ${target} d`;
+    expect(spawnSync('unshare', ['-m', 'sh', '-c', script]).status).toBe(18);
+    expect(readFileSync(join(target, 'outside/file'), 'utf8')).toBe('stays');
   });
 
   test('goes deeper than a path can be, and through folders that are closed', () => {
