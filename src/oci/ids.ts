@@ -1,0 +1,135 @@
+/** Which ids of the host the container's are (user_namespaces(7)). */
+import type { HostFacts, IdRange } from '../host/facts.ts';
+import type { Ownership } from '../image/image.ts';
+import type { IdMap, SpecDocument } from '../spec/spec.ts';
+import type { Problems } from './problems.ts';
+
+/** Beyond the ids of people and of the usual subordinate ranges. */
+const FIRST_BLOCK = 524_288;
+const BLOCK = 65_536;
+const LAST_ID = 4_294_967_294;
+
+function overlaps(a: IdRange, b: IdRange): boolean {
+  return a.start < b.start + b.size && b.start < a.start + a.size;
+}
+
+function contains(outer: IdRange, inner: IdRange): boolean {
+  return inner.start >= outer.start && inner.start + inner.size <= outer.start + outer.size;
+}
+
+/** A block of host ids that nobody else has been given. */
+function freeBlock(host: HostFacts, own: readonly IdRange[]): IdMap | undefined {
+  for (let start = FIRST_BLOCK; start + BLOCK <= LAST_ID; start += BLOCK) {
+    const block = { start, size: BLOCK };
+    if (!own.some((range) => contains(range, block))) return undefined;
+    if (!host.takenIds.some((range) => overlaps(range, block))) return { container: 0, host: start, size: BLOCK };
+  }
+  return undefined;
+}
+
+function privilegedDefault(
+  host: HostFacts,
+  subordinate: readonly IdRange[],
+  own: readonly IdRange[],
+): readonly IdMap[] {
+  const [range] = subordinate;
+  if (range !== undefined) return [{ container: 0, host: range.start, size: Math.min(range.size, BLOCK) }];
+  const block = freeBlock(host, own);
+  if (block !== undefined) return [block];
+  // Inside a user namespace with few ids: they are unprivileged outside of it anyway.
+  return own.slice(0, 1).map((entry) => ({ container: 0, host: entry.start, size: entry.size }));
+}
+
+/** The caller is root inside; his subordinate ids, where the helpers can map them, are the rest. */
+function ordinaryDefault(id: number, subordinate: readonly IdRange[], canMapMore: boolean): readonly IdMap[] {
+  const maps: IdMap[] = [{ container: 0, host: id, size: 1 }];
+  let next = 1;
+  for (const range of canMapMore ? subordinate : []) {
+    maps.push({ container: next, host: range.start, size: range.size });
+    next += range.size;
+  }
+  return maps;
+}
+
+/** Both helpers and both ranges, or neither: a user without his group would be no more than half there. */
+function canMapSubordinates(host: HostFacts): boolean {
+  const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
+  return helpers && host.subuids.length > 0 && host.subgids.length > 0;
+}
+
+/** The maps of a private user namespace: the file's, or the default. */
+export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
+  const { uidMap, gidMap } = document.spec;
+  // One map given stands for both, as people expect of `0:100000:65536`.
+  const uids = uidMap ?? gidMap;
+  const gids = gidMap ?? uidMap;
+  if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
+  if (host.privileged) {
+    return {
+      uidMap: privilegedDefault(host, host.subuids, host.ownUids),
+      gidMap: privilegedDefault(host, host.subgids, host.ownGids),
+    };
+  }
+  const more = canMapSubordinates(host);
+  return {
+    uidMap: ordinaryDefault(host.euid, host.subuids, more),
+    gidMap: ordinaryDefault(host.egid, host.subgids, more),
+  };
+}
+
+function describe(ranges: readonly IdRange[]): string {
+  return ranges.map(({ start, size }) => (size === 1 ? `${start}` : `${start}–${start + size - 1}`)).join(', ');
+}
+
+function checkMap(
+  problems: Problems,
+  host: HostFacts,
+  key: 'uid_map' | 'gid_map',
+  maps: readonly IdMap[],
+  allowed: readonly IdRange[],
+): void {
+  for (const [index, map] of maps.entries()) {
+    const wanted = { start: map.host, size: map.size };
+    if (allowed.some((range) => contains(range, wanted))) continue;
+    const file = key === 'uid_map' ? '/etc/subuid' : '/etc/subgid';
+    problems.add(
+      'E_ID_MAP_NOT_ALLOWED',
+      `${key}.${index}`,
+      `the host ids ${describe([wanted])} are not yours to map; yours are ${describe(allowed)}`,
+      host.privileged
+        ? 'boxctl itself runs in a user namespace that has no more ids'
+        : `map your own id alone, have a range added to ${file}, or run boxctl as root`,
+    );
+  }
+}
+
+/** An ordinary user can map his own id, and what was given to him. */
+export function checkMaps(problems: Problems, document: SpecDocument, host: HostFacts, maps: Ownership): void {
+  const { spec } = document;
+  if (spec.uidMap === undefined && spec.gidMap === undefined) return;
+  const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
+  const own = (id: number, subordinate: readonly IdRange[]) => [
+    { start: id, size: 1 },
+    ...(helpers ? subordinate : []),
+  ];
+  const uids = host.privileged ? host.ownUids : own(host.euid, host.subuids);
+  const gids = host.privileged ? host.ownGids : own(host.egid, host.subgids);
+  checkMap(problems, host, spec.uidMap === undefined ? 'gid_map' : 'uid_map', maps.uidMap, uids);
+  checkMap(problems, host, spec.gidMap === undefined ? 'uid_map' : 'gid_map', maps.gidMap, gids);
+}
+
+/** Owners can be shifted by the mount, so that one unpacked tree serves every map (Linux 5.19 for overlays). */
+function canShiftByMount(host: HostFacts): boolean {
+  const { major, minor } = host.kernel;
+  return host.privileged && (major > 5 || (major === 5 && minor >= 19));
+}
+
+/**
+ * Under which maps the image is to be unpacked; undefined: as the archive has it. Known before the image is, because it
+ * says which of its trees is wanted.
+ */
+export function ownershipFor(document: SpecDocument, host: HostFacts): Ownership | undefined {
+  const user = document.spec.namespaces.user.kind;
+  if (host.privileged && user !== 'private') return undefined;
+  return canShiftByMount(host) ? undefined : mapsFor(document, host);
+}
