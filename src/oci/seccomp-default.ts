@@ -108,9 +108,7 @@ const PARTIAL_NAMES: ReadonlySet<string> = new Set(['ioctl', 'clone', 'clone3', 
 /** The profile for an architecture, in the terms of the OCI. */
 export function defaultSeccomp(arch: SeccompArch): OciSeccomp {
   const refused = new Set(Object.values(REFUSED).flat());
-  const names = Object.keys(arch === 'x86_64' ? X86_64 : AARCH64).filter(
-    (name) => !refused.has(name) && !PARTIAL_NAMES.has(name),
-  );
+  const names = knownSyscalls(arch).filter((name) => !refused.has(name) && !PARTIAL_NAMES.has(name));
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: EPERM,
