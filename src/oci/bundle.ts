@@ -1,0 +1,65 @@
+/**
+ * A container written down as an OCI bundle (bundle.md of the runtime specification), for other runtimes to run: its
+ * configuration, and a copy of the image, because they know nothing of boxctl's store and write into the root they get.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import type { ImageFacts } from '../image/image.ts';
+import type { OciConfig } from './config.ts';
+import type { Model } from './model.ts';
+import { checkOwners, shiftOwners } from './owners.ts';
+
+const ROOT = 'rootfs';
+
+/** A new or an empty folder: what a person has there is never mixed with the bundle. */
+function claim(dir: string): void {
+  if (!existsSync(dir)) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    return;
+  }
+  if (!statSync(dir).isDirectory()) {
+    throw new BoxctlError('E_BUNDLE_NOT_A_FOLDER', `${dir} is not a folder`, {
+      hint: 'give a folder that is not there',
+    });
+  }
+  if (readdirSync(dir).length > 0) {
+    throw new BoxctlError('E_BUNDLE_NOT_EMPTY', `${dir} is not empty`, { hint: 'give an empty folder, or a new one' });
+  }
+}
+
+/** Owners, modes, times, hard links and device nodes are kept; where the file system can, the data is shared. */
+function copyTree(from: string, to: string): void {
+  mkdirSync(to, { mode: 0o755 });
+  const { status, stderr, error } = spawnSync('cp', ['-a', '--reflink=auto', '--', `${from}/.`, to], {
+    encoding: 'utf8',
+  });
+  if (status === 0) return;
+  const reason = error?.message ?? stderr.trim().split('\n', 1)[0] ?? '';
+  throw new BoxctlError('E_BUNDLE_COPY', `the image could not be copied to ${to}: ${reason}`, {
+    hint: 'is there room on that file system, and may you write there?',
+    ...(error === undefined ? {} : { cause: error }),
+  });
+}
+
+/**
+ * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
+ * command is PID 1 there.
+ *
+ * @throws BoxctlError `E_BUNDLE_…` where the folder is taken, the copy fails, or its owners cannot be kept.
+ */
+export function writeBundle(model: Model, image: ImageFacts, dir: string): void {
+  const root = process.geteuid?.() === 0;
+  if (!root) checkOwners(image.rootfs);
+  claim(dir);
+  const rootfs = join(dir, ROOT);
+  copyTree(image.rootfs, rootfs);
+  const { uidMappings, gidMappings } = model.config.linux;
+  // boxctl shows an image under other owners by an id-mapped mount; the OCI has no such thing for the root.
+  if (root && image.ownership === undefined && uidMappings !== undefined && gidMappings !== undefined) {
+    shiftOwners(rootfs, uidMappings, gidMappings);
+  }
+  const config: OciConfig = { ...model.config, root: { ...model.config.root, path: ROOT } };
+  writeFileSync(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o644, flag: 'wx' });
+}
