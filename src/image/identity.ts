@@ -4,10 +4,10 @@
  */
 import { lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { crypto } from './builtin.ts';
 import { isRecord } from './json.ts';
-import { sha256 } from './store.ts';
+import { shortHash } from './store.ts';
 
 /** One line of text: the same text, the same file with the same content. */
 export type Identity = string;
@@ -38,7 +38,7 @@ export interface Remembered extends Seen {
   readonly digest: string;
 }
 
-const place = (store: string, name: string): string => join(store, 'ids', `${sha256(name).slice(0, 32)}.json`);
+const place = (store: string, name: string): string => join(store, 'ids', `${shortHash(name)}.json`);
 
 /** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */
 export function recall(store: string, name: string): Remembered | undefined {
@@ -70,7 +70,7 @@ export function digestOf(store: string, name: string): string | undefined {
 
 export function remember(store: string, name: string, remembered: Remembered): void {
   const path = place(store, name);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  const temporary = `${path}.${crypto().randomBytes(6).toString('hex')}`;
   writeFileSync(temporary, JSON.stringify({ name, ...remembered }), { mode: 0o600 });
   renameSync(temporary, path);
 }

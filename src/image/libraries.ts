@@ -1,7 +1,7 @@
 /** Asks a program's own loader which libraries it would load. The program itself is not run. */
-import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { childProcess } from './builtin.ts';
 
 export interface Libraries {
   /** Absolute paths, as the loader would open them. */
@@ -29,7 +29,11 @@ function list(
   args: readonly string[],
 ): { readonly ok: true; readonly paths: readonly string[] } | { readonly ok: false; readonly why: string } {
   // An empty environment: the image will have no LD_LIBRARY_PATH either.
-  const result = spawnSync(loader, args, { env: { LC_ALL: 'C' }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = childProcess().spawnSync(loader, args, {
+    env: { LC_ALL: 'C' },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   if (result.error !== undefined) return { ok: false, why: result.error.message };
   const missing = /^\s*(\S+) => not found/m.exec(result.stdout)?.[1];
   if (missing !== undefined) return { ok: false, why: `${missing} is missing` };

@@ -1,11 +1,10 @@
 /** Packs programs of this host into a root file system's archive: the same programs give the same bytes. */
-import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
 import { BoxctlError } from '../errors.ts';
+import { crypto, zlib } from './builtin.ts';
 import { collectTools } from './collect.ts';
 import type { FileList, Item } from './filelist.ts';
 import { endOfArchive, header, padding } from './tarwriter.ts';
@@ -35,7 +34,7 @@ export async function packHostTools(
 ): Promise<PackReport> {
   const list = collectTools(tools, options.path ?? process.env['PATH'] ?? '');
   const gzip = options.gzip ?? output.endsWith('gz');
-  const unfinished = `${output}.${randomBytes(6).toString('hex')}`;
+  const unfinished = `${output}.${crypto().randomBytes(6).toString('hex')}`;
   try {
     const report = await packCollection(list, createWriteStream(unfinished, { flags: 'wx' }), gzip);
     renameSync(unfinished, output);
@@ -51,7 +50,7 @@ export async function packHostTools(
 export async function packCollection(list: FileList, output: Writable, gzip = false): Promise<PackReport> {
   // An empty chunk would stall a byte stream.
   const chunks = Readable.from(filled(archiveOf(list)), { objectMode: false });
-  await (gzip ? pipeline(chunks, createGzip({ level: 6 }), output) : pipeline(chunks, output));
+  await (gzip ? pipeline(chunks, zlib().createGzip({ level: 6 }), output) : pipeline(chunks, output));
   const sizes = [...list.items.values()].map((item) => (item.type === 'copy' ? item.size : 0));
   return { entries: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
 }

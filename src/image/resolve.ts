@@ -12,7 +12,7 @@ import { importArchive, wrongDigest } from './import.ts';
 import { withLock } from './locks.ts';
 import { collectTools } from './collect.ts';
 import { packCollection } from './pack.ts';
-import { ownershipKey, prepareStore, sha256, treeFolder } from './store.ts';
+import { ownershipKey, prepareStore, shortHash, treeFolder } from './store.ts';
 import { readFacts } from './tree.ts';
 import { openWorkspace } from './workspace.ts';
 
@@ -78,7 +78,7 @@ async function importOnce(
   hooks: ImageHooks,
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
-  const lock = join(store, 'locks', sha256(`${ownershipKey(ownership)} ${nameOf(source)}`).slice(0, 32));
+  const lock = join(store, 'locks', shortHash(`${ownershipKey(ownership)} ${nameOf(source)}`));
   return withLock(lock, hooks, async () => {
     // Someone else may have imported it while this waited.
     const present = findImage(source, ownership, host);

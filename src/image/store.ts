@@ -1,26 +1,49 @@
 /**
  * Where things lie in the image store.
  *
- *   trees/<digest>/<plain|hash of the maps>/{rootfs/, facts.json, owner.json}   complete images, and nothing else
+ *   trees/<digest>/<plain|maps>/{rootfs/, facts.json, owner.json}   complete images, and nothing else
  *   tmp/<random>/{lock, owner.json, rootfs/}                                    imports at work, or what is left of them
  *   ids/<hash>.json                                                             which file had which digest
  *   locks/<hash>                                                                one import of a source at a time
  *   lock                                                                        held while tmp/ changes
  *   mnt/                                                                        empty: the launcher mounts over it
  */
-import { createHash } from 'node:crypto';
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { crypto } from './builtin.ts';
 import type { Ownership } from './image.ts';
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+/**
+ * A file name for any text: 16 hex digits. Quick to have, but two texts may share it (FNV-1a with 64 bits, in four
+ * parts of 16): who relies on it compares the text, or bears with it.
+ */
+export function shortHash(text: string): string {
+  let [a, b, c, d] = [0x2325, 0x8422, 0x9ce4, 0xcbf2];
+  for (const byte of Buffer.from(text)) {
+    a ^= byte;
+    // Times 2^40 + 0x1b3, modulo 2^64, without leaving the safe integers.
+    const [p, q, r, s] = [a * 0x1b3, b * 0x1b3, c * 0x1b3 + (a << 8), d * 0x1b3 + (b << 8)];
+    a = p & 0xffff;
+    const carryB = q + (p >>> 16);
+    b = carryB & 0xffff;
+    const carryC = r + (carryB >>> 16);
+    c = carryC & 0xffff;
+    d = (s + (carryC >>> 16)) & 0xffff;
+  }
+  return [d, c, b, a].map((part) => part.toString(16).padStart(4, '0')).join('');
+}
 
-/** The name of a tree by its owners: `plain`, or 32 hex digits of the maps' hash. */
+/** As much of the maps as fits into a file name with ease. */
+const MAX_READABLE = 100;
+
+/** The name of a tree by its owners: `plain`, or the maps, or the hash of long ones. */
 export function ownershipKey(ownership: Ownership | undefined): string {
   if (ownership === undefined) return 'plain';
-  const rows = (maps: Ownership['uidMap']): number[][] => maps.map((map) => [map.container, map.host, map.size]);
-  return sha256(JSON.stringify([rows(ownership.uidMap), rows(ownership.gidMap)])).slice(0, 32);
+  const text = (maps: Ownership['uidMap']): string =>
+    maps.map((map) => `${map.container}.${map.host}.${map.size}`).join('+');
+  const maps = `u${text(ownership.uidMap)}-g${text(ownership.gidMap)}`;
+  return maps.length <= MAX_READABLE ? maps : crypto().createHash('sha256').update(maps).digest('hex');
 }
 
 export const treeFolder = (store: string, digest: string, ownership: Ownership | undefined): string =>

@@ -2,7 +2,6 @@
  * A folder for one import, that its owner holds a lock on. A folder whose lock is free belongs to an import that was
  * interrupted; the next import removes it.
  */
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   mkdirSync,
@@ -15,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { IdMap } from '../spec/spec.ts';
+import { crypto } from './builtin.ts';
 import type { ImageHooks } from './hooks.ts';
 import type { Ownership } from './image.ts';
 import { isRecord } from './json.ts';
@@ -35,7 +35,7 @@ export function openWorkspace(store: string, ownership: Ownership | undefined, h
   // Under the store's lock no sweeper sees a folder between its making and its lock's taking.
   return withLock(join(store, 'lock'), hooks, async () => {
     await sweep(temporary, hooks);
-    const name = randomBytes(8).toString('hex');
+    const name = crypto().randomBytes(8).toString('hex');
     const folder = join(temporary, name);
     mkdirSync(folder, { mode: 0o700 });
     const lock = openSync(join(folder, 'lock'), 'wx', 0o600);
