@@ -8,7 +8,7 @@
  *   lock                                                                        held while tmp/ changes
  *   mnt/                                                                        empty: the launcher mounts over it
  */
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { crypto } from './builtin.ts';
@@ -56,7 +56,7 @@ export function prepareStore(store: string): void {
       mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
     }
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).
-    const { uid, mode } = lstatSync(store);
+    const { uid, mode } = statSync(store);
     if (uid !== process.geteuid?.()) throw new Error(`it belongs to the user ${uid}`);
     if ((mode & 0o077) !== 0) chmodSync(store, 0o700);
   } catch (cause) {

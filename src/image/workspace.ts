@@ -60,6 +60,8 @@ export function openWorkspace(store: string, ownership: Ownership | undefined, h
       async close() {
         try {
           if (!moved) await hooks.remove(temporary, name, ownership);
+        } catch {
+          // The next import sweeps it. What led here is the error that a person must see.
         } finally {
           closeSync(lock);
         }

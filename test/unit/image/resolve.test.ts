@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -87,6 +88,14 @@ describe('importing', () => {
     expect(lstatSync(host.dirs.store).mode & 0o777).toBe(0o700);
     expect(lstatSync(rootfs).mode & 0o777).toBe(0o755);
     expect(readdirSync(join(host.dirs.store, 'mnt'))).toEqual([]);
+  });
+
+  test('the store may be a link to a folder elsewhere', async () => {
+    writeFileSync(path, image());
+    mkdirSync(join(base, 'elsewhere'), { mode: 0o755 });
+    symlinkSync(join(base, 'elsewhere'), host.dirs.store);
+    await ensure();
+    expect(lstatSync(join(base, 'elsewhere')).mode & 0o777).toBe(0o700);
   });
 
   test('many callers at once import once', async () => {
@@ -241,6 +250,15 @@ describe('what cannot be imported', () => {
 });
 
 describe('what an interruption leaves', () => {
+  test('the cause of a failure is told, also when its leftovers cannot be removed; they go later', async () => {
+    writeFileSync(path, archive({ name: '../evil' }));
+    const stuck: CountingHooks = { ...hooks, remove: () => Promise.reject(new Error('stuck')) };
+    await expect(ensureImage(source, undefined, host, stuck)).rejects.toMatchObject({ code: 'E_IMAGE_BAD_ARCHIVE' });
+    expect(readdirSync(join(base, 'store/tmp'))).toHaveLength(1);
+    writeFileSync(path, image());
+    await ensure();
+  });
+
   test('is swept by the next import, unless its owner lives', async () => {
     writeFileSync(path, image());
     const temporary = join(base, 'store/tmp');
