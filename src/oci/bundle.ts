@@ -3,15 +3,20 @@
  * configuration, and a copy of the image, because they know nothing of boxctl's store and write into the root they get.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { ImageFacts } from '../image/image.ts';
-import type { OciConfig } from './config.ts';
+import type { OciConfig, OciIdMapping } from './config.ts';
 import type { Model } from './model.ts';
-import { checkOwners, shiftOwners } from './owners.ts';
+import { checkOwners, shiftOwners, toHost } from './owners.ts';
 
 const ROOT = 'rootfs';
+
+/** Devices that every runtime makes unasked (config-linux.md, "Default Devices"). */
+const UNASKED = new Set(
+  ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'console', 'ptmx'].map((name) => `/dev/${name}`),
+);
 
 /** A new or an empty folder: what a person has there is never mixed with the bundle. */
 function claim(dir: string): void {
@@ -44,6 +49,37 @@ function copyTree(from: string, to: string): void {
 }
 
 /**
+ * The container's root is nobody on the host and has to reach its files; others, whom set-user-id programs of the image
+ * could serve, have not (CVE-2021-41103).
+ */
+function letPass(dir: string, maps: readonly OciIdMapping[]): void {
+  const { mode, uid } = statSync(dir);
+  const group = toHost(maps, 0);
+  if ((mode & 0o001) !== 0 || group === undefined) return;
+  chownSync(dir, uid, group);
+  chmodSync(dir, (mode & 0o700) | 0o010);
+}
+
+/**
+ * The configuration for a runtime that is not boxctl. A default device that is listed is for runc no longer a default
+ * one, and its cgroup refuses it.
+ */
+function forOthers(config: OciConfig): OciConfig {
+  const { devices, ...linux } = config.linux;
+  const others = (devices ?? []).filter((device) => !UNASKED.has(device.path));
+  const rules = others.map(({ type, major, minor }) => ({ allow: true, type, major, minor, access: 'rwm' }));
+  return {
+    ...config,
+    root: { ...config.root, path: ROOT },
+    linux: {
+      ...linux,
+      ...(others.length > 0 ? { devices: others } : {}),
+      resources: { ...linux.resources, devices: [{ allow: false, access: 'rwm' }, ...rules] },
+    },
+  };
+}
+
+/**
  * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
  * command is PID 1 there.
  *
@@ -59,7 +95,10 @@ export function writeBundle(model: Model, image: ImageFacts, dir: string): void 
   // boxctl shows an image under other owners by an id-mapped mount; the OCI has no such thing for the root.
   if (root && image.ownership === undefined && uidMappings !== undefined && gidMappings !== undefined) {
     shiftOwners(rootfs, uidMappings, gidMappings);
+    letPass(dir, gidMappings);
   }
-  const config: OciConfig = { ...model.config, root: { ...model.config.root, path: ROOT } };
-  writeFileSync(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`, { mode: 0o644, flag: 'wx' });
+  writeFileSync(join(dir, 'config.json'), `${JSON.stringify(forOthers(model.config), null, 2)}\n`, {
+    mode: 0o644,
+    flag: 'wx',
+  });
 }

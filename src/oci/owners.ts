@@ -18,7 +18,7 @@ function* walk(path: string): Generator<readonly [path: string, stats: Stats]> {
 }
 
 /** The host's id for one of the container's; an id that is not mapped has none. */
-function toHost(maps: readonly OciIdMapping[], id: number): number | undefined {
+export function toHost(maps: readonly OciIdMapping[], id: number): number | undefined {
   const map = maps.find(({ containerID, size }) => id >= containerID && id < containerID + size);
   return map === undefined ? undefined : map.hostID + (id - map.containerID);
 }
