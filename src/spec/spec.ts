@@ -2,7 +2,7 @@
  * The specification as the rest of boxctl sees it: every short form expanded, every unit parsed, every default of the
  * *language* filled in (defaults that depend on the image or the host are not the spec's business).
  */
-import type { Position } from '../errors.ts';
+import type { Diagnostic, Position } from '../errors.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
 export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
@@ -103,6 +103,8 @@ export interface SpecDocument {
   readonly folder: string;
   readonly source: string;
   readonly spec: Spec;
+  /** What is no error and yet worth saying, in the order of the file. */
+  readonly warnings?: readonly Diagnostic[];
   /**
    * Where a value was written: `limits.memory`, `volumes.0`, `namespaces.net`. Undefined where the file does not say it
    * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.

@@ -1,0 +1,180 @@
+/** The schema's findings as problems with a place, a sentence and a suggestion. */
+import type { ContainerFile } from '../generated/container.ts';
+import validate from '../generated/validate.cjs';
+import type { Problems, Span } from './problems.ts';
+import { didYouMean, whyNotHere } from './suggest.ts';
+import type { Paths } from './paths.ts';
+
+/** What was wrong where; a path in `bad` has its problem already and is not looked at again. */
+export interface Checked {
+  readonly raw: ContainerFile;
+  readonly bad: ReadonlySet<string>;
+}
+
+/** Checks plain data against specs/container.schema.json. `raw` lacks the keys that are wrong. */
+export const checkSchema = (data: Record<string, unknown>, paths: Paths, problems: Problems): Checked => {
+  const bad = new Set<string>();
+  if (validate(data)) return { raw: data, bad };
+  const found = validate.errors ?? [];
+  const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
+  for (const problem of found) {
+    const path = pathOf(problem.instancePath);
+    // A value of the wrong type fails other keywords too; one sentence is enough.
+    if (problem.keyword !== 'type' && ofTypes.has(problem.instancePath)) continue;
+    describe(problem, path, paths, problems, bad);
+  }
+  prune(data, bad);
+  // The wrong parts are gone, so what is left has the schema's shape: lists keep wrong items, which `bad` names.
+  return { raw: data as ContainerFile, bad };
+};
+
+const describe = (
+  problem: validate.Problem,
+  path: string,
+  paths: Paths,
+  problems: Problems,
+  bad: Set<string>,
+): void => {
+  const { keyword, params, parentSchema, data } = problem;
+  const at = paths.where(path);
+  const label = path === '' ? 'the file' : `\`${path}\``;
+  const key = typeof params['additionalProperty'] === 'string' ? params['additionalProperty'] : '';
+  const expected = parentSchema['x-expected'] ?? typesInWords(parentSchema);
+  const example = parentSchema.examples?.[0];
+  const such = example === undefined || expected.includes('such as') ? '' : `, such as ${inYaml(example)}`;
+  bad.add(path);
+  switch (keyword) {
+    case 'additionalProperties': {
+      bad.delete(path);
+      const full = path === '' ? key : `${path}.${key}`;
+      bad.add(full);
+      unknownKey(key, full, label, Object.keys(parentSchema.properties ?? {}), paths.key(full), problems);
+      return;
+    }
+    case 'type':
+      problems.add('E_SPEC_TYPE', `${label} must be ${expected}${such}; found ${inWords(data)}`, {
+        path,
+        at,
+        hint: typeHint(data, parentSchema, paths.text(path)),
+      });
+      return;
+    case 'required': {
+      const missing = String(params['missingProperty']);
+      problems.add('E_SPEC_MISSING_KEY', `${label} lacks the key \`${missing}\``, {
+        path,
+        at,
+        ...(missing === 'type' ? { hint: 'the long form says `type: bind` or `type: tmpfs`' } : {}),
+      });
+      return;
+    }
+    case 'enum': {
+      const allowed = Array.isArray(params['allowedValues']) ? params['allowedValues'].map(String) : [];
+      const meant = typeof data === 'string' ? didYouMean(data, allowed) : undefined;
+      problems.add('E_SPEC_VALUE', `${label} must be one of ${allowed.join(', ')}; found ${inWords(data)}`, {
+        path,
+        at,
+        hint: meant === undefined ? undefined : `did you mean \`${meant}\`?`,
+      });
+      return;
+    }
+    case 'minItems':
+    case 'minLength':
+      problems.add('E_SPEC_VALUE', `${label} must not be empty`, { path, at });
+      return;
+    case 'minimum':
+    case 'maximum': {
+      const bound = keyword === 'minimum' ? 'at least' : 'at most';
+      problems.add('E_SPEC_RANGE', `${label} must be ${bound} ${String(params['limit'])}; found ${String(data)}`, {
+        path,
+        at,
+      });
+      return;
+    }
+    default:
+      problems.add('E_SPEC_VALUE', `${label} must be ${expected}${such}; found ${inWords(data)}`, { path, at });
+  }
+};
+
+const unknownKey = (
+  key: string,
+  path: string,
+  label: string,
+  known: readonly string[],
+  at: Span | undefined,
+  problems: Problems,
+): void => {
+  const top = path === key;
+  const why = top ? whyNotHere(key) : undefined;
+  if (why !== undefined) {
+    problems.add('E_SPEC_UNSUPPORTED', `\`${clip(key)}\` is not supported`, { path, at, hint: why });
+    return;
+  }
+  const meant = didYouMean(key, known);
+  const where = top ? '' : ` in ${label}`;
+  problems.add('E_SPEC_UNKNOWN_KEY', `there is no key \`${clip(key)}\`${where}`, {
+    path,
+    at,
+    hint: meant === undefined ? `the keys are: ${known.join(', ')}` : `did you mean \`${meant}\`?`,
+  });
+};
+
+/** YAML 1.1 had more words for true and false than YAML 1.2; people still write them. */
+const typeHint = (data: unknown, schema: validate.SchemaNode, text: string | undefined): string | undefined => {
+  const types = new Set([schema.type ?? []].flat());
+  if (types.has('boolean') && typeof data === 'string') {
+    const word = data.toLowerCase();
+    if (['yes', 'y', 'on'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`true\``;
+    if (['no', 'n', 'off'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`false\``;
+  }
+  if (types.has('string') && (typeof data === 'number' || typeof data === 'boolean')) {
+    return `quote it: "${clip(text ?? String(data))}"`;
+  }
+  if (types.has('integer') && typeof data === 'string' && /^\d+$/.test(data)) return 'leave the quotes out';
+  if (data === null) return 'give it a value, or leave the key out';
+  return undefined;
+};
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  object: 'a map',
+  array: 'a list',
+  null: 'nothing',
+};
+
+const typesInWords = (schema: validate.SchemaNode): string => {
+  const words = [schema.type ?? []].flat().map((type) => TYPE_WORDS[type] ?? type);
+  return words.length < 2 ? (words[0] ?? 'something else') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+};
+
+const inWords = (data: unknown): string => {
+  if (typeof data === 'string') return data === '' ? 'empty text' : `the text "${clip(data)}"`;
+  if (typeof data === 'number') return `the number ${data}`;
+  if (data === null) return 'nothing';
+  if (Array.isArray(data)) return 'a list';
+  return typeof data === 'object' ? 'a map' : String(data);
+};
+
+const inYaml = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value));
+
+const clip = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
+
+/** A JSON pointer (RFC 6901) as boxctl's dotted path. */
+const pathOf = (pointer: string): string =>
+  pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .join('.');
+
+/** Takes the wrong values out of maps. Lists keep theirs: an index must stay what it is. */
+const prune = (value: unknown, bad: ReadonlySet<string>, path = ''): void => {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, child] of Object.entries(value)) {
+    const full = path === '' ? key : `${path}.${key}`;
+    if (!bad.has(full)) prune(child, bad, full);
+    else if (!Array.isArray(value)) Reflect.deleteProperty(value, key);
+  }
+};

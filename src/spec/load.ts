@@ -1,0 +1,98 @@
+/** container.yaml to SpecDocument: the one way in. All problems of a file are told together. */
+import { dirname, resolve } from 'node:path';
+import { BoxctlError, type Diagnostic } from '../errors.ts';
+import { checkSchema } from './check.ts';
+import { normalise } from './normalise.ts';
+import { Paths } from './paths.ts';
+import { interpolateTree, toPlainMap } from './plain.ts';
+import { Problems } from './problems.ts';
+import { MAX_FILE_SIZE, readBounded } from './read.ts';
+import type { SpecDocument } from './spec.ts';
+import { parseTree } from './tree.ts';
+
+export interface LoadOptions {
+  /** What `${VAR}` and a bare KEY of the environment are looked up in. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `~` is. */
+  readonly home: string;
+}
+
+/**
+ * Reads and checks a container file.
+ * @throws BoxctlError E_SPEC_NOT_FOUND, E_SPEC_UNREADABLE, or E_SPEC_INVALID with all its `diagnostics`
+ */
+export const loadSpec = (file: string, options: LoadOptions): SpecDocument => {
+  const read = readBounded(file);
+  if (read.text !== undefined) return loadSpecText(read.text, file, options);
+  if (read.missing) {
+    throw new BoxctlError('E_SPEC_NOT_FOUND', `${file}: ${read.problem}`, {
+      hint: 'give the path of a container.yaml',
+    });
+  }
+  if (read.kind === 'io') {
+    const hint = `give the file in it: ${file.replace(/\/$/, '')}/container.yaml`;
+    const extra = read.problem === 'it is a folder' ? { hint } : {};
+    throw new BoxctlError('E_SPEC_UNREADABLE', `${file} cannot be read: ${read.problem}`, extra);
+  }
+  const problems = new Problems(file, '');
+  const code = read.kind === 'size' ? 'E_SPEC_TOO_LARGE' : 'E_SPEC_ENCODING';
+  problems.add(code, `the file cannot be used: ${read.problem}`, { at: { start: 0, end: 1 } });
+  throw invalid(file, problems.sorted());
+};
+
+/**
+ * The same for text that is already read; `file` names it in messages, and relative paths count from its folder.
+ * Everything else that the text names (tarball, env_file, sources of binds) is looked at on disk.
+ * @throws BoxctlError E_SPEC_INVALID with all its `diagnostics`
+ */
+export const loadSpecText = (text: string, file: string, options: LoadOptions): SpecDocument => {
+  // A byte order mark is not part of the first line.
+  const source = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const problems = new Problems(file, source);
+  const document = load(source, file, options, problems);
+  if (document === undefined || problems.failed) throw invalid(file, problems.sorted());
+  return document;
+};
+
+const load = (source: string, file: string, options: LoadOptions, problems: Problems): SpecDocument | undefined => {
+  if (Buffer.byteLength(source) > MAX_FILE_SIZE) {
+    problems.add('E_SPEC_TOO_LARGE', `the file is larger than ${MAX_FILE_SIZE} bytes`, { at: { start: 0, end: 1 } });
+    return undefined;
+  }
+  const parsed = parseTree(source, problems);
+  if (parsed === undefined) return undefined;
+  const tree = interpolateTree(parsed, options.env, problems);
+  const paths = new Paths(tree);
+  if (tree.kind !== 'map') {
+    const what = tree.kind === 'list' ? 'a list' : 'a single value';
+    problems.add('E_SPEC_TYPE', `the file must be a map of keys and values; found ${what}`, {
+      at: tree.span,
+      hint: 'the shortest file: `image: ./rootfs.tar.gz`',
+    });
+    return undefined;
+  }
+  const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
+  const folder = dirname(resolve(file));
+  const spec = normalise({ problems, paths, bad, env: options.env, home: options.home, folder }, raw);
+  return {
+    file,
+    folder,
+    source,
+    spec,
+    warnings: problems.sorted().filter((problem) => problem.severity === 'warning'),
+    where: (path) => {
+      const span = paths.where(path);
+      return span === undefined ? undefined : problems.position(span);
+    },
+  };
+};
+
+const invalid = (file: string, diagnostics: readonly Diagnostic[]): BoxctlError => {
+  const errors = diagnostics.filter((one) => one.severity === 'error');
+  const first = errors[0];
+  const count = errors.length === 1 ? 'a problem' : `${errors.length} problems`;
+  return new BoxctlError('E_SPEC_INVALID', `${file} has ${count}`, {
+    diagnostics,
+    ...(first?.at === undefined ? {} : { at: first.at }),
+  });
+};

@@ -1,0 +1,220 @@
+/** From the raw file, which has the schema's shape, to the Spec: short forms expanded, and what no schema can check. */
+import { statSync } from 'node:fs';
+import { basename, posix } from 'node:path';
+import type { ContainerFile } from '../generated/container.ts';
+import { clip, each, hostPath, report, type Context } from './context.ts';
+import { normaliseEnvironment } from './environment.ts';
+import { normaliseIdMaps, normaliseUser } from './ids.ts';
+import { whyNot } from './read.ts';
+import { NAMESPACE_KINDS, type ImageSource, type Limits, type NamespaceChoice, type Spec } from './spec.ts';
+import { insidePath, normaliseVolumes, sizeAt } from './volumes.ts';
+import { splitWords } from './words.ts';
+
+/** Below this no program starts, and the number lacks its unit. */
+const LEAST_MEMORY = 1024 * 1024;
+
+/** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
+export const normalise = (context: Context, raw: ContainerFile): Spec => {
+  const namespaces = normaliseNamespaces(context, raw.namespaces);
+  const name = raw.name ?? defaultName(context.folder);
+  const image = normaliseImage(context, raw.image);
+  const user = normaliseUser(context, raw.user);
+  const uidMap = normaliseIdMaps(context, raw.uid_map, 'uid_map');
+  const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');
+  const workingDir = normaliseWorkingDir(context, raw.working_dir);
+  const entrypoint = normaliseWords(context, raw.entrypoint, 'entrypoint');
+  const command = normaliseWords(context, raw.command, 'command');
+  checkHostname(context, raw.hostname, 'hostname');
+  checkHostname(context, raw.domainname, 'domainname');
+  const volumes = normaliseVolumes(context, raw.volumes, raw.tmpfs);
+  checkNamespaceKeys(context, raw, namespaces);
+  const hostname = raw.hostname ?? (namespaces.uts.kind === 'private' ? name : undefined);
+  return {
+    name,
+    ...(image === undefined ? {} : { image }),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(raw.domainname === undefined ? {} : { domainname: raw.domainname }),
+    namespaces,
+    ...(user === undefined ? {} : { user }),
+    ...(uidMap === undefined ? {} : { uidMap }),
+    ...(gidMap === undefined ? {} : { gidMap }),
+    limits: normaliseLimits(context, raw.limits),
+    environment: normaliseEnvironment(context, raw.environment, raw.env_file),
+    ...(workingDir === undefined ? {} : { workingDir }),
+    ...(entrypoint === undefined ? {} : { entrypoint }),
+    ...(command === undefined ? {} : { command }),
+    volumes,
+    readOnly: raw.read_only ?? false,
+    init: raw.init ?? false,
+    tty: raw.tty ?? false,
+    stdinOpen: raw.stdin_open ?? false,
+  };
+};
+
+/** The folder's name with what a name may not have replaced. */
+const defaultName = (folder: string): string =>
+  basename(folder)
+    .replaceAll(/[^A-Za-z0-9_.-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 63) || 'container';
+
+const normaliseNamespaces = (context: Context, raw: ContainerFile['namespaces']): Spec['namespaces'] => {
+  const all = (choice: NamespaceChoice): Record<(typeof NAMESPACE_KINDS)[number], NamespaceChoice> => ({
+    pid: choice,
+    mount: choice,
+    uts: choice,
+    ipc: choice,
+    net: choice,
+    user: choice,
+    cgroup: choice,
+    time: choice,
+  });
+  if (Array.isArray(raw)) {
+    const result = all({ kind: 'host' });
+    for (const [kind, path] of each(context, raw, 'namespaces')) {
+      if (result[kind].kind === 'private') {
+        report(context, path, 'E_SPEC_VALUE', `the namespace ${kind} is in the list twice`);
+      }
+      result[kind] = { kind: 'private' };
+      context.paths.alias(`namespaces.${kind}`, path);
+    }
+    return result;
+  }
+  const result = all({ kind: 'private' });
+  for (const kind of NAMESPACE_KINDS) {
+    const choice = raw?.[kind];
+    if (choice === 'host') result[kind] = { kind: 'host' };
+    else if (choice !== undefined && choice !== 'private') {
+      result[kind] = { kind: 'path', path: posix.normalize(choice) };
+    }
+  }
+  return result;
+};
+
+/** What makes sense only in a namespace of the container's own. */
+const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Spec['namespaces']): void => {
+  const conflicts = (kind: 'mount' | 'uts' | 'user', keys: readonly (keyof ContainerFile)[], why: string) => {
+    if (namespaces[kind].kind === 'private') return;
+    for (const key of keys) {
+      if (raw[key] === undefined || raw[key] === false) continue;
+      report(context, key, 'E_SPEC_CONFLICT', `\`${key}\` needs a ${kind} namespace of the container's own: ${why}`, {
+        hint: `make \`namespaces.${kind}\` private, or leave \`${key}\` out`,
+      });
+    }
+  };
+  conflicts('uts', ['hostname', 'domainname'], 'it would rename the host');
+  conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
+  conflicts('mount', ['image', 'volumes', 'tmpfs', 'read_only'], "it would change the host's files");
+  if (namespaces.mount.kind === 'private' && raw.image === undefined && !hasProblem(context, 'image')) {
+    report(context, '', 'E_SPEC_MISSING_KEY', 'the file lacks the key `image`', {
+      hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
+    });
+  }
+};
+
+const hasProblem = (context: Context, key: string): boolean =>
+  [...context.bad].some((path) => path === key || path.startsWith(`${key}.`));
+
+const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSource | undefined => {
+  if (raw === undefined) return undefined;
+  if (typeof raw === 'string') return tarball(context, raw, 'image', undefined);
+  const { tar, sha256, host_tools: tools } = raw;
+  if (tar !== undefined && tools !== undefined) {
+    report(context, 'image', 'E_SPEC_CONFLICT', '`image` has both `tar` and `host_tools`: it can be one of them');
+    return undefined;
+  }
+  if (tools !== undefined) {
+    if (sha256 !== undefined) {
+      report(context, 'image.sha256', 'E_SPEC_CONFLICT', '`sha256` pins a tarball, and there is none');
+    }
+    for (const [tool, path] of each(context, tools, 'image.host_tools')) {
+      if (!tool.includes('/') || tool.startsWith('/')) continue;
+      report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
+    }
+    return { kind: 'host_tools', tools };
+  }
+  if (tar === undefined) {
+    if (!hasProblem(context, 'image')) {
+      report(context, 'image', 'E_SPEC_MISSING_KEY', '`image` lacks the key `tar` or `host_tools`');
+    }
+    return undefined;
+  }
+  return tarball(context, tar, 'image.tar', sha256);
+};
+
+const tarball = (context: Context, text: string, path: string, sha256: string | undefined): ImageSource => {
+  const full = hostPath(context, text);
+  try {
+    if (!statSync(full).isFile()) {
+      report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
+        hint: 'pack the folder: `tar -C FOLDER -czf rootfs.tar.gz .`',
+      });
+    }
+  } catch (error) {
+    const { problem } = whyNot(error);
+    const registry = /^[\w.-]+(\/[\w.-]+)*(:[\w.-]+)?$/.test(text) && !/\.(tar|t?gz|tgz)/.test(text);
+    report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
+      hint: registry ? 'an image is a tarball here; boxctl pulls from no registry' : `looked for ${full}`,
+    });
+  }
+  return { kind: 'tar', path: full, ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }) };
+};
+
+const normaliseLimits = (context: Context, raw: ContainerFile['limits']): Limits => {
+  const memory = sizeAt(context, raw?.memory, 'limits.memory');
+  const swap = sizeAt(context, raw?.swap, 'limits.swap');
+  if (memory !== undefined && memory < LEAST_MEMORY) {
+    report(context, 'limits.memory', 'E_SPEC_SIZE', `${memory} bytes of memory are too few for any program`, {
+      hint: `with a unit: ${context.paths.text('limits.memory') ?? memory}MiB`,
+    });
+  }
+  if (swap !== undefined && raw?.memory === undefined && !context.bad.has('limits.memory')) {
+    report(context, 'limits.swap', 'E_SPEC_CONFLICT', '`limits.swap` needs `limits.memory` beside it');
+  }
+  return {
+    ...(memory === undefined ? {} : { memory }),
+    ...(swap === undefined ? {} : { swap }),
+    ...(raw?.pids === undefined ? {} : { pids: raw.pids }),
+    ...(raw?.cpus === undefined ? {} : { cpus: raw.cpus }),
+    optional: raw?.optional ?? false,
+  };
+};
+
+const normaliseWorkingDir = (context: Context, text: string | undefined): string | undefined => {
+  if (text === undefined) return undefined;
+  if (/^\/+$/.test(text)) return '/';
+  return insidePath(context, text, 'working_dir');
+};
+
+const normaliseWords = (
+  context: Context,
+  raw: ContainerFile['command'],
+  key: 'command' | 'entrypoint',
+): readonly string[] | undefined => {
+  if (raw === undefined) return undefined;
+  let words: readonly string[] = [];
+  if (typeof raw === 'string') {
+    const split = splitWords(raw);
+    if ('problem' in split) {
+      report(context, key, 'E_SPEC_WORDS', `\`${key}\` ${split.problem}`, {
+        hint: 'a list needs no quoting: [sh, -c, …]',
+      });
+      return undefined;
+    }
+    words = split;
+  } else words = raw;
+  if (words[0] === '' || (typeof raw === 'string' && words.length === 0)) {
+    report(context, key, 'E_SPEC_VALUE', `\`${key}\` names no program`);
+  }
+  return words;
+};
+
+/** hostname(7): labels of letters, digits, `-` and (as is common) `_`; the kernel keeps 64 bytes. */
+const checkHostname = (context: Context, text: string | undefined, key: 'hostname' | 'domainname'): void => {
+  if (text === undefined) return;
+  const label = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+  if (text.length <= 64 && text.split('.').every((part) => label.test(part))) return;
+  report(context, key, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a ${key === 'hostname' ? 'host' : 'domain'} name`, {
+    hint: 'letters, digits and `-`, in parts joined by dots, at most 64 in all',
+  });
+};

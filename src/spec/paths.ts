@@ -1,0 +1,49 @@
+/** From the path of a value to where it was written. */
+import type { Span } from './problems.ts';
+import type { Tree } from './tree.ts';
+
+interface Place {
+  readonly key: Span | undefined;
+  readonly tree: Tree;
+}
+
+export class Paths {
+  readonly #places = new Map<string, Place>();
+  readonly #also = new Map<string, string>();
+
+  constructor(root: Tree) {
+    this.#add('', undefined, root);
+  }
+
+  /** Where the value at a path was written: a scalar's own place, the key of a map or list, an item's beginning. */
+  where(path: string): Span | undefined {
+    const place = this.#places.get(this.#also.get(path) ?? path);
+    if (place === undefined) return undefined;
+    if (place.tree.kind === 'scalar' && place.tree.text !== '') return place.tree.span;
+    return place.key ?? place.tree.span;
+  }
+
+  /** Where the key at the end of a path was written. */
+  key(path: string): Span | undefined {
+    return this.#places.get(path)?.key ?? this.where(path);
+  }
+
+  /** A scalar as it was written, without quotes. */
+  text(path: string): string | undefined {
+    const tree = this.#places.get(path)?.tree;
+    return tree?.kind === 'scalar' ? tree.text : undefined;
+  }
+
+  /** Lets `path` stand for what was written at `original`. */
+  alias(path: string, original: string): void {
+    if (!this.#places.has(path)) this.#also.set(path, original);
+  }
+
+  #add(path: string, key: Span | undefined, tree: Tree): void {
+    this.#places.set(path, { key, tree });
+    const below = (name: string | number) => (path === '' ? String(name) : `${path}.${name}`);
+    if (tree.kind === 'map') for (const [name, entry] of tree.entries) this.#add(below(name), entry.key, entry.value);
+    if (tree.kind === 'list')
+      for (const [index, item] of tree.items.entries()) this.#add(below(index), undefined, item);
+  }
+}

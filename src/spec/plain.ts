@@ -1,0 +1,66 @@
+/** The tree as plain data for the schema, with the variables put in. */
+import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
+import { interpolate } from './interpolate.ts';
+import type { Problems } from './problems.ts';
+import type { Entry, Scalar, Tree } from './tree.ts';
+
+const NUMBERS = new Set(NUMBER_PATHS);
+const BOOLEANS = new Set(BOOLEAN_PATHS);
+
+/** A tree whose texts have their variables replaced. Top-level `x-` keys are left as they are: nobody reads them. */
+export const interpolateTree = (
+  tree: Tree,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: Problems,
+): Tree => {
+  const walk = (node: Tree, path: string, pattern: string): Tree => {
+    if (node.kind === 'scalar') return replace(node, path, pattern, env, problems);
+    const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
+    if (node.kind === 'list') {
+      return { ...node, items: node.items.map((item, index) => walk(item, below(path, index), below(pattern, '*'))) };
+    }
+    const entries = new Map(
+      [...node.entries].map(([name, entry]) => {
+        const skip = path === '' && name.startsWith('x-');
+        return [name, skip ? entry : { ...entry, value: walk(entry.value, below(path, name), below(pattern, name)) }];
+      }),
+    );
+    return { ...node, entries };
+  };
+  return walk(tree, '', '');
+};
+
+const replace = (
+  node: Scalar,
+  path: string,
+  pattern: string,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: Problems,
+): Scalar => {
+  if (typeof node.value !== 'string') return node;
+  if (node.value.includes('\0')) {
+    problems.add('E_SPEC_VALUE', 'a NUL character cannot be passed to any program', { path, at: node.span });
+    return { ...node, value: node.value.replaceAll('\0', '') };
+  }
+  const { text, changed, problems: found } = interpolate(node.value, env);
+  if (!changed) return node;
+  for (const one of found) problems.add(one.code, one.message, { path, at: node.span, hint: one.hint });
+  // The schema decides what a variable may become: text stays text wherever text is allowed.
+  if (NUMBERS.has(pattern) && /^[-+]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return { ...node, text, value: Number(text) };
+  if (BOOLEANS.has(pattern) && (text === 'true' || text === 'false')) return { ...node, text, value: text === 'true' };
+  return { ...node, text, value: text };
+};
+
+/** Plain data. Maps have no prototype, so that no key of a file means anything to JavaScript. */
+export const toPlain = (tree: Tree): unknown => {
+  if (tree.kind === 'scalar') return tree.value;
+  if (tree.kind === 'list') return tree.items.map(toPlain);
+  return toPlainMap(tree.entries);
+};
+
+/** The entries of a map as plain data. */
+export const toPlainMap = (entries: ReadonlyMap<string, Entry>): Record<string, unknown> => {
+  const map: Record<string, unknown> = Object.create(null);
+  for (const [key, entry] of entries) map[key] = toPlain(entry.value);
+  return map;
+};

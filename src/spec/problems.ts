@@ -1,0 +1,86 @@
+/** Where the checks of a file put what they find, so that all of it is told in one go. */
+import type { Diagnostic, Position } from '../errors.ts';
+
+/** A stretch of the text, in UTF-16 units from its start. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ProblemOptions {
+  readonly path?: string;
+  readonly at?: Span | undefined;
+  readonly hint?: string | undefined;
+  readonly severity?: 'error' | 'warning';
+}
+
+/** Beyond this many, a file is not a specification with mistakes but something else. */
+const MAX_PROBLEMS = 100;
+
+export class Problems {
+  readonly #file: string;
+  readonly #source: string;
+  /** Offsets at which the lines start; found when first asked for. */
+  #lines: readonly number[] | undefined;
+  readonly #found: Diagnostic[] = [];
+  readonly #seen = new Set<string>();
+
+  constructor(file: string, source: string) {
+    this.#file = file;
+    this.#source = source;
+  }
+
+  /** Adds a problem; the same sentence at the same place (through an alias, say) counts once. */
+  add(code: string, message: string, options: ProblemOptions = {}): void {
+    const at = options.at === undefined ? undefined : this.position(options.at);
+    const key = `${code} ${at?.line}:${at?.column} ${message}`;
+    if (this.#seen.has(key) || this.#found.length >= MAX_PROBLEMS) return;
+    this.#seen.add(key);
+    this.#found.push({
+      code,
+      severity: options.severity ?? 'error',
+      message,
+      path: options.path ?? '',
+      at,
+      ...(options.hint === undefined ? {} : { hint: options.hint }),
+    });
+  }
+
+  /** A span's line and column, and its length on its first line. */
+  position(span: Span): Position {
+    this.#lines ??= lineStarts(this.#source);
+    const lines = this.#lines;
+    const start = Math.min(span.start, this.#source.length);
+    let low = 0;
+    let high = lines.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((lines[middle] ?? 0) <= start) low = middle;
+      else high = middle - 1;
+    }
+    const lineEnd = (lines[low + 1] ?? this.#source.length + 1) - 1;
+    return {
+      file: this.#file,
+      line: low + 1,
+      column: start - (lines[low] ?? 0) + 1,
+      length: Math.max(1, Math.min(span.end, lineEnd) - start),
+    };
+  }
+
+  get failed(): boolean {
+    return this.#found.some((problem) => problem.severity === 'error');
+  }
+
+  /** All that was found, in the order of the file. */
+  sorted(): readonly Diagnostic[] {
+    const line = (problem: Diagnostic) => problem.at?.line ?? Number.MAX_SAFE_INTEGER;
+    const column = (problem: Diagnostic) => problem.at?.column ?? 0;
+    return [...this.#found].sort((a, b) => line(a) - line(b) || column(a) - column(b));
+  }
+}
+
+const lineStarts = (text: string): readonly number[] => {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return starts;
+};

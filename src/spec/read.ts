@@ -1,0 +1,63 @@
+/** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
+/** A container file is a page; a mebibyte of YAML is a mistake or an attack. */
+export const MAX_FILE_SIZE = 1024 * 1024;
+
+export type ReadResult =
+  | { readonly text: string }
+  | {
+      readonly text: undefined;
+      readonly missing: boolean;
+      readonly kind: 'io' | 'size' | 'encoding';
+      readonly problem: string;
+    };
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'a part of its path is not a folder',
+  EACCES: 'permission denied',
+  ELOOP: 'too many symbolic links',
+  ENAMETOOLONG: 'the path is too long',
+};
+
+/** Why a file could not be used, in words, and whether it is not there at all. */
+export const whyNot = (error: unknown): { readonly missing: boolean; readonly problem: string } => {
+  const code =
+    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return { missing: code === 'ENOENT' || code === 'ENOTDIR', problem: REASONS[code] ?? (code || String(error)) };
+};
+
+/** Reads a whole file of at most MAX_FILE_SIZE bytes. */
+export const readBounded = (path: string): ReadResult => {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    return { text: undefined, kind: 'io', ...whyNot(error) };
+  }
+  try {
+    if (fstatSync(fd).isDirectory()) return { text: undefined, missing: false, kind: 'io', problem: 'it is a folder' };
+    const buffer = Buffer.alloc(MAX_FILE_SIZE + 1);
+    let length = 0;
+    for (let got = -1; got !== 0 && length <= MAX_FILE_SIZE; length += got) {
+      got = readSync(fd, buffer, length, buffer.length - length, null);
+    }
+    return decode(buffer.subarray(0, length));
+  } catch (error) {
+    return { text: undefined, kind: 'io', ...whyNot(error) };
+  } finally {
+    closeSync(fd);
+  }
+};
+
+const decode = (bytes: Buffer): ReadResult => {
+  if (bytes.length > MAX_FILE_SIZE) {
+    return { text: undefined, missing: false, kind: 'size', problem: `it is larger than ${MAX_FILE_SIZE} bytes` };
+  }
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return { text: undefined, missing: false, kind: 'encoding', problem: 'it is not UTF-8 text' };
+  }
+};

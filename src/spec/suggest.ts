@@ -1,0 +1,123 @@
+/** "Did you mean …": by edit distance, and by meaning for words that people bring along from Compose and Docker. */
+
+/** Words of elsewhere and the path that says it here. */
+const MEANS: Readonly<Record<string, string>> = {
+  mem_limit: 'limits.memory',
+  memory: 'limits.memory',
+  memswap_limit: 'limits.swap',
+  pids_limit: 'limits.pids',
+  pids: 'limits.pids',
+  cpus: 'limits.cpus',
+  cpu: 'limits.cpus',
+  deploy: 'limits',
+  resources: 'limits',
+  cmd: 'command',
+  args: 'command',
+  run: 'command',
+  env: 'environment',
+  envs: 'environment',
+  envfile: 'env_file',
+  workdir: 'working_dir',
+  cwd: 'working_dir',
+  container_name: 'name',
+  rootfs: 'image',
+  tarball: 'image',
+  mounts: 'volumes',
+  binds: 'volumes',
+  bind: 'volumes',
+  userns_mode: 'namespaces.user',
+  network_mode: 'namespaces.net',
+  pid: 'namespaces.pid',
+  ipc: 'namespaces.ipc',
+  cgroup: 'namespaces.cgroup',
+  uts: 'namespaces.uts',
+  host_name: 'hostname',
+  domain_name: 'domainname',
+  readonly: 'read_only',
+  interactive: 'stdin_open',
+  network: 'namespaces.net',
+  mnt: 'mount',
+  uidMappings: 'uid_map',
+  gidMappings: 'gid_map',
+  src: 'source',
+  dst: 'target',
+  destination: 'target',
+  ro: 'read_only',
+  containerID: 'container',
+  hostID: 'host',
+  mem: 'memory',
+};
+
+/** Compose keys that have no place here yet, and why. */
+const NOT_HERE: Readonly<Record<string, string>> = {
+  ports: 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host',
+  expose: 'a private network has no way in yet',
+  networks: 'there are no networks between containers yet',
+  privileged: 'there is no such switch: say what is needed, key by key',
+  cap_add: 'capabilities cannot be chosen yet: every container has the usual set',
+  cap_drop: 'capabilities cannot be chosen yet: every container has the usual set',
+  security_opt: 'the security settings cannot be chosen yet',
+  devices: 'devices of the host cannot be given to a container yet',
+  sysctls: 'kernel parameters cannot be set yet',
+  ulimits: 'resource limits of single processes cannot be set yet',
+  restart: 'boxctl has no daemon that would restart a container',
+  services: 'one file is one container: write what stands below the service at the top level',
+  depends_on: 'one file is one container',
+  healthcheck: 'there are no health checks yet',
+  logging: 'the output of the container is the output of boxctl',
+  build: 'boxctl builds no images: give a tarball, or `host_tools`',
+  dns: 'boxctl does not write resolv.conf; bind one: `volumes: ["/etc/resolv.conf:/etc/resolv.conf:ro"]`',
+  extra_hosts: 'boxctl does not write /etc/hosts; bind one with `volumes`',
+  labels: 'there are no labels yet; keys that start with `x-` may hold any',
+  secrets: 'bind the file with `volumes`',
+  configs: 'bind the file with `volumes`',
+  version: 'the format has no version; leave the line out',
+  shm_size: 'give /dev/shm a size with `volumes` and `type: tmpfs`',
+  gpus: 'devices of the host cannot be given to a container yet',
+  profiles: 'one file is one container',
+  stop_signal: 'signals are passed on to the command as they come',
+};
+
+const hasOwn = (table: Readonly<Record<string, string>>, key: string): string | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined;
+
+/** Why a key of Compose is not supported, or undefined for a key that Compose has not. */
+export const whyNotHere = (key: string): string | undefined => hasOwn(NOT_HERE, key);
+
+/** The word of `known` that `word` was probably meant to be: a slip of the keys, or the same thing by another name. */
+export const didYouMean = (word: string, known: readonly string[]): string | undefined => {
+  const means = hasOwn(MEANS, word);
+  if (means !== undefined && (known.includes(means) || known.includes(means.split('.')[0] ?? ''))) return means;
+  if (word.length > 40) return undefined;
+  const simple = (text: string) => text.toLowerCase().replaceAll(/[-_ ]/g, '');
+  const wanted = simple(word);
+  let best: string | undefined;
+  let bestDistance = Math.floor(Math.max(wanted.length, 3) / 3) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(wanted, simple(candidate));
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+};
+
+/** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
+export const editDistance = (a: string, b: string): number => {
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      let best = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        best = Math.min(best, (before[j - 2] ?? 0) + 1);
+      row.push(best);
+    }
+    before = last;
+    last = row;
+  }
+  return last[b.length] ?? 0;
+};
