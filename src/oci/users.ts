@@ -31,6 +31,17 @@ export function parseId(text: string | undefined): number | undefined {
   return value <= LARGEST_ID ? value : undefined;
 }
 
+/** A name that could be meant as a number is none: `+1`, `0x1`, `01`, `1 ` would be read as one id or another. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,254}\$?$/u;
+
+/** `USER` or `USER:GROUP`, each an id or a name; anything else, an empty part too, is no user (CVE-2026-30892). */
+export function parseUser(text: string): UserChoice | undefined {
+  const parts = text.split(':').map((part) => parseId(part) ?? (NAME.test(part) ? part : undefined));
+  const [user, group] = parts;
+  if (user === undefined || parts.length > 2 || (parts.length === 2 && group === undefined)) return undefined;
+  return { user, ...(group === undefined ? {} : { group }) };
+}
+
 export function parsePasswd(text: string): readonly PasswdEntry[] {
   return text.split('\n').flatMap((line) => {
     const [name, , uidText, gidText, , home] = line.split(':');

@@ -1,0 +1,141 @@
+/** The command: its words, environment, user and privileges. */
+import type { HostFacts } from '../host/facts.ts';
+import type { ImageFacts, Ownership } from '../image/image.ts';
+import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
+import type { OciProcess } from './config.ts';
+import { DEFAULT_CAPABILITIES, DEFAULT_PATH } from './defaults.ts';
+import type { Problems } from './problems.ts';
+import type { Reasons } from './reasons.ts';
+import { isMapped, parseUser, resolveUser, type ResolvedUser } from './users.ts';
+
+/** What the command line says instead of the file. */
+export interface Overrides {
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  readonly tty?: boolean;
+  readonly stdinOpen?: boolean;
+  /** Added to, and winning over, the file's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+function compileArgs(
+  spec: Spec,
+  image: ImageFacts | undefined,
+  overrides: Overrides,
+  reasons: Reasons,
+  problems: Problems,
+): string[] {
+  // An entrypoint of the file's own is not meant for the command that the image comes with.
+  const entrypoint = overrides.entrypoint ?? spec.entrypoint ?? image?.defaults.entrypoint ?? [];
+  const imageCommand = spec.entrypoint === undefined ? image?.defaults.command : undefined;
+  const command = overrides.command ?? spec.command ?? imageCommand ?? [];
+  const args = [...entrypoint, ...command];
+  if (overrides.command !== undefined) reasons.byDefault('process.args', 'command line');
+  else reasons.set('process.args', spec.command === undefined ? 'entrypoint' : 'command', 'command of the image');
+  if (args.length === 0) {
+    problems.add(
+      'E_NO_COMMAND',
+      'command',
+      'there is nothing to run: neither the file nor the image has a command',
+      'add `command: [sh]`, or give one: boxctl run FILE -- sh',
+    );
+  } else if (args[0] === '') {
+    problems.add('E_NO_COMMAND', 'command', 'the command is an empty word');
+  }
+  return args;
+}
+
+function compileEnvironment(
+  spec: Spec,
+  image: ImageFacts | undefined,
+  overrides: Overrides,
+  user: ResolvedUser,
+  tty: boolean,
+): string[] {
+  const hostname = spec.hostname ?? (spec.namespaces.uts.kind === 'private' ? spec.name : undefined);
+  const values: Record<string, string> = {
+    PATH: DEFAULT_PATH,
+    ...(hostname === undefined ? {} : { HOSTNAME: hostname }),
+    HOME: user.home,
+    ...(tty ? { TERM: 'xterm' } : {}),
+    ...image?.defaults.environment,
+    ...spec.environment,
+    ...overrides.environment,
+  };
+  return Object.entries(values).map(([name, value]) => `${name}=${value}`);
+}
+
+/** An archive may say who its command runs as; what cannot be read is an error, and never root. */
+function imageUser(image: ImageFacts | undefined, problems: Problems): UserChoice | undefined {
+  const text = image?.defaults.user ?? '';
+  if (text === '') return undefined;
+  const user = parseUser(text);
+  if (user === undefined) {
+    problems.add('E_IMAGE_USER', 'image', `the image wants to run as "${text}", which is no user`, 'set `user`');
+  }
+  return user;
+}
+
+function checkUser(user: ResolvedUser, maps: Ownership | undefined, problems: Problems): void {
+  const hint = 'map more ids with uid_map and gid_map, or take another user';
+  if (!isMapped(maps?.uidMap, user.uid)) {
+    problems.add(
+      'E_USER_NOT_MAPPED',
+      'user',
+      `the user id ${user.uid} does not exist inside: uid_map does not map it`,
+      hint,
+    );
+  }
+  if (!isMapped(maps?.gidMap, user.gid)) {
+    problems.add(
+      'E_USER_NOT_MAPPED',
+      'user',
+      `the group id ${user.gid} does not exist inside: gid_map does not map it`,
+      hint,
+    );
+  }
+}
+
+/** Whether setgroups(2) is allowed inside: not under a map that an ordinary user wrote himself (CVE-2014-8989). */
+function mayHaveGroups(host: HostFacts, maps: Ownership | undefined): boolean {
+  return maps === undefined || host.privileged || maps.gidMap.some((map) => map.size > 1 || map.host !== host.egid);
+}
+
+export function compileProcess(
+  document: SpecDocument,
+  image: ImageFacts | undefined,
+  host: HostFacts,
+  maps: Ownership | undefined,
+  overrides: Overrides,
+  reasons: Reasons,
+  problems: Problems,
+): OciProcess {
+  const { spec } = document;
+  const user = resolveUser(spec.user ?? imageUser(image, problems), image, problems);
+  checkUser(user, maps, problems);
+  const terminal = overrides.tty ?? spec.tty;
+  const capabilities = [...DEFAULT_CAPABILITIES];
+  // Only root starts with them; others can get back what the bounding set has left by a set-user-id program at most.
+  const held = user.uid === 0 ? capabilities : [];
+  reasons.byDefault('process', 'process');
+  reasons.set('process.user', 'user', 'user 0');
+  reasons.set('process.terminal', 'tty', overrides.tty === undefined ? 'no terminal' : 'command line');
+  reasons.set('process.cwd', 'working_dir', 'working directory /');
+  reasons.byDefault('process.capabilities', 'capabilities');
+  reasons.byDefault('process.noNewPrivileges', 'no-new-privileges');
+  const groups = user.additionalGids.filter((gid) => isMapped(maps?.gidMap, gid));
+  return {
+    terminal,
+    user: {
+      uid: user.uid,
+      gid: user.gid,
+      umask: 0o022,
+      ...(mayHaveGroups(host, maps) && groups.length > 0 ? { additionalGids: groups } : {}),
+    },
+    args: compileArgs(spec, image, overrides, reasons, problems),
+    env: compileEnvironment(spec, image, overrides, user, terminal),
+    cwd: spec.workingDir ?? image?.defaults.workingDir ?? '/',
+    capabilities: { bounding: capabilities, effective: held, permitted: held, inheritable: [], ambient: [] },
+    noNewPrivileges: true,
+  };
+}
