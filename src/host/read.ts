@@ -1,5 +1,5 @@
 /** How the host is looked at; tests give files of other hosts. */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync } from 'node:fs';
 
 export interface HostReader {
   /** The text of a small file, or undefined when it cannot be read. */
@@ -23,7 +23,7 @@ export const realHost: HostReader = {
   writable: (path) => attempt(() => accessSync(path, constants.W_OK) ?? true) ?? false,
   exists: (path) => attempt(() => accessSync(path, constants.F_OK) ?? true) ?? false,
   folder: (path) => {
-    const status = statSync(path, { throwIfNoEntry: false });
+    const status = lstatSync(path, { throwIfNoEntry: false });
     return status?.isDirectory() === true ? { uid: status.uid, mode: status.mode & 0o7777 } : undefined;
   },
 };

@@ -1,0 +1,56 @@
+/** Runs the built command line as a person or a script would. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { asUser, userEnvironment, type TestUser } from './user.ts';
+
+export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const PROGRAM = join(PROJECT, 'dist/boxctl.cjs');
+
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Added to a clean environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Run as this user rather than as the caller. */
+  readonly user?: TestUser;
+  readonly stdin?: string | Uint8Array;
+  /** Is told of the process as soon as there is one. */
+  readonly onStart?: (child: ChildProcess) => void;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stdoutBytes: Buffer;
+  readonly stderr: string;
+}
+
+/** Runs any command; rejects only when it cannot be started. */
+export function run(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const [program = '', ...args] = options.user === undefined ? command : asUser(options.user, command);
+  const own = options.user === undefined ? { HOME: process.env['HOME'] ?? '/root' } : userEnvironment(options.user);
+  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...own, ...options.env };
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: options.cwd, env, stdio: 'pipe' });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.on('error', reject);
+    child.on('close', (status, signal) => {
+      const stdoutBytes = Buffer.concat(stdout);
+      const text = { stdout: stdoutBytes.toString(), stderr: Buffer.concat(stderr).toString() };
+      resolve({ status, signal, stdoutBytes, ...text });
+    });
+    // A program that does not read its input is free not to.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.stdin ?? '');
+    options.onStart?.(child);
+  });
+}
+
+/** `boxctl ARGS…` */
+export function boxctl(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  return run([process.execPath, PROGRAM, ...args], options);
+}

@@ -1,0 +1,54 @@
+/** Real root file systems as archives, made once and kept between runs. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { makeBusyboxTree } from './busybox.ts';
+
+const FOLDER = `/var/tmp/boxctl-test-${userInfo().uid}`;
+
+/** Makes the archive under another name first: tests in parallel see a whole one or none. */
+function once(name: string, make: (path: string) => void): string {
+  const path = join(FOLDER, name);
+  if (existsSync(path)) return path;
+  mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+  const work = mkdtempSync(join(FOLDER, 'new-'));
+  try {
+    const made = join(work, name);
+    make(made);
+    chmodSync(made, 0o644);
+    renameSync(made, path);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return path;
+}
+
+/** Debian's static busybox with its applets, and the /etc of root and one user `app` (1000:1000). About 2 MB. */
+export function busyboxRootfs(): string {
+  return once('busybox.tar', (path) => {
+    const tree = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
+    try {
+      makeBusyboxTree(tree);
+      for (const folder of ['dev', 'etc', 'proc', 'sys', 'tmp', 'root', 'home/app']) {
+        mkdirSync(join(tree, folder), { recursive: true });
+      }
+      writeFileSync(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n');
+      writeFileSync(join(tree, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
+      chmodSync(tree, 0o755);
+      execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-cf', path, '.']);
+    } finally {
+      rmSync(tree, { recursive: true, force: true });
+    }
+  });
+}
+
+/** A Debian userland of about 170 MB. Needs mmdebstrap and a Debian mirror, and takes half a minute the first time. */
+export function debianRootfs(): string {
+  return once('debian.tar', (path) => {
+    const packages = '--include=vim-tiny,less,procps,ncurses-base';
+    execFileSync('mmdebstrap', ['--variant=minbase', packages, 'bookworm', path], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  });
+}
