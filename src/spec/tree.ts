@@ -2,7 +2,7 @@
  * YAML text to a tree of plain nodes that know where they were written. Everything that YAML allows and a container
  * file has no use for ends here, each with its own problem: the stages behind see maps, lists and scalars only.
  */
-import { isAlias, isMap, isPair, isScalar, isSeq, parseDocument, type Document } from 'yaml';
+import { isAlias, isMap, isPair, isScalar, isSeq, parseDocument, type Document, type YAMLParseError } from 'yaml';
 import { MAX_DEPTH, tooDeepAt } from './depth.ts';
 import type { Problems, Span } from './problems.ts';
 
@@ -53,6 +53,17 @@ const SYNTAX_HINTS: Readonly<Record<string, string>> = {
   MULTILINE_IMPLICIT_KEY: 'a key and its colon stand on one line; is a colon missing?',
 };
 
+/** The library's names of tokens, as people know them. */
+const TOKEN_WORDS: Readonly<Record<string, string>> = {
+  'flow-map-start': '`{`',
+  'flow-map-end': '`}`',
+  'flow-seq-start': '`[`',
+  'flow-seq-end': '`]`',
+  'map-value-ind': '`:`',
+  'explicit-key-ind': '`?`',
+  'seq-item-ind': '`-`',
+};
+
 /** Parses one document. Undefined when there is no tree; the problems say why. */
 export const parseTree = (source: string, problems: Problems): Tree | undefined => {
   const deep = tooDeepAt(source);
@@ -71,17 +82,11 @@ export const parseTree = (source: string, problems: Problems): Tree | undefined 
     prettyErrors: false,
     logLevel: 'silent',
   });
-  for (const error of document.errors) {
-    const at = { start: error.pos[0], end: error.pos[1] };
-    if (error.code === 'MULTIPLE_DOCS') {
-      problems.add('E_SPEC_MULTIPLE_DOCUMENTS', 'the file holds more than one YAML document', {
-        at,
-        hint: 'one file is one container: move what follows `---` to a file of its own',
-      });
-    } else {
-      const message = error.message.split('\n')[0]?.replace(/[.:]$/, '') ?? 'not YAML';
-      problems.add('E_SPEC_SYNTAX', `not valid YAML: ${message}`, { at, hint: SYNTAX_HINTS[error.code] });
-    }
+  // What follows a first error of syntax is mostly its echo, so only that one is told.
+  const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
+  if (error !== undefined) {
+    reportSyntax(error, source, problems);
+    return undefined;
   }
   for (const warning of document.warnings) {
     if (warning.code === 'TAG_RESOLVE_FAILED') continue;
@@ -89,8 +94,27 @@ export const parseTree = (source: string, problems: Problems): Tree | undefined 
       at: { start: warning.pos[0], end: warning.pos[1] },
     });
   }
-  if (document.errors.length > 0) return undefined;
   return new Walk(source, problems).document(document);
+};
+
+const reportSyntax = (error: YAMLParseError, source: string, problems: Problems): void => {
+  const at = { start: error.pos[0], end: error.pos[1] };
+  if (error.code === 'MULTIPLE_DOCS') {
+    problems.add('E_SPEC_MULTIPLE_DOCUMENTS', 'the file holds more than one YAML document', {
+      at,
+      hint: 'one file is one container: move what follows `---` to a file of its own',
+    });
+    return;
+  }
+  const variable = source[at.start] === '{' && source[at.start - 1] === '$';
+  const message = Object.entries(TOKEN_WORDS).reduce(
+    (text, [token, word]) => text.replaceAll(token, word),
+    (error.message.split('\n')[0] ?? '').replace(/[.:]$/, ''),
+  );
+  problems.add('E_SPEC_SYNTAX', `not valid YAML: ${message}`, {
+    at,
+    hint: variable ? 'quote a variable inside { } or [ ]: "${…}"' : SYNTAX_HINTS[error.code],
+  });
 };
 
 class Walk {
