@@ -1,0 +1,43 @@
+/** What a command of boxctl is. Help, completion and parsing are derived from the table of them. */
+
+export interface OptionRow {
+  readonly short?: string;
+  /** Name of the value, for those that take one. */
+  readonly value?: string;
+  /** May be given more than once. */
+  readonly multiple?: boolean;
+  readonly text: string;
+}
+
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** What comes after `--`. */
+  readonly rest: readonly string[];
+  flag(name: string): boolean;
+  value(name: string): string | undefined;
+  values(name: string): readonly string[];
+}
+
+export interface Invocation {
+  readonly args: Arguments;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+/** Returns the exit status; throws BoxctlError. */
+export type Run = (invocation: Invocation) => Promise<number> | number;
+
+export interface Command {
+  readonly name: string;
+  /** After the name, as in a manual page. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly options: Readonly<Record<string, OptionRow>>;
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Least and most positionals. */
+  readonly positionals: readonly [least: number, most: number];
+  /** Whether it takes words after `--`. */
+  readonly takesRest: boolean;
+  readonly load: () => Promise<Run>;
+}

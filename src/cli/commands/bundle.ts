@@ -1,0 +1,23 @@
+import { resolve } from 'node:path';
+import { BoxctlError } from '../../errors.ts';
+import { ensureImage } from '../../image/resolve.ts';
+import { imageHooks } from '../../image/unpack.ts';
+import { writeBundle } from '../../oci/bundle.ts';
+import { compile, ownershipFor } from '../../oci/compile.ts';
+import type { Run } from '../command.ts';
+import { hostFacts, loadDocument } from '../environment.ts';
+import { checkCommand } from '../find-command.ts';
+
+export const bundle: Run = async (invocation) => {
+  const document = loadDocument(invocation);
+  const host = hostFacts(invocation);
+  const { image: source } = document.spec;
+  if (source === undefined) {
+    throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
+  }
+  const image = await ensureImage(source, ownershipFor(document, host), host, imageHooks(host));
+  const model = compile(document, image, host);
+  checkCommand(model, image);
+  writeBundle(model, image, resolve(invocation.cwd, invocation.args.positionals[1] ?? ''));
+  return 0;
+};

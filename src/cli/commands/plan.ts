@@ -1,0 +1,29 @@
+import { findImage, previewImage } from '../../image/resolve.ts';
+import { compile, ownershipFor } from '../../oci/compile.ts';
+import { planContainer } from '../../plan/container.ts';
+import { planToJson } from '../../plan/json.ts';
+import { printPlan } from '../../plan/print.ts';
+import type { Run } from '../command.ts';
+import { hostFacts, loadDocument } from '../environment.ts';
+import { wantsColor, widthOf, writeMessage, writeOutput } from '../output.ts';
+
+export const plan: Run = (invocation) => {
+  const document = loadDocument(invocation);
+  const host = hostFacts(invocation);
+  const { image: source } = document.spec;
+  const ownership = ownershipFor(document, host);
+  const found = source === undefined ? undefined : findImage(source, ownership, host);
+  const image = found ?? (source === undefined ? undefined : previewImage(source, ownership, host));
+  if (source !== undefined && found === undefined) {
+    writeMessage('boxctl: the image is not in the store yet: its path in this plan is where it will be\n');
+  }
+  const model = compile(document, image, host);
+  const made = planContainer(model, image, host);
+  if (invocation.args.flag('json')) {
+    writeOutput(`${JSON.stringify(planToJson(made), undefined, 2)}\n`);
+  } else {
+    const color = wantsColor(1, invocation.env);
+    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file }));
+  }
+  return 0;
+};

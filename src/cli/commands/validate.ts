@@ -1,0 +1,52 @@
+/** Checks files as far as that is possible without starting anything: the image's own users and commands once it is known. */
+import { BoxctlError, type Diagnostic } from '../../errors.ts';
+import { findImage, previewImage } from '../../image/resolve.ts';
+import { compile, ownershipFor } from '../../oci/compile.ts';
+import type { Invocation, Run } from '../command.ts';
+import { hostFacts, loadDocument, specFile } from '../environment.ts';
+import { checkCommand } from '../find-command.ts';
+import { wantsColor, writeMessage, writeOutput } from '../output.ts';
+import { describeError } from '../report.ts';
+
+/** Of what the host can do, a file that is checked elsewhere says nothing. */
+const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
+
+function check(invocation: Invocation, file: string): void {
+  const document = loadDocument(invocation, file);
+  const host = hostFacts(invocation);
+  const { image: source } = document.spec;
+  const ownership = ownershipFor(document, host);
+  const found = source === undefined ? undefined : findImage(source, ownership, host);
+  const preview = source === undefined ? undefined : previewImage(source, ownership, host);
+  try {
+    const model = compile(document, found ?? preview, host);
+    if (found !== undefined) checkCommand(model, found);
+  } catch (error) {
+    const unknown = found === undefined && error instanceof BoxctlError;
+    if (unknown && error.diagnostics.every(({ code }) => ABOUT_THE_IMAGE.has(code))) return;
+    throw error;
+  }
+}
+
+function asDiagnostics(error: BoxctlError): readonly Omit<Diagnostic, never>[] {
+  if (error.diagnostics.length > 0) return error.diagnostics;
+  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  return [{ code: error.code, severity: 'error', message: error.message, path: '', at: error.at, ...hint }];
+}
+
+export const validate: Run = (invocation) => {
+  const { args, env } = invocation;
+  const files = args.positionals.length > 0 ? args.positionals : [specFile(invocation)];
+  const results = files.map((file) => {
+    try {
+      check(invocation, file);
+      return { file, problems: [] };
+    } catch (error) {
+      if (!(error instanceof BoxctlError)) throw error;
+      if (!args.flag('json')) writeMessage(describeError(error, wantsColor(2, env)));
+      return { file, problems: asDiagnostics(error) };
+    }
+  });
+  if (args.flag('json')) writeOutput(`${JSON.stringify(results, undefined, 2)}\n`);
+  return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
+};

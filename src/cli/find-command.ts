@@ -1,0 +1,61 @@
+/** Whether the image has the command, before anything is started: then the message can point at the line. */
+import { posix } from 'node:path';
+import { BoxctlError, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
+import type { ImageFacts } from '../image/image.ts';
+import type { Model } from '../oci/model.ts';
+import { DEFAULT_PATH } from '../oci/defaults.ts';
+import { statInRoot } from '../run/native.ts';
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const ANY_EXECUTE = 0o111;
+
+/** Paths that are not the image's, because something is mounted there. */
+function isCovered(model: Model, path: string): boolean {
+  return model.config.mounts.some(({ destination }) => path === destination || path.startsWith(`${destination}/`));
+}
+
+function candidatesOf(model: Model): readonly string[] {
+  const { args, cwd, env } = model.config.process;
+  const program = args[0] ?? '';
+  if (program.includes('/')) return [posix.resolve(cwd, program)];
+  const path = env.find((entry) => entry.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
+  return path.split(':').map((folder) => posix.resolve(cwd, folder, program));
+}
+
+/** Throws E_COMMAND_NOT_FOUND or E_COMMAND_NOT_EXECUTABLE where that is sure. */
+export function checkCommand(model: Model, image: ImageFacts): void {
+  const candidates = candidatesOf(model);
+  if (candidates.some((path) => isCovered(model, path))) return;
+  const found = candidates.flatMap((path) => {
+    const status = statInRoot(image.rootfs, path);
+    return status === undefined ? [] : [{ path, status }];
+  });
+  const command = model.config.process.args[0] ?? '';
+  const because = model.because('process.args');
+  const at = because.kind === 'spec' && because.at !== undefined ? { at: because.at } : {};
+  const diagnose = (code: string, message: string, hint: string, exitCode: number): BoxctlError => {
+    const located = { code, severity: 'error', message, path: 'command', at: at.at, hint } as const;
+    return new BoxctlError(code, message, {
+      ...at,
+      hint,
+      exitCode,
+      ...(at.at === undefined ? {} : { diagnostics: [located] }),
+    });
+  };
+  if (found.length === 0) {
+    const places = command.includes('/') ? '' : `; searched: ${candidates.join(', ')}`;
+    const message = `the image has no command "${command}"`;
+    throw diagnose('E_COMMAND_NOT_FOUND', message, `add it to the image, or correct the name${places}`, EXIT_NOT_FOUND);
+  }
+  const usable = found.some(({ status }) => (status.mode & S_IFMT) !== S_IFDIR && (status.mode & ANY_EXECUTE) !== 0);
+  if (!usable) {
+    const message = `${found[0]?.path ?? command} is no program: it is a folder, or has no x permission`;
+    throw diagnose(
+      'E_COMMAND_NOT_EXECUTABLE',
+      message,
+      'chmod +x it in the image, or name another',
+      EXIT_NOT_EXECUTABLE,
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/** The command line's way in. */
+import { BoxctlError } from '../errors.ts';
+import { didYouMean } from '../spec/suggest.ts';
+import { commandHelp, generalHelp } from './help.ts';
+import { ReaderGone, wantsColor, writeOutput } from './output.ts';
+import { parseArguments } from './parse.ts';
+import { reportError } from './report.ts';
+import { COMMANDS, findCommand } from './table.ts';
+import { VERSION } from './version.ts';
+
+function unknownCommand(name: string): BoxctlError {
+  const suggestion = didYouMean(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+  const hint = suggestion === undefined ? 'boxctl --help' : `did you mean \`boxctl ${suggestion}\`?`;
+  return new BoxctlError('E_USAGE', `boxctl has no command "${name}"`, { hint });
+}
+
+async function dispatch(words: readonly string[]): Promise<number> {
+  const [name, ...rest] = words;
+  if (name === undefined || name === '--help' || name === '-h') {
+    writeOutput(generalHelp());
+    return 0;
+  }
+  if (name === '--version' || name === '-V') {
+    writeOutput(`boxctl ${VERSION}\n`);
+    return 0;
+  }
+  const command = findCommand(name);
+  if (command === undefined) throw unknownCommand(name);
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (own.includes('--help') || own.includes('-h')) {
+    writeOutput(commandHelp(command));
+    return 0;
+  }
+  const args = parseArguments(command, rest);
+  const run = await command.load();
+  return run({ args, env: process.env, cwd: process.cwd() });
+}
+
+/** Runs boxctl with the words of a command line and gives the exit status; never throws. */
+export async function main(words: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(words);
+  } catch (error) {
+    // Like other programs whose reader has closed the pipe.
+    if (error instanceof ReaderGone) return 141;
+    return reportError(error, wantsColor(2, process.env));
+  }
+}

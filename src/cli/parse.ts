@@ -1,0 +1,93 @@
+/** The words of a command line, by the table of a command. */
+import { BoxctlError } from '../errors.ts';
+import { didYouMean } from '../spec/suggest.ts';
+import type { Arguments, Command, OptionRow } from './command.ts';
+
+function usageError(command: Command, message: string, hint?: string): BoxctlError {
+  return new BoxctlError('E_USAGE', message, { hint: hint ?? `boxctl ${command.name} --help` });
+}
+
+interface Found {
+  readonly name: string;
+  readonly row: OptionRow;
+}
+
+/** Parses by GNU's conventions: `--name=value`, `--name value`, `-n value`, `-nvalue`, `-it`, and `--` before the rest. */
+export function parseArguments(command: Command, words: readonly string[]): Arguments {
+  const values = new Map<string, string[]>();
+  const positionals: string[] = [];
+  const end = words.indexOf('--');
+  const own = end < 0 ? words : words.slice(0, end);
+  const rest = end < 0 ? [] : words.slice(end + 1);
+  if (end >= 0 && !command.takesRest) {
+    const message = `boxctl ${command.name} takes nothing after --`;
+    throw usageError(command, message, command.name === 'up' ? 'boxctl run FILE -- COMMAND' : undefined);
+  }
+
+  const long = (name: string): Found => {
+    const row = command.options[name];
+    if (row !== undefined) return { name, row };
+    const known = [...Object.keys(command.options), 'help'];
+    const suggestion = didYouMean(name, known);
+    const hint = suggestion === undefined ? undefined : `did you mean --${suggestion}?`;
+    throw usageError(command, `boxctl ${command.name} has no option --${name}`, hint);
+  };
+  const short = (letter: string): Found => {
+    const entry = Object.entries(command.options).find(([, row]) => row.short === letter);
+    if (entry === undefined) throw usageError(command, `boxctl ${command.name} has no option -${letter}`);
+    return { name: entry[0], row: entry[1] };
+  };
+  const store = ({ name, row }: Found, value: string): void => {
+    const before = values.get(name) ?? [];
+    if (before.length > 0 && row.multiple !== true && row.value !== undefined) {
+      throw usageError(command, `--${name} is given twice`);
+    }
+    values.set(name, [...before, value]);
+  };
+
+  for (let at = 0; at < own.length; at++) {
+    const word = own[at] ?? '';
+    const following = (found: Found): string => {
+      const next = own[++at];
+      if (next === undefined) throw usageError(command, `--${found.name} needs a value: ${found.row.value ?? ''}`);
+      return next;
+    };
+    if (word.startsWith('--')) {
+      const equals = word.indexOf('=');
+      const found = long(equals < 0 ? word.slice(2) : word.slice(2, equals));
+      if (found.row.value === undefined) {
+        if (equals >= 0) throw usageError(command, `--${found.name} takes no value`);
+        store(found, '');
+      } else {
+        store(found, equals < 0 ? following(found) : word.slice(equals + 1));
+      }
+    } else if (word.startsWith('-') && word !== '-') {
+      for (let letter = 1; letter < word.length; letter++) {
+        const found = short(word[letter] ?? '');
+        if (found.row.value === undefined) {
+          store(found, '');
+        } else {
+          store(found, letter + 1 < word.length ? word.slice(letter + 1) : following(found));
+          break;
+        }
+      }
+    } else {
+      positionals.push(word);
+    }
+  }
+
+  const [least, most] = command.positionals;
+  if (positionals.length < least) throw usageError(command, `boxctl ${command.name} needs ${command.usage}`);
+  if (positionals.length > most) {
+    const extra = positionals.slice(most).join(' ');
+    const hint = command.takesRest ? `a command comes after --: boxctl ${command.name} FILE -- ${extra}` : undefined;
+    throw usageError(command, `boxctl ${command.name} does not know what to do with: ${extra}`, hint);
+  }
+  return {
+    positionals,
+    rest,
+    flag: (name) => values.has(name),
+    value: (name) => values.get(name)?.[0],
+    values: (name) => values.get(name) ?? [],
+  };
+}

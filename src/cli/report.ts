@@ -1,0 +1,39 @@
+/** How an error is told: what, where, why, and what to do. */
+import { readFileSync } from 'node:fs';
+import { BoxctlError } from '../errors.ts';
+import { formatDiagnostics } from '../spec/frame.ts';
+import { writeMessage } from './output.ts';
+
+const RED = '\u001b[31;1m';
+const RESET = '\u001b[0m';
+
+function sourceOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** The text for a person; ends with a newline. */
+export function describeError(error: unknown, color: boolean): string {
+  if (!(error instanceof BoxctlError)) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return `boxctl: unexpected: ${text}\n  this is a mistake of boxctl: please report it\n`;
+  }
+  const [first] = error.diagnostics;
+  if (first !== undefined) {
+    const file = first.at?.file;
+    return `${formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd()}\n`;
+  }
+  const place = error.at === undefined ? '' : `${error.at.file}:${error.at.line}:${error.at.column}: `;
+  const label = color ? `${RED}error:${RESET}` : 'error:';
+  const hint = error.hint === undefined ? '' : `  ${error.hint.replaceAll('\n', '\n  ')}\n`;
+  return `boxctl: ${place}${label} ${error.message}\n${hint}`;
+}
+
+/** Tells the error and gives the exit status. */
+export function reportError(error: unknown, color: boolean): number {
+  writeMessage(describeError(error, color));
+  return error instanceof BoxctlError ? error.exitCode : 125;
+}

@@ -1,0 +1,161 @@
+/** What up, run and shell have in common: the whole way from a file to the end of its container. */
+import { isatty } from 'node:tty';
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { ImageFacts } from '../image/image.ts';
+import { ensureImage, findImage } from '../image/resolve.ts';
+import { imageHooks } from '../image/unpack.ts';
+import { compile, ownershipFor, type Overrides } from '../oci/compile.ts';
+import type { Because, Model } from '../oci/model.ts';
+import { planContainer } from '../plan/container.ts';
+import type { Plan } from '../plan/plan.ts';
+import { explainFailure, limitsHit } from '../run/explain.ts';
+import { launch, type Outcome } from '../run/launch.ts';
+import { restoreTerminal, terminalState } from '../run/native.ts';
+import { createProgress, type Progress } from '../run/progress.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { sweepState } from '../state/sweep.ts';
+import type { Invocation } from './command.ts';
+import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
+import { checkCommand } from './find-command.ts';
+import { wantsColor, writeMessage } from './output.ts';
+import { describeError } from './report.ts';
+import { forwardSignals } from './signals.ts';
+
+type Mode = 'auto' | 'quiet' | 'verbose' | 'json';
+
+function modeOf({ args }: Invocation): Mode {
+  const chosen = (['quiet', 'verbose', 'json'] as const).filter((name) => args.flag(name));
+  if (chosen.length > 1) {
+    throw new BoxctlError('E_USAGE', `--${chosen.join(' and --')} exclude each other`, { hint: 'choose one of them' });
+  }
+  return chosen[0] ?? 'auto';
+}
+
+function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOpen'> {
+  const tty = args.flag('tty');
+  const interactive = args.flag('interactive');
+  if (tty && interactive && !isatty(0)) {
+    throw new BoxctlError('E_NOT_A_TERMINAL', '-it needs a terminal, and standard input is none', {
+      hint: 'leave out -t to use a pipe',
+    });
+  }
+  return { ...(tty ? { tty } : {}), ...(interactive ? { stdinOpen: true } : {}) };
+}
+
+async function imageOf(
+  document: SpecDocument,
+  host: HostFacts,
+  onProgress: (done: number, total: number) => void,
+): Promise<ImageFacts | undefined> {
+  const { image } = document.spec;
+  if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
+  const ownership = ownershipFor(document, host);
+  return findImage(image, ownership, host) ?? ensureImage(image, ownership, host, imageHooks(host, onProgress));
+}
+
+function place(because: Because): string {
+  const at = because.kind === 'spec' ? because.at : undefined;
+  return at === undefined ? '' : `${at.file}:${at.line}:${at.column}: `;
+}
+
+function tellDropped(model: Model): void {
+  for (const { what, reason, because } of model.dropped) {
+    writeMessage(`boxctl: ${place(because)}warning: ${what} is left out: ${reason}\n`);
+  }
+}
+
+function tellLimits(plan: Plan, model: Model, outcome: Outcome): void {
+  const { memory, pids } = model.config.linux.resources ?? {};
+  const limits = {
+    ...(memory?.limit === undefined ? {} : { memory: memory.limit }),
+    ...(pids === undefined ? {} : { pids: pids.limit }),
+  };
+  for (const { message, because } of limitsHit(plan, outcome, limits)) {
+    writeMessage(`boxctl: ${place(because)}${message}\n`);
+  }
+}
+
+/** Draws until the command starts; what follows on the terminal is the command's. */
+class Screen {
+  readonly #progress: Progress;
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+  get onEvent(): Progress['event'] {
+    return (event) => this.#progress.event(event);
+  }
+  finish(): Promise<void> {
+    return this.#progress.finish();
+  }
+}
+
+async function follow(plan: Plan, screen: Screen): Promise<Outcome> {
+  const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
+  const started = launch(plan, {
+    gate: true,
+    onEvent: (event) => {
+      screen.onEvent(event);
+      if (event.kind === 'gate') void screen.finish().then(() => started.go());
+    },
+  });
+  const stop = forwardSignals((signal) => started.signal(signal));
+  try {
+    return await started.done;
+  } finally {
+    stop();
+    await screen.finish();
+    // The launcher does so itself, unless it was killed.
+    if (saved !== undefined) restoreTerminal(0, saved);
+  }
+}
+
+function statusOf(outcome: Outcome): number {
+  return outcome.kind === 'signaled' ? 128 + outcome.signal : outcome.status;
+}
+
+export type Choose = (image: ImageFacts | undefined) => Overrides;
+
+/** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
+export async function start(invocation: Invocation, choose: Choose): Promise<number> {
+  const mode = modeOf(invocation);
+  const terminal = terminalOptions(invocation);
+  const environment = environmentOptions(invocation);
+  const document = loadDocument(invocation);
+  const host = hostFacts(invocation);
+  const color = wantsColor(2, invocation.env);
+  const importing = importProgress(mode);
+  const image = await imageOf(document, host, importing.update);
+  importing.end();
+  const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
+  if (mode !== 'quiet') tellDropped(model);
+  if (image !== undefined) checkCommand(model, image);
+  const plan = planContainer(model, image, host);
+  sweepState(host);
+
+  const progress = createProgress({ mode, plan, isTerminal: isatty(2), color, write: writeMessage });
+  const outcome = await follow(plan, new Screen(progress));
+  const failure = explainFailure(plan, outcome);
+  if (failure !== undefined) {
+    writeMessage(describeError(failure, color));
+    return failure.exitCode;
+  }
+  tellLimits(plan, model, outcome);
+  return statusOf(outcome);
+}
+
+/** One line that says how far the import of an image is, where somebody looks at it. */
+function importProgress(mode: Mode): { update(done: number, total: number): void; end(): void } {
+  const shown = mode !== 'quiet' && mode !== 'json' && isatty(2);
+  let last = '';
+  return {
+    update(done, total) {
+      const text = `importing the image: ${total > 0 ? Math.floor((done / total) * 100) : 0} %`;
+      if (shown && text !== last) writeMessage(`\r\u001b[K${text}`);
+      last = text;
+    },
+    end() {
+      if (shown && last !== '') writeMessage('\r\u001b[K');
+    },
+  };
+}

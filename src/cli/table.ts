@@ -1,0 +1,139 @@
+/** The commands. Those that start containers are always loaded; the others when they are asked for. */
+import type { Command, OptionRow } from './command.ts';
+import { run } from './commands/run.ts';
+import { shell } from './commands/shell.ts';
+import { up } from './commands/up.ts';
+
+const PROGRESS: Readonly<Record<string, OptionRow>> = {
+  quiet: { short: 'q', text: 'say nothing but what went wrong' },
+  verbose: { short: 'v', text: 'show each system call as it is made' },
+  json: { text: 'write events as JSON lines to stderr' },
+};
+const START: Readonly<Record<string, OptionRow>> = {
+  interactive: { short: 'i', text: 'give standard input to the terminal of the container' },
+  tty: { short: 't', text: 'run the command in a terminal of its own' },
+  env: { short: 'e', value: 'KEY=VALUE', multiple: true, text: 'set an environment variable; KEY alone takes yours' },
+  ...PROGRESS,
+};
+const FILE = 'FILE is container.yaml or container.yml in this folder, unless you name another.';
+
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'up',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'start the container and wait for its end',
+    description: `Starts the container that FILE describes, runs its command, and ends with the command's status. ${FILE}`,
+    options: START,
+    examples: [
+      ['boxctl up', 'the container of this folder'],
+      ['boxctl up -it container.yaml', 'with a terminal'],
+      ['boxctl up --verbose', 'and every system call on the way'],
+    ],
+    positionals: [0, 1],
+    takesRest: false,
+    load: () => Promise.resolve(up),
+  },
+  {
+    name: 'run',
+    usage: '[OPTIONS] [FILE] -- COMMAND [ARGUMENT…]',
+    summary: 'run another command in the same environment',
+    description: `Like up, with COMMAND in place of the file's own. ${FILE}`,
+    options: START,
+    examples: [
+      ['boxctl run -- make test', 'a command in the environment of this folder'],
+      ['boxctl run -it ci.yaml -- vi README.md', 'one that needs a terminal'],
+    ],
+    positionals: [0, 1],
+    takesRest: true,
+    load: () => Promise.resolve(run),
+  },
+  {
+    name: 'shell',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'open a shell in the same environment',
+    description: `Starts the container with bash, or sh where the image has no bash, in place of its command. ${FILE}`,
+    options: { env: START['env'] ?? { text: '' }, ...PROGRESS },
+    examples: [['boxctl shell', 'a shell in the environment of this folder']],
+    positionals: [0, 1],
+    takesRest: false,
+    load: () => Promise.resolve(shell),
+  },
+  {
+    name: 'plan',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'show the system calls that up would make',
+    description: `Prints every step in order, with the line of FILE that asked for it. Needs no privileges and changes nothing. ${FILE}`,
+    options: { json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
+    examples: [
+      ['boxctl plan', 'what `boxctl up` would do'],
+      ['boxctl plan --json | jq ".steps[].id"', 'the same for programs'],
+    ],
+    positionals: [0, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/plan.ts')).plan,
+  },
+  {
+    name: 'validate',
+    usage: '[OPTIONS] [FILE…]',
+    summary: 'check files and tell all that is wrong with them',
+    description: `Ends with 0 when all files are right and with 1 when one is not. Changes nothing. ${FILE}`,
+    options: { json: { text: 'print the problems as JSON' } },
+    examples: [
+      ['boxctl validate', 'the file of this folder'],
+      ['boxctl validate --json *.yaml', 'many files, for an editor or a CI job'],
+    ],
+    positionals: [0, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/validate.ts')).validate,
+  },
+  {
+    name: 'bundle',
+    usage: 'FILE DIR',
+    summary: 'write the container as an OCI bundle',
+    description:
+      'Writes config.json and the root file system to DIR, which must be empty or not there; runc and crun run it.',
+    options: {},
+    examples: [['boxctl bundle container.yaml out && runc run -b out test', 'the same container by another runtime']],
+    positionals: [2, 2],
+    takesRest: false,
+    load: async () => (await import('./commands/bundle.ts')).bundle,
+  },
+  {
+    name: 'image',
+    usage: 'pack PROGRAM… -o FILE',
+    summary: 'make a root file system of programs of this host',
+    description:
+      'Packs programs of this host, with the libraries and the loader that they need, into a tarball; gzip when the name ends in gz.',
+    options: { output: { short: 'o', value: 'FILE', text: 'where to write the tarball' } },
+    examples: [['boxctl image pack sh ls ps -o rootfs.tar.gz', 'an image without a download']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image.ts')).image,
+  },
+  {
+    name: 'completion',
+    usage: 'bash|zsh|fish',
+    summary: 'print a completion script for a shell',
+    description: 'Prints a script that makes the shell complete the commands and options of boxctl.',
+    options: {},
+    examples: [['source <(boxctl completion bash)', 'for this session of bash']],
+    positionals: [1, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
+  {
+    name: 'help',
+    usage: '[COMMAND]',
+    summary: 'explain a command',
+    description: 'Prints what boxctl can do, or how a command is used.',
+    options: {},
+    examples: [['boxctl help up', 'the same as `boxctl up --help`']],
+    positionals: [0, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/help.ts')).help,
+  },
+];
+
+export function findCommand(name: string): Command | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}

@@ -1,0 +1,22 @@
+/** boxctl as a library: the stages, each usable by itself. */
+export { BoxctlError, type Diagnostic, type Position } from './errors.ts';
+export { loadSpec, loadSpecText } from './spec/load.ts';
+export type { Spec, SpecDocument } from './spec/spec.ts';
+export { formatDiagnostics } from './spec/frame.ts';
+export { gatherHostFacts } from './host/gather.ts';
+export type { HostFacts } from './host/facts.ts';
+export { ensureImage, findImage, previewImage } from './image/resolve.ts';
+export { imageHooks } from './image/unpack.ts';
+export { packHostTools } from './image/pack.ts';
+export type { ImageFacts, Ownership } from './image/image.ts';
+export { compile, ownershipFor, type Overrides } from './oci/compile.ts';
+export { writeBundle } from './oci/bundle.ts';
+export type { Model } from './oci/model.ts';
+export type { OciConfig } from './oci/config.ts';
+export { planContainer } from './plan/container.ts';
+export { planToJson } from './plan/json.ts';
+export { printPlan } from './plan/print.ts';
+export type { Plan, Step } from './plan/plan.ts';
+export { explainFailure, limitsHit } from './run/explain.ts';
+export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome } from './run/launch.ts';
+export { sweepState } from './state/sweep.ts';

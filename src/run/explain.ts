@@ -1,0 +1,178 @@
+/** What a failed launch means to the person who asked for it. */
+import { BoxctlError, EXIT_BOXCTL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
+import type { Because } from '../oci/model.ts';
+import { CLONE, ERRNO } from '../plan/constants.ts';
+import { formatCall } from '../plan/format.ts';
+import type { Plan, Step } from '../plan/plan.ts';
+import type { Outcome } from './launch.ts';
+
+const NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number, name]));
+
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `error ${errno}`;
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  EPERM: 'operation not permitted',
+  ENOENT: 'no such file or directory',
+  ENOEXEC: 'not a program that this machine can execute',
+  EACCES: 'permission denied',
+  EBUSY: 'in use',
+  EEXIST: 'it is there already',
+  ENODEV: 'no such device or file system',
+  ENOTDIR: 'not a folder',
+  EISDIR: 'a folder',
+  EINVAL: 'the kernel does not take these arguments',
+  EMFILE: 'too many open files',
+  ENOSPC: 'no room, or a limit of the kernel was reached',
+  EROFS: 'read-only file system',
+  ELOOP: 'a symbolic link where none may be, or links in a circle',
+  ENOSYS: 'this kernel does not have the call',
+  ENOMEM: 'out of memory',
+  EXDEV: 'outside of the root',
+  EUSERS: 'too many namespaces in each other',
+};
+
+function cloneHint(step: Step, name: string): string | undefined {
+  if (step.call.name !== 'clone3' && step.call.name !== 'unshare') return undefined;
+  const makesUser = (step.call.args.flags & CLONE.CLONE_NEWUSER) !== 0;
+  if (name === 'ENOSPC' || name === 'EUSERS') {
+    return 'the limit of namespaces is reached: see `sysctl user` (max_user_namespaces and its kin), and raise it';
+  }
+  if (name === 'EPERM' && makesUser) {
+    return 'user namespaces are restricted here: on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, on Debian `sysctl kernel.unprivileged_userns_clone=1`; in a container, its seccomp profile must allow them';
+  }
+  if (name === 'EPERM') return 'boxctl needs root for this, or a user namespace of the container’s own';
+  if (name === 'EINVAL') return 'this kernel lacks one of these namespaces';
+  return undefined;
+}
+
+function hintFor(step: Step, name: string, detail: number): string | undefined {
+  const { call } = step;
+  const clone = cloneHint(step, name);
+  if (clone !== undefined) return clone;
+  if (call.name === 'posix_spawn') {
+    return `the helper ended with status ${detail}: look at /etc/subuid and /etc/subgid, and at whether it is set-user-id root`;
+  }
+  if (call.name === 'fsmount' && name === 'EPERM') {
+    return 'the kernel shows this file system only where the host’s own is wholly visible: in a container, its /proc and /sys must not be masked';
+  }
+  if (call.name === 'open_tree' && name === 'ENOENT') return 'the source is not there';
+  if (call.name === 'mount_setattr' && name === 'EINVAL') {
+    return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
+  }
+  if (call.name === 'fsconfig' && step.id.startsWith('overlay')) {
+    return 'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs';
+  }
+  if (call.name === 'setns')
+    return 'the namespace must exist, and belong to you or to the user namespace that is joined';
+  if (call.name === 'prlimit64' && name === 'EPERM')
+    return 'a limit cannot be raised over the hard limit without CAP_SYS_RESOURCE';
+  if (step.group === 'cgroup' && (name === 'EBUSY' || name === 'EINVAL')) {
+    return 'the kernel refused the value: it may be less than what is in use, or than the least that it takes';
+  }
+  return undefined;
+}
+
+function where(because: Because): string {
+  return because.kind === 'spec'
+    ? `\nasked for by ${because.path}`
+    : `\nasked for by boxctl’s default: ${because.name}`;
+}
+
+function executionFailure(step: Step, name: string): BoxctlError | undefined {
+  if (step.call.name !== 'execve') return undefined;
+  const command = step.call.args.argv[0];
+  const shown = typeof command === 'string' ? command : '';
+  const at = step.because.kind === 'spec' ? step.because.at : undefined;
+  const position = at === undefined ? {} : { at };
+  if (name === 'ENOENT' || name === 'ENOTDIR') {
+    return new BoxctlError('E_COMMAND_NOT_FOUND', `the container has no command "${shown}"`, {
+      ...position,
+      exitCode: EXIT_NOT_FOUND,
+      hint: 'if the file is there, it is its interpreter (the #! line, or the ELF loader) that is missing in the image',
+    });
+  }
+  const meaning = MEANINGS[name] ?? name;
+  return new BoxctlError(
+    'E_COMMAND_NOT_EXECUTABLE',
+    `the command "${shown}" cannot be executed: ${meaning} (${name})`,
+    {
+      ...position,
+      exitCode: EXIT_NOT_EXECUTABLE,
+      ...(name === 'EACCES' ? { hint: 'it may lack the x permission for the user that the container runs as' } : {}),
+    },
+  );
+}
+
+/** The error for a launch whose setup failed; undefined where the command ran. */
+export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | undefined {
+  const { failed } = outcome;
+  if (failed === undefined) return undefined;
+  const step = plan.steps[failed.index];
+  if (step === undefined)
+    return new BoxctlError('E_STEP_FAILED', `step ${failed.index} failed: ${errnoName(failed.errno)}`);
+  const at = step.because.kind === 'spec' ? step.because.at : undefined;
+  if (failed.errno === ERRNO['ECHILD']) {
+    const end = failed.detail > 128 ? `signal ${failed.detail - 128}` : `status ${failed.detail}`;
+    return new BoxctlError('E_STEP_FAILED', `the container’s first process ended while it was being set up (${end})`, {
+      ...(at === undefined ? {} : { at }),
+      hint: 'was it killed from outside, or is the memory limit too small even for the setup?',
+      exitCode: EXIT_BOXCTL,
+    });
+  }
+  const name = errnoName(failed.errno);
+  const execution = executionFailure(step, name);
+  if (execution !== undefined) return execution;
+  const meaning = MEANINGS[name] === undefined ? '' : ` (${MEANINGS[name]})`;
+  const hint = hintFor(step, name, failed.detail);
+  const kept = outcome.undoFailures.length === 0 ? '' : `\nnot everything could be undone: ${undoList(plan, outcome)}`;
+  return new BoxctlError(
+    'E_STEP_FAILED',
+    `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${where(step.because)}${kept}`,
+    { ...(at === undefined ? {} : { at }), ...(hint === undefined ? {} : { hint }), exitCode: EXIT_BOXCTL },
+  );
+}
+
+function undoList(plan: Plan, outcome: Outcome): string {
+  return outcome.undoFailures
+    .map(({ index, errno }) => `${plan.steps[index]?.id ?? index} (${errnoName(errno)})`)
+    .join(', ');
+}
+
+/** `64 MiB`; numbers of bytes that are no whole unit stay bytes. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of [
+    ['GiB', 2 ** 30],
+    ['MiB', 2 ** 20],
+    ['KiB', 2 ** 10],
+  ] as const) {
+    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
+
+export interface LimitHit {
+  readonly message: string;
+  readonly because: Because;
+}
+
+/** The limits that the container ran into, by the kernel's own counts. */
+export function limitsHit(
+  plan: Plan,
+  outcome: Outcome,
+  limits: { memory?: number; pids?: number },
+): readonly LimitHit[] {
+  return plan.reports.flatMap(({ what, because }, index) => {
+    const count = outcome.reports[index] ?? 0;
+    if (count === 0 || what === 'memory_peak') return [];
+    if (what === 'oom_kill') {
+      const limit = limits.memory === undefined ? '' : ` of ${formatBytes(limits.memory)}`;
+      const processes = count === 1 ? 'a process' : `${count} processes`;
+      return [{ message: `out of memory: the kernel killed ${processes} at the memory limit${limit}`, because }];
+    }
+    const limit = limits.pids === undefined ? '' : ` of ${limits.pids}`;
+    const times = count === 1 ? 'once' : `${count} times`;
+    return [{ message: `the limit${limit} processes was reached: fork failed ${times}`, because }];
+  });
+}
