@@ -9,7 +9,7 @@ import type { OciConfig } from './config.ts';
 import { defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import { checkMaps, mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
-import type { Dropped, Model } from './model.ts';
+import type { Model } from './model.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { Problems } from './problems.ts';
@@ -34,11 +34,10 @@ export function compile(
   const { spec } = document;
   const problems = new Problems(document);
   const reasons = new Reasons(document);
-  const dropped: Dropped[] = [];
   checkNamespaces(spec, host, problems);
   const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
-  const namespaces = compileNamespaces(spec, host, reasons, dropped);
+  const namespaces = compileNamespaces(document, host, reasons, problems);
   const limits = compileLimits(document, host, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems);
@@ -85,7 +84,7 @@ export function compile(
     init: spec.init,
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     because: (path) => reasons.find(path),
-    dropped: [...dropped, ...limits.dropped],
+    dropped: limits.dropped,
     fileMounts,
   };
 }

@@ -41,11 +41,13 @@ export function compileLimits(document: SpecDocument, host: HostFacts, problems:
   const { memory, swap, pids, cpus } = limits;
   if (memory !== undefined && controller('memory', 'memory')) {
     resources.memory = { limit: memory };
-    if (swap !== undefined) {
-      const reason = host.cgroup.swap ? undefined : 'this kernel does not count swap';
-      const hint = 'boot with swapaccount=1';
-      if (have('swap', reason, hint)) resources.memory = { limit: memory, swap: memory + swap };
+    const reason = host.cgroup.swap ? undefined : 'this kernel does not count swap';
+    if (swap !== undefined && have('swap', reason, 'boot with swapaccount=1')) {
+      resources.memory = { limit: memory, swap: memory + swap };
     }
+  } else if (swap !== undefined && limits.optional) {
+    // It goes with the memory's limit, whose problem has been told.
+    have('swap', 'there is no limit of memory for it to add to', '');
   }
   if (pids !== undefined && controller('pids', 'pids')) resources.pids = { limit: pids };
   if (cpus !== undefined && controller('cpus', 'cpu')) {

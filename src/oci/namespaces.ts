@@ -1,8 +1,7 @@
 /** Which namespaces are the container's own, and which combinations cannot be (namespaces(7)). */
 import type { HostFacts } from '../host/facts.ts';
-import type { NamespaceKind, Spec } from '../spec/spec.ts';
+import type { NamespaceKind, Spec, SpecDocument } from '../spec/spec.ts';
 import type { OciNamespace } from './config.ts';
-import type { Because, Dropped } from './model.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
@@ -18,15 +17,21 @@ const OCI_NAMES: Readonly<Record<NamespaceKind, OciNamespace['type']>> = {
 };
 const NAMESPACE_ORDER: readonly NamespaceKind[] = ['user', 'mount', 'pid', 'uts', 'ipc', 'net', 'cgroup', 'time'];
 
-/** A private time namespace that the kernel does not have is left out, and told: it would not change anything visible. */
-export function compileNamespaces(spec: Spec, host: HostFacts, reasons: Reasons, dropped: Dropped[]): OciNamespace[] {
+/** A time namespace that the kernel does not have is an error where the file asks for it; the default goes without. */
+export function compileNamespaces(
+  document: SpecDocument,
+  host: HostFacts,
+  reasons: Reasons,
+  problems: Problems,
+): OciNamespace[] {
   const list: OciNamespace[] = [];
   for (const kind of NAMESPACE_ORDER) {
-    const choice = spec.namespaces[kind];
+    const choice = document.spec.namespaces[kind];
     if (choice.kind === 'host') continue;
-    if (kind === 'time' && choice.kind === 'private' && !host.timeNamespace) {
-      const because: Because = { kind: 'default', name: 'time namespace' };
-      dropped.push({ what: 'namespaces.time', reason: 'this kernel has no time namespaces', because });
+    if (kind === 'time' && !host.timeNamespace) {
+      if (document.where('namespaces.time') === undefined) continue;
+      const message = 'this kernel has no time namespaces';
+      problems.add('E_NO_TIME_NAMESPACE', 'namespaces.time', message, 'take `time` out, or use Linux 5.6 or newer');
       continue;
     }
     reasons.set(`linux.namespaces.${list.length}`, `namespaces.${kind}`, `private ${kind} namespace`);
@@ -59,12 +64,10 @@ export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems)
     }
   }
   if (mount.kind !== 'private') {
-    for (const key of ['image', 'read_only', 'volumes', 'tmpfs'] as const) {
-      const given = { image: spec.image !== undefined, read_only: spec.readOnly, volumes: false, tmpfs: false }[key];
-      if (given) {
-        const message = `${key} needs a mount namespace of the container's own`;
-        problems.add('E_NOT_PRIVATE', key, message, `remove ${key}, or make the mount namespace private`);
-      }
+    const keys = [...(spec.image === undefined ? [] : ['image']), ...(spec.readOnly ? ['read_only'] : [])];
+    for (const key of keys) {
+      const message = `${key} needs a mount namespace of the container's own`;
+      problems.add('E_NOT_PRIVATE', key, message, `remove ${key}, or make the mount namespace private`);
     }
     const [first] = spec.volumes;
     if (first !== undefined) {

@@ -1,0 +1,257 @@
+import { describe, expect, it } from 'vitest';
+import { compile, ownershipFor, type Overrides } from '../../../src/oci/compile.ts';
+import { testDocument, type DocumentOptions } from '../../support/document.ts';
+import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { diagnosticsOf, image } from './fixtures.ts';
+
+const COMMAND = { command: ['true'] } as const;
+const HOST = { kind: 'host' } as const;
+const volume = { type: 'tmpfs', readOnly: false } as const;
+
+const configOf = (options: DocumentOptions = {}, host = ROOT_HOST, overrides: Overrides = {}) =>
+  compile(testDocument({ ...COMMAND, ...options }), image, host, overrides).config;
+const argsOf = (options: DocumentOptions, overrides: Overrides = {}) => {
+  const defaults = { entrypoint: ['/image-entry'], command: ['image-command'] };
+  return compile(testDocument(options), { ...image, defaults }, ROOT_HOST, overrides).config.process.args;
+};
+const problems = (options: DocumentOptions, host = ROOT_HOST, lines = {}) =>
+  diagnosticsOf(() => compile(testDocument({ ...COMMAND, ...options }, lines), image, host));
+const targets = (options: DocumentOptions = {}, host = ROOT_HOST) =>
+  configOf(options, host).mounts.map((mount) => mount.destination);
+
+describe('the command', () => {
+  it('is the entrypoint and the command of the image', () => {
+    expect(argsOf({})).toEqual(['/image-entry', 'image-command']);
+  });
+  it('keeps the entrypoint of the image when the file gives a command', () => {
+    expect(argsOf({ command: ['sh'] })).toEqual(['/image-entry', 'sh']);
+  });
+  it('drops the command of the image when the file gives an entrypoint', () => {
+    expect(argsOf({ entrypoint: ['/mine'] })).toEqual(['/mine']);
+    expect(argsOf({ entrypoint: ['/mine'], command: ['x'] })).toEqual(['/mine', 'x']);
+  });
+  it('can be replaced from the command line', () => {
+    expect(argsOf({ command: ['sh'] }, { command: ['ls', '-l'] })).toEqual(['/image-entry', 'ls', '-l']);
+  });
+  it('must be somewhere', () => {
+    const none = () => compile(testDocument({}), image, ROOT_HOST);
+    expect(diagnosticsOf(none)).toMatchObject([{ code: 'E_NO_COMMAND' }]);
+  });
+});
+
+describe('the environment', () => {
+  it('has a path, a home and a host name, and a terminal type on a terminal', () => {
+    expect(configOf({ hostname: 'inside' }).process.env).toEqual([
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'HOSTNAME=inside',
+      'HOME=/root',
+    ]);
+    expect(configOf({ tty: true }).process.env).toContain('TERM=xterm');
+  });
+  it('is the file’s where the file says something', () => {
+    const { env } = configOf({ environment: { HOME: '/elsewhere', CI: '1' } }).process;
+    expect(env).toContain('HOME=/elsewhere');
+    expect(env).not.toContain('HOME=/root');
+    expect(env.at(-1)).toBe('CI=1');
+  });
+});
+
+describe('maps', () => {
+  it('of root keep clear of ids that were given to somebody', () => {
+    expect(configOf().linux.uidMappings).toEqual([{ containerID: 0, hostID: 524_288, size: 65_536 }]);
+    const taken = { ...ROOT_HOST, takenIds: [{ start: 500_000, size: 65_536 }] };
+    expect(configOf({}, taken).linux.uidMappings).toEqual([{ containerID: 0, hostID: 589_824, size: 65_536 }]);
+  });
+  it('of root are root’s own range where there is one', () => {
+    const own = { ...ROOT_HOST, subuids: [{ start: 300_000, size: 200_000 }] };
+    expect(configOf({}, own).linux.uidMappings).toEqual([{ containerID: 0, hostID: 300_000, size: 65_536 }]);
+  });
+  it('of a user are the caller, then the subordinate ids', () => {
+    const { uidMappings, gidMappings } = configOf({}, USER_HOST).linux;
+    expect(uidMappings).toEqual([
+      { containerID: 0, hostID: 1000, size: 1 },
+      { containerID: 1, hostID: 100_000, size: 65_536 },
+    ]);
+    expect(gidMappings).toEqual([
+      { containerID: 0, hostID: 1001, size: 1 },
+      { containerID: 1, hostID: 200_000, size: 65_536 },
+    ]);
+  });
+  it('of a user without the helpers are the caller alone', () => {
+    const { linux, process } = configOf({}, { ...USER_HOST, newgidmap: undefined });
+    expect(linux.uidMappings).toEqual([{ containerID: 0, hostID: 1000, size: 1 }]);
+    expect(linux.gidMappings).toEqual([{ containerID: 0, hostID: 1001, size: 1 }]);
+    expect(process.user.additionalGids ?? []).toEqual([]);
+  });
+  it('that a user may not have are errors at their lines', () => {
+    const uidMap = [
+      { container: 0, host: 1000, size: 1 },
+      { container: 1, host: 0, size: 10 },
+    ];
+    const gidMap = [{ container: 0, host: 1001, size: 1 }];
+    expect(problems({ uidMap, gidMap }, USER_HOST, { 'uid_map.1': 9 })).toMatchObject([
+      { code: 'E_ID_MAP_NOT_ALLOWED', path: 'uid_map.1', at: { line: 9 } },
+    ]);
+  });
+  it('are not there without a user namespace', () => {
+    expect(configOf({ namespaces: { user: HOST } }).linux).not.toHaveProperty('uidMappings');
+  });
+  it('shift the image where the mounts cannot', () => {
+    expect(ownershipFor(testDocument(), ROOT_HOST)).toBeUndefined();
+    const old = { ...ROOT_HOST, kernel: { release: '5.12.0', major: 5, minor: 12 } };
+    expect(ownershipFor(testDocument(), old)?.uidMap).toEqual([{ container: 0, host: 524_288, size: 65_536 }]);
+    expect(ownershipFor(testDocument({ namespaces: { user: HOST } }), old)).toBeUndefined();
+    expect(ownershipFor(testDocument(), USER_HOST)?.gidMap).toHaveLength(2);
+  });
+});
+
+describe('mounts', () => {
+  it('are those of other runtimes', () => {
+    expect(targets()).toEqual(['/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys']);
+    expect(targets({}, { ...ROOT_HOST, cgroup: { ...ROOT_HOST.cgroup, layout: 'v2' } })).toContain('/sys/fs/cgroup');
+  });
+  it('give terminals to the group tty where it is mapped', () => {
+    const pts = (host: typeof ROOT_HOST) => configOf({}, host).mounts.find(({ type }) => type === 'devpts')?.options;
+    expect(pts(ROOT_HOST)).toContain('gid=5');
+    expect(pts({ ...USER_HOST, newuidmap: undefined })).not.toContain('gid=5');
+  });
+  it('come after those that they lie in', () => {
+    const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` });
+    const volumes = [at('/a/b/c', 0), at('/z', 1), at('/a', 2), at('/a/b', 3)];
+    expect(targets({ volumes }).slice(-4)).toEqual(['/z', '/a', '/a/b', '/a/b/c']);
+  });
+  it('never give devices or set-user-id programs of the host', () => {
+    const bind = { type: 'bind', source: '/src', target: '/s', readOnly: true, createHostPath: false } as const;
+    const volumes = [{ ...bind, isFile: true, specPath: 'volumes.0' }];
+    const model = compile(testDocument({ ...COMMAND, volumes }, { 'volumes.0': 12 }), image, ROOT_HOST);
+    const index = model.config.mounts.length - 1;
+    expect(model.config.mounts[index]?.options).toEqual(['rbind', 'nosuid', 'nodev', 'ro']);
+    expect(model.fileMounts).toEqual([index]);
+    expect(model.because(`mounts.${index}`)).toMatchObject({ kind: 'spec', path: 'volumes.0', at: { line: 12 } });
+  });
+  it.each(['/', '/proc', '/proc/sys', '/sys/fs', '/dev'])('cannot be at %s', (target) => {
+    const volumes = [{ ...volume, target, specPath: 'volumes.0' }];
+    expect(problems({ volumes }, ROOT_HOST, { 'volumes.0': 3 })).toMatchObject([
+      { code: 'E_MOUNT_TARGET', at: { line: 3 } },
+    ]);
+  });
+  it('are none without a mount namespace', () => {
+    const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });
+    const { mounts, linux } = compile(document, undefined, ROOT_HOST).config;
+    expect(mounts).toEqual([]);
+    for (const key of ['devices', 'maskedPaths', 'readonlyPaths']) expect(linux).not.toHaveProperty(key);
+  });
+});
+
+describe('limits', () => {
+  const limits = { memory: 1 << 20, swap: 1 << 19, pids: 64, cpus: 1.5 };
+  it('are the OCI’s, where swap counts with the memory', () => {
+    expect(configOf({ limits: { ...limits, optional: false } }).linux.resources).toEqual({
+      memory: { limit: 1 << 20, swap: (1 << 20) + (1 << 19) },
+      pids: { limit: 64 },
+      cpu: { quota: 150_000, period: 100_000 },
+    });
+  });
+  it('that cannot be had are errors, all of them, each at its line', () => {
+    const lines = { 'limits.memory': 4, 'limits.pids': 5, 'limits.cpus': 6 };
+    const found = problems({ limits: { ...limits, optional: false } }, USER_HOST, lines);
+    expect(found.map(({ code, at }) => [code, at?.line])).toEqual([
+      ['E_LIMIT_UNAVAILABLE', 4],
+      ['E_LIMIT_UNAVAILABLE', 5],
+      ['E_LIMIT_UNAVAILABLE', 6],
+    ]);
+    expect(found[0]?.message).toContain('no cgroup is delegated to you');
+  });
+  it('that are optional are left out and named', () => {
+    const model = compile(testDocument({ ...COMMAND, limits: { ...limits, optional: true } }), image, USER_HOST);
+    expect(model.config.linux).not.toHaveProperty('resources');
+    expect(model.dropped.map(({ what }) => what)).toEqual([
+      'limits.memory',
+      'limits.swap',
+      'limits.pids',
+      'limits.cpus',
+    ]);
+  });
+});
+
+describe('namespaces', () => {
+  it('are all eight', () => {
+    expect(
+      configOf()
+        .linux.namespaces.map(({ type }) => type)
+        .toSorted(),
+    ).toEqual(['cgroup', 'ipc', 'mount', 'network', 'pid', 'time', 'user', 'uts']);
+  });
+  it('can be the host’s or another process’s', () => {
+    const path = '/proc/123/ns/net';
+    const { namespaces } = configOf({ namespaces: { net: { kind: 'path', path }, ipc: HOST } }).linux;
+    expect(namespaces).toContainEqual({ type: 'network', path });
+    expect(namespaces.map(({ type }) => type)).not.toContain('ipc');
+  });
+  it('bind the host’s /sys and /proc where the kernel gives no new one', () => {
+    const { mounts } = configOf({ namespaces: { net: HOST, pid: HOST } });
+    for (const destination of ['/proc', '/sys']) {
+      expect(mounts).toContainEqual(expect.objectContaining({ destination, type: 'bind', source: destination }));
+    }
+  });
+  it('that are not the container’s own are not renamed', () => {
+    expect(problems({ hostname: 'x', namespaces: { uts: HOST } }, ROOT_HOST, { hostname: 2 })).toMatchObject([
+      { code: 'E_NOT_PRIVATE', path: 'hostname', at: { line: 2 } },
+    ]);
+    expect(configOf({ namespaces: { uts: HOST } })).not.toHaveProperty('hostname');
+  });
+  it('need root without a user namespace', () => {
+    expect(problems({ namespaces: { user: HOST } }, USER_HOST)).toMatchObject([{ code: 'E_NEEDS_ROOT' }]);
+  });
+  it('that cannot be made are told with their reason', () => {
+    const userNamespaces = { usable: false, reason: 'they are switched off', hint: 'switch them on' } as const;
+    expect(problems({}, { ...ROOT_HOST, userNamespaces })).toMatchObject([
+      { code: 'E_NO_USER_NAMESPACES', message: 'they are switched off', hint: 'switch them on' },
+    ]);
+  });
+  it('of time are left out by default where the kernel has none, and refused where they were asked for', () => {
+    const old = { ...ROOT_HOST, timeNamespace: false };
+    expect(configOf({}, old).linux.namespaces.map(({ type }) => type)).not.toContain('time');
+    expect(problems({}, old, { 'namespaces.time': 8 })).toMatchObject([
+      { code: 'E_NO_TIME_NAMESPACE', at: { line: 8 } },
+    ]);
+  });
+});
+
+describe('every part knows who asked for it', () => {
+  const lines = { hostname: 3, 'limits.memory': 5, 'namespaces.net': 6, command: 7, user: 8 };
+  const options = { ...COMMAND, hostname: 'x', limits: { memory: 1 << 20, optional: false }, user: { user: 0 } };
+  const model = compile(testDocument(options, lines), image, ROOT_HOST);
+  it.each([
+    ['hostname', 3],
+    ['linux.resources.memory.limit', 5],
+    ['process.args', 7],
+    ['process.user', 8],
+  ])('%s', (path, line) => {
+    expect(model.because(path)).toMatchObject({ kind: 'spec', at: { line } });
+  });
+  it('and defaults have names', () => {
+    expect(model.because('linux.seccomp')).toEqual({ kind: 'default', name: 'system call filter' });
+    expect(model.because('mounts.0.options.1')).toEqual({ kind: 'default', name: 'mount /proc' });
+    expect(model.because('linux.namespaces.0')).toMatchObject({ kind: 'default' });
+  });
+});
+
+it('is pure: the same input gives the same model', () => {
+  const frozen = JSON.stringify(configOf());
+  expect(JSON.stringify(configOf())).toBe(frozen);
+});
+
+it('tells all problems at once', () => {
+  const found = problems(
+    { hostname: 'x', namespaces: { uts: HOST }, user: { user: 'who' }, limits: { pids: 1, optional: false } },
+    USER_HOST,
+  );
+  expect(found.map(({ code }) => code).toSorted()).toEqual(['E_LIMIT_UNAVAILABLE', 'E_NOT_PRIVATE', 'E_USER_UNKNOWN']);
+});
+
+describe('the version', () => {
+  it('is 1.1.0 because of what 1.0.2 has no word for', () => {
+    expect(configOf().ociVersion).toBe('1.1.0');
+  });
+});
