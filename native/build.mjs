@@ -4,6 +4,7 @@
  *
  *   node native/build.mjs              dist/native/boxctl-launcher, dist/native/boxctl.node
  *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-launcher, with ASan and UBSan
+ *   node native/build.mjs --fuzz NAME  native/build/fuzz/NAME of test/conformance/NAME.cc, by clang++ with libFuzzer
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -30,6 +31,7 @@ const COMMON = [
   '-fdata-sections',
 ];
 const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
+const FUZZ = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
 const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
 
 /** Folders of headers that come with packages. */
@@ -70,6 +72,25 @@ function targets() {
   };
 }
 
+/** A harness, linked with all of the launcher but its own main function. */
+function fuzzTarget(name) {
+  return {
+    output: `native/build/fuzz/${name}`,
+    sources: ['native/launcher', `test/conformance/${name}.cc`],
+    leaveOut: 'native/launcher/main.cc',
+    compile: [...COMMON, ...LAUNCHER, ...FUZZ],
+    link: FUZZ,
+    program: process.env.CXX ?? 'clang++',
+  };
+}
+
+function sourceFiles(source) {
+  if (source.endsWith('.cc')) return [source];
+  return readdirSync(join(root, source))
+    .filter((file) => file.endsWith('.cc'))
+    .map((file) => join(source, file));
+}
+
 function modified(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.NaN;
 }
@@ -92,12 +113,12 @@ function dependencies(path) {
 
 class CompilerMissing extends Error {}
 
-function run(args) {
+function run(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(compiler, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', (error) => reject(error.code === 'ENOENT' ? new CompilerMissing() : error));
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', (error) => reject(error.code === 'ENOENT' ? new CompilerMissing(program) : error));
     child.on('close', (status) =>
-      status === 0 ? resolve() : reject(new Error(`${compiler} failed (status ${status ?? 'none'})`)),
+      status === 0 ? resolve() : reject(new Error(`${program} failed (status ${status ?? 'none'})`)),
     );
   });
 }
@@ -111,26 +132,22 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
-async function build(name, { output, sources, compile, link }) {
+async function build(name, { output, sources, leaveOut, compile, link, program = compiler }) {
   // Objects of other flags are other objects.
   const key = createHash('sha256')
-    .update(JSON.stringify([compiler, compile, link, process.arch]))
+    .update(JSON.stringify([program, compile, link, process.arch]))
     .digest('hex')
     .slice(0, 12);
   const folder = join(root, 'native/build', `${name}-${key}`);
   mkdirSync(folder, { recursive: true });
-  const files = sources.flatMap((source) =>
-    readdirSync(join(root, source))
-      .filter((file) => file.endsWith('.cc'))
-      .map((file) => join(source, file)),
-  );
+  const files = sources.flatMap(sourceFiles).filter((file) => file !== leaveOut);
   const objects = files.map((file) => join(folder, `${basename(file, '.cc')}.o`));
   const jobs = files.flatMap((file, index) => {
     const object = objects[index];
     const made = object.replace(/\.o$/u, '.d');
     const inputs = dependencies(made).map((path) => join(path.startsWith('/') ? '' : root, path));
     if (isFresh(object, inputs)) return [];
-    return [() => run([...compile, '-MMD', '-MF', made, '-c', file, '-o', object])];
+    return [() => run(program, [...compile, '-MMD', '-MF', made, '-c', file, '-o', object])];
   });
   await inParallel(jobs);
   const target = join(root, output);
@@ -141,14 +158,18 @@ async function build(name, { output, sources, compile, link }) {
   if (current && isFresh(target, [...objects])) return;
   mkdirSync(dirname(target), { recursive: true });
   // A program that is running is replaced, not written to.
-  await run([...link, ...objects, '-o', `${target}.new`]);
+  await run(program, [...link, ...objects, '-o', `${target}.new`]);
   renameSync(`${target}.new`, target);
   writeFileSync(stamp, linked);
 }
 
 try {
   const all = targets();
-  if (process.argv.includes('--sanitize')) {
+  const fuzz = process.argv.indexOf('--fuzz');
+  if (fuzz !== -1) {
+    const name = process.argv[fuzz + 1] ?? '';
+    await build(name, fuzzTarget(name));
+  } else if (process.argv.includes('--sanitize')) {
     await build('sanitize', all.sanitize);
   } else {
     await build('launcher', all.launcher);
@@ -157,7 +178,7 @@ try {
 } catch (error) {
   const message =
     error instanceof CompilerMissing
-      ? `boxctl: no C++ compiler: ${compiler} was not found. Install g++ (Debian: apt-get install g++), or name one in CXX.`
+      ? `boxctl: no C++ compiler: ${error.message} was not found. Install g++ (Debian: apt-get install g++), or name one in CXX.`
       : `boxctl: the native part could not be built: ${error.message}`;
   process.stderr.write(`${message}\n`);
   process.exitCode = 1;

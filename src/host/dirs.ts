@@ -30,10 +30,14 @@ export function stateFolder(read: HostReader, env: Environment, euid: number): s
   const runtime = absolute(env['XDG_RUNTIME_DIR']);
   const folder = runtime !== undefined && read.writable(runtime) ? `${runtime}/boxctl` : `/tmp/boxctl-${euid}`;
   const found = read.folder(folder);
-  if (found !== undefined && (found.uid !== euid || (found.mode & 0o022) !== 0)) {
-    throw new BoxctlError('E_STATE_UNSAFE', `${folder} belongs to somebody else or can be written to by others`, {
-      hint: `remove it, or set XDG_RUNTIME_DIR to a folder that is yours alone (mode 0700)`,
-    });
+  if (found === null || (found !== undefined && (found.uid !== euid || (found.mode & 0o022) !== 0))) {
+    throw new BoxctlError(
+      'E_STATE_UNSAFE',
+      `${folder} is no folder, belongs to somebody else, or can be written to by others`,
+      {
+        hint: `remove it, or set XDG_RUNTIME_DIR to a folder that is yours alone (mode 0700)`,
+      },
+    );
   }
   return folder;
 }

@@ -6,8 +6,8 @@ export interface HostReader {
   text(path: string): string | undefined;
   writable(path: string): boolean;
   exists(path: string): boolean;
-  /** Owner and permission bits of a folder that is no link; undefined when there is none. */
-  folder(path: string): { readonly uid: number; readonly mode: number } | undefined;
+  /** Owner and permission bits; undefined when there is nothing, null when it is a link or anything else but a folder. */
+  folder(path: string): { readonly uid: number; readonly mode: number } | null | undefined;
 }
 
 function attempt<T>(read: () => T): T | undefined {
@@ -24,6 +24,7 @@ export const realHost: HostReader = {
   exists: (path) => attempt(() => accessSync(path, constants.F_OK) ?? true) ?? false,
   folder: (path) => {
     const status = lstatSync(path, { throwIfNoEntry: false });
-    return status?.isDirectory() === true ? { uid: status.uid, mode: status.mode & 0o7777 } : undefined;
+    if (status === undefined) return undefined;
+    return status.isDirectory() ? { uid: status.uid, mode: status.mode & 0o7777 } : null;
   },
 };

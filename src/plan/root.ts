@@ -4,10 +4,10 @@
  */
 import type { ImageFacts } from '../image/image.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MNT, MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from './constants.ts';
+import { AT, MNT, MOUNT_ATTR, OPEN_TREE } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
-import { attachTo, byDefault, EMPTY_PATH, type Place } from './steps.ts';
+import { attach, attachTo, byDefault, EMPTY_PATH, type Place } from './steps.ts';
 
 const CLONE_ONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
@@ -55,9 +55,8 @@ export function buildRoot(context: PlanContext, lower: Fd): Fd {
     attributes: MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [['mode', '0700']],
   });
-  const flags = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH;
-  const onStage = { from_dirfd: scratch, from_pathname: '', to_dirfd: AT_FDCWD, to_pathname: '.', flags };
-  steps.add(place, 'scratch.attach', 'move_mount', onStage, { undo: 'kernel' });
+  // With an empty path, since a lookup of `.` asks for a right that the container's root does not have on the stage.
+  attach(steps, place, 'scratch.attach', scratch, AT_FDCWD);
   steps.add(place, 'scratch.enter', 'fchdir', { fd: scratch });
   for (const [name, mode] of [
     ['lower', 0o755],

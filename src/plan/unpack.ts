@@ -13,9 +13,8 @@ import { isolateMounts, planClone, dieWithParent } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { openTree, pivot } from './root.ts';
 import { dropPrivileges } from './security.ts';
-import { byDefault, Steps } from './steps.ts';
+import { attach, byDefault, Steps } from './steps.ts';
 import { becomeRoot, planMaps } from './users.ts';
-import { MOVE_MOUNT } from './constants.ts';
 
 /** Making files of any owner and kind, and nothing else. */
 const FILE_CAPABILITIES = [
@@ -76,9 +75,7 @@ function confine(folder: string, ownership: Ownership | undefined, host: HostFac
   steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
   isolateMounts(context);
   const root = openTree(context, inside('root', because), 'root', '.', false);
-  const flags = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH;
-  const args = { from_dirfd: root, from_pathname: '', to_dirfd: AT_FDCWD, to_pathname: '.', flags };
-  steps.add(inside('root', because), 'root.attach', 'move_mount', args, { undo: 'kernel' });
+  attach(steps, inside('root', because), 'root.attach', root, AT_FDCWD);
   pivot(context, root);
   dropPrivileges(context);
   dieWithParent(context, 'pdeathsig');

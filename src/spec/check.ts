@@ -5,27 +5,37 @@ import type { Problems, Span } from './problems.ts';
 import { didYouMean, whyNotHere } from './suggest.ts';
 import type { Paths } from './paths.ts';
 
-/** What was wrong where; a path in `bad` has its problem already and is not looked at again. */
 export interface Checked {
+  /** The file without the keys that are wrong. */
   readonly raw: ContainerFile;
+  /** Paths of values that have their problem already, and of all that is around them. */
   readonly bad: ReadonlySet<string>;
 }
 
-/** Checks plain data against specs/container.schema.json. `raw` lacks the keys that are wrong. */
+/** Checks plain data against specs/container.schema.json, and takes what is wrong out of it. */
 export const checkSchema = (data: Record<string, unknown>, paths: Paths, problems: Problems): Checked => {
-  const bad = new Set<string>();
-  if (validate(data)) return { raw: data, bad };
-  const found = validate.errors ?? [];
-  const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
-  for (const problem of found) {
-    const path = pathOf(problem.instancePath);
-    // A value of the wrong type fails other keywords too; one sentence is enough.
-    if (problem.keyword !== 'type' && ofTypes.has(problem.instancePath)) continue;
-    describe(problem, path, paths, problems, bad);
+  const wrong = new Set(paths.broken);
+  if (!validate(data)) {
+    const found = validate.errors ?? [];
+    const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
+    for (const problem of found) {
+      const path = pathOf(problem.instancePath);
+      // A value of the wrong type fails other keywords too; one sentence is enough.
+      if (problem.keyword !== 'type' && ofTypes.has(problem.instancePath)) continue;
+      if (!paths.broken.has(path)) describe(problem, path, paths, problems, wrong);
+    }
   }
-  prune(data, bad);
+  prune(data, wrong);
   // The wrong parts are gone, so what is left has the schema's shape: lists keep wrong items, which `bad` names.
-  return { raw: data as ContainerFile, bad };
+  return { raw: data as ContainerFile, bad: withAncestors(wrong) };
+};
+
+const withAncestors = (paths: ReadonlySet<string>): ReadonlySet<string> => {
+  const all = new Set<string>();
+  for (const path of paths) {
+    for (let end = path.length; end !== -1; end = path.lastIndexOf('.', end - 1)) all.add(path.slice(0, end));
+  }
+  return all;
 };
 
 const describe = (
@@ -41,7 +51,10 @@ const describe = (
   const key = typeof params['additionalProperty'] === 'string' ? params['additionalProperty'] : '';
   const expected = parentSchema['x-expected'] ?? typesInWords(parentSchema);
   const example = parentSchema.examples?.[0];
-  const such = example === undefined || expected.includes('such as') ? '' : `, such as ${inYaml(example)}`;
+  const such =
+    example === undefined || typeof example === 'boolean' || String(example).length > 40 || expected.includes('such as')
+      ? ''
+      : `, such as ${inYaml(example)}`;
   bad.add(path);
   switch (keyword) {
     case 'additionalProperties': {

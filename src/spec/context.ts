@@ -7,7 +7,7 @@ import type { ProblemOptions, Problems } from './problems.ts';
 export interface Context {
   readonly problems: Problems;
   readonly paths: Paths;
-  /** Paths whose values are wrong already. */
+  /** Paths of values that have their problem already, and of all that is around them. */
   readonly bad: ReadonlySet<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;

@@ -105,15 +105,12 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   conflicts('uts', ['hostname', 'domainname'], 'it would rename the host');
   conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
   conflicts('mount', ['image', 'volumes', 'tmpfs', 'read_only'], "it would change the host's files");
-  if (namespaces.mount.kind === 'private' && raw.image === undefined && !hasProblem(context, 'image')) {
+  if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {
     report(context, '', 'E_SPEC_MISSING_KEY', 'the file lacks the key `image`', {
       hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
     });
   }
 };
-
-const hasProblem = (context: Context, key: string): boolean =>
-  [...context.bad].some((path) => path === key || path.startsWith(`${key}.`));
 
 const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSource | undefined => {
   if (raw === undefined) return undefined;
@@ -134,7 +131,7 @@ const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSou
     return { kind: 'host_tools', tools };
   }
   if (tar === undefined) {
-    if (!hasProblem(context, 'image')) {
+    if (!context.bad.has('image')) {
       report(context, 'image', 'E_SPEC_MISSING_KEY', '`image` lacks the key `tar` or `host_tools`');
     }
     return undefined;

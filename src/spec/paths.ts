@@ -9,10 +9,14 @@ interface Place {
 
 export class Paths {
   readonly #places = new Map<string, Place>();
+  /** Paths of scalars that have a problem already. */
+  readonly broken: ReadonlySet<string>;
   readonly #also = new Map<string, string>();
 
   constructor(root: Tree) {
-    this.#add('', undefined, root);
+    const broken = new Set<string>();
+    this.#add('', undefined, root, broken);
+    this.broken = broken;
   }
 
   /** Where the value at a path was written: a scalar's own place, the key of a map or list, an item's beginning. */
@@ -39,11 +43,14 @@ export class Paths {
     if (!this.#places.has(path)) this.#also.set(path, original);
   }
 
-  #add(path: string, key: Span | undefined, tree: Tree): void {
+  #add(path: string, key: Span | undefined, tree: Tree, broken: Set<string>): void {
     this.#places.set(path, { key, tree });
+    if (tree.kind === 'scalar' && tree.broken === true) broken.add(path);
     const below = (name: string | number) => (path === '' ? String(name) : `${path}.${name}`);
-    if (tree.kind === 'map') for (const [name, entry] of tree.entries) this.#add(below(name), entry.key, entry.value);
-    if (tree.kind === 'list')
-      for (const [index, item] of tree.items.entries()) this.#add(below(index), undefined, item);
+    if (tree.kind === 'map') {
+      for (const [name, entry] of tree.entries) this.#add(below(name), entry.key, entry.value, broken);
+    } else if (tree.kind === 'list') {
+      for (const [index, item] of tree.items.entries()) this.#add(below(index), undefined, item, broken);
+    }
   }
 }

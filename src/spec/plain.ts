@@ -40,11 +40,12 @@ const replace = (
   if (typeof node.value !== 'string') return node;
   if (node.value.includes('\0')) {
     problems.add('E_SPEC_VALUE', 'a NUL character cannot be passed to any program', { path, at: node.span });
-    return { ...node, value: node.value.replaceAll('\0', '') };
+    return { ...node, broken: true };
   }
   const { text, changed, problems: found } = interpolate(node.value, env);
   if (!changed) return node;
   for (const one of found) problems.add(one.code, one.message, { path, at: node.span, hint: one.hint });
+  if (found.length > 0) return { ...node, text, value: text, broken: true };
   // The schema decides what a variable may become: text stays text wherever text is allowed.
   if (NUMBERS.has(pattern) && /^[-+]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return { ...node, text, value: Number(text) };
   if (BOOLEANS.has(pattern) && (text === 'true' || text === 'false')) return { ...node, text, value: text === 'true' };

@@ -15,6 +15,8 @@ export interface Scalar {
   /** As it was written, without quotes; what a number in the environment is passed on as. */
   readonly text: string;
   readonly span: Span;
+  /** It has a problem already, and its value means nothing. */
+  readonly broken?: true;
 }
 
 export interface Entry {
@@ -80,7 +82,8 @@ export const parseTree = (source: string, problems: Problems): Tree | undefined 
     uniqueKeys: false,
     intAsBigInt: true,
     prettyErrors: false,
-    logLevel: 'silent',
+    // `silent` would hide a second document; nothing is printed either way.
+    logLevel: 'error',
   });
   // What follows a first error of syntax is mostly its echo, so only that one is told.
   const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
@@ -113,7 +116,9 @@ const reportSyntax = (error: YAMLParseError, source: string, problems: Problems)
   );
   problems.add('E_SPEC_SYNTAX', `not valid YAML: ${message}`, {
     at,
-    hint: variable ? 'quote a variable inside { } or [ ]: "${…}"' : SYNTAX_HINTS[error.code],
+    hint: variable
+      ? 'quote a variable inside { } or [ ]: "${…}"'
+      : SYNTAX_HINTS[error.message.includes('and end with a') ? 'MISSING_CHAR' : error.code],
   });
 };
 
@@ -181,6 +186,7 @@ class Walk {
           at: span,
           hint: `write 0o${text.replace(/^[-+]?0+/, '') || '0'} for octal, or quote it: "${text}"`,
         });
+        return { kind: 'scalar', value: 0, text, span, broken: true };
       }
       const number = Number(value);
       if (!Number.isSafeInteger(number)) {
@@ -188,13 +194,13 @@ class Walk {
           at: span,
           hint: 'quote it if it is meant as text',
         });
-        return { kind: 'scalar', value: 0, text, span };
+        return { kind: 'scalar', value: 0, text, span, broken: true };
       }
       return { kind: 'scalar', value: number, text, span };
     }
     if (typeof value === 'number' && !Number.isFinite(value)) {
       this.#problems.add('E_SPEC_NUMBER', `${short(text)} is not a finite number`, { at: span });
-      return { kind: 'scalar', value: 0, text, span };
+      return { kind: 'scalar', value: 0, text, span, broken: true };
     }
     if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
       return { kind: 'scalar', value, text: typeof value === 'string' ? value : text, span };
@@ -248,7 +254,7 @@ class Walk {
     const sources = source.kind === 'list' ? source.items : [source];
     for (const one of sources) {
       if (one.kind !== 'map') {
-        if (one.kind === 'scalar' && this.#bad.has(one)) continue;
+        if (one.kind === 'scalar' && one.broken) continue;
         this.#problems.add('E_SPEC_MERGE', '`<<` takes a map, or a list of maps, to merge', { at: one.span });
         continue;
       }
@@ -257,18 +263,13 @@ class Walk {
     }
   }
 
-  /** Stand-ins for aliases that already have a problem. */
-  readonly #bad = new WeakSet<Tree>();
-
   #alias(name: string, span: Span): Tree {
     const target = this.#anchors.get(name);
     if (target === undefined || target === 'open') {
       const why = target === 'open' ? 'would contain itself' : 'has no anchor before it';
       const hint = target === 'open' ? undefined : `write \`&${short(name)}\` before the value that is meant`;
       this.#problems.add('E_SPEC_ALIAS', `the alias \`*${short(name)}\` ${why}`, { at: span, hint });
-      const stand = nothing(span);
-      this.#bad.add(stand);
-      return stand;
+      return { ...nothing(span), broken: true };
     }
     this.#count(sizeOf(target).nodes, span);
     return target;

@@ -1,0 +1,121 @@
+/** Where a cgroup may be made, on the layouts that exist. */
+import { describe, expect, test } from 'vitest';
+import { gatherCgroup } from '../../../src/host/cgroup.ts';
+import { fakeReader } from './reader.ts';
+
+const V1_MOUNTS = `30 25 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro
+31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+32 30 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+`;
+const UNIFIED = '34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
+const V2_MOUNT = '30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n';
+const V1_PATHS = '4:cpu,cpuacct:/job\n3:pids:/\n2:memory:/job\n';
+
+describe('version 1', () => {
+  const files = { '/proc/self/mountinfo': V1_MOUNTS, '/proc/self/cgroup': V1_PATHS };
+  const memory = '/sys/fs/cgroup/memory';
+  const rest = ['/sys/fs/cgroup/pids', '/sys/fs/cgroup/cpu,cpuacct'];
+
+  test('a child is made in one’s own cgroup, so that its limits go on applying', () => {
+    const found = gatherCgroup(fakeReader({ files, writable: [memory, `${memory}/job`, ...rest] }));
+    expect(found.layout).toBe('v1');
+    expect(found.controllers.memory).toEqual({ usable: true, version: 1, dir: `${memory}/job` });
+    expect(found.controllers.pids).toEqual({ usable: true, version: 1, dir: rest[0] });
+  });
+
+  test('the nearest ancestor serves where one’s own is not writable', () => {
+    const found = gatherCgroup(fakeReader({ files, writable: rest }));
+    expect(found.controllers.cpu).toEqual({ usable: true, version: 1, dir: rest[1] });
+    expect(found.controllers.memory.usable).toBe(false);
+  });
+
+  test('an ordinary user is told whose folder it is', () => {
+    const found = gatherCgroup(fakeReader({ files }));
+    expect(found.controllers.memory).toMatchObject({ usable: false, reason: expect.stringContaining(`${memory}/job`) });
+  });
+
+  test('swap is limited only where the kernel accounts for it', () => {
+    const writable = [`${memory}/job`];
+    const counted = { ...files, [`${memory}/job/memory.memsw.limit_in_bytes`]: '' };
+    expect(gatherCgroup(fakeReader({ files, writable })).swap).toBe(false);
+    expect(gatherCgroup(fakeReader({ files: counted, writable })).swap).toBe(true);
+  });
+
+  test('a mount of a part of the hierarchy, as inside of a container', () => {
+    const mountinfo = '31 30 0:27 /outer /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n';
+    const read = fakeReader({
+      files: { '/proc/self/mountinfo': mountinfo, '/proc/self/cgroup': '2:memory:/outer/job\n' },
+      writable: ['/sys/fs/cgroup/my memory/job'],
+    });
+    expect(gatherCgroup(read).controllers.memory).toMatchObject({ dir: '/sys/fs/cgroup/my memory/job' });
+  });
+});
+
+describe('hybrid', () => {
+  test('a controller of version 1 is used there, one of version 2 in the unified hierarchy', () => {
+    const mounts = V1_MOUNTS.split('\n').filter((line) => !line.includes('/pids'));
+    const unified = '/sys/fs/cgroup/unified';
+    const read = fakeReader({
+      files: {
+        '/proc/self/mountinfo': `${mounts.join('\n')}${UNIFIED}`,
+        '/proc/self/cgroup': `${V1_PATHS}0::/\n`,
+        [`${unified}/cgroup.controllers`]: 'pids',
+        [`${unified}/cgroup.subtree_control`]: 'pids',
+      },
+      writable: ['/sys/fs/cgroup/memory', unified, `${unified}/cgroup.procs`],
+    });
+    const found = gatherCgroup(read);
+    expect(found.layout).toBe('hybrid');
+    expect(found.controllers.memory).toMatchObject({ version: 1, dir: '/sys/fs/cgroup/memory' });
+    expect(found.controllers.pids).toEqual({ usable: true, version: 2, dir: unified });
+  });
+});
+
+describe('version 2', () => {
+  const top = '/sys/fs/cgroup';
+  const slice = `${top}/user.slice/user-1000.slice/user@1000.service`;
+  const app = `${slice}/app.slice`;
+  const own = `${app}/run-1.scope`;
+  const files = {
+    '/proc/self/mountinfo': V2_MOUNT,
+    '/proc/self/cgroup': `0::${own.slice(top.length)}\n`,
+    [`${top}/cgroup.controllers`]: 'cpu io memory pids',
+    [`${top}/cgroup.subtree_control`]: 'cpu io memory pids',
+    [`${slice}/cgroup.subtree_control`]: 'cpu memory pids',
+    [`${app}/cgroup.subtree_control`]: 'cpu memory pids',
+    [`${own}/cgroup.subtree_control`]: '',
+  };
+  const delegated = [slice, app, own].flatMap((folder) => [folder, `${folder}/cgroup.procs`]);
+
+  test('the nearest delegated ancestor that hands controllers on, never a cgroup with processes', () => {
+    const found = gatherCgroup(fakeReader({ files, writable: delegated }));
+    expect(found.layout).toBe('v2');
+    expect(found.controllers.memory).toEqual({ usable: true, version: 2, dir: app });
+    expect(found.controllers.cpu).toEqual({ usable: true, version: 2, dir: app });
+  });
+
+  test('one home for all: the ancestor that hands on the most', () => {
+    const less = { ...files, [`${app}/cgroup.subtree_control`]: 'pids' };
+    const found = gatherCgroup(fakeReader({ files: less, writable: delegated }));
+    expect(found.controllers.pids).toMatchObject({ dir: slice });
+    expect(found.controllers.memory).toMatchObject({ dir: slice });
+  });
+
+  test('a folder whose cgroup.procs is another’s cannot be moved into', () => {
+    const found = gatherCgroup(fakeReader({ files, writable: [slice, app] }));
+    expect(found.controllers.memory).toMatchObject({ usable: false, hint: expect.stringContaining('Delegate=yes') });
+  });
+
+  test('a controller that the kernel lacks is told from one that is not delegated', () => {
+    const lacking = { ...files, [`${top}/cgroup.controllers`]: 'cpu pids' };
+    const { memory } = gatherCgroup(fakeReader({ files: lacking })).controllers;
+    expect(memory).toMatchObject({ usable: false, reason: 'this host has no memory controller' });
+  });
+});
+
+test('no cgroup file system at all', () => {
+  const found = gatherCgroup(fakeReader({ files: {} }));
+  expect(found.layout).toBe('none');
+  expect(found.controllers.pids.usable).toBe(false);
+});

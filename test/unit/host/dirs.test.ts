@@ -1,0 +1,58 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { stateFolder, storeFolder } from '../../../src/host/dirs.ts';
+import { realHost } from '../../../src/host/read.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { fakeReader } from './reader.ts';
+
+describe('the image store', () => {
+  test.each([
+    ['root’s own place', {}, 0, '/var/lib/boxctl'],
+    ['below HOME', { HOME: '/home/a' }, 1000, '/home/a/.local/share/boxctl'],
+    ['in XDG_DATA_HOME', { HOME: '/home/a', XDG_DATA_HOME: '/data/' }, 1000, '/data/boxctl'],
+    [
+      'a relative XDG_DATA_HOME is ignored',
+      { HOME: '/home/a', XDG_DATA_HOME: 'x' },
+      1000,
+      '/home/a/.local/share/boxctl',
+    ],
+    ['BOXCTL_STORE wins', { HOME: '/home/a', BOXCTL_STORE: '/s' }, 0, '/s'],
+  ])('%s', (_, env, euid, expected) => {
+    expect(storeFolder(env, euid)).toBe(expected);
+  });
+
+  test('without a home there is no store', () => {
+    expect(() => storeFolder({}, 1000)).toThrow(expect.objectContaining({ code: 'E_NO_HOME' }));
+  });
+});
+
+describe('the records', () => {
+  const run = '/run/user/1000';
+
+  test('in XDG_RUNTIME_DIR where it can be written to, in /tmp otherwise', () => {
+    const env = { XDG_RUNTIME_DIR: run };
+    expect(stateFolder(fakeReader({ files: {}, writable: [run] }), env, 1000)).toBe(`${run}/boxctl`);
+    expect(stateFolder(fakeReader({ files: {} }), env, 1000)).toBe('/tmp/boxctl-1000');
+    expect(stateFolder(fakeReader({ files: {} }), {}, 0)).toBe('/run/boxctl');
+  });
+
+  test.each([
+    ['another user’s', { uid: 1001, mode: 0o700 }],
+    ['one that the group can write to', { uid: 1000, mode: 0o770 }],
+  ])('a folder in /tmp is refused when it is %s', (_, folder) => {
+    const read = fakeReader({ files: {}, folders: { '/tmp/boxctl-1000': folder } });
+    expect(() => stateFolder(read, {}, 1000)).toThrow(expect.objectContaining({ code: 'E_STATE_UNSAFE' }));
+  });
+
+  test('a link, or a file, is refused', () => {
+    const folder = tempFolder();
+    mkdirSync(join(folder, 'own'));
+    symlinkSync('own', join(folder, 'boxctl'));
+    const euid = process.geteuid?.() ?? 0;
+    const asOrdinary = euid === 0 ? 1000 : euid;
+    expect(() => stateFolder(realHost, { XDG_RUNTIME_DIR: folder }, asOrdinary)).toThrow(
+      expect.objectContaining({ code: 'E_STATE_UNSAFE' }),
+    );
+  });
+});
