@@ -50,7 +50,7 @@ export interface ProcessStatus {
 
 /** /proc/self/status (proc_pid_status(5)). */
 export function parseStatus(text: string | undefined): ProcessStatus {
-  const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'mu').exec(text ?? '')?.[1] ?? '';
+  const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'mu').exec(text ?? '')?.[1] ?? '';
   const ids = (name: string): readonly number[] => field(name).trim().split(/\s+/u).filter(Boolean).map(Number);
   return {
     euid: ids('Uid')[1] ?? 0,

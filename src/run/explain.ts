@@ -4,13 +4,8 @@ import type { Because } from '../oci/model.ts';
 import { CLONE, ERRNO } from '../plan/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
+import { errnoName } from './errno.ts';
 import type { Outcome } from './launch.ts';
-
-const NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number, name]));
-
-export function errnoName(errno: number): string {
-  return NAMES.get(errno) ?? `error ${errno}`;
-}
 
 const MEANINGS: Readonly<Record<string, string>> = {
   EPERM: 'operation not permitted',

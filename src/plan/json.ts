@@ -1,0 +1,50 @@
+/** A plan as data: specs/plan.schema.json. */
+import { CALLS, type ArgKind, type Call } from './calls.ts';
+import { NAME_SETS } from './constants.ts';
+import { capabilityNames, flagNames } from './format.ts';
+import type { Plan, Step } from './plan.ts';
+
+function isNameSet(name: string): name is keyof typeof NAME_SETS {
+  return name in NAME_SETS;
+}
+
+function valueToJson(kind: ArgKind, names: string | undefined, value: unknown): unknown {
+  if (kind === 'flags' && names !== undefined && isNameSet(names) && typeof value === 'number') {
+    return value === 0 && NAME_SETS[names].kind === 'bits' ? [] : flagNames(names, value);
+  }
+  if (kind === 'mode' && typeof value === 'number') return `0${value.toString(8)}`;
+  if (kind === 'caps' && typeof value === 'bigint') return capabilityNames(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return value;
+}
+
+function callToJson(call: Call): unknown {
+  const values: Readonly<Record<string, unknown>> = call.args;
+  const args = Object.entries(CALLS[call.name].args).map(([name, row]) => [
+    name,
+    valueToJson(row.kind, 'names' in row ? row.names : undefined, values[name]),
+  ]);
+  return {
+    name: call.name,
+    args: Object.fromEntries(args),
+    ...(call.returns === undefined ? {} : { returns: call.returns }),
+    ...(call.allow === undefined ? {} : { allow: call.allow }),
+  };
+}
+
+function stepToJson({ id, group, side, call, because, undo }: Step): unknown {
+  const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
+  return { id, group, side, call: callToJson(call), because, undo: reversed };
+}
+
+/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. */
+export function planToJson(plan: Plan): unknown {
+  return {
+    version: plan.version,
+    name: plan.name,
+    steps: plan.steps.map(stepToJson),
+    reports: plan.reports,
+    ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
+    dropped: plan.dropped,
+  };
+}
