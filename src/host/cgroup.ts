@@ -28,6 +28,12 @@ function unescape(path: string): string {
   return path.replaceAll(/\\(\d{3})/gu, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)));
 }
 
+/** Of a mount's options, those that name controllers. */
+function controllersOf({ options }: Mount): readonly string[] {
+  const others = /^(?:r[ow]|no\w+|\w+=.*|xattr|clone_children|cpuset_v2_mode)$/u;
+  return options.filter((option) => !others.test(option));
+}
+
 /** Our own cgroup in each hierarchy: controller (or '' for version 2) to path (/proc/self/cgroup). */
 function ownPaths(text: string | undefined): ReadonlyMap<string, string> {
   const paths = new Map<string, string>();
@@ -69,7 +75,7 @@ function versionOne(read: HostReader, mount: Mount, path: string, controller: Cg
   const own = folderOf(mount, path) ?? mount.point;
   // The nearest cgroup in which the caller may make a child; his own limits go on applying there.
   const home = parents(own, mount.point).find((folder) => read.writable(folder));
-  if (home !== undefined) return { usable: true, version: 1, dir: home };
+  if (home !== undefined) return { usable: true, version: 1, dir: home, hierarchy: controllersOf(mount) };
   return unusable(
     `the ${controller} controller is in a version 1 hierarchy, where ${own} belongs to another user`,
     'run boxctl as root, have the folder given to you, or boot with systemd.unified_cgroup_hierarchy=1',

@@ -12,7 +12,9 @@ export type CgroupController = 'memory' | 'pids' | 'cpu';
 
 export type CgroupHome =
   /** `dir` is an existing host folder in which a child may be made, with the controller usable in that child. */
-  | { readonly usable: true; readonly version: 1 | 2; readonly dir: string }
+  | { readonly usable: true; readonly version: 2; readonly dir: string }
+  /** `hierarchy`: the controllers that are mounted together there, which is what its file system is asked for by. */
+  | { readonly usable: true; readonly version: 1; readonly dir: string; readonly hierarchy: readonly string[] }
   /** Why not, as a sentence without full stop, and what would change it. */
   | { readonly usable: false; readonly reason: string; readonly hint: string };
 

@@ -40,7 +40,7 @@ export function compile(
   const namespaces = compileNamespaces(document, host, reasons, problems);
   const limits = compileLimits(document, host, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
-  const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems);
+  const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems, limits.resources !== undefined);
   problems.throwIfAny();
 
   const ownRoot = spec.namespaces.mount.kind === 'private';

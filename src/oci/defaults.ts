@@ -74,7 +74,7 @@ export interface MountFacts {
   readonly ownsPid: boolean;
   readonly ownsNetwork: boolean;
   readonly ownsIpc: boolean;
-  /** The cgroup namespace is private and the host has version 2 alone. */
+  /** The cgroup namespace is private, and there is something to see in it. */
   readonly showsCgroup: boolean;
   readonly isGroupMapped: (gid: number) => boolean;
 }

@@ -35,6 +35,7 @@ export function compileMounts(
   maps: Ownership | undefined,
   reasons: Reasons,
   problems: Problems,
+  hasLimits: boolean,
 ): CompiledMounts {
   if (spec.namespaces.mount.kind !== 'private') return { mounts: [], fileMounts: [] };
   const isPrivate = (kind: NamespaceKind): boolean => spec.namespaces[kind].kind === 'private';
@@ -43,7 +44,7 @@ export function compileMounts(
     ownsPid: hostUser || isPrivate('pid'),
     ownsNetwork: hostUser || isPrivate('net'),
     ownsIpc: hostUser || isPrivate('ipc'),
-    showsCgroup: host.cgroup.layout === 'v2' && isPrivate('cgroup'),
+    showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits),
     isGroupMapped: (gid) => isMapped(maps?.gidMap, gid),
   });
   for (const volume of spec.volumes) {

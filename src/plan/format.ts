@@ -45,7 +45,10 @@ export function inTheManualsForm(call: Call): readonly string[] {
   }
   if (call.name === 'fstat') return [texts[0] ?? '', `{st_rdev=makedev(${call.args.major}, ${call.args.minor})}`];
   if (call.name === 'ioctl' && call.args.name !== '') {
-    return [...texts.slice(0, 2), `{ifr_name=${texts[2] ?? ''}, ifr_flags=${call.args.value === 1 ? 'IFF_UP' : (texts[3] ?? '')}}`];
+    return [
+      ...texts.slice(0, 2),
+      `{ifr_name=${texts[2] ?? ''}, ifr_flags=${call.args.value === 1 ? 'IFF_UP' : (texts[3] ?? '')}}`,
+    ];
   }
   if (call.name === 'ioctl') return texts.filter((_, index) => index !== 2);
   if (call.name === 'prlimit64') return [texts[0] ?? '', `{rlim_cur=${texts[1] ?? ''}, rlim_max=${texts[2] ?? ''}}`];

@@ -3,6 +3,7 @@ import type { OciMount } from '../oci/config.ts';
 import type { Fd } from './calls.ts';
 import { AT_FDCWD, NO_FD } from './calls.ts';
 import { AT, MOUNT_ATTR, O, RESOLVE } from './constants.ts';
+import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions } from './filesystem.ts';
 import { openTree, shiftOwners } from './root.ts';
@@ -14,6 +15,8 @@ export interface Prepared {
   readonly index: number;
   readonly id: string;
   readonly fd: Fd;
+  /** What is to be attached in it, by name. */
+  readonly parts?: CgroupView['parts'];
 }
 
 function idOf(mount: OciMount): string {
@@ -30,9 +33,9 @@ export function makeFileSystems(context: PlanContext): readonly Prepared[] {
     if (isBind(mount)) return [];
     const id = idOf(mount);
     const place = inside('mounts', context.model.because(`mounts.${index}`));
-    const type = mount.type === 'cgroup' ? 'cgroup2' : (mount.type ?? 'tmpfs');
-    const fd = newFileSystem(context.steps, place, id, type, parseMountOptions(mount.options ?? []));
-    return [{ mount, index, id, fd }];
+    const options = parseMountOptions(mount.options ?? []);
+    if (mount.type === 'cgroup') return [{ mount, index, id, ...makeCgroupView(context, place, id, options) }];
+    return [{ mount, index, id, fd: newFileSystem(context.steps, place, id, mount.type ?? 'tmpfs', options) }];
   });
 }
 
@@ -127,5 +130,6 @@ export function attachMounts(
         : makeDirectories(context.steps, place, id, mount.destination);
       attach(context.steps, place, `${id}.attach`, fd, target);
     }
+    fillCgroupView(context, place, id, entry);
   }
 }

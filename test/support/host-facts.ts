@@ -2,7 +2,8 @@
 import type { HostFacts } from '../../src/host/facts.ts';
 
 const whole = [{ start: 0, size: 4_294_967_295 }];
-const v1 = (controller: string) => ({ usable: true, version: 1, dir: `/sys/fs/cgroup/${controller}` }) as const;
+const v1 = (controller: string) =>
+  ({ usable: true, version: 1, dir: `/sys/fs/cgroup/${controller}`, hierarchy: [controller] }) as const;
 const notDelegated = {
   usable: false,
   reason: 'no cgroup is delegated to you',

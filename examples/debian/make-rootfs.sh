@@ -1,0 +1,7 @@
+#!/bin/sh
+# Makes rootfs.tar: a small Debian with the tools that one wants at a prompt. Needs mmdebstrap (apt-get install
+# mmdebstrap) and a Debian mirror; as an ordinary user also uidmap. Any name of a release can be given.
+set -eu
+cd "$(dirname "$0")"
+mmdebstrap --variant=minbase --include=vim-tiny,less,procps "${1:-bookworm}" rootfs.tar.new
+mv rootfs.tar.new rootfs.tar

@@ -1,0 +1,63 @@
+/**
+ * /sys/fs/cgroup as the container sees it: its own cgroups, read-only, so that programs find their limits. One file
+ * system on version 2; on version 1 a folder with one for each hierarchy in which the container has a limit.
+ */
+import type { OciResources } from '../oci/config.ts';
+import { NO_FD, type Fd } from './calls.ts';
+import { MOUNT_ATTR } from './constants.ts';
+import type { PlanContext } from './context.ts';
+import { newFileSystem, type MountOptions } from './filesystem.ts';
+import { attachTo, EMPTY_PATH, type Place } from './steps.ts';
+
+export interface CgroupView {
+  readonly fd: Fd;
+  readonly parts: readonly { readonly name: string; readonly fd: Fd }[];
+}
+
+/** Made while the namespace is new: the file system shows the cgroup that is its root. */
+export function makeCgroupView(context: PlanContext, place: Place, id: string, options: MountOptions): CgroupView {
+  const { steps, host, model } = context;
+  if (host.cgroup.layout === 'v2') return { fd: newFileSystem(steps, place, id, 'cgroup2', options), parts: [] };
+  const parts = hierarchies(context, model.config.linux.resources ?? {}).map((hierarchy) => {
+    const name = hierarchy.join(',');
+    const data = hierarchy.map((controller) => [controller, undefined] as const);
+    const fd = newFileSystem(steps, place, `${id}.${name}`, 'cgroup', { attributes: options.attributes, data });
+    return { name, fd };
+  });
+  // Read-only once it is filled.
+  const attributes = options.attributes & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
+  return { fd: newFileSystem(steps, place, id, 'tmpfs', { attributes, data: [['mode', '0755']] }), parts };
+}
+
+function hierarchies(context: PlanContext, resources: OciResources): readonly (readonly string[])[] {
+  const found = new Map<string, readonly string[]>();
+  for (const controller of ['memory', 'pids', 'cpu'] as const) {
+    const home = context.host.cgroup.controllers[controller];
+    if (resources[controller] === undefined || !home.usable || home.version !== 1) continue;
+    found.set(home.dir, home.hierarchy);
+  }
+  return [...found.values()];
+}
+
+/** Attaches the hierarchies in their folder, which must be attached itself. */
+export function fillCgroupView(
+  { steps }: PlanContext,
+  place: Place,
+  id: string,
+  view: { readonly fd: Fd; readonly parts?: CgroupView['parts'] },
+): void {
+  if (view.parts === undefined || view.parts.length === 0) return;
+  for (const { name, fd } of view.parts) {
+    steps.add(place, `${id}.${name}.mkdir`, 'mkdirat', { dirfd: view.fd, pathname: name, mode: 0o755 });
+    attachTo(steps, place, `${id}.${name}.attach`, fd, view.fd, name);
+  }
+  steps.add(place, `${id}.attributes`, 'mount_setattr', {
+    dirfd: view.fd,
+    pathname: '',
+    flags: EMPTY_PATH,
+    attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY,
+    attr_clr: 0,
+    propagation: 0,
+    userns_fd: NO_FD,
+  });
+}
