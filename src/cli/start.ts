@@ -6,7 +6,6 @@ import type { ImageFacts } from '../image/image.ts';
 import { ensureImage, findImage } from '../image/resolve.ts';
 import { imageHooks } from '../image/unpack.ts';
 import { compile, ownershipFor, type Overrides } from '../oci/compile.ts';
-import type { Because, Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { explainFailure, limitsHit } from '../run/explain.ts';
@@ -19,8 +18,8 @@ import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { checkCommand } from './find-command.ts';
 import { wantsColor, writeMessage } from './output.ts';
-import { describeError } from './report.ts';
 import { forwardSignals } from './signals.ts';
+import { jsonVoice, placeOf, textVoice, type Voice } from './voice.ts';
 
 type Mode = 'auto' | 'quiet' | 'verbose' | 'json';
 
@@ -54,49 +53,14 @@ async function imageOf(
   return findImage(image, ownership, host) ?? ensureImage(image, ownership, host, imageHooks(host, onProgress));
 }
 
-function place(because: Because): string {
-  const at = because.kind === 'spec' ? because.at : undefined;
-  return at === undefined ? '' : `${at.file}:${at.line}:${at.column}: `;
-}
-
-function tellDropped(model: Model): void {
-  for (const { what, reason, because } of model.dropped) {
-    writeMessage(`boxctl: ${place(because)}warning: ${what} is left out: ${reason}\n`);
-  }
-}
-
-function tellLimits(plan: Plan, model: Model, outcome: Outcome): void {
-  const { memory, pids } = model.config.linux.resources ?? {};
-  const limits = {
-    ...(memory?.limit === undefined ? {} : { memory: memory.limit }),
-    ...(pids === undefined ? {} : { pids: pids.limit }),
-  };
-  for (const { message, because } of limitsHit(plan, outcome, limits)) {
-    writeMessage(`boxctl: ${place(because)}${message}\n`);
-  }
-}
-
 /** Draws until the command starts; what follows on the terminal is the command's. */
-class Screen {
-  readonly #progress: Progress;
-  constructor(progress: Progress) {
-    this.#progress = progress;
-  }
-  get onEvent(): Progress['event'] {
-    return (event) => this.#progress.event(event);
-  }
-  finish(): Promise<void> {
-    return this.#progress.finish();
-  }
-}
-
-async function follow(plan: Plan, screen: Screen): Promise<Outcome> {
+async function follow(plan: Plan, progress: Progress): Promise<Outcome> {
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
   const started = launch(plan, {
     gate: true,
     onEvent: (event) => {
-      screen.onEvent(event);
-      if (event.kind === 'gate') void screen.finish().then(() => started.go());
+      progress.event(event);
+      if (event.kind === 'gate') void progress.finish().then(() => started.go());
     },
   });
   const stop = forwardSignals((signal) => started.signal(signal));
@@ -104,14 +68,10 @@ async function follow(plan: Plan, screen: Screen): Promise<Outcome> {
     return await started.done;
   } finally {
     stop();
-    await screen.finish();
+    await progress.finish();
     // The launcher does so itself, unless it was killed.
     if (saved !== undefined) restoreTerminal(0, saved);
   }
-}
-
-function statusOf(outcome: Outcome): number {
-  return outcome.kind === 'signaled' ? 128 + outcome.signal : outcome.status;
 }
 
 export type Choose = (image: ImageFacts | undefined) => Overrides;
@@ -119,29 +79,43 @@ export type Choose = (image: ImageFacts | undefined) => Overrides;
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
 export async function start(invocation: Invocation, choose: Choose): Promise<number> {
   const mode = modeOf(invocation);
+  const voice = mode === 'json' ? jsonVoice : textVoice(wantsColor(2, invocation.env), mode === 'quiet');
+  try {
+    return await startWith(invocation, choose, mode, voice);
+  } catch (error) {
+    return voice.failure(error);
+  }
+}
+
+async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voice: Voice): Promise<number> {
   const terminal = terminalOptions(invocation);
   const environment = environmentOptions(invocation);
   const document = loadDocument(invocation);
+  for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const host = hostFacts(invocation);
-  const color = wantsColor(2, invocation.env);
   const importing = importProgress(mode);
-  const image = await imageOf(document, host, importing.update);
-  importing.end();
+  const image = await imageOf(document, host, importing.update).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
-  if (mode !== 'quiet') tellDropped(model);
+  for (const { what, reason, because } of model.dropped) {
+    voice.warning(`${what} is left out: ${reason}`, placeOf(because));
+  }
   if (image !== undefined) checkCommand(model, image);
   const plan = planContainer(model, image, host);
   sweepState(host);
 
-  const progress = createProgress({ mode, plan, isTerminal: isatty(2), color, write: writeMessage });
-  const outcome = await follow(plan, new Screen(progress));
+  const color = wantsColor(2, invocation.env);
+  const outcome = await follow(plan, createProgress({ mode, plan, isTerminal: isatty(2), color, write: writeMessage }));
   const failure = explainFailure(plan, outcome);
-  if (failure !== undefined) {
-    writeMessage(describeError(failure, color));
-    return failure.exitCode;
-  }
-  tellLimits(plan, model, outcome);
-  return statusOf(outcome);
+  if (failure !== undefined) return voice.failure(failure);
+  const { memory, pids } = model.config.linux.resources ?? {};
+  const hit = limitsHit(plan, outcome, {
+    ...(memory?.limit === undefined ? {} : { memory: memory.limit }),
+    ...(pids === undefined ? {} : { pids: pids.limit }),
+  });
+  for (const { message, because } of hit) voice.notice(message, placeOf(because));
+  const status = outcome.kind === 'signaled' ? 128 + outcome.signal : outcome.status;
+  voice.ended(status, outcome.kind === 'signaled' ? outcome.signal : undefined);
+  return status;
 }
 
 /** One line that says how far the import of an image is, where somebody looks at it. */

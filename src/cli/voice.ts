@@ -1,0 +1,61 @@
+/** What boxctl has to say about a run beside its steps: to a person, or as JSON lines to a program. */
+import { constants } from 'node:os';
+import { BoxctlError, EXIT_BOXCTL, type Position } from '../errors.ts';
+import type { Because } from '../oci/model.ts';
+import { writeMessage } from './output.ts';
+import { describeError } from './report.ts';
+
+export interface Voice {
+  /** Something is other than the file says, and the container starts nevertheless. */
+  warning(message: string, at: Position | undefined): void;
+  /** Something about the end that the exit status alone does not tell. */
+  notice(message: string, at: Position | undefined): void;
+  /** Tells the error and gives the exit status. */
+  failure(error: unknown): number;
+  ended(status: number, signal: number | undefined): void;
+}
+
+export function placeOf(because: Because): Position | undefined {
+  return because.kind === 'spec' ? because.at : undefined;
+}
+
+export function textVoice(color: boolean, quiet: boolean): Voice {
+  const say = (label: string, message: string, at: Position | undefined): void => {
+    const place = at === undefined ? '' : `${at.file}:${at.line}:${at.column}: `;
+    writeMessage(`boxctl: ${place}${label}${message}\n`);
+  };
+  return {
+    warning: (message, at) => {
+      if (!quiet) say(color ? '\u001b[33mwarning:\u001b[0m ' : 'warning: ', message, at);
+    },
+    notice: (message, at) => say('', message, at),
+    failure: (error) => {
+      writeMessage(describeError(error, color));
+      return error instanceof BoxctlError ? error.exitCode : EXIT_BOXCTL;
+    },
+    ended: () => undefined,
+  };
+}
+
+const NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+function line(event: object): void {
+  writeMessage(`${JSON.stringify(event)}\n`);
+}
+
+export const jsonVoice: Voice = {
+  warning: (message, at) => line({ event: 'warning', message, at }),
+  notice: (message, at) => line({ event: 'warning', message, at }),
+  failure: (error) => {
+    if (!(error instanceof BoxctlError)) {
+      line({ event: 'error', code: 'E_UNEXPECTED', message: error instanceof Error ? error.stack : String(error) });
+      return EXIT_BOXCTL;
+    }
+    const { code, message, hint, at, diagnostics, exitCode } = error;
+    line({ event: 'error', code, message, hint, at, ...(diagnostics.length === 0 ? {} : { diagnostics }) });
+    return exitCode;
+  },
+  ended: (status, signal) => {
+    line({ event: 'exited', status, ...(signal === undefined ? {} : { signal: NAMES.get(signal) ?? String(signal) }) });
+  },
+};
