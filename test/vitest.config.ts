@@ -3,10 +3,23 @@ import { noSkips } from './support/no-skips.ts';
 
 export default defineConfig({
   test: {
-    include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
-    testTimeout: 30_000,
     // Containers are real processes: more at a time than there are processors only makes them wait for each other.
     maxWorkers: 2,
+    testTimeout: 30_000,
+    globalSetup: 'test/support/build.ts',
     reporters: process.env['BOXCTL_CI'] === '1' ? ['default', noSkips] : ['default'],
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], sequence: { groupOrder: 0 } } },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+          // They look at the whole host, before and after.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -13,7 +13,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Run as this user rather than as the caller. */
   readonly user?: TestUser;
-  readonly stdin?: string | Uint8Array;
+  /** What is to be read; a promise keeps the pipe open until then. */
+  readonly stdin?: string | Uint8Array | Promise<string>;
   /** Is told of the process as soon as there is one. */
   readonly onStart?: (child: ChildProcess) => void;
 }
@@ -45,7 +46,7 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     });
     // A program that does not read its input is free not to.
     child.stdin.on('error', () => undefined);
-    child.stdin.end(options.stdin ?? '');
+    void Promise.resolve(options.stdin ?? '').then((input) => child.stdin.end(input));
     options.onStart?.(child);
   });
 }

@@ -10,12 +10,11 @@ function list(folder: string): readonly string[] {
   }
 }
 
-function cgroupsOf(name: string): readonly string[] {
-  return list('/sys/fs/cgroup').flatMap((top) =>
-    list(join('/sys/fs/cgroup', top))
-      .filter((entry) => entry.startsWith(`boxctl-${name}-`))
-      .map((entry) => join(top, entry)),
-  );
+/** Every cgroup that boxctl made, however deep its own lies. */
+function cgroups(): readonly string[] {
+  return readdirSync('/sys/fs/cgroup', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name.startsWith('boxctl-'))
+    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 function launchers(): readonly string[] {
@@ -30,12 +29,13 @@ function launchers(): readonly string[] {
 }
 
 /** Mounts, cgroups, records, launchers, and interfaces, in a form that can be compared. */
-export function hostState(options: { readonly name: string; readonly stateFolder: string }): object {
+export function hostState(options: { readonly stateFolder: string; readonly store?: string }): object {
   return {
     mounts: readFileSync('/proc/self/mountinfo', 'utf8'),
-    cgroups: cgroupsOf(options.name),
+    cgroups: cgroups(),
     records: list(options.stateFolder),
     launchers: launchers(),
+    stage: options.store === undefined ? [] : list(join(options.store, 'mnt')),
     interfaces: list('/sys/class/net'),
   };
 }

@@ -49,7 +49,7 @@ async function run(plan: Plan, during?: (start: ReturnType<typeof launch>) => vo
   return { ...outcome, output: text, events };
 }
 
-const state = (): object => hostState({ name: 'test', stateFolder: join(folder, 'state') });
+const state = (): object => hostState({ stateFolder: join(folder, 'state') });
 
 describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)', () => {
   test('runs a command in namespaces of its own and tells its status', async () => {
