@@ -109,7 +109,7 @@ function isNameSet(name: string | undefined): name is keyof typeof NAME_SETS {
 function formatText(value: unknown): string {
   const text: Text = typeof value === 'string' ? value : (value as Text);
   const raw = typeof text === 'string' ? text : text.template;
-  const escaped = raw.replaceAll(/[\\"\u0000-\u001f\u007f-\u009f]/gu, (character) => {
+  const escaped = raw.replaceAll(/[\\"\p{Cc}]/gu, (character) => {
     const known: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
     return known[character] ?? `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`;
   });

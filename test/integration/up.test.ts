@@ -105,7 +105,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   );
 
   test('its root is the image alone: nothing of the host’s is mounted or reached', async () => {
-    const [root, mounts, up, device] = lines(
+    const [root, mounts, parent, device] = lines(
       await sh(
         'echo /*; cut -d" " -f5 /proc/self/mountinfo | tr "\\n" " "; echo; cd /; cd ../../..; ls -d ../..; stat -c %d / ',
         {},
@@ -116,7 +116,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const points = mounts?.trim().split(' ') ?? [];
     expect(points).toContain('/');
     expect(points.filter((point) => !/^\/($|proc|dev|sys)/u.test(point))).toEqual([]);
-    expect(up).toBe('../..');
+    expect(parent).toBe('../..');
     expect(device).toMatch(/^\d+$/u);
   });
 
