@@ -1,11 +1,14 @@
 /** Runs the built command line as a person or a script would. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { asUser, userEnvironment, type TestUser } from './user.ts';
 
 export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const PROGRAM = join(PROJECT, 'dist/boxctl.cjs');
+/** A copy that every user can read; made by build.ts. */
+export const INSTALLED = `/var/tmp/boxctl-test-installed-${userInfo().uid}`;
+export const PROGRAM = join(INSTALLED, 'dist/boxctl.cjs');
 
 export interface RunOptions {
   readonly cwd?: string;

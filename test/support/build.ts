@@ -1,12 +1,21 @@
-/** The tests look at what is built, so it is built first; nothing is done where nothing has changed. */
+/**
+ * The tests look at what is built, so it is built first; nothing is done where nothing has changed. A copy is put where
+ * other users can run it, wherever the project itself lies.
+ */
 import { execFileSync } from 'node:child_process';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { INSTALLED, PROJECT } from './boxctl.ts';
 
 export default function build(): void {
   for (const script of ['native/build.mjs', 'src/build.mjs']) {
     execFileSync(process.execPath, [join(PROJECT, script)], { stdio: 'inherit' });
   }
+  rmSync(INSTALLED, { recursive: true, force: true });
+  mkdirSync(INSTALLED);
+  chmodSync(INSTALLED, 0o755);
+  for (const folder of ['dist', 'examples']) {
+    cpSync(join(PROJECT, folder), join(INSTALLED, folder), { recursive: true, preserveTimestamps: true });
+  }
+  execFileSync('chmod', ['-R', 'a+rX', INSTALLED]);
 }
