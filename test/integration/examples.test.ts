@@ -1,0 +1,46 @@
+/** The examples run as they are. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { boxctl, INSTALLED, PROJECT, run } from '../support/boxctl.ts';
+import { callerOptions, callers, self } from '../support/container.ts';
+import { debianRootfs } from '../support/rootfs.ts';
+import { copyFileSync } from 'node:fs';
+import { tempFolder } from '../support/temp.ts';
+
+const hasDebian = existsSync('/usr/bin/mmdebstrap');
+
+describe.each(callers.slice(0, 2))('as $title', (caller) => {
+  test('hello shows what makes it a container', async () => {
+    const folder = join(INSTALLED, 'examples/hello');
+    const { stdout, status } = await boxctl(['up', 'container.yaml'], callerOptions(caller, folder));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^Hello from a container\n {2}host name {3}hello\n {2}process id {2}1\n/u);
+    expect(stdout).toContain('              1 sh\n');
+    expect(stdout).toMatch(new RegExp(`^ +0( to \\d+)? (is|are) ${caller.rootOutside}`, 'mu'));
+    if (caller === self) expect(stdout).toMatch(/memory\.(limit_in_bytes|max) 67108864\n.*pids\.max 50\n/u);
+  });
+
+  test('ci-job passes its checks', async () => {
+    const folder = join(INSTALLED, 'examples/ci-job');
+    const env = { LIMITS_OPTIONAL: String(caller !== self) };
+    const { stdout, status, stderr } = await boxctl(['up', '--quiet'], callerOptions(caller, folder, { env }));
+    expect({ status, stderr, failed: /FAILED/u.test(stdout) }).toEqual({ status: 0, stderr: '', failed: false });
+    expect(stdout.match(/^ok /gmu)).toHaveLength(6);
+  });
+
+  test.skipIf(!hasDebian)('debian runs bash of its own userland (needs mmdebstrap)', { timeout: 300_000 }, async () => {
+    const folder = tempFolder({ open: true });
+    copyFileSync(join(PROJECT, 'examples/debian/container.yaml'), join(folder, 'container.yaml'));
+    const rootfs = debianRootfs();
+    await run(['ln', '-s', rootfs, join(folder, 'rootfs.tar')]);
+    const { stdout, stderr, status } = await boxctl(['up'], callerOptions(caller, folder));
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^Debian GNU\/Linux \d+ \(\w+\), \d+ packages, bash 5/u);
+  });
+});
+
+test.skipIf(!hasDebian)('the script of debian says what it needs', async () => {
+  const { status, stderr } = await run(['sh', '-n', join(PROJECT, 'examples/debian/make-rootfs.sh')]);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+});

@@ -1,0 +1,102 @@
+/** Limits hold, and the one that was hit is named. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { hasBusybox } from '../support/busybox.ts';
+import { callers, self, sh, state, up } from '../support/container.ts';
+import { isRoot } from '../support/user.ts';
+
+describe.skipIf(!isRoot || !hasBusybox)('limits as root (need root and busybox-static)', () => {
+  test('the container is in its cgroup from its first instruction, and sees its limits', async () => {
+    const script =
+      'cat /sys/fs/cgroup/memory*/memory.limit_in_bytes /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null';
+    const { stdout } = await sh(script, { limits: { memory: '64MiB', pids: 20 } });
+    expect(stdout.trim().split('\n')).toEqual(['67108864', '20']);
+  });
+
+  test('a fork bomb stops at pids', async () => {
+    const { stderr, stdout } = await sh(
+      'i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done 2>/dev/null; echo done',
+      { limits: { pids: 16 } },
+    );
+    expect(stdout).not.toContain('done');
+    expect(stderr).toMatch(/container\.yaml:\d+:\d+: the limit of 16 processes was reached: fork failed/u);
+  });
+
+  test('an allocation beyond memory is killed, and named with the line that set the limit', async () => {
+    const { stderr, status } = await sh('head -c 200m /dev/zero | tail -c 190m >/dev/null; exit 3', {
+      limits: { memory: '32MiB', swap: 0 },
+    });
+    expect(status).toBe(3);
+    expect(stderr).toMatch(
+      /container\.yaml:\d+:\d+: out of memory: the kernel killed a process at the memory limit of 32 MiB/u,
+    );
+  });
+
+  test('cpus slow a busy loop down', async () => {
+    const burn =
+      'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; cat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu.stat 2>/dev/null | grep nr_throttled';
+    const { stdout } = await sh(burn, { limits: { cpus: 0.1 } });
+    expect(Number(stdout.trim().split(' ')[1])).toBeGreaterThan(0);
+  });
+
+  test('no cgroup and no record stays behind, also when the container was killed by its limit', async () => {
+    const before = state(self);
+    await sh('head -c 200m /dev/zero | tail -c 190m >/dev/null', { limits: { memory: '32MiB', pids: 16, cpus: 1 } });
+    expect(state(self)).toEqual(before);
+    expect(readdirSync(self.stateFolder)).toEqual([]);
+  });
+
+  test('a limit that the kernel refuses stops the start, and everything is undone', async () => {
+    const before = state(self);
+    const { status, stderr } = await up({ command: ['true'], limits: { memory: '1k' } });
+    expect(status).toBe(125);
+    expect(stderr).not.toBe('');
+    expect(state(self)).toEqual(before);
+  });
+});
+
+const [, ordinary] = callers;
+describe.skipIf(ordinary === undefined || !hasBusybox)(
+  'limits as an ordinary user (need root, boxctl-test and busybox-static)',
+  () => {
+    const hasCgroup = readFileSync('/proc/self/cgroup', 'utf8').includes('user@');
+    test.skipIf(hasCgroup)('one that cannot be had is an error at its line, which says what to do', async () => {
+      const { status, stderr } = await sh('true', { limits: { memory: '64MiB' } }, ordinary);
+      expect(status).toBe(125);
+      expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*memory/u);
+      expect(stderr).toContain('help:');
+    });
+
+    test('with optional it is left out, and said so', async () => {
+      const { status, stderr } = await sh('true', { limits: { memory: '64MiB', optional: true } }, ordinary);
+      expect(status).toBe(0);
+      expect(stderr).toMatch(/warning: limits\.memory is left out: /u);
+    });
+  },
+);
+
+test.skipIf(!isRoot)('a record of a container that is gone is swept by the next one (needs root)', async () => {
+  const killed = await sh('echo ready; sleep 100', { limits: { pids: 10 } }, self, {
+    onStart: (child) =>
+      child.stdout?.once('data', () => {
+        // Both at once: nobody is left to clean up.
+        for (const pid of readdirSync('/proc').filter((name) => /^\d+$/u.test(name))) {
+          try {
+            const words = readFileSync(join('/proc', pid, 'comm'), 'utf8');
+            if (words.startsWith('boxctl-launch') || isLauncher(pid)) process.kill(Number(pid), 'SIGKILL');
+          } catch {
+            // It has ended by itself.
+          }
+        }
+        child.kill('SIGKILL');
+      }),
+  });
+  expect(killed.stdout).toBe('ready\n');
+  await sh('true', { limits: { pids: 10 } });
+  expect(readdirSync(self.stateFolder)).toEqual([]);
+});
+
+function isLauncher(pid: string): boolean {
+  return readFileSync(join('/proc', pid, 'cmdline'), 'utf8').includes('boxctl-launcher');
+}
