@@ -20,7 +20,7 @@ test.skipIf(!isRoot || !hasBusybox)(
       const { signal } = await boxctl(
         ['up'],
         callerOptions(self, folder, {
-          ...(kill ? { onStart: (child) => void setTimeout(() => child.kill('SIGKILL'), Math.random() * 90) } : {}),
+          onStart: (child) => void (kill && setTimeout(() => child.kill('SIGKILL'), Math.random() * 90)),
         }),
       );
       if (signal === 'SIGKILL') killed++;

@@ -1,0 +1,101 @@
+/** A terminal, as a person at one sees it: tmux is the person's screen and keyboard. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { PROGRAM } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { self, specFolder } from '../support/container.ts';
+import { debianRootfs } from '../support/rootfs.ts';
+
+const hasTmux = existsSync('/usr/bin/tmux');
+const hasDebian = existsSync('/usr/bin/mmdebstrap');
+const SERVER = `boxctl-test-${process.pid}`;
+
+function tmux(...args: readonly string[]): string {
+  return execFileSync('tmux', ['-L', SERVER, ...args], { encoding: 'utf8' });
+}
+
+const screen = (): string => tmux('capture-pane', '-p', '-t', 'main');
+const type = (...keys: readonly string[]): void => void tmux('send-keys', '-t', 'main', ...keys);
+const see = (what: RegExp | string): Promise<void> =>
+  expect.poll(screen, { timeout: 15_000, interval: 50 }).toMatch(what);
+
+/** A shell of the host in the folder, at 100 by 30. */
+function openTerminal(folder: string): void {
+  tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, 'sh');
+  type(
+    `PS1='host> '; export BOXCTL_STORE=${self.store}; alias boxctl='${process.execPath} ${PROGRAM}'; clear`,
+    'Enter',
+  );
+}
+
+afterEach(() => {
+  spawnSync('tmux', ['-L', SERVER, 'kill-server']);
+});
+
+describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and busybox-static)', () => {
+  test('it is the command’s own, in the size that it has, and follows it', async () => {
+    openTerminal(specFolder({ command: ['sh', '-c', 'stty size; tty; read x; stty size; read x'] }));
+    await see('host>');
+    type('boxctl up -it', 'Enter');
+    await see(/30 100\n\/dev\/(console|pts\/0)/u);
+    tmux('resize-window', '-t', 'main', '-x', '80', '-y', '20');
+    type('Enter');
+    await see('20 80');
+    type('Enter');
+    await see(/^host>\s*$/mu);
+  });
+
+  test('the steps are drawn before the command starts, each with its duration', async () => {
+    openTerminal(specFolder({ command: ['echo', 'started'], limits: { pids: 10 } }));
+    await see('host>');
+    type('clear; boxctl up', 'Enter');
+    await see(/✔ limits +\d+ steps +\d.*ms\n(.*\n)*.*✔ namespaces +\d+ steps(.*\n)*started/u);
+  });
+
+  test('it is put back when boxctl is killed', async () => {
+    openTerminal(specFolder({ command: ['sh', '-c', 'stty raw -echo; echo ready; sleep 100'] }));
+    await see('host>');
+    type('stty -a >/tmp/boxctl-before; boxctl up -it; stty -a | cmp - /tmp/boxctl-before && echo sa""me', 'Enter');
+    await see('ready');
+    spawnSync('pkill', ['-KILL', '-f', `${PROGRAM} up -it`]);
+    await see('same');
+  });
+
+  test('ctrl-c interrupts the command and not boxctl', async () => {
+    openTerminal(
+      specFolder({ command: ['sh', '-c', 'trap "echo interrupted" INT; echo ready; sleep 100; echo after; exit 4'] }),
+    );
+    await see('host>');
+    type('boxctl up -it; echo status $?', 'Enter');
+    await see('ready');
+    type('C-c');
+    await see(/interrupted\s+after\s+status 4/u);
+  });
+});
+
+describe.skipIf(!hasTmux || !hasDebian)('a Debian userland in tmux (needs tmux and mmdebstrap)', () => {
+  test('bash has job control, and vi and less behave', { timeout: 200_000 }, async () => {
+    openTerminal(specFolder({ image: debianRootfs(), environment: { PS1: 'inside> ', TERM: 'screen' } }));
+    await see('host>');
+    type('boxctl shell', 'Enter');
+    await see(/root@test:\/#|inside>/u);
+    type('clear; sleep 100', 'Enter');
+    type('C-z');
+    await see(/\[1\]\+ +Stopped +sleep 100/u);
+    type('bg; jobs', 'Enter');
+    await see(/\[1\]\+ +Running +sleep 100 &/u);
+    type('kill %1; wait; clear; seq 500 | less', 'Enter');
+    await see(/^29\n:/mu);
+    type('G');
+    await see(/^500\n\(END\)/mu);
+    type('q');
+    type('clear; vi /tmp/file', 'Enter');
+    await see('/tmp/file');
+    type('i', 'written in vi', 'Escape', ':wq', 'Enter');
+    type('clear; cat /tmp/file; tty', 'Enter');
+    await see(/written in vi\n\/dev\/(console|pts\/0)/u);
+    type('exit', 'Enter');
+    await see(/^host>\s*$/mu);
+  });
+});
