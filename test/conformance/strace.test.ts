@@ -9,14 +9,14 @@ import { tempFolder } from '../support/temp.ts';
 import { isRoot } from '../support/user.ts';
 
 /** Calls that change something, those that no plan may hold among them. Writes are told from their opens below. */
-const WATCHED = [
-  ...['mkdir', 'mkdirat', 'mknod', 'mknodat', 'symlink', 'symlinkat', 'link', 'linkat', 'rename', 'renameat2'],
-  ...['chown', 'fchown', 'fchownat', 'chmod', 'fchmod', 'fchmodat', 'unlink', 'rmdir', 'unlinkat', 'openat2'],
-  ...['mount', 'umount2', 'open_tree', 'move_mount', 'mount_setattr', 'fsopen', 'fsconfig', 'fsmount'],
-  ...['pivot_root', 'chroot', 'chdir', 'fchdir', 'clone3', 'unshare', 'setns', 'sethostname', 'setdomainname'],
-  ...['setsid', 'setgroups', 'setuid', 'setgid', 'setresuid', 'setresgid', 'prctl', 'capset', 'seccomp', 'umask'],
-  ...['keyctl', 'socket', 'ioctl', 'execve'],
-];
+const WATCHED = `
+  mkdir mkdirat mknod mknodat symlink symlinkat link linkat rename renameat2 chown fchown fchownat chmod
+  fchmod fchmodat unlink rmdir unlinkat openat2 mount umount2 open_tree move_mount mount_setattr fsopen
+  fsconfig fsmount pivot_root chroot chdir fchdir clone3 unshare setns sethostname setdomainname setsid
+  setgroups setuid setgid setresuid setresgid prctl capset seccomp umask keyctl socket ioctl execve
+`
+  .trim()
+  .split(/\s+/u);
 
 interface Traced {
   readonly pid: string;
