@@ -1,9 +1,10 @@
 /**
- * Builds the native part by calling the C++ compiler directly: the static launcher and Node's addon. Only what is out of
- * date is compiled. Needs a C++20 compiler (`CXX`, g++ otherwise) and nothing that is not among the packages.
+ * Builds the native part by calling the C++ compiler directly: the static launcher and imager, and Node's addon. Only
+ * what is out of date is compiled. Needs a C++20 compiler (`CXX`, g++ otherwise) and nothing that is not among the
+ * packages.
  *
- *   node native/build.mjs              dist/native/boxctl-launcher, dist/native/boxctl.node
- *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-launcher, with ASan and UBSan
+ *   node native/build.mjs              dist/native/boxctl-launcher, boxctl-imager and boxctl.node
+ *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-imager, with ASan and UBSan
  *   node native/build.mjs --fuzz NAME  native/build/fuzz/NAME of test/conformance/NAME.cc, by clang++ with libFuzzer
  */
 import { spawn } from 'node:child_process';
@@ -49,6 +50,13 @@ function targets() {
       compile: [...COMMON, ...LAUNCHER],
       link: ['-static', '-Wl,--gc-sections', '-s'],
     },
+    imager: {
+      output: 'dist/native/boxctl-imager',
+      sources: ['native/launcher', 'native/image'],
+      leaveOut: ['native/launcher/no_image.cc'],
+      compile: [...COMMON, ...LAUNCHER],
+      link: ['-static', '-Wl,--gc-sections', '-s'],
+    },
     addon: {
       output: 'dist/native/boxctl.node',
       sources: ['native/addon'],
@@ -64,8 +72,9 @@ function targets() {
       link: ['-shared', '-Wl,--gc-sections', '-s'],
     },
     sanitize: {
-      output: 'native/build/sanitize/boxctl-launcher',
-      sources: ['native/launcher'],
+      output: 'native/build/sanitize/boxctl-imager',
+      sources: ['native/launcher', 'native/image'],
+      leaveOut: ['native/launcher/no_image.cc'],
       compile: [...COMMON, ...LAUNCHER, ...SANITIZE],
       link: SANITIZE,
     },
@@ -76,8 +85,8 @@ function targets() {
 function fuzzTarget(name) {
   return {
     output: `native/build/fuzz/${name}`,
-    sources: ['native/launcher', `test/conformance/${name}.cc`],
-    leaveOut: 'native/launcher/main.cc',
+    sources: ['native/launcher', 'native/image', `test/conformance/${name}.cc`],
+    leaveOut: ['native/launcher/main.cc', 'native/launcher/no_image.cc'],
     compile: [...COMMON, ...LAUNCHER, ...FUZZ],
     link: FUZZ,
     program: process.env.CXX ?? 'clang++',
@@ -132,7 +141,7 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
-async function build(name, { output, sources, leaveOut, compile, link, program = compiler }) {
+async function build(name, { output, sources, leaveOut = [], compile, link, program = compiler }) {
   // Objects of other flags are other objects.
   const key = createHash('sha256')
     .update(JSON.stringify([program, compile, link, process.arch]))
@@ -140,7 +149,7 @@ async function build(name, { output, sources, leaveOut, compile, link, program =
     .slice(0, 12);
   const folder = join(root, 'native/build', `${name}-${key}`);
   mkdirSync(folder, { recursive: true });
-  const files = sources.flatMap(sourceFiles).filter((file) => file !== leaveOut);
+  const files = sources.flatMap(sourceFiles).filter((file) => !leaveOut.includes(file));
   const objects = files.map((file) => join(folder, `${basename(file, '.cc')}.o`));
   const jobs = files.flatMap((file, index) => {
     const object = objects[index];
@@ -173,6 +182,7 @@ try {
     await build('sanitize', all.sanitize);
   } else {
     await build('launcher', all.launcher);
+    await build('imager', all.imager);
     await build('addon', all.addon);
   }
 } catch (error) {

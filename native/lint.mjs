@@ -11,10 +11,11 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
 
-const files = ['native/launcher', 'native/addon', 'native/shared', 'test/conformance'].flatMap((folder) =>
-  readdirSync(join(root, folder))
-    .filter((name) => /\.(?:cc|h)$/u.test(name))
-    .map((name) => join(folder, name)),
+const files = ['native/launcher', 'native/image', 'native/addon', 'native/shared', 'test/conformance'].flatMap(
+  (folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => /\.(?:cc|h)$/u.test(name))
+      .map((name) => join(folder, name)),
 );
 
 function run(program, args) {

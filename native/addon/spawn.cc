@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <map>
 #include <string>
 
 #include "../shared/fd.h"
@@ -52,6 +53,16 @@ int seal_program(const char* path) {
   if (!copy_file(file.get(), copy.get(), static_cast<size_t>(status.st_size))) return errno == 0 ? -EIO : -errno;
   if (fcntl(copy.get(), F_ADD_SEALS, kSeals) != 0) return -errno;
   return copy.release();
+}
+
+// One copy of a program serves every launch of the process.
+int sealed_copy(const std::string& path) {
+  static std::map<std::string, int> copies;
+  const auto known = copies.find(path);
+  if (known != copies.end()) return known->second;
+  const int made = seal_program(path.c_str());
+  if (made >= 0) copies[path] = made;
+  return made;
 }
 
 int seal_bytes(const uint8_t* data, size_t size) {
@@ -164,9 +175,7 @@ int spawn(Child& child, int& pidfd) {
 
 Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  // One copy serves every launch of the process.
-  static int program = -1;
-  if (program < 0) program = seal_program(info[0].As<Napi::String>().Utf8Value().c_str());
+  const int program = sealed_copy(info[0].As<Napi::String>().Utf8Value());
   if (program < 0) return fail(env, "memfd_create", -program);
   const auto bytes = info[1].As<Napi::Uint8Array>();
   const Fd plan(seal_bytes(bytes.Data(), bytes.ByteLength()));

@@ -22,9 +22,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "image_call.h"
 #include "reaper.h"
 #include "rmtree.h"
-#include "unpack.h"
 
 namespace boxctl {
 namespace {
@@ -420,12 +420,10 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return run_helper(context, texts[0], c.args[1], detail);
     case Op::kFork:
       return become_reaper(context);
-    case Op::kUnpack:
-      // The stream ends with this process; the launcher need not wait for more.
-      context.peer.reset();
-      _exit(unpack(fds[0], 0, 2));
     case Op::kRmtree:
       return -static_cast<long>(rmtree(fds[0], texts[1]));
+    case Op::kUnpack:
+      return image_call(context, c, fds[0], texts[1]);
   }
   return -ENOSYS;
 }

@@ -53,10 +53,16 @@ constexpr const char* kSignatures[] = {
     "fnn",      // fstat
     "tT",       // posix_spawn
     "",         // fork
-    "f",        // unpack
+    nullptr,    // 46 is no call
     "ft",       // rmtree
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
+
+// From Op::kUnpack on.
+constexpr const char* kImageSignatures[] = {
+    "f",  // unpack
+};
+constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
 
 constexpr size_t kHeader = 28;
 constexpr uint32_t kMaxText = 1U << 20;
@@ -114,17 +120,16 @@ Arg read_arg(Reader& in, char kind) {
 
 Call read_call(Reader& in) {
   Call call;
-  const uint16_t op = in.u16();
-  if (op == 0 || op >= kOps) {
+  call.op = static_cast<Op>(in.u16());
+  const char* kinds = signature(call.op);
+  if (kinds == nullptr) {
     in.fail();
     return call;
   }
-  call.op = static_cast<Op>(op);
   call.returns = in.u16();
   call.allowed = in.u8();
   call.count = in.u8();
   call.allow = in.take(size_t{call.allowed} * 2);
-  const char* kinds = signature(call.op);
   if (call.count != strlen(kinds)) in.fail();
   for (size_t i = 0; i < call.count && in.ok(); i++) call.args[i] = read_arg(in, kinds[i]);
   return call;
@@ -184,7 +189,12 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
 
 }  // namespace
 
-const char* signature(Op op) { return kSignatures[static_cast<size_t>(op)]; }
+const char* signature(Op op) {
+  const auto number = static_cast<size_t>(op);
+  if (number < kOps) return kSignatures[number];
+  const auto image = number - static_cast<size_t>(Op::kUnpack);
+  return is_image_call(op) && image < kImageOps ? kImageSignatures[image] : nullptr;
+}
 
 const uint8_t* Reader::take(size_t size) {
   if (!ok_ || size > static_cast<size_t>(end_ - at_)) {
@@ -261,7 +271,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
       const Call undo = read_call(in);
       if (!in.ok() || !sound_call(undo, plan.slots)) return false;
       if (undo.op == Op::kClone3 || undo.op == Op::kFork || undo.op == Op::kExecve) return false;
-      if (undo.op == Op::kUnpack || undo.op == Op::kSendmsg || undo.op == Op::kRecvmsg) return false;
+      if (is_image_call(undo.op) || undo.op == Op::kSendmsg || undo.op == Op::kRecvmsg) return false;
     }
   }
   // The container's first process ends with the list, or becomes the command.

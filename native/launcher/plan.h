@@ -78,11 +78,16 @@ enum class Op : uint16_t {
   kFstat,
   kPosixSpawn,
   kFork,
-  kUnpack,
-  kRmtree,
+  kRmtree = 47,
+
+  // Work on images, of the imager alone (native/image). Each ends the process.
+  kUnpack = 200,
 };
 
-// The kinds of a call's arguments, a letter each: f descriptor, t text, n number, T texts, I ids, B bytes.
+inline constexpr bool is_image_call(Op op) { return op >= Op::kUnpack; }
+
+// The kinds of a call's arguments, a letter each: f descriptor, t text, n number, T texts, I ids, B bytes. Null: there
+// is no such call.
 const char* signature(Op op);
 
 // Bytes that are read in order; every read past the end fails and stays failed.

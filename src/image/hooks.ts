@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream';
 import type { Ownership } from './image.ts';
 
-/** What the unpacker says at its end; `squashed` and `skipped` are explained in native/launcher/unpack.h. */
+/** What the unpacker says at its end; `squashed` and `skipped` are explained in native/image/unpack.h. */
 export type UnpackReport =
   | {
       readonly ok: true;

@@ -1,4 +1,4 @@
-/** The one line of JSON that the unpacker ends with (native/launcher/unpack.h). */
+/** The one line of JSON that the unpacker ends with (native/image/unpack.h). */
 import type { UnpackReport } from './hooks.ts';
 import { isRecord } from './json.ts';
 

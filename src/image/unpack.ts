@@ -61,7 +61,7 @@ const rootOf = (maps: Ownership['uidMap']): number => maps.find((map) => map.con
 
 /** A launch whose failure to start is found where its end is awaited. */
 async function start(plan: Plan, stdio: readonly [number, number, number]): Promise<Outcome> {
-  return launch(plan, { stdio }).done;
+  return launch(plan, { stdio, interpreter: 'imager' }).done;
 }
 
 async function finish(plan: Plan, outcome: Promise<Outcome>, report: number): Promise<UnpackReport> {

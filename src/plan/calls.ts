@@ -134,8 +134,8 @@ export const CALLS = {
   posix_spawn: { op: 44, args: { path: text, argv: texts } },
   /** The caller stays as PID 1, reaping and forwarding signals; its child goes on with the next step. */
   fork: { op: 45, args: {} },
-  /** Reads a tar stream from descriptor 0 and unpacks it beneath `dirfd`; ends the process. */
-  unpack: { op: 46, args: { dirfd: fd } },
+  /** Of the imager alone: reads a tar stream from descriptor 0 and unpacks it beneath `dirfd`; ends the process. */
+  unpack: { op: 200, args: { dirfd: fd } },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text } },
 } as const satisfies Record<string, CallRow>;

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { BoxctlError } from '../errors.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
-import { reap, spawnLauncher } from './native.ts';
+import { reap, spawnLauncher, type Interpreter } from './native.ts';
 
 export type LaunchEvent =
   | {
@@ -26,6 +26,8 @@ export interface LaunchOptions {
   readonly stdio?: readonly [number, number, number];
   /** Wait for `go()` before the command starts, so that the terminal can be tidied first. */
   readonly gate?: boolean;
+  /** Default: the launcher. */
+  readonly interpreter?: Interpreter;
   readonly onEvent?: (event: LaunchEvent) => void;
 }
 
@@ -160,7 +162,11 @@ function order(kind: number, value: number): Buffer {
  */
 export const launch: LaunchFunction = (plan, options = {}) => {
   const bytes = encodePlan(plan, { gate: options.gate === true });
-  const { socket: descriptor, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2]);
+  const { socket: descriptor, pidfd } = spawnLauncher(
+    bytes,
+    options.stdio ?? [0, 1, 2],
+    options.interpreter ?? 'launcher',
+  );
   const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
   // Writing to a launcher that is just ending is no error: its events say how it ended.
   socket.on('error', () => undefined);

@@ -43,15 +43,15 @@ function nativeFolder(): string {
   }
 }
 
-let loaded: { readonly addon: Addon; readonly launcher: string } | undefined;
+let loaded: { readonly addon: Addon; readonly folder: string } | undefined;
 
-function load(): { readonly addon: Addon; readonly launcher: string } {
+function load(): { readonly addon: Addon; readonly folder: string } {
   if (loaded !== undefined) return loaded;
   const folder = nativeFolder();
   const path = join(folder, 'boxctl.node');
   try {
     const addon = createRequire(path)(path) as Addon;
-    loaded = { addon, launcher: join(folder, 'boxctl-launcher') };
+    loaded = { addon, folder };
     return loaded;
   } catch (error) {
     throw new BoxctlError('E_NATIVE_MISSING', `the native part cannot be loaded: ${path}: ${messageOf(error)}`, {
@@ -75,18 +75,25 @@ function named(error: unknown): unknown {
   return Object.assign(new Error(`${syscall}: ${code}`, { cause: error }), { code, syscall });
 }
 
-function invoke<T>(use: (addon: Addon, launcher: string) => T): T {
-  const { addon, launcher } = load();
+function invoke<T>(use: (addon: Addon, folder: string) => T): T {
+  const { addon, folder } = load();
   try {
-    return use(addon, launcher);
+    return use(addon, folder);
   } catch (error) {
     throw named(error);
   }
 }
 
-/** Starts the launcher with an encoded plan; `stdio` are descriptors of this process, which stay open here. */
-export function spawnLauncher(plan: Uint8Array, stdio: readonly [number, number, number]): LauncherProcess {
-  return invoke((addon, launcher) => addon.spawnLauncher(launcher, plan, ...stdio));
+/** The two interpreters of plans: the imager knows the calls that work on images, too. */
+export type Interpreter = 'launcher' | 'imager';
+
+/** Starts an interpreter with an encoded plan; `stdio` are descriptors of this process, which stay open here. */
+export function spawnLauncher(
+  plan: Uint8Array,
+  stdio: readonly [number, number, number],
+  interpreter: Interpreter,
+): LauncherProcess {
+  return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio));
 }
 
 /** Waits for a launcher whose socket has ended, and closes its pidfd. */

@@ -1,5 +1,5 @@
 // Feeds arbitrary bytes to the tar reader. With libFuzzer:
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined test/conformance/fuzz-tar.cc native/launcher/tar.cc
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined test/conformance/fuzz-tar.cc native/image/tar.cc
 // Without (-DSTANDALONE, any compiler): mutates the given archives for ITERATIONS rounds, repairing most checksums so
 // that the mutants get past the first header.
 //   fuzz-tar ITERATIONS ARCHIVE…
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../native/launcher/tar.h"
+#include "../../native/image/tar.h"
 
 namespace {
 

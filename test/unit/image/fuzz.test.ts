@@ -47,7 +47,7 @@ test('mutated archives neither crash the reader nor confuse it', { timeout: 120_
     const fuzz = build(
       join(root, 'test/conformance/fuzz-tar.cc'),
       ['-DSTANDALONE', ...SANITIZE],
-      [join(root, 'native/launcher/tar.cc')],
+      [join(root, 'native/image/tar.cc')],
     );
     const { status, signal, stderr } = spawnSync(fuzz, [String(ROUNDS), ...seeds], { encoding: 'utf8' });
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });

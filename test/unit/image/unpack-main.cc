@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../../../native/launcher/rmtree.h"
-#include "../../../native/launcher/unpack.h"
+#include "../../../native/image/unpack.h"
 
 int main(int argc, char** argv) {
   if (argc < 3) return 2;

@@ -8,13 +8,15 @@ import { parseReport } from '../../../src/image/report.ts';
 import type { UnpackReport } from '../../../src/image/hooks.ts';
 
 const root = join(import.meta.dirname, '../../..');
-const launcher = join(root, 'native/launcher');
-const sources = ['tar.cc', 'unpack.cc', 'rmtree.cc'].map((name) => join(launcher, name));
+const native = join(root, 'native');
+const sources = ['image/tar.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map((name) => join(native, name));
 
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
   const inputs = [main, ...more];
-  const headers = ['tar.h', 'unpack.h', 'rmtree.h', '../shared/fd.h'].map((name) => join(launcher, name));
+  const headers = ['image/tar.h', 'image/unpack.h', 'launcher/rmtree.h', 'shared/fd.h'].map((name) =>
+    join(native, name),
+  );
   const hash = createHash('sha256').update(flags.join(' '));
   for (const path of [...inputs, ...headers]) hash.update(readFileSync(path));
   const folder = join(tmpdir(), `boxctl-test-native-${process.getuid?.() ?? 0}`);

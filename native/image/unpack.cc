@@ -11,8 +11,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../launcher/rmtree.h"
 #include "../shared/fd.h"
-#include "rmtree.h"
 #include "tar.h"
 
 namespace boxctl {
