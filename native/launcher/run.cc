@@ -288,6 +288,7 @@ class Launcher {
     if (size != sizeof order) {
       // The container dies with its owner.
       owner_gone_ = true;
+      terminal_.abandon();
       wanted_ = SIGKILL;
       signal_child(SIGKILL);
       return;

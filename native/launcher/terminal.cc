@@ -36,6 +36,11 @@ void Terminal::restore() {
   raw_ = false;
 }
 
+void Terminal::abandon() {
+  restore();
+  master_ = -1;
+}
+
 void Terminal::prepare(pollfd (&polls)[2]) const {
   polls[0] = {master_, static_cast<short>(master_ < 0 ? 0 : POLLIN | (pending_ > 0 ? POLLOUT : 0)), 0};
   polls[1] = {input_ && pending_ == 0 && master_ >= 0 ? STDIN_FILENO : -1, POLLIN, 0};

@@ -23,6 +23,8 @@ class Terminal {
   void resize();
   // Puts the caller's terminal back as it was.
   void restore();
+  // The owner has gone, and whoever started it has the terminal now: puts it back, and touches it no more.
+  void abandon();
 
   // Fills in what to wait for (2 entries), and acts on what came.
   void prepare(pollfd (&polls)[2]) const;

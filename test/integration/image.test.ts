@@ -16,27 +16,28 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { rolldown } from 'rolldown';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { INSTALLED } from '../support/boxctl.ts';
 import { archive } from '../unit/image/archive-fixture.ts';
 import type { Work } from './image-worker.ts';
 
-const root = join(import.meta.dirname, '../..');
-const worker = join(root, 'dist/test/image-worker.cjs');
+/** Where an ordinary user can read it. */
+const worker = join(INSTALLED, 'dist/test/image-worker.cjs');
 const isRoot = process.geteuid?.() === 0;
 /** An ordinary user; one with subordinate ids where the host has one. */
 const user = /^([^:]+):/m.exec(existsSync('/etc/subuid') ? readFileSync('/etc/subuid', 'utf8') : '')?.[1] ?? 'nobody';
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['native/build.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
   const bundle = await rolldown({
     input: join(import.meta.dirname, 'image-worker.ts'),
     platform: 'node',
     logLevel: 'silent',
   });
   await bundle.write({ file: worker, format: 'cjs' });
+  execFileSync('chmod', ['-R', 'a+rX', dirname(worker)]);
 });
 
 let base = '';

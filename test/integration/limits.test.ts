@@ -24,10 +24,9 @@ describe.skipIf(!isRoot || !hasBusybox)('limits as root (need root and busybox-s
   });
 
   test('an allocation beyond memory is killed, and named with the line that set the limit', async () => {
-    const { stderr, status } = await sh('head -c 200m /dev/zero | tail -c 190m >/dev/null; exit 3', {
-      limits: { memory: '32MiB', swap: 0 },
-    });
-    expect(status).toBe(3);
+    // Alone in the container: where there are others, the kernel may take one of them too.
+    const { stderr, status } = await up({ command: ['tail', '/dev/zero'], limits: { memory: '32MiB', swap: 0 } });
+    expect(status).toBe(137);
     expect(stderr).toMatch(
       /container\.yaml:\d+:\d+: out of memory: the kernel killed a process at the memory limit of 32 MiB/u,
     );

@@ -56,7 +56,9 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
   test('it is put back when boxctl is killed', async () => {
     openTerminal(specFolder({ command: ['sh', '-c', 'stty raw -echo; echo ready; sleep 100'] }));
     await see('host>');
-    type('stty -a >/tmp/boxctl-before; boxctl up -it; stty -a | cmp - /tmp/boxctl-before && echo sa""me', 'Enter');
+    // The shell learns of the end at the same moment as the launcher, who puts the terminal back.
+    const again = 'until stty -a | cmp -s - before; do echo "not yet"; sleep 0.1; done; echo sa""me';
+    type(`stty -a >before; boxctl up -it; ${again}`, 'Enter');
     await see('ready');
     spawnSync('pkill', ['-KILL', '-f', `${PROGRAM} up -it`]);
     await see('same');
