@@ -9,10 +9,12 @@ import { debianRootfs } from '../support/rootfs.ts';
 
 const hasTmux = existsSync('/usr/bin/tmux');
 const hasDebian = existsSync('/usr/bin/mmdebstrap');
-const SERVER = `boxctl-test-${process.pid}`;
+/** One for each test: the last one's may be about to end. */
+let server = '';
+let servers = 0;
 
 function tmux(...args: readonly string[]): string {
-  return execFileSync('tmux', ['-L', SERVER, ...args], { encoding: 'utf8' });
+  return execFileSync('tmux', ['-L', server, ...args], { encoding: 'utf8' });
 }
 
 const screen = (): string => tmux('capture-pane', '-p', '-t', 'main');
@@ -22,6 +24,7 @@ const see = (what: RegExp | string): Promise<void> =>
 
 /** A shell of the host in the folder, at 100 by 30. */
 function openTerminal(folder: string): void {
+  server = `boxctl-test-${process.pid}-${++servers}`;
   tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, 'sh');
   type(
     `PS1='host> '; export BOXCTL_STORE=${self.store}; alias boxctl='${process.execPath} ${PROGRAM}'; clear`,
@@ -30,7 +33,7 @@ function openTerminal(folder: string): void {
 }
 
 afterEach(() => {
-  spawnSync('tmux', ['-L', SERVER, 'kill-server']);
+  spawnSync('tmux', ['-L', server, 'kill-server']);
 });
 
 describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and busybox-static)', () => {
