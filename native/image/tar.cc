@@ -200,6 +200,7 @@ bool Reader::take(void* to, size_t size, bool& at_end) {
     const size_t part = size - done < end_ - start_ ? size - done : end_ - start_;
     memcpy(out + done, buffer_ + start_, part);
     start_ += part;
+    position_ += part;
     done += part;
   }
   return true;
@@ -207,10 +208,16 @@ bool Reader::take(void* to, size_t size, bool& at_end) {
 
 bool Reader::skip(uint64_t size) {
   while (size > 0) {
+    if (start_ == end_ && source_.skip != nullptr) {
+      if (!source_.skip(source_.context, size)) return fail("the archive is cut short");
+      position_ += size;
+      return true;
+    }
     if (!fill()) return false;
     if (start_ == end_) return fail("the archive is cut short");
     const uint64_t part = size < end_ - start_ ? size : end_ - start_;
     start_ += part;
+    position_ += part;
     size -= part;
   }
   return true;
@@ -654,6 +661,7 @@ bool Reader::data(const void*& bytes, size_t& size, uint64_t& offset) {
   size = wanted < end_ - start_ ? static_cast<size_t>(wanted) : end_ - start_;
   bytes = buffer_ + start_;
   start_ += size;
+  position_ += size;
   stored_ -= size;
   offset_ += size;
   chunk_done_ += size;

@@ -54,6 +54,8 @@ struct Entry {
 struct Source {
   ssize_t (*read)(void* context, void* buffer, size_t size);
   void* context;
+  // Where it can be done without reading: goes `size` bytes on; false when the stream ends before.
+  bool (*skip)(void* context, uint64_t size) = nullptr;
 };
 
 class Reader {
@@ -67,6 +69,16 @@ class Reader {
   // Goes to the next entry, past what is left of the present one's data.
   Step next();
   const Entry& entry() const { return entry_; }
+
+  // Where in the stream the data of the entry begins, as long as none of it has been read. Of a sparse file only its
+  // parts are stored, one after the other; any other is one part.
+  uint64_t data_offset() const { return position_; }
+  uint64_t stored_size() const { return stored_; }
+  bool sparse() const { return sparse_; }
+  const Chunk* chunks(size_t& count) const {
+    count = chunk_count_;
+    return chunks_;
+  }
 
   // The next piece of the entry's data and where in the file it belongs. True with a size of 0: there is no more.
   bool data(const void*& bytes, size_t& size, uint64_t& offset);
@@ -106,6 +118,7 @@ class Reader {
   size_t end_ = 0;
   bool stream_end_ = false;
   bool any_ = false;
+  uint64_t position_ = 0;  // bytes taken from the stream
 
   uint64_t stored_ = 0;   // bytes of data still to come from the stream
   uint64_t padding_ = 0;  // and the zeroes after them

@@ -13,6 +13,7 @@
 
 #include "../launcher/rmtree.h"
 #include "../shared/fd.h"
+#include "names.h"
 #include "tar.h"
 
 namespace boxctl {
@@ -28,42 +29,6 @@ long open_beneath(int dirfd, const char* path, uint64_t flags) {
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return call(kSysOpenat2, dirfd, path, &how, sizeof how);
-}
-
-// A path of the archive as the unpacker uses it: relative, without empty components and ".".
-struct Path {
-  char text[tar::kMaxPath];
-  const char* folder;  // "" for the target itself
-  const char* name;    // "" when the path is the target itself
-};
-
-// False for a path with a component "..": no honest archive has one, and to drop it would give the file another place.
-bool normalise(const char* from, Path& path) {
-  // The folder and the name share the text: the last slash becomes the end of the folder.
-  size_t at = 0, last = 0;
-  bool any = false;
-  while (*from != 0) {
-    while (*from == '/') from++;
-    const size_t length = strcspn(from, "/");
-    if (length == 0) break;
-    if (length == 2 && from[0] == '.' && from[1] == '.') return false;
-    if (!(length == 1 && from[0] == '.')) {
-      if (any) path.text[at++] = '/';
-      last = at;
-      memcpy(path.text + at, from, length);
-      at += length;
-      any = true;
-    }
-    from += length;
-  }
-  path.text[at] = 0;
-  path.folder = "";
-  path.name = path.text + last;
-  if (last > 0) {
-    path.text[last - 1] = 0;
-    path.folder = path.text;
-  }
-  return true;
 }
 
 // What a directory gets after its contents: to write into it would change its time, and its mode may forbid it.
@@ -101,9 +66,9 @@ class Unpacker {
   bool enter(const char* folder);
   bool clear(const char* name);
   bool file(const tar::Entry& entry, const char* name);
-  bool directory(const tar::Entry& entry, const Path& path);
+  bool directory(const tar::Entry& entry, const image::Path& path);
   bool symlink(const tar::Entry& entry, const char* name);
-  bool hard_link(const tar::Entry& entry, const Path& path);
+  bool hard_link(const tar::Entry& entry, const image::Path& path);
   bool node(const tar::Entry& entry, const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode);
   bool attributes(int fd, const tar::Entry& entry);
@@ -182,19 +147,11 @@ bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& 
   return true;
 }
 
-// Overlay's own attributes would redirect what is looked up in the layer above (they come from another overlay, or from
-// an attacker); labels and signatures of the host's security modules mean nothing here.
-bool wanted(const char* name) {
-  if (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0) return false;
-  if (strncmp(name, "security.", 9) == 0) return strcmp(name, "security.capability") == 0;
-  return true;
-}
-
 bool Unpacker::attributes(int fd, const tar::Entry& entry) {
   for (size_t i = 0; i < entry.xattr_count; i++) {
     const tar::Xattr& xattr = entry.xattrs[i];
-    if (wanted(xattr.name) && fsetxattr(fd, xattr.name, xattr.value, xattr.size, 0) == 0) continue;
-    if (wanted(xattr.name) && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
+    if (image::keeps_attribute(xattr.name) && fsetxattr(fd, xattr.name, xattr.value, xattr.size, 0) == 0) continue;
+    if (image::keeps_attribute(xattr.name) && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
       return fail("an extended attribute cannot be set", errno);
     }
     skipped++;
@@ -247,7 +204,7 @@ bool Unpacker::file(const tar::Entry& entry, const char* name) {
   return true;
 }
 
-bool Unpacker::directory(const tar::Entry& entry, const Path& path) {
+bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
   constexpr uint64_t kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
   long raw = -ENOENT;
   if (*path.name == 0) {
@@ -302,9 +259,9 @@ bool Unpacker::symlink(const tar::Entry& entry, const char* name) {
   return true;
 }
 
-bool Unpacker::hard_link(const tar::Entry& entry, const Path& path) {
-  Path target;
-  if (!normalise(entry.link, target)) return fail("a hard link leads outside of the archive");
+bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
+  image::Path target;
+  if (!image::normalise(entry.link, target)) return fail("a hard link leads outside of the archive");
   if (*target.name == 0) return fail("a hard link leads to a folder");
   if (strcmp(target.name, path.name) == 0 && strcmp(target.folder, path.folder) == 0) return true;
   Fd folder;
@@ -360,8 +317,8 @@ bool Unpacker::node(const tar::Entry& entry, const char* name) {
 }
 
 bool Unpacker::one(const tar::Entry& entry) {
-  Path path;
-  if (!normalise(entry.path, path)) return fail("the path leads outside of the archive");
+  image::Path path;
+  if (!image::normalise(entry.path, path)) return fail("the path leads outside of the archive");
   if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
   if (!enter(path.folder)) return false;
   switch (entry.type) {

@@ -9,12 +9,14 @@ import type { UnpackReport } from '../../../src/image/hooks.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
-const sources = ['image/tar.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map((name) => join(native, name));
+const sources = ['image/tar.cc', 'image/names.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map((name) =>
+  join(native, name),
+);
 
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
   const inputs = [main, ...more];
-  const headers = ['image/tar.h', 'image/unpack.h', 'launcher/rmtree.h', 'shared/fd.h'].map((name) =>
+  const headers = ['image/tar.h', 'image/names.h', 'image/unpack.h', 'launcher/rmtree.h', 'shared/fd.h'].map((name) =>
     join(native, name),
   );
   const hash = createHash('sha256').update(flags.join(' '));

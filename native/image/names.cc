@@ -1,0 +1,41 @@
+#include "names.h"
+
+#include <string.h>
+
+namespace boxctl::image {
+
+bool normalise(const char* from, Path& path) {
+  // The folder and the name share the text: the last slash becomes the end of the folder.
+  size_t at = 0, last = 0;
+  bool any = false;
+  while (*from != 0) {
+    while (*from == '/') from++;
+    const size_t length = strcspn(from, "/");
+    if (length == 0) break;
+    if (length == 2 && from[0] == '.' && from[1] == '.') return false;
+    if (!(length == 1 && from[0] == '.')) {
+      if (any) path.text[at++] = '/';
+      last = at;
+      memcpy(path.text + at, from, length);
+      at += length;
+      any = true;
+    }
+    from += length;
+  }
+  path.text[at] = 0;
+  path.folder = "";
+  path.name = path.text + last;
+  if (last > 0) {
+    path.text[last - 1] = 0;
+    path.folder = path.text;
+  }
+  return true;
+}
+
+bool keeps_attribute(const char* name) {
+  if (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0) return false;
+  if (strncmp(name, "security.", 9) == 0) return strcmp(name, "security.capability") == 0;
+  return true;
+}
+
+}  // namespace boxctl::image
