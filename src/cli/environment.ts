@@ -20,7 +20,7 @@ export function specFile(invocation: Invocation, named = invocation.args.positio
   });
 }
 
-function homeOf(env: Invocation['env']): string {
+export function homeOf(env: Invocation['env']): string {
   const home = env['HOME'];
   if (home?.startsWith('/') === true) return home;
   const uid = String(process.getuid?.() ?? 0);

@@ -24,7 +24,10 @@ export function describeError(error: unknown, color: boolean): string {
   const [first] = error.diagnostics;
   if (first !== undefined) {
     const file = first.at?.file;
-    return `${formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd()}\n`;
+    const all = formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd();
+    // What is to be done about all of it together.
+    const { hint } = error;
+    return hint === undefined || hint === first.hint ? `${all}\n` : `${all}\n\n${hint}\n`;
   }
   const place = error.at === undefined ? '' : `${error.at.file}:${error.at.line}:${error.at.column}: `;
   const label = color ? `${RED}error:${RESET}` : 'error:';

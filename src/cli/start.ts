@@ -5,7 +5,8 @@ import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import { ensureImage, findImage } from '../image/resolve.ts';
 import { imageHooks } from '../image/unpack.ts';
-import { compile, ownershipFor, type Overrides } from '../oci/compile.ts';
+import { compile, outline, ownershipFor, type Overrides } from '../oci/compile.ts';
+import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { explainFailure, limitsHit } from '../run/explain.ts';
@@ -19,6 +20,7 @@ import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { checkCommand } from './find-command.ts';
 import { wantsColor, writeMessage } from './output.ts';
 import { forwardSignals } from './signals.ts';
+import { checkDemands, permitsOf } from './trust.ts';
 import { jsonVoice, placeOf, textVoice, type Voice } from './voice.ts';
 
 type Mode = 'auto' | 'quiet' | 'verbose' | 'json';
@@ -45,12 +47,17 @@ function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOp
 async function imageOf(
   document: SpecDocument,
   host: HostFacts,
+  allow: (model: Model) => void,
   onProgress: (done: number, total: number) => void,
 ): Promise<ImageFacts | undefined> {
   const { image } = document.spec;
   if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
   const ownership = ownershipFor(document, host);
-  return findImage(image, ownership, host) ?? ensureImage(image, ownership, host, imageHooks(host, onProgress));
+  const found = findImage(image, ownership, host);
+  if (found !== undefined) return found;
+  // Not before it is allowed is anything of the host read or run for a file.
+  allow(outline(document, host));
+  return ensureImage(image, ownership, host, imageHooks(host, onProgress));
 }
 
 /** Draws until the command starts; what follows on the terminal is the command's. */
@@ -90,12 +97,15 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
 async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voice: Voice): Promise<number> {
   const terminal = terminalOptions(invocation);
   const environment = environmentOptions(invocation);
+  const permits = permitsOf(invocation);
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const host = hostFacts(invocation);
   const importing = importProgress(mode);
-  const image = await imageOf(document, host, importing.update).finally(() => importing.end());
+  const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
+  const image = await imageOf(document, host, allow, importing.update).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
+  allow(model);
   for (const { what, reason, because } of model.dropped) {
     voice.warning(`${what} is left out: ${reason}`, placeOf(because));
   }

@@ -9,10 +9,14 @@ const PROGRESS: Readonly<Record<string, OptionRow>> = {
   verbose: { short: 'v', text: 'show each system call as it is made' },
   json: { text: 'write events as JSON lines to stderr' },
 };
+const ALLOW: Readonly<Record<string, OptionRow>> = {
+  allow: { value: 'WHAT', multiple: true, text: 'let the file have more of this host: bind=/data, namespace=net, all' },
+};
 const START: Readonly<Record<string, OptionRow>> = {
   interactive: { short: 'i', text: 'give standard input to the terminal of the container' },
   tty: { short: 't', text: 'run the command in a terminal of its own' },
   env: { short: 'e', value: 'KEY=VALUE', multiple: true, text: 'set an environment variable; KEY alone takes yours' },
+  ...ALLOW,
   ...PROGRESS,
 };
 const FILE = 'FILE is container.yaml or container.yml in this folder, unless you name another.';
@@ -52,7 +56,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'open a shell in the same environment',
     description: `Starts the container with bash, or sh where the image has no bash, in place of its command. ${FILE}`,
-    options: { env: START['env'] ?? { text: '' }, ...PROGRESS },
+    options: { env: START['env'] ?? { text: '' }, ...ALLOW, ...PROGRESS },
     examples: [['boxctl shell', 'a shell in the environment of this folder']],
     positionals: [0, 1],
     takesRest: false,
@@ -88,11 +92,11 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'bundle',
-    usage: 'FILE DIR',
+    usage: '[OPTIONS] FILE DIR',
     summary: 'write the container as an OCI bundle',
     description:
       'Writes config.json and the root file system to DIR, which must be empty or not there; runc and crun run it.',
-    options: {},
+    options: ALLOW,
     examples: [['boxctl bundle container.yaml out && runc run -b out test', 'the same container by another runtime']],
     positionals: [2, 2],
     takesRest: false,

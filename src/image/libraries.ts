@@ -1,4 +1,5 @@
 /** Asks a program's own loader which libraries it would load. The program itself is not run. */
+import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { childProcess } from './builtin.ts';
@@ -10,8 +11,22 @@ export interface Libraries {
   readonly needCache: boolean;
 }
 
-/** Throws `E_TOOL_UNREADABLE` when a library is missing on this host. */
+/** Where systems keep loaders: a program names its own, which is run, so that one from anywhere else could be a trap. */
+const LOADER_FOLDERS = /^\/(?:usr\/)?lib(?:32|64|x32|exec)?\/|^\/(?:nix|gnu)\/store\//u;
+
+function isSystemLoader(loader: string): boolean {
+  try {
+    return LOADER_FOLDERS.test(realpathSync(loader));
+  } catch {
+    return false;
+  }
+}
+
+/** Throws `E_TOOL_UNREADABLE` when a library is missing on this host, or the loader is none of its own. */
 export function librariesOf(program: string, loader: string): Libraries {
+  if (!isSystemLoader(loader)) {
+    throw new BoxctlError('E_TOOL_UNREADABLE', `${program} wants the loader ${loader}, which is none of this system's`);
+  }
   // glibc's loader can leave its cache aside, which tells whether the image needs one.
   if (basename(loader).startsWith('ld-linux')) {
     const plain = list(loader, ['--inhibit-cache', '--list', program]);

@@ -6,10 +6,11 @@ import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { OciConfig } from './config.ts';
+import { demandsOf } from './demands.ts';
 import { defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import { checkMaps, mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
-import type { Model } from './model.ts';
+import type { Because, Model } from './model.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { Problems } from './problems.ts';
@@ -78,13 +79,25 @@ export function compile(
   reasons.set('linux.resources.memory.swap', 'limits.swap', 'swap limit');
   reasons.set('linux.resources.pids', 'limits.pids', 'pids limit');
   reasons.set('linux.resources.cpu', 'limits.cpus', 'cpu limit');
+  const because = (path: string): Because => reasons.find(path);
   return {
     name: spec.name,
     config: { ociVersion: ociVersion(config), ...config },
     init: spec.init,
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
-    because: (path) => reasons.find(path),
+    because,
     dropped: limits.dropped,
+    demands: demandsOf(document, { config, because }, host),
     fileMounts,
   };
+}
+
+/**
+ * The model without its image, in which users and command stand for others. It tells what the file demands of the host
+ * before anything is done for it. Throws as `compile` does.
+ */
+export function outline(document: SpecDocument, host: HostFacts): Model {
+  const { user: _user, ...spec } = document.spec;
+  const image = { digest: '', rootfs: '/', ownership: undefined, passwd: '', group: '', defaults: {} };
+  return compile({ ...document, spec }, image, host, { command: ['true'] });
 }

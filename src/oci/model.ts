@@ -1,6 +1,7 @@
 /** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
 import type { Position } from '../errors.ts';
 import type { OciConfig } from './config.ts';
+import type { Demand } from './demands.ts';
 
 /** Why a part of the container is as it is: a line that a person wrote, or a default with its name. */
 export type Because =
@@ -27,6 +28,8 @@ export interface Model {
    */
   because(path: string): Because;
   readonly dropped: readonly Dropped[];
+  /** What it has of the host that the person who runs it must have allowed. */
+  readonly demands: readonly Demand[];
   /** Indexes of `config.mounts` whose source is a file and not a folder, as it was when the specification was loaded. */
   readonly fileMounts: readonly number[];
 }

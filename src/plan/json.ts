@@ -1,4 +1,5 @@
 /** A plan as data: specs/plan.schema.json. */
+import { allowance } from '../oci/demands.ts';
 import { CALLS, type ArgKind, type Call } from './calls.ts';
 import { NAME_SETS } from './constants.ts';
 import { capabilityNames, flagNames } from './format.ts';
@@ -46,5 +47,10 @@ export function planToJson(plan: Plan): unknown {
     reports: plan.reports,
     ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
     dropped: plan.dropped,
+    demands: plan.demands.map((demand) => ({
+      allow: allowance(demand),
+      message: demand.message,
+      because: demand.because,
+    })),
   };
 }

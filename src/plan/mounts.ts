@@ -2,11 +2,11 @@
 import type { OciMount } from '../oci/config.ts';
 import type { Fd } from './calls.ts';
 import { AT_FDCWD, NO_FD } from './calls.ts';
-import { AT, MOUNT_ATTR, O, RESOLVE } from './constants.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions } from './filesystem.ts';
-import { openTree, shiftOwners } from './root.ts';
+import { shiftOwners } from './root.ts';
 import { attach, attachTo, EMPTY_PATH, makeDirectories, makeFile, splitPath } from './steps.ts';
 
 /** A mount of the configuration, ready to be attached. */
@@ -39,7 +39,10 @@ export function makeFileSystems(context: PlanContext): readonly Prepared[] {
   });
 }
 
-/** Host folders and files, taken before the host's root goes. */
+/**
+ * Host folders and files, taken before the host's root goes. The path has no links any more, so one that is met now was
+ * put there since it was judged, by another container that shares the folder, say: it is not followed.
+ */
 export function openBinds(context: PlanContext): readonly Prepared[] {
   const side = context.host.privileged ? onHost : inside;
   return context.model.config.mounts.flatMap((mount, index) => {
@@ -47,7 +50,17 @@ export function openBinds(context: PlanContext): readonly Prepared[] {
     const id = idOf(mount);
     const place = side('sources', context.model.because(`mounts.${index}`));
     const recursive = (mount.options ?? []).includes('rbind');
-    const fd = openTree(context, place, `${id}.source`, mount.source ?? '', recursive);
+    const flags = O.O_PATH | O.O_CLOEXEC;
+    const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+    const found = { dirfd: AT_FDCWD, pathname: mount.source ?? '', flags, mode: 0, resolve };
+    const source = context.steps.add(place, `${id}.path`, 'openat2', found);
+    const clone = {
+      dirfd: source,
+      pathname: '',
+      flags:
+        OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | (recursive ? OPEN_TREE.AT_RECURSIVE : 0),
+    };
+    const fd = context.steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
     return [{ mount, index, id, fd }];
   });
 }

@@ -1,4 +1,5 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
+import type { Demand } from '../oci/demands.ts';
 import type { Because, Dropped } from '../oci/model.ts';
 import type { Call, Fd } from './calls.ts';
 
@@ -53,4 +54,6 @@ export interface Plan {
   /** The name of the pseudo-terminal's master on the host's side; the launcher relays it to descriptors 0 and 1. */
   readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
   readonly dropped: readonly Dropped[];
+  /** What the person who runs it must have allowed; the planner plans it all the same. */
+  readonly demands: readonly Demand[];
 }

@@ -1,5 +1,6 @@
 /** A whole plan as text for a person. Nothing of it is hidden: long calls are wrapped, not cut. */
 import { basename } from 'node:path';
+import { allowance } from '../oci/demands.ts';
 import type { Because } from '../oci/model.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
@@ -48,12 +49,20 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
   const host = plan.steps.filter(({ side }) => side === 'host').length;
   const inside = plan.steps.length - host;
   const out = [paint(1, `${plan.name}: ${plan.steps.length} steps, ${host} on the host and ${inside} inside`)];
+  if (plan.demands.length > 0) out.push('', paint(33, 'what needs to be allowed'));
+  for (const demand of plan.demands) {
+    const because = describeBecause(demand.because, file);
+    const text = `--allow ${allowance(demand)}: ${demand.message}`;
+    out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
+  }
+  const needed = new Set(plan.demands.map(({ because }) => describeBecause(because, file)));
   let heading = '';
   for (const { step, text, count } of fold(plan.steps)) {
     const wanted = `${TITLES[step.group]}${step.side === 'host' ? ' (on the host)' : ''}`;
     if (wanted !== heading) out.push('', paint(1, wanted));
     heading = wanted;
-    const because = describeBecause(step.because, file);
+    const asked = describeBecause(step.because, file);
+    const because = step.because.kind === 'spec' && needed.has(asked) ? `needs --allow, ${asked}` : asked;
     const times = count > 1 ? ` × ${count}` : '';
     const room = width - 2 - because.length - 2;
     const [first = '', ...more] = wrap(`${text}${times}`, Math.max(room, 30), width - 6);

@@ -57,6 +57,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     stdinOpen: false,
     because: () => byDefault('confined work on the image store'),
     dropped: [],
+    demands: [],
     fileMounts: [],
   };
 }
@@ -90,7 +91,8 @@ function openRoot(context: PlanContext): Fd {
 
 function finish(context: PlanContext): Plan {
   const { model, steps } = context;
-  return { version: PLAN_VERSION, name: model.name, steps: steps.list, reports: [], terminal: undefined, dropped: [] };
+  const { name, dropped, demands } = model;
+  return { version: PLAN_VERSION, name, steps: steps.list, reports: [], terminal: undefined, dropped, demands };
 }
 
 /**

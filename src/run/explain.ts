@@ -52,7 +52,11 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
   if (call.name === 'fsmount' && name === 'EPERM') {
     return 'the kernel shows this file system only where the host’s own is wholly visible: in a container, its /proc and /sys must not be masked';
   }
-  if (call.name === 'open_tree' && name === 'ENOENT') return 'the source is not there';
+  if (call.name === 'openat2' && step.group === 'sources') {
+    if (name === 'ENOENT') return 'the source is not there';
+    if (name === 'ELOOP')
+      return 'a part of the path became a symbolic link after the file was checked: it is not followed';
+  }
   if (call.name === 'mount_setattr' && name === 'EINVAL') {
     return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
   }

@@ -3,6 +3,8 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Paths } from './paths.ts';
 import type { ProblemOptions, Problems } from './problems.ts';
+import type { HostFile, Taken } from './spec.ts';
+import { readableByEveryone, realPath } from './read.ts';
 
 export interface Context {
   readonly problems: Problems;
@@ -13,6 +15,9 @@ export interface Context {
   readonly home: string;
   /** Absolute folder of the file. */
   readonly folder: string;
+  /** What the file takes of the caller's environment, and which files of the host it names: collected on the way. */
+  readonly taken: Taken[];
+  readonly files: HostFile[];
 }
 
 /** Reports a problem of the value at `path`. */
@@ -43,6 +48,13 @@ export const hostPath = (context: Context, path: string): string => {
   const home = context.home === '' ? homedir() : context.home;
   if (path === '~') return home;
   return path.startsWith('~/') ? resolve(home, path.slice(2)) : resolve(context.folder, path);
+};
+
+/** Notes that boxctl reads a file of the host for the value at `path`. Gives where it really lies. */
+export const noteFile = (context: Context, kind: HostFile['kind'], file: string, path: string): string => {
+  const real = realPath(file);
+  context.files.push({ kind, file: real, path, everyone: readableByEveryone(real) });
+  return real;
 };
 
 /** For messages: long values are cut. */

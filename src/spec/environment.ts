@@ -1,6 +1,6 @@
 /** The command's environment: env_file first, then environment. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, hostPath, listOf, report, type Context } from './context.ts';
+import { clip, each, hostPath, listOf, noteFile, report, type Context } from './context.ts';
 import { readBounded } from './read.ts';
 
 /** Keys in the order in which they were first said; later values win. */
@@ -50,11 +50,12 @@ const add = (
     });
     return;
   }
+  if (value === undefined) context.taken.push({ name: key, path });
   result.set(key, taken);
 };
 
 const fromFile = (context: Context, file: string, path: string, result: Map<string, string>): void => {
-  const read = readBounded(hostPath(context, file));
+  const read = readBounded(noteFile(context, 'env_file', hostPath(context, file), path), { regular: true });
   if (read.text === undefined) {
     const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';
     report(context, path, code, `the env_file "${clip(file)}" cannot be read: ${read.problem}`);

@@ -10,6 +10,8 @@ export interface Interpolated {
   readonly text: string;
   /** Something was put in: the text is no longer what the file says. */
   readonly changed: boolean;
+  /** Variables whose values were put in. */
+  readonly taken: readonly string[];
   readonly problems: readonly InterpolationProblem[];
 }
 
@@ -18,8 +20,9 @@ const MAX_NESTING = 8;
 
 /** Replaces every form of `$` in `text`; `$$` is one dollar sign. Defaults may hold variables themselves. */
 export const interpolate = (text: string, env: Readonly<Record<string, string | undefined>>): Interpolated => {
-  if (!text.includes('$')) return { text, changed: false, problems: [] };
+  if (!text.includes('$')) return { text, changed: false, taken: [], problems: [] };
   const problems: InterpolationProblem[] = [];
+  const taken = new Set<string>();
   const wrong = (message: string) =>
     problems.push({ code: 'E_SPEC_INTERPOLATION', message, hint: 'write `$$` for a dollar sign' });
   const nameAt = (at: number): string | undefined => {
@@ -33,6 +36,11 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
       message: `the variable ${name} is not set`,
       hint: `set it, or give a default: \${${name}:-default}`,
     });
+
+  const take = (name: string, value: string | undefined) => {
+    if (value === undefined) unset(name);
+    else taken.add(name);
+  };
 
   /** Reads from `at` to the end or, inside braces, to the closing one. `live`: whether its value is used. */
   const read = (at: number, depth: number, live: boolean): { readonly text: string; readonly end: number } => {
@@ -60,7 +68,7 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
           continue;
         }
         const value = valueOf(name);
-        if (value === undefined && live) unset(name);
+        if (live) take(name, value);
         out += value ?? '';
         index += 1 + name.length;
       }
@@ -79,7 +87,7 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
     let index = start + 2 + name.length;
     const value = valueOf(name);
     if (text[index] === '}') {
-      if (value === undefined && live) unset(name);
+      if (live) take(name, value);
       return { text: value ?? '', end: index + 1 };
     }
     const colon = text[index] === ':';
@@ -95,7 +103,10 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
     if (text[word.end] !== '}') return fail(`\`\${${name}\` is not closed`);
     const end = word.end + 1;
     if (form === '+') return { text: given ? word.text : '', end };
-    if (given) return { text: value, end };
+    if (given) {
+      if (live) taken.add(name);
+      return { text: value, end };
+    }
     if (form === '-') return { text: word.text, end };
     if (live) {
       problems.push({
@@ -108,5 +119,5 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
   };
 
   const { text: result } = read(0, 0, true);
-  return { text: result, changed: true, problems };
+  return { text: result, changed: true, taken: [...taken], problems };
 };

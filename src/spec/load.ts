@@ -6,8 +6,8 @@ import { normalise } from './normalise.ts';
 import { Paths } from './paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
 import { Problems } from './problems.ts';
-import { MAX_FILE_SIZE, readBounded } from './read.ts';
-import type { SpecDocument } from './spec.ts';
+import { MAX_FILE_SIZE, readBounded, realPath } from './read.ts';
+import type { HostFile, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from './tree.ts';
 
 export interface LoadOptions {
@@ -61,7 +61,9 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
   }
   const parsed = parseTree(source, problems);
   if (parsed === undefined) return undefined;
-  const tree = interpolateTree(parsed, options.env, problems);
+  const taken: Taken[] = [];
+  const files: HostFile[] = [];
+  const tree = interpolateTree(parsed, options.env, problems, taken);
   const paths = new Paths(tree);
   if (tree.kind !== 'map') {
     const what = tree.kind === 'list' ? 'a list' : 'a single value';
@@ -72,13 +74,15 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     return undefined;
   }
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
-  const folder = dirname(resolve(file));
-  const spec = normalise({ problems, paths, bad, env: options.env, home: options.home, folder }, raw);
+  const folder = realPath(dirname(resolve(file)));
+  const spec = normalise({ problems, paths, bad, env: options.env, home: options.home, folder, taken, files }, raw);
   return {
     file,
     folder,
     source,
     spec,
+    taken,
+    files,
     warnings: problems.sorted().filter((problem) => problem.severity === 'warning'),
     where: (path) => {
       const span = paths.where(path);

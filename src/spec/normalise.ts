@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, hostPath, report, type Context } from './context.ts';
+import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
 import { normaliseEnvironment } from './environment.ts';
 import { normaliseIdMaps, normaliseUser } from './ids.ts';
 import { whyNot } from './read.ts';
@@ -141,6 +141,7 @@ const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSou
 
 const tarball = (context: Context, text: string, path: string, sha256: string | undefined): ImageSource => {
   const full = hostPath(context, text);
+  noteFile(context, 'image', full, path);
   try {
     if (!statSync(full).isFile()) {
       report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {

@@ -2,6 +2,7 @@
 import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
 import { interpolate } from './interpolate.ts';
 import type { Problems } from './problems.ts';
+import type { Taken } from './spec.ts';
 import type { Entry, Scalar, Tree } from './tree.ts';
 
 const NUMBERS = new Set(NUMBER_PATHS);
@@ -12,9 +13,10 @@ export const interpolateTree = (
   tree: Tree,
   env: Readonly<Record<string, string | undefined>>,
   problems: Problems,
+  taken: Taken[],
 ): Tree => {
   const walk = (node: Tree, path: string, pattern: string): Tree => {
-    if (node.kind === 'scalar') return replace(node, path, pattern, env, problems);
+    if (node.kind === 'scalar') return replace(node, path, pattern, env, problems, taken);
     const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
     if (node.kind === 'list') {
       return { ...node, items: node.items.map((item, index) => walk(item, below(path, index), below(pattern, '*'))) };
@@ -36,14 +38,16 @@ const replace = (
   pattern: string,
   env: Readonly<Record<string, string | undefined>>,
   problems: Problems,
+  taken: Taken[],
 ): Scalar => {
   if (typeof node.value !== 'string') return node;
   if (node.value.includes('\0')) {
     problems.add('E_SPEC_VALUE', 'a NUL character cannot be passed to any program', { path, at: node.span });
     return { ...node, broken: true };
   }
-  const { text, changed, problems: found } = interpolate(node.value, env);
+  const { text, changed, taken: names, problems: found } = interpolate(node.value, env);
   if (!changed) return node;
+  for (const name of names) taken.push({ name, path });
   for (const one of found) problems.add(one.code, one.message, { path, at: node.span, hint: one.hint });
   if (found.length > 0) return { ...node, text, value: text, broken: true };
   // The schema decides what a variable may become: text stays text wherever text is allowed.

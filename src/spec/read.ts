@@ -1,5 +1,6 @@
 /** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 
 /** A container file is a page; a mebibyte of YAML is a mistake or an attack. */
 export const MAX_FILE_SIZE = 1024 * 1024;
@@ -28,16 +29,44 @@ export const whyNot = (error: unknown): { readonly missing: boolean; readonly pr
   return { missing: code === 'ENOENT' || code === 'ENOTDIR', problem: REASONS[code] ?? (code || String(error)) };
 };
 
-/** Reads a whole file of at most MAX_FILE_SIZE bytes. */
-export const readBounded = (path: string): ReadResult => {
+/** Where a path leads with every link followed; what is not there keeps its name. */
+export const realPath = (path: string): string => {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? path : join(realPath(parent), basename(path));
+  }
+};
+
+/** Whether every user of this host may read a file, by the permission bits of it and of the folders on the way. */
+export const readableByEveryone = (path: string): boolean => {
+  const allows = (at: string, bit: number): boolean => (statSync(at).mode & bit) !== 0;
+  try {
+    for (let folder = dirname(path); ; folder = dirname(folder)) {
+      if (!allows(folder, 0o001)) return false;
+      if (folder === dirname(folder)) return allows(path, 0o004);
+    }
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Reads a whole file of at most MAX_FILE_SIZE bytes. `regular`: nothing else will do, and nothing else is waited for, as
+ * for a path that the specification and not the caller has chosen.
+ */
+export const readBounded = (path: string, { regular = false } = {}): ReadResult => {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
   } catch (error) {
     return { text: undefined, kind: 'io', ...whyNot(error) };
   }
   try {
-    if (fstatSync(fd).isDirectory()) return { text: undefined, missing: false, kind: 'io', problem: 'it is a folder' };
+    const status = fstatSync(fd);
+    const problem = status.isDirectory() ? 'it is a folder' : regular && !status.isFile() ? 'it is no file' : undefined;
+    if (problem !== undefined) return { text: undefined, missing: false, kind: 'io', problem };
     const buffer = Buffer.alloc(MAX_FILE_SIZE + 1);
     let length = 0;
     for (let got = -1; got !== 0 && length <= MAX_FILE_SIZE; length += got) {

@@ -47,7 +47,7 @@ export interface Limits {
 export type Volume =
   | {
       readonly type: 'bind';
-      /** Absolute host path (relative ones are resolved against the spec's folder, `~` is expanded). */
+      /** Absolute host path with every link followed (relative ones count from the spec's folder, `~` is the home). */
       readonly source: string;
       /** Absolute, normalised path inside. */
       readonly target: string;
@@ -95,14 +95,32 @@ export interface Spec {
   readonly stdinOpen: boolean;
 }
 
+/** A variable of the caller's environment whose value the file takes, and the path of the value that takes it. */
+export interface Taken {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** A file of the host that boxctl itself reads because the specification, at `path`, names it. */
+export interface HostFile {
+  readonly kind: 'image' | 'env_file' | 'seccomp';
+  /** Absolute, with every link followed. */
+  readonly file: string;
+  readonly path: string;
+  /** Every user of the host may read it. */
+  readonly everyone: boolean;
+}
+
 /** A loaded file: the spec and where each of its values was written. */
 export interface SpecDocument {
   /** As the person gave it; used in messages. */
   readonly file: string;
-  /** Absolute folder that relative paths count from. */
+  /** Absolute folder, with every link followed, that relative paths count from. */
   readonly folder: string;
   readonly source: string;
   readonly spec: Spec;
+  readonly taken: readonly Taken[];
+  readonly files: readonly HostFile[];
   /** What is no error and yet worth saying, in the order of the file. */
   readonly warnings?: readonly Diagnostic[];
   /**

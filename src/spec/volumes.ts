@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, hostPath, listOf, report, type Context } from './context.ts';
-import { whyNot } from './read.ts';
+import { realPath, whyNot } from './read.ts';
 import type { TmpfsVolume, Volume } from './spec.ts';
 import { didYouMean } from './suggest.ts';
 import { parseMode, parseSize } from './units.ts';
@@ -146,7 +146,8 @@ const bind = (
   targetPath: string,
 ): Volume | undefined => {
   const target = insidePath(context, to, targetPath);
-  const source = hostPath(context, from);
+  const named = hostPath(context, from);
+  const source = realPath(named);
   let isFile = false;
   try {
     isFile = !statSync(source).isDirectory();
@@ -154,7 +155,7 @@ const bind = (
     const { missing, problem } = whyNot(error);
     if (!missing || !options.createHostPath) {
       report(context, sourcePath, 'E_SPEC_MISSING_FILE', `the source "${clip(from)}" cannot be used: ${problem}`, {
-        hint: `looked for ${source}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
+        hint: `looked for ${named}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
       });
     }
   }

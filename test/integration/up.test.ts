@@ -41,9 +41,11 @@ async function whileItRuns<T>(
   spec: Readonly<Record<string, unknown>>,
   caller: Caller,
   look: (pid: number) => T,
+  args: readonly string[] = ['up'],
 ): Promise<T> {
   let found: T | undefined;
   const ended = await sh('echo ready; read line', spec, caller, {
+    args,
     // The pipe stays open until the test has looked.
     stdin: new Promise<string>((resolve) => {
       started = resolve;
@@ -99,7 +101,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     'the %s namespace alone can be the host’s',
     async (kind) => {
       const mine = namespaces('self');
-      const its = await whileItRuns({ namespaces: { [kind]: 'host' } }, caller, namespaces);
+      const args = ['up', '--allow', `namespace=${kind}`];
+      const its = await whileItRuns({ namespaces: { [kind]: 'host' } }, caller, namespaces, args);
       expect(KINDS.filter((other) => mine[other] === its[other])).toEqual([kind]);
     },
   );

@@ -102,6 +102,7 @@ export function testModel(options: ModelOptions): Model {
     stdinOpen: options.terminal ?? false,
     because: (path) => ({ kind: 'default', name: path }),
     dropped: [],
+    demands: [],
     fileMounts: options.fileMounts ?? [],
   };
 }

@@ -3,10 +3,11 @@ import { BoxctlError } from '../../errors.ts';
 import { ensureImage } from '../../image/resolve.ts';
 import { imageHooks } from '../../image/unpack.ts';
 import { writeBundle } from '../../oci/bundle.ts';
-import { compile, ownershipFor } from '../../oci/compile.ts';
+import { compile, outline, ownershipFor } from '../../oci/compile.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { checkCommand } from '../find-command.ts';
+import { checkDemands, permitsOf } from '../trust.ts';
 
 export const bundle: Run = async (invocation) => {
   const document = loadDocument(invocation);
@@ -15,6 +16,7 @@ export const bundle: Run = async (invocation) => {
   if (source === undefined) {
     throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
   }
+  checkDemands(invocation, document, outline(document, host).demands, permitsOf(invocation));
   const image = await ensureImage(source, ownershipFor(document, host), host, imageHooks(host));
   const model = compile(document, image, host);
   checkCommand(model, image);

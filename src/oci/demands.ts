@@ -1,0 +1,218 @@
+/**
+ * What a container has of its host beyond the folder of its file, and beyond what every container has: a specification
+ * may be hostile, so each of these needs the word of the person who runs it (`--allow`, src/trust). Pure.
+ */
+import { dirname } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { STANDARD_PATH } from '../image/lookup.ts';
+import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
+import type { OciConfig, OciMount } from './config.ts';
+import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
+import type { Because } from './model.ts';
+import { isSecretName } from './secrets.ts';
+
+/** The kinds of demands, with what allowing all of a kind means. */
+export const DEMAND_KINDS = {
+  bind: 'paths of the host outside of the file’s folder',
+  device: 'devices of the host',
+  namespace: 'namespaces of the host',
+  join: 'namespaces of other processes',
+  ids: 'ids of the host’s own accounts',
+  cap: 'capabilities beyond the usual set',
+  seccomp: 'another system call filter than the default, or none',
+  new_privileges: 'set-user-id programs that gain privileges',
+  unmask: 'files of /proc and /sys that are usually hidden or read-only',
+  oom_score_adj: 'being spared when the host runs out of memory',
+  image: 'an image that not every user of the host may read, outside of the file’s folder',
+  env_file: 'an env_file outside of the file’s folder',
+  profile: 'a seccomp profile outside of the file’s folder',
+  tool: 'a program of the host outside of the standard folders',
+  env: 'a variable of yours whose name says that it is secret',
+} as const;
+export type DemandKind = keyof typeof DEMAND_KINDS;
+
+export interface Demand {
+  readonly kind: DemandKind;
+  /** What in particular: a path, a namespace, a capability. Empty where the kind says it all. */
+  readonly value: string;
+  /** Of a bind: nothing can be written through it. */
+  readonly readOnly?: true;
+  /** One sentence without full stop, about the container. */
+  readonly message: string;
+  readonly because: Because;
+}
+
+/** What `--allow` has to say to permit exactly this. */
+export function allowance({ kind, value, readOnly }: Demand): string {
+  return value === '' ? kind : `${kind}=${value}${readOnly === true ? ':ro' : ''}`;
+}
+
+/** Ids below belong to the system and to people (as systemd and shadow-utils give them out). */
+const FIRST_SPARE_ID = 65_536;
+
+const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
+  pid: 'sees all processes of the host',
+  mount: 'sees all files of the host',
+  uts: 'has the host’s names',
+  ipc: 'shares the host’s shared memory and message queues',
+  net: 'uses the host’s network, with all that listens there',
+  user: 'has the ids of the host: its root is the host’s root',
+  cgroup: 'sees the names of the host’s control groups',
+  time: 'shares the host’s time namespace',
+};
+
+/** What of a configuration the demands are told from. */
+export interface Demanding {
+  readonly config: Pick<OciConfig, 'process' | 'mounts' | 'linux'>;
+  because(path: string): Because;
+}
+
+/** All demands of a container, the gravest kinds first. */
+export function demandsOf(document: SpecDocument, model: Demanding, host: HostFacts): readonly Demand[] {
+  return [
+    ...ofNamespaces(document),
+    ...ofIds(model, host),
+    ...ofPrivileges(model, document),
+    ...ofMounts(model, document.folder),
+    ...ofDevices(model),
+    ...ofFiles(document),
+    ...ofEnvironment(document),
+  ];
+}
+
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
+}
+
+/** A line of the file; a value that it does not have is where its parent is. */
+function ofSpec(document: SpecDocument, path: string): Because {
+  const parent = path.includes('.') ? path.slice(0, path.lastIndexOf('.')) : path;
+  return { kind: 'spec', path, at: document.where(path) ?? document.where(parent) };
+}
+
+function ofNamespaces(document: SpecDocument): readonly Demand[] {
+  return NAMESPACE_KINDS.flatMap((kind): readonly Demand[] => {
+    const choice = document.spec.namespaces[kind];
+    const because = ofSpec(document, `namespaces.${kind}`);
+    if (choice.kind === 'host') {
+      return [{ kind: 'namespace', value: kind, message: `${NAMESPACE_GIVES[kind]} (namespace ${kind})`, because }];
+    }
+    if (choice.kind === 'private') return [];
+    return [
+      { kind: 'join', value: choice.path, message: `joins the ${kind} namespace of others, ${choice.path}`, because },
+    ];
+  });
+}
+
+/** An ordinary user has no ids but his own; of root the kernel takes any. */
+function ofIds({ config, because }: Demanding, host: HostFacts): readonly Demand[] {
+  if (!host.privileged) return [];
+  const maps = [
+    ['user', 'linux.uidMappings', config.linux.uidMappings],
+    ['group', 'linux.gidMappings', config.linux.gidMappings],
+  ] as const;
+  const found = maps.flatMap(([what, path, list]) =>
+    (list ?? [])
+      .filter(({ hostID }) => hostID < FIRST_SPARE_ID && host.initialUserNamespace)
+      .map(({ hostID, size }): Demand => {
+        const last = hostID + size - 1;
+        const value = size === 1 ? `${hostID}` : `${hostID}-${last}`;
+        return { kind: 'ids', value, message: `acts as ${what} ${value} of the host`, because: because(path) };
+      }),
+  );
+  return found.filter((one, index) => found.findIndex(({ value }) => value === one.value) === index);
+}
+
+function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand[] {
+  const { process, linux } = model.config;
+  const demands: Demand[] = [];
+  const add = (kind: DemandKind, value: string, message: string, path: string): void =>
+    void demands.push({ kind, value, message, because: model.because(path) });
+  for (const name of process.capabilities.bounding.filter((held) => !DEFAULT_CAPABILITIES.includes(held))) {
+    add('cap', name.replace(/^CAP_/u, ''), `may have the capability ${name}`, 'process.capabilities');
+  }
+  if (linux.seccomp === undefined) {
+    add('seccomp', 'unconfined', 'runs without a system call filter', 'linux.seccomp');
+  } else if (model.because('linux.seccomp').kind === 'spec') {
+    add('seccomp', 'custom', 'brings a system call filter of its own', 'linux.seccomp');
+  }
+  if (!process.noNewPrivileges) {
+    add('new_privileges', '', 'can gain privileges by set-user-id programs', 'process.noNewPrivileges');
+  }
+  if (document.spec.namespaces.mount.kind === 'private') {
+    const open = (all: readonly string[], kept: readonly string[] = []): readonly string[] =>
+      all.filter((path) => !kept.includes(path));
+    for (const path of open(MASKED_PATHS, linux.maskedPaths)) add('unmask', path, `sees ${path}`, 'linux.maskedPaths');
+    for (const path of open(READONLY_PATHS, linux.readonlyPaths)) {
+      add('unmask', path, `may write ${path}`, 'linux.readonlyPaths');
+    }
+  }
+  return demands;
+}
+
+function isBind({ type, options = [] }: OciMount): boolean {
+  return type === 'bind' || options.some((word) => word === 'bind' || word === 'rbind');
+}
+
+/** The standard mounts are boxctl's own choice, and say so by their reason. */
+function ofMounts({ config, because }: Demanding, folder: string): readonly Demand[] {
+  return config.mounts.flatMap((mount, index): readonly Demand[] => {
+    const reason = because(`mounts.${index}`);
+    const { source = '', destination, options = [] } = mount;
+    if (!isBind(mount) || reason.kind === 'default' || isWithin(source, folder)) return [];
+    if (isWithin(source, '/dev')) {
+      return [
+        { kind: 'device', value: source, message: `has ${source} of the host, as ${destination}`, because: reason },
+      ];
+    }
+    const readOnly = options.includes('ro') || options.includes('rro');
+    const verb = readOnly ? 'reads' : 'reads and writes';
+    const message = `${verb} ${source} of the host, as ${destination}`;
+    return [{ kind: 'bind', value: source, ...(readOnly ? { readOnly } : {}), message, because: reason }];
+  });
+}
+
+function ofDevices({ config, because }: Demanding): readonly Demand[] {
+  const standard = new Set(defaultDevices().map(({ path }) => path));
+  return (config.linux.devices ?? []).flatMap((device, index): readonly Demand[] => {
+    const { path, type, major, minor } = device;
+    if (standard.has(path)) return [];
+    const message = `has the device ${path} (${type} ${major}:${minor}) of the host`;
+    return [{ kind: 'device', value: path, message, because: because(`linux.devices.${index}`) }];
+  });
+}
+
+const FILES = {
+  image: ['image', 'is made from'],
+  env_file: ['env_file', 'gets the variables of'],
+  seccomp: ['profile', 'is filtered by'],
+} as const;
+
+function ofFiles(document: SpecDocument): readonly Demand[] {
+  const files = document.files.flatMap(({ kind, file, path, everyone }): readonly Demand[] => {
+    // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
+    if (isWithin(file, document.folder) || (kind === 'image' && everyone)) return [];
+    const because = ofSpec(document, path);
+    const [name, gives] = FILES[kind];
+    return [{ kind: name, value: file, message: `${gives} ${file} of the host`, because }];
+  });
+  const { image } = document.spec;
+  const tools = image?.kind === 'host_tools' ? image.tools : [];
+  // Packing asks a program's own loader for its libraries: a program that came with the file would be run on the host.
+  const foreign = tools.flatMap((tool, index): readonly Demand[] => {
+    if (!tool.includes('/') || STANDARD_PATH.some((folder) => folder === dirname(tool))) return [];
+    const because = ofSpec(document, `image.host_tools.${index}`);
+    return [{ kind: 'tool', value: tool, message: `holds ${tool}, whose own loader is run here to pack it`, because }];
+  });
+  return [...files, ...foreign];
+}
+
+function ofEnvironment(document: SpecDocument): readonly Demand[] {
+  const seen = new Set<string>();
+  return document.taken.flatMap(({ name, path }): readonly Demand[] => {
+    if (!isSecretName(name) || seen.has(name)) return [];
+    seen.add(name);
+    const because = ofSpec(document, path);
+    return [{ kind: 'env', value: name, message: `gets the value of your variable ${name}`, because }];
+  });
+}

@@ -1,0 +1,84 @@
+/** What the person who runs a specification allows it: the words of `--allow` and of policy files. */
+import { resolve } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import { DEMAND_KINDS, type Demand, type DemandKind } from '../oci/demands.ts';
+import { didYouMean } from '../spec/suggest.ts';
+
+export interface Permit {
+  readonly kind: DemandKind | 'all';
+  /** Undefined: all of the kind. */
+  readonly value: string | undefined;
+  /** A bind is allowed read-only alone. */
+  readonly readOnly: boolean;
+}
+
+const PATHS: ReadonlySet<DemandKind> = new Set([
+  'bind',
+  'device',
+  'join',
+  'unmask',
+  'image',
+  'env_file',
+  'profile',
+  'tool',
+]);
+
+export interface Base {
+  /** What relative paths count from. */
+  readonly folder: string;
+  /** What `~` is. */
+  readonly home: string;
+}
+
+function isKind(word: string): word is DemandKind {
+  return Object.hasOwn(DEMAND_KINDS, word);
+}
+
+function absolute(text: string, { folder, home }: Base): string {
+  if (text === '~' || text.startsWith('~/')) return resolve(home, text.slice(2));
+  return resolve(folder, text);
+}
+
+/**
+ * `all`, `KIND` or `KIND=VALUE`; `bind=PATH:ro` allows reading alone.
+ *
+ * @throws BoxctlError E_USAGE
+ */
+export function parsePermit(text: string, base: Base): Permit {
+  const equals = text.indexOf('=');
+  const word = equals < 0 ? text : text.slice(0, equals);
+  const value = equals < 0 ? undefined : text.slice(equals + 1);
+  if (word === 'all' && value === undefined) return { kind: 'all', value, readOnly: false };
+  if (!isKind(word)) {
+    const kinds = ['all', ...Object.keys(DEMAND_KINDS)];
+    const meant = didYouMean(word, kinds);
+    throw new BoxctlError('E_USAGE', `there is nothing called "${word}" to allow`, {
+      hint: meant === undefined ? `what can be allowed: ${kinds.join(', ')}` : `did you mean ${meant}?`,
+    });
+  }
+  if (value === '') {
+    throw new BoxctlError('E_USAGE', `"${text}" does not say what is allowed`, {
+      hint: `--allow ${word}=…, or --allow ${word} for all of them`,
+    });
+  }
+  if (value === undefined) return { kind: word, value, readOnly: false };
+  if (word === 'cap') return { kind: word, value: value.toUpperCase().replace(/^CAP_/u, ''), readOnly: false };
+  if (!PATHS.has(word)) return { kind: word, value, readOnly: false };
+  const readOnly = word === 'bind' && value.endsWith(':ro');
+  return { kind: word, value: absolute(readOnly ? value.slice(0, -':ro'.length) : value, base), readOnly };
+}
+
+function covers(permit: Permit, demand: Demand): boolean {
+  if (permit.kind === 'all') return true;
+  if (permit.kind !== demand.kind || (permit.readOnly && demand.readOnly !== true)) return false;
+  const { value } = permit;
+  if (value === undefined || value === demand.value) return true;
+  if (PATHS.has(demand.kind)) return demand.value.startsWith(value === '/' ? '/' : `${value}/`);
+  if (demand.kind === 'cap') return value === 'ALL';
+  return demand.kind === 'env' && value.endsWith('*') && demand.value.startsWith(value.slice(0, -1));
+}
+
+/** The demands that no permit covers. */
+export function unpermitted(demands: readonly Demand[], permits: readonly Permit[]): readonly Demand[] {
+  return demands.filter((demand) => !permits.some((permit) => covers(permit, demand)));
+}

@@ -1,0 +1,36 @@
+/** Says no to what nobody has allowed: all of it at once, each with its line and the words that would allow it. */
+import { BoxctlError, type Diagnostic } from '../errors.ts';
+import { allowance, type Demand } from '../oci/demands.ts';
+import { unpermitted, type Permit } from './permits.ts';
+
+/** @throws BoxctlError E_NOT_ALLOWED with one diagnostic for each demand that no permit covers */
+export function refuseUnpermitted(demands: readonly Demand[], permits: readonly Permit[]): void {
+  const refused = unpermitted(demands, permits);
+  if (refused.length === 0) return;
+  const diagnostics = refused.map((demand): Diagnostic => {
+    const { because, message } = demand;
+    const at = because.kind === 'spec' ? because.at : undefined;
+    const path = because.kind === 'spec' ? because.path : '';
+    const hint = `if you trust this file, say --allow ${quote(allowance(demand))}`;
+    return {
+      code: 'E_NOT_ALLOWED',
+      severity: 'error',
+      message: `not allowed: the container ${message}`,
+      path,
+      at,
+      hint,
+    };
+  });
+  const [first] = diagnostics;
+  const words = refused.map((demand) => `--allow ${quote(allowance(demand))}`).join(' ');
+  throw new BoxctlError('E_NOT_ALLOWED', 'the file asks for more of this host than was allowed', {
+    diagnostics,
+    hint: `to allow all of it: ${words}`,
+    ...(first?.at === undefined ? {} : { at: first.at }),
+  });
+}
+
+/** As a shell takes it. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./*-]+$/u.test(word) && !word.includes('*') ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

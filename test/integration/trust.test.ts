@@ -1,0 +1,223 @@
+/** Hostile specifications: what a file asks of the host is refused until the person who runs it says otherwise. */
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { gatherHostFacts } from '../../src/host/gather.ts';
+import { ensureImage } from '../../src/image/resolve.ts';
+import { imageHooks } from '../../src/image/unpack.ts';
+import { compile, ownershipFor } from '../../src/oci/compile.ts';
+import { planContainer } from '../../src/plan/container.ts';
+import { explainFailure } from '../../src/run/explain.ts';
+import { launch } from '../../src/run/launch.ts';
+import { loadSpec } from '../../src/spec/load.ts';
+import { boxctl } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, ownedFolder, self, sh, specFolder } from '../support/container.ts';
+import { tempFolder } from '../support/temp.ts';
+import { isRoot } from '../support/user.ts';
+
+const SECRET = 'the canary’s secret';
+
+/** A folder of the host, with a file in it that nobody may read or change. */
+function canary(): { readonly folder: string; readonly text: () => string } {
+  const folder = tempFolder({ open: true });
+  const file = join(folder, 'secret');
+  writeFileSync(file, SECRET);
+  chmodSync(file, 0o666);
+  return { folder, text: () => readFileSync(file, 'utf8') };
+}
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test('everything that a file may not have is told at once, and nothing is started', async () => {
+    const { folder, text } = canary();
+    const { status, stdout, stderr } = await sh(
+      'echo started; echo changed >/host/secret',
+      {
+        volumes: [`${folder}:/host`, '/:/all:ro'],
+        namespaces: { net: 'host', pid: '/proc/1/ns/pid' },
+        environment: ['MY_TOKEN'],
+      },
+      caller,
+      { env: { MY_TOKEN: 'x' } },
+    );
+    expect({ status, stdout, text: text() }).toEqual({ status: 125, stdout: '', text: SECRET });
+    for (const allow of [`bind=${folder}`, 'bind=/:ro', 'namespace=net', 'join=/proc/1/ns/pid', 'env=MY_TOKEN']) {
+      expect(stderr).toContain(`if you trust this file, say --allow ${allow}\n`);
+    }
+    expect(stderr.match(/container\.yaml:\d+:\d+: error: not allowed: /gu)).toHaveLength(5);
+    expect(stderr).toMatch(/to allow all of it: (--allow \S+ ?){5}\n$/u);
+  });
+
+  test('what is allowed is given, and no more', async () => {
+    const { folder } = canary();
+    const spec = { volumes: [`${folder}:/host:ro`] };
+    const script = 'cat /host/secret; echo changed >/host/secret';
+    const allowed = (allow: string) => sh(script, spec, caller, { args: ['up', '--allow', allow] });
+    expect(await allowed(`bind=${folder}:ro`)).toMatchObject({ stdout: SECRET, status: 1 });
+    expect(await allowed('all')).toMatchObject({ stdout: SECRET, status: 1 });
+    expect(await allowed(`bind=${folder}/secret`)).toMatchObject({ stdout: '', status: 125 });
+    const writing = await sh(script, { volumes: [`${folder}:/host`] }, caller, {
+      args: ['up', '--allow', `bind=${folder}:ro`],
+    });
+    expect(writing).toMatchObject({ stdout: '', status: 125 });
+    expect(writing.stderr).toContain(`say --allow bind=${folder}\n`);
+  });
+
+  test('a link in the folder counts as what it leads to', async () => {
+    const { folder: outside } = canary();
+    const folder = specFolder({ volumes: ['./out:/out', './in:/in'], command: ['ls', '/in'] }, caller);
+    writeFileSync(join(ownedFolder(caller, 'real', folder), 'file'), '');
+    symlinkSync(outside, join(folder, 'out'));
+    symlinkSync(join(folder, 'real'), join(folder, 'in'));
+    const refused = await boxctl(['up'], callerOptions(caller, folder));
+    expect(refused).toMatchObject({ status: 125, stdout: '' });
+    expect(refused.stderr.match(/not allowed/gu)).toHaveLength(1);
+    expect(refused.stderr).toContain(`--allow bind=${outside}\n`);
+    const { stdout } = await boxctl(['up', '--allow', `bind=${outside}`], callerOptions(caller, folder));
+    expect(stdout).toBe('file\n');
+  });
+
+  test('a policy outside of the project allows for good, one inside of it is not used', async () => {
+    const { folder: outside } = canary();
+    const spec = { volumes: [`${outside}:/host:ro`], command: ['cat', '/host/secret'] };
+    const folder = specFolder(spec, caller);
+    const policy = (config: string): void => {
+      const file = join(ownedFolder(caller, 'boxctl', config), 'policy.yaml');
+      writeFileSync(file, `folders: {${folder}: ["bind=${outside}:ro"]}\n`, { mode: 0o644 });
+    };
+    const config = tempFolder({ open: true });
+    policy(config);
+    policy(folder);
+    const up = (XDG_CONFIG_HOME: string) => boxctl(['up'], callerOptions(caller, folder, { env: { XDG_CONFIG_HOME } }));
+    expect(await up(config)).toMatchObject({ status: 0, stdout: SECRET });
+    const own = await up(folder);
+    expect(own).toMatchObject({ status: 125, stdout: '' });
+    expect(own.stderr).toContain('is not used');
+  });
+
+  test('the plan shows what would have to be allowed, and at which steps', async () => {
+    const { folder: outside } = canary();
+    const spec = { volumes: [`${outside}:/host:ro`], namespaces: { net: 'host' }, command: ['true'] };
+    const folder = specFolder(spec, caller);
+    const { stdout, status } = await boxctl(['plan'], callerOptions(caller, folder, { env: { COLUMNS: '200' } }));
+    expect(status).toBe(0);
+    expect(stdout).toContain(`  --allow bind=${outside}:ro: reads ${outside} of the host, as /host `);
+    expect(stdout).toMatch(/ {2}--allow namespace=net: uses the host’s network.* container\.yaml:\d+\n/u);
+    expect(stdout).toMatch(
+      new RegExp(`openat2\\(AT_FDCWD, "${outside}".* needs --allow, container\\.yaml:\\d+\n`, 'u'),
+    );
+    const json = await boxctl(['plan', '--json'], callerOptions(caller, folder));
+    const { demands } = JSON.parse(json.stdout) as { demands: readonly { allow: string }[] };
+    expect(demands.map(({ allow }) => allow)).toEqual(['namespace=net', `bind=${outside}:ro`]);
+  });
+
+  test('an env_file that would never end is not waited for', async () => {
+    const folder = specFolder({ env_file: './pipe', command: ['true'] }, caller);
+    execFileSync('mkfifo', ['-m', '0666', join(folder, 'pipe')]);
+    const { status, stderr } = await boxctl(['up'], callerOptions(caller, folder));
+    expect(status).toBe(125);
+    expect(stderr).toContain('it is no file');
+  });
+
+  test('a program that came with the file is not run on the host to be packed', async () => {
+    const folder = specFolder({ image: { host_tools: ['./x'] } }, caller);
+    const marker = join(tempFolder({ open: true }), 'ran');
+    const loader = join(folder, 'loader');
+    writeFileSync(loader, `#!/bin/sh\necho >${marker}\n`, { mode: 0o755 });
+    writeFileSync(join(folder, 'x.c'), 'int main(void) { return 0; }\n');
+    const program = join(folder, 'program');
+    const compiler = process.env['CXX'] ?? 'g++';
+    execFileSync(compiler, ['-x', 'c', join(folder, 'x.c'), '-o', program, `-Wl,--dynamic-linker=${loader}`]);
+    writeFileSync(join(folder, 'container.yaml'), `image: {host_tools: [${program}]}\ncommand: [${program}]\n`);
+    const refused = await boxctl(['up'], callerOptions(caller, folder));
+    expect(refused).toMatchObject({ status: 125 });
+    expect(refused.stderr).toContain(`--allow tool=${program}\n`);
+    const allowed = await boxctl(['up', '--allow', 'tool'], callerOptions(caller, folder));
+    expect(allowed).toMatchObject({ status: 125 });
+    expect(allowed.stderr).toContain('none of this system');
+    expect(existsSync(marker)).toBe(false);
+  });
+});
+
+describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox-static)', () => {
+  test('after it was judged is not followed, and the error says so', async () => {
+    const { folder: outside } = canary();
+    const folder = specFolder({ volumes: ['./data/sub:/data'], command: ['cat', '/data/secret'] });
+    mkdirSync(join(folder, 'data/sub'), { recursive: true });
+    const env = { PATH: process.env['PATH'], BOXCTL_STORE: self.store, HOME: '/root' };
+    const host = gatherHostFacts(env);
+    const document = loadSpec(join(folder, 'container.yaml'), { env, home: '/root' });
+    const { image: source } = document.spec;
+    if (source === undefined) throw new Error('no image');
+    const image = await ensureImage(source, ownershipFor(document, host), host, imageHooks(host));
+    const model = compile(document, image, host);
+    expect(model.demands).toEqual([]);
+    const plan = planContainer(model, image, host);
+
+    rmSync(join(folder, 'data'), { recursive: true });
+    mkdirSync(join(outside, 'sub'));
+    symlinkSync(outside, join(folder, 'data'));
+    const outcome = await launch(plan).done;
+    expect(outcome.kind).toBe('failed');
+    expect(explainFailure(plan, outcome)).toMatchObject({
+      message: expect.stringContaining('ELOOP') as string,
+      hint: expect.stringContaining('became a symbolic link') as string,
+    });
+  });
+
+  test('at any moment never shows the host', { timeout: 120_000 }, async () => {
+    const { folder: outside, text } = canary();
+    const script = 'cat /data/secret; echo changed >/data/secret; ls /data';
+    const folder = specFolder({ volumes: ['./data:/data'], command: ['sh', '-c', script] });
+    const data = ownedFolder(self, 'data', folder);
+    writeFileSync(join(data, 'secret'), 'own');
+    symlinkSync(outside, join(folder, 'link'));
+    // The other container that shares the folder: it swaps as fast as it can.
+    const swap = `
+      const { renameSync } = require('node:fs');
+      for (;;) {
+        renameSync('data', 'kept'); renameSync('link', 'data');
+        renameSync('data', 'link'); renameSync('kept', 'data');
+      }`;
+    const swapper = spawn(process.execPath, ['-e', swap], { cwd: folder, stdio: 'ignore' });
+    onTestFinished(() => void swapper.kill('SIGKILL'));
+    const seen = new Set<string>();
+    for (let attempt = 0; attempt < 40; attempt++) {
+      const { stdout, stderr, status } = await boxctl(['up'], callerOptions(self, folder));
+      expect(stdout).not.toContain('canary');
+      seen.add(status === 0 ? 'own' : (/not allowed|ELOOP|ENOENT|no such file/u.exec(stderr)?.[0] ?? stderr));
+    }
+    swapper.kill('SIGKILL');
+    expect(text()).toBe(SECRET);
+    expect(readdirSync(outside)).toEqual(['secret']);
+    // The race was one: it went both ways.
+    expect([...seen]).toContain('own');
+    expect(seen.size).toBeGreaterThan(1);
+  });
+});
+
+test.skipIf(!isRoot || !hasBusybox)('an image that only root may read needs a word (needs root)', async () => {
+  const folder = specFolder({});
+  const store = tempFolder();
+  const tree = tempFolder();
+  const secret = join(store, 'secret.tar');
+  execFileSync('tar', ['-C', tree, '-cf', secret, '.']);
+  writeFileSync(join(folder, 'container.yaml'), `image: ${secret}\ncommand: [x]\n`);
+  const { status, stderr } = await boxctl(['up'], callerOptions(self, folder));
+  expect(status).toBe(125);
+  expect(stderr).toContain(`--allow image=${secret}\n`);
+  renameSync(secret, join(folder, 'own.tar'));
+  writeFileSync(join(folder, 'container.yaml'), 'image: ./own.tar\ncommand: [x]\n');
+  expect((await boxctl(['up'], callerOptions(self, folder))).stderr).not.toContain('not allowed');
+});
