@@ -1,11 +1,11 @@
 /**
- * Limits: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself, so
- * it is written down first (the record, which the next command sweeps) and removed by the launcher.
+ * Limits: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself; the
+ * launcher does.
  */
 import type { CgroupController } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
 import { AT_FDCWD, type Fd } from './calls.ts';
-import { AT, LOCK, O } from './constants.ts';
+import { AT, O } from './constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import type { Report } from './plan.ts';
 import { byDefault, call } from './steps.ts';
@@ -88,56 +88,48 @@ function reportsOf(limits: readonly Limit[], folder: (limit: Limit) => Fd, versi
   return reports;
 }
 
-/** The record comes first, the folders next, and last the limits, each in one write of its file. */
-export function planCgroup(context: PlanContext): Cgroup {
-  const { steps, host, model } = context;
-  const limits = limitsOf(context);
-  if (limits.length === 0) return NONE;
+interface Folder {
+  readonly dir: string;
+  readonly version: 1 | 2;
+  readonly because: Because;
+  readonly controllers: CgroupController[];
+}
 
-  const folders = new Map<string, { version: 1 | 2; because: Because; controllers: CgroupController[] }>();
+/** One in each hierarchy that has a controller that is needed. */
+function foldersOf(context: PlanContext, limits: readonly Limit[]): readonly Folder[] {
+  const folders = new Map<string, Folder>();
   for (const { controller, because } of limits) {
     const { dir, version } = usable(context, controller);
-    const folder = folders.get(dir) ?? { version, because, controllers: [] };
+    const folder = folders.get(dir) ?? { dir, version, because, controllers: [] };
     if (!folder.controllers.includes(controller)) folder.controllers.push(controller);
     folders.set(dir, folder);
   }
-  const leaf = `boxctl-${model.name}-$ID`;
-  const record = onHost('record', byDefault('record of what the kernel does not clean up'));
-  const recordPath = { template: `${host.dirs.state}/${model.name}-$ID` };
-  steps.add(
-    record,
-    'record.mkdir',
-    'mkdirat',
-    { dirfd: AT_FDCWD, pathname: host.dirs.state, mode: 0o700 },
-    { allow: ['EEXIST'] },
-  );
-  const remove = { dirfd: AT_FDCWD, pathname: recordPath, flags: 0 };
-  const open = {
-    dirfd: AT_FDCWD,
-    pathname: recordPath,
-    flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC,
-    mode: 0o600,
-    resolve: 0,
-  };
-  const forget = [call('unlinkat', remove, { allow: ['ENOENT'] })];
-  const file = steps.add(record, 'record', 'openat2', open, { undo: forget });
-  // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.
-  const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
-  const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
-  steps.add(record, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
-  const paths = [...folders.keys()].map((dir) => `${dir}/${leaf}`);
-  const text = { template: `${JSON.stringify({ version: 1, rmdir: paths })}\n` };
-  steps.add(record, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
+  return [...folders.values()];
+}
 
+const leafOf = ({ model }: PlanContext, { dir }: Folder): string => `${dir}/boxctl-${model.name}-$ID`;
+
+/** The folders that planCgroup makes, for the record. */
+export function cgroupPaths(context: PlanContext): readonly string[] {
+  return foldersOf(context, limitsOf(context)).map((folder) => leafOf(context, folder));
+}
+
+/** The folders come first, and then the limits, each in one write of its file. */
+export function planCgroup(context: PlanContext): Cgroup {
+  const { steps } = context;
+  const limits = limitsOf(context);
+  if (limits.length === 0) return NONE;
+
+  const folders = foldersOf(context, limits);
   const handles = new Map<string, Fd>();
-  for (const [dir, { controllers, because }] of folders) {
-    const place = onHost('cgroup', because);
-    const id = `cgroup.${controllers.join('.')}`;
-    const pathname = { template: `${dir}/${leaf}` };
+  for (const folder of folders) {
+    const place = onHost('cgroup', folder.because);
+    const id = `cgroup.${folder.controllers.join('.')}`;
+    const pathname = { template: leafOf(context, folder) };
     const undo = [call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: AT.AT_REMOVEDIR })];
     steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o755 }, { undo });
     const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
-    handles.set(dir, steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve: 0 }));
+    handles.set(folder.dir, steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve: 0 }));
   }
   const folderOf = (limit: Limit): Fd => {
     const handle = handles.get(usable(context, limit.controller).dir);
@@ -151,7 +143,7 @@ export function planCgroup(context: PlanContext): Cgroup {
   }
   const tasks: Fd[] = [];
   let birthplace: Fd | undefined;
-  for (const [dir, { version, controllers, because }] of folders) {
+  for (const { dir, version, controllers, because } of folders) {
     const dirfd = handles.get(dir);
     if (dirfd === undefined) continue;
     if (version === 2) {

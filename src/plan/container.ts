@@ -6,7 +6,7 @@ import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
 import type { Fd } from './calls.ts';
-import { joinCgroups, planCgroup } from './cgroup.ts';
+import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
 import { PR } from './constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { openNodes, populateDev } from './dev.ts';
@@ -22,6 +22,7 @@ import {
   unshareCgroup,
 } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
+import { planRecord } from './record.ts';
 import { buildRoot, enterStage, makeRootReadOnly, openLower, pivot, shiftOwners } from './root.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
@@ -132,6 +133,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 
+  planRecord(context, { rmdir: cgroupPaths(context), rmtree: [] });
   const cgroup = planCgroup(context);
   root?.takeOnHost();
   const joined = planClone(context, cgroup);

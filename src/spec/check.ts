@@ -139,7 +139,7 @@ const typeHint = (data: unknown, schema: validate.SchemaNode, text: string | und
     if (['yes', 'y', 'on'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`true\``;
     if (['no', 'n', 'off'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`false\``;
   }
-  if (types.has('string') && (typeof data === 'number' || typeof data === 'boolean')) {
+  if (types.has('string') && !types.has('integer') && (typeof data === 'number' || typeof data === 'boolean')) {
     return `quote it: "${clip(text ?? String(data))}"`;
   }
   if (types.has('integer') && typeof data === 'string' && /^\d+$/.test(data)) return 'leave the quotes out';

@@ -17,6 +17,14 @@ export interface ProblemOptions {
 /** Beyond this many, a file is not a specification with mistakes but something else. */
 const MAX_PROBLEMS = 100;
 
+const tooMany: Diagnostic = {
+  code: 'E_SPEC_TOO_MANY_PROBLEMS',
+  severity: 'error',
+  message: `there are more problems than these ${MAX_PROBLEMS}`,
+  path: '',
+  at: undefined,
+};
+
 export class Problems {
   readonly #file: string;
   readonly #source: string;
@@ -34,8 +42,12 @@ export class Problems {
   add(code: string, message: string, options: ProblemOptions = {}): void {
     const at = options.at === undefined ? undefined : this.position(options.at);
     const key = `${code} ${at?.line}:${at?.column} ${message}`;
-    if (this.#seen.has(key) || this.#found.length >= MAX_PROBLEMS) return;
+    if (this.#seen.has(key) || this.#found.length > MAX_PROBLEMS) return;
     this.#seen.add(key);
+    if (this.#found.length === MAX_PROBLEMS) {
+      this.#found.push(tooMany);
+      return;
+    }
     this.#found.push({
       code,
       severity: options.severity ?? 'error',

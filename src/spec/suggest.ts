@@ -87,7 +87,10 @@ export const whyNotHere = (key: string): string | undefined => hasOwn(NOT_HERE, 
 /** The word of `known` that `word` was probably meant to be: a slip of the keys, or the same thing by another name. */
 export const didYouMean = (word: string, known: readonly string[]): string | undefined => {
   const means = hasOwn(MEANS, word);
-  if (means !== undefined && (known.includes(means) || known.includes(means.split('.')[0] ?? ''))) return means;
+  const parts = means?.split('.') ?? [];
+  // The whole path at the top; in the middle of things, its end.
+  if (means !== undefined && known.includes(parts[0] ?? '')) return means;
+  if (means !== undefined && known.includes(parts.at(-1) ?? '')) return parts.at(-1);
   if (word.length > 40) return undefined;
   const simple = (text: string) => text.toLowerCase().replaceAll(/[-_ ]/g, '');
   const wanted = simple(word);

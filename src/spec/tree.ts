@@ -2,7 +2,17 @@
  * YAML text to a tree of plain nodes that know where they were written. Everything that YAML allows and a container
  * file has no use for ends here, each with its own problem: the stages behind see maps, lists and scalars only.
  */
-import { isAlias, isMap, isPair, isScalar, isSeq, parseDocument, type Document, type YAMLParseError } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  parseDocument,
+  visit,
+  type Document,
+  type YAMLParseError,
+} from 'yaml';
 import { MAX_DEPTH, tooDeepAt } from './depth.ts';
 import type { Problems, Span } from './problems.ts';
 
@@ -50,7 +60,6 @@ const around = (children: Iterable<Tree>): Size => {
 
 const SYNTAX_HINTS: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'indent with spaces',
-  MISSING_CHAR: 'close the quote or the bracket',
   BAD_INDENT: 'entries of one map or list start in the same column',
   MULTILINE_IMPLICIT_KEY: 'a key and its colon stand on one line; is a colon missing?',
 };
@@ -88,7 +97,7 @@ export const parseTree = (source: string, problems: Problems): Tree | undefined 
   // What follows a first error of syntax is mostly its echo, so only that one is told.
   const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
   if (error !== undefined) {
-    reportSyntax(error, source, problems);
+    reportSyntax(error, document, source, problems);
     return undefined;
   }
   for (const warning of document.warnings) {
@@ -100,7 +109,27 @@ export const parseTree = (source: string, problems: Problems): Tree | undefined 
   return new Walk(source, problems).document(document);
 };
 
-const reportSyntax = (error: YAMLParseError, source: string, problems: Problems): void => {
+interface Unclosed {
+  readonly at: number;
+  readonly sign: string;
+}
+
+/** The quote or bracket that an error says is not closed; the library points at where the text ends. */
+const findUnclosed = (error: YAMLParseError, document: Document, source: string): Unclosed | undefined => {
+  const [, quote, closing] = /^Missing closing (["'])|must (?:be .*)?end with a ([\]}])/.exec(error.message) ?? [];
+  const sign = quote ?? (closing === '}' ? '{' : closing === ']' ? '[' : undefined);
+  if (sign === undefined) return undefined;
+  let at: number | undefined;
+  visit(document, (_key, node) => {
+    const span = spanOf(node);
+    if (span === undefined || span.start >= error.pos[0] || source[span.start] !== sign) return;
+    // The last one: what is not closed takes in all that follows.
+    if (quote !== undefined || source[span.end - 1] !== closing) at = span.start;
+  });
+  return at === undefined ? undefined : { at, sign };
+};
+
+const reportSyntax = (error: YAMLParseError, document: Document, source: string, problems: Problems): void => {
   const at = { start: error.pos[0], end: error.pos[1] };
   if (error.code === 'MULTIPLE_DOCS') {
     problems.add('E_SPEC_MULTIPLE_DOCUMENTS', 'the file holds more than one YAML document', {
@@ -109,16 +138,22 @@ const reportSyntax = (error: YAMLParseError, source: string, problems: Problems)
     });
     return;
   }
+  const unclosed = findUnclosed(error, document, source);
+  if (unclosed !== undefined) {
+    const what = unclosed.sign === '{' || unclosed.sign === '[' ? 'bracket' : 'quote';
+    problems.add('E_SPEC_SYNTAX', `not valid YAML: the ${what} \`${unclosed.sign}\` is not closed`, {
+      at: { start: unclosed.at, end: unclosed.at + 1 },
+    });
+    return;
+  }
   const variable = source[at.start] === '{' && source[at.start - 1] === '$';
   const message = Object.entries(TOKEN_WORDS).reduce(
     (text, [token, word]) => text.replaceAll(token, word),
-    (error.message.split('\n')[0] ?? '').replace(/[.:]$/, ''),
+    (error.message.split('\n')[0] ?? '').replace(/ token in YAML stream: .*$/, '').replace(/[.:]$/, ''),
   );
   problems.add('E_SPEC_SYNTAX', `not valid YAML: ${message}`, {
     at,
-    hint: variable
-      ? 'quote a variable inside { } or [ ]: "${…}"'
-      : SYNTAX_HINTS[error.message.includes('and end with a') ? 'MISSING_CHAR' : error.code],
+    hint: variable ? 'quote a variable inside { } or [ ]: "${…}"' : SYNTAX_HINTS[error.code],
   });
 };
 
@@ -173,7 +208,7 @@ class Walk {
     }
     if (isScalar(node)) {
       const known = ['str', 'int', 'float', 'bool', 'null'].map((name) => `tag:yaml.org,2002:${name}`);
-      this.#tag(node.tag, known, span);
+      if (!this.#tag(node.tag, known, span)) return { ...nothing(span), broken: true };
       return this.#scalar(node.value, node.source ?? '', node.type === 'PLAIN', span);
     }
     return nothing(span);
@@ -298,8 +333,9 @@ class Walk {
     return size;
   }
 
-  #tag(tag: string | undefined, known: readonly string[], span: Span): void {
-    if (tag === undefined || known.includes(tag) || tag === '!') return;
+  /** False for a tag that means nothing here. */
+  #tag(tag: string | undefined, known: readonly string[], span: Span): boolean {
+    if (tag === undefined || known.includes(tag) || tag === '!') return true;
     const shown = tag.replace(/^tag:yaml\.org,2002:/, '!!');
     // The node's range may leave its tag out; the tag stands before it.
     const from = this.#source.lastIndexOf('!', span.start);
@@ -308,6 +344,7 @@ class Walk {
       at,
       hint: 'leave the tag out',
     });
+    return false;
   }
 }
 

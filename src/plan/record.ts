@@ -1,0 +1,42 @@
+/**
+ * What the kernel does not clean up by itself is written down before it is made: the record, which the launcher removes
+ * with it at the end, and from which the next command sweeps what a killed launcher has left (src/state/sweep.ts).
+ */
+import { AT_FDCWD } from './calls.ts';
+import { LOCK, O } from './constants.ts';
+import { onHost, type PlanContext } from './context.ts';
+import { byDefault, call } from './steps.ts';
+
+/** Paths of the host, with `$ID` for the run's own id. */
+export interface Leftovers {
+  /** Cgroups: processes in them are killed, and the folders removed. */
+  readonly rmdir: readonly string[];
+  /** Folders to be removed with all that is in them. */
+  readonly rmtree: readonly string[];
+}
+
+export function planRecord(context: PlanContext, leftovers: Leftovers): void {
+  if (leftovers.rmdir.length === 0 && leftovers.rmtree.length === 0) return;
+  const { steps, host, model } = context;
+  const place = onHost('record', byDefault('record of what the kernel does not clean up'));
+  const { state } = host.dirs;
+  const path = { template: `${state}/${model.name}-$ID` };
+  steps.add(place, 'record.mkdir', 'mkdirat', { dirfd: AT_FDCWD, pathname: state, mode: 0o700 }, { allow: ['EEXIST'] });
+  const remove = { dirfd: AT_FDCWD, pathname: path, flags: 0 };
+  const open = {
+    dirfd: AT_FDCWD,
+    pathname: path,
+    flags: O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC,
+    mode: 0o600,
+    resolve: 0,
+  };
+  const file = steps.add(place, 'record', 'openat2', open, {
+    undo: [call('unlinkat', remove, { allow: ['ENOENT'] })],
+  });
+  // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.
+  const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
+  const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
+  steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
+  const text = { template: `${JSON.stringify({ version: 1, ...leftovers })}\n` };
+  steps.add(place, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
+}

@@ -1,0 +1,673 @@
+/**
+ * Files that are wrong, and all that is said about each: line, column and length of the place, code, sentence, and after
+ * `=` the help. A file that ended Node instead would end this test's process.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { problemsOf, problemText } from '../../support/spec.ts';
+
+const IMAGE = 'image: {host_tools: [sh]}\n';
+const SCHEMA = join(import.meta.dirname, '../../../specs/container.schema.json');
+const KEYS = Object.keys((JSON.parse(readFileSync(SCHEMA, 'utf8')) as { properties: object }).properties).join(', ');
+
+const lines = (count: number, line: (n: number) => string): string =>
+  Array.from({ length: count }, (_, n) => `${line(n)}\n`).join('');
+
+const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonly string[]])[] = [
+  [
+    'a file with nothing in it',
+    '',
+    ['1:1+1 E_SPEC_EMPTY: the file is empty = the shortest file: `image: ./rootfs.tar.gz`'],
+  ],
+  [
+    'a file with comments alone',
+    '# nothing\n',
+    ['1:1+1 E_SPEC_EMPTY: the file is empty = the shortest file: `image: ./rootfs.tar.gz`'],
+  ],
+  [
+    'nothing, said in YAML',
+    '~\n',
+    [
+      '1:1+1 E_SPEC_TYPE: the file must be a map of keys and values; found a single value = the shortest file: `image: ./rootfs.tar.gz`',
+    ],
+  ],
+  [
+    'a list',
+    '- image: x\n',
+    [
+      '1:1+10 E_SPEC_TYPE: the file must be a map of keys and values; found a list = the shortest file: `image: ./rootfs.tar.gz`',
+    ],
+  ],
+  [
+    'a word',
+    'hello\n',
+    [
+      '1:1+5 E_SPEC_TYPE: the file must be a map of keys and values; found a single value = the shortest file: `image: ./rootfs.tar.gz`',
+    ],
+  ],
+  [
+    'a tab',
+    `${IMAGE}limits:\n\tmemory: 1m\n`,
+    ['3:1+1 E_SPEC_SYNTAX: not valid YAML: Tabs are not allowed as indentation = indent with spaces'],
+  ],
+  [
+    'an indent that fits nothing',
+    `${IMAGE}limits:\n  pids: 1\n memory: 1m\n`,
+    [
+      '4:1+1 E_SPEC_SYNTAX: not valid YAML: All mapping items must start at the same column = entries of one map or list start in the same column',
+    ],
+  ],
+  [
+    'a quote that is not closed',
+    `${IMAGE}hostname: "web\nuser: 1\n`,
+    ['2:11+1 E_SPEC_SYNTAX: not valid YAML: the quote `"` is not closed'],
+  ],
+  [
+    'a single quote that is not closed',
+    `${IMAGE}hostname: 'web\n`,
+    ["2:11+1 E_SPEC_SYNTAX: not valid YAML: the quote `'` is not closed"],
+  ],
+  [
+    'a bracket that is not closed',
+    `${IMAGE}command: [sh, [a], -c\nuser: 1\n`,
+    ['2:10+1 E_SPEC_SYNTAX: not valid YAML: the bracket `[` is not closed'],
+  ],
+  [
+    'a brace that is not closed',
+    `${IMAGE}limits: {pids: 1\nuser: 1\n`,
+    ['2:9+1 E_SPEC_SYNTAX: not valid YAML: the bracket `{` is not closed'],
+  ],
+  [
+    'a bracket that nothing opened',
+    `${IMAGE}command: a]\nuser: ]\n`,
+    ['3:7+1 E_SPEC_SYNTAX: not valid YAML: Unexpected `]`'],
+  ],
+  [
+    'a variable in brackets without quotes',
+    `${IMAGE}command: [echo, \${HOME}]\n`,
+    [
+      '2:18+1 E_SPEC_SYNTAX: not valid YAML: Missing , or : between flow sequence items = quote a variable inside { } or [ ]: "${…}"',
+    ],
+  ],
+  [
+    'a missing colon',
+    `${IMAGE}hostname web\nuser: 1\n`,
+    [
+      '2:1+12 E_SPEC_SYNTAX: not valid YAML: Implicit keys need to be on a single line = a key and its colon stand on one line; is a colon missing?',
+    ],
+  ],
+  [
+    'a second document',
+    `${IMAGE}---\nimage: x\n`,
+    [
+      '2:1+3 E_SPEC_MULTIPLE_DOCUMENTS: the file holds more than one YAML document = one file is one container: move what follows `---` to a file of its own',
+    ],
+  ],
+  [
+    'a directive that is not known',
+    `%FOO bar\n---\n${IMAGE}`,
+    ['1:1+8 E_SPEC_SYNTAX: not valid YAML: Unknown directive %FOO'],
+  ],
+  [
+    'a slip of the keys',
+    `${IMAGE}hostnme: web\n`,
+    ['2:1+7 E_SPEC_UNKNOWN_KEY: there is no key `hostnme` = did you mean `hostname`?'],
+  ],
+  [
+    'after a byte order mark',
+    `\ufeff${IMAGE}hostnme: web\n`,
+    ['2:1+7 E_SPEC_UNKNOWN_KEY: there is no key `hostnme` = did you mean `hostname`?'],
+  ],
+  [
+    'after Windows line ends',
+    `${IMAGE}\r\nhostnme: web\r\n`,
+    ['3:1+7 E_SPEC_UNKNOWN_KEY: there is no key `hostnme` = did you mean `hostname`?'],
+  ],
+  [
+    'a word of Compose that is another one here',
+    `${IMAGE}mem_limit: 1g\n`,
+    ['2:1+9 E_SPEC_UNKNOWN_KEY: there is no key `mem_limit` = did you mean `limits.memory`?'],
+  ],
+  [
+    'a whole Compose file',
+    'services:\n  web:\n    image: x\n',
+    [
+      '1:1+8 E_SPEC_UNSUPPORTED: `services` is not supported = one file is one container: write what stands below the service at the top level',
+      '1:1+9 E_SPEC_MISSING_KEY: the file lacks the key `image` = `image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
+    ],
+  ],
+  [
+    'a slip further in',
+    `${IMAGE}limits: {memroy: 1m}\n`,
+    ['2:10+6 E_SPEC_UNKNOWN_KEY: there is no key `memroy` in `limits` = did you mean `memory`?'],
+  ],
+  [
+    'a word of elsewhere further in',
+    `${IMAGE}volumes: [{type: bind, src: ./, target: /a}]\n`,
+    ['2:24+3 E_SPEC_UNKNOWN_KEY: there is no key `src` in `volumes.0` = did you mean `source`?'],
+  ],
+  [
+    'a key that is like no other',
+    `${IMAGE}zzzzzzzzzz: 1\n`,
+    [`2:1+10 E_SPEC_UNKNOWN_KEY: there is no key \`zzzzzzzzzz\` = the keys are: ${KEYS}`],
+  ],
+  [
+    'keys that mean something to JavaScript',
+    `${IMAGE}__proto__: {a: 1}\nconstructor: 1\n`,
+    [
+      `2:1+9 E_SPEC_UNKNOWN_KEY: there is no key \`__proto__\` = the keys are: ${KEYS}`,
+      `3:1+11 E_SPEC_UNKNOWN_KEY: there is no key \`constructor\` = the keys are: ${KEYS}`,
+    ],
+  ],
+  [
+    'a key twice',
+    `${IMAGE}hostname: a\nhostname: b\n`,
+    ['3:1+8 E_SPEC_DUPLICATE_KEY: the key `hostname` is here twice, first on line 2'],
+  ],
+  [
+    'a merge twice',
+    `x-a: &a {pids: 1}\n${IMAGE}limits: {<<: *a, <<: *a}\n`,
+    ['3:18+2 E_SPEC_DUPLICATE_KEY: the key `<<` is here twice'],
+  ],
+  [
+    'the last of 20,000 keys is one of them',
+    `${IMAGE}environment:\n${lines(20_000, (n) => `  K${n}: v`)}  K7: again\n`,
+    ['20003:3+2 E_SPEC_DUPLICATE_KEY: the key `K7` is here twice, first on line 10'],
+  ],
+  [
+    'an alias to nothing',
+    `${IMAGE}limits: *nope\n`,
+    ['2:9+5 E_SPEC_ALIAS: the alias `*nope` has no anchor before it = write `&nope` before the value that is meant'],
+  ],
+  [
+    'an alias to what it is in',
+    `${IMAGE}environment: &a {A: *a}\n`,
+    ['2:21+2 E_SPEC_ALIAS: the alias `*a` would contain itself'],
+  ],
+  [
+    'a merge of a number',
+    `${IMAGE}limits: {<<: 5}\n`,
+    ['2:14+1 E_SPEC_MERGE: `<<` takes a map, or a list of maps, to merge'],
+  ],
+  [
+    'a merge of an alias to text',
+    `x-a: &a text\n${IMAGE}limits: {<<: *a}\n`,
+    ['1:9+4 E_SPEC_MERGE: `<<` takes a map, or a list of maps, to merge'],
+  ],
+  [
+    'a tag of another program',
+    `${IMAGE}hostname: !secret web\n`,
+    ['2:11+7 E_SPEC_TAG: the tag `!secret` is not known here = leave the tag out'],
+  ],
+  [
+    'a tag that would run code elsewhere',
+    `${IMAGE}command: !!js/function "x"\n`,
+    ['2:11+13 E_SPEC_TAG: the tag `!!js/function` is not known here = leave the tag out'],
+  ],
+  [
+    'binary data',
+    `${IMAGE}hostname: !!binary aGk=\n`,
+    ['2:12+8 E_SPEC_TAG: the tag `!!binary` is not known here = leave the tag out'],
+  ],
+  [
+    'a NUL by its name',
+    `${IMAGE}command: [sh, "a\\0b"]\n`,
+    ['2:15+6 E_SPEC_VALUE: a NUL character cannot be passed to any program'],
+  ],
+  [
+    'a NUL as it is',
+    `${IMAGE}hostname: "a\0b"\n`,
+    ['2:11+5 E_SPEC_VALUE: a NUL character cannot be passed to any program'],
+  ],
+  [
+    'an integer above 2^53',
+    `${IMAGE}limits: {memory: 9007199254740993}\n`,
+    ['2:18+16 E_SPEC_NUMBER: 9007199254740993 is too large to be kept exactly = quote it if it is meant as text'],
+  ],
+  [
+    'an octal number of YAML 1.1',
+    `${IMAGE}volumes: [{type: tmpfs, target: /x, tmpfs: {mode: 0755}}]\n`,
+    [
+      '2:51+4 E_SPEC_NUMBER: 0755 is a decimal number with a leading zero, not an octal one = write 0o755 for octal, or quote it: "0755"',
+    ],
+  ],
+  [
+    'permission bits as a decimal number',
+    `${IMAGE}volumes: [{type: tmpfs, target: /x, tmpfs: {mode: 755}}]\n`,
+    ['2:51+3 E_SPEC_MODE: 755 is not octal permission bits = quote it: "755", or write 0o755'],
+  ],
+  ['a number without an end', `${IMAGE}limits: {cpus: .inf}\n`, ['2:16+4 E_SPEC_NUMBER: .inf is not a finite number']],
+  ['a map as a key', `${IMAGE}? {a: b}\n: 1\n`, ['2:3+6 E_SPEC_KEY: a key must be text, not a map, a list or nothing']],
+  ['nothing as a key', `${IMAGE}~: 1\n`, ['2:1+1 E_SPEC_KEY: a key must be text, not a map, a list or nothing']],
+  [
+    '100,000 brackets',
+    `${IMAGE}x-a: ${'['.repeat(100_000)}${']'.repeat(100_000)}\n`,
+    ['2:69+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    '100,000 brackets that are not closed',
+    `${IMAGE}x-a: ${'['.repeat(100_000)}\n`,
+    ['2:69+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    '100,000 maps in each other',
+    `${IMAGE}x-a: ${'{a: '.repeat(100_000)}\n`,
+    ['2:258+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    '3,000 lists in each other, on one line',
+    `${IMAGE}x-a:\n${'- '.repeat(3000)}a\n`,
+    ['3:129+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    '3,000 explicit keys in each other',
+    `${IMAGE}${'? '.repeat(3000)}a\n`,
+    ['2:129+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    '200 levels of indent',
+    `${IMAGE}x-a:\n${lines(200, (n) => `${' '.repeat(n + 1)}a:`)}`,
+    ['66:65+1 E_SPEC_TOO_DEEP: the file nests deeper than 64 levels'],
+  ],
+  [
+    'a billion laughs',
+    `x-0: &a0 [1]\n${lines(9, (n) => `x-${n + 1}: &a${n + 1} [${Array(10).fill(`*a${n}`).join(', ')}]`)}${IMAGE}`,
+    ['6:26+3 E_SPEC_TOO_MANY_NODES: with its aliases written out the file has over 100000 values'],
+  ],
+  [
+    'nesting by aliases',
+    `x-0: &a0 [1]\n${lines(80, (n) => `x-${n + 1}: &a${n + 1} [*a${n}]`)}${IMAGE}`,
+    ['65:12+6 E_SPEC_TOO_DEEP: with its aliases written out the file nests deeper than 64 levels'],
+  ],
+  [
+    'a mebibyte and more',
+    `${IMAGE}#${'#'.repeat(1 << 20)}\n`,
+    ['1:1+1 E_SPEC_TOO_LARGE: the file is larger than 1048576 bytes'],
+  ],
+  [
+    'a size with a wrong unit',
+    `${IMAGE}limits: {memory: 256 potatoes}\n`,
+    ['2:18+12 E_SPEC_SIZE: "256 potatoes" is not a size = units are b, k, m, g and t, 1024-based: 256MiB, 256g'],
+  ],
+  [
+    'a size without its unit',
+    `${IMAGE}limits: {memory: 256}\n`,
+    ['2:18+3 E_SPEC_SIZE: 256 bytes of memory are too few for any program = with a unit: 256MiB'],
+  ],
+  [
+    'a negative size',
+    `${IMAGE}limits: {memory: -1}\n`,
+    ['2:18+2 E_SPEC_RANGE: `limits.memory` must be at least 0; found -1'],
+  ],
+  [
+    'half a byte',
+    `${IMAGE}limits: {memory: 1.5}\n`,
+    [
+      '2:18+3 E_SPEC_TYPE: `limits.memory` must be bytes, or a number with b, k, m, g or t (1024-based), such as 256MiB; found the number 1.5',
+    ],
+  ],
+  [
+    'swap without memory',
+    `${IMAGE}limits: {swap: 1m}\n`,
+    ['2:16+2 E_SPEC_CONFLICT: `limits.swap` needs `limits.memory` beside it'],
+  ],
+  [
+    'no process at all',
+    `${IMAGE}limits: {pids: 0}\n`,
+    ['2:16+1 E_SPEC_RANGE: `limits.pids` must be at least 1; found 0'],
+  ],
+  [
+    'a number in quotes',
+    `${IMAGE}limits: {pids: "64"}\n`,
+    [
+      '2:16+4 E_SPEC_TYPE: `limits.pids` must be a whole number, such as 64; found the text "64" = leave the quotes out',
+    ],
+  ],
+  [
+    'a number without quotes',
+    `${IMAGE}command: [sleep, 5]\n`,
+    ['2:18+1 E_SPEC_TYPE: `command.1` must be text; found the number 5 = quote it: "5"'],
+  ],
+  [
+    'no CPU at all',
+    `${IMAGE}limits: {cpus: 0}\n`,
+    ['2:16+1 E_SPEC_RANGE: `limits.cpus` must be at least 0.01; found 0'],
+  ],
+  [
+    'yes, which is text since YAML 1.2',
+    `${IMAGE}read_only: yes\n`,
+    [
+      '2:12+3 E_SPEC_TYPE: `read_only` must be true or false; found the text "yes" = in YAML 1.2 `yes` is text: write `true`',
+    ],
+  ],
+  [
+    'a key without a value',
+    `${IMAGE}hostname:\nuser: 1\n`,
+    [
+      '2:1+8 E_SPEC_TYPE: `hostname` must be text, such as "builder"; found nothing = give it a value, or leave the key out',
+    ],
+  ],
+  [
+    'a host name that is none',
+    `${IMAGE}hostname: "-a b"\n`,
+    [
+      '2:11+6 E_SPEC_HOSTNAME: "-a b" is not a host name = letters, digits and `-`, in parts joined by dots, at most 64 in all',
+    ],
+  ],
+  [
+    'a host name that steers terminals',
+    `${IMAGE}hostname: "a\u001b[31m"\n`,
+    [
+      '2:11+8 E_SPEC_HOSTNAME: "a\u001b[31m" is not a host name = letters, digits and `-`, in parts joined by dots, at most 64 in all',
+    ],
+  ],
+  [
+    'a host name of 65 letters',
+    `${IMAGE}hostname: ${'a'.repeat(65)}\n`,
+    [
+      '2:11+65 E_SPEC_HOSTNAME: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…" is not a host name = letters, digits and `-`, in parts joined by dots, at most 64 in all',
+    ],
+  ],
+  [
+    'a name that is a path',
+    `${IMAGE}name: ../x\n`,
+    [
+      '2:7+4 E_SPEC_VALUE: `name` must be a letter or digit, then letters, digits, `_`, `.` or `-`, at most 63 in all, such as "builder"; found the text "../x"',
+    ],
+  ],
+  [
+    'maps that overlap inside',
+    `${IMAGE}uid_map: ["0:100000:10", "5:200000:10"]\n`,
+    [
+      '2:26+13 E_SPEC_OVERLAP: `uid_map.1` overlaps `uid_map.0` of line 2: the same ids inside in both = every id inside is one id outside, and the other way round',
+    ],
+  ],
+  [
+    'maps that overlap outside',
+    `${IMAGE}gid_map:\n  - {container: 0, host: 1, size: 10}\n  - {container: 100, host: 5, size: 10}\n`,
+    [
+      '4:5+35 E_SPEC_OVERLAP: `gid_map.1` overlaps `gid_map.0` of line 3: the same ids outside in both = every id inside is one id outside, and the other way round',
+    ],
+  ],
+  ['a map of nothing', `${IMAGE}uid_map: ["0:1:0"]\n`, ['2:11+7 E_SPEC_ID_MAP: `uid_map.0` maps no id at all']],
+  [
+    'a map in another form',
+    `${IMAGE}uid_map: ["0-100000"]\n`,
+    [
+      '2:11+10 E_SPEC_ID_MAP: `uid_map.0` must be CONTAINER:HOST:SIZE; found "0-100000" = for example "0:100000:65536": 65536 ids from 0 inside are 100000 and up outside',
+    ],
+  ],
+  [
+    'a map beyond the last id',
+    `${IMAGE}uid_map: ["0:4294967295:1"]\n`,
+    ['2:11+16 E_SPEC_ID_MAP: `uid_map.0` goes beyond the last id, 4294967294'],
+  ],
+  [
+    'a map that lacks a key',
+    `${IMAGE}uid_map: [{container: 0, host: 1}]\n`,
+    ['2:11+23 E_SPEC_MISSING_KEY: `uid_map.0` lacks the key `size`'],
+  ],
+  [
+    'a user in another form',
+    `${IMAGE}user: "a:b:c"\n`,
+    ['2:7+7 E_SPEC_USER: `user` must be USER or USER:GROUP; found "a:b:c"'],
+  ],
+  [
+    'a group that is not said',
+    `${IMAGE}user: "1:"\n`,
+    [
+      '2:7+4 E_SPEC_USER: nothing is neither an id nor a name of a group = write ids, or names that the image knows: `user: "1000:1000"`',
+    ],
+  ],
+  [
+    'a hexadecimal user',
+    `${IMAGE}user: "0x1"\n`,
+    [
+      '2:7+5 E_SPEC_USER: "0x1" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+    ],
+  ],
+  [
+    'a user with a sign',
+    `${IMAGE}user: "+1"\n`,
+    [
+      '2:7+4 E_SPEC_USER: "+1" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+    ],
+  ],
+  ['a negative user', `${IMAGE}user: -1\n`, ['2:7+2 E_SPEC_RANGE: `user` must be at least 0; found -1']],
+  [
+    'a user that means "no id" to the kernel',
+    `${IMAGE}user: "4294967295"\n`,
+    ['2:7+12 E_SPEC_USER: the user id 4294967295 is not in 0…4294967294'],
+  ],
+  [
+    'a namespace by another name',
+    `${IMAGE}namespaces: [mount, network]\n`,
+    [
+      '2:21+7 E_SPEC_VALUE: `namespaces.1` must be one of pid, mount, uts, ipc, net, user, cgroup, time; found the text "network" = did you mean `net`?',
+    ],
+  ],
+  [
+    'a namespace twice',
+    `${IMAGE}namespaces: [pid, mount, pid]\n`,
+    ['2:26+3 E_SPEC_VALUE: the namespace pid is in the list twice'],
+  ],
+  [
+    'a namespace that is nothing',
+    `${IMAGE}namespaces: {net: none}\n`,
+    [
+      '2:19+4 E_SPEC_VALUE: `namespaces.net` must be private, host, or an absolute path such as /proc/123/ns/net; found the text "none"',
+    ],
+  ],
+  [
+    'a host name for the host',
+    `${IMAGE}hostname: x\nnamespaces: {uts: host}\n`,
+    [
+      "2:11+1 E_SPEC_CONFLICT: `hostname` needs a uts namespace of the container's own: it would rename the host = make `namespaces.uts` private, or leave `hostname` out",
+    ],
+  ],
+  [
+    'maps without a namespace',
+    `${IMAGE}uid_map: ["0:1:1"]\nnamespaces: {user: host}\n`,
+    [
+      "2:1+7 E_SPEC_CONFLICT: `uid_map` needs a user namespace of the container's own: there is nothing to map = make `namespaces.user` private, or leave `uid_map` out",
+    ],
+  ],
+  [
+    'an image without a mount namespace',
+    `${IMAGE}namespaces: {mount: host}\n`,
+    [
+      "1:1+5 E_SPEC_CONFLICT: `image` needs a mount namespace of the container's own: it would change the host's files = make `namespaces.mount` private, or leave `image` out",
+    ],
+  ],
+  [
+    'a relative mount target',
+    `${IMAGE}volumes: ["./:src"]\n`,
+    ['2:11+8 E_SPEC_PATH: a path inside must be absolute; found "src" = write `/src`'],
+  ],
+  [
+    'a named volume',
+    `${IMAGE}volumes: ["data:/data"]\n`,
+    ['2:11+12 E_SPEC_PATH: "data" would be a named volume, and there are none = a folder beside the file is `./data`'],
+  ],
+  [
+    'an anonymous volume',
+    `${IMAGE}volumes: ["/data"]\n`,
+    [
+      '2:11+7 E_SPEC_VOLUME: `volumes.0` must be SRC:DST[:ro|rw]; found "/data" = a folder in memory is `tmpfs: [PATH]`',
+    ],
+  ],
+  [
+    'a volume with an option that is none',
+    `${IMAGE}volumes: ["./:/data:rx"]\n`,
+    [`2:11+13 E_SPEC_VOLUME: a volume's option must be ro or rw; found "rx"`],
+  ],
+  [
+    'a volume with a label',
+    `${IMAGE}volumes: ["./:/data:Z"]\n`,
+    [`2:11+12 E_SPEC_VOLUME: a volume's option must be ro or rw; found "Z" = SELinux labels are not set; leave it out`],
+  ],
+  [
+    'a volume of nothing',
+    `${IMAGE}volumes: ["./nope:/data"]\n`,
+    [
+      '2:11+14 E_SPEC_MISSING_FILE: the source "./nope" cannot be used: there is no such file = looked for /usr/nope; to have it made, use the long form with `bind: {create_host_path: true}`',
+    ],
+  ],
+  [
+    'a volume over the root',
+    `${IMAGE}volumes: ["./:/a/../.."]\n`,
+    ['2:11+13 E_SPEC_PATH: nothing can be mounted on the root itself = the root is the `image`'],
+  ],
+  [
+    'two volumes at one place',
+    `${IMAGE}volumes: ["./:/a"]\ntmpfs: /a/\n`,
+    ['3:8+3 E_SPEC_DUPLICATE_TARGET: `tmpfs` is mounted at /a, as `volumes.0` of line 2 is already'],
+  ],
+  [
+    'a volume without its type',
+    `${IMAGE}volumes: [{source: ./, target: /a}]\n`,
+    ['2:11+24 E_SPEC_MISSING_KEY: `volumes.0` lacks the key `type` = the long form says `type: bind` or `type: tmpfs`'],
+  ],
+  [
+    'a bind without its source',
+    `${IMAGE}volumes: [{type: bind, target: /a}]\n`,
+    ['2:11+24 E_SPEC_MISSING_KEY: `volumes.0` is a bind and lacks the key `source`'],
+  ],
+  [
+    'a tmpfs with a source',
+    `${IMAGE}volumes: [{type: tmpfs, source: ./, target: /a, bind: {}}]\n`,
+    [
+      '2:33+2 E_SPEC_CONFLICT: a tmpfs has no `source`: it starts empty',
+      '2:49+4 E_SPEC_CONFLICT: `bind` options do not belong to a volume of type tmpfs',
+    ],
+  ],
+  [
+    'a tmpfs with an option that is none',
+    `${IMAGE}tmpfs: "/a:sise=1m"\n`,
+    [`2:8+12 E_SPEC_VOLUME: a tmpfs's option must be size=, mode=, ro or rw; found "sise=1m" = did you mean \`size\`?`],
+  ],
+  [
+    'a tmpfs with a size that is none',
+    `${IMAGE}tmpfs: ["/a:size=1q"]\n`,
+    ['2:9+12 E_SPEC_SIZE: "1q" is not a size = units are b, k, m, g and t, 1024-based: 1MiB, 1g'],
+  ],
+  [
+    'no image',
+    'hostname: a\n',
+    [
+      '1:1+11 E_SPEC_MISSING_KEY: the file lacks the key `image` = `image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
+    ],
+  ],
+  [
+    'a tarball that is not there',
+    'image: ./no.tar\n',
+    ['1:8+8 E_SPEC_MISSING_FILE: the image "./no.tar" cannot be used: there is no such file = looked for /usr/no.tar'],
+  ],
+  [
+    'an image of two kinds',
+    'image: {tar: a.tar, host_tools: [sh]}\n',
+    ['1:1+5 E_SPEC_CONFLICT: `image` has both `tar` and `host_tools`: it can be one of them'],
+  ],
+  ['an image of no kind', 'image: {}\n', ['1:1+5 E_SPEC_MISSING_KEY: `image` lacks the key `tar` or `host_tools`']],
+  [
+    'a digest that is none',
+    'image: {tar: a.tar, sha256: abc}\n',
+    [
+      '1:14+5 E_SPEC_MISSING_FILE: the image "a.tar" cannot be used: there is no such file = looked for /usr/a.tar',
+      '1:29+3 E_SPEC_VALUE: `image.sha256` must be 64 hexadecimal digits; found the text "abc"',
+    ],
+  ],
+  ['no tools', 'image: {host_tools: []}\n', ['1:9+10 E_SPEC_VALUE: `image.host_tools` must not be empty']],
+  [
+    'a tool by a relative path',
+    'image: {host_tools: [./sh]}\n',
+    ['1:22+4 E_SPEC_PATH: a program is a name or an absolute path; found "./sh"'],
+  ],
+  [
+    'a list in the environment',
+    `${IMAGE}environment: {A: [1]}\n`,
+    ['2:15+1 E_SPEC_TYPE: `environment.A` must be text, a number, true or false or nothing; found a list'],
+  ],
+  [
+    'a variable without a name',
+    `${IMAGE}environment: ["=x"]\n`,
+    ['2:15+4 E_SPEC_ENVIRONMENT: "" cannot be the name of a variable'],
+  ],
+  [
+    'an env_file that is not there',
+    `${IMAGE}env_file: ./nope.env\n`,
+    ['2:11+10 E_SPEC_MISSING_FILE: the env_file "./nope.env" cannot be read: there is no such file'],
+  ],
+  [
+    'a relative working directory',
+    `${IMAGE}working_dir: src\n`,
+    ['2:14+3 E_SPEC_PATH: a path inside must be absolute; found "src" = write `/src`'],
+  ],
+  [
+    'a command with an open quote',
+    `${IMAGE}command: sh -c 'x\n`,
+    ["2:10+8 E_SPEC_WORDS: `command` has a ' that is not closed = a list needs no quoting: [sh, -c, …]"],
+  ],
+  ['a command without words', `${IMAGE}command: ""\n`, ['2:1+7 E_SPEC_VALUE: `command` must not be empty']],
+  [
+    'a command that is a map',
+    `${IMAGE}command: {a: b}\n`,
+    ['2:1+7 E_SPEC_TYPE: `command` must be text or a list, such as ["sh","-c","hostname; id"]; found a map'],
+  ],
+  [
+    'a variable that is not set',
+    `${IMAGE}hostname: \${NOPE}\n`,
+    ['2:11+7 E_SPEC_UNSET_VARIABLE: the variable NOPE is not set = set it, or give a default: ${NOPE:-default}'],
+  ],
+  [
+    'a variable that must be set',
+    `${IMAGE}hostname: "\${NOPE:?give it a name}"\n`,
+    ['2:11+25 E_SPEC_UNSET_VARIABLE: the variable NOPE is required: give it a name = set NOPE'],
+  ],
+  [
+    'a variable that is not closed',
+    `${IMAGE}hostname: "\${NOPE"\n`,
+    ['2:11+8 E_SPEC_INTERPOLATION: `${NOPE` is not closed = write `$$` for a dollar sign'],
+  ],
+  [
+    'a variable with a number for a name',
+    `${IMAGE}hostname: "\${1}"\n`,
+    ['2:11+6 E_SPEC_INTERPOLATION: `${` must be followed by a name of a variable = write `$$` for a dollar sign'],
+  ],
+  [
+    'a lonely dollar',
+    `${IMAGE}command: [echo, "$"]\n`,
+    ['2:17+3 E_SPEC_INTERPOLATION: a `$` must be followed by a variable = write `$$` for a dollar sign'],
+  ],
+  [
+    'a wrong value behind an alias, where it was written',
+    `x-a: &a {pids: -2}\n${IMAGE}limits: *a\n`,
+    ['1:16+2 E_SPEC_RANGE: `limits.pids` must be at least 1; found -2'],
+  ],
+  [
+    'all of it at once',
+    'hostnme: web\nlimits: {memory: 1 potato, pids: -1}\nvolumes: ["./:src"]\nuser: "x y"\n',
+    [
+      '1:1+7 E_SPEC_UNKNOWN_KEY: there is no key `hostnme` = did you mean `hostname`?',
+      '1:1+12 E_SPEC_MISSING_KEY: the file lacks the key `image` = `image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
+      '2:18+8 E_SPEC_SIZE: "1 potato" is not a size = units are b, k, m, g and t, 1024-based: 1MiB, 1g',
+      '2:34+2 E_SPEC_RANGE: `limits.pids` must be at least 1; found -1',
+      '3:11+8 E_SPEC_PATH: a path inside must be absolute; found "src" = write `/src`',
+      '4:7+5 E_SPEC_USER: "x y" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+    ],
+  ],
+];
+
+test.each(BROKEN)('%s', (_title, yaml, problems) => {
+  expect(problemsOf(yaml).map(problemText)).toEqual(problems);
+});
+
+test('more problems than anybody reads are cut, and that is said', () => {
+  const problems = problemsOf(`${IMAGE}${lines(500, (n) => `k${n}: 1`)}`);
+  expect(problems).toHaveLength(101);
+  expect(problems.at(-1)).toMatchObject({
+    code: 'E_SPEC_TOO_MANY_PROBLEMS',
+    message: 'there are more problems than these 100',
+  });
+});

@@ -1,0 +1,232 @@
+/** What values become: short forms are long forms, units are numbers, and defaults are spelled out. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Spec } from '../../../src/spec/spec.ts';
+import { parseMode, parseSize } from '../../../src/spec/units.ts';
+import { splitWords } from '../../../src/spec/words.ts';
+import { load, type LoadOptions } from '../../support/spec.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const IMAGE = 'image: {host_tools: [sh]}\n';
+const spec = (yaml: string, options: LoadOptions = {}): Spec => load(`${IMAGE}${yaml}`, options).spec;
+
+test('the shortest file has every default of the language', () => {
+  expect(spec('')).toEqual({
+    name: 'usr',
+    image: { kind: 'host_tools', tools: ['sh'] },
+    hostname: 'usr',
+    namespaces: Object.fromEntries(
+      ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'].map((kind) => [kind, { kind: 'private' }]),
+    ),
+    limits: { optional: false },
+    environment: {},
+    volumes: [],
+    readOnly: false,
+    init: false,
+    tty: false,
+    stdinOpen: false,
+  });
+});
+
+test('the name is the folder’s, as far as a name may be that', () => {
+  expect(load(IMAGE, { folder: '/srv/my project (2)' }).spec.name).toBe('my-project--2-');
+  expect(load(IMAGE, { folder: '/srv/.hidden' }).spec.name).toBe('hidden');
+  expect(load(IMAGE, { folder: '/srv/...' }).spec.name).toBe('container');
+});
+
+test.each([
+  ['512', 512],
+  ['64k', 65_536],
+  ['64KB', 65_536],
+  ['256MiB', 268_435_456],
+  ['256 mib', 268_435_456],
+  ['1.5g', 1_610_612_736],
+  ['2T', 2_199_023_255_552],
+  ['1b', 1],
+  ['0.3k', 307],
+  ['', undefined],
+  ['MiB', undefined],
+  ['1 potato', undefined],
+  ['-1m', undefined],
+  ['1e3', undefined],
+  ['0x10', undefined],
+  ['1,5g', undefined],
+  ['9007199254740993t', undefined],
+])('the size %s', (text, bytes) => {
+  expect(parseSize(text)).toBe(bytes);
+});
+
+test.each([
+  ['1777', 0o1777],
+  ['0755', 0o755],
+  ['0o755', 0o755],
+  ['7', 7],
+  ['888', undefined],
+  ['77777', undefined],
+  ['-1', undefined],
+  ['', undefined],
+])('the permission bits %s', (text, mode) => {
+  expect(parseMode(text)).toBe(mode);
+});
+
+test.each([
+  ['sh -c "echo \'a b\' \\"c\\""', ['sh', '-c', 'echo \'a b\' "c"']],
+  ["a'b'c d\\ e", ['abc', 'd e']],
+  ['\'\' ""', ['', '']],
+  ['  a\t b\n', ['a', 'b']],
+  ['"\\n"', ['\\n']],
+  ["it's", { problem: "has a ' that is not closed" }],
+  ['a\\', { problem: 'ends in a backslash' }],
+])('the command %s', (text, words) => {
+  expect(splitWords(text)).toEqual(words);
+});
+
+describe('volumes', () => {
+  const volumes = (yaml: string): Spec['volumes'] => spec(yaml).volumes;
+  const bind = { type: 'bind', readOnly: false, createHostPath: false, isFile: false };
+
+  test('a short one is relative to the file, to the home, or absolute', () => {
+    const found = volumes('volumes: ["./lib:/a", "~/:/b:ro", "/usr:/c:rw", "..:/d", "~:/e"]');
+    expect(found[0]).toEqual({ ...bind, source: '/usr/lib', target: '/a', specPath: 'volumes.0' });
+    expect(found.map((one) => 'source' in one && one.source)).toEqual(['/usr/lib', '/var', '/usr', '/', '/var']);
+    expect(found.map(({ readOnly }) => readOnly)).toEqual([false, true, false, false, false]);
+  });
+
+  test('its target is cleaned of dots and slashes', () => {
+    expect(volumes('volumes: ["./:/a/./b//c/../d/:ro"]')).toEqual([
+      { ...bind, source: '/usr', target: '/a/b/d', readOnly: true, specPath: 'volumes.0' },
+    ]);
+  });
+
+  test('a long one says the same', () => {
+    expect(volumes('volumes: [{type: bind, source: ./, target: /a, read_only: true}]')).toEqual([
+      { ...bind, source: '/usr', target: '/a', readOnly: true, specPath: 'volumes.0' },
+    ]);
+  });
+
+  test('one that may be made need not be there', () => {
+    const yaml = 'volumes: [{type: bind, source: ./new, target: /a, bind: {create_host_path: true}}]';
+    expect(volumes(yaml)).toEqual([
+      { ...bind, source: '/usr/new', target: '/a', createHostPath: true, specPath: 'volumes.0' },
+    ]);
+  });
+
+  test('a file is known for one', () => {
+    expect(volumes('volumes: ["/etc/passwd:/p"]')).toMatchObject([{ source: '/etc/passwd', isFile: true }]);
+  });
+
+  test('tmpfs is the short form of a volume, and the order is the file’s', () => {
+    const yaml = 'tmpfs: ["/t:size=1m,mode=700,ro", /u]\nvolumes: [{type: tmpfs, target: /v, tmpfs: {mode: 0o700}}]';
+    expect(volumes(yaml)).toEqual([
+      { type: 'tmpfs', target: '/t', size: 1_048_576, mode: 0o700, readOnly: true, specPath: 'tmpfs.0' },
+      { type: 'tmpfs', target: '/u', readOnly: false, specPath: 'tmpfs.1' },
+      { type: 'tmpfs', target: '/v', mode: 0o700, readOnly: false, specPath: 'volumes.0' },
+    ]);
+    expect(volumes('volumes: ["./:/v"]\ntmpfs: /t').map(({ specPath }) => specPath)).toEqual(['volumes.0', 'tmpfs']);
+  });
+});
+
+describe('namespaces', () => {
+  const kinds = (yaml: string): object => {
+    const { namespaces } = spec(yaml);
+    return Object.fromEntries(
+      Object.entries(namespaces).flatMap(([kind, choice]) => (choice.kind === 'private' ? [] : [[kind, choice]])),
+    );
+  };
+
+  test('a list: those, and the host’s for the rest', () => {
+    expect(kinds('namespaces: [mount, pid, user, uts, ipc, cgroup]')).toEqual({
+      net: { kind: 'host' },
+      time: { kind: 'host' },
+    });
+  });
+
+  test('a map: as it says, and private for the rest', () => {
+    expect(kinds('namespaces: {net: host, pid: /proc/1/ns/../ns/pid, uts: private}')).toEqual({
+      net: { kind: 'host' },
+      pid: { kind: 'path', path: '/proc/1/ns/pid' },
+    });
+  });
+});
+
+describe('environment', () => {
+  const options = { env: { TERM: 'dumb', WHO: 'me' } };
+  const variables = (yaml: string, extra: LoadOptions = options): object => spec(yaml, extra).environment;
+
+  test('a map keeps what was written, and takes the caller’s where nothing was', () => {
+    expect(variables('environment: {V: 1.10, N: 0o17, B: true, E: "", TERM: , W: "${WHO}"}')).toEqual({
+      V: '1.10',
+      N: '0o17',
+      B: 'true',
+      E: '',
+      TERM: 'dumb',
+      W: 'me',
+    });
+  });
+
+  test('a list says the same', () => {
+    expect(variables('environment: ["A=b=c", TERM, E=]')).toEqual({ A: 'b=c', TERM: 'dumb', E: '' });
+  });
+
+  test('a name that nobody has set is left out with a warning', () => {
+    const { spec: loaded, warnings } = load(`${IMAGE}environment: [NOBODY]`);
+    expect(loaded.environment).toEqual({});
+    expect(warnings).toMatchObject([{ code: 'W_SPEC_ENVIRONMENT', at: { line: 2 } }]);
+  });
+
+  test('files come first, and later ones win', () => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'a.env'), '# comment\n\nexport A=1 # one\nB="x\\ny"\r\nC=\'$A #\'\nD=\nTERM\n');
+    writeFileSync(join(folder, 'b.env'), 'A = 2\n');
+    const found = variables('env_file: [a.env, b.env]\nenvironment: {D: four}', { ...options, folder });
+    expect(found).toEqual({ A: '2', B: 'x\ny', C: '$A #', D: 'four', TERM: 'dumb' });
+  });
+
+  test('a file’s wrong lines are told by number', () => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'a.env'), 'A=1\n=2\nB="open\n');
+    mkdirSync(join(folder, 'd.env'));
+    expect(() => variables('env_file: [a.env, d.env]', { folder })).toThrow(
+      expect.objectContaining({
+        diagnostics: [
+          expect.objectContaining({ message: 'line 2 of "a.env" is not KEY=VALUE' }),
+          expect.objectContaining({ message: 'line 3 of "a.env" is not KEY=VALUE' }),
+          expect.objectContaining({ message: 'the env_file "d.env" cannot be read: it is a folder' }),
+        ],
+      }),
+    );
+  });
+});
+
+test('maps of ids, short and long', () => {
+  expect(spec('uid_map: ["0:100000:65536", {container: 65536, host: 5, size: 1}]').uidMap).toEqual([
+    { container: 0, host: 100_000, size: 65_536 },
+    { container: 65_536, host: 5, size: 1 },
+  ]);
+});
+
+test.each([
+  ['1000', { user: 1000 }],
+  ['"1000:50"', { user: 1000, group: 50 }],
+  ['app', { user: 'app' }],
+  ['"0:staff"', { user: 0, group: 'staff' }],
+  ['4294967294', { user: 4_294_967_294 }],
+])('the user %s', (text, user) => {
+  expect(spec(`user: ${text}`).user).toEqual(user);
+});
+
+test('anchors and merge keys: the map’s own keys win, then the earlier source', () => {
+  const yaml = `
+x-a: &a {memory: 64m, pids: 1}
+x-b: &b {pids: 2, cpus: 2}
+${IMAGE}limits: {<<: [*a, *b], cpus: 1}
+`;
+  expect(load(yaml).spec.limits).toEqual({ memory: 67_108_864, pids: 1, cpus: 1, optional: false });
+});
+
+test('an anchor that is set again means the later value, a quoted << is a key', () => {
+  const yaml = `x-a: &a 1\nx-b: &a 2\n${IMAGE}limits: {pids: *a}\n`;
+  expect(load(yaml).spec.limits.pids).toBe(2);
+  expect(() => spec('limits: {"<<": {pids: 1}}')).toThrow(/has a problem/u);
+});
