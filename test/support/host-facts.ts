@@ -49,3 +49,20 @@ export const USER_HOST: HostFacts = {
   },
   dirs: { store: '/home/me/.local/share/boxctl', state: '/run/user/1000/boxctl' },
 };
+
+/** The same without subordinate ids. */
+export const USER_ALONE_HOST: HostFacts = {
+  ...USER_HOST,
+  subuids: [],
+  subgids: [],
+  newuidmap: undefined,
+  newgidmap: undefined,
+};
+
+const v2 = { usable: true, version: 2, dir: '/sys/fs/cgroup/system.slice' } as const;
+
+/** Root on a host with version 2 of cgroups alone. */
+export const ROOT_V2_HOST: HostFacts = {
+  ...ROOT_HOST,
+  cgroup: { layout: 'v2', controllers: { memory: v2, pids: v2, cpu: v2 }, swap: true },
+};

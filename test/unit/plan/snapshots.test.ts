@@ -1,0 +1,99 @@
+/**
+ * Whole plans, kept beside this file, and what each key and each kind of host changes in them. When a plan is meant to
+ * change, `npm test -- --project unit plan -u` writes them anew, and the difference is for the reviewer to read.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { describe, expect, test } from 'vitest';
+import type { HostFacts } from '../../../src/host/facts.ts';
+import type { Overrides } from '../../../src/oci/compile.ts';
+import { encodePlan } from '../../../src/plan/encode.ts';
+import { planToJson } from '../../../src/plan/json.ts';
+import type { Plan } from '../../../src/plan/plan.ts';
+import { ROOT_HOST, ROOT_V2_HOST, USER_ALONE_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { differences, linesOf, planOf } from '../../support/plan.ts';
+
+const SCHEMA = join(import.meta.dirname, '../../../specs/plan.schema.json');
+const isPlan = new Ajv({ allErrors: true }).compile(JSON.parse(readFileSync(SCHEMA, 'utf8')) as object);
+
+const FILE = `name: box
+image: {host_tools: [sh]}
+command: [sh, -c, "true"]
+`;
+const LIMITS = `${FILE}limits: {memory: 64MiB, swap: 0, pids: 50, cpus: 1.5}\n`;
+
+const KINDS = ['pid', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time', 'mount'] as const;
+const ALL_JOINED = KINDS.map((kind) => `${kind}: /proc/5/ns/${kind === 'mount' ? 'mnt' : kind}`).join(', ');
+
+/** What holds for every plan. */
+function check(plan: Plan): void {
+  isPlan(JSON.parse(JSON.stringify(planToJson(plan))));
+  expect(isPlan.errors).toBeNull();
+  expect(new Set(plan.steps.map(({ id }) => id)).size).toBe(plan.steps.length);
+  expect(encodePlan(plan, { gate: true }).byteLength).toBeGreaterThan(0);
+}
+
+function checked(yaml: string, host: HostFacts, overrides: Overrides = {}): readonly string[] {
+  const plan = planOf(yaml, host, overrides);
+  check(plan);
+  expect(linesOf(planOf(yaml, host, overrides)), 'the same input gives the same plan').toEqual(linesOf(plan));
+  return linesOf(plan);
+}
+
+const snapshot = (name: string): string => join(import.meta.dirname, 'snapshots', `${name}.txt`);
+
+test.each([
+  ['root', FILE, ROOT_HOST],
+  ['user', FILE, USER_HOST],
+  ['root-host-mount', `name: box\ncommand: [sh]\nnamespaces: {mount: host}\n`, ROOT_HOST],
+  ['root-joined-mount', `name: box\ncommand: [sh]\nnamespaces: {user: host, mount: /proc/5/ns/mnt}\n`, ROOT_HOST],
+  ['root-joined-all', `name: box\ncommand: [sh]\nnamespaces: {${ALL_JOINED}}\n`, ROOT_HOST],
+])('the whole plan: %s', async (name, yaml, host) => {
+  await expect(`${checked(yaml, host).join('\n')}\n`).toMatchFileSnapshot(snapshot(name));
+});
+
+describe('what changes for root', () => {
+  test.each<[name: string, yaml: string, host?: HostFacts, overrides?: Overrides]>([
+    ['limits-v1', LIMITS],
+    ['limits-v2', LIMITS, ROOT_V2_HOST],
+    ['v2', FILE, ROOT_V2_HOST],
+    ['read-only', `${FILE}read_only: true\n`],
+    ['init', `${FILE}init: true\n`],
+    ['init-host-pid', `${FILE}init: true\nnamespaces: {pid: host}\n`],
+    ['tty', FILE, ROOT_HOST, { tty: true, stdinOpen: true }],
+    ['user-key', `${FILE}user: app\n`],
+    ['working-dir', `${FILE}working_dir: /a/b\n`],
+    ['names', `${FILE}hostname: inside\ndomainname: example.internal\n`],
+    ['maps', `${FILE}uid_map: ["0:200000:10", "10:5:1"]\ngid_map: [{container: 0, host: 300000, size: 10}]\n`],
+    ['volumes', `${FILE}volumes: ["./:/src:ro", "/etc/passwd:/etc/passwd", "~/:/home/me"]\n`],
+    ['volume-made', `${FILE}volumes: [{type: bind, source: ./new, target: /n, bind: {create_host_path: true}}]\n`],
+    ['tmpfs', `${FILE}tmpfs: ["/tmp:size=1m,mode=700", "/run/x:ro"]\n`],
+    ['no-namespace-but-mount', `${FILE}namespaces: [mount]\n`],
+    ['joined-net', `${FILE}namespaces: {net: /proc/5/ns/net}\n`],
+    ['joined-pid', `${FILE}namespaces: {pid: /proc/5/ns/pid}\n`],
+    ['joined-user', `${FILE}namespaces: {user: /proc/5/ns/user}\n`],
+    ['joined-time', `${FILE}namespaces: {time: /proc/5/ns/time}\n`],
+    ['joined-cgroup', `${FILE}namespaces: {cgroup: /proc/5/ns/cgroup}\n`],
+    ...(['pid', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const).map((kind): [string, string] => [
+      `host-${kind}`,
+      `${FILE}namespaces: {${kind}: host}\n`,
+    ]),
+  ])('%s', async (name, yaml, host = ROOT_HOST, overrides = {}) => {
+    const lines = differences(checked(FILE, ROOT_HOST), checked(yaml, host, overrides));
+    await expect(lines).toMatchFileSnapshot(snapshot(`root-${name}`));
+  });
+});
+
+describe('what changes for an ordinary user', () => {
+  test.each<[name: string, yaml: string, host?: HostFacts]>([
+    ['alone', FILE, USER_ALONE_HOST],
+    ['optional-limits', `${FILE}limits: {memory: 64MiB, pids: 5, optional: true}\n`],
+    ['volumes', `${FILE}volumes: ["./:/src:ro"]\n`],
+    ['host-net', `${FILE}namespaces: {net: host}\n`],
+    ['user-key', `${FILE}user: app\n`],
+  ])('%s', async (name, yaml, host = USER_HOST) => {
+    const lines = differences(checked(FILE, USER_HOST), checked(yaml, host));
+    await expect(lines).toMatchFileSnapshot(snapshot(`user-${name}`));
+  });
+});
