@@ -52,7 +52,7 @@ function targets() {
     },
     imager: {
       output: 'dist/native/boxctl-imager',
-      sources: ['native/launcher', 'native/image'],
+      sources: ['native/launcher', 'native/image', 'native/codec'],
       leaveOut: ['native/launcher/no_image.cc'],
       compile: [...COMMON, ...LAUNCHER],
       link: ['-static', '-Wl,--gc-sections', '-s'],
@@ -73,7 +73,7 @@ function targets() {
     },
     sanitize: {
       output: 'native/build/sanitize/boxctl-imager',
-      sources: ['native/launcher', 'native/image'],
+      sources: ['native/launcher', 'native/image', 'native/codec'],
       leaveOut: ['native/launcher/no_image.cc'],
       compile: [...COMMON, ...LAUNCHER, ...SANITIZE],
       link: SANITIZE,
@@ -85,7 +85,7 @@ function targets() {
 function fuzzTarget(name) {
   return {
     output: `native/build/fuzz/${name}`,
-    sources: ['native/launcher', 'native/image', `test/conformance/${name}.cc`],
+    sources: ['native/launcher', 'native/image', 'native/codec', `test/conformance/${name}.cc`],
     leaveOut: ['native/launcher/main.cc', 'native/launcher/no_image.cc'],
     compile: [...COMMON, ...LAUNCHER, ...FUZZ],
     link: FUZZ,

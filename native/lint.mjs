@@ -11,11 +11,17 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
 
-const files = ['native/launcher', 'native/image', 'native/addon', 'native/shared', 'test/conformance'].flatMap(
-  (folder) =>
-    readdirSync(join(root, folder))
-      .filter((name) => /\.(?:cc|h)$/u.test(name))
-      .map((name) => join(folder, name)),
+const files = [
+  'native/launcher',
+  'native/image',
+  'native/codec',
+  'native/addon',
+  'native/shared',
+  'test/conformance',
+].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => /\.(?:cc|h)$/u.test(name))
+    .map((name) => join(folder, name)),
 );
 
 /** Lines that clang-tidy writes for headers of others, whatever it is told. */

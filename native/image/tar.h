@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "source.h"
+
 namespace boxctl::tar {
 
 // Longest path or link target, in bytes with its end (PATH_MAX of the kernel).
@@ -48,14 +50,6 @@ struct Entry {
   uint32_t minor = 0;
   Xattr xattrs[kMaxXattrs] = {};  // they live until the next call of next()
   size_t xattr_count = 0;
-};
-
-// Bytes of the stream. `read` behaves as read(2): 0 at the end, -1 on failure with errno.
-struct Source {
-  ssize_t (*read)(void* context, void* buffer, size_t size);
-  void* context;
-  // Where it can be done without reading: goes `size` bytes on; false when the stream ends before.
-  bool (*skip)(void* context, uint64_t size) = nullptr;
 };
 
 class Reader {

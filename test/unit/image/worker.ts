@@ -1,7 +1,7 @@
 /** The unpacker as a program of its own (unpack-main.cc), built once with the sanitizers where the compiler has them. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseReport } from '../../../src/image/report.ts';
@@ -16,8 +16,10 @@ const sources = ['image/tar.cc', 'image/names.cc', 'image/unpack.cc', 'launcher/
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
   const inputs = [main, ...more];
-  const headers = ['image/tar.h', 'image/names.h', 'image/unpack.h', 'launcher/rmtree.h', 'shared/fd.h'].map((name) =>
-    join(native, name),
+  const headers = ['codec', 'image', 'launcher', 'shared'].flatMap((folder) =>
+    readdirSync(join(native, folder))
+      .filter((name) => name.endsWith('.h'))
+      .map((name) => join(native, folder, name)),
   );
   const hash = createHash('sha256').update(flags.join(' '));
   for (const path of [...inputs, ...headers]) hash.update(readFileSync(path));

@@ -1,0 +1,98 @@
+// The decoder as a program of its own, an archive on its standard input:
+//   decompress-main stream [IN [OUT]]  gives out the content, read and asked for in pieces of so many bytes; says the
+//                                      format, and what is wrong, on standard error, and exits with 1 then
+//   decompress-main beginnings         tries each beginning of the archive
+//   decompress-main flips              tries the archive with each one of its bits flipped
+// The last two write a line for each trial: "FORMAT same", "FORMAT other" (content, that is) or "FORMAT: ERROR".
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+
+#include "../../../native/image/decompress.h"
+
+namespace {
+
+using boxctl::image::Decoder;
+
+ssize_t read_input(void* piece, void* buffer, size_t size) {
+  const size_t limit = *static_cast<size_t*>(piece);
+  return read(0, buffer, size < limit ? size : limit);
+}
+
+int stream(size_t in, size_t out) {
+  Decoder decoder({read_input, &in});
+  std::string buffer(out, 0);
+  ssize_t got;
+  while ((got = decoder.read(buffer.data(), out)) > 0) {
+    for (ssize_t done = 0; done < got;) {
+      const ssize_t written = write(1, buffer.data() + done, static_cast<size_t>(got - done));
+      if (written < 0) return 2;
+      done += written;
+    }
+  }
+  const int number = got < 0 ? errno : 0;
+  // The end stays the end, and a failure stays the same failure.
+  if (decoder.read(buffer.data(), out) != got || (got < 0 && errno != number)) return 3;
+  fprintf(stderr, "%s\n", name(decoder.compression()));
+  if (got < 0) fprintf(stderr, "%s\n", decoder.error());
+  return got < 0 ? 1 : 0;
+}
+
+ssize_t read_memory(void* context, void* buffer, size_t size) {
+  auto* const bytes = static_cast<std::string_view*>(context);
+  const size_t part = size < bytes->size() ? size : bytes->size();
+  memcpy(buffer, bytes->data(), part);
+  bytes->remove_prefix(part);
+  return static_cast<ssize_t>(part);
+}
+
+// In memory of its own, so that a sanitizer sees what is read behind it. Returns the line to write.
+std::string outcome(const std::string& archive, std::string& content) {
+  std::string_view bytes = archive;
+  Decoder decoder({read_memory, &bytes});
+  content.clear();
+  char buffer[4096];
+  ssize_t got;
+  while ((got = decoder.read(buffer, sizeof buffer)) > 0) content.append(buffer, static_cast<size_t>(got));
+  const std::string format = name(decoder.compression());
+  return got < 0 ? format + ": " + decoder.error() : format;
+}
+
+void trial(const std::string& archive, const std::string& expected) {
+  std::string content;
+  std::string line = outcome(archive, content);
+  if (line.find(':') == std::string::npos) line += content == expected ? " same" : " other";
+  puts(line.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view what = argc > 1 ? argv[1] : "";
+  if (what == "stream") {
+    return stream(argc > 2 ? strtoul(argv[2], nullptr, 10) : SIZE_MAX,
+                  argc > 3 ? strtoul(argv[3], nullptr, 10) : 256 * 1024);
+  }
+  std::string archive, expected;
+  char buffer[4096];
+  ssize_t got;
+  while ((got = read(0, buffer, sizeof buffer)) > 0) archive.append(buffer, static_cast<size_t>(got));
+  outcome(archive, expected);
+  if (what == "beginnings") {
+    for (size_t size = 0; size <= archive.size(); size++) trial(std::string(archive, 0, size), expected);
+  } else if (what == "flips") {
+    for (size_t at = 0; at < archive.size() * 8; at++) {
+      archive[at / 8] ^= static_cast<char>(1 << at % 8);
+      trial(archive, expected);
+      archive[at / 8] ^= static_cast<char>(1 << at % 8);
+    }
+  } else {
+    return 2;
+  }
+  return 0;
+}

@@ -1,0 +1,264 @@
+/** The decoder, built with the sanitizers, against what the tools of each format write. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { build, SANITIZE } from './worker.ts';
+
+const native = join(import.meta.dirname, '../../../native');
+let program: string;
+beforeAll(() => {
+  const codecs = readdirSync(join(native, 'codec'))
+    .filter((name) => name.endsWith('.cc'))
+    .map((name) => join(native, 'codec', name));
+  program = build(join(import.meta.dirname, 'decompress-main.cc'), SANITIZE, [
+    ...codecs,
+    join(native, 'image/decompress.cc'),
+  ]);
+}, 120_000);
+
+interface Outcome {
+  readonly format: string;
+  readonly content: Buffer;
+  readonly error: string | undefined;
+}
+
+function decompress(archive: Buffer, ...pieces: readonly number[]): Outcome {
+  const { status, signal, stdout, stderr } = spawnSync(program, ['stream', ...pieces.map(String)], {
+    input: archive,
+    maxBuffer: 1 << 30,
+    timeout: 60_000,
+  });
+  const [format = '', error, ...rest] = stderr.toString().trimEnd().split('\n');
+  if (signal !== null || rest.length > 0 || status !== (error === undefined ? 0 : 1)) {
+    throw new Error(`status ${status}, signal ${signal}: ${stderr.toString()}`);
+  }
+  return { format, content: stdout, error };
+}
+
+/** What each trial with a changed archive has come to. */
+function trials(what: 'beginnings' | 'flips', archive: Buffer): string[] {
+  return execFileSync(program, [what], { input: archive, encoding: 'utf8', maxBuffer: 1 << 26 })
+    .trimEnd()
+    .split('\n');
+}
+
+/** Compares by digest: a difference in megabytes is not to be printed. */
+function expectContent(outcome: Outcome, format: string, content: Buffer): void {
+  const summary = (bytes: Buffer) => `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`;
+  expect({ ...outcome, content: summary(outcome.content) }).toEqual({
+    format,
+    error: undefined,
+    content: summary(content),
+  });
+}
+
+const installed = (name: string) => spawnSync(name, ['--version'], { stdio: 'ignore' }).error === undefined;
+
+/** Text with repetitions of many lengths and distances, the same in each run. */
+function text(size: number): Buffer {
+  let seed = 1;
+  const random = (limit: number) => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return (seed >>> 8) % limit;
+  };
+  const bytes = Buffer.alloc(size);
+  for (let at = 0; at < size;) {
+    if (at > 0 && random(3) !== 0) {
+      const distance = 1 + random(Math.min(at, random(2) === 0 ? 40 : 1 << 20));
+      const length = Math.min(size - at, 3 + random(random(8) === 0 ? 2000 : 20));
+      for (let end = at + length; at < end; at++) bytes[at] = bytes[at - distance] ?? 0;
+    } else {
+      bytes[at++] = 97 + random(random(4) === 0 ? 150 : 20);
+    }
+  }
+  return bytes;
+}
+
+const CONTENTS: readonly (readonly [string, Buffer])[] = [
+  ['nothing', Buffer.alloc(0)],
+  ['one byte', Buffer.from('x')],
+  ['repetitive text', text(3 << 20)],
+  ['one long run', Buffer.alloc(20 << 20, 'a')],
+  ['short periods', Buffer.concat([2, 3, 4, 5, 6, 7, 8, 9, 15, 17].map((n) => Buffer.alloc(70_001, randomBytes(n))))],
+  ['what cannot be compressed', randomBytes(1 << 20)],
+  ['a mixture', Buffer.concat([text(300_000), randomBytes(300_000), Buffer.alloc(300_000), text(300_000)])],
+];
+
+interface Format {
+  readonly name: string;
+  /** Command lines that write it. */
+  readonly tools: readonly (readonly string[])[];
+  /** What it says when an archive is cut off. */
+  readonly early: string;
+  /** So many bytes are needed to recognise it. */
+  readonly mark: number;
+}
+
+const FORMATS: readonly Format[] = [
+  {
+    name: 'gzip',
+    tools: [
+      ['gzip', '-1'],
+      ['gzip', '-6'],
+      ['gzip', '-9'],
+      ['pigz', '-5', '--blocksize', '128', '--processes', '2'],
+      ['pigz', '-11', '--iterations', '1'],
+      ['pigz', '--huffman'],
+      ['pigz', '--rle'],
+    ],
+    early: 'the gzip data ends too early',
+    mark: 3,
+  },
+];
+
+function compress([tool = '', ...options]: readonly string[], content: Buffer): Buffer {
+  return execFileSync(tool, [...options, '-c'], { input: content, maxBuffer: 1 << 30 });
+}
+
+describe.each(FORMATS)('$name', ({ name, tools, early, mark }) => {
+  const available = tools.filter(([tool = '']) => installed(tool));
+  const usual = available[0] ?? ['none'];
+
+  describe.each(tools.map((tool) => [tool.join(' '), tool] as const))('%s', (_, tool) => {
+    test.skipIf(!installed(tool[0] ?? '')).each(CONTENTS)('%s (needs the tool)', (_title, content) => {
+      // The slowest tool only sees what it can do in a moment.
+      const input = tool[1] === '-11' ? content.subarray(0, 200_000) : content;
+      expectContent(decompress(compress(tool, input)), name, input);
+    });
+  });
+
+  describe.skipIf(available.length === 0)('(needs its tool)', () => {
+    test.each([
+      ['a byte at a time on both sides', 1, 1],
+      ['odd pieces', 7, 13],
+      ['pieces about the size of the buffers', 131_071, 262_145],
+      ['small input, large output', 3, 1 << 20],
+      ['large input, small output', 1 << 20, 3],
+    ])('%s', (_title, into, out) => {
+      const content = into * out < 100 ? text(20_000) : text(700_000);
+      expectContent(decompress(compress(usual, content), into, out), name, content);
+    });
+
+    test('several streams are one content', () => {
+      const parts = [text(1000), Buffer.alloc(0), text(300_000), Buffer.from('end')];
+      const archive = Buffer.concat(parts.map((part, i) => compress(available[i % available.length] ?? usual, part)));
+      for (const piece of [1 << 20, 5]) expectContent(decompress(archive, piece), name, Buffer.concat(parts));
+    });
+
+    test('each beginning of an archive ends too early', () => {
+      const stream = compress(usual, text(300));
+      const lines = trials('beginnings', Buffer.concat([stream, stream]));
+      for (const [size, line] of lines.entries()) {
+        // A mark that is cut off is not recognised; behind the first stream it is garbage.
+        if (size < mark || (size >= stream.length && size < stream.length + mark)) continue;
+        expect({ size, line }).toEqual({
+          size,
+          line: size === lines.length - 1 ? `${name} same` : `${name}: ${early}`,
+        });
+      }
+    });
+
+    test('each flipped bit is noticed, or changes nothing', () => {
+      const lines = trials('flips', compress(usual, text(400)));
+      expect(lines.filter((line) => line.startsWith(name) && line.endsWith('other'))).toEqual([]);
+      expect(lines.filter((line) => line.startsWith(`${name}: the ${name} data is damaged`)).length).toBeGreaterThan(
+        lines.length / 2,
+      );
+    });
+  });
+});
+
+describe('gzip, by hand', () => {
+  const content = text(1000);
+  const plain = gzipSync(content);
+  const withFields = (flags: number, fields: Buffer) => {
+    const header = Buffer.from(plain.subarray(0, 10));
+    header[3] = flags;
+    return Buffer.concat([header, fields, plain.subarray(10)]);
+  };
+
+  test('every field of the header is skipped', () => {
+    const extra = Buffer.concat([Buffer.from([0xff, 0xff]), Buffer.alloc(0xffff, 1)]);
+    const fields = Buffer.concat([
+      extra,
+      Buffer.from('name\0'),
+      Buffer.from(`${'c'.repeat(200_000)}\0`),
+      Buffer.alloc(2),
+    ]);
+    expectContent(decompress(withFields(2 | 4 | 8 | 16, fields)), 'gzip', content);
+    expectContent(decompress(withFields(2 | 4 | 8 | 16, fields), 1), 'gzip', content);
+  });
+
+  test('zeroes and garbage behind the last member are ignored', () => {
+    for (const rest of [
+      Buffer.alloc(10_240),
+      Buffer.from('garbage'),
+      Buffer.from([0x1f]),
+      Buffer.alloc(300_000, 'x'),
+    ]) {
+      expectContent(decompress(Buffer.concat([plain, rest])), 'gzip', content);
+    }
+  });
+
+  test.each([
+    ['checksum', -8, 'the gzip data is damaged: its checksum does not match'],
+    ['length', -4, 'the gzip data is damaged: its length does not match'],
+  ])('a wrong %s', (_title, at, error) => {
+    const archive = Buffer.from(plain);
+    archive.writeUInt8(archive.readUInt8(archive.length + at) ^ 1, archive.length + at);
+    expect(decompress(archive).error).toBe(error);
+  });
+
+  test.each([
+    ['a reserved flag', withFields(0x20, Buffer.alloc(0)), 'its header has flags that are not known'],
+    [
+      'a second member of an unknown method',
+      Buffer.concat([plain, Buffer.from('1f8b0700000000000000', 'hex')]),
+      'method',
+    ],
+  ])('%s', (_title, archive, error) => {
+    expect(decompress(archive).error).toContain(error);
+  });
+
+  const backwards = (bits: string) => Array.from(bits, (_, i) => bits[bits.length - 1 - i]).join('');
+  /** A member whose compressed data is given bit by bit, lowest first. */
+  function member(bits: string): Buffer {
+    const bytes = [];
+    for (let at = 0; at < bits.length; at += 8) bytes.push(Number.parseInt(backwards(bits.slice(at, at + 8)), 2));
+    return Buffer.concat([plain.subarray(0, 10), Buffer.from(bytes), Buffer.alloc(64, 0xff)]);
+  }
+  const number = (value: number, width: number) => backwards(value.toString(2).padStart(width, '0'));
+
+  test.each([
+    ['a block of the type that does not exist', '111'],
+    [
+      'a stored block whose length does not match its complement',
+      `100${'0'.repeat(5)}${'1'.repeat(16)}${'1'.repeat(16)}`,
+    ],
+    ['a distance before the beginning', `110${'0000001'}${'00000'}`],
+    ['a distance that does not exist', `110${'0000001'}${'11110'}`],
+    ['a length that does not exist', `110${'11000110'}`],
+    ['too many codes of lengths', `101${number(30, 5)}00000${number(0, 4)}`],
+    ['too many codes of distances', `101${number(0, 5)}${number(30, 5)}${number(0, 4)}`],
+    ['no code at all', `101${number(0, 5)}${number(0, 5)}${number(0, 4)}${'000'.repeat(4)}`],
+    ['an oversubscribed code', `101${number(0, 5)}${number(0, 5)}${number(0, 4)}${'100'.repeat(4)}`],
+    [
+      'a repetition of nothing',
+      `101${number(0, 5)}${number(0, 5)}${number(0, 4)}${'100'}${'000'}${'000'}${'100'}${'1'.repeat(9)}`,
+    ],
+  ])('%s', (_title, bits) => {
+    expect(decompress(member(bits)).error).toBe('the gzip data is damaged');
+  });
+});
+
+test.each([
+  ['a tar', Buffer.concat([Buffer.from('a.txt'), Buffer.alloc(1019)])],
+  ['nothing', Buffer.alloc(0)],
+  ['less than a mark', Buffer.from([0x1f])],
+  ['text', Buffer.from('BZhello')],
+])('%s is passed through', (_title, content) => {
+  for (const pieces of [[], [1, 1]]) expectContent(decompress(content, ...pieces), 'none', content);
+});
