@@ -7,6 +7,20 @@ function columns(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}\n`).join('');
 }
 
+/** Broken between words, for terminals of 100 columns. */
+function paragraph(text: string): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line.length + word.length > 98) {
+      lines.push(line.trimEnd());
+      line = '';
+    }
+    line += `${word} `;
+  }
+  return [...lines, line.trimEnd()].join('\n');
+}
+
 function optionNames(name: string, { short, value }: OptionRow): string {
   return `${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
 }
@@ -18,7 +32,7 @@ export function commandHelp(command: Command): string {
   ];
   const examples = command.examples.map(([line, what]) => [line, `# ${what}`] as const);
   return (
-    `Usage: boxctl ${command.name} ${command.usage}\n\n${command.description}\n\n` +
+    `Usage: boxctl ${command.name} ${command.usage}\n\n${paragraph(command.description)}\n\n` +
     `Options:\n${columns(options)}\nExamples:\n${columns(examples)}`
   );
 }

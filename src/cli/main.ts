@@ -9,6 +9,10 @@ import { COMMANDS, findCommand } from './table.ts';
 import { VERSION } from './version.ts';
 
 function unknownCommand(name: string): BoxctlError {
+  if (name.startsWith('-')) {
+    const message = `boxctl itself has no option ${name}`;
+    return new BoxctlError('E_USAGE', message, { hint: `options come after the command: boxctl up ${name}` });
+  }
   const suggestion = didYouMean(
     name,
     COMMANDS.map((command) => command.name),

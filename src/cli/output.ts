@@ -50,6 +50,12 @@ export function wantsColor(fd: 1 | 2, env: Environment): boolean {
   return isatty(fd) && env['TERM'] !== 'dumb';
 }
 
+/** Whether somebody watches what is drawn on standard error: not where a CI job keeps a log, nor without a cursor. */
+export function isWatched(env: Environment): boolean {
+  const ci = env['CI'] ?? '';
+  return isatty(2) && env['TERM'] !== 'dumb' && (ci === '' || ci === 'false');
+}
+
 /** Columns of a terminal; 100 where it has none, or says that it has none. */
 export function widthOf(env: Environment): number {
   const columns = Number(env['COLUMNS']);

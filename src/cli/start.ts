@@ -18,7 +18,7 @@ import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { checkCommand } from './find-command.ts';
-import { wantsColor, writeMessage } from './output.ts';
+import { isWatched, wantsColor, writeMessage } from './output.ts';
 import { forwardSignals } from './signals.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 import { jsonVoice, placeOf, textVoice, type Voice } from './voice.ts';
@@ -101,7 +101,8 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const host = hostFacts(invocation);
-  const importing = importProgress(mode);
+  const isTerminal = isWatched(invocation.env);
+  const importing = importProgress(mode, isTerminal);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
   const image = await imageOf(document, host, allow, importing.update).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
@@ -114,7 +115,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   sweepState(host);
 
   const color = wantsColor(2, invocation.env);
-  const outcome = await follow(plan, createProgress({ mode, plan, isTerminal: isatty(2), color, write: writeMessage }));
+  const outcome = await follow(plan, createProgress({ mode, plan, isTerminal, color, write: writeMessage }));
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
   const { memory, pids } = model.config.linux.resources ?? {};
@@ -129,8 +130,8 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
 }
 
 /** One line that says how far the import of an image is, where somebody looks at it. */
-function importProgress(mode: Mode): { update(done: number, total: number): void; end(): void } {
-  const shown = mode !== 'quiet' && mode !== 'json' && isatty(2);
+function importProgress(mode: Mode, isTerminal: boolean): { update(done: number, total: number): void; end(): void } {
+  const shown = mode !== 'quiet' && mode !== 'json' && isTerminal;
   let last = '';
   return {
     update(done, total) {
