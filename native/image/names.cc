@@ -38,4 +38,13 @@ bool keeps_attribute(const char* name) {
   return true;
 }
 
+LayerName layer_name(const char* name) {
+  if (strncmp(name, ".wh.", kWhiteoutPrefix) != 0) return LayerName::kPlain;
+  name += kWhiteoutPrefix;
+  if (strcmp(name, ".wh..opq") == 0) return LayerName::kOpaque;
+  if (strncmp(name, ".wh.", kWhiteoutPrefix) == 0) return LayerName::kMeta;
+  if (*name == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return LayerName::kBad;
+  return LayerName::kWhiteout;
+}
+
 }  // namespace boxctl::image

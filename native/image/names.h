@@ -21,4 +21,16 @@ bool normalise(const char* from, Path& path);
 // an attacker); labels and signatures of the host's security modules mean nothing here.
 bool keeps_attribute(const char* name);
 
+// What the name of an entry means in a layer (OCI image specification, "Representing Changes"; the names come from
+// aufs).
+enum class LayerName {
+  kPlain,
+  kWhiteout,  // `.wh.NAME`: NAME of the layers below is gone
+  kOpaque,    // `.wh..wh..opq`: all that the layers below have in this folder is gone
+  kMeta,      // `.wh..wh.` and more: what aufs keeps for itself
+  kBad,       // a whiteout of nothing, of `.`, or of `..`
+};
+LayerName layer_name(const char* name);
+inline constexpr size_t kWhiteoutPrefix = 4;
+
 }  // namespace boxctl::image

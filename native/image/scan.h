@@ -1,0 +1,94 @@
+// Reads an archive into a tree, entry by entry, with the meaning that the unpacker gives them (unpack.cc), but without
+// its data: where that lies is all that is kept.
+#pragma once
+
+#include "names.h"
+#include "tree.h"
+
+namespace boxctl::image {
+
+// What names that begin with `.wh.` are.
+enum class Whiteouts {
+  kNames,    // names like others: the archive is a root file system
+  kMarks,    // they take away what layers below have: it is a layer
+  kDropped,  // it is the lowest layer, and there is nothing to take away
+};
+
+struct IndexOptions {
+  Whiteouts whiteouts = Whiteouts::kNames;
+  uint64_t entries = 4'000'000;
+  uint64_t bytes = uint64_t{256} << 30;  // of data in the archive; holes cost nothing
+  // Of the index; the memory that it takes to make one is bounded by a few times this.
+  uint64_t index_bytes = uint64_t{256} << 20;
+};
+
+enum class Outcome {
+  kDone,
+  kRefused,     // the archive is bad or goes beyond a limit, or something could not be read or written
+  kUnsuitable,  // the archive may be good, but cannot be used in place: unpack it
+};
+
+// What there is to say at the end.
+struct IndexReport {
+  Outcome outcome = Outcome::kDone;
+  uint64_t entries = 0;
+  uint64_t bytes = 0;
+  // Extended attributes that are not kept, marks of overlay's, and entries of no known type.
+  uint64_t skipped = 0;
+  // Folders that no entry names.
+  uint64_t implied = 0;
+  // All that layers below have is gone. Overlay does not look for this mark at the root, so it is not set there: leave
+  // them out of the stack.
+  bool opaque_root = false;
+
+  // One sentence without a full stop, the entry that it is about or "", and an errno, or 0 for a bad archive.
+  const char* error = nullptr;
+  char entry[tar::kMaxPath] = {};
+  int number = 0;
+};
+
+class Scan {
+ public:
+  // `base` is where the stream begins in the file that will be the device.
+  Scan(tar::Reader& reader, uint64_t base, const IndexOptions& options, Tree& tree, IndexReport& report)
+      : reader_(reader), base_(base), options_(options), tree_(tree), report_(report) {}
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+
+  // Reads to the archive's end mark.
+  bool run();
+
+ private:
+  bool fail(const char* why, int number = 0);
+  bool unsuitable(const char* why);
+  bool no_memory();
+  bool charge(uint64_t bytes);
+
+  bool one(const tar::Entry& entry);
+  bool skip_meta(const Path& path, bool& skip);
+  bool enter(const char* folder);
+  bool whiteout(const Path& path, LayerName kind);
+  bool file(const tar::Entry& entry, const char* name);
+  bool parts(const tar::Entry& entry, Node& node);
+  bool directory(const tar::Entry& entry, const char* name);
+  bool symlink(const tar::Entry& entry, const char* name);
+  bool hard_link(const tar::Entry& entry, const Path& path);
+  bool special(const tar::Entry& entry, const char* name);
+  bool own_attributes(const tar::Entry& entry, Node& node);
+  bool add(const char* name, const Node& node, const char* too_long);
+  Id add_folder(Id parent, const char* name, size_t length);
+  Id name_for(const char* name, size_t length);
+
+  tar::Reader& reader_;
+  const uint64_t base_;
+  const IndexOptions& options_;
+  Tree& tree_;
+  IndexReport& report_;
+  uint64_t charged_ = 0;
+
+  // The folder of the last entry: most entries share it with the one before.
+  Id parent_ = kRoot;
+  char parent_path_[tar::kMaxPath] = {};
+};
+
+}  // namespace boxctl::image
