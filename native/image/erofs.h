@@ -57,7 +57,7 @@ class Index {
 class HeaderSource {
  public:
   HeaderSource(int fd, uint64_t offset, uint64_t size) : fd_(fd), at_(offset), end_(offset + size) {}
-  tar::Source source() { return {read, this, skip}; }
+  Source source() { return {read, this, skip}; }
 
  private:
   static ssize_t read(void* context, void* buffer, size_t size);
