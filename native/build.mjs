@@ -5,11 +5,21 @@
  *
  *   node native/build.mjs              dist/native/boxctl-launcher, boxctl-imager and boxctl.node
  *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-imager, with ASan and UBSan
+ *   node native/build.mjs --sanitize X  native/build/sanitize/NAME of a test's program X (a path that ends in NAME.cc)
  *   node native/build.mjs --fuzz NAME  native/build/fuzz/NAME of test/conformance/NAME.cc, by clang++ with libFuzzer
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -32,8 +42,36 @@ const COMMON = [
   '-fdata-sections',
 ];
 const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
+
+/** The C sources of zstd's decoder, which a package brings along (native/zstd/package.json): compiled as they are. */
+const ZSTD = 'native/zstd/node_modules/zstd-napi/deps/zstd/lib';
+const ZSTD_SOURCES = [
+  ...['debug', 'entropy_common', 'error_private', 'fse_decompress', 'xxhash', 'zstd_common'].map(
+    (n) => `common/${n}.c`,
+  ),
+  ...['huf_decompress', 'zstd_ddict', 'zstd_decompress', 'zstd_decompress_block'].map((n) => `decompress/${n}.c`),
+].map((file) => `${ZSTD}/${file}`);
+const ZSTD_FLAGS = [
+  '-w',
+  '-O2',
+  '-fstack-protector-strong',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-DXXH_NAMESPACE=ZSTD_',
+  '-DZSTD_LEGACY_SUPPORT=0',
+  '-DZSTD_STRIP_ERROR_STRINGS',
+  '-DZSTD_DISABLE_ASM',
+];
+const IMAGER = [`-isystem${ZSTD}`];
 const FUZZ = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
 const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
+
+/** Installs the package of sources where it is missing or another one is asked for. */
+async function installSources() {
+  const wanted = ['package.json', 'package-lock.json'].map((file) => join(root, 'native/zstd', file));
+  if (isFresh(join(root, 'native/zstd/node_modules/.package-lock.json'), wanted)) return;
+  await run('npm', ['ci', '--prefix', 'native/zstd', '--silent']);
+}
 
 /** Folders of headers that come with packages. */
 function packageHeaders() {
@@ -52,9 +90,9 @@ function targets() {
     },
     imager: {
       output: 'dist/native/boxctl-imager',
-      sources: ['native/launcher', 'native/image', 'native/codec'],
+      sources: ['native/launcher', 'native/image', 'native/codec', ...ZSTD_SOURCES],
       leaveOut: ['native/launcher/no_image.cc'],
-      compile: [...COMMON, ...LAUNCHER],
+      compile: [...COMMON, ...LAUNCHER, ...IMAGER],
       link: ['-static', '-Wl,--gc-sections', '-s'],
     },
     addon: {
@@ -73,9 +111,10 @@ function targets() {
     },
     sanitize: {
       output: 'native/build/sanitize/boxctl-imager',
-      sources: ['native/launcher', 'native/image', 'native/codec'],
+      sources: ['native/launcher', 'native/image', 'native/codec', ...ZSTD_SOURCES],
       leaveOut: ['native/launcher/no_image.cc'],
-      compile: [...COMMON, ...LAUNCHER, ...SANITIZE],
+      compile: [...COMMON, ...LAUNCHER, ...IMAGER, ...SANITIZE],
+      compileC: SANITIZE,
       link: SANITIZE,
     },
   };
@@ -85,16 +124,28 @@ function targets() {
 function fuzzTarget(name) {
   return {
     output: `native/build/fuzz/${name}`,
-    sources: ['native/launcher', 'native/image', 'native/codec', `test/conformance/${name}.cc`],
+    sources: ['native/launcher', 'native/image', 'native/codec', ...ZSTD_SOURCES, `test/conformance/${name}.cc`],
     leaveOut: ['native/launcher/main.cc', 'native/launcher/no_image.cc'],
-    compile: [...COMMON, ...LAUNCHER, ...FUZZ],
+    compile: [...COMMON, ...LAUNCHER, ...IMAGER, ...FUZZ],
+    compileC: FUZZ,
     link: FUZZ,
     program: process.env.CXX ?? 'clang++',
   };
 }
 
+/** A test's program, made like the sanitized imager but for the main function. */
+function testTarget(path) {
+  const { sanitize } = targets();
+  return {
+    ...sanitize,
+    output: `native/build/sanitize/${basename(path, '.cc')}`,
+    sources: [...sanitize.sources, path],
+    leaveOut: [...sanitize.leaveOut, 'native/launcher/main.cc'],
+  };
+}
+
 function sourceFiles(source) {
-  if (source.endsWith('.cc')) return [source];
+  if (/\.cc?$/u.test(source)) return [source];
   return readdirSync(join(root, source))
     .filter((file) => file.endsWith('.cc'))
     .map((file) => join(source, file));
@@ -120,12 +171,15 @@ function dependencies(path) {
     .filter((name) => name !== '');
 }
 
-class CompilerMissing extends Error {}
+function missing(program) {
+  if (program === 'npm') return 'npm was not found';
+  return `there is no C++ compiler: ${program} was not found. Install g++ (Debian: apt-get install g++), or name one in CXX`;
+}
 
 function run(program, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', (error) => reject(error.code === 'ENOENT' ? new CompilerMissing(program) : error));
+    child.on('error', (error) => reject(error.code === 'ENOENT' ? new Error(missing(program)) : error));
     child.on('close', (status) =>
       status === 0 ? resolve() : reject(new Error(`${program} failed (status ${status ?? 'none'})`)),
     );
@@ -141,26 +195,27 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
-async function build(name, { output, sources, leaveOut = [], compile, link, program = compiler }) {
+async function build(name, { output, sources, leaveOut = [], compile, compileC = [], link, program = compiler }) {
+  const flagsOf = (file) => (file.endsWith('.c') ? ['-x', 'c', ...ZSTD_FLAGS, ...compileC] : compile);
   // Objects of other flags are other objects.
   const key = createHash('sha256')
-    .update(JSON.stringify([program, compile, link, process.arch]))
+    .update(JSON.stringify([program, compile, ZSTD_FLAGS, link, process.arch]))
     .digest('hex')
     .slice(0, 12);
   const folder = join(root, 'native/build', `${name}-${key}`);
   mkdirSync(folder, { recursive: true });
   const files = sources.flatMap(sourceFiles).filter((file) => !leaveOut.includes(file));
-  const objects = files.map((file) => join(folder, `${basename(file, '.cc')}.o`));
+  const objects = files.map((file) => join(folder, `${basename(file).replace(/\.cc?$/u, '')}.o`));
   const jobs = files.flatMap((file, index) => {
     const object = objects[index];
     const made = object.replace(/\.o$/u, '.d');
     const inputs = dependencies(made).map((path) => join(path.startsWith('/') ? '' : root, path));
     if (isFresh(object, inputs)) return [];
-    return [() => run(program, [...compile, '-MMD', '-MF', made, '-c', file, '-o', object])];
+    return [() => run(program, [...flagsOf(file), '-MMD', '-MF', made, '-c', file, '-o', object])];
   });
   await inParallel(jobs);
   const target = join(root, output);
-  const stamp = join(folder, 'linked');
+  const stamp = join(folder, `linked-${basename(output)}`);
   // The set of sources may have shrunk, and another build of other flags may have written the output last.
   const linked = `${target}\n${objects.join('\n')}`;
   const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === linked;
@@ -173,23 +228,22 @@ async function build(name, { output, sources, leaveOut = [], compile, link, prog
 }
 
 try {
+  await installSources();
   const all = targets();
   const fuzz = process.argv.indexOf('--fuzz');
   if (fuzz !== -1) {
     const name = process.argv[fuzz + 1] ?? '';
     await build(name, fuzzTarget(name));
   } else if (process.argv.includes('--sanitize')) {
-    await build('sanitize', all.sanitize);
+    const path = process.argv[process.argv.indexOf('--sanitize') + 1];
+    await build('sanitize', path === undefined ? all.sanitize : testTarget(path));
   } else {
     await build('launcher', all.launcher);
     await build('imager', all.imager);
+    copyFileSync(join(root, ZSTD, '../LICENSE'), join(root, 'dist/native/LICENSE.zstd'));
     await build('addon', all.addon);
   }
 } catch (error) {
-  const message =
-    error instanceof CompilerMissing
-      ? `boxctl: no C++ compiler: ${error.message} was not found. Install g++ (Debian: apt-get install g++), or name one in CXX.`
-      : `boxctl: the native part could not be built: ${error.message}`;
-  process.stderr.write(`${message}\n`);
+  process.stderr.write(`boxctl: the native part could not be built: ${error.message}\n`);
   process.exitCode = 1;
 }

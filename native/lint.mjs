@@ -47,6 +47,7 @@ if (process.argv.includes('--tidy')) {
   const headers = [
     `-isystem${require('node-api-headers').include_dir}`,
     `-isystem${dirname(require.resolve('node-addon-api/package.json'))}`,
+    '-isystemnative/zstd/node_modules/zstd-napi/deps/zstd/lib',
   ];
   const checks =
     '-*,bugprone-*,clang-analyzer-*,performance-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,' +

@@ -49,5 +49,6 @@ class Codec {
 
 // Each returns nullptr when memory has run out.
 Codec* make_gzip(Input& input);
+Codec* make_zstd(Input& input);
 
 }  // namespace boxctl::codec

@@ -70,6 +70,9 @@ bool Decoder::open() {
     case Compression::kGzip:
       codec_ = codec::make_gzip(*input_);
       break;
+    case Compression::kZstd:
+      codec_ = codec::make_zstd(*input_);
+      break;
     default:
       return fail("the archive is compressed in a way that is not supported", ENOTSUP);
   }

@@ -1,23 +1,16 @@
 /** The decoder, built with the sanitizers, against what the tools of each format write. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { build, SANITIZE } from './worker.ts';
 
-const native = join(import.meta.dirname, '../../../native');
-let program: string;
+const root = join(import.meta.dirname, '../../..');
+const program = join(root, 'native/build/sanitize/decompress-main');
 beforeAll(() => {
-  const codecs = readdirSync(join(native, 'codec'))
-    .filter((name) => name.endsWith('.cc'))
-    .map((name) => join(native, 'codec', name));
-  program = build(join(import.meta.dirname, 'decompress-main.cc'), SANITIZE, [
-    ...codecs,
-    join(native, 'image/decompress.cc'),
-  ]);
-}, 120_000);
+  const arguments_ = ['native/build.mjs', '--sanitize', 'test/unit/image/decompress-main.cc'];
+  execFileSync(process.execPath, arguments_, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+}, 180_000);
 
 interface Outcome {
   readonly format: string;
@@ -111,6 +104,19 @@ const FORMATS: readonly Format[] = [
     ],
     early: 'the gzip data ends too early',
     mark: 3,
+  },
+  {
+    name: 'zstd',
+    tools: [
+      ['zstd', '-q', '-1'],
+      ['zstd', '-q', '-19'],
+      ['zstd', '-q', '--fast=5'],
+      ['zstd', '-q', '--long=27'],
+      ['zstd', '-q', '--no-check'],
+      ['pzstd', '-q', '-p', '2'],
+    ],
+    early: 'the zstd data ends too early',
+    mark: 4,
   },
 ];
 
@@ -251,6 +257,42 @@ describe('gzip, by hand', () => {
     ],
   ])('%s', (_title, bits) => {
     expect(decompress(member(bits)).error).toBe('the gzip data is damaged');
+  });
+});
+
+describe('zstd, by hand', () => {
+  const content = text(1000);
+  const skippable = (size: number) => {
+    const header = Buffer.alloc(8);
+    header.writeUInt32LE(0x184d2a5e);
+    header.writeUInt32LE(size, 4);
+    return Buffer.concat([header, Buffer.alloc(size, 'x')]);
+  };
+
+  test.skipIf(!installed('zstd'))('skippable frames anywhere (needs zstd)', () => {
+    const frame = compress(['zstd', '-q'], content);
+    const archive = Buffer.concat([skippable(3), frame, skippable(0), frame, skippable(200_000)]);
+    for (const piece of [1 << 20, 1])
+      expectContent(decompress(archive, piece), 'zstd', Buffer.concat([content, content]));
+    expect(decompress(archive.subarray(0, -1)).error).toBe('the zstd data ends too early');
+  });
+
+  test.skipIf(!installed('zstd'))('a window of more than 128 MiB is refused (needs zstd)', () => {
+    // Its size need not be known before, and then the window is as large as was asked for.
+    const archive = compress(['zstd', '-q', '--long=28', '--no-content-size'], content);
+    expect(decompress(archive).error).toBe('the zstd data needs a window of more than 128 MiB');
+    expectContent(decompress(compress(['zstd', '-q', '--long=27', '--no-content-size'], content)), 'zstd', content);
+  });
+
+  test.skipIf(!installed('zstd'))('garbage and a wrong checksum are refused (needs zstd)', () => {
+    const frame = compress(['zstd', '-q', '--check'], content);
+    expect(decompress(Buffer.concat([frame, Buffer.from('garbage')])).error).toContain('something else follows');
+    frame.writeUInt8(frame.readUInt8(frame.length - 1) ^ 1, frame.length - 1);
+    expect(decompress(frame).error).toBe('the zstd data is damaged: its checksum does not match');
+  });
+
+  test('a dictionary cannot be had', () => {
+    expect(decompress(Buffer.from('28b52ffd2105000000290000616263646566', 'hex')).error).toContain('dictionary');
   });
 });
 
