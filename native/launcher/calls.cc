@@ -388,8 +388,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kSeccomp:
       return install_filter(c);
     case Op::kPrlimit64: {
-      const rlimit64 limit = {n(1), n(2)};
-      return call(SYS_prlimit64, 0, n(0), &limit, nullptr);
+      const rlimit64 limit = {n(2), n(3)};
+      return call(SYS_prlimit64, strtol(texts[0], nullptr, 10), n(1), &limit, nullptr);
     }
     case Op::kIoctl:
       return control_device(fds[0], n(1), texts[2], n(3));

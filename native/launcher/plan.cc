@@ -39,7 +39,7 @@ constexpr const char* kSignatures[] = {
     "nnnnn",    // prctl
     "nnn",      // capset
     "nnB",      // seccomp
-    "nnn",      // prlimit64
+    "tnnn",     // prlimit64
     "fntn",     // ioctl
     "fn",       // ioctl_tiocgptpeer
     "nnn",      // socket

@@ -107,6 +107,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const image = await imageOf(document, host, allow, importing.update).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
   allow(model);
+  for (const { message, because } of model.warnings) voice.notice(message, placeOf(because));
   for (const { what, reason, because } of model.dropped) {
     voice.warning(`${what} is left out: ${reason}`, placeOf(because));
   }

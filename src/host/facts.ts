@@ -21,6 +21,11 @@ export type CgroupHome =
 export interface HostFacts {
   readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
   readonly arch: 'x86_64' | 'aarch64';
+  /** Number of the last capability that the kernel knows. */
+  readonly lastCapability: number;
+  /** Security modules that are switched on. */
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
   readonly euid: number;
   readonly egid: number;
   readonly groups: readonly number[];

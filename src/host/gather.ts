@@ -17,6 +17,9 @@ import { realHost, type HostReader } from './read.ts';
 
 const HELPER_FOLDERS = ['/usr/bin', '/bin', '/usr/local/bin', '/usr/sbin'];
 
+/** CAP_AUDIT_READ, of Linux 3.16: older ones are none that a container could be started on. */
+const OLDEST_LAST_CAPABILITY = 37;
+
 function helper(read: HostReader, name: string): string | undefined {
   // Not by PATH: these are set-user-id programs, and the wrong one would be run with the caller's trust.
   return HELPER_FOLDERS.map((folder) => `${folder}/${name}`).find((path) => read.exists(path));
@@ -77,6 +80,9 @@ export function gatherHostFacts(
   return {
     kernel: { release: release(), major, minor },
     arch: architecture(),
+    lastCapability: Number.parseInt(read.text('/proc/sys/kernel/cap_last_cap') ?? '', 10) || OLDEST_LAST_CAPABILITY,
+    apparmor: read.text('/sys/module/apparmor/parameters/enabled')?.trim() === 'Y',
+    selinux: read.exists('/sys/fs/selinux/enforce'),
     euid: status.euid,
     egid: status.egid,
     groups: status.groups,

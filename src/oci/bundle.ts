@@ -79,6 +79,11 @@ function forOthers(config: OciConfig): OciConfig {
   };
 }
 
+/** RLIM_INFINITY is a number of 64 bits to others. Within a text, a quotation mark would have a backslash before it. */
+function configText(config: OciConfig): string {
+  return JSON.stringify(config, null, 2).replaceAll(/(?<=^ +"(?:soft|hard)": )"unlimited"/gmu, '18446744073709551615');
+}
+
 /**
  * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
  * command is PID 1 there.
@@ -97,7 +102,7 @@ export function writeBundle(model: Model, image: ImageFacts, dir: string): void 
     shiftOwners(rootfs, uidMappings, gidMappings);
     letPass(dir, gidMappings);
   }
-  writeFileSync(join(dir, 'config.json'), `${JSON.stringify(forOthers(model.config), null, 2)}\n`, {
+  writeFileSync(join(dir, 'config.json'), `${configText(forOthers(model.config))}\n`, {
     mode: 0o644,
     flag: 'wx',
   });

@@ -4,10 +4,11 @@
  */
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { OciConfig } from './config.ts';
 import { demandsOf } from './demands.ts';
-import { defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
+import { defaultDevices } from './defaults.ts';
+import { compileHidden } from './hidden.ts';
 import { checkMaps, mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
 import type { Because, Model } from './model.ts';
@@ -17,10 +18,22 @@ import { Problems } from './problems.ts';
 import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
 import { defaultSeccomp } from './seccomp-default.ts';
+import { compileSysctls } from './sysctls.ts';
 import { ociVersion } from './version.ts';
 
 export { ownershipFor } from './ids.ts';
 export type { Overrides } from './process.ts';
+
+/** What nobody should find out later. */
+function warningsOf(spec: Spec, reasons: Reasons): Model['warnings'] {
+  if (!spec.privileged) return [];
+  reasons.set('privileged', 'privileged', 'privileged');
+  const message =
+    spec.namespaces.user.kind === 'private'
+      ? 'THIS CONTAINER IS PRIVILEGED: it has every capability in its user namespace, and no system call filter'
+      : 'THIS CONTAINER IS PRIVILEGED IN THE HOST’S USER NAMESPACE: whoever is root in it is root of this machine';
+  return [{ message, because: reasons.find('privileged') }];
+}
 
 /**
  * Compiles a specification. `image` is undefined only where the mount namespace is not private.
@@ -42,6 +55,7 @@ export function compile(
   const limits = compileLimits(document, host, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems, limits.resources !== undefined);
+  const hidden = compileHidden(spec, reasons, problems);
   problems.throwIfAny();
 
   const ownRoot = spec.namespaces.mount.kind === 'private';
@@ -59,8 +73,9 @@ export function compile(
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
       ...(ownRoot ? { devices: defaultDevices(), rootfsPropagation: 'private' } : {}),
       ...(limits.resources === undefined ? {} : { resources: limits.resources }),
-      seccomp: defaultSeccomp(host.arch),
-      ...(ownRoot ? { maskedPaths: [...MASKED_PATHS], readonlyPaths: [...READONLY_PATHS] } : {}),
+      ...(spec.privileged ? {} : { seccomp: defaultSeccomp(host.arch) }),
+      ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
+      ...(ownRoot ? hidden : {}),
     },
   };
   reasons.set('root', 'image', 'image');
@@ -72,9 +87,7 @@ export function compile(
   reasons.set('linux.uidMappings', spec.uidMap === undefined ? 'gid_map' : 'uid_map', 'uid map');
   reasons.set('linux.gidMappings', spec.gidMap === undefined ? 'uid_map' : 'gid_map', 'gid map');
   reasons.byDefault('linux.devices', 'standard devices');
-  reasons.byDefault('linux.seccomp', 'system call filter');
-  reasons.byDefault('linux.maskedPaths', 'masked paths');
-  reasons.byDefault('linux.readonlyPaths', 'read-only paths');
+  reasons.set('linux.seccomp', spec.privileged ? 'privileged' : 'seccomp', 'system call filter');
   reasons.set('linux.resources.memory.limit', 'limits.memory', 'memory limit');
   reasons.set('linux.resources.memory.swap', 'limits.swap', 'swap limit');
   reasons.set('linux.resources.pids', 'limits.pids', 'pids limit');
@@ -88,16 +101,17 @@ export function compile(
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because }, host),
+    warnings: warningsOf(spec, reasons),
     fileMounts,
   };
 }
 
 /**
- * The model without its image, in which users and command stand for others. It tells what the file demands of the host
+ * The model without its image, in which users, groups and command stand for others. It tells what the file demands of the host
  * before anything is done for it. Throws as `compile` does.
  */
 export function outline(document: SpecDocument, host: HostFacts): Model {
   const { user: _user, ...spec } = document.spec;
   const image = { digest: '', rootfs: '/', ownership: undefined, passwd: '', group: '', defaults: {} };
-  return compile({ ...document, spec }, image, host, { command: ['true'] });
+  return compile({ ...document, spec: { ...spec, groupAdd: [] } }, image, host, { command: ['true'] });
 }

@@ -20,8 +20,9 @@ export interface OciIdMapping {
 
 export interface OciRlimit {
   type: string;
-  soft: number;
-  hard: number;
+  /** The kernel's RLIM_INFINITY, 2^64-1, is no number that JavaScript can hold. */
+  soft: number | 'unlimited';
+  hard: number | 'unlimited';
 }
 
 export interface OciCapabilities {
@@ -41,6 +42,9 @@ export interface OciProcess {
   capabilities: OciCapabilities;
   rlimits?: OciRlimit[];
   noNewPrivileges: boolean;
+  oomScoreAdj?: number;
+  apparmorProfile?: string;
+  selinuxLabel?: string;
 }
 
 export interface OciDevice {
@@ -105,6 +109,7 @@ export interface OciLinux {
   resources?: OciResources;
   rootfsPropagation?: string;
   seccomp?: OciSeccomp;
+  sysctl?: Record<string, string>;
   maskedPaths?: string[];
   readonlyPaths?: string[];
 }

@@ -139,6 +139,11 @@ function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand
   if (!process.noNewPrivileges) {
     add('new_privileges', '', 'can gain privileges by set-user-id programs', 'process.noNewPrivileges');
   }
+  const { oomScoreAdj = 0 } = process;
+  if (oomScoreAdj < 0) {
+    const message = `is killed later than others when the host runs out of memory (${oomScoreAdj})`;
+    add('oom_score_adj', String(oomScoreAdj), message, 'process.oomScoreAdj');
+  }
   if (document.spec.namespaces.mount.kind === 'private') {
     const open = (all: readonly string[], kept: readonly string[] = []): readonly string[] =>
       all.filter((path) => !kept.includes(path));

@@ -15,6 +15,12 @@ export interface Dropped {
   readonly because: Because;
 }
 
+/** What a person should know before the container starts, and who asked for it. */
+export interface Warning {
+  readonly message: string;
+  readonly because: Because;
+}
+
 export interface Model {
   readonly name: string;
   readonly config: OciConfig;
@@ -30,6 +36,7 @@ export interface Model {
   readonly dropped: readonly Dropped[];
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];
+  readonly warnings: readonly Warning[];
   /** Indexes of `config.mounts` whose source is a file and not a folder, as it was when the specification was loaded. */
   readonly fileMounts: readonly number[];
 }

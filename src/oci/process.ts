@@ -2,11 +2,13 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
-import type { OciProcess } from './config.ts';
-import { DEFAULT_CAPABILITIES, DEFAULT_PATH } from './defaults.ts';
+import { parseUser } from '../spec/user.ts';
+import { compileCapabilities } from './capabilities.ts';
+import type { OciProcess, OciRlimit } from './config.ts';
+import { DEFAULT_PATH } from './defaults.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
-import { isMapped, parseUser, resolveUser, type ResolvedUser } from './users.ts';
+import { isMapped, resolveGroups, resolveUser, type ResolvedUser } from './users.ts';
 
 /** What the command line says instead of the file. */
 export interface Overrides {
@@ -101,6 +103,37 @@ function mayHaveGroups(host: HostFacts, maps: Ownership | undefined): boolean {
   return maps === undefined || host.privileged || maps.gidMap.some((map) => map.size > 1 || map.host !== host.egid);
 }
 
+function checkGroups(
+  groups: readonly { readonly gid: number; readonly specPath: string }[],
+  allowed: boolean,
+  maps: Ownership | undefined,
+  problems: Problems,
+): void {
+  for (const { gid, specPath } of groups) {
+    if (!allowed) {
+      problems.add(
+        'E_GROUPS_DENIED',
+        specPath,
+        'the kernel lets nobody set groups in a user namespace that an ordinary user mapped by himself',
+        'install newgidmap and have a range added to /etc/subgid, or run boxctl as root',
+      );
+    } else if (!isMapped(maps?.gidMap, gid)) {
+      const message = `the group id ${gid} does not exist inside: gid_map does not map it`;
+      problems.add('E_USER_NOT_MAPPED', specPath, message, 'map more ids with gid_map, or take another group');
+    }
+  }
+}
+
+/** A label that nobody enforces would be a promise that nobody keeps. */
+function checkLabels(spec: Spec, host: HostFacts, problems: Problems): void {
+  const check = (key: 'apparmor' | 'selinux', name: string): void => {
+    if (spec[key] === undefined || host[key]) return;
+    problems.add('E_NO_SECURITY_MODULE', key, `${name} is not switched on here`, `take \`${key}\` out`);
+  };
+  check('apparmor', 'AppArmor');
+  check('selinux', 'SELinux');
+}
+
 export function compileProcess(
   document: SpecDocument,
   image: ImageFacts | undefined,
@@ -114,28 +147,46 @@ export function compileProcess(
   const user = resolveUser(spec.user ?? imageUser(image, problems), image, problems);
   checkUser(user, maps, problems);
   const terminal = overrides.tty ?? spec.tty;
-  const capabilities = [...DEFAULT_CAPABILITIES];
-  // Only root starts with them; others can get back what the bounding set has left by a set-user-id program at most.
-  const held = user.uid === 0 ? capabilities : [];
+  const added = resolveGroups(spec.groupAdd, image, problems);
+  checkGroups(added, mayHaveGroups(host, maps), maps, problems);
+  checkLabels(spec, host, problems);
+  const rlimits = spec.ulimits.map(({ name, soft, hard }): OciRlimit => ({
+    type: `RLIMIT_${name.toUpperCase()}`,
+    soft,
+    hard,
+  }));
   reasons.byDefault('process', 'process');
   reasons.set('process.user', 'user', 'user 0');
+  reasons.set('process.user.additionalGids', 'group_add', 'groups of the user');
   reasons.set('process.terminal', 'tty', overrides.tty === undefined ? 'no terminal' : 'command line');
   reasons.set('process.cwd', 'working_dir', 'working directory /');
-  reasons.byDefault('process.capabilities', 'capabilities');
-  reasons.byDefault('process.noNewPrivileges', 'no-new-privileges');
-  const groups = user.additionalGids.filter((gid) => isMapped(maps?.gidMap, gid));
+  const capabilityKey = ['cap_add', 'cap_drop', 'privileged'].find((key) => document.where(key) !== undefined);
+  reasons.set('process.capabilities', capabilityKey ?? 'cap_add', 'capabilities');
+  reasons.set('process.noNewPrivileges', 'no_new_privileges', 'no-new-privileges');
+  for (const [index, { specPath }] of spec.ulimits.entries())
+    reasons.set(`process.rlimits.${index}`, specPath, 'ulimit');
+  for (const key of ['apparmor', 'selinux'] as const) {
+    reasons.set(key === 'apparmor' ? 'process.apparmorProfile' : 'process.selinuxLabel', key, key);
+  }
+  reasons.set('process.oomScoreAdj', 'oom_score_adj', 'oom_score_adj');
+  const usual = user.additionalGids.filter((gid) => isMapped(maps?.gidMap, gid));
+  const groups = mayHaveGroups(host, maps) ? [...new Set([...usual, ...added.map(({ gid }) => gid)])] : [];
   return {
     terminal,
     user: {
       uid: user.uid,
       gid: user.gid,
       umask: 0o022,
-      ...(mayHaveGroups(host, maps) && groups.length > 0 ? { additionalGids: groups } : {}),
+      ...(groups.length > 0 ? { additionalGids: groups } : {}),
     },
     args: compileArgs(spec, image, overrides, reasons, problems),
     env: compileEnvironment(spec, image, overrides, user, terminal),
     cwd: spec.workingDir ?? image?.defaults.workingDir ?? '/',
-    capabilities: { bounding: capabilities, effective: held, permitted: held, inheritable: [], ambient: [] },
-    noNewPrivileges: true,
+    capabilities: compileCapabilities(spec, user.uid, host, problems),
+    ...(rlimits.length > 0 ? { rlimits } : {}),
+    noNewPrivileges: spec.noNewPrivileges,
+    ...(spec.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.oomScoreAdj }),
+    ...(spec.apparmor === undefined ? {} : { apparmorProfile: spec.apparmor }),
+    ...(spec.selinux === undefined ? {} : { selinuxLabel: spec.selinux }),
   };
 }

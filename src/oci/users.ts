@@ -1,6 +1,7 @@
 /** Who the command runs as: numbers as they are, names by the image's own files and nobody else's (passwd(5), group(5)). */
 import type { ImageFacts } from '../image/image.ts';
-import type { IdMap, UserChoice } from '../spec/spec.ts';
+import type { IdMap, Spec, UserChoice } from '../spec/spec.ts';
+import { parseId } from '../spec/user.ts';
 import type { Problems } from './problems.ts';
 
 export interface ResolvedUser {
@@ -20,26 +21,6 @@ interface GroupEntry {
   readonly name: string;
   readonly gid: number;
   readonly members: readonly string[];
-}
-
-const LARGEST_ID = 4_294_967_294;
-
-/** Decimal, without sign, leading zero or blank, 0 … 2^32-2; a field that is anything else is no id and never 0. */
-export function parseId(text: string | undefined): number | undefined {
-  if (text === undefined || !/^(?:0|[1-9]\d{0,9})$/u.test(text)) return undefined;
-  const value = Number(text);
-  return value <= LARGEST_ID ? value : undefined;
-}
-
-/** A name that could be meant as a number is none: `+1`, `0x1`, `01`, `1 ` would be read as one id or another. */
-const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,254}\$?$/u;
-
-/** `USER` or `USER:GROUP`, each an id or a name; anything else, an empty part too, is no user (CVE-2026-30892). */
-export function parseUser(text: string): UserChoice | undefined {
-  const parts = text.split(':').map((part) => parseId(part) ?? (NAME.test(part) ? part : undefined));
-  const [user, group] = parts;
-  if (user === undefined || parts.length > 2 || (parts.length === 2 && group === undefined)) return undefined;
-  return { user, ...(group === undefined ? {} : { group }) };
 }
 
 export function parsePasswd(text: string): readonly PasswdEntry[] {
@@ -109,6 +90,22 @@ export function resolveUser(
     additionalGids: [...new Set(additionalGids)].filter((id) => id !== gid),
     home: entry?.home.startsWith('/') === true ? entry.home : '/',
   };
+}
+
+/** Ids of groups that the file adds; one that the image does not know is a problem at its place. */
+export function resolveGroups(
+  wanted: Spec['groupAdd'],
+  image: ImageFacts | undefined,
+  problems: Problems,
+): readonly { readonly gid: number; readonly specPath: string }[] {
+  const groups = parseGroup(image?.group ?? '');
+  return wanted.flatMap(({ group, specPath }) => {
+    const gid = typeof group === 'number' ? group : groups.find(({ name }) => name === group)?.gid;
+    if (gid !== undefined) return [{ gid, specPath }];
+    const message = `the image's /etc/group has no group "${group}"`;
+    problems.add('E_GROUP_UNKNOWN', specPath, message, `${names(groups)}; a number needs no entry`);
+    return [];
+  });
 }
 
 export function isMapped(maps: readonly IdMap[] | undefined, id: number): boolean {

@@ -29,6 +29,8 @@ export interface ArgTypes {
   /** 64 bits, printed as names of the given set. */
   flags: number;
   caps: bigint;
+  /** `unlimited` is RLIM_INFINITY. */
+  limit: number | 'unlimited';
   texts: readonly Text[];
   ids: readonly number[];
   bytes: Uint8Array;
@@ -53,6 +55,7 @@ const text = { kind: 'text' } as const;
 const int = { kind: 'int' } as const;
 const mode = { kind: 'mode' } as const;
 const caps = { kind: 'caps' } as const;
+const limit = { kind: 'limit' } as const;
 const texts = { kind: 'texts' } as const;
 const flags = <const N extends string>(names: N) => ({ kind: 'flags', names }) as const;
 
@@ -113,7 +116,8 @@ export const CALLS = {
     op: 31,
     args: { operation: flags('SECCOMP'), flags: flags('SECCOMP_FILTER'), program: { kind: 'bytes' } },
   },
-  prlimit64: { op: 32, args: { resource: flags('RLIMIT'), soft: int, hard: int } },
+  /** `pid` is 0 for the caller itself, or the container's first process. */
+  prlimit64: { op: 32, args: { pid: text, resource: flags('RLIMIT'), soft: limit, hard: limit } },
   /** `name` is the interface for SIOCSIFFLAGS and empty otherwise; `value` the flags or the argument. */
   ioctl: { op: 33, args: { fd, request: flags('IOCTL'), name: text, value: int } },
   /** Returns the other end of the pseudo-terminal `fd` (Linux 4.13): no path is looked up (CVE-2025-52565). */

@@ -5,9 +5,9 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
-import type { Fd } from './calls.ts';
+import { AT_FDCWD, type Fd } from './calls.ts';
 import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
-import { PR } from './constants.ts';
+import { O, PR } from './constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './hide.ts';
@@ -24,14 +24,16 @@ import {
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord } from './record.ts';
 import { buildRoot, enterStage, makeRootReadOnly, openLower, pivot, shiftOwners } from './root.ts';
+import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
+import { setOomScore, setSysctls } from './sysctls.ts';
 import { openTerminal, takeTerminal, type Terminal } from './terminal.ts';
 import { becomeRoot, openUserNamespace, planMaps } from './users.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Everything about the root: built on the stage, filled, entered. Gives the terminal, which lives in its devpts. */
+/** Everything about the root: built on the stage, filled, entered. */
 class Root {
   readonly #context: PlanContext;
   readonly #image: ImageFacts;
@@ -59,13 +61,16 @@ class Root {
     shiftBinds(this.#context, this.#binds, userns);
   }
 
-  buildInside(): Terminal | undefined {
+  /** Gives the terminal, and the root of the container's proc. */
+  buildInside(): { readonly terminal: Terminal | undefined; readonly proc: Fd | undefined } {
     const context = this.#context;
     if (!context.host.privileged) this.#take();
     if (this.#lower === undefined) throw new Error('the image was not opened');
     restrictBinds(context, this.#binds);
     const nodes = openNodes(context);
     const systems = makeFileSystems(context);
+    const proc = [...systems, ...this.#binds].find(({ mount }) => mount.destination === '/proc')?.fd;
+    setSysctls(context, proc);
     const root = buildRoot(context, this.#lower);
     pivot(context, root);
     let dev: Fd | undefined;
@@ -84,7 +89,7 @@ class Root {
     const devpts = systems.find(({ mount }) => mount.type === 'devpts')?.fd;
     const terminal = openTerminal(context, devpts, dev);
     makeRootReadOnly(context);
-    return terminal;
+    return { terminal, proc };
   }
 
   #take(): void {
@@ -118,6 +123,32 @@ function planCommand(context: PlanContext): void {
   steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
 }
 
+/** A container without mounts of its own is set up where the host's /proc is the host's. */
+function openProc(context: PlanContext): Fd | undefined {
+  const { process, linux } = context.model.config;
+  if (linux.sysctl === undefined && process.apparmorProfile === undefined && process.selinuxLabel === undefined) {
+    return undefined;
+  }
+  const args = {
+    dirfd: AT_FDCWD,
+    pathname: '/proc',
+    flags: O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC,
+    mode: 0,
+    resolve: 0,
+  };
+  return context.steps.add(inside('security', byDefault('/proc of the host')), 'proc', 'openat2', args);
+}
+
+/** What the container's first process does in the host's mounts, for want of its own. */
+function buildOutside(context: PlanContext): {
+  readonly terminal: Terminal | undefined;
+  readonly proc: Fd | undefined;
+} {
+  const proc = openProc(context);
+  setSysctls(context, proc);
+  return { terminal: openTerminal(context, undefined, undefined), proc };
+}
+
 function hideFromPeers(context: PlanContext): void {
   const place = inside('security', byDefault('not dumpable until the command starts'));
   context.steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
@@ -138,6 +169,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   root?.takeOnHost();
   const joined = planClone(context, cgroup);
   planMaps(context);
+  setOomScore(context);
   if (context.shiftsOwners && root !== undefined) root.shift(openUserNamespace(context));
 
   joinCgroups(context, cgroup);
@@ -148,15 +180,17 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   isolateMounts(context);
   const zeroMask = inside('root', byDefault('modes as they are written here'));
   steps.add(zeroMask, 'umask.zero', 'umask', { mask: 0 });
-  const terminal = root === undefined ? openTerminal(context, undefined, undefined) : root.buildInside();
+  const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();
   joinMounts(context, joined);
   planIdentity(context);
 
   enterWorkingDirectory(context, root !== undefined);
-  dropPrivileges(context);
+  setLimits(context);
+  dropPrivileges(context, proc);
   closeDescriptors(context);
-  filterCalls(context);
   if (model.init) {
+    // The reaper is confined as the command is, since the container can reach it.
+    filterCalls(context);
     dieWithParent(context, 'init.pdeathsig');
     const place = inside('command', model.because('init'));
     if (context.namespace('pid').kind !== 'private') {
@@ -167,6 +201,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   }
   takeTerminal(context, terminal);
   dieWithParent(context, 'pdeathsig');
+  if (!model.init) filterCalls(context);
   planCommand(context);
 
   return {
@@ -177,5 +212,6 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
     dropped: model.dropped,
     demands: model.demands,
+    warnings: model.warnings,
   };
 }

@@ -10,6 +10,7 @@ const WIRE_VERSION = 1;
 const NO_SLOT = 0xffff;
 const CWD_SLOT = 0xfffe;
 const MAX_SLOTS = 0xfff0;
+const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 const FLAG_GATE = 1;
 const FLAG_TERMINAL_STDIN = 2;
 const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3 } as const satisfies Record<Report['what'], number>;
@@ -121,7 +122,9 @@ function writeArg(out: Writer, slots: Slots, call: Call, [kind, value]: ArgEntry
     out.u8(slots.isLastUse(value, call) ? 1 : 0);
   } else if (kind === 'text') {
     out.text(asText(value));
-  } else if ((kind === 'int' || kind === 'mode' || kind === 'flags') && typeof value === 'number') {
+  } else if (kind === 'limit' && value === 'unlimited') {
+    out.u64(RLIM_INFINITY);
+  } else if ((kind === 'int' || kind === 'mode' || kind === 'flags' || kind === 'limit') && typeof value === 'number') {
     out.u64(BigInt(value));
   } else if (kind === 'caps' && typeof value === 'bigint') {
     out.u64(value);

@@ -1,6 +1,7 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
+import { CAPABILITIES } from '../spec/capabilities.ts';
 import { CALLS, type ArgKind, type Call, type Text } from './calls.ts';
-import { CAPABILITIES, NAME_SETS, PR, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
+import { NAME_SETS, PR, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
 
 /** Calls that take a structure by the manual page: the index of its first field in the table. */
 const STRUCT_FROM: Partial<Record<Call['name'], number>> = { openat2: 2, mount_setattr: 3, clone3: 0, capset: 0 };
@@ -51,7 +52,10 @@ export function inTheManualsForm(call: Call): readonly string[] {
     ];
   }
   if (call.name === 'ioctl') return texts.filter((_, index) => index !== 2);
-  if (call.name === 'prlimit64') return [texts[0] ?? '', `{rlim_cur=${texts[1] ?? ''}, rlim_max=${texts[2] ?? ''}}`];
+  if (call.name === 'prlimit64') {
+    const [pid = '', resource = '', soft = '', hard = ''] = texts;
+    return [pid.replaceAll('"', ''), resource, `{rlim_cur=${soft}, rlim_max=${hard}}`, 'NULL'];
+  }
   const from = STRUCT_FROM[call.name];
   if (from === undefined) return texts;
   const fields = args
@@ -84,6 +88,8 @@ function formatValue(kind: ArgKind, names: string | undefined, value: unknown): 
     case 'fd':
     case 'int':
       return String(value);
+    case 'limit':
+      return value === 'unlimited' ? 'RLIM_INFINITY' : String(value);
     case 'text':
       return formatText(value);
     case 'mode':

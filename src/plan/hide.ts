@@ -5,15 +5,23 @@ import { inside, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attach, EMPTY_PATH, splitPath } from './steps.ts';
 
-/** Links are not followed: /proc is the kernel's, and a link there would be someone's trap. */
-const NO_LINKS = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+/**
+ * In /proc and /sys links are not followed: they are the kernel's, and a link there would be someone's trap. In the
+ * image, they lead where they lead inside.
+ */
+function resolveOf(path: string): number {
+  const kernels = ['proc', 'sys'].includes(splitPath(path)[0] ?? '');
+  const follow = kernels ? RESOLVE.RESOLVE_NO_SYMLINKS : RESOLVE.RESOLVE_IN_ROOT;
+  return follow | RESOLVE.RESOLVE_NO_MAGICLINKS;
+}
+
 const CLONE_HERE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH;
 const RESTRICTED =
   MOUNT_ATTR.MOUNT_ATTR_NOSUID |
   MOUNT_ATTR.MOUNT_ATTR_NODEV |
   MOUNT_ATTR.MOUNT_ATTR_NOEXEC |
   MOUNT_ATTR.MOUNT_ATTR_RDONLY;
-/** Of the usual paths, those that are folders. One that is not what it is taken for is an error, so nothing stays open. */
+/** Of the usual paths, those that are folders; others say so by a slash at their end. */
 const FOLDERS: ReadonlySet<string> = new Set([
   '/proc/acpi',
   '/proc/asound',
@@ -22,9 +30,15 @@ const FOLDERS: ReadonlySet<string> = new Set([
   '/sys/devices/virtual/powercap',
 ]);
 
+/** One that is not what it is taken for is an error later, so that nothing stays open. */
+function isFolder(path: string): boolean {
+  return FOLDERS.has(path) || path.endsWith('/');
+}
+
 function open(context: PlanContext, id: string, path: string, flags: number, allow: readonly string[]): Fd {
   const place = inside('hide', context.model.because('linux.maskedPaths'));
-  const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC | flags, mode: 0, resolve: NO_LINKS };
+  const resolve = resolveOf(path);
+  const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC | flags, mode: 0, resolve };
   return context.steps.add(place, id, 'openat2', args, { allow });
 }
 
@@ -37,7 +51,7 @@ export function maskPaths(context: PlanContext): void {
   const { steps, model } = context;
   const paths = model.config.linux.maskedPaths ?? [];
   const place = inside('hide', model.because('linux.maskedPaths'));
-  const files = paths.filter((path) => !FOLDERS.has(path));
+  const files = paths.filter((path) => !isFolder(path));
   if (files.length > 0) {
     open(context, 'mask.null', '/dev/null', 0, []);
     steps.add(place, 'mask.null.check', 'fstat', { fd: 'mask.null', major: 1, minor: 3 });
@@ -48,7 +62,7 @@ export function maskPaths(context: PlanContext): void {
     const cover = steps.add(place, `${id}.cover`, 'open_tree', { dirfd: 'mask.null', pathname: '', flags: CLONE_HERE });
     attach(steps, place, `${id}.attach`, cover, target);
   }
-  for (const path of paths.filter((entry) => FOLDERS.has(entry))) {
+  for (const path of paths.filter(isFolder)) {
     const id = idOf('mask', path);
     const target = open(context, id, path, O.O_DIRECTORY, ['ENOENT']);
     const cover = newFileSystem(steps, place, `${id}.cover`, 'tmpfs', { attributes: RESTRICTED, data: [] });
@@ -61,7 +75,8 @@ export function protectPaths(context: PlanContext): void {
   const place = inside('hide', model.because('linux.readonlyPaths'));
   for (const path of model.config.linux.readonlyPaths ?? []) {
     const id = idOf('readonly', path);
-    const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC, mode: 0, resolve: NO_LINKS };
+    const resolve = resolveOf(path);
+    const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC, mode: 0, resolve };
     const target = steps.add(place, id, 'openat2', args, { allow: ['ENOENT'] });
     const flags = CLONE_HERE | OPEN_TREE.AT_RECURSIVE;
     const copy = steps.add(

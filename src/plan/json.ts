@@ -52,5 +52,6 @@ export function planToJson(plan: Plan): unknown {
       message: demand.message,
       because: demand.because,
     })),
+    warnings: plan.warnings,
   };
 }

@@ -1,6 +1,6 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../oci/demands.ts';
-import type { Because, Dropped } from '../oci/model.ts';
+import type { Because, Dropped, Warning } from '../oci/model.ts';
 import type { Call, Fd } from './calls.ts';
 
 export const PLAN_VERSION = 1;
@@ -56,4 +56,5 @@ export interface Plan {
   readonly dropped: readonly Dropped[];
   /** What the person who runs it must have allowed; the planner plans it all the same. */
   readonly demands: readonly Demand[];
+  readonly warnings: readonly Warning[];
 }

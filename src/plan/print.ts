@@ -25,6 +25,9 @@ export function groupTitle(group: Group): string {
   return TITLES[group];
 }
 
+/** White on red. */
+const ALARM = 41;
+
 export interface PrintOptions {
   readonly color: boolean;
   /** Columns of the page. */
@@ -56,6 +59,9 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
     out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
   }
   const needed = new Set(plan.demands.map(({ because }) => describeBecause(because, file)));
+  for (const { message, because } of plan.warnings) {
+    out.push(`${paint(ALARM, message)}  ${paint(2, describeBecause(because, file))}`);
+  }
   let heading = '';
   for (const { step, text, count } of fold(plan.steps)) {
     const wanted = `${TITLES[step.group]}${step.side === 'host' ? ' (on the host)' : ''}`;

@@ -1,27 +1,22 @@
 /** The command's credentials, capabilities and system-call filter; nothing after this needs privileges. */
-import type { OciCapabilities } from '../oci/config.ts';
-import {
-  CAPABILITIES,
-  CLOSE_RANGE,
-  KEYCTL,
-  PR,
-  PR_CAP_AMBIENT_CLEAR_ALL,
-  PR_CAP_AMBIENT_RAISE,
-  RLIMIT,
-  SECCOMP,
-} from './constants.ts';
+import type { OciCapabilities, OciProcess } from '../oci/config.ts';
+import { CAPABILITIES } from '../spec/capabilities.ts';
+import type { Fd } from './calls.ts';
+import { CLOSE_RANGE, KEYCTL, PR, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, SECCOMP } from './constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { compileSeccomp } from './seccomp/compile.ts';
 import { byDefault } from './steps.ts';
 import { maySetGroups } from './users.ts';
 
+function numberOf(name: string): number {
+  const number = CAPABILITIES.findIndex((known) => known === name);
+  // Dropping too much is safe, but a name that nobody knows was meant for something.
+  if (number < 0) throw new Error(`unknown capability ${name}`);
+  return number;
+}
+
 function bits(names: readonly string[]): bigint {
-  return names.reduce((sum, name) => {
-    const number = CAPABILITIES.findIndex((known) => known === name);
-    // Dropping too much is safe, but a name that nobody knows was meant for something.
-    if (number < 0) throw new Error(`unknown capability ${name}`);
-    return sum | (1n << BigInt(number));
-  }, 0n);
+  return names.reduce((sum, name) => sum | (1n << BigInt(numberOf(name))), 0n);
 }
 
 function prctl(context: PlanContext, id: string, because: string, option: number, arg2 = 0, arg3 = 0): void {
@@ -29,25 +24,47 @@ function prctl(context: PlanContext, id: string, because: string, option: number
   context.steps.add(place, id, 'prctl', { option, arg2, arg3, arg4: 0, arg5: 0 });
 }
 
+/** All that the kernel knows, and not only what boxctl does: root gets by execve what the bounding set has. */
 function dropBounding(context: PlanContext, capabilities: OciCapabilities): void {
-  for (const [number, name] of CAPABILITIES.entries()) {
-    if (capabilities.bounding.includes(name)) continue;
-    prctl(context, `bounding.${name}`, 'process.capabilities', PR.PR_CAPBSET_DROP, number);
+  for (let number = 0; number <= context.host.lastCapability; number++) {
+    const name = CAPABILITIES[number];
+    if (name !== undefined && capabilities.bounding.includes(name)) continue;
+    prctl(context, `bounding.${name ?? number}`, 'process.capabilities', PR.PR_CAPBSET_DROP, number);
   }
 }
 
-function setLimits(context: PlanContext): void {
-  const { model, steps } = context;
-  for (const [index, { type, soft, hard }] of (model.config.process.rlimits ?? []).entries()) {
-    const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
-    if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
-    const place = inside('security', model.because(`process.rlimits.${index}`));
-    steps.add(place, `rlimit.${type}`, 'prlimit64', { resource, soft, hard });
-  }
+/** Without no_new_privs the kernel takes a filter from CAP_SYS_ADMIN alone, which is then given up after it. */
+function filterNeedsAdmin({ model }: PlanContext): boolean {
+  return model.config.linux.seccomp !== undefined && !model.config.process.noNewPrivileges;
 }
 
-/** Becomes the user that the command runs as. */
-export function dropPrivileges(context: PlanContext): void {
+function setCapabilities(context: PlanContext, id: string, more: bigint): void {
+  const { capabilities } = context.model.config.process;
+  const place = inside('security', context.model.because('process.capabilities'));
+  context.steps.add(place, id, 'capset', {
+    effective: bits(capabilities.effective) | more,
+    permitted: bits(capabilities.permitted) | more,
+    inheritable: bits(capabilities.inheritable),
+  });
+}
+
+/**
+ * The label that execve(2) gives (apparmor(7), selinux(8)), through a /proc that nobody can have put there: a false one
+ * would take the word and do nothing (CVE-2019-16884, CVE-2019-19921).
+ */
+function setLabel(context: PlanContext, proc: Fd | undefined): void {
+  const { apparmorProfile, selinuxLabel }: OciProcess = context.model.config.process;
+  const write = (key: string, data: string): void => {
+    if (proc === undefined) throw new Error('a label needs /proc');
+    const place = inside('security', context.model.because(`process.${key}`));
+    context.steps.add(place, key, 'write', { dirfd: proc, pathname: 'thread-self/attr/exec', data });
+  };
+  if (apparmorProfile !== undefined) write('apparmorProfile', `exec ${apparmorProfile}`);
+  if (selinuxLabel !== undefined) write('selinuxLabel', selinuxLabel);
+}
+
+/** Becomes the user that the command runs as. `proc` is the container's own, by its root. */
+export function dropPrivileges(context: PlanContext, proc?: Fd): void {
   const { steps, model } = context;
   const { user, capabilities, noNewPrivileges } = model.config.process;
   const who = inside('security', model.because('process.user'));
@@ -59,25 +76,24 @@ export function dropPrivileges(context: PlanContext): void {
     // A kernel without keyrings has none to leak.
     { allow: ['ENOSYS'] },
   );
-  setLimits(context);
   steps.add(inside('security', byDefault('umask')), 'umask', 'umask', { mask: user.umask ?? 0o022 });
   dropBounding(context, capabilities);
-  const permitted = bits(capabilities.permitted);
-  if (permitted !== 0n && user.uid !== 0) prctl(context, 'keepcaps', 'process.capabilities', PR.PR_SET_KEEPCAPS, 1);
-  if (maySetGroups(context)) steps.add(who, 'setgroups.user', 'setgroups', { list: user.additionalGids ?? [] });
+  const more = filterNeedsAdmin(context) ? bits(['CAP_SYS_ADMIN']) : 0n;
+  const keeps = capabilities.permitted.length > 0 || more !== 0n;
+  if (keeps && user.uid !== 0) prctl(context, 'keepcaps', 'process.capabilities', PR.PR_SET_KEEPCAPS, 1);
+  if (maySetGroups(context)) {
+    const groups = inside('security', model.because('process.user.additionalGids'));
+    steps.add(groups, 'setgroups.user', 'setgroups', { list: user.additionalGids ?? [] });
+  }
   steps.add(who, 'setresgid', 'setresgid', { rgid: user.gid, egid: user.gid, sgid: user.gid });
   steps.add(who, 'setresuid', 'setresuid', { ruid: user.uid, euid: user.uid, suid: user.uid });
-  const place = inside('security', model.because('process.capabilities'));
-  steps.add(place, 'capset', 'capset', {
-    effective: bits(capabilities.effective),
-    permitted,
-    inheritable: bits(capabilities.inheritable),
-  });
+  setCapabilities(context, 'capset', more);
   prctl(context, 'ambient.clear', 'process.capabilities', PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
   for (const name of capabilities.ambient) {
-    const number = CAPABILITIES.findIndex((known) => known === name);
+    const number = numberOf(name);
     prctl(context, `ambient.${name}`, 'process.capabilities', PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number);
   }
+  setLabel(context, proc);
   if (noNewPrivileges) prctl(context, 'no_new_privs', 'process.noNewPrivileges', PR.PR_SET_NO_NEW_PRIVS, 1);
 }
 
@@ -88,6 +104,7 @@ export function closeDescriptors(context: PlanContext): void {
   context.steps.add(place, 'close_range', 'close_range', args);
 }
 
+/** The last thing but the command: what comes after it, the filter would have to allow. */
 export function filterCalls(context: PlanContext): void {
   const { steps, model, host } = context;
   const profile = model.config.linux.seccomp;
@@ -95,4 +112,5 @@ export function filterCalls(context: PlanContext): void {
   const place = inside('security', model.because('linux.seccomp'));
   const program = compileSeccomp(profile, host.arch);
   steps.add(place, 'seccomp', 'seccomp', { operation: SECCOMP.SECCOMP_SET_MODE_FILTER, flags: 0, program });
+  if (filterNeedsAdmin(context)) setCapabilities(context, 'capset.final', 0n);
 }

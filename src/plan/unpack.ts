@@ -58,6 +58,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     because: () => byDefault('confined work on the image store'),
     dropped: [],
     demands: [],
+    warnings: [],
     fileMounts: [],
   };
 }
@@ -91,8 +92,9 @@ function openRoot(context: PlanContext): Fd {
 
 function finish(context: PlanContext): Plan {
   const { model, steps } = context;
-  const { name, dropped, demands } = model;
-  return { version: PLAN_VERSION, name, steps: steps.list, reports: [], terminal: undefined, dropped, demands };
+  const { name, dropped, demands, warnings } = model;
+  const rest = { reports: [], terminal: undefined, dropped, demands, warnings };
+  return { version: PLAN_VERSION, name, steps: steps.list, ...rest };
 }
 
 /**

@@ -67,6 +67,19 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
     return 'the namespace must exist, and belong to you or to the user namespace that is joined';
   if (call.name === 'prlimit64' && name === 'EPERM')
     return 'a limit cannot be raised over the hard limit without CAP_SYS_RESOURCE';
+  if (call.name === 'capset' && name === 'EPERM') {
+    return 'boxctl does not have all of these capabilities itself: add fewer, or give the container a user namespace of its own';
+  }
+  if (step.id.startsWith('sysctl.')) {
+    return name === 'ENOENT'
+      ? 'this kernel has no such parameter in a namespace of the container’s own'
+      : 'the kernel lets the container’s root not change it, or does not take the value';
+  }
+  if (step.id === 'oom_score_adj') return 'less than boxctl’s own takes CAP_SYS_RESOURCE on the host: run it as root';
+  if (step.id === 'apparmorProfile') return 'the profile must be loaded: see aa-status';
+  if (step.group === 'hide' && (name === 'ENOTDIR' || name === 'EINVAL')) {
+    return 'a folder is masked with a slash at the end of its path, a file without';
+  }
   if (step.group === 'cgroup' && (name === 'EBUSY' || name === 'EINVAL')) {
     return 'the kernel refused the value: it may be less than what is in use, or than the least that it takes';
   }

@@ -2,38 +2,47 @@
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, report, type Context } from './context.ts';
 import type { IdMap, UserChoice } from './spec.ts';
-
-/** 2^32-1 is "no id" to the kernel (user_namespaces(7), chown(2)). */
-const MAX_ID = 2 ** 32 - 2;
-
-/** Names as shadow's useradd takes them at its most lenient. */
-const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/;
+import { LARGEST_ID, parseAccount } from './user.ts';
 
 /** `user`: an id, a name, or USER:GROUP. */
 export const normaliseUser = (context: Context, user: ContainerFile['user']): UserChoice | undefined => {
   if (user === undefined) return undefined;
-  if (typeof user === 'number') return { user };
-  const parts = user.split(':');
+  const parts = asWritten(context, user, 'user').split(':');
   if (parts.length > 2) {
-    report(context, 'user', 'E_SPEC_USER', `\`user\` must be USER or USER:GROUP; found "${clip(user)}"`);
+    report(context, 'user', 'E_SPEC_USER', `\`user\` must be USER or USER:GROUP; found "${clip(String(user))}"`);
     return undefined;
   }
-  const [first, second] = parts.map((part, index) => account(context, part, index === 0 ? 'user' : 'group'));
+  const [first, second] = parts.map((part, index) => account(context, part, index === 0 ? 'user' : 'group', 'user'));
   if (first === undefined || (parts.length === 2 && second === undefined)) return undefined;
   return { user: first, ...(second === undefined ? {} : { group: second }) };
 };
 
-const account = (context: Context, text: string, what: 'user' | 'group'): number | string | undefined => {
+/** YAML reads `0x1` and `01` as numbers; whoever wrote that may have meant another. */
+const asWritten = (context: Context, value: string | number, path: string): string =>
+  typeof value === 'number' ? (context.paths.text(path) ?? String(value)) : value;
+
+/** `group_add`: ids, or names that the image knows. */
+export const normaliseGroups = (
+  context: Context,
+  groups: ContainerFile['group_add'],
+): readonly { readonly group: number | string; readonly specPath: string }[] =>
+  each(context, groups ?? [], 'group_add').flatMap(([item, specPath]) => {
+    const group = account(context, asWritten(context, item, specPath), 'group', specPath);
+    return group === undefined ? [] : [{ group, specPath }];
+  });
+
+const account = (context: Context, text: string, what: 'user' | 'group', path: string): number | string | undefined => {
+  const found = parseAccount(text);
+  if (found !== undefined) return found;
   if (/^\d+$/.test(text)) {
-    const id = Number(text);
-    if (id <= MAX_ID) return id;
-    report(context, 'user', 'E_SPEC_USER', `the ${what} id ${clip(text)} is not in 0…${MAX_ID}`);
+    const large = `the ${what} id ${clip(text)} is not in 0…${LARGEST_ID}`;
+    const zero = `"${clip(text)}" is no ${what} id: it begins with a zero, and could be meant as octal`;
+    report(context, path, 'E_SPEC_USER', text.startsWith('0') ? zero : large);
     return undefined;
   }
-  if (NAME.test(text)) return text;
-  const found = text === '' ? 'nothing' : `"${clip(text)}"`;
-  report(context, 'user', 'E_SPEC_USER', `${found} is neither an id nor a name of a ${what}`, {
-    hint: 'write ids, or names that the image knows: `user: "1000:1000"`',
+  const shown = text === '' ? 'nothing' : `"${clip(text)}"`;
+  report(context, path, 'E_SPEC_USER', `${shown} is neither an id nor a name of a ${what}`, {
+    hint: 'write decimal ids, or names that the image knows: `user: "1000:1000"`',
   });
   return undefined;
 };
@@ -69,7 +78,7 @@ export const normaliseIdMaps = (
 
 const parseMap = (context: Context, text: string, path: string): IdMap | undefined => {
   const match = /^(\d+):(\d+):(\d+)$/.exec(text);
-  if (match === null) {
+  if (match === null || /(^|:)0\d/.test(text)) {
     report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` must be CONTAINER:HOST:SIZE; found "${clip(text)}"`, {
       hint: 'for example "0:100000:65536": 65536 ids from 0 inside are 100000 and up outside',
     });
@@ -85,8 +94,8 @@ const fits = (context: Context, map: IdMap, path: string): boolean => {
     report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` maps no id at all`);
     return false;
   }
-  if (map.container + map.size - 1 <= MAX_ID && map.host + map.size - 1 <= MAX_ID) return true;
-  report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` goes beyond the last id, ${MAX_ID}`);
+  if (map.container + map.size - 1 <= LARGEST_ID && map.host + map.size - 1 <= LARGEST_ID) return true;
+  report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` goes beyond the last id, ${LARGEST_ID}`);
   return false;
 };
 

@@ -3,10 +3,13 @@ import { statSync } from 'node:fs';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseEnvironment } from './environment.ts';
-import { normaliseIdMaps, normaliseUser } from './ids.ts';
+import { normaliseGroups, normaliseIdMaps, normaliseUser } from './ids.ts';
+import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
 import { whyNot } from './read.ts';
 import { NAMESPACE_KINDS, type ImageSource, type Limits, type NamespaceChoice, type Spec } from './spec.ts';
+import { normaliseSysctls } from './sysctls.ts';
 import { insidePath, normaliseVolumes, sizeAt } from './volumes.ts';
 import { splitWords } from './words.ts';
 
@@ -38,6 +41,17 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(user === undefined ? {} : { user }),
     ...(uidMap === undefined ? {} : { uidMap }),
     ...(gidMap === undefined ? {} : { gidMap }),
+    groupAdd: normaliseGroups(context, raw.group_add),
+    ...normaliseCapabilities(context, raw.cap_add, raw.cap_drop),
+    privileged: normalisePrivileged(context, raw.privileged),
+    noNewPrivileges: raw.no_new_privileges ?? true,
+    ulimits: normaliseUlimits(context, raw.ulimits),
+    sysctls: normaliseSysctls(context, raw.sysctls, namespaces),
+    ...(raw.oom_score_adj === undefined ? {} : { oomScoreAdj: raw.oom_score_adj }),
+    maskedPaths: normalisePathChanges(context, raw.masked_paths, 'masked_paths'),
+    readonlyPaths: normalisePathChanges(context, raw.readonly_paths, 'readonly_paths'),
+    ...(raw.apparmor === undefined ? {} : { apparmor: raw.apparmor }),
+    ...(raw.selinux === undefined ? {} : { selinux: raw.selinux }),
     limits: normaliseLimits(context, raw.limits),
     environment: normaliseEnvironment(context, raw.environment, raw.env_file),
     ...(workingDir === undefined ? {} : { workingDir }),
@@ -104,7 +118,11 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   };
   conflicts('uts', ['hostname', 'domainname'], 'it would rename the host');
   conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
-  conflicts('mount', ['image', 'volumes', 'tmpfs', 'read_only'], "it would change the host's files");
+  conflicts(
+    'mount',
+    ['image', 'volumes', 'tmpfs', 'read_only', 'masked_paths', 'readonly_paths'],
+    "it would change the host's files",
+  );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {
     report(context, '', 'E_SPEC_MISSING_KEY', 'the file lacks the key `image`', {
       hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',

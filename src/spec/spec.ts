@@ -44,6 +44,27 @@ export interface Limits {
   readonly optional: boolean;
 }
 
+/** A resource limit of single processes (getrlimit(2)); `name` in lower case, without `RLIMIT_`. */
+export interface Ulimit {
+  readonly name: string;
+  readonly soft: number | 'unlimited';
+  readonly hard: number | 'unlimited';
+  readonly specPath: string;
+}
+
+/** A kernel parameter of one of the container's namespaces; `path` is below /proc/sys. */
+export interface Sysctl {
+  readonly path: string;
+  readonly value: string;
+  readonly specPath: string;
+}
+
+/** What is added to a list of usual paths, and what is taken from it. */
+export interface PathChanges {
+  readonly add: readonly { readonly path: string; readonly specPath: string }[];
+  readonly remove: readonly { readonly path: string; readonly specPath: string }[];
+}
+
 export type Volume =
   | {
       readonly type: 'bind';
@@ -81,6 +102,20 @@ export interface Spec {
   readonly user?: UserChoice;
   readonly uidMap?: readonly IdMap[];
   readonly gidMap?: readonly IdMap[];
+  /** Groups beside the user's own. `specPath` is where each was written. */
+  readonly groupAdd: readonly { readonly group: number | string; readonly specPath: string }[];
+  /** The kernel's names, or ALL. */
+  readonly capAdd: readonly string[];
+  readonly capDrop: readonly string[];
+  readonly privileged: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly ulimits: readonly Ulimit[];
+  readonly sysctls: readonly Sysctl[];
+  readonly oomScoreAdj?: number;
+  readonly maskedPaths: PathChanges;
+  readonly readonlyPaths: PathChanges;
+  readonly apparmor?: string;
+  readonly selinux?: string;
   readonly limits: Limits;
   /** `env_file` first, then `environment`; insertion order kept. */
   readonly environment: Readonly<Record<string, string>>;

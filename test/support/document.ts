@@ -18,6 +18,15 @@ export function testDocument(
   const { pid, mount, uts, ipc, net, user, cgroup, time } = { ...NONE, ...options.namespaces };
   const spec: Spec = {
     name: 'builder',
+    groupAdd: [],
+    capAdd: [],
+    capDrop: [],
+    privileged: false,
+    noNewPrivileges: true,
+    ulimits: [],
+    sysctls: [],
+    maskedPaths: { add: [], remove: [] },
+    readonlyPaths: { add: [], remove: [] },
     limits: { optional: false },
     environment: {},
     volumes: [],

@@ -14,6 +14,9 @@ const notDelegated = {
 export const ROOT_HOST: HostFacts = {
   kernel: { release: '6.1.0', major: 6, minor: 1 },
   arch: 'x86_64',
+  lastCapability: 40,
+  apparmor: false,
+  selinux: false,
   euid: 0,
   egid: 0,
   groups: [0],

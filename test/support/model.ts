@@ -103,6 +103,7 @@ export function testModel(options: ModelOptions): Model {
     because: (path) => ({ kind: 'default', name: path }),
     dropped: [],
     demands: [],
+    warnings: [],
     fileMounts: options.fileMounts ?? [],
   };
 }

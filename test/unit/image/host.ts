@@ -10,6 +10,9 @@ export function hostWithStore(folder: string): HostFacts {
   return {
     kernel: { release: '6.1.0', major: 6, minor: 1 },
     arch: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    lastCapability: 40,
+    apparmor: false,
+    selinux: false,
     euid,
     egid,
     groups: [egid],

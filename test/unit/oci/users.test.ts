@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { parseId, parseUser } from '../../../src/oci/users.ts';
+import { parseId, parseUser } from '../../../src/spec/user.ts';
 import { compile } from '../../../src/oci/compile.ts';
 import type { UserChoice } from '../../../src/spec/spec.ts';
 import { testDocument } from '../../support/document.ts';

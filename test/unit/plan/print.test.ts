@@ -31,7 +31,8 @@ function plan(): Plan {
   const words = Array.from({ length: 12 }, (_, index) => `word ${index}`);
   steps.add(command, 'execve', 'execve', { pathname: ['/bin/x'], argv: ['x\u001b[2J"\n'], envp: words });
   const dropped = [{ what: 'limits.swap', reason: 'this kernel does not count swap', because: line(4, 'limits.swap') }];
-  return { version: 1, name: 'box', steps: steps.list, reports: [], terminal: undefined, dropped, demands: [] };
+  const rest = { reports: [], terminal: undefined, dropped, demands: [], warnings: [] };
+  return { version: 1, name: 'box', steps: steps.list, ...rest };
 }
 
 test('groups, folded runs, wrapped calls, undo, who asked, and what is left out', () => {

@@ -417,21 +417,21 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     'a group that is not said',
     `${IMAGE}user: "1:"\n`,
     [
-      '2:7+4 E_SPEC_USER: nothing is neither an id nor a name of a group = write ids, or names that the image knows: `user: "1000:1000"`',
+      '2:7+4 E_SPEC_USER: nothing is neither an id nor a name of a group = write decimal ids, or names that the image knows: `user: "1000:1000"`',
     ],
   ],
   [
     'a hexadecimal user',
     `${IMAGE}user: "0x1"\n`,
     [
-      '2:7+5 E_SPEC_USER: "0x1" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+      '2:7+5 E_SPEC_USER: "0x1" is neither an id nor a name of a user = write decimal ids, or names that the image knows: `user: "1000:1000"`',
     ],
   ],
   [
     'a user with a sign',
     `${IMAGE}user: "+1"\n`,
     [
-      '2:7+4 E_SPEC_USER: "+1" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+      '2:7+4 E_SPEC_USER: "+1" is neither an id nor a name of a user = write decimal ids, or names that the image knows: `user: "1000:1000"`',
     ],
   ],
   ['a negative user', `${IMAGE}user: -1\n`, ['2:7+2 E_SPEC_RANGE: `user` must be at least 0; found -1']],
@@ -646,6 +646,104 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ['1:16+2 E_SPEC_RANGE: `limits.pids` must be at least 1; found -2'],
   ],
   [
+    'a user that begins with a zero',
+    `${IMAGE}user: 01\n`,
+    [
+      '2:7+2 E_SPEC_NUMBER: 01 is a decimal number with a leading zero, not an octal one = write 0o1 for octal, or quote it: "01"',
+    ],
+  ],
+  [
+    'a user that YAML reads as hexadecimal',
+    `${IMAGE}user: 0x10\n`,
+    [
+      '2:7+4 E_SPEC_USER: "0x10" is neither an id nor a name of a user = write decimal ids, or names that the image knows: `user: "1000:1000"`',
+    ],
+  ],
+  [
+    'an id map with a leading zero',
+    `${IMAGE}uid_map: ["00:100000:1"]\n`,
+    [
+      '2:11+13 E_SPEC_ID_MAP: `uid_map.0` must be CONTAINER:HOST:SIZE; found "00:100000:1" = for example "0:100000:65536": 65536 ids from 0 inside are 100000 and up outside',
+    ],
+  ],
+  [
+    'a capability that there is not',
+    `${IMAGE}cap_add: [NET_ADMN]\n`,
+    ['2:11+8 E_SPEC_CAPABILITY: there is no capability "NET_ADMN" = did you mean `NET_ADMIN`?'],
+  ],
+  [
+    'a capability that is added and dropped',
+    `${IMAGE}cap_add: [CHOWN]\ncap_drop: [cap_chown]\n`,
+    ['3:1+8 E_SPEC_CONFLICT: CAP_CHOWN is both in `cap_add` and in `cap_drop` = leave it in one of them'],
+  ],
+  [
+    'a privileged container that is not spelled out',
+    `${IMAGE}privileged: true\n`,
+    [
+      '2:13+4 E_SPEC_PRIVILEGED: a privileged container has to be spelled out = `cap_add`, `seccomp` and their like give what is needed key by key; for all of it at once write `privileged: this container may harm the host`',
+    ],
+  ],
+  [
+    'a soft limit over the hard one',
+    `${IMAGE}ulimits: {nofile: {soft: 20, hard: 10}}\n`,
+    ['2:11+6 E_SPEC_RANGE: `ulimits.nofile.soft` must not be more than `ulimits.nofile.hard`'],
+  ],
+  [
+    'a resource limit that there is not',
+    `${IMAGE}ulimits: {nofiles: 20}\n`,
+    ['2:11+7 E_SPEC_UNKNOWN_KEY: there is no key `nofiles` in `ulimits` = did you mean `nofile`?'],
+  ],
+  [
+    'a kernel parameter of the host',
+    `${IMAGE}sysctls: {kernel.core_pattern: x}\n`,
+    [
+      '2:32+1 E_SPEC_SYSCTL: `kernel.core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm* and user.*',
+    ],
+  ],
+  [
+    'a kernel parameter of the host, with slashes',
+    `${IMAGE}sysctls: {kernel/core_pattern: x}\n`,
+    [
+      '2:32+1 E_SPEC_SYSCTL: `kernel/core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm* and user.*',
+    ],
+  ],
+  [
+    'a kernel parameter that climbs',
+    `${IMAGE}sysctls: {net/../kernel/core_pattern: x}\n`,
+    [
+      '2:39+1 E_SPEC_SYSCTL: "net/../kernel/core_pattern" is not the name of a kernel parameter = for example `net.ipv4.ip_forward`',
+    ],
+  ],
+  [
+    'a kernel parameter that climbs, with dots and slashes',
+    `${IMAGE}sysctls: {net.//.kernel.core_pattern: x}\n`,
+    [
+      '2:39+1 E_SPEC_SYSCTL: "net.//.kernel.core_pattern" is not the name of a kernel parameter = for example `net.ipv4.ip_forward`',
+    ],
+  ],
+  [
+    'a kernel parameter of the host’s network',
+    `${IMAGE}namespaces: {net: host}\nsysctls: {net.ipv4.ip_forward: 1}\n`,
+    [
+      '3:32+1 E_SPEC_CONFLICT: `net.ipv4.ip_forward` would change the host, because the net namespace is not private = make `namespaces.net` private',
+    ],
+  ],
+  [
+    'a kernel parameter in two spellings',
+    `${IMAGE}sysctls: {net.ipv4.ip_forward: 1, net/ipv4/ip_forward: 0}\n`,
+    ['2:56+1 E_SPEC_VALUE: `net/ipv4/ip_forward` is there twice, also as `net.ipv4.ip_forward`'],
+  ],
+  [
+    'a kernel parameter that is a key',
+    `${IMAGE}sysctls: {kernel.hostname: x}\n`,
+    ['2:28+1 E_SPEC_SYSCTL: `kernel.hostname` has a key of its own = write `hostname`'],
+  ],
+  [
+    'a masked path that is relative',
+    `${IMAGE}masked_paths: [proc/keys]\n`,
+    ['2:16+9 E_SPEC_PATH: `masked_paths.0` must be an absolute path; found "proc/keys"'],
+  ],
+  [
     'all of it at once',
     'hostnme: web\nlimits: {memory: 1 potato, pids: -1}\nvolumes: ["./:src"]\nuser: "x y"\n',
     [
@@ -654,7 +752,7 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
       '2:18+8 E_SPEC_SIZE: "1 potato" is not a size = units are b, k, m, g and t, 1024-based: 1MiB, 1g',
       '2:34+2 E_SPEC_RANGE: `limits.pids` must be at least 1; found -1',
       '3:11+8 E_SPEC_PATH: a path inside must be absolute; found "src" = write `/src`',
-      '4:7+5 E_SPEC_USER: "x y" is neither an id nor a name of a user = write ids, or names that the image knows: `user: "1000:1000"`',
+      '4:7+5 E_SPEC_USER: "x y" is neither an id nor a name of a user = write decimal ids, or names that the image knows: `user: "1000:1000"`',
     ],
   ],
 ];

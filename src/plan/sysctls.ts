@@ -1,0 +1,36 @@
+/** Parameters of the kernel (sysctl(8)) in the container's own namespaces, and what else is set through its /proc. */
+import { swapSeparators } from '../oci/sysctls.ts';
+import { AT_FDCWD, type Fd } from './calls.ts';
+import { O, RESOLVE } from './constants.ts';
+import { inside, onHost, type PlanContext } from './context.ts';
+
+const BENEATH = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_XDEV;
+
+/**
+ * `proc` is the root of a proc that boxctl asked the kernel for and that is attached nowhere yet, so that no image and no
+ * other container can have put anything in its place (CVE-2019-19921, CVE-2025-52881).
+ */
+export function setSysctls(context: PlanContext, proc: Fd | undefined): void {
+  const { model, steps } = context;
+  for (const [name, data] of Object.entries(model.config.linux.sysctl ?? {})) {
+    if (proc === undefined) throw new Error('a kernel parameter needs /proc');
+    const place = inside('identity', model.because(`linux.sysctl.${name}`));
+    const pathname = `sys/${swapSeparators(name)}`;
+    const open = { dirfd: proc, pathname, flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
+    const file = steps.add(place, `sysctl.${name}`, 'openat2', open);
+    steps.add(place, `sysctl.${name}.write`, 'write', { dirfd: file, pathname: '', data }, { undo: 'kernel' });
+  }
+}
+
+/**
+ * By the launcher, through the host's /proc: to be killed later than others is a privilege of the host's. Before the
+ * process changes its ids, after which the file belongs to root alone.
+ */
+export function setOomScore(context: PlanContext): void {
+  const { model, steps } = context;
+  const { oomScoreAdj } = model.config.process;
+  if (oomScoreAdj === undefined) return;
+  const place = onHost('security', model.because('process.oomScoreAdj'));
+  const pathname = { template: '/proc/$CHILD/oom_score_adj' };
+  steps.add(place, 'oom_score_adj', 'write', { dirfd: AT_FDCWD, pathname, data: String(oomScoreAdj) });
+}
