@@ -157,7 +157,7 @@ export function compileProcess(
   }));
   reasons.byDefault('process', 'process');
   reasons.set('process.user', 'user', 'user 0');
-  reasons.set('process.user.additionalGids', 'group_add', 'groups of the user');
+  if (added.length > 0) reasons.set('process.user.additionalGids', 'group_add', 'group_add');
   reasons.set('process.terminal', 'tty', overrides.tty === undefined ? 'no terminal' : 'command line');
   reasons.set('process.cwd', 'working_dir', 'working directory /');
   const capabilityKey = ['cap_add', 'cap_drop', 'privileged'].find((key) => document.where(key) !== undefined);
