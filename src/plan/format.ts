@@ -1,5 +1,6 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
 import { CAPABILITIES } from '../spec/capabilities.ts';
+import type { Step } from './plan.ts';
 import { CALLS, type ArgKind, type Call, type Text } from './calls.ts';
 import { NAME_SETS, PR, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
 
@@ -25,6 +26,12 @@ export function formatArguments(call: Call): readonly Argument[] {
 /** `openat2(lower, "etc", {flags=O_PATH|O_CLOEXEC}) = etc [or ENOENT]` */
 export function formatCall(call: Call): string {
   return formatWith(call, inTheManualsForm(call));
+}
+
+/** One of the calls that take a step back, as text. */
+export function formatUndo({ undo }: Step, index: number): string {
+  const call = typeof undo === 'string' ? undefined : undo[index];
+  return call === undefined ? '' : formatCall(call);
 }
 
 /** A call with arguments that were formatted before. */

@@ -1,5 +1,5 @@
 /** Events as JSON lines, for programs that watch a run. */
-import { formatCall } from '../plan/format.ts';
+import { formatCall, formatUndo } from '../plan/format.ts';
 import type { Plan } from '../plan/plan.ts';
 import { errnoName } from './errno.ts';
 import type { LaunchEvent } from './launch.ts';
@@ -30,6 +30,7 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
       return {
         event: 'undo',
         ...stepOf(plan, event.index),
+        call: undone(plan, event.index, event.call),
         ...(event.errno === 0 ? {} : { errno: errnoName(event.errno) }),
       };
     case 'started':
@@ -39,6 +40,11 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
     case 'gate':
       return undefined;
   }
+}
+
+function undone(plan: Plan, index: number, call: number): string {
+  const step = plan.steps[index];
+  return step === undefined ? '' : formatUndo(step, call);
 }
 
 function stepOf(plan: Plan, index: number): object {

@@ -15,7 +15,8 @@ export type LaunchEvent =
     }
   /** `errno` is the number; the launcher begins to undo. */
   | { readonly kind: 'failed'; readonly index: number; readonly errno: number; readonly detail: number }
-  | { readonly kind: 'undo'; readonly index: number; readonly errno: number }
+  /** `call` is the place in the step's list of undo calls. */
+  | { readonly kind: 'undo'; readonly index: number; readonly call: number; readonly errno: number }
   /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
   | { readonly kind: 'gate' }
   | { readonly kind: 'started'; readonly pid: number }
@@ -74,6 +75,7 @@ class Progress {
   #end: Pick<Outcome, 'kind' | 'status' | 'signal'> | undefined;
   #failed: Outcome['failed'];
   #refused: number | undefined;
+  #undoing = { index: -1, call: -1 };
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #onEvent: (event: LaunchEvent) => void;
@@ -107,7 +109,8 @@ class Progress {
         break;
       case EVENT.undo:
         if (errno !== 0) this.#undoFailures.push({ index, errno });
-        this.#onEvent({ kind: 'undo', index, errno });
+        this.#undoing = { index, call: this.#undoing.index === index ? this.#undoing.call + 1 : 0 };
+        this.#onEvent({ kind: 'undo', ...this.#undoing, errno });
         break;
       case EVENT.gate:
         this.#onEvent({ kind: 'gate' });

@@ -1,6 +1,6 @@
 /** How a run is shown, by mode. What is drawn on a terminal is drawn by listr2, which is loaded for that alone. */
 import type { Plan } from '../plan/plan.ts';
-import { formatCall } from '../plan/format.ts';
+import { formatCall, formatUndo } from '../plan/format.ts';
 import { jsonEvents } from './json-events.ts';
 import type { LaunchEvent } from './launch.ts';
 import { milliseconds } from './duration.ts';
@@ -47,8 +47,7 @@ function verbose(plan: Plan, write: (text: string) => void): Progress {
       write(`${side} ${errnoName(happened.errno).padStart(9)}  ${formatCall(step.call)}\n`);
     } else {
       const result = happened.errno === 0 ? 'undone' : errnoName(happened.errno);
-      const calls = typeof step.undo === 'string' ? '' : step.undo.map(formatCall).join('; ');
-      write(`${side} ${result.padStart(9)}  ${calls}\n`);
+      write(`${side} ${result.padStart(9)}  ${formatUndo(step, happened.call)}\n`);
     }
   };
   return { event, finish: async () => undefined };

@@ -1,13 +1,15 @@
 /** Runs the built command line as a person or a script would. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { asUser, userEnvironment, type TestUser } from './user.ts';
 
 export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-/** A copy that every user can read; made by build.ts. */
-export const INSTALLED = `/var/tmp/boxctl-test-installed-${userInfo().uid}`;
+/** A copy that every user can read; made by build.ts, one for each clone, and gone after the tests. */
+const CLONE = createHash('sha256').update(PROJECT).digest('hex').slice(0, 12);
+export const INSTALLED = `/var/tmp/boxctl-test-installed-${userInfo().uid}-${CLONE}`;
 export const PROGRAM = join(INSTALLED, 'dist/boxctl.cjs');
 
 export interface RunOptions {

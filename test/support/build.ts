@@ -7,7 +7,8 @@ import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { INSTALLED, PROJECT } from './boxctl.ts';
 
-export default function build(): void {
+/** Gives what is to be done at the end. */
+export default function build(): () => void {
   for (const script of ['native/build.mjs', 'src/build.mjs']) {
     execFileSync(process.execPath, [join(PROJECT, script)], { stdio: 'inherit' });
   }
@@ -18,4 +19,5 @@ export default function build(): void {
     cpSync(join(PROJECT, folder), join(INSTALLED, folder), { recursive: true, preserveTimestamps: true });
   }
   execFileSync('chmod', ['-R', 'a+rX', INSTALLED]);
+  return () => rmSync(INSTALLED, { recursive: true, force: true });
 }
