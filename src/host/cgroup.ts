@@ -1,5 +1,11 @@
 /** Where a cgroup may be made, on hosts with version 1, version 2, or both (cgroups(7)). */
-import type { CgroupController, CgroupHome, HostFacts } from './facts.ts';
+import {
+  CGROUP_CONTROLLERS,
+  type CgroupController,
+  type CgroupFacts,
+  type CgroupHome,
+  type UnifiedHome,
+} from './facts.ts';
 import type { HostReader } from './read.ts';
 
 interface Mount {
@@ -9,7 +15,15 @@ interface Mount {
   readonly options: readonly string[];
 }
 
-const CONTROLLERS: readonly CgroupController[] = ['memory', 'pids', 'cpu'];
+/** Who asks, and where the user's message bus listens. */
+export interface CgroupCaller {
+  readonly pid: number;
+  readonly euid: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The word of version 1 for a controller. */
+const versionOneName = (controller: CgroupController): string => (controller === 'io' ? 'blkio' : controller);
 
 /** The cgroup mounts of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 function cgroupMounts(mountinfo: string | undefined): readonly Mount[] {
@@ -82,68 +96,125 @@ function versionOne(read: HostReader, mount: Mount, path: string, controller: Cg
   );
 }
 
-/**
- * Version 2: a controller works in a child only when the parent hands it on, and a cgroup with processes in it cannot.
- * So the child is made beside our own cgroup rather than in it. A process has one cgroup: the home is the ancestor that
- * hands on the most, the nearest of them.
- */
-function versionTwoHome(read: HostReader, mount: Mount, path: string): Delegation | undefined {
-  const own = folderOf(mount, path) ?? mount.point;
-  let best: Delegation | undefined;
-  for (const folder of parents(own, mount.point)) {
-    if (!read.writable(folder) || !read.writable(`${folder}/cgroup.procs`)) continue;
-    const handed = words(read.text(`${folder}/cgroup.subtree_control`));
-    const controllers = CONTROLLERS.filter((controller) => handed.includes(controller));
-    if (controllers.length > (best?.controllers.length ?? 0)) best = { folder, controllers };
-  }
-  return best;
+function controllersIn(text: string | undefined): readonly CgroupController[] {
+  const named = words(text);
+  return CGROUP_CONTROLLERS.filter((controller) => named.includes(controller));
 }
 
-interface Delegation {
-  readonly folder: string;
-  readonly controllers: readonly CgroupController[];
+/**
+ * Version 2: a controller works in a child only when the parent hands it on, and a cgroup with processes in it cannot
+ * (cgroups(7), "no internal processes"). Handed on is switched only where that is boxctl's own business: in its own
+ * cgroup, if it is alone there, and at the top of what it can see.
+ */
+function homeIn(read: HostReader, mount: Mount, folder: string, own: string, pid: number): UnifiedHome | undefined {
+  if (!read.writable(folder) || !read.writable(`${folder}/cgroup.procs`)) return undefined;
+  const handed = controllersIn(read.text(`${folder}/cgroup.subtree_control`));
+  const parent = { kind: 'parent', dir: folder, controllers: handed, dormant: [] } as const;
+  if ((folder !== own && folder !== mount.point) || !read.writable(`${folder}/cgroup.subtree_control`)) return parent;
+  const all = controllersIn(read.text(`${folder}/cgroup.controllers`));
+  const dormant = all.filter((controller) => !handed.includes(controller));
+  // Only the root of the whole hierarchy has no type, and may have processes.
+  const members = read.exists(`${folder}/cgroup.type`) ? words(read.text(`${folder}/cgroup.procs`)) : [];
+  if (members.length === 0) return { kind: 'parent', dir: folder, controllers: all, dormant };
+  const alone = members.length === 1 && members[0] === String(pid);
+  return folder === own && alone ? { kind: 'own', dir: folder, controllers: all, dormant } : parent;
+}
+
+/** What the user's own systemd can give, to a process that is in none of its cgroups (org.freedesktop.systemd1). */
+function scopeHome(read: HostReader, mount: Mount, { euid, env }: CgroupCaller): UnifiedHome | undefined {
+  if (euid === 0) return undefined;
+  const manager = `${mount.point}/user.slice/user-${euid}.slice/user@${euid}.service`;
+  const controllers = controllersIn(read.text(`${manager}/cgroup.controllers`));
+  const address = /^unix:path=([^,;]+)/u.exec(env['DBUS_SESSION_BUS_ADDRESS'] ?? '')?.[1];
+  const bus = address ?? `${env['XDG_RUNTIME_DIR'] ?? `/run/user/${euid}`}/bus`;
+  if (controllers.length === 0 || !read.exists(bus)) return undefined;
+  return { kind: 'scope', dir: mount.point, controllers, dormant: [], bus };
+}
+
+function unifiedHomes(read: HostReader, mount: Mount, own: string, caller: CgroupCaller): readonly UnifiedHome[] {
+  const homes = parents(own, mount.point).map((folder) => homeIn(read, mount, folder, own, caller.pid));
+  const usable = [...homes, scopeHome(read, mount, caller)].filter((home) => home !== undefined);
+  return usable.filter((home) => home.controllers.length > 0);
 }
 
 function versionTwo(
   read: HostReader,
   mount: Mount,
-  home: Delegation | undefined,
+  own: string,
+  homes: readonly UnifiedHome[],
   controller: CgroupController,
 ): CgroupHome {
-  if (home?.controllers.includes(controller) === true) return { usable: true, version: 2, dir: home.folder };
+  if (homes.some((home) => home.controllers.includes(controller))) return { usable: true, version: 2 };
   if (!words(read.text(`${mount.point}/cgroup.controllers`)).includes(controller)) {
     return unusable(`this host has no ${controller} controller`, 'boot a kernel that has it, without cgroup_disable');
   }
+  const offered = words(read.text(`${own}/cgroup.controllers`)).includes(controller);
+  if (offered && read.writable(own) && read.writable(`${own}/cgroup.subtree_control`)) {
+    return unusable(
+      `the cgroup ${own} is yours, and holds other processes than boxctl: one with processes hands no controller on`,
+      `move them into a child: mkdir ${own}/init; for p in $(cat ${own}/cgroup.procs); do echo $p >${own}/init/cgroup.procs; done`,
+    );
+  }
   return unusable(
     `no cgroup with the ${controller} controller is delegated to this user`,
-    'start boxctl with `systemd-run --user --scope -p Delegate=yes boxctl …`, or run it as root',
+    'log in to a session that systemd manages, with the controller in `Delegate=` of user@.service; or run boxctl as root',
   );
 }
 
 /** Looks at the hierarchies that are mounted, and finds a home for each controller. */
-export function gatherCgroup(read: HostReader): HostFacts['cgroup'] {
+export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFacts {
   const mounts = cgroupMounts(read.text('/proc/self/mountinfo'));
   const paths = ownPaths(read.text('/proc/self/cgroup'));
   const unified = mounts.find((mount) => mount.type === 'cgroup2');
   const hasVersionOne = mounts.some((mount) => mount.type === 'cgroup');
   const layout = unified === undefined ? (hasVersionOne ? 'v1' : 'none') : hasVersionOne ? 'hybrid' : 'v2';
-  const home = unified === undefined ? undefined : versionTwoHome(read, unified, paths.get('') ?? '/');
+  const own = unified === undefined ? '' : (folderOf(unified, paths.get('') ?? '/') ?? unified.point);
+  const homes = unified === undefined ? [] : unifiedHomes(read, unified, own, caller);
   const homeOf = (controller: CgroupController): CgroupHome => {
-    const mount = mounts.find((entry) => entry.type === 'cgroup' && entry.options.includes(controller));
-    if (mount !== undefined) return versionOne(read, mount, paths.get(controller) ?? '/', controller);
-    if (unified !== undefined) return versionTwo(read, unified, home, controller);
+    const name = versionOneName(controller);
+    const mount = mounts.find((entry) => entry.type === 'cgroup' && entry.options.includes(name));
+    if (mount !== undefined) return versionOne(read, mount, paths.get(name) ?? '/', controller);
+    if (unified !== undefined) return versionTwo(read, unified, own, homes, controller);
+    if (hasVersionOne) return unusable(`this host has no ${controller} controller`, 'boot a kernel that has it');
     return unusable('no cgroup file system is mounted', 'mount one: mount -t cgroup2 none /sys/fs/cgroup');
   };
-  const controllers = Object.fromEntries(CONTROLLERS.map((name) => [name, homeOf(name)])) as Record<
+  const controllers = Object.fromEntries(CGROUP_CONTROLLERS.map((name) => [name, homeOf(name)])) as Record<
     CgroupController,
     CgroupHome
   >;
-  return { layout, controllers, swap: limitsSwap(read, controllers.memory) };
+  return {
+    layout,
+    controllers,
+    unified: homes,
+    mounts: mounts.map(({ point }) => point),
+    swap: countsSwap(read, controllers.memory),
+    cpuset: cpuset(read, controllers.cpuset, homes),
+    ioWeight: ioWeight(read, controllers.io, unified),
+  };
 }
 
 /** Swap accounting can be left out of a kernel. */
-function limitsSwap(read: HostReader, memory: CgroupHome): boolean {
+function countsSwap(read: HostReader, memory: CgroupHome): boolean {
   if (!memory.usable) return false;
   if (memory.version === 1) return read.exists(`${memory.dir}/memory.memsw.limit_in_bytes`);
   return read.exists('/proc/swaps');
+}
+
+function cpuset(read: HostReader, home: CgroupHome, homes: readonly UnifiedHome[]): CgroupFacts['cpuset'] {
+  const line = (path: string): string | undefined => read.text(path)?.trim() || undefined;
+  if (!home.usable) return { cpus: undefined, mems: undefined };
+  if (home.version === 1) return { cpus: line(`${home.dir}/cpuset.cpus`), mems: line(`${home.dir}/cpuset.mems`) };
+  const dir = homes.find(({ controllers }) => controllers.includes('cpuset'))?.dir ?? '';
+  return { cpus: line(`${dir}/cpuset.cpus.effective`), mems: line(`${dir}/cpuset.mems.effective`) };
+}
+
+/** A weight is taken without a word where no scheduler looks at it: it is BFQ's, or the cost model's once that is on. */
+function ioWeight(read: HostReader, io: CgroupHome, unified: Mount | undefined): string | undefined {
+  if (!io.usable) return undefined;
+  const bfq = read.exists('/sys/module/bfq');
+  if (io.version === 1) {
+    return bfq || read.exists(`${io.dir}/blkio.bfq.io_service_bytes`) ? 'blkio.bfq.weight' : undefined;
+  }
+  if (/\benable=1\b/u.test(read.text(`${unified?.point ?? ''}/io.cost.qos`) ?? '')) return 'io.weight';
+  return bfq ? 'io.bfq.weight' : undefined;
 }

@@ -8,15 +8,52 @@ export interface IdRange {
   readonly size: number;
 }
 
-export type CgroupController = 'memory' | 'pids' | 'cpu';
+/** In version 1 `io` is called blkio. */
+export const CGROUP_CONTROLLERS = ['memory', 'pids', 'cpu', 'cpuset', 'io', 'hugetlb'] as const;
+export type CgroupController = (typeof CGROUP_CONTROLLERS)[number];
 
 export type CgroupHome =
-  /** `dir` is an existing host folder in which a child may be made, with the controller usable in that child. */
-  | { readonly usable: true; readonly version: 2; readonly dir: string }
-  /** `hierarchy`: the controllers that are mounted together there, which is what its file system is asked for by. */
+  /** In the unified hierarchy, in one of the homes of `unified`. */
+  | { readonly usable: true; readonly version: 2 }
+  /**
+   * `dir` is an existing host folder in which a child may be made. `hierarchy`: the controllers that are mounted
+   * together there, which is what its file system is asked for by.
+   */
   | { readonly usable: true; readonly version: 1; readonly dir: string; readonly hierarchy: readonly string[] }
   /** Why not, as a sentence without full stop, and what would change it. */
   | { readonly usable: false; readonly reason: string; readonly hint: string };
+
+/** A place in the unified hierarchy where a container's cgroup can be made. */
+export interface UnifiedHome {
+  /**
+   * `parent`: an ancestor of boxctl's own cgroup; `own`: boxctl's own, which it must leave for a child first, since a
+   * cgroup with processes in it hands nothing on; `scope`: one that systemd gives to the user who asks for it.
+   */
+  readonly kind: 'parent' | 'own' | 'scope';
+  /** The folder; for a scope, where the hierarchy is mounted. */
+  readonly dir: string;
+  /** What a child made here can have. */
+  readonly controllers: readonly CgroupController[];
+  /** Those of them that the folder does not hand on yet, and that boxctl may switch on. */
+  readonly dormant: readonly CgroupController[];
+  /** For a scope: the socket of the user's message bus. */
+  readonly bus?: string;
+}
+
+export interface CgroupFacts {
+  readonly layout: 'v1' | 'hybrid' | 'v2' | 'none';
+  readonly controllers: Readonly<Record<CgroupController, CgroupHome>>;
+  /** The nearest first. */
+  readonly unified: readonly UnifiedHome[];
+  /** Where the hierarchies are mounted. */
+  readonly mounts: readonly string[];
+  /** True where memory+swap can be limited (v1: memory.memsw.*; v2: memory.swap.max). */
+  readonly swap: boolean;
+  /** CPUs and memory nodes that a cpuset may be made of, as lists; undefined where the kernel does not say. */
+  readonly cpuset: { readonly cpus: string | undefined; readonly mems: string | undefined };
+  /** The file that weighs disks; undefined where nothing would follow it. */
+  readonly ioWeight: string | undefined;
+}
 
 export interface HostFacts {
   readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
@@ -47,12 +84,7 @@ export interface HostFacts {
   /** Absolute paths of the set-user-id helpers, where they are installed. */
   readonly newuidmap: string | undefined;
   readonly newgidmap: string | undefined;
-  readonly cgroup: {
-    readonly layout: 'v1' | 'hybrid' | 'v2' | 'none';
-    readonly controllers: Readonly<Record<CgroupController, CgroupHome>>;
-    /** True where memory+swap can be limited (v1: memory.memsw.*; v2: memory.swap.max). */
-    readonly swap: boolean;
-  };
+  readonly cgroup: CgroupFacts;
   /** The time namespace (Linux 5.6). */
   readonly timeNamespace: boolean;
   /** CPUs that this process may run on. */

@@ -96,7 +96,7 @@ export function gatherHostFacts(
     takenIds: [...allRanges(subuid), ...allRanges(subgid)].map(({ range }) => range),
     newuidmap: helper(read, 'newuidmap'),
     newgidmap: helper(read, 'newgidmap'),
-    cgroup: gatherCgroup(read),
+    cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
     timeNamespace: read.exists('/proc/self/ns/time'),
     cpus: availableParallelism(),
     dirs: gatherFolders(read, env, status.euid),

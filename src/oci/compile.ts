@@ -52,7 +52,7 @@ export function compile(
   const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
   const namespaces = compileNamespaces(document, host, reasons, problems);
-  const limits = compileLimits(document, host, problems);
+  const limits = compileLimits(document, host, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems, limits.resources !== undefined);
   const hidden = compileHidden(spec, reasons, problems);
@@ -88,10 +88,6 @@ export function compile(
   reasons.set('linux.gidMappings', spec.gidMap === undefined ? 'uid_map' : 'gid_map', 'gid map');
   reasons.byDefault('linux.devices', 'standard devices');
   reasons.set('linux.seccomp', spec.privileged ? 'privileged' : 'seccomp', 'system call filter');
-  reasons.set('linux.resources.memory.limit', 'limits.memory', 'memory limit');
-  reasons.set('linux.resources.memory.swap', 'limits.swap', 'swap limit');
-  reasons.set('linux.resources.pids', 'limits.pids', 'pids limit');
-  reasons.set('linux.resources.cpu', 'limits.cpus', 'cpu limit');
   const because = (path: string): Because => reasons.find(path);
   return {
     name: spec.name,

@@ -57,10 +57,30 @@ export interface OciDevice {
   gid: number;
 }
 
+export interface OciThrottle {
+  major: number;
+  minor: number;
+  rate: number;
+}
+
+export interface OciBlockIo {
+  weight?: number;
+  weightDevice?: { major: number; minor: number; weight: number }[];
+  throttleReadBpsDevice?: OciThrottle[];
+  throttleWriteBpsDevice?: OciThrottle[];
+  throttleReadIOPSDevice?: OciThrottle[];
+  throttleWriteIOPSDevice?: OciThrottle[];
+}
+
 export interface OciResources {
-  memory?: { limit?: number; swap?: number };
+  /** `swap` is memory and swap together. */
+  memory?: { limit?: number; swap?: number; reservation?: number };
   pids?: { limit: number };
-  cpu?: { quota?: number; period?: number };
+  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  blockIO?: OciBlockIo;
+  hugepageLimits?: { pageSize: string; limit: number }[];
+  /** Files of version 2 and what they say. */
+  unified?: Record<string, string>;
   devices?: { allow: boolean; type?: string; major?: number; minor?: number; access?: string }[];
 }
 

@@ -12,7 +12,7 @@ export const NO_FD: Fd = '-1';
 
 /**
  * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it. A plan stays the same from run to run because what differs is written like this.
+ * as the host numbers it, `$OWNER` the process that started the launcher. A plan stays the same from run to run because what differs is written like this.
  */
 export interface Template {
   readonly template: string;
@@ -72,6 +72,8 @@ export const CALLS = {
   fchownat: { op: 6, args: { dirfd: fd, pathname: text, owner: int, group: int, flags: flags('AT') } },
   /** Opens `pathname` for writing, writes all of `data` in one call, and closes. With an empty name: writes to `dirfd`. */
   write: { op: 7, args: { dirfd: fd, pathname: text, data: text } },
+  /** Opens `pathname`, reads all of it, and fails with ERANGE unless it is `data` and the end of a line. */
+  read: { op: 46, args: { dirfd: fd, pathname: text, data: text } },
   unlinkat: { op: 8, args: { dirfd: fd, pathname: text, flags: flags('AT') } },
   flock: { op: 9, args: { fd, operation: flags('LOCK') } },
   open_tree: { op: 10, args: { dirfd: fd, pathname: text, flags: flags('OPEN_TREE') }, returnsFd: true },
@@ -138,6 +140,11 @@ export const CALLS = {
   posix_spawn: { op: 44, args: { path: text, argv: texts } },
   /** The caller stays as PID 1, reaping and forwarding signals; its child goes on with the next step. */
   fork: { op: 45, args: {} },
+  /**
+   * Asks the systemd of the user at the message bus `socket` for a scope with delegated controllers around the launcher
+   * (StartTransientUnit), and waits until it is there. Returns its folder in the hierarchy mounted at `hierarchy`.
+   */
+  start_transient_unit: { op: 48, args: { socket: text, name: text, hierarchy: text }, returnsFd: true },
   /** Of the imager alone: reads a tar stream from descriptor 0 and unpacks it beneath `dirfd`; ends the process. */
   unpack: { op: 200, args: { dirfd: fd } },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`. */

@@ -6,6 +6,7 @@ import type { OciResources } from '../oci/config.ts';
 import { NO_FD, type Fd } from './calls.ts';
 import { MOUNT_ATTR } from './constants.ts';
 import type { PlanContext } from './context.ts';
+import { controllersOf } from './limits.ts';
 import { newFileSystem, type MountOptions } from './filesystem.ts';
 import { attachTo, EMPTY_PATH, type Place } from './steps.ts';
 
@@ -31,9 +32,9 @@ export function makeCgroupView(context: PlanContext, place: Place, id: string, o
 
 function hierarchies(context: PlanContext, resources: OciResources): readonly (readonly string[])[] {
   const found = new Map<string, readonly string[]>();
-  for (const controller of ['memory', 'pids', 'cpu'] as const) {
+  for (const controller of controllersOf(resources)) {
     const home = context.host.cgroup.controllers[controller];
-    if (resources[controller] === undefined || !home.usable || home.version !== 1) continue;
+    if (!home.usable || home.version !== 1) continue;
     found.set(home.dir, home.hierarchy);
   }
   return [...found.values()];

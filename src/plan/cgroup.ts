@@ -1,21 +1,15 @@
 /**
- * Limits: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself; the
- * launcher does.
+ * Limits: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself: the
+ * launcher does, or the next command (record.ts).
  */
-import type { CgroupController } from '../host/facts.ts';
+import type { CgroupController, UnifiedHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
 import { AT_FDCWD, type Fd } from './calls.ts';
 import { AT, O } from './constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
+import { limitsOf, unifiedHome, usable, type Limit } from './limits.ts';
 import type { Report } from './plan.ts';
-import { byDefault, call } from './steps.ts';
-
-interface Limit {
-  readonly controller: CgroupController;
-  readonly file: string;
-  readonly value: string;
-  readonly because: Because;
-}
+import { byDefault, call, type Place } from './steps.ts';
 
 export interface Cgroup {
   /** For clone3 (v2): the container's first process is born in it. */
@@ -26,92 +20,54 @@ export interface Cgroup {
 }
 
 const NONE: Cgroup = { birthplace: undefined, tasks: [], reports: [] };
+const FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+/** The container's own, in the one that hands the controllers on to it. */
+const CONTAINER = 'container';
+/** Where boxctl goes to leave its own cgroup empty. */
+const ASIDE = 'boxctl-aside';
 
-function usable(context: PlanContext, controller: CgroupController): { version: 1 | 2; dir: string } {
-  const home = context.host.cgroup.controllers[controller];
-  // The model refuses limits that this host cannot apply; to go on without one would be a container without limits.
-  if (!home.usable) throw new Error(`the ${controller} controller is not usable: ${home.reason}`);
-  return home;
-}
-
-function limitsOf(context: PlanContext): readonly Limit[] {
-  const { model } = context;
-  const { memory, pids, cpu } = model.config.linux.resources ?? {};
-  const limits: Limit[] = [];
-  const version = (controller: CgroupController): 1 | 2 => usable(context, controller).version;
-  if (memory?.limit !== undefined) {
-    const because = model.because('linux.resources.memory.limit');
-    const file = version('memory') === 1 ? 'memory.limit_in_bytes' : 'memory.max';
-    limits.push({ controller: 'memory', file, value: String(memory.limit), because });
-  }
-  if (memory?.swap !== undefined) {
-    const because = model.because('linux.resources.memory.swap');
-    // The OCI's figure, like v1's, is memory and swap together; v2 counts swap alone.
-    const alone = memory.swap - (memory.limit ?? 0);
-    const swap =
-      version('memory') === 1
-        ? { file: 'memory.memsw.limit_in_bytes', value: String(memory.swap) }
-        : { file: 'memory.swap.max', value: String(alone) };
-    limits.push({ controller: 'memory', ...swap, because });
-  }
-  if (pids !== undefined) {
-    const because = model.because('linux.resources.pids.limit');
-    limits.push({ controller: 'pids', file: 'pids.max', value: String(pids.limit), because });
-  }
-  if (cpu?.quota !== undefined && cpu.period !== undefined) {
-    const because = model.because('linux.resources.cpu.quota');
-    if (version('cpu') === 1) {
-      limits.push({ controller: 'cpu', file: 'cpu.cfs_period_us', value: String(cpu.period), because });
-      limits.push({ controller: 'cpu', file: 'cpu.cfs_quota_us', value: String(cpu.quota), because });
-    } else {
-      limits.push({ controller: 'cpu', file: 'cpu.max', value: `${cpu.quota} ${cpu.period}`, because });
-    }
-  }
-  return limits;
-}
-
-/** What the kernel counts, read after the end to name the limit that was hit. */
-function reportsOf(limits: readonly Limit[], folder: (limit: Limit) => Fd, version: (limit: Limit) => 1 | 2): Report[] {
-  const reports: Report[] = [];
-  const memory = limits.find((limit) => limit.controller === 'memory');
-  if (memory !== undefined) {
-    const rest = { dirfd: folder(memory), because: memory.because };
-    const first = version(memory) === 1;
-    reports.push({ what: 'oom_kill', file: first ? 'memory.oom_control' : 'memory.events', key: 'oom_kill', ...rest });
-    const peak = first ? 'memory.max_usage_in_bytes' : 'memory.peak';
-    reports.push({ what: 'memory_peak', file: peak, key: '', ...rest });
-  }
-  const pids = limits.find((limit) => limit.controller === 'pids');
-  if (pids !== undefined) {
-    reports.push({ what: 'pids_max', file: 'pids.events', key: 'max', dirfd: folder(pids), because: pids.because });
-  }
-  return reports;
-}
-
-interface Folder {
+/** A folder of version 1, and why it is there. */
+interface VersionOne {
   readonly dir: string;
-  readonly version: 1 | 2;
   readonly because: Because;
-  readonly controllers: CgroupController[];
+  readonly controllers: readonly CgroupController[];
 }
 
-/** One in each hierarchy that has a controller that is needed. */
-function foldersOf(context: PlanContext, limits: readonly Limit[]): readonly Folder[] {
-  const folders = new Map<string, Folder>();
+interface Layout {
+  readonly versionOne: readonly VersionOne[];
+  readonly unified: { readonly home: UnifiedHome; readonly controllers: readonly CgroupController[] } | undefined;
+}
+
+function layoutOf(context: PlanContext, limits: readonly Limit[]): Layout {
+  const versionOne = new Map<string, VersionOne>();
+  const unified: CgroupController[] = [];
   for (const { controller, because } of limits) {
-    const { dir, version } = usable(context, controller);
-    const folder = folders.get(dir) ?? { dir, version, because, controllers: [] };
-    if (!folder.controllers.includes(controller)) folder.controllers.push(controller);
-    folders.set(dir, folder);
+    const home = usable(context, controller);
+    if (home.version === 2) {
+      if (!unified.includes(controller)) unified.push(controller);
+      continue;
+    }
+    const known = versionOne.get(home.dir) ?? { dir: home.dir, because, controllers: [] };
+    const controllers = known.controllers.includes(controller) ? known.controllers : [...known.controllers, controller];
+    versionOne.set(home.dir, { ...known, controllers });
   }
-  return [...folders.values()];
+  return {
+    versionOne: [...versionOne.values()],
+    unified: unified.length === 0 ? undefined : { home: unifiedHome(context, unified), controllers: unified },
+  };
 }
 
-const leafOf = ({ model }: PlanContext, { dir }: Folder): string => `${dir}/boxctl-${model.name}-$ID`;
+const leafOf = ({ model }: PlanContext): string => `boxctl-${model.name}-$ID`;
 
-/** The folders that planCgroup makes, for the record. */
+/** The folders that planCgroup makes, for the record; what systemd gave, it takes away when the last process has left. */
 export function cgroupPaths(context: PlanContext): readonly string[] {
-  return foldersOf(context, limitsOf(context)).map((folder) => leafOf(context, folder));
+  const { versionOne, unified } = layoutOf(context, limitsOf(context));
+  const leaf = leafOf(context);
+  const outer = unified === undefined || unified.home.kind === 'scope' ? undefined : `${unified.home.dir}/${leaf}`;
+  return [
+    ...versionOne.map(({ dir }) => `${dir}/${leaf}`),
+    ...(outer === undefined ? [] : [`${outer}/${CONTAINER}`, outer]),
+  ];
 }
 
 /** The folders come first, and then the limits, each in one write of its file. */
@@ -119,42 +75,158 @@ export function planCgroup(context: PlanContext): Cgroup {
   const { steps } = context;
   const limits = limitsOf(context);
   if (limits.length === 0) return NONE;
-
-  const folders = foldersOf(context, limits);
-  const handles = new Map<string, Fd>();
-  for (const folder of folders) {
-    const place = onHost('cgroup', folder.because);
-    const id = `cgroup.${folder.controllers.join('.')}`;
-    const pathname = { template: leafOf(context, folder) };
-    const undo = [call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: AT.AT_REMOVEDIR })];
-    steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o755 }, { undo });
-    const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
-    handles.set(folder.dir, steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve: 0 }));
+  const { versionOne, unified } = layoutOf(context, limits);
+  const leaf = leafOf(context);
+  const handles = new Map<CgroupController, Fd>();
+  const tasks: Fd[] = [];
+  for (const { dir, because, controllers } of versionOne) {
+    const handle = makeFolder(context, onHost('cgroup', because), `cgroup.${controllers.join('.')}`, `${dir}/${leaf}`);
+    for (const controller of controllers) handles.set(controller, handle);
   }
-  const folderOf = (limit: Limit): Fd => {
-    const handle = handles.get(usable(context, limit.controller).dir);
-    if (handle === undefined) throw new Error(`no cgroup for ${limit.controller}`);
+  let birthplace: Fd | undefined;
+  if (unified !== undefined) {
+    const { home, controllers } = unified;
+    const because = limits.find(({ controller }) => controllers.includes(controller))?.because ?? byDefault('limits');
+    birthplace = makeUnified(context, onHost('cgroup', because), home, controllers, leaf);
+    for (const controller of controllers) handles.set(controller, birthplace);
+  }
+  const folderOf = (controller: CgroupController): Fd => {
+    const handle = handles.get(controller);
+    if (handle === undefined) throw new Error(`no cgroup for ${controller}`);
     return handle;
   };
-  for (const limit of limits) {
-    const place = onHost('cgroup', limit.because);
-    const args = { dirfd: folderOf(limit), pathname: limit.file, data: limit.value };
-    steps.add(place, `cgroup.${limit.file}`, 'write', args);
+  for (const { controller, file, value, because } of limits) {
+    const args = { dirfd: folderOf(controller), pathname: file, data: value };
+    steps.add(onHost('cgroup', because), `cgroup.${file}`, 'write', args);
   }
-  const tasks: Fd[] = [];
-  let birthplace: Fd | undefined;
-  for (const { dir, version, controllers, because } of folders) {
-    const dirfd = handles.get(dir);
-    if (dirfd === undefined) continue;
-    if (version === 2) {
-      birthplace = dirfd;
-      continue;
-    }
+  for (const { controller, check, because } of limits) {
+    if (check === undefined) continue;
+    const args = { dirfd: folderOf(controller), pathname: check.file, data: check.data };
+    steps.add(onHost('cgroup', because), `cgroup.${check.file}.read`, 'read', args);
+  }
+  for (const { controllers, because } of versionOne) {
+    const dirfd = folderOf(controllers[0] ?? 'memory');
     const args = { dirfd, pathname: 'tasks', flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     tasks.push(steps.add(onHost('cgroup', because), `cgroup.${controllers.join('.')}.tasks`, 'openat2', args));
   }
-  const versionOf = (limit: Limit): 1 | 2 => usable(context, limit.controller).version;
-  return { birthplace, tasks, reports: reportsOf(limits, folderOf, versionOf) };
+  return { birthplace, tasks, reports: reportsOf(context, limits, folderOf) };
+}
+
+/** Makes a cgroup by its path, which may hold `$ID`, and opens it. */
+function makeFolder({ steps }: PlanContext, place: Place, id: string, path: string): Fd {
+  const pathname = { template: path };
+  const undo = [call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: AT.AT_REMOVEDIR })];
+  steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o755 }, { undo });
+  return steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags: FOLDER, mode: 0, resolve: 0 });
+}
+
+/**
+ * Two folders, one in the other: as long as the outer one hands controllers on, nobody who tidies up further above
+ * (systemd does) can take them away from the inner one.
+ */
+function makeUnified(
+  context: PlanContext,
+  place: Place,
+  home: UnifiedHome,
+  controllers: readonly CgroupController[],
+  leaf: string,
+): Fd {
+  const { steps } = context;
+  const outer =
+    home.kind === 'scope'
+      ? askForScope(context, place, home, leaf)
+      : makeOuter(context, place, home, controllers, leaf);
+  const args = { dirfd: outer, pathname: 'cgroup.subtree_control', data: handOn('+', controllers) };
+  steps.add(place, 'cgroup.subtree_control', 'write', args);
+  const undo = [call('unlinkat', { dirfd: outer, pathname: CONTAINER, flags: AT.AT_REMOVEDIR })];
+  steps.add(place, 'cgroup.mkdir', 'mkdirat', { dirfd: outer, pathname: CONTAINER, mode: 0o755 }, { undo });
+  const open = { dirfd: outer, pathname: CONTAINER, flags: FOLDER, mode: 0, resolve: 0 };
+  return steps.add(place, 'cgroup', 'openat2', open);
+}
+
+const handOn = (sign: '+' | '-', controllers: readonly CgroupController[]): string =>
+  controllers.map((controller) => `${sign}${controller}`).join(' ');
+
+/** The launcher asks systemd to be moved into a scope that is its own, and steps aside in it. */
+function askForScope({ steps }: PlanContext, place: Place, home: UnifiedHome, leaf: string): Fd {
+  const args = { socket: home.bus ?? '', name: { template: `${leaf}.scope` }, hierarchy: home.dir };
+  const scope = steps.add(place, 'cgroup.scope', 'start_transient_unit', args);
+  steps.add(place, 'cgroup.aside.mkdir', 'mkdirat', { dirfd: scope, pathname: ASIDE, mode: 0o755 });
+  steps.add(place, 'cgroup.aside', 'write', { dirfd: scope, pathname: `${ASIDE}/cgroup.procs`, data: '0' });
+  return scope;
+}
+
+function makeOuter(
+  context: PlanContext,
+  place: Place,
+  home: UnifiedHome,
+  controllers: readonly CgroupController[],
+  leaf: string,
+): Fd {
+  const { steps } = context;
+  const args = { dirfd: AT_FDCWD, pathname: home.dir, flags: FOLDER, mode: 0, resolve: 0 };
+  const dirfd = steps.add(place, 'cgroup.home', 'openat2', args);
+  if (home.kind === 'own') stepAside(context, place, dirfd);
+  const dormant = controllers.filter((controller) => home.dormant.includes(controller));
+  if (dormant.length > 0) {
+    const pathname = 'cgroup.subtree_control';
+    // Above all others they stay on, since somebody else may count on them by then.
+    const off = call('write', { dirfd, pathname, data: handOn('-', dormant) }, { allow: ['EBUSY'] });
+    const undo = home.kind === 'own' ? [off] : 'none';
+    steps.add(place, 'cgroup.home.subtree_control', 'write', { dirfd, pathname, data: handOn('+', dormant) }, { undo });
+  }
+  return makeFolder(context, place, 'cgroup.outer', `${home.dir}/${leaf}`);
+}
+
+/**
+ * boxctl and its launcher leave their cgroup for a child of it, and come back afterwards. EBUSY: another container of
+ * the same process still has limits there.
+ */
+function stepAside({ steps }: PlanContext, place: Place, home: Fd): void {
+  const members = `${ASIDE}/cgroup.procs`;
+  const back = (data: string) =>
+    call('write', { dirfd: home, pathname: 'cgroup.procs', data: { template: data } }, { allow: ['EBUSY'] });
+  const remove = { dirfd: home, pathname: ASIDE, flags: AT.AT_REMOVEDIR };
+  const rmdir = call('unlinkat', remove, { allow: ['EBUSY', 'ENOENT'] });
+  steps.add(
+    place,
+    'cgroup.aside.mkdir',
+    'mkdirat',
+    { dirfd: home, pathname: ASIDE, mode: 0o755 },
+    { allow: ['EEXIST'] },
+  );
+  const owner = { dirfd: home, pathname: members, data: { template: '$OWNER' } };
+  steps.add(place, 'cgroup.aside.owner', 'write', owner, { undo: [back('$OWNER'), rmdir] });
+  steps.add(place, 'cgroup.aside', 'write', { dirfd: home, pathname: members, data: '0' }, { undo: [back('0')] });
+}
+
+/** What the kernel counts, read after the end to name the limit that was hit. */
+function reportsOf(
+  context: PlanContext,
+  limits: readonly Limit[],
+  folder: (controller: CgroupController) => Fd,
+): readonly Report[] {
+  const reports: Report[] = [];
+  const { memory: bytes, pids: processes } = context.model.config.linux.resources ?? {};
+  const memory = limits.find((limit) => limit.controller === 'memory');
+  if (memory !== undefined) {
+    const limit = bytes?.limit === undefined ? {} : { limit: bytes.limit };
+    const rest = { dirfd: folder('memory'), because: memory.because, ...limit };
+    const first = usable(context, 'memory').version === 1;
+    reports.push({ what: 'oom_kill', file: first ? 'memory.oom_control' : 'memory.events', key: 'oom_kill', ...rest });
+    // How often the limit itself was in the way: 0 where the whole host, or a cgroup above, was out of memory.
+    const failures = first ? { file: 'memory.failcnt', key: '' } : { file: 'memory.events', key: 'max' };
+    reports.push({ what: 'memory_max', ...failures, ...rest });
+    const peak = first ? 'memory.max_usage_in_bytes' : 'memory.peak';
+    reports.push({ what: 'memory_peak', file: peak, key: '', ...rest });
+  }
+  const pids = limits.find((limit) => limit.controller === 'pids');
+  if (pids !== undefined) {
+    const limit = processes === undefined ? {} : { limit: processes.limit };
+    const dirfd = folder('pids');
+    reports.push({ what: 'pids_max', file: 'pids.events', key: 'max', dirfd, because: pids.because, ...limit });
+  }
+  return reports;
 }
 
 /** The first process joins by itself: moved from outside, it would wait for milliseconds. */

@@ -13,7 +13,10 @@ const MAX_SLOTS = 0xfff0;
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 const FLAG_GATE = 1;
 const FLAG_TERMINAL_STDIN = 2;
-const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3 } as const satisfies Record<Report['what'], number>;
+const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3, memory_max: 4 } as const satisfies Record<
+  Report['what'],
+  number
+>;
 
 class Writer {
   #buffer = Buffer.allocUnsafe(32_768);

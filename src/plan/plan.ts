@@ -38,12 +38,14 @@ export interface Step {
 
 /** A number that the launcher reads after the end, to tell why it ended. `key` is the line's first word in the file. */
 export interface Report {
-  readonly what: 'oom_kill' | 'memory_peak' | 'pids_max';
+  readonly what: 'oom_kill' | 'memory_max' | 'memory_peak' | 'pids_max';
   readonly dirfd: Fd;
   readonly file: string;
   /** Empty: the file is the number. */
   readonly key: string;
   readonly because: Because;
+  /** The limit that it is about, in bytes or processes. */
+  readonly limit?: number;
 }
 
 export interface Plan {

@@ -6,15 +6,13 @@ import { clip, each, hostPath, noteFile, report, type Context } from './context.
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseEnvironment } from './environment.ts';
 import { normaliseGroups, normaliseIdMaps, normaliseUser } from './ids.ts';
+import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
 import { whyNot } from './read.ts';
-import { NAMESPACE_KINDS, type ImageSource, type Limits, type NamespaceChoice, type Spec } from './spec.ts';
+import { NAMESPACE_KINDS, type ImageSource, type NamespaceChoice, type Spec } from './spec.ts';
 import { normaliseSysctls } from './sysctls.ts';
-import { insidePath, normaliseVolumes, sizeAt } from './volumes.ts';
+import { insidePath, normaliseVolumes } from './volumes.ts';
 import { splitWords } from './words.ts';
-
-/** Below this no program starts, and the number lacks its unit. */
-const LEAST_MEMORY = 1024 * 1024;
 
 /** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
 export const normalise = (context: Context, raw: ContainerFile): Spec => {
@@ -62,6 +60,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     init: raw.init ?? false,
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,
+    ...normaliseStop(context, raw),
   };
 };
 
@@ -174,26 +173,6 @@ const tarball = (context: Context, text: string, path: string, sha256: string | 
     });
   }
   return { kind: 'tar', path: full, ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }) };
-};
-
-const normaliseLimits = (context: Context, raw: ContainerFile['limits']): Limits => {
-  const memory = sizeAt(context, raw?.memory, 'limits.memory');
-  const swap = sizeAt(context, raw?.swap, 'limits.swap');
-  if (memory !== undefined && memory < LEAST_MEMORY) {
-    report(context, 'limits.memory', 'E_SPEC_SIZE', `${memory} bytes of memory are too few for any program`, {
-      hint: `with a unit: ${context.paths.text('limits.memory') ?? memory}MiB`,
-    });
-  }
-  if (swap !== undefined && raw?.memory === undefined && !context.bad.has('limits.memory')) {
-    report(context, 'limits.swap', 'E_SPEC_CONFLICT', '`limits.swap` needs `limits.memory` beside it');
-  }
-  return {
-    ...(memory === undefined ? {} : { memory }),
-    ...(swap === undefined ? {} : { swap }),
-    ...(raw?.pids === undefined ? {} : { pids: raw.pids }),
-    ...(raw?.cpus === undefined ? {} : { cpus: raw.cpus }),
-    optional: raw?.optional ?? false,
-  };
 };
 
 const normaliseWorkingDir = (context: Context, text: string | undefined): string | undefined => {

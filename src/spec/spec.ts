@@ -40,6 +40,20 @@ export interface Limits {
   readonly pids?: number;
   /** CPUs; 1.5 is one and a half. */
   readonly cpus?: number;
+  /** Bytes; the kernel's memory.high and memory.low. */
+  readonly memoryHigh?: number;
+  readonly memoryLow?: number;
+  /** Docker's weight: 1024 is the usual one. */
+  readonly cpuShares?: number;
+  /** Numbers and ranges in the kernel's own form: ascending, without gaps where there need be none. */
+  readonly cpuset?: string;
+  readonly cpusetMems?: string;
+  /** From 10 to 1000. */
+  readonly ioWeight?: number;
+  readonly ioDevices?: readonly IoDeviceLimit[];
+  readonly hugetlb?: readonly HugePageLimit[];
+  /** Milliseconds. */
+  readonly time?: number;
   /** True: a limit that this host cannot apply is dropped with a warning instead of refused. */
   readonly optional: boolean;
 }
@@ -63,6 +77,27 @@ export interface Sysctl {
 export interface PathChanges {
   readonly add: readonly { readonly path: string; readonly specPath: string }[];
   readonly remove: readonly { readonly path: string; readonly specPath: string }[];
+}
+
+/** Compose's words for what is limited. */
+export type IoLimitKind =
+  'weight_device' | 'device_read_bps' | 'device_write_bps' | 'device_read_iops' | 'device_write_iops';
+
+export interface IoDeviceLimit {
+  readonly kind: IoLimitKind;
+  readonly major: number;
+  readonly minor: number;
+  /** A weight, bytes or operations a second. */
+  readonly value: number;
+  readonly specPath: string;
+}
+
+export interface HugePageLimit {
+  /** Bytes of a page. */
+  readonly page: number;
+  /** Bytes. */
+  readonly limit: number;
+  readonly specPath: string;
 }
 
 export type Volume =
@@ -128,6 +163,10 @@ export interface Spec {
   readonly init: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;
+  /** Its number. */
+  readonly stopSignal?: number;
+  /** Milliseconds. */
+  readonly stopGracePeriod?: number;
 }
 
 /** A variable of the caller's environment whose value the file takes, and the path of the value that takes it. */

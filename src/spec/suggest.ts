@@ -5,6 +5,17 @@ const MEANS: Readonly<Record<string, string>> = {
   mem_limit: 'limits.memory',
   memory: 'limits.memory',
   memswap_limit: 'limits.swap',
+  mem_reservation: 'limits.memory_low',
+  memory_reservation: 'limits.memory_low',
+  'memory.high': 'limits.memory_high',
+  'memory.low': 'limits.memory_low',
+  cpu_shares: 'limits.cpu_shares',
+  cpu_weight: 'limits.cpu_shares',
+  cpuset: 'limits.cpuset',
+  cpuset_cpus: 'limits.cpuset',
+  blkio_config: 'limits.blkio_config',
+  io: 'limits.blkio_config',
+  timeout: 'limits.time',
   pids_limit: 'limits.pids',
   pids: 'limits.pids',
   cpus: 'limits.cpus',
@@ -84,7 +95,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   shm_size: 'give /dev/shm a size with `volumes` and `type: tmpfs`',
   gpus: 'devices of the host cannot be given to a container yet',
   profiles: 'one file is one container',
-  stop_signal: 'signals are passed on to the command as they come',
 };
 
 const hasOwn = (table: Readonly<Record<string, string>>, key: string): string | undefined =>

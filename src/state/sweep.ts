@@ -3,7 +3,7 @@
  * lives, so one that can be locked is a leftover.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, rmdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../run/native.ts';
 
@@ -32,10 +32,11 @@ function readRecord(fd: number): readonly string[] {
   return value.rmdir.filter((path): path is string => typeof path === 'string');
 }
 
-/** Only what boxctl makes: a folder named after the record, directly in a home of cgroups. */
+/** Only what boxctl makes: a folder named after the record in a hierarchy of cgroups, and the container's own in it. */
 function isOwn(host: HostFacts, record: string, path: string): boolean {
-  const homes = Object.values(host.cgroup.controllers).flatMap((home) => (home.usable ? [home.dir] : []));
-  return homes.some((home) => path === join(home, `boxctl-${record}`));
+  if (path !== normalize(path) || !host.cgroup.mounts.some((mount) => path.startsWith(`${mount}/`))) return false;
+  const own = basename(path) === 'container' ? dirname(path) : path;
+  return basename(own) === `boxctl-${record}`;
 }
 
 function codeOf(error: unknown): string {
