@@ -25,6 +25,7 @@
 #include "image_call.h"
 #include "reaper.h"
 #include "rmtree.h"
+#include "systemd.h"
 
 namespace boxctl {
 namespace {
@@ -33,7 +34,7 @@ namespace {
 constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsconfig = 431, kSysFsmount = 432,
                kSysClone3 = 435, kSysCloseRange = 436, kSysOpenat2 = 437, kSysMountSetattr = 442;
 
-// Where texts with `$ID` or `$CHILD` are completed. No call has more than four.
+// Where texts with `$ID`, `$CHILD` or `$OWNER` are completed. No call has more than four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}
@@ -51,6 +52,9 @@ class Texts {
         from += 3;
       } else if (strncmp(from, "$CHILD", 6) == 0) {
         at += snprintf(at, static_cast<size_t>(end - at), "%d", static_cast<int>(context_.child));
+        from += 6;
+      } else if (strncmp(from, "$OWNER", 6) == 0) {
+        at += snprintf(at, static_cast<size_t>(end - at), "%d", static_cast<int>(getppid()));
         from += 6;
       } else {
         *at++ = *from++;
@@ -127,6 +131,18 @@ long write_file(int dirfd, const char* path, const char* data) {
   const Fd file(static_cast<int>(open_at(dirfd, path, O_WRONLY | O_CLOEXEC, 0, 0)));
   if (!file.valid()) return file.get() == -1 ? -errno : file.get();
   return write_all(file.get(), data, strlen(data));
+}
+
+// Some files of cgroups take less than they were told, without a word: what they say afterwards is what holds.
+long expect(int dirfd, const char* path, const char* data) {
+  const Fd file(static_cast<int>(open_at(dirfd, path, O_RDONLY | O_CLOEXEC, 0, 0)));
+  if (!file.valid()) return file.get() == -1 ? -errno : file.get();
+  char text[4096];
+  const long size = negate(read(file.get(), text, sizeof text));
+  if (size < 0) return size;
+  const size_t length = strlen(data);
+  const bool same = static_cast<size_t>(size) == length + 1 && text[length] == '\n' && memcmp(text, data, length) == 0;
+  return same ? 0 : -ERANGE;
 }
 
 // CVE-2024-21626: a directory that lies outside of the root has no path, and must not become the working directory.
@@ -334,8 +350,11 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return call(SYS_fchownat, fds[0], texts[1], n(2), n(3), n(4));
     case Op::kWrite:
       return write_file(fds[0], texts[1], texts[2]);
+    case Op::kRead:
+      return expect(fds[0], texts[1], texts[2]);
     case Op::kUnlinkat:
-      return n(2) & AT_REMOVEDIR ? remove_directory(fds[0], texts[1]) : call(SYS_unlinkat, fds[0], texts[1], n(2));
+      return n(2) & AT_REMOVEDIR && !c.tolerates(EBUSY) ? remove_directory(fds[0], texts[1])
+                                                        : call(SYS_unlinkat, fds[0], texts[1], n(2));
     case Op::kFlock:
       return call(SYS_flock, fds[0], n(1));
     case Op::kOpenTree:
@@ -422,6 +441,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return become_reaper(context);
     case Op::kRmtree:
       return -static_cast<long>(rmtree(fds[0], texts[1]));
+    case Op::kStartTransientUnit:
+      return start_transient_scope(texts[0], texts[1], texts[2]);
     case Op::kUnpack:
       return image_call(context, c, fds[0], texts[1]);
   }

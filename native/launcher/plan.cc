@@ -53,8 +53,9 @@ constexpr const char* kSignatures[] = {
     "fnn",      // fstat
     "tT",       // posix_spawn
     "",         // fork
-    nullptr,    // 46 is no call
+    "ftt",      // read
     "ft",       // rmtree
+    "ttt",      // start_transient_unit
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -77,6 +78,7 @@ bool returns_fd(Op op) {
     case Op::kIoctlTiocgptpeer:
     case Op::kSocket:
     case Op::kRecvmsg:
+    case Op::kStartTransientUnit:
       return true;
     default:
       return false;

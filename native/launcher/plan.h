@@ -78,7 +78,9 @@ enum class Op : uint16_t {
   kFstat,
   kPosixSpawn,
   kFork,
-  kRmtree = 47,
+  kRead,
+  kRmtree,
+  kStartTransientUnit,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,

@@ -164,11 +164,11 @@ function makeOuter(
   leaf: string,
 ): Fd {
   const { steps } = context;
-  const args = { dirfd: AT_FDCWD, pathname: home.dir, flags: FOLDER, mode: 0, resolve: 0 };
-  const dirfd = steps.add(place, 'cgroup.home', 'openat2', args);
-  if (home.kind === 'own') stepAside(context, place, dirfd);
   const dormant = controllers.filter((controller) => home.dormant.includes(controller));
   if (dormant.length > 0) {
+    const args = { dirfd: AT_FDCWD, pathname: home.dir, flags: FOLDER, mode: 0, resolve: 0 };
+    const dirfd = steps.add(place, 'cgroup.home', 'openat2', args);
+    if (home.kind === 'own') stepAside(context, place, dirfd);
     const pathname = 'cgroup.subtree_control';
     // Above all others they stay on, since somebody else may count on them by then.
     const off = call('write', { dirfd, pathname, data: handOn('-', dormant) }, { allow: ['EBUSY'] });

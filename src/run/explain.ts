@@ -4,6 +4,7 @@ import type { Because } from '../oci/model.ts';
 import { CLONE, ERRNO } from '../plan/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
+import { cgroupHint } from './cgroup-hint.ts';
 import { errnoName } from './errno.ts';
 import type { Outcome } from './launch.ts';
 
@@ -24,6 +25,10 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ELOOP: 'a symbolic link where none may be, or links in a circle',
   ENOSYS: 'this kernel does not have the call',
   ENOMEM: 'out of memory',
+  ERANGE: 'another value than the one that was asked for',
+  ECONNREFUSED: 'nobody listens there',
+  ETIMEDOUT: 'no answer',
+  EREMOTEIO: 'the other side refused',
   EXDEV: 'outside of the root',
   EUSERS: 'too many namespaces in each other',
 };
@@ -80,9 +85,7 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
   if (step.group === 'hide' && (name === 'ENOTDIR' || name === 'EINVAL')) {
     return 'a folder is masked with a slash at the end of its path, a file without';
   }
-  if (step.group === 'cgroup' && (name === 'EBUSY' || name === 'EINVAL')) {
-    return 'the kernel refused the value: it may be less than what is in use, or than the least that it takes';
-  }
+  if (step.group === 'cgroup') return cgroupHint(call, name);
   return undefined;
 }
 
@@ -177,7 +180,7 @@ export function limitsHit(
 ): readonly LimitHit[] {
   return plan.reports.flatMap(({ what, because }, index) => {
     const count = outcome.reports[index] ?? 0;
-    if (count === 0 || what === 'memory_peak') return [];
+    if (count === 0 || what === 'memory_peak' || what === 'memory_max') return [];
     if (what === 'oom_kill') {
       const limit = limits.memory === undefined ? '' : ` of ${formatBytes(limits.memory)}`;
       const processes = count === 1 ? 'a process' : `${count} processes`;

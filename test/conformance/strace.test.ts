@@ -43,9 +43,9 @@ interface PlannedStep {
   readonly undo: string | readonly PlannedCall[];
 }
 
-/** A write to a file by its name opens it first. */
+/** To write or read a file by its name opens it first. */
 function systemCall({ name, args }: PlannedCall): string {
-  return name === 'write' && args['pathname'] !== '' ? 'openat2' : name;
+  return name === 'read' || (name === 'write' && args['pathname'] !== '') ? 'openat2' : name;
 }
 
 test.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(

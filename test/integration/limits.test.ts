@@ -1,5 +1,5 @@
 /** Limits hold, and the one that was hit is named. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hasBusybox } from '../support/busybox.ts';
@@ -12,6 +12,46 @@ describe.skipIf(!isRoot || !hasBusybox)('limits as root (need root and busybox-s
       'cat /sys/fs/cgroup/memory*/memory.limit_in_bytes /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null';
     const { stdout } = await sh(script, { limits: { memory: '64MiB', pids: 20 } });
     expect(stdout.trim().split('\n')).toEqual(['67108864', '20']);
+  });
+
+  const v1 = existsSync('/sys/fs/cgroup/cpuset');
+  const disk = wholeDisk();
+  test('weights, CPUs, memory nodes and rates of disks are what the container sees', async () => {
+    const limits = {
+      cpu_shares: 512,
+      cpuset: '0',
+      ...(disk === undefined ? {} : { blkio_config: { device_write_bps: [{ path: disk, rate: '10MiB' }] } }),
+    };
+    const files = v1
+      ? 'cpu*/cpu.shares cpuset/cpuset.cpus cpuset/cpuset.mems blkio/blkio.throttle.write_bps_device'
+      : 'cpu.weight cpuset.cpus.effective cpuset.mems.effective io.max';
+    const { stdout, stderr } = await sh(`cd /sys/fs/cgroup; cat ${files}; nproc`, { limits });
+    const rate =
+      disk === undefined ? [] : [v1 ? `${disk} 10485760` : `${disk} rbps=max wbps=10485760 riops=max wiops=max`];
+    expect({ stderr, lines: stdout.trim().split('\n') }).toEqual({
+      stderr: '',
+      lines: [v1 ? '512' : '20', '0', '0', ...rate, '1'],
+    });
+  });
+
+  test('huge pages are counted where their controller is', async () => {
+    const { stderr, status } = await sh('true', { limits: { hugetlb: { '2MiB': '4MiB' } } });
+    const missing = readFileSync('/proc/cgroups', 'utf8').includes('hugetlb')
+      ? ''
+      : 'this host has no hugetlb controller';
+    expect({ status, stderr: missing === '' ? stderr : '' }).toEqual({ status: missing === '' ? 0 : 125, stderr: '' });
+    expect(stderr).toContain(missing);
+  });
+
+  test('what version 1 cannot do is refused at its line, and dropped where it is optional', async () => {
+    const limits = { memory: '64MiB', memory_high: '48MiB', memory_low: '8MiB' };
+    const show = 'cd /sys/fs/cgroup; cat memory.high memory.low';
+    const { stderr, stdout } = await sh(v1 ? 'true' : show, { limits });
+    if (v1) expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*version 1 of cgroups has no memory\.high/u);
+    else expect({ stderr, stdout }).toEqual({ stderr: '', stdout: '50331648\n8388608\n' });
+    const dropped = await sh('true', { limits: { ...limits, optional: true } });
+    expect(dropped.status).toBe(0);
+    expect(dropped.stderr.includes('limits.memory_high is left out')).toBe(v1);
   });
 
   test('a fork bomb stops at pids', async () => {
@@ -54,6 +94,13 @@ describe.skipIf(!isRoot || !hasBusybox)('limits as root (need root and busybox-s
     expect(state(self)).toEqual(before);
   });
 });
+
+/** The numbers of a disk that can be throttled: not every kind of block device can. */
+function wholeDisk(): string | undefined {
+  const names = existsSync('/sys/block') ? readdirSync('/sys/block') : [];
+  const name = names.find((entry) => /^(nvme|sd|vd)/u.test(entry));
+  return name === undefined ? undefined : readFileSync(`/sys/block/${name}/dev`, 'utf8').trim();
+}
 
 const [, ordinary] = callers;
 describe.skipIf(ordinary === undefined || !hasBusybox)(

@@ -1,5 +1,5 @@
 /** Hosts that a model can be compiled for, as data. */
-import type { HostFacts } from '../../src/host/facts.ts';
+import type { HostFacts, UnifiedHome } from '../../src/host/facts.ts';
 
 const whole = [{ start: 0, size: 4_294_967_295 }];
 const v1 = (controller: string) =>
@@ -30,7 +30,22 @@ export const ROOT_HOST: HostFacts = {
   takenIds: [{ start: 100_000, size: 65_536 }],
   newuidmap: '/usr/bin/newuidmap',
   newgidmap: '/usr/bin/newgidmap',
-  cgroup: { layout: 'v1', controllers: { memory: v1('memory'), pids: v1('pids'), cpu: v1('cpu') }, swap: true },
+  cgroup: {
+    layout: 'v1',
+    controllers: {
+      memory: v1('memory'),
+      pids: v1('pids'),
+      cpu: v1('cpu'),
+      cpuset: v1('cpuset'),
+      io: v1('blkio'),
+      hugetlb: v1('hugetlb'),
+    },
+    unified: [],
+    mounts: ['memory', 'pids', 'cpu', 'cpuset', 'blkio', 'hugetlb'].map((name) => `/sys/fs/cgroup/${name}`),
+    swap: true,
+    cpuset: { cpus: '0-3', mems: '0' },
+    ioWeight: 'blkio.bfq.weight',
+  },
   timeNamespace: true,
   cpus: 2,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },
@@ -47,11 +62,61 @@ export const USER_HOST: HostFacts = {
   subgids: [{ start: 200_000, size: 65_536 }],
   cgroup: {
     layout: 'v2',
-    controllers: { memory: notDelegated, pids: notDelegated, cpu: notDelegated },
+    controllers: {
+      memory: notDelegated,
+      pids: notDelegated,
+      cpu: notDelegated,
+      cpuset: notDelegated,
+      io: notDelegated,
+      hugetlb: notDelegated,
+    },
+    unified: [],
+    mounts: ['/sys/fs/cgroup'],
     swap: false,
+    cpuset: { cpus: undefined, mems: undefined },
+    ioWeight: undefined,
   },
   dirs: { store: '/home/me/.local/share/boxctl', state: '/run/user/1000/boxctl' },
 };
+
+const unified = { usable: true, version: 2 } as const;
+const delegated = ['memory', 'pids', 'cpu', 'cpuset', 'io'] as const;
+
+/** The homes in a unified hierarchy that facts can hold, one at a time. */
+export const UNIFIED_HOMES = {
+  parent: { kind: 'parent', dir: '/sys/fs/cgroup/system.slice', controllers: delegated, dormant: [] },
+  own: { kind: 'own', dir: '/sys/fs/cgroup/job', controllers: delegated, dormant: delegated },
+  scope: {
+    kind: 'scope',
+    dir: '/sys/fs/cgroup',
+    controllers: delegated,
+    dormant: [],
+    bus: '/run/user/1000/bus',
+  },
+} as const satisfies Record<UnifiedHome['kind'], UnifiedHome>;
+
+/** A host with version 2 alone, and this home. */
+export function onUnified(host: HostFacts, home: UnifiedHome): HostFacts {
+  return {
+    ...host,
+    cgroup: {
+      layout: 'v2',
+      controllers: {
+        memory: unified,
+        pids: unified,
+        cpu: unified,
+        cpuset: unified,
+        io: unified,
+        hugetlb: { usable: false, reason: 'no cgroup with the hugetlb controller is delegated', hint: 'be root' },
+      },
+      unified: [home],
+      mounts: ['/sys/fs/cgroup'],
+      swap: true,
+      cpuset: { cpus: '0-3', mems: '0' },
+      ioWeight: 'io.weight',
+    },
+  };
+}
 
 /** The same without subordinate ids. */
 export const USER_ALONE_HOST: HostFacts = {
@@ -62,10 +127,5 @@ export const USER_ALONE_HOST: HostFacts = {
   newgidmap: undefined,
 };
 
-const v2 = { usable: true, version: 2, dir: '/sys/fs/cgroup/system.slice' } as const;
-
 /** Root on a host with version 2 of cgroups alone. */
-export const ROOT_V2_HOST: HostFacts = {
-  ...ROOT_HOST,
-  cgroup: { layout: 'v2', controllers: { memory: v2, pids: v2, cpu: v2 }, swap: true },
-};
+export const ROOT_V2_HOST: HostFacts = onUnified(ROOT_HOST, UNIFIED_HOMES.parent);

@@ -1,7 +1,14 @@
 /** Where a cgroup may be made, on the layouts that exist. */
 import { describe, expect, test } from 'vitest';
-import { gatherCgroup } from '../../../src/host/cgroup.ts';
+import { gatherCgroup as gather } from '../../../src/host/cgroup.ts';
+import type { CgroupFacts } from '../../../src/host/facts.ts';
+import type { HostReader } from '../../../src/host/read.ts';
+import { homeFor } from '../../../src/host/cgroup-home.ts';
 import { fakeReader } from './reader.ts';
+
+const PID = 77;
+const gatherCgroup = (read: HostReader, euid = 1000, env: Readonly<Record<string, string>> = {}): CgroupFacts =>
+  gather(read, { pid: PID, euid, env });
 
 const V1_MOUNTS = `30 25 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro
 31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
@@ -68,7 +75,8 @@ describe('hybrid', () => {
     const found = gatherCgroup(read);
     expect(found.layout).toBe('hybrid');
     expect(found.controllers.memory).toMatchObject({ version: 1, dir: '/sys/fs/cgroup/memory', hierarchy: ['memory'] });
-    expect(found.controllers.pids).toEqual({ usable: true, version: 2, dir: unified });
+    expect(found.controllers.pids).toEqual({ usable: true, version: 2 });
+    expect(found.unified).toEqual([{ kind: 'parent', dir: unified, controllers: ['pids'], dormant: [] }]);
   });
 });
 
@@ -88,23 +96,90 @@ describe('version 2', () => {
   };
   const delegated = [slice, app, own].flatMap((folder) => [folder, `${folder}/cgroup.procs`]);
 
-  test('the nearest delegated ancestor that hands controllers on, never a cgroup with processes', () => {
+  test('ancestors that hand controllers on, the nearest first, and never a cgroup with processes of others', () => {
     const found = gatherCgroup(fakeReader({ files, writable: delegated }));
     expect(found.layout).toBe('v2');
-    expect(found.controllers.memory).toEqual({ usable: true, version: 2, dir: app });
-    expect(found.controllers.cpu).toEqual({ usable: true, version: 2, dir: app });
+    expect(found.controllers.memory).toEqual({ usable: true, version: 2 });
+    expect(found.unified.map(({ dir }) => dir)).toEqual([app, slice]);
+    expect(homeFor(found, ['memory', 'cpu'])?.dir).toBe(app);
   });
 
-  test('one home for all: the ancestor that hands on the most', () => {
+  test('the home is the nearest that has the most of what is wanted', () => {
     const less = { ...files, [`${app}/cgroup.subtree_control`]: 'pids' };
     const found = gatherCgroup(fakeReader({ files: less, writable: delegated }));
-    expect(found.controllers.pids).toMatchObject({ dir: slice });
-    expect(found.controllers.memory).toMatchObject({ dir: slice });
+    expect(homeFor(found, ['pids'])?.dir).toBe(app);
+    expect(homeFor(found, ['pids', 'memory'])?.dir).toBe(slice);
+    expect(homeFor(found, ['hugetlb'])).toBeUndefined();
+  });
+
+  const mine = {
+    ...files,
+    [`${own}/cgroup.type`]: 'domain',
+    [`${own}/cgroup.controllers`]: 'cpu memory pids',
+    [`${own}/cgroup.procs`]: `${PID}\n`,
+  };
+  const scope = [own, `${own}/cgroup.procs`, `${own}/cgroup.subtree_control`];
+
+  test('boxctl’s own cgroup, where boxctl is alone in it, since its limits go on applying there', () => {
+    const found = gatherCgroup(fakeReader({ files: mine, writable: [...delegated, ...scope] }));
+    const controllers = ['memory', 'pids', 'cpu'];
+    expect(found.unified[0]).toEqual({ kind: 'own', dir: own, controllers, dormant: controllers });
+  });
+
+  test('boxctl’s own cgroup with others in it is refused with what to do, where there is no other', () => {
+    const shared = { ...mine, [`${own}/cgroup.procs`]: `1\n${PID}\n` };
+    const { memory } = gatherCgroup(fakeReader({ files: shared, writable: scope })).controllers;
+    expect(memory).toMatchObject({ usable: false, reason: expect.stringContaining(own) });
+    expect(memory).toMatchObject({ hint: expect.stringContaining(`mkdir ${own}/init`) });
+  });
+
+  test('the top of what is delegated to a container, once nobody is in it', () => {
+    const inside = {
+      '/proc/self/mountinfo': V2_MOUNT,
+      '/proc/self/cgroup': '0::/init\n',
+      [`${top}/cgroup.type`]: 'domain',
+      [`${top}/cgroup.controllers`]: 'memory pids',
+      [`${top}/cgroup.subtree_control`]: '',
+      [`${top}/cgroup.procs`]: '',
+    };
+    const writable = [top, `${top}/cgroup.procs`, `${top}/cgroup.subtree_control`];
+    const found = gatherCgroup(fakeReader({ files: inside, writable }), 0);
+    const controllers = ['memory', 'pids'];
+    expect(found.unified).toEqual([{ kind: 'parent', dir: top, controllers, dormant: controllers }]);
+  });
+
+  test('root switches controllers on at the root of the hierarchy, which may hold processes', () => {
+    const host = { ...files, '/proc/self/cgroup': '0::/\n', [`${top}/cgroup.procs`]: '1\n2\n' };
+    const writable = [top, `${top}/cgroup.procs`, `${top}/cgroup.subtree_control`];
+    const less = { ...host, [`${top}/cgroup.subtree_control`]: 'memory' };
+    const found = gatherCgroup(fakeReader({ files: less, writable }), 0);
+    expect(found.unified).toEqual([
+      { kind: 'parent', dir: top, controllers: ['memory', 'pids', 'cpu', 'io'], dormant: ['pids', 'cpu', 'io'] },
+    ]);
+  });
+
+  test('a scope of systemd’s where nothing is one’s own, and a bus to ask over', () => {
+    const session = {
+      '/proc/self/mountinfo': V2_MOUNT,
+      '/proc/self/cgroup': '0::/user.slice/user-1000.slice/session-1.scope\n',
+      [`${top}/cgroup.controllers`]: 'cpu io memory pids',
+      [`${slice}/cgroup.controllers`]: 'memory pids',
+      '/run/user/1000/bus': '',
+      '/elsewhere': '',
+    };
+    const found = gatherCgroup(fakeReader({ files: session }));
+    const home = { kind: 'scope', dir: top, controllers: ['memory', 'pids'], dormant: [] };
+    expect(found.unified).toEqual([{ ...home, bus: '/run/user/1000/bus' }]);
+    expect(found.controllers.cpu).toMatchObject({ usable: false, hint: expect.stringContaining('Delegate=') });
+    const env = { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/elsewhere,guid=0a' };
+    expect(gatherCgroup(fakeReader({ files: session }), 1000, env).unified).toEqual([{ ...home, bus: '/elsewhere' }]);
+    const { '/run/user/1000/bus': _bus, ...gone } = session;
+    expect(gatherCgroup(fakeReader({ files: gone })).unified).toEqual([]);
   });
 
   test('a folder whose cgroup.procs is another’s cannot be moved into', () => {
     const found = gatherCgroup(fakeReader({ files, writable: [slice, app] }));
-    expect(found.controllers.memory).toMatchObject({ usable: false, hint: expect.stringContaining('Delegate=yes') });
+    expect(found.controllers.memory).toMatchObject({ usable: false, hint: expect.stringContaining('Delegate=') });
   });
 
   test('a controller that the kernel lacks is told from one that is not delegated', () => {

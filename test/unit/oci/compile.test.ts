@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compile, ownershipFor, type Overrides } from '../../../src/oci/compile.ts';
 import { testDocument, type DocumentOptions } from '../../support/document.ts';
-import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import type { HostFacts } from '../../../src/host/facts.ts';
+import { ROOT_HOST, UNIFIED_HOMES, USER_HOST, onUnified } from '../../support/host-facts.ts';
 import { diagnosticsOf, image } from './fixtures.ts';
 
 const COMMAND = { command: ['true'] } as const;
@@ -161,6 +162,82 @@ describe('limits', () => {
       ['E_LIMIT_UNAVAILABLE', 6],
     ]);
     expect(found[0]?.message).toContain('no cgroup is delegated to you');
+  });
+  it('of every kind are the OCI’s words, version 2’s own as files', () => {
+    const more = {
+      memory: (64 << 20) + 1,
+      memoryHigh: 48 << 20,
+      memoryLow: 16 << 20,
+      cpuShares: 512,
+      cpuset: '0-1',
+      cpusetMems: '0',
+      ioWeight: 300,
+      ioDevices: [
+        { kind: 'weight_device', major: 8, minor: 0, value: 20, specPath: 'a' },
+        { kind: 'device_write_iops', major: 8, minor: 16, value: 100, specPath: 'b' },
+      ],
+      optional: false,
+    } as const;
+    expect(configOf({ limits: more }, onUnified(ROOT_HOST, UNIFIED_HOMES.parent)).linux.resources).toEqual({
+      // Whole pages, as the kernel counts.
+      memory: { limit: 64 << 20, reservation: 16 << 20 },
+      cpu: { shares: 512, cpus: '0-1', mems: '0' },
+      blockIO: {
+        weight: 300,
+        weightDevice: [{ major: 8, minor: 0, weight: 20 }],
+        throttleWriteIOPSDevice: [{ major: 8, minor: 16, rate: 100 }],
+      },
+      unified: { 'memory.high': String(48 << 20) },
+    });
+    const pages = [
+      { page: 2 << 20, limit: 64 << 20, specPath: 'c' },
+      { page: 2 ** 30, limit: 0, specPath: 'd' },
+    ];
+    expect(configOf({ limits: { hugetlb: pages, optional: false } }).linux.resources).toEqual({
+      hugepageLimits: [
+        { pageSize: '2MB', limit: 64 << 20 },
+        { pageSize: '1GB', limit: 0 },
+      ],
+    });
+  });
+  it.each([
+    ['limits.memory_high', { memoryHigh: 1 << 20 }, ROOT_HOST, 'version 1 of cgroups has no memory.high'],
+    ['limits.memory_low', { memoryLow: 1 << 20 }, ROOT_HOST, 'version 1 of cgroups has no memory.low'],
+    ['limits.cpuset', { cpuset: '3-4' }, ROOT_HOST, '"3-4" is not a part of "0-3", which is all that boxctl has'],
+    [
+      'limits.blkio_config.weight',
+      { ioWeight: 10 },
+      { ...ROOT_HOST, cgroup: { ...ROOT_HOST.cgroup, ioWeight: undefined } },
+      'no scheduler of disks here looks at weights',
+    ],
+    [
+      'limits.hugetlb',
+      { hugetlb: [{ page: 2 << 20, limit: 0, specPath: 'limits.hugetlb.2m' }] },
+      onUnified(ROOT_HOST, UNIFIED_HOMES.parent),
+      'no cgroup with the hugetlb controller is delegated',
+    ],
+    [
+      'limits.cpus',
+      { memory: 1 << 20, cpus: 1 },
+      {
+        ...onUnified(ROOT_HOST, UNIFIED_HOMES.parent),
+        cgroup: {
+          ...onUnified(ROOT_HOST, UNIFIED_HOMES.parent).cgroup,
+          unified: [
+            { kind: 'parent', dir: '/a/b', controllers: ['memory'], dormant: [] },
+            { kind: 'parent', dir: '/a', controllers: ['cpu'], dormant: [] },
+          ],
+        },
+      } satisfies HostFacts,
+      'no cgroup hands on the cpu controller together with the others that are asked for',
+    ],
+  ] as const)('%s is refused where it would be without effect, or dropped', (path, more, host, reason) => {
+    const found = problems({ limits: { ...more, optional: false } }, host, { [path]: 4 });
+    expect(found.map(({ code, at, message }) => [code, at?.line, message])).toEqual([
+      ['E_LIMIT_UNAVAILABLE', 4, `the limit cannot be applied here: ${reason}`],
+    ]);
+    const model = compile(testDocument({ ...COMMAND, limits: { ...more, optional: true } }), image, host);
+    expect(model.dropped.map((one) => [one.what, one.reason])).toEqual([[path, reason]]);
   });
   it('that are optional are left out and named', () => {
     const model = compile(testDocument({ ...COMMAND, limits: { ...limits, optional: true } }), image, USER_HOST);

@@ -11,7 +11,14 @@ import type { Overrides } from '../../../src/oci/compile.ts';
 import { encodePlan } from '../../../src/plan/encode.ts';
 import { planToJson } from '../../../src/plan/json.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
-import { ROOT_HOST, ROOT_V2_HOST, USER_ALONE_HOST, USER_HOST } from '../../support/host-facts.ts';
+import {
+  ROOT_HOST,
+  ROOT_V2_HOST,
+  UNIFIED_HOMES,
+  onUnified,
+  USER_ALONE_HOST,
+  USER_HOST,
+} from '../../support/host-facts.ts';
 import { differences, linesOf, planOf } from '../../support/plan.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../../specs/plan.schema.json');
@@ -22,6 +29,20 @@ image: {host_tools: [sh]}
 command: [sh, -c, "true"]
 `;
 const LIMITS = `${FILE}limits: {memory: 64MiB, swap: 0, pids: 50, cpus: 1.5}\n`;
+
+const ALL_LIMITS = `${FILE}limits:
+  memory: 64MiB
+  cpu_shares: 512
+  cpuset: 0,1-2
+  blkio_config:
+    weight: 300
+    weight_device: [{path: "8:0", weight: 20}]
+    device_read_bps: [{path: "8:0", rate: 1MiB}]
+    device_write_iops: [{path: "8:16", rate: 100}]
+`;
+const ALL_LIMITS_V2 = `${ALL_LIMITS}  memory_high: 48MiB
+  memory_low: 16MiB
+`;
 
 const KINDS = ['pid', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time', 'mount'] as const;
 const ALL_JOINED = KINDS.map((kind) => `${kind}: /proc/5/ns/${kind === 'mount' ? 'mnt' : kind}`).join(', ');
@@ -57,6 +78,9 @@ describe('what changes for root', () => {
   test.each<[name: string, yaml: string, host?: HostFacts, overrides?: Overrides]>([
     ['limits-v1', LIMITS],
     ['limits-v2', LIMITS, ROOT_V2_HOST],
+    ['all-limits-v1', ALL_LIMITS],
+    ['all-limits-v2', ALL_LIMITS_V2, ROOT_V2_HOST],
+    ['limits-own-cgroup', LIMITS, onUnified(ROOT_HOST, UNIFIED_HOMES.own)],
     ['v2', FILE, ROOT_V2_HOST],
     ['read-only', `${FILE}read_only: true\n`],
     ['init', `${FILE}init: true\n`],
@@ -88,6 +112,7 @@ describe('what changes for root', () => {
 describe('what changes for an ordinary user', () => {
   test.each<[name: string, yaml: string, host?: HostFacts]>([
     ['alone', FILE, USER_ALONE_HOST],
+    ['limits-scope', LIMITS, onUnified(USER_HOST, UNIFIED_HOMES.scope)],
     ['optional-limits', `${FILE}limits: {memory: 64MiB, pids: 5, optional: true}\n`],
     ['volumes', `${FILE}volumes: ["./:/src:ro"]\n`],
     ['host-net', `${FILE}namespaces: {net: host}\n`],

@@ -313,6 +313,50 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ['2:16+2 E_SPEC_CONFLICT: `limits.swap` needs `limits.memory` beside it'],
   ],
   [
+    'a soft limit beyond the hard one',
+    `${IMAGE}limits: {memory: 1m, memory_high: 2m}\n`,
+    ['2:35+2 E_SPEC_CONFLICT: `limits.memory_high` is beyond `limits.memory`, and is never reached'],
+  ],
+  [
+    'CPUs that are no list',
+    `${IMAGE}limits: {cpuset: "3-1"}\n`,
+    ['2:18+5 E_SPEC_VALUE: "3-1" is not a list of numbers and ranges = for example "0-3,7"'],
+  ],
+  [
+    'a device that is none',
+    `${IMAGE}limits: {blkio_config: {device_read_bps: [{path: /dev/null, rate: 1m}]}}\n`,
+    [
+      '2:50+9 E_SPEC_DEVICE: "/dev/null" is not a block device = `lsblk` shows them; a whole disk, not one of its partitions',
+    ],
+  ],
+  [
+    'a device that is not there, and a rate of nothing',
+    `${IMAGE}limits: {blkio_config: {device_read_bps: [{path: /dev/nix, rate: 0}]}}\n`,
+    [
+      '2:50+8 E_SPEC_MISSING_FILE: the device "/dev/nix" cannot be used: there is no such file = a path such as /dev/sda, or MAJOR:MINOR such as "8:0"',
+      '2:66+1 E_SPEC_RANGE: at a rate of 0 nothing would ever be done',
+    ],
+  ],
+  [
+    'huge pages of a size that is none, and half a page',
+    `${IMAGE}limits: {hugetlb: {3m: 3m, 2m: 3m}}\n`,
+    [
+      '2:24+2 E_SPEC_SIZE: "3m" is not the size of a page = for example 2MiB or 1GiB; `ls /sys/kernel/mm/hugepages` shows what there is',
+      '2:32+2 E_SPEC_RANGE: 3145728 bytes are no whole number of pages of 2m',
+    ],
+  ],
+  [
+    'a duration without its unit',
+    `${IMAGE}limits: {time: "30"}\n`,
+    ['2:16+4 E_SPEC_DURATION: "30" is not a duration = units are h, m, s and ms, in this order: 30s, 30m'],
+  ],
+  ['no time at all', `${IMAGE}limits: {time: 0s}\n`, ['2:16+2 E_SPEC_RANGE: no command can run in no time']],
+  [
+    'a signal that is none',
+    `${IMAGE}stop_signal: SIGTREM\n`,
+    ['2:14+7 E_SPEC_VALUE: there is no signal "SIGTREM" = did you mean `SIGTERM`?'],
+  ],
+  [
     'no process at all',
     `${IMAGE}limits: {pids: 0}\n`,
     ['2:16+1 E_SPEC_RANGE: `limits.pids` must be at least 1; found 0'],

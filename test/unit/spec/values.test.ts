@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Spec } from '../../../src/spec/spec.ts';
-import { parseMode, parseSize } from '../../../src/spec/units.ts';
+import { parseDuration, parseMode, parseNumbers, parseSignal, parseSize } from '../../../src/spec/units.ts';
 import { splitWords } from '../../../src/spec/words.ts';
 import { load, type LoadOptions } from '../../support/spec.ts';
 import { tempFolder } from '../../support/temp.ts';
@@ -37,6 +37,87 @@ test('the shortest file has every default of the language', () => {
     stdinOpen: false,
   });
 });
+
+test('limits in their units', () => {
+  const yaml = `limits:
+  memory_high: 1m
+  memory_low: 4096
+  cpu_shares: 512
+  cpuset: 3,0-1,1
+  cpuset_mems: 0
+  hugetlb: {2MiB: 4m, x-note: 1}
+  time: 1h
+  blkio_config:
+    weight: 300
+    weight_device: [{path: "8:0", weight: 20}]
+    device_read_bps: [{path: "8:16", rate: 1k}]
+stop_signal: 2
+stop_grace_period: 1.5s
+`;
+  expect(spec(yaml)).toMatchObject({
+    limits: {
+      memoryHigh: 1 << 20,
+      memoryLow: 4096,
+      cpuShares: 512,
+      cpuset: '0-1,3',
+      cpusetMems: '0',
+      hugetlb: [{ page: 2 << 20, limit: 4 << 20, specPath: 'limits.hugetlb.2MiB' }],
+      time: 3_600_000,
+      ioWeight: 300,
+      ioDevices: [
+        { kind: 'weight_device', major: 8, minor: 0, value: 20, specPath: 'limits.blkio_config.weight_device.0' },
+        {
+          kind: 'device_read_bps',
+          major: 8,
+          minor: 16,
+          value: 1024,
+          specPath: 'limits.blkio_config.device_read_bps.0',
+        },
+      ],
+    },
+    stopSignal: 2,
+    stopGracePeriod: 1500,
+  });
+});
+
+test.each([
+  ['10m', 600_000],
+  ['1h30m', 5_400_000],
+  ['90s', 90_000],
+  ['1.5s', 1500],
+  ['500ms', 500],
+  ['1m500ms', 60_500],
+  ['0s', 0],
+  ['', undefined],
+  ['10', undefined],
+  ['s', undefined],
+  ['30s1m', undefined],
+  ['-1s', undefined],
+  ['99999999999999h', undefined],
+])('the duration %j', (text, milliseconds) => expect(parseDuration(text)).toBe(milliseconds));
+
+test.each([
+  ['0', '0'],
+  ['0-3,7', '0-3,7'],
+  ['7, 1,0,2-2', '0-2,7'],
+  ['3-1', undefined],
+  ['', undefined],
+  ['1,', undefined],
+  ['0-99999', undefined],
+])('the list of numbers %j', (text, list) => expect(parseNumbers(text)).toBe(list));
+
+test.each([
+  ['SIGTERM', 15],
+  ['term', 15],
+  ['9', 9],
+  ['SIGRTMIN+3', 37],
+  ['rtmin', 34],
+  ['SIGRTMIN+31', undefined],
+  ['0', undefined],
+  ['65', undefined],
+  ['SIGNOPE', undefined],
+  ['', undefined],
+])('the signal %j', (text, number) => expect(parseSignal(text)).toBe(number));
 
 test('the name is the folder’s, as far as a name may be that', () => {
   expect(load(IMAGE, { folder: '/srv/my project (2)' }).spec.name).toBe('my-project--2-');
