@@ -13,8 +13,9 @@ namespace boxctl::image {
 
 // XATTR_NAME_MAX of the kernel.
 inline constexpr size_t kMaxXattrName = 255;
-// Of one file, with room for the mark of an opaque folder.
-inline constexpr size_t kMaxAttributes = erofs::kMaxXattrBytes - 32;
+// Of one file, with room for the marks of a layer's folder.
+inline constexpr size_t kMarksSize = 40;
+inline constexpr size_t kMaxAttributes = erofs::kMaxXattrBytes - kMarksSize;
 
 enum class Attributes { kDone, kNoMemory, kTooLarge };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "attributes.h"
 #include "erofs_format.h"
 #include "sparse.h"
 
@@ -22,9 +23,12 @@ constexpr uint64_t kEnd = 4096;
 // More could not be counted in the fields that are used.
 constexpr uint64_t kMaxIndex = uint64_t{2} << 30;
 
-constexpr char kOpaqueName[] = "overlay.opaque";
-constexpr size_t kOpaqueSize = 20;
-static_assert(sizeof(erofs::XattrEntry) + sizeof kOpaqueName - 1 + 1 <= kOpaqueSize);
+// The attributes of overlay's own, behind `user.`. That a folder has an origin makes overlay look for whiteouts in it
+// also where no other layer has it; else they would be listed, and not found.
+constexpr char kOpaque[] = "overlay.opaque", kOrigin[] = "overlay.origin";
+constexpr size_t kMarkSize = 20;
+static_assert(sizeof(erofs::XattrEntry) + sizeof kOpaque - 1 + 1 <= kMarkSize && sizeof kOpaque == sizeof kOrigin);
+static_assert(2 * kMarkSize <= kMarksSize);
 
 uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
@@ -229,6 +233,7 @@ class IndexWriter {
   bool write_nodes();
   bool write_node(const Node& node, Id id);
   bool write_attributes(const Node& node);
+  bool write_mark(const char* name, const char* value);
   bool write_chunks(const Node& node);
   bool write_blocks();
   bool write_copies(const Node& node);
@@ -236,7 +241,7 @@ class IndexWriter {
   bool write_super(uint64_t device_size);
 
   size_t attributes_size(const Node& node) const {
-    const size_t entries = node.attribute_size + (node.opaque ? kOpaqueSize : 0);
+    const size_t entries = node.attribute_size + (node.opaque ? kMarkSize : 0) + (node.whiteouts ? kMarkSize : 0);
     return entries == 0 ? 0 : sizeof(erofs::XattrHeader) + entries;
   }
   static size_t inode_size(const Node& node) {
@@ -262,7 +267,10 @@ class IndexWriter {
 bool IndexWriter::sort_names() {
   for (Id id = 0; id < tree_.names.size(); id++) {
     Name& name = tree_.names[id];
-    if (name.hides && name.node == kNone) name.node = kWhiteout;
+    if (name.hides && name.node == kNone) {
+      name.node = kWhiteout;
+      tree_.nodes[name.folder].whiteouts = true;
+    }
     if (name.hides && S_ISDIR(tree_.nodes[name.node].mode)) tree_.nodes[name.node].opaque = true;
     if (name.node != kNone && !names_.add(id)) return fail("there is no memory left", ENOMEM);
   }
@@ -452,13 +460,17 @@ bool IndexWriter::write_attributes(const Node& node) {
   const erofs::XattrHeader header = {};
   if (!put(&header, sizeof header)) return false;
   if (!put(tree_.attributes.begin() + node.attribute, node.attribute_size)) return false;
-  if (!node.opaque) return true;
-  uint8_t opaque[kOpaqueSize] = {};
-  const erofs::XattrEntry entry = {sizeof kOpaqueName - 1, erofs::kXattrUser, 1};
-  memcpy(opaque, &entry, sizeof entry);
-  memcpy(opaque + sizeof entry, kOpaqueName, sizeof kOpaqueName - 1);
-  opaque[sizeof entry + sizeof kOpaqueName - 1] = 'y';
-  return put(opaque, sizeof opaque);
+  return (!node.opaque || write_mark(kOpaque, "y")) && (!node.whiteouts || write_mark(kOrigin, ""));
+}
+
+bool IndexWriter::write_mark(const char* name, const char* value) {
+  uint8_t mark[kMarkSize] = {};
+  const erofs::XattrEntry entry = {static_cast<uint8_t>(strlen(name)), erofs::kXattrUser,
+                                   static_cast<uint16_t>(strlen(value))};
+  memcpy(mark, &entry, sizeof entry);
+  memcpy(mark + sizeof entry, name, entry.e_name_len);
+  memcpy(mark + sizeof entry + entry.e_name_len, value, entry.e_value_size);
+  return put(mark, sizeof mark);
 }
 
 bool IndexWriter::write_chunks(const Node& node) {

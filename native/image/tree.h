@@ -40,10 +40,11 @@ struct Node {
   uint32_t attribute = 0;   // extended attributes as they go to disk, in Tree::attributes
   uint32_t attribute_size = 0;
   bool sparse = false;
-  bool implied = false;  // a folder that no entry names
-  bool opaque = false;   // a folder that hides what layers below have in its place
-  Id parent = kNone;     // a folder: the folder it lies in
-  Id name = kNone;       // a folder: its name
+  bool implied = false;    // a folder that no entry names
+  bool whiteouts = false;  // a folder with marks of deleted files
+  bool opaque = false;     // a folder that hides what layers below have in its place
+  Id parent = kNone;       // a folder: the folder it lies in
+  Id name = kNone;         // a folder: its name
 
   // Filled in when the index is laid out.
   uint32_t links = 0;

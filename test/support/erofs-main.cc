@@ -212,7 +212,7 @@ void snapshot(int dirfd, const char* name, const char* path) {
     put_contents(dirfd, name, stat.st_size);
   }
   if (S_ISLNK(stat.st_mode)) {
-    char target[8192];
+    static char target[8192];
     const ssize_t size = readlinkat(dirfd, name, target, sizeof target - 1);
     target[size < 0 ? 0 : size] = 0;
     printf(" -> ");

@@ -2,6 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { UnpackReport } from '../../src/image/hooks.ts';
+import { parseReport } from '../../src/image/report.ts';
 import { build, SANITIZE, unpackMain } from '../unit/image/worker.ts';
 import { PROJECT } from './boxctl.ts';
 
@@ -95,4 +97,57 @@ export function bothTrees(archive: Buffer | string, folder: string, unpack: stri
     "$ERO" snapshot unpacked/tree`;
   const [mounted = '', unpacked = ''] = inNamespace(script, folder).split('\n\n');
   return { report, mounted: mounted.trimEnd().split('\n'), unpacked: unpacked.trimEnd().split('\n') };
+}
+
+/** What both roads say of an archive, and what came of it where they took it. */
+export interface Roads {
+  readonly index: IndexReport;
+  readonly unpack: UnpackReport;
+  readonly mounted: readonly string[];
+  readonly unpacked: readonly string[];
+}
+
+const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+
+/** Folders that no entry names have the time at which they were made where they are unpacked. */
+const withoutImpliedTimes = (tree: readonly string[], implied: readonly string[]): string[] => {
+  const names = new Set(implied.map((path) => (path === '' ? '.' : `./${path}`)));
+  return tree.map((line) => (names.has(line.split(' ', 1)[0] ?? '') ? line.replace(/mtime=\S+/u, '') : line));
+};
+
+/** Indexes and unpacks each archive, and looks at both trees. Names of implied folders must be plain. */
+export function bothRoads(archives: readonly Buffer[], folder: string): Roads[] {
+  const reports = archives.map((archive, number) => {
+    writeFileSync(join(folder, `${number}.tar`), archive);
+    return makeIndex(join(folder, `${number}.tar`), join(folder, `${number}.index`));
+  });
+  const script = `
+    mkdir mounted unpacked
+    mount -t tmpfs -o mode=755 none unpacked
+    for number in $(seq 0 ${archives.length - 1}); do
+      mkdir unpacked/$number
+      "$UNPACK" unpack unpacked/$number <$number.tar 2>&1 || true
+      printf '\\f'
+      if [ -n "\${INDEXED##* $number *}" ]; then printf '\\f\\f'; continue; fi
+      "$ERO" snapshot unpacked/$number
+      printf '\\f'
+      "$ERO" mount $PWD/$number.index $PWD/$number.tar mounted
+      "$ERO" snapshot mounted
+      umount mounted
+      printf '\\f'
+    done`;
+  const indexed = reports.flatMap(({ ok }, number) => (ok ? [number] : []));
+  const parts = inNamespace(`INDEXED=' ${indexed.join(' ')} '\n${script}`, folder).split('\f');
+  return reports.map((index, number) => {
+    const [report = '', unpacked = '', mounted = ''] = parts.slice(number * 3);
+    const unpack = parseReport(report);
+    if (unpack === undefined) throw new Error(`no report, but: ${report}`);
+    const implied = index.ok ? index.implied : [];
+    return {
+      index,
+      unpack,
+      mounted: withoutImpliedTimes(lines(mounted), implied),
+      unpacked: withoutImpliedTimes(lines(unpacked), implied),
+    };
+  });
 }

@@ -14,7 +14,7 @@ export interface Fixture {
   readonly major?: number;
   readonly minor?: number;
   /** Records of a pax header before the entry. */
-  readonly pax?: Readonly<Record<string, string>>;
+  readonly pax?: Readonly<Record<string, string | Buffer>>;
   /** Bytes to put into the finished header, by offset; the checksum is right again afterwards. */
   readonly patch?: Readonly<Record<number, Buffer>>;
 }
@@ -23,14 +23,18 @@ const padded = (data: Buffer): Buffer => Buffer.concat([data, Buffer.alloc((512 
 
 const octal = (value: number, length: number): string => value.toString(8).padStart(length - 1, '0');
 
-export function paxRecords(records: Readonly<Record<string, string>>): Buffer {
+export function paxRecords(records: Readonly<Record<string, string | Buffer>>): Buffer {
   const lines = Object.entries(records).map(([key, value]) => {
-    const rest = ` ${key}=${value}\n`;
-    let length = Buffer.byteLength(rest);
-    while (String(length).length + Buffer.byteLength(rest) !== length) length++;
-    return `${length}${rest}`;
+    const rest = Buffer.concat([
+      Buffer.from(` ${key}=`),
+      typeof value === 'string' ? Buffer.from(value) : value,
+      Buffer.from('\n'),
+    ]);
+    let length = rest.length;
+    while (String(length).length + rest.length !== length) length++;
+    return Buffer.concat([Buffer.from(String(length)), rest]);
   });
-  return Buffer.from(lines.join(''));
+  return Buffer.concat(lines);
 }
 
 export function entry(fixture: Fixture): Buffer {
