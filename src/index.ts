@@ -13,6 +13,8 @@ export { compile, outline, ownershipFor, type Overrides } from './oci/compile.ts
 export { allowance, type Demand, type DemandKind } from './oci/demands.ts';
 export { parsePermit, unpermitted, type Permit } from './trust/permits.ts';
 export { readPolicies } from './trust/policy.ts';
+export { audit, type Finding, type Severity } from './review/audit.ts';
+export { diff, type Change, type Direction } from './review/diff.ts';
 export { refuseUnpermitted } from './trust/refuse.ts';
 export { writeBundle } from './oci/bundle.ts';
 export type { Model } from './oci/model.ts';

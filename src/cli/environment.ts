@@ -34,6 +34,11 @@ export function loadDocument(invocation: Invocation, file = specFile(invocation)
   return loadSpec(file, { env: invocation.env, home: homeOf(invocation.env) });
 }
 
+/** A file that is to be reviewed: what it names need not be there. */
+export function loadForReview(invocation: Invocation, file = specFile(invocation)): SpecDocument {
+  return loadSpec(file, { env: invocation.env, home: homeOf(invocation.env), review: true });
+}
+
 export function hostFacts(invocation: Invocation): HostFacts {
   return gatherHostFacts(invocation.env);
 }

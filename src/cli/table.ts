@@ -91,6 +91,42 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/validate.ts')).validate,
   },
   {
+    name: 'audit',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'list what a file leaves open, worst first',
+    description: `Lists what the container would have of its host and what FILE could close and does not, each with its line and the change that closes it (specs/audit.md). Ends with 0, or with 1 when --fail-on is reached. Starts nothing, and says the same on every machine. ${FILE}`,
+    options: {
+      'fail-on': { value: 'SEVERITY', text: 'end with 1 at low, medium, high or critical findings and worse ones' },
+      ignore: { value: 'RULE', multiple: true, text: 'leave a rule out' },
+      json: { text: 'print the findings as JSON' },
+    },
+    examples: [
+      ['boxctl audit', 'the file of this folder'],
+      ['boxctl audit --fail-on high pr/container.yaml', 'the check of a pull request'],
+    ],
+    positionals: [0, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/audit.ts')).audit,
+  },
+  {
+    name: 'diff',
+    usage: '[OPTIONS] OLD NEW',
+    summary: 'tell what a changed file gains and loses',
+    description:
+      'Compares what two files give their containers, gains first: rights, mounts, limits, and what is seen of the host; another way of writing the same is no difference. OLD and NEW are files, or REVISION:FILE of git. Ends with 0 where there is no difference and with 1 where there is one, as diff(1) does.',
+    options: {
+      'fail-on-gain': { text: 'end with 1 only where NEW gains something' },
+      json: { text: 'print the differences as JSON' },
+    },
+    examples: [
+      ['boxctl diff HEAD~1:container.yaml container.yaml', 'what the last change has done'],
+      ['boxctl diff --fail-on-gain main:container.yaml container.yaml', 'the check of a pull request'],
+    ],
+    positionals: [2, 2],
+    takesRest: false,
+    load: async () => (await import('./commands/diff.ts')).diff,
+  },
+  {
     name: 'bundle',
     usage: '[OPTIONS] FILE DIR',
     summary: 'write the container as an OCI bundle',

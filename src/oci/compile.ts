@@ -103,11 +103,13 @@ export function compile(
 }
 
 /**
- * The model without its image, in which users, groups and command stand for others. It tells what the file demands of the host
- * before anything is done for it. Throws as `compile` does.
+ * The model without its image, in which users, groups, and a command that the image would give, stand for others. It tells
+ * what the file demands of the host before anything is done for it. Throws as `compile` does.
  */
 export function outline(document: SpecDocument, host: HostFacts): Model {
   const { user: _user, ...spec } = document.spec;
   const image = { digest: '', rootfs: '/', ownership: undefined, passwd: '', group: '', defaults: {} };
-  return compile({ ...document, spec: { ...spec, groupAdd: [] } }, image, host, { command: ['true'] });
+  const command = spec.command === undefined && spec.entrypoint === undefined ? { command: ['true'] } : {};
+  const known = { ...document, spec: { ...spec, groupAdd: [] } };
+  return compile(known, spec.image === undefined ? undefined : image, host, command);
 }

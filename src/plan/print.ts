@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { allowance } from '../oci/demands.ts';
 import type { Because } from '../oci/model.ts';
+import { safe } from '../spec/frame.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
 
@@ -55,7 +56,7 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
   if (plan.demands.length > 0) out.push('', paint(33, 'what needs to be allowed'));
   for (const demand of plan.demands) {
     const because = describeBecause(demand.because, file);
-    const text = `--allow ${allowance(demand)}: ${demand.message}`;
+    const text = safe(`--allow ${allowance(demand)}: ${demand.message}`);
     out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
   }
   const needed = new Set(plan.demands.map(({ because }) => describeBecause(because, file)));

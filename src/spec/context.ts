@@ -13,6 +13,8 @@ export interface Context {
   readonly bad: ReadonlySet<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
+  /** What is named need not be there. */
+  readonly review: boolean;
   /** Absolute folder of the file. */
   readonly folder: string;
   /** What the file takes of the caller's environment, and which files of the host it names: collected on the way. */

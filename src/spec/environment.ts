@@ -16,6 +16,10 @@ export const normaliseEnvironment = (
       const equals = item.indexOf('=');
       const key = equals === -1 ? item : item.slice(0, equals);
       add(context, key, equals === -1 ? undefined : item.slice(equals + 1), path, result);
+      // What is known of an item is known of its key, as in the other form.
+      context.paths.alias(`environment.${key}`, path);
+      const ofItem = context.taken.filter((one) => one.path === path);
+      context.taken.push(...ofItem.map(({ name }) => ({ name, path: `environment.${key}` })));
     }
   } else if (environment !== undefined) {
     for (const [key, value] of Object.entries(environment)) {
@@ -57,6 +61,7 @@ const add = (
 const fromFile = (context: Context, file: string, path: string, result: Map<string, string>): void => {
   const read = readBounded(noteFile(context, 'env_file', hostPath(context, file), path), { regular: true });
   if (read.text === undefined) {
+    if (context.review && read.kind === 'io') return;
     const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';
     report(context, path, code, `the env_file "${clip(file)}" cannot be read: ${read.problem}`);
     return;

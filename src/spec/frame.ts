@@ -47,8 +47,9 @@ const cellsOf = (line: string): readonly Cell[] => {
 const widthOf = (cells: readonly Cell[]): number => cells.reduce((sum, cell) => sum + cell.width, 0);
 const textOf = (cells: readonly Cell[]): string => cells.map((cell) => cell.text).join('');
 
-/** Text from the file inside a sentence must not steer the terminal either. */
-const safe = (text: string): string => text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
+/** Text from a file inside a sentence must not steer the terminal: control characters and changes of direction. */
+export const safe = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
 
 /** All diagnostics, one after the other with an empty line between; ends with a line feed unless there are none. */
 export const formatDiagnostics = (

@@ -15,6 +15,10 @@ export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What `~` is. */
   readonly home: string;
+  /** What relative paths count from; by default the folder of the file. */
+  readonly folder?: string;
+  /** Files and folders that are named need not be there: the file is to be reviewed and not started. */
+  readonly review?: boolean;
 }
 
 /**
@@ -74,8 +78,12 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     return undefined;
   }
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
-  const folder = realPath(dirname(resolve(file)));
-  const spec = normalise({ problems, paths, bad, env: options.env, home: options.home, folder, taken, files }, raw);
+  const folder = realPath(options.folder ?? dirname(resolve(file)));
+  const review = options.review ?? false;
+  const spec = normalise(
+    { problems, paths, bad, env: options.env, home: options.home, folder, review, taken, files },
+    raw,
+  );
   return {
     file,
     folder,

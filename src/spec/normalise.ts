@@ -158,21 +158,28 @@ const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSou
 
 const tarball = (context: Context, text: string, path: string, sha256: string | undefined): ImageSource => {
   const full = hostPath(context, text);
-  noteFile(context, 'image', full, path);
+  const pinned = {
+    kind: 'tar',
+    path: full,
+    ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }),
+  } as const;
   try {
-    if (!statSync(full).isFile()) {
+    const isFile = statSync(full).isFile();
+    noteFile(context, 'image', full, path);
+    if (!isFile) {
       report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
         hint: 'pack the folder: `tar -C FOLDER -czf rootfs.tar.gz .`',
       });
     }
   } catch (error) {
+    if (context.review) return pinned;
     const { problem } = whyNot(error);
     const registry = /^[\w.-]+(\/[\w.-]+)*(:[\w.-]+)?$/.test(text) && !/\.(tar|t?gz|tgz)/.test(text);
     report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
       hint: registry ? 'an image is a tarball here; boxctl pulls from no registry' : `looked for ${full}`,
     });
   }
-  return { kind: 'tar', path: full, ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }) };
+  return pinned;
 };
 
 const normaliseWorkingDir = (context: Context, text: string | undefined): string | undefined => {

@@ -153,7 +153,7 @@ const bind = (
     isFile = !statSync(source).isDirectory();
   } catch (error) {
     const { missing, problem } = whyNot(error);
-    if (!missing || !options.createHostPath) {
+    if (!context.review && (!missing || !options.createHostPath)) {
       report(context, sourcePath, 'E_SPEC_MISSING_FILE', `the source "${clip(from)}" cannot be used: ${problem}`, {
         hint: `looked for ${named}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
       });

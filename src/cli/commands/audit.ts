@@ -1,0 +1,56 @@
+import { BoxctlError } from '../../errors.ts';
+import type { Because } from '../../oci/model.ts';
+import { audit as findAll, reaches, type Finding, type Severity } from '../../review/audit.ts';
+import { SEVERITIES } from '../../review/finding.ts';
+import type { Invocation, Run } from '../command.ts';
+import { hostFacts, loadForReview } from '../environment.ts';
+import { safe } from '../../spec/frame.ts';
+import { wantsColor, writeOutput } from '../output.ts';
+
+const COLORS: Readonly<Record<Severity, number>> = { critical: 35, high: 31, medium: 33, low: 36 };
+
+function threshold({ args }: Invocation): Severity | undefined {
+  const word = args.value('fail-on');
+  const found = SEVERITIES.find((severity) => severity === word);
+  if (word === undefined || found !== undefined) return found;
+  throw new BoxctlError('E_USAGE', `"${word}" is no severity`, { hint: `--fail-on ${SEVERITIES.join('|')}` });
+}
+
+function placeOf(because: Because, file: string): string {
+  const at = because.kind === 'spec' ? because.at : undefined;
+  return at === undefined ? file : `${at.file}:${at.line}:${at.column}`;
+}
+
+function asText(findings: readonly Finding[], file: string, color: boolean): string {
+  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const width = Math.max(0, ...findings.map(({ because }) => placeOf(because, file).length));
+  const indent = ' '.repeat('critical'.length + 2);
+  const lines = findings.flatMap(({ rule, severity, message, fix, because }) => [
+    `${paint(COLORS[severity], severity.padEnd('critical'.length))}  ${safe(placeOf(because, file)).padEnd(width)}  ` +
+      `${safe(message)}  ${paint(2, `[${rule}]`)}`,
+    `${indent}${' '.repeat(width)}  ${paint(2, '→')} ${fix}`,
+  ]);
+  const counts = SEVERITIES.toReversed().flatMap((severity) => {
+    const count = findings.filter((finding) => finding.severity === severity).length;
+    return count === 0 ? [] : [`${count} ${severity}`];
+  });
+  return `${[...lines, counts.length === 0 ? 'nothing is left open' : counts.join(', ')].join('\n')}\n`;
+}
+
+export const audit: Run = (invocation) => {
+  const least = threshold(invocation);
+  const document = loadForReview(invocation);
+  const ignored = new Set(invocation.args.values('ignore'));
+  const findings = findAll(document, hostFacts(invocation)).filter(({ rule }) => !ignored.has(rule));
+  if (invocation.args.flag('json')) {
+    const list = findings.map(({ because, ...finding }) => ({
+      ...finding,
+      path: because.kind === 'spec' ? because.path : '',
+      at: because.kind === 'spec' ? because.at : undefined,
+    }));
+    writeOutput(`${JSON.stringify({ file: document.file, findings: list }, undefined, 2)}\n`);
+  } else {
+    writeOutput(asText(findings, document.file, wantsColor(1, invocation.env)));
+  }
+  return least !== undefined && findings.some((finding) => reaches(finding, least)) ? 1 : 0;
+};

@@ -1,0 +1,32 @@
+/** What a file leaves open, worst first. Pure, but for what the loader has read. */
+import type { HostFacts } from '../host/facts.ts';
+import { outline } from '../oci/compile.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { demandFindings } from './demand-rules.ts';
+import { SEVERITIES, type Finding, type Severity } from './finding.ts';
+import { reviewHost } from './host.ts';
+import { openFindings } from './open-rules.ts';
+
+export type { Finding, Severity } from './finding.ts';
+
+const rank = (severity: Severity): number => SEVERITIES.indexOf(severity);
+const lineOf = ({ because }: Finding): number =>
+  because.kind === 'spec' ? (because.at?.line ?? Number.MAX_SAFE_INTEGER) : Number.MAX_SAFE_INTEGER;
+
+/** Whether a finding is as bad as `least`, or worse. */
+export function reaches({ severity }: Finding, least: Severity): boolean {
+  return rank(severity) >= rank(least);
+}
+
+/**
+ * All findings for a file, worst first, then in its order; the same on every machine.
+ *
+ * @throws BoxctlError as `compile` does, where the file contradicts itself
+ */
+export function audit(document: SpecDocument, host: HostFacts): readonly Finding[] {
+  const reviewed = reviewHost(host);
+  const model = outline(document, reviewed);
+  const subject = { document, model, host: reviewed };
+  const all = [...demandFindings(subject), ...openFindings(subject)];
+  return all.sort((a, b) => rank(b.severity) - rank(a.severity) || lineOf(a) - lineOf(b));
+}

@@ -1,0 +1,117 @@
+/** The rules about what a container has of its host: one for each kind of demand, so that none can be forgotten. */
+import type { Demand, DemandKind } from '../oci/demands.ts';
+import type { Finding, Severity, Subject } from './finding.ts';
+
+interface Verdict {
+  readonly rule: string;
+  readonly severity: Severity;
+  readonly fix: string;
+}
+type Rule = (demand: Demand, subject: Subject) => Verdict;
+
+const hasOwnUsers = ({ model }: Subject): boolean => model.config.linux.namespaces.some(({ type }) => type === 'user');
+
+/** Whoever talks to one of these starts what he likes as root of the host. */
+const ENGINE_SOCKETS = /\/(?:docker|containerd|crio|podman|buildkitd)\.sock$|\/(?:containerd|podman|crio|docker)$/u;
+const SECRET_PATHS =
+  /^\/(?:root|home\/[^/]+)(?:\/\.(?:ssh|gnupg|aws|azure|kube|docker|netrc|npmrc|pypirc|git-credentials|config|password-store)(?:\/|$)|$)|^\/etc\/(?:shadow|gshadow|ssh|ssl\/private|sudoers)|^\/run\/secrets|^\/var\/lib\/(?:docker|containers|kubelet)/u;
+const SYSTEM_PATHS = /^\/(?:etc|usr|bin|sbin|lib\w*|boot|root|home|var|run|proc|sys|dev|opt)(?:\/|$)/u;
+
+const OUT = 'take it out, or copy what is needed into the folder of the file';
+
+function bindVerdict({ value, readOnly }: Demand): Verdict {
+  if (value === '/') return { rule: 'bind-root', severity: 'critical', fix: 'bind the one folder that is needed' };
+  if (ENGINE_SOCKETS.test(value)) return { rule: 'bind-engine', severity: 'critical', fix: 'take it out' };
+  if (SECRET_PATHS.test(value)) return { rule: 'bind-secrets', severity: 'critical', fix: OUT };
+  if (SYSTEM_PATHS.test(value)) {
+    const fix = readOnly === true ? OUT : `${OUT}; with \`:ro\` it could at least not be changed`;
+    return { rule: 'bind-system', severity: readOnly === true ? 'high' : 'critical', fix };
+  }
+  const fix = readOnly === true ? OUT : 'add `:ro` if it is only read';
+  return { rule: 'bind-outside', severity: readOnly === true ? 'medium' : 'high', fix };
+}
+
+const NAMESPACES: Readonly<Record<string, Severity>> = {
+  user: 'critical',
+  mount: 'critical',
+  pid: 'high',
+  net: 'high',
+  ipc: 'medium',
+  uts: 'low',
+  cgroup: 'low',
+  time: 'low',
+};
+
+/** With these, a process of the host's own user namespace is as good as root of the host. */
+const ROOTLIKE = new Set([
+  'ALL',
+  'SYS_ADMIN',
+  'SYS_MODULE',
+  'SYS_PTRACE',
+  'SYS_RAWIO',
+  'SYS_BOOT',
+  'DAC_READ_SEARCH',
+  'BPF',
+  'MAC_ADMIN',
+  'MAC_OVERRIDE',
+  'NET_ADMIN',
+  'PERFMON',
+  'SYSLOG',
+]);
+
+const RULES: Readonly<Record<DemandKind, Rule>> = {
+  bind: bindVerdict,
+  device: ({ value }) => ({
+    rule: 'device',
+    severity: /^\/dev\/(?:fuse|net\/tun|null|zero|full|random|urandom|tty|dri\/renderD\d+)$/u.test(value)
+      ? 'medium'
+      : 'high',
+    fix: 'take the device out, or give it read-only',
+  }),
+  namespace: ({ value }) => ({
+    rule: `host-${value}`,
+    severity: NAMESPACES[value] ?? 'high',
+    fix: `make it private: \`namespaces: {${value}: private}\`, or name it in the list`,
+  }),
+  join: () => ({ rule: 'joined-namespace', severity: 'high', fix: 'make it private, unless both belong together' }),
+  ids: ({ value }) => ({
+    rule: 'host-ids',
+    severity: /^0(?:-|$)/u.test(value) ? 'critical' : 'high',
+    fix: 'leave `uid_map` and `gid_map` out, or map ids from 100000 on',
+  }),
+  cap: ({ value }, subject) => ({
+    rule: 'capability',
+    severity: hasOwnUsers(subject)
+      ? ROOTLIKE.has(value)
+        ? 'high'
+        : 'medium'
+      : ROOTLIKE.has(value)
+        ? 'critical'
+        : 'high',
+    fix: 'take it out of `cap_add`',
+  }),
+  seccomp: ({ value }, subject) => ({
+    rule: value === 'unconfined' ? 'no-seccomp' : 'own-seccomp',
+    severity: value !== 'unconfined' ? 'medium' : hasOwnUsers(subject) ? 'high' : 'critical',
+    fix: '`seccomp: default`',
+  }),
+  new_privileges: () => ({ rule: 'new-privileges', severity: 'high', fix: '`no_new_privileges: true`' }),
+  unmask: () => ({ rule: 'unmasked', severity: 'high', fix: 'leave the default paths hidden and read-only' }),
+  oom_score_adj: () => ({
+    rule: 'oom-score',
+    severity: 'medium',
+    fix: 'take `oom_score_adj` out, or make it positive',
+  }),
+  image: () => ({ rule: 'private-image', severity: 'medium', fix: 'keep the image in the folder of the file' }),
+  env_file: () => ({ rule: 'env-file', severity: 'high', fix: 'keep the env_file in the folder of the file' }),
+  profile: () => ({ rule: 'foreign-profile', severity: 'medium', fix: 'keep the profile in the folder of the file' }),
+  tool: () => ({ rule: 'foreign-tool', severity: 'high', fix: 'name a program of the system, or use a tarball' }),
+  env: () => ({ rule: 'secret-taken', severity: 'high', fix: 'pass it with `-e` when it is run, or as a file' }),
+};
+
+export function demandFindings(subject: Subject): readonly Finding[] {
+  return subject.model.demands.map((demand) => {
+    const { message, because } = demand;
+    return { ...RULES[demand.kind](demand, subject), message, because };
+  });
+}

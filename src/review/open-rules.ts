@@ -1,0 +1,224 @@
+/** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
+import { isSecretName } from '../oci/secrets.ts';
+import type { Because } from '../oci/model.ts';
+import type { Finding, Severity, Subject } from './finding.ts';
+
+interface Found {
+  readonly message: string;
+  readonly because: Because;
+}
+
+interface Rule {
+  readonly id: string;
+  readonly severity: Severity;
+  readonly fix: string;
+  find(subject: Subject): readonly Found[];
+}
+
+/** Where the file says something of it, or could. */
+function place({ document }: Subject, path: string): Because {
+  for (let at = path; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
+    const position = document.where(at);
+    if (position !== undefined) return { kind: 'spec', path: at, at: position };
+  }
+  return { kind: 'default', name: path };
+}
+
+const when = (condition: boolean, message: string, because: Because): readonly Found[] =>
+  condition ? [{ message, because }] : [];
+
+function isRoot({ document, model }: Subject): boolean {
+  const { user } = document.spec;
+  return user === undefined ? model.config.process.user.uid === 0 : user.user === 0 || user.user === 'root';
+}
+
+/** Folders of the host that the container may write, beneath the file's own. */
+function ownWritable({ model, document }: Subject): readonly { readonly source: string; readonly because: Because }[] {
+  const demanded = new Set(model.demands.map(({ because }) => because));
+  return model.config.mounts.flatMap(({ type, source, options = [] }, index) => {
+    const because = model.because(`mounts.${index}`);
+    const bound = type === 'bind' || options.includes('bind') || options.includes('rbind');
+    const written = !options.includes('ro') && !options.includes('rro');
+    if (!bound || !written || source === undefined || because.kind === 'default' || demanded.has(because)) return [];
+    return source.startsWith(document.folder) ? [{ source, because }] : [];
+  });
+}
+
+/** Keys and tokens that show by their form what they are. */
+const SECRET_FORMS = [
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----/u,
+  /\bgh[pousr]_[A-Za-z0-9]{30,}\b/u,
+  /\bglpat-[\w-]{20,}/u,
+  /\bA(?:KIA|SIA)[A-Z0-9]{16}\b/u,
+  /\bxox[abprs]-[\w-]{10,}/u,
+  /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+/u,
+  /^[a-z][a-z+.-]*:\/\/[^\s:@/]+:[^\s@/]+@/u,
+];
+
+function environment({ model }: Subject): readonly (readonly [name: string, value: string])[] {
+  return model.config.process.env.map((entry) => {
+    const equals = entry.indexOf('=');
+    return [entry.slice(0, equals), entry.slice(equals + 1)] as const;
+  });
+}
+
+function isWritten(subject: Subject, name: string): boolean {
+  const { taken, where } = subject.document;
+  const path = `environment.${name}`;
+  return where(path) !== undefined && !taken.some((one) => one.path === path);
+}
+
+const RULES: readonly Rule[] = [
+  {
+    id: 'secret-value',
+    severity: 'critical',
+    fix: 'revoke it, since whoever reads the file has it; pass the new one with `-e` when it is run',
+    find: (subject) =>
+      environment(subject).flatMap(([name, value]) =>
+        when(
+          isWritten(subject, name) && SECRET_FORMS.some((form) => form.test(value)),
+          `has a key or token written down in the file, in ${name}`,
+          place(subject, `environment.${name}`),
+        ),
+      ),
+  },
+  {
+    id: 'secret-name',
+    severity: 'high',
+    fix: 'take the value out of the file: pass it with `-e` when it is run',
+    find: (subject) =>
+      environment(subject).flatMap(([name, value]) =>
+        when(
+          isSecretName(name) &&
+            value !== '' &&
+            isWritten(subject, name) &&
+            !SECRET_FORMS.some((form) => form.test(value)),
+          `has ${name} written down in the file`,
+          place(subject, `environment.${name}`),
+        ),
+      ),
+  },
+  {
+    id: 'bind-own-file',
+    severity: 'medium',
+    fix: 'add `:ro`, or bind a folder beneath it: what runs inside decides else what is started next time',
+    find: (subject) =>
+      ownWritable(subject)
+        .filter(({ source }) => source === subject.document.folder)
+        .map(({ because }) => ({ message: 'can rewrite its own container file, and the project around it', because })),
+  },
+  {
+    id: 'bind-writable',
+    severity: 'low',
+    fix: 'add `:ro` if it is only read',
+    find: (subject) =>
+      ownWritable(subject)
+        .filter(({ source }) => source !== subject.document.folder)
+        .map(({ source, because }) => ({ message: `can change ${source}`, because })),
+  },
+  {
+    id: 'no-memory-limit',
+    severity: 'medium',
+    fix: '`limits: {memory: 512MiB}`',
+    find: (subject) =>
+      when(
+        subject.model.config.linux.resources?.memory?.limit === undefined,
+        'can use all of the host’s memory',
+        place(subject, 'limits'),
+      ),
+  },
+  {
+    id: 'no-pids-limit',
+    severity: 'medium',
+    fix: '`limits: {pids: 256}`',
+    find: (subject) =>
+      when(
+        subject.model.config.linux.resources?.pids === undefined,
+        'can use all process ids of the host',
+        place(subject, 'limits'),
+      ),
+  },
+  {
+    id: 'no-cpu-limit',
+    severity: 'low',
+    fix: '`limits: {cpus: 2}`',
+    find: (subject) =>
+      when(
+        subject.model.config.linux.resources?.cpu === undefined,
+        'can use all CPUs of the host',
+        place(subject, 'limits'),
+      ),
+  },
+  {
+    id: 'optional-limits',
+    severity: 'low',
+    fix: 'take `optional` out, and run it where its limits can be had',
+    find: (subject) =>
+      when(
+        subject.document.spec.limits.optional && subject.document.where('limits') !== undefined,
+        'starts without its limits where they cannot be had',
+        place(subject, 'limits.optional'),
+      ),
+  },
+  {
+    id: 'unpinned-image',
+    severity: 'medium',
+    fix: '`image: {tar: …, sha256: …}`, with what sha256sum prints',
+    find: (subject) =>
+      when(
+        subject.document.spec.image?.kind === 'tar' && subject.document.spec.image.sha256 === undefined,
+        'is made from whatever the image’s file holds: it is not pinned',
+        place(subject, 'image'),
+      ),
+  },
+  {
+    id: 'host-tools-image',
+    severity: 'low',
+    fix: 'use a pinned tarball where it must be the same everywhere',
+    find: (subject) =>
+      when(
+        subject.document.spec.image?.kind === 'host_tools',
+        'is made from programs of the host, which differ from host to host',
+        place(subject, 'image'),
+      ),
+  },
+  {
+    id: 'root-user',
+    severity: 'low',
+    fix: '`user: "1000:1000"`',
+    find: (subject) =>
+      when(
+        isRoot(subject) && subject.model.config.linux.namespaces.some(({ type }) => type === 'user'),
+        'runs its command as root of its own user namespace, unless the image says otherwise',
+        place(subject, 'user'),
+      ),
+  },
+  {
+    id: 'root-of-host',
+    severity: 'critical',
+    fix: 'make the user namespace private, or `user: "1000:1000"`',
+    find: (subject) =>
+      when(
+        isRoot(subject) && !subject.model.config.linux.namespaces.some(({ type }) => type === 'user'),
+        'runs its command as root of the host',
+        place(subject, 'user'),
+      ),
+  },
+  {
+    id: 'writable-root',
+    severity: 'low',
+    fix: '`read_only: true`, with `tmpfs` for what must be written',
+    find: (subject) =>
+      when(
+        !subject.model.config.root.readonly && subject.document.spec.image !== undefined,
+        'can change its own root file system while it runs',
+        place(subject, 'read_only'),
+      ),
+  },
+];
+
+export function openFindings(subject: Subject): readonly Finding[] {
+  return RULES.flatMap(({ id, severity, fix, find }) =>
+    find(subject).map(({ message, because }) => ({ rule: id, severity, message, fix, because })),
+  );
+}

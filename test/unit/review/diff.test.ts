@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { diff, type Change } from '../../../src/review/diff.ts';
+import { loadSpecText } from '../../../src/spec/load.ts';
+import { USER_HOST } from '../../support/host-facts.ts';
+
+const BASE = 'image: ./x.tar\ncommand: [sh]\n';
+const load = (text: string, file: string, folder = '/project') =>
+  loadSpecText(text, file, { env: { NPM_TOKEN: 'x' }, home: '/home/me', folder, review: true });
+const between = (before: string, after: string): readonly Change[] =>
+  diff(load(`${BASE}${before}\n`, 'old.yaml'), load(`${BASE}${after}\n`, 'new.yaml'), USER_HOST);
+const told = (changes: readonly Change[]) => changes.map(({ direction, message }) => `${direction}: ${message}`);
+
+describe('no difference', () => {
+  it.each([
+    ['volumes: ["./:/src:ro"]', 'volumes: [{type: bind, source: ., target: /src, read_only: true}]'],
+    ['limits: {memory: 1g}', 'limits: {memory: 1024m}'],
+    ['namespaces: {net: private}', 'namespaces: [net, pid, mount, uts, ipc, user, cgroup, time]'],
+    ['environment: {A: 1}', 'environment: [A=1]'],
+    ['tmpfs: [/a, /b]', 'tmpfs: [/b, /a]'],
+    ['read_only: false', 'x-note: hello'],
+    ['user: 1000', 'user: "1000"'],
+  ])('%s, %s', (before, after) => expect(told(between(before, after))).toEqual([]));
+
+  it('between folders, whose names and places are their own', () => {
+    const text = `${BASE}volumes: ["./src:/src"]\n`;
+    expect(diff(load(text, 'a.yaml', '/one'), load(text, 'b.yaml', '/other/place'), USER_HOST)).toEqual([]);
+  });
+});
+
+/** Each is a gain one way and a loss the other. */
+describe('gained and lost', () => {
+  it.each([
+    ['', 'namespaces: {net: host}', 'uses the host’s network'],
+    ['', 'namespaces: {pid: /proc/1/ns/pid}', 'joins the pid namespace'],
+    ['', 'uid_map: ["0:0:65536"]\ngid_map: ["0:524288:65536"]', 'acts as user 0-65535'],
+    ['', 'environment: [NPM_TOKEN]', 'gets the value of your variable NPM_TOKEN'],
+    ['', 'env_file: /etc/environment', 'gets the variables of /etc/environment'],
+    ['', 'volumes: ["/srv:/srv:ro"]', 'mount /srv at /srv, read-only'],
+    ['', 'volumes: ["/dev/kvm:/dev/kvm"]', 'mount /dev/kvm at /dev/kvm'],
+    ['', 'volumes: ["./src:/src"]', 'mount ./src at /src, writable'],
+    ['volumes: ["./:/src:ro"]', 'volumes: ["./:/src"]', 'mount ./ at /src, '],
+    ['limits: {memory: 64m}', 'limits: {memory: 128m}', 'memory: '],
+    ['limits: {memory: 64m}', '', 'memory: '],
+    ['limits: {pids: 9}', 'limits: {pids: 10}', 'pids: '],
+    ['limits: {cpus: 0.5}', '', 'cpus: '],
+    ['limits: {memory: 1g, swap: 0}', 'limits: {memory: 1g}', 'memory with swap: '],
+    ['limits: {pids: 9}', 'limits: {pids: 9, optional: true}', 'without'],
+    ['read_only: true', '', 'the root file system can'],
+    ['user: 1000', 'user: 0', 'runs as '],
+    ['user: app', '', 'runs as '],
+  ])('%s → %s', (before, after, said) => {
+    const is = (changes: readonly Change[], direction: string) => {
+      const found = changes.filter((change) => change.direction === direction);
+      expect(found, JSON.stringify(told(changes))).toHaveLength(1);
+      expect(found[0]?.message).toContain(said);
+    };
+    is(between(before, after), 'gains');
+    is(between(after, before), 'loses');
+  });
+
+  it('by the pin of an image', () => {
+    const pinned = (digit: string) => `image: {tar: ./x.tar, sha256: "${digit.repeat(64)}"}\ncommand: [sh]\n`;
+    const of = (before: string, after: string) => told(diff(load(before, 'a'), load(after, 'b'), USER_HOST));
+    expect(of(pinned('a'), BASE)).toEqual(['gains: the image is not pinned any more']);
+    expect(of(BASE, pinned('a'))).toEqual(['loses: the image is pinned']);
+    expect(of(pinned('a'), pinned('b'))).toEqual([`changes: image sha256 ${'a'.repeat(64)} → ${'b'.repeat(64)}`]);
+  });
+
+  it('another source in the same place is a gain, whatever it is', () => {
+    expect(told(between('volumes: ["./a:/x:ro"]', 'volumes: ["./b:/x:ro"]'))).toEqual([
+      'gains: mount ./a at /x, read-only → ./b at /x, read-only',
+    ]);
+  });
+});
+
+describe('changed', () => {
+  it.each([
+    ['working_dir: /a', 'working_dir: /b', ['changes: working_dir "/a" → "/b"']],
+    [
+      'environment: {A: 1, B: 2}',
+      'environment: {A: 2, C: 3}',
+      ['changes: A "1" → "2"', 'changes: B "2" → not set', 'changes: C not set → "3"'],
+    ],
+    ['hostname: a', 'hostname: b', ['changes: hostname a → b']],
+    ['init: true', '', ['changes: init true → false']],
+    ['tty: true', '', ['changes: process.terminal true → false']],
+    ['tmpfs: [/a]', '', ['changes: no more mount tmpfs at /a, writable']],
+    ['tmpfs: ["/a:size=1m"]', 'tmpfs: ["/a:size=2m"]', [expect.stringContaining('changes: mount tmpfs at /a')]],
+    [
+      'uid_map: ["0:100000:9"]',
+      'uid_map: ["0:200000:9"]',
+      ['changes: uid_map 0:100000:9 → 0:200000:9', 'changes: gid_map 0:100000:9 → 0:200000:9'],
+    ],
+  ])('%s → %s', (before, after, expected) => expect(told(between(before, after))).toEqual(expected));
+
+  it('never prints what may be secret', () => {
+    const changes = between('environment: {DB_PASSWORD: hunter2}', 'environment: {DB_PASSWORD: hunter3}');
+    expect(told(changes)).toEqual(['changes: DB_PASSWORD … → …']);
+  });
+});
+
+it('gains come first, and each knows its line in either file', () => {
+  const changes = between(
+    'limits: {pids: 9}\ncommand: [a]'.replace('\ncommand: [a]', ''),
+    'namespaces: {net: host}\nworking_dir: /x',
+  );
+  expect(changes.map(({ direction }) => direction)).toEqual(['gains', 'gains', 'changes']);
+  expect(changes[0]).toMatchObject({ before: undefined, after: { at: { file: 'new.yaml', line: 3 } } });
+  expect(changes[1]).toMatchObject({ message: 'pids: 9 → no limit', before: { at: { file: 'old.yaml', line: 3 } } });
+});
