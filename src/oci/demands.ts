@@ -18,10 +18,13 @@ export const DEMAND_KINDS = {
   namespace: 'namespaces of the host',
   join: 'namespaces of other processes',
   ids: 'ids of the host’s own accounts',
+  privileged: 'every capability, no system call filter, nothing hidden of /proc and /sys',
   cap: 'capabilities beyond the usual set',
   seccomp: 'another system call filter than the default, or none',
   new_privileges: 'set-user-id programs that gain privileges',
   unmask: 'files of /proc and /sys that are usually hidden or read-only',
+  apparmor: 'being outside of every AppArmor profile',
+  selinux: 'an SELinux label that is none of containers’',
   oom_score_adj: 'being spared when the host runs out of memory',
   image: 'an image that not every user of the host may read, outside of the file’s folder',
   env_file: 'an env_file outside of the file’s folder',
@@ -72,7 +75,8 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
   return [
     ...ofNamespaces(document),
     ...ofIds(model, host),
-    ...ofPrivileges(model, document),
+    ...(document.spec.privileged ? ofPrivileged(model) : ofPrivileges(model, document)),
+    ...ofLabels(model),
     ...ofMounts(model, document.folder),
     ...ofDevices(model),
     ...ofFiles(document),
@@ -136,14 +140,6 @@ function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand
   } else if (model.because('linux.seccomp').kind === 'spec') {
     add('seccomp', 'custom', 'brings a system call filter of its own', 'linux.seccomp');
   }
-  if (!process.noNewPrivileges) {
-    add('new_privileges', '', 'can gain privileges by set-user-id programs', 'process.noNewPrivileges');
-  }
-  const { oomScoreAdj = 0 } = process;
-  if (oomScoreAdj < 0) {
-    const message = `is killed later than others when the host runs out of memory (${oomScoreAdj})`;
-    add('oom_score_adj', String(oomScoreAdj), message, 'process.oomScoreAdj');
-  }
   if (document.spec.namespaces.mount.kind === 'private') {
     const open = (all: readonly string[], kept: readonly string[] = []): readonly string[] =>
       all.filter((path) => !kept.includes(path));
@@ -151,6 +147,34 @@ function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand
     for (const path of open(READONLY_PATHS, linux.readonlyPaths)) {
       add('unmask', path, `may write ${path}`, 'linux.readonlyPaths');
     }
+  }
+  return demands;
+}
+
+function ofPrivileged(model: Demanding): readonly Demand[] {
+  const message = 'is privileged: it has every capability, no system call filter, and all of /proc and /sys';
+  return [{ kind: 'privileged', value: '', message, because: model.because('privileged') }];
+}
+
+/** What is the same whether or not a container is privileged. */
+function ofLabels({ config, because }: Demanding): readonly Demand[] {
+  const { noNewPrivileges, oomScoreAdj = 0, apparmorProfile, selinuxLabel } = config.process;
+  const demands: Demand[] = [];
+  const add = (kind: DemandKind, value: string, message: string, path: string): void =>
+    void demands.push({ kind, value, message, because: because(path) });
+  if (!noNewPrivileges) {
+    add('new_privileges', '', 'can gain privileges by set-user-id programs', 'process.noNewPrivileges');
+  }
+  if (apparmorProfile === 'unconfined') {
+    add('apparmor', 'unconfined', 'is outside of every AppArmor profile', 'process.apparmorProfile');
+  }
+  if (selinuxLabel !== undefined && !/^[^:]+:[^:]+:container_(?:\w+_)?t(?::|$)/u.test(selinuxLabel)) {
+    const message = `has an SELinux label that is none of containers’, ${selinuxLabel}`;
+    add('selinux', selinuxLabel, message, 'process.selinuxLabel');
+  }
+  if (oomScoreAdj < 0) {
+    const message = `is killed later than others when the host runs out of memory (${oomScoreAdj})`;
+    add('oom_score_adj', String(oomScoreAdj), message, 'process.oomScoreAdj');
   }
   return demands;
 }

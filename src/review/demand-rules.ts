@@ -79,6 +79,11 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: /^0(?:-|$)/u.test(value) ? 'critical' : 'high',
     fix: 'leave `uid_map` and `gid_map` out, or map ids from 100000 on',
   }),
+  privileged: (_demand, subject) => ({
+    rule: 'privileged',
+    severity: hasOwnUsers(subject) ? 'high' : 'critical',
+    fix: 'take it out, and add what is missed key by key',
+  }),
   cap: ({ value }, subject) => ({
     rule: 'capability',
     severity: hasOwnUsers(subject)
@@ -97,6 +102,8 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
   }),
   new_privileges: () => ({ rule: 'new-privileges', severity: 'high', fix: '`no_new_privileges: true`' }),
   unmask: () => ({ rule: 'unmasked', severity: 'high', fix: 'leave the default paths hidden and read-only' }),
+  apparmor: () => ({ rule: 'no-apparmor', severity: 'high', fix: 'take `apparmor` out, or name a profile' }),
+  selinux: () => ({ rule: 'foreign-label', severity: 'high', fix: 'take `selinux` out, or use a label of containers' }),
   oom_score_adj: () => ({
     rule: 'oom-score',
     severity: 'medium',

@@ -28,5 +28,7 @@ export function reviewHost(host: HostFacts): HostFacts {
       swap: true,
     },
     timeNamespace: true,
+    apparmor: true,
+    selinux: true,
   };
 }

@@ -97,6 +97,23 @@ describe('demands are', () => {
     expect(demandedBy(({ linux }) => void delete linux.seccomp)).toEqual(['seccomp=unconfined']);
     expect(demandedBy(() => undefined, { path: 'linux.seccomp' })).toEqual(['seccomp=custom']);
   });
+  it('being privileged, as one', () => {
+    expect(demanded({ privileged: true })).toEqual(['privileged']);
+    const both = { privileged: true, noNewPrivileges: false, namespaces: { net: HOST } };
+    expect(demanded(both)).toEqual(['namespace=net', 'privileged', 'new_privileges']);
+  });
+  it('being spared when memory runs out, and not being the first', () => {
+    expect(demanded({ oomScoreAdj: -5 })).toEqual(['oom_score_adj=-5']);
+    expect(demanded({ oomScoreAdj: 500 })).toEqual([]);
+  });
+  it('labels that are laxer than those of containers', () => {
+    const host = { ...ROOT_HOST, apparmor: true, selinux: true };
+    expect(demanded({ apparmor: 'unconfined' }, host)).toEqual(['apparmor=unconfined']);
+    expect(demanded({ apparmor: 'docker-default' }, host)).toEqual([]);
+    expect(demanded({ selinux: 'system_u:system_r:spc_t:s0' }, host)).toEqual(['selinux=system_u:system_r:spc_t:s0']);
+    expect(demanded({ selinux: 'system_u:system_r:container_t:s0:c1' }, host)).toEqual([]);
+    expect(demanded({ selinux: 'system_u:system_r:container_init_t' }, host)).toEqual([]);
+  });
   it('new privileges', () => {
     expect(demandedBy(({ process }) => void (process.noNewPrivileges = false))).toEqual(['new_privileges']);
   });
