@@ -61,7 +61,7 @@ describe('audit', () => {
     const cwd = folderWith({ 'open.yaml': `${SAFE}environment: {"A\\e[31mTOKEN": x, "B\\u202e_TOKEN": x}\n` });
     const { stdout } = await boxctl(['audit', 'open.yaml'], { cwd });
     expect(stdout).toContain('_TOKEN');
-    expect(stdout).not.toMatch(/[\u001b\u202e]/u);
+    for (const steering of ['\u001b', '\u202e']) expect(stdout).not.toContain(steering);
   });
 
   test.each(['hello', 'ci-job', 'debian'])('the example %s has nothing of the host', async (name) => {
