@@ -2,15 +2,26 @@
  * The host that a file is reviewed for: one on which everything can be had, started by root. What a file may have is then
  * told in full and the same on every machine, whoever reviews it.
  */
-import type { HostFacts } from '../host/facts.ts';
+import { CGROUP_CONTROLLERS, type CgroupFacts, type CgroupHome, type HostFacts } from '../host/facts.ts';
 
 const WHOLE = [{ start: 0, size: 4_294_967_295 }];
 
+const USABLE: CgroupHome = { usable: true, version: 2 };
+const CGROUP: CgroupFacts = {
+  layout: 'v2',
+  controllers: { memory: USABLE, pids: USABLE, cpu: USABLE, cpuset: USABLE, io: USABLE, hugetlb: USABLE },
+  unified: [{ kind: 'parent', dir: '/sys/fs/cgroup', controllers: CGROUP_CONTROLLERS, dormant: [] }],
+  mounts: ['/sys/fs/cgroup'],
+  swap: true,
+  cpuset: { cpus: '0-8191', mems: '0-1023' },
+  ioWeight: 'io.weight',
+};
+
 export function reviewHost(host: HostFacts): HostFacts {
-  const home = (controller: string) => ({ usable: true, version: 2, dir: `/sys/fs/cgroup/${controller}` }) as const;
   return {
     ...host,
     kernel: { release: '6.18.0', major: 6, minor: 18 },
+    lastCapability: 40,
     euid: 0,
     egid: 0,
     groups: [0],
@@ -22,11 +33,7 @@ export function reviewHost(host: HostFacts): HostFacts {
     subuids: [],
     subgids: [],
     takenIds: [],
-    cgroup: {
-      layout: 'v2',
-      controllers: { memory: home('memory'), pids: home('pids'), cpu: home('cpu') },
-      swap: true,
-    },
+    cgroup: CGROUP,
     timeNamespace: true,
     apparmor: true,
     selinux: true,
