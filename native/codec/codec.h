@@ -50,5 +50,7 @@ class Codec {
 // Each returns nullptr when memory has run out.
 Codec* make_gzip(Input& input);
 Codec* make_zstd(Input& input);
+Codec* make_xz(Input& input);
+Codec* make_bzip2(Input& input);
 
 }  // namespace boxctl::codec

@@ -70,11 +70,15 @@ bool Decoder::open() {
     case Compression::kGzip:
       codec_ = codec::make_gzip(*input_);
       break;
+    case Compression::kXz:
+      codec_ = codec::make_xz(*input_);
+      break;
     case Compression::kZstd:
       codec_ = codec::make_zstd(*input_);
       break;
-    default:
-      return fail("the archive is compressed in a way that is not supported", ENOTSUP);
+    case Compression::kBzip2:
+      codec_ = codec::make_bzip2(*input_);
+      break;
   }
   return codec_ != nullptr || fail("there is not enough memory to decompress the archive", ENOMEM);
 }

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../../..');
@@ -118,6 +118,31 @@ const FORMATS: readonly Format[] = [
     early: 'the zstd data ends too early',
     mark: 4,
   },
+  {
+    name: 'xz',
+    tools: [
+      ['xz', '-0'],
+      ['xz', '-6'],
+      ['xz', '-9e'],
+      ['xz', '-1', '--check=crc32'],
+      ['xz', '-1', '--check=none'],
+      ['xz', '-0', '-T2', '--block-size=100000'],
+      ['xz', '--lzma2=preset=1,dict=4KiB,lc=0,lp=4,pb=0'],
+      ['xz', '--lzma2=preset=1,lc=1,lp=2,pb=4'],
+    ],
+    early: 'the xz data ends too early',
+    mark: 6,
+  },
+  {
+    name: 'bzip2',
+    tools: [
+      ['bzip2', '-9'],
+      ['bzip2', '-1'],
+      ['lbzip2', '-n', '2'],
+    ],
+    early: 'the bzip2 data ends too early',
+    mark: 6,
+  },
 ];
 
 function compress([tool = '', ...options]: readonly string[], content: Buffer): Buffer {
@@ -131,7 +156,8 @@ describe.each(FORMATS)('$name', ({ name, tools, early, mark }) => {
   describe.each(tools.map((tool) => [tool.join(' '), tool] as const))('%s', (_, tool) => {
     test.skipIf(!installed(tool[0] ?? '')).each(CONTENTS)('%s (needs the tool)', (_title, content) => {
       // The slowest tool only sees what it can do in a moment.
-      const input = tool[1] === '-11' ? content.subarray(0, 200_000) : content;
+      const slow = tool.includes('-11') || (tool[0] === 'bzip2' && content.length > 4 << 20);
+      const input = slow ? content.subarray(0, 200_000) : content;
       expectContent(decompress(compress(tool, input)), name, input);
     });
   });
@@ -293,6 +319,71 @@ describe('zstd, by hand', () => {
 
   test('a dictionary cannot be had', () => {
     expect(decompress(Buffer.from('28b52ffd2105000000290000616263646566', 'hex')).error).toContain('dictionary');
+  });
+});
+
+describe('xz, by hand', () => {
+  const content = text(1000);
+  const xz = (...options: readonly string[]) => compress(['xz', ...options], content);
+
+  /** Changes a byte of the first block's header, which has a CRC-32 of its own. */
+  function withHeaderByte(archive: Buffer, at: number, value: number): Buffer {
+    const changed = Buffer.from(archive);
+    const size = (changed.readUInt8(12) + 1) * 4;
+    changed.writeUInt8(value, 12 + at);
+    changed.writeUInt32LE(crc32(changed.subarray(12, 12 + size - 4)), 12 + size - 4);
+    return changed;
+  }
+
+  test.skipIf(!installed('xz'))('zeroes between streams and behind the last, in groups of four (needs xz)', () => {
+    const archive = Buffer.concat([xz('-0'), Buffer.alloc(8), xz('-1'), Buffer.alloc(400_000)]);
+    for (const piece of [1 << 20, 1])
+      expectContent(decompress(archive, piece), 'xz', Buffer.concat([content, content]));
+    expect(decompress(Buffer.concat([xz('-0'), Buffer.alloc(6)])).error).toBe('the xz data ends too early');
+  });
+
+  test.skipIf(!installed('xz'))('what is not understood is named (needs xz)', () => {
+    expect(decompress(xz('--x86', '--lzma2')).error).toContain('the filter for x86 code');
+    expect(decompress(xz('--delta', '--lzma2')).error).toContain('the filter delta');
+    expect(decompress(Buffer.concat([xz('-0'), Buffer.from('x'.repeat(20))])).error).toContain(
+      'something else follows',
+    );
+  });
+
+  test.skipIf(!installed('xz'))('a dictionary of more than 128 MiB is refused (needs xz)', () => {
+    const archive = xz('-0');
+    // The properties of LZMA2 are one byte, behind the filter's number and their size.
+    const at = archive.indexOf(Buffer.from([0x21, 0x01]), 12) + 2 - 12;
+    expect(decompress(withHeaderByte(archive, at, 31)).error).toBe(
+      'the xz data needs a dictionary of more than 128 MiB',
+    );
+    expectContent(decompress(withHeaderByte(archive, at, 30)), 'xz', content);
+    expect(decompress(withHeaderByte(archive, at, 41)).error).toBe('the xz data is damaged');
+  });
+
+  test.skipIf(!installed('xz')).each(['crc32', 'crc64'])('a wrong check of kind %s (needs xz)', (kind) => {
+    const archive = xz('-0', `--check=${kind}`);
+    // It lies in front of the index, whose length the footer tells.
+    const at = archive.length - 12 - (archive.readUInt32LE(archive.length - 8) + 1) * 4 - 1;
+    archive.writeUInt8(archive.readUInt8(at) ^ 1, at);
+    expect(decompress(archive).error).toBe('the xz data is damaged: its checksum does not match');
+  });
+});
+
+describe('bzip2, by hand', () => {
+  test.skipIf(!installed('bzip2'))('zeroes and garbage behind the last stream are ignored (needs bzip2)', () => {
+    const content = text(1000);
+    const stream = compress(['bzip2'], content);
+    for (const rest of [Buffer.alloc(10_240), Buffer.from('garbage'), Buffer.from('BZh'), Buffer.alloc(300_000, 'x')]) {
+      expectContent(decompress(Buffer.concat([stream, rest])), 'bzip2', content);
+    }
+  });
+
+  test.skipIf(!installed('bzip2'))('a wrong checksum of the stream (needs bzip2)', () => {
+    // An empty one: its mark, then its checksum of zero.
+    const stream = compress(['bzip2'], Buffer.alloc(0));
+    stream.writeUInt8(1, stream.length - 1);
+    expect(decompress(stream).error).toBe('the bzip2 data is damaged: its checksum does not match');
   });
 });
 

@@ -1,0 +1,294 @@
+// The .xz format (version 1.2.1 of its description): streams of blocks, each with its check, and an index that repeats
+// their sizes. One filter is understood, LZMA2, which is what archives are compressed with; xz(1) also has some that
+// prepare machine code.
+#include <string.h>
+
+#include <new>
+
+#include "codec.h"
+#include "crc32.h"
+#include "crc64.h"
+#include "lzma2.h"
+
+namespace boxctl::codec {
+
+namespace {
+
+constexpr char kTooEarly[] = "the xz data ends too early";
+constexpr char kDamaged[] = "the xz data is damaged";
+constexpr uint8_t kMagic[6] = {0xfd, '7', 'z', 'X', 'Z', 0};
+// Numbers of the format have 63 bits.
+constexpr uint64_t kUnknown = UINT64_MAX;
+
+uint32_t load32(const uint8_t* from) {
+  uint32_t value;
+  memcpy(&value, from, 4);
+  return value;
+}
+
+const char* unknown_filter(uint64_t id) {
+  switch (id) {
+    case 0x03:
+      return "the xz data uses the filter delta, which is not supported";
+    case 0x04:
+      return "the xz data uses the filter for x86 code, which is not supported";
+    case 0x05:
+      return "the xz data uses the filter for PowerPC code, which is not supported";
+    case 0x06:
+      return "the xz data uses the filter for IA-64 code, which is not supported";
+    case 0x07:
+      return "the xz data uses the filter for ARM code, which is not supported";
+    case 0x08:
+      return "the xz data uses the filter for ARM-Thumb code, which is not supported";
+    case 0x09:
+      return "the xz data uses the filter for SPARC code, which is not supported";
+    case 0x0a:
+      return "the xz data uses the filter for ARM64 code, which is not supported";
+    case 0x0b:
+      return "the xz data uses the filter for RISC-V code, which is not supported";
+    default:
+      return "the xz data uses a filter that is not known";
+  }
+}
+
+// The sizes of the blocks, in order, without keeping them: what the blocks had and what the index says must be equal.
+struct Sizes {
+  uint64_t count = 0, packed = 0, plain = 0, hash = 0;
+
+  void add(uint64_t block_packed, uint64_t block_plain) {
+    const uint64_t both[2] = {block_packed, block_plain};
+    count++;
+    packed += block_packed;
+    plain += block_plain;
+    hash = crc64(hash, both, sizeof both);
+  }
+  bool operator==(const Sizes&) const = default;
+};
+
+class Xz : public Codec {
+ public:
+  explicit Xz(Input& input) : Codec(input), data_(input) {}
+
+  ssize_t read(uint8_t* to, size_t size) override {
+    while (ready_ == end_) {
+      if (!step()) return -1;
+      if (state_ == State::kEnd) return 0;
+    }
+    const auto left = static_cast<size_t>(end_ - ready_);
+    const size_t part = left < size ? left : size;
+    memcpy(to, ready_, part);
+    ready_ += part;
+    return static_cast<ssize_t>(part);
+  }
+
+ private:
+  enum class State { kStream, kBlock, kData, kNextStream, kEnd };
+  enum Check : uint8_t { kNone = 0, kCrc32 = 1, kCrc64 = 4, kSha256 = 10 };
+
+  bool damaged() { return fail(kDamaged); }
+  bool require(size_t count) { return input_.require(count) || cut_off(kTooEarly); }
+
+  bool step() {
+    switch (state_) {
+      case State::kStream:
+        return stream_header();
+      case State::kBlock:
+        return block_header();
+      case State::kData:
+        return data();
+      case State::kNextStream:
+        return next_stream();
+      case State::kEnd:
+        break;
+    }
+    return true;
+  }
+
+  bool stream_header() {
+    if (!require(12)) return false;
+    const uint8_t* const header = input_.next;
+    if (memcmp(header, kMagic, sizeof kMagic) != 0) return fail("the xz data is damaged: something else follows");
+    if (crc32(0, header + 6, 2) != load32(header + 8)) return damaged();
+    if (header[6] != 0 || (header[7] & 0xf0) != 0) return fail("the xz data uses a feature that is not known");
+    check_ = header[7];
+    if (check_ != kNone && check_ != kCrc32 && check_ != kCrc64) {
+      return fail(check_ == kSha256 ? "the xz data is checked by SHA-256, which is not supported"
+                                    : "the xz data is checked in a way that is not known");
+    }
+    input_.next += 12;
+    blocks_ = {};
+    state_ = State::kBlock;
+    return true;
+  }
+
+  // A number of up to 63 bits, seven at a time, the lowest first. Moves `from`.
+  static bool number(const uint8_t*& from, const uint8_t* end, uint64_t& value) {
+    value = 0;
+    for (unsigned shift = 0; shift < 63 && from < end; shift += 7) {
+      const uint8_t byte = *from++;
+      value |= uint64_t{byte & 0x7fu} << shift;
+      // The shortest form only.
+      if (byte < 0x80) return byte != 0 || shift == 0;
+    }
+    return false;
+  }
+
+  bool block_header() {
+    if (!require(1)) return false;
+    if (*input_.next == 0) return index();
+    const size_t size = (size_t{*input_.next} + 1) * 4;
+    if (!require(size)) return false;
+    const uint8_t* const header = input_.next;
+    const uint8_t* const end = header + size - 4;
+    if (crc32(0, header, size - 4) != load32(end)) return damaged();
+    const uint8_t flags = header[1];
+    if (flags & 0x3c) return fail("the xz data uses a feature that is not known");
+    const uint8_t* at = header + 2;
+    stated_packed_ = stated_plain_ = kUnknown;
+    if (flags & 0x40 && (!number(at, end, stated_packed_) || stated_packed_ == 0)) return damaged();
+    if (flags & 0x80 && !number(at, end, stated_plain_)) return damaged();
+    // The last filter is the one that compresses; what comes before is to be undone afterwards.
+    uint64_t filter = 0, properties = 0;
+    if (!number(at, end, filter)) return damaged();
+    if (filter != 0x21 || (flags & 3) != 0) return fail(unknown_filter(filter));
+    if (!number(at, end, properties) || properties != 1 || at == end) return damaged();
+    const uint8_t exponent = *at++;
+    if (exponent > 40) return damaged();
+    for (; at < end; at++) {
+      if (*at != 0) return damaged();
+    }
+    const uint64_t dictionary = exponent == 40 ? UINT32_MAX : uint64_t{2u | (exponent & 1u)} << (exponent / 2 + 11);
+    if (dictionary > kMaxWindow) return fail("the xz data needs a dictionary of more than 128 MiB");
+    if (!data_.restart(static_cast<size_t>(dictionary))) return out_of_memory();
+    input_.next += size;
+    header_size_ = size;
+    plain_ = 0;
+    crc32_ = 0;
+    crc64_ = 0;
+    state_ = State::kData;
+    return true;
+  }
+
+  bool data() {
+    const Lzma2::Step step = data_.run();
+    switch (step) {
+      case Lzma2::Step::kCutOff:
+        return cut_off(kTooEarly);
+      case Lzma2::Step::kDamaged:
+        return damaged();
+      case Lzma2::Step::kEnd:
+        return block_end();
+      case Lzma2::Step::kMore:
+        break;
+    }
+    ready_ = data_.begin();
+    end_ = data_.end();
+    const auto size = static_cast<size_t>(end_ - ready_);
+    plain_ += size;
+    if (plain_ > stated_plain_ || data_.consumed() > stated_packed_) return damaged();
+    if (check_ == kCrc32) crc32_ = crc32(crc32_, ready_, size);
+    if (check_ == kCrc64) crc64_ = crc64(crc64_, ready_, size);
+    return true;
+  }
+
+  bool block_end() {
+    const uint64_t packed = data_.consumed();
+    if ((stated_packed_ != kUnknown && packed != stated_packed_) ||
+        (stated_plain_ != kUnknown && plain_ != stated_plain_))
+      return damaged();
+    const size_t padding = static_cast<size_t>(-packed & 3);
+    const size_t size = check_ == kCrc32 ? 4 : check_ == kCrc64 ? 8 : 0;
+    if (!require(padding + size)) return false;
+    for (size_t i = 0; i < padding; i++) {
+      if (*input_.next++ != 0) return damaged();
+    }
+    if ((check_ == kCrc32 && memcmp(input_.next, &crc32_, size) != 0) ||
+        (check_ == kCrc64 && memcmp(input_.next, &crc64_, size) != 0)) {
+      return fail("the xz data is damaged: its checksum does not match");
+    }
+    input_.next += size;
+    blocks_.add(header_size_ + packed + size, plain_);
+    state_ = State::kBlock;
+    return true;
+  }
+
+  // Reads a number of the index, which may be as long as there are blocks.
+  bool index_number(uint64_t& value, uint32_t& crc, uint64_t& length) {
+    if (!input_.want(9)) return cut_off(kTooEarly);
+    const uint8_t* at = input_.next;
+    if (!number(at, input_.end(), value)) return at == input_.end() ? cut_off(kTooEarly) : damaged();
+    const auto size = static_cast<size_t>(at - input_.next);
+    crc = crc32(crc, input_.next, size);
+    length += size;
+    input_.next = at;
+    return true;
+  }
+
+  bool index() {
+    uint32_t crc = crc32(0, input_.next++, 1);
+    uint64_t length = 1, count = 0;
+    if (!index_number(count, crc, length)) return false;
+    if (count != blocks_.count) return damaged();
+    Sizes sizes;
+    while (sizes.count < count) {
+      uint64_t packed = 0, plain = 0;
+      if (!index_number(packed, crc, length) || !index_number(plain, crc, length)) return false;
+      sizes.add(packed, plain);
+    }
+    if (!(sizes == blocks_)) return damaged();
+    const size_t padding = static_cast<size_t>(-length & 3);
+    if (!require(padding + 4 + 12)) return false;
+    for (size_t i = 0; i < padding; i++) {
+      if (input_.next[i] != 0) return damaged();
+    }
+    crc = crc32(crc, input_.next, padding);
+    input_.next += padding;
+    if (load32(input_.next) != crc) return fail("the xz data is damaged: its checksum does not match");
+    input_.next += 4;
+
+    // The stream's footer: how long the index was, and the header's flags again.
+    const uint8_t* const footer = input_.next;
+    if (memcmp(footer + 10, "YZ", 2) != 0 || crc32(0, footer + 4, 6) != load32(footer)) return damaged();
+    if ((uint64_t{load32(footer + 4)} + 1) * 4 != length + padding + 4) return damaged();
+    if (footer[8] != 0 || footer[9] != check_) return damaged();
+    input_.next += 12;
+    state_ = State::kNextStream;
+    return true;
+  }
+
+  // Zeroes in groups of four may lie between streams, and behind the last.
+  bool next_stream() {
+    for (;;) {
+      if (!input_.want(4)) return cut_off(kTooEarly);
+      if (input_.available() == 0) {
+        state_ = State::kEnd;
+        return true;
+      }
+      if (*input_.next != 0) {
+        state_ = State::kStream;
+        return true;
+      }
+      if (!require(4)) return false;
+      if (load32(input_.next) != 0) return damaged();
+      input_.next += 4;
+    }
+  }
+
+  Lzma2 data_;
+  State state_ = State::kStream;
+  const uint8_t* ready_ = nullptr;  // decoded, not given out
+  const uint8_t* end_ = nullptr;
+  uint8_t check_ = kNone;
+  Sizes blocks_;
+  size_t header_size_ = 0;
+  uint64_t stated_packed_ = kUnknown, stated_plain_ = kUnknown;
+  uint64_t plain_ = 0;
+  uint32_t crc32_ = 0;
+  uint64_t crc64_ = 0;
+};
+
+}  // namespace
+
+Codec* make_xz(Input& input) { return new (std::nothrow) Xz(input); }
+
+}  // namespace boxctl::codec
