@@ -22,10 +22,12 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "copytree.h"
 #include "image_call.h"
 #include "reaper.h"
 #include "rmtree.h"
 #include "systemd.h"
+#include "userns.h"
 
 namespace boxctl {
 namespace {
@@ -276,6 +278,18 @@ long is_device(int fd, uint64_t major_number, uint64_t minor_number) {
   return same ? 0 : -ENODEV;
 }
 
+long is_same_place(int fd, int other) {
+  struct statx one, two;
+  constexpr unsigned kMask = STATX_INO | STATX_MNT_ID;
+  const long first = call(SYS_statx, fd, "", AT_EMPTY_PATH, kMask, &one);
+  if (first < 0) return first;
+  const long second = call(SYS_statx, other, "", AT_EMPTY_PATH, kMask, &two);
+  if (second < 0) return second;
+  // Linux 5.8. An older kernel has not said which mounts these are, and so has not said that they are the same.
+  if (!(one.stx_mask & two.stx_mask & STATX_MNT_ID)) return -ENOSYS;
+  return one.stx_mnt_id == two.stx_mnt_id && one.stx_ino == two.stx_ino ? 0 : -EXDEV;
+}
+
 long run_helper(const Context& context, const char* path, const Arg& list, uint32_t& detail) {
   const StringArray argv(context, list);
   if (!argv.ok()) return -ENOMEM;
@@ -443,6 +457,12 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return -static_cast<long>(rmtree(fds[0], texts[1]));
     case Op::kStartTransientUnit:
       return start_transient_scope(texts[0], texts[1], texts[2]);
+    case Op::kStatx:
+      return is_same_place(fds[0], fds[1]);
+    case Op::kUserns:
+      return make_user_namespace(texts[0], texts[1]);
+    case Op::kCopytree:
+      return -static_cast<long>(copytree(fds[0], fds[1]));
     case Op::kUnpack:
       return image_call(context, c, fds[0], texts[1]);
   }

@@ -56,6 +56,9 @@ constexpr const char* kSignatures[] = {
     "ftt",      // read
     "ft",       // rmtree
     "ttt",      // start_transient_unit
+    "ff",       // statx
+    "tt",       // userns
+    "ff",       // copytree
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -79,6 +82,7 @@ bool returns_fd(Op op) {
     case Op::kSocket:
     case Op::kRecvmsg:
     case Op::kStartTransientUnit:
+    case Op::kUserns:
       return true;
     default:
       return false;

@@ -81,6 +81,9 @@ enum class Op : uint16_t {
   kRead,
   kRmtree,
   kStartTransientUnit,
+  kStatx,
+  kUserns,
+  kCopytree,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,

@@ -84,6 +84,19 @@ function configText(config: OciConfig): string {
   return JSON.stringify(config, null, 2).replaceAll(/(?<=^ +"(?:soft|hard)": )"unlimited"/gmu, '18446744073709551615');
 }
 
+/** What other runtimes could not keep: that a volume is filled, and not removed while it is in use. */
+function checkMounts(model: Model): void {
+  for (const [index, { volume }] of model.mountNotes) {
+    if (volume === undefined) continue;
+    const because = model.because(`mounts.${index}`);
+    const at = because.kind === 'spec' ? because.at : undefined;
+    throw new BoxctlError('E_BUNDLE_VOLUME', 'a bundle cannot have a volume of boxctl’s own', {
+      hint: 'bind a folder of the host instead: ./NAME',
+      ...(at === undefined ? {} : { at }),
+    });
+  }
+}
+
 /**
  * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
  * command is PID 1 there.
@@ -92,8 +105,12 @@ function configText(config: OciConfig): string {
  */
 export function writeBundle(model: Model, image: ImageFacts, dir: string): void {
   const root = process.geteuid?.() === 0;
+  checkMounts(model);
   if (!root) checkOwners(image.rootfs);
   claim(dir);
+  for (const { create } of model.mountNotes.values()) {
+    for (const path of create) mkdirSync(path, { recursive: true, mode: 0o755 });
+  }
   const rootfs = join(dir, ROOT);
   copyTree(image.rootfs, rootfs);
   const { uidMappings, gidMappings } = model.config.linux;

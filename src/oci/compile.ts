@@ -54,7 +54,15 @@ export function compile(
   const namespaces = compileNamespaces(document, host, reasons, problems);
   const limits = compileLimits(document, host, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
-  const { mounts, fileMounts } = compileMounts(spec, host, maps, reasons, problems, limits.resources !== undefined);
+  const { mounts, mountNotes } = compileMounts(
+    document,
+    host,
+    maps,
+    process.user,
+    reasons,
+    problems,
+    limits.resources !== undefined,
+  );
   const hidden = compileHidden(spec, reasons, problems);
   problems.throwIfAny();
 
@@ -96,9 +104,9 @@ export function compile(
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     because,
     dropped: limits.dropped,
-    demands: demandsOf(document, { config, because }, host),
+    demands: demandsOf(document, { config, because, mountNotes }, host),
     warnings: warningsOf(spec, reasons),
-    fileMounts,
+    mountNotes,
   };
 }
 

@@ -5,6 +5,9 @@ export interface OciMount {
   type?: string;
   source?: string;
   options?: string[];
+  /** Ids of the source's file system (`containerID`) as ids of the host (`hostID`). */
+  uidMappings?: OciIdMapping[];
+  gidMappings?: OciIdMapping[];
 }
 
 export interface OciNamespace {

@@ -76,6 +76,8 @@ export interface MountFacts {
   readonly ownsIpc: boolean;
   /** The cgroup namespace is private, and there is something to see in it. */
   readonly showsCgroup: boolean;
+  /** Bytes of /dev/shm. */
+  readonly shmSize: number | undefined;
   readonly isGroupMapped: (gid: number) => boolean;
 }
 
@@ -85,6 +87,7 @@ export interface MountFacts {
  */
 export function defaultMounts(facts: MountFacts): OciMount[] {
   const common = ['nosuid', 'noexec', 'nodev'];
+  const shm = facts.shmSize === undefined ? 'size=65536k' : `size=${facts.shmSize}`;
   const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
   return [
     facts.ownsPid
@@ -102,7 +105,7 @@ export function defaultMounts(facts: MountFacts): OciMount[] {
       source: 'devpts',
       options: facts.isGroupMapped(TTY_GID) ? [...pts, `gid=${TTY_GID}`] : pts,
     },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...common, 'mode=1777', 'size=65536k'] },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...common, 'mode=1777', shm] },
     ...(facts.ownsIpc ? [{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: common }] : []),
     facts.ownsNetwork
       ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...common, 'ro'] }

@@ -8,7 +8,7 @@ import { STANDARD_PATH } from '../image/lookup.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
 import type { OciConfig, OciMount } from './config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
-import type { Because } from './model.ts';
+import type { Because, Model } from './model.ts';
 import { isSecretName } from './secrets.ts';
 
 /** The kinds of demands, with what allowing all of a kind means. */
@@ -65,7 +65,7 @@ const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
 };
 
 /** What of a configuration the demands are told from. */
-export interface Demanding {
+export interface Demanding extends Pick<Model, 'mountNotes'> {
   readonly config: Pick<OciConfig, 'process' | 'mounts' | 'linux'>;
   because(path: string): Because;
 }
@@ -184,17 +184,20 @@ function isBind({ type, options = [] }: OciMount): boolean {
 }
 
 /** The standard mounts are boxctl's own choice, and say so by their reason. */
-function ofMounts({ config, because }: Demanding, folder: string): readonly Demand[] {
+function ofMounts({ config, because, mountNotes }: Demanding, folder: string): readonly Demand[] {
   return config.mounts.flatMap((mount, index): readonly Demand[] => {
     const reason = because(`mounts.${index}`);
     const { source = '', destination, options = [] } = mount;
     if (!isBind(mount) || reason.kind === 'default' || isWithin(source, folder)) return [];
+    // No file can name a volume of another folder's.
+    if (mountNotes.get(index)?.volume !== undefined) return [];
     if (isWithin(source, '/dev')) {
       return [
         { kind: 'device', value: source, message: `has ${source} of the host, as ${destination}`, because: reason },
       ];
     }
-    const readOnly = options.includes('ro') || options.includes('rro');
+    // With `ro` alone, mounts below an `rbind` stay writable.
+    const readOnly = options.includes('rro') || (options.includes('ro') && !options.includes('rbind'));
     const verb = readOnly ? 'reads' : 'reads and writes';
     const message = `${verb} ${source} of the host, as ${destination}`;
     return [{ kind: 'bind', value: source, ...(readOnly ? { readOnly } : {}), message, because: reason }];

@@ -21,6 +21,30 @@ export interface Warning {
   readonly because: Because;
 }
 
+/** What OCI has no word for of a mount that the specification asks for. */
+export interface MountNote {
+  /** The source is a file and not a folder, as it was when the specification was loaded. */
+  readonly isFile: boolean;
+  /** Folders of the host to be made for it first, the outermost before those in it. */
+  readonly create: readonly string[];
+  /** False: files show the owners that the kernel gives them, which in a user namespace is nobody. */
+  readonly translated: boolean;
+  /** The source is a volume of boxctl's own. */
+  readonly volume?: VolumeNote;
+}
+
+export interface VolumeNote {
+  /** As the file names it. */
+  readonly name: string;
+  /** The volume's name in the store. */
+  readonly id: string;
+  /** The folder of the specification that it belongs to. */
+  readonly folder: string;
+  /** A new one starts with what the image has at the target. */
+  readonly copy: boolean;
+  readonly subpath?: string;
+}
+
 export interface Model {
   readonly name: string;
   readonly config: OciConfig;
@@ -37,6 +61,6 @@ export interface Model {
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
-  /** Indexes of `config.mounts` whose source is a file and not a folder, as it was when the specification was loaded. */
-  readonly fileMounts: readonly number[];
+  /** By the index in `config.mounts`, for each mount that the specification asks for; the others are boxctl's defaults. */
+  readonly mountNotes: ReadonlyMap<number, MountNote>;
 }

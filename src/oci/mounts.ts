@@ -1,43 +1,79 @@
-/** The file systems that a container sees: the standard ones, then what the file mounts. */
+/** The file systems that a container sees: the standard ones, and what the file mounts. */
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
-import type { NamespaceKind, Spec, Volume } from '../spec/spec.ts';
-import type { OciMount } from './config.ts';
+import type { BindVolume, NamedVolume, NamespaceKind, SpecDocument, TmpfsVolume, Volume } from '../spec/spec.ts';
+import type { OciMount, OciProcess } from './config.ts';
 import { defaultMounts } from './defaults.ts';
+import { idmapFor, type MountMaps } from './idmap.ts';
+import type { MountNote } from './model.ts';
+import { isInKernelFolder, refuseTarget } from './mount-targets.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 import { isMapped } from './users.ts';
+import { volumeId, volumeSource } from './volume-id.ts';
 
-function volumeMount(volume: Volume): OciMount {
-  if (volume.type === 'bind') {
-    const options = ['rbind', 'nosuid', 'nodev', volume.readOnly ? 'ro' : 'rw'];
-    return { destination: volume.target, type: 'bind', source: volume.source, options };
-  }
-  const options = ['nosuid', 'nodev', `mode=${(volume.mode ?? 0o1777).toString(8).padStart(4, '0')}`];
-  if (volume.size !== undefined) options.push(`size=${volume.size}`);
-  if (volume.readOnly) options.push('ro');
-  return { destination: volume.target, type: 'tmpfs', source: 'tmpfs', options };
+/** The words with an `r` are for the mounts below the source too (runtime-spec, "Linux mount options"). */
+function bindMount(volume: BindVolume, maps: MountMaps | undefined): OciMount {
+  const { recursive, readOnly, flags, propagation } = volume;
+  const r = recursive === 'disabled' ? '' : 'r';
+  const ro = recursive === 'writable' ? 'ro' : `${r}ro`;
+  const options = [`${r}bind`, ...['nosuid', 'nodev', ...flags].map((flag) => `${r}${flag}`), readOnly ? ro : 'rw'];
+  options.push(propagation, ...(maps === undefined ? [] : [`${r}idmap`]));
+  return { destination: volume.target, type: 'bind', source: volume.source, options, ...maps };
 }
 
-function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
+function namedMount(volume: NamedVolume, source: string): OciMount {
+  const options = ['bind', 'nosuid', 'nodev', ...volume.flags, volume.readOnly ? 'ro' : 'rw', 'private'];
+  return { destination: volume.target, type: 'bind', source, options };
+}
+
+function tmpfsMount({ target, mode, size, nrInodes, uid, gid, flags, readOnly }: TmpfsVolume): OciMount {
+  const options = ['nosuid', 'nodev', ...flags, `mode=${(mode ?? 0o1777).toString(8).padStart(4, '0')}`];
+  if (size !== undefined) options.push(`size=${size}`);
+  if (nrInodes !== undefined) options.push(`nr_inodes=${nrInodes}`);
+  if (uid !== undefined) options.push(`uid=${uid}`);
+  if (gid !== undefined) options.push(`gid=${gid}`);
+  if (readOnly) options.push('ro');
+  return { destination: target, type: 'tmpfs', source: 'tmpfs', options };
+}
+
+/** What lies in another mount comes after it; beside that, the file's order stays. */
+function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']['volumes'] {
+  const depth = (target: string): number => target.split('/').length;
+  return volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
+}
+
+function checkTmpfs(volume: TmpfsVolume, path: string, maps: Ownership | undefined, problems: Problems): void {
+  for (const [key, id, list] of [
+    ['uid', volume.uid, maps?.uidMap],
+    ['gid', volume.gid, maps?.gidMap],
+  ] as const) {
+    if (id === undefined || isMapped(list, id)) continue;
+    problems.add(
+      'E_MOUNT_OWNER',
+      path,
+      `the tmpfs cannot belong to the ${key} ${id}, which does not exist inside: ${key}_map does not map it`,
+      'map more ids with uid_map and gid_map, or take another owner',
+    );
+  }
 }
 
 export interface CompiledMounts {
   readonly mounts: OciMount[];
-  readonly fileMounts: readonly number[];
+  readonly mountNotes: ReadonlyMap<number, MountNote>;
 }
 
-/** In the order in which they are attached: what lies in another mount comes after it. */
 export function compileMounts(
-  spec: Spec,
+  document: SpecDocument,
   host: HostFacts,
   maps: Ownership | undefined,
+  user: OciProcess['user'],
   reasons: Reasons,
   problems: Problems,
   hasLimits: boolean,
 ): CompiledMounts {
-  if (spec.namespaces.mount.kind !== 'private') return { mounts: [], fileMounts: [] };
+  const { spec } = document;
+  if (spec.namespaces.mount.kind !== 'private') return { mounts: [], mountNotes: new Map() };
   const isPrivate = (kind: NamespaceKind): boolean => spec.namespaces[kind].kind === 'private';
   const hostUser = spec.namespaces.user.kind === 'host';
   const standard = defaultMounts({
@@ -45,30 +81,64 @@ export function compileMounts(
     ownsNetwork: hostUser || isPrivate('net'),
     ownsIpc: hostUser || isPrivate('ipc'),
     showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits),
+    shmSize: spec.shmSize,
     isGroupMapped: (gid) => isMapped(maps?.gidMap, gid),
   });
-  for (const volume of spec.volumes) {
-    const forbidden = ['/proc', '/sys'].find((folder) => isWithin(volume.target, folder));
-    if (forbidden !== undefined || volume.target === '/dev' || volume.target === '/') {
-      problems.add(
-        'E_MOUNT_TARGET',
-        volume.specPath,
-        `nothing can be mounted at ${volume.target}: ${forbidden ?? volume.target} is the container's own`,
-        'mount it somewhere else',
-      );
+  const mountOf = (volume: Volume, path: string): OciMount => {
+    const refusal = refuseTarget(volume);
+    if (refusal !== undefined) {
+      const message = `nothing can be mounted at ${volume.target}: ${refusal.reason}`;
+      problems.add('E_MOUNT_TARGET', path, message, refusal.hint);
     }
-  }
+    if (volume.type === 'volume') return namedMount(volume, volumeSource(host, document, volume));
+    if (volume.type === 'bind') {
+      if (volume.propagation.endsWith('shared') && !hostUser) {
+        const message = `\`${volume.propagation}\` would let the container mount on the host, and its user namespace is not the host's`;
+        const hint = 'take `rslave`, by which only the host’s mounts are seen inside';
+        problems.add('E_MOUNT_SHARED', `${path}.bind.propagation`, message, hint);
+      }
+      const idmap = volume.idmap === true ? idmapFor(`${path}.bind.idmap`, user, host, maps, problems) : undefined;
+      return bindMount(volume, idmap);
+    }
+    checkTmpfs(volume, path, maps, problems);
+    return tmpfsMount(volume);
+  };
+  const noteOf = (volume: Volume): MountNote => ({
+    isFile: volume.type === 'bind' && volume.isFile,
+    create: volume.type === 'bind' ? volume.create : [],
+    translated: volume.type !== 'bind' || volume.idmap !== false,
+    ...(volume.type === 'volume'
+      ? {
+          volume: {
+            name: volume.source,
+            id: volumeId(document, volume.source),
+            folder: document.folder,
+            copy: !volume.nocopy && !spec.volumes.some(({ target }) => volume.target.startsWith(`${target}/`)),
+            ...(volume.subpath === undefined ? {} : { subpath: volume.subpath }),
+          },
+        }
+      : {}),
+  });
   const replaced = new Set(spec.volumes.map((volume) => volume.target));
-  const kept = standard.filter((mount) => !replaced.has(mount.destination));
-  const depth = (target: string): number => target.split('/').length;
-  // What lies in another mount comes after it; beside that, the file's order stays.
-  const volumes = spec.volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
-  const mounts = [...kept, ...volumes.map(volumeMount)];
-  for (const [index, mount] of kept.entries()) reasons.byDefault(`mounts.${index}`, `mount ${mount.destination}`);
-  for (const [index, volume] of volumes.entries()) {
-    reasons.set(`mounts.${kept.length + index}`, volume.specPath, 'volume');
+  const mounts: OciMount[] = [];
+  const mountNotes = new Map<number, MountNote>();
+  const addVolumes = (wanted: boolean): void => {
+    for (const volume of byDepth(spec.volumes)) {
+      if (isInKernelFolder(volume.target) !== wanted) continue;
+      reasons.set(`mounts.${mounts.length}`, volume.specPath, 'volume');
+      mountNotes.set(mounts.length, noteOf(volume));
+      mounts.push(mountOf(volume, volume.specPath));
+    }
+  };
+  // Before the kernel's: where a link of the image leads a target into /proc, /sys or /dev, those come over it.
+  addVolumes(false);
+  for (const mount of standard) {
+    if (replaced.has(mount.destination)) continue;
+    const { destination } = mount;
+    if (destination === '/dev/shm') reasons.set(`mounts.${mounts.length}`, 'shm_size', `mount ${destination}`);
+    else reasons.byDefault(`mounts.${mounts.length}`, `mount ${destination}`);
+    mounts.push(mount);
   }
-  const isFile = (volume: Volume): boolean => volume.type === 'bind' && volume.isFile;
-  const fileMounts = volumes.flatMap((volume, index) => (isFile(volume) ? [kept.length + index] : []));
-  return { mounts, fileMounts };
+  addVolumes(true);
+  return { mounts, mountNotes };
 }

@@ -147,6 +147,18 @@ export const CALLS = {
   start_transient_unit: { op: 48, args: { socket: text, name: text, hierarchy: text }, returnsFd: true },
   /** Of the imager alone: reads a tar stream from descriptor 0 and unpacks it beneath `dirfd`; ends the process. */
   unpack: { op: 200, args: { dirfd: fd } },
+  /** Changes nothing: fails with EXDEV unless both descriptors are the same place of the same mount. */
+  statx: { op: 49, args: { dirfd: fd, other: fd } },
+  /**
+   * Makes a user namespace with these maps, by a process that ends at once, and returns it: what the ids of a mount are
+   * translated by.
+   */
+  userns: { op: 50, args: { uid_map: text, gid_map: text }, returnsFd: true },
+  /**
+   * Fills an empty folder of mode 0, as a new volume's is, with a copy of another folder (none: with nothing) and then
+   * gives it that folder's owner and mode; one with another mode has been filled before, and is left as it is.
+   */
+  copytree: { op: 51, args: { from: fd, to: fd } },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text } },
 } as const satisfies Record<string, CallRow>;

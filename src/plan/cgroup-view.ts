@@ -7,7 +7,7 @@ import { NO_FD, type Fd } from './calls.ts';
 import { MOUNT_ATTR } from './constants.ts';
 import type { PlanContext } from './context.ts';
 import { controllersOf } from './limits.ts';
-import { newFileSystem, type MountOptions } from './filesystem.ts';
+import { newFileSystem, type NewFileSystem } from './filesystem.ts';
 import { attachTo, EMPTY_PATH, type Place } from './steps.ts';
 
 export interface CgroupView {
@@ -16,7 +16,7 @@ export interface CgroupView {
 }
 
 /** Made while the namespace is new: the file system shows the cgroup that is its root. */
-export function makeCgroupView(context: PlanContext, place: Place, id: string, options: MountOptions): CgroupView {
+export function makeCgroupView(context: PlanContext, place: Place, id: string, options: NewFileSystem): CgroupView {
   const { steps, host, model } = context;
   if (host.cgroup.layout === 'v2') return { fd: newFileSystem(steps, place, id, 'cgroup2', options), parts: [] };
   const parts = hierarchies(context, model.config.linux.resources ?? {}).map((hierarchy) => {

@@ -11,7 +11,15 @@ import { O, PR } from './constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './hide.ts';
-import { attachMounts, makeFileSystems, openBinds, restrictBinds, shiftBinds, type Prepared } from './mounts.ts';
+import {
+  attachMounts,
+  makeFileSystems,
+  makeSources,
+  openBinds,
+  restrictBinds,
+  shiftBinds,
+  type Prepared,
+} from './mounts.ts';
 import {
   dieWithParent,
   isolateMounts,
@@ -47,7 +55,9 @@ class Root {
 
   /** What the privileged launcher takes from the host before there is a container. */
   takeOnHost(): void {
+    makeSources(this.#context);
     if (this.#context.host.privileged) this.#take();
+    if (this.#context.host.privileged && !this.#context.shiftsOwners) shiftBinds(this.#context, this.#binds, undefined);
     enterStage(this.#context);
   }
 

@@ -1,10 +1,9 @@
 /** New file systems through the mount API of Linux 5.2 (fsopen(2)): made detached, attached later through descriptors. */
 import { NO_FD, type Fd } from './calls.ts';
-import { FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR } from './constants.ts';
+import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MS } from './constants.ts';
 import type { Place, Steps } from './steps.ts';
 
-/** The options of mount(8) that are attributes of the mount, as bits to set; everything else is the file system's. */
-const ATTRIBUTES: Readonly<Record<string, number>> = {
+const ATTRIBUTES = {
   ro: MOUNT_ATTR.MOUNT_ATTR_RDONLY,
   rw: 0,
   nosuid: MOUNT_ATTR.MOUNT_ATTR_NOSUID,
@@ -17,33 +16,90 @@ const ATTRIBUTES: Readonly<Record<string, number>> = {
   strictatime: MOUNT_ATTR.MOUNT_ATTR_STRICTATIME,
   nodiratime: MOUNT_ATTR.MOUNT_ATTR_NODIRATIME,
   relatime: 0,
+  nosymfollow: MOUNT_ATTR.MOUNT_ATTR_NOSYMFOLLOW,
+} as const;
+/** The ways of keeping access times exclude each other: one is taken out before another is set. */
+const ATIME: ReadonlySet<string> = new Set(['noatime', 'strictatime', 'relatime']);
+const ATIME_MASK = 0x70;
+const PROPAGATION: Readonly<Record<string, number>> = {
+  private: MS.MS_PRIVATE,
+  slave: MS.MS_SLAVE,
+  shared: MS.MS_SHARED,
+  unbindable: MS.MS_UNBINDABLE,
 };
 /** Words of OCI bind mounts that say how the source is taken, not how it is mounted. */
-const BIND_WORDS: ReadonlySet<string> = new Set(['bind', 'rbind', 'private', 'rprivate', 'idmap', 'ridmap']);
+const BIND_WORDS: ReadonlySet<string> = new Set(['bind', 'rbind', 'idmap', 'ridmap']);
+
+/** What mount_setattr(2) is given. */
+export interface Attributes {
+  readonly set: number;
+  readonly clear: number;
+  /** One of MS_PRIVATE and its kin, or 0. */
+  readonly propagation: number;
+}
 
 export interface MountOptions {
-  readonly attributes: number;
+  /** Of the mount itself. */
+  readonly own: Attributes;
+  /** Of the mount and of those below it. */
+  readonly recursive: Attributes;
   /** `key=value`, or a flag with an empty value, in order. */
   readonly data: readonly (readonly [key: string, value: string | undefined])[];
 }
 
+const isAttribute = (word: string): word is keyof typeof ATTRIBUTES => Object.hasOwn(ATTRIBUTES, word);
+
+/** A word, or what it stands for with an `r` before it: then it is for the mounts below, too. */
+function apply(word: string, before: Attributes): Attributes | undefined {
+  if (isAttribute(word)) {
+    const clear = before.clear | (ATIME.has(word) ? ATIME_MASK : 0);
+    return { ...before, set: before.set | ATTRIBUTES[word], clear };
+  }
+  const propagation = PROPAGATION[word];
+  return propagation === undefined ? undefined : { ...before, propagation };
+}
+
+/** The options of mount(8) that are attributes of the mount; everything else is the file system's. */
 export function parseMountOptions(options: readonly string[]): MountOptions {
-  let attributes = 0;
+  let own: Attributes = { set: 0, clear: 0, propagation: 0 };
+  let recursive = own;
   const data: (readonly [string, string | undefined])[] = [];
   for (const option of options) {
-    const attribute = ATTRIBUTES[option];
-    if (attribute !== undefined) {
-      attributes |= attribute;
-    } else if (!BIND_WORDS.has(option)) {
+    if (BIND_WORDS.has(option)) continue;
+    const here = apply(option, own);
+    const below = here === undefined && option.startsWith('r') ? apply(option.slice(1), recursive) : undefined;
+    if (here !== undefined) {
+      own = here;
+    } else if (below !== undefined) {
+      recursive = below;
+    } else {
       const equals = option.indexOf('=');
       data.push(equals < 0 ? [option, undefined] : [option.slice(0, equals), option.slice(equals + 1)]);
     }
   }
-  return { attributes, data };
+  return { own, recursive, data };
+}
+
+/** Sets what the options say on a mount, before it can be reached; what the kernel refuses is an error. */
+export function setAttributes(steps: Steps, place: Place, id: string, mount: Fd, options: MountOptions): void {
+  for (const [name, { set, clear, propagation }, flags] of [
+    ['attributes', options.recursive, AT.AT_EMPTY_PATH | AT.AT_RECURSIVE],
+    ['own_attributes', options.own, AT.AT_EMPTY_PATH],
+  ] as const) {
+    if (set === 0 && clear === 0 && propagation === 0) continue;
+    const args = { dirfd: mount, pathname: '', flags, attr_set: set, attr_clr: clear, propagation, userns_fd: NO_FD };
+    steps.add(place, `${id}.${name}`, 'mount_setattr', args);
+  }
+}
+
+export interface NewFileSystem {
+  /** MOUNT_ATTR_…, of the mount. */
+  readonly attributes: number;
+  readonly data: MountOptions['data'];
 }
 
 /** fsopen, fsconfig for each option, create, fsmount. Returns the detached mount. */
-export function newFileSystem(steps: Steps, place: Place, id: string, type: string, options: MountOptions): Fd {
+export function newFileSystem(steps: Steps, place: Place, id: string, type: string, options: NewFileSystem): Fd {
   const fs = steps.add(place, `${id}.fsopen`, 'fsopen', { fsname: type, flags: FSOPEN.FSOPEN_CLOEXEC });
   for (const [key, value] of options.data) {
     steps.add(place, `${id}.${key}`, 'fsconfig', {

@@ -1,13 +1,15 @@
 /** The mounts of the configuration: made or taken while the host can be seen, attached once it is gone. */
+import { basename, dirname } from 'node:path';
 import type { OciMount } from '../oci/config.ts';
 import type { Fd } from './calls.ts';
 import { AT_FDCWD, NO_FD } from './calls.ts';
-import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { O, OPEN_TREE, RESOLVE } from './constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
-import { newFileSystem, parseMountOptions } from './filesystem.ts';
+import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
 import { shiftOwners } from './root.ts';
-import { attach, attachTo, EMPTY_PATH, makeDirectories, makeFile, splitPath } from './steps.ts';
+import { attach, attachTo, EMPTY_PATH, makeDirectories, makeFile, openInRoot, splitPath, type Place } from './steps.ts';
+import { makeVolume, openVolume } from './volumes.ts';
 
 /** A mount of the configuration, ready to be attached. */
 export interface Prepared {
@@ -33,69 +35,111 @@ export function makeFileSystems(context: PlanContext): readonly Prepared[] {
     if (isBind(mount)) return [];
     const id = idOf(mount);
     const place = inside('mounts', context.model.because(`mounts.${index}`));
-    const options = parseMountOptions(mount.options ?? []);
+    const { own, data } = parseMountOptions(mount.options ?? []);
+    const options = { attributes: own.set, data };
     if (mount.type === 'cgroup') return [{ mount, index, id, ...makeCgroupView(context, place, id, options) }];
     return [{ mount, index, id, fd: newFileSystem(context.steps, place, id, mount.type ?? 'tmpfs', options) }];
   });
 }
 
+function isRecursive(mount: OciMount): boolean {
+  return (mount.options ?? []).includes('rbind');
+}
+
+/** What has to be on the host before it can be taken: folders that are to be made, and volumes. */
+export function makeSources(context: PlanContext): void {
+  for (const [index, mount] of context.model.config.mounts.entries()) {
+    const note = context.model.mountNotes.get(index);
+    const place = onHost('sources', context.model.because(`mounts.${index}`));
+    makeMissing(context, place, `${idOf(mount)}.source`, note?.create ?? []);
+    if (note?.volume !== undefined) makeVolume(context, index, idOf(mount), note.volume);
+  }
+}
+
 /**
- * Host folders and files, taken before the host's root goes. The path has no links any more, so one that is met now was
- * put there since it was judged, by another container that shares the folder, say: it is not followed.
+ * The path has no links any more, so one that is met now was put there since it was judged, by another container that
+ * shares the folder, say: it is not followed.
  */
+const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+
+function openSource(context: PlanContext, place: Place, id: string, mount: OciMount): Fd {
+  const flags = O.O_PATH | O.O_CLOEXEC;
+  const found = { dirfd: AT_FDCWD, pathname: mount.source ?? '', flags, mode: 0, resolve: UNLINKED };
+  const source = context.steps.add(place, `${id}.path`, 'openat2', found);
+  const below = isRecursive(mount) ? OPEN_TREE.AT_RECURSIVE : 0;
+  const clone = {
+    dirfd: source,
+    pathname: '',
+    flags: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | below,
+  };
+  return context.steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
+}
+
+/** Makes what is missing of a source, each folder under the handle of the one before it. */
+function makeMissing(context: PlanContext, place: Place, id: string, missing: readonly string[]): void {
+  const [first] = missing;
+  if (first === undefined) return;
+  const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+  const open = { dirfd: AT_FDCWD, pathname: dirname(first), flags, mode: 0, resolve: UNLINKED };
+  let parent = context.steps.add(place, `${id}.parent`, 'openat2', open);
+  for (const path of missing) {
+    const pathname = basename(path);
+    context.steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: parent, pathname, mode: 0o755 }, { allow: ['EEXIST'] });
+    if (path === missing.at(-1)) return;
+    const resolve = UNLINKED | RESOLVE.RESOLVE_BENEATH;
+    parent = context.steps.add(place, `${id}.parent`, 'openat2', { dirfd: parent, pathname, flags, mode: 0, resolve });
+  }
+}
+
+/** Host folders and files, taken before the host's root goes. */
 export function openBinds(context: PlanContext): readonly Prepared[] {
   const side = context.host.privileged ? onHost : inside;
   return context.model.config.mounts.flatMap((mount, index) => {
     if (!isBind(mount)) return [];
     const id = idOf(mount);
     const place = side('sources', context.model.because(`mounts.${index}`));
-    const recursive = (mount.options ?? []).includes('rbind');
-    const flags = O.O_PATH | O.O_CLOEXEC;
-    const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
-    const found = { dirfd: AT_FDCWD, pathname: mount.source ?? '', flags, mode: 0, resolve };
-    const source = context.steps.add(place, `${id}.path`, 'openat2', found);
-    const clone = {
-      dirfd: source,
-      pathname: '',
-      flags:
-        OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | (recursive ? OPEN_TREE.AT_RECURSIVE : 0),
-    };
-    const fd = context.steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
+    const volume = context.model.mountNotes.get(index)?.volume;
+    const fd = volume === undefined ? openSource(context, place, id, mount) : openVolume(context, place, id, volume);
     return [{ mount, index, id, fd }];
   });
 }
 
-/** A bind shows its files under the owners that they have outside, as far as its file system can do that. */
-export function shiftBinds(context: PlanContext, binds: readonly Prepared[], userns: Fd): void {
+function mapText(maps: OciMount['uidMappings']): string {
+  return (maps ?? []).map((map) => `${map.containerID} ${map.hostID} ${map.size}\n`).join('');
+}
+
+/**
+ * Whose the files of binds are. By default the owners that they have outside, as far as the file system can do that:
+ * where it cannot, they belong to nobody inside, which is less than was asked for and never more. A mapping that the file
+ * asks for, and that of a volume, is made or is an error. `userns` is the container's, where it has one of its own.
+ */
+export function shiftBinds(context: PlanContext, binds: readonly Prepared[], userns: Fd | undefined): void {
   for (const { mount, index, id, fd } of binds) {
     const place = onHost('sources', context.model.because(`mounts.${index}`));
-    const recursive = (mount.options ?? []).includes('rbind');
-    // Without it the files belong to nobody inside, which is less than was asked for and never more.
-    shiftOwners(context, place, `${id}.owners`, fd, userns, { recursive, allow: ['EINVAL'] });
+    const note = context.model.mountNotes.get(index);
+    const options = { recursive: isRecursive(mount) };
+    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined) {
+      const maps = { uid_map: mapText(mount.uidMappings), gid_map: mapText(mount.gidMappings) };
+      const own = context.steps.add(place, `${id}.userns`, 'userns', maps, { undo: 'kernel' });
+      shiftOwners(context, place, `${id}.owners`, fd, own, options);
+    } else if (userns !== undefined && note?.translated !== false) {
+      const allow = note?.volume === undefined ? { allow: ['EINVAL'] } : {};
+      shiftOwners(context, place, `${id}.owners`, fd, userns, { ...options, ...allow });
+    }
   }
 }
 
-/** Flags of a bind are set before it can be reached; one that the kernel refuses is an error. */
+/** Attributes of a bind are set before it can be reached; a volume's when it has been filled. */
 export function restrictBinds(context: PlanContext, binds: readonly Prepared[]): void {
-  for (const { mount, index, id, fd } of binds) {
-    const { attributes } = parseMountOptions(mount.options ?? []);
-    if (attributes === 0) continue;
-    const place = inside('mounts', context.model.because(`mounts.${index}`));
-    const recursive = (mount.options ?? []).includes('rbind');
-    context.steps.add(place, `${id}.attributes`, 'mount_setattr', {
-      dirfd: fd,
-      pathname: '',
-      flags: EMPTY_PATH | (recursive ? AT.AT_RECURSIVE : 0),
-      attr_set: attributes,
-      // The ways of keeping access times exclude each other: one is taken out before another is set.
-      attr_clr: attributes & ATIME ? ATIME_MASK : 0,
-      propagation: 0,
-      userns_fd: NO_FD,
-    });
+  for (const bind of binds) {
+    if (context.model.mountNotes.get(bind.index)?.volume === undefined) restrict(context, bind);
   }
 }
-const ATIME = MOUNT_ATTR.MOUNT_ATTR_NOATIME | MOUNT_ATTR.MOUNT_ATTR_STRICTATIME;
-const ATIME_MASK = 0x70;
+
+function restrict(context: PlanContext, { mount, index, id, fd }: Prepared): void {
+  const place = inside('mounts', context.model.because(`mounts.${index}`));
+  setAttributes(context.steps, place, id, fd, parseMountOptions(mount.options ?? []));
+}
 
 /** Folders of the kernel's own file systems must be what they seem: a link in the image would misdirect them. */
 const KERNEL_TYPES: ReadonlySet<string> = new Set(['proc', 'sysfs']);
@@ -112,6 +156,31 @@ function ownRoot(context: PlanContext, { mount, index, id }: Prepared): Fd {
     mode: 0,
     resolve: RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS,
   });
+}
+
+/** At a path of the root, following links within it. */
+function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void {
+  const { mount, index, id, fd } = entry;
+  const note = context.model.mountNotes.get(index);
+  const target =
+    note?.isFile === true
+      ? makeFile(context.steps, place, id, mount.destination)
+      : makeDirectories(context.steps, place, id, mount.destination);
+  if (note?.volume !== undefined) {
+    const { copy, subpath } = note.volume;
+    if (subpath === undefined) {
+      context.steps.add(place, `${id}.copy`, 'copytree', { from: copy ? target : NO_FD, to: fd });
+    }
+    restrict(context, entry);
+  }
+  attach(context.steps, place, `${id}.attach`, fd, target);
+}
+
+/** A link of the image may have led a mount to where another one covers it. */
+function checkSeen(context: PlanContext, { mount, index, id, fd }: Prepared): void {
+  const place = inside('mounts', context.model.because(`mounts.${index}`));
+  const seen = openInRoot(context.steps, place, `${id}.seen`, mount.destination, 'any');
+  context.steps.add(place, `${id}.check`, 'statx', { dirfd: seen, other: fd });
 }
 
 /** Attaches everything in the order of the configuration, where what lies in another mount comes after it. */
@@ -138,11 +207,11 @@ export function attachMounts(
     } else if (KERNEL_TYPES.has(mount.type ?? '') && parts.length === 1) {
       attach(context.steps, place, `${id}.attach`, fd, ownRoot(context, entry));
     } else {
-      const target = context.model.fileMounts.includes(index)
-        ? makeFile(context.steps, place, id, mount.destination)
-        : makeDirectories(context.steps, place, id, mount.destination);
-      attach(context.steps, place, `${id}.attach`, fd, target);
+      attachInRoot(context, entry, place);
     }
     fillCgroupView(context, place, id, entry);
+  }
+  for (const entry of ordered) {
+    if (context.model.mountNotes.has(entry.index)) checkSeen(context, entry);
   }
 }

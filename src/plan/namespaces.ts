@@ -120,9 +120,12 @@ export function unshareCgroup(context: PlanContext): void {
   context.steps.add(place, 'unshare.cgroup', 'unshare', { flags: CLONE.CLONE_NEWCGROUP }, { undo: 'kernel' });
 }
 
-/** No mount of the container is seen outside, and none of the host's arrives later. */
+/** No mount of the container is seen outside, and none of the host's arrives later, unless a bind wants that. */
 export function isolateMounts(context: PlanContext): void {
   if (context.namespace('mount').kind !== 'private') return;
+  const words = new Set(context.model.config.mounts.flatMap(({ options }) => options ?? []));
+  // An ordinary user's binds are taken from these mounts, and made private by themselves.
+  const follows = !context.host.privileged && (words.has('slave') || words.has('rslave'));
   const place = inside('namespaces', context.becauseNamespace('mount'));
   context.steps.add(place, 'mounts.private', 'mount_setattr', {
     dirfd: AT_FDCWD,
@@ -130,7 +133,7 @@ export function isolateMounts(context: PlanContext): void {
     flags: AT.AT_RECURSIVE,
     attr_set: 0,
     attr_clr: 0,
-    propagation: MS.MS_PRIVATE,
+    propagation: follows ? MS.MS_SLAVE : MS.MS_PRIVATE,
     userns_fd: NO_FD,
   });
 }

@@ -59,7 +59,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     dropped: [],
     demands: [],
     warnings: [],
-    fileMounts: [],
+    mountNotes: new Map(),
   };
 }
 

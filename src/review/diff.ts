@@ -103,11 +103,17 @@ function capabilities(old: Side, young: Side): readonly Change[] {
 
 interface Mounted {
   readonly mount: OciMount;
+  /** The name of the volume that it shows: its place in the store is another for each folder. */
+  readonly volume: string | undefined;
   readonly because: Because;
 }
 
 function mountsOf({ model }: Side): ReadonlyMap<string, Mounted> {
-  const entries = model.config.mounts.map((mount, index) => ({ mount, because: model.because(`mounts.${index}`) }));
+  const entries = model.config.mounts.map((mount, index) => ({
+    mount,
+    volume: model.mountNotes.get(index)?.volume?.name,
+    because: model.because(`mounts.${index}`),
+  }));
   // The standard ones follow from the namespaces.
   return new Map(
     entries.filter(({ because }) => because.kind === 'spec').map((entry) => [entry.mount.destination, entry]),
@@ -122,15 +128,20 @@ function shown(path: string, { document }: Side): string {
 }
 
 /** Options that hold a mount back. */
-const HOLDING: readonly string[] = ['ro', 'rro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'];
+const HOLDING: readonly string[] = ['ro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'].flatMap((word) => [
+  word,
+  `r${word}`,
+]);
 
-function describe({ mount }: Mounted, side: Side): string {
-  const what = mount.type === 'bind' ? shown(mount.source ?? '', side) : (mount.type ?? 'mount');
+function describe({ mount, volume }: Mounted, side: Side): string {
+  const path = mount.type === 'bind' ? shown(mount.source ?? '', side) : (mount.type ?? 'mount');
+  const what = volume === undefined ? path : `volume ${volume}`;
   const access = (mount.options ?? []).some((word) => word === 'ro' || word === 'rro') ? 'read-only' : 'writable';
   return `${what} at ${mount.destination}, ${access}`;
 }
 
-function sourceOf({ mount }: Mounted, side: Side): string {
+function sourceOf({ mount, volume }: Mounted, side: Side): string {
+  if (volume !== undefined) return `volume ${volume}`;
   return mount.type === 'bind' ? `bind ${shown(mount.source ?? '', side)}` : (mount.type ?? '');
 }
 

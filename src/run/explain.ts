@@ -47,8 +47,41 @@ function cloneHint(step: Step, name: string): string | undefined {
   return undefined;
 }
 
+/** What a mount of the specification fails by is seldom what its system call says. */
+function mountHint({ id, call }: Step, name: string): string | undefined {
+  if (!id.startsWith('mount.')) return undefined;
+  if (call.name === 'mkdirat' || call.name === 'mknodat') {
+    if (name === 'EROFS') return 'the place to mount at is missing on a read-only mount: make it in the source';
+    if (name === 'ENOTDIR') return 'a part of the target is a file in the image, not a folder';
+    if (name === 'EACCES' || name === 'EPERM' || name === 'EOVERFLOW') {
+      return 'the place to mount at is missing, and the container’s root may not make it there: make it in the source';
+    }
+  }
+  if (call.name === 'openat2' && id.endsWith('.subpath')) {
+    return 'the folder must be in the volume, with no link on the way';
+  }
+  if (call.name === 'statx' || id.endsWith('.seen')) {
+    return 'a link of the image leads this target to where something else is mounted: write the target without the link';
+  }
+  if (call.name === 'openat2') {
+    if (name === 'ENOTDIR' && id.includes('.parent'))
+      return 'a part of the target is a file in the image, not a folder';
+    if (name === 'ENOTDIR') return 'the target is a file in the image, and the source is a folder';
+    if (name === 'ENOENT') return 'a link of the image on the way to the target leads to nothing';
+  }
+  if (call.name === 'move_mount' && (name === 'ENOTDIR' || name === 'EINVAL')) {
+    return 'the target is a folder in the image, and the source is a file';
+  }
+  if (call.name === 'mount_setattr' && name === 'EPERM') {
+    return 'an ordinary user cannot change how access times are kept: leave out noatime, relatime, strictatime, nodiratime';
+  }
+  return undefined;
+}
+
 function hintFor(step: Step, name: string, detail: number): string | undefined {
   const { call } = step;
+  const mount = mountHint(step, name);
+  if (mount !== undefined) return mount;
   const clone = cloneHint(step, name);
   if (clone !== undefined) return clone;
   if (call.name === 'posix_spawn') {
@@ -61,6 +94,9 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
     if (name === 'ENOENT') return 'the source is not there';
     if (name === 'ELOOP')
       return 'a part of the path became a symbolic link after the file was checked: it is not followed';
+  }
+  if (call.name === 'open_tree' && name === 'EINVAL') {
+    return 'only root can leave out the mounts below a source: use `recursive: enabled`';
   }
   if (call.name === 'mount_setattr' && name === 'EINVAL') {
     return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';

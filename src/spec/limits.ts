@@ -6,7 +6,7 @@ import { whyNot } from './read.ts';
 import type { HugePageLimit, IoDeviceLimit, IoLimitKind, Limits, Spec } from './spec.ts';
 import { didYouMean } from './suggest.ts';
 import { parseDuration, parseNumbers, parseSignal, parseSize } from './units.ts';
-import { sizeAt } from './volumes.ts';
+import { sizeAt } from './values.ts';
 
 type RawLimits = NonNullable<ContainerFile['limits']>;
 type RawIo = NonNullable<RawLimits['blkio_config']>;

@@ -11,7 +11,9 @@ import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './p
 import { whyNot } from './read.ts';
 import { NAMESPACE_KINDS, type ImageSource, type NamespaceChoice, type Spec } from './spec.ts';
 import { normaliseSysctls } from './sysctls.ts';
-import { insidePath, normaliseVolumes } from './volumes.ts';
+import { tmpfsSize } from './tmpfs.ts';
+import { insidePath } from './values.ts';
+import { normaliseVolumes } from './volumes.ts';
 import { splitWords } from './words.ts';
 
 /** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
@@ -28,6 +30,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   checkHostname(context, raw.hostname, 'hostname');
   checkHostname(context, raw.domainname, 'domainname');
   const volumes = normaliseVolumes(context, raw.volumes, raw.tmpfs);
+  const shmSize = normaliseShmSize(context, raw.shm_size, volumes);
   checkNamespaceKeys(context, raw, namespaces);
   const hostname = raw.hostname ?? (namespaces.uts.kind === 'private' ? name : undefined);
   return {
@@ -56,6 +59,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(entrypoint === undefined ? {} : { entrypoint }),
     ...(command === undefined ? {} : { command }),
     volumes,
+    ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
     init: raw.init ?? false,
     tty: raw.tty ?? false,
@@ -119,7 +123,7 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
   conflicts(
     'mount',
-    ['image', 'volumes', 'tmpfs', 'read_only', 'masked_paths', 'readonly_paths'],
+    ['image', 'volumes', 'tmpfs', 'shm_size', 'read_only', 'masked_paths', 'readonly_paths'],
     "it would change the host's files",
   );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {
@@ -180,6 +184,19 @@ const tarball = (context: Context, text: string, path: string, sha256: string | 
     });
   }
   return pinned;
+};
+
+const normaliseShmSize = (
+  context: Context,
+  value: ContainerFile['shm_size'],
+  volumes: Spec['volumes'],
+): number | undefined => {
+  const size = tmpfsSize(context, value, 'shm_size');
+  const other = volumes.find(({ target }) => target === '/dev/shm');
+  if (size !== undefined && other !== undefined) {
+    report(context, 'shm_size', 'E_SPEC_CONFLICT', `\`shm_size\` is of /dev/shm, and \`${other.specPath}\` is there`);
+  }
+  return size;
 };
 
 const normaliseWorkingDir = (context: Context, text: string | undefined): string | undefined => {

@@ -100,30 +100,71 @@ export interface HugePageLimit {
   readonly specPath: string;
 }
 
-export type Volume =
-  | {
-      readonly type: 'bind';
-      /** Absolute host path with every link followed (relative ones count from the spec's folder, `~` is the home). */
-      readonly source: string;
-      /** Absolute, normalised path inside. */
-      readonly target: string;
-      readonly readOnly: boolean;
-      /** Compose's `bind.create_host_path`; default false: a missing source is an error. */
-      readonly createHostPath: boolean;
-      /** The source is a file and not a folder, as it was when the specification was loaded. */
-      readonly isFile: boolean;
-    }
-  | TmpfsVolume;
+/** Attributes of a mount that a file may add; `nosuid` and `nodev` are always on. */
+export const MOUNT_FLAGS = ['noexec', 'nosymfollow', 'noatime', 'relatime', 'strictatime', 'nodiratime'] as const;
+export type MountFlag = (typeof MOUNT_FLAGS)[number];
 
-export interface TmpfsVolume {
-  readonly type: 'tmpfs';
+export const PROPAGATIONS = [
+  'private',
+  'rprivate',
+  'slave',
+  'rslave',
+  'shared',
+  'rshared',
+  'unbindable',
+  'runbindable',
+] as const;
+export type Propagation = (typeof PROPAGATIONS)[number];
+
+interface Mounted {
+  /** Absolute, normalised path inside. */
   readonly target: string;
+  readonly readOnly: boolean;
+  readonly flags: readonly MountFlag[];
+}
+
+export interface BindVolume extends Mounted {
+  readonly type: 'bind';
+  /** Absolute host path with every link followed (relative ones count from the spec's folder, `~` is the home). */
+  readonly source: string;
+  /**
+   * The folders to be made, from the outermost that is missing to the source itself, when the file wants that (Compose's
+   * `bind.create_host_path`; default: a missing source is an error).
+   */
+  readonly create: readonly string[];
+  /** The source is a file and not a folder, as it was when the specification was loaded. */
+  readonly isFile: boolean;
+  /** Mounts below the source: `enabled` and `readonly`: as the source; `writable`: never read-only; `disabled`: not shown. */
+  readonly recursive: 'enabled' | 'disabled' | 'writable' | 'readonly';
+  readonly propagation: Propagation;
+  /** True: the caller's ids are those of the command's user. False: no owner is translated. Absent: as on the host. */
+  readonly idmap?: boolean;
+}
+
+/** A folder of boxctl's own, which stays when the container ends. */
+export interface NamedVolume extends Mounted {
+  readonly type: 'volume';
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters; other files' volumes of that name are others. */
+  readonly source: string;
+  /** It starts empty, not with what the image has at the target. */
+  readonly nocopy: boolean;
+  /** Relative, normalised, without `..`. */
+  readonly subpath?: string;
+}
+
+export interface TmpfsVolume extends Mounted {
+  readonly type: 'tmpfs';
   /** Bytes; absent: the kernel's default, half of the memory. */
   readonly size?: number;
   /** Permission bits, for example 0o1777. */
   readonly mode?: number;
-  readonly readOnly: boolean;
+  readonly nrInodes?: number;
+  /** Owner and group of its root, as ids inside. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
+
+export type Volume = BindVolume | NamedVolume | TmpfsVolume;
 
 export interface Spec {
   /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. */
@@ -159,6 +200,8 @@ export interface Spec {
   readonly command?: readonly string[];
   /** Volumes and the `tmpfs` list together, in the order of the file. `specPath` is where each was written. */
   readonly volumes: readonly (Volume & { readonly specPath: string })[];
+  /** Bytes of /dev/shm. */
+  readonly shmSize?: number;
   readonly readOnly: boolean;
   readonly init: boolean;
   readonly tty: boolean;

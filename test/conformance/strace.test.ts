@@ -56,6 +56,7 @@ test.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
       hostname: 'traced',
       limits: { memory: '64MiB', pids: 20 },
       tmpfs: ['/tmp'],
+      volumes: ['./:/here/src:ro'],
       working_dir: '/work',
       user: 'app',
       read_only: true,

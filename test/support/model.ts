@@ -27,7 +27,7 @@ export interface ModelOptions {
   readonly pids?: number;
   readonly cwd?: string;
   readonly mounts?: OciConfig['mounts'];
-  readonly fileMounts?: readonly number[];
+  readonly mountNotes?: Model['mountNotes'];
 }
 
 export function testModel(options: ModelOptions): Model {
@@ -104,7 +104,7 @@ export function testModel(options: ModelOptions): Model {
     dropped: [],
     demands: [],
     warnings: [],
-    fileMounts: options.fileMounts ?? [],
+    mountNotes: options.mountNotes ?? new Map(),
   };
 }
 

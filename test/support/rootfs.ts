@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writ
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { makeBusyboxTree } from './busybox.ts';
+import { tempFolder } from './temp.ts';
 
 const FOLDER = `/var/tmp/boxctl-test-${userInfo().uid}`;
 
@@ -24,23 +25,45 @@ function once(name: string, make: (path: string) => void): string {
   return path;
 }
 
+function archive(tree: string, path: string): void {
+  chmodSync(tree, 0o755);
+  execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-cf', path, '.']);
+}
+
+function makeTree(tree: string): void {
+  makeBusyboxTree(tree);
+  for (const folder of ['dev', 'etc', 'proc', 'sys', 'tmp', 'root', 'home/app']) {
+    mkdirSync(join(tree, folder), { recursive: true });
+  }
+  writeFileSync(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n');
+  writeFileSync(join(tree, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
+}
+
 /** Debian's static busybox with its applets, and the /etc of root and one user `app` (1000:1000). About 2 MB. */
 export function busyboxRootfs(): string {
   return once('busybox.tar', (path) => {
     const tree = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
     try {
-      makeBusyboxTree(tree);
-      for (const folder of ['dev', 'etc', 'proc', 'sys', 'tmp', 'root', 'home/app']) {
-        mkdirSync(join(tree, folder), { recursive: true });
-      }
-      writeFileSync(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n');
-      writeFileSync(join(tree, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
-      chmodSync(tree, 0o755);
-      execFileSync('tar', ['--numeric-owner', '--owner=0', '--group=0', '-C', tree, '-cf', path, '.']);
+      makeTree(tree);
+      archive(tree, path);
     } finally {
       rmSync(tree, { recursive: true, force: true });
     }
   });
+}
+
+/** The same with something changed in its tree: an archive that is gone after the test. */
+export function changedRootfs(change: (tree: string) => void): string {
+  const folder = tempFolder({ open: true });
+  const tree = join(folder, 'tree');
+  mkdirSync(tree);
+  makeTree(tree);
+  change(tree);
+  const path = join(folder, 'image.tar');
+  archive(tree, path);
+  rmSync(tree, { recursive: true, force: true });
+  chmodSync(path, 0o644);
+  return path;
 }
 
 /** A Debian userland of about 170 MB. Needs mmdebstrap and a Debian mirror, and takes half a minute the first time. */

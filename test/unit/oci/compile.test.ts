@@ -7,7 +7,19 @@ import { diagnosticsOf, image } from './fixtures.ts';
 
 const COMMAND = { command: ['true'] } as const;
 const HOST = { kind: 'host' } as const;
-const volume = { type: 'tmpfs', readOnly: false } as const;
+const volume = { type: 'tmpfs', readOnly: false, flags: [] } as const;
+const bind = {
+  type: 'bind',
+  source: '/src',
+  target: '/s',
+  readOnly: false,
+  flags: [],
+  recursive: 'enabled',
+  propagation: 'rprivate',
+  create: [],
+  isFile: false,
+} as const;
+const named = { type: 'volume', source: 'cache', target: '/c', readOnly: false, flags: [], nocopy: false } as const;
 
 const configOf = (options: DocumentOptions = {}, host = ROOT_HOST, overrides: Overrides = {}) =>
   compile(testDocument({ ...COMMAND, ...options }), image, host, overrides).config;
@@ -116,25 +128,79 @@ describe('mounts', () => {
     expect(pts(ROOT_HOST)).toContain('gid=5');
     expect(pts({ ...USER_HOST, newuidmap: undefined })).not.toContain('gid=5');
   });
-  it('come after those that they lie in', () => {
+  it('come after those that they lie in, and before the kernel’s unless they lie in those', () => {
     const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` });
-    const volumes = [at('/a/b/c', 0), at('/z', 1), at('/a', 2), at('/a/b', 3)];
-    expect(targets({ volumes }).slice(-4)).toEqual(['/z', '/a', '/a/b', '/a/b/c']);
+    const volumes = [at('/a/b/c', 0), at('/z', 1), at('/dev/log', 2), at('/a', 3), at('/a/b', 4)];
+    expect(targets({ volumes }).slice(0, 5)).toEqual(['/z', '/a', '/a/b', '/a/b/c', '/proc']);
+    expect(targets({ volumes }).at(-1)).toBe('/dev/log');
   });
   it('never give devices or set-user-id programs of the host', () => {
-    const bind = { type: 'bind', source: '/src', target: '/s', readOnly: true, createHostPath: false } as const;
-    const volumes = [{ ...bind, isFile: true, specPath: 'volumes.0' }];
+    const volumes = [{ ...bind, isFile: true, readOnly: true, specPath: 'volumes.0' }];
     const model = compile(testDocument({ ...COMMAND, volumes }, { 'volumes.0': 12 }), image, ROOT_HOST);
-    const index = model.config.mounts.length - 1;
-    expect(model.config.mounts[index]?.options).toEqual(['rbind', 'nosuid', 'nodev', 'ro']);
-    expect(model.fileMounts).toEqual([index]);
-    expect(model.because(`mounts.${index}`)).toMatchObject({ kind: 'spec', path: 'volumes.0', at: { line: 12 } });
+    expect(model.config.mounts[0]?.options).toEqual(['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']);
+    expect(model.mountNotes.get(0)).toMatchObject({ isFile: true });
+    expect(model.because('mounts.0')).toMatchObject({ kind: 'spec', path: 'volumes.0', at: { line: 12 } });
   });
-  it.each(['/', '/proc', '/proc/sys', '/sys/fs', '/dev'])('cannot be at %s', (target) => {
-    const volumes = [{ ...volume, target, specPath: 'volumes.0' }];
-    expect(problems({ volumes }, ROOT_HOST, { 'volumes.0': 3 })).toMatchObject([
-      { code: 'E_MOUNT_TARGET', at: { line: 3 } },
+  it.each([
+    ['enabled', ['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']],
+    ['readonly', ['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']],
+    ['writable', ['rbind', 'rnosuid', 'rnodev', 'ro', 'rprivate']],
+    ['disabled', ['bind', 'nosuid', 'nodev', 'ro', 'rprivate']],
+  ] as const)('below a read-only bind are as `recursive: %s` says', (recursive, options) => {
+    const volumes = [{ ...bind, readOnly: true, recursive, specPath: 'volumes.0' }];
+    expect(configOf({ volumes }).mounts[0]?.options).toEqual(options);
+  });
+  it.each(['/proc', '/proc/sys', '/sys/fs', '/dev', '/dev/null', '/dev/pts', '/dev/pts/0', '/dev/fd'])(
+    'cannot be at %s',
+    (target) => {
+      const volumes = [{ ...volume, target, specPath: 'volumes.0' }];
+      expect(problems({ volumes }, ROOT_HOST, { 'volumes.0': 3 })).toMatchObject([
+        { code: 'E_MOUNT_TARGET', at: { line: 3 } },
+      ]);
+    },
+  );
+  it('can be at the files of /proc that others show in another way', () => {
+    const file = { ...bind, isFile: true, target: '/proc/cpuinfo', specPath: 'volumes.0' };
+    expect(targets({ volumes: [file] }).at(-1)).toBe('/proc/cpuinfo');
+    expect(problems({ volumes: [{ ...file, isFile: false }] })).toMatchObject([{ code: 'E_MOUNT_TARGET' }]);
+  });
+  it('that are id-mapped give the caller’s files to the user of the command', () => {
+    const volumes = [{ ...bind, idmap: true, specPath: 'volumes.0' }];
+    const user = { user: 1000, group: 1001 };
+    const [mount] = configOf({ volumes, user }).mounts;
+    expect(mount?.options).toContain('ridmap');
+    expect(mount?.uidMappings).toEqual([{ containerID: 0, hostID: 525_288, size: 1 }]);
+    expect(mount?.gidMappings).toEqual([{ containerID: 0, hostID: 525_289, size: 1 }]);
+    // Without root it works for who is the caller already.
+    expect(configOf({ volumes }, USER_HOST).mounts[0]).not.toHaveProperty('uidMappings');
+    expect(problems({ volumes, user }, USER_HOST)).toMatchObject([{ code: 'E_IDMAP', path: 'volumes.0.bind.idmap' }]);
+    const old = { ...ROOT_HOST, kernel: { release: '5.10.0', major: 5, minor: 10 } };
+    expect(problems({ volumes, user }, old)).toMatchObject([{ code: 'E_IDMAP' }]);
+  });
+  it('are shared with the host only where the container is as privileged as that', () => {
+    const volumes = [{ ...bind, propagation: 'rshared', specPath: 'volumes.0' }] as const;
+    expect(problems({ volumes })).toMatchObject([{ code: 'E_MOUNT_SHARED', path: 'volumes.0.bind.propagation' }]);
+    expect(configOf({ volumes, namespaces: { user: HOST } }).mounts[0]?.options).toContain('rshared');
+  });
+  it('in memory cannot belong to somebody who is not mapped', () => {
+    const volumes = [{ ...volume, target: '/t', uid: 70_000, specPath: 'tmpfs.0' }];
+    expect(problems({ volumes }, ROOT_HOST, { 'tmpfs.0': 4 })).toMatchObject([
+      { code: 'E_MOUNT_OWNER', at: { line: 4 } },
     ]);
+    expect(
+      configOf({ volumes: [{ ...volume, target: '/t', uid: 7, specPath: 'tmpfs.0' }] }).mounts[0]?.options,
+    ).toContain('uid=7');
+  });
+  it('that boxctl keeps are another one for each folder of specifications', () => {
+    const volumes = [{ ...named, specPath: 'volumes.0' }];
+    const source = (folder: string) =>
+      compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).config.mounts[0]?.source;
+    expect(source('/one')).toMatch(/^\/var\/lib\/boxctl\/volumes\/cache-[0-9a-f]{12}\/data$/u);
+    expect(source('/one')).not.toBe(source('/two'));
+  });
+  it('size /dev/shm as the file says', () => {
+    const shm = configOf({ shmSize: 1 << 20 }).mounts.find(({ destination }) => destination === '/dev/shm');
+    expect(shm?.options).toContain('size=1048576');
   });
   it('are none without a mount namespace', () => {
     const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });

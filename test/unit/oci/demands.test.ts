@@ -23,7 +23,10 @@ const bindOf = (source: string, readOnly = false) =>
     source,
     target: '/inside',
     readOnly,
-    createHostPath: false,
+    flags: [],
+    recursive: 'enabled',
+    propagation: 'rprivate',
+    create: [],
     isFile: false,
     specPath: 'volumes.0',
   }) as const;
@@ -44,7 +47,7 @@ const demandedBy = (change: (config: OciConfig) => void, because?: { readonly pa
   change(config);
   const spec = { kind: 'spec', path: 'key', at: undefined } as const;
   const reasons = (path: string) => (path === because?.path ? spec : model.because(path));
-  return demandsOf(document, { config, because: reasons }, ROOT_HOST).map(allowance);
+  return demandsOf(document, { config, because: reasons, mountNotes: model.mountNotes }, ROOT_HOST).map(allowance);
 };
 
 it('a container that says nothing demands nothing, as root and not', () => {

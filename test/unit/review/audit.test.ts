@@ -113,7 +113,7 @@ const verdict = (change: (config: OciConfig) => void, spec?: string): readonly s
   change(config);
   const because = (path: string) =>
     path === spec ? ({ kind: 'spec', path: 'key', at: undefined } as const) : compiled.because(path);
-  const demands = demandsOf(document, { config, because }, ROOT_HOST);
+  const demands = demandsOf(document, { ...compiled, config, because }, ROOT_HOST);
   return rated(demandFindings({ document, host: ROOT_HOST, model: { ...compiled, config, because, demands } }));
 };
 const noUsers = ({ linux }: OciConfig): void =>

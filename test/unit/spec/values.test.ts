@@ -174,7 +174,15 @@ test.each([
 
 describe('volumes', () => {
   const volumes = (yaml: string): Spec['volumes'] => spec(yaml).volumes;
-  const bind = { type: 'bind', readOnly: false, createHostPath: false, isFile: false };
+  const bind = {
+    type: 'bind',
+    readOnly: false,
+    flags: [],
+    recursive: 'enabled',
+    propagation: 'rprivate',
+    create: [],
+    isFile: false,
+  };
 
   test('a short one is relative to the file, to the home, or absolute', () => {
     const found = volumes('volumes: ["./lib:/a", "~/:/b:ro", "/usr:/c:rw", "..:/d", "~:/e"]');
@@ -196,9 +204,9 @@ describe('volumes', () => {
   });
 
   test('one that may be made need not be there', () => {
-    const yaml = 'volumes: [{type: bind, source: ./new, target: /a, bind: {create_host_path: true}}]';
+    const yaml = 'volumes: [{type: bind, source: ./new/er, target: /a, bind: {create_host_path: true}}]';
     expect(volumes(yaml)).toEqual([
-      { ...bind, source: '/usr/new', target: '/a', createHostPath: true, specPath: 'volumes.0' },
+      { ...bind, source: '/usr/new/er', target: '/a', create: ['/usr/new', '/usr/new/er'], specPath: 'volumes.0' },
     ]);
   });
 
@@ -206,12 +214,42 @@ describe('volumes', () => {
     expect(volumes('volumes: ["/etc/passwd:/p"]')).toMatchObject([{ source: '/etc/passwd', isFile: true }]);
   });
 
+  test('options are attributes, propagation and id-mapping, in short and at length', () => {
+    const short = volumes('volumes: ["./:/a:ro,noexec,nosuid,private,idmap"]');
+    expect(short).toMatchObject([{ readOnly: true, flags: ['noexec'], propagation: 'private', idmap: true }]);
+    const bindOptions = '{recursive: writable, propagation: runbindable, idmap: false}';
+    const long = volumes(
+      `volumes: [{type: bind, source: ./, target: /a, read_only: true, options: [nodev, noatime], bind: ${bindOptions}}]`,
+    );
+    expect(long).toMatchObject([
+      { readOnly: true, flags: ['noatime'], recursive: 'writable', propagation: 'runbindable', idmap: false },
+    ]);
+  });
+
+  test('a source that is no path is the name of a volume', () => {
+    const named = { type: 'volume', source: 'cache', readOnly: false, flags: [], nocopy: false };
+    expect(volumes('volumes: ["cache:/a", "cache:/b:nocopy,ro"]')).toEqual([
+      { ...named, target: '/a', specPath: 'volumes.0' },
+      { ...named, target: '/b', nocopy: true, readOnly: true, specPath: 'volumes.1' },
+    ]);
+    const yaml = 'volumes: [{type: volume, source: cache, target: /a, volume: {subpath: ./x//y/}}]';
+    expect(volumes(yaml)).toEqual([{ ...named, target: '/a', subpath: 'x/y', specPath: 'volumes.0' }]);
+  });
+
+  test('a tmpfs has a size, a mode, an owner and a number of files', () => {
+    const all = { size: 1024, mode: 0o750, nrInodes: 9, uid: 3, gid: 4, flags: ['noexec'] };
+    expect(volumes('tmpfs: "/t:size=1k,mode=750,nr_inodes=9,uid=3,gid=4,noexec"')).toMatchObject([all]);
+    const long = '{size: 1k, mode: "0750", nr_inodes: 9, uid: 3, gid: 4}';
+    expect(volumes(`volumes: [{type: tmpfs, target: /t, options: [noexec], tmpfs: ${long}}]`)).toMatchObject([all]);
+    expect(spec('shm_size: 2m').shmSize).toBe(2 << 20);
+  });
+
   test('tmpfs is the short form of a volume, and the order is the file’s', () => {
     const yaml = 'tmpfs: ["/t:size=1m,mode=700,ro", /u]\nvolumes: [{type: tmpfs, target: /v, tmpfs: {mode: 0o700}}]';
     expect(volumes(yaml)).toEqual([
-      { type: 'tmpfs', target: '/t', size: 1_048_576, mode: 0o700, readOnly: true, specPath: 'tmpfs.0' },
-      { type: 'tmpfs', target: '/u', readOnly: false, specPath: 'tmpfs.1' },
-      { type: 'tmpfs', target: '/v', mode: 0o700, readOnly: false, specPath: 'volumes.0' },
+      { type: 'tmpfs', target: '/t', size: 1_048_576, mode: 0o700, readOnly: true, flags: [], specPath: 'tmpfs.0' },
+      { type: 'tmpfs', target: '/u', readOnly: false, flags: [], specPath: 'tmpfs.1' },
+      { type: 'tmpfs', target: '/v', mode: 0o700, readOnly: false, flags: [], specPath: 'volumes.0' },
     ]);
     expect(volumes('volumes: ["./:/v"]\ntmpfs: /t').map(({ specPath }) => specPath)).toEqual(['volumes.0', 'tmpfs']);
   });

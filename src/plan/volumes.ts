@@ -1,0 +1,55 @@
+/** Volumes of boxctl's own: made on first use, locked as long as they are in use, filled with what the image has there. */
+import type { VolumeNote } from '../oci/model.ts';
+import { volumesFolder } from '../oci/volume-id.ts';
+import { AT_FDCWD, type Fd } from './calls.ts';
+import { LOCK, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { onHost, type PlanContext } from './context.ts';
+import { call, EMPTY_PATH, type Place } from './steps.ts';
+
+const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
+
+/** The launcher does this for every caller: the store is the caller's. Nothing of it is undone: a volume stays. */
+export function makeVolume(context: PlanContext, index: number, id: string, note: VolumeNote): void {
+  const { steps, host, model } = context;
+  const place = onHost('sources', model.because(`mounts.${index}`));
+  const volumes = volumesFolder(host);
+  const mkdir = (name: string, path: string, mode: number): void => {
+    const args = { dirfd: AT_FDCWD, pathname: path, mode };
+    steps.add(place, `${id}.volume.${name}`, 'mkdirat', args, { allow: ['EEXIST'] });
+  };
+  mkdir('volumes', volumes, 0o700);
+  mkdir('locks', `${volumes}/.locks`, 0o700);
+  const open = {
+    dirfd: AT_FDCWD,
+    pathname: `${volumes}/.locks/${note.id}`,
+    flags: O.O_RDWR | O.O_CREAT | O.O_NOFOLLOW | O.O_CLOEXEC,
+    mode: 0o600,
+    resolve: 0,
+  };
+  const lock = steps.add(place, `${id}.volume.lock`, 'openat2', open);
+  // Whoever removes a volume holds the lock for the moment of a rename.
+  const unlock = [call('flock', { fd: lock, operation: LOCK.LOCK_UN })];
+  steps.add(place, `${id}.volume.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH }, { undo: unlock });
+  mkdir('folder', `${volumes}/${note.id}`, 0o700);
+  const link = { target: note.folder, newdirfd: AT_FDCWD, linkpath: `${volumes}/${note.id}/folder` };
+  steps.add(place, `${id}.volume.belongs`, 'symlinkat', link, { allow: ['EEXIST'] });
+  mkdir('data', `${volumes}/${note.id}/data`, 0);
+}
+
+/** A detached mount of the volume, or of a folder in it: there, containers may have made links. */
+export function openVolume(context: PlanContext, place: Place, id: string, note: VolumeNote): Fd {
+  const { steps, host } = context;
+  const data = `${volumesFolder(host)}/${note.id}/data`;
+  if (note.subpath === undefined) {
+    const whole = { dirfd: AT_FDCWD, pathname: data, flags: CLONE };
+    return steps.add(place, `${id}.source`, 'open_tree', whole, { undo: 'kernel' });
+  }
+  const flags = O.O_PATH | O.O_CLOEXEC;
+  const open = { dirfd: AT_FDCWD, pathname: data, flags: flags | O.O_DIRECTORY | O.O_NOFOLLOW, mode: 0, resolve: 0 };
+  const dirfd = steps.add(place, `${id}.volume`, 'openat2', open);
+  const resolve =
+    RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_XDEV;
+  const part = steps.add(place, `${id}.subpath`, 'openat2', { dirfd, pathname: note.subpath, flags, mode: 0, resolve });
+  const clone = { dirfd: part, pathname: '', flags: CLONE | EMPTY_PATH };
+  return steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
+}

@@ -1,0 +1,76 @@
+/** Binds: paths of the host that are seen inside. */
+import { lstatSync, statSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { clip, hostPath, report, type Context } from './context.ts';
+import { propagationAt } from './propagation.ts';
+import { realPath, whyNot } from './read.ts';
+import type { BindVolume } from './spec.ts';
+import { insidePath } from './values.ts';
+
+/** Where each part of it was written. */
+export interface BindPlaces {
+  readonly source: string;
+  readonly target: string;
+  readonly propagation: string;
+}
+
+export type BindOptions = Pick<BindVolume, 'readOnly' | 'flags' | 'recursive' | 'propagation' | 'idmap'> & {
+  readonly createHostPath: boolean;
+};
+
+export const bindVolume = (
+  context: Context,
+  from: string,
+  to: string,
+  { createHostPath, ...options }: BindOptions,
+  places: BindPlaces,
+): BindVolume | undefined => {
+  const target = insidePath(context, to, places.target);
+  const named = hostPath(context, from);
+  const source = realPath(named);
+  let status: Stats | undefined;
+  try {
+    status = statSync(source);
+  } catch (error) {
+    const { missing, problem } = whyNot(error);
+    if (!context.review && (!missing || !createHostPath)) {
+      report(context, places.source, 'E_SPEC_MISSING_FILE', `the source "${clip(from)}" cannot be used: ${problem}`, {
+        hint: `looked for ${named}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
+      });
+    }
+  }
+  if (!context.review && (status?.isCharacterDevice() === true || status?.isBlockDevice() === true)) {
+    report(
+      context,
+      places.source,
+      'E_SPEC_VOLUME',
+      `the source "${clip(from)}" is a device, which would not work there`,
+      {
+        hint: `devices are given by name: \`devices: ["${source}"]\``,
+      },
+    );
+  }
+  checkPropagation(context, source, options.propagation, places.propagation);
+  if (target === undefined) return undefined;
+  const create = status === undefined && createHostPath ? missingFolders(source) : [];
+  return { type: 'bind', source, target, ...options, create, isFile: status?.isDirectory() === false };
+};
+
+/** From the outermost folder that is not there to the source itself. */
+const missingFolders = (source: string): readonly string[] => {
+  const missing: string[] = [];
+  for (let path = source; path !== '/' && !isThere(path); path = dirname(path)) missing.unshift(path);
+  return missing;
+};
+
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** The kernel takes these words for a mount that nothing propagates to, and they would mean nothing. */
+const checkPropagation = (context: Context, source: string, wanted: BindVolume['propagation'], path: string): void => {
+  const slave = wanted.endsWith('slave');
+  if (context.review || (!slave && !wanted.endsWith('shared'))) return;
+  const found = propagationAt(source);
+  if (found.shared || (slave && found.slave)) return;
+  const message = `\`${wanted}\` needs a source on a mount that is shared; ${source} is on ${found.mountPoint}, which is not`;
+  report(context, path, 'E_SPEC_PROPAGATION', message, { hint: `mount --make-rshared ${found.mountPoint}` });
+};

@@ -1,0 +1,74 @@
+/** The words after a mount's second colon. */
+import { clip, report, type Context } from './context.ts';
+import { MOUNT_FLAGS, PROPAGATIONS, type MountFlag, type Propagation } from './spec.ts';
+import { didYouMean } from './suggest.ts';
+
+export interface MountOptions {
+  readonly readOnly: boolean;
+  readonly flags: readonly MountFlag[];
+  readonly propagation?: Propagation;
+  readonly nocopy: boolean;
+  readonly idmap: boolean;
+  /** Of `key=value`, as they were written. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** What the options belong to, and which of them it has beside `ro`, `rw` and the attributes. */
+export interface OptionKind {
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly keys: readonly string[];
+}
+
+/** Said for what is meant well and is not there. */
+const REFUSED: Readonly<Record<string, string>> = {
+  z: 'SELinux labels are not set; leave it out',
+  suid: 'set-user-id programs of a mount are never honoured',
+  dev: 'device nodes of a mount never work; name the device under `devices`',
+  consistent: 'it means nothing on Linux; leave it out',
+  cached: 'it means nothing on Linux; leave it out',
+  delegated: 'it means nothing on Linux; leave it out',
+};
+/** What is so anyway. */
+const ALWAYS: ReadonlySet<string> = new Set(['rw', 'nosuid', 'nodev', 'exec']);
+
+const isOneOf = <T extends string>(list: readonly T[], word: string): word is T => list.some((entry) => entry === word);
+
+/** Undefined where one of them is not known; the problem is reported at `path`. */
+export const parseOptions = (
+  context: Context,
+  text: string | undefined,
+  path: string,
+  kind: OptionKind,
+): MountOptions | undefined => {
+  const flags = new Set<MountFlag>();
+  const values = new Map<string, string>();
+  let readOnly = false;
+  let propagation: Propagation | undefined;
+  let nocopy = false;
+  let idmap = false;
+  for (const option of text?.split(',') ?? []) {
+    const equals = option.indexOf('=');
+    const key = equals === -1 ? option : option.slice(0, equals);
+    if (option === 'ro') readOnly = true;
+    else if (isOneOf(MOUNT_FLAGS, option)) flags.add(option);
+    else if (equals !== -1 && kind.keys.includes(key)) values.set(key, option.slice(equals + 1));
+    else if (kind.words.includes(option) && isOneOf(PROPAGATIONS, option)) propagation = option;
+    else if (kind.words.includes(option) && option === 'nocopy') nocopy = true;
+    else if (kind.words.includes(option) && option === 'idmap') idmap = true;
+    else if (!ALWAYS.has(option)) {
+      unknown(context, option, key, path, kind);
+      return undefined;
+    }
+  }
+  return { readOnly, flags: [...flags], ...(propagation === undefined ? {} : { propagation }), nocopy, idmap, values };
+};
+
+const unknown = (context: Context, option: string, key: string, path: string, kind: OptionKind): void => {
+  const names = ['ro', 'rw', ...kind.keys, ...kind.words, ...MOUNT_FLAGS];
+  const meant = didYouMean(key, names);
+  const hint = REFUSED[option.toLowerCase()] ?? (meant === undefined ? undefined : `did you mean \`${meant}\`?`);
+  report(context, path, 'E_SPEC_VOLUME', `${kind.name} has no option "${clip(option)}"`, {
+    hint: hint ?? `it has ${names.map((name) => (kind.keys.includes(name) ? `${name}=` : name)).join(', ')}`,
+  });
+};
