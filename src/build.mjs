@@ -103,11 +103,26 @@ function writeTypes() {
   rmSync(file);
 }
 
+/**
+ * All modules of the command line as one script: a map of functions, which V8 compiles when they are called, and keeps
+ * in one cache. Letters beyond ASCII are escaped, which they can be wherever JavaScript has them in our sources.
+ */
+function pack() {
+  const names = readdirSync(dist).filter((name) => name.endsWith('.cjs') && name !== 'boxctl.cjs');
+  const functions = names.map((name) => {
+    const text = readFileSync(join(dist, name), 'utf8');
+    rmSync(join(dist, name));
+    return `${JSON.stringify(name)}: function (exports, require, module, __filename, __dirname) {\n${text}\n}`;
+  });
+  const escape = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(join(dist, 'cli.pack'), `({\n${functions.join(',\n')}\n})\n`.replaceAll(/[^\0-\x7f]/g, escape));
+}
+
 /** V8 keeps what has been compiled by then, so the usual way is walked first. */
-function writeCaches() {
+function writeCache() {
   const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
   bin.load('cli.cjs').rehearse();
-  for (const [path, script] of bin.scripts) writeFileSync(`${path}.cache`, script.createCachedData());
+  writeFileSync(join(dist, 'cli.pack.cache'), bin.script.createCachedData());
 }
 
 const wanted = stamp();
@@ -115,10 +130,11 @@ if (!isCurrent(wanted)) {
   execFileSync(process.execPath, [join(root, 'specs/generate.mjs')], { stdio: 'inherit' });
   mkdirSync(dist, { recursive: true });
   for (const name of readdirSync(dist)) {
-    if (/\.(?:cjs|js|cache|stamp)$/u.test(name)) rmSync(join(dist, name));
+    if (/\.(?:cjs|js|pack|cache|stamp)$/u.test(name)) rmSync(join(dist, name));
   }
   await bundle();
-  writeCaches();
+  pack();
+  writeCache();
   writeTypes();
   // Last, and taken again: the generated reference page is among the inputs.
   writeFileSync(stampFile, stamp());

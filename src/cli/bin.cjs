@@ -17,26 +17,31 @@ if (process.platform !== 'linux' || Number.parseInt(process.versions.node, 10) <
 }
 
 const folder = __dirname;
-const loaded = new Map();
-const scripts = new Map();
 const nodeRequire = createRequire(join(folder, 'boxctl.cjs'));
 
-function load(name) {
-  const known = loaded.get(name);
-  if (known !== undefined) return known.exports;
-  const path = join(folder, name);
+/** All modules as one script, whose value is a map of functions by name: src/build.mjs packs them. */
+function readPack() {
+  const path = join(folder, 'cli.pack');
   let cachedData;
   try {
     cachedData = readFileSync(`${path}.cache`);
   } catch {
     // Built without one.
   }
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, 'utf8')}\n})`;
-  const script = new Script(source, { filename: path, cachedData });
+  // ASCII alone: nothing has to be decoded.
+  return new Script(readFileSync(path, 'latin1'), { filename: path, cachedData });
+}
+
+const script = readPack();
+const modules = script.runInThisContext();
+const loaded = new Map();
+
+function load(name) {
+  const known = loaded.get(name);
+  if (known !== undefined) return known.exports;
   const module = { exports: {} };
   loaded.set(name, module);
-  scripts.set(path, script);
-  script.runInThisContext()(module.exports, requireHere, module, path, folder);
+  modules[name](module.exports, requireHere, module, join(folder, name), folder);
   return module.exports;
 }
 
@@ -44,7 +49,7 @@ function requireHere(name) {
   return name.startsWith('./') ? load(name.slice(2)) : nodeRequire(name);
 }
 
-module.exports = { load, scripts };
+module.exports = { load, script };
 if (require.main === module) {
   load('cli.cjs')
     .main(process.argv.slice(2))

@@ -18,69 +18,95 @@ const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3, memory_max: 4 } as c
   number
 >;
 
+const encoder = new TextEncoder();
+
+/** Little-endian. Typed arrays and DataView rather than Buffer's own methods, which are slow until they are compiled. */
 class Writer {
-  #buffer = Buffer.allocUnsafe(32_768);
+  #bytes = new Uint8Array(65_536);
+  #view = new DataView(this.#bytes.buffer);
   #size = 0;
 
   #reserve(size: number): number {
     const at = this.#size;
     this.#size += size;
-    if (this.#size > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.#size, this.#buffer.length * 2));
-      this.#buffer.copy(larger, 0, 0, at);
-      this.#buffer = larger;
+    if (this.#size > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#size, this.#bytes.length * 2));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     return at;
   }
 
   u8(value: number): void {
     const at = this.#reserve(1);
-    this.#buffer.writeUInt8(value, at);
+    this.#bytes[at] = value;
   }
   u16(value: number): void {
     const at = this.#reserve(2);
-    this.#buffer.writeUInt16LE(value, at);
+    this.#view.setUint16(at, value, true);
   }
   u32(value: number, at = this.#reserve(4)): void {
-    this.#buffer.writeUInt32LE(value, at);
+    this.#view.setUint32(at, value, true);
   }
-  u64(value: bigint): void {
+  /** A whole number of either sign. */
+  u64(value: bigint | number): void {
     const at = this.#reserve(8);
-    this.#buffer.writeBigUInt64LE(BigInt.asUintN(64, value), at);
+    if (typeof value === 'number' && value >= 0) {
+      this.#view.setUint32(at, value % 2 ** 32, true);
+      this.#view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+    } else {
+      this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+    }
   }
   text(value: Text): void {
     const string = typeof value === 'string' ? value : value.template;
     if (string.includes('\0')) throw new Error(`a NUL character in ${JSON.stringify(string)}`);
-    const size = Buffer.byteLength(string);
     this.u8(typeof value === 'string' ? 0 : 1);
-    this.u32(size);
-    const at = this.#reserve(size + 1);
-    this.#buffer.write(string, at, 'utf8');
-    this.#buffer[at + size] = 0;
+    const sizeAt = this.#reserve(4);
+    // UTF-8 is at most three bytes for each unit of UTF-16.
+    const at = this.#reserve(string.length * 3 + 1);
+    const { written } = encoder.encodeInto(string, this.#bytes.subarray(at));
+    this.u32(written, sizeAt);
+    this.#bytes[at + written] = 0;
+    this.#size = at + written + 1;
   }
   bytes(value: Uint8Array): void {
     this.u32(value.length);
     const at = this.#reserve(value.length);
-    this.#buffer.set(value, at);
+    this.#bytes.set(value, at);
   }
   done(): Uint8Array {
-    return this.#buffer.subarray(0, this.#size);
+    return this.#bytes.subarray(0, this.#size);
   }
   get size(): number {
     return this.#size;
   }
 }
 
-type ArgEntry = readonly [kind: ArgKind, value: unknown];
+interface Row {
+  readonly name: string;
+  readonly kind: ArgKind;
+}
+type Values = Readonly<Record<string, unknown>>;
 
-/** A call's arguments in the order of the table, each with its kind. */
-function argsOf(call: Call): readonly ArgEntry[] {
-  const values: Readonly<Record<string, unknown>> = call.args;
-  return Object.entries(CALLS[call.name].args).map(([name, row]) => [row.kind, values[name]]);
+const rows = new Map<Call['name'], readonly Row[]>();
+
+/** The arguments of a call in the order of the table. */
+function rowsOf(name: Call['name']): readonly Row[] {
+  const known = rows.get(name);
+  if (known !== undefined) return known;
+  const made = Object.entries(CALLS[name].args).map(([argument, { kind }]) => ({ name: argument, kind }));
+  rows.set(name, made);
+  return made;
 }
 
 function fdsOf(call: Call): readonly Fd[] {
-  return argsOf(call).flatMap(([kind, value]) => (kind === 'fd' && typeof value === 'string' ? [value] : []));
+  const values: Values = call.args;
+  return rowsOf(call.name).flatMap(({ name, kind }) => {
+    const value = values[name];
+    return kind === 'fd' && typeof value === 'string' ? [value] : [];
+  });
 }
 
 /** The plan's names of descriptors as numbers, and the calls after which a descriptor is not needed any more. */
@@ -119,7 +145,7 @@ class Slots {
   }
 }
 
-function writeArg(out: Writer, slots: Slots, call: Call, [kind, value]: ArgEntry): void {
+function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: unknown): void {
   if (kind === 'fd' && typeof value === 'string') {
     out.u16(slots.number(value));
     out.u8(slots.isLastUse(value, call) ? 1 : 0);
@@ -128,7 +154,7 @@ function writeArg(out: Writer, slots: Slots, call: Call, [kind, value]: ArgEntry
   } else if (kind === 'limit' && value === 'unlimited') {
     out.u64(RLIM_INFINITY);
   } else if ((kind === 'int' || kind === 'mode' || kind === 'flags' || kind === 'limit') && typeof value === 'number') {
-    out.u64(BigInt(value));
+    out.u64(value);
   } else if (kind === 'caps' && typeof value === 'bigint') {
     out.u64(value);
   } else if (kind === 'texts' && Array.isArray(value)) {
@@ -153,7 +179,8 @@ function asText(value: unknown): Text {
 }
 
 function writeCall(out: Writer, slots: Slots, call: Call): void {
-  const args = argsOf(call);
+  const args = rowsOf(call.name);
+  const values: Values = call.args;
   const allowed = call.allow ?? [];
   out.u16(CALLS[call.name].op);
   out.u16(call.returns === undefined ? NO_SLOT : slots.number(call.returns));
@@ -164,7 +191,7 @@ function writeCall(out: Writer, slots: Slots, call: Call): void {
     if (number === undefined) throw new Error(`unknown error name ${name}`);
     out.u16(number);
   }
-  for (const arg of args) writeArg(out, slots, call, arg);
+  for (const { name, kind } of args) writeArg(out, slots, call, kind, values[name]);
 }
 
 /**

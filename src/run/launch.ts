@@ -173,22 +173,27 @@ export const launch: LaunchFunction = (plan, options = {}) => {
   const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
   // Writing to a launcher that is just ending is no error: its events say how it ended.
   socket.on('error', () => undefined);
-  const done = (async (): Promise<Outcome> => {
-    const progress = new Progress(plan, options.onEvent ?? (() => undefined));
-    let rest: Buffer = Buffer.alloc(0);
+  const progress = new Progress(plan, options.onEvent ?? (() => undefined));
+  let broken: { readonly error: unknown } | undefined;
+  let rest: Buffer = Buffer.alloc(0);
+  // Events rather than an iterator, for which Node would load half of its streams.
+  socket.on('data', (chunk: Buffer) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let at = 0;
     try {
-      for await (const chunk of socket as AsyncIterable<Buffer>) {
-        rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-        let at = 0;
-        for (; at + RECORD_SIZE <= rest.length; at += RECORD_SIZE) progress.take(rest.subarray(at, at + RECORD_SIZE));
-        rest = rest.subarray(at);
-      }
-    } finally {
+      for (; at + RECORD_SIZE <= rest.length; at += RECORD_SIZE) progress.take(rest.subarray(at, at + RECORD_SIZE));
+    } catch (error) {
+      broken = { error };
       socket.destroy();
-      reap(pidfd);
     }
+    rest = rest.subarray(at);
+  });
+  socket.once('end', () => socket.destroy());
+  const done = new Promise<void>((resolve) => void socket.once('close', () => resolve())).then((): Outcome => {
+    reap(pidfd);
+    if (broken !== undefined) throw broken.error;
     return progress.outcome();
-  })();
+  });
   return {
     go: () => void socket.write(order(ORDER_GO, 0)),
     signal: (signal) => void socket.write(order(ORDER_SIGNAL, signal)),

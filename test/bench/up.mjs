@@ -1,0 +1,134 @@
+/**
+ * A whole `boxctl up --quiet` of /bin/true beside other runtimes on the same root file system, and beside `node -e 0`,
+ * below which boxctl cannot go. Interleaved in one run, so that what else the machine does falls on all alike.
+ *
+ *   npm run bench [-- ROUNDS]
+ *
+ * Needs root and the Debian packages busybox-static, bubblewrap, crun and runc; what is missing is left out. crun and runc
+ * run the bundle of the same container, with its filter and its masked paths. Nothing is asserted: times are for reading.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const self = fileURLToPath(import.meta.url);
+const BOXCTL = join(dirname(dirname(dirname(self))), 'dist/boxctl.cjs');
+const BUSYBOX = '/bin/busybox';
+const NEW_NAMESPACE = 'BOXCTL_BENCH_NAMESPACE';
+
+// A certificate that Node reads at its start costs more than a container.
+const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env.HOME ?? '/root' };
+
+if (process.geteuid() !== 0 || !existsSync(BUSYBOX)) {
+  process.stderr.write('the bench needs root, and busybox-static for a root file system\n');
+  process.exit(1);
+}
+
+// Debian's crun wants to see version 2 of cgroups alone; where it does not, the whole bench looks at a mount that has it.
+if (existsSync('/sys/fs/cgroup/unified') && process.env[NEW_NAMESPACE] === undefined) {
+  const script = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"';
+  const command = [
+    '-m',
+    '--propagation',
+    'private',
+    'sh',
+    '-c',
+    script,
+    'sh',
+    process.execPath,
+    self,
+    ...process.argv.slice(2),
+  ];
+  const { status } = spawnSync('unshare', command, { stdio: 'inherit', env: { ...env, [NEW_NAMESPACE]: '1' } });
+  process.exit(status ?? 1);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'boxctl-bench-'));
+// The root of a user namespace, nobody out here, has to come to the files.
+chmodSync(folder, 0o711);
+try {
+  bench(Number(process.argv[2] ?? 30));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function bench(rounds) {
+  const rootfs = join(folder, 'rootfs');
+  for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']) mkdirSync(join(rootfs, name), { recursive: true });
+  copyFileSync(BUSYBOX, join(rootfs, 'bin/busybox'));
+  symlinkSync('busybox', join(rootfs, 'bin/true'));
+  execFileSync('tar', ['-C', rootfs, '--owner=0', '--group=0', '-cf', join(folder, 'rootfs.tar'), '.']);
+  const file = join(folder, 'container.yaml');
+  // Debian 12's runc knows no time namespace.
+  writeFileSync(file, 'image: ./rootfs.tar\ncommand: [/bin/true]\nnamespaces: {time: host}\n');
+  const allow = ['--allow', 'all'];
+  const all = { ...env, BOXCTL_STORE: join(folder, 'store') };
+
+  const bundle = join(folder, 'bundle');
+  execFileSync(process.execPath, [BOXCTL, 'bundle', ...allow, file, bundle], { env: all, stdio: 'inherit' });
+  const config = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
+  delete config.linux.resources;
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
+
+  let run = 0;
+  const oci = (name) => () => [
+    name,
+    '--root',
+    join(folder, name),
+    'run',
+    '--bundle',
+    bundle,
+    `bench-${process.pid}-${++run}`,
+  ];
+  const subjects = [
+    ['node -e 0', () => [process.execPath, '-e', '0']],
+    ['boxctl up --quiet', () => [process.execPath, BOXCTL, 'up', '--quiet', ...allow, file]],
+    [
+      'bwrap',
+      () => ['bwrap', '--unshare-all', '--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '/bin/true'],
+    ],
+    ['crun run', oci('crun')],
+    ['runc run', oci('runc')],
+  ].filter(([name, command]) => once(name, command(), all) !== undefined);
+
+  const times = new Map(subjects.map(([name]) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, command] of subjects) times.get(name).push(once(name, command(), all));
+  }
+  report(rounds, times);
+}
+
+/** Milliseconds from start to end; undefined, once, for what does not work here. */
+function once(name, [program, ...args], environment) {
+  const start = process.hrtime.bigint();
+  const { status, error, stderr } = spawnSync(program, args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
+  const took = Number(process.hrtime.bigint() - start) / 1e6;
+  if (error === undefined && status === 0) return took;
+  process.stderr.write(`${name} is left out: ${error?.message ?? stderr.toString().trim()}\n`);
+  return undefined;
+}
+
+function report(rounds, times) {
+  const quantile = (list, part) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) * part)];
+  const floor = quantile(times.get('node -e 0'), 0.5);
+  const own = quantile(times.get('boxctl up --quiet'), 0.5);
+  process.stdout.write(`${rounds} rounds, interleaved; ms${' '.repeat(8)}median   p90   to boxctl\n`);
+  for (const [name, list] of times) {
+    const median = quantile(list, 0.5);
+    const columns = [median.toFixed(1).padStart(7), quantile(list, 0.9).toFixed(1).padStart(6)];
+    process.stdout.write(`  ${name.padEnd(32)}${columns.join('')}${(median / own).toFixed(2).padStart(11)}×\n`);
+  }
+  process.stdout.write(`boxctl over Node’s own start: ${(own - floor).toFixed(1)} ms\n`);
+}
