@@ -1,11 +1,12 @@
 /** Archives that attack, repeat and contradict themselves: the index and the unpacker take them alike, to the letter. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bothRoads, kernelComplaints } from '../support/erofs.ts';
+import { bothRoads, INDEX_SOURCES, inNamespace, kernelComplaints } from '../support/erofs.ts';
 import type { Roads } from '../support/erofs.ts';
+import { runMutants } from '../support/mutants.ts';
 import { archive } from '../unit/image/archive-fixture.ts';
 import type { Fixture } from '../unit/image/archive-fixture.ts';
 
@@ -160,5 +161,22 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     for (const part of ['posix_acl_access=', 'security.capability=', 'user.a=', 'trusted.t=', ' same=', ' -> ']) {
       expect(seen.filter((line) => line.includes(part)).length, part).toBeGreaterThan(10);
     }
+  });
+
+  test('the kernel takes what becomes of mutated archives without a complaint', { timeout: 240_000 }, () => {
+    const kept = join(base, 'kept');
+    mkdirSync(kept);
+    const outcome = runMutants('fuzz-erofs', INDEX_SOURCES, base, 10_000, { BOXCTL_KEEP: kept });
+    expect(outcome).toEqual({ status: 0, signal: null, stderr: '' });
+    const script = `mkdir mounted
+      for index in kept/*.index; do
+        "$ERO" mount "$PWD/$index" "$PWD/\${index%.index}.tar" mounted
+        "$ERO" snapshot mounted
+        umount mounted
+      done`;
+    const lines = inNamespace(script, base).split('\n');
+    expect(lines.filter((line) => line.startsWith('. ')).length).toBe(readdirSync(kept).length / 2);
+    expect(readdirSync(kept).length).toBeGreaterThan(20);
+    expect(lines.filter((line) => / (?:stat|open|read|opendir|readdir|llistxattr)=/u.test(line))).toEqual([]);
   });
 });
