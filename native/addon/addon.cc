@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "files.h"
+#include "probe.h"
 #include "spawn.h"
 
 namespace {
@@ -18,6 +19,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("tryLock", boxctl::try_lock);
   add("lock", boxctl::lock);
   add("pipe", boxctl::make_pipe);
+  add("probeCalls", boxctl::probe_calls);
   add("terminalState", boxctl::terminal_state);
   add("restoreTerminal", boxctl::restore_terminal);
   return exports;

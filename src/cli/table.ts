@@ -127,6 +127,18 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/diff.ts')).diff,
   },
   {
+    name: 'doctor',
+    usage: '[OPTIONS]',
+    summary: 'tell what this host can do, and what would turn the rest on',
+    description:
+      'Looks at this host as it is for you: the kernel, user namespaces and what blocks them, subordinate ids, limits, storage. Really starts containers of nothing, which leave nothing behind. Ends with 0 when you can start containers here, and with 1 when you cannot.',
+    options: { json: { text: 'print what was found as JSON' } },
+    examples: [['boxctl doctor', 'why does it not work here?']],
+    positionals: [0, 0],
+    takesRest: false,
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
     name: 'bundle',
     usage: '[OPTIONS] FILE DIR',
     summary: 'write the container as an OCI bundle',

@@ -29,6 +29,7 @@ interface Addon {
   tryLock(fd: number, exclusive: boolean): boolean;
   lock(fd: number, exclusive: boolean): Promise<void>;
   pipe(): [read: number, write: number];
+  probeCalls(): Record<string, number>;
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
 }
@@ -131,6 +132,14 @@ export async function lock(fd: number, exclusive: boolean): Promise<void> {
 /** pipe2(2) with O_CLOEXEC: the reading and the writing end. */
 export function pipe(): readonly [read: number, write: number] {
   return invoke((addon) => addon.pipe());
+}
+
+/**
+ * What this kernel, or the filter around us, answers to calls that boxctl needs: an errno each, ENOSYS where there is no
+ * such call. `landlock_create_ruleset` is the version of Landlock, or 0.
+ */
+export function probeCalls(): Readonly<Record<string, number>> {
+  return invoke((addon) => addon.probeCalls());
 }
 
 /** The settings of a terminal (tcgetattr(3)), to be put back later; undefined when it is none. */

@@ -1,0 +1,102 @@
+/** What the doctor looks at beside the planner's facts: read, or really tried. */
+import { statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { realHost, type HostReader } from '../host/read.ts';
+import { lookUp } from '../image/lookup.ts';
+import { probeCalls } from '../run/native.ts';
+import { tryContainer, type Trial } from './trial.ts';
+
+export interface Findings {
+  readonly host: HostFacts;
+  /** errno by call; the version of Landlock. */
+  readonly calls: Readonly<Record<string, number>>;
+  readonly container: Trial;
+  /** With the limits whose controllers are there; undefined where there is none, or no container anyway. */
+  readonly limits: Trial | undefined;
+  /** `ID` and `ID_LIKE` of /etc/os-release. */
+  readonly distribution: readonly string[];
+  readonly system: string;
+  /** The caller's name, as a shell would find it. */
+  readonly user: string;
+  readonly filesystems: ReadonlySet<string>;
+  /** Values of sysctls that decide about user namespaces; undefined where there is none. */
+  readonly sysctls: Readonly<
+    Record<'maxUserNamespaces' | 'unprivilegedClone' | 'apparmorRestricts', string | undefined>
+  >;
+  /** A filter around boxctl itself, as in another container. */
+  readonly filtered: boolean;
+  readonly seccomp: boolean;
+  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not installed. */
+  readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
+  readonly programs: Readonly<Record<'slirp4netns' | 'pasta' | 'fuse-overlayfs', string | undefined>>;
+  /** Type of the file system that the store is on, by its magic number. */
+  readonly storeType: number | undefined;
+  readonly devices: Readonly<Record<'/dev/fuse' | '/dev/net/tun', boolean>>;
+}
+
+function osRelease(text: string): ReadonlyMap<string, string> {
+  const lines = text.matchAll(/^([A-Z_]+)=["']?(.*?)["']?$/gmu);
+  return new Map([...lines].map(([, key = '', value = '']) => [key, value]));
+}
+
+function isSetUser(path: string | undefined): boolean | undefined {
+  if (path === undefined) return undefined;
+  const { mode, uid } = statSync(path);
+  return (mode & 0o4000) !== 0 && uid === 0;
+}
+
+function fileSystemOf(path: string): number | undefined {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return statfsSync(at).type;
+    } catch {
+      if (at === dirname(at)) return undefined;
+    }
+  }
+}
+
+const KEYS = { memory: 'memory: 64MiB', pids: 'pids: 64', cpu: 'cpus: 1' } as const;
+
+async function tryLimits(host: HostFacts): Promise<Trial | undefined> {
+  const keys = (['memory', 'pids', 'cpu'] as const).filter((name) => host.cgroup.controllers[name].usable);
+  if (keys.length === 0) return undefined;
+  return tryContainer(host, `limits: {${keys.map((name) => KEYS[name]).join(', ')}}\n`);
+}
+
+/** Makes up to two containers, which leave nothing behind. */
+export async function gatherFindings(
+  host: HostFacts,
+  env: Readonly<Record<string, string | undefined>>,
+  read: HostReader = realHost,
+): Promise<Findings> {
+  const container = await tryContainer(host, '');
+  const release = osRelease(read.text('/etc/os-release') ?? '');
+  const sysctl = (name: string): string | undefined => read.text(`/proc/sys/${name}`)?.trim();
+  const program = (name: string): string | undefined => lookUp(name, env['PATH'] ?? '').found;
+  return {
+    host,
+    calls: probeCalls(),
+    container,
+    limits: container.ok ? await tryLimits(host) : undefined,
+    distribution: [release.get('ID') ?? '', ...(release.get('ID_LIKE') ?? '').split(' ')].filter(Boolean),
+    user: env['USER'] ?? '$USER',
+    system: release.get('PRETTY_NAME') ?? 'Linux',
+    filesystems: new Set((read.text('/proc/filesystems') ?? '').split(/\s+/u).filter((word) => word !== 'nodev')),
+    sysctls: {
+      maxUserNamespaces: sysctl('user/max_user_namespaces'),
+      unprivilegedClone: sysctl('kernel/unprivileged_userns_clone'),
+      apparmorRestricts: sysctl('kernel/apparmor_restrict_unprivileged_userns'),
+    },
+    filtered: /^Seccomp:\t2$/mu.test(read.text('/proc/self/status') ?? ''),
+    seccomp: read.exists('/proc/sys/kernel/seccomp/actions_avail'),
+    helpers: { newuidmap: isSetUser(host.newuidmap), newgidmap: isSetUser(host.newgidmap) },
+    programs: {
+      slirp4netns: program('slirp4netns'),
+      pasta: program('pasta'),
+      'fuse-overlayfs': program('fuse-overlayfs'),
+    },
+    storeType: fileSystemOf(host.dirs.store),
+    devices: { '/dev/fuse': read.exists('/dev/fuse'), '/dev/net/tun': read.exists('/dev/net/tun') },
+  };
+}

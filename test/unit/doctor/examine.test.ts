@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest';
+import type { Check } from '../../../src/doctor/check.ts';
+import { examine, isWell } from '../../../src/doctor/examine.ts';
+import type { Findings } from '../../../src/doctor/gather.ts';
+import { installCommand } from '../../../src/doctor/install.ts';
+import { ERRNO } from '../../../src/plan/constants.ts';
+import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+
+const CALLS = { open_tree: 22, mount_setattr: 22, openat2: 22, clone3: 22, pidfd_open: 22, close_range: 22 };
+
+const WELL: Findings = {
+  host: ROOT_HOST,
+  calls: { ...CALLS, landlock_create_ruleset: 4 },
+  container: { ok: true, steps: 200 },
+  limits: { ok: true, steps: 210 },
+  distribution: ['debian'],
+  system: 'Debian',
+  user: 'me',
+  filesystems: new Set(['ext4', 'overlay', 'erofs']),
+  sysctls: { maxUserNamespaces: '1000', unprivilegedClone: undefined, apparmorRestricts: undefined },
+  filtered: false,
+  seccomp: true,
+  helpers: { newuidmap: true, newgidmap: true },
+  programs: { slirp4netns: undefined, pasta: undefined, 'fuse-overlayfs': undefined },
+  storeType: 0xef53,
+  devices: { '/dev/fuse': true, '/dev/net/tun': true },
+};
+const failed = (call: string | undefined, message = 'it failed') =>
+  ({ ok: false, call, message, hint: 'do this' }) as const;
+const of = (name: string, changes: Partial<Findings>): Check => {
+  const found = examine({ ...WELL, ...changes }).find((check) => check.name === name);
+  if (found === undefined) throw new Error(`no check ${name}`);
+  return found;
+};
+const missed = (changes: Partial<Findings>) =>
+  examine({ ...WELL, ...changes })
+    .filter(({ state }) => state === 'no')
+    .map(({ name }) => name);
+
+it('misses nothing on a good host', () => {
+  const host = { ...ROOT_HOST, kernel: { release: '6.12.0', major: 6, minor: 12 } };
+  expect(missed({ host })).toEqual([]);
+  expect(isWell({ ...WELL, host })).toBe(true);
+});
+
+it('hints only where something is missing, and always there', () => {
+  const cases: readonly Partial<Findings>[] = [
+    {},
+    { host: USER_HOST },
+    { container: failed('clone3') },
+    { host: { ...USER_HOST, subuids: [] }, helpers: { newuidmap: undefined, newgidmap: undefined } },
+    { calls: {}, seccomp: false, storeType: 0x6969 },
+  ];
+  for (const check of cases.flatMap((changes) => examine({ ...WELL, ...changes }))) {
+    expect([check.name, check.gives !== undefined]).toEqual([check.name, check.state === 'no']);
+    if (check.state !== 'no') expect(check).not.toHaveProperty('fix');
+  }
+});
+
+describe('what keeps user namespaces away is', () => {
+  it('a limit of none', () => {
+    const userNamespaces = {
+      usable: false,
+      reason: 'they are off',
+      hint: 'sysctl user.max_user_namespaces=15000',
+    } as const;
+    const changes = { host: { ...USER_HOST, userNamespaces }, container: failed(undefined) };
+    expect(of('user namespaces', changes)).toMatchObject({
+      state: 'no',
+      detail: 'they are off',
+      fix: 'sudo sysctl -w user.max_user_namespaces=15000',
+    });
+    expect(of('start', changes)).toMatchObject({ state: 'no', fix: 'sudo sysctl -w user.max_user_namespaces=15000' });
+    expect(isWell({ ...WELL, ...changes })).toBe(false);
+  });
+  it('AppArmor, as on Ubuntu 24.04, wherever it fails then', () => {
+    const sysctls = { ...WELL.sysctls, apparmorRestricts: '1' };
+    for (const call of ['clone3', 'write', 'fsmount']) {
+      expect(of('user namespaces', { host: USER_HOST, container: failed(call), sysctls })).toMatchObject({
+        state: 'no',
+        detail: expect.stringContaining('AppArmor') as string,
+        fix: 'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0',
+      });
+    }
+  });
+  it('not AppArmor where a container starts all the same, or for root', () => {
+    const sysctls = { ...WELL.sysctls, apparmorRestricts: '1' };
+    expect(of('user namespaces', { host: USER_HOST, sysctls }).state).toBe('yes');
+    expect(of('user namespaces', { sysctls, container: failed('fsmount') }).state).toBe('yes');
+  });
+  it('the filter of a container around', () => {
+    expect(of('user namespaces', { container: failed('clone3'), filtered: true })).toMatchObject({
+      state: 'no',
+      detail: expect.stringContaining('filter') as string,
+    });
+  });
+  it('something else, which is told as it is', () => {
+    expect(of('user namespaces', { container: failed('clone3', 'clone3: ENOSPC') })).toMatchObject({
+      detail: 'clone3: ENOSPC',
+      fix: 'do this',
+    });
+  });
+});
+
+describe('of the kernel it misses', () => {
+  it('calls that are not there, and names the version that has them', () => {
+    const calls = { ...WELL.calls, openat2: ERRNO['ENOSYS'] ?? 38 };
+    expect(of('paths confined by the kernel', { calls })).toMatchObject({ state: 'no', fix: 'use Linux 5.6 or newer' });
+  });
+  it('calls that a filter refuses', () => {
+    const calls = { ...WELL.calls, mount_setattr: 1 };
+    expect(of('mounts by descriptor', { calls, filtered: true })).toMatchObject({
+      state: 'no',
+      detail: 'without mount_setattr',
+      fix: expect.stringContaining('filter') as string,
+    });
+  });
+  it('EROFS that is not loaded, or too old', () => {
+    const host = { ...ROOT_HOST, kernel: { release: '6.12.0', major: 6, minor: 12 } };
+    expect(of('EROFS from a file', { host, filesystems: new Set() }).fix).toBe('modprobe erofs');
+    expect(of('EROFS from a file', {}).fix).toBe('use Linux 6.12 or newer');
+    expect(of('EROFS from a file', { host: USER_HOST }).state).toBe('none');
+  });
+  it('id-mapped mounts over overlays before 5.19', () => {
+    const old = { ...ROOT_HOST, kernel: { release: '5.15.0', major: 5, minor: 15 } };
+    expect(of('id-mapped mounts', { host: old })).toMatchObject({ state: 'no', fix: 'use Linux 5.19 or newer' });
+    expect(of('id-mapped mounts', { container: failed('clone3') }).state).toBe('none');
+  });
+  it('Landlock is told with its version', () => {
+    expect(of('Landlock', {})).toMatchObject({ state: 'yes', detail: 'version 4' });
+    expect(of('Landlock', { calls: CALLS }).state).toBe('none');
+  });
+});
+
+describe('of an ordinary user it misses', () => {
+  const host = { ...USER_HOST, subuids: [], subgids: [] };
+  it('subordinate ids, with the command that gives them', () => {
+    expect(of('subordinate ids', { host }).fix).toBe(
+      'sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 me',
+    );
+    expect(of('subordinate ids', { host: USER_HOST }).state).toBe('yes');
+  });
+  it('the helpers, with the package that has them', () => {
+    const helpers = { newuidmap: undefined, newgidmap: undefined };
+    expect(of('newuidmap, newgidmap', { host, helpers }).fix).toBe('sudo apt-get install uidmap');
+  });
+  it('their set-user-id bit', () => {
+    const helpers = { newuidmap: false, newgidmap: false };
+    expect(of('newuidmap, newgidmap', { host, helpers })).toMatchObject({
+      state: 'no',
+      fix: 'sudo chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap',
+    });
+    // File capabilities do as well, which the trial has shown.
+    expect(of('newuidmap, newgidmap', { host: USER_HOST, helpers }).state).toBe('yes');
+  });
+  it('limits, those of one cause together', () => {
+    const found = examine({ ...WELL, host: USER_HOST, limits: undefined }).filter(({ group }) => group === 'limits');
+    expect(found.filter(({ state }) => state === 'no')).toHaveLength(1);
+    expect(found.at(-1)).toMatchObject({
+      name: expect.stringMatching(/^memory, pids, cpu/u) as string,
+      fix: 'log in through systemd',
+    });
+  });
+});
+
+it('a limit that the kernel refuses when it is tried is told', () => {
+  expect(of('a container with limits', { limits: failed('write', 'no room') })).toMatchObject({
+    state: 'no',
+    detail: 'no room',
+    fix: 'do this',
+  });
+});
+
+it('a store on a file system of the network is no place for images', () => {
+  expect(of('image store', { storeType: 0x6969 })).toMatchObject({ state: 'no', detail: '/var/lib/boxctl, on nfs' });
+});
+
+it.each([
+  [['debian'], 'apt-get install uidmap'],
+  [['linuxmint', 'ubuntu', 'debian'], 'apt-get install uidmap'],
+  [['rocky', 'rhel', 'centos', 'fedora'], 'dnf install shadow-utils'],
+  [['arch'], 'pacman -S shadow'],
+  [['alpine'], 'apk add shadow-subids'],
+  [['opensuse-tumbleweed', 'opensuse', 'suse'], 'zypper install shadow'],
+  [['nixos'], 'install uidmap'],
+])('on %s: %s', (distribution, command) => expect(installCommand('uidmap', distribution)).toBe(command));
