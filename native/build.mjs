@@ -63,7 +63,14 @@ const ZSTD_FLAGS = [
   '-DZSTD_DISABLE_ASM',
 ];
 const IMAGER = [`-isystem${ZSTD}`];
-const FUZZ = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
+const FUZZ = [
+  '-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION',
+  '-fsanitize=fuzzer,address,undefined',
+  '-fno-sanitize-recover=all',
+  '-g',
+  '-O1',
+  '-U_FORTIFY_SOURCE',
+];
 const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-U_FORTIFY_SOURCE'];
 
 /** Installs the package of sources where it is missing or another one is asked for. */

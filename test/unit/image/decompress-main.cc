@@ -3,7 +3,8 @@
 //                                      format, and what is wrong, on standard error, and exits with 1 then
 //   decompress-main beginnings         tries each beginning of the archive
 //   decompress-main flips              tries the archive with each one of its bits flipped
-// The last two write a line for each trial: "FORMAT same", "FORMAT other" (content, that is) or "FORMAT: ERROR".
+//   decompress-main crc32              writes the CRC-32 of the input, when it is the same by each way to compute it
+// "beginnings" and "flips" write a line for each trial: "FORMAT same", "FORMAT other" (content, that is) or "FORMAT: ERROR".
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,13 @@
 #include <string>
 #include <string_view>
 
+#include "../../../native/codec/crc32.h"
 #include "../../../native/image/decompress.h"
 
 namespace {
 
+using boxctl::codec::crc32;
+using boxctl::codec::crc32_portable;
 using boxctl::image::Decoder;
 
 ssize_t read_input(void* piece, void* buffer, size_t size) {
@@ -82,6 +86,20 @@ int main(int argc, char** argv) {
   char buffer[4096];
   ssize_t got;
   while ((got = read(0, buffer, sizeof buffer)) > 0) archive.append(buffer, static_cast<size_t>(got));
+  if (what == "crc32") {
+    // From each place in a word, to each length that is not a multiple of what is taken at once.
+    const size_t all = archive.size();
+    for (size_t start = 0; start < 16 && start < all; start++) {
+      for (size_t size = 0; size < 400 && size <= all - start; size++) {
+        const auto crc = static_cast<uint32_t>(size * 0x9e3779b9);
+        const char* const data = archive.data() + start;
+        if (crc32(crc, data, size) != crc32_portable(crc, data, size)) return 1;
+      }
+    }
+    if (crc32(0, archive.data(), all) != crc32_portable(0, archive.data(), all)) return 1;
+    printf("%u\n", crc32(0, archive.data(), all));
+    return 0;
+  }
   outcome(archive, expected);
   if (what == "beginnings") {
     for (size_t size = 0; size <= archive.size(); size++) trial(std::string(archive, 0, size), expected);

@@ -203,6 +203,12 @@ describe.each(FORMATS)('$name', ({ name, tools, early, mark }) => {
   });
 });
 
+test("the checksum is the same by the processor's instructions and without them", () => {
+  for (const content of [Buffer.from('123456789'), text(100_003), randomBytes(1 << 20)]) {
+    expect(Number(execFileSync(program, ['crc32'], { input: content }))).toBe(crc32(content));
+  }
+});
+
 describe('gzip, by hand', () => {
   const content = text(1000);
   const plain = gzipSync(content);
