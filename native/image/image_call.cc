@@ -1,16 +1,312 @@
+// The imager's work, each a call that ends the process. The archive is descriptor 0; what is to be said goes to
+// descriptor 2 (report.h).
 #include "../launcher/image_call.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
+#include "archive.h"
+#include "copy.h"
+#include "erofs.h"
+#include "names.h"
+#include "report.h"
 #include "unpack.h"
 
 namespace boxctl {
+namespace {
 
-long image_call(Context& context, const Call& call, int dirfd, const char*) {
+using image::Archive;
+using image::Report;
+
+constexpr long kSysOpenat2 = 437;
+
+// As in src/plan/constants.ts, IMAGE.
+constexpr uint64_t kLayer = 1;
+constexpr uint64_t kRefuseImage = 2;
+constexpr uint64_t kLowest = 4;
+
+image::Whiteouts whiteouts_of(uint64_t flags) {
+  if ((flags & kLayer) == 0) return image::Whiteouts::kNames;
+  return (flags & kLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
+}
+
+void report_stream(Report& report, Archive& archive) {
+  report.text("compression", archive.compression());
+  report.text("sha256", archive.digest());
+  report.text("plain_sha256", archive.plain_digest());
+}
+
+[[noreturn]] void fail(const Archive& archive, const char* error, const char* entry, int number) {
+  // A stream that failed is the cause of what failed after it.
+  const char* const cause = archive.error();
+  if (cause != nullptr) {
+    image::report_failure(cause, "", archive.error_number());
+  } else {
+    image::report_failure(error, entry, number);
+  }
+  _exit(1);
+}
+
+// unpack(dirfd, offset, size, flags, max_bytes, max_entries)
+[[noreturn]] void work_unpack(int dirfd, const Call& c) {
+  const uint64_t flags = c.args[3].number;
+  Archive archive(0, c.args[1].number, c.args[2].number, (flags & kLayer) != 0);
+  if (!archive.start()) fail(archive, "", "", 0);
+  tar::Reader reader(archive.stream());
+  UnpackOptions options;
+  options.whiteouts = whiteouts_of(flags);
+  options.refuse_image = (flags & kRefuseImage) != 0;
+  options.bytes = c.args[4].number;
+  options.entries = c.args[5].number;
+  const Unpacked result = unpack(dirfd, reader, options);
+  Report report;
+  if (result.image) {
+    report.flag("image");
+    report.text("compression", archive.compression());
+    report.send();
+    _exit(0);
+  }
+  if (result.error != nullptr) fail(archive, result.error, result.entry, result.number);
+  report.number("entries", result.entries);
+  report.number("bytes", result.bytes);
+  report.number("squashed", result.squashed);
+  if (result.opaque_root) report.flag("opaque_root");
+  report.number("skipped", result.skipped);
+  report.open_list("implied");
+  for (char** folder = result.implied; folder != nullptr && *folder != nullptr; folder++) report.item(*folder);
+  report.close_list();
+  report_stream(report, archive);
+  report.send();
+  _exit(0);
+}
+
+bool write_all(int fd, const char* data, size_t size) {
+  while (size > 0) {
+    const ssize_t wrote = write(fd, data, size);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return false;
+    data += wrote;
+    size -= static_cast<size_t>(wrote);
+  }
+  return true;
+}
+
+// ingest(dirfd, pathname, offset, size, max_bytes): the archive decompressed into a new file, or with an empty pathname
+// only digested.
+[[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
+  Fd file;
+  if (*pathname != 0) {
+    file.reset(openat(dirfd, pathname, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file.valid()) {
+      image::report_failure("the file cannot be made", "", errno);
+      _exit(1);
+    }
+  }
+  Archive archive(0, c.args[2].number, c.args[3].number, file.valid());
+  if (!archive.start()) fail(archive, "", "", 0);
+  const Source stream = archive.stream();
+  static char buffer[image::kPiece];
+  uint64_t bytes = 0;
+  for (;;) {
+    const ssize_t got = stream.read(stream.context, buffer, sizeof buffer);
+    if (got < 0) fail(archive, "the archive cannot be read", "", errno);
+    if (got == 0) break;
+    bytes += static_cast<uint64_t>(got);
+    if (bytes > c.args[4].number) fail(archive, "the archive has more data than an image may have", "", 0);
+    if (file.valid() && !write_all(file.get(), buffer, static_cast<size_t>(got))) {
+      fail(archive, "the file cannot be written", "", errno);
+    }
+  }
+  Report report;
+  report.number("bytes", bytes);
+  report_stream(report, archive);
+  report.send();
+  _exit(0);
+}
+
+uint64_t size_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+}
+
+bool first_entry_begins_image(uint64_t offset, uint64_t size) {
+  image::HeaderSource source(0, offset, size);
+  tar::Reader reader(source.source());
+  return reader.next() == tar::Reader::Step::kEntry && begins_image(reader.entry().path);
+}
+
+bool report_implied(void* context, const char* path) {
+  static_cast<Report*>(context)->item(path);
+  return true;
+}
+
+// index(dirfd, pathname, offset, size, flags, max_bytes, max_entries)
+[[noreturn]] void work_index(int dirfd, const char* pathname, const Call& c) {
+  const uint64_t flags = c.args[4].number;
+  const uint64_t offset = c.args[2].number;
+  const uint64_t size = c.args[3].number != 0 ? c.args[3].number : size_of(0) - offset;
+  Report report;
+  if ((flags & kRefuseImage) != 0 && first_entry_begins_image(offset, size)) {
+    report.flag("image");
+    report.send();
+    _exit(0);
+  }
+  const Fd out(openat(dirfd, pathname, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!out.valid()) {
+    image::report_failure("the file cannot be made", "", errno);
+    _exit(1);
+  }
+  image::IndexOptions options;
+  options.whiteouts = whiteouts_of(flags);
+  options.bytes = c.args[5].number;
+  options.entries = c.args[6].number;
+  static image::Index index(options);
+  const bool done = image::index_tar(index, 0, offset, size, out.get());
+  const image::IndexReport& made = index.report();
+  if (!done) {
+    image::report_failure(made.error, made.entry, made.outcome == image::Outcome::kUnsuitable ? EFBIG : made.number);
+    _exit(1);
+  }
+  report.number("entries", made.entries);
+  report.number("bytes", made.bytes);
+  report.number("skipped", made.skipped);
+  if (made.opaque_root) report.flag("opaque_root");
+  report.open_list("implied");
+  if ((flags & kLayer) != 0) index.implied(report_implied, &report);
+  report.close_list();
+  report.send();
+  _exit(0);
+}
+
+// Of an archive that holds an image: manifests, configurations, layers. More is none.
+constexpr size_t kMaxMembers = 20'000;
+
+// scan(): each regular file and link of the tar as "offset size path"; of a link, " -> " and where it leads.
+[[noreturn]] void work_scan() {
+  image::HeaderSource source(0, 0, size_of(0));
+  tar::Reader reader(source.source());
+  Report report;
+  report.open_list("members");
+  char line[2 * tar::kMaxPath + 80];
+  image::Path path;
+  for (size_t count = 0;;) {
+    const tar::Reader::Step step = reader.next();
+    if (step == tar::Reader::Step::kEnd) break;
+    if (step == tar::Reader::Step::kError) {
+      image::report_failure(reader.error(), reader.entry().path, reader.error_number());
+      _exit(1);
+    }
+    const tar::Entry& entry = reader.entry();
+    const bool link = entry.type == tar::Type::kSymlink || entry.type == tar::Type::kHardLink;
+    if ((entry.type != tar::Type::kFile || reader.sparse()) && !link) continue;
+    if (++count > kMaxMembers || !image::normalise(entry.path, path)) {
+      image::report_failure("it is no archive of an image", entry.path, 0);
+      _exit(1);
+    }
+    snprintf(line, sizeof line, "%llu %llu %s%s%s%s%s", static_cast<unsigned long long>(reader.data_offset()),
+             static_cast<unsigned long long>(entry.size), path.folder, *path.folder == 0 ? "" : "/", path.name,
+             link ? " -> " : "", link ? entry.link : "");
+    report.item(line);
+  }
+  report.close_list();
+  report.send();
+  _exit(0);
+}
+
+constexpr off_t kMaxText = 1 << 20;
+
+// The text of a regular file as the root `dirfd` finds it; "" where there is none, or too much of it.
+void report_file(Report& report, int dirfd, const char* path) {
+  open_how how = {};
+  how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const Fd file(static_cast<int>(call(kSysOpenat2, dirfd, path, &how, sizeof how)));
+  struct stat status;
+  static char text[kMaxText + 1];
+  ssize_t size = 0;
+  if (file.get() >= 0 && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= kMaxText) {
+    size = pread(file.get(), text, kMaxText, 0);
+  }
+  text[size > 0 ? size : 0] = 0;
+  report.item(text);
+}
+
+// What a path leads to: "mode uid gid seconds nanoseconds", the mode with its type, in octal; "" for nothing.
+void report_status(Report& report, int dirfd, const char* path) {
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const Fd file(static_cast<int>(call(kSysOpenat2, dirfd, path, &how, sizeof how)));
+  struct stat status;
+  char line[128] = "";
+  if (file.get() >= 0 && fstat(file.get(), &status) == 0) {
+    snprintf(line, sizeof line, "%o %u %u %lld %ld", status.st_mode, status.st_uid, status.st_gid,
+             static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
+  }
+  report.item(line);
+}
+
+void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, int, const char*)) {
+  Reader in(list.list, list.list_size);
+  for (uint64_t i = 0; i < list.number; i++) look(report, dirfd, read_text(in).data);
+}
+
+// inspect(dirfd, files, paths)
+[[noreturn]] void work_inspect(int dirfd, const Call& c) {
+  Report report;
+  report.open_list("files");
+  for_each(c.args[1], report, dirfd, report_file);
+  report.close_list();
+  report.open_list("paths");
+  for_each(c.args[2], report, dirfd, report_status);
+  report.close_list();
+  report.send();
+  _exit(0);
+}
+
+// copy(dirfd, to)
+[[noreturn]] void work_copy(int dirfd, int to) {
+  static char path[PATH_MAX];
+  const int error = copy_tree(dirfd, to, path);
+  if (error != 0) {
+    image::report_failure("it cannot be copied", path, error);
+    _exit(1);
+  }
+  Report report;
+  report.flag("copied");
+  report.send();
+  _exit(0);
+}
+
+}  // namespace
+
+long image_call(Context& context, const Call& call, int dirfd, const char* pathname) {
   // What follows ends with this process; the launcher need not wait for more.
   context.peer.reset();
-  if (call.op != Op::kUnpack) return -ENOSYS;
-  _exit(unpack(dirfd, 0, 2));
+  umask(0);
+  switch (call.op) {
+    case Op::kUnpack:
+      work_unpack(dirfd, call);
+    case Op::kIngest:
+      work_ingest(dirfd, pathname, call);
+    case Op::kIndex:
+      work_index(dirfd, pathname, call);
+    case Op::kScan:
+      work_scan();
+    case Op::kInspect:
+      work_inspect(dirfd, call);
+    case Op::kCopy: {
+      const uint64_t slot = call.args[1].number;
+      work_copy(dirfd, slot < context.slot_count ? context.slots[slot] : -1);
+    }
+    default:
+      return -ENOSYS;
+  }
 }
 
 }  // namespace boxctl

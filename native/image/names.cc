@@ -47,4 +47,22 @@ LayerName layer_name(const char* name) {
   return LayerName::kWhiteout;
 }
 
+bool layer_path(const Path& path, LayerName& kind) {
+  constexpr size_t kMaxName = 255;
+  for (const char* name = path.folder; *name != 0;) {
+    char text[kMaxName + 1];
+    const size_t length = strcspn(name, "/");
+    const size_t kept = length < kMaxName ? length : kMaxName;
+    memcpy(text, name, kept);
+    text[kept] = 0;
+    kind = layer_name(text);
+    if (kind == LayerName::kMeta) return true;
+    if (kind != LayerName::kPlain) return false;
+    name += length;
+    if (*name == '/') name++;
+  }
+  kind = layer_name(path.name);
+  return true;
+}
+
 }  // namespace boxctl::image

@@ -13,6 +13,13 @@ struct Path {
   const char* name;    // "" when the path is the root itself
 };
 
+// What names that begin with `.wh.` are.
+enum class Whiteouts {
+  kNames,    // names like others: the archive is a root file system
+  kMarks,    // they take away what layers below have: it is a layer
+  kDropped,  // it is the lowest layer, and there is nothing to take away
+};
+
 // False for a path with a component "..": no honest archive has one, and to drop it would give the file another place.
 // `from` is shorter than kMaxPath.
 bool normalise(const char* from, Path& path);
@@ -31,6 +38,8 @@ enum class LayerName {
   kBad,       // a whiteout of nothing, of `.`, or of `..`
 };
 LayerName layer_name(const char* name);
+// The same of a whole path; what lies below aufs' own is aufs' own. False: the path leads through a whiteout.
+bool layer_path(const Path& path, LayerName& kind);
 inline constexpr size_t kWhiteoutPrefix = 4;
 
 }  // namespace boxctl::image

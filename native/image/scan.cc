@@ -116,24 +116,6 @@ bool Scan::enter(const char* folder) {
   return true;
 }
 
-// Below what aufs keeps for itself there is nothing for us; below a whiteout there can be nothing at all.
-bool Scan::skip_meta(const Path& path, bool& skip) {
-  for (const char* name = path.folder; *name != 0;) {
-    char text[kMaxName + 1];
-    const size_t length = strcspn(name, "/");
-    const size_t kept = length < kMaxName ? length : kMaxName;
-    memcpy(text, name, kept);
-    text[kept] = 0;
-    const LayerName kind = layer_name(text);
-    if (kind == LayerName::kMeta) return skip = true;
-    if (kind != LayerName::kPlain) return fail("the path leads through a whiteout");
-    name += length;
-    if (*name == '/') name++;
-  }
-  skip = layer_name(path.name) == LayerName::kMeta;
-  return true;
-}
-
 bool Scan::whiteout(const Path& path, LayerName kind) {
   if (kind == LayerName::kBad) return fail("a whiteout names nothing that could be deleted");
   if (options_.whiteouts == Whiteouts::kDropped) return true;
@@ -302,13 +284,11 @@ bool Scan::one(const tar::Entry& entry) {
   if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
   LayerName kind = LayerName::kPlain;
   if (options_.whiteouts != Whiteouts::kNames) {
-    bool skip = false;
-    if (!skip_meta(path, skip)) return false;
-    if (skip) {
+    if (!layer_path(path, kind)) return fail("the path leads through a whiteout");
+    if (kind == LayerName::kMeta) {
       report_.skipped++;
       return true;
     }
-    kind = layer_name(path.name);
   }
   if (!enter(path.folder)) return false;
   if (kind != LayerName::kPlain) return whiteout(path, kind);

@@ -7,13 +7,6 @@
 
 namespace boxctl::image {
 
-// What names that begin with `.wh.` are.
-enum class Whiteouts {
-  kNames,    // names like others: the archive is a root file system
-  kMarks,    // they take away what layers below have: it is a layer
-  kDropped,  // it is the lowest layer, and there is nothing to take away
-};
-
 struct IndexOptions {
   Whiteouts whiteouts = Whiteouts::kNames;
   uint64_t entries = 4'000'000;
@@ -65,7 +58,6 @@ class Scan {
   bool charge(uint64_t bytes);
 
   bool one(const tar::Entry& entry);
-  bool skip_meta(const Path& path, bool& skip);
   bool enter(const char* folder);
   bool whiteout(const Path& path, LayerName kind);
   bool file(const tar::Entry& entry, const char* name);

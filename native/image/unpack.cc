@@ -14,7 +14,6 @@
 #include "../launcher/rmtree.h"
 #include "../shared/fd.h"
 #include "names.h"
-#include "tar.h"
 
 namespace boxctl {
 namespace {
@@ -40,7 +39,8 @@ struct Later {
 
 class Unpacker {
  public:
-  Unpacker(int root, tar::Reader& reader, const UnpackLimits& limits) : root_(root), reader_(reader), limits_(limits) {}
+  Unpacker(int root, tar::Reader& reader, const UnpackOptions& options)
+      : root_(root), reader_(reader), options_(options) {}
   ~Unpacker() {
     for (size_t i = 0; i < later_count_; i++) free(later_[i].path);
     free(later_);
@@ -50,20 +50,25 @@ class Unpacker {
 
   bool run();
 
-  uint64_t entries = 0, bytes = 0, squashed = 0, skipped = 0;
-  const char* error = nullptr;
-  int number = 0;
+  Unpacked result;
   bool about_entry = true;
 
  private:
-  bool fail(const char* why, int why_number = 0) {
-    error = why;
-    number = why_number;
+  bool fail(const char* why, int number = 0) {
+    result.error = why;
+    result.number = number;
     return false;
   }
 
   bool one(const tar::Entry& entry);
+  bool whiteout(const image::Path& path, image::LayerName kind);
+  bool in_layer() const { return options_.whiteouts != image::Whiteouts::kNames; }
+  bool make_opaque(int dirfd, const char* name);
+  bool is_whiteout(int dirfd, const char* name) const;
+  bool imply(const char* folder);
+  void state(const image::Path& path);
   bool enter(const char* folder);
+  long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
   bool file(const tar::Entry& entry, const char* name);
   bool directory(const tar::Entry& entry, const image::Path& path);
@@ -82,7 +87,8 @@ class Unpacker {
 
   const int root_;
   tar::Reader& reader_;
-  const UnpackLimits& limits_;
+  const UnpackOptions& options_;
+  size_t implied_count_ = 0;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
@@ -105,12 +111,13 @@ bool Unpacker::enter(const char* folder) {
       if (slash != nullptr) *slash = 0;
       const int from = at.valid() ? at.get() : root_;
       fd = open_beneath(from, name, O_PATH | O_DIRECTORY);
-      if (fd == -ENOENT) {
-        if (mkdirat(from, name, 0755) != 0) return fail("a folder cannot be made", errno);
-        fd = open_beneath(from, name, O_PATH | O_DIRECTORY);
+      if (fd == -ENOENT || (fd == -ENOTDIR && is_whiteout(from, name))) {
+        fd = make_folder(from, name, path);
+        if (fd < 0) return false;
       }
       if (fd < 0) break;
       at.reset(static_cast<int>(fd));
+      if (slash != nullptr) *slash = '/';
       name = slash == nullptr ? nullptr : slash + 1;
     }
     if (fd >= 0) fd = at.release();
@@ -121,6 +128,76 @@ bool Unpacker::enter(const char* folder) {
   parent_.reset(static_cast<int>(fd));
   memcpy(parent_path_, folder, strlen(folder) + 1);
   return true;
+}
+
+// A folder that the archive has not named (yet). Where it takes the place of a whiteout, what lies below stays hidden.
+// `whole` is its path from the target. Returns a handle, or a negative number after fail().
+long Unpacker::make_folder(int dirfd, const char* name, const char* whole) {
+  const bool hides = is_whiteout(dirfd, name);
+  if (hides && unlinkat(dirfd, name, 0) != 0) return fail("a folder cannot be made", errno) - 1;
+  if (mkdirat(dirfd, name, 0755) != 0) return fail("a folder cannot be made", errno) - 1;
+  if (hides && !make_opaque(dirfd, name)) return -1;
+  if (in_layer() && !imply(whole)) return -1;
+  const long fd = open_beneath(dirfd, name, O_PATH | O_DIRECTORY);
+  return fd >= 0 ? fd : fail("a folder cannot be opened", static_cast<int>(-fd)) - 1;
+}
+
+bool Unpacker::imply(const char* folder) {
+  if (implied_count_ == kMaxImplied) return fail("the layer leaves out more folders than a layer may");
+  if (result.implied == nullptr) {
+    result.implied = static_cast<char**>(calloc(kMaxImplied + 1, sizeof(char*)));
+    if (result.implied == nullptr) return fail("there is no memory left", ENOMEM);
+  }
+  char* const copy = strdup(folder);
+  if (copy == nullptr) return fail("there is no memory left", ENOMEM);
+  result.implied[implied_count_++] = copy;
+  return true;
+}
+
+// An entry names the folder after all.
+void Unpacker::state(const image::Path& path) {
+  char whole[tar::kMaxPath + 1];
+  snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
+  for (size_t i = 0; i < implied_count_; i++) {
+    if (strcmp(result.implied[i], whole) != 0) continue;
+    free(result.implied[i]);
+    result.implied[i] = result.implied[--implied_count_];
+    result.implied[implied_count_] = nullptr;
+    return;
+  }
+}
+
+// Overlay's mark of a deleted file (kernel: Documentation/filesystems/overlayfs.rst).
+bool Unpacker::is_whiteout(int dirfd, const char* name) const {
+  struct stat status;
+  return in_layer() && fstatat(dirfd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(status.st_mode) &&
+         status.st_rdev == 0;
+}
+
+// Overlay's mark of a folder that hides all of that name in the layers below.
+bool Unpacker::make_opaque(int dirfd, const char* name) {
+  const long fd = open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return fail("a folder cannot be opened", static_cast<int>(-fd));
+  const Fd folder(static_cast<int>(fd));
+  if (fsetxattr(folder.get(), "user.overlay.opaque", "y", 1, 0) == 0) return true;
+  return fail("the file system of the image store keeps no user.* attributes, which layers need", errno);
+}
+
+// A layer's entry that deletes something of the layers below; in this layer it deletes nothing.
+bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
+  if (kind == image::LayerName::kBad) return fail("a whiteout names nothing that could be deleted");
+  if (options_.whiteouts == image::Whiteouts::kDropped) return true;
+  if (kind == image::LayerName::kOpaque) {
+    // Overlay does not look for the mark at the root.
+    if (*path.folder != 0) return make_opaque(parent(), ".");
+    return result.opaque_root = true;
+  }
+  const char* const hidden = path.name + image::kWhiteoutPrefix;
+  if (mknodat(parent(), hidden, S_IFCHR, 0) == 0) return true;
+  if (errno != EEXIST) return fail("the whiteout cannot be made", errno);
+  struct stat status;
+  if (fstatat(parent(), hidden, &status, AT_SYMLINK_NOFOLLOW) != 0) return fail("the whiteout cannot be made", errno);
+  return !S_ISDIR(status.st_mode) || make_opaque(parent(), hidden);
 }
 
 // Makes room for an entry: of two with the same name, the last one wins.
@@ -140,7 +217,7 @@ bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& 
   int why = change(entry.uid, entry.gid);
   if (why == 0) return true;
   if (why != EINVAL && why != EPERM) return fail("the owner cannot be set", why);
-  squashed++;
+  result.squashed++;
   mode &= ~kSetIds;
   if (change(entry.uid, kSame) != 0 && (why = change(0, kSame)) != 0) return fail("the owner cannot be set", why);
   if (change(kSame, entry.gid) != 0 && (why = change(kSame, 0)) != 0) return fail("the group cannot be set", why);
@@ -154,7 +231,7 @@ bool Unpacker::attributes(int fd, const tar::Entry& entry) {
     if (image::keeps_attribute(xattr.name) && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
       return fail("an extended attribute cannot be set", errno);
     }
-    skipped++;
+    result.skipped++;
   }
   return true;
 }
@@ -180,8 +257,8 @@ bool Unpacker::file(const tar::Entry& entry, const char* name) {
     uint64_t offset;
     if (!reader_.data(data, size, offset)) return fail(reader_.error(), reader_.error_number());
     if (size == 0) break;
-    bytes += size;
-    if (bytes > limits_.bytes) return fail("the archive has more data than an image may have");
+    result.bytes += size;
+    if (result.bytes > options_.bytes) return fail("the archive has more data than an image may have");
     for (size_t done = 0; done < size;) {
       const ssize_t wrote =
           pwrite(fd.get(), static_cast<const char*>(data) + done, size - done, static_cast<off_t>(offset + done));
@@ -215,9 +292,13 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
       if (errno != EEXIST) return fail("the folder cannot be made", errno);
       raw = open_beneath(parent(), path.name, kFlags);
       if (raw == -ELOOP || raw == -ENOTDIR) {
+        const bool hides = is_whiteout(parent(), path.name);
         if (!clear(path.name)) return false;
         if (mkdirat(parent(), path.name, 0700) != 0) return fail("the folder cannot be made", errno);
+        if (hides && !make_opaque(parent(), path.name)) return false;
         raw = -ENOENT;
+      } else if (implied_count_ > 0) {
+        state(path);
       }
     }
     if (raw == -ENOENT) raw = open_beneath(parent(), path.name, kFlags);
@@ -253,7 +334,7 @@ bool Unpacker::symlink(const tar::Entry& entry, const char* name) {
   }
   uint32_t mode = 0;
   if (!own(parent(), name, entry, mode)) return false;
-  skipped += entry.xattr_count;
+  result.skipped += entry.xattr_count;
   const struct timespec times[2] = {time_of(entry), time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
   return true;
@@ -273,12 +354,12 @@ bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
   }
   const int from = folder.valid() ? folder.get() : root_;
   // Without AT_SYMLINK_FOLLOW a link to a symbolic link is a second name of the link itself.
-  int result = linkat(from, target.name, parent(), path.name, 0);
-  if (result != 0 && errno == EEXIST) {
+  int made = linkat(from, target.name, parent(), path.name, 0);
+  if (made != 0 && errno == EEXIST) {
     if (!clear(path.name)) return false;
-    result = linkat(from, target.name, parent(), path.name, 0);
+    made = linkat(from, target.name, parent(), path.name, 0);
   }
-  if (result == 0) return true;
+  if (made == 0) return true;
   if (errno == ENOENT) return fail("a hard link leads to nothing that came before it in the archive");
   return fail("the hard link cannot be made", errno);
 }
@@ -291,24 +372,24 @@ bool Unpacker::node(const tar::Entry& entry, const char* name) {
     device = makedev(entry.major, entry.minor);
     // Overlay takes the character device 0:0 for the mark of a deleted file.
     if (kind == S_IFCHR && device == 0) {
-      skipped++;
+      result.skipped++;
       return true;
     }
   }
-  int result = mknodat(parent(), name, kind | 0600, device);
-  if (result != 0 && errno == EEXIST) {
+  int made = mknodat(parent(), name, kind | 0600, device);
+  if (made != 0 && errno == EEXIST) {
     if (!clear(name)) return false;
-    result = mknodat(parent(), name, kind | 0600, device);
+    made = mknodat(parent(), name, kind | 0600, device);
   }
-  if (result != 0) {
+  if (made != 0) {
     // In a user namespace nobody makes devices. A container has its own /dev anyway.
     if (errno != EPERM || kind == S_IFIFO) return fail("the special file cannot be made", errno);
-    skipped++;
+    result.skipped++;
     return true;
   }
   uint32_t mode = entry.mode;
   if (!own(parent(), name, entry, mode)) return false;
-  skipped += entry.xattr_count;
+  result.skipped += entry.xattr_count;
   // It is no link: this process made it a moment ago, and nobody else is here.
   if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
   const struct timespec times[2] = {time_of(entry), time_of(entry)};
@@ -320,7 +401,16 @@ bool Unpacker::one(const tar::Entry& entry) {
   image::Path path;
   if (!image::normalise(entry.path, path)) return fail("the path leads outside of the archive");
   if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
+  image::LayerName kind = image::LayerName::kPlain;
+  if (in_layer()) {
+    if (!image::layer_path(path, kind)) return fail("the path leads through a whiteout");
+    if (kind == image::LayerName::kMeta) {
+      result.skipped++;
+      return true;
+    }
+  }
   if (!enter(path.folder)) return false;
+  if (kind != image::LayerName::kPlain) return whiteout(path, kind);
   switch (entry.type) {
     case tar::Type::kFile:
       return file(entry, path.name);
@@ -335,7 +425,7 @@ bool Unpacker::one(const tar::Entry& entry) {
     case tar::Type::kFifo:
       return node(entry, path.name);
     case tar::Type::kUnknown:
-      skipped++;
+      result.skipped++;
       return true;
   }
   return true;
@@ -369,68 +459,33 @@ bool Unpacker::run() {
         forget_parent();
         return finish_directories();
       case tar::Reader::Step::kEntry:
-        if (++entries > limits_.entries) return fail("the archive has more entries than an image may have");
+        if (++result.entries > options_.entries) return fail("the archive has more entries than an image may have");
+        if (result.entries == 1 && options_.refuse_image && begins_image(reader_.entry().path)) {
+          result.image = true;
+          return fail("the archive holds an image in layers");
+        }
         if (!one(reader_.entry())) return false;
     }
   }
 }
 
-ssize_t read_fd(void* context, void* buffer, size_t size) { return read(*static_cast<int*>(context), buffer, size); }
-
-void put_json_text(FILE* out, const char* text) {
-  putc('"', out);
-  for (; *text != 0; text++) {
-    const auto byte = static_cast<unsigned char>(*text);
-    if (byte == '"' || byte == '\\') {
-      fprintf(out, "\\%c", byte);
-    } else if (byte < 0x20 || byte == 0x7f) {
-      fprintf(out, "\\u%04x", byte);
-    } else {
-      putc(byte, out);
-    }
-  }
-  putc('"', out);
-}
-
-void write_report(int fd, const char* text, size_t size) {
-  while (size > 0) {
-    const ssize_t wrote = write(fd, text, size);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return;
-    text += wrote;
-    size -= static_cast<size_t>(wrote);
-  }
-}
-
 }  // namespace
 
-int unpack(int dirfd, int in_fd, int report_fd, const UnpackLimits& limits) {
-  umask(0);
-  // Fewer wake-ups; what the kernel refuses does no harm.
-  fcntl(in_fd, F_SETPIPE_SZ, 1 << 20);
-  tar::Reader reader({read_fd, &in_fd});
-  Unpacker unpacker(dirfd, reader, limits);
-  const bool ok = unpacker.run();
+bool begins_image(const char* path) {
+  while (strncmp(path, "./", 2) == 0) path += 2;
+  const size_t length = strcspn(path, "/");
+  const auto is = [&](const char* name) { return strlen(name) == length && strncmp(path, name, length) == 0; };
+  if (is("blobs") || is("manifest.json") || is("index.json") || is("oci-layout") || is("repositories")) return true;
+  // `docker save` of old: a folder for each layer, and the configuration, named by their digests.
+  constexpr size_t kDigest = 64;
+  if (strspn(path, "0123456789abcdef") != kDigest) return false;
+  return length == kDigest || strncmp(path + kDigest, ".json", length - kDigest + 1) == 0;
+}
 
-  char* text = nullptr;
-  size_t size = 0;
-  FILE* const out = open_memstream(&text, &size);
-  if (out == nullptr) return 1;
-  if (ok) {
-    fprintf(out, "{\"entries\":%llu,\"bytes\":%llu,\"squashed\":%llu,\"skipped\":%llu}\n",
-            static_cast<unsigned long long>(unpacker.entries), static_cast<unsigned long long>(unpacker.bytes),
-            static_cast<unsigned long long>(unpacker.squashed), static_cast<unsigned long long>(unpacker.skipped));
-  } else {
-    fputs("{\"error\":", out);
-    put_json_text(out, unpacker.error);
-    fputs(",\"entry\":", out);
-    put_json_text(out, unpacker.about_entry ? reader.entry().path : "");
-    fprintf(out, ",\"errno\":%d}\n", unpacker.number);
-  }
-  fclose(out);
-  write_report(report_fd, text, size);
-  free(text);
-  return ok ? 0 : 1;
+Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options) {
+  Unpacker unpacker(dirfd, reader, options);
+  if (!unpacker.run() && unpacker.about_entry) unpacker.result.entry = reader.entry().path;
+  return unpacker.result;
 }
 
 }  // namespace boxctl

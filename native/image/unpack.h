@@ -4,18 +4,48 @@
 
 #include <stdint.h>
 
+#include "names.h"
+#include "tar.h"
+
 namespace boxctl {
 
-struct UnpackLimits {
+struct UnpackOptions {
+  // Marks are those that overlay mounted with `userxattr` understands.
+  image::Whiteouts whiteouts = image::Whiteouts::kNames;
+  // Give up at the first entry when it shows that the archive holds an image in layers and not a root file system.
+  bool refuse_image = false;
   uint64_t entries = 4'000'000;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
 };
 
-// Reads an uncompressed tar from `in_fd` into the directory `dirfd` and writes one JSON line to `report_fd`:
-//   {"entries":N,"bytes":N,"squashed":N,"skipped":N}
-//   {"error":"sentence","entry":"path","errno":N}
-// `squashed` counts owners that do not exist in this user namespace and became 0; `skipped` device nodes and extended
-// attributes that it may not make. Returns 0, or 1 after an error: the tree is then half done. Changes the umask.
-int unpack(int dirfd, int in_fd, int report_fd, const UnpackLimits& limits = {});
+// Folders that no entry names and that were made because something lies in them.
+inline constexpr size_t kMaxImplied = 1024;
+
+struct Unpacked {
+  uint64_t entries = 0;
+  uint64_t bytes = 0;
+  // Owners that do not exist in this user namespace and became 0.
+  uint64_t squashed = 0;
+  // Device nodes and extended attributes that may not be made here, and entries of no known type.
+  uint64_t skipped = 0;
+  // Of a layer: the folders below the root that only its entries' paths imply, NULL at the end. Never freed.
+  char** implied = nullptr;
+
+  // One sentence without a full stop, or null; the entry that it is about, or ""; an errno, or 0 for a bad archive.
+  const char* error = nullptr;
+  const char* entry = "";
+  int number = 0;
+  // A layer hides all that is below it.
+  bool opaque_root = false;
+  // With `refuse_image`: it is one, and nothing was unpacked.
+  bool image = false;
+};
+
+// Reads the stream to its end into the directory `dirfd`. After an error the tree is half done. The umask must be 0.
+Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options);
+
+// Whether an entry of this path comes first in an archive that holds an image: what `docker save` and `podman save`
+// write, or an OCI image layout.
+bool begins_image(const char* path);
 
 }  // namespace boxctl

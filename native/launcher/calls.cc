@@ -36,7 +36,7 @@ namespace {
 constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsconfig = 431, kSysFsmount = 432,
                kSysClone3 = 435, kSysCloseRange = 436, kSysOpenat2 = 437, kSysMountSetattr = 442;
 
-// Where texts with `$ID`, `$CHILD` or `$OWNER` are completed. No call has more than four.
+// Where texts with `$ID`, `$CHILD`, `$OWNER` or `$FD(slot)` are completed. No call has more than four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}
@@ -58,6 +58,12 @@ class Texts {
       } else if (strncmp(from, "$OWNER", 6) == 0) {
         at += snprintf(at, static_cast<size_t>(end - at), "%d", static_cast<int>(getppid()));
         from += 6;
+      } else if (strncmp(from, "$FD(", 4) == 0) {
+        char* rest = nullptr;
+        const unsigned long slot = strtoul(from + 4, &rest, 10);
+        if (*rest != ')' || slot >= context_.slot_count || context_.slots[slot] < 0) return nullptr;
+        at += snprintf(at, static_cast<size_t>(end - at), "%d", context_.slots[slot]);
+        from = rest + 1;
       } else {
         *at++ = *from++;
       }
@@ -312,6 +318,37 @@ long run_helper(const Context& context, const char* path, const Arg& list, uint3
   return detail == 0 ? 0 : -EPERM;
 }
 
+// As src/image/identity.ts spells it: ctime cannot be set back by who writes the file.
+long is_same_file(int fd, const char* identity) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return -errno;
+  const auto nanoseconds = [](const timespec& time) {
+    return static_cast<long long>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  };
+  char own[128];
+  snprintf(own, sizeof own, "%llu %llu %lld %lld %lld", static_cast<unsigned long long>(status.st_dev),
+           static_cast<unsigned long long>(status.st_ino), static_cast<long long>(status.st_size),
+           nanoseconds(status.st_mtim), nanoseconds(status.st_ctim));
+  return strcmp(own, identity) == 0 ? 0 : -ESTALE;
+}
+
+// What a container has written belongs to ids that its maker has only in its user namespace.
+long remove_tree(int dirfd, const char* path, int userns) {
+  if (userns < 0) return -static_cast<long>(rmtree(dirfd, path));
+  const pid_t pid = fork();
+  if (pid < 0) return -errno;
+  if (pid == 0) {
+    // With every right over what the namespace has, and still with the caller's own ids over what is the caller's.
+    if (setns(userns, CLONE_NEWUSER) != 0) _exit(errno);
+    _exit(rmtree(dirfd, path));
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
 // A cgroup whose processes are still ending is busy for a moment; one with processes that got away is emptied first.
 long remove_directory(int dirfd, const char* path) {
   for (int attempt = 0;; attempt++) {
@@ -454,7 +491,7 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kFork:
       return become_reaper(context);
     case Op::kRmtree:
-      return -static_cast<long>(rmtree(fds[0], texts[1]));
+      return remove_tree(fds[0], texts[1], fds[2]);
     case Op::kStartTransientUnit:
       return start_transient_scope(texts[0], texts[1], texts[2]);
     case Op::kStatx:
@@ -463,7 +500,19 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return make_user_namespace(texts[0], texts[1]);
     case Op::kCopytree:
       return -static_cast<long>(copytree(fds[0], fds[1]));
+    case Op::kFcntl:
+      // With a lease the signal of its breaking goes to the process that took it.
+      return n(1) == F_SETLEASE ? negate(fcntl(fds[0], F_SETLEASE, static_cast<int>(n(2)))) : -EINVAL;
+    case Op::kFstatIdentity:
+      return is_same_file(fds[0], texts[1]);
+    case Op::kFchmodat:
+      return call(SYS_fchmodat, fds[0], texts[1], n(2));
     case Op::kUnpack:
+    case Op::kIngest:
+    case Op::kIndex:
+    case Op::kScan:
+    case Op::kInspect:
+    case Op::kCopy:
       return image_call(context, c, fds[0], texts[1]);
   }
   return -ENOSYS;

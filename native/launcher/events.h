@@ -18,6 +18,7 @@ enum class Event : uint32_t {
   kExited = 8,    // value = status
   kSignaled = 9,  // value = signal
   kRefused = 10,  // the plan is not sound: error
+  kLeaseBroken = 11,
 };
 
 struct Record {

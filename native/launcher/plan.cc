@@ -54,17 +54,25 @@ constexpr const char* kSignatures[] = {
     "tT",       // posix_spawn
     "",         // fork
     "ftt",      // read
-    "ft",       // rmtree
+    "ftf",      // rmtree
     "ttt",      // start_transient_unit
     "ff",       // statx
     "tt",       // userns
     "ff",       // copytree
+    "fnn",      // fcntl
+    "ft",       // fstat_identity
+    "ftn",      // fchmodat
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
 // From Op::kUnpack on.
 constexpr const char* kImageSignatures[] = {
-    "f",  // unpack
+    "fnnnnn",   // unpack
+    "ftnnn",    // ingest
+    "ftnnnnn",  // index
+    "",         // scan
+    "fTT",      // inspect
+    "ff",       // copy
 };
 constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
 
@@ -180,6 +188,11 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
       break;
     case Op::kExecve:
     case Op::kUnpack:
+    case Op::kIngest:
+    case Op::kIndex:
+    case Op::kScan:
+    case Op::kInspect:
+    case Op::kCopy:
       // Nothing comes after the call that does not return.
       if (index + 1 != steps) return false;
       [[fallthrough]];

@@ -84,9 +84,17 @@ enum class Op : uint16_t {
   kStatx,
   kUserns,
   kCopytree,
+  kFcntl,
+  kFstatIdentity,
+  kFchmodat,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,
+  kIngest,
+  kIndex,
+  kScan,
+  kInspect,
+  kCopy,
 };
 
 inline constexpr bool is_image_call(Op op) { return op >= Op::kUnpack; }

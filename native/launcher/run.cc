@@ -300,6 +300,14 @@ class Launcher {
   void read_signal() {
     signalfd_siginfo info;
     if (read(signals_.get(), &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGIO && info.ssi_code > 0) {
+      // Somebody wants to write to an archive that is mounted, and waits for its lease to be given up.
+      if (!lease_broken_) events_.add({Event::kLeaseBroken, 0, 0, 0, 0, 0});
+      lease_broken_ = true;
+      wanted_ = SIGKILL;
+      signal_child(SIGKILL);
+      return;
+    }
     if (info.ssi_signo == SIGWINCH) {
       if (terminal_.attached()) terminal_.resize();
       return;
@@ -436,6 +444,7 @@ class Launcher {
   bool reaped_ = false;
   bool go_ = false;
   bool owner_gone_ = false;
+  bool lease_broken_ = false;
   uint32_t wanted_ = 0;  // the signal that asks to end
 };
 

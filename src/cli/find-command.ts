@@ -4,7 +4,8 @@ import { BoxctlError, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
 import { DEFAULT_PATH } from '../oci/defaults.ts';
-import { statInRoot } from '../run/native.ts';
+import { inspect } from '../image/work.ts';
+import type { HostFacts } from '../host/facts.ts';
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -24,12 +25,13 @@ function candidatesOf(model: Model): readonly string[] {
 }
 
 /** Throws E_COMMAND_NOT_FOUND or E_COMMAND_NOT_EXECUTABLE where that is sure. */
-export function checkCommand(model: Model, image: ImageFacts): void {
+export async function checkCommand(model: Model, image: ImageFacts, host: HostFacts): Promise<void> {
   const candidates = candidatesOf(model);
   if (candidates.some((path) => isCovered(model, path))) return;
-  const found = candidates.flatMap((path) => {
-    const status = statInRoot(image.rootfs, path);
-    return status === undefined ? [] : [{ path, status }];
+  const { paths } = await inspect(image, host, [], candidates);
+  const found = candidates.flatMap((path, index) => {
+    const status = paths[index] ?? '';
+    return status === '' ? [] : [{ path, mode: Number.parseInt(status, 8) }];
   });
   const command = model.config.process.args[0] ?? '';
   const because = model.because('process.args');
@@ -48,7 +50,7 @@ export function checkCommand(model: Model, image: ImageFacts): void {
     const message = `the image has no command "${command}"`;
     throw diagnose('E_COMMAND_NOT_FOUND', message, `add it to the image, or correct the name${places}`, EXIT_NOT_FOUND);
   }
-  const usable = found.some(({ status }) => (status.mode & S_IFMT) !== S_IFDIR && (status.mode & ANY_EXECUTE) !== 0);
+  const usable = found.some(({ mode }) => (mode & S_IFMT) !== S_IFDIR && (mode & ANY_EXECUTE) !== 0);
   if (!usable) {
     const message = `${found[0]?.path ?? command} is no program: it is a folder, or has no x permission`;
     throw diagnose(

@@ -32,7 +32,9 @@ export function rehearse(): void {
     if (image !== undefined) findImage(image, ownership, host);
     const facts = {
       digest: '',
-      rootfs: '/',
+      record: '/',
+      layers: [{ kind: 'tree', path: '/' }] as const,
+      shell: '',
       ownership,
       passwd: 'root:x:0:0::/root:/bin/sh\n',
       group: '',

@@ -3,8 +3,8 @@ import { isatty } from 'node:tty';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
-import { ensureImage, findImage } from '../image/resolve.ts';
-import { imageHooks } from '../image/unpack.ts';
+import type { ImportProgress } from '../image/import.ts';
+import { ensureImage, findImage, type ResolveOptions } from '../image/resolve.ts';
 import { compile, outline, ownershipFor, type Overrides } from '../oci/compile.ts';
 import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
@@ -17,7 +17,6 @@ import type { SpecDocument } from '../spec/spec.ts';
 import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
-import { checkCommand } from './find-command.ts';
 import { isWatched, wantsColor, writeMessage } from './output.ts';
 import { forwardSignals } from './signals.ts';
 import { checkDemands, permitsOf } from './trust.ts';
@@ -48,7 +47,7 @@ async function imageOf(
   document: SpecDocument,
   host: HostFacts,
   allow: (model: Model) => void,
-  onProgress: (done: number, total: number) => void,
+  options: ResolveOptions,
 ): Promise<ImageFacts | undefined> {
   const { image } = document.spec;
   if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
@@ -57,7 +56,7 @@ async function imageOf(
   if (found !== undefined) return found;
   // Not before it is allowed is anything of the host read or run for a file.
   allow(outline(document, host));
-  return ensureImage(image, ownership, host, imageHooks(host, onProgress));
+  return ensureImage(image, ownership, host, options);
 }
 
 /** Draws until the command starts; what follows on the terminal is the command's. */
@@ -104,14 +103,14 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const isTerminal = isWatched(invocation.env);
   const importing = importProgress(mode, isTerminal);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
-  const image = await imageOf(document, host, allow, importing.update).finally(() => importing.end());
+  const onProgress = ({ read, total }: ImportProgress): void => importing.update(read, total);
+  const image = await imageOf(document, host, allow, { onProgress }).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
   allow(model);
   for (const { message, because } of model.warnings) voice.notice(message, placeOf(because));
   for (const { what, reason, because } of model.dropped) {
     voice.warning(`${what} is left out: ${reason}`, placeOf(because));
   }
-  if (image !== undefined) checkCommand(model, image);
   const plan = planContainer(model, image, host);
   sweepState(host);
 

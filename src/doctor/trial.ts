@@ -52,7 +52,8 @@ export async function tryContainer(host: HostFacts, keys: string): Promise<Trial
     for (const path of [rootfs, join(folder, 'mnt')]) mkdirSync(path, { mode: 0o755 });
     const root = (maps: readonly { readonly host: number }[]): number => maps[0]?.host ?? 0;
     if (host.privileged && ownership !== undefined) chownSync(rootfs, root(ownership.uidMap), root(ownership.gidMap));
-    const image = { digest: '', rootfs, ownership, passwd: '', group: '', defaults: {} };
+    const layers = [{ kind: 'tree', path: rootfs }] as const;
+    const image = { digest: '', record: '', layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
     const plan = planContainer(compile(document, image, there), image, there);
     const outcome = await launch(plan).done;
     if (outcome.failed?.index === plan.steps.length - 1) return { ok: true, steps: plan.steps.length };

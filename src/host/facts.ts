@@ -55,6 +55,10 @@ export interface CgroupFacts {
   readonly ioWeight: string | undefined;
 }
 
+export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: number): boolean {
+  return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
+}
+
 export interface HostFacts {
   readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
   readonly arch: 'x86_64' | 'aarch64';
@@ -85,6 +89,8 @@ export interface HostFacts {
   readonly newuidmap: string | undefined;
   readonly newgidmap: string | undefined;
   readonly cgroup: CgroupFacts;
+  /** EROFS images over archives, mounted from plain files (Linux 6.12). */
+  readonly erofs: { readonly usable: true } | { readonly usable: false; readonly reason: string };
   /** The time namespace (Linux 5.6). */
   readonly timeNamespace: boolean;
   /** CPUs that this process may run on. */

@@ -3,7 +3,7 @@ import { availableParallelism, release } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import { gatherCgroup } from './cgroup.ts';
 import { gatherFolders } from './dirs.ts';
-import type { HostFacts } from './facts.ts';
+import { isAtLeast, type HostFacts } from './facts.ts';
 import {
   allRanges,
   hasHostPrivileges,
@@ -52,6 +52,13 @@ function userNamespaces(read: HostReader, privileged: boolean): HostFacts['userN
   return { usable: true };
 }
 
+/** Whether it really works is tried when an image is imported. */
+function erofsSupport(kernel: HostFacts['kernel'], privileged: boolean): HostFacts['erofs'] {
+  if (!privileged) return { usable: false, reason: 'only root may mount EROFS' };
+  if (isAtLeast(kernel, 6, 12)) return { usable: true };
+  return { usable: false, reason: 'this kernel mounts EROFS from block devices alone; Linux 6.12 does from files' };
+}
+
 function architecture(): HostFacts['arch'] {
   if (process.arch === 'x64') return 'x86_64';
   if (process.arch === 'arm64') return 'aarch64';
@@ -97,6 +104,7 @@ export function gatherHostFacts(
     newuidmap: helper(read, 'newuidmap'),
     newgidmap: helper(read, 'newgidmap'),
     cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
+    erofs: erofsSupport({ release: release(), major, minor }, privileged && initialUserNamespace),
     timeNamespace: read.exists('/proc/self/ns/time'),
     cpus: availableParallelism(),
     dirs: gatherFolders(read, env, status.euid),

@@ -1,16 +1,10 @@
-/** Reads an archive once: hashes it, decompresses it, and hands the tar stream on. */
-import type { Hash } from 'node:crypto';
+/** An archive as a file that must not change while it is looked at. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { Readable } from 'node:stream';
-import type { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
-import { crypto, zlib } from './builtin.ts';
 import { identityOf } from './identity.ts';
 
-const CHUNK = 1 << 20;
 /** Longer than the kernel's clock tick: a file written after this much rest gets another ctime. */
 const TICK_MS = 20;
 
@@ -33,7 +27,7 @@ export function openArchive(path: string): Archive {
   if (stat.isFile()) return { path, fd, stat };
   closeSync(fd);
   throw new BoxctlError('E_IMAGE_UNREADABLE', `The image ${path} is not a file`, {
-    hint: 'an image is a tar archive of a root file system, as .tar or .tar.gz',
+    hint: 'an image is an archive of a root file system, or what `docker save` writes',
   });
 }
 
@@ -53,18 +47,6 @@ function unreadable(path: string, cause: unknown): BoxctlError {
     : new BoxctlError('E_IMAGE_UNREADABLE', `The image ${path} cannot be read: ${why}`, { cause });
 }
 
-/** The digest of an open archive, read from its start. Synchronous: also `plan` needs it, and it takes 0.5 ms a MiB. */
-export function hashArchive(archive: Archive): string {
-  const hash = crypto().createHash('sha256');
-  const buffer = Buffer.allocUnsafe(CHUNK);
-  for (let position = 0; ;) {
-    const read = readSync(archive.fd, buffer, 0, CHUNK, position);
-    if (read === 0) return hash.digest('hex');
-    hash.update(buffer.subarray(0, read));
-    position += read;
-  }
-}
-
 /** Throws `E_IMAGE_CHANGED` when the file is not what it was when it was opened. */
 export function checkUnchanged(archive: Archive): void {
   if (identityOf(fstatSync(archive.fd, { bigint: true })) === identityOf(archive.stat)) return;
@@ -73,65 +55,16 @@ export function checkUnchanged(archive: Archive): void {
   });
 }
 
-type Compression = 'none' | 'gzip' | 'xz' | 'zstd' | 'bzip2';
+/** As many first bytes as tell how a file is compressed. */
+const MAGIC_SIZE = 6;
+const MAGICS = ['1f8b', 'fd377a585a00', '28b52ffd', '425a68'];
 
-const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
-  ['gzip', [0x1f, 0x8b]],
-  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
-  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
-  ['bzip2', [0x42, 0x5a, 0x68]],
-];
-
-/** How the archive is compressed, told by its content. Throws `E_IMAGE_COMPRESSION` for what cannot be read. */
-export function compressionOf(archive: Archive): 'none' | 'gzip' {
-  const start = Buffer.alloc(8);
-  readSync(archive.fd, start, 0, start.length, 0);
-  const compression = MAGICS.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0] ?? 'none';
-  if (compression === 'none' || compression === 'gzip') return compression;
-  throw new BoxctlError('E_IMAGE_COMPRESSION', `The image ${archive.path} is compressed with ${compression}`, {
-    hint: `boxctl reads .tar and .tar.gz so far: ${compression} -dc ${archive.path} | gzip > image.tar.gz`,
-  });
-}
-
-/**
- * Pours the tar stream into `output` and ends it. Returns the sha256 of the file as it is on disk.
- * A broken compression throws `E_IMAGE_BAD_ARCHIVE`; an error of `output` (EPIPE) is passed on.
- */
-export async function pour(
-  archive: Archive,
-  compression: 'none' | 'gzip',
-  output: Writable,
-  onProgress?: (read: number, total: number) => void,
-): Promise<string> {
-  const hash = crypto().createHash('sha256');
-  const file = Readable.from(chunksOf(archive, hash, onProgress), { objectMode: false });
-  if (compression === 'none') {
-    await pipeline(file, output);
-  } else {
-    try {
-      await pipeline(file, zlib().createGunzip({ chunkSize: CHUNK }), output);
-    } catch (cause) {
-      if (!(cause instanceof Error) || !('code' in cause) || !String(cause.code).startsWith('Z_')) throw cause;
-      throw new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${archive.path} is damaged: ${cause.message}`, { cause });
-    }
-  }
-  return hash.digest('hex');
-}
-
-/**
- * The file, read synchronously: a stream of Node's closes the descriptor when the pipeline fails, and an asynchronous
- * read may still be under way when its owner closes it.
- */
-function* chunksOf(archive: Archive, hash: Hash, onProgress?: (read: number, total: number) => void): Iterable<Buffer> {
-  const total = Number(archive.stat.size);
-  for (let position = 0; ;) {
-    const buffer = Buffer.allocUnsafe(CHUNK);
-    const read = readSync(archive.fd, buffer, 0, CHUNK, position);
-    if (read === 0) return;
-    const chunk = buffer.subarray(0, read);
-    position += read;
-    hash.update(chunk);
-    onProgress?.(position, total);
-    yield chunk;
-  }
+/** Whether the archive must be decompressed before it can be mounted (gzip, xz, zstd, bzip2: by content). */
+export function isCompressed(archive: Archive): boolean {
+  const start = Buffer.alloc(MAGIC_SIZE);
+  readSync(archive.fd, start, 0, MAGIC_SIZE, 0);
+  // A frame of zstd may be one to skip: 184d2a50 to 184d2a5f, in little-endian.
+  return (
+    MAGICS.some((magic) => start.toString('hex').startsWith(magic)) || /^5[0-9a-f]2a4d18/u.test(start.toString('hex'))
+  );
 }

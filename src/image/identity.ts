@@ -2,11 +2,11 @@
  * Remembers which file had which digest, so that an archive that has not changed is not read again. A file counts as
  * unchanged while its size, inode, device and times are; ctime cannot be set back by who writes the file.
  */
-import { lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import { crypto } from './builtin.ts';
-import { isRecord } from './json.ts';
+import { isRecord, isTexts } from './json.ts';
 import { shortHash } from './store.ts';
 
 /** One line of text: the same text, the same file with the same content. */
@@ -34,28 +34,50 @@ export interface Seen {
   readonly links: Readonly<Record<string, Identity>>;
 }
 
+/** An archive's sha256, or what stands for it until it is known (import.ts). */
+const isDigest = (text: string): boolean => /^(?:[0-9a-f]{64}|seen-[0-9a-f]{32})$/u.test(text);
+
 export interface Remembered extends Seen {
   readonly digest: string;
+  /** The archive's sha256, where a file pinned it. */
+  readonly pinned?: string;
 }
 
 const place = (store: string, name: string): string => join(store, 'ids', `${shortHash(name)}.json`);
 
-/** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */
-export function recall(store: string, name: string): Remembered | undefined {
+function readRemembered(path: string): (Remembered & { readonly name: string }) | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(place(store, name), 'utf8'));
-    if (!isRecord(value) || value['name'] !== name) return undefined;
-    const { digest, files, links } = value;
-    if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest)) return undefined;
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (!isRecord(value)) return undefined;
+    const { name, digest, files, links, pinned } = value;
+    if (typeof name !== 'string' || typeof digest !== 'string' || !isDigest(digest)) return undefined;
     if (!isTexts(files) || !isTexts(links)) return undefined;
-    return { digest, files, links };
+    return { name, digest, files, links, ...(typeof pinned === 'string' ? { pinned } : {}) };
   } catch {
     return undefined;
   }
 }
 
-const isTexts = (value: unknown): value is Readonly<Record<string, string>> =>
-  isRecord(value) && Object.values(value).every((entry) => typeof entry === 'string');
+/** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */
+export function recall(store: string, name: string): Remembered | undefined {
+  const remembered = readRemembered(place(store, name));
+  return remembered?.name === name ? remembered : undefined;
+}
+
+/** All that is remembered, and in which file. */
+export function rememberedIn(store: string): readonly { readonly path: string; readonly remembered: Remembered }[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync(join(store, 'ids'));
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    const path = join(store, 'ids', name);
+    const remembered = name.endsWith('.json') ? readRemembered(path) : undefined;
+    return remembered === undefined ? [] : [{ path, remembered }];
+  });
+}
 
 /** Whether all files are what they were. */
 export const holds = (remembered: Remembered): boolean =>

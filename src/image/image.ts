@@ -8,16 +8,30 @@ export interface Ownership {
   readonly gidMap: readonly IdMap[];
 }
 
+/** All paths are the host's, absolute, and in the store unless it says otherwise. */
+export type Layer =
+  /** Unpacked. */
+  | { readonly kind: 'tree'; readonly path: string }
+  /**
+   * An EROFS image of the metadata alone, over an archive that holds the data. With an `identity` (identity.ts) the
+   * archive is the user's own, where it lies: it must be that very file, and nobody may write to it meanwhile.
+   */
+  | { readonly kind: 'erofs'; readonly index: string; readonly data: string; readonly identity?: string };
+
 export interface ImageFacts {
-  /** sha256 of the archive, 64 hex digits. */
+  /** 64 hex digits: the archive's sha256, or an image's own id; `seen-…` until an archive's digest is known. */
   readonly digest: string;
-  /** Absolute host path of the unpacked tree. */
-  readonly rootfs: string;
+  /** Absolute host path of the file that stands for the image: who runs it holds a shared lock on it. '' for a folder. */
+  readonly record: string;
+  /** From the lowest to the highest. */
+  readonly layers: readonly Layer[];
   /** Undefined: owners are the archive's own (unpacked by root). Otherwise the maps that they were unpacked under. */
   readonly ownership: Ownership | undefined;
   /** Contents of the image's own files, read through openat2(RESOLVE_IN_ROOT); '' where it has none. */
   readonly passwd: string;
   readonly group: string;
+  /** Absolute path of a shell; '' where there is none. */
+  readonly shell: string;
   /** Defaults that the archive carries; empty for a plain rootfs tarball. */
   readonly defaults: {
     readonly entrypoint?: readonly string[];
@@ -25,5 +39,7 @@ export interface ImageFacts {
     readonly environment?: Readonly<Record<string, string>>;
     readonly workingDir?: string;
     readonly user?: string;
+    /** As the image spells it: `SIGTERM`, `15`, `RTMIN+3`. */
+    readonly stopSignal?: string;
   };
 }

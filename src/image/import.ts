@@ -1,53 +1,135 @@
-/** Brings an archive into the store: all of it, or nothing that could be taken for an image. */
-import { closeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { getSystemErrorName } from 'node:util';
+/**
+ * Brings an archive into the store: all of it, or nothing that could be taken for an image.
+ *
+ * There are two roads. Where the kernel can, the archive is mounted as it is under an index of its own making (EROFS);
+ * otherwise it is unpacked. An archive in layers goes either road layer by layer.
+ */
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { checkUnchanged, compressionOf, hashArchive, openArchive, pour, settled } from './archive.ts';
-import type { Archive } from './archive.ts';
-import type { ImageHooks } from './hooks.ts';
-import { identityOf, recall } from './identity.ts';
-import type { ImageFacts, Ownership } from './image.ts';
-import { treeFolder } from './store.ts';
-import { readFacts, writeFacts } from './tree.ts';
-import { openWorkspace } from './workspace.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
+import { crypto } from './builtin.ts';
+import { identityOf, recall, type Identity } from './identity.ts';
+import type { ImageFacts, Layer, Ownership } from './image.ts';
+import { importLayers } from './import-layers.ts';
+import { readImage, type LayeredImage } from './manifest.ts';
+import { folderMembers, tarMembers, type Members } from './members.ts';
+import { folderOf, layerOf, readFacts, writeRecord, type ImageRecord, type RecordedLayer } from './records.ts';
+import {
+  indexTar,
+  ingest,
+  inspect,
+  scanTar,
+  unpackRootfs,
+  WHOLE,
+  type Archived,
+  type Contents,
+  type WorkLimits,
+  type WorkPlace,
+} from './work.ts';
+import { ownershipKey } from './store.ts';
+import { SHELLS } from './shells.ts';
+import { noteOwner, openWorkspace, type Workspace } from './workspace.ts';
 
-export interface Import {
-  readonly store: string;
-  /** Absolute. */
-  readonly path: string;
-  /** 64 lower-case hex digits that the file must hash to. */
-  readonly pin: string | undefined;
-  readonly ownership: Ownership | undefined;
+export interface ImportProgress {
+  /** Bytes of the archive, or of the layer, that have been read, and how many there are. */
+  readonly read: number;
+  readonly total: number;
+  /** Of an archive in layers: which one, from 1 on, and how many there are. */
+  readonly layer?: { readonly number: number; readonly of: number };
 }
 
-/** Returns the image and what the archive was when it was read. The caller holds the lock of the source. */
-export async function importArchive(
-  { store, path, pin, ownership }: Import,
-  hooks: ImageHooks,
-): Promise<{ readonly image: ImageFacts; readonly identity: string }> {
+export interface ImportOptions {
+  readonly ownership: Ownership | undefined;
+  readonly limits: WorkLimits;
+  /** 64 lower-case hex digits that the file must hash to. */
+  readonly pin?: string | undefined;
+  /** Which image of an archive that holds several. */
+  readonly wanted?: string | undefined;
+  /** The user's archive may be used where it lies, where that is safe. False: the store gets a copy. */
+  readonly inPlace: boolean;
+  readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
+}
+
+export interface Imported {
+  readonly image: ImageFacts;
+  /** What the archive was when it was read. */
+  readonly identity: Identity;
+  /** Names that the archive gives to its image. */
+  readonly names: readonly string[];
+}
+
+const FILES = ['/etc/passwd', '/etc/group'];
+
+/** An import at work: what each part of it needs. */
+export interface Job {
+  readonly host: HostFacts;
+  readonly options: ImportOptions;
+  readonly workspace: Workspace;
+  /** Archives are mounted rather than unpacked. */
+  readonly mounts: boolean;
+}
+
+/**
+ * Imports the archive at an absolute path, or the OCI image layout in a folder. The caller holds the lock of the source.
+ */
+export async function importArchive(path: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const opened = openArchive(path);
   try {
     const archive = await settled(opened);
     const identity = identityOf(archive.stat);
-    // Reading twice costs less than unpacking for nothing: with a pin, and when the archive looks like one that is
-    // already here (it was copied or touched).
-    const digest = pin !== undefined || looksKnown(store, archive) ? hashArchive(archive) : undefined;
-    if (pin !== undefined && digest !== pin) throw wrongDigest(path, pin, digest ?? '');
-    if (digest !== undefined) {
-      const image = readFacts(store, digest, ownership);
+    const known = await knownDigest(archive, host, options);
+    const present = known === undefined ? undefined : readFacts(known, options.ownership, host);
+    if (present !== undefined) {
       checkUnchanged(archive);
-      if (image !== undefined) return { image, identity };
+      return { image: present, identity, names: [] };
     }
-    return { image: await unpackArchive(store, archive, digest, ownership, hooks), identity };
+    const workspace = await openWorkspace(options.ownership, host);
+    try {
+      const job = { host, options, workspace, mounts: mayMount(host, options) };
+      const { record, names } = await bringIn(archive, known, job);
+      return { image: publish(record, job), identity, names };
+    } finally {
+      await workspace.close();
+    }
   } finally {
     closeSync(opened.fd);
   }
 }
 
-function looksKnown(store: string, archive: Archive): boolean {
-  const before = recall(store, archive.path)?.files[archive.path];
-  return before?.split(' ')[2] === String(archive.stat.size);
+function archived(archive: Archive, options: ImportOptions): Archived {
+  const total = Number(archive.stat.size);
+  const { onProgress } = options;
+  return {
+    fd: archive.fd,
+    name: archive.path,
+    part: WHOLE,
+    ...(onProgress === undefined ? {} : { onRead: (read) => onProgress({ read, total }) }),
+  };
+}
+
+/** A place for work whose files are the caller's own. An ordinary user can be confined only as its own root. */
+function ownPlace(folder: string, host: HostFacts): WorkPlace {
+  const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
+  const ownership = host.privileged ? undefined : { uidMap: alone(host.euid), gidMap: alone(host.egid) };
+  return { folder, ownership, host };
+}
+
+/** Where workers that write nothing are confined to. */
+const emptyPlace = (host: HostFacts): WorkPlace => ownPlace(join(host.dirs.store, 'mnt'), host);
+
+/** The archive's digest, where it is worth reading the archive for that alone. */
+async function knownDigest(archive: Archive, host: HostFacts, options: ImportOptions): Promise<string | undefined> {
+  const { pin } = options;
+  // Reading twice costs less than unpacking for nothing, when the archive looks like one that is already here (it was
+  // copied or touched). To mount it costs less than to read it.
+  const looksKnown =
+    recall(host.dirs.store, archive.path)?.files[archive.path]?.split(' ')[2] === String(archive.stat.size);
+  if (pin === undefined && (!looksKnown || (mayMount(host, options) && !isCompressed(archive)))) return undefined;
+  const { sha256 } = await ingest(archived(archive, options), emptyPlace(host), '', Number.MAX_SAFE_INTEGER);
+  if (pin !== undefined && sha256 !== pin) throw wrongDigest(archive.path, pin, sha256);
+  return sha256;
 }
 
 export const wrongDigest = (path: string, pin: string, digest: string): BoxctlError =>
@@ -55,64 +137,169 @@ export const wrongDigest = (path: string, pin: string, digest: string): BoxctlEr
     hint: `asked for sha256 ${pin}, the file has ${digest}`,
   });
 
-async function unpackArchive(
-  store: string,
-  archive: Archive,
-  expected: string | undefined,
-  ownership: Ownership | undefined,
-  hooks: ImageHooks,
-): Promise<ImageFacts> {
-  const compression = compressionOf(archive);
-  const workspace = await openWorkspace(store, ownership, hooks);
-  try {
-    const digest = await unpackInto(join(workspace.folder, 'rootfs'), archive, compression, ownership, hooks);
-    checkUnchanged(archive);
-    if (expected !== undefined && digest !== expected) throw wrongDigest(archive.path, expected, digest);
-    writeFacts(workspace.folder, hooks);
-    const target = treeFolder(store, digest, ownership);
-    if (!workspace.moveTo(target)) {
-      const present = readFacts(store, digest, ownership);
-      if (present !== undefined) return present;
-      // A tree whose facts were lost in a crash of the machine: it gives way.
-      await hooks.remove(dirname(target), basename(target), ownership);
-      workspace.moveTo(target);
+/** Owners are shifted by mounts wherever an index can be mounted. */
+export const mayMount = (host: HostFacts, { ownership }: ImportOptions): boolean =>
+  host.erofs.usable && ownership === undefined;
+
+interface Brought {
+  readonly record: ImageRecord;
+  readonly names: readonly string[];
+}
+
+async function bringIn(archive: Archive, known: string | undefined, job: Job): Promise<Brought> {
+  if (job.mounts) {
+    try {
+      const mounted = await mount(archive, known, job);
+      if (mounted !== undefined) return mounted;
+    } catch (error) {
+      // A kernel without EROFS, a store on a file system that it does not mount from: unpacking always works.
+      if (!(error instanceof BoxctlError) || error.code !== 'E_IMAGE_WORK') throw error;
     }
-    const image = readFacts(store, digest, ownership);
-    if (image === undefined) throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} does not keep its files`);
-    return image;
+  }
+  return unpack(archive, known, { ...job, mounts: false });
+}
+
+/** Stands for the digest of an archive that has not been read as a whole. */
+export const seenDigest = (identity: Identity): string =>
+  `seen-${crypto().createHash('sha256').update(identity).digest('hex').slice(0, 32)}`;
+
+/** An archive where it lies: its index in the store, once it is made, and what it must be to be mounted. */
+export function layerInPlace(archive: Archive, digest: string): RecordedLayer {
+  return { digest, form: 'erofs', inPlace: { path: archive.path, identity: identityOf(archive.stat) } };
+}
+
+/** Undefined: what the archive holds is too much for an index. */
+async function mount(archive: Archive, known: string | undefined, job: Job): Promise<Brought | undefined> {
+  const { host, options, workspace } = job;
+  const folder = workspace.makePart('erofs');
+  const place = ownPlace(folder, host);
+  const copies = !options.inPlace || isCompressed(archive);
+  const identity = identityOf(archive.stat);
+  let digest = known ?? seenDigest(identity);
+  let tar = archived(archive, options);
+  let copy: number | undefined;
+  try {
+    if (copies) {
+      digest = (await ingest(tar, place, 'data', options.limits.maxBytes)).sha256;
+      copy = openSync(join(folder, 'data'), 'r');
+      tar = { fd: copy, name: archive.path, part: WHOLE };
+    }
+    const made = await indexTar(tar, place, 'index', 'rootfs', options.limits);
+    checkUnchanged(archive);
+    if (made === undefined) return undefined;
+    if (made.image) return await layered(tar, archive, job);
+    if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
+    const index = join(folder, 'index');
+    const layer: Layer = copies
+      ? { kind: 'erofs', index, data: join(folder, 'data') }
+      : { kind: 'erofs', index, data: archive.path, identity };
+    const recorded: RecordedLayer = copies ? { digest, form: 'erofs' } : layerInPlace(archive, digest);
+    const record = await describe(
+      { digest, layers: [layer], recorded: [recorded], contents: made, source: archive.path },
+      job,
+    );
+    workspace.movePart('erofs', folderOf(host.dirs.store, recorded, ''));
+    return { record, names: [] };
+  } finally {
+    if (copy !== undefined) closeSync(copy);
+    await workspace.removePart('erofs');
+  }
+}
+
+async function unpack(archive: Archive, known: string | undefined, job: Job): Promise<Brought> {
+  const { host, options, workspace } = job;
+  const { ownership } = options;
+  const folder = workspace.makePart('tree');
+  noteOwner(folder, ownership);
+  const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits);
+  if (made.image) return ingestLayers(archive, job);
+  checkUnchanged(archive);
+  const digest = made.sha256;
+  if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
+  const recorded: RecordedLayer = { digest, form: 'tree' };
+  const layers: readonly Layer[] = [{ kind: 'tree', path: join(folder, 'rootfs') }];
+  const record = await describe({ digest, layers, recorded: [recorded], contents: made, source: archive.path }, job);
+  workspace.movePart('tree', folderOf(host.dirs.store, recorded, ownershipKey(ownership)));
+  return { record, names: [] };
+}
+
+/** An archive in layers that is compressed as a whole is decompressed first, because its parts lie in no known order. */
+async function ingestLayers(archive: Archive, job: Job): Promise<Brought> {
+  const { host, options, workspace } = job;
+  if (!isCompressed(archive)) return layered(archived(archive, options), archive, job);
+  const folder = join(workspace.folder, 'outer');
+  mkdirSync(folder);
+  await ingest(archived(archive, options), ownPlace(folder, host), 'data', options.limits.maxBytes);
+  const fd = openSync(join(folder, 'data'), 'r');
+  try {
+    return await layered({ fd, name: archive.path, part: WHOLE }, archive, job);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function layered(tar: Archived, archive: Archive, job: Job): Promise<Brought> {
+  const members = tarMembers(tar, await scanTar(tar, emptyPlace(job.host)));
+  const image = readImage(members, job.host, job.options.wanted);
+  if (image === undefined) {
+    throw new BoxctlError(
+      'E_IMAGE_BAD_ARCHIVE',
+      `The image ${archive.path} has neither a manifest nor a root file system`,
+    );
+  }
+  const record = await describeLayered(members, image, archive.path, job);
+  checkUnchanged(archive);
+  return { record, names: image.names };
+}
+
+async function describeLayered(members: Members, image: LayeredImage, source: string, job: Job): Promise<ImageRecord> {
+  const { recorded, ...contents } = await importLayers(members, image, job);
+  const { store } = job.host.dirs;
+  const layers = recorded.map((layer) => layerOf(store, layer, job.options.ownership));
+  return describe({ digest: image.id, layers, recorded, contents, source, defaults: image.defaults }, job);
+}
+
+/** An OCI image layout in a folder. The caller holds the lock of the source. */
+export async function importLayout(folder: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
+  const members = folderMembers(folder);
+  const image = readImage(members, host, options.wanted);
+  if (image === undefined) throw new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The folder ${folder} holds no image`);
+  const workspace = await openWorkspace(options.ownership, host);
+  try {
+    const job = { host, options, workspace, mounts: mayMount(host, options) };
+    const record = await describeLayered(members, image, folder, job);
+    return { image: publish(record, job), identity: '', names: image.names };
   } finally {
     await workspace.close();
   }
 }
 
-/** Unpacks and returns the archive's sha256. Of the two ends, the one that failed first has the cause. */
-async function unpackInto(
-  target: string,
-  archive: Archive,
-  compression: 'none' | 'gzip',
-  ownership: Ownership | undefined,
-  hooks: ImageHooks,
-): Promise<string> {
-  const job = hooks.unpack(target, ownership);
-  const pouring = pour(archive, compression, job.input, hooks.onProgress);
-  const [poured, unpacked] = await Promise.allSettled([pouring, job.done]);
-  if (poured.status === 'rejected' && poured.reason instanceof BoxctlError) throw poured.reason;
-  if (unpacked.status === 'rejected') throw unpacked.reason;
-  const report = unpacked.value;
-  if (!report.ok) throw badArchive(archive.path, report.error, report.entry, report.errno);
-  if (poured.status === 'rejected') throw poured.reason;
-  return poured.value;
+interface Description {
+  readonly digest: string;
+  /** Where they are now, and what is written down of them. */
+  readonly layers: readonly Layer[];
+  readonly recorded: readonly RecordedLayer[];
+  readonly contents: Pick<Contents, 'entries' | 'bytes' | 'squashed' | 'skipped'>;
+  readonly source: string;
+  readonly defaults?: ImageFacts['defaults'];
 }
 
-const ENOSPC = 28;
-const EDQUOT = 122;
+/** What the planner needs to know of the image, read from the image itself. Throws where it cannot be mounted. */
+async function describe(description: Description, { host, options }: Job): Promise<ImageRecord> {
+  const { digest, layers, recorded, contents, source, defaults = {} } = description;
+  const { entries, bytes, squashed, skipped } = contents;
+  const unknown = { record: '', passwd: '', group: '', shell: '' };
+  const image = { ...unknown, digest, layers, ownership: options.ownership, defaults };
+  const { files, paths } = await inspect(image, host, FILES, SHELLS);
+  const [passwd = '', group = ''] = files;
+  const shell = SHELLS.find((_, index) => (paths[index] ?? '') !== '') ?? '';
+  const counts = { entries, bytes, squashed, skipped };
+  return { digest, layers: recorded, passwd, group, shell, defaults, ...counts, source, created: Date.now() };
+}
 
-function badArchive(path: string, error: string, entry: string, errno: number): BoxctlError {
-  // Control characters of a hostile name must not reach a terminal.
-  const at = entry === '' ? '' : ` (entry ${JSON.stringify(entry)})`;
-  const message = `The image ${path} cannot be unpacked: ${error}${at}`;
-  if (errno === ENOSPC || errno === EDQUOT) {
-    return new BoxctlError('E_IMAGE_STORE', message, { hint: 'there is no space left in the image store' });
-  }
-  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', errno === 0 ? message : `${message}: ${getSystemErrorName(-errno)}`);
+function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
+  writeRecord(host.dirs.store, record, options.ownership);
+  const image = readFacts(record.digest, options.ownership, host);
+  if (image !== undefined) return image;
+  throw new BoxctlError('E_IMAGE_STORE', `The image store ${host.dirs.store} does not keep its files`);
 }

@@ -1,17 +1,20 @@
 /** Locks of the store: files that are locked with flock(2), so that they fall with the process that holds them. */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ImageHooks } from './hooks.ts';
+import { tryLock } from '../run/native.ts';
 
 const LONGEST_REST_MS = 40;
 
 /** Runs `work` while the file is locked. The file stays: to remove it would race with who is about to lock it. */
-export async function withLock<T>(path: string, hooks: ImageHooks, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(path: string, work: () => Promise<T>, onWait?: () => void): Promise<T> {
   const fd = openSync(path, 'a', 0o600);
   try {
     // Asking again and again, because to wait in flock(2) takes one of Node's few worker threads, which the holder of
     // the lock may need: four callers that wait for a fifth in the same process would wait for ever.
-    for (let rest = 1; !hooks.tryLock(fd); rest = Math.min(rest * 2, LONGEST_REST_MS)) await sleep(rest);
+    for (let rest = 1; !tryLock(fd, true); rest = Math.min(rest * 2, LONGEST_REST_MS)) {
+      if (rest === LONGEST_REST_MS) onWait?.();
+      await sleep(rest);
+    }
     return await work();
   } finally {
     closeSync(fd);

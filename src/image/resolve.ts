@@ -1,34 +1,56 @@
-/** From what a specification names as its image to a tree in the store. */
-import { closeSync, createWriteStream } from 'node:fs';
+/** From what a specification names as its image to what the planner needs of it. */
+import { closeSync, createWriteStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { readInRoot, statInRoot } from '../run/native.ts';
 import type { ImageSource } from '../spec/spec.ts';
-import { hashArchive, openArchive } from './archive.ts';
-import type { ImageHooks } from './hooks.ts';
-import { digestOf, remember } from './identity.ts';
-import type { ImageFacts, Ownership } from './image.ts';
-import { importArchive, wrongDigest } from './import.ts';
-import { withLock } from './locks.ts';
+import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
+import { digestOf, identityOf, recall, remember } from './identity.ts';
+import type { ImageFacts, Layer, Ownership } from './image.ts';
+import {
+  importArchive,
+  importLayout,
+  layerInPlace,
+  seenDigest,
+  type ImportOptions,
+  type ImportProgress,
+} from './import.ts';
+import { withLock } from './locks.ts';
+import { removeImageQuietly } from './maintain.ts';
+import { findDigest } from './names.ts';
 import { packCollection } from './pack.ts';
-import { ownershipKey, prepareStore, shortHash, treeFolder } from './store.ts';
-import { readFacts } from './tree.ts';
+import { allRecords, layerOf, readFacts, recordPath, type RecordedLayer } from './records.ts';
+import { ownershipKey, prepareStore, shortHash } from './store.ts';
+import { SHELLS } from './shells.ts';
 import { openWorkspace } from './workspace.ts';
+
+export interface ResolveOptions {
+  readonly onProgress?: (progress: ImportProgress) => void;
+  /** Another process is importing the same image, and is waited for. */
+  readonly onWait?: () => void;
+  /** The store gets a copy of the user's archive, which may then change: for `image import`. */
+  readonly copy?: boolean;
+  readonly wanted?: string;
+}
 
 /** The name that a source is remembered under. Where the tools are found depends on PATH. */
 function nameOf(source: ImageSource): string {
-  if (source.kind === 'tar') return source.path;
-  return JSON.stringify(['host_tools', toolPath(), ...new Set(source.tools.toSorted())]);
+  if (source.kind === 'host_tools')
+    return JSON.stringify(['host_tools', toolPath(), ...new Set(source.tools.toSorted())]);
+  return source.kind === 'stored' ? source.name : source.path;
 }
 
 const toolPath = (): string => process.env['PATH'] ?? '';
 
 /** The digest that is known without reading the archive; undefined also when it is not the one that is pinned. */
 function knownDigest(source: ImageSource, store: string): string | undefined {
+  if (source.kind === 'stored') return findDigest(store, source.name);
   const digest = digestOf(store, nameOf(source));
   const pin = source.kind === 'tar' ? source.sha256 : undefined;
-  return pin === undefined || pin === digest ? digest : undefined;
+  // An image in layers has another digest than its archive, so what was pinned is remembered beside it.
+  return pin === undefined || pin === digest || pin === recall(store, nameOf(source))?.pinned ? digest : undefined;
 }
 
 /**
@@ -40,110 +62,217 @@ export function findImage(
   ownership: Ownership | undefined,
   host: HostFacts,
 ): ImageFacts | undefined {
+  if (source.kind === 'folder') return folderImage(source.path, ownership);
   const digest = knownDigest(source, host.dirs.store);
-  return digest === undefined ? undefined : readFacts(host.dirs.store, digest, ownership);
+  return digest === undefined ? undefined : readFacts(digest, ownership, host);
+}
+
+/** The largest /etc/passwd that is read, bytes. */
+const MAX_TEXT = 1 << 20;
+
+/** A folder that is a root file system: used as it is, under the container's own layer. */
+function folderImage(path: string, ownership: Ownership | undefined): ImageFacts {
+  const text = (file: string): string => {
+    try {
+      return readInRoot(path, file, MAX_TEXT)?.toString('utf8') ?? '';
+    } catch (error) {
+      if (error instanceof Error && 'syscall' in error) return '';
+      throw error;
+    }
+  };
+  const layers: readonly Layer[] = [{ kind: 'tree', path }];
+  const shell = SHELLS.find((candidate) => statInRoot(path, candidate) !== undefined) ?? '';
+  return {
+    digest: '',
+    record: '',
+    layers,
+    ownership,
+    passwd: text('etc/passwd'),
+    group: text('etc/group'),
+    shell,
+    defaults: {},
+  };
 }
 
 /**
  * The image, imported when the store does not have it. Several callers at once, in this or in other processes, import
  * it once.
  *
- * Throws BoxctlError: `E_IMAGE_NOT_FOUND`, `E_IMAGE_UNREADABLE`, `E_IMAGE_COMPRESSION`, `E_IMAGE_BAD_ARCHIVE`,
- * `E_IMAGE_DIGEST` (not the pinned file), `E_IMAGE_CHANGED` (written to meanwhile), `E_IMAGE_STORE`, `E_IMAGE_UNPACK`,
- * and for host tools `E_TOOL_NOT_FOUND` and `E_TOOL_UNREADABLE`.
+ * Throws BoxctlError: `E_IMAGE_NOT_FOUND`, `E_IMAGE_UNREADABLE`, `E_IMAGE_BAD_ARCHIVE`, `E_IMAGE_TOO_LARGE`,
+ * `E_IMAGE_DIGEST` (not the pinned file), `E_IMAGE_CHANGED` (written to meanwhile), `E_IMAGE_AMBIGUOUS` (one of several),
+ * `E_IMAGE_STORE`, `E_IMAGE_WORK`, and for host tools `E_TOOL_NOT_FOUND` and `E_TOOL_UNREADABLE`.
  */
 export async function ensureImage(
   source: ImageSource,
   ownership: Ownership | undefined,
   host: HostFacts,
-  hooks: ImageHooks,
+  options: ResolveOptions = {},
 ): Promise<ImageFacts> {
-  const found = findImage(source, ownership, host);
-  if (found !== undefined) return found;
   const { store } = host.dirs;
+  const found = findImage(source, ownership, host);
+  if (found !== undefined && !isInPlace(found, options)) return found;
   prepareStore(store);
   try {
-    return await importOnce(source, ownership, host, hooks);
+    return await importOnce(source, ownership, host, options);
   } catch (cause) {
-    // A full disk, say, met by one of the small files around the tree.
+    // A full disk, say, met by one of the small files around the image.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
     throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${cause.message}`, { cause });
   }
 }
 
+const isInPlace = (image: ImageFacts, { copy }: ResolveOptions): boolean =>
+  copy === true && image.layers.some((layer) => layer.kind === 'erofs' && layer.identity !== undefined);
+
 async function importOnce(
   source: ImageSource,
   ownership: Ownership | undefined,
   host: HostFacts,
-  hooks: ImageHooks,
+  options: ResolveOptions,
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
   const lock = join(store, 'locks', shortHash(`${ownershipKey(ownership)} ${nameOf(source)}`));
-  return withLock(lock, hooks, async () => {
+  const work = async (): Promise<ImageFacts> => {
     // Someone else may have imported it while this waited.
     const present = findImage(source, ownership, host);
-    if (present !== undefined) return present;
-    return source.kind === 'tar'
-      ? ensureArchive(source.path, source.sha256, ownership, store, hooks)
-      : ensureTools(source, ownership, store, hooks);
-  });
+    if (present !== undefined && !isInPlace(present, options)) return present;
+    switch (source.kind) {
+      case 'tar':
+        return ensureArchive(source, ownership, host, options);
+      case 'host_tools':
+        return ensureTools(source, ownership, host, options);
+      case 'stored':
+        return ensureStored(source.name, ownership, host, options);
+      case 'folder':
+        return folderImage(source.path, ownership);
+    }
+  };
+  return withLock(lock, work, options.onWait);
+}
+
+/** As much as an image may be where its file does not say more. */
+export const DEFAULT_LIMITS = { maxBytes: 32 * 2 ** 30, maxEntries: 2_000_000 };
+
+type TarSource = ImageSource & { readonly kind: 'tar' };
+
+function importOptions(
+  source: Partial<Pick<TarSource, 'sha256' | 'maxSize' | 'maxEntries'>>,
+  ownership: Ownership | undefined,
+  { onProgress, wanted, copy }: ResolveOptions,
+): ImportOptions {
+  const limits = {
+    maxBytes: source.maxSize ?? DEFAULT_LIMITS.maxBytes,
+    maxEntries: source.maxEntries ?? DEFAULT_LIMITS.maxEntries,
+  };
+  return { ownership, limits, pin: source.sha256, wanted, inPlace: copy !== true, onProgress };
 }
 
 async function ensureArchive(
-  path: string,
-  pin: string | undefined,
+  source: TarSource,
   ownership: Ownership | undefined,
-  store: string,
-  hooks: ImageHooks,
+  host: HostFacts,
+  options: ResolveOptions,
 ): Promise<ImageFacts> {
-  const { image, identity } = await importArchive({ store, path, pin, ownership }, hooks);
-  remember(store, path, { digest: image.digest, files: { [path]: identity }, links: {} });
+  const { path } = source;
+  const { store } = host.dirs;
+  const wants = importOptions(source, ownership, options);
+  // A layout's files are named by what they hold, so that to read it again costs little.
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    return (await importLayout(path, host, wants)).image;
+  }
+  const before = recall(store, path)?.digest;
+  const { image, identity } = await importArchive(path, host, wants);
+  const pinned = source.sha256 === undefined ? {} : { pinned: source.sha256 };
+  remember(store, path, { digest: image.digest, files: { [path]: identity }, links: {}, ...pinned });
+  // What stood for the archive as it was has lost its meaning.
+  if (before?.startsWith('seen-') === true && before !== image.digest) await removeImageQuietly(before, host);
   return image;
 }
 
 async function ensureTools(
   source: ImageSource & { readonly kind: 'host_tools' },
   ownership: Ownership | undefined,
-  store: string,
-  hooks: ImageHooks,
+  host: HostFacts,
+  options: ResolveOptions,
 ): Promise<ImageFacts> {
   const collection = collectTools(source.tools, toolPath());
-  const workspace = await openWorkspace(store, ownership, hooks);
+  const workspace = await openWorkspace(ownership, host);
   try {
     const path = join(workspace.folder, 'tools.tar');
     await packCollection(collection, createWriteStream(path, { mode: 0o600 }));
-    const { image } = await importArchive({ store, path, pin: undefined, ownership }, hooks);
-    remember(store, nameOf(source), { digest: image.digest, ...collection.seen });
+    // The archive goes, so the store must have what is in it.
+    const { image } = await importArchive(path, host, { ...importOptions({}, ownership, options), inPlace: false });
+    remember(host.dirs.store, nameOf(source), { digest: image.digest, ...collection.seen });
     return image;
   } finally {
     await workspace.close();
   }
 }
 
-/** In place of a digest that only packing the tools would tell. */
+/** An image that the store has under other maps is imported anew from where it came from. */
+async function ensureStored(
+  name: string,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  options: ResolveOptions,
+): Promise<ImageFacts> {
+  const { store } = host.dirs;
+  const digest = findDigest(store, name);
+  const source =
+    digest === undefined ? undefined : allRecords(store).find(({ record }) => record.digest === digest)?.record.source;
+  if (digest === undefined || source === undefined) throw noSuchImage(name);
+  const image = await ensureArchive({ kind: 'tar', path: source }, ownership, host, options);
+  if (image.digest === digest) return image;
+  throw new BoxctlError(
+    'E_IMAGE_CHANGED',
+    `The image ${name} is not in the store under these ids, and ${source} has changed`,
+    {
+      hint: `boxctl image import FILE ${name}`,
+    },
+  );
+}
+
+/** In place of a digest that only reading would tell. */
 const UNKNOWN_DIGEST = '0'.repeat(64);
 
 /**
- * What `ensureImage` would return, without importing: the tree need not exist yet, and the users of the image are then
- * not known (empty `passwd` and `group`). Changes nothing. Throws `E_IMAGE_NOT_FOUND`, `E_IMAGE_UNREADABLE`,
- * `E_IMAGE_DIGEST`.
+ * What `ensureImage` would return, without importing: what is in the image is then not known, so `passwd`, `group` and
+ * `shell` are empty, and it counts as a single layer. Changes nothing. Throws `E_IMAGE_NOT_FOUND`, `E_IMAGE_UNREADABLE`.
  */
 export function previewImage(source: ImageSource, ownership: Ownership | undefined, host: HostFacts): ImageFacts {
-  const { store } = host.dirs;
-  const digest = knownDigest(source, store) ?? (source.kind === 'tar' ? readDigest(source) : UNKNOWN_DIGEST);
-  const present = readFacts(store, digest, ownership);
-  if (present !== undefined) return present;
-  const rootfs = join(treeFolder(store, digest, ownership), 'rootfs');
-  return { digest, rootfs, ownership, passwd: '', group: '', defaults: {} };
+  const found = findImage(source, ownership, host);
+  if (found !== undefined) return found;
+  if (source.kind === 'stored') throw noSuchImage(source.name);
+  const { digest, layer } = previewLayer(source, host.erofs.usable && ownership === undefined);
+  return {
+    digest,
+    record: recordPath(host.dirs.store, digest, ownership),
+    layers: [layerOf(host.dirs.store, layer, ownership)],
+    ownership,
+    passwd: '',
+    group: '',
+    shell: '',
+    defaults: {},
+  };
 }
 
-function readDigest(source: ImageSource & { readonly kind: 'tar' }): string {
+function previewLayer(source: ImageSource, mounts: boolean): { digest: string; layer: RecordedLayer } {
+  if (source.kind !== 'tar' || statSync(source.path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    return { digest: UNKNOWN_DIGEST, layer: { digest: UNKNOWN_DIGEST, form: mounts ? 'erofs' : 'tree' } };
+  }
   const archive = openArchive(source.path);
   try {
-    const digest = hashArchive(archive);
-    if (source.sha256 !== undefined && source.sha256 !== digest) throw wrongDigest(source.path, source.sha256, digest);
-    return digest;
+    const inPlace = mounts && !isCompressed(archive);
+    const unread = inPlace ? seenDigest(identityOf(archive.stat)) : UNKNOWN_DIGEST;
+    const digest = source.sha256 ?? unread;
+    const layer: RecordedLayer = inPlace ? layerInPlace(archive, digest) : { digest, form: mounts ? 'erofs' : 'tree' };
+    return { digest, layer };
   } finally {
     closeSync(archive.fd);
   }
 }
+
+const noSuchImage = (name: string): BoxctlError =>
+  new BoxctlError('E_IMAGE_NOT_FOUND', `The store has no image ${name}`, {
+    hint: `boxctl image ls shows those that it has; boxctl image import FILE ${name} adds one`,
+  });

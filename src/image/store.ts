@@ -1,12 +1,17 @@
 /**
  * Where things lie in the image store.
  *
- *   trees/<digest>/<plain|maps>/{rootfs/, facts.json, owner.json}   complete images, and nothing else
- *   tmp/<random>/{lock, owner.json, rootfs/}                                    imports at work, or what is left of them
- *   ids/<hash>.json                                                             which file had which digest
- *   locks/<hash>                                                                one import of a source at a time
- *   lock                                                                        held while tmp/ changes
- *   mnt/                                                                        empty: the launcher mounts over it
+ *   layers/<digest>/erofs/{index, data}               an archive, and an index by which it is mounted
+ *   layers/<digest>/index/{index}                     an index of an archive that is the user's own
+ *   layers/<digest>/<plain|maps>/{rootfs/, owner.json}  an archive unpacked, with its own owners or under maps
+ *   images/<digest>/<plain|maps>.json                 complete images, and nothing else (records.ts)
+ *   names/<hash>.json                                 names that people gave to images
+ *   ids/<hash>.json                                   which file had which digest
+ *   upper/<run>/                                      what running containers write
+ *   tmp/<random>/{lock, owner.json, …}                imports at work, or what is left of them
+ *   locks/<hash>                                      one import of a source at a time
+ *   lock                                              held while something is removed, and while tmp/ changes
+ *   mnt/                                              empty: the launcher mounts over it
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,13 +51,13 @@ export function ownershipKey(ownership: Ownership | undefined): string {
   return maps.length <= MAX_READABLE ? maps : crypto().createHash('sha256').update(maps).digest('hex');
 }
 
-export const treeFolder = (store: string, digest: string, ownership: Ownership | undefined): string =>
-  join(store, 'trees', digest, ownershipKey(ownership));
+/** A layer's folder: `form` is `erofs`, `index`, or an ownership's key. */
+export const layerFolder = (store: string, digest: string, form: string): string => join(store, 'layers', digest, form);
 
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */
 export function prepareStore(store: string): void {
   try {
-    for (const name of ['', 'trees', 'tmp', 'ids', 'locks', 'mnt']) {
+    for (const name of ['', 'layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt']) {
       mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
     }
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).

@@ -3,63 +3,78 @@
  * interrupted; the next import removes it.
  */
 import {
+  chmodSync,
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
-  unlinkSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { IdMap } from '../spec/spec.ts';
 import { crypto } from './builtin.ts';
-import type { ImageHooks } from './hooks.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { tryLock } from '../run/native.ts';
 import type { Ownership } from './image.ts';
 import { isRecord } from './json.ts';
 import { withLock } from './locks.ts';
+import { removeTree } from './work.ts';
 
 export interface Workspace {
-  /** `<store>/tmp/<random>`; `rootfs` in it is an empty directory of mode 0755. */
+  /** `<store>/tmp/<random>`. */
   readonly folder: string;
-  /** Moves all of it to its place in one step. False when that place is taken; then nothing has changed. */
-  moveTo(target: string): boolean;
+  /** A new, empty folder in it, to which the root of the maps may write. */
+  makePart(name: string): string;
+  /** Moves a part to its place in one step. False when that place is taken; then nothing has changed. */
+  movePart(name: string, target: string): boolean;
+  /** Removes a part that was not moved. */
+  removePart(name: string): Promise<void>;
   /** Lets go of the lock and removes what is still here. */
   close(): Promise<void>;
 }
 
 /** Sweeps what interrupted imports have left, and makes a new workspace. */
-export function openWorkspace(store: string, ownership: Ownership | undefined, hooks: ImageHooks): Promise<Workspace> {
+export function openWorkspace(ownership: Ownership | undefined, host: HostFacts): Promise<Workspace> {
+  const { store } = host.dirs;
   const temporary = join(store, 'tmp');
   // Under the store's lock no sweeper sees a folder between its making and its lock's taking.
-  return withLock(join(store, 'lock'), hooks, async () => {
-    await sweep(temporary, hooks);
+  return withLock(join(store, 'lock'), async () => {
+    await sweep(temporary, host);
     const name = crypto().randomBytes(8).toString('hex');
     const folder = join(temporary, name);
     mkdirSync(folder, { mode: 0o700 });
     const lock = openSync(join(folder, 'lock'), 'wx', 0o600);
-    if (!hooks.tryLock(lock)) throw new Error(`${folder} is locked although it is new`);
-    writeFileSync(join(folder, 'owner.json'), JSON.stringify(ownership ?? null), { mode: 0o600 });
-    mkdirSync(join(folder, 'rootfs'));
-    let moved = false;
+    if (!tryLock(lock, true)) throw new Error(`${folder} is locked although it is new`);
+    noteOwner(folder, ownership);
     return {
       folder,
-      moveTo(target) {
+      makePart(part) {
+        const path = join(folder, part);
+        mkdirSync(path);
+        // For the root of the maps, whoever that is outside; the folders above are the caller's alone.
+        if (ownership !== undefined) chmodSync(path, 0o777);
+        return path;
+      },
+      movePart(part, target) {
         mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
         try {
-          renameSync(folder, target);
+          renameSync(join(folder, part), target);
         } catch (error) {
           if (isTaken(error)) return false;
           throw error;
         }
-        moved = true;
-        unlinkSync(join(target, 'lock'));
         return true;
+      },
+      async removePart(part) {
+        if (existsSync(join(folder, part))) await removeTree(folder, part, ownership, host);
       },
       async close() {
         try {
-          if (!moved) await hooks.remove(temporary, name, ownership);
+          if (!removeEmpty(folder)) await removeTree(temporary, name, ownership, host);
         } catch {
           // The next import sweeps it. What led here is the error that a person must see.
         } finally {
@@ -70,18 +85,25 @@ export function openWorkspace(store: string, ownership: Ownership | undefined, h
   });
 }
 
+/** After all of it has been moved to its place there is nothing that needs a worker. */
+function removeEmpty(folder: string): boolean {
+  if (readdirSync(folder).some((name) => name !== 'lock' && name !== 'owner.json')) return false;
+  rmSync(folder, { recursive: true });
+  return true;
+}
+
 const isTaken = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST');
 
-async function sweep(temporary: string, hooks: ImageHooks): Promise<void> {
+async function sweep(temporary: string, host: HostFacts): Promise<void> {
   for (const name of readdirSync(temporary)) {
     const fd = openLock(join(temporary, name, 'lock'));
-    if (fd !== undefined && !hooks.tryLock(fd)) {
+    if (fd !== undefined && !tryLock(fd, true)) {
       closeSync(fd);
       continue;
     }
     try {
-      await hooks.remove(temporary, name, readOwner(join(temporary, name)));
+      await removeTree(temporary, name, readOwner(join(temporary, name)), host);
     } catch {
       // It stays for the next time: a leftover is no reason not to import.
     } finally {
@@ -96,6 +118,11 @@ function openLock(path: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whoever removes the folder must know under which maps it was filled. */
+export function noteOwner(folder: string, ownership: Ownership | undefined): void {
+  writeFileSync(join(folder, 'owner.json'), JSON.stringify(ownership ?? null), { mode: 0o600 });
 }
 
 /** Under which maps a folder of the store was filled; undefined: none, or it is not known. */

@@ -72,7 +72,7 @@ export function compile(
   const hostname = spec.namespaces.uts.kind === 'private' ? (spec.hostname ?? spec.name) : undefined;
   const config: Omit<OciConfig, 'ociVersion'> = {
     process,
-    root: { path: image?.rootfs ?? '/', readonly: spec.readOnly },
+    root: { path: image === undefined ? '/' : 'rootfs', readonly: spec.readOnly },
     ...(hostname === undefined ? {} : { hostname }),
     ...(spec.domainname === undefined ? {} : { domainname: spec.domainname }),
     mounts,
@@ -88,6 +88,7 @@ export function compile(
   };
   reasons.set('root', 'image', 'image');
   reasons.set('root.readonly', 'read_only', 'writable root');
+  reasons.set('root.writable', spec.readOnly ? 'read_only' : 'writable', 'what is written goes to the disk');
   reasons.set('hostname', 'hostname', 'hostname is the name');
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
@@ -100,6 +101,7 @@ export function compile(
   return {
     name: spec.name,
     config: { ociVersion: ociVersion(config), ...config },
+    writable: spec.readOnly ? 'tmpfs' : spec.writable,
     init: spec.init,
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     because,
@@ -116,7 +118,16 @@ export function compile(
  */
 export function outline(document: SpecDocument, host: HostFacts): Model {
   const { user: _user, ...spec } = document.spec;
-  const image = { digest: '', rootfs: '/', ownership: undefined, passwd: '', group: '', defaults: {} };
+  const image = {
+    digest: '',
+    record: '',
+    layers: [],
+    ownership: undefined,
+    passwd: '',
+    group: '',
+    shell: '',
+    defaults: {},
+  };
   const command = spec.command === undefined && spec.entrypoint === undefined ? { command: ['true'] } : {};
   const known = { ...document, spec: { ...spec, groupAdd: [] } };
   return compile(known, spec.image === undefined ? undefined : image, host, command);

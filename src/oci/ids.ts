@@ -1,5 +1,5 @@
 /** Which ids of the host the container's are (user_namespaces(7)). */
-import type { HostFacts, IdRange } from '../host/facts.ts';
+import { isAtLeast, type HostFacts, type IdRange } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
 import type { Problems } from './problems.ts';
@@ -120,8 +120,7 @@ export function checkMaps(problems: Problems, document: SpecDocument, host: Host
 
 /** Owners can be shifted by the mount, so that one unpacked tree serves every map (Linux 5.19 for overlays). */
 function canShiftByMount(host: HostFacts): boolean {
-  const { major, minor } = host.kernel;
-  return host.privileged && (major > 5 || (major === 5 && minor >= 19));
+  return host.privileged && isAtLeast(host.kernel, 5, 19);
 }
 
 /**

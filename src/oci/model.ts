@@ -48,6 +48,8 @@ export interface VolumeNote {
 export interface Model {
   readonly name: string;
   readonly config: OciConfig;
+  /** Where what the container writes lies until it ends. */
+  readonly writable: 'disk' | 'tmpfs';
   /** PID 1 is boxctl's own reaper, the command its child. */
   readonly init: boolean;
   /** With a terminal: whether the caller's input goes to it. */

@@ -12,7 +12,8 @@ export const NO_FD: Fd = '-1';
 
 /**
  * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it, `$OWNER` the process that started the launcher. A plan stays the same from run to run because what differs is written like this.
+ * as the host numbers it, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor. A plan
+ * stays the same from run to run because what differs is written like this.
  */
 export interface Template {
   readonly template: string;
@@ -145,8 +146,6 @@ export const CALLS = {
    * (StartTransientUnit), and waits until it is there. Returns its folder in the hierarchy mounted at `hierarchy`.
    */
   start_transient_unit: { op: 48, args: { socket: text, name: text, hierarchy: text }, returnsFd: true },
-  /** Of the imager alone: reads a tar stream from descriptor 0 and unpacks it beneath `dirfd`; ends the process. */
-  unpack: { op: 200, args: { dirfd: fd } },
   /** Changes nothing: fails with EXDEV unless both descriptors are the same place of the same mount. */
   statx: { op: 49, args: { dirfd: fd, other: fd } },
   /**
@@ -159,8 +158,35 @@ export const CALLS = {
    * gives it that folder's owner and mode; one with another mode has been filled before, and is left as it is.
    */
   copytree: { op: 51, args: { from: fd, to: fd } },
-  /** Removes a tree, never following links and never leaving the file system of `dirfd`. */
-  rmtree: { op: 47, args: { dirfd: fd, pathname: text } },
+  /** F_SETLEASE only. A lease that is broken ends the container. */
+  fcntl: { op: 52, args: { fd, cmd: flags('FCNTL'), arg: flags('LEASE') } },
+  /** Changes nothing: fails with ESTALE unless the file has this device, inode, size, and times (identity.ts). */
+  fstat_identity: { op: 53, args: { fd, identity: text } },
+  fchmodat: { op: 54, args: { dirfd: fd, pathname: text, mode } },
+  // Of the imager alone (native/image/image_call.cc): each ends the process. The archive is descriptor 0, from `offset`
+  // on, `size` bytes or to its end.
+  unpack: {
+    op: 200,
+    args: { dirfd: fd, offset: int, size: int, flags: flags('IMAGE'), max_bytes: int, max_entries: int },
+  },
+  ingest: { op: 201, args: { dirfd: fd, pathname: text, offset: int, size: int, max_bytes: int } },
+  index: {
+    op: 202,
+    args: {
+      dirfd: fd,
+      pathname: text,
+      offset: int,
+      size: int,
+      flags: flags('IMAGE'),
+      max_bytes: int,
+      max_entries: int,
+    },
+  },
+  scan: { op: 203, args: {} },
+  copy: { op: 205, args: { dirfd: fd, to: fd } },
+  inspect: { op: 204, args: { dirfd: fd, files: texts, paths: texts } },
+  /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
+  rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
 } as const satisfies Record<string, CallRow>;
 
 export type CallName = keyof typeof CALLS;

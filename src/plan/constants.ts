@@ -136,6 +136,17 @@ export const IFF_UP = 1;
 export const AF = { AF_UNIX: 1, AF_INET: 2, AF_NETLINK: 16 } as const;
 export const SOCK = { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_CLOEXEC: 0o2000000 } as const;
 export const CLOSE_RANGE = { CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 } as const;
+export const FCNTL = { F_SETLEASE: 1024 } as const;
+export const LEASE = { F_RDLCK: 0 } as const;
+/** How an archive is read (native/image/image_call.cc). */
+export const IMAGE = {
+  /** A layer: its whiteouts become overlay's marks. */
+  LAYER: 1,
+  /** Give up where the archive turns out to hold an image in layers. */
+  ROOTFS: 2,
+  /** With LAYER: there is none below. */
+  LOWEST: 4,
+} as const;
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
@@ -168,6 +179,9 @@ export const NAME_SETS = {
   SOCK: bits(SOCK),
   CLOSE_RANGE: bits(CLOSE_RANGE),
   LOCK: bits(LOCK),
+  IMAGE: bits(IMAGE),
+  FCNTL: values(FCNTL),
+  LEASE: values(LEASE),
   KEYCTL: values(KEYCTL),
 } as const satisfies Record<string, NameSet>;
 

@@ -5,12 +5,13 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
+import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
 import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
 import { O, PR } from './constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './hide.ts';
+import { holdImage, openLayers, shiftLayers } from './layers.ts';
 import {
   attachMounts,
   makeFileSystems,
@@ -31,13 +32,13 @@ import {
 } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord } from './record.ts';
-import { buildRoot, enterStage, makeRootReadOnly, openLower, pivot, shiftOwners } from './root.ts';
+import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, upperPath } from './root.ts';
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
 import { setOomScore, setSysctls } from './sysctls.ts';
 import { openTerminal, takeTerminal, type Terminal } from './terminal.ts';
-import { becomeRoot, openUserNamespace, planMaps } from './users.ts';
+import { becomeRoot, openUserNamespace, planMaps, USERNS } from './users.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -45,7 +46,8 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 class Root {
   readonly #context: PlanContext;
   readonly #image: ImageFacts;
-  #lower: Fd | undefined;
+  #layers: readonly Fd[] = [];
+  #disk: Fd | undefined;
   #binds: readonly Prepared[] = [];
 
   constructor(context: PlanContext, image: ImageFacts) {
@@ -53,35 +55,42 @@ class Root {
     this.#image = image;
   }
 
-  /** What the privileged launcher takes from the host before there is a container. */
-  takeOnHost(): void {
+  /** Before there is a container: what is held and made on the host, and what only the privileged launcher may take. */
+  prepareOnHost(): void {
+    holdImage(this.#context, this.#image);
     makeSources(this.#context);
+    makeUpper(this.#context, this.#removedFrom());
     if (this.#context.host.privileged) this.#take();
     if (this.#context.host.privileged && !this.#context.shiftsOwners) shiftBinds(this.#context, this.#binds, undefined);
     enterStage(this.#context);
   }
 
+  /** What only the container's first process may take, as long as it has the caller's own ids. */
+  takeInside(): void {
+    if (!this.#context.host.privileged) this.#take();
+  }
+
   /** Done by the launcher once the maps are written. */
-  shift(userns: Fd): void {
-    if (this.#lower === undefined) return;
-    if (this.#image.ownership === undefined) {
-      const place = { group: 'sources', side: 'host', because: this.#context.model.because('root.path') } as const;
-      shiftOwners(this.#context, place, 'lower.owners', this.#lower, userns, { recursive: false });
-    }
-    shiftBinds(this.#context, this.#binds, userns);
+  shift(): void {
+    const context = this.#context;
+    if (context.namespace('user').kind !== 'private') return;
+    const removes = this.#removedFrom() !== NO_FD;
+    if (!context.shiftsOwners && !removes) return;
+    const userns = openUserNamespace(context);
+    if (!context.shiftsOwners) return;
+    if (this.#image.ownership === undefined) shiftLayers(context, this.#layers, userns);
+    shiftBinds(context, this.#binds, userns);
   }
 
   /** Gives the terminal, and the root of the container's proc. */
   buildInside(): { readonly terminal: Terminal | undefined; readonly proc: Fd | undefined } {
     const context = this.#context;
-    if (!context.host.privileged) this.#take();
-    if (this.#lower === undefined) throw new Error('the image was not opened');
     restrictBinds(context, this.#binds);
     const nodes = openNodes(context);
     const systems = makeFileSystems(context);
     const proc = [...systems, ...this.#binds].find(({ mount }) => mount.destination === '/proc')?.fd;
     setSysctls(context, proc);
-    const root = buildRoot(context, this.#lower);
+    const root = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
     let dev: Fd | undefined;
     const all = [...systems, ...this.#binds];
@@ -103,8 +112,16 @@ class Root {
   }
 
   #take(): void {
-    this.#lower = openLower(this.#context, this.#image);
+    this.#layers = openLayers(this.#context, this.#image);
+    this.#disk = openUpper(this.#context);
     this.#binds = openBinds(this.#context);
+  }
+
+  /** The user namespace that the writable layer must be removed from; none where the launcher may do it itself. */
+  #removedFrom(): Fd {
+    const context = this.#context;
+    if (context.host.privileged || upperPath(context) === undefined) return NO_FD;
+    return context.namespace('user').kind === 'path' ? 'join.user' : USERNS;
   }
 }
 
@@ -174,20 +191,22 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 
-  planRecord(context, { rmdir: cgroupPaths(context), rmtree: [] });
+  const upper = root === undefined ? undefined : upperPath(context);
+  planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
   const cgroup = planCgroup(context);
-  root?.takeOnHost();
+  root?.prepareOnHost();
   const joined = planClone(context, cgroup);
   planMaps(context);
   setOomScore(context);
-  if (context.shiftsOwners && root !== undefined) root.shift(openUserNamespace(context));
+  root?.shift();
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
+  isolateMounts(context);
+  root?.takeInside();
   becomeRoot(context);
   hideFromPeers(context);
   unshareCgroup(context);
-  isolateMounts(context);
   const zeroMask = inside('root', byDefault('modes as they are written here'));
   steps.add(zeroMask, 'umask.zero', 'umask', { mask: 0 });
   const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();

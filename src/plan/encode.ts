@@ -59,8 +59,8 @@ class Writer {
       this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
     }
   }
-  text(value: Text): void {
-    const string = typeof value === 'string' ? value : value.template;
+  text(value: Text, slots: Slots): void {
+    const string = typeof value === 'string' ? value : slots.complete(value.template);
     if (string.includes('\0')) throw new Error(`a NUL character in ${JSON.stringify(string)}`);
     this.u8(typeof value === 'string' ? 0 : 1);
     const sizeAt = this.#reserve(4);
@@ -140,6 +140,10 @@ class Slots {
     if (number === undefined) throw new Error(`no step returns the descriptor ${fd}`);
     return number;
   }
+  /** `$FD(name)`: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
+  complete(template: string): string {
+    return template.replaceAll(/\$FD\(([^)]*)\)/gu, (_, fd: string) => `$FD(${this.number(fd)})`);
+  }
   isLastUse(fd: Fd, call: Call): boolean {
     return this.#lastUse.get(fd) === call;
   }
@@ -150,7 +154,7 @@ function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: u
     out.u16(slots.number(value));
     out.u8(slots.isLastUse(value, call) ? 1 : 0);
   } else if (kind === 'text') {
-    out.text(asText(value));
+    out.text(asText(value), slots);
   } else if (kind === 'limit' && value === 'unlimited') {
     out.u64(RLIM_INFINITY);
   } else if ((kind === 'int' || kind === 'mode' || kind === 'flags' || kind === 'limit') && typeof value === 'number') {
@@ -159,7 +163,7 @@ function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: u
     out.u64(value);
   } else if (kind === 'texts' && Array.isArray(value)) {
     out.u32(value.length);
-    for (const text of value) out.text(asText(text));
+    for (const text of value) out.text(asText(text), slots);
   } else if (kind === 'ids' && Array.isArray(value)) {
     out.u32(value.length);
     for (const id of value) out.u32(Number(id));
@@ -221,8 +225,8 @@ export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}
   for (const report of plan.reports) {
     out.u8(REPORTS[report.what]);
     out.u16(slots.number(report.dirfd));
-    out.text(report.file);
-    out.text(report.key);
+    out.text(report.file, slots);
+    out.text(report.key, slots);
   }
   out.u32(out.size, sizeAt);
   return out.done();

@@ -1,5 +1,5 @@
 /** New file systems through the mount API of Linux 5.2 (fsopen(2)): made detached, attached later through descriptors. */
-import { NO_FD, type Fd } from './calls.ts';
+import { NO_FD, type Fd, type Text } from './calls.ts';
 import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MS } from './constants.ts';
 import type { Place, Steps } from './steps.ts';
 
@@ -44,7 +44,7 @@ export interface MountOptions {
   /** Of the mount and of those below it. */
   readonly recursive: Attributes;
   /** `key=value`, or a flag with an empty value, in order. */
-  readonly data: readonly (readonly [key: string, value: string | undefined])[];
+  readonly data: readonly (readonly [key: string, value: Text | undefined])[];
 }
 
 const isAttribute = (word: string): word is keyof typeof ATTRIBUTES => Object.hasOwn(ATTRIBUTES, word);

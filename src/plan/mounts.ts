@@ -7,7 +7,7 @@ import { O, OPEN_TREE, RESOLVE } from './constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
-import { shiftOwners } from './root.ts';
+import { shiftOwners } from './layers.ts';
 import { attach, attachTo, EMPTY_PATH, makeDirectories, makeFile, openInRoot, splitPath, type Place } from './steps.ts';
 import { makeVolume, openVolume } from './volumes.ts';
 

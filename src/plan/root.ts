@@ -1,42 +1,14 @@
 /**
- * The root file system: a writable overlay of the container's own over the image's tree, whose upper layer is a tmpfs
- * that the kernel removes with the container; pivot_root(2) into it, and the host's root is gone.
+ * The root file system: a writable overlay of the container's own over the image's layers; pivot_root(2) into it, and the
+ * host's root is gone. What is written lies in a folder of the store, removed in the end, or in memory.
  */
-import type { ImageFacts } from '../image/image.ts';
+import { isAtLeast, type HostFacts } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MNT, MOUNT_ATTR, OPEN_TREE } from './constants.ts';
+import { AT, MNT, MOUNT_ATTR, O } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
-import { attach, attachTo, byDefault, EMPTY_PATH, type Place } from './steps.ts';
-
-const CLONE_ONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
-
-/** A detached mount of a tree of the host. */
-export function openTree(context: PlanContext, place: Place, id: string, path: string, recursive: boolean): Fd {
-  const flags = CLONE_ONE | (recursive ? OPEN_TREE.AT_RECURSIVE : 0);
-  return context.steps.add(place, id, 'open_tree', { dirfd: AT_FDCWD, pathname: path, flags }, { undo: 'kernel' });
-}
-
-/** Lets the owners of a mount's files be seen through the maps of the container's user namespace. */
-export function shiftOwners(
-  context: PlanContext,
-  place: Place,
-  id: string,
-  mount: Fd,
-  userns: Fd,
-  options: { readonly recursive: boolean; readonly allow?: readonly string[] },
-): void {
-  const args = {
-    dirfd: mount,
-    pathname: '',
-    flags: EMPTY_PATH | (options.recursive ? AT.AT_RECURSIVE : 0),
-    attr_set: MOUNT_ATTR.MOUNT_ATTR_IDMAP,
-    attr_clr: 0,
-    propagation: 0,
-    userns_fd: userns,
-  };
-  context.steps.add(place, id, 'mount_setattr', args, options.allow === undefined ? {} : { allow: options.allow });
-}
+import { openTree } from './layers.ts';
+import { attach, attachTo, byDefault, call, type Place, type Steps } from './steps.ts';
 
 /**
  * The container's first process is born with the launcher's working directory, as its own mount namespace sees it: so it
@@ -47,10 +19,57 @@ export function enterStage(context: PlanContext): void {
   context.steps.add(place, 'stage', 'chdir', { path: `${context.host.dirs.store}/mnt` });
 }
 
-/** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
-export function buildRoot(context: PlanContext, lower: Fd): Fd {
-  const { steps, model } = context;
-  const place = inside('root', byDefault('writable layer of the container’s own'));
+/** The folder of the store that takes what the container writes, `$ID` and all; undefined: memory takes it. */
+export function upperPath({ model, host }: PlanContext): string | undefined {
+  return model.writable === 'disk' ? `${host.dirs.store}/upper/${model.name}-$ID` : undefined;
+}
+
+/**
+ * Makes that folder. What will be in it belongs to ids that an ordinary user has only inside, so there it is also removed
+ * from inside: `userns` is the user namespace's descriptor as later steps name it.
+ */
+export function makeUpper(context: PlanContext, userns: Fd): void {
+  const { steps, model, host } = context;
+  const path = upperPath(context);
+  if (path === undefined) return;
+  const place = onHost('sources', model.because('root.writable'));
+  const uppers = `${host.dirs.store}/upper`;
+  const parent = { dirfd: AT_FDCWD, pathname: uppers, mode: 0o700 };
+  steps.add(place, 'upper.parent', 'mkdirat', parent, { allow: ['EEXIST'] });
+  const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+  const dirfd = steps.add(place, 'uppers', 'openat2', {
+    dirfd: AT_FDCWD,
+    pathname: uppers,
+    flags,
+    mode: 0,
+    resolve: 0,
+  });
+  const at = { dirfd, pathname: { template: path.slice(uppers.length + 1) } };
+  const undo = [
+    call('rmtree', { ...at, userns }, { allow: ['ENOENT'] }),
+    // All there is before the user namespace is known, and where it never came to be.
+    call('unlinkat', { ...at, flags: AT.AT_REMOVEDIR }, { allow: ['ENOENT'] }),
+  ];
+  steps.add(place, 'upper.mkdir', 'mkdirat', { ...at, mode: 0o700 }, { undo });
+  // For the container's root, whoever that is outside; the folder above is the caller's alone.
+  steps.add(place, 'upper.chmod', 'fchmodat', { ...at, mode: 0o777 });
+}
+
+/** A detached mount of that folder, on the side that may make it. */
+export function openUpper(context: PlanContext): Fd | undefined {
+  const path = upperPath(context);
+  if (path === undefined) return undefined;
+  const because = context.model.because('root.writable');
+  const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
+  return openTree(context, place, 'upper.tree', { template: path }, false);
+}
+
+function makeFolder(steps: Steps, place: Place, id: string, dirfd: Fd, pathname: string, mode: number): void {
+  steps.add(place, id, 'mkdirat', { dirfd, pathname, mode }, { undo: 'kernel' });
+}
+
+/** A tmpfs on the stage, with a place for the root; it becomes the working directory. */
+function openScratch({ steps }: PlanContext, place: Place): Fd {
   const scratch = newFileSystem(steps, place, 'scratch', 'tmpfs', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [['mode', '0700']],
@@ -58,36 +77,76 @@ export function buildRoot(context: PlanContext, lower: Fd): Fd {
   // With an empty path, since a lookup of `.` asks for a right that the container's root does not have on the stage.
   attach(steps, place, 'scratch.attach', scratch, AT_FDCWD);
   steps.add(place, 'scratch.enter', 'fchdir', { fd: scratch });
-  for (const [name, mode] of [
-    ['lower', 0o755],
-    ['upper', 0o755],
-    ['work', 0o700],
-    ['root', 0o755],
-  ] as const) {
-    const args = { dirfd: scratch, pathname: name, mode };
-    steps.add(place, `scratch.${name}`, 'mkdirat', args, { undo: 'kernel' });
+  makeFolder(steps, place, 'scratch.root', scratch, 'root', 0o755);
+  return scratch;
+}
+
+/** Gives the layers' names: relative to the stage, where no character can be taken for a separator of an option. */
+function attachLayers(context: PlanContext, layers: readonly Fd[], scratch: Fd): readonly string[] {
+  const place = inside('root', context.model.because('root.path'));
+  return layers.map((layer, index) => {
+    const name = String(index + 1);
+    makeFolder(context.steps, place, `scratch.${name}`, scratch, name, 0o755);
+    attachTo(context.steps, place, `layer.${name}.attach`, layer, scratch, name);
+    return name;
+  });
+}
+
+/** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
+export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd | undefined): Fd {
+  const { steps, model, host } = context;
+  const place = inside('root', model.because('root.writable'));
+  const scratch = openScratch(context, place);
+  let upper = '';
+  if (disk !== undefined) {
+    makeFolder(steps, place, 'scratch.disk', scratch, 'disk', 0o700);
+    attachTo(steps, place, 'disk.attach', disk, scratch, 'disk');
+    upper = 'disk/';
   }
+  makeFolder(steps, place, 'upper', disk ?? scratch, 'upper', 0o755);
+  makeFolder(steps, place, 'work', disk ?? scratch, 'work', 0o700);
+  const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));
-  attachTo(steps, because, 'lower.attach', lower, scratch, 'lower');
-  const own = context.namespace('user').kind === 'host';
   const root = newFileSystem(steps, because, 'overlay', 'overlay', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [
-      // Relative to the stage, where no character can be taken for a separator of the option.
-      ['lowerdir', 'lower'],
-      ['upperdir', 'upper'],
-      ['workdir', 'work'],
-      // An image must not steer the overlay by attributes of its files.
-      ...(own
-        ? ([
-            ['redirect_dir', 'off'],
-            ['metacopy', 'off'],
-          ] as const)
-        : ([['userxattr', undefined]] as const)),
+      ...lowerOptions(host, names.toReversed()),
+      ['upperdir', `${upper}upper`],
+      ['workdir', `${upper}work`],
+      // Marks are `user.*` attributes: an ordinary user may set them, and others in an image mean nothing. This also
+      // switches off redirections and metadata copies, by which an image could steer the overlay.
+      ['userxattr', undefined],
+      // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
+      ...(disk === undefined ? [] : ([['volatile', undefined]] as const)),
     ],
   });
   attachTo(steps, because, 'overlay.attach', root, scratch, 'root');
   return root;
+}
+
+/** The layers without anything to write to. */
+export function mergeLayers(context: PlanContext, layers: readonly Fd[]): Fd {
+  const { steps, host } = context;
+  const place = inside('root', context.model.because('root.path'));
+  const [only] = layers;
+  if (layers.length === 1 && only !== undefined) {
+    attach(steps, place, 'layer.attach', only, AT_FDCWD);
+    return only;
+  }
+  const scratch = openScratch(context, place);
+  const names = attachLayers(context, layers, scratch);
+  const root = newFileSystem(steps, place, 'overlay', 'overlay', {
+    attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
+    data: [...lowerOptions(host, names.toReversed()), ['userxattr', undefined]],
+  });
+  attachTo(steps, place, 'overlay.attach', root, scratch, 'root');
+  return root;
+}
+
+/** Linux 6.8 takes one layer at a time; before that, all of them in a string of at most 255 bytes (fsconfig(2)). */
+function lowerOptions(host: HostFacts, highestFirst: readonly string[]): readonly (readonly [string, string])[] {
+  if (highestFirst.length === 1 || !isAtLeast(host.kernel, 6, 8)) return [['lowerdir', highestFirst.join(':')]];
+  return highestFirst.map((name) => ['lowerdir+', name] as const);
 }
 
 /** After this the container's root is the root and the working directory, and the host's is gone. */
@@ -113,11 +172,4 @@ export function makeRootReadOnly(context: PlanContext): void {
     propagation: 0,
     userns_fd: NO_FD,
   });
-}
-
-/** The image's tree as a detached mount, on the side that may make it. */
-export function openLower(context: PlanContext, image: ImageFacts): Fd {
-  const because = context.model.because('root.path');
-  const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
-  return openTree(context, place, 'lower', image.rootfs, false);
 }

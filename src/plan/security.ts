@@ -38,7 +38,7 @@ function filterNeedsAdmin({ model }: PlanContext): boolean {
   return model.config.linux.seccomp !== undefined && !model.config.process.noNewPrivileges;
 }
 
-function setCapabilities(context: PlanContext, id: string, more: bigint): void {
+export function setCapabilities(context: PlanContext, id: string, more: bigint): void {
   const { capabilities } = context.model.config.process;
   const place = inside('security', context.model.because('process.capabilities'));
   context.steps.add(place, id, 'capset', {

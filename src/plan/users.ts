@@ -60,12 +60,15 @@ export function planMaps(context: PlanContext): void {
   }
 }
 
-/** A descriptor of the new user namespace, by which mounts are id-mapped. */
+/** The name of the new user namespace's descriptor. */
+export const USERNS: Fd = 'userns';
+
+/** A descriptor of the new user namespace, by which mounts are id-mapped, and from which files are removed. */
 export function openUserNamespace(context: PlanContext): Fd {
   const place = onHost('users', context.becauseNamespace('user'));
   const pathname = { template: '/proc/$CHILD/ns/user' };
   const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
-  return context.steps.add(place, 'userns', 'openat2', args);
+  return context.steps.add(place, USERNS, 'openat2', args);
 }
 
 function setupId(maps: readonly OciIdMapping[]): number {

@@ -38,6 +38,8 @@ export interface Outcome {
   readonly status: number;
   readonly signal: number;
   readonly failed: { readonly index: number; readonly errno: number; readonly detail: number } | undefined;
+  /** Somebody wanted to write to the archive that the container was running from, so it was ended. */
+  readonly leaseBroken: boolean;
   /** Steps whose undo failed, with the errno. */
   readonly undoFailures: readonly { readonly index: number; readonly errno: number }[];
   /** One number for each of `plan.reports`; undefined where it could not be read. */
@@ -66,6 +68,7 @@ const EVENT = {
   exited: 8,
   signaled: 9,
   refused: 10,
+  leaseBroken: 11,
 } as const;
 const ORDER_SIGNAL = 1;
 const ORDER_GO = 2;
@@ -76,6 +79,7 @@ class Progress {
   #failed: Outcome['failed'];
   #refused: number | undefined;
   #undoing = { index: -1, call: -1 };
+  #leaseBroken = false;
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #onEvent: (event: LaunchEvent) => void;
@@ -129,6 +133,9 @@ class Progress {
       case EVENT.signaled:
         this.#end = { kind: 'signaled', status: 0, signal: value };
         break;
+      case EVENT.leaseBroken:
+        this.#leaseBroken = true;
+        break;
       case EVENT.refused:
         this.#refused = errno;
         break;
@@ -138,7 +145,7 @@ class Progress {
   }
 
   outcome(): Outcome {
-    const rest = { undoFailures: this.#undoFailures, reports: this.#reports };
+    const rest = { undoFailures: this.#undoFailures, reports: this.#reports, leaseBroken: this.#leaseBroken };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
     if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };
     if (this.#refused !== undefined) {

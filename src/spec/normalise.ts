@@ -1,15 +1,14 @@
 /** From the raw file, which has the schema's shape, to the Spec: short forms expanded, and what no schema can check. */
-import { statSync } from 'node:fs';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { clip, each, report, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseEnvironment } from './environment.ts';
 import { normaliseGroups, normaliseIdMaps, normaliseUser } from './ids.ts';
+import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
-import { whyNot } from './read.ts';
-import { NAMESPACE_KINDS, type ImageSource, type NamespaceChoice, type Spec } from './spec.ts';
+import { NAMESPACE_KINDS, type NamespaceChoice, type Spec } from './spec.ts';
 import { normaliseSysctls } from './sysctls.ts';
 import { tmpfsSize } from './tmpfs.ts';
 import { insidePath } from './values.ts';
@@ -61,6 +60,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     volumes,
     ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
+    writable: raw.writable ?? 'disk',
     init: raw.init ?? false,
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,
@@ -123,7 +123,7 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
   conflicts(
     'mount',
-    ['image', 'volumes', 'tmpfs', 'shm_size', 'read_only', 'masked_paths', 'readonly_paths'],
+    ['image', 'volumes', 'tmpfs', 'shm_size', 'read_only', 'writable', 'masked_paths', 'readonly_paths'],
     "it would change the host's files",
   );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {
@@ -131,59 +131,6 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
       hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
     });
   }
-};
-
-const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSource | undefined => {
-  if (raw === undefined) return undefined;
-  if (typeof raw === 'string') return tarball(context, raw, 'image', undefined);
-  const { tar, sha256, host_tools: tools } = raw;
-  if (tar !== undefined && tools !== undefined) {
-    report(context, 'image', 'E_SPEC_CONFLICT', '`image` has both `tar` and `host_tools`: it can be one of them');
-    return undefined;
-  }
-  if (tools !== undefined) {
-    if (sha256 !== undefined) {
-      report(context, 'image.sha256', 'E_SPEC_CONFLICT', '`sha256` pins a tarball, and there is none');
-    }
-    for (const [tool, path] of each(context, tools, 'image.host_tools')) {
-      if (!tool.includes('/') || tool.startsWith('/')) continue;
-      report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
-    }
-    return { kind: 'host_tools', tools };
-  }
-  if (tar === undefined) {
-    if (!context.bad.has('image')) {
-      report(context, 'image', 'E_SPEC_MISSING_KEY', '`image` lacks the key `tar` or `host_tools`');
-    }
-    return undefined;
-  }
-  return tarball(context, tar, 'image.tar', sha256);
-};
-
-const tarball = (context: Context, text: string, path: string, sha256: string | undefined): ImageSource => {
-  const full = hostPath(context, text);
-  const pinned = {
-    kind: 'tar',
-    path: full,
-    ...(sha256 === undefined ? {} : { sha256: sha256.toLowerCase() }),
-  } as const;
-  try {
-    const isFile = statSync(full).isFile();
-    noteFile(context, 'image', full, path);
-    if (!isFile) {
-      report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
-        hint: 'pack the folder: `tar -C FOLDER -czf rootfs.tar.gz .`',
-      });
-    }
-  } catch (error) {
-    if (context.review) return pinned;
-    const { problem } = whyNot(error);
-    const registry = /^[\w.-]+(\/[\w.-]+)*(:[\w.-]+)?$/.test(text) && !/\.(tar|t?gz|tgz)/.test(text);
-    report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
-      hint: registry ? 'an image is a tarball here; boxctl pulls from no registry' : `looked for ${full}`,
-    });
-  }
-  return pinned;
 };
 
 const normaliseShmSize = (

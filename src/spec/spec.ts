@@ -19,8 +19,19 @@ export interface IdMap {
 }
 
 export type ImageSource =
-  /** Absolute path of a rootfs tarball; `sha256` (64 hex digits) pins the file's content. */
-  | { readonly kind: 'tar'; readonly path: string; readonly sha256?: string }
+  /** Absolute path of an archive, or of an OCI image layout's folder; `sha256` (64 hex digits) pins the file's content. */
+  | {
+      readonly kind: 'tar';
+      readonly path: string;
+      readonly sha256?: string;
+      /** Bytes of files, uncompressed, that the image may have at most. */
+      readonly maxSize?: number;
+      readonly maxEntries?: number;
+    }
+  /** Absolute path of a folder that is a root file system, used as it is. */
+  | { readonly kind: 'folder'; readonly path: string }
+  /** An image of the store, by a name or the first digits of its digest. */
+  | { readonly kind: 'stored'; readonly name: string }
   /** Programs of this host, as names looked up in PATH or absolute paths. */
   | { readonly kind: 'host_tools'; readonly tools: readonly string[] };
 
@@ -203,6 +214,8 @@ export interface Spec {
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly readOnly: boolean;
+  /** Where what the container writes to its root lies until it ends. */
+  readonly writable: 'disk' | 'tmpfs';
   readonly init: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;

@@ -47,7 +47,9 @@ function fullPlan(folder: string): Plan {
   const host: HostFacts = { ...facts, dirs: { store: join(folder, 'store'), state: join(folder, 'state') } };
   const document = loadSpecText(FILE, join(folder, 'container.yaml'), { env: {}, home: '/' });
   const rootfs = join(folder, 'rootfs');
-  const image = { digest: '0'.repeat(64), rootfs, ownership: undefined, passwd: '', group: '', defaults: {} };
+  const layers = [{ kind: 'tree', path: rootfs }] as const;
+  const texts = { digest: '0'.repeat(64), record: '', passwd: '', group: '', shell: '' };
+  const image = { ...texts, layers, ownership: undefined, defaults: {} };
   return planContainer(compile(document, image, host), image, host);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Imports an image in a process of its own, so that tests can do it as another user, and kill it in the middle:
  *   node image-worker.cjs '{"source": …, "folder": …, "mapped": "range"}'
- * Prints the facts as JSON, or {"code", "message"} of the error. A line "reading" tells when the archive is being read.
+ * Archives are unpacked. Prints the facts as JSON, or {"code", "message"} of the error.
  */
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,6 @@ import { BoxctlError } from '../../src/errors.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
 import type { Ownership } from '../../src/image/image.ts';
 import { ensureImage } from '../../src/image/resolve.ts';
-import { imageHooks } from '../../src/image/unpack.ts';
 import type { ImageSource } from '../../src/spec/spec.ts';
 
 export interface Work {
@@ -18,13 +17,12 @@ export interface Work {
   readonly folder: string;
   /** `alone`: the caller as root; `range`: after it the caller's subordinate ids, if there are any. */
   readonly mapped?: 'alone' | 'range';
-  /** Stop at the first piece of the archive, for ever. */
-  readonly stall?: boolean;
 }
 
 async function main(work: Work): Promise<unknown> {
   const facts = gatherHostFacts(process.env);
-  const host = { ...facts, dirs: { store: join(work.folder, 'store'), state: join(work.folder, 'state') } };
+  const erofs = { usable: false, reason: 'archives are unpacked' } as const;
+  const host = { ...facts, erofs, dirs: { store: join(work.folder, 'store'), state: join(work.folder, 'state') } };
   const withRest = (own: number, rest: typeof host.subuids) => [
     { container: 0, host: own, size: 1 },
     ...rest
@@ -35,13 +33,8 @@ async function main(work: Work): Promise<unknown> {
     work.mapped !== undefined
       ? { uidMap: withRest(host.euid, host.subuids), gidMap: withRest(host.egid, host.subgids) }
       : undefined;
-  const hooks = imageHooks(host, () => {
-    if (work.stall !== true) return;
-    writeSync(1, 'reading\n');
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-  });
   try {
-    return await ensureImage(work.source, ownership, host, hooks);
+    return await ensureImage(work.source, ownership, host);
   } catch (error) {
     if (error instanceof BoxctlError) return { code: error.code, message: error.message };
     throw error;

@@ -86,6 +86,7 @@ describe.skipIf(!hasTmux || !hasDebian)('a Debian userland in tmux (needs tmux a
     type('boxctl shell', 'Enter');
     await see(/root@test:\/#|inside>/u);
     type('clear; sleep 100', 'Enter');
+    await expect.poll(() => spawnSync('pgrep', ['-fx', 'sleep 100']).status, { timeout: 15_000 }).toBe(0);
     type('C-z');
     await see(/\[1\]\+ +Stopped +sleep 100/u);
     type('bg; jobs', 'Enter');

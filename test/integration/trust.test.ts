@@ -15,7 +15,6 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { gatherHostFacts } from '../../src/host/gather.ts';
 import { ensureImage } from '../../src/image/resolve.ts';
-import { imageHooks } from '../../src/image/unpack.ts';
 import { compile, ownershipFor } from '../../src/oci/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { explainFailure } from '../../src/run/explain.ts';
@@ -160,7 +159,7 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     const document = loadSpec(join(folder, 'container.yaml'), { env, home: '/root' });
     const { image: source } = document.spec;
     if (source === undefined) throw new Error('no image');
-    const image = await ensureImage(source, ownershipFor(document, host), host, imageHooks(host));
+    const image = await ensureImage(source, ownershipFor(document, host), host);
     const model = compile(document, image, host);
     expect(model.demands).toEqual([]);
     const plan = planContainer(model, image, host);

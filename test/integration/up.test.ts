@@ -250,6 +250,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 
   test('boxctl killed takes the container with it', async () => {
+    const before = state(caller);
     let pid: number | undefined;
     await sh('echo ready; sleep 100', {}, caller, {
       onStart: (child) =>
@@ -260,6 +261,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
     expect(pid).toBeGreaterThan(1);
     await expect.poll(() => isAlive(pid ?? 0), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => state(caller), { timeout: 5000 }).toEqual(before);
   });
 
   test('nothing stays behind', async () => {

@@ -31,6 +31,7 @@ export function testDocument(
     environment: {},
     volumes: [],
     readOnly: false,
+    writable: 'disk',
     init: false,
     tty: false,
     stdinOpen: false,

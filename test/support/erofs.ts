@@ -2,9 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UnpackReport } from '../../src/image/hooks.ts';
-import { parseReport } from '../../src/image/report.ts';
-import { build, SANITIZE, unpackMain } from '../unit/image/worker.ts';
+import { build, parseReport, SANITIZE, unpackMain, type UnpackReport } from '../unit/image/worker.ts';
 import { PROJECT } from './boxctl.ts';
 
 const native = join(PROJECT, 'native/image');

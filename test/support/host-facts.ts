@@ -46,6 +46,7 @@ export const ROOT_HOST: HostFacts = {
     cpuset: { cpus: '0-3', mems: '0' },
     ioWeight: 'blkio.bfq.weight',
   },
+  erofs: { usable: false, reason: 'this kernel mounts EROFS from block devices alone' },
   timeNamespace: true,
   cpus: 2,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },

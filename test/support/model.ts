@@ -98,6 +98,7 @@ export function testModel(options: ModelOptions): Model {
   return {
     name: 'test',
     config,
+    writable: 'tmpfs',
     init: options.init ?? false,
     stdinOpen: options.terminal ?? false,
     because: (path) => ({ kind: 'default', name: path }),
@@ -109,5 +110,15 @@ export function testModel(options: ModelOptions): Model {
 }
 
 export function testImage(rootfs: string): ImageFacts {
-  return { digest: '0'.repeat(64), rootfs, ownership: undefined, passwd: '', group: '', defaults: {} };
+  const layers = [{ kind: 'tree', path: rootfs }] as const;
+  return {
+    digest: '0'.repeat(64),
+    record: '',
+    layers,
+    ownership: undefined,
+    passwd: '',
+    group: '',
+    shell: '',
+    defaults: {},
+  };
 }

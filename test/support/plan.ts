@@ -12,10 +12,12 @@ function imageOf(host: HostFacts): ImageFacts {
   const digest = 'd'.repeat(64);
   return {
     digest,
-    rootfs: `${host.dirs.store}/trees/${digest}/rootfs`,
+    record: `${host.dirs.store}/images/${digest}/plain.json`,
+    layers: [{ kind: 'tree', path: `${host.dirs.store}/layers/${digest}/plain/rootfs` }],
     ownership: undefined,
     passwd: 'root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n',
     group: 'root:x:0:\napp:x:1000:\n',
+    shell: '/bin/sh',
     defaults: {},
   };
 }

@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
 import { ensureImage } from '../../image/resolve.ts';
-import { imageHooks } from '../../image/unpack.ts';
-import { writeBundle } from '../../oci/bundle.ts';
+import { writeBundle } from '../../run/bundle.ts';
 import { compile, outline, ownershipFor } from '../../oci/compile.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
@@ -17,9 +16,9 @@ export const bundle: Run = async (invocation) => {
     throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
   }
   checkDemands(invocation, document, outline(document, host).demands, permitsOf(invocation));
-  const image = await ensureImage(source, ownershipFor(document, host), host, imageHooks(host));
+  const image = await ensureImage(source, ownershipFor(document, host), host);
   const model = compile(document, image, host);
-  checkCommand(model, image);
-  writeBundle(model, image, resolve(invocation.cwd, invocation.args.positionals[1] ?? ''));
+  await checkCommand(model, image, host);
+  await writeBundle(model, image, host, resolve(invocation.cwd, invocation.args.positionals[1] ?? ''));
   return 0;
 };

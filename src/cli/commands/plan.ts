@@ -15,7 +15,7 @@ export const plan: Run = (invocation) => {
   const found = source === undefined ? undefined : findImage(source, ownership, host);
   const image = found ?? (source === undefined ? undefined : previewImage(source, ownership, host));
   if (source !== undefined && found === undefined) {
-    writeMessage('boxctl: the image is not in the store yet: its path in this plan is where it will be\n');
+    writeMessage('boxctl: the image is not in the store yet: its digest in this plan is made up\n');
   }
   const model = compile(document, image, host);
   const made = planContainer(model, image, host);

@@ -1,16 +1,12 @@
 import { isatty } from 'node:tty';
 import { BoxctlError } from '../../errors.ts';
 import type { ImageFacts } from '../../image/image.ts';
-import { statInRoot } from '../../run/native.ts';
 import type { Run } from '../command.ts';
 import { start } from '../start.ts';
 
-const SHELLS = ['/bin/bash', '/usr/bin/bash', '/bin/sh', '/usr/bin/sh'];
-
 function shellOf(image: ImageFacts | undefined): string {
   if (image === undefined) return 'sh';
-  const found = SHELLS.find((path) => statInRoot(image.rootfs, path) !== undefined);
-  if (found !== undefined) return found;
+  if (image.shell !== '') return image.shell;
   throw new BoxctlError('E_COMMAND_NOT_FOUND', 'the image has no shell', {
     hint: 'add sh to it, or run a program that it has: boxctl run FILE -- PROGRAM',
     exitCode: 127,

@@ -11,7 +11,7 @@ import { describeError } from '../report.ts';
 /** Of what the host can do, a file that is checked elsewhere says nothing. */
 const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
 
-function check(invocation: Invocation, file: string): void {
+async function check(invocation: Invocation, file: string): Promise<void> {
   const document = loadDocument(invocation, file);
   const host = hostFacts(invocation);
   const { image: source } = document.spec;
@@ -20,7 +20,7 @@ function check(invocation: Invocation, file: string): void {
   const preview = source === undefined ? undefined : previewImage(source, ownership, host);
   try {
     const model = compile(document, found ?? preview, host);
-    if (found !== undefined) checkCommand(model, found);
+    if (found !== undefined) await checkCommand(model, found, host);
   } catch (error) {
     const unknown = found === undefined && error instanceof BoxctlError;
     if (unknown && error.diagnostics.every(({ code }) => ABOUT_THE_IMAGE.has(code))) return;
@@ -28,25 +28,26 @@ function check(invocation: Invocation, file: string): void {
   }
 }
 
-function asDiagnostics(error: BoxctlError): readonly Omit<Diagnostic, never>[] {
+function asDiagnostics(error: BoxctlError): readonly Diagnostic[] {
   if (error.diagnostics.length > 0) return error.diagnostics;
   const hint = error.hint === undefined ? {} : { hint: error.hint };
   return [{ code: error.code, severity: 'error', message: error.message, path: '', at: error.at, ...hint }];
 }
 
-export const validate: Run = (invocation) => {
+export const validate: Run = async (invocation) => {
   const { args, env } = invocation;
   const files = args.positionals.length > 0 ? args.positionals : [specFile(invocation)];
-  const results = files.map((file) => {
+  const results: { file: string; problems: readonly Diagnostic[] }[] = [];
+  for (const file of files) {
     try {
-      check(invocation, file);
-      return { file, problems: [] };
+      await check(invocation, file);
+      results.push({ file, problems: [] });
     } catch (error) {
       if (!(error instanceof BoxctlError)) throw error;
       if (!args.flag('json')) writeMessage(describeError(error, wantsColor(2, env)));
-      return { file, problems: asDiagnostics(error) };
+      results.push({ file, problems: asDiagnostics(error) });
     }
-  });
+  }
   if (args.flag('json')) writeOutput(`${JSON.stringify(results, undefined, 2)}\n`);
   return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
 };

@@ -87,7 +87,7 @@ describe('plan', () => {
     expect(stdout).toMatch(/^\S+: \d+ steps, \d+ on the host and \d+ inside\n/u);
     expect(stdout).toMatch(/^ {2}pivot_root\("\.", "\."\) +default: pivot_root$/mu);
     expect(stdout).toMatch(/container\.yaml:2$/mu);
-    expect(stderr).toBe('boxctl: the image is not in the store yet: its path in this plan is where it will be\n');
+    expect(stderr).toBe('boxctl: the image is not in the store yet: its digest in this plan is made up\n');
     expect(readdirSync(files.cwd)).toEqual(['container.yaml']);
   });
 

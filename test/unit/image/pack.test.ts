@@ -17,10 +17,6 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packHostTools } from '../../../src/image/pack.ts';
-import { ensureImage, findImage, previewImage } from '../../../src/image/resolve.ts';
-import type { ImageSource } from '../../../src/spec/spec.ts';
-import { plainHooks } from './hooks.ts';
-import { hostWithStore } from './host.ts';
 import { unpackInto } from './worker.ts';
 
 let base = '';
@@ -150,41 +146,5 @@ describe('what cannot be packed', () => {
     await expect(pack([join(base, 'bin/text')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
     program('elf', '\u007fELF');
     await expect(pack([join(base, 'bin/elf')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
-  });
-});
-
-describe('as an image', () => {
-  test('is packed and imported once, until a program changes', async () => {
-    program('tool', '#!/bin/sh\n');
-    const source: ImageSource = { kind: 'host_tools', tools: ['sh', join(base, 'bin/tool')] };
-    const host = hostWithStore(base);
-    const hooks = plainHooks();
-    expect(previewImage(source, undefined, host).digest).toMatch(/^0{64}$/);
-    const first = await ensureImage(source, undefined, host, hooks);
-    expect(first.passwd).toMatch(/^root:x:0:0:/);
-    expect(findImage(source, undefined, host)).toEqual(first);
-    expect(previewImage(source, undefined, host)).toEqual(first);
-    program('tool', '#!/bin/sh\nexit 1\n');
-    expect(findImage(source, undefined, host)).toBeUndefined();
-    expect((await ensureImage(source, undefined, host, hooks)).digest).not.toBe(first.digest);
-    expect(hooks.unpacks()).toBe(2);
-  });
-
-  test('is packed anew when a program of the same name comes earlier in PATH', async () => {
-    const before = process.env['PATH'];
-    mkdirSync(join(base, 'early'));
-    program('tool', '#!/bin/sh\necho late\n');
-    process.env['PATH'] = `${join(base, 'early')}:${join(base, 'bin')}:${before}`;
-    try {
-      const source: ImageSource = { kind: 'host_tools', tools: ['tool'] };
-      const host = hostWithStore(base);
-      const first = await ensureImage(source, undefined, host, plainHooks());
-      writeFileSync(join(base, 'early/tool'), '#!/bin/sh\necho early\n', { mode: 0o755 });
-      expect(findImage(source, undefined, host)).toBeUndefined();
-      const second = await ensureImage(source, undefined, host, plainHooks());
-      expect(second.digest).not.toBe(first.digest);
-    } finally {
-      process.env['PATH'] = before;
-    }
   });
 });

@@ -1,22 +1,48 @@
 // The unpacker and the remover as programs of their own, so that tests can run them without a container:
-//   unpack-main unpack DIR [ENTRIES BYTES]   reads the archive from standard input, reports on standard error
+//   unpack-main unpack|layer DIR [ENTRIES BYTES]   reads the archive from standard input, reports on standard error
 //   unpack-main rmtree DIR NAME              exits with the errno
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "../../../native/launcher/rmtree.h"
+#include "../../../native/image/report.h"
 #include "../../../native/image/unpack.h"
+#include "../../../native/launcher/rmtree.h"
+
+namespace {
+
+ssize_t read_input(void*, void* buffer, size_t size) { return read(0, buffer, size); }
+
+}  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const int dir = open(argv[2], O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return 2;
   if (strcmp(argv[1], "rmtree") == 0 && argc == 4) return boxctl::rmtree(dir, argv[3]);
-  boxctl::UnpackLimits limits;
+  boxctl::UnpackOptions options;
+  if (strcmp(argv[1], "layer") == 0) options.whiteouts = boxctl::image::Whiteouts::kMarks;
   if (argc == 5) {
-    limits.entries = strtoull(argv[3], nullptr, 10);
-    limits.bytes = strtoull(argv[4], nullptr, 10);
+    options.entries = strtoull(argv[3], nullptr, 10);
+    options.bytes = strtoull(argv[4], nullptr, 10);
   }
-  return boxctl::unpack(dir, 0, 2, limits);
+  umask(0);
+  boxctl::tar::Reader reader({read_input, nullptr});
+  const boxctl::Unpacked result = boxctl::unpack(dir, reader, options);
+  if (result.error != nullptr) {
+    boxctl::image::report_failure(result.error, result.entry, result.number);
+    return 1;
+  }
+  boxctl::image::Report report;
+  report.number("entries", result.entries);
+  report.number("bytes", result.bytes);
+  report.number("squashed", result.squashed);
+  report.number("skipped", result.skipped);
+  report.open_list("implied");
+  for (char** folder = result.implied; folder != nullptr && *folder != nullptr; folder++) report.item(*folder);
+  report.close_list();
+  report.send();
+  return 0;
 }

@@ -4,13 +4,33 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseReport } from '../../../src/image/report.ts';
-import type { UnpackReport } from '../../../src/image/hooks.ts';
+
+/** What the unpacker says at its end (native/image/unpack.h). */
+export type UnpackReport =
+  | {
+      readonly ok: true;
+      readonly entries: number;
+      readonly bytes: number;
+      readonly squashed: number;
+      readonly skipped: number;
+      readonly implied: readonly string[];
+    }
+  | { readonly ok: false; readonly error: string; readonly entry: string; readonly errno: number };
+
+/** The one line of JSON; undefined when it is none. */
+export function parseReport(text: string): UnpackReport | undefined {
+  try {
+    const report = JSON.parse(text) as Record<string, unknown>;
+    return { ok: !('error' in report), ...report } as UnpackReport;
+  } catch {
+    return undefined;
+  }
+}
 
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
-const sources = ['image/tar.cc', 'image/names.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map((name) =>
-  join(native, name),
+const sources = ['image/tar.cc', 'image/names.cc', 'image/report.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map(
+  (name) => join(native, name),
 );
 
 /** Compiles once for each state of the sources; returns the program's path. */

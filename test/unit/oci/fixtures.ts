@@ -3,7 +3,9 @@ import type { ImageFacts } from '../../../src/image/image.ts';
 
 export const image: ImageFacts = {
   digest: '0'.repeat(64),
-  rootfs: '/var/lib/boxctl/images/x/rootfs',
+  record: '',
+  layers: [{ kind: 'tree', path: '/var/lib/boxctl/images/x/rootfs' }],
+  shell: '',
   ownership: undefined,
   passwd: 'root:x:0:0::/root:/bin/sh\n',
   group: '',

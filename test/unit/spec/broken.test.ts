@@ -665,7 +665,11 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     'image: {tar: a.tar, host_tools: [sh]}\n',
     ['1:1+5 E_SPEC_CONFLICT: `image` has both `tar` and `host_tools`: it can be one of them'],
   ],
-  ['an image of no kind', 'image: {}\n', ['1:1+5 E_SPEC_MISSING_KEY: `image` lacks the key `tar` or `host_tools`']],
+  [
+    'an image of no kind',
+    'image: {}\n',
+    ['1:1+5 E_SPEC_MISSING_KEY: `image` lacks the key `tar`, `folder`, `name` or `host_tools`'],
+  ],
   [
     'a digest that is none',
     'image: {tar: a.tar, sha256: abc}\n',

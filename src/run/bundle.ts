@@ -2,14 +2,14 @@
  * A container written down as an OCI bundle (bundle.md of the runtime specification), for other runtimes to run: its
  * configuration, and a copy of the image, because they know nothing of boxctl's store and write into the root they get.
  */
-import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
-import type { OciConfig, OciIdMapping } from './config.ts';
-import type { Model } from './model.ts';
-import { checkOwners, shiftOwners, toHost } from './owners.ts';
+import { copyImage } from '../image/work.ts';
+import type { OciConfig, OciIdMapping } from '../oci/config.ts';
+import type { Model } from '../oci/model.ts';
 
 const ROOT = 'rootfs';
 
@@ -32,20 +32,6 @@ function claim(dir: string): void {
   if (readdirSync(dir).length > 0) {
     throw new BoxctlError('E_BUNDLE_NOT_EMPTY', `${dir} is not empty`, { hint: 'give an empty folder, or a new one' });
   }
-}
-
-/** Owners, modes, times, hard links and device nodes are kept; where the file system can, the data is shared. */
-function copyTree(from: string, to: string): void {
-  mkdirSync(to, { mode: 0o755 });
-  const { status, stderr, error } = spawnSync('cp', ['-a', '--reflink=auto', '--', `${from}/.`, to], {
-    encoding: 'utf8',
-  });
-  if (status === 0) return;
-  const reason = error?.message ?? stderr.trim().split('\n', 1)[0] ?? '';
-  throw new BoxctlError('E_BUNDLE_COPY', `the image could not be copied to ${to}: ${reason}`, {
-    hint: 'is there room on that file system, and may you write there?',
-    ...(error === undefined ? {} : { cause: error }),
-  });
 }
 
 /**
@@ -99,28 +85,39 @@ function checkMounts(model: Model): void {
 
 /**
  * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
- * command is PID 1 there.
+ * command is PID 1 there. boxctl shows an image under other owners by an id-mapped mount; the OCI has no such thing for
+ * the root, so the copy's owners are those of the host.
  *
- * @throws BoxctlError `E_BUNDLE_…` where the folder is taken, the copy fails, or its owners cannot be kept.
+ * @throws BoxctlError `E_BUNDLE_…` where the folder is taken, `E_IMAGE_COPY` where the copy fails.
  */
-export function writeBundle(model: Model, image: ImageFacts, dir: string): void {
-  const root = process.geteuid?.() === 0;
+export async function writeBundle(model: Model, image: ImageFacts, host: HostFacts, dir: string): Promise<void> {
   checkMounts(model);
-  if (!root) checkOwners(image.rootfs);
   claim(dir);
   for (const { create } of model.mountNotes.values()) {
     for (const path of create) mkdirSync(path, { recursive: true, mode: 0o755 });
   }
   const rootfs = join(dir, ROOT);
-  copyTree(image.rootfs, rootfs);
+  mkdirSync(rootfs, { mode: 0o755 });
   const { uidMappings, gidMappings } = model.config.linux;
-  // boxctl shows an image under other owners by an id-mapped mount; the OCI has no such thing for the root.
-  if (root && image.ownership === undefined && uidMappings !== undefined && gidMappings !== undefined) {
-    shiftOwners(rootfs, uidMappings, gidMappings);
+  const maps =
+    uidMappings === undefined || gidMappings === undefined
+      ? undefined
+      : { uidMap: uidMappings.map(toIdMap), gidMap: gidMappings.map(toIdMap) };
+  if (host.privileged && uidMappings !== undefined && gidMappings !== undefined) {
+    chownSync(rootfs, toHost(uidMappings, 0) ?? 0, toHost(gidMappings, 0) ?? 0);
     letPass(dir, gidMappings);
   }
+  await copyImage(image, host, maps, rootfs);
   writeFileSync(join(dir, 'config.json'), `${configText(forOthers(model.config))}\n`, {
     mode: 0o644,
     flag: 'wx',
   });
+}
+
+const toIdMap = (map: OciIdMapping) => ({ container: map.containerID, host: map.hostID, size: map.size });
+
+/** The host's id for one of the container's; an id that is not mapped has none. */
+function toHost(maps: readonly OciIdMapping[], id: number): number | undefined {
+  const map = maps.find(({ containerID, size }) => id >= containerID && id < containerID + size);
+  return map === undefined ? undefined : map.hostID + (id - map.containerID);
 }

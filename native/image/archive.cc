@@ -1,0 +1,95 @@
+#include "archive.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <new>
+
+#include "report.h"
+
+namespace boxctl::image {
+namespace {
+
+constexpr uint64_t kTellEveryNs = 100'000'000;
+
+uint64_t now_ns() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+ssize_t Window::read_window(void* context, void* buffer, size_t size) {
+  auto& window = *static_cast<Window*>(context);
+  if (window.bounded_ && size > window.left_) size = static_cast<size_t>(window.left_);
+  if (size == 0) return 0;
+  ssize_t got = -1;
+  if (window.seekable_) {
+    got = pread(window.fd_, buffer, size, static_cast<off_t>(window.at_));
+    if (got < 0 && errno == ESPIPE && window.at_ == 0) window.seekable_ = false;
+  }
+  if (!window.seekable_) got = read(window.fd_, buffer, size);
+  if (got <= 0) return got;
+  window.at_ += static_cast<uint64_t>(got);
+  window.left_ -= window.bounded_ ? static_cast<uint64_t>(got) : 0;
+  window.read_ += static_cast<uint64_t>(got);
+  window.tell();
+  return got;
+}
+
+void Window::tell() {
+  const uint64_t now = now_ns();
+  if (told_ns_ == 0) told_ns_ = now;
+  if (now - told_ns_ < kTellEveryNs) return;
+  told_ns_ = now;
+  Report report;
+  report.number("read", read_);
+  report.send();
+}
+
+Archive::Archive(int fd, uint64_t offset, uint64_t size, bool plain_digest)
+    : window_(fd, offset, size), raw_(window_.source(), 2), raw_digest_(raw_, 0), wants_plain_(plain_digest) {}
+
+bool Archive::start() {
+  start_error_ = raw_.start();
+  if (start_error_ == 0) start_error_ = raw_digest_.start();
+  // The first piece tells the compression and stays to be read.
+  if (start_error_ == 0 && !raw_.next(1, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
+  if (start_error_ != 0) return false;
+  compression_ = detect(raw_tap_.data, raw_tap_.left);
+  if (compression_ == Compression::kNone) {
+    out_ = raw_tap_;
+    return true;
+  }
+  decoder_ = new (std::nothrow) Decoder(Stage::source(raw_tap_));
+  if (decoder_ != nullptr) plain_ = new (std::nothrow) Stage(decoder_->source(), wants_plain_ ? 2 : 1);
+  if (plain_ == nullptr) {
+    start_error_ = ENOMEM;
+    return false;
+  }
+  if (!decoder_->open()) return false;
+  start_error_ = plain_->start();
+  out_ = {plain_, 0};
+  if (start_error_ == 0 && wants_plain_) {
+    plain_digest_ = new (std::nothrow) Digest(*plain_, 1);
+    start_error_ = plain_digest_ == nullptr ? ENOMEM : plain_digest_->start();
+  }
+  return start_error_ == 0;
+}
+
+const char* Archive::compression() const { return name(compression_); }
+
+const char* Archive::digest() { return raw_digest_.wait(); }
+
+const char* Archive::plain_digest() { return plain_digest_ == nullptr ? digest() : plain_digest_->wait(); }
+
+const char* Archive::error() const {
+  if (start_error_ != 0) return "the archive cannot be read";
+  return decoder_ == nullptr ? nullptr : decoder_->error();
+}
+
+int Archive::error_number() const { return start_error_ != 0 ? start_error_ : decoder_->error_number(); }
+
+}  // namespace boxctl::image

@@ -1,0 +1,66 @@
+// The archive on descriptor 0, or a part of it, as a plain stream of bytes: read once, decompressed and digested on
+// threads of its own while the caller takes what comes out.
+#pragma once
+
+#include <stdint.h>
+
+#include "decompress.h"
+#include "flow.h"
+
+namespace boxctl::image {
+
+// A part of a descriptor as a source. Tells how far it is (report.h) some ten times a second.
+class Window {
+ public:
+  // `size` 0: to the end. What cannot be read at a place (a pipe) is read from where it stands.
+  Window(int fd, uint64_t offset, uint64_t size) : fd_(fd), at_(offset), left_(size), bounded_(size > 0) {}
+  Source source() { return {read_window, this}; }
+
+ private:
+  static ssize_t read_window(void* context, void* buffer, size_t size);
+  void tell();
+
+  const int fd_;
+  uint64_t at_;
+  uint64_t left_;
+  const bool bounded_;
+  bool seekable_ = true;
+  uint64_t read_ = 0;
+  uint64_t told_ns_ = 0;
+};
+
+class Archive {
+ public:
+  // `plain_digest`: compute the digest of what comes out, too.
+  Archive(int fd, uint64_t offset, uint64_t size, bool plain_digest);
+  Archive(const Archive&) = delete;
+  Archive& operator=(const Archive&) = delete;
+
+  // False: see error().
+  bool start();
+  Source stream() { return Stage::source(out_); }
+  const char* compression() const;
+
+  // After the stream's end.
+  const char* digest();
+  const char* plain_digest();
+
+  // What made the stream fail, one sentence, or null.
+  const char* error() const;
+  int error_number() const;
+
+ private:
+  Window window_;
+  Stage raw_;
+  Digest raw_digest_;
+  Stage::Tap raw_tap_{&raw_, 1};
+  const bool wants_plain_;
+  Compression compression_ = Compression::kNone;
+  Decoder* decoder_ = nullptr;
+  Stage* plain_ = nullptr;
+  Digest* plain_digest_ = nullptr;
+  Stage::Tap out_{&raw_, 1};
+  int start_error_ = 0;
+};
+
+}  // namespace boxctl::image

@@ -1,0 +1,207 @@
+#include "copy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "../shared/fd.h"
+#include "names.h"
+
+namespace boxctl {
+namespace {
+
+// A file with several names, and where its first copy is.
+struct Known {
+  dev_t device;
+  ino_t inode;
+  char* path;
+};
+
+class Copier {
+ public:
+  Copier(int to, char* path) : to_(to), path_(path) {}
+  ~Copier() {
+    for (size_t i = 0; i < count_; i++) free(known_[i].path);
+    free(known_);
+  }
+  Copier(const Copier&) = delete;
+  Copier& operator=(const Copier&) = delete;
+
+  int folder(int from, int to, size_t length);
+
+ private:
+  int entry(int from, int to, const char* name);
+  int file(int from, int to, const char* name, const struct stat& status);
+  int describe(int fd, const struct stat& status);
+  int data(int from, int to, off_t size);
+  int attributes(int from, int to);
+  const char* first_name(const struct stat& status);
+  bool remember(const struct stat& status);
+
+  const int to_;
+  char* const path_;
+  Known* known_ = nullptr;
+  size_t count_ = 0, room_ = 0;
+};
+
+int Copier::attributes(int from, int to) {
+  static char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
+  const ssize_t size = flistxattr(from, names, sizeof names);
+  if (size < 0) return errno == EOPNOTSUPP ? 0 : errno;
+  for (const char* name = names; name < names + size; name += strlen(name) + 1) {
+    if (!image::keeps_attribute(name)) continue;
+    const ssize_t length = fgetxattr(from, name, value, sizeof value);
+    if (length < 0) return errno;
+    if (fsetxattr(to, name, value, static_cast<size_t>(length), 0) != 0) return errno;
+  }
+  return 0;
+}
+
+// The owner first: chown(2) takes the set-id bits and the capabilities away. The time last.
+int Copier::describe(int fd, const struct stat& status) {
+  if (fchown(fd, status.st_uid, status.st_gid) != 0) return errno;
+  if (fchmod(fd, status.st_mode & 07777) != 0) return errno;
+  const struct timespec times[2] = {status.st_mtim, status.st_mtim};
+  return futimens(fd, times) == 0 ? 0 : errno;
+}
+
+int Copier::data(int from, int to, off_t size) {
+  if (ioctl(to, FICLONE, from) == 0) return 0;
+  for (off_t at = 0; at < size;) {
+    const off_t start = lseek(from, at, SEEK_DATA);
+    if (start < 0) break;
+    const off_t end = lseek(from, start, SEEK_HOLE);
+    if (lseek(to, start, SEEK_SET) < 0) return errno;
+    for (off_t offset = start; offset < end;) {
+      const ssize_t sent = sendfile(to, from, &offset, static_cast<size_t>(end - offset));
+      if (sent < 0) return errno;
+      if (sent == 0) return EIO;
+    }
+    at = end;
+  }
+  return ftruncate(to, size) == 0 ? 0 : errno;
+}
+
+const char* Copier::first_name(const struct stat& status) {
+  for (size_t i = 0; i < count_; i++) {
+    if (known_[i].inode == status.st_ino && known_[i].device == status.st_dev) return known_[i].path;
+  }
+  return nullptr;
+}
+
+bool Copier::remember(const struct stat& status) {
+  if (count_ == room_) {
+    const size_t room = room_ == 0 ? 256 : 2 * room_;
+    auto* const grown = static_cast<Known*>(realloc(known_, room * sizeof(Known)));
+    if (grown == nullptr) return false;
+    known_ = grown;
+    room_ = room;
+  }
+  char* const copy = strdup(path_);
+  if (copy == nullptr) return false;
+  known_[count_++] = {status.st_dev, status.st_ino, copy};
+  return true;
+}
+
+int Copier::file(int from, int to, const char* name, const struct stat& status) {
+  if (status.st_nlink > 1) {
+    const char* const first = first_name(status);
+    // The copy is ours alone, and its folders are no links.
+    if (first != nullptr) return linkat(to_, first, to, name, 0) == 0 ? 0 : errno;
+    if (!remember(status)) return ENOMEM;
+  }
+  if (!S_ISREG(status.st_mode)) {
+    if (S_ISLNK(status.st_mode)) {
+      char target[PATH_MAX];
+      const ssize_t length = readlinkat(from, name, target, sizeof target - 1);
+      if (length < 0) return errno;
+      target[length] = 0;
+      if (symlinkat(target, to, name) != 0) return errno;
+    } else if (mknodat(to, name, (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
+      return errno;
+    }
+    if (fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+    if (!S_ISLNK(status.st_mode) && fchmodat(to, name, status.st_mode & 07777, 0) != 0) return errno;
+    const struct timespec times[2] = {status.st_mtim, status.st_mtim};
+    return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+  }
+  const Fd source(openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!source.valid()) return errno;
+  const Fd copy(openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!copy.valid()) return errno;
+  int error = data(source.get(), copy.get(), status.st_size);
+  // Capabilities go with a change of owner, so the attributes come after it.
+  if (error == 0 && fchown(copy.get(), status.st_uid, status.st_gid) != 0) error = errno;
+  if (error == 0) error = attributes(source.get(), copy.get());
+  if (error != 0) return error;
+  if (fchmod(copy.get(), status.st_mode & 07777) != 0) return errno;
+  const struct timespec times[2] = {status.st_mtim, status.st_mtim};
+  return futimens(copy.get(), times) == 0 ? 0 : errno;
+}
+
+int Copier::entry(int from, int to, const char* name) {
+  const size_t length = strlen(path_);
+  if (length + strlen(name) + 2 > PATH_MAX) return ENAMETOOLONG;
+  snprintf(path_ + length, PATH_MAX - length, "%s%s", length == 0 ? "" : "/", name);
+  struct stat status;
+  if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  int error = 0;
+  if (S_ISDIR(status.st_mode)) {
+    const Fd source(openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!source.valid() || mkdirat(to, name, 0700) != 0) return errno;
+    const Fd copy(openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!copy.valid()) return errno;
+    error = folder(source.get(), copy.get(), strlen(path_));
+  } else {
+    error = file(from, to, name, status);
+  }
+  // On a failure the path stays, to be told.
+  if (error == 0) path_[length] = 0;
+  return error;
+}
+
+int Copier::folder(int from, int to, size_t length) {
+  const int copy = fcntl(from, F_DUPFD_CLOEXEC, 0);
+  DIR* const stream = copy < 0 ? nullptr : fdopendir(copy);
+  if (stream == nullptr) return errno;
+  int error = 0;
+  for (;;) {
+    errno = 0;
+    const struct dirent* const item = readdir(stream);
+    if (item == nullptr) {
+      error = errno;
+      break;
+    }
+    if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
+    error = entry(from, to, item->d_name);
+    if (error != 0) break;
+  }
+  closedir(stream);
+  if (error != 0) return error;
+  path_[length] = 0;
+  struct stat status;
+  if (fstat(from, &status) != 0) return errno;
+  if (fchown(to, status.st_uid, status.st_gid) != 0) return errno;
+  error = attributes(from, to);
+  return error != 0 ? error : describe(to, status);
+}
+
+}  // namespace
+
+int copy_tree(int from, int to, char* path) {
+  path[0] = 0;
+  Copier copier(to, path);
+  return copier.folder(from, to, 0);
+}
+
+}  // namespace boxctl

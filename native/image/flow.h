@@ -1,0 +1,98 @@
+// Streams that run on threads of their own: a stage pulls from a source and hands what it got to several readers, each
+// of which sees all of it. So an archive is read once while one thread decompresses it, others compute digests, and the
+// process's own thread unpacks. Memory is bounded by the pieces of each stage; the slowest reader sets the pace.
+//
+// Nothing here is ever taken down: a worker of images ends by _exit(2), threads and all.
+#pragma once
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sha256.h"
+#include "source.h"
+
+namespace boxctl::image {
+
+inline constexpr size_t kPiece = size_t{1} << 20;
+inline constexpr size_t kPieces = 6;
+inline constexpr size_t kMaxReaders = 2;
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t& mutex) : mutex_(mutex) { pthread_mutex_lock(&mutex_); }
+  ~Lock() { pthread_mutex_unlock(&mutex_); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  pthread_mutex_t& mutex_;
+};
+
+class Stage {
+ public:
+  // `readers` taps, numbered from 0; each must be read to its end, or nobody gets on.
+  Stage(Source from, size_t readers) : from_(from), readers_(readers) {}
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  // Returns 0 or an errno. The thread starts to pull at once.
+  int start();
+
+  // The next piece for a reader, valid until its next call; a size of 0 is the end. False: pulling failed, with
+  // errno().
+  bool next(size_t reader, const uint8_t*& data, size_t& size);
+
+  // A reader as a source; `context` is a Tap that must live as long.
+  struct Tap {
+    Stage* stage;
+    size_t reader;
+    const uint8_t* data = nullptr;
+    size_t left = 0;
+  };
+  static Source source(Tap& tap) { return {read_tap, &tap}; }
+
+  // Bytes pulled so far.
+  uint64_t pulled() const { return __atomic_load_n(&pulled_, __ATOMIC_RELAXED); }
+
+ private:
+  struct Piece {
+    uint8_t* data = nullptr;
+    size_t size = 0;
+    size_t users = 0;
+  };
+  static void* run(void* self);
+  static ssize_t read_tap(void* context, void* buffer, size_t size);
+  void pull();
+
+  const Source from_;
+  const size_t readers_;
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t changed_ = PTHREAD_COND_INITIALIZER;
+  Piece pieces_[kPieces];
+  uint64_t made_ = 0;                 // pieces that were filled; the next goes into place made_ % kPieces
+  uint64_t taken_[kMaxReaders] = {};  // pieces that each reader has asked for, the present one included
+  bool ended_ = false;
+  int error_ = 0;
+  uint64_t pulled_ = 0;
+};
+
+// The digest of all that a stage hands out, on a thread of its own.
+class Digest {
+ public:
+  Digest(Stage& stage, size_t reader) : stage_(stage), reader_(reader) {}
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
+  int start();
+  // Waits for the end. 64 hex digits; empty when the stage failed.
+  const char* wait();
+
+ private:
+  static void* run(void* self);
+  Stage& stage_;
+  const size_t reader_;
+  pthread_t thread_ = {};
+  char hex_[65] = {};
+};
+
+}  // namespace boxctl::image

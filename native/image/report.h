@@ -1,0 +1,41 @@
+// What a worker of images says: lines of JSON on descriptor 2. The last one is the outcome; those before it are
+// `{"read":N}`, the bytes of the archive that have been read, from time to time.
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+namespace boxctl::image {
+
+inline constexpr int kReportFd = 2;
+
+// One object, written as a line by `send`. Keys are the caller's own and need no escaping.
+class Report {
+ public:
+  Report();
+  ~Report();
+  Report(const Report&) = delete;
+  Report& operator=(const Report&) = delete;
+
+  void number(const char* key, uint64_t value);
+  void text(const char* key, const char* value);
+  void flag(const char* key);
+  // A list of texts is opened, filled with items, and closed.
+  void open_list(const char* key);
+  void item(const char* value);
+  void close_list();
+  void send(int fd = kReportFd);
+
+ private:
+  void key(const char* name);
+  char* text_ = nullptr;
+  size_t size_ = 0;
+  FILE* out_;
+  bool first_ = true;
+  bool first_item_ = true;
+};
+
+// {"error":sentence,"entry":path,"errno":N}
+void report_failure(const char* error, const char* entry, int number);
+
+}  // namespace boxctl::image

@@ -1,0 +1,27 @@
+// SHA-256 (FIPS 180-4), by the processor's own instructions where it has them: x86's SHA extensions, arm64's crypto
+// extension. The digest of an archive is computed while it is read, so its speed is the import's.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace boxctl::image {
+
+class Sha256 {
+ public:
+  // `portable`: leave the processor's instructions aside (for the tests).
+  explicit Sha256(bool portable = false);
+  void update(const uint8_t* data, size_t size);
+  // Ends the message; 64 lower-case hex digits and a NUL. Not to be updated afterwards.
+  void finish(char (&hex)[65]);
+
+ private:
+  using Blocks = void (*)(uint32_t* state, const uint8_t* data, size_t blocks);
+  Blocks blocks_;
+  uint32_t state_[8];
+  uint64_t size_ = 0;
+  size_t held_ = 0;
+  uint8_t block_[64];
+};
+
+}  // namespace boxctl::image

@@ -1,0 +1,167 @@
+/** Looking after the store: what is in it, removing images, and removing what nothing needs any more. */
+import { closeSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { tryLock } from '../run/native.ts';
+import { holds, rememberedIn } from './identity.ts';
+import { withLock } from './locks.ts';
+import { allNames, digestsOf, removeName } from './names.ts';
+import { allRecords, folderOf, removeEmptyFolder, type ImageRecord } from './records.ts';
+import { openWorkspace, readOwner } from './workspace.ts';
+import { removeTree } from './work.ts';
+
+export interface StoredImage {
+  readonly digest: string;
+  readonly names: readonly string[];
+  /** One for each ownership that it was imported under. */
+  readonly records: readonly ImageRecord[];
+  /** On disk, in bytes; what other images share counts in full. */
+  readonly size: number;
+}
+
+/** The images of the store, the newest first. */
+export function listImages(host: HostFacts): readonly StoredImage[] {
+  const { store } = host.dirs;
+  const names = allNames(store);
+  const byDigest = new Map<string, ImageRecord[]>();
+  for (const { record } of allRecords(store)) {
+    byDigest.set(record.digest, [...(byDigest.get(record.digest) ?? []), record]);
+  }
+  return [...byDigest]
+    .map(([digest, records]) => ({
+      digest,
+      names: names.filter((entry) => entry.digest === digest).map(({ name }) => name),
+      records,
+      size: Math.max(...records.map(({ bytes }) => bytes)),
+    }))
+    .toSorted((a, b) => (b.records[0]?.created ?? 0) - (a.records[0]?.created ?? 0));
+}
+
+/** Takes the records of an image alone; undefined where somebody runs it, or has taken it. */
+function takeRecords(paths: readonly string[]): readonly number[] | undefined {
+  const fds: number[] = [];
+  for (const path of paths) {
+    const fd = openSync(path, 'r');
+    fds.push(fd);
+    if (tryLock(fd, true)) continue;
+    for (const each of fds) closeSync(each);
+    return undefined;
+  }
+  return fds;
+}
+
+/** Removes an image and the layers that no other image has. False: it is in use. */
+async function removeImage(digest: string, host: HostFacts): Promise<boolean> {
+  const { store } = host.dirs;
+  return withLock(join(store, 'lock'), async () => {
+    const paths = allRecords(store)
+      .filter(({ record }) => record.digest === digest)
+      .map(({ path }) => path);
+    const fds = takeRecords(paths);
+    if (fds === undefined) return false;
+    try {
+      for (const path of paths) {
+        unlinkSync(path);
+        removeEmptyFolder(path);
+      }
+      for (const { name, digest: named } of allNames(store)) if (named === digest) removeName(store, name);
+      await removeUnusedLayers(host);
+      return true;
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
+  });
+}
+
+/** Throws `E_IMAGE_IN_USE`. */
+export async function removeStored(digest: string, host: HostFacts): Promise<void> {
+  if (await removeImage(digest, host)) return;
+  throw new BoxctlError('E_IMAGE_IN_USE', `The image ${digest.slice(0, 17)} is in use by a container`, {
+    hint: 'wait for its end, or end it',
+  });
+}
+
+/** For what nobody asked to be removed: a failure is no reason to fail. */
+export async function removeImageQuietly(digest: string, host: HostFacts): Promise<void> {
+  try {
+    await removeImage(digest, host);
+  } catch {
+    // `image prune` will see it.
+  }
+}
+
+function list(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** An import has layers of its own before its image is complete. Their folders are made under the store's lock. */
+function isImporting(store: string): boolean {
+  return list(join(store, 'tmp')).some((name) => {
+    try {
+      const fd = openSync(join(store, 'tmp', name, 'lock'), 'r+');
+      try {
+        return !tryLock(fd, true);
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Layers of no image. The caller holds the store's lock. */
+async function removeUnusedLayers(host: HostFacts): Promise<void> {
+  const { store } = host.dirs;
+  if (isImporting(store)) return;
+  const used = new Set(
+    allRecords(store).flatMap(({ path, record }) =>
+      record.layers.map((layer) => folderOf(store, layer, basename(path, '.json'))),
+    ),
+  );
+  for (const digest of list(join(store, 'layers'))) {
+    const folder = join(store, 'layers', digest);
+    for (const form of list(folder)) {
+      if (used.has(join(folder, form))) continue;
+      await removeTree(folder, form, readOwner(join(folder, form)), host);
+    }
+    if (list(folder).length === 0) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Removes the images that nobody has named and whose archive is gone or has changed; with `all`, every one that is not in
+ * use. Gives the digests of those that went.
+ */
+export async function pruneImages(host: HostFacts, all: boolean): Promise<readonly string[]> {
+  const { store } = host.dirs;
+  const kept = all
+    ? new Set<string>()
+    : new Set([...allNames(store).map(({ digest }) => digest), ...heldDigests(store)]);
+  const removed: string[] = [];
+  for (const digest of digestsOf(store)) {
+    if (!kept.has(digest) && (await removeImage(digest, host))) removed.push(digest);
+  }
+  // To open a workspace removes what interrupted imports have left.
+  await (await openWorkspace(undefined, host)).close();
+  await withLock(join(store, 'lock'), () => removeUnusedLayers(host));
+  forgetStale(store);
+  return removed;
+}
+
+/** What is remembered of archives and programs that are still what they were. */
+function heldDigests(store: string): readonly string[] {
+  return rememberedIn(store).flatMap(({ remembered }) => (holds(remembered) ? [remembered.digest] : []));
+}
+
+function forgetStale(store: string): void {
+  const present = new Set(digestsOf(store));
+  for (const { path, remembered } of rememberedIn(store)) {
+    if (!present.has(remembered.digest) || !holds(remembered)) rmSync(path, { force: true });
+  }
+}

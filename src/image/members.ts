@@ -1,0 +1,82 @@
+/**
+ * The files of an archive that holds an image in layers, wherever they lie: members of a tar, or files of a folder (an
+ * OCI image layout). Names come from the archive and are never followed out of it.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import type { Archived, Member, Part } from './work.ts';
+
+/** The largest manifest or configuration that is read, bytes. */
+const MAX_TEXT = 4 << 20;
+
+export interface Members {
+  /** Of a regular file; undefined where there is none. The caller closes it. */
+  open(path: string): { readonly fd: number; readonly part: Part; readonly size: number; close(): void } | undefined;
+  readonly name: string;
+}
+
+const MAX_LINKS = 8;
+
+/** Members of a tar that is open as `fd`, which stays the caller's. */
+export function tarMembers(archive: Archived, members: ReadonlyMap<string, Member>): Members {
+  const find = (path: string, links = 0): Member | undefined => {
+    const member = members.get(path);
+    if (member?.target === undefined || links === MAX_LINKS) return member?.target === undefined ? member : undefined;
+    // `docker save` of old links a layer that occurs twice: ../<digest>/layer.tar
+    return find(posix.normalize(posix.join(posix.dirname(path), member.target)), links + 1);
+  };
+  return {
+    name: archive.name,
+    open(path) {
+      const member = find(posix.normalize(path));
+      if (member === undefined) return undefined;
+      const { offset, size } = member;
+      return { fd: archive.fd, part: { offset: archive.part.offset + offset, size }, size, close: () => undefined };
+    },
+  };
+}
+
+/** Files of a folder: an OCI image layout has only `blobs/<algorithm>/<digest>` and two files beside it. */
+export function folderMembers(folder: string): Members {
+  return {
+    name: folder,
+    open(path) {
+      if (!/^(?:oci-layout|index\.json|blobs\/[a-z0-9+._-]+\/[0-9a-zA-Z=_-]+)$/u.test(path)) return undefined;
+      let fd: number;
+      try {
+        fd = openSync(join(folder, path), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+      } catch {
+        return undefined;
+      }
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) {
+        closeSync(fd);
+        return undefined;
+      }
+      return { fd, part: { offset: 0, size: stat.size }, size: stat.size, close: () => closeSync(fd) };
+    },
+  };
+}
+
+/** The bytes of a small file; undefined where there is none. Throws `E_IMAGE_BAD_ARCHIVE` for one that is not small. */
+export function readMember(members: Members, path: string): Buffer | undefined {
+  const file = members.open(path);
+  if (file === undefined) return undefined;
+  try {
+    if (file.size > MAX_TEXT) throw badImage(members, `${path} is larger than ${MAX_TEXT} bytes`);
+    const bytes = Buffer.alloc(file.size);
+    let done = 0;
+    while (done < bytes.length) {
+      const read = readSync(file.fd, bytes, done, bytes.length - done, file.part.offset + done);
+      if (read === 0) throw badImage(members, `${path} is cut short`);
+      done += read;
+    }
+    return bytes;
+  } finally {
+    file.close();
+  }
+}
+
+export const badImage = (members: Members, why: string): BoxctlError =>
+  new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${members.name} cannot be read: ${why}`);

@@ -1,0 +1,156 @@
+/**
+ * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
+ * shared lock on it; who removes an image takes it alone.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { crypto } from './builtin.ts';
+import { identityAt } from './identity.ts';
+import type { ImageFacts, Layer, Ownership } from './image.ts';
+import { isRecord, isTexts } from './json.ts';
+import { layerFolder, ownershipKey } from './store.ts';
+
+const VERSION = 1;
+
+export interface RecordedLayer {
+  readonly digest: string;
+  readonly form: 'erofs' | 'tree';
+  /** The user's own archive, where the store has no copy of it. */
+  readonly inPlace?: { readonly path: string; readonly identity: string };
+}
+
+export interface ImageRecord {
+  readonly digest: string;
+  readonly layers: readonly RecordedLayer[];
+  readonly passwd: string;
+  readonly group: string;
+  readonly shell: string;
+  readonly defaults: ImageFacts['defaults'];
+  readonly entries: number;
+  /** Of files, uncompressed. */
+  readonly bytes: number;
+  readonly squashed: number;
+  readonly skipped: number;
+  /** When it was imported, milliseconds since 1970. */
+  readonly created: number;
+  /** The archive's path, or the programs that were packed. */
+  readonly source: string;
+}
+
+export const recordPath = (store: string, digest: string, ownership: Ownership | undefined): string =>
+  join(store, 'images', digest, `${ownershipKey(ownership)}.json`);
+
+export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
+  const path = recordPath(store, record.digest, ownership);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const unfinished = `${path}.${crypto().randomBytes(6).toString('hex')}`;
+  writeFileSync(unfinished, JSON.stringify({ version: VERSION, ...record }), { mode: 0o600 });
+  renameSync(unfinished, path);
+}
+
+export function readRecord(store: string, digest: string, ownership: Ownership | undefined): ImageRecord | undefined {
+  return readRecordFile(recordPath(store, digest, ownership));
+}
+
+export function readRecordFile(path: string): ImageRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return isRecord(value) && isImageRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const TEXTS = ['digest', 'passwd', 'group', 'shell', 'source'];
+const NUMBERS = ['entries', 'bytes', 'squashed', 'skipped', 'created'];
+
+/** What another version of boxctl, or a crash of the machine, has left is no record. */
+function isImageRecord(
+  value: Readonly<Record<string, unknown>>,
+): value is Readonly<Record<string, unknown>> & ImageRecord {
+  const { version, layers, defaults } = value;
+  return (
+    version === VERSION &&
+    TEXTS.every((key) => typeof value[key] === 'string') &&
+    NUMBERS.every((key) => typeof value[key] === 'number') &&
+    isRecord(defaults) &&
+    Array.isArray(layers) &&
+    layers.every(
+      (layer: unknown) =>
+        isRecord(layer) &&
+        typeof layer['digest'] === 'string' &&
+        (layer['form'] === 'erofs' || layer['form'] === 'tree') &&
+        (layer['inPlace'] === undefined || isTexts(layer['inPlace'])),
+    )
+  );
+}
+
+/** `ownership` is an ownership's key. An index without its archive is another thing than one with it. */
+export function folderOf(store: string, layer: RecordedLayer, ownership: string): string {
+  const form = layer.inPlace === undefined ? 'erofs' : 'index';
+  return layerFolder(store, layer.digest, layer.form === 'tree' ? ownership : form);
+}
+
+export function layerOf(store: string, layer: RecordedLayer, ownership: Ownership | undefined): Layer {
+  const folder = folderOf(store, layer, ownershipKey(ownership));
+  if (layer.form === 'tree') return { kind: 'tree', path: join(folder, 'rootfs') };
+  const index = join(folder, 'index');
+  if (layer.inPlace === undefined) return { kind: 'erofs', index, data: join(folder, 'data') };
+  return { kind: 'erofs', index, data: layer.inPlace.path, identity: layer.inPlace.identity };
+}
+
+/** What the planner sees of a record. */
+export function factsOf(store: string, record: ImageRecord, ownership: Ownership | undefined): ImageFacts {
+  const { digest, layers, passwd, group, shell, defaults } = record;
+  return {
+    digest,
+    record: recordPath(store, digest, ownership),
+    layers: layers.map((layer) => layerOf(store, layer, ownership)),
+    ownership,
+    passwd,
+    group,
+    shell,
+    defaults,
+  };
+}
+
+/** The image of a digest, if the store has it complete and this host can use it. */
+export function readFacts(digest: string, ownership: Ownership | undefined, host: HostFacts): ImageFacts | undefined {
+  const { store } = host.dirs;
+  const record = readRecord(store, digest, ownership);
+  if (record === undefined) return undefined;
+  if (!host.erofs.usable && record.layers.some((layer) => layer.form === 'erofs')) return undefined;
+  // The archive may have been under another name, and gone since.
+  const isThere = ({ inPlace }: RecordedLayer): boolean =>
+    inPlace === undefined || identityAt(inPlace.path) === inPlace.identity;
+  if (!record.layers.every(isThere)) return undefined;
+  return factsOf(store, record, ownership);
+}
+
+/** Every record of the store, with its path. */
+export function allRecords(store: string): readonly { readonly path: string; readonly record: ImageRecord }[] {
+  const list = (folder: string): readonly string[] => {
+    try {
+      return readdirSync(folder);
+    } catch {
+      return [];
+    }
+  };
+  return list(join(store, 'images')).flatMap((digest) =>
+    list(join(store, 'images', digest)).flatMap((name) => {
+      const path = join(store, 'images', digest, name);
+      const record = name.endsWith('.json') ? readRecordFile(path) : undefined;
+      return record === undefined ? [] : [{ path, record }];
+    }),
+  );
+}
+
+/** A digest's folder goes with its last record. */
+export function removeEmptyFolder(recordFile: string): void {
+  try {
+    rmdirSync(dirname(recordFile));
+  } catch {
+    // There are others.
+  }
+}

@@ -1,0 +1,341 @@
+/** Work on images, done by the imager in a process that sees nothing but what it works on. */
+import { closeSync, constants, createReadStream, openSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import {
+  planCopy,
+  planIndex,
+  planIngest,
+  planInspect,
+  planRemove,
+  planScan,
+  planUnpack,
+  type Part,
+  type WorkLimits,
+  type WorkPlace,
+} from '../plan/image-work.ts';
+import { IMAGE } from '../plan/constants.ts';
+import type { Plan } from '../plan/plan.ts';
+import { launch, type Outcome } from '../run/launch.ts';
+import { pipe } from '../run/native.ts';
+import type { ImageFacts, Ownership } from './image.ts';
+import { isRecord } from './json.ts';
+
+export type { Part, WorkLimits, WorkPlace } from '../plan/image-work.ts';
+
+export const WHOLE: Part = { offset: 0, size: 0 };
+
+/** More than a worker ever writes: the members of an archive, a file, and the steps on the way. */
+const MAX_REPORT = 64 * 1024 * 1024;
+
+/** Is told how many bytes of the archive have been read. */
+export type OnRead = (read: number) => void;
+
+export interface Digests {
+  /** Of the archive as it is stored, 64 hex digits. */
+  readonly sha256: string;
+  /** Of what it decompresses to. Of a rootfs that was unpacked it is not computed, and empty. */
+  readonly plainSha256: string;
+  readonly compression: string;
+}
+
+export interface Contents {
+  readonly entries: number;
+  /** Of files, uncompressed. */
+  readonly bytes: number;
+  /** Owners that the user namespace does not have, and that became root. */
+  readonly squashed: number;
+  /** Device nodes and attributes that cannot be had. */
+  readonly skipped: number;
+  /** Of a layer: folders that only its paths imply. */
+  readonly implied: readonly string[];
+  /** Of a layer: it hides all layers below. */
+  readonly opaqueRoot: boolean;
+}
+
+/** What an archive turned out to hold when a root file system was expected. */
+export interface HoldsImage {
+  readonly image: true;
+}
+
+interface Work {
+  readonly plan: Plan;
+  /** Descriptor 0 of the worker; stays the caller's. */
+  readonly input?: number;
+  readonly onRead?: OnRead;
+  readonly signal?: AbortSignal;
+}
+
+type Report = Readonly<Record<string, unknown>>;
+
+/** The archive is bad, and the worker has said why. */
+class BadArchive extends Error {
+  readonly entry: string;
+  readonly errno: number;
+  constructor(message: string, entry: string, errno: number) {
+    super(message);
+    this.entry = entry;
+    this.errno = errno;
+  }
+}
+
+const EFBIG = 27;
+
+/** Starts a worker, follows its reports, and returns the last one. Throws BadArchive, or BoxctlError `E_IMAGE_WORK`. */
+async function run({ plan, input, onRead, signal }: Work): Promise<Report> {
+  const nothing = openSync('/dev/null', constants.O_RDWR);
+  const [report, reportEnd] = pipe();
+  let worker;
+  try {
+    worker = launch(plan, { stdio: [input ?? nothing, nothing, reportEnd], interpreter: 'imager' });
+  } finally {
+    closeSync(nothing);
+    closeSync(reportEnd);
+  }
+  const stop = (): void => worker.signal(9);
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted === true) stop();
+  try {
+    const [end, last] = await Promise.all([worker.done, lastReport(report, onRead)]);
+    if (signal?.aborted === true) throw new BoxctlError('E_IMAGE_WORK', 'The work on the image was given up');
+    if (last === undefined || end.kind !== 'exited') throw workFailure(plan, end);
+    const { error, entry, errno } = last;
+    if (typeof error === 'string') throw new BadArchive(error, String(entry ?? ''), Number(errno ?? 0));
+    return last;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+async function lastReport(fd: number, onRead: OnRead | undefined): Promise<Report | undefined> {
+  let text = '';
+  let size = 0;
+  let last: Report | undefined;
+  for await (const part of createReadStream('', { fd, encoding: 'utf8' })) {
+    size += String(part).length;
+    if (size > MAX_REPORT) continue;
+    text += String(part);
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n')) {
+      const report = parse(text.slice(0, end));
+      text = text.slice(end + 1);
+      const read = report?.['read'];
+      if (typeof read === 'number') onRead?.(read);
+      else if (report !== undefined) last = report;
+    }
+  }
+  return last;
+}
+
+function parse(line: string): Report | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function workFailure(plan: Plan, end: Outcome): BoxctlError {
+  const what = `The work on the image failed (${plan.name})`;
+  if (end.failed !== undefined) {
+    const { index, errno } = end.failed;
+    const name = errno > 0 ? getSystemErrorName(-errno) : 'no errno';
+    const step = plan.steps[index];
+    const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
+    return new BoxctlError('E_IMAGE_WORK', `${what}: ${at} failed with ${name}`);
+  }
+  const how = end.kind === 'signaled' ? `ended by signal ${end.signal}` : `ended with status ${end.status}`;
+  return new BoxctlError('E_IMAGE_WORK', `${what}: the worker ${how}`);
+}
+
+const ENOSPC = 28;
+const EDQUOT = 122;
+
+/** What a bad archive means to the person who named it. */
+function explain(error: unknown, name: string): unknown {
+  if (!(error instanceof BadArchive)) return error;
+  // Control characters of a hostile name must not reach a terminal.
+  const at = error.entry === '' ? '' : ` (entry ${JSON.stringify(error.entry)})`;
+  const message = `The image ${name} cannot be read: ${error.message}${at}`;
+  if (error.errno === ENOSPC || error.errno === EDQUOT) {
+    return new BoxctlError('E_IMAGE_STORE', message, { hint: 'there is no space left in the image store' });
+  }
+  const limit = /more (?:data|entries|bytes)/u.test(error.message);
+  return new BoxctlError(
+    limit ? 'E_IMAGE_TOO_LARGE' : 'E_IMAGE_BAD_ARCHIVE',
+    error.errno === 0 ? message : `${message}: ${getSystemErrorName(-error.errno)}`,
+    limit ? { hint: 'raise `image.max_size` or `image.max_entries` if it is to be trusted' } : {},
+  );
+}
+
+const text = (report: Report, key: string): string => String(report[key] ?? '');
+const number = (report: Report, key: string): number => Number(report[key] ?? 0);
+const list = (report: Report, key: string): readonly string[] => {
+  const value = report[key];
+  return Array.isArray(value) ? value.map(String) : [];
+};
+
+function digests(report: Report): Digests {
+  return {
+    sha256: text(report, 'sha256'),
+    plainSha256: text(report, 'plain_sha256'),
+    compression: text(report, 'compression'),
+  };
+}
+
+function contents(report: Report): Contents {
+  return {
+    entries: number(report, 'entries'),
+    bytes: number(report, 'bytes'),
+    squashed: number(report, 'squashed'),
+    skipped: number(report, 'skipped'),
+    implied: list(report, 'implied'),
+    opaqueRoot: report['opaque_root'] === true,
+  };
+}
+
+/** An archive to work on, and what is called on the way. `name` is for messages. */
+export interface Archived {
+  readonly fd: number;
+  readonly name: string;
+  readonly part: Part;
+  readonly onRead?: OnRead;
+  readonly signal?: AbortSignal;
+}
+
+async function runOn(archive: Archived, plan: Plan): Promise<Report> {
+  try {
+    const { fd, onRead, signal } = archive;
+    return await run({
+      plan,
+      input: fd,
+      ...(onRead === undefined ? {} : { onRead }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    throw explain(error, archive.name);
+  }
+}
+
+/** The lowest layer has nothing to take away. */
+export type LayerKind = 'lowest' | 'layer';
+const FLAGS = { rootfs: IMAGE.ROOTFS, lowest: IMAGE.LAYER | IMAGE.LOWEST, layer: IMAGE.LAYER };
+
+export async function unpackRootfs(
+  archive: Archived,
+  place: WorkPlace,
+  limits: WorkLimits,
+): Promise<HoldsImage | (Contents & Digests & { readonly image: false })> {
+  const report = await runOn(archive, planUnpack(place, archive.part, FLAGS.rootfs, limits));
+  return report['image'] === true ? { image: true } : { image: false, ...contents(report), ...digests(report) };
+}
+
+export async function unpackLayer(
+  archive: Archived,
+  place: WorkPlace,
+  kind: LayerKind,
+  limits: WorkLimits,
+): Promise<Contents & Digests> {
+  const report = await runOn(archive, planUnpack(place, archive.part, FLAGS[kind], limits));
+  return { ...contents(report), ...digests(report) };
+}
+
+/** Decompresses into a new file `name` of the folder; '' for none. `bytes` is what it holds. */
+export async function ingest(
+  archive: Archived,
+  place: WorkPlace,
+  name: string,
+  maxBytes: number,
+): Promise<Digests & { readonly bytes: number }> {
+  const report = await runOn(archive, planIngest(place, archive.part, name, maxBytes));
+  return { bytes: number(report, 'bytes'), ...digests(report) };
+}
+
+/** Undefined: there is more of it than an index can hold. */
+export async function indexTar(
+  archive: Archived,
+  place: WorkPlace,
+  name: string,
+  kind: 'rootfs' | LayerKind,
+  limits: WorkLimits,
+): Promise<HoldsImage | (Contents & { readonly image: false }) | undefined> {
+  try {
+    const plan = planIndex(place, archive.part, name, FLAGS[kind], limits);
+    const report = await run({ plan, input: archive.fd });
+    return report['image'] === true ? { image: true } : { image: false, ...contents(report) };
+  } catch (error) {
+    if (error instanceof BadArchive && error.errno === EFBIG) return undefined;
+    throw explain(error, archive.name);
+  }
+}
+
+/** A regular file of an archive, or a link: `target` is what it says. */
+export interface Member {
+  readonly offset: number;
+  readonly size: number;
+  readonly target: string | undefined;
+}
+
+export async function scanTar(archive: Archived, place: WorkPlace): Promise<ReadonlyMap<string, Member>> {
+  const report = await runOn(archive, planScan(place));
+  return new Map(
+    list(report, 'members').map((line) => {
+      // No member of an image has a blank in its name, let alone an arrow.
+      const [, offset, size, path = '', target] = /^(\d+) (\d+) (.*?)(?: -> (.*))?$/su.exec(line) ?? [];
+      return [path, { offset: Number(offset), size: Number(size), target }];
+    }),
+  );
+}
+
+/** What is at a path of an image: `mode uid gid seconds nanoseconds`, the mode in octal; '' for nothing. */
+export type PathStatus = string;
+
+/**
+ * Texts of files of an image, '' where there is none that can be read, and what is at paths. Mounts the image, so a
+ * kernel that cannot do that throws here and not at a start.
+ */
+export async function inspect(
+  image: ImageFacts,
+  host: HostFacts,
+  files: readonly string[],
+  paths: readonly string[] = [],
+): Promise<{ readonly files: readonly string[]; readonly paths: readonly PathStatus[] }> {
+  const report = await run({ plan: planInspect(image, host, files, paths) });
+  return { files: list(report, 'files'), paths: list(report, 'paths') };
+}
+
+/** Copies an image into the empty folder `to` (planCopy). Throws `E_IMAGE_COPY`. */
+export async function copyImage(
+  image: ImageFacts,
+  host: HostFacts,
+  maps: Ownership | undefined,
+  to: string,
+): Promise<void> {
+  try {
+    await run({ plan: planCopy(image, host, maps, to) });
+  } catch (error) {
+    if (!(error instanceof BadArchive)) throw error;
+    const why = error.errno === 0 ? error.message : `${error.message}: ${getSystemErrorName(-error.errno)}`;
+    throw new BoxctlError('E_IMAGE_COPY', `The image cannot be copied to ${to}: /${error.entry}: ${why}`, {
+      hint: 'is there room on that file system, and are all its owners mapped?',
+    });
+  }
+}
+
+/** Removes the folder `name` and all in it, also when its files belong to mapped ids. */
+export async function removeTree(
+  folder: string,
+  name: string,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+): Promise<void> {
+  const nothing = openSync('/dev/null', constants.O_RDWR);
+  const plan = planRemove({ folder, ownership, host }, name);
+  try {
+    const end = await launch(plan, { stdio: [nothing, nothing, nothing], interpreter: 'imager' }).done;
+    if (end.kind !== 'exited' || end.status !== 0) throw workFailure(plan, end);
+  } finally {
+    closeSync(nothing);
+  }
+}

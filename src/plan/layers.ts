@@ -1,0 +1,92 @@
+/** The layers of an image as detached mounts: unpacked trees, and archives that are mounted as they are. */
+import type { ImageFacts, Layer } from '../image/image.ts';
+import { AT_FDCWD, type Fd, type Text } from './calls.ts';
+import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE } from './constants.ts';
+import { inside, onHost, type PlanContext } from './context.ts';
+import { newFileSystem } from './filesystem.ts';
+import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';
+
+const CLONE_ONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
+
+/** A detached mount of a tree of the host. */
+export function openTree(context: PlanContext, place: Place, id: string, path: Text, recursive: boolean): Fd {
+  const flags = CLONE_ONE | (recursive ? OPEN_TREE.AT_RECURSIVE : 0);
+  return context.steps.add(place, id, 'open_tree', { dirfd: AT_FDCWD, pathname: path, flags }, { undo: 'kernel' });
+}
+
+/** Lets the owners of a mount's files be seen through the maps of the container's user namespace. */
+export function shiftOwners(
+  context: PlanContext,
+  place: Place,
+  id: string,
+  mount: Fd,
+  userns: Fd,
+  options: { readonly recursive: boolean; readonly allow?: readonly string[] },
+): void {
+  const args = {
+    dirfd: mount,
+    pathname: '',
+    flags: EMPTY_PATH | (options.recursive ? AT.AT_RECURSIVE : 0),
+    attr_set: MOUNT_ATTR.MOUNT_ATTR_IDMAP,
+    attr_clr: 0,
+    propagation: 0,
+    userns_fd: userns,
+  };
+  context.steps.add(place, id, 'mount_setattr', args, options.allow === undefined ? {} : { allow: options.allow });
+}
+
+function openFile(context: PlanContext, place: Place, id: string, pathname: string, held: boolean): Fd {
+  const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+  // What an undo mentions stays open until the container has ended.
+  return context.steps.add(place, id, 'openat2', args, held ? { undo: [call('close', { fd: id })] } : {});
+}
+
+/** As long as the container runs, its image is not removed. */
+export function holdImage(context: PlanContext, image: ImageFacts): void {
+  if (image.record === '') return;
+  const place = onHost('sources', byDefault('the image stays as long as it is used'));
+  const fd = openFile(context, place, 'image', image.record, true);
+  context.steps.add(place, 'image.flock', 'flock', { fd, operation: LOCK.LOCK_SH | LOCK.LOCK_NB });
+}
+
+/**
+ * The archive is mounted through the descriptor that was looked at, and nobody can open it for writing as long as the
+ * lease is held (fcntl(2), F_SETLEASE): who tries waits, and the launcher ends the container.
+ */
+function holdArchive(context: PlanContext, place: Place, id: string, path: string, identity: string): Fd {
+  const fd = openFile(context, place, `${id}.data`, path, true);
+  context.steps.add(place, `${id}.lease`, 'fcntl', { fd, cmd: FCNTL.F_SETLEASE, arg: LEASE.F_RDLCK });
+  context.steps.add(place, `${id}.identity`, 'fstat_identity', { fd, identity });
+  return fd;
+}
+
+function openLayer(context: PlanContext, place: Place, id: string, layer: Layer): Fd {
+  if (layer.kind === 'tree') return openTree(context, place, id, layer.path, false);
+  const device =
+    layer.identity === undefined
+      ? layer.data
+      : { template: `/proc/self/fd/$FD(${holdArchive(context, place, id, layer.data, layer.identity)})` };
+  return newFileSystem(context.steps, place, id, 'erofs', {
+    attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
+    data: [
+      ['source', layer.index],
+      ['device', device],
+    ],
+  });
+}
+
+/** An image's files are seen with the owners that they have in the archive. */
+export function shiftLayers(context: PlanContext, layers: readonly Fd[], userns: Fd): void {
+  const place = onHost('sources', context.model.because('root.path'));
+  for (const layer of layers) {
+    shiftOwners(context, place, `${layer.replace(/\.fsmount$/u, '')}.owners`, layer, userns, { recursive: false });
+  }
+}
+
+/** On the side that may make mounts of the host's files. */
+export function openLayers(context: PlanContext, image: ImageFacts): readonly Fd[] {
+  const because = context.model.because('root.path');
+  const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
+  const single = image.layers.length === 1;
+  return image.layers.map((layer, index) => openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer));
+}

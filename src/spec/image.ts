@@ -1,0 +1,126 @@
+/** `image`: an archive, a folder, an image of the store, or programs of this host. */
+import { lstatSync, statSync } from 'node:fs';
+import type { ContainerFile } from '../generated/container.ts';
+import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { isImageName } from './image-name.ts';
+import { whyNot } from './read.ts';
+import type { ImageSource } from './spec.ts';
+import { sizeAt } from './values.ts';
+
+type Raw = NonNullable<ContainerFile['image']>;
+type RawObject = Exclude<Raw, string>;
+
+const KINDS = ['tar', 'folder', 'name', 'host_tools'] as const;
+
+/** What is said beside an archive, and of nothing else. */
+const OF_ARCHIVES = ['sha256', 'max_size', 'max_entries'] as const;
+
+export const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSource | undefined => {
+  if (raw === undefined) return undefined;
+  if (typeof raw === 'string') return byText(context, raw);
+  const given = KINDS.filter((kind) => raw[kind] !== undefined);
+  const [kind] = given;
+  if (given.length > 1) {
+    const names = given.map((name) => `\`${name}\``).join(' and ');
+    report(context, 'image', 'E_SPEC_CONFLICT', `\`image\` has both ${names}: it can be one of them`);
+    return undefined;
+  }
+  if (kind === undefined) {
+    if (!context.bad.has('image')) {
+      report(context, 'image', 'E_SPEC_MISSING_KEY', '`image` lacks the key `tar`, `folder`, `name` or `host_tools`');
+    }
+    return undefined;
+  }
+  for (const key of kind === 'tar' ? [] : OF_ARCHIVES) {
+    if (raw[key] === undefined) continue;
+    report(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about an archive, and there is none`);
+  }
+  return byKey(context, raw);
+};
+
+function byKey(context: Context, raw: RawObject): ImageSource | undefined {
+  if (raw.host_tools !== undefined) return hostTools(context, raw.host_tools);
+  if (raw.folder !== undefined) return folder(context, raw.folder, 'image.folder');
+  if (raw.name !== undefined) return stored(context, raw.name, 'image.name');
+  if (raw.tar === undefined) return undefined;
+  const maxSize = sizeAt(context, raw.max_size, 'image.max_size');
+  return {
+    ...archive(context, raw.tar, 'image.tar'),
+    ...(raw.sha256 === undefined ? {} : { sha256: raw.sha256.toLowerCase() }),
+    ...(maxSize === undefined ? {} : { maxSize }),
+    ...(raw.max_entries === undefined ? {} : { maxEntries: raw.max_entries }),
+  };
+}
+
+const PATH = /^(?:[~/]|\.{1,2}(?:\/|$))|\.(?:tar|tgz|tbz2|txz|tzst|tar\.[a-z0-9]+)$/u;
+
+/** A text is a path when it looks like one or leads to something; otherwise it names an image of the store. */
+function byText(context: Context, text: string): ImageSource | undefined {
+  const full = hostPath(context, text);
+  const exists = lstatSync(full, { throwIfNoEntry: false }) !== undefined;
+  if (!PATH.test(text) && isImageName(text) && !exists) return { kind: 'stored', name: text };
+  const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder && !isLayout(full) ? folder(context, text, 'image') : archive(context, text, 'image');
+}
+
+/** An OCI image layout is an archive that was not packed. */
+const isLayout = (full: string): boolean =>
+  lstatSync(`${full}/oci-layout`, { throwIfNoEntry: false })?.isFile() === true;
+
+function archive(context: Context, text: string, path: string): ImageSource & { readonly kind: 'tar' } {
+  const full = hostPath(context, text);
+  try {
+    const stat = statSync(full);
+    noteFile(context, 'image', full, path);
+    if (!stat.isFile() && !(stat.isDirectory() && isLayout(full))) {
+      report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
+        hint: stat.isDirectory()
+          ? '`image: {folder: …}` for a root file system that is a folder'
+          : 'an archive is a file',
+      });
+    }
+  } catch (error) {
+    reportMissing(context, text, path, full, error);
+  }
+  return { kind: 'tar', path: full };
+}
+
+function reportMissing(context: Context, text: string, path: string, full: string, error: unknown): void {
+  if (context.review) return;
+  const { problem } = whyNot(error);
+  report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
+    hint: `looked for ${full}`,
+  });
+}
+
+function folder(context: Context, text: string, path: string): ImageSource {
+  const full = hostPath(context, text);
+  try {
+    const isFolder = statSync(full).isDirectory();
+    const real = noteFile(context, 'image', full, path);
+    if (isFolder) return { kind: 'folder', path: real };
+    report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a folder`, {
+      hint: '`image: {tar: …}` for an archive',
+    });
+  } catch (error) {
+    reportMissing(context, text, path, full, error);
+  }
+  return { kind: 'folder', path: full };
+}
+
+function stored(context: Context, text: string, path: string): ImageSource {
+  if (!isImageName(text)) {
+    report(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image`, {
+      hint: 'NAME[:TAG] in lower case, or sha256:DIGITS',
+    });
+  }
+  return { kind: 'stored', name: text };
+}
+
+function hostTools(context: Context, tools: readonly string[]): ImageSource {
+  for (const [tool, path] of each(context, tools, 'image.host_tools')) {
+    if (!tool.includes('/') || tool.startsWith('/')) continue;
+    report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
+  }
+  return { kind: 'host_tools', tools };
+}

@@ -1,0 +1,355 @@
+/** The store: what is imported, when, how often, and what is left when it goes wrong. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { listImages, pruneImages, removeStored } from '../../src/image/maintain.ts';
+import { findDigest, writeName } from '../../src/image/names.ts';
+import { ensureImage, findImage, previewImage, type ResolveOptions } from '../../src/image/resolve.ts';
+import type { ImageSource } from '../../src/spec/spec.ts';
+import { imageHost, roads, type ImageHost } from '../support/image-host.ts';
+import { isRoot } from '../support/user.ts';
+import { archive } from '../unit/image/archive-fixture.ts';
+
+const PASSWD = 'root:x:0:0::/root:/bin/sh\nme:x:7:8::/home/me:/bin/sh\n';
+const image = (text = 'hello'): Buffer =>
+  archive(
+    { name: './', type: '5', mode: 0o755 },
+    { name: './etc/passwd', data: PASSWD },
+    { name: './etc/group', type: '2', link: 'groups' },
+    { name: './etc/groups', data: 'me:x:8:\n' },
+    { name: './hello', data: text },
+  );
+const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
+
+describe.each(roads)('archives are %s', (road) => {
+  let at: ImageHost;
+  let path = '';
+  let source: ImageSource;
+
+  beforeEach(() => {
+    at = imageHost(road);
+    path = join(at.base, 'image.tar');
+    source = { kind: 'tar', path };
+  });
+  afterEach(() => {
+    // Whatever a test does, nothing may stay in the workspace.
+    expect(at.unfinished()).toEqual([]);
+    at.close();
+  });
+
+  const find = (from = source) => findImage(from, at.ownership, at.host);
+  const ensure = (from = source, options: ResolveOptions = {}) => ensureImage(from, at.ownership, at.host, options);
+
+  describe('importing', () => {
+    test.each([
+      ['tar', (data: Buffer) => data],
+      ['tar.gz', (data: Buffer) => gzipSync(data)],
+      [
+        'two gzip members',
+        (data: Buffer) => Buffer.concat([gzipSync(data.subarray(0, 700)), gzipSync(data.subarray(700))]),
+      ],
+    ])('a %s becomes an image, and is found afterwards', async (kind, pack) => {
+      const data = pack(image());
+      writeFileSync(path, data);
+      expect(find()).toBeUndefined();
+      const facts = await ensure();
+      expect(facts).toMatchObject({ passwd: PASSWD, group: 'me:x:8:\n', ownership: at.ownership });
+      // An archive that is mounted where it lies is not read for its digest.
+      const unread = road === 'mounted' && kind === 'tar';
+      expect(facts.digest).toEqual(unread ? expect.stringMatching(/^seen-[0-9a-f]{32}$/u) : sha256(data));
+      expect(await at.text(facts, 'hello')).toBe('hello');
+      expect(find()).toEqual(facts);
+      expect(await ensure()).toEqual(facts);
+    });
+
+    test('the store is closed to others, and mnt is there and empty', async () => {
+      writeFileSync(path, image());
+      await ensure();
+      expect(lstatSync(at.host.dirs.store).mode & 0o777).toBe(0o700);
+      expect(readdirSync(join(at.host.dirs.store, 'mnt'))).toEqual([]);
+    });
+
+    test('the store may be a link to a folder elsewhere', async () => {
+      writeFileSync(path, image());
+      mkdirSync(join(at.base, 'elsewhere'), { mode: 0o755 });
+      symlinkSync(join(at.base, 'elsewhere'), at.host.dirs.store);
+      await ensure();
+      expect(lstatSync(join(at.base, 'elsewhere')).mode & 0o777).toBe(0o700);
+    });
+
+    test('many callers at once import once', async () => {
+      writeFileSync(path, gzipSync(image()));
+      const all = await Promise.all(Array.from({ length: 12 }, () => ensure()));
+      expect(new Set(all.map((facts) => JSON.stringify(facts))).size).toBe(1);
+      expect(at.layers()).toHaveLength(1);
+    });
+
+    test('the same content under another name is the same image', async () => {
+      writeFileSync(path, gzipSync(image()));
+      const first = await ensure();
+      const copy = join(at.base, 'copy');
+      copyFileSync(path, copy);
+      expect(await ensure({ kind: 'tar', path: copy })).toEqual(first);
+      expect(at.layers()).toEqual([first.digest]);
+    });
+
+    test('a folder is an image as it is', async () => {
+      const folder = join(at.base, 'rootfs');
+      mkdirSync(join(folder, 'etc'), { recursive: true });
+      writeFileSync(join(folder, 'etc/passwd'), PASSWD);
+      const from: ImageSource = { kind: 'folder', path: folder };
+      expect(find(from)).toMatchObject({ digest: '', layers: [{ kind: 'tree', path: folder }], passwd: PASSWD });
+      expect(await ensure(from)).toEqual(find(from));
+      expect(at.layers()).toEqual([]);
+    });
+  });
+
+  describe('a changed archive', () => {
+    test('is noticed, whatever was changed of it', async () => {
+      writeFileSync(path, image('one'));
+      await ensure();
+      const before = join(at.base, 'times');
+      execFileSync('touch', ['-r', path, before]);
+      // Same size, same inode, and the times put back to the nanosecond: ctime tells.
+      writeFileSync(path, image('two'));
+      execFileSync('touch', ['-r', before, path]);
+      expect(find()).toBeUndefined();
+      expect(await at.text(await ensure(), 'hello')).toBe('two');
+    });
+
+    test('is noticed when another file takes its name', async () => {
+      writeFileSync(path, image('one'));
+      writeFileSync(`${path}.new`, image('two'));
+      await ensure();
+      renameSync(`${path}.new`, path);
+      expect(await at.text(await ensure(), 'hello')).toBe('two');
+    });
+
+    test('what stood for it as it was is removed', async () => {
+      writeFileSync(path, image('one'));
+      const one = await ensure();
+      writeFileSync(path, image('two'));
+      const two = await ensure();
+      const expected = one.digest.startsWith('seen-') ? [two.digest] : [one.digest, two.digest].toSorted();
+      expect(at.layers()).toEqual(expected);
+    });
+
+    test('that was only touched is the same image', async () => {
+      writeFileSync(path, gzipSync(image()));
+      const facts = await ensure();
+      utimesSync(path, 1, 1);
+      expect(find()).toBeUndefined();
+      expect(await ensure()).toEqual(facts);
+    });
+  });
+
+  describe('a pinned archive', () => {
+    test('is imported when the digest matches, and found by it', async () => {
+      writeFileSync(path, image());
+      const pinned: ImageSource = { kind: 'tar', path, sha256: sha256(image()) };
+      const facts = await ensure(pinned);
+      expect(facts.digest).toBe(sha256(image()));
+      expect(find(pinned)).toEqual(facts);
+    });
+
+    test('is found under another name when the first one is gone', async () => {
+      writeFileSync(path, image());
+      const pin = sha256(image());
+      await ensure({ kind: 'tar', path, sha256: pin });
+      const moved = join(at.base, 'moved.tar');
+      copyFileSync(path, moved);
+      rmSync(path);
+      const facts = await ensure({ kind: 'tar', path: moved, sha256: pin });
+      expect(facts.digest).toBe(pin);
+      expect(await at.text(facts, 'hello')).toBe('hello');
+    });
+
+    test('is refused before anything is unpacked, also when it is in the store', async () => {
+      writeFileSync(path, image());
+      const pinned: ImageSource = { kind: 'tar', path, sha256: sha256(image('other')) };
+      await expect(ensure(pinned)).rejects.toMatchObject({ code: 'E_IMAGE_DIGEST' });
+      expect(at.layers()).toEqual([]);
+      await ensure();
+      expect(find(pinned)).toBeUndefined();
+      await expect(ensure(pinned)).rejects.toMatchObject({ code: 'E_IMAGE_DIGEST' });
+    });
+  });
+
+  describe('what cannot be imported', () => {
+    const refused = async (code: string, message: RegExp): Promise<void> => {
+      await expect(ensure()).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+      expect(find()).toBeUndefined();
+      expect(at.layers()).toEqual([]);
+    };
+
+    test('a file that is not there, a folder', async () => {
+      await refused('E_IMAGE_NOT_FOUND', /does not exist/u);
+      mkdirSync(path);
+      await refused('E_IMAGE_BAD_ARCHIVE', /holds no image/u);
+    });
+
+    test('a fifo, without waiting for a writer', async () => {
+      execFileSync('mkfifo', [path]);
+      await refused('E_IMAGE_UNREADABLE', /is not a file/u);
+      expect(() => previewImage(source, at.ownership, at.host)).toThrow(
+        expect.objectContaining({ code: 'E_IMAGE_UNREADABLE' }),
+      );
+    });
+
+    test('a store that cannot be one', async () => {
+      writeFileSync(path, image());
+      writeFileSync(at.host.dirs.store, '');
+      await expect(ensure()).rejects.toMatchObject({ code: 'E_IMAGE_STORE' });
+      rmSync(at.host.dirs.store);
+    });
+
+    test('a bad archive names its entry', async () => {
+      writeFileSync(path, archive({ name: 'fine' }, { name: '../evil\u001b[2J' }));
+      await refused('E_IMAGE_BAD_ARCHIVE', /leads outside of the archive \(entry "\.\.\/evil\\u001b\[2J"\)/u);
+    });
+
+    test('a large archive whose first entry is bad', async () => {
+      writeFileSync(path, archive({ name: '../evil' }, { name: 'big', data: Buffer.alloc(4 << 20) }));
+      await refused('E_IMAGE_BAD_ARCHIVE', /leads outside/u);
+    });
+
+    test('gzip that is cut short or damaged', async () => {
+      const data = gzipSync(image());
+      writeFileSync(path, data.subarray(0, data.length - 20));
+      await refused('E_IMAGE_BAD_ARCHIVE', /gzip data ends too early/u);
+      const checksum = Buffer.from(data);
+      checksum.writeUInt32LE(1, data.length - 8);
+      writeFileSync(path, checksum);
+      await refused('E_IMAGE_BAD_ARCHIVE', /checksum does not match/u);
+    });
+
+    test('more than the file allows', async () => {
+      writeFileSync(path, gzipSync(archive({ name: 'big', data: Buffer.alloc(1 << 20) })));
+      const small: ImageSource = { kind: 'tar', path, maxSize: 1 << 19 };
+      await expect(ensure(small)).rejects.toMatchObject({ code: 'E_IMAGE_TOO_LARGE' });
+      writeFileSync(path, image());
+      const few: ImageSource = { kind: 'tar', path, maxEntries: 4 };
+      await expect(ensure(few)).rejects.toMatchObject({ code: 'E_IMAGE_TOO_LARGE' });
+      expect(at.layers()).toEqual([]);
+    });
+  });
+
+  describe('what an interruption leaves', () => {
+    test('is swept by the next import', async () => {
+      writeFileSync(path, image());
+      const temporary = join(at.host.dirs.store, 'tmp');
+      mkdirSync(join(temporary, 'dead/rootfs/etc'), { recursive: true });
+      writeFileSync(join(temporary, 'dead/lock'), '');
+      mkdirSync(join(temporary, 'never-locked'));
+      await ensure();
+    });
+
+    test('a record that a crash has emptied is not believed', async () => {
+      writeFileSync(path, image());
+      const facts = await ensure();
+      writeFileSync(facts.record, '');
+      expect(find()).toBeUndefined();
+      expect(await ensure()).toEqual(facts);
+    });
+  });
+
+  test('a preview tells where the image will be, and changes nothing', async () => {
+    writeFileSync(path, image());
+    const preview = previewImage(source, at.ownership, at.host);
+    expect(existsSync(at.host.dirs.store)).toBe(false);
+    const facts = await ensure();
+    if (road === 'mounted') expect(preview).toEqual({ ...facts, passwd: '', group: '' });
+    expect(previewImage(source, at.ownership, at.host)).toEqual(facts);
+  });
+
+  describe('looking after the store', () => {
+    test('an image is found by its names and by the first digits of its digest', async () => {
+      writeFileSync(path, gzipSync(image()));
+      const facts = await ensure();
+      const { store } = at.host.dirs;
+      writeName(store, 'debian:12', facts.digest);
+      writeName(store, 'debian:latest', facts.digest);
+      for (const name of ['debian:12', 'debian', 'docker.io/library/debian:12', `sha256:${facts.digest.slice(0, 8)}`]) {
+        expect(find({ kind: 'stored', name })).toEqual(facts);
+      }
+      expect(findDigest(store, 'debian:13')).toBeUndefined();
+      await expect(ensure({ kind: 'stored', name: 'debian:13' })).rejects.toMatchObject({ code: 'E_IMAGE_NOT_FOUND' });
+      expect(listImages(at.host)).toMatchObject([{ digest: facts.digest, names: ['debian:12', 'debian:latest'] }]);
+    });
+
+    test('a copy is made of an archive that was used in place', async () => {
+      writeFileSync(path, image());
+      await ensure();
+      const copied = await ensure(source, { copy: true });
+      expect(copied.digest).toBe(sha256(image()));
+      rmSync(path);
+      expect(await at.text(copied, 'hello')).toBe('hello');
+      expect(at.layers()).toEqual([copied.digest]);
+    });
+
+    test('removing takes the layers with it', async () => {
+      writeFileSync(path, gzipSync(image()));
+      const { digest } = await ensure();
+      writeName(at.host.dirs.store, 'debian:12', digest);
+      await removeStored(digest, at.host);
+      expect(at.layers()).toEqual([]);
+      expect(listImages(at.host)).toEqual([]);
+      expect(findDigest(at.host.dirs.store, 'debian:12')).toBeUndefined();
+      expect(find()).toBeUndefined();
+    });
+
+    test('pruning keeps what has a name, or an archive that is still what it was', async () => {
+      const files = ['named', 'there', 'gone'].map((name) => join(at.base, name));
+      const digests: string[] = [];
+      for (const file of files) {
+        writeFileSync(file, gzipSync(image(file)));
+        digests.push((await ensure({ kind: 'tar', path: file })).digest);
+      }
+      const [named = '', there = '', gone = ''] = digests;
+      writeName(at.host.dirs.store, 'named', named);
+      rmSync(join(at.base, 'named'));
+      rmSync(join(at.base, 'gone'));
+      expect(await pruneImages(at.host, false)).toEqual([gone]);
+      expect(at.layers()).toEqual([named, there].toSorted());
+      expect((await pruneImages(at.host, true)).toSorted()).toEqual([named, there].toSorted());
+      expect(at.layers()).toEqual([]);
+    });
+  });
+});
+
+test.skipIf(!isRoot)('trees are kept apart by the maps that they were unpacked under (needs root)', async () => {
+  const at = imageHost('unpacked');
+  try {
+    const path = join(at.base, 'image.tar');
+    writeFileSync(path, image());
+    const maps = [{ container: 0, host: 700_000, size: 65_536 }];
+    const plain = await ensureImage({ kind: 'tar', path }, undefined, at.host);
+    const ownership = { uidMap: maps, gidMap: maps };
+    const mapped = await ensureImage({ kind: 'tar', path }, ownership, at.host);
+    expect(mapped.digest).toBe(plain.digest);
+    expect(mapped.layers).not.toEqual(plain.layers);
+    const [layer] = mapped.layers;
+    const rootfs = layer?.kind === 'tree' ? layer.path : '';
+    expect(lstatSync(join(rootfs, 'hello')).uid).toBe(700_000);
+    expect(findImage({ kind: 'tar', path }, ownership, at.host)).toEqual(mapped);
+    expect(findImage({ kind: 'tar', path }, { uidMap: maps, gidMap: [] }, at.host)).toBeUndefined();
+    await removeStored(plain.digest, at.host);
+    expect(at.layers()).toEqual([]);
+  } finally {
+    at.close();
+  }
+});
