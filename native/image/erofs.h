@@ -6,9 +6,19 @@
 // since tar knows no other border, files in chunks with a device table of one extra device, inodes of 64 bytes (of 32
 // where the time is the most frequent one), attributes and the ends of folders behind the inode.
 //
-// Linux 6.12 mounts plain files (CONFIG_EROFS_FS_BACKED_BY_FILE), Linux 6.4 and up two loop devices (blocks smaller
-// than a page came with it); user attributes need CONFIG_EROFS_FS_XATTR, file capabilities CONFIG_EROFS_FS_SECURITY,
-// access lists CONFIG_EROFS_FS_POSIX_ACL. fsopen("erofs"), fsconfig `source` = index and `device` = archive.
+// Mounting: fsopen("erofs"), fsconfig `source` = index, `device` = archive, both also as /proc/self/fd/N; the mount
+// keeps its own hold of the files, whose names may go. The detached mount can be id-mapped, and be overlay's
+// `lowerdir+`.
+// - Linux 6.12 and up, CONFIG_EROFS_FS_BACKED_BY_FILE: plain files. The index must lie where files are read through the
+//   page cache's read_folio and nothing is stacked (not on tmpfs, a memfd or overlay: ENOTBLK); the archive may lie
+//   anywhere, and overlay on top works there, too.
+// - Linux 6.4 and up (blocks smaller than a page): two loop devices of 512-byte blocks, read-only and with autoclear,
+//   wherever the files lie. Both must be of the same kind, files or devices.
+// - User attributes need CONFIG_EROFS_FS_XATTR, file capabilities CONFIG_EROFS_FS_SECURITY, access lists
+//   CONFIG_EROFS_FS_POSIX_ACL. It takes CAP_SYS_ADMIN in the first user namespace.
+// What is written to the archive is seen where the page cache has not got it yet, and what is cut off is EIO (6.18). A
+// read lease (F_SETLEASE) holds a writer back for /proc/sys/fs/lease-break-time only, 45 s; that it is refused with
+// EAGAIN tells that somebody has the archive open for writing.
 #pragma once
 
 #include "scan.h"
@@ -35,7 +45,8 @@ class Index {
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
-  // Reads the archive to its end mark. Each only if what comes before it returned true; else see report().
+  // Reads the archive to its end mark; a stream whose writer must not be cut off is drained after it. Each only if what
+  // comes before it returned true; else see report().
   bool scan(tar::Reader& reader, uint64_t base);
   // `device_size`: of the file in which the archive lies. The same archive gives the same bytes.
   bool write(Sink sink, Data data, uint64_t device_size);
@@ -56,7 +67,8 @@ class Index {
 // A part of a seekable descriptor as a source of the tar reader: reads little pieces, skips without reading.
 class HeaderSource {
  public:
-  HeaderSource(int fd, uint64_t offset, uint64_t size) : fd_(fd), at_(offset), end_(offset + size) {}
+  HeaderSource(int fd, uint64_t offset, uint64_t size)
+      : fd_(fd), at_(offset), end_(size > UINT64_MAX - offset ? UINT64_MAX : offset + size) {}
   Source source() { return {read, this, skip}; }
 
  private:

@@ -52,11 +52,14 @@ struct Reader::Header {
   bool checksum_matches() const {
     int64_t stated;
     if (!parse_number(bytes + 148, 8, stated)) return false;
-    int64_t sum = 0, signed_sum = 0;
-    for (size_t i = 0; i < kBlock; i++) {
-      const char byte = i >= 148 && i < 156 ? ' ' : bytes[i];
-      sum += static_cast<unsigned char>(byte);
-      signed_sum += static_cast<signed char>(byte);
+    // All of it without a branch, then the field taken out again.
+    unsigned sum = 0;
+    for (char byte : bytes) sum += static_cast<unsigned char>(byte);
+    int signed_sum = 0;
+    for (char byte : bytes) signed_sum += static_cast<signed char>(byte);
+    for (size_t i = 148; i < 156; i++) {
+      sum += ' ' - static_cast<unsigned>(static_cast<unsigned char>(bytes[i]));
+      signed_sum += ' ' - static_cast<signed char>(bytes[i]);
     }
     return stated == sum || stated == signed_sum;
   }
@@ -464,7 +467,10 @@ Reader::Step Reader::next() {
   if (error_ != nullptr) return Step::kError;
   if (!skip(stored_) || !skip(padding_)) return Step::kError;
   stored_ = padding_ = 0;
-  entry_ = Entry();
+  entry_.path[0] = entry_.link[0] = 0;
+  entry_.xattr_count = 0;
+  entry_.type = Type::kUnknown;
+  entry_.mtime_ns = entry_.major = entry_.minor = 0;
   chunk_count_ = chunk_index_ = 0;
   chunk_done_ = offset_ = 0;
   sparse_ = false;

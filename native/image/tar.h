@@ -48,7 +48,7 @@ struct Entry {
   uint32_t mtime_ns = 0;
   uint32_t major = 0;
   uint32_t minor = 0;
-  Xattr xattrs[kMaxXattrs] = {};  // they live until the next call of next()
+  Xattr xattrs[kMaxXattrs];  // xattr_count of them; they live until the next call of next()
   size_t xattr_count = 0;
 };
 

@@ -219,4 +219,55 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(uuid(one)).not.toBe(uuid(three));
     expect(one.length).toBe(4096);
   });
+
+  describe('what the kernel does with a pair', () => {
+    const half = 1 << 20;
+    const twoFiles = archive({ name: 'a', data: 'a'.repeat(half) }, { name: 'b', data: 'b'.repeat(half) });
+    beforeEach(() => {
+      writeFileSync(join(base, 'a.tar'), twoFiles);
+      expect(makeIndex(join(base, 'a.tar'), join(base, 'index'))).toMatchObject({ ok: true });
+    });
+    const run = (script: string): string[] => inNamespace(`mkdir -p m\n${script}`, base).trimEnd().split('\n');
+
+    test('loop devices of 512-byte blocks do for kernels that mount no files, and go with the mount', () => {
+      const found = run(`index=$(losetup --find --show --read-only --sector-size 512 index)
+        tar=$(losetup --find --show --read-only --sector-size 512 a.tar)
+        "$ERO" mount $index $tar m
+        losetup --detach $index $tar
+        cat m/a m/b | md5sum
+        umount m
+        losetup --noheadings --output BACK-FILE | grep "$PWD" || echo none`);
+      expect(found).toEqual(run('"$ERO" mount $PWD/index $PWD/a.tar m; cat m/a m/b | md5sum; echo none'));
+    });
+
+    test('descriptors do as paths, and the names may go', () => {
+      expect(
+        run('exec 8<index 9<a.tar; rm index a.tar; "$ERO" mount /proc/self/fd/8 /proc/self/fd/9 m; head -c 3 m/b'),
+      ).toEqual(['bbb']);
+    });
+
+    test('an archive that is cut off gives errors, one that is written to gives what is written', () => {
+      expect(
+        run(`"$ERO" mount $PWD/index $PWD/a.tar m
+        printf changed | dd of=a.tar bs=1 seek=$((512 + ${half} + 512)) conv=notrunc status=none
+        head -c 8 m/b; echo
+        truncate -s ${half} a.tar
+        head -c 3 m/b; echo
+        tail -c 3 m/b 2>&1 || true`),
+      ).toEqual(['changedb', 'cha', "tail: error reading 'm/b': Input/output error"]);
+    });
+
+    test('an index cannot lie on a tmpfs or an overlay, an archive can', () => {
+      expect(
+        run(`mount -t tmpfs none m
+        mkdir m/upper m/work m/merged m/low n
+        cp index a.tar m/low
+        mount -t overlay -o lowerdir=m/low,upperdir=m/upper,workdir=m/work none m/merged
+        for folder in $PWD/m/low $PWD/m/merged; do
+          "$ERO" mount $folder/index $PWD/a.tar n 2>&1 || true
+          "$ERO" mount $PWD/index $folder/a.tar n; head -c 3 n/b; echo; umount n
+        done`),
+      ).toEqual(['create: ENOTBLK', 'bbb', 'create: ENOTBLK', 'bbb']);
+    });
+  });
 });
