@@ -9,9 +9,9 @@
 // Mounting: fsopen("erofs"), fsconfig `source` = index, `device` = archive, both also as /proc/self/fd/N; the mount
 // keeps its own hold of the files, whose names may go. The detached mount can be id-mapped, and be overlay's
 // `lowerdir+`.
-// - Linux 6.12 and up, CONFIG_EROFS_FS_BACKED_BY_FILE: plain files. The index must lie where files are read through the
-//   page cache's read_folio and nothing is stacked (not on tmpfs, a memfd or overlay: ENOTBLK); the archive may lie
-//   anywhere, and overlay on top works there, too.
+// - Linux 6.12 and up, CONFIG_EROFS_FS_BACKED_BY_FILE: plain files. The index must lie on a file system of its own
+//   pages, not on tmpfs, in a memfd or on overlay: do not try, look at statfs(2) first (6.18 says ENOTBLK, and once
+//   wrote a warning). The archive may lie anywhere, and overlay on top works there, too.
 // - Linux 6.4 and up (blocks smaller than a page): two loop devices of 512-byte blocks, read-only and with autoclear,
 //   wherever the files lie. Both must be of the same kind, files or devices.
 // - User attributes need CONFIG_EROFS_FS_XATTR, file capabilities CONFIG_EROFS_FS_SECURITY, access lists

@@ -242,11 +242,11 @@ bool Scan::hard_link(const tar::Entry& entry, const Path& path) {
   const size_t target_length = strlen(target.name), length = strlen(path.name);
   Id node = kNone;
   if (folder != kNone && S_ISDIR(tree_.nodes[folder].mode)) {
-    if (target_length > kMaxName || length > kMaxName) return fail("the hard link cannot be made", ENAMETOOLONG);
+    if (target_length > kMaxName) return fail("the hard link cannot be made", ENAMETOOLONG);
     node = tree_.lookup(folder, target.name, target_length);
   }
   // What is in the way goes first, and if it is a folder, the target may go with it.
-  const Id replaced = tree_.lookup(parent_, path.name, length);
+  const Id replaced = length > kMaxName ? kNone : tree_.lookup(parent_, path.name, length);
   if (node != kNone && replaced != kNone && S_ISDIR(tree_.nodes[replaced].mode) && tree_.contains(replaced, folder)) {
     node = kNone;
   }
@@ -256,6 +256,7 @@ bool Scan::hard_link(const tar::Entry& entry, const Path& path) {
     if (options_.whiteouts == Whiteouts::kMarks) report_.outcome = Outcome::kUnsuitable;
     return false;
   }
+  if (length > kMaxName) return fail("the hard link cannot be made", ENAMETOOLONG);
   if (S_ISDIR(tree_.nodes[node].mode)) return fail("the hard link cannot be made", EPERM);
   const Id id = name_for(path.name, length);
   if (id == kNone) return false;

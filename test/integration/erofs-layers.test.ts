@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(base, { recursive: true });
-  expect(kernelComplaints()).toEqual(complaints);
+  expect(kernelComplaints(complaints)).toEqual([]);
 });
 
 /** Indexes layers, the lowest first; the lowest is a layer that has nothing below it. */

@@ -59,10 +59,11 @@ export function inNamespace(script: string, cwd: string): string {
   return stdout;
 }
 
-/** What the kernel had to say about EROFS, but that it mounted one. */
-export function kernelComplaints(): string[] {
+/** What the kernel had to say about EROFS, but that it mounted one, and but what is known already. */
+export function kernelComplaints(known: readonly string[] = []): string[] {
   const { stdout } = spawnSync('dmesg', { encoding: 'utf8', maxBuffer: 1 << 28 });
-  return stdout.split('\n').filter((line) => /erofs|BUG:/u.test(line) && !line.includes('mounted with root inode'));
+  const lines = stdout.split('\n').filter((line) => /erofs|BUG:/u.test(line) && !known.includes(line));
+  return lines.filter((line) => !line.includes('mounted with root inode'));
 }
 
 export interface Trees {
