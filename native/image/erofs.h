@@ -12,8 +12,9 @@
 // - Linux 6.12 and up, CONFIG_EROFS_FS_BACKED_BY_FILE: plain files. The index must lie on a file system of its own
 //   pages, not on tmpfs, in a memfd or on overlay: do not try, look at statfs(2) first (6.18 says ENOTBLK, and once
 //   wrote a warning). The archive may lie anywhere, and overlay on top works there, too.
-// - Linux 6.4 and up (blocks smaller than a page): two loop devices of 512-byte blocks, read-only and with autoclear,
-//   wherever the files lie. Both must be of the same kind, files or devices.
+// - Before: two loop devices of 512-byte blocks, read-only and with autoclear, wherever the files lie (tried on
+// Debian's
+//   6.1.0-56 and on 6.18; blocks smaller than a page came with Linux 6.4). Both must be of one kind, files or devices.
 // - User attributes need CONFIG_EROFS_FS_XATTR, file capabilities CONFIG_EROFS_FS_SECURITY, access lists
 //   CONFIG_EROFS_FS_POSIX_ACL. It takes CAP_SYS_ADMIN in the first user namespace.
 // What is written to the archive is seen where the page cache has not got it yet, and what is cut off is EIO (6.18). A
