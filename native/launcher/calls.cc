@@ -276,11 +276,11 @@ long execute(const Context& context, const Call& c, uint32_t& detail) {
   return failure;
 }
 
-long is_device(int fd, uint64_t major_number, uint64_t minor_number) {
+long is_device(int fd, uint64_t type, uint64_t major_number, uint64_t minor_number) {
   struct stat status;
   if (fstat(fd, &status) != 0) return -errno;
-  const bool same =
-      S_ISCHR(status.st_mode) && major(status.st_rdev) == major_number && minor(status.st_rdev) == minor_number;
+  const bool same = (status.st_mode & S_IFMT) == type && major(status.st_rdev) == major_number &&
+                    minor(status.st_rdev) == minor_number;
   return same ? 0 : -ENODEV;
 }
 
@@ -485,7 +485,7 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kKeyctl:
       return call(SYS_keyctl, n(0), nullptr) < 0 ? -errno : 0;
     case Op::kFstat:
-      return is_device(fds[0], n(1), n(2));
+      return is_device(fds[0], n(1), n(2), n(3));
     case Op::kPosixSpawn:
       return run_helper(context, texts[0], c.args[1], detail);
     case Op::kFork:

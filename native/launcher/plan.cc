@@ -50,7 +50,7 @@ constexpr const char* kSignatures[] = {
     "",         // recvmsg
     "n",        // umask
     "n",        // keyctl
-    "fnn",      // fstat
+    "fnnn",     // fstat
     "tT",       // posix_spawn
     "",         // fork
     "ftt",      // read

@@ -7,7 +7,7 @@ import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { OciConfig } from './config.ts';
 import { demandsOf } from './demands.ts';
-import { defaultDevices } from './defaults.ts';
+import { compileDevices } from './devices.ts';
 import { compileHidden } from './hidden.ts';
 import { checkMaps, mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
@@ -63,6 +63,7 @@ export function compile(
     problems,
     limits.resources !== undefined,
   );
+  const { devices, deviceNotes } = compileDevices(spec, host, reasons, problems);
   const hidden = compileHidden(spec, reasons, problems);
   problems.throwIfAny();
 
@@ -79,7 +80,7 @@ export function compile(
     linux: {
       namespaces,
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
-      ...(ownRoot ? { devices: defaultDevices(), rootfsPropagation: 'private' } : {}),
+      ...(ownRoot ? { devices, rootfsPropagation: 'private' } : {}),
       ...(limits.resources === undefined ? {} : { resources: limits.resources }),
       ...(spec.privileged ? {} : { seccomp: defaultSeccomp(host.arch) }),
       ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
@@ -95,7 +96,6 @@ export function compile(
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
   reasons.set('linux.uidMappings', spec.uidMap === undefined ? 'gid_map' : 'uid_map', 'uid map');
   reasons.set('linux.gidMappings', spec.gidMap === undefined ? 'uid_map' : 'gid_map', 'gid map');
-  reasons.byDefault('linux.devices', 'standard devices');
   reasons.set('linux.seccomp', spec.privileged ? 'privileged' : 'seccomp', 'system call filter');
   const because = (path: string): Because => reasons.find(path);
   return {
@@ -106,9 +106,10 @@ export function compile(
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     because,
     dropped: limits.dropped,
-    demands: demandsOf(document, { config, because, mountNotes }, host),
+    demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),
     warnings: warningsOf(spec, reasons),
     mountNotes,
+    deviceNotes,
   };
 }
 

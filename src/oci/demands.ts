@@ -65,7 +65,7 @@ const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
 };
 
 /** What of a configuration the demands are told from. */
-export interface Demanding extends Pick<Model, 'mountNotes'> {
+export interface Demanding extends Pick<Model, 'mountNotes' | 'deviceNotes'> {
   readonly config: Pick<OciConfig, 'process' | 'mounts' | 'linux'>;
   because(path: string): Because;
 }
@@ -204,13 +204,14 @@ function ofMounts({ config, because, mountNotes }: Demanding, folder: string): r
   });
 }
 
-function ofDevices({ config, because }: Demanding): readonly Demand[] {
+function ofDevices({ config, because, deviceNotes }: Demanding): readonly Demand[] {
   const standard = new Set(defaultDevices().map(({ path }) => path));
   return (config.linux.devices ?? []).flatMap((device, index): readonly Demand[] => {
     const { path, type, major, minor } = device;
     if (standard.has(path)) return [];
-    const message = `has the device ${path} (${type} ${major}:${minor}) of the host`;
-    return [{ kind: 'device', value: path, message, because: because(`linux.devices.${index}`) }];
+    const value = deviceNotes.get(path)?.source ?? path;
+    const message = `has the device ${value} (${type} ${major}:${minor}) of the host`;
+    return [{ kind: 'device', value, message, because: because(`linux.devices.${index}`) }];
   });
 }
 

@@ -45,6 +45,16 @@ export interface VolumeNote {
   readonly subpath?: string;
 }
 
+/** What OCI has no word for of a device that the specification asks for. */
+export interface DeviceNote {
+  /** Path on the host. */
+  readonly source: string;
+  /** It can be read or written, not both: the container's root must not own it. */
+  readonly restricted: boolean;
+  /** Letters of r and w. */
+  readonly access: string;
+}
+
 export interface Model {
   readonly name: string;
   readonly config: OciConfig;
@@ -65,4 +75,6 @@ export interface Model {
   readonly warnings: readonly Warning[];
   /** By the index in `config.mounts`, for each mount that the specification asks for; the others are boxctl's defaults. */
   readonly mountNotes: ReadonlyMap<number, MountNote>;
+  /** By the path inside, for each of `config.linux.devices` that the specification asks for. */
+  readonly deviceNotes: ReadonlyMap<string, DeviceNote>;
 }

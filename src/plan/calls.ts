@@ -135,8 +135,8 @@ export const CALLS = {
   recvmsg: { op: 40, args: {}, returnsFd: true },
   umask: { op: 41, args: { mask: mode } },
   keyctl: { op: 42, args: { operation: flags('KEYCTL') } },
-  /** Changes nothing: fails with ENODEV unless the descriptor is the character device (major, minor). */
-  fstat: { op: 43, args: { fd, major: int, minor: int } },
+  /** Changes nothing: fails with ENODEV unless the descriptor is the device (major, minor) of the type in `mode`. */
+  fstat: { op: 43, args: { fd, mode, major: int, minor: int } },
   /** Runs a program of the host (newuidmap) and waits; a status other than 0 is a failure. */
   posix_spawn: { op: 44, args: { path: text, argv: texts } },
   /** The caller stays as PID 1, reaping and forwarding signals; its child goes on with the next step. */

@@ -151,6 +151,7 @@ export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
 export const S_IFCHR = 0o020000;
+export const S_IFBLK = 0o060000;
 export const S_IFREG = 0o100000;
 
 const bits = (names: Readonly<Record<string, number>>): NameSet => ({ kind: 'bits', names });

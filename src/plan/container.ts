@@ -9,7 +9,7 @@ import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
 import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
 import { O, PR } from './constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
-import { openNodes, populateDev } from './dev.ts';
+import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './hide.ts';
 import { holdImage, openLayers, shiftLayers } from './layers.ts';
 import {
@@ -49,6 +49,7 @@ class Root {
   #layers: readonly Fd[] = [];
   #disk: Fd | undefined;
   #binds: readonly Prepared[] = [];
+  #dev: Fd | undefined;
 
   constructor(context: PlanContext, image: ImageFacts) {
     this.#context = context;
@@ -62,6 +63,7 @@ class Root {
     makeUpper(this.#context, this.#removedFrom());
     if (this.#context.host.privileged) this.#take();
     if (this.#context.host.privileged && !this.#context.shiftsOwners) shiftBinds(this.#context, this.#binds, undefined);
+    this.#dev = makeDevOnHost(this.#context);
     enterStage(this.#context);
   }
 
@@ -87,7 +89,7 @@ class Root {
     const context = this.#context;
     restrictBinds(context, this.#binds);
     const nodes = openNodes(context);
-    const systems = makeFileSystems(context);
+    const systems = makeFileSystems(context, this.#dev);
     const proc = [...systems, ...this.#binds].find(({ mount }) => mount.destination === '/proc')?.fd;
     setSysctls(context, proc);
     const root = buildRoot(context, this.#layers, this.#disk);

@@ -1,9 +1,15 @@
-/** `/dev`: the standard nodes, and nothing of the host's beside them. */
+/**
+ * `/dev`: the standard nodes and those that the file names, and nothing of the host's beside them. Nobody inside can make
+ * another one that works: in a user namespace the kernel makes none, and elsewhere /dev itself is `nodev`, as is all else,
+ * and each node a mount of its own.
+ */
 import type { OciDevice } from '../oci/config.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
-import { O, OPEN_TREE, S_IFCHR, S_IFREG } from './constants.ts';
-import { inside, type PlanContext } from './context.ts';
-import { attachTo, byDefault, EMPTY_PATH } from './steps.ts';
+import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
+import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFBLK, S_IFCHR, S_IFREG } from './constants.ts';
+import { inside, onHost, type PlanContext } from './context.ts';
+import { newFileSystem, parseMountOptions } from './filesystem.ts';
+import { attachTo, byDefault, EMPTY_PATH, splitPath, type Place } from './steps.ts';
+import { rootOutside } from './users.ts';
 
 const LINKS = [
   ['fd', '/proc/self/fd'],
@@ -12,73 +18,150 @@ const LINKS = [
   ['stderr', '/proc/self/fd/2'],
   ['ptmx', 'pts/ptmx'],
 ] as const;
+const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
-export interface HostNode {
+/**
+ * Who makes the nodes. `host`: the launcher, which is privileged, for a container with a user namespace; `inside`: the
+ * container, which is root; `nobody`: they are the host's, each a mount of its own.
+ */
+type Maker = 'host' | 'inside' | 'nobody';
+
+function makerOf(context: PlanContext): Maker {
+  const { host } = context;
+  // In a user namespace nobody makes nodes, whatever else is allowed there.
+  if (!host.privileged || !host.initialUserNamespace) return 'nobody';
+  const user = context.namespace('user').kind;
+  return user === 'private' ? 'host' : user === 'host' ? 'inside' : 'nobody';
+}
+
+interface Node {
   readonly device: OciDevice;
-  readonly name: string;
-  /** A detached mount of the host's node; undefined where a node can be made. */
-  readonly mount: Fd | undefined;
+  readonly index: number;
+  /** Below /dev. */
+  readonly path: readonly string[];
+  readonly id: string;
 }
 
-function nameOf(device: OciDevice): string {
-  return device.path.slice('/dev/'.length);
-}
-
-/** Only the privileged can make nodes, and only outside of a user namespace; elsewhere the host's are shown. */
-function canMakeNodes(context: PlanContext): boolean {
-  return context.host.privileged && context.namespace('user').kind === 'host';
-}
-
-const place = (context: PlanContext) => inside('dev', context.model.because('linux.devices'));
-
-/** Takes the host's nodes while they can be seen, each checked to be the device that it should be. */
-export function openNodes(context: PlanContext): readonly HostNode[] {
+function nodesOf(context: PlanContext): readonly Node[] {
   const devices = context.model.config.linux.devices ?? [];
-  return devices.map((device) => {
-    const name = nameOf(device);
-    if (canMakeNodes(context)) return { device, name, mount: undefined };
-    const { steps } = context;
-    const flags = O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC;
-    const open = { dirfd: AT_FDCWD, pathname: device.path, flags, mode: 0, resolve: 0 };
-    const node = steps.add(place(context), `dev.${name}.node`, 'openat2', open);
-    steps.add(place(context), `dev.${name}.check`, 'fstat', { fd: node, major: device.major, minor: device.minor });
-    const clone = {
-      dirfd: node,
-      pathname: '',
-      flags: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH,
-    };
-    const mount = steps.add(place(context), `dev.${name}.source`, 'open_tree', clone, { undo: 'kernel' });
-    return { device, name, mount };
+  return devices.map((device, index) => {
+    const path = splitPath(device.path).slice(1);
+    return { device, index, path, id: `dev.${path.join('.')}` };
   });
 }
 
-/** Fills an empty tmpfs. `null` comes back open and verified: hidden files are replaced by it (CVE-2025-31133). */
-export function populateDev(context: PlanContext, dev: Fd, nodes: readonly HostNode[]): void {
+const typeOf = ({ type }: OciDevice): number => (type === 'b' ? S_IFBLK : S_IFCHR);
+const because = (context: PlanContext, { index }: Node) => context.model.because(`linux.devices.${index}`);
+
+/** The folder of a node, made if it is not /dev itself. There are no links in it yet. */
+function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev: Fd): Fd {
+  let folder = dev;
+  for (const name of path.slice(0, -1)) {
+    steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: folder, pathname: name, mode: 0o755 }, { allow: ['EEXIST'] });
+    const flags = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
+    const open = { dirfd: folder, pathname: name, flags, mode: 0, resolve: RESOLVE.RESOLVE_BENEATH };
+    folder = steps.add(place, `${id}.folder`, 'openat2', open);
+  }
+  return folder;
+}
+
+function makeNode({ steps }: PlanContext, place: Place, { device, path, id }: Node, folder: Fd): void {
+  const { major, minor, fileMode } = device;
+  const args = { dirfd: folder, pathname: path.at(-1) ?? '', mode: typeOf(device) | fileMode, major, minor };
+  steps.add(place, id, 'mknodat', args, { undo: 'kernel' });
+}
+
+/** /dev made and filled by the launcher; undefined where it cannot do that. */
+export function makeDevOnHost(context: PlanContext): Fd | undefined {
+  const { steps, model } = context;
+  const index = model.config.mounts.findIndex(({ destination, type }) => destination === '/dev' && type === 'tmpfs');
+  const mount = model.config.mounts[index];
+  if (makerOf(context) !== 'host' || mount === undefined) return undefined;
+  const place = onHost('sources', model.because(`mounts.${index}`));
+  const owner = rootOutside(context);
+  steps.add(onHost('sources', byDefault('modes as they are written here')), 'umask.host', 'umask', { mask: 0 });
+  const { own, data } = parseMountOptions(mount.options ?? []);
+  const ids = [
+    ['uid', String(owner.uid)],
+    ['gid', String(owner.gid)],
+  ] as const;
+  const dev = newFileSystem(steps, place, 'mount.dev', 'tmpfs', { attributes: own.set, data: [...data, ...ids] });
+  for (const node of nodesOf(context)) {
+    const at = onHost('sources', because(context, node));
+    const folder = folderOf(context, at, node, dev);
+    makeNode(context, at, node, folder);
+    // One that is not wholly the container's belongs to nobody inside, so that its mode holds.
+    if (model.deviceNotes.get(node.device.path)?.restricted === true) continue;
+    const pathname = node.path.at(-1) ?? '';
+    const args = { dirfd: folder, pathname, owner: owner.uid, group: owner.gid, flags: 0 };
+    steps.add(at, `${node.id}.owner`, 'fchownat', args);
+  }
+  return dev;
+}
+
+export interface HostNode {
+  readonly node: Node;
+  /** A detached mount of the host's. */
+  readonly mount: Fd;
+}
+
+/** Takes the host's nodes while they can be seen, each checked to be the device that it should be. */
+export function openNodes(context: PlanContext): readonly HostNode[] {
+  if (makerOf(context) !== 'nobody') return [];
+  const { steps, model } = context;
+  return nodesOf(context).map((node) => {
+    const { device, id } = node;
+    const place = inside('dev', because(context, node));
+    const pathname = model.deviceNotes.get(device.path)?.source ?? device.path;
+    const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+    const open = { dirfd: AT_FDCWD, pathname, flags: O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve };
+    const found = steps.add(place, `${id}.node`, 'openat2', open);
+    const { major, minor } = device;
+    steps.add(place, `${id}.check`, 'fstat', { fd: found, mode: typeOf(device), major, minor });
+    const clone = { dirfd: found, pathname: '', flags: CLONE | EMPTY_PATH };
+    return { node, mount: steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' }) };
+  });
+}
+
+/** Fills the tmpfs, which is attached, as far as it has not been filled by the launcher. */
+export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostNode[]): void {
   const { steps } = context;
-  const at = place(context);
-  for (const { device, name, mount } of nodes) {
-    const undo = 'kernel';
-    if (mount === undefined) {
-      const { major, minor, fileMode, uid, gid } = device;
-      const args = { dirfd: dev, pathname: name, mode: S_IFCHR | fileMode, major, minor };
-      steps.add(at, `dev.${name}`, 'mknodat', args, { undo });
-      if (uid !== 0 || gid !== 0) {
-        steps.add(at, `dev.${name}.owner`, 'fchownat', {
-          dirfd: dev,
-          pathname: name,
-          owner: uid,
-          group: gid,
-          flags: 0,
-        });
-      }
-    } else {
-      const args = { dirfd: dev, pathname: name, mode: S_IFREG | 0o666, major: 0, minor: 0 };
-      steps.add(at, `dev.${name}`, 'mknodat', args, { undo });
-      attachTo(steps, at, `dev.${name}.attach`, mount, dev, name);
-    }
+  if (makerOf(context) === 'inside') makeNodes(context, dev);
+  for (const { node, mount } of taken) {
+    const place = inside('dev', because(context, node));
+    const name = node.path.at(-1) ?? '';
+    const folder = folderOf(context, place, node, dev);
+    const args = { dirfd: folder, pathname: name, mode: S_IFREG | 0o666, major: 0, minor: 0 };
+    steps.add(place, node.id, 'mknodat', args, { undo: 'kernel' });
+    attachTo(steps, place, `${node.id}.attach`, mount, folder, name);
   }
   const links = inside('dev', byDefault('links of /dev'));
   for (const [name, target] of LINKS) {
     steps.add(links, `dev.${name}`, 'symlinkat', { target, newdirfd: dev, linkpath: name }, { undo: 'kernel' });
+  }
+}
+
+/** Each node becomes a mount of its own before /dev becomes `nodev`, so that those alone are devices. */
+function makeNodes(context: PlanContext, dev: Fd): void {
+  const { steps } = context;
+  const mounts = nodesOf(context).map((node) => {
+    const place = inside('dev', because(context, node));
+    const folder = folderOf(context, place, node, dev);
+    makeNode(context, place, node, folder);
+    const name = node.path.at(-1) ?? '';
+    const clone = { dirfd: folder, pathname: name, flags: CLONE };
+    return { place, folder, name, node, mount: steps.add(place, `${node.id}.source`, 'open_tree', clone) };
+  });
+  steps.add(inside('dev', byDefault('no other node works')), 'dev.nodev', 'mount_setattr', {
+    dirfd: dev,
+    pathname: '',
+    flags: EMPTY_PATH,
+    attr_set: MOUNT_ATTR.MOUNT_ATTR_NODEV,
+    attr_clr: 0,
+    propagation: 0,
+    userns_fd: NO_FD,
+  });
+  for (const { place, folder, name, node, mount } of mounts) {
+    attachTo(steps, place, `${node.id}.attach`, mount, folder, name);
   }
 }

@@ -2,12 +2,15 @@
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import type { Step } from './plan.ts';
 import { CALLS, type ArgKind, type Call, type Text } from './calls.ts';
-import { NAME_SETS, PR, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
+import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
 
 /** Calls that take a structure by the manual page: the index of its first field in the table. */
 const STRUCT_FROM: Partial<Record<Call['name'], number>> = { openat2: 2, mount_setattr: 3, clone3: 0, capset: 0 };
 
 const SIGKILL = 9;
+const S_IFMT = 0o170000;
+
+const isDevice = (mode: number): boolean => [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
 
 interface Argument {
   readonly name: string;
@@ -49,9 +52,13 @@ export function inTheManualsForm(call: Call): readonly string[] {
   if (call.name === 'fsconfig') return texts.map((text, index) => fsconfigArgument(text, index));
   if (call.name === 'mknodat') {
     const device = `makedev(${call.args.major}, ${call.args.minor})`;
-    return [...texts.slice(0, 3), ...((call.args.mode & S_IFCHR) === S_IFCHR ? [device] : [])];
+    return [...texts.slice(0, 3), ...(isDevice(call.args.mode) ? [device] : [])];
   }
-  if (call.name === 'fstat') return [texts[0] ?? '', `{st_rdev=makedev(${call.args.major}, ${call.args.minor})}`];
+  if (call.name === 'fstat')
+    return [
+      texts[0] ?? '',
+      `{st_mode=${call.args.mode === S_IFBLK ? 'S_IFBLK' : 'S_IFCHR'}, st_rdev=makedev(${call.args.major}, ${call.args.minor})}`,
+    ];
   if (call.name === 'ioctl' && call.args.name !== '') {
     return [
       ...texts.slice(0, 2),

@@ -1,6 +1,6 @@
 /** Paths of /proc and /sys that a container must not read, or not write (OCI `maskedPaths`, `readonlyPaths`). */
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFCHR } from './constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attach, EMPTY_PATH, splitPath } from './steps.ts';
@@ -54,7 +54,7 @@ export function maskPaths(context: PlanContext): void {
   const files = paths.filter((path) => !isFolder(path));
   if (files.length > 0) {
     open(context, 'mask.null', '/dev/null', 0, []);
-    steps.add(place, 'mask.null.check', 'fstat', { fd: 'mask.null', major: 1, minor: 3 });
+    steps.add(place, 'mask.null.check', 'fstat', { fd: 'mask.null', mode: S_IFCHR, major: 1, minor: 3 });
   }
   for (const path of files) {
     const id = idOf('mask', path);

@@ -65,6 +65,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     demands: [],
     warnings: [],
     mountNotes: new Map(),
+    deviceNotes: new Map(),
   };
 }
 

@@ -29,11 +29,15 @@ export function isBind(mount: OciMount): boolean {
   return mount.type === 'bind' || (mount.options ?? []).some((word) => word === 'bind' || word === 'rbind');
 }
 
-/** The container's first process may see file systems like `proc` only while the host's own is in sight. */
-export function makeFileSystems(context: PlanContext): readonly Prepared[] {
+/**
+ * The container's first process may see file systems like `proc` only while the host's own is in sight. `dev`: /dev, where
+ * the launcher has made it.
+ */
+export function makeFileSystems(context: PlanContext, dev: Fd | undefined): readonly Prepared[] {
   return context.model.config.mounts.flatMap((mount, index) => {
     if (isBind(mount)) return [];
     const id = idOf(mount);
+    if (dev !== undefined && mount.destination === '/dev') return [{ mount, index, id, fd: dev }];
     const place = inside('mounts', context.model.because(`mounts.${index}`));
     const { own, data } = parseMountOptions(mount.options ?? []);
     const options = { attributes: own.set, data };

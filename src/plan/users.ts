@@ -76,6 +76,14 @@ function setupId(maps: readonly OciIdMapping[]): number {
   return holdsRoot ? 0 : Math.min(...maps.map((map) => map.containerID));
 }
 
+/** What the container's root is on the host: the owner of what the launcher makes for it. */
+export function rootOutside({ model }: PlanContext): { readonly uid: number; readonly gid: number } {
+  const of = (maps: readonly OciIdMapping[]): number =>
+    maps.find(({ containerID }) => containerID === setupId(maps))?.hostID ?? 0;
+  const { uidMappings = [], gidMappings = [] } = model.config.linux;
+  return { uid: of(uidMappings), gid: of(gidMappings) };
+}
+
 /** The rest is done as the namespace's own root, so that what is made belongs to it. */
 export function becomeRoot(context: PlanContext): void {
   const { steps, model } = context;

@@ -50,10 +50,13 @@ function letPass(dir: string, maps: readonly OciIdMapping[]): void {
  * The configuration for a runtime that is not boxctl. A default device that is listed is for runc no longer a default
  * one, and its cgroup refuses it.
  */
-function forOthers(config: OciConfig): OciConfig {
+function forOthers({ config, deviceNotes }: Model): OciConfig {
   const { devices, ...linux } = config.linux;
   const others = (devices ?? []).filter((device) => !UNASKED.has(device.path));
-  const rules = others.map(({ type, major, minor }) => ({ allow: true, type, major, minor, access: 'rwm' }));
+  const rules = others.map(({ path, type, major, minor }) => {
+    const access = deviceNotes.get(path)?.access ?? 'rwm';
+    return { allow: true, type, major, minor, access };
+  });
   return {
     ...config,
     root: { ...config.root, path: ROOT },
@@ -108,7 +111,7 @@ export async function writeBundle(model: Model, image: ImageFacts, host: HostFac
     letPass(dir, gidMappings);
   }
   await copyImage(image, host, maps, rootfs);
-  writeFileSync(join(dir, 'config.json'), `${configText(forOthers(model.config))}\n`, {
+  writeFileSync(join(dir, 'config.json'), `${configText(forOthers(model))}\n`, {
     mode: 0o644,
     flag: 'wx',
   });

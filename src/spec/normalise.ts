@@ -3,6 +3,7 @@ import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, report, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
+import { normaliseDevices } from './devices.ts';
 import { normaliseEnvironment } from './environment.ts';
 import { normaliseGroups, normaliseIdMaps, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
@@ -29,6 +30,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   checkHostname(context, raw.hostname, 'hostname');
   checkHostname(context, raw.domainname, 'domainname');
   const volumes = normaliseVolumes(context, raw.volumes, raw.tmpfs);
+  const devices = normaliseDevices(context, raw.devices, volumes);
   const shmSize = normaliseShmSize(context, raw.shm_size, volumes);
   checkNamespaceKeys(context, raw, namespaces);
   const hostname = raw.hostname ?? (namespaces.uts.kind === 'private' ? name : undefined);
@@ -58,6 +60,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(entrypoint === undefined ? {} : { entrypoint }),
     ...(command === undefined ? {} : { command }),
     volumes,
+    devices,
     ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
     writable: raw.writable ?? 'disk',
@@ -123,7 +126,7 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
   conflicts(
     'mount',
-    ['image', 'volumes', 'tmpfs', 'shm_size', 'read_only', 'writable', 'masked_paths', 'readonly_paths'],
+    ['image', 'volumes', 'tmpfs', 'devices', 'shm_size', 'read_only', 'writable', 'masked_paths', 'readonly_paths'],
     "it would change the host's files",
   );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {

@@ -177,6 +177,21 @@ export interface TmpfsVolume extends Mounted {
 
 export type Volume = BindVolume | NamedVolume | TmpfsVolume;
 
+export interface Device {
+  /** Absolute host path with every link followed. */
+  readonly source: string;
+  /** In /dev, normalised. */
+  readonly target: string;
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits of the host's node. */
+  readonly mode: number;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly specPath: string;
+}
+
 export interface Spec {
   /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. */
   readonly name: string;
@@ -211,6 +226,7 @@ export interface Spec {
   readonly command?: readonly string[];
   /** Volumes and the `tmpfs` list together, in the order of the file. `specPath` is where each was written. */
   readonly volumes: readonly (Volume & { readonly specPath: string })[];
+  readonly devices: readonly Device[];
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly readOnly: boolean;

@@ -30,6 +30,7 @@ export function testDocument(
     limits: { optional: false },
     environment: {},
     volumes: [],
+    devices: [],
     readOnly: false,
     writable: 'disk',
     init: false,

@@ -106,6 +106,7 @@ export function testModel(options: ModelOptions): Model {
     demands: [],
     warnings: [],
     mountNotes: options.mountNotes ?? new Map(),
+    deviceNotes: new Map(),
   };
 }
 

@@ -210,6 +210,33 @@ describe('mounts', () => {
   });
 });
 
+describe('devices', () => {
+  const device = {
+    source: '/dev/fuse',
+    target: '/dev/fuse',
+    type: 'c',
+    major: 10,
+    minor: 229,
+    mode: 0o600,
+    read: true,
+    write: true,
+    specPath: 'devices.0',
+  } as const;
+  it('come after the standard ones, with the host’s mode', () => {
+    const { devices } = configOf({ devices: [device] }).linux;
+    const node = { type: 'c', path: '/dev/fuse', major: 10, minor: 229, fileMode: 0o600, uid: 0, gid: 0 };
+    expect(devices?.at(-1)).toEqual(node);
+    expect(devices).toHaveLength(7);
+  });
+  it('that are held back have the mode of others, where nobody inside owns them', () => {
+    const devices = [{ ...device, write: false }];
+    expect(configOf({ devices }).linux.devices?.at(-1)).toMatchObject({ fileMode: 0o444 });
+    const refused = [{ code: 'E_DEVICE_PERMISSIONS', path: 'devices.0' }];
+    expect(problems({ devices }, USER_HOST)).toMatchObject(refused);
+    expect(problems({ devices, namespaces: { user: HOST } })).toMatchObject(refused);
+  });
+});
+
 describe('limits', () => {
   const limits = { memory: 1 << 20, swap: 1 << 19, pids: 64, cpus: 1.5 };
   it('are the OCI’s, where swap counts with the memory', () => {

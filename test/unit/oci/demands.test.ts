@@ -47,7 +47,11 @@ const demandedBy = (change: (config: OciConfig) => void, because?: { readonly pa
   change(config);
   const spec = { kind: 'spec', path: 'key', at: undefined } as const;
   const reasons = (path: string) => (path === because?.path ? spec : model.because(path));
-  return demandsOf(document, { config, because: reasons, mountNotes: model.mountNotes }, ROOT_HOST).map(allowance);
+  return demandsOf(
+    document,
+    { config, because: reasons, mountNotes: model.mountNotes, deviceNotes: model.deviceNotes },
+    ROOT_HOST,
+  ).map(allowance);
 };
 
 it('a container that says nothing demands nothing, as root and not', () => {

@@ -31,6 +31,7 @@ test('the shortest file has every default of the language', () => {
     limits: { optional: false },
     environment: {},
     volumes: [],
+    devices: [],
     readOnly: false,
     init: false,
     tty: false,

@@ -1,0 +1,135 @@
+/** Devices of the host that the container may use. */
+import { accessSync, constants, statSync, type Stats } from 'node:fs';
+import type { ContainerFile } from '../generated/container.ts';
+import { clip, each, hostPath, report, type Context } from './context.ts';
+import { realPath, whyNot } from './read.ts';
+import type { Device, Spec } from './spec.ts';
+import { insidePath } from './values.ts';
+
+type Written = NonNullable<ContainerFile['devices']>[number];
+
+export const normaliseDevices = (
+  context: Context,
+  raw: ContainerFile['devices'],
+  volumes: Spec['volumes'],
+): readonly Device[] => {
+  const devices = each(context, raw ?? [], 'devices').flatMap(([item, path]) => {
+    const device = deviceOf(context, item, path);
+    return device === undefined ? [] : [device];
+  });
+  refuseDuplicates(context, devices, volumes);
+  return devices;
+};
+
+const deviceOf = (context: Context, item: Written, path: string): Device | undefined => {
+  const long = typeof item !== 'string';
+  const [source, target, permissions] = long ? [item.source, item.target, item.permissions] : parts(item);
+  const at = (key: string): string => (long ? `${path}.${key}` : path);
+  if (permissions !== undefined && !/^[rwm]+$/.test(permissions)) {
+    report(
+      context,
+      at('permissions'),
+      'E_SPEC_DEVICE',
+      `permissions are letters of r, w and m; found "${clip(permissions)}"`,
+      {
+        hint: 'a device is HOST[:CONTAINER[:rw]]',
+      },
+    );
+    return undefined;
+  }
+  if (/[*?[]/.test(source)) {
+    report(context, at('source'), 'E_SPEC_DEVICE', `each device is named by itself; found "${clip(source)}"`);
+    return undefined;
+  }
+  const named = hostPath(context, source);
+  const inside = insidePath(context, target ?? named, at(target === undefined ? 'source' : 'target'));
+  const status = statusOf(context, source, named, at('source'));
+  if (inside === undefined || status === undefined) return undefined;
+  if (!checkTarget(context, inside, at(target === undefined ? 'source' : 'target'))) return undefined;
+  const read = permissions?.includes('r') ?? true;
+  const write = permissions?.includes('w') ?? true;
+  checkAccess(context, named, read, write, at('source'));
+  return {
+    source: realPath(named),
+    target: inside,
+    type: status.isBlockDevice() ? 'b' : 'c',
+    major: major(status.rdev),
+    minor: minor(status.rdev),
+    mode: status.mode & 0o666,
+    read,
+    write,
+    specPath: path,
+  };
+};
+
+/** HOST, HOST:rw, HOST:CONTAINER, HOST:CONTAINER:rw */
+const parts = (text: string): readonly [string, string | undefined, string | undefined] => {
+  const [source = '', second, ...rest] = text.split(':');
+  if (second !== undefined && rest.length === 0 && !second.includes('/')) return [source, undefined, second];
+  return [source, second, rest.length === 0 ? undefined : rest.join(':')];
+};
+
+/** makedev(3) */
+const major = (dev: number): number => (Math.floor(dev / 256) & 0xfff) + Math.floor(dev / 2 ** 44) * 4096;
+const minor = (dev: number): number => (dev & 0xff) + (Math.floor(dev / 2 ** 20) % 2 ** 24) * 256;
+
+const statusOf = (context: Context, source: string, named: string, path: string): Stats | undefined => {
+  try {
+    const status = statSync(named);
+    if (status.isCharacterDevice() || status.isBlockDevice()) return status;
+    report(context, path, 'E_SPEC_DEVICE', `"${clip(source)}" is no device`, {
+      hint: status.isDirectory() ? 'name each device of the folder by itself' : 'a file is given under `volumes`',
+    });
+  } catch (error) {
+    const { problem } = whyNot(error);
+    report(context, path, 'E_SPEC_MISSING_FILE', `the device "${clip(source)}" cannot be used: ${problem}`);
+  }
+  return undefined;
+};
+
+const TAKEN = new Set(
+  'console fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split(' '),
+);
+
+/** Everything else is mounted so that no node in it works. */
+const checkTarget = (context: Context, target: string, path: string): boolean => {
+  const [, dev, name] = target.split('/');
+  if (dev !== 'dev' || name === undefined) {
+    report(context, path, 'E_SPEC_DEVICE', `devices work in /dev alone; found "${clip(target)}"`, {
+      hint: `HOST:/dev/${target.split('/').at(-1)}`,
+    });
+    return false;
+  }
+  if (!TAKEN.has(name)) return true;
+  report(context, path, 'E_SPEC_DEVICE', `/dev/${name} is the container's own`, {
+    hint: 'give it another name inside',
+  });
+  return false;
+};
+
+/** Root may open all of them. */
+const checkAccess = (context: Context, path: string, read: boolean, write: boolean, at: string): void => {
+  if (context.review) return;
+  try {
+    accessSync(path, (read ? constants.R_OK : 0) | (write ? constants.W_OK : 0));
+  } catch {
+    const what = [...(read ? ['read'] : []), ...(write ? ['write'] : [])].join(' and ');
+    report(context, at, 'E_SPEC_DEVICE', `you may not ${what} ${clip(path)}, and so the container could not`, {
+      hint: 'be added to its group, or run boxctl as root',
+    });
+  }
+};
+
+const refuseDuplicates = (context: Context, devices: readonly Device[], volumes: Spec['volumes']): void => {
+  const taken = new Map(volumes.map(({ target, specPath }) => [target, specPath]));
+  for (const { target, specPath } of devices) {
+    const first = taken.get(target);
+    if (first !== undefined) {
+      const at = context.paths.where(first);
+      const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
+      const message = `\`${specPath}\` is at ${clip(target)}, as \`${first}\`${line} is already`;
+      report(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
+    }
+    taken.set(target, specPath);
+  }
+};

@@ -1,0 +1,116 @@
+/** Volumes that boxctl keeps. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { boxctl, type Ended } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, specFolder, type Caller } from '../support/container.ts';
+import { changedRootfs } from '../support/rootfs.ts';
+
+function lines(ended: Ended): readonly string[] {
+  if (ended.status !== 0) throw new Error(ended.stderr);
+  return ended.stdout.trimEnd().split('\n');
+}
+
+/** Commands in containers of one folder, and what of the store belongs to it. */
+function project(caller: Caller, spec: Readonly<Record<string, unknown>>) {
+  const folder = specFolder({ command: ['true'], ...spec }, caller);
+  const all = join(caller.store, 'volumes');
+  const kept = (): readonly string[] =>
+    existsSync(all)
+      ? readdirSync(all).filter(
+          (id) =>
+            id !== '.locks' &&
+            execFileSync('readlink', [join(all, id, 'folder')], { encoding: 'utf8' }).trim() === folder,
+        )
+      : [];
+  onTestFinished(() => {
+    for (const id of kept()) rmSync(join(all, id), { recursive: true });
+  });
+  const run = (script: string) => boxctl(['run', '--', 'sh', '-c', script], callerOptions(caller, folder));
+  return { folder, run, kept, data: () => join(all, kept()[0] ?? '', 'data') };
+}
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test('one stays, and the next container finds what was written', async () => {
+    const { run, kept } = project(caller, { volumes: ['cache:/cache'] });
+    expect(lines(await run('ls -A /cache; stat -c %u:%a /cache; echo kept >/cache/file'))).toEqual(['0:755']);
+    expect(lines(await run('cat /cache/file'))).toEqual(['kept']);
+    expect(kept()).toHaveLength(1);
+    expect(kept()[0]).toMatch(/^cache-[0-9a-f]{12}$/u);
+  });
+
+  test('a new one starts with what the image has there: owners, modes, links, pipes, times', async () => {
+    const image = changedRootfs((tree) => {
+      const script = `mkdir -m 1750 data data/sub; echo text >data/sub/file; chmod 4751 data/sub/file; mkfifo -m 640 data/pipe
+        ln -s ../../../../etc/passwd data/link; touch -d @1000000000 data/sub/file data/sub`;
+      execFileSync('sh', ['-c', script], { cwd: tree });
+    });
+    const { run, data } = project(caller, { image, volumes: ['data:/data', 'other:/other:nocopy'] });
+    const look =
+      'cd /data; stat -c "%n %F %a %u %Y" . sub sub/file | sed "s/ [0-9]*$//;1!s/$/ old/"; stat -c %Y sub/file; stat -c %F pipe; readlink link';
+    const first = lines(await run(look));
+    expect(first).toEqual([
+      '. directory 1750 0',
+      'sub directory 1750 0 old',
+      'sub/file regular file 4751 0 old',
+      '1000000000',
+      'fifo',
+      '../../../../etc/passwd',
+    ]);
+    await run('rm -r /data/*; echo mine >/data/only');
+    expect(lines(await run('ls /data'))).toEqual(['only']);
+    // Nobody else on the host gets at its set-user-id programs.
+    expect(statSync(join(data(), '../..')).mode & 0o077).toBe(0);
+  });
+
+  test('a copy that was interrupted is made again', async () => {
+    const { run, data } = project(caller, { volumes: ['etc:/etc'] });
+    lines(await run('true'));
+    execFileSync('sh', ['-c', 'rm passwd; touch half; chmod 0 .'], { cwd: data() });
+    expect(lines(await run('ls /etc'))).toEqual(['group', 'passwd']);
+  });
+
+  test('of two containers that begin at once, both see it whole', async () => {
+    const { run } = project(caller, { volumes: ['etc:/etc'] });
+    const all = await Promise.all(Array.from({ length: 6 }, () => run('ls /etc; id -un')));
+    for (const ended of all) expect(lines(ended)).toEqual(['group', 'passwd', 'root']);
+  });
+
+  test('the same name in another folder is another volume', async () => {
+    const [one, two] = [project(caller, { volumes: ['cache:/cache'] }), project(caller, { volumes: ['cache:/cache'] })];
+    lines(await one.run('echo secret >/cache/file'));
+    expect(lines(await two.run('ls -A /cache | wc -l'))).toEqual(['0']);
+  });
+
+  test('a folder in it can be shown, and a link in it is not followed', async () => {
+    const volume = (target: string, subpath: string) => ({ type: 'volume', source: 'v', target, volume: { subpath } });
+    const { folder, run } = project(caller, { volumes: ['v:/v'] });
+    lines(await run('mkdir -p /v/a/b; echo below >/v/a/b/file; ln -s / /v/root; ln -s a /v/link'));
+    const with_ = (subpath: string) => {
+      const file = specFolder({ volumes: [volume('/part', subpath)], command: ['cat', '/part/file'] }, caller);
+      execFileSync('cp', ['-p', join(file, 'container.yaml'), join(folder, `part.yaml`)]);
+      return boxctl(['up', 'part.yaml'], callerOptions(caller, folder));
+    };
+    expect(lines(await with_('a/b'))).toEqual(['below']);
+    for (const subpath of ['root/etc', 'link/b', 'nothing']) {
+      const { status, stderr } = await with_(subpath);
+      expect({ status, hint: stderr.includes('the folder must be in the volume, with no link on the way') }).toEqual({
+        status: 125,
+        hint: true,
+      });
+    }
+  });
+
+  test('read-only and noexec are that, for a new one too', async () => {
+    const { run } = project(caller, { volumes: ['etc:/etc:ro,noexec'] });
+    const script =
+      'cat /etc/group | head -n 1; (echo >/etc/x) 2>&1; awk \'$5 == "/etc" { print $6 }\' /proc/self/mountinfo';
+    expect(lines(await run(script))).toEqual([
+      'root:x:0:',
+      expect.stringContaining('Read-only file system'),
+      expect.stringMatching(/^ro,nosuid,nodev,noexec/u),
+    ]);
+  });
+});
