@@ -39,13 +39,16 @@ export const realPath = (path: string): string => {
   }
 };
 
-/** Whether every user of this host may read a file, by the permission bits of it and of the folders on the way. */
+/**
+ * Whether every user of this host may read a file, by the permission bits of it and of the folders on the way. Of a folder
+ * nobody can say so: what lies in it has bits of its own.
+ */
 export const readableByEveryone = (path: string): boolean => {
   const allows = (at: string, bit: number): boolean => (statSync(at).mode & bit) !== 0;
   try {
     for (let folder = dirname(path); ; folder = dirname(folder)) {
       if (!allows(folder, 0o001)) return false;
-      if (folder === dirname(folder)) return allows(path, 0o004);
+      if (folder === dirname(folder)) return statSync(path).isFile() && allows(path, 0o004);
     }
   } catch {
     return false;
