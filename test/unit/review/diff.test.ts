@@ -21,6 +21,11 @@ describe('no difference', () => {
     ['user: 1000', 'user: "1000"'],
   ])('%s, %s', (before, after) => expect(told(between(before, after))).toEqual([]));
 
+  it('between volumes of the same name, wherever they are kept', () => {
+    const text = `${BASE}volumes: ["cache:/cache"]\n`;
+    expect(told(diff(load(text, 'a.yaml', '/one'), load(text, 'b.yaml', '/two'), USER_HOST))).toEqual([]);
+  });
+
   it('between folders, whose names and places are their own', () => {
     const text = `${BASE}volumes: ["./src:/src"]\n`;
     expect(diff(load(text, 'a.yaml', '/one'), load(text, 'b.yaml', '/other/place'), USER_HOST)).toEqual([]);
@@ -43,6 +48,8 @@ describe('gained and lost', () => {
     ['', 'volumes: ["/dev/kvm:/dev/kvm"]', 'mount /dev/kvm at /dev/kvm'],
     ['', 'volumes: ["./src:/src"]', 'mount ./src at /src, writable'],
     ['volumes: ["./:/src:ro"]', 'volumes: ["./:/src"]', 'mount ./ at /src, '],
+    ['volumes: ["./:/src:noexec"]', 'volumes: ["./:/src"]', 'mount ./ at /src, '],
+    ['', 'volumes: ["cache:/cache"]', 'mount volume cache at /cache'],
     ['limits: {memory: 64m}', 'limits: {memory: 128m}', 'memory: '],
     ['limits: {memory: 64m}', '', 'memory: '],
     ['limits: {pids: 9}', 'limits: {pids: 10}', 'pids: '],
