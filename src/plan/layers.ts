@@ -1,7 +1,7 @@
 /** The layers of an image as detached mounts: unpacked trees, and archives that are mounted as they are. */
 import type { ImageFacts, Layer } from '../image/image.ts';
 import { AT_FDCWD, type Fd, type Text } from './calls.ts';
-import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE } from './constants.ts';
+import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';
@@ -60,8 +60,28 @@ function holdArchive(context: PlanContext, place: Place, id: string, path: strin
   return fd;
 }
 
-function openLayer(context: PlanContext, place: Place, id: string, layer: Layer): Fd {
-  if (layer.kind === 'tree') return openTree(context, place, id, layer.path, false);
+/**
+ * A folder that the file names as its image. Its path had no link when it was judged: one that is there now was put there
+ * since, and is not followed.
+ */
+function openFolder(context: PlanContext, place: Place, id: string, pathname: string): Fd {
+  const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+  const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+  const folder = context.steps.add(place, `${id}.path`, 'openat2', {
+    dirfd: AT_FDCWD,
+    pathname,
+    flags,
+    mode: 0,
+    resolve,
+  });
+  const args = { dirfd: folder, pathname: '', flags: CLONE_ONE | EMPTY_PATH };
+  return context.steps.add(place, id, 'open_tree', args, { undo: 'kernel' });
+}
+
+function openLayer(context: PlanContext, place: Place, id: string, layer: Layer, isNamed: boolean): Fd {
+  if (layer.kind === 'tree') {
+    return isNamed ? openFolder(context, place, id, layer.path) : openTree(context, place, id, layer.path, false);
+  }
   const device =
     layer.identity === undefined
       ? layer.data
@@ -88,5 +108,9 @@ export function openLayers(context: PlanContext, image: ImageFacts): readonly Fd
   const because = context.model.because('root.path');
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
   const single = image.layers.length === 1;
-  return image.layers.map((layer, index) => openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer));
+  // A folder is no image of the store: it has no record there.
+  const isNamed = image.record === '';
+  return image.layers.map((layer, index) =>
+    openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer, isNamed),
+  );
 }

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { gatherHostFacts } from '../../src/host/gather.ts';
-import { ensureImage } from '../../src/image/resolve.ts';
+import { ensureImage, findImage } from '../../src/image/resolve.ts';
 import { compile, ownershipFor } from '../../src/oci/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { explainFailure } from '../../src/run/explain.ts';
@@ -175,6 +175,23 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     });
   });
 
+  test('as the folder of an image neither', async () => {
+    const { folder: outside } = canary();
+    const folder = specFolder({ image: { folder: './tree' }, command: ['/x'] });
+    mkdirSync(join(folder, 'tree'));
+    const env = { PATH: process.env['PATH'], BOXCTL_STORE: self.store, HOME: '/root' };
+    const host = gatherHostFacts(env);
+    const document = loadSpec(join(folder, 'container.yaml'), { env, home: '/root' });
+    const { image: source } = document.spec;
+    const image = source === undefined ? undefined : findImage(source, ownershipFor(document, host), host);
+    if (image === undefined) throw new Error('no image');
+    const plan = planContainer(compile(document, image, host), image, host);
+    rmSync(join(folder, 'tree'), { recursive: true });
+    symlinkSync(outside, join(folder, 'tree'));
+    const outcome = await launch(plan).done;
+    expect(explainFailure(plan, outcome)?.message).toContain('ELOOP');
+  });
+
   test('at any moment never shows the host', { timeout: 120_000 }, async () => {
     const { folder: outside, text } = canary();
     const script = 'cat /data/secret; echo changed >/data/secret; ls /data';
@@ -204,6 +221,14 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     expect([...seen]).toContain('own');
     expect(seen.size).toBeGreaterThan(1);
   });
+});
+
+test('a folder of the host is no image without a word, whoever may read it', async () => {
+  for (const image of ['/', { folder: '/etc' }]) {
+    const { status, stderr } = await sh('true', { image });
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/not allowed: the container is made from \/(etc)? ?of the host/u);
+  }
 });
 
 test.skipIf(!isRoot || !hasBusybox)('an image that only root may read needs a word (needs root)', async () => {
