@@ -163,6 +163,21 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/image.ts')).image,
   },
   {
+    name: 'volume',
+    usage: 'ls | prune [--all] | inspect ID… | rm ID…',
+    summary: 'list and remove the volumes that boxctl keeps',
+    description:
+      'Lists volumes with the folders that they belong to, shows where their files are, and removes them; never one that is in use. prune removes those whose folder is gone.',
+    options: { all: { text: 'with prune: all that are not in use' } },
+    examples: [
+      ['boxctl volume ls', 'every volume, whether it is in use, and its folder'],
+      ['boxctl volume rm cache-1f2e3d4c5b6a', 'one that is not needed any more'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/volume.ts')).volume,
+  },
+  {
     name: 'completion',
     usage: 'bash|zsh|fish',
     summary: 'print a completion script for a shell',

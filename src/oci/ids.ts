@@ -57,6 +57,16 @@ function canMapSubordinates(host: HostFacts): boolean {
   return helpers && host.subuids.length > 0 && host.subgids.length > 0;
 }
 
+/** All ids that an ordinary user can map, for work on files that containers have left; undefined: root needs no map. */
+export function callerMaps(host: HostFacts): Ownership | undefined {
+  if (host.privileged) return undefined;
+  const more = canMapSubordinates(host);
+  return {
+    uidMap: ordinaryDefault(host.euid, host.subuids, more),
+    gidMap: ordinaryDefault(host.egid, host.subgids, more),
+  };
+}
+
 /** The maps of a private user namespace: the file's, or the default. */
 export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
   const { uidMap, gidMap } = document.spec;
@@ -64,17 +74,12 @@ export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
   const uids = uidMap ?? gidMap;
   const gids = gidMap ?? uidMap;
   if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
-  if (host.privileged) {
-    return {
+  return (
+    callerMaps(host) ?? {
       uidMap: privilegedDefault(host, host.subuids, host.ownUids),
       gidMap: privilegedDefault(host, host.subgids, host.ownGids),
-    };
-  }
-  const more = canMapSubordinates(host);
-  return {
-    uidMap: ordinaryDefault(host.euid, host.subuids, more),
-    gidMap: ordinaryDefault(host.egid, host.subgids, more),
-  };
+    }
+  );
 }
 
 function describe(ranges: readonly IdRange[]): string {

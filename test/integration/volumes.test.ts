@@ -21,7 +21,7 @@ function project(caller: Caller, spec: Readonly<Record<string, unknown>>) {
     existsSync(all)
       ? readdirSync(all).filter(
           (id) =>
-            id !== '.locks' &&
+            !id.startsWith('.') &&
             execFileSync('readlink', [join(all, id, 'folder')], { encoding: 'utf8' }).trim() === folder,
         )
       : [];
@@ -113,4 +113,48 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       expect.stringMatching(/^ro,nosuid,nodev,noexec/u),
     ]);
   });
+
+  test('it is listed, kept while it is in use, and removed with files of every owner', async () => {
+    const { run, kept, folder } = project(caller, { volumes: ['data:/data'] });
+    const command = (...words: readonly string[]) => boxctl(['volume', ...words], callerOptions(caller, folder));
+    lines(
+      await run('mkdir -p /data/a/b; echo >/data/a/b/file; chown -R 1000:1000 /data/a 2>/dev/null; chmod 0 /data/a'),
+    );
+    const id = kept()[0] ?? '';
+    expect(lines(await command('ls')).find((line) => line.startsWith(id))).toMatch(
+      new RegExp(`  unused +${folder}$`, 'u'),
+    );
+    let look: Promise<readonly [Ended, Ended]> | undefined;
+    const spec = callerOptions(caller, folder, {
+      stdin: new Promise<string>((resolve) => {
+        release = resolve;
+      }),
+      onStart: (child) =>
+        child.stdout?.once('data', () => {
+          look = Promise.all([command('rm', id), command('inspect', id)]).finally(() => release('\n'));
+        }),
+    });
+    lines(await boxctl(['run', '--', 'sh', '-c', 'echo ready; read line'], spec));
+    const [removed, inspected] = (await look) ?? [];
+    expect(removed).toMatchObject({ status: 125, stderr: expect.stringContaining(`the volume ${id} is in use`) });
+    expect(JSON.parse(inspected?.stdout ?? '')).toMatchObject([{ id, folder, inUse: true }]);
+    expect(kept()).toEqual([id]);
+    expect(lines(await command('rm', id))).toEqual([id]);
+    expect(kept()).toEqual([]);
+    expect(readdirSync(join(caller.store, 'volumes/.trash'))).toEqual([]);
+    expect((await command('rm', '../..')).stderr).toContain('there is no volume "../.."');
+  });
+
+  test('those whose folder is gone are pruned, and no others', async () => {
+    const [one, two] = [project(caller, { volumes: ['p:/p'] }), project(caller, { volumes: ['p:/p'] })];
+    lines(await one.run('true'));
+    lines(await two.run('true'));
+    const id = one.kept()[0] ?? '';
+    rmSync(one.folder, { recursive: true });
+    const pruned = lines(await boxctl(['volume', 'prune'], callerOptions(caller, two.folder)));
+    expect(pruned).toContain(id);
+    expect(two.kept()).toHaveLength(1);
+  });
 });
+
+let release: (text: string) => void = () => undefined;

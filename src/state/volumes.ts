@@ -1,0 +1,94 @@
+/** The volumes that boxctl keeps: listed, and removed unless they are in use (src/oci/volume-id.ts says where they lie). */
+import { closeSync, mkdirSync, openSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { crypto } from '../image/builtin.ts';
+import { removeTree } from '../image/work.ts';
+import { callerMaps } from '../oci/ids.ts';
+import { volumesFolder } from '../oci/volume-id.ts';
+import { tryLock } from '../run/native.ts';
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}-[0-9a-f]{12}$/u;
+
+export interface KeptVolume {
+  readonly id: string;
+  /** The folder of the specification that it belongs to, and whether that is still there. */
+  readonly folder: string;
+  readonly folderExists: boolean;
+  readonly inUse: boolean;
+  /** Where its files are. */
+  readonly data: string;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Runs `work` with the volume's lock, which every container that uses it shares; undefined where one does. */
+function ifUnused<T>(host: HostFacts, id: string, work: () => T): T | undefined {
+  const fd = openSync(join(volumesFolder(host), '.locks', id), 'a', 0o600);
+  try {
+    return tryLock(fd, true) ? work() : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function entriesOf(folder: string): readonly string[] {
+  return isFolder(folder) ? readdirSync(folder) : [];
+}
+
+function describe(host: HostFacts, id: string): KeptVolume {
+  const place = join(volumesFolder(host), id);
+  let folder = '';
+  try {
+    folder = readlinkSync(join(place, 'folder'));
+  } catch {
+    // Its container was killed while it made it.
+  }
+  const inUse = ifUnused(host, id, () => true) === undefined;
+  return { id, folder, folderExists: isFolder(folder), inUse, data: join(place, 'data') };
+}
+
+/** All volumes of the caller's, by name. */
+export function listVolumes(host: HostFacts): readonly KeptVolume[] {
+  return entriesOf(volumesFolder(host))
+    .filter((id) => ID.test(id))
+    .toSorted()
+    .map((id) => describe(host, id));
+}
+
+/** Throws `E_VOLUME_UNKNOWN`. */
+export function findVolume(host: HostFacts, id: string): KeptVolume {
+  if (ID.test(id) && isFolder(join(volumesFolder(host), id))) return describe(host, id);
+  throw new BoxctlError('E_VOLUME_UNKNOWN', `there is no volume ${JSON.stringify(id)}`, {
+    hint: '`boxctl volume ls` lists them, each with the hash of its folder',
+  });
+}
+
+/**
+ * Removes a volume and all in it. Under its lock it is only renamed, so that no container has to wait for more; what a
+ * killed removal has left is removed by the next. Throws `E_VOLUME_UNKNOWN`, or `E_VOLUME_IN_USE`.
+ */
+export async function removeVolume(host: HostFacts, id: string): Promise<void> {
+  findVolume(host, id);
+  const trash = join(volumesFolder(host), '.trash');
+  mkdirSync(trash, { recursive: true, mode: 0o700 });
+  const name = `${id}-${crypto().randomBytes(6).toString('hex')}`;
+  const moved = ifUnused(host, id, () => {
+    renameSync(join(volumesFolder(host), id), join(trash, name));
+    return true;
+  });
+  if (moved === undefined) {
+    throw new BoxctlError('E_VOLUME_IN_USE', `the volume ${id} is in use`, { hint: 'end its container first' });
+  }
+  for (const left of entriesOf(trash)) await removeTree(trash, left, callerMaps(host), host);
+}
+
+/** Removes what is not in use and, unless `all` is asked for, belongs to a folder that is gone. Gives what was removed. */
+export async function pruneVolumes(host: HostFacts, all: boolean): Promise<readonly string[]> {
+  const wanted = listVolumes(host).filter(({ inUse, folderExists }) => !inUse && (all || !folderExists));
+  for (const { id } of wanted) await removeVolume(host, id);
+  return wanted.map(({ id }) => id);
+}
