@@ -109,7 +109,11 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: 'medium',
     fix: 'take `oom_score_adj` out, or make it positive',
   }),
-  image: () => ({ rule: 'private-image', severity: 'medium', fix: 'keep the image in the folder of the file' }),
+  // A folder is seen as it is, like a bind that is only read.
+  image: (demand, { document }) =>
+    document.spec.image?.kind === 'folder'
+      ? bindVerdict({ ...demand, readOnly: true })
+      : { rule: 'private-image', severity: 'medium', fix: 'keep the image in the folder of the file' },
   env_file: () => ({ rule: 'env-file', severity: 'high', fix: 'keep the env_file in the folder of the file' }),
   profile: () => ({ rule: 'foreign-profile', severity: 'medium', fix: 'keep the profile in the folder of the file' }),
   tool: () => ({ rule: 'foreign-tool', severity: 'high', fix: 'name a program of the system, or use a tarball' }),

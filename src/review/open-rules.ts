@@ -1,6 +1,7 @@
 /** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
 import { isSecretName } from '../oci/secrets.ts';
 import type { Because } from '../oci/model.ts';
+import type { ImageSource } from '../spec/spec.ts';
 import type { Finding, Severity, Subject } from './finding.ts';
 
 interface Found {
@@ -66,6 +67,13 @@ function isWritten(subject: Subject, name: string): boolean {
   const { taken, where } = subject.document;
   const path = `environment.${name}`;
   return where(path) !== undefined && !taken.some((one) => one.path === path);
+}
+
+/** Programs of the host have a rule of their own. */
+function isPinned(image: ImageSource | undefined): boolean {
+  if (image?.kind === 'tar') return image.sha256 !== undefined;
+  if (image?.kind === 'stored') return image.name.startsWith('sha256:');
+  return image?.kind !== 'folder';
 }
 
 const RULES: readonly Rule[] = [
@@ -166,8 +174,8 @@ const RULES: readonly Rule[] = [
     fix: '`image: {tar: …, sha256: …}`, with what sha256sum prints',
     find: (subject) =>
       when(
-        subject.document.spec.image?.kind === 'tar' && subject.document.spec.image.sha256 === undefined,
-        'is made from whatever the image’s file holds: it is not pinned',
+        !isPinned(subject.document.spec.image),
+        'is made from whatever its image holds by then: it is not pinned',
         place(subject, 'image'),
       ),
   },
