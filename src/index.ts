@@ -22,6 +22,7 @@ export { planContainer } from './plan/container.ts';
 export { planToJson } from './plan/json.ts';
 export { printPlan } from './plan/print.ts';
 export type { Plan, Step } from './plan/plan.ts';
-export { explainFailure, limitsHit } from './run/explain.ts';
+export { endingOf, type Ending, type LimitHit } from './run/ending.ts';
+export { explainFailure } from './run/explain.ts';
 export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome } from './run/launch.ts';
 export { sweepState } from './state/sweep.ts';

@@ -19,6 +19,8 @@ enum class Event : uint32_t {
   kSignaled = 9,  // value = signal
   kRefused = 10,  // the plan is not sound: error
   kLeaseBroken = 11,
+  kTimeLimit = 20,  // the command has had its time, and is stopped
+  kGraceOver = 21,  // it did not end after its stop signal, and is killed
 };
 
 struct Record {

@@ -76,7 +76,9 @@ constexpr const char* kImageSignatures[] = {
 };
 constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
 
-constexpr size_t kHeader = 28;
+constexpr size_t kHeader = 44;
+// A timer's seconds are a signed 64-bit number, and nobody waits for a million years.
+constexpr uint64_t kMaxTime = 1ULL << 55;
 constexpr uint32_t kMaxText = 1U << 20;
 
 bool returns_fd(Op op) {
@@ -273,11 +275,16 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   plan.slots = in.u32();
   plan.terminal = in.u16();
   plan.flags = in.u16();
+  plan.time_limit = in.u64();
+  plan.grace = in.u32();
+  plan.stop_signal = in.u32();
   plan.step_at = step_at;
   plan.end = data + size;
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
   if (plan.flags & ~(kFlagGate | kFlagTerminalStdin)) return false;
+
+  if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;
   Step last;

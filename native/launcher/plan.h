@@ -1,7 +1,8 @@
 // A plan as it comes over the wire (src/plan/encode.ts writes it). The bytes are hostile until `check` has walked all
 // of them; after that a step is decoded where it lies, without copying.
 //
-//   header   magic u32, version u32, size u32, steps u32, reports u32, slots u32, terminal u16, flags u16
+//   header   magic u32, version u32, size u32, steps u32, reports u32, slots u32, terminal u16, flags u16,
+//            time limit u64 (ms, 0: none), grace u32 (ms), stop signal u32
 //   step     side u8, reserved u8, undo calls u16, call, undo calls…
 //   report   what u8, dirfd u16, file text, key text
 //   call     op u16, returned slot u16, allowed errnos u8, arguments u8, errno u16…, argument…
@@ -171,6 +172,9 @@ struct Plan {
   uint32_t slots = 0;
   uint16_t terminal = kNoSlot;
   uint16_t flags = 0;
+  uint64_t time_limit = 0;  // ms from the start of the command; 0: none
+  uint32_t grace = 0;       // ms from the stop signal to SIGKILL
+  uint32_t stop_signal = 0;
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;
   const uint8_t* end = nullptr;

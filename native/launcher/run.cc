@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include "calls.h"
@@ -262,11 +263,18 @@ class Launcher {
   End watch() {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     close_unused();
+    if (plan_.time_limit != 0 && !set_timer(plan_.time_limit)) {
+      // A command without its limit must not go on.
+      signal_child(SIGKILL);
+    }
     for (;;) {
       pollfd relay[2];
       terminal_.prepare(relay);
-      pollfd polls[] = {{pidfd_, POLLIN, 0}, {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, relay[0], relay[1]};
-      if (poll(polls, 5, -1) < 0 && errno != EINTR) break;
+      pollfd polls[] = {
+          {pidfd_, POLLIN, 0},      {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, relay[0], relay[1],
+          {timer_.get(), POLLIN, 0}};
+      if (poll(polls, 6, -1) < 0 && errno != EINTR) break;
+      if (polls[5].revents != 0) read_timer();
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
       relay[0] = polls[3];
@@ -318,10 +326,44 @@ class Launcher {
 
   void take_signal(uint32_t signal) {
     if (started_) {
+      if (signal == SIGTERM) return stop();
       signal_child(signal);
     } else if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT || signal == SIGKILL) {
       wanted_ = signal;
     }
+  }
+
+  // One timer serves both: first for the command's time, then for its grace.
+  bool set_timer(uint64_t ms) {
+    if (!timer_.valid()) timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    itimerspec value = {};
+    value.it_value.tv_sec = static_cast<time_t>(ms / 1000);
+    value.it_value.tv_nsec = static_cast<long>(ms % 1000 * 1'000'000);
+    return timerfd_settime(timer_.get(), 0, &value, nullptr) == 0;
+  }
+
+  void read_timer() {
+    uint64_t count;
+    if (read(timer_.get(), &count, sizeof count) != sizeof count) return;
+    if (!stopping_) {
+      events_.add({Event::kTimeLimit, 0, 0, 0, 0, 0});
+      stop();
+    } else {
+      kill_late();
+    }
+  }
+
+  // What `docker stop` does: the command is asked to end, and killed when it has had its time for that.
+  void stop() {
+    if (stopping_) return signal_child(plan_.stop_signal);
+    stopping_ = true;
+    signal_child(plan_.stop_signal);
+    if (plan_.grace == 0 || !set_timer(plan_.grace)) kill_late();
+  }
+
+  void kill_late() {
+    events_.add({Event::kGraceOver, 0, 0, 0, 0, 0});
+    signal_child(SIGKILL);
   }
 
   void signal_child(uint32_t signal) {
@@ -436,6 +478,7 @@ class Launcher {
   Context context_;
   Terminal terminal_;
   Fd signals_;
+  Fd timer_;
   bool* done_ = nullptr;
   End end_;
   int pidfd_ = -1;
@@ -445,6 +488,7 @@ class Launcher {
   bool go_ = false;
   bool owner_gone_ = false;
   bool lease_broken_ = false;
+  bool stopping_ = false;
   uint32_t wanted_ = 0;  // the signal that asks to end
 };
 

@@ -9,7 +9,8 @@ import { compile, outline, ownershipFor, type Overrides } from '../oci/compile.t
 import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
-import { explainFailure, limitsHit } from '../run/explain.ts';
+import { endingOf } from '../run/ending.ts';
+import { explainFailure } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
 import { restoreTerminal, terminalState } from '../run/native.ts';
 import { createProgress, type Progress } from '../run/progress.ts';
@@ -118,15 +119,10 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const outcome = await follow(plan, createProgress({ mode, plan, isTerminal, color, write: writeMessage }));
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
-  const { memory, pids } = model.config.linux.resources ?? {};
-  const hit = limitsHit(plan, outcome, {
-    ...(memory?.limit === undefined ? {} : { memory: memory.limit }),
-    ...(pids === undefined ? {} : { pids: pids.limit }),
-  });
-  for (const { message, because } of hit) voice.notice(message, placeOf(because));
-  const status = outcome.kind === 'signaled' ? 128 + outcome.signal : outcome.status;
-  voice.ended(status, outcome.kind === 'signaled' ? outcome.signal : undefined);
-  return status;
+  const ending = endingOf(plan, outcome);
+  if (ending === undefined) throw new Error('a launch that neither failed nor ended');
+  voice.ended(ending);
+  return ending.status;
 }
 
 /** One line that says how far the import of an image is, where somebody looks at it. */

@@ -1,7 +1,7 @@
 /** What boxctl has to say about a run beside its steps: to a person, or as JSON lines to a program. */
-import { constants } from 'node:os';
 import { BoxctlError, EXIT_BOXCTL, type Position } from '../errors.ts';
 import type { Because } from '../oci/model.ts';
+import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
 import { describeError } from './report.ts';
 
@@ -12,7 +12,8 @@ export interface Voice {
   notice(message: string, at: Position | undefined): void;
   /** Tells the error and gives the exit status. */
   failure(error: unknown): number;
-  ended(status: number, signal: number | undefined): void;
+  /** Why it ended, unless the command just did, and the limits that it ran into. */
+  ended(ending: Ending): void;
 }
 
 export function placeOf(because: Because): Position | undefined {
@@ -33,11 +34,13 @@ export function textVoice(color: boolean, quiet: boolean): Voice {
       writeMessage(describeError(error, color));
       return error instanceof BoxctlError ? error.exitCode : EXIT_BOXCTL;
     },
-    ended: () => undefined,
+    ended: ({ message, because, limits }) => {
+      const told = limits.filter((hit) => hit.message !== message);
+      if (message !== undefined) say('', message, because === undefined ? undefined : placeOf(because));
+      for (const hit of told) say('', hit.message, placeOf(hit.because));
+    },
   };
 }
-
-const NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
 function line(event: object): void {
   writeMessage(`${JSON.stringify(event)}\n`);
@@ -55,7 +58,8 @@ export const jsonVoice: Voice = {
     line({ event: 'error', code, message, hint, at, ...(diagnostics.length === 0 ? {} : { diagnostics }) });
     return exitCode;
   },
-  ended: (status, signal) => {
-    line({ event: 'exited', status, ...(signal === undefined ? {} : { signal: NAMES.get(signal) ?? String(signal) }) });
+  ended: ({ limits, because, ...ending }) => {
+    const hits = limits.map(({ because: of, ...hit }) => ({ ...hit, at: placeOf(of) }));
+    line({ event: 'exited', ...ending, at: because === undefined ? undefined : placeOf(because), limits: hits });
   },
 };

@@ -19,6 +19,7 @@ import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
 import { defaultSeccomp } from './seccomp-default.ts';
 import { compileSysctls } from './sysctls.ts';
+import { compileStop } from './stop.ts';
 import { ociVersion } from './version.ts';
 
 export { ownershipFor } from './ids.ts';
@@ -65,6 +66,7 @@ export function compile(
   );
   const { devices, deviceNotes } = compileDevices(spec, host, reasons, problems);
   const hidden = compileHidden(spec, reasons, problems);
+  const stop = compileStop(spec, image, reasons, problems);
   problems.throwIfAny();
 
   const ownRoot = spec.namespaces.mount.kind === 'private';
@@ -104,6 +106,7 @@ export function compile(
     writable: spec.readOnly ? 'tmpfs' : spec.writable,
     init: spec.init,
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
+    ...stop,
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),

@@ -92,7 +92,7 @@ export function defaultMounts(facts: MountFacts): OciMount[] {
   return [
     facts.ownsPid
       ? { destination: '/proc', type: 'proc', source: 'proc', options: common }
-      : { destination: '/proc', type: 'bind', source: '/proc', options: ['rbind', ...common] },
+      : { destination: '/proc', type: 'bind', source: '/proc', options: ['rbind', 'rprivate', ...common] },
     {
       destination: '/dev',
       type: 'tmpfs',
@@ -109,7 +109,7 @@ export function defaultMounts(facts: MountFacts): OciMount[] {
     ...(facts.ownsIpc ? [{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: common }] : []),
     facts.ownsNetwork
       ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...common, 'ro'] }
-      : { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', ...common, 'ro'] },
+      : { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rprivate', ...common, 'ro'] },
     ...(facts.showsCgroup
       ? [{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...common, 'relatime', 'ro'] }]
       : []),

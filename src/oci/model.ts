@@ -55,6 +55,16 @@ export interface DeviceNote {
   readonly access: string;
 }
 
+/** How a command that should end is told so: a signal, and SIGKILL when it has had its time. OCI has no word for it. */
+export interface Stop {
+  /** Its number. */
+  readonly signal: number;
+  readonly graceMs: number;
+}
+
+/** Docker's and Compose's. */
+export const DEFAULT_STOP: Stop = { signal: 15, graceMs: 10_000 };
+
 export interface Model {
   readonly name: string;
   readonly config: OciConfig;
@@ -69,6 +79,10 @@ export interface Model {
    * nearest ancestor's answer where the path has none of its own.
    */
   because(path: string): Because;
+  /** Who asked for its parts: `stop.signal` and `stop.graceMs`. */
+  readonly stop: Stop;
+  /** How long the command may run; OCI has no word for it. */
+  readonly timeLimitMs: number | undefined;
   readonly dropped: readonly Dropped[];
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];

@@ -241,6 +241,9 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
     steps: steps.list,
     reports: cgroup.reports,
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
+    stop: model.stop,
+    timeLimit:
+      model.timeLimitMs === undefined ? undefined : { ms: model.timeLimitMs, because: model.because('timeLimitMs') },
     dropped: model.dropped,
     demands: model.demands,
     warnings: model.warnings,

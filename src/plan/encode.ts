@@ -214,6 +214,9 @@ export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}
   out.u32(slots.size);
   out.u16(plan.terminal === undefined ? NO_SLOT : slots.number(plan.terminal.master));
   out.u16((options.gate === true ? FLAG_GATE : 0) | (plan.terminal?.stdin === true ? FLAG_TERMINAL_STDIN : 0));
+  out.u64(BigInt(plan.timeLimit?.ms ?? 0));
+  out.u32(plan.stop.graceMs);
+  out.u32(plan.stop.signal);
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
     out.u8(step.side === 'host' ? 0 : 1);

@@ -6,7 +6,7 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { OciConfig } from '../oci/config.ts';
-import type { Model } from '../oci/model.ts';
+import { DEFAULT_STOP, type Model } from '../oci/model.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
 import { O, PR } from './constants.ts';
 import { inside, onHost, planContext, type PlanContext } from './context.ts';
@@ -61,6 +61,8 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     init: false,
     stdinOpen: false,
     because: () => BECAUSE,
+    stop: DEFAULT_STOP,
+    timeLimitMs: undefined,
     dropped: [],
     demands: [],
     warnings: [],
@@ -145,8 +147,8 @@ function openRoot(context: PlanContext): Fd {
 }
 
 function finish(context: PlanContext): Plan {
-  const { name, dropped, demands, warnings } = context.model;
-  const rest = { reports: [], terminal: undefined, dropped, demands, warnings };
+  const { name, stop, dropped, demands, warnings } = context.model;
+  const rest = { reports: [], terminal: undefined, stop, timeLimit: undefined, dropped, demands, warnings };
   return { version: PLAN_VERSION, name, steps: context.steps.list, ...rest };
 }
 

@@ -46,6 +46,8 @@ export function planToJson(plan: Plan): unknown {
     steps: plan.steps.map(stepToJson),
     reports: plan.reports,
     ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
+    stop: { signal: plan.stop.signal, grace_ms: plan.stop.graceMs },
+    ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),
     dropped: plan.dropped,
     demands: plan.demands.map((demand) => ({
       allow: allowance(demand),

@@ -1,6 +1,6 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../oci/demands.ts';
-import type { Because, Dropped, Warning } from '../oci/model.ts';
+import type { Because, Dropped, Stop, Warning } from '../oci/model.ts';
 import type { Call, Fd } from './calls.ts';
 
 export const PLAN_VERSION = 1;
@@ -55,6 +55,10 @@ export interface Plan {
   readonly reports: readonly Report[];
   /** The name of the pseudo-terminal's master on the host's side; the launcher relays it to descriptors 0 and 1. */
   readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
+  /** What a SIGTERM to the launcher, and the end of the time, become for the command. */
+  readonly stop: Stop;
+  /** How long the command may run from its start. */
+  readonly timeLimit: { readonly ms: number; readonly because: Because } | undefined;
   readonly dropped: readonly Dropped[];
   /** What the person who runs it must have allowed; the planner plans it all the same. */
   readonly demands: readonly Demand[];

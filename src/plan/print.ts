@@ -5,6 +5,7 @@ import type { Because } from '../oci/model.ts';
 import { safe } from '../spec/frame.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
+import { inUnits, signalName } from './units.ts';
 
 const TITLES: Readonly<Record<Group, string>> = {
   record: 'what is written down first',
@@ -79,6 +80,12 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
     for (const call of step.undo) {
       for (const line of wrap(`undo: ${formatCall(call)}`, width - 6, width - 6)) out.push(paint(2, `      ${line}`));
     }
+  }
+  if (plan.timeLimit !== undefined) {
+    const { signal, graceMs } = plan.stop;
+    const then = `${signalName(signal)}, and SIGKILL ${inUnits(graceMs)} later`;
+    const because = paint(2, describeBecause(plan.timeLimit.because, file));
+    out.push('', paint(1, 'how long'), `  after ${inUnits(plan.timeLimit.ms)}: ${then}  ${because}`);
   }
   if (plan.dropped.length > 0) out.push('', paint(1, 'left out'));
   for (const { what, reason, because } of plan.dropped) {

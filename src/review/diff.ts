@@ -8,7 +8,7 @@ import type { OciConfig, OciMount } from '../oci/config.ts';
 import { allowance, type Demand } from '../oci/demands.ts';
 import type { Because, Model } from '../oci/model.ts';
 import { isSecretName } from '../oci/secrets.ts';
-import { formatBytes } from '../run/explain.ts';
+import { formatBytes } from '../run/ending.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { reviewHost } from './host.ts';
 

@@ -42,6 +42,9 @@ export interface Outcome {
   readonly leaseBroken: boolean;
   /** Steps whose undo failed, with the errno. */
   readonly undoFailures: readonly { readonly index: number; readonly errno: number }[];
+  /** The command had its time and was stopped; it did not end after its stop signal and was killed. */
+  readonly timeLimit: boolean;
+  readonly graceOver: boolean;
   /** One number for each of `plan.reports`; undefined where it could not be read. */
   readonly reports: readonly (number | undefined)[];
 }
@@ -69,6 +72,8 @@ const EVENT = {
   signaled: 9,
   refused: 10,
   leaseBroken: 11,
+  timeLimit: 20,
+  graceOver: 21,
 } as const;
 const ORDER_SIGNAL = 1;
 const ORDER_GO = 2;
@@ -80,6 +85,8 @@ class Progress {
   #refused: number | undefined;
   #undoing = { index: -1, call: -1 };
   #leaseBroken = false;
+  #timeLimit = false;
+  #graceOver = false;
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #onEvent: (event: LaunchEvent) => void;
@@ -136,6 +143,12 @@ class Progress {
       case EVENT.leaseBroken:
         this.#leaseBroken = true;
         break;
+      case EVENT.timeLimit:
+        this.#timeLimit = true;
+        break;
+      case EVENT.graceOver:
+        this.#graceOver = true;
+        break;
       case EVENT.refused:
         this.#refused = errno;
         break;
@@ -145,7 +158,13 @@ class Progress {
   }
 
   outcome(): Outcome {
-    const rest = { undoFailures: this.#undoFailures, reports: this.#reports, leaseBroken: this.#leaseBroken };
+    const rest = {
+      undoFailures: this.#undoFailures,
+      reports: this.#reports,
+      leaseBroken: this.#leaseBroken,
+      timeLimit: this.#timeLimit,
+      graceOver: this.#graceOver,
+    };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
     if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };
     if (this.#refused !== undefined) {

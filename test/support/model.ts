@@ -26,6 +26,8 @@ export interface ModelOptions {
   readonly memory?: number;
   readonly pids?: number;
   readonly cwd?: string;
+  readonly stop?: Partial<Model['stop']>;
+  readonly timeLimitMs?: number;
   readonly mounts?: OciConfig['mounts'];
   readonly mountNotes?: Model['mountNotes'];
 }
@@ -102,6 +104,8 @@ export function testModel(options: ModelOptions): Model {
     init: options.init ?? false,
     stdinOpen: options.terminal ?? false,
     because: (path) => ({ kind: 'default', name: path }),
+    stop: { signal: 15, graceMs: 10_000, ...options.stop },
+    timeLimitMs: options.timeLimitMs,
     dropped: [],
     demands: [],
     warnings: [],

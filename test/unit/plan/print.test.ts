@@ -31,7 +31,9 @@ function plan(): Plan {
   const words = Array.from({ length: 12 }, (_, index) => `word ${index}`);
   steps.add(command, 'execve', 'execve', { pathname: ['/bin/x'], argv: ['x\u001b[2J"\n'], envp: words });
   const dropped = [{ what: 'limits.swap', reason: 'this kernel does not count swap', because: line(4, 'limits.swap') }];
-  const rest = { reports: [], terminal: undefined, dropped, demands: [], warnings: [] };
+  const stop = { signal: 2, graceMs: 1500 };
+  const timeLimit = { ms: 5_400_000, because: line(5, 'limits.time') };
+  const rest = { reports: [], terminal: undefined, stop, timeLimit, dropped, demands: [], warnings: [] };
   return { version: 1, name: 'box', steps: steps.list, ...rest };
 }
 
@@ -52,6 +54,9 @@ command
   execve(["/bin/x"], ["x\\x1b[2J\\"\\n"], ["word 0", "word 1",     container.yaml:9
       "word 2", "word 3", "word 4", "word 5", "word 6", "word 7", "word 8",
       "word 9", "word 10", "word 11"])
+
+how long
+  after 1h30m: SIGINT, and SIGKILL 1s500ms later  container.yaml:5
 
 left out
   limits.swap: this kernel does not count swap  container.yaml:4

@@ -1,0 +1,126 @@
+/** Why a container ended, in words and as data. */
+import type { Because } from '../oci/model.ts';
+import type { Plan } from '../plan/plan.ts';
+import { inUnits, signalName } from '../plan/units.ts';
+import type { Outcome } from './launch.ts';
+
+/** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
+export const EXIT_TIME_LIMIT = 124;
+const SIGKILL = 9;
+const SIGSYS = 31;
+/** The kernel charges memory in batches, of up to 64 pages on each CPU. */
+const NEARLY = 1 << 20;
+
+/** A limit that the container ran into, by the kernel's own counts or the launcher's clock. */
+export interface LimitHit {
+  readonly limit: 'memory' | 'pids' | 'time';
+  /** What was written: bytes, processes, or milliseconds; undefined where the limit is a cgroup's further above. */
+  readonly value: number | undefined;
+  /** Killed processes, failed forks, or 1. */
+  readonly count: number;
+  /** The most memory that was in use, in bytes, where the kernel knows it. */
+  readonly peak?: number;
+  readonly message: string;
+  readonly because: Because;
+}
+
+export type EndReason =
+  'exited' | 'signaled' | 'stopped' | 'time_limit' | 'out_of_memory' | 'system_call' | 'image_changed';
+
+export interface Ending {
+  readonly reason: EndReason;
+  /** What boxctl ends with. */
+  readonly status: number;
+  /** What ended the command, by name. */
+  readonly signal?: string;
+  /** One sentence without full stop; undefined where the command just ended. */
+  readonly message?: string;
+  readonly because?: Because;
+  readonly limits: readonly LimitHit[];
+}
+
+/** `64 MiB`; numbers of bytes that are no whole unit stay bytes. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of [
+    ['GiB', 2 ** 30],
+    ['MiB', 2 ** 20],
+    ['KiB', 2 ** 10],
+  ] as const) {
+    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
+
+const DEFAULT: Because = { kind: 'default', name: 'the host' };
+
+function memoryHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
+  const numberOf = (what: Plan['reports'][number]['what']): number | undefined =>
+    outcome.reports[plan.reports.findIndex((report) => report.what === what)];
+  const count = numberOf('oom_kill') ?? 0;
+  if (count === 0) return undefined;
+  const report = plan.reports.find(({ what }) => what === 'oom_kill');
+  const peak = numberOf('memory_peak');
+  const rest = { limit: 'memory', count, ...(peak === undefined ? {} : { peak }) } as const;
+  const processes = count === 1 ? 'a process' : `${count} processes`;
+  // Version 1 does not count what ran into the limit of swap; but then all of the memory was in use.
+  const isOwn = numberOf('memory_max') !== 0 || (peak ?? 0) > (report?.limit ?? 0) - NEARLY;
+  if (report?.limit === undefined || !isOwn) {
+    const message = `out of memory: the kernel killed ${processes}, since the host or a cgroup further above had none left`;
+    return { ...rest, value: undefined, message, because: DEFAULT };
+  }
+  const most = peak === undefined ? '' : ` (${formatBytes(peak)} at the most)`;
+  const limit = formatBytes(report.limit);
+  const message = `out of memory: the kernel killed ${processes} at the memory limit of ${limit}${most}`;
+  return { ...rest, value: report.limit, message, because: report.because };
+}
+
+function pidsHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
+  const index = plan.reports.findIndex(({ what }) => what === 'pids_max');
+  const report = plan.reports[index];
+  const count = outcome.reports[index] ?? 0;
+  if (report === undefined || count === 0) return undefined;
+  const times = count === 1 ? 'once' : `${count} times`;
+  const message = `the limit of ${report.limit ?? 'some'} processes was reached: fork failed ${times}`;
+  return { limit: 'pids', value: report.limit, count, message, because: report.because };
+}
+
+function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
+  if (!outcome.timeLimit || plan.timeLimit === undefined) return undefined;
+  const { ms, because } = plan.timeLimit;
+  const stopped = `the time limit of ${inUnits(ms)} was reached: ${signalName(plan.stop.signal)}`;
+  const killed = outcome.graceOver ? `, and SIGKILL after ${inUnits(plan.stop.graceMs)} more` : '';
+  return { limit: 'time', value: ms, count: 1, message: `${stopped}${killed}`, because };
+}
+
+/** The end of a command that ran; undefined where it did not get that far. */
+export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
+  if (outcome.kind === 'failed') return undefined;
+  const memory = memoryHit(plan, outcome);
+  const time = timeHit(plan, outcome);
+  const limits = [time, memory, pidsHit(plan, outcome)].filter((hit) => hit !== undefined);
+  const signaled = outcome.kind === 'signaled';
+  const status = signaled ? 128 + outcome.signal : outcome.status;
+  const signal = signaled ? { signal: signalName(outcome.signal) } : {};
+  const base = { status, ...signal, limits };
+  if (outcome.leaseBroken) {
+    const message = 'the archive of the image was opened for writing, which the container ran from: it was killed';
+    return { ...base, reason: 'image_changed', message };
+  }
+  if (time !== undefined) {
+    return { ...base, reason: 'time_limit', status: EXIT_TIME_LIMIT, message: time.message, because: time.because };
+  }
+  if (memory !== undefined && status === 128 + SIGKILL) {
+    return { ...base, reason: 'out_of_memory', message: memory.message, because: memory.because };
+  }
+  if (outcome.graceOver) {
+    const asked = `${signalName(plan.stop.signal)} did not end the command within ${inUnits(plan.stop.graceMs)}`;
+    return { ...base, reason: 'stopped', message: `${asked}: SIGKILL` };
+  }
+  if (!signaled) return { ...base, reason: 'exited' };
+  if (outcome.signal === SIGSYS) {
+    const filter = plan.steps.find(({ call }) => call.name === 'seccomp');
+    const message = 'the command was ended by SIGSYS: it made a system call that its filter ends it for';
+    return { ...base, reason: 'system_call', message, ...(filter === undefined ? {} : { because: filter.because }) };
+  }
+  return { ...base, reason: 'signaled', message: `the command was ended by ${signalName(outcome.signal)}` };
+}

@@ -1,0 +1,133 @@
+/** Why a container ended: from the launcher's numbers to a sentence. */
+import { describe, expect, test } from 'vitest';
+import type { Outcome } from '../../../src/run/launch.ts';
+import { endingOf } from '../../../src/run/ending.ts';
+import { ROOT_HOST, UNIFIED_HOMES, onUnified } from '../../support/host-facts.ts';
+import { planOf } from '../../support/plan.ts';
+
+const YAML = `image: {host_tools: [sh]}
+command: [sh]
+stop_signal: SIGINT
+stop_grace_period: 2s
+limits:
+  memory: 64MiB
+  pids: 50
+  time: 10m
+`;
+const PLAN = planOf(YAML, onUnified(ROOT_HOST, UNIFIED_HOMES.parent));
+
+const ended = (more: Partial<Outcome>): Outcome => ({
+  kind: 'exited',
+  status: 0,
+  signal: 0,
+  failed: undefined,
+  undoFailures: [],
+  reports: [],
+  timeLimit: false,
+  graceOver: false,
+  leaseBroken: false,
+  ...more,
+});
+
+const counts = (values: Readonly<Record<string, number>>): Outcome['reports'] =>
+  PLAN.reports.map(({ what }) => values[what] ?? 0);
+
+describe('the reason', () => {
+  test('a plain end says nothing', () => {
+    expect(endingOf(PLAN, ended({ status: 7 }))).toEqual({ reason: 'exited', status: 7, limits: [] });
+  });
+
+  test('a command that did not start has none', () => {
+    expect(endingOf(PLAN, ended({ kind: 'failed' }))).toBeUndefined();
+  });
+
+  test.each<[string, Partial<Outcome>, object, string, line?: number]>([
+    [
+      'a signal',
+      { kind: 'signaled', signal: 11 },
+      { reason: 'signaled', status: 139, signal: 'SIGSEGV' },
+      'the command was ended by SIGSEGV',
+    ],
+    [
+      'a real-time signal',
+      { kind: 'signaled', signal: 37 },
+      { reason: 'signaled', status: 165, signal: 'SIGRTMIN+3' },
+      'the command was ended by SIGRTMIN+3',
+    ],
+    [
+      'the filter',
+      { kind: 'signaled', signal: 31 },
+      { reason: 'system_call', status: 159, signal: 'SIGSYS' },
+      'the command was ended by SIGSYS: it made a system call that its filter ends it for',
+    ],
+    [
+      'an archive that somebody writes to',
+      { kind: 'signaled', signal: 9, leaseBroken: true },
+      { reason: 'image_changed', status: 137 },
+      'the archive of the image was opened for writing, which the container ran from: it was killed',
+    ],
+    [
+      'memory',
+      { kind: 'signaled', signal: 9, reports: counts({ oom_kill: 2, memory_max: 5, memory_peak: 64 << 20 }) },
+      { reason: 'out_of_memory', status: 137 },
+      'out of memory: the kernel killed 2 processes at the memory limit of 64 MiB (64 MiB at the most)',
+      6,
+    ],
+    [
+      'memory, told by a shell or an init',
+      { status: 137, reports: counts({ oom_kill: 1, memory_max: 1, memory_peak: 4097 }) },
+      { reason: 'out_of_memory', status: 137 },
+      'out of memory: the kernel killed a process at the memory limit of 64 MiB (4097 bytes at the most)',
+      6,
+    ],
+    [
+      'memory of the host',
+      { kind: 'signaled', signal: 9, reports: counts({ oom_kill: 1 }) },
+      { reason: 'out_of_memory', status: 137 },
+      'out of memory: the kernel killed a process, since the host or a cgroup further above had none left',
+    ],
+    [
+      'time',
+      { kind: 'signaled', signal: 2, timeLimit: true },
+      { reason: 'time_limit', status: 124, signal: 'SIGINT' },
+      'the time limit of 10m was reached: SIGINT',
+      8,
+    ],
+    [
+      'time, and a command that ended by itself when it was told',
+      { status: 0, timeLimit: true },
+      { reason: 'time_limit', status: 124 },
+      'the time limit of 10m was reached: SIGINT',
+      8,
+    ],
+    [
+      'time, and a command that would not end',
+      { kind: 'signaled', signal: 9, timeLimit: true, graceOver: true },
+      { reason: 'time_limit', status: 124, signal: 'SIGKILL' },
+      'the time limit of 10m was reached: SIGINT, and SIGKILL after 2s more',
+      8,
+    ],
+    [
+      'a SIGTERM to boxctl that the command did not heed',
+      { kind: 'signaled', signal: 9, graceOver: true },
+      { reason: 'stopped', status: 137 },
+      'SIGINT did not end the command within 2s: SIGKILL',
+    ],
+  ])('%s', (_title, outcome, expected, message, line) => {
+    const ending = endingOf(PLAN, ended(outcome));
+    expect(ending).toMatchObject({ ...expected, message });
+    const because = ending?.because;
+    expect(because?.kind === 'spec' ? because.at?.line : undefined).toBe(line);
+  });
+});
+
+test('limits that were reached are told also where they did not end the command', () => {
+  const reports = counts({ oom_kill: 1, memory_max: 3, memory_peak: 64 << 20, pids_max: 4 });
+  const ending = endingOf(PLAN, ended({ status: 1, reports }));
+  expect(ending).toMatchObject({ reason: 'exited', status: 1 });
+  expect(ending).not.toHaveProperty('message');
+  expect(ending?.limits).toMatchObject([
+    { limit: 'memory', value: 64 << 20, count: 1, peak: 64 << 20 },
+    { limit: 'pids', value: 50, count: 4, message: 'the limit of 50 processes was reached: fork failed 4 times' },
+  ]);
+});
