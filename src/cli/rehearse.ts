@@ -42,7 +42,7 @@ export function rehearse(): void {
     };
     const model = compile(document, facts, host);
     encodePlan(planContainer(model, facts, host), { gate: true });
-    sweepState(host);
+    void sweepState(host);
   } catch {
     // The cache is then a little poorer.
   }

@@ -19,6 +19,7 @@ import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { isWatched, wantsColor, writeMessage } from './output.ts';
+import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 import { jsonVoice, placeOf, textVoice, type Voice } from './voice.ts';
@@ -113,10 +114,12 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
     voice.warning(`${what} is left out: ${reason}`, placeOf(because));
   }
   const plan = planContainer(model, image, host);
-  sweepState(host);
+  await sweepState(host);
 
   const color = wantsColor(2, invocation.env);
-  const outcome = await follow(plan, createProgress({ mode, plan, isTerminal, color, write: writeMessage }));
+  const settled = settleBeside(image, host);
+  const progress = createProgress({ mode, plan, isTerminal, color, write: writeMessage });
+  const outcome = await follow(plan, progress).finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
   const ending = endingOf(plan, outcome);

@@ -18,7 +18,7 @@ import {
   type LayerKind,
 } from './work.ts';
 import { ownershipKey } from './store.ts';
-import { noteOwner } from './workspace.ts';
+import { noteOwner } from './owner.ts';
 
 type Counts = Pick<Contents, 'entries' | 'bytes' | 'squashed' | 'skipped'>;
 const COUNTS = ['entries', 'bytes', 'squashed', 'skipped'] as const;

@@ -30,7 +30,8 @@ import {
 } from './work.ts';
 import { ownershipKey } from './store.ts';
 import { SHELLS } from './shells.ts';
-import { noteOwner, openWorkspace, type Workspace } from './workspace.ts';
+import { noteOwner } from './owner.ts';
+import { openWorkspace, type Workspace } from './workspace.ts';
 
 export interface ImportProgress {
   /** Bytes of the archive, or of the layer, that have been read, and how many there are. */
@@ -110,7 +111,7 @@ function archived(archive: Archive, options: ImportOptions): Archived {
 }
 
 /** A place for work whose files are the caller's own. An ordinary user can be confined only as its own root. */
-function ownPlace(folder: string, host: HostFacts): WorkPlace {
+export function ownPlace(folder: string, host: HostFacts): WorkPlace {
   const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
   const ownership = host.privileged ? undefined : { uidMap: alone(host.euid), gidMap: alone(host.egid) };
   return { folder, ownership, host };
@@ -149,14 +150,25 @@ interface Brought {
 async function bringIn(archive: Archive, known: string | undefined, job: Job): Promise<Brought> {
   if (job.mounts) {
     try {
-      const mounted = await mount(archive, known, job);
+      const mounted = await mountInPlaceOrCopy(archive, known, job);
       if (mounted !== undefined) return mounted;
     } catch (error) {
       // A kernel without EROFS, a store on a file system that it does not mount from: unpacking always works.
-      if (!(error instanceof BoxctlError) || error.code !== 'E_IMAGE_WORK') throw error;
+      if (!isCode(error, 'E_IMAGE_WORK')) throw error;
     }
   }
   return unpack(archive, known, { ...job, mounts: false });
+}
+
+const isCode = (error: unknown, code: string): boolean => error instanceof BoxctlError && error.code === code;
+
+async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, job: Job): Promise<Brought | undefined> {
+  try {
+    return await mount(archive, known, job);
+  } catch (error) {
+    if (!job.options.inPlace || !isCode(error, 'E_IMAGE_BUSY')) throw error;
+    return mount(archive, known, { ...job, options: { ...job.options, inPlace: false } });
+  }
 }
 
 /** Stands for the digest of an archive that has not been read as a whole. */

@@ -8,7 +8,8 @@ import { holds, rememberedIn } from './identity.ts';
 import { withLock } from './locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';
 import { allRecords, folderOf, removeEmptyFolder, type ImageRecord } from './records.ts';
-import { openWorkspace, readOwner } from './workspace.ts';
+import { readOwner } from './owner.ts';
+import { openWorkspace } from './workspace.ts';
 import { removeTree } from './work.ts';
 
 export interface StoredImage {

@@ -143,7 +143,9 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
     const name = errno > 0 ? getSystemErrorName(-errno) : 'no errno';
     const step = plan.steps[index];
     const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
-    return new BoxctlError('E_IMAGE_WORK', `${what}: ${at} failed with ${name}`);
+    // An archive that somebody writes to, or that lies where there are no leases, cannot be used in place.
+    const code = step?.call.name === 'fcntl' ? 'E_IMAGE_BUSY' : 'E_IMAGE_WORK';
+    return new BoxctlError(code, `${what}: ${at} failed with ${name}`);
   }
   const how = end.kind === 'signaled' ? `ended by signal ${end.signal}` : `ended with status ${end.status}`;
   return new BoxctlError('E_IMAGE_WORK', `${what}: the worker ${how}`);

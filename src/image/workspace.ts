@@ -2,26 +2,14 @@
  * A folder for one import, that its owner holds a lock on. A folder whose lock is free belongs to an import that was
  * interrupted; the next import removes it.
  */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { IdMap } from '../spec/spec.ts';
 import { crypto } from './builtin.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../run/native.ts';
 import type { Ownership } from './image.ts';
-import { isRecord } from './json.ts';
 import { withLock } from './locks.ts';
+import { noteOwner, readOwner } from './owner.ts';
 import { removeTree } from './work.ts';
 
 export interface Workspace {
@@ -119,24 +107,3 @@ function openLock(path: string): number | undefined {
     return undefined;
   }
 }
-
-/** Whoever removes the folder must know under which maps it was filled. */
-export function noteOwner(folder: string, ownership: Ownership | undefined): void {
-  writeFileSync(join(folder, 'owner.json'), JSON.stringify(ownership ?? null), { mode: 0o600 });
-}
-
-/** Under which maps a folder of the store was filled; undefined: none, or it is not known. */
-export function readOwner(folder: string): Ownership | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, 'owner.json'), 'utf8'));
-    if (!isRecord(value)) return undefined;
-    const { uidMap, gidMap } = value;
-    return isMaps(uidMap) && isMaps(gidMap) ? { uidMap, gidMap } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isMaps = (value: unknown): value is readonly IdMap[] =>
-  Array.isArray(value) &&
-  value.every((map) => isRecord(map) && ['container', 'host', 'size'].every((key) => Number.isSafeInteger(map[key])));

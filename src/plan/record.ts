@@ -2,6 +2,8 @@
  * What the kernel does not clean up by itself is written down before it is made: the record, which the launcher removes
  * with it at the end, and from which the next command sweeps what a killed launcher has left (src/state/sweep.ts).
  */
+import type { Ownership } from '../image/image.ts';
+import type { OciIdMapping } from '../oci/config.ts';
 import { AT_FDCWD } from './calls.ts';
 import { LOCK, O } from './constants.ts';
 import { onHost, type PlanContext } from './context.ts';
@@ -13,6 +15,15 @@ export interface Leftovers {
   readonly rmdir: readonly string[];
   /** Folders to be removed with all that is in them. */
   readonly rmtree: readonly string[];
+}
+
+/** What an ordinary user's container writes belongs to ids that its maker has only in such a user namespace. */
+function ownershipOf({ host, model }: PlanContext): { readonly ownership?: Ownership } {
+  const { uidMappings, gidMappings } = model.config.linux;
+  if (host.privileged || uidMappings === undefined || gidMappings === undefined) return {};
+  const maps = (list: readonly OciIdMapping[]) =>
+    list.map((map) => ({ container: map.containerID, host: map.hostID, size: map.size }));
+  return { ownership: { uidMap: maps(uidMappings), gidMap: maps(gidMappings) } };
 }
 
 export function planRecord(context: PlanContext, leftovers: Leftovers): void {
@@ -37,6 +48,6 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): void {
   const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
   const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
   steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
-  const text = { template: `${JSON.stringify({ version: 1, ...leftovers })}\n` };
+  const text = { template: `${JSON.stringify({ version: 1, ...leftovers, ...ownershipOf(context) })}\n` };
   steps.add(place, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
 }

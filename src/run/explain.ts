@@ -78,9 +78,23 @@ function mountHint({ id, call }: Step, name: string): string | undefined {
   return undefined;
 }
 
+/** What stands between a container and its image. */
+function imageHint({ id, call }: Step, name: string): string | undefined {
+  if (id === 'image.flock' || (id === 'image' && name === 'ENOENT')) {
+    return 'the image is just being removed: start the container again';
+  }
+  if (call.name === 'fcntl' && name === 'EAGAIN') {
+    return 'somebody has the archive open for writing: wait until it is complete, or write it under another name and rename it';
+  }
+  if (call.name === 'fstat_identity' || (/^layer.*\.data$/u.test(id) && name === 'ENOENT')) {
+    return 'the archive was changed just now: start the container again';
+  }
+  return undefined;
+}
+
 function hintFor(step: Step, name: string, detail: number): string | undefined {
   const { call } = step;
-  const mount = mountHint(step, name);
+  const mount = mountHint(step, name) ?? imageHint(step, name);
   if (mount !== undefined) return mount;
   const clone = cloneHint(step, name);
   if (clone !== undefined) return clone;
@@ -156,8 +170,24 @@ function executionFailure(step: Step, name: string): BoxctlError | undefined {
   );
 }
 
-/** The error for a launch whose setup failed; undefined where the command ran. */
+/** A container that would soon have read another file's bytes under the names of its own. */
+function explainBrokenLease(plan: Plan): BoxctlError {
+  const step = plan.steps.find(({ call }) => call.name === 'fcntl');
+  const at = step?.because.kind === 'spec' ? step.because.at : undefined;
+  return new BoxctlError(
+    'E_IMAGE_CHANGED',
+    'somebody opened the archive of the image for writing while the container ran from it: the container was ended',
+    {
+      ...(at === undefined ? {} : { at }),
+      hint: 'write an archive under another name and rename it; or `boxctl image import` it, and the container runs from a copy',
+      exitCode: EXIT_BOXCTL,
+    },
+  );
+}
+
+/** The error for a launch whose setup failed, or that boxctl ended itself; undefined where the command ran to its end. */
 export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | undefined {
+  if (outcome.leaseBroken) return explainBrokenLease(plan);
   const { failed } = outcome;
   if (failed === undefined) return undefined;
   const step = plan.steps[failed.index];

@@ -1,10 +1,24 @@
 /**
- * Removes what a killed launcher left: the cgroups that its record names. A record is locked as long as its launcher
+ * Removes what a killed launcher left: the cgroups and the writable layer that its record names. A record is locked as long as its launcher
  * lives, so one that can be locked is a leftover.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
+import type { Ownership } from '../image/image.ts';
+import { isRecord, isTextList } from '../image/json.ts';
+import { parseOwnership } from '../image/owner.ts';
+import { removeTree } from '../image/work.ts';
 import { tryLock } from '../run/native.ts';
 
 const RECORD = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
@@ -18,7 +32,15 @@ function recordsIn(folder: string): readonly string[] {
   }
 }
 
-function readRecord(fd: number): readonly string[] {
+interface Leftovers {
+  readonly rmdir: readonly string[];
+  readonly rmtree: readonly string[];
+  readonly ownership: Ownership | undefined;
+}
+
+const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined };
+
+function readRecord(fd: number): Leftovers {
   const bytes = Buffer.alloc(MAX_RECORD);
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
   let value: unknown;
@@ -26,10 +48,15 @@ function readRecord(fd: number): readonly string[] {
     value = JSON.parse(bytes.toString('utf8', 0, size));
   } catch {
     // Killed before it was written: then nothing was made yet.
-    return [];
+    return NOTHING;
   }
-  if (typeof value !== 'object' || value === null || !('rmdir' in value) || !Array.isArray(value.rmdir)) return [];
-  return value.rmdir.filter((path): path is string => typeof path === 'string');
+  if (!isRecord(value)) return NOTHING;
+  const { rmdir, rmtree, ownership } = value;
+  return {
+    rmdir: isTextList(rmdir) ? rmdir : [],
+    rmtree: isTextList(rmtree) ? rmtree : [],
+    ownership: parseOwnership(ownership),
+  };
 }
 
 /** Only what boxctl makes: a folder named after the record in a hierarchy of cgroups, and the container's own in it. */
@@ -75,7 +102,19 @@ function isBeingMade(fd: number): boolean {
   return status.size === 0 && Date.now() - status.mtimeMs < 10_000;
 }
 
-function sweepRecord(host: HostFacts, name: string): boolean {
+/** The writable layer of the record's container, in the folder of such layers. */
+async function removeUpper(host: HostFacts, name: string, path: string, maps: Ownership | undefined): Promise<boolean> {
+  const folder = join(host.dirs.store, 'upper');
+  if (path !== join(folder, name) || !existsSync(path)) return true;
+  try {
+    await removeTree(folder, name, maps, host);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   const path = join(host.dirs.state, name);
   let fd: number;
   try {
@@ -85,9 +124,9 @@ function sweepRecord(host: HostFacts, name: string): boolean {
   }
   try {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
-    const removed = readRecord(fd)
-      .filter((folder) => isOwn(host, name, folder))
-      .map(removeCgroup);
+    const { rmdir, rmtree, ownership } = readRecord(fd);
+    const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
+    for (const path of rmtree) removed.push(await removeUpper(host, name, path, ownership));
     // What could not be removed stays written down for the next time.
     if (!removed.every(Boolean)) return false;
     unlinkSync(path);
@@ -100,6 +139,8 @@ function sweepRecord(host: HostFacts, name: string): boolean {
 }
 
 /** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
-export function sweepState(host: HostFacts): number {
-  return recordsIn(host.dirs.state).filter((name) => sweepRecord(host, name)).length;
+export async function sweepState(host: HostFacts): Promise<number> {
+  let swept = 0;
+  for (const name of recordsIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
+  return swept;
 }
