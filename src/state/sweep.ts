@@ -126,7 +126,7 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
     const { rmdir, rmtree, ownership } = readRecord(fd);
     const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
-    for (const path of rmtree) removed.push(await removeUpper(host, name, path, ownership));
+    for (const upper of rmtree) removed.push(await removeUpper(host, name, upper, ownership));
     // What could not be removed stays written down for the next time.
     if (!removed.every(Boolean)) return false;
     unlinkSync(path);
