@@ -10,8 +10,8 @@ export interface Ownership {
 
 /** All paths are the host's, absolute, and in the store unless it says otherwise. */
 export type Layer =
-  /** Unpacked. */
-  | { readonly kind: 'tree'; readonly path: string }
+  /** Unpacked; or `named` by the file, and no folder of the store. */
+  | { readonly kind: 'tree'; readonly path: string; readonly named?: true }
   /**
    * An EROFS image of the metadata alone, over an archive that holds the data. With an `identity` (identity.ts) the
    * archive is the user's own, where it lies: it must be that very file, and nobody may write to it meanwhile.

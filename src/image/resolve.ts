@@ -80,7 +80,7 @@ function folderImage(path: string, ownership: Ownership | undefined): ImageFacts
       throw error;
     }
   };
-  const layers: readonly Layer[] = [{ kind: 'tree', path }];
+  const layers: readonly Layer[] = [{ kind: 'tree', path, named: true }];
   const shell = SHELLS.find((candidate) => statInRoot(path, candidate) !== undefined) ?? '';
   return {
     digest: '',

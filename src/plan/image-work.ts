@@ -77,7 +77,7 @@ function confine({ folder, ownership, host }: WorkPlace, name: string, as: 'root
   // Entered by the launcher, because the container's own ids may not be allowed to walk there.
   context.steps.add(onHost('sources', BECAUSE), 'folder', 'chdir', { path: folder });
   isolate(context, as);
-  const root = openTree(context, inside('root', BECAUSE), 'root', '.', false);
+  const root = openTree(context, inside('root', BECAUSE), 'root', '.');
   attach(context.steps, inside('root', BECAUSE), 'root.attach', root, AT_FDCWD);
   pivot(context, root);
   restrict(context, as);

@@ -9,9 +9,14 @@ import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';
 const CLONE_ONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
 /** A detached mount of a tree of the host. */
-export function openTree(context: PlanContext, place: Place, id: string, path: Text, recursive: boolean): Fd {
-  const flags = CLONE_ONE | (recursive ? OPEN_TREE.AT_RECURSIVE : 0);
-  return context.steps.add(place, id, 'open_tree', { dirfd: AT_FDCWD, pathname: path, flags }, { undo: 'kernel' });
+export function openTree(context: PlanContext, place: Place, id: string, path: Text): Fd {
+  return context.steps.add(
+    place,
+    id,
+    'open_tree',
+    { dirfd: AT_FDCWD, pathname: path, flags: CLONE_ONE },
+    { undo: 'kernel' },
+  );
 }
 
 /** Lets the owners of a mount's files be seen through the maps of the container's user namespace. */
@@ -78,9 +83,10 @@ function openFolder(context: PlanContext, place: Place, id: string, pathname: st
   return context.steps.add(place, id, 'open_tree', args, { undo: 'kernel' });
 }
 
-function openLayer(context: PlanContext, place: Place, id: string, layer: Layer, isNamed: boolean): Fd {
+function openLayer(context: PlanContext, place: Place, id: string, layer: Layer): Fd {
   if (layer.kind === 'tree') {
-    return isNamed ? openFolder(context, place, id, layer.path) : openTree(context, place, id, layer.path, false);
+    const open = layer.named === true ? openFolder : openTree;
+    return open(context, place, id, layer.path);
   }
   const device =
     layer.identity === undefined
@@ -108,9 +114,5 @@ export function openLayers(context: PlanContext, image: ImageFacts): readonly Fd
   const because = context.model.because('root.path');
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
   const single = image.layers.length === 1;
-  // A folder is no image of the store: it has no record there.
-  const isNamed = image.record === '';
-  return image.layers.map((layer, index) =>
-    openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer, isNamed),
-  );
+  return image.layers.map((layer, index) => openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer));
 }

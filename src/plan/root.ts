@@ -61,7 +61,7 @@ export function openUpper(context: PlanContext): Fd | undefined {
   if (path === undefined) return undefined;
   const because = context.model.because('root.writable');
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
-  return openTree(context, place, 'upper.tree', { template: path }, false);
+  return openTree(context, place, 'upper.tree', { template: path });
 }
 
 function makeFolder(steps: Steps, place: Place, id: string, dirfd: Fd, pathname: string, mode: number): void {

@@ -112,7 +112,11 @@ describe.each(roads)('archives are %s', (road) => {
       mkdirSync(join(folder, 'etc'), { recursive: true });
       writeFileSync(join(folder, 'etc/passwd'), PASSWD);
       const from: ImageSource = { kind: 'folder', path: folder };
-      expect(find(from)).toMatchObject({ digest: '', layers: [{ kind: 'tree', path: folder }], passwd: PASSWD });
+      expect(find(from)).toMatchObject({
+        digest: '',
+        layers: [{ kind: 'tree', path: folder, named: true }],
+        passwd: PASSWD,
+      });
       expect(await ensure(from)).toEqual(find(from));
       expect(at.layers()).toEqual([]);
     });
