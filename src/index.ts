@@ -25,4 +25,6 @@ export type { Plan, Step } from './plan/plan.ts';
 export { endingOf, type Ending, type LimitHit } from './run/ending.ts';
 export { explainFailure } from './run/explain.ts';
 export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome } from './run/launch.ts';
+export { writeLearned, type Learned } from './run/learned.ts';
+export { describeObserved, syscallName } from './run/observed.ts';
 export { sweepState } from './state/sweep.ts';

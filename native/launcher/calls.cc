@@ -34,7 +34,8 @@ namespace {
 
 // Numbers of calls that are newer than the oldest headers that boxctl is built with; the same on x86-64 and arm64.
 constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsconfig = 431, kSysFsmount = 432,
-               kSysClone3 = 435, kSysCloseRange = 436, kSysOpenat2 = 437, kSysMountSetattr = 442;
+               kSysClone3 = 435, kSysCloseRange = 436, kSysOpenat2 = 437, kSysMountSetattr = 442,
+               kSysLandlockCreateRuleset = 444, kSysLandlockRestrictSelf = 446;
 
 // Where texts with `$ID`, `$CHILD`, `$OWNER` or `$FD(slot)` are completed. No call has more than four.
 class Texts {
@@ -257,12 +258,6 @@ long execute(const Context& context, const Call& c, uint32_t& detail) {
   const StringArray argv(context, c.args[1]);
   const StringArray envp(context, c.args[2]);
   if (!paths.ok() || !argv.ok() || !envp.ok()) return -ENOMEM;
-  // A launcher that died before this point cannot take this process with it any more.
-  char byte;
-  if (context.peer.valid() && recv(context.peer.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return -EPIPE;
-  sigset_t all;
-  sigfillset(&all);
-  call(SYS_rt_sigprocmask, SIG_SETMASK, &context.sigmask, nullptr, sizeof context.sigmask);
   long failure = -ENOENT;
   for (uint32_t i = 0; i < c.args[0].number; i++) {
     const long error = call(SYS_execve, paths.get()[i], argv.get(), envp.get());
@@ -272,7 +267,6 @@ long execute(const Context& context, const Call& c, uint32_t& detail) {
     }
     if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) break;
   }
-  sigprocmask(SIG_SETMASK, &all, nullptr);
   return failure;
 }
 
@@ -455,7 +449,15 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return call(SYS_prctl, n(0), n(1), n(2), n(3), n(4));
     case Op::kCapset:
       return set_capabilities(c);
+    case Op::kLandlockCreateRuleset: {
+      // struct landlock_ruleset_attr of Linux 6.12; an older kernel refuses what it does not know of it (E2BIG).
+      const uint64_t ruleset[] = {n(0), n(1), n(2)};
+      return call(kSysLandlockCreateRuleset, ruleset, sizeof ruleset, 0);
+    }
+    case Op::kLandlockRestrictSelf:
+      return call(kSysLandlockRestrictSelf, fds[0], n(1));
     case Op::kSeccomp:
+    case Op::kSeccompListener:
       return install_filter(c);
     case Op::kPrlimit64: {
       const rlimit64 limit = {n(2), n(3)};
@@ -475,8 +477,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return execute(context, c, detail);
     case Op::kSendmsg: {
       Handover message;
-      message.kind = kDescriptor;
-      return send_handover(context.peer.get(), message, fds[0]);
+      message.kind = n(1) == kListenerFlags ? kListener : kDescriptor;
+      return send_handover(context.peer.get(), message, fds[0], static_cast<int>(n(1)));
     }
     case Op::kRecvmsg:
       return context.received.valid() ? context.received.release() : -EBADMSG;
@@ -557,7 +559,14 @@ Result perform(Context& context, const Call& c) {
   return result;
 }
 
-long send_handover(int socket, const Handover& message, int fd) {
+long prepare_command(const Context& context) {
+  // A launcher that died before its death was this process's too cannot take it along any more.
+  char byte;
+  if (context.peer.valid() && recv(context.peer.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return -EPIPE;
+  return call(SYS_rt_sigprocmask, SIG_SETMASK, &context.sigmask, nullptr, sizeof context.sigmask);
+}
+
+long send_handover(int socket, const Handover& message, int fd, int flags) {
   iovec data = {const_cast<Handover*>(&message), sizeof message};
   msghdr header = {};
   header.msg_iov = &data;
@@ -572,7 +581,7 @@ long send_handover(int socket, const Handover& message, int fd) {
     control->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(control), &fd, sizeof fd);
   }
-  const long sent = negate(sendmsg(socket, &header, MSG_NOSIGNAL));
+  const long sent = negate(sendmsg(socket, &header, flags));
   return sent < 0 ? sent : 0;
 }
 

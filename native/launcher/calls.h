@@ -26,6 +26,10 @@ struct Result {
   bool skipped = false;
 };
 
+// What comes before the command is executed and must not fail silently under its filter: the signal mask that it starts
+// with, and a look at whether the launcher is still there. 0 or -errno.
+long prepare_command(const Context& context);
+
 // Makes one call. A returned descriptor is put in its slot; descriptors at their last use are closed. `skipped`: an
 // error that the plan tolerates, or a descriptor that such an error left absent.
 Result perform(Context& context, const Call& call);
@@ -41,7 +45,12 @@ inline constexpr uint32_t kTurn = 1;
 inline constexpr uint32_t kFailure = 2;
 inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
-long send_handover(int socket, const Handover& message, int fd = -1);
+inline constexpr uint32_t kListener = 5;
+// Under a filter that asks a listener for every call, the message that brings the listener has to pass: the filter
+// tells it by these flags, which mean nothing on a local socket (LISTENER_FLAGS in src/plan/constants.ts).
+inline constexpr int kListenerFlags = 0x4 | 0x800 | 0x4000;
+inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL
+long send_handover(int socket, const Handover& message, int fd = -1, int flags = kPlainFlags);
 // Returns 0, -ECONNRESET when the other side is gone, or another -errno. A descriptor replaces `received`.
 long receive_handover(int socket, Handover& message, Fd& received);
 

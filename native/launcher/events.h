@@ -19,9 +19,12 @@ enum class Event : uint32_t {
   kSignaled = 9,  // value = signal
   kRefused = 10,  // the plan is not sound: error
   kLeaseBroken = 11,
+  kSyscall = 12,    // index = its number, or kUnknownSyscall; start = how often it was seen
   kTimeLimit = 20,  // the command has had its time, and is stopped
   kGraceOver = 21,  // it did not end after its stop signal, and is killed
 };
+
+inline constexpr uint32_t kUnknownSyscall = 0xffffffff;
 
 struct Record {
   Event kind;

@@ -46,7 +46,7 @@ constexpr const char* kSignatures[] = {
     "fnn",      // dup3
     "nnn",      // close_range
     "TTT",      // execve
-    "f",        // sendmsg
+    "fn",       // sendmsg
     "",         // recvmsg
     "n",        // umask
     "n",        // keyctl
@@ -62,6 +62,9 @@ constexpr const char* kSignatures[] = {
     "fnn",      // fcntl
     "ft",       // fstat_identity
     "ftn",      // fchmodat
+    "nnB",      // seccomp_listener
+    "nnn",      // landlock_create_ruleset
+    "fn",       // landlock_restrict_self
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -93,6 +96,8 @@ bool returns_fd(Op op) {
     case Op::kRecvmsg:
     case Op::kStartTransientUnit:
     case Op::kUserns:
+    case Op::kSeccompListener:
+    case Op::kLandlockCreateRuleset:
       return true;
     default:
       return false;
@@ -287,12 +292,17 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;
+  uint32_t quiet = plan.steps - 1;
   Step last;
   for (uint32_t i = 0; i < plan.steps; i++) {
     step_at[i] = in.at();
     last = read_step(in);
     if (!in.ok() || !sound_call(last.call, plan.slots) || !sound_order(last, i, plan.steps, cloned)) return false;
     cloned = cloned || last.call.op == Op::kClone3;
+    const bool filters = last.call.op == Op::kSeccomp || last.call.op == Op::kSeccompListener;
+    // The other side takes part in these, so the stretch before them was not the quiet one.
+    if (last.side == Side::kHost || last.call.op == Op::kFork) quiet = plan.steps - 1;
+    if (filters && quiet > i) quiet = i;
     for (uint16_t u = 0; u < last.undos; u++) {
       const Call undo = read_call(in);
       if (!in.ok() || !sound_call(undo, plan.slots)) return false;
@@ -302,6 +312,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   }
   // The container's first process ends with the list, or becomes the command.
   if (last.side != Side::kContainer) return false;
+  plan.quiet = quiet;
   plan.reports_at = in.at();
   for (uint32_t i = 0; i < plan.reports; i++) {
     const Report report = read_report(in);

@@ -88,6 +88,9 @@ enum class Op : uint16_t {
   kFcntl,
   kFstatIdentity,
   kFchmodat,
+  kSeccompListener,
+  kLandlockCreateRuleset,
+  kLandlockRestrictSelf,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,
@@ -170,6 +173,9 @@ struct Plan {
   uint32_t steps = 0;
   uint32_t reports = 0;
   uint32_t slots = 0;
+  // From this step on the container's side says nothing more: the command's filter may be on it. The last step, or the
+  // filter's where only it and its like are left.
+  uint32_t quiet = 0;
   uint16_t terminal = kNoSlot;
   uint16_t flags = 0;
   uint64_t time_limit = 0;  // ms from the start of the command; 0: none

@@ -15,6 +15,7 @@
 
 #include "calls.h"
 #include "events.h"
+#include "observer.h"
 #include "reaper.h"
 #include "terminal.h"
 
@@ -72,24 +73,18 @@ class Inside {
   }
 
   void make(const Call& call, uint32_t index) {
-    if (index + 1 == plan_.steps) announce(index);
+    if (index == plan_.quiet) announce(index);
     Result result;
     if (perform_step(context_, events_, call, index, result)) {
       if (index + 1 < plan_.steps) return;
       // A plan that ends without a command has done its work.
       _exit(0);
     }
-    events_.flush();
-    Handover failure;
-    failure.kind = kFailure;
-    failure.index = index;
-    failure.error = static_cast<int32_t>(-result.value);
-    failure.detail = result.detail;
-    send_handover(context_.peer.get(), failure);
-    _exit(125);
+    fail(index, result.value, result.detail);
   }
 
-  // The last step does not come back: from here on, an end of the handover without a failure means that it worked.
+  // The last step does not come back: from here on, an end of the handover without a failure means that it worked. The
+  // steps of a quiet stretch are told by the launcher, since a filter may refuse this side even that.
   void announce(uint32_t index) {
     events_.flush();
     Handover ready;
@@ -97,6 +92,19 @@ class Inside {
     ready.index = index;
     if (send_handover(context_.peer.get(), ready) != 0) _exit(125);
     if (plan_.flags & kFlagGate) await_turn();
+    const long error = prepare_command(context_);
+    if (error < 0) fail(index, error, 0);
+  }
+
+  [[noreturn]] void fail(uint32_t index, long error, uint32_t detail) {
+    events_.flush();
+    Handover failure;
+    failure.kind = kFailure;
+    failure.index = index;
+    failure.error = static_cast<int32_t>(-error);
+    failure.detail = detail;
+    send_handover(context_.peer.get(), failure);
+    _exit(125);
   }
 
   const Plan& plan_;
@@ -198,8 +206,12 @@ class Launcher {
           return {};
         case kFailure:
           return failed(message.index, message.error, message.detail);
+        case kListener:
+          if (!observer_.start(std::move(context_.received))) return failed(index, ENOMEM, 0);
+          break;
         case kReady: {
           ready_ = true;
+          quiet_ = message.index;
           if (!(plan_.flags & kFlagGate)) break;
           events_.add({Event::kGate, message.index, 0, 0, 0, 0});
           events_.flush();
@@ -231,6 +243,7 @@ class Launcher {
     }
     started_ = true;
     terminal_.start();
+    for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add(timed(Event::kDone, i, now_ns()));
     events_.add({Event::kStarted, plan_.steps - 1, 0, static_cast<uint32_t>(context_.child), now_ns(), 0});
     events_.flush();
     return {};
@@ -239,8 +252,12 @@ class Launcher {
   // Waits until the other side has said something; a signal that asks to end, or the owner's end, comes first.
   End await_peer() {
     for (;;) {
-      pollfd polls[] = {{context_.peer.get(), POLLIN, 0}, {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-      if (poll(polls, 3, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
+      pollfd polls[] = {{context_.peer.get(), POLLIN, 0},
+                        {control(), POLLIN, 0},
+                        {signals_.get(), POLLIN, 0},
+                        {observer_.fd(), POLLIN, 0}};
+      if (poll(polls, 4, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
+      if (polls[3].revents != 0) observer_.handle(polls[3].revents);
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
       if (wanted_ != 0) return {End::Kind::kSignaled, wanted_};
@@ -271,10 +288,11 @@ class Launcher {
       pollfd relay[2];
       terminal_.prepare(relay);
       pollfd polls[] = {
-          {pidfd_, POLLIN, 0},      {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, relay[0], relay[1],
-          {timer_.get(), POLLIN, 0}};
-      if (poll(polls, 6, -1) < 0 && errno != EINTR) break;
+          {pidfd_, POLLIN, 0},       {control(), POLLIN, 0},     {signals_.get(), POLLIN, 0}, relay[0], relay[1],
+          {timer_.get(), POLLIN, 0}, {observer_.fd(), POLLIN, 0}};
+      if (poll(polls, 7, -1) < 0 && errno != EINTR) break;
       if (polls[5].revents != 0) read_timer();
+      if (polls[6].revents != 0) observer_.handle(polls[6].revents);
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
       relay[0] = polls[3];
@@ -420,7 +438,10 @@ class Launcher {
       reap(true);
     }
     kill_children();
-    if (started_) send_reports();
+    if (started_) {
+      send_reports();
+      observer_.report(events_);
+    }
     undo();
     if (end_.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end_.value, 0, 0});
     if (end_.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end_.value, 0, 0});
@@ -477,12 +498,14 @@ class Launcher {
   Events events_;
   Context context_;
   Terminal terminal_;
+  Observer observer_;
   Fd signals_;
   Fd timer_;
   bool* done_ = nullptr;
   End end_;
   int pidfd_ = -1;
   bool ready_ = false;
+  uint32_t quiet_ = 0;  // the first step that the container's side did not tell of
   bool started_ = false;
   bool reaped_ = false;
   bool go_ = false;

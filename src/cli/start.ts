@@ -12,7 +12,9 @@ import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
+import { writeLearned } from '../run/learned.ts';
 import { restoreTerminal, terminalState } from '../run/native.ts';
+import { describeObserved, syscallName } from '../run/observed.ts';
 import { createProgress, type Progress } from '../run/progress.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { sweepState } from '../state/sweep.ts';
@@ -122,10 +124,21 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const outcome = await follow(plan, progress).finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
+  if (model.observes !== undefined) tellObserved(model, host, outcome, voice);
   const ending = endingOf(plan, outcome);
   if (ending === undefined) throw new Error('a launch that neither failed nor ended');
   voice.ended(ending);
   return ending.status;
+}
+
+/** After a run whose calls were watched: which the default would have refused, or the profile that allows them. */
+function tellObserved({ observes, because }: Model, { arch }: HostFacts, { syscalls }: Outcome, voice: Voice): void {
+  const at = placeOf(because('linux.seccomp'));
+  if (observes?.kind === 'log') voice.notice(describeObserved(syscalls, arch), at);
+  if (observes?.kind !== 'learn') return;
+  const names = [...syscalls.keys()].flatMap((number) => (number === undefined ? [] : [syscallName(number, arch)]));
+  const { path, total, added } = writeLearned(observes.path, names, arch);
+  voice.notice(`the profile that the run needed is ${path}: ${total} system calls, ${added} of them new`, at);
 }
 
 /** One line that says how far the import of an image is, where somebody looks at it. */

@@ -17,7 +17,7 @@ import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { Problems } from './problems.ts';
 import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
-import { defaultSeccomp } from './seccomp-default.ts';
+import { compileSeccompChoice } from './seccomp.ts';
 import { compileSysctls } from './sysctls.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from './version.ts';
@@ -65,6 +65,7 @@ export function compile(
     limits.resources !== undefined,
   );
   const { devices, deviceNotes } = compileDevices(spec, host, reasons, problems);
+  const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
   problems.throwIfAny();
@@ -84,7 +85,7 @@ export function compile(
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
       ...(ownRoot ? { devices, rootfsPropagation: 'private' } : {}),
       ...(limits.resources === undefined ? {} : { resources: limits.resources }),
-      ...(spec.privileged ? {} : { seccomp: defaultSeccomp(host.arch) }),
+      ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
       ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
       ...(ownRoot ? hidden : {}),
     },
@@ -96,9 +97,12 @@ export function compile(
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
-  reasons.set('linux.uidMappings', spec.uidMap === undefined ? 'gid_map' : 'uid_map', 'uid map');
-  reasons.set('linux.gidMappings', spec.gidMap === undefined ? 'uid_map' : 'gid_map', 'gid map');
-  reasons.set('linux.seccomp', spec.privileged ? 'privileged' : 'seccomp', 'system call filter');
+  const otherMap = (key: 'uid_map' | 'gid_map'): string => (spec.keepId ? 'keep_id' : key);
+  reasons.set('linux.uidMappings', spec.uidMap === undefined ? otherMap('gid_map') : 'uid_map', 'uid map');
+  reasons.set('linux.gidMappings', spec.gidMap === undefined ? otherMap('uid_map') : 'gid_map', 'gid map');
+  const filterKey = spec.privileged && spec.seccomp === undefined ? 'privileged' : 'seccomp';
+  if (spec.seccomp?.kind === 'default') reasons.byDefault('linux.seccomp', 'system call filter');
+  else reasons.set('linux.seccomp', filterKey, 'system call filter');
   const because = (path: string): Because => reasons.find(path);
   return {
     name: spec.name,
@@ -111,8 +115,10 @@ export function compile(
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),
     warnings: warningsOf(spec, reasons),
+    landlock: spec.landlock,
     mountNotes,
     deviceNotes,
+    ...(filter.observes === undefined ? {} : { observes: filter.observes }),
   };
 }
 

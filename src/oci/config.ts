@@ -120,6 +120,7 @@ export interface OciSeccomp {
   defaultAction: OciSeccompAction;
   defaultErrnoRet?: number;
   architectures: string[];
+  flags?: ('SECCOMP_FILTER_FLAG_TSYNC' | 'SECCOMP_FILTER_FLAG_LOG' | 'SECCOMP_FILTER_FLAG_SPEC_ALLOW')[];
   syscalls: OciSeccompRule[];
 }
 

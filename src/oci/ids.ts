@@ -27,13 +27,24 @@ function freeBlock(host: HostFacts, own: readonly IdRange[]): IdMap | undefined 
   return undefined;
 }
 
+/** Ranges one after the other, from id 0 inside, as far as `most` ids. */
+function inARow(ranges: readonly IdRange[], most: number): readonly IdMap[] {
+  const maps: IdMap[] = [];
+  let next = 0;
+  for (const range of ranges) {
+    const size = Math.min(range.size, most - next);
+    if (size > 0) maps.push({ container: next, host: range.start, size });
+    next += Math.max(size, 0);
+  }
+  return maps;
+}
+
 function privilegedDefault(
   host: HostFacts,
   subordinate: readonly IdRange[],
   own: readonly IdRange[],
 ): readonly IdMap[] {
-  const [range] = subordinate;
-  if (range !== undefined) return [{ container: 0, host: range.start, size: Math.min(range.size, BLOCK) }];
+  if (subordinate.length > 0) return inARow(subordinate, BLOCK);
   const block = freeBlock(host, own);
   if (block !== undefined) return [block];
   // Inside a user namespace with few ids: they are unprivileged outside of it anyway.
@@ -49,6 +60,23 @@ function ordinaryDefault(id: number, subordinate: readonly IdRange[], canMapMore
     next += range.size;
   }
   return maps;
+}
+
+/** The caller's id is itself inside; the subordinate ones, in their order, are what is below it and above. */
+function keepingDefault(id: number, subordinate: readonly IdRange[]): readonly IdMap[] {
+  const maps: IdMap[] = [];
+  let next = 0;
+  for (const range of subordinate) {
+    for (let start = range.start, left = range.size; left > 0;) {
+      if (next === id) next += 1;
+      const size = next < id ? Math.min(left, id - next) : left;
+      maps.push({ container: next, host: start, size });
+      next += size;
+      start += size;
+      left -= size;
+    }
+  }
+  return [...maps, { container: id, host: id, size: 1 }].toSorted((a, b) => a.container - b.container);
 }
 
 /** Both helpers and both ranges, or neither: a user without his group would be no more than half there. */
@@ -74,6 +102,9 @@ export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
   const uids = uidMap ?? gidMap;
   const gids = gidMap ?? uidMap;
   if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
+  if (document.spec.keepId && !host.privileged) {
+    return { uidMap: keepingDefault(host.euid, host.subuids), gidMap: keepingDefault(host.egid, host.subgids) };
+  }
   return (
     callerMaps(host) ?? {
       uidMap: privilegedDefault(host, host.subuids, host.ownUids),
@@ -108,9 +139,26 @@ function checkMap(
   }
 }
 
+/** Root of the host would stay root, and with no id for root inside, nobody would own the image's files. */
+function checkKeepId(problems: Problems, host: HostFacts): void {
+  if (host.privileged) {
+    const message = 'root’s own id inside would be root of the host';
+    problems.add('E_KEEP_ID', 'keep_id', message, 'take `keep_id` out, or run boxctl as an ordinary user');
+  } else if (!canMapSubordinates(host)) {
+    const message = 'keeping your own id takes subordinate ids, for root and the others inside';
+    problems.add(
+      'E_KEEP_ID',
+      'keep_id',
+      message,
+      'install newuidmap and have ranges added to /etc/subuid and /etc/subgid, or take `keep_id` out: you are root inside then',
+    );
+  }
+}
+
 /** An ordinary user can map his own id, and what was given to him. */
 export function checkMaps(problems: Problems, document: SpecDocument, host: HostFacts, maps: Ownership): void {
   const { spec } = document;
+  if (spec.keepId) checkKeepId(problems, host);
   if (spec.uidMap === undefined && spec.gidMap === undefined) return;
   const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
   const own = (id: number, subordinate: readonly IdRange[]) => [

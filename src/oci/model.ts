@@ -44,6 +44,8 @@ export interface VolumeNote {
   readonly copy: boolean;
   readonly subpath?: string;
 }
+/** The system calls that the profile would log are counted: to say which, or to write the profile that allows them. */
+export type Observes = { readonly kind: 'log' } | { readonly kind: 'learn'; readonly path: string };
 
 /** What OCI has no word for of a device that the specification asks for. */
 export interface DeviceNote {
@@ -87,8 +89,11 @@ export interface Model {
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
+  /** Whether Landlock stands in where a namespace is the host's. */
+  readonly landlock: boolean;
   /** By the index in `config.mounts`, for each mount that the specification asks for; the others are boxctl's defaults. */
   readonly mountNotes: ReadonlyMap<number, MountNote>;
   /** By the path inside, for each of `config.linux.devices` that the specification asks for. */
   readonly deviceNotes: ReadonlyMap<string, DeviceNote>;
+  readonly observes?: Observes;
 }

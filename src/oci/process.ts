@@ -144,7 +144,8 @@ export function compileProcess(
   problems: Problems,
 ): OciProcess {
   const { spec } = document;
-  const user = resolveUser(spec.user ?? imageUser(image, problems), image, problems);
+  const kept = spec.keepId ? { user: host.euid, group: host.egid } : undefined;
+  const user = resolveUser(spec.user ?? kept ?? imageUser(image, problems), image, problems);
   checkUser(user, maps, problems);
   const terminal = overrides.tty ?? spec.tty;
   const added = resolveGroups(spec.groupAdd, image, problems);
@@ -156,7 +157,7 @@ export function compileProcess(
     hard,
   }));
   reasons.byDefault('process', 'process');
-  reasons.set('process.user', 'user', 'user 0');
+  reasons.set('process.user', spec.user === undefined && spec.keepId ? 'keep_id' : 'user', 'user 0');
   if (added.length > 0) reasons.set('process.user.additionalGids', 'group_add', 'group_add');
   reasons.set('process.terminal', 'tty', overrides.tty === undefined ? 'no terminal' : 'command line');
   reasons.set('process.cwd', 'working_dir', 'working directory /');

@@ -131,7 +131,7 @@ export const CALLS = {
   /** Tries each path in turn, as execvp(3) does: goes on after ENOENT, ENOTDIR and EACCES. */
   execve: { op: 38, args: { pathname: texts, argv: texts, envp: texts } },
   /** Hands a descriptor from the container's side to the host's, and back. */
-  sendmsg: { op: 39, args: { fd } },
+  sendmsg: { op: 39, args: { fd, flags: flags('MSG') } },
   recvmsg: { op: 40, args: {}, returnsFd: true },
   umask: { op: 41, args: { mask: mode } },
   keyctl: { op: 42, args: { operation: flags('KEYCTL') } },
@@ -187,6 +187,18 @@ export const CALLS = {
   inspect: { op: 204, args: { dirfd: fd, files: texts, paths: texts } },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
+  landlock_create_ruleset: {
+    op: 56,
+    args: { handled_access_fs: int, handled_access_net: int, scoped: flags('LANDLOCK_SCOPE') },
+    returnsFd: true,
+  },
+  landlock_restrict_self: { op: 57, args: { ruleset_fd: fd, flags: int } },
+  /** seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER, which returns the listener. */
+  seccomp_listener: {
+    op: 55,
+    args: { operation: flags('SECCOMP'), flags: flags('SECCOMP_FILTER'), program: { kind: 'bytes' } },
+    returnsFd: true,
+  },
 } as const satisfies Record<string, CallRow>;
 
 export type CallName = keyof typeof CALLS;

@@ -110,7 +110,18 @@ export const PR_CAP_AMBIENT_RAISE = 2;
 export const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 
 export const SECCOMP = { SECCOMP_SET_MODE_FILTER: 1 } as const;
-export const SECCOMP_FILTER = { SECCOMP_FILTER_FLAG_LOG: 2, SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4 } as const;
+export const SECCOMP_FILTER = {
+  SECCOMP_FILTER_FLAG_TSYNC: 1,
+  SECCOMP_FILTER_FLAG_LOG: 2,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4,
+  SECCOMP_FILTER_FLAG_NEW_LISTENER: 8,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 32,
+} as const;
+export const MSG = { MSG_DONTROUTE: 0x4, MSG_CONFIRM: 0x800, MSG_NOSIGNAL: 0x4000 } as const;
+/** Without effect on a local socket, and used together by nobody: the mark of the message with a seccomp listener. */
+export const LISTENER_FLAGS = MSG.MSG_DONTROUTE | MSG.MSG_CONFIRM | MSG.MSG_NOSIGNAL;
+
+export const LANDLOCK_SCOPE = { LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET: 1, LANDLOCK_SCOPE_SIGNAL: 2 } as const;
 
 export const RLIMIT = {
   RLIMIT_CPU: 0,
@@ -179,10 +190,12 @@ export const NAME_SETS = {
   AF: values(AF),
   SOCK: bits(SOCK),
   CLOSE_RANGE: bits(CLOSE_RANGE),
+  LANDLOCK_SCOPE: bits(LANDLOCK_SCOPE),
   LOCK: bits(LOCK),
   IMAGE: bits(IMAGE),
   FCNTL: values(FCNTL),
   LEASE: values(LEASE),
+  MSG: bits(MSG),
   KEYCTL: values(KEYCTL),
 } as const satisfies Record<string, NameSet>;
 

@@ -5,7 +5,13 @@ import { CALLS, type ArgKind, type Call, type Text } from './calls.ts';
 import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
 
 /** Calls that take a structure by the manual page: the index of its first field in the table. */
-const STRUCT_FROM: Partial<Record<Call['name'], number>> = { openat2: 2, mount_setattr: 3, clone3: 0, capset: 0 };
+const STRUCT_FROM: Partial<Record<Call['name'], number>> = {
+  openat2: 2,
+  mount_setattr: 3,
+  clone3: 0,
+  capset: 0,
+  landlock_create_ruleset: 0,
+};
 
 const SIGKILL = 9;
 const S_IFMT = 0o170000;

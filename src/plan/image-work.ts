@@ -66,6 +66,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     dropped: [],
     demands: [],
     warnings: [],
+    landlock: false,
     mountNotes: new Map(),
     deviceNotes: new Map(),
   };

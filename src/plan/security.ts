@@ -2,8 +2,18 @@
 import type { OciCapabilities, OciProcess } from '../oci/config.ts';
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import type { Fd } from './calls.ts';
-import { CLOSE_RANGE, KEYCTL, PR, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, SECCOMP } from './constants.ts';
+import {
+  CLOSE_RANGE,
+  KEYCTL,
+  LISTENER_FLAGS,
+  PR,
+  PR_CAP_AMBIENT_CLEAR_ALL,
+  PR_CAP_AMBIENT_RAISE,
+  SECCOMP,
+  SECCOMP_FILTER,
+} from './constants.ts';
 import { inside, type PlanContext } from './context.ts';
+import { scopeWithLandlock, usesLandlock } from './landlock.ts';
 import { compileSeccomp } from './seccomp/compile.ts';
 import { byDefault } from './steps.ts';
 import { maySetGroups } from './users.ts';
@@ -33,9 +43,13 @@ function dropBounding(context: PlanContext, capabilities: OciCapabilities): void
   }
 }
 
-/** Without no_new_privs the kernel takes a filter from CAP_SYS_ADMIN alone, which is then given up after it. */
-function filterNeedsAdmin({ model }: PlanContext): boolean {
-  return model.config.linux.seccomp !== undefined && !model.config.process.noNewPrivileges;
+/**
+ * Without no_new_privs the kernel takes a filter and a Landlock domain from CAP_SYS_ADMIN alone, which is given up
+ * right after them.
+ */
+function confinementNeedsAdmin(context: PlanContext): boolean {
+  const { process, linux } = context.model.config;
+  return !process.noNewPrivileges && (linux.seccomp !== undefined || usesLandlock(context));
 }
 
 export function setCapabilities(context: PlanContext, id: string, more: bigint): void {
@@ -78,7 +92,7 @@ export function dropPrivileges(context: PlanContext, proc?: Fd): void {
   );
   steps.add(inside('security', byDefault('umask')), 'umask', 'umask', { mask: user.umask ?? 0o022 });
   dropBounding(context, capabilities);
-  const more = filterNeedsAdmin(context) ? bits(['CAP_SYS_ADMIN']) : 0n;
+  const more = confinementNeedsAdmin(context) ? bits(['CAP_SYS_ADMIN']) : 0n;
   const keeps = capabilities.permitted.length > 0 || more !== 0n;
   if (keeps && user.uid !== 0) prctl(context, 'keepcaps', 'process.capabilities', PR.PR_SET_KEEPCAPS, 1);
   if (maySetGroups(context)) {
@@ -95,6 +109,7 @@ export function dropPrivileges(context: PlanContext, proc?: Fd): void {
   }
   setLabel(context, proc);
   if (noNewPrivileges) prctl(context, 'no_new_privs', 'process.noNewPrivileges', PR.PR_SET_NO_NEW_PRIVS, 1);
+  scopeWithLandlock(context);
 }
 
 /** Descriptors that the command was not given end with the launcher's part of the process. */
@@ -104,13 +119,32 @@ export function closeDescriptors(context: PlanContext): void {
   context.steps.add(place, 'close_range', 'close_range', args);
 }
 
+/** A call that is being looked at is not broken off by signals, which some programs send themselves all the time (5.19). */
+function killable({ host }: PlanContext): number {
+  const { major, minor } = host.kernel;
+  return major > 5 || (major === 5 && minor >= 19) ? SECCOMP_FILTER.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
+}
+
 /** The last thing but the command: what comes after it, the filter would have to allow. */
 export function filterCalls(context: PlanContext): void {
   const { steps, model, host } = context;
   const profile = model.config.linux.seccomp;
-  if (profile === undefined) return;
+  if (profile === undefined) {
+    if (confinementNeedsAdmin(context)) setCapabilities(context, 'capset.final', 0n);
+    return;
+  }
   const place = inside('security', model.because('linux.seccomp'));
-  const program = compileSeccomp(profile, host.arch);
-  steps.add(place, 'seccomp', 'seccomp', { operation: SECCOMP.SECCOMP_SET_MODE_FILTER, flags: 0, program });
-  if (filterNeedsAdmin(context)) setCapabilities(context, 'capset.final', 0n);
+  const observe = model.observes !== undefined;
+  const operation = SECCOMP.SECCOMP_SET_MODE_FILTER;
+  const flags = (profile.flags ?? []).reduce((sum, name) => sum | SECCOMP_FILTER[name], 0);
+  const program = compileSeccomp(profile, host.arch, { observe });
+  if (observe) {
+    const listens = SECCOMP_FILTER.SECCOMP_FILTER_FLAG_NEW_LISTENER | killable(context);
+    const args = { operation, flags: flags | listens, program };
+    const fd = steps.add(place, 'seccomp', 'seccomp_listener', args, { returns: 'listener' });
+    steps.add(place, 'seccomp.send', 'sendmsg', { fd, flags: LISTENER_FLAGS });
+  } else {
+    steps.add(place, 'seccomp', 'seccomp', { operation, flags, program });
+  }
+  if (confinementNeedsAdmin(context)) setCapabilities(context, 'capset.final', 0n);
 }

@@ -1,6 +1,6 @@
 /** A pseudo-terminal from the container's own devpts, found by descriptors alone (CVE-2025-52565). */
 import type { Fd } from './calls.ts';
-import { IOCTL, O, OPEN_TREE, S_IFREG } from './constants.ts';
+import { IOCTL, MSG, O, OPEN_TREE, S_IFREG } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attachTo, byDefault, EMPTY_PATH } from './steps.ts';
@@ -42,7 +42,7 @@ export function openTerminal(context: PlanContext, devpts: Fd | undefined, dev: 
     const mount = steps.add(console, 'dev.console.source', 'open_tree', { dirfd: peer, pathname: '', flags: clone });
     attachTo(steps, console, 'dev.console.attach', mount, dev, 'console');
   }
-  steps.add(place, 'pty.send', 'sendmsg', { fd: near });
+  steps.add(place, 'pty.send', 'sendmsg', { fd: near, flags: MSG.MSG_NOSIGNAL });
   const receive = onHost('terminal', model.because('process.terminal'));
   const master = steps.add(receive, 'pty.receive', 'recvmsg', {}, { returns: 'terminal', undo: 'kernel' });
   return { master, peer };

@@ -3,6 +3,7 @@ import { formatCall, formatUndo } from '../plan/format.ts';
 import type { Plan } from '../plan/plan.ts';
 import { errnoName } from './errno.ts';
 import type { LaunchEvent } from './launch.ts';
+import { syscallName } from './observed.ts';
 import type { Progress } from './progress.ts';
 
 /** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. */
@@ -37,6 +38,8 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
       return { event: 'started', pid: event.pid };
     case 'report':
       return { event: 'report', what: plan.reports[event.index]?.what, value: event.value };
+    case 'syscall':
+      return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
     case 'gate':
       return undefined;
   }
@@ -46,6 +49,8 @@ function undone(plan: Plan, index: number, call: number): string {
   const step = plan.steps[index];
   return step === undefined ? '' : formatUndo(step, call);
 }
+
+const machine = (): 'aarch64' | 'x86_64' => (process.arch === 'arm64' ? 'aarch64' : 'x86_64');
 
 function stepOf(plan: Plan, index: number): object {
   const step = plan.steps[index];

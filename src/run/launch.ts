@@ -20,7 +20,9 @@ export type LaunchEvent =
   /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
   | { readonly kind: 'gate' }
   | { readonly kind: 'started'; readonly pid: number }
-  | { readonly kind: 'report'; readonly index: number; readonly value: number };
+  | { readonly kind: 'report'; readonly index: number; readonly value: number }
+  /** A system call that was seen by the listener, by its number; `undefined` is all that have none of this machine. */
+  | { readonly kind: 'syscall'; readonly number: number | undefined; readonly count: number };
 
 export interface LaunchOptions {
   /** Descriptors of this process that become the container's 0, 1, 2. Default [0, 1, 2]. */
@@ -47,6 +49,8 @@ export interface Outcome {
   readonly graceOver: boolean;
   /** One number for each of `plan.reports`; undefined where it could not be read. */
   readonly reports: readonly (number | undefined)[];
+  /** What was seen by the listener, where the plan has one: how often each number was called. */
+  readonly syscalls: ReadonlyMap<number | undefined, number>;
 }
 
 export interface Launch {
@@ -72,9 +76,11 @@ const EVENT = {
   signaled: 9,
   refused: 10,
   leaseBroken: 11,
+  syscall: 12,
   timeLimit: 20,
   graceOver: 21,
 } as const;
+const UNKNOWN_SYSCALL = 0xffff_ffff;
 const ORDER_SIGNAL = 1;
 const ORDER_GO = 2;
 
@@ -89,6 +95,7 @@ class Progress {
   #graceOver = false;
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
+  readonly #syscalls = new Map<number | undefined, number>();
   readonly #onEvent: (event: LaunchEvent) => void;
 
   constructor(plan: Plan, onEvent: (event: LaunchEvent) => void) {
@@ -134,6 +141,12 @@ class Progress {
         this.#reports[index] = first;
         this.#onEvent({ kind: 'report', index, value: first });
         break;
+      case EVENT.syscall: {
+        const number = index === UNKNOWN_SYSCALL ? undefined : index;
+        this.#syscalls.set(number, first);
+        this.#onEvent({ kind: 'syscall', number, count: first });
+        break;
+      }
       case EVENT.exited:
         this.#end = { kind: 'exited', status: value, signal: 0 };
         break;
@@ -164,6 +177,7 @@ class Progress {
       leaseBroken: this.#leaseBroken,
       timeLimit: this.#timeLimit,
       graceOver: this.#graceOver,
+      syscalls: this.#syscalls,
     };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
     if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };

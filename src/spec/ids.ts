@@ -47,6 +47,17 @@ const account = (context: Context, text: string, what: 'user' | 'group', path: s
   return undefined;
 };
 
+/** `keep_id` is a map of its own. */
+export const normaliseKeepId = (context: Context, raw: ContainerFile): boolean => {
+  const other = (['uid_map', 'gid_map'] as const).find((key) => raw[key] !== undefined);
+  if (raw.keep_id === true && other !== undefined) {
+    report(context, 'keep_id', 'E_SPEC_CONFLICT', `\`keep_id\` and \`${other}\` both say which ids there are`, {
+      hint: 'leave one of them out',
+    });
+  }
+  return raw.keep_id ?? false;
+};
+
 /** `uid_map` or `gid_map`: each entry within the ids that there are, and none overlapping another on either side. */
 export const normaliseIdMaps = (
   context: Context,

@@ -5,10 +5,11 @@ import { clip, each, report, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseDevices } from './devices.ts';
 import { normaliseEnvironment } from './environment.ts';
-import { normaliseGroups, normaliseIdMaps, normaliseUser } from './ids.ts';
+import { normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
+import { normaliseSeccomp } from './seccomp.ts';
 import { NAMESPACE_KINDS, type NamespaceChoice, type Spec } from './spec.ts';
 import { normaliseSysctls } from './sysctls.ts';
 import { tmpfsSize } from './tmpfs.ts';
@@ -24,6 +25,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   const user = normaliseUser(context, raw.user);
   const uidMap = normaliseIdMaps(context, raw.uid_map, 'uid_map');
   const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');
+  const seccomp = normaliseSeccomp(context, raw.seccomp, name);
   const workingDir = normaliseWorkingDir(context, raw.working_dir);
   const entrypoint = normaliseWords(context, raw.entrypoint, 'entrypoint');
   const command = normaliseWords(context, raw.command, 'command');
@@ -43,10 +45,13 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(user === undefined ? {} : { user }),
     ...(uidMap === undefined ? {} : { uidMap }),
     ...(gidMap === undefined ? {} : { gidMap }),
+    keepId: normaliseKeepId(context, raw),
     groupAdd: normaliseGroups(context, raw.group_add),
     ...normaliseCapabilities(context, raw.cap_add, raw.cap_drop),
     privileged: normalisePrivileged(context, raw.privileged),
     noNewPrivileges: raw.no_new_privileges ?? true,
+    ...(seccomp === undefined ? {} : { seccomp }),
+    landlock: raw.landlock ?? true,
     ulimits: normaliseUlimits(context, raw.ulimits),
     sysctls: normaliseSysctls(context, raw.sysctls, namespaces),
     ...(raw.oom_score_adj === undefined ? {} : { oomScoreAdj: raw.oom_score_adj }),
@@ -123,7 +128,7 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
     }
   };
   conflicts('uts', ['hostname', 'domainname'], 'it would rename the host');
-  conflicts('user', ['uid_map', 'gid_map'], 'there is nothing to map');
+  conflicts('user', ['uid_map', 'gid_map', 'keep_id'], 'there is nothing to map');
   conflicts(
     'mount',
     ['image', 'volumes', 'tmpfs', 'devices', 'shm_size', 'read_only', 'writable', 'masked_paths', 'readonly_paths'],

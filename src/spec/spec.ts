@@ -3,6 +3,7 @@
  * *language* filled in (defaults that depend on the image or the host are not the spec's business).
  */
 import type { Diagnostic, Position } from '../errors.ts';
+import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
 export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
@@ -76,6 +77,12 @@ export interface Ulimit {
   readonly hard: number | 'unlimited';
   readonly specPath: string;
 }
+
+export type SeccompChoice =
+  | { readonly kind: 'default' | 'unconfined' | 'log' }
+  /** Absolute path of the profile that is written after the run. */
+  | { readonly kind: 'learn'; readonly path: string }
+  | { readonly kind: 'profile'; readonly path: string; readonly profile: SeccompProfile };
 
 /** A kernel parameter of one of the container's namespaces; `path` is below /proc/sys. */
 export interface Sysctl {
@@ -204,6 +211,8 @@ export interface Spec {
   readonly user?: UserChoice;
   readonly uidMap?: readonly IdMap[];
   readonly gidMap?: readonly IdMap[];
+  /** The caller's own ids are the same inside, and the command's unless `user` says otherwise. */
+  readonly keepId: boolean;
   /** Groups beside the user's own. `specPath` is where each was written. */
   readonly groupAdd: readonly { readonly group: number | string; readonly specPath: string }[];
   /** The kernel's names, or ALL. */
@@ -211,6 +220,8 @@ export interface Spec {
   readonly capDrop: readonly string[];
   readonly privileged: boolean;
   readonly noNewPrivileges: boolean;
+  readonly seccomp?: SeccompChoice;
+  readonly landlock: boolean;
   readonly ulimits: readonly Ulimit[];
   readonly sysctls: readonly Sysctl[];
   readonly oomScoreAdj?: number;

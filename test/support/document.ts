@@ -18,11 +18,13 @@ export function testDocument(
   const { pid, mount, uts, ipc, net, user, cgroup, time } = { ...NONE, ...options.namespaces };
   const spec: Spec = {
     name: 'builder',
+    keepId: false,
     groupAdd: [],
     capAdd: [],
     capDrop: [],
     privileged: false,
     noNewPrivileges: true,
+    landlock: true,
     ulimits: [],
     sysctls: [],
     maskedPaths: { add: [], remove: [] },

@@ -109,6 +109,7 @@ export function testModel(options: ModelOptions): Model {
     dropped: [],
     demands: [],
     warnings: [],
+    landlock: true,
     mountNotes: options.mountNotes ?? new Map(),
     deviceNotes: new Map(),
   };

@@ -4,8 +4,10 @@
  */
 import { BoxctlError } from '../../errors.ts';
 import type { OciSeccomp, OciSeccompAction, OciSeccompRule } from '../../oci/config.ts';
+import { LISTENER_FLAGS } from '../constants.ts';
 import { compareArgument } from './arguments.ts';
 import { Assembler, BPF, type Place } from './bpf.ts';
+import { arm, i386 } from './syscalls-32.ts';
 import { AARCH64, X86_64 } from './syscalls.ts';
 
 export type SeccompArch = 'x86_64' | 'aarch64';
@@ -29,20 +31,47 @@ const RET = {
   SCMP_ACT_ALLOW: 0x7fff_0000,
 } as const satisfies Record<OciSeccompAction, number>;
 
+/** SECCOMP_RET_USER_NOTIF. */
+const RET_USER_NOTIF = 0x7fc0_0000;
+
 /** AUDIT_ARCH_… (linux/audit.h). */
 const MACHINES = {
   x86_64: { audit: 0xc000_003e, numbers: X86_64 },
   aarch64: { audit: 0xc000_00b7, numbers: AARCH64 },
 } as const;
 
+/** 32-bit programs that the machine also runs, by the OCI's name. */
+const SUBORDINATE = {
+  x86_64: { name: 'SCMP_ARCH_X86', audit: 0x4000_0003, numbers: i386 },
+  aarch64: { name: 'SCMP_ARCH_ARM', audit: 0x4000_0028, numbers: arm },
+} as const;
+
+export interface FilterOptions {
+  /** What the profile would log is put before a listener instead, which lets it go on (seccomp_unotify(2)). */
+  readonly observe?: boolean;
+}
+
 /** Names of the calls that the filter can speak of, in the order of their numbers. */
 export function knownSyscalls(arch: SeccompArch): readonly string[] {
   return Object.keys(MACHINES[arch].numbers);
 }
 
-function answer(action: OciSeccompAction, errno: number | undefined): number {
-  return action === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ((errno ?? EPERM) & 0xffff) : RET[action];
-}
+type Answer = (action: OciSeccompAction, errno: number | undefined) => number;
+
+const answer: Answer = (action, errno) =>
+  action === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ((errno ?? EPERM) & 0xffff) : RET[action];
+
+const observed: Answer = (action, errno) => (action === 'SCMP_ACT_LOG' ? RET_USER_NOTIF : answer(action, errno));
+
+/**
+ * The listener itself has to pass: nobody else could answer for the call that hands it over, which is told by its flags
+ * from any other (native/launcher/calls.cc).
+ */
+const HANDOVER: OciSeccompRule = {
+  names: ['sendmsg'],
+  action: 'SCMP_ACT_ALLOW',
+  args: [{ index: 2, value: LISTENER_FLAGS, op: 'SCMP_CMP_EQ' }],
+};
 
 /** What happens to the numbers from `start` up to the next range. */
 interface Range {
@@ -71,28 +100,32 @@ function isUnconditional(rule: OciSeccompRule): boolean {
   return (rule.args ?? []).length === 0;
 }
 
-function ranges(profile: OciSeccomp, numbers: Readonly<Record<string, number>>): readonly Range[] {
-  const fallback = answer(profile.defaultAction, profile.defaultErrnoRet);
+function ranges(profile: OciSeccomp, numbers: Readonly<Record<string, number>>, say: Answer): readonly Range[] {
+  const fallback = say(profile.defaultAction, profile.defaultErrnoRet);
   // Programs ask whether a new call is there and take ENOSYS for no; EPERM they take for a failure.
   const unknown = profile.defaultAction === 'SCMP_ACT_ERRNO' ? RET.SCMP_ACT_ERRNO | ENOSYS : fallback;
   const rules = rulesByNumber(profile, numbers);
-  const known = new Set(Object.values(numbers));
-  const end = Math.max(...known) + 1;
   const list: Range[] = [];
-  for (let number = 0; number <= end; number += 1) {
+  const add = (start: number, what: Range['what']): void => {
+    if (list.at(-1)?.what !== what) list.push({ start, what });
+  };
+  let next = 0;
+  for (const number of [...new Set(Object.values(numbers))].toSorted((a, b) => a - b)) {
+    if (number > next) add(next, unknown);
     const own = rules.get(number);
     const [first] = own ?? [];
-    const simple = first !== undefined && isUnconditional(first) ? answer(first.action, first.errnoRet) : own;
-    const what = simple ?? (known.has(number) ? fallback : unknown);
-    if (list.at(-1)?.what !== what) list.push({ start: number, what });
+    const simple = first !== undefined && isUnconditional(first) ? say(first.action, first.errnoRet) : own;
+    add(number, simple ?? fallback);
+    next = number + 1;
   }
+  add(next, unknown);
   return list;
 }
 
-function emitRules(code: Assembler, rules: readonly OciSeccompRule[], fallback: number): Place {
+function emitRules(code: Assembler, rules: readonly OciSeccompRule[], fallback: number, say: Answer): Place {
   let otherwise = code.ret(fallback);
   for (const rule of rules.toReversed()) {
-    let matched = code.ret(answer(rule.action, rule.errnoRet));
+    let matched = code.ret(say(rule.action, rule.errnoRet));
     for (const arg of (rule.args ?? []).toReversed()) matched = compareArgument(code, arg, matched, otherwise);
     otherwise = matched;
   }
@@ -109,33 +142,56 @@ function emitTree(code: Assembler, list: readonly Range[], leaf: (range: Range) 
   return code.jump(BPF.JGE, pivot.start, right, left);
 }
 
-/**
- * The filter as an array of struct sock_filter (seccomp(2), SECCOMP_SET_MODE_FILTER), the same bytes for the same
- * profile. The first rule of a call that matches decides. A call of another machine's kind kills the process; where the
- * default is an error, numbers that boxctl does not know get ENOSYS.
- *
- * @throws BoxctlError `E_SECCOMP_TOO_LONG` where the kernel's 4096 instructions do not suffice.
- */
-export function compileSeccomp(profile: OciSeccomp, arch: SeccompArch): Uint8Array {
-  const { audit, numbers } = MACHINES[arch];
-  const fallback = answer(profile.defaultAction, profile.defaultErrnoRet);
-  const code = new Assembler();
-  const list = ranges(profile, numbers);
+/** The tree of one machine's calls, whose number is in the accumulator. */
+function emitMachine(
+  code: Assembler,
+  profile: OciSeccomp,
+  numbers: Readonly<Record<string, number>>,
+  say: Answer,
+): Place {
+  const fallback = say(profile.defaultAction, profile.defaultErrnoRet);
+  const list = ranges(profile, numbers, say);
   const conditional = new Map<Range, Place>();
   for (const range of list) {
-    if (typeof range.what !== 'number') conditional.set(range, emitRules(code, range.what, fallback));
+    if (typeof range.what !== 'number') conditional.set(range, emitRules(code, range.what, fallback, say));
   }
-  const leaf = (range: Range): Place => {
+  return emitTree(code, list, (range) => {
     if (typeof range.what === 'number') return code.ret(range.what);
     const place = conditional.get(range);
     if (place === undefined) throw new Error('rules that were not written');
     return place;
-  };
-  let entry = emitTree(code, list, leaf);
+  });
+}
+
+/**
+ * The filter as an array of struct sock_filter (seccomp(2), SECCOMP_SET_MODE_FILTER), the same bytes for the same
+ * profile. The first rule of a call that matches decides. A call of a machine that the profile does not name kills the
+ * process; where the default is an error, numbers that boxctl does not know get ENOSYS.
+ *
+ * @throws BoxctlError `E_SECCOMP_TOO_LONG` where the kernel's 4096 instructions do not suffice.
+ */
+export function compileSeccomp(
+  given: OciSeccomp,
+  arch: SeccompArch,
+  { observe = false }: FilterOptions = {},
+): Uint8Array {
+  const { audit, numbers } = MACHINES[arch];
+  const say = observe ? observed : answer;
+  const profile = observe ? { ...given, syscalls: [HANDOVER, ...given.syscalls] } : given;
+  const code = new Assembler();
+  const subordinate = SUBORDINATE[arch];
+  let foreign = code.ret(observe ? RET_USER_NOTIF : RET.SCMP_ACT_KILL_PROCESS);
+  if (profile.architectures.includes(subordinate.name)) {
+    let entry = code.goTo(emitMachine(code, profile, subordinate.numbers(), say));
+    entry = code.load(NR_OFFSET);
+    // The accumulator still holds the machine where the jump comes from.
+    foreign = code.jump(BPF.JEQ, subordinate.audit, entry, foreign);
+  }
+  let entry = emitMachine(code, profile, numbers, say);
   if (arch === 'x86_64') entry = code.jump(BPF.JGE, X32_BIT, code.ret(RET.SCMP_ACT_ERRNO | ENOSYS), entry);
   entry = code.goTo(entry);
   entry = code.load(NR_OFFSET);
-  code.jump(BPF.JEQ, audit, entry, code.ret(RET.SCMP_ACT_KILL_PROCESS));
+  code.jump(BPF.JEQ, audit, entry, foreign);
   code.load(ARCH_OFFSET);
   if (code.length > MAX_INSTRUCTIONS) {
     throw new BoxctlError(

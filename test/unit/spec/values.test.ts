@@ -19,11 +19,13 @@ test('the shortest file has every default of the language', () => {
     namespaces: Object.fromEntries(
       ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'].map((kind) => [kind, { kind: 'private' }]),
     ),
+    keepId: false,
     groupAdd: [],
     capAdd: [],
     capDrop: [],
     privileged: false,
     noNewPrivileges: true,
+    landlock: true,
     ulimits: [],
     sysctls: [],
     maskedPaths: { add: [], remove: [] },

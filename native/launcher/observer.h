@@ -1,0 +1,41 @@
+// Watches the system calls that a filter puts before a listener (seccomp_unotify(2)), counts them, and lets them go on.
+// It decides nothing: what is only counted cannot be made unsafe by a change of arguments behind its back.
+#pragma once
+
+#include <stdint.h>
+
+#include "../shared/fd.h"
+#include "events.h"
+
+namespace boxctl {
+
+class Observer {
+ public:
+  Observer() = default;
+  ~Observer();
+  Observer(const Observer&) = delete;
+  Observer& operator=(const Observer&) = delete;
+
+  // False when there is no room for the kernel's messages.
+  bool start(Fd listener);
+  // For poll(2), which skips -1.
+  int fd() const { return listener_.get(); }
+  // Answers one call, or notes that nobody is left to make one.
+  void handle(short happened);
+  // A record for each call that was seen; before the end of the others'.
+  void report(Events& events) const;
+
+ private:
+  void count(uint32_t arch, int number);
+
+  static constexpr uint32_t kNumbers = 1024;
+  Fd listener_;
+  uint64_t counts_[kNumbers] = {};
+  uint64_t others_ = 0;  // of other machines, and numbers beyond all that there are
+  void* request_ = nullptr;
+  void* answer_ = nullptr;
+  size_t request_size_ = 0;
+  size_t answer_size_ = 0;
+};
+
+}  // namespace boxctl

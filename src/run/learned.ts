@@ -1,0 +1,74 @@
+/** The profile that a run needed, written beside the file that asked for it (`seccomp: learn`). */
+import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import type { OciSeccomp } from '../oci/config.ts';
+import { defaultSeccomp } from '../oci/seccomp-default.ts';
+import type { SeccompArch } from '../plan/seccomp/compile.ts';
+import { parseSeccompProfile } from '../spec/seccomp-profile.ts';
+
+/** A call that the default allows for some of its arguments stays so: what a run needs of it is seldom the rest. */
+export function profileOf(names: Iterable<string>, arch: SeccompArch): OciSeccomp {
+  const usual = defaultSeccomp(arch);
+  const wanted = new Set(names);
+  const partial = usual.syscalls.filter(
+    (rule) =>
+      rule.action === 'SCMP_ACT_ERRNO' || (rule.args !== undefined && rule.names.some((name) => wanted.has(name))),
+  );
+  const limited = new Set(partial.flatMap((rule) => rule.names));
+  const plain = [...wanted].filter((name) => !limited.has(name)).toSorted();
+  return { ...usual, syscalls: [{ names: plain, action: 'SCMP_ACT_ALLOW' }, ...partial] };
+}
+
+function readNames(path: string): readonly string[] {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+  try {
+    const { syscalls } = parseSeccompProfile(JSON.parse(readFileSync(fd, 'utf8')));
+    return syscalls.filter(({ action }) => action === 'SCMP_ACT_ALLOW').flatMap((rule) => rule.names);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export interface Learned {
+  readonly path: string;
+  /** Calls that the profile allows now, and how many of them it did not before. */
+  readonly total: number;
+  readonly added: number;
+}
+
+/**
+ * Adds what was seen to the profile at `path`, which is made where there is none. A link there is not followed.
+ *
+ * @throws BoxctlError `E_SECCOMP_LEARN` where what is there is no profile, or the folder cannot be written
+ */
+export function writeLearned(path: string, seen: readonly string[], arch: SeccompArch): Learned {
+  const work = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  try {
+    const before = new Set(readNames(path));
+    const all = new Set([...before, ...seen]);
+    const fd = openSync(work, 'wx', 0o644);
+    try {
+      writeSync(fd, `${JSON.stringify(profileOf(all, arch), undefined, 2)}\n`);
+      renameSync(work, path);
+    } catch (error) {
+      unlinkSync(work);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    return { path, total: all.size, added: all.size - before.size };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BoxctlError('E_SECCOMP_LEARN', `the profile cannot be written to ${path}: ${reason}`, {
+      hint: 'the folder must be yours, and a file that is there a profile',
+      cause: error,
+    });
+  }
+}

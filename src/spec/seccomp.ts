@@ -1,0 +1,67 @@
+/** `seccomp`: a word, or the path of a profile. */
+import { dirname, relative } from 'node:path';
+import type { ContainerFile } from '../generated/container.ts';
+import { clip, hostPath, noteFile, report, type Context } from './context.ts';
+import { readBounded } from './read.ts';
+import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
+import type { SeccompChoice } from './spec.ts';
+import { didYouMean } from './suggest.ts';
+
+const WORDS = ['default', 'unconfined', 'log', 'learn'] as const;
+
+export const normaliseSeccomp = (
+  context: Context,
+  raw: ContainerFile['seccomp'],
+  name: string,
+): SeccompChoice | undefined => {
+  if (raw === undefined) return undefined;
+  if (typeof raw !== 'string') return learn(context, raw.learn ?? '', 'seccomp.learn');
+  const word = WORDS.find((known) => known === raw);
+  if (word === 'learn') return learn(context, `./${name}.seccomp.json`, 'seccomp');
+  if (word !== undefined) return { kind: word };
+  if (raw.includes('/') || raw.endsWith('.json')) return profile(context, raw);
+  const meant = didYouMean(raw, WORDS);
+  report(context, 'seccomp', 'E_SPEC_SECCOMP', `there is no filter "${clip(raw)}"`, {
+    hint:
+      meant === undefined
+        ? `${WORDS.join(', ')}, or the path of a profile: ./seccomp.json`
+        : `did you mean \`${meant}\`?`,
+  });
+  return { kind: 'default' };
+};
+
+/** The file is written by whoever starts the container, so its place is not the file's choice beyond its own folder. */
+const learn = (context: Context, text: string, path: string): SeccompChoice => {
+  const file = hostPath(context, text);
+  const below = relative(context.folder, file);
+  if (dirname(file) !== context.folder || below === '' || !below.endsWith('.json')) {
+    report(
+      context,
+      path,
+      'E_SPEC_PATH',
+      `the profile is written beside this file, as NAME.json; found "${clip(text)}"`,
+      {
+        hint: '`seccomp: {learn: ./learned.json}`',
+      },
+    );
+  }
+  return { kind: 'learn', path: file };
+};
+
+const profile = (context: Context, text: string): SeccompChoice => {
+  const path = noteFile(context, 'seccomp', hostPath(context, text), 'seccomp');
+  const read = readBounded(path);
+  const wrong = (problem: string): SeccompChoice => {
+    const message = `the profile "${clip(text)}" cannot be used: ${problem}`;
+    report(context, 'seccomp', 'E_SPEC_SECCOMP', message);
+    return { kind: 'default' };
+  };
+  if (read.text === undefined) return wrong(read.problem);
+  try {
+    return { kind: 'profile', path, profile: parseSeccompProfile(JSON.parse(read.text)) };
+  } catch (error) {
+    if (error instanceof ProfileProblem) return wrong(error.message);
+    if (error instanceof SyntaxError) return wrong(`it is not JSON: ${error.message}`);
+    throw error;
+  }
+};

@@ -1,0 +1,122 @@
+/** Attacks on the host by calls that a container may not make, or that the kernel must not do for it. */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { attacker, attackFolder, attempts } from '../../support/attack.ts';
+import { boxctl, PROGRAM, run, type Ended } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { callerOptions, callers, type Caller } from '../../support/container.ts';
+
+const EPERM = 1;
+const EIO = 5;
+const EBADF = 9;
+const ENOSYS = 38;
+const ENOKEY = 126;
+const SIGSYS = 31;
+
+function attack(what: string, caller: Caller, spec: Readonly<Record<string, unknown>> = {}): Promise<Ended> {
+  const folder = attackFolder(what, spec, caller);
+  return boxctl(['up', '--allow', 'all'], callerOptions(caller, folder));
+}
+
+/** Everything at once that a file can ask for, in the container's own user namespace. */
+const EVERYTHING = {
+  cap_add: ['ALL'],
+  seccomp: 'unconfined',
+  no_new_privileges: false,
+  masked_paths: ['!/proc/kcore', '!/proc/keys', '!/sys/firmware'],
+  readonly_paths: ['!/proc/sys', '!/proc/sysrq-trigger'],
+};
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test.each([
+    ['with the usual capabilities', {}],
+    ['with all capabilities', { cap_add: ['ALL'] }],
+    [
+      'as another user, who holds all of them',
+      { cap_add: ['ALL'], ...('uid_map' in caller.keys ? {} : { user: '1' }) },
+    ],
+    ['with set-user-id programs', { no_new_privileges: false }],
+  ])('rare calls are refused before the kernel looks at them, %s', async (_title, spec) => {
+    const { clone3, x32_getpid, i386_getpid, ...others } = attempts(await attack('calls', caller, spec));
+    expect(clone3).toBe(ENOSYS);
+    expect([undefined, ENOSYS]).toContain(x32_getpid);
+    expect([undefined, 128 + SIGSYS]).toContain(i386_getpid);
+    expect(Object.entries(others).filter(([, errno]) => errno !== EPERM)).toEqual([]);
+    expect(Object.keys(others).length).toBeGreaterThan(40);
+  });
+
+  test('the kernel’s log, clock, modules and memory stay the host’s, whatever a container has in its own namespace', async () => {
+    const files = ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/printk'];
+    const before = files.map((file) => readFileSync(file, 'utf8'));
+    const clock = Date.now();
+    const all = attempts(await attack('host', caller, EVERYTHING));
+    expect(Object.entries(all).filter(([, errno]) => errno === 0)).toEqual([]);
+    expect(Object.keys(all).length).toBeGreaterThan(15);
+    expect(files.map((file) => readFileSync(file, 'utf8'))).toEqual(before);
+    expect(Math.abs(Date.now() - clock)).toBeLessThan(60_000);
+  });
+
+  test.each([
+    ['under the default filter', {}, [EPERM]],
+    // Its terminal is another session's, and the kernel takes CAP_SYS_ADMIN of the host for it (or none at all, EIO).
+    ['without a filter and with all capabilities', { seccomp: 'unconfined', cap_add: ['ALL'] }, [EPERM, EIO, EBADF]],
+  ])(
+    'nothing is typed into the caller’s terminal %s (CVE-2017-5226, CVE-2019-10063)',
+    async (_title, spec, refused) => {
+      const folder = attackFolder('inject', spec, caller);
+      const command = `${process.execPath} ${PROGRAM} up --quiet --allow all`;
+      const found = attempts(await run(['script', '-qec', command, '/dev/null'], callerOptions(caller, folder)));
+      expect(Object.keys(found)).toHaveLength(5);
+      const { tioclinux, tioclinux_high, ...tiocsti } = found;
+      expect(Object.values(tiocsti).every((errno) => refused.includes(errno))).toBe(true);
+      // On a pseudo-terminal the kernel knows no TIOCLINUX.
+      expect([tioclinux, tioclinux_high].every((errno) => errno === EPERM || (errno ?? 0) > 0)).toBe(true);
+    },
+  );
+
+  test('the caller’s session keyring stays outside', async () => {
+    const folder = attackFolder('keys', { ...EVERYTHING }, caller);
+    const command = [attacker(), 'with-key', process.execPath, PROGRAM, 'up', '--allow', 'all'];
+    const found = attempts(await run(command, callerOptions(caller, folder)));
+    const { search_session, ...others } = found;
+    expect(search_session).toBe(ENOKEY);
+    expect(Object.values(others)).not.toContain(0);
+  });
+
+  test('with the host’s network and processes, its abstract sockets and its processes are out of reach (CVE-2020-15257)', async () => {
+    const name = `boxctl-test-${process.pid}-${caller.uid}`;
+    let victim: ChildProcess | undefined;
+    const { served } = await new Promise<{ readonly served: Promise<Ended> }>((resolve) => {
+      const ended = run([attacker(), 'serve', name], {
+        ...(caller.user === undefined ? {} : { user: caller.user }),
+        onStart: (child) => {
+          victim = child;
+          child.stdout?.once('data', () => resolve({ served: ended }));
+        },
+      });
+    });
+    const reach = (more: object): Promise<Ended> =>
+      attack('reach', caller, {
+        namespaces: { net: 'host', pid: 'host', ...(caller.user === undefined ? { user: 'host' } : {}) },
+        command: ['/w/attack', 'reach', name, String(victim?.pid)],
+        ...more,
+      });
+    const kept = attempts(await reach({}));
+    const gained = attempts(await reach({ no_new_privileges: false }));
+    const open = attempts(await reach({ landlock: false }));
+    victim?.kill('SIGKILL');
+    await served;
+    expect(kept).toEqual({ abstract_socket: EPERM, signal: EPERM });
+    expect(gained).toEqual(kept);
+    expect(open).toEqual({ abstract_socket: 0, signal: 0 });
+  });
+
+  test('blocked and ignored signals, and the umask, are not inherited', async () => {
+    const spec = { command: ['sh', '-c', 'grep -E "^(SigBlk|SigIgn):" /proc/self/status; umask'] };
+    const folder = attackFolder('', spec, caller);
+    const command = [attacker(), 'odd', process.execPath, PROGRAM, 'up'];
+    const { stdout } = await run(command, callerOptions(caller, folder));
+    expect(stdout).toBe('SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\n');
+  });
+});

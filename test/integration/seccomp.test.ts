@@ -1,0 +1,139 @@
+/** Filters of a file's own, none, and what a run is seen to need. */
+import { existsSync, lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { boxctl, type Ended } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
+
+interface Ran extends Ended {
+  readonly folder: string;
+}
+
+async function ran(folder: string, caller: Caller, args: readonly string[] = []): Promise<Ran> {
+  return { folder, ...(await boxctl(['up', '--allow', 'all', ...args], callerOptions(caller, folder))) };
+}
+
+/** A container with a profile, or with a word, and a script. */
+function withFilter(
+  seccomp: unknown,
+  script: string,
+  caller: Caller,
+  rest: Readonly<Record<string, unknown>> = {},
+): Promise<Ran> {
+  const isProfile = typeof seccomp === 'object' && seccomp !== null && 'defaultAction' in seccomp;
+  const command = ['sh', '-c', script.replaceAll('$', '$$$$')];
+  const folder = specFolder({ seccomp: isProfile ? './profile.json' : seccomp, command, ...rest }, caller);
+  if (isProfile) writeFileSync(join(folder, 'profile.json'), JSON.stringify(seccomp));
+  return ran(folder, caller);
+}
+
+const denying = (names: readonly string[], rule: object): object => ({
+  defaultAction: 'SCMP_ACT_ALLOW',
+  syscalls: [{ names, ...rule }],
+});
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test('a profile answers with its own errors', async () => {
+    const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_ERRNO', errnoRet: 122 });
+    const { stderr, stdout, status } = await withFilter(
+      profile,
+      'mkdir /tmp/x; grep ^Seccomp: /proc/self/status',
+      caller,
+    );
+    expect([stdout, status]).toEqual(['Seccomp:\t2\n', 0]);
+    expect(stderr).toContain('Disk quota exceeded');
+  });
+
+  test('a profile kills', async () => {
+    const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_KILL_PROCESS' });
+    expect((await withFilter(profile, 'exec mkdir /tmp/x', caller)).status).toBe(128 + 31);
+  });
+
+  test('what boxctl itself does last is not the profile’s concern', async () => {
+    const names = ['sendmsg', 'recvmsg', 'sendto', 'recvfrom', 'setsid', 'dup3', 'capset', 'seccomp'];
+    const profile = denying(names, { action: 'SCMP_ACT_KILL_PROCESS' });
+    const { status, stdout, stderr } = await withFilter(profile, 'echo went well', caller);
+    expect([stdout, stderr, status]).toEqual(['went well\n', '', 0]);
+  });
+
+  test('unconfined is no filter', async () => {
+    const { stdout } = await withFilter(
+      'unconfined',
+      'grep ^Seccomp: /proc/self/status; unshare -U true && echo more',
+      caller,
+    );
+    expect(stdout).toBe('Seccomp:\t0\nmore\n');
+  });
+
+  test('log refuses nothing, and says what the default would have refused', async () => {
+    const script = 'unshare -U true; unshare -U true; mkdir /tmp/x; (exit 4)';
+    const { stderr, status } = await withFilter('log', script, caller);
+    expect(status).toBe(4);
+    expect(stderr).toContain('the default filter would have refused unshare (2 times)\n');
+    const nothing = await withFilter('log', 'mkdir /tmp/x', caller);
+    expect(nothing.stderr).toContain('the default filter would have refused nothing');
+  });
+
+  test('what is learned is enough for the same, and for nothing else', async () => {
+    const learned = await withFilter('learn', 'mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))', caller);
+    expect(learned.status).toBe(0);
+    const file = join(learned.folder, 'test.seccomp.json');
+    expect(learned.stderr).toMatch(
+      /the profile that the run needed is .*test\.seccomp\.json: (\d+) system calls, \1 of them new/u,
+    );
+    const { syscalls } = JSON.parse(readFileSync(file, 'utf8')) as { syscalls: { names: string[] }[] };
+    const names = syscalls.flatMap((rule) => rule.names);
+    expect(names).toEqual(expect.arrayContaining(['execve', 'unshare', 'getdents64']));
+    expect(names).not.toContain('symlink');
+    const use = async (script: string): Promise<Ended> => {
+      const command = ['sh', '-c', script.replaceAll('$', '$$$$')];
+      const folder = specFolder({ seccomp: './test.seccomp.json', command }, caller);
+      writeFileSync(join(folder, 'test.seccomp.json'), readFileSync(file));
+      return ran(folder, caller);
+    };
+    const same = await use('mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))');
+    expect([same.status, same.stderr, same.stdout]).toEqual([0, '', learned.stdout]);
+    const other = await use('ln -s x /tmp/y');
+    expect(other.stderr).toContain('Operation not permitted');
+  });
+
+  test('it is learned with a reaper and a terminal as well, and once more adds nothing', async () => {
+    const keys = { seccomp: { learn: './l.json' }, command: ['sh', '-c', 'ls /'], init: true, tty: true };
+    const folder = specFolder(keys, caller);
+    const first = await ran(folder, caller);
+    expect(first.status).toBe(0);
+    const second = await ran(folder, caller);
+    expect(second.stderr).toContain(' 0 of them new');
+  });
+});
+
+describe.skipIf(!hasBusybox)('the profile that is learned (needs busybox-static)', () => {
+  test('is not written through a link', async () => {
+    const folder = specFolder({ seccomp: { learn: './l.json' }, command: ['true'] });
+    const canary = join(specFolder({}), 'container.yaml');
+    const before = readFileSync(canary, 'utf8');
+    symlinkSync(canary, join(folder, 'l.json'));
+    const { status, stderr } = await ran(folder, self);
+    expect([status, readFileSync(canary, 'utf8')]).toEqual([125, before]);
+    expect(stderr).toContain('the profile cannot be written');
+    expect(lstatSync(join(folder, 'l.json')).isSymbolicLink()).toBe(true);
+  });
+
+  test.each(['../l.json', '/tmp/l.json', './sub/l.json', './l.txt'])('is not written to %s', async (learn) => {
+    const { status, stderr } = await ran(specFolder({ seccomp: { learn }, command: ['true'] }), self);
+    expect(status).toBe(125);
+    expect(stderr).toContain('the profile is written beside this file');
+    expect(existsSync('/tmp/l.json')).toBe(false);
+  });
+
+  test('JSON lines have each call', async () => {
+    const folder = specFolder({ seccomp: 'log', command: ['sh', '-c', 'unshare -U true'] });
+    const { stderr } = await ran(folder, self, ['--json']);
+    const events = stderr
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(events).toContainEqual({ event: 'syscall', name: 'unshare', count: 1 });
+  });
+});

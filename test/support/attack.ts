@@ -1,0 +1,39 @@
+/** The program that attacks from inside, and callers of an odd kind. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { PROJECT, type Ended } from './boxctl.ts';
+import { specFolder, type Caller } from './container.ts';
+
+const SOURCE = join(PROJECT, 'test/conformance/attacks/privileges.c');
+const FOLDER = `/var/tmp/boxctl-test-${userInfo().uid}`;
+
+/** Compiled once for each state of its source; static, for containers that have no libraries. */
+export function attacker(): string {
+  const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
+  const path = join(FOLDER, `attack-${hash}`);
+  if (existsSync(path)) return path;
+  mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+  const work = `${path}.${process.pid}`;
+  execFileSync('cc', ['-static', '-O1', '-o', work, SOURCE]);
+  chmodSync(work, 0o755);
+  renameSync(work, path);
+  return path;
+}
+
+/** A folder with a container.yaml that runs `/w/attack WHAT`. */
+export function attackFolder(what: string, spec: Readonly<Record<string, unknown>>, caller: Caller): string {
+  const folder = specFolder({ command: ['/w/attack', what], volumes: ['./:/w:ro'], ...spec }, caller);
+  copyFileSync(attacker(), join(folder, 'attack'));
+  chmodSync(join(folder, 'attack'), 0o755);
+  return folder;
+}
+
+/** What each attempt came to: an errno, 0 for success. */
+export function attempts({ status, stdout, stderr }: Ended): Readonly<Record<string, number>> {
+  if (status !== 0) throw new Error(`status ${status}: ${stderr}`);
+  const lines = stdout.trim().split(/\r?\n/u);
+  return Object.fromEntries(lines.map((line) => line.split(' ')).map(([name, errno]) => [name ?? '', Number(errno)]));
+}
