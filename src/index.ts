@@ -27,4 +27,5 @@ export { explainFailure } from './run/explain.ts';
 export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome } from './run/launch.ts';
 export { writeLearned, type Learned } from './run/learned.ts';
 export { describeObserved, syscallName } from './run/observed.ts';
+export { claimIds } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';

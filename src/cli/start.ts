@@ -17,6 +17,7 @@ import { restoreTerminal, terminalState } from '../run/native.ts';
 import { describeObserved, syscallName } from '../run/observed.ts';
 import { createProgress, type Progress } from '../run/progress.ts';
 import type { SpecDocument } from '../spec/spec.ts';
+import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
@@ -103,10 +104,13 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const permits = permitsOf(invocation);
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
-  const host = hostFacts(invocation);
   const isTerminal = isWatched(invocation.env);
   const importing = importProgress(mode, isTerminal);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
+  const facts = hostFacts(invocation);
+  // A file that is refused is given no ids either.
+  if (document.spec.autoIds !== undefined) allow(outline(document, facts));
+  const host = claimIds(document, facts);
   const onProgress = ({ read, total }: ImportProgress): void => importing.update(read, total);
   const image = await imageOf(document, host, allow, { onProgress }).finally(() => importing.end());
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });

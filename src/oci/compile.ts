@@ -97,9 +97,10 @@ export function compile(
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
-  const otherMap = (key: 'uid_map' | 'gid_map'): string => (spec.keepId ? 'keep_id' : key);
-  reasons.set('linux.uidMappings', spec.uidMap === undefined ? otherMap('gid_map') : 'uid_map', 'uid map');
-  reasons.set('linux.gidMappings', spec.gidMap === undefined ? otherMap('uid_map') : 'gid_map', 'gid map');
+  const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): string =>
+    spec.keepId ? 'keep_id' : document.where(own) === undefined ? other : own;
+  reasons.set('linux.uidMappings', mapKey('uid_map', 'gid_map'), 'uid map');
+  reasons.set('linux.gidMappings', mapKey('gid_map', 'uid_map'), 'gid map');
   const filterKey = spec.privileged && spec.seccomp === undefined ? 'privileged' : 'seccomp';
   if (spec.seccomp?.kind === 'default') reasons.byDefault('linux.seccomp', 'system call filter');
   else reasons.set('linux.seccomp', filterKey, 'system call filter');

@@ -102,6 +102,7 @@ export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
   const uids = uidMap ?? gidMap;
   const gids = gidMap ?? uidMap;
   if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
+  if (document.spec.autoIds !== undefined) return autoMaps(document.spec.autoIds, host);
   if (document.spec.keepId && !host.privileged) {
     return { uidMap: keepingDefault(host.euid, host.subuids), gidMap: keepingDefault(host.egid, host.subgids) };
   }
@@ -159,6 +160,7 @@ function checkKeepId(problems: Problems, host: HostFacts): void {
 export function checkMaps(problems: Problems, document: SpecDocument, host: HostFacts, maps: Ownership): void {
   const { spec } = document;
   if (spec.keepId) checkKeepId(problems, host);
+  if (spec.autoIds !== undefined) checkAuto(problems, document, host);
   if (spec.uidMap === undefined && spec.gidMap === undefined) return;
   const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
   const own = (id: number, subordinate: readonly IdRange[]) => [
@@ -169,6 +171,55 @@ export function checkMaps(problems: Problems, document: SpecDocument, host: Host
   const gids = host.privileged ? host.ownGids : own(host.egid, host.subgids);
   checkMap(problems, host, spec.uidMap === undefined ? 'gid_map' : 'uid_map', maps.uidMap, uids);
   checkMap(problems, host, spec.gidMap === undefined ? 'uid_map' : 'gid_map', maps.gidMap, gids);
+}
+
+/** Above the ids that systemd gives to its containers, and below those that some programs take for negative. */
+const FIRST_AUTO: number = 0x7000_0000;
+const AUTO_IDS: number = 0x0fff_0000;
+
+/** Where the ranges of `uid_map: auto` lie; `taken` are places in it that are others'. */
+export interface IdPool {
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly taken: readonly IdRange[];
+}
+
+/** Undefined where there are no ids to give: an ordinary user has those of his first subordinate ranges. */
+export function autoPool(host: HostFacts): IdPool | undefined {
+  if (host.privileged) {
+    const pool = { start: FIRST_AUTO, size: AUTO_IDS };
+    if (![host.ownUids, host.ownGids].every((own) => own.some((range) => contains(range, pool)))) return undefined;
+    const taken = host.takenIds.map(({ start, size }) => ({ start: start - FIRST_AUTO, size }));
+    return { uid: FIRST_AUTO, gid: FIRST_AUTO, size: AUTO_IDS, taken };
+  }
+  const [uids] = host.subuids;
+  const [gids] = host.subgids;
+  if (!canMapSubordinates(host) || uids === undefined || gids === undefined) return undefined;
+  return { uid: uids.start, gid: gids.start, size: Math.min(uids.size, gids.size), taken: [] };
+}
+
+/** What was claimed; where nothing was, as in a plan that is only looked at, the first place stands for it. */
+function autoMaps(size: number, host: HostFacts): Ownership {
+  const { uid, gid } = autoPool(host) ?? { uid: FIRST_AUTO, gid: FIRST_AUTO };
+  const offset = host.autoIds?.offset ?? 0;
+  return {
+    uidMap: [{ container: 0, host: uid + offset, size }],
+    gidMap: [{ container: 0, host: gid + offset, size }],
+  };
+}
+
+function checkAuto(problems: Problems, document: SpecDocument, host: HostFacts): void {
+  const pool = autoPool(host);
+  const { autoIds = 0 } = document.spec;
+  const key = document.where('uid_map') === undefined ? 'gid_map' : 'uid_map';
+  if (pool !== undefined && autoIds <= pool.size) return;
+  const message =
+    pool === undefined ? 'there are no ids to choose from' : `there are only ${pool.size} ids to choose from`;
+  const hint = host.privileged
+    ? 'boxctl itself runs in a user namespace that has no more ids'
+    : 'install newuidmap and have ranges added to /etc/subuid and /etc/subgid, or ask for fewer: `uid_map: auto:4096`';
+  problems.add('E_NO_AUTO_IDS', key, message, hint);
 }
 
 /** Owners can be shifted by the mount, so that one unpacked tree serves every map (Linux 5.19 for overlays). */

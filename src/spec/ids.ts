@@ -47,6 +47,28 @@ const account = (context: Context, text: string, what: 'user' | 'group', path: s
   return undefined;
 };
 
+/** As many as a system has for one user (subuid(5)). */
+const AUTO_SIZE = 65_536;
+
+/** `auto`, or `auto:SIZE`; one of the two maps stands for both. */
+export const normaliseAutoIds = (context: Context, raw: ContainerFile): number | undefined => {
+  const sizes = (['uid_map', 'gid_map'] as const).flatMap((key) => {
+    const text = raw[key];
+    if (typeof text !== 'string') return [];
+    const match = /^auto(?::([1-9]\d{0,9}))?$/.exec(text);
+    const size = Number(match?.[1] ?? AUTO_SIZE);
+    if (match === null || size > LARGEST_ID) {
+      report(context, key, 'E_SPEC_ID_MAP', `\`${key}\` must be auto, auto:SIZE or a list; found "${clip(text)}"`);
+    }
+    return [size];
+  });
+  const [size, other = size] = sizes;
+  if (sizes.length > 0 && (other !== size || Array.isArray(raw.uid_map) || Array.isArray(raw.gid_map))) {
+    report(context, 'gid_map', 'E_SPEC_CONFLICT', 'users and groups are given the same ids: write `auto` once');
+  }
+  return size;
+};
+
 /** `keep_id` is a map of its own. */
 export const normaliseKeepId = (context: Context, raw: ContainerFile): boolean => {
   const other = (['uid_map', 'gid_map'] as const).find((key) => raw[key] !== undefined);
@@ -64,7 +86,7 @@ export const normaliseIdMaps = (
   maps: ContainerFile['uid_map'],
   key: 'uid_map' | 'gid_map',
 ): readonly IdMap[] | undefined => {
-  if (maps === undefined) return undefined;
+  if (maps === undefined || typeof maps === 'string') return undefined;
   const done: { readonly map: IdMap; readonly path: string }[] = [];
   for (const [item, path] of each(context, maps, key)) {
     const map = typeof item === 'string' ? parseMap(context, item, path) : item;

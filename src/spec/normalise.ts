@@ -5,7 +5,7 @@ import { clip, each, report, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseDevices } from './devices.ts';
 import { normaliseEnvironment } from './environment.ts';
-import { normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
+import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
@@ -25,6 +25,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   const user = normaliseUser(context, raw.user);
   const uidMap = normaliseIdMaps(context, raw.uid_map, 'uid_map');
   const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');
+  const autoIds = normaliseAutoIds(context, raw);
   const seccomp = normaliseSeccomp(context, raw.seccomp, name);
   const workingDir = normaliseWorkingDir(context, raw.working_dir);
   const entrypoint = normaliseWords(context, raw.entrypoint, 'entrypoint');
@@ -45,6 +46,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(user === undefined ? {} : { user }),
     ...(uidMap === undefined ? {} : { uidMap }),
     ...(gidMap === undefined ? {} : { gidMap }),
+    ...(autoIds === undefined ? {} : { autoIds }),
     keepId: normaliseKeepId(context, raw),
     groupAdd: normaliseGroups(context, raw.group_add),
     ...normaliseCapabilities(context, raw.cap_add, raw.cap_drop),

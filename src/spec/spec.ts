@@ -211,6 +211,8 @@ export interface Spec {
   readonly user?: UserChoice;
   readonly uidMap?: readonly IdMap[];
   readonly gidMap?: readonly IdMap[];
+  /** How many ids the container is given of those that are free (`uid_map: auto`), the same for users and groups. */
+  readonly autoIds?: number;
   /** The caller's own ids are the same inside, and the command's unless `user` says otherwise. */
   readonly keepId: boolean;
   /** Groups beside the user's own. `specPath` is where each was written. */

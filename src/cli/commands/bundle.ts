@@ -3,6 +3,7 @@ import { BoxctlError } from '../../errors.ts';
 import { ensureImage } from '../../image/resolve.ts';
 import { writeBundle } from '../../run/bundle.ts';
 import { compile, outline, ownershipFor } from '../../oci/compile.ts';
+import { claimIds } from '../../state/id-ranges.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { checkCommand } from '../find-command.ts';
@@ -10,7 +11,7 @@ import { checkDemands, permitsOf } from '../trust.ts';
 
 export const bundle: Run = async (invocation) => {
   const document = loadDocument(invocation);
-  const host = hostFacts(invocation);
+  const host = claimIds(document, hostFacts(invocation));
   const { image: source } = document.spec;
   if (source === undefined) {
     throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });

@@ -26,6 +26,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   timeLimit: false,
   graceOver: false,
   leaseBroken: false,
+  syscalls: new Map(),
   ...more,
 });
 

@@ -1,0 +1,79 @@
+/** `uid_map: auto`: a range for each container, which no other gets. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { boxctl, type Ended } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, ownedFolder, specFolder, type Caller } from '../support/container.ts';
+import { tempFolder } from '../support/temp.ts';
+
+interface Range {
+  readonly start: number;
+  readonly size: number;
+}
+
+const SCRIPT = 'cat /proc/self/uid_map /proc/self/gid_map; read line';
+const able = callers.filter(({ keys }) => !('uid_map' in keys));
+
+function rangesOf({ status, stdout, stderr }: Ended): readonly Range[] {
+  if (status !== 0) throw new Error(stderr);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/u).map(Number))
+    .map(([inside, start = 0, size = 0]) => {
+      expect(inside).toBe(0);
+      return { start, size };
+    });
+}
+
+const apart = (a: Range, b: Range): boolean => a.start + a.size <= b.start || b.start + b.size <= a.start;
+
+describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (caller) => {
+  const size = 1024;
+  const folderOf = (keys: Readonly<Record<string, unknown>> = {}): string =>
+    specFolder({ uid_map: `auto:${size}`, command: ['sh', '-c', SCRIPT], ...keys }, caller);
+  const storeOf = (): string => ownedFolder(caller, 'store', tempFolder({ open: true }));
+  const start = (folder: string, store: string, stdin: string | Promise<string> = 'go\n', who: Caller = caller) =>
+    boxctl(['up'], callerOptions(who, folder, { stdin, env: { BOXCTL_STORE: store } }));
+
+  test('each has its own, and the same one the next time', async () => {
+    const store = storeOf();
+    const folders = [folderOf(), folderOf(), folderOf()];
+    const all: Range[] = [];
+    for (const folder of folders) {
+      const [uids, gids] = rangesOf(await start(folder, store));
+      expect([uids?.size, gids?.size]).toEqual([size, size]);
+      if (uids !== undefined) all.push(uids);
+    }
+    for (const [index, range] of all.entries()) {
+      for (const other of all.slice(index + 1)) expect(apart(range, other)).toBe(true);
+    }
+    expect(rangesOf(await start(folders[1] ?? '', store))[0]).toEqual(all[1]);
+    expect(readdirSync(join(store, 'id-ranges')).filter((name) => name !== 'lock')).toHaveLength(3);
+  });
+
+  test('two at a time of one folder do not share', async () => {
+    const store = storeOf();
+    const folder = folderOf();
+    // Both wait for their line until both have had the time to begin.
+    const line = new Promise<string>((resolve) => setTimeout(() => resolve('go\n'), 1500));
+    const [one, other] = await Promise.all([start(folder, store, line), start(folder, store, line)]);
+    const [first] = rangesOf(one);
+    const [second] = rangesOf(other);
+    if (first === undefined || second === undefined) throw new Error('no map');
+    expect(apart(first, second)).toBe(true);
+  });
+
+  test('more ids than there are is an error at its line', async () => {
+    const { status, stderr } = await start(folderOf({ uid_map: 'auto:4000000000' }), storeOf());
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: there are only \d+ ids to choose from/u);
+  });
+
+  test('auto says it for users and groups, once', async () => {
+    const { status, stderr } = await start(folderOf({ gid_map: ['0:100000:10'] }), storeOf());
+    expect(status).toBe(125);
+    expect(stderr).toContain('write `auto` once');
+  });
+});
