@@ -9,7 +9,10 @@ import { asUser, userEnvironment, type TestUser } from './user.ts';
 export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** A copy that every user can read; made by build.ts, one for each clone, and gone after the tests. */
 const CLONE = createHash('sha256').update(PROJECT).digest('hex').slice(0, 12);
-export const INSTALLED = `/var/tmp/boxctl-test-installed-${userInfo().uid}-${CLONE}`;
+const COPY = `/var/tmp/boxctl-test-installed-${userInfo().uid}-${CLONE}`;
+/** A virtual machine has the project as it was built outside, for everybody to read. */
+export const isVirtual = process.env['BOXCTL_VM'] === '1';
+export const INSTALLED = isVirtual ? PROJECT : COPY;
 export const PROGRAM = join(INSTALLED, 'dist/boxctl.cjs');
 
 export interface RunOptions {

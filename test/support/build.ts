@@ -5,10 +5,11 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { INSTALLED, PROJECT } from './boxctl.ts';
+import { INSTALLED, isVirtual, PROJECT } from './boxctl.ts';
 
 /** Gives what is to be done at the end. */
 export default function build(): () => void {
+  if (isVirtual) return () => undefined;
   for (const script of ['native/build.mjs', 'src/build.mjs']) {
     execFileSync(process.execPath, [join(PROJECT, script)], { stdio: 'inherit' });
   }

@@ -1,0 +1,84 @@
+// What a machine like this one cannot show: other layouts of cgroups, systemd's delegation, and a user's session, in a
+// virtual machine with a stock kernel. `npm run test:vm [LAYOUT…]`; the layouts are v2, hybrid and v1.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const project = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/u, '');
+const vm = process.env.BOXCTL_VM_SCRIPT ?? `${project}/../shared/vm/vm`;
+const SECONDS = '600';
+
+/** Of the tests of a whole run, those that another kernel and another kind of login could change. */
+const ROOTLESS = [
+  'test/integration/up',
+  '-t',
+  'namespaces are its own|root inside is|blocks is blocked|takes the container|stays behind',
+];
+const RUNS = {
+  v2: [
+    ['root', ['test/integration/limits', 'test/vm/delegation']],
+    ['dev', ['test/integration/ending', 'test/vm/delegation']],
+    ['dev', ROOTLESS],
+  ],
+  hybrid: [
+    ['root', ['test/integration/limits']],
+    ['dev', ['test/vm/refused']],
+  ],
+  v1: [
+    ['root', ['test/integration/limits']],
+    ['dev', ['test/vm/refused']],
+  ],
+};
+
+const quote = (word) => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** As root in the guest; the user has a session of his own, as after a login over ssh. */
+function command([user, filters]) {
+  const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts', ...filters]
+    .map(quote)
+    .join(' ');
+  const line = `cd ${quote(project)} && BOXCTL_VM=1 CI=1 ${vitest}`;
+  return user === 'root' ? `(${line})` : `su -l ${user} --command=${quote(line)}`;
+}
+
+/** True when all of it passed. */
+function runIn(layout) {
+  const said = RUNS[layout].map(([user, filters]) => `  as ${user}: ${filters.join(' ')}\n`).join('');
+  process.stdout.write(`\n== a virtual machine with cgroups ${layout}\n${said}`);
+  // What a test runner writes beside its sources must be writable for the user, too.
+  const prepare =
+    'mkdir -p node_modules/.vite-temp node_modules/.vite && chmod 1777 node_modules/.vite-temp node_modules/.vite';
+  const script = `${prepare}; status=0; ${RUNS[layout].map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
+  const args = [
+    'run',
+    '--cgroup',
+    layout,
+    '--timeout',
+    SECONDS,
+    '--mount',
+    `${project}:${project}`,
+    '--',
+    'bash',
+    '-c',
+    script,
+  ];
+  return spawnSync(vm, args, { stdio: 'inherit' }).status === 0;
+}
+
+const unknown = process.argv.slice(2).filter((layout) => !(layout in RUNS));
+if (unknown.length > 0) {
+  process.stderr.write(`there is no layout ${unknown.join(', ')}: ${Object.keys(RUNS).join(', ')}\n`);
+  process.exit(1);
+}
+if (!existsSync(vm)) {
+  process.stdout.write(
+    `test:vm is left out: there is no ${vm}; set BOXCTL_VM_SCRIPT to the program that starts the machine\n`,
+  );
+  process.exit(0);
+}
+const layouts = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RUNS);
+const failed = layouts.filter((layout) => !runIn(layout));
+process.stdout.write(
+  failed.length === 0 ? `\nall passed: ${layouts.join(', ')}\n` : `\nfailed: ${failed.join(', ')}\n`,
+);
+process.exitCode = failed.length === 0 ? 0 : 1;
