@@ -4,7 +4,7 @@
  */
 import { isAtLeast, type HostFacts } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MNT, MOUNT_ATTR, O } from './constants.ts';
+import { AT, MNT, MOUNT_ATTR, MS, O } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';
@@ -130,6 +130,16 @@ export function mergeLayers(context: PlanContext, layers: readonly Fd[]): Fd {
   const place = inside('root', context.model.because('root.path'));
   const [only] = layers;
   if (layers.length === 1 && only !== undefined) {
+    // Taken from the host, it is still in the host's peer group, and pivot_root(2) takes no shared mount.
+    const args = {
+      dirfd: only,
+      pathname: '',
+      flags: AT.AT_EMPTY_PATH,
+      attr_set: 0,
+      attr_clr: 0,
+      propagation: MS.MS_PRIVATE,
+    };
+    steps.add(place, 'layer.private', 'mount_setattr', { ...args, userns_fd: NO_FD });
     attach(steps, place, 'layer.attach', only, AT_FDCWD);
     return only;
   }
