@@ -1,0 +1,102 @@
+/** A container that takes all it can get: processes, memory, descriptors and inodes. The host goes on. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Ended } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { callers, self, sh, type Caller } from '../../support/container.ts';
+import { isRoot } from '../../support/user.ts';
+
+/** What a person on the host would notice first. */
+function hostWorks(): void {
+  expect(spawnSync('true').status).toBe(0);
+  const folder = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
+  try {
+    for (let index = 0; index < 50; index++) writeFileSync(join(folder, String(index)), 'x');
+    const open = Array.from({ length: 200 }, () => openSync(join(folder, '0'), 'r'));
+    for (const fd of open) closeSync(fd);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  // A pseudo-terminal of the host's own.
+  closeSync(openSync('/dev/ptmx', 'r+'));
+}
+
+/** Looks at the host when the container says that it has all that it could get. */
+async function whileHeld(script: string, caller: Caller): Promise<Ended> {
+  let during: unknown = new Error('it was never held');
+  let text = '';
+  const ended = await sh(script, { limits: { time: '20s' } }, caller, {
+    onStart: (child) =>
+      child.stdout?.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        if (!text.includes('held')) return;
+        try {
+          hostWorks();
+          during = undefined;
+        } catch (error) {
+          during = error;
+        }
+      }),
+  });
+  expect(during).toBeUndefined();
+  return ended;
+}
+
+/** What of the host a container could leave behind, others' containers apart. */
+function cgroups(): readonly string[] {
+  return readdirSync('/sys/fs/cgroup', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name.startsWith('boxctl-test-'))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+const TIME = { stop_grace_period: '0s' };
+
+describe.skipIf(!isRoot || !hasBusybox)('with limits (need root and busybox-static)', () => {
+  test('processes: a fork bomb has what pids gives it, and goes with its container', async () => {
+    const before = cgroups();
+    const bomb = 'b() { b | b & }; b; sleep 5; echo alive';
+    const watched = sh(bomb, { ...TIME, limits: { pids: 64, time: '3s' } });
+    const look = setInterval(hostWorks, 500);
+    const { status } = await watched.finally(() => clearInterval(look));
+    expect(status).not.toBe(0);
+    hostWorks();
+    await expect.poll(cgroups, { timeout: 10_000 }).toEqual(before);
+  });
+
+  test('memory: a container takes no more than its own, by processes, tmpfs or shared memory', async () => {
+    const free = (): number => Number(/MemAvailable:\s+(\d+)/u.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) / 1024;
+    const before = free();
+    let least = before;
+    const look = setInterval(() => (least = Math.min(least, free())), 50);
+    const script =
+      'head -c 900m /dev/zero >/tmp/big 2>/dev/null; head -c 900m /dev/zero >/dev/shm/big 2>/dev/null; head -c 900m /dev/zero | tail >/dev/null; :';
+    const limits = { memory: '64MiB', swap: 0, pids: 64 };
+    const { stderr } = await sh(script, { limits, tmpfs: ['/tmp'] }, self).finally(() => clearInterval(look));
+    expect(stderr).toContain('out of memory: the kernel killed');
+    // Others run here too; 900 MiB more would be the container's.
+    expect(before - least).toBeLessThan(600);
+    hostWorks();
+  });
+});
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test('descriptors: as many as each process may have are open, and the host has its own', async () => {
+    const all = Number(readFileSync('/proc/sys/fs/file-nr', 'utf8').split('\t')[2]);
+    const held = [3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}</etc/passwd`).join(' ');
+    const script = `ulimit -n; i=0; while [ $i -lt 300 ]; do sleep 2 ${held} & i=$((i+1)); done; echo held; wait`;
+    const { stdout } = await whileHeld(script, caller);
+    expect(Number(stdout.split('\n')[0])).toBeLessThan(all);
+  });
+
+  test('inodes: those of a tmpfs are the container’s, and end', async () => {
+    const before = execFileSync('df', ['--output=iavail', '/tmp'], { encoding: 'utf8' });
+    const script = 'cd /dev/shm; i=0; while [ $i -lt 3000 ] && : 2>/dev/null >f$i; do i=$((i+1)); done; echo $i';
+    await sh(script, { limits: { time: '20s' } }, caller);
+    const after = execFileSync('df', ['--output=iavail', '/tmp'], { encoding: 'utf8' });
+    expect(Math.abs(Number(before.split('\n')[1]) - Number(after.split('\n')[1]))).toBeLessThan(3000);
+    hostWorks();
+  });
+});
