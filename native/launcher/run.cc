@@ -338,6 +338,10 @@ class Launcher {
       if (terminal_.attached()) terminal_.resize();
       return;
     }
+    if (info.ssi_signo == SIGCONT) {
+      if (terminal_.attached()) terminal_.resume();
+      return;
+    }
     // What the terminal sends to the whole process group has reached the owner too, who passes it on.
     if (info.ssi_code != SI_KERNEL) take_signal(info.ssi_signo);
   }

@@ -2,11 +2,42 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace boxctl {
+namespace {
+
+// Lets the kernel stop the job for using a terminal that is not its to use (SIGTTIN, SIGTTOU).
+class Stoppable {
+ public:
+  explicit Stoppable(int signal) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    sigprocmask(SIG_UNBLOCK, &set, &before_);
+  }
+  ~Stoppable() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Stoppable(const Stoppable&) = delete;
+  Stoppable& operator=(const Stoppable&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// Without a terminal of the session's own there is no foreground; a job that nobody can continue is not stopped.
+void await_foreground() {
+  const Stoppable stoppable(SIGTTOU);
+  for (int attempt = 0; attempt < 1000; attempt++) {
+    const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    if (foreground < 0 || foreground == getpgrp()) return;
+    kill(0, SIGTTOU);
+  }
+}
+
+}  // namespace
 
 void Terminal::attach(int master, bool with_input) {
   master_ = master;
@@ -16,10 +47,19 @@ void Terminal::attach(int master, bool with_input) {
 }
 
 void Terminal::start() {
-  if (raw_ || !input_ || tcgetattr(STDIN_FILENO, &saved_) != 0) return;
-  termios raw = saved_;
-  cfmakeraw(&raw);
-  raw_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+  if (raw_ || !input_) return;
+  await_foreground();
+  if (tcgetattr(STDIN_FILENO, &saved_) != 0) return;
+  raw_mode_ = saved_;
+  cfmakeraw(&raw_mode_);
+  raw_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw_mode_) == 0;
+}
+
+void Terminal::resume() {
+  if (!raw_) return;
+  await_foreground();
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &raw_mode_);
+  resize();
 }
 
 void Terminal::resize() {
@@ -80,8 +120,13 @@ bool Terminal::copy_output() {
   return true;
 }
 
+ssize_t Terminal::read_input() {
+  const Stoppable stoppable(SIGTTIN);
+  return read(STDIN_FILENO, buffer_, sizeof buffer_);
+}
+
 void Terminal::copy_input() {
-  const ssize_t size = read(STDIN_FILENO, buffer_, sizeof buffer_);
+  const ssize_t size = read_input();
   if (size > 0) {
     pending_ = static_cast<size_t>(size);
   } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {

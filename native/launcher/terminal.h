@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <termios.h>
 
 namespace boxctl {
@@ -17,8 +18,11 @@ class Terminal {
   // Takes over the relay of `master`, which stays the caller's to close. Without `with_input` nothing is read.
   void attach(int master, bool with_input);
   bool attached() const { return master_ >= 0; }
-  // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing.
+  // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing. In
+  // the background the whole job stops here, as any program does that wants the terminal.
   void start();
+  // The job goes on: the shell may have changed the mode meanwhile.
+  void resume();
   // Gives the pseudo-terminal the size of the caller's.
   void resize();
   // Puts the caller's terminal back as it was.
@@ -35,12 +39,14 @@ class Terminal {
  private:
   bool copy_output();
   void copy_input();
+  ssize_t read_input();
   void flush_input();
 
   int master_ = -1;
   bool input_ = false;
   bool raw_ = false;
   termios saved_ = {};
+  termios raw_mode_ = {};
   size_t pending_ = 0;
   char buffer_[4096];
 };

@@ -23,9 +23,9 @@ const see = (what: RegExp | string): Promise<void> =>
   expect.poll(screen, { timeout: 15_000, interval: 50 }).toMatch(what);
 
 /** A shell of the host in the folder, at 100 by 30. */
-function openTerminal(folder: string): void {
+function openTerminal(folder: string, shell = 'sh'): void {
   server = `boxctl-test-${process.pid}-${++servers}`;
-  tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, 'sh');
+  tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, shell);
   type(
     `PS1='host> '; export BOXCTL_STORE=${self.store}; alias boxctl='${process.execPath} ${PROGRAM}'; clear`,
     'Enter',
@@ -65,6 +65,41 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see('ready');
     spawnSync('pkill', ['-KILL', '-f', `${PROGRAM} up -it`]);
     await see('same');
+  });
+
+  test('in the background it stops as a job, and goes on in the foreground', async () => {
+    openTerminal(
+      specFolder({ command: ['sh', '-c', 'stty -a | grep -o ".icanon"; read line; echo "got $$line"'] }),
+      'bash',
+    );
+    await see('host>');
+    type('stty -a >before; boxctl up -it & sleep 1', 'Enter');
+    await see(/Stopped +\S*node/u);
+    type('echo my""self', 'Enter');
+    await see('myself');
+    type('clear; fg', 'Enter');
+    await see(/ icanon/u);
+    type('words', 'Enter');
+    await see('got words');
+    type('stty -a | cmp - before && echo sa""me', 'Enter');
+    await see('same');
+  });
+
+  test('stopped from outside and continued, it has its terminal again', async () => {
+    openTerminal(specFolder({ command: ['sh', '-c', 'echo ready; read line; echo "got $$line"'] }), 'bash');
+    await see('host>');
+    type('boxctl up -it', 'Enter');
+    await see('ready');
+    const pids = spawnSync('pgrep', ['-f', `${PROGRAM} up -it`], { encoding: 'utf8' })
+      .stdout.trim()
+      .split('\n');
+    spawnSync('kill', ['-STOP', `-${pids[0]}`]);
+    await see(/Stopped +\S*node/u);
+    type('clear; fg', 'Enter');
+    type('words', 'Enter');
+    await see('got words');
+    type('echo stat""us $?', 'Enter');
+    await see('status 0');
   });
 
   test('ctrl-c interrupts the command and not boxctl', async () => {
