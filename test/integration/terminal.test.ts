@@ -90,12 +90,11 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see('host>');
     type('boxctl up -it', 'Enter');
     await see('ready');
-    const pids = spawnSync('pgrep', ['-f', `${PROGRAM} up -it`], { encoding: 'utf8' })
-      .stdout.trim()
-      .split('\n');
-    spawnSync('kill', ['-STOP', `-${pids[0]}`]);
+    const { stdout } = spawnSync('pgrep', ['-f', `${PROGRAM} up -it`], { encoding: 'utf8' });
+    process.kill(-Number(stdout.split('\n')[0]), 'SIGSTOP');
     await see(/Stopped +\S*node/u);
     type('clear; fg', 'Enter');
+    await see(/up -it/u);
     type('words', 'Enter');
     await see('got words');
     type('echo stat""us $?', 'Enter');
