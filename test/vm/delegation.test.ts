@@ -81,7 +81,7 @@ test.runIf(!isRoot)('without a bus to ask over, a user outside of his own cgroup
 
 /** A container of another maker: its own view of a subtree that is its own, and a shell in it (nsdelegate). */
 function inContainer(script: string, folder: string): Promise<Ended> {
-  const start = `echo $$ >/sys/fs/cgroup/boxtest-outer/cgroup.procs; exec unshare -C -m sh -c 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && ${script}'`;
+  const start = `echo $$ >/sys/fs/cgroup/boxtest-outer/cgroup.procs; exec unshare -C -m sh -c 'umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && ${script}'`;
   return run(['sh', '-c', start], callerOptions(self, folder));
 }
 const UP = `${process.execPath} ${PROGRAM} up`;
@@ -103,7 +103,8 @@ test.runIf(isRoot)('in a container that has a subtree: alone in it, and with oth
     const fix = /help: move them into a child: (.*?done)/u.exec(shared.stderr)?.[1];
     expect(fix).toBeDefined();
     const moved = await inContainer(`${fix ?? 'false'}; ${UP}`, folder);
-    expect({ stdout: moved.stdout, stderr: moved.stderr }).toEqual({ stdout: SEEN, stderr: '' });
+    // Among those that it moves is the one that lists them, which has ended by then.
+    expect(moved.stdout).toBe(SEEN);
   } finally {
     for (const left of [`${outer}/init`, outer]) if (existsSync(left)) rmdirSync(left);
   }
