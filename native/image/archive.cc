@@ -46,6 +46,7 @@ void Window::tell() {
   told_ns_ = now;
   Report report;
   report.number("read", read_);
+  report.number("entries", entries_done.load(std::memory_order_relaxed));
   report.send();
 }
 

@@ -1,13 +1,19 @@
 // What a worker of images says: lines of JSON on descriptor 2. The last one is the outcome; those before it are
-// `{"read":N}`, the bytes of the archive that have been read, from time to time.
+// `{"read":N,"entries":N}`, from time to time: the bytes of the archive that have been read, and what has been
+// unpacked.
 #pragma once
 
 #include <stdint.h>
 #include <stdio.h>
 
+#include <atomic>
+
 namespace boxctl::image {
 
 inline constexpr int kReportFd = 2;
+
+// Counted by the one who unpacks, told by the one who reads.
+inline std::atomic<uint64_t> entries_done{0};
 
 // One object, written as a line by `send`. Keys are the caller's own and need no escaping.
 class Report {

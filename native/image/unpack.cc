@@ -14,6 +14,7 @@
 #include "../launcher/rmtree.h"
 #include "../shared/fd.h"
 #include "names.h"
+#include "report.h"
 
 namespace boxctl {
 namespace {
@@ -460,6 +461,7 @@ bool Unpacker::run() {
         return finish_directories();
       case tar::Reader::Step::kEntry:
         if (++result.entries > options_.entries) return fail("the archive has more entries than an image may have");
+        image::entries_done.store(result.entries, std::memory_order_relaxed);
         if (result.entries == 1 && options_.refuse_image && begins_image(reader_.entry().path)) {
           result.image = true;
           return fail("the archive holds an image in layers");

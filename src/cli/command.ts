@@ -28,6 +28,7 @@ export interface Invocation {
 export type Run = (invocation: Invocation) => Promise<number> | number;
 
 export interface Command {
+  /** As it is typed: `up`, `image ls`. */
   readonly name: string;
   /** After the name, as in a manual page. */
   readonly usage: string;
@@ -40,4 +41,6 @@ export interface Command {
   /** Whether it takes words after `--`. */
   readonly takesRest: boolean;
   readonly load: () => Promise<Run>;
+  /** Of a command that is only the first word of others. */
+  readonly verbs?: readonly Command[];
 }

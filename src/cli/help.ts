@@ -30,9 +30,11 @@ export function commandHelp(command: Command): string {
     ...Object.entries(command.options).map(([name, row]) => [optionNames(name, row), row.text] as const),
     ['-h, --help', 'print this'] as const,
   ];
+  const verbs = command.verbs?.map(({ name, summary }) => [name, summary] as const);
   const examples = command.examples.map(([line, what]) => [line, `# ${what}`] as const);
   return (
     `Usage: boxctl ${command.name} ${command.usage}\n\n${paragraph(command.description)}\n\n` +
+    (verbs === undefined ? '' : `Verbs:\n${columns(verbs)}\n`) +
     `Options:\n${columns(options)}\nExamples:\n${columns(examples)}`
   );
 }

@@ -22,7 +22,7 @@ function unknownCommand(name: string): BoxctlError {
 }
 
 async function dispatch(words: readonly string[]): Promise<number> {
-  const [name, ...rest] = words;
+  const [name] = words;
   if (name === undefined || name === '--help' || name === '-h') {
     writeOutput(generalHelp());
     return 0;
@@ -31,8 +31,9 @@ async function dispatch(words: readonly string[]): Promise<number> {
     writeOutput(`boxctl ${VERSION}\n`);
     return 0;
   }
-  const command = findCommand(name);
-  if (command === undefined) throw unknownCommand(name);
+  const found = findCommand(words);
+  if (found === undefined) throw unknownCommand(name);
+  const { command, rest } = found;
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
   if (own.includes('--help') || own.includes('-h')) {
     writeOutput(commandHelp(command));

@@ -3,8 +3,7 @@ import { isatty } from 'node:tty';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
-import type { ImportProgress } from '../image/import.ts';
-import { ensureImage, findImage, type ResolveOptions } from '../image/resolve.ts';
+import { findImage, type ResolveOptions } from '../image/resolve.ts';
 import { compile, outline, ownershipFor, type Overrides } from '../oci/compile.ts';
 import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
@@ -16,11 +15,12 @@ import { writeLearned } from '../run/learned.ts';
 import { restoreTerminal, terminalState } from '../run/native.ts';
 import { describeObserved, syscallName } from '../run/observed.ts';
 import { createProgress, type Progress } from '../run/progress.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
+import { takeImage } from './image-of.ts';
 import { isWatched, wantsColor, writeMessage } from './output.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
@@ -52,16 +52,15 @@ async function imageOf(
   document: SpecDocument,
   host: HostFacts,
   allow: (model: Model) => void,
-  options: ResolveOptions,
+  take: (source: ImageSource) => Promise<ImageFacts>,
 ): Promise<ImageFacts | undefined> {
   const { image } = document.spec;
   if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
-  const ownership = ownershipFor(document, host);
-  const found = findImage(image, ownership, host);
+  const found = findImage(image, ownershipFor(document, host), host);
   if (found !== undefined) return found;
   // Not before it is allowed is anything of the host read or run for a file.
   allow(outline(document, host));
-  return ensureImage(image, ownership, host, options);
+  return take(image);
 }
 
 /** Draws until the command starts; what follows on the terminal is the command's. */
@@ -105,14 +104,16 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const isTerminal = isWatched(invocation.env);
-  const importing = importProgress(mode, isTerminal);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
   const facts = hostFacts(invocation);
   // A file that is refused is given no ids either.
   if (document.spec.autoIds !== undefined) allow(outline(document, facts));
   const host = claimIds(document, facts);
-  const onProgress = ({ read, total }: ImportProgress): void => importing.update(read, total);
-  const image = await imageOf(document, host, allow, { onProgress }).finally(() => importing.end());
+  const image = await imageOf(document, host, allow, async (source) => {
+    const { showImport, titleOf } = await import('./importing.ts');
+    const take = (options: ResolveOptions): Promise<ImageFacts> => takeImage(document, source, host, options);
+    return showImport(invocation, titleOf(source), mode, voice, take);
+  });
   const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
   allow(model);
   for (const { message, because } of model.warnings) voice.notice(message, placeOf(because));
@@ -143,20 +144,4 @@ function tellObserved({ observes, because }: Model, { arch }: HostFacts, { sysca
   const names = [...syscalls.keys()].flatMap((number) => (number === undefined ? [] : [syscallName(number, arch)]));
   const { path, total, added } = writeLearned(observes.path, names, arch);
   voice.notice(`the profile that the run needed is ${path}: ${total} system calls, ${added} of them new`, at);
-}
-
-/** One line that says how far the import of an image is, where somebody looks at it. */
-function importProgress(mode: Mode, isTerminal: boolean): { update(done: number, total: number): void; end(): void } {
-  const shown = mode !== 'quiet' && mode !== 'json' && isTerminal;
-  let last = '';
-  return {
-    update(done, total) {
-      const text = `importing the image: ${total > 0 ? Math.floor((done / total) * 100) : 0} %`;
-      if (shown && text !== last) writeMessage(`\r\u001b[K${text}`);
-      last = text;
-    },
-    end() {
-      if (shown && last !== '') writeMessage('\r\u001b[K');
-    },
-  };
 }

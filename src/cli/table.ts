@@ -1,8 +1,11 @@
 /** The commands. Those that start containers are always loaded; the others when they are asked for. */
+import { BoxctlError } from '../errors.ts';
+import { didYouMean } from '../spec/suggest.ts';
 import type { Command, OptionRow } from './command.ts';
 import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
+import { IMAGE_VERBS } from './image-table.ts';
 
 const PROGRESS: Readonly<Record<string, OptionRow>> = {
   quiet: { short: 'q', text: 'say nothing but what went wrong' },
@@ -152,15 +155,16 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'image',
-    usage: 'pack PROGRAM… -o FILE',
-    summary: 'make a root file system of programs of this host',
+    usage: 'VERB [OPTIONS]',
+    summary: 'import images into the store, and look after them',
     description:
-      'Packs programs of this host, with the libraries and the loader that they need, into a tarball; gzip when the name ends in gz.',
-    options: { output: { short: 'o', value: 'FILE', text: 'where to write the tarball' } },
-    examples: [['boxctl image pack sh ls ps -o rootfs.tar.gz', 'an image without a download']],
-    positionals: [1, Number.POSITIVE_INFINITY],
+      'The store keeps images by the digest of what they hold, under names that you give them. `image: debian:12` in a file is one of its images; the archive that a file names goes there by itself.',
+    options: {},
+    examples: [['boxctl image import debian.tar.zst debian:12', 'then `image: debian:12` in a file']],
+    positionals: [0, 0],
     takesRest: false,
-    load: async () => (await import('./commands/image.ts')).image,
+    load: async () => (await import('./commands/help.ts')).helpOf('image'),
+    verbs: IMAGE_VERBS,
   },
   {
     name: 'volume',
@@ -190,17 +194,35 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'help',
-    usage: '[COMMAND]',
+    usage: '[COMMAND [VERB]]',
     summary: 'explain a command',
     description: 'Prints what boxctl can do, or how a command is used.',
     options: {},
     examples: [['boxctl help up', 'the same as `boxctl up --help`']],
-    positionals: [0, 1],
+    positionals: [0, 2],
     takesRest: false,
     load: async () => (await import('./commands/help.ts')).help,
   },
 ];
 
-export function findCommand(name: string): Command | undefined {
-  return COMMANDS.find((command) => command.name === name);
+export interface FoundCommand {
+  readonly command: Command;
+  /** The words after its name. */
+  readonly rest: readonly string[];
+}
+
+/** The command that words begin with, and with it its verb. Throws `E_USAGE` for a verb that there is not. */
+export function findCommand(words: readonly string[]): FoundCommand | undefined {
+  const [name, ...rest] = words;
+  const command = COMMANDS.find((row) => row.name === name);
+  if (command === undefined) return undefined;
+  const [verb] = rest;
+  if (command.verbs === undefined || verb === undefined || verb.startsWith('-')) return { command, rest };
+  const found = command.verbs.find((row) => row.name === `${command.name} ${verb}`);
+  if (found !== undefined) return { command: found, rest: rest.slice(1) };
+  const known = command.verbs.map((row) => row.name.slice(command.name.length + 1));
+  const meant = didYouMean(verb, known);
+  throw new BoxctlError('E_USAGE', `boxctl ${command.name} has no verb "${verb}"`, {
+    hint: meant === undefined ? `it has ${known.join(', ')}` : `did you mean \`boxctl ${command.name} ${meant}\`?`,
+  });
 }

@@ -89,13 +89,14 @@ async function importLayer(
   const part = `layer-${number.number}`;
   const folder = workspace.makePart(part);
   try {
-    const { onProgress } = options;
+    const { onProgress, signal } = options;
     const total = member.size;
     const archive: Archived = {
       fd: member.fd,
       name: `${members.name} (layer ${number.number})`,
       part: member.part,
-      ...(onProgress === undefined ? {} : { onRead: (read) => onProgress({ read, total, layer: number }) }),
+      ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total, layer: number }) }),
+      ...(signal === undefined ? {} : { signal }),
     };
     // A layer without a byte is none that `part` could speak of.
     if (total === 0) throw badImage(members, `its layer ${source.path} is empty`);

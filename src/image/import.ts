@@ -34,9 +34,11 @@ import { noteOwner } from './owner.ts';
 import { openWorkspace, type Workspace } from './workspace.ts';
 
 export interface ImportProgress {
-  /** Bytes of the archive, or of the layer, that have been read, and how many there are. */
+  /** Bytes of the archive, or of the layer, that have been read, and how many there are; 0: nobody knows. */
   readonly read: number;
   readonly total: number;
+  /** Files, folders and links that have been unpacked. */
+  readonly entries?: number;
   /** Of an archive in layers: which one, from 1 on, and how many there are. */
   readonly layer?: { readonly number: number; readonly of: number };
 }
@@ -51,6 +53,10 @@ export interface ImportOptions {
   /** The user's archive may be used where it lies, where that is safe. False: the store gets a copy. */
   readonly inPlace: boolean;
   readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
+  readonly onImported?: ((record: ImageRecord) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** What the record says that it came from; by default the archive's path. */
+  readonly source?: string | undefined;
 }
 
 export interface Imported {
@@ -101,12 +107,13 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
 
 function archived(archive: Archive, options: ImportOptions): Archived {
   const total = Number(archive.stat.size);
-  const { onProgress } = options;
+  const { onProgress, signal } = options;
   return {
     fd: archive.fd,
-    name: archive.path,
+    name: options.source ?? archive.path,
     part: WHOLE,
-    ...(onProgress === undefined ? {} : { onRead: (read) => onProgress({ read, total }) }),
+    ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total }) }),
+    ...(signal === undefined ? {} : { signal }),
   };
 }
 
@@ -155,6 +162,7 @@ async function bringIn(archive: Archive, known: string | undefined, job: Job): P
     } catch (error) {
       // A kernel without EROFS, a store on a file system that it does not mount from: unpacking always works.
       if (!isCode(error, 'E_IMAGE_WORK')) throw error;
+      job.options.signal?.throwIfAborted();
     }
   }
   return unpack(archive, known, { ...job, mounts: false });
@@ -207,7 +215,7 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
       : { kind: 'erofs', index, data: archive.path, identity };
     const recorded: RecordedLayer = copies ? { digest, form: 'erofs' } : layerInPlace(archive, digest);
     const record = await describe(
-      { digest, layers: [layer], recorded: [recorded], contents: made, source: archive.path },
+      { digest, layers: [layer], recorded: [recorded], contents: made, source: options.source ?? archive.path },
       job,
     );
     workspace.movePart('erofs', folderOf(host.dirs.store, recorded, ''));
@@ -230,7 +238,10 @@ async function unpack(archive: Archive, known: string | undefined, job: Job): Pr
   if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
   const recorded: RecordedLayer = { digest, form: 'tree' };
   const layers: readonly Layer[] = [{ kind: 'tree', path: join(folder, 'rootfs') }];
-  const record = await describe({ digest, layers, recorded: [recorded], contents: made, source: archive.path }, job);
+  const record = await describe(
+    { digest, layers, recorded: [recorded], contents: made, source: options.source ?? archive.path },
+    job,
+  );
   workspace.movePart('tree', folderOf(host.dirs.store, recorded, ownershipKey(ownership)));
   return { record, names: [] };
 }
@@ -259,7 +270,7 @@ async function layered(tar: Archived, archive: Archive, job: Job): Promise<Broug
       `The image ${archive.path} has neither a manifest nor a root file system`,
     );
   }
-  const record = await describeLayered(members, image, archive.path, job);
+  const record = await describeLayered(members, image, job.options.source ?? archive.path, job);
   checkUnchanged(archive);
   return { record, names: image.names };
 }
@@ -268,7 +279,8 @@ async function describeLayered(members: Members, image: LayeredImage, source: st
   const { recorded, ...contents } = await importLayers(members, image, job);
   const { store } = job.host.dirs;
   const layers = recorded.map((layer) => layerOf(store, layer, job.options.ownership));
-  return describe({ digest: image.id, layers, recorded, contents, source, defaults: image.defaults }, job);
+  const { id: digest, defaults, names } = image;
+  return describe({ digest, layers, recorded, contents, source, defaults, names }, job);
 }
 
 /** An OCI image layout in a folder. The caller holds the lock of the source. */
@@ -294,11 +306,12 @@ interface Description {
   readonly contents: Pick<Contents, 'entries' | 'bytes' | 'squashed' | 'skipped'>;
   readonly source: string;
   readonly defaults?: ImageFacts['defaults'];
+  readonly names?: readonly string[];
 }
 
 /** What the planner needs to know of the image, read from the image itself. Throws where it cannot be mounted. */
 async function describe(description: Description, { host, options }: Job): Promise<ImageRecord> {
-  const { digest, layers, recorded, contents, source, defaults = {} } = description;
+  const { digest, layers, recorded, contents, source, defaults = {}, names = [] } = description;
   const { entries, bytes, squashed, skipped } = contents;
   const unknown = { record: '', passwd: '', group: '', shell: '' };
   const image = { ...unknown, digest, layers, ownership: options.ownership, defaults };
@@ -306,12 +319,16 @@ async function describe(description: Description, { host, options }: Job): Promi
   const [passwd = '', group = ''] = files;
   const shell = SHELLS.find((_, index) => (paths[index] ?? '') !== '') ?? '';
   const counts = { entries, bytes, squashed, skipped };
-  return { digest, layers: recorded, passwd, group, shell, defaults, ...counts, source, created: Date.now() };
+  const created = Date.now();
+  return { digest, layers: recorded, passwd, group, shell, defaults, ...counts, source, created, archiveNames: names };
 }
 
 function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
   writeRecord(host.dirs.store, record, options.ownership);
   const image = readFacts(record.digest, options.ownership, host);
-  if (image !== undefined) return image;
+  if (image !== undefined) {
+    options.onImported?.(record);
+    return image;
+  }
   throw new BoxctlError('E_IMAGE_STORE', `The image store ${host.dirs.store} does not keep its files`);
 }

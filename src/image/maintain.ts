@@ -1,5 +1,5 @@
 /** Looking after the store: what is in it, removing images, and removing what nothing needs any more. */
-import { closeSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -83,6 +83,17 @@ export async function removeStored(digest: string, host: HostFacts): Promise<voi
   });
 }
 
+/** Takes a name away, and removes the image with its last one. Throws `E_IMAGE_IN_USE`. */
+export async function removeNamed(name: string, digest: string, host: HostFacts): Promise<'name' | 'image'> {
+  const { store } = host.dirs;
+  if (allNames(store).some((entry) => entry.digest === digest && entry.name !== name)) {
+    removeName(store, name);
+    return 'name';
+  }
+  await removeStored(digest, host);
+  return 'image';
+}
+
 /** For what nobody asked to be removed: a failure is no reason to fail. */
 export async function removeImageQuietly(digest: string, host: HostFacts): Promise<void> {
   try {
@@ -137,10 +148,11 @@ async function removeUnusedLayers(host: HostFacts): Promise<void> {
 
 /**
  * Removes the images that nobody has named and whose archive is gone or has changed; with `all`, every one that is not in
- * use. Gives the digests of those that went.
+ * use.
  */
-export async function pruneImages(host: HostFacts, all: boolean): Promise<readonly string[]> {
+export async function pruneImages(host: HostFacts, all: boolean): Promise<Pruned> {
   const { store } = host.dirs;
+  const before = diskUsage(store);
   const kept = all
     ? new Set<string>()
     : new Set([...allNames(store).map(({ digest }) => digest), ...heldDigests(store)]);
@@ -152,7 +164,28 @@ export async function pruneImages(host: HostFacts, all: boolean): Promise<readon
   await (await openWorkspace(undefined, host)).close();
   await withLock(join(store, 'lock'), () => removeUnusedLayers(host));
   forgetStale(store);
-  return removed;
+  return { digests: removed, bytes: Math.max(0, before - diskUsage(store)) };
+}
+
+export interface Pruned {
+  readonly digests: readonly string[];
+  /** Of the disk, that are free now; what the caller may not look into is not counted. */
+  readonly bytes: number;
+}
+
+const SECTOR = 512;
+
+/** Bytes that layers, and what imports have left, occupy. A file with several names counts once. */
+function diskUsage(store: string): number {
+  const seen = new Set<number>();
+  const usage = (path: string): number => {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined || (stat.nlink > 1 && !stat.isDirectory() && seen.has(stat.ino))) return 0;
+    seen.add(stat.ino);
+    const inside = stat.isDirectory() ? list(path).map((name) => usage(join(path, name))) : [];
+    return inside.reduce((sum, bytes) => sum + bytes, stat.blocks * SECTOR);
+  };
+  return usage(join(store, 'layers')) + usage(join(store, 'tmp'));
 }
 
 /** What is remembered of archives and programs that are still what they were. */

@@ -52,6 +52,10 @@ export function allNames(store: string): readonly { readonly name: string; reado
   }
 }
 
+/** Whether what a person has typed is a name of the store, and not the digits of a digest. */
+export const isNamed = (store: string, text: string): boolean =>
+  readName(placeOf(store, fullName(text)))?.name === fullName(text);
+
 export function removeName(store: string, name: string): void {
   rmSync(placeOf(store, name), { force: true });
 }

@@ -8,10 +8,10 @@ import type { HostFacts } from '../host/facts.ts';
 import { crypto } from './builtin.ts';
 import { identityAt } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
-import { isRecord, isTexts } from './json.ts';
+import { isRecord, isTextList, isTexts } from './json.ts';
 import { layerFolder, ownershipKey } from './store.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 
 export interface RecordedLayer {
   readonly digest: string;
@@ -36,6 +36,8 @@ export interface ImageRecord {
   readonly created: number;
   /** The archive's path, or the programs that were packed. */
   readonly source: string;
+  /** Names that the archive has for its image; whether the store has them is another matter (names.ts). */
+  readonly archiveNames: readonly string[];
 }
 
 export const recordPath = (store: string, digest: string, ownership: Ownership | undefined): string =>
@@ -69,12 +71,13 @@ const NUMBERS = ['entries', 'bytes', 'squashed', 'skipped', 'created'];
 function isImageRecord(
   value: Readonly<Record<string, unknown>>,
 ): value is Readonly<Record<string, unknown>> & ImageRecord {
-  const { version, layers, defaults } = value;
+  const { version, layers, defaults, archiveNames } = value;
   return (
     version === VERSION &&
     TEXTS.every((key) => typeof value[key] === 'string') &&
     NUMBERS.every((key) => typeof value[key] === 'number') &&
     isRecord(defaults) &&
+    isTextList(archiveNames) &&
     Array.isArray(layers) &&
     layers.every(
       (layer: unknown) =>

@@ -1,10 +1,11 @@
 /** From what a specification names as its image to what the planner needs of it. */
-import { closeSync, createWriteStream, statSync } from 'node:fs';
+import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../run/native.ts';
 import type { ImageSource } from '../spec/spec.ts';
+import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
 import { digestOf, identityOf, recall, remember } from './identity.ts';
@@ -19,9 +20,9 @@ import {
 } from './import.ts';
 import { withLock } from './locks.ts';
 import { removeImageQuietly } from './maintain.ts';
-import { findDigest } from './names.ts';
+import { allNames, findDigest, fullName } from './names.ts';
 import { packCollection } from './pack.ts';
-import { allRecords, layerOf, readFacts, recordPath, type RecordedLayer } from './records.ts';
+import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
 import { ownershipKey, prepareStore, shortHash } from './store.ts';
 import { SHELLS } from './shells.ts';
 import { openWorkspace } from './workspace.ts';
@@ -30,15 +31,19 @@ export interface ResolveOptions {
   readonly onProgress?: (progress: ImportProgress) => void;
   /** Another process is importing the same image, and is waited for. */
   readonly onWait?: () => void;
+  /** An image has come into the store that it did not have. */
+  readonly onImported?: (record: ImageRecord) => void;
+  /** Gives the import up: then nothing of it stays in the store, and `E_IMAGE_WORK` is thrown. */
+  readonly signal?: AbortSignal;
   /** The store gets a copy of the user's archive, which may then change: for `image import`. */
   readonly copy?: boolean;
-  readonly wanted?: string;
 }
 
 /** The name that a source is remembered under. Where the tools are found depends on PATH. */
 function nameOf(source: ImageSource): string {
   if (source.kind === 'host_tools')
     return JSON.stringify(['host_tools', toolPath(), ...new Set(source.tools.toSorted())]);
+  if (source.kind === 'tar' && source.wanted !== undefined) return JSON.stringify([source.path, source.wanted]);
   return source.kind === 'stored' ? source.name : source.path;
 }
 
@@ -153,18 +158,20 @@ async function importOnce(
 /** As much as an image may be where its file does not say more. */
 export const DEFAULT_LIMITS = { maxBytes: 32 * 2 ** 30, maxEntries: 2_000_000 };
 
-type TarSource = ImageSource & { readonly kind: 'tar' };
+export type TarSource = ImageSource & { readonly kind: 'tar' };
 
-function importOptions(
-  source: Partial<Pick<TarSource, 'sha256' | 'maxSize' | 'maxEntries'>>,
+/** What an import is told. */
+export function importOptions(
+  source: Partial<Omit<TarSource, 'kind' | 'path'>>,
   ownership: Ownership | undefined,
-  { onProgress, wanted, copy }: ResolveOptions,
+  { onProgress, onImported, signal, copy }: ResolveOptions,
 ): ImportOptions {
   const limits = {
     maxBytes: source.maxSize ?? DEFAULT_LIMITS.maxBytes,
     maxEntries: source.maxEntries ?? DEFAULT_LIMITS.maxEntries,
   };
-  return { ownership, limits, pin: source.sha256, wanted, inPlace: copy !== true, onProgress };
+  const { sha256: pin, wanted } = source;
+  return { ownership, limits, pin, wanted, inPlace: copy !== true, onProgress, onImported, signal };
 }
 
 async function ensureArchive(
@@ -180,10 +187,11 @@ async function ensureArchive(
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
     return (await importLayout(path, host, wants)).image;
   }
-  const before = recall(store, path)?.digest;
+  const name = nameOf(source);
+  const before = recall(store, name)?.digest;
   const { image, identity } = await importArchive(path, host, wants);
   const pinned = source.sha256 === undefined ? {} : { pinned: source.sha256 };
-  remember(store, path, { digest: image.digest, files: { [path]: identity }, links: {}, ...pinned });
+  remember(store, name, { digest: image.digest, files: { [path]: identity }, links: {}, ...pinned });
   // What stood for the archive as it was has lost its meaning.
   if (before?.startsWith('seen-') === true && before !== image.digest) await removeImageQuietly(before, host);
   return image;
@@ -201,7 +209,8 @@ async function ensureTools(
     const path = join(workspace.folder, 'tools.tar');
     await packCollection(collection, createWriteStream(path, { mode: 0o600 }));
     // The archive goes, so the store must have what is in it.
-    const { image } = await importArchive(path, host, { ...importOptions({}, ownership, options), inPlace: false });
+    const from = { inPlace: false, source: source.tools.join(' ') };
+    const { image } = await importArchive(path, host, { ...importOptions({}, ownership, options), ...from });
     remember(host.dirs.store, nameOf(source), { digest: image.digest, ...collection.seen });
     return image;
   } finally {
@@ -220,12 +229,15 @@ async function ensureStored(
   const digest = findDigest(store, name);
   const source =
     digest === undefined ? undefined : allRecords(store).find(({ record }) => record.digest === digest)?.record.source;
-  if (digest === undefined || source === undefined) throw noSuchImage(name);
-  const image = await ensureArchive({ kind: 'tar', path: source }, ownership, host, options);
-  if (image.digest === digest) return image;
+  if (digest === undefined || source === undefined) throw noSuchImage(store, name);
+  // What came through a pipe, or was packed, cannot be had again.
+  if (existsSync(source)) {
+    const image = await ensureArchive({ kind: 'tar', path: source }, ownership, host, options);
+    if (image.digest === digest) return image;
+  }
   throw new BoxctlError(
     'E_IMAGE_CHANGED',
-    `The image ${name} is not in the store under these ids, and ${source} has changed`,
+    `The image ${name} is not in the store under these ids, and ${source} has changed or is gone`,
     {
       hint: `boxctl image import FILE ${name}`,
     },
@@ -242,7 +254,7 @@ const UNKNOWN_DIGEST = '0'.repeat(64);
 export function previewImage(source: ImageSource, ownership: Ownership | undefined, host: HostFacts): ImageFacts {
   const found = findImage(source, ownership, host);
   if (found !== undefined) return found;
-  if (source.kind === 'stored') throw noSuchImage(source.name);
+  if (source.kind === 'stored') throw noSuchImage(host.dirs.store, source.name);
   const { digest, layer } = previewLayer(source, host.erofs.usable && ownership === undefined);
   return {
     digest,
@@ -272,7 +284,24 @@ function previewLayer(source: ImageSource, mounts: boolean): { digest: string; l
   }
 }
 
-const noSuchImage = (name: string): BoxctlError =>
-  new BoxctlError('E_IMAGE_NOT_FOUND', `The store has no image ${name}`, {
-    hint: `boxctl image ls shows those that it has; boxctl image import FILE ${name} adds one`,
+/** `E_IMAGE_NOT_FOUND`, with the name that was probably meant, and else with what can be done. */
+export function noSuchImage(
+  store: string,
+  name: string,
+  hint = `import it: boxctl image import FILE ${name}`,
+): BoxctlError {
+  const meant = similarName(store, fullName(name));
+  return new BoxctlError('E_IMAGE_NOT_FOUND', `the store has no image "${name}"`, {
+    hint: meant === undefined ? hint : `did you mean \`${meant}\`? Otherwise, ${hint}`,
   });
+}
+
+/** Another tag of the same image, or the same of one with nearly the same name. */
+function similarName(store: string, wanted: string): string | undefined {
+  const base = (full: string): string => full.slice(0, full.lastIndexOf(':'));
+  const names = allNames(store).map((entry) => entry.name);
+  const bases = names.map(base);
+  const similar = bases.includes(base(wanted)) ? base(wanted) : didYouMean(base(wanted), bases);
+  const sameTag = `${similar ?? ''}${wanted.slice(wanted.lastIndexOf(':'))}`;
+  return names.includes(sameTag) ? sameTag : names.find((each) => base(each) === similar);
+}

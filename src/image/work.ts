@@ -29,8 +29,8 @@ export const WHOLE: Part = { offset: 0, size: 0 };
 /** More than a worker ever writes: the members of an archive, a file, and the steps on the way. */
 const MAX_REPORT = 64 * 1024 * 1024;
 
-/** Is told how many bytes of the archive have been read. */
-export type OnRead = (read: number) => void;
+/** Is told how many bytes of the archive have been read, and how many entries have been unpacked. */
+export type OnRead = (done: { readonly read: number; readonly entries: number }) => void;
 
 export interface Digests {
   /** Of the archive as it is stored, 64 hex digits. */
@@ -120,7 +120,7 @@ async function lastReport(fd: number, onRead: OnRead | undefined): Promise<Repor
       const report = parse(text.slice(0, end));
       text = text.slice(end + 1);
       const read = report?.['read'];
-      if (typeof read === 'number') onRead?.(read);
+      if (typeof read === 'number') onRead?.({ read, entries: Number(report?.['entries'] ?? 0) });
       else if (report !== undefined) last = report;
     }
   }

@@ -28,6 +28,8 @@ export type ImageSource =
       /** Bytes of files, uncompressed, that the image may have at most. */
       readonly maxSize?: number;
       readonly maxEntries?: number;
+      /** Of an archive that holds several images: the name of one. */
+      readonly wanted?: string;
     }
   /** Absolute path of a folder that is a root file system, used as it is. */
   | { readonly kind: 'folder'; readonly path: string }

@@ -327,9 +327,9 @@ describe.each(roads)('archives are %s', (road) => {
       writeName(at.host.dirs.store, 'named', named);
       rmSync(join(at.base, 'named'));
       rmSync(join(at.base, 'gone'));
-      expect(await pruneImages(at.host, false)).toEqual([gone]);
+      expect((await pruneImages(at.host, false)).digests).toEqual([gone]);
       expect(at.layers()).toEqual([named, there].toSorted());
-      expect((await pruneImages(at.host, true)).toSorted()).toEqual([named, there].toSorted());
+      expect((await pruneImages(at.host, true)).digests.toSorted()).toEqual([named, there].toSorted());
       expect(at.layers()).toEqual([]);
     });
   });

@@ -1,13 +1,16 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
-import { ensureImage } from '../../image/resolve.ts';
 import { writeBundle } from '../../run/bundle.ts';
-import { compile, outline, ownershipFor } from '../../oci/compile.ts';
+import { compile, outline } from '../../oci/compile.ts';
 import { claimIds } from '../../state/id-ranges.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { checkCommand } from '../find-command.ts';
+import { takeImage } from '../image-of.ts';
+import { showImport, titleOf } from '../importing.ts';
+import { wantsColor } from '../output.ts';
 import { checkDemands, permitsOf } from '../trust.ts';
+import { textVoice } from '../voice.ts';
 
 export const bundle: Run = async (invocation) => {
   const document = loadDocument(invocation);
@@ -17,7 +20,10 @@ export const bundle: Run = async (invocation) => {
     throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
   }
   checkDemands(invocation, document, outline(document, host).demands, permitsOf(invocation));
-  const image = await ensureImage(source, ownershipFor(document, host), host);
+  const voice = textVoice(wantsColor(2, invocation.env), false);
+  const image = await showImport(invocation, titleOf(source), 'auto', voice, (options) =>
+    takeImage(document, source, host, options),
+  );
   const model = compile(document, image, host);
   await checkCommand(model, image, host);
   await writeBundle(model, image, host, resolve(invocation.cwd, invocation.args.positionals[1] ?? ''));

@@ -1,20 +1,19 @@
-import { findImage, previewImage } from '../../image/resolve.ts';
-import { compile, ownershipFor } from '../../oci/compile.ts';
+import { compile } from '../../oci/compile.ts';
 import { planContainer } from '../../plan/container.ts';
 import { planToJson } from '../../plan/json.ts';
 import { printPlan } from '../../plan/print.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
+import { lookAtImage } from '../image-of.ts';
 import { wantsColor, widthOf, writeMessage, writeOutput } from '../output.ts';
 
 export const plan: Run = (invocation) => {
   const document = loadDocument(invocation);
   const host = hostFacts(invocation);
   const { image: source } = document.spec;
-  const ownership = ownershipFor(document, host);
-  const found = source === undefined ? undefined : findImage(source, ownership, host);
-  const image = found ?? (source === undefined ? undefined : previewImage(source, ownership, host));
-  if (source !== undefined && found === undefined) {
+  const { image, isKnown } =
+    source === undefined ? { image: undefined, isKnown: true } : lookAtImage(document, source, host);
+  if (!isKnown) {
     writeMessage('boxctl: the image is not in the store yet: its digest in this plan is made up\n');
   }
   const model = compile(document, image, host);

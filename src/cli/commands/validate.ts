@@ -1,10 +1,10 @@
 /** Checks files as far as that is possible without starting anything: the image's own users and commands once it is known. */
 import { BoxctlError, type Diagnostic } from '../../errors.ts';
-import { findImage, previewImage } from '../../image/resolve.ts';
-import { compile, ownershipFor } from '../../oci/compile.ts';
+import { compile } from '../../oci/compile.ts';
 import type { Invocation, Run } from '../command.ts';
 import { hostFacts, loadDocument, specFile } from '../environment.ts';
 import { checkCommand } from '../find-command.ts';
+import { lookAtImage } from '../image-of.ts';
 import { wantsColor, writeMessage, writeOutput } from '../output.ts';
 import { describeError } from '../report.ts';
 
@@ -15,14 +15,13 @@ async function check(invocation: Invocation, file: string): Promise<void> {
   const document = loadDocument(invocation, file);
   const host = hostFacts(invocation);
   const { image: source } = document.spec;
-  const ownership = ownershipFor(document, host);
-  const found = source === undefined ? undefined : findImage(source, ownership, host);
-  const preview = source === undefined ? undefined : previewImage(source, ownership, host);
+  const { image, isKnown } =
+    source === undefined ? { image: undefined, isKnown: false } : lookAtImage(document, source, host);
   try {
-    const model = compile(document, found ?? preview, host);
-    if (found !== undefined) await checkCommand(model, found, host);
+    const model = compile(document, image, host);
+    if (isKnown && image !== undefined) await checkCommand(model, image, host);
   } catch (error) {
-    const unknown = found === undefined && error instanceof BoxctlError;
+    const unknown = !isKnown && error instanceof BoxctlError;
     if (unknown && error.diagnostics.every(({ code }) => ABOUT_THE_IMAGE.has(code))) return;
     throw error;
   }

@@ -8,6 +8,8 @@ import { COMMANDS, findCommand } from '../../../src/cli/table.ts';
 import { boxctl, INSTALLED, PROGRAM, PROJECT, run } from '../../support/boxctl.ts';
 import { tempFolder } from '../../support/temp.ts';
 
+const ALL = COMMANDS.flatMap((command) => [command, ...(command.verbs ?? [])]);
+
 describe('help', () => {
   test('of boxctl names every command, however it is asked for', async () => {
     const [first, ...others] = await Promise.all([[], ['--help'], ['-h'], ['help']].map((words) => boxctl(words)));
@@ -17,9 +19,10 @@ describe('help', () => {
     expect(others.map(({ stdout }) => stdout)).toEqual([first?.stdout, first?.stdout, first?.stdout]);
   });
 
-  test.each(COMMANDS)('of $name has its options and an example, within 100 columns', async (command) => {
+  test.each(ALL)('of $name has its options and an example, within 100 columns', async (command) => {
     const { name, options, usage } = command;
-    const [asked, told] = await Promise.all([boxctl([name, '--help']), boxctl(['help', name])]);
+    const words = name.split(' ');
+    const [asked, told] = await Promise.all([boxctl([...words, '--help']), boxctl(['help', ...words])]);
     expect(asked).toMatchObject({ status: 0, stderr: '', stdout: told.stdout });
     expect(asked.stdout.startsWith(`Usage: boxctl ${name} ${usage}\n\n`)).toBe(true);
     for (const option of Object.keys(options)) expect(asked.stdout).toContain(` --${option}`);
@@ -28,12 +31,12 @@ describe('help', () => {
   });
 
   test('examples are commands that boxctl understands', () => {
-    const examples = COMMANDS.flatMap(({ examples: list }) => list.map(([line]) => line));
+    const examples = ALL.flatMap(({ examples: list }) => list.map(([line]) => line));
     for (const line of examples) {
       const words = /boxctl ([^|&)]+)/u.exec(line)?.[1]?.trim().split(/\s+/u) ?? [];
-      const command = findCommand(words[0] ?? '');
-      expect(command, line).toBeDefined();
-      if (command !== undefined) expect(() => parseArguments(command, words.slice(1)), line).not.toThrow();
+      const found = findCommand(words);
+      expect(found, line).toBeDefined();
+      if (found !== undefined) expect(() => parseArguments(found.command, found.rest), line).not.toThrow();
     }
   });
 
@@ -71,6 +74,22 @@ test.each<[words: readonly string[], message: string, hint: string]>([
   [['up', '-it'], '-it needs a terminal, and standard input is none', 'leave out -t to use a pipe'],
   [['up', 'nowhere.yaml'], 'nowhere.yaml: there is no such file', 'give the path of a container.yaml'],
   [['up', '/usr'], '/usr cannot be read: it is a folder', 'give the file in it: /usr/container.yaml'],
+  [['image', 'lst'], 'boxctl image has no verb "lst"', 'did you mean `boxctl image ls`?'],
+  [['help', 'up', 'x'], 'boxctl up has no verb "x"', 'boxctl help up'],
+  [['image', 'inspect'], 'boxctl image inspect needs [OPTIONS] IMAGE', 'boxctl image inspect --help'],
+  [
+    ['image', 'import', 'x', '--sha256', '12'],
+    '--sha256 12 is no digest',
+    '64 hexadecimal digits, as sha256sum prints them',
+  ],
+  [
+    ['image', 'import', 'x', '--max-size', 'big'],
+    '--max-size big is no size',
+    'units are b, k, m, g and t, 1024-based: 2g',
+  ],
+  [['image', 'import', 'x', '--max-entries', '0'], '--max-entries 0 is no number', '--max-entries 100000'],
+  [['image', 'import', 'x', 'Debian'], '"Debian" is no name for an image', 'NAME[:TAG], in lower case: debian:12'],
+  [['image', 'pack', 'sh'], 'boxctl image pack needs a file to write to', 'boxctl image pack sh ls -o rootfs.tar.gz'],
   [['bundle', 'a'], 'boxctl bundle needs', 'boxctl bundle --help'],
   [['completion', 'tcsh'], 'there is no completion for "tcsh"', 'boxctl completion bash|zsh|fish'],
 ])('%j is a mistake, with status 125 and nothing on standard output', async (words, message, hint) => {
@@ -116,6 +135,9 @@ describe('completion', () => {
     ['boxctl up --ver', '--verbose'],
     ['boxctl validate --', '--json'],
     ['boxctl up cont', 'container.yaml'],
+    ['boxctl image i', 'inspect'],
+    ['boxctl image import --m', '--max-size'],
+    ['boxctl image import cont', 'container.yaml'],
   ])('in bash, "%s" becomes "%s" among others', async (line, expected) => {
     const file = await script('bash');
     const folder = tempFolder();

@@ -1,0 +1,51 @@
+/** The image of a file. What is wrong with it is told at the line that names it. */
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { ImageFacts } from '../image/image.ts';
+import { ensureImage, findImage, previewImage, type ResolveOptions } from '../image/resolve.ts';
+import { ownershipFor } from '../oci/compile.ts';
+import type { ImageSource, SpecDocument } from '../spec/spec.ts';
+
+const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
+
+function located(document: SpecDocument, error: unknown): unknown {
+  if (!(error instanceof BoxctlError) || error.at !== undefined || error.diagnostics.length > 0) return error;
+  const path = KEYS.map((key) => `image.${key}`).find((each) => document.where(each) !== undefined) ?? 'image';
+  const at = document.where(path);
+  if (at === undefined) return error;
+  const { code, message, exitCode } = error;
+  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  const diagnostics = [{ code, severity: 'error', message, path, at, ...hint } as const];
+  return new BoxctlError(code, message, { ...hint, at, diagnostics, exitCode, cause: error });
+}
+
+/** The image if it is at hand, and else what is known of it without an import. Throws as `previewImage` does. */
+export function lookAtImage(
+  document: SpecDocument,
+  source: ImageSource,
+  host: HostFacts,
+): { readonly image: ImageFacts; readonly isKnown: boolean } {
+  const ownership = ownershipFor(document, host);
+  try {
+    const found = findImage(source, ownership, host);
+    return found === undefined
+      ? { image: previewImage(source, ownership, host), isKnown: false }
+      : { image: found, isKnown: true };
+  } catch (error) {
+    throw located(document, error);
+  }
+}
+
+/** The image, imported where that is needed. Throws as `ensureImage` does. */
+export async function takeImage(
+  document: SpecDocument,
+  source: ImageSource,
+  host: HostFacts,
+  options: ResolveOptions,
+): Promise<ImageFacts> {
+  try {
+    return await ensureImage(source, ownershipFor(document, host), host, options);
+  } catch (error) {
+    throw located(document, error);
+  }
+}

@@ -1,0 +1,117 @@
+/** The verbs of `boxctl image`. */
+import type { Command } from './command.ts';
+
+/** Of which the words that follow are images of the store. */
+export const TAKES_IMAGES: ReadonlySet<string> = new Set(['image inspect', 'image tag', 'image rm']);
+
+const IMAGE = 'IMAGE is a name, or the first digits of a digest.';
+
+export const IMAGE_VERBS: readonly Command[] = [
+  {
+    name: 'image import',
+    usage: '[OPTIONS] FILE|FOLDER|- [NAME[:TAG]…]',
+    summary: 'copy an image into the store',
+    description:
+      'Copies a rootfs tarball, an archive that docker save or podman save has written, or an OCI image layout (an archive or a folder) into the store, and prints its digest. The file may then change or go. - is standard input. Without a NAME the image gets the names that the archive has for it.',
+    options: {
+      image: { value: 'NAME', text: 'which image of an archive that holds several' },
+      sha256: { value: 'DIGEST', text: 'refuse an archive that has another digest' },
+      'max-size': { value: 'SIZE', text: 'as much as the files may be together; 32g unless you say so' },
+      'max-entries': {
+        value: 'COUNT',
+        text: 'how many files, folders and links there may be; 2000000 unless you say so',
+      },
+      quiet: { short: 'q', text: 'say nothing but what went wrong' },
+      json: { text: 'write events as JSON lines to stderr' },
+    },
+    examples: [
+      ['boxctl image import debian.tar.zst debian:12', 'then `image: debian:12` in a file'],
+      ['docker save web | boxctl image import -', 'with the name that it has there'],
+      ['boxctl image import --image web:2 all.tar', 'one of several'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/import.ts')).imageImport,
+  },
+  {
+    name: 'image ls',
+    usage: '[OPTIONS]',
+    summary: 'list the images of the store',
+    description:
+      'Lists the images of the store, the newest first. A form is mounted (the archive as it is, under an index) or unpacked; of an image in place only the index is in the store, and its archive is where you have it.',
+    options: {
+      names: { text: 'print the names alone' },
+      json: { text: 'print them as JSON' },
+    },
+    examples: [
+      ['boxctl image ls', 'all of them'],
+      ["boxctl image ls --json | jq -r '.[].digest'", 'for programs'],
+    ],
+    positionals: [0, 0],
+    takesRest: false,
+    load: async () => (await import('./commands/image/ls.ts')).imageLs,
+  },
+  {
+    name: 'image inspect',
+    usage: '[OPTIONS] IMAGE',
+    summary: 'tell all that is known of an image',
+    description: `Prints names, layers and their places in the store, what was left out at the import, and the defaults that the image has for a file. ${IMAGE}`,
+    options: { json: { text: 'print it as JSON' } },
+    examples: [['boxctl image inspect debian:12', 'which command does it have?']],
+    positionals: [1, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/image/inspect.ts')).imageInspect,
+  },
+  {
+    name: 'image tag',
+    usage: 'IMAGE NAME[:TAG]…',
+    summary: 'give an image more names',
+    description: `Gives an image more names; a name that another image had is taken from it. ${IMAGE}`,
+    options: {},
+    examples: [['boxctl image tag debian:12 base', 'the same image as base:latest']],
+    positionals: [2, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/tag.ts')).imageTag,
+  },
+  {
+    name: 'image rm',
+    usage: 'IMAGE…',
+    summary: 'remove names, and images with their last one',
+    description: `Takes a name away, and removes the image when it was the last. By its digest, an image is removed with all its names. Layers that other images have stay. An image that a container uses is not removed. ${IMAGE}`,
+    options: {},
+    examples: [['boxctl image rm debian:11 3f2a9c', 'one by its name, one by its digest']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/rm.ts')).imageRm,
+  },
+  {
+    name: 'image prune',
+    usage: '[OPTIONS]',
+    summary: 'remove what nobody needs any more',
+    description:
+      'Removes the images that have no name and whose archive is gone or has changed, layers of no image, and what interrupted imports have left. Nothing that a container uses goes.',
+    options: {
+      all: { short: 'a', text: 'every image that no container uses, named or not' },
+      json: { text: 'print what went as JSON' },
+    },
+    examples: [
+      ['boxctl image prune', 'what could not be found any more'],
+      ['boxctl image prune --all', 'an empty store'],
+    ],
+    positionals: [0, 0],
+    takesRest: false,
+    load: async () => (await import('./commands/image/prune.ts')).imagePrune,
+  },
+  {
+    name: 'image pack',
+    usage: 'PROGRAM… -o FILE',
+    summary: 'make a root file system of programs of this host',
+    description:
+      'Packs programs of this host, with the libraries and the loader that they need, into a tarball; gzip when the name ends in gz.',
+    options: { output: { short: 'o', value: 'FILE', text: 'where to write the tarball' } },
+    examples: [['boxctl image pack sh ls ps -o rootfs.tar.gz', 'an image without a download']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/pack.ts')).imagePack,
+  },
+];

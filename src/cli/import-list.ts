@@ -1,0 +1,171 @@
+/** An import as a list of listr2: one task, or one for each layer, with a line that follows what is done of it. */
+import {
+  Listr,
+  ListrTaskEventType,
+  ListrTaskState,
+  type ListrRenderer,
+  type ListrRendererFactory,
+  type ListrTaskObject,
+} from 'listr2';
+import type { ImportProgress } from '../image/import.ts';
+import { Pace } from './pace.ts';
+import { readableBytes, readableSeconds } from './sizes.ts';
+
+export interface ImportList {
+  progress(progress: ImportProgress): void;
+  waiting(): void;
+  /** Resolves when the list is complete on the screen, or gone where it was only about waiting. */
+  end(failed: boolean): Promise<void>;
+}
+
+export interface Pen {
+  readonly color: boolean;
+  readonly write: (text: string) => void;
+}
+
+/** A line that wraps cannot be drawn over. */
+const MAX_TITLE = 36;
+const CLEAR = '\r\u001b[K';
+
+type Task = ListrTaskObject<undefined, ListrRendererFactory, ListrRendererFactory>;
+
+/** listr2 redraws a whole list for each change; here, only the task at work has a line that changes. */
+function rendererFor({ color, write }: Pen): ListrRendererFactory {
+  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const follow = (task: Task): void => {
+    const title = task.initialTitle ?? '';
+    let last = '';
+    const draw = (sign: string, end: string): void => write(`${CLEAR}  ${sign} ${title}  ${paint(2, last)}${end}`);
+    task.on(ListrTaskEventType.OUTPUT, (text) => {
+      last = text;
+      draw(paint(2, '○'), '');
+    });
+    task.on(ListrTaskEventType.STATE, (state) => {
+      if (state === ListrTaskState.STARTED) draw(paint(2, '○'), '');
+      else if (state === ListrTaskState.COMPLETED) draw(paint(32, '✔'), '\n');
+      else if (state === ListrTaskState.FAILED) draw(paint(31, '✖'), '\n');
+      else if (state === ListrTaskState.SKIPPED) write(CLEAR);
+    });
+  };
+  return class implements ListrRenderer {
+    static readonly nonTTY = true;
+    static readonly rendererOptions = {};
+    static readonly rendererTaskOptions = {};
+    readonly #tasks: readonly Task[];
+    constructor(tasks: Task[]) {
+      this.#tasks = tasks;
+    }
+    render(): void {
+      for (const task of this.#tasks) follow(task);
+    }
+    end(): void {
+      // Every line was written when its task ended.
+    }
+  };
+}
+
+/** One line of the list: what it stands for, and how it gets to its end. */
+class Line {
+  /** Of the list, which is told when the task runs and when it is over. */
+  #output: (text: string) => void = () => undefined;
+  #settle: (how: 'done' | 'failed' | 'skipped') => void = () => undefined;
+  readonly #settled = new Promise<'done' | 'failed' | 'skipped'>((resolve) => (this.#settle = resolve));
+  #text = '';
+
+  say(text: string): void {
+    this.#text = text;
+    this.#output(text);
+  }
+  settle(how: 'done' | 'failed' | 'skipped'): void {
+    this.#settle(how);
+  }
+  async run(task: { output: string; skip(message?: string): void }): Promise<void> {
+    this.#output = (text) => (task.output = text);
+    if (this.#text !== '') this.#output(this.#text);
+    const how = await this.#settled;
+    if (how === 'failed') throw new Error(this.#text);
+    if (how === 'skipped') task.skip();
+  }
+}
+
+function describe(progress: ImportProgress, pace: Pace): string {
+  const { read, total, entries } = progress;
+  const { bytesPerSecond, secondsLeft } = pace.at(progress);
+  const done = total > 0 ? `${readableBytes(read)} of ${readableBytes(total)}` : readableBytes(read);
+  return [
+    total > 0 ? `${Math.min(100, Math.floor((read / total) * 100))} %` : '',
+    done,
+    entries === undefined || entries === 0 ? '' : `${entries} files`,
+    bytesPerSecond === undefined ? '' : `${readableBytes(bytesPerSecond)}/s`,
+    secondsLeft === undefined ? '' : `${readableSeconds(Math.ceil(secondsLeft))} left`,
+  ]
+    .filter((part) => part !== '')
+    .join(', ');
+}
+
+const clip = (text: string): string => (text.length <= MAX_TITLE ? text : `${text.slice(0, MAX_TITLE - 1)}…`);
+
+/** Starts to draw. What the tasks are is known with the first thing that is told. */
+export function drawImport(title: string, pen: Pen): ImportList {
+  const name = clip(title);
+  const pace = new Pace();
+  const renderer = rendererFor(pen);
+  let drawn: Promise<unknown> = Promise.resolve();
+  let lines: readonly Line[] = [];
+  let at = 0;
+  let isWaiting = false;
+
+  const begin = (titles: readonly string[]): void => {
+    lines = titles.map(() => new Line());
+    at = 0;
+    const tasks = titles.map((each, index) => ({
+      title: each,
+      task: (_: undefined, task: { output: string; skip(message?: string): void }) => lines[index]?.run(task),
+    }));
+    const list = new Listr<undefined, ListrRendererFactory, ListrRendererFactory>(tasks, {
+      concurrent: false,
+      exitOnError: true,
+      // Its handler would end the process.
+      registerSignalListeners: false,
+      renderer,
+      fallbackRenderer: renderer,
+    });
+    // A failure is drawn here and told by whoever waits for the import.
+    drawn = list.run().catch(() => undefined);
+  };
+  const settleAll = async (how: 'done' | 'failed' | 'skipped'): Promise<void> => {
+    for (const line of lines) line.settle(how);
+    await drawn;
+  };
+
+  return {
+    progress(progress) {
+      const { layer } = progress;
+      if (isWaiting) {
+        isWaiting = false;
+        for (const line of lines) line.settle('skipped');
+        lines = [];
+      }
+      if (lines.length === 0 || (layer !== undefined && lines.length !== layer.of)) {
+        // What was drawn first is the archive as a whole, which had to be decompressed.
+        for (const line of lines) line.settle('done');
+        begin(
+          layer === undefined
+            ? [`importing ${name}`]
+            : Array.from({ length: layer.of }, (_, index) => `${name}, layer ${index + 1} of ${layer.of}`),
+        );
+      }
+      const now = (layer?.number ?? 1) - 1;
+      for (; at < now; at++) lines[at]?.settle('done');
+      lines[now]?.say(describe(progress, pace));
+    },
+    waiting() {
+      if (isWaiting) return;
+      isWaiting = true;
+      begin([`waiting for another boxctl that imports ${name}`]);
+    },
+    async end(failed) {
+      await settleAll(isWaiting ? 'skipped' : failed ? 'failed' : 'done');
+    },
+  };
+}

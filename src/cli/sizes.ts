@@ -1,0 +1,22 @@
+/** Numbers as people read them. */
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+
+/** Bytes in powers of 1000, as disks and networks count: `171 MB`, `1.2 GB`. */
+export function readableBytes(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 || value >= 9.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? ''}`;
+}
+
+const STEPS = [
+  [60, 1, 's'],
+  [3600, 60, 'min'],
+  [86_400, 3600, 'h'],
+] as const;
+
+/** A span of time in the largest unit that fits: `3 s`, `5 min`, `2 h`, `12 d`. */
+export function readableSeconds(seconds: number): string {
+  const step = STEPS.find(([limit]) => seconds < limit);
+  return step === undefined ? `${Math.floor(seconds / 86_400)} d` : `${Math.floor(seconds / step[1])} ${step[2]}`;
+}
