@@ -71,12 +71,18 @@ class Line {
   #settle: (how: 'done' | 'failed' | 'skipped') => void = () => undefined;
   readonly #settled = new Promise<'done' | 'failed' | 'skipped'>((resolve) => (this.#settle = resolve));
   #text = '';
+  #size = 0;
+  readonly #since = performance.now();
 
-  say(text: string): void {
+  say(text: string, size: number): void {
     this.#text = text;
+    this.#size = size;
     this.#output(text);
   }
   settle(how: 'done' | 'failed' | 'skipped'): void {
+    const took = `${((performance.now() - this.#since) / 1000).toFixed(1)} s`;
+    // Of what was not looked at on its way, nothing is known.
+    if (how === 'done' && this.#text !== '') this.#output(`${readableBytes(this.#size)} in ${took}`);
     this.#settle(how);
   }
   async run(task: { output: string; skip(message?: string): void }): Promise<void> {
@@ -157,7 +163,7 @@ export function drawImport(title: string, pen: Pen): ImportList {
       }
       const now = (layer?.number ?? 1) - 1;
       for (; at < now; at++) lines[at]?.settle('done');
-      lines[now]?.say(describe(progress, pace));
+      lines[now]?.say(describe(progress, pace), Math.max(progress.total, progress.read));
     },
     waiting() {
       if (isWaiting) return;
