@@ -221,3 +221,28 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stderr).toContain('= help: mount --make-rshared /proc');
   });
 });
+
+describe.skipIf(!isRoot || !hasBusybox)('id-mapped binds as root (needs root and busybox-static)', () => {
+  const look = 'stat -c %u:%g /b /b/mine /b/foreign; echo x >/b/new && stat -c %u:%g /b/new';
+  const [root] = callers;
+  test.each([{}, { namespaces: { user: 'host' } }])('the caller’s files belong to the user, with %j', async (keys) => {
+    if (root === undefined) throw new Error('there is no caller');
+    const volume = { type: 'bind', source: './b', target: '/b', bind: { idmap: true } };
+    const folder = specFolder({ command: ['sh', '-c', look], user: 'app', volumes: [volume], ...keys }, root);
+    const b = ownedFolder(root, 'b', folder);
+    writeFileSync(join(b, 'mine'), '');
+    writeFileSync(join(b, 'foreign'), '');
+    chownSync(join(b, 'foreign'), 7, 7);
+    const ended = await boxctl(['up', '--allow', 'namespace=user'], callerOptions(root, folder));
+    expect(lines(ended)).toEqual(['1000:1000', '1000:1000', '65534:65534', '1000:1000']);
+    expect(statSync(join(b, 'new'))).toMatchObject({ uid: 0, gid: 0 });
+  });
+
+  test('where the file system cannot do it, that is an error and nothing runs', async () => {
+    const volume = { type: 'bind', source: '/proc/sys', target: '/b', bind: { idmap: true } };
+    const ended = await sh('echo ran', { user: 'app', volumes: [volume] }, root, { args: ['up', '--allow', 'bind'] });
+    expect(ended.stdout).toBe('');
+    expect(ended.stderr).toMatch(/the step mount\.b\.owners failed: mount_setattr\(.*MOUNT_ATTR_IDMAP.*: EINVAL/u);
+    expect(ended.stderr).toContain('id-mapped mounts need ext4');
+  });
+});
