@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../launcher/copy.h"
 #include "archive.h"
-#include "copy.h"
 #include "erofs.h"
 #include "names.h"
 #include "report.h"
@@ -272,7 +272,7 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
 // copy(dirfd, to)
 [[noreturn]] void work_copy(int dirfd, int to) {
   static char path[PATH_MAX];
-  const int error = copy_tree(dirfd, to, path);
+  const int error = copy_tree(dirfd, to, {image::keeps_attribute, true}, path);
   if (error != 0) {
     image::report_failure("it cannot be copied", path, error);
     _exit(1);

@@ -7,8 +7,8 @@ namespace boxctl {
 // gets the owner and the mode of `from`. A folder with another mode is left as it is. A copy that was interrupted, and
 // so left mode 0, is begun anew. Returns 0 or errno.
 //
-// Folders, files, links, pipes, owners, modes, times and extended attributes are copied, of hard links each name by
-// itself; sockets and device nodes are not. No link is followed.
+// Folders, files, links, pipes, owners, modes, times and extended attributes are copied (copy.h); sockets and device
+// nodes are not.
 int copytree(int from, int to);
 
 }  // namespace boxctl

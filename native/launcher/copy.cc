@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "../shared/fd.h"
-#include "names.h"
 
 namespace boxctl {
 namespace {
+
+// Each level holds a few descriptors and a piece of the stack.
+constexpr int kMaxDepth = 200;
 
 // A file with several names, and where its first copy is.
 struct Known {
@@ -29,7 +31,7 @@ struct Known {
 
 class Copier {
  public:
-  Copier(int to, char* path) : to_(to), path_(path) {}
+  Copier(int to, const CopyOptions& options, char* path) : to_(to), options_(options), path_(path) {}
   ~Copier() {
     for (size_t i = 0; i < count_; i++) free(known_[i].path);
     free(known_);
@@ -42,14 +44,16 @@ class Copier {
  private:
   int entry(int from, int to, const char* name);
   int file(int from, int to, const char* name, const struct stat& status);
-  int describe(int fd, const struct stat& status);
+  int describe(int from, int to, const struct stat& status, mode_t mode);
   int data(int from, int to, off_t size);
   int attributes(int from, int to);
   const char* first_name(const struct stat& status);
   bool remember(const struct stat& status);
 
   const int to_;
+  const CopyOptions& options_;
   char* const path_;
+  int depth_ = 0;
   Known* known_ = nullptr;
   size_t count_ = 0, room_ = 0;
 };
@@ -59,7 +63,7 @@ int Copier::attributes(int from, int to) {
   const ssize_t size = flistxattr(from, names, sizeof names);
   if (size < 0) return errno == EOPNOTSUPP ? 0 : errno;
   for (const char* name = names; name < names + size; name += strlen(name) + 1) {
-    if (!image::keeps_attribute(name)) continue;
+    if (!options_.keeps(name)) continue;
     const ssize_t length = fgetxattr(from, name, value, sizeof value);
     if (length < 0) return errno;
     if (fsetxattr(to, name, value, static_cast<size_t>(length), 0) != 0) return errno;
@@ -68,11 +72,13 @@ int Copier::attributes(int from, int to) {
 }
 
 // The owner first: chown(2) takes the set-id bits and the capabilities away. The time last.
-int Copier::describe(int fd, const struct stat& status) {
-  if (fchown(fd, status.st_uid, status.st_gid) != 0) return errno;
-  if (fchmod(fd, status.st_mode & 07777) != 0) return errno;
-  const struct timespec times[2] = {status.st_mtim, status.st_mtim};
-  return futimens(fd, times) == 0 ? 0 : errno;
+int Copier::describe(int from, int to, const struct stat& status, mode_t mode) {
+  if (fchown(to, status.st_uid, status.st_gid) != 0) return errno;
+  const int error = attributes(from, to);
+  if (error != 0) return error;
+  if (fchmod(to, mode) != 0) return errno;
+  const struct timespec times[2] = {status.st_atim, status.st_mtim};
+  return futimens(to, times) == 0 ? 0 : errno;
 }
 
 int Copier::data(int from, int to, off_t size) {
@@ -114,6 +120,8 @@ bool Copier::remember(const struct stat& status) {
 }
 
 int Copier::file(int from, int to, const char* name, const struct stat& status) {
+  const bool device = S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode);
+  if (S_ISSOCK(status.st_mode) || (device && !options_.devices)) return 0;
   if (status.st_nlink > 1) {
     const char* const first = first_name(status);
     // The copy is ours alone, and its folders are no links.
@@ -132,21 +140,15 @@ int Copier::file(int from, int to, const char* name, const struct stat& status) 
     }
     if (fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0) return errno;
     if (!S_ISLNK(status.st_mode) && fchmodat(to, name, status.st_mode & 07777, 0) != 0) return errno;
-    const struct timespec times[2] = {status.st_mtim, status.st_mtim};
+    const struct timespec times[2] = {status.st_atim, status.st_mtim};
     return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
   }
   const Fd source(openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!source.valid()) return errno;
   const Fd copy(openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!copy.valid()) return errno;
-  int error = data(source.get(), copy.get(), status.st_size);
-  // Capabilities go with a change of owner, so the attributes come after it.
-  if (error == 0 && fchown(copy.get(), status.st_uid, status.st_gid) != 0) error = errno;
-  if (error == 0) error = attributes(source.get(), copy.get());
-  if (error != 0) return error;
-  if (fchmod(copy.get(), status.st_mode & 07777) != 0) return errno;
-  const struct timespec times[2] = {status.st_mtim, status.st_mtim};
-  return futimens(copy.get(), times) == 0 ? 0 : errno;
+  const int error = data(source.get(), copy.get(), status.st_size);
+  return error != 0 ? error : describe(source.get(), copy.get(), status, status.st_mode & 07777);
 }
 
 int Copier::entry(int from, int to, const char* name) {
@@ -161,7 +163,9 @@ int Copier::entry(int from, int to, const char* name) {
     if (!source.valid() || mkdirat(to, name, 0700) != 0) return errno;
     const Fd copy(openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!copy.valid()) return errno;
+    if (++depth_ > kMaxDepth) return ELOOP;
     error = folder(source.get(), copy.get(), strlen(path_));
+    depth_--;
   } else {
     error = file(from, to, name, status);
   }
@@ -191,16 +195,16 @@ int Copier::folder(int from, int to, size_t length) {
   path_[length] = 0;
   struct stat status;
   if (fstat(from, &status) != 0) return errno;
-  if (fchown(to, status.st_uid, status.st_gid) != 0) return errno;
-  error = attributes(from, to);
-  return error != 0 ? error : describe(to, status);
+  // A folder that nobody may enter could not even be looked at by who copies into it.
+  const mode_t mode = status.st_mode & 07777;
+  return describe(from, to, status, depth_ == 0 && mode == 0 ? 0700 : mode);
 }
 
 }  // namespace
 
-int copy_tree(int from, int to, char* path) {
+int copy_tree(int from, int to, const CopyOptions& options, char* path) {
   path[0] = 0;
-  Copier copier(to, path);
+  Copier copier(to, options, path);
   return copier.folder(from, to, 0);
 }
 

@@ -1,0 +1,19 @@
+// Copies a tree that somebody else filled, with all that describes its files.
+#pragma once
+
+namespace boxctl {
+
+struct CopyOptions {
+  // Which extended attributes are copied.
+  bool (*keeps)(const char* name);
+  // Device nodes are copied, too; sockets never are.
+  bool devices;
+};
+
+// Copies what is in the directory `from` into the empty directory `to`, and then what describes `from` itself: owner,
+// attributes, times, and unless it is 0 the mode. Of the files: owners, modes, times, extended attributes, hard links,
+// holes; links are never followed. Where the file system can, data is shared. Returns 0 or an errno, and in `path` (of
+// PATH_MAX bytes) what it is about. The umask must not take what a mode needs; modes are set after it.
+int copy_tree(int from, int to, const CopyOptions& options, char* path);
+
+}  // namespace boxctl
