@@ -9,6 +9,7 @@
 #include "crc32.h"
 #include "crc64.h"
 #include "lzma2.h"
+#include "sha256.h"
 
 namespace boxctl::codec {
 
@@ -122,9 +123,8 @@ class Xz : public Codec {
     if (!header_matches(header + 6, 2, header + 8)) return damaged();
     if (header[6] != 0 || (header[7] & 0xf0) != 0) return fail("the xz data uses a feature that is not known");
     check_ = header[7];
-    if (check_ != kNone && check_ != kCrc32 && check_ != kCrc64) {
-      return fail(check_ == kSha256 ? "the xz data is checked by SHA-256, which is not supported"
-                                    : "the xz data is checked in a way that is not known");
+    if (check_ != kNone && check_ != kCrc32 && check_ != kCrc64 && check_ != kSha256) {
+      return fail("the xz data is checked in a way that is not known");
     }
     input_.next += 12;
     blocks_ = {};
@@ -176,6 +176,7 @@ class Xz : public Codec {
     plain_ = 0;
     crc32_ = 0;
     crc64_ = 0;
+    sha256_ = Sha256();
     state_ = State::kData;
     return true;
   }
@@ -199,6 +200,7 @@ class Xz : public Codec {
     if (plain_ > stated_plain_ || data_.consumed() > stated_packed_) return damaged();
     if (check_ == kCrc32) crc32_ = crc32(crc32_, ready_, size);
     if (check_ == kCrc64) crc64_ = crc64(crc64_, ready_, size);
+    if (check_ == kSha256) sha256_.update(ready_, size);
     return true;
   }
 
@@ -208,19 +210,33 @@ class Xz : public Codec {
         (stated_plain_ != kUnknown && plain_ != stated_plain_))
       return damaged();
     const size_t padding = static_cast<size_t>(-packed & 3);
-    const size_t size = check_ == kCrc32 ? 4 : check_ == kCrc64 ? 8 : 0;
+    const size_t size = check_size();
     if (!require(padding + size)) return false;
     for (size_t i = 0; i < padding; i++) {
       if (*input_.next++ != 0) return damaged();
     }
-    if ((check_ == kCrc32 && memcmp(input_.next, &crc32_, size) != 0) ||
-        (check_ == kCrc64 && memcmp(input_.next, &crc64_, size) != 0)) {
+    if (!check_matches(input_.next)) {
       return fail("the xz data is damaged: its checksum does not match");
     }
     input_.next += size;
     blocks_.add(header_size_ + packed + size, plain_);
     state_ = State::kBlock;
     return true;
+  }
+
+  size_t check_size() const {
+    if (check_ == kCrc32) return sizeof crc32_;
+    if (check_ == kCrc64) return sizeof crc64_;
+    return check_ == kSha256 ? Sha256::kSize : 0;
+  }
+
+  bool check_matches(const uint8_t* stated) {
+    if (check_ == kCrc32) return memcmp(stated, &crc32_, sizeof crc32_) == 0;
+    if (check_ == kCrc64) return memcmp(stated, &crc64_, sizeof crc64_) == 0;
+    if (check_ == kNone) return true;
+    uint8_t digest[Sha256::kSize];
+    sha256_.finish(digest);
+    return memcmp(stated, digest, sizeof digest) == 0;
   }
 
   // Reads a number of the index, which may be as long as there are blocks.
@@ -297,6 +313,7 @@ class Xz : public Codec {
   uint64_t plain_ = 0;
   uint32_t crc32_ = 0;
   uint64_t crc64_ = 0;
+  Sha256 sha256_;
 };
 
 }  // namespace

@@ -575,6 +575,12 @@ bool Index::write(Sink sink, Data data, uint64_t device_size) {
   return IndexWriter(*this, sink, data).run(device_size);
 }
 
+void Index::wanted(bool (*found)(void* context, const char* path), void* context) const {
+  for (const char* path = tree_.wanted.begin(); path != tree_.wanted.end(); path += strlen(path) + 1) {
+    if (!found(context, path)) return;
+  }
+}
+
 void Index::implied(bool (*found)(void* context, const char* path), void* context) const {
   for (Id id = 0; id < tree_.nodes.size(); id++) {
     const Node& node = tree_.nodes[id];
@@ -585,7 +591,7 @@ void Index::implied(bool (*found)(void* context, const char* path), void* contex
     bool listed = true;
     for (Id up = id; up != kRoot && listed; up = tree_.nodes[up].parent) {
       const Name& name = tree_.names[tree_.nodes[up].name];
-      listed = name.node == up && !name.hides;
+      listed = name.node == up && !name.hides && (up == id || !tree_.nodes[up].opaque);
       if (at < sizeof path - 1) path[--at] = '/';
       at -= name.length;
       memcpy(path + at, tree_.name_text(name), name.length);

@@ -57,6 +57,8 @@ class Index {
   // Goes through the folders that no entry names, from the root down, but those that a whiteout of the same layer cuts
   // off: their attributes are those of the layers below. `path` is "" for the root. Stops when `found` returns false.
   void implied(bool (*found)(void* context, const char* path), void* context) const;
+  // The same for the targets of a layer's hard links that are not in it; the links are not in the index.
+  void wanted(bool (*found)(void* context, const char* path), void* context) const;
 
  private:
   friend class IndexWriter;

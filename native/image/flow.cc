@@ -89,7 +89,7 @@ int Digest::start() { return pthread_create(&thread_, nullptr, run, this); }
 
 void* Digest::run(void* self) {
   auto& digest = *static_cast<Digest*>(self);
-  Sha256 hash;
+  codec::Sha256 hash;
   const uint8_t* data = nullptr;
   size_t size = 0;
   do {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sha256.h"
+#include "../codec/sha256.h"
 #include "source.h"
 
 namespace boxctl::image {

@@ -13,6 +13,7 @@
 #include "../launcher/copy.h"
 #include "archive.h"
 #include "erofs.h"
+#include "extract.h"
 #include "names.h"
 #include "report.h"
 #include "unpack.h"
@@ -29,6 +30,7 @@ constexpr long kSysOpenat2 = 437;
 constexpr uint64_t kLayer = 1;
 constexpr uint64_t kRefuseImage = 2;
 constexpr uint64_t kLowest = 4;
+constexpr uint64_t kComplete = 8;
 
 image::Whiteouts whiteouts_of(uint64_t flags) {
   if ((flags & kLayer) == 0) return image::Whiteouts::kNames;
@@ -52,6 +54,12 @@ void report_stream(Report& report, Archive& archive) {
   _exit(1);
 }
 
+void report_list(Report& report, const char* key, char** list) {
+  report.open_list(key);
+  for (char** item = list; item != nullptr && *item != nullptr; item++) report.item(*item);
+  report.close_list();
+}
+
 // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
 [[noreturn]] void work_unpack(int dirfd, const Call& c) {
   const uint64_t flags = c.args[3].number;
@@ -61,6 +69,7 @@ void report_stream(Report& report, Archive& archive) {
   UnpackOptions options;
   options.whiteouts = whiteouts_of(flags);
   options.refuse_image = (flags & kRefuseImage) != 0;
+  options.links_below = (flags & kComplete) == 0;
   options.bytes = c.args[4].number;
   options.entries = c.args[5].number;
   const Unpacked result = unpack(dirfd, reader, options);
@@ -77,9 +86,8 @@ void report_stream(Report& report, Archive& archive) {
   report.number("squashed", result.squashed);
   if (result.opaque_root) report.flag("opaque_root");
   report.number("skipped", result.skipped);
-  report.open_list("implied");
-  for (char** folder = result.implied; folder != nullptr && *folder != nullptr; folder++) report.item(*folder);
-  report.close_list();
+  report_list(report, "implied", result.implied);
+  report_list(report, "wanted", result.wanted);
   report_stream(report, archive);
   report.send();
   _exit(0);
@@ -140,7 +148,7 @@ bool first_entry_begins_image(uint64_t offset, uint64_t size) {
   return reader.next() == tar::Reader::Step::kEntry && begins_image(reader.entry().path);
 }
 
-bool report_implied(void* context, const char* path) {
+bool report_path(void* context, const char* path) {
   static_cast<Report*>(context)->item(path);
   return true;
 }
@@ -163,6 +171,7 @@ bool report_implied(void* context, const char* path) {
   }
   image::IndexOptions options;
   options.whiteouts = whiteouts_of(flags);
+  options.links_below = (flags & kComplete) == 0;
   options.bytes = c.args[5].number;
   options.entries = c.args[6].number;
   static image::Index index(options);
@@ -177,7 +186,10 @@ bool report_implied(void* context, const char* path) {
   report.number("skipped", made.skipped);
   if (made.opaque_root) report.flag("opaque_root");
   report.open_list("implied");
-  if ((flags & kLayer) != 0) index.implied(report_implied, &report);
+  if ((flags & kLayer) != 0) index.implied(report_path, &report);
+  report.close_list();
+  report.open_list("wanted");
+  index.wanted(report_path, &report);
   report.close_list();
   report.send();
   _exit(0);
@@ -283,6 +295,22 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
   _exit(0);
 }
 
+// extract(dirfd, paths, max_bytes): what is there of the paths as a tar on descriptor 1.
+[[noreturn]] void work_extract(int dirfd, const Call& c) {
+  image::Extract extract(dirfd, 1, c.args[2].number);
+  Reader in(c.args[1].list, c.args[1].list_size);
+  for (uint64_t i = 0; i < c.args[1].number; i++) {
+    const char* const path = read_text(in).data;
+    if (extract.add(path)) continue;
+    image::report_failure(extract.error(), path, extract.error_number());
+    _exit(1);
+  }
+  Report report;
+  report.number("entries", extract.entries());
+  report.send();
+  _exit(0);
+}
+
 }  // namespace
 
 long image_call(Context& context, const Call& call, int dirfd, const char* pathname) {
@@ -300,6 +328,8 @@ long image_call(Context& context, const Call& call, int dirfd, const char* pathn
       work_scan();
     case Op::kInspect:
       work_inspect(dirfd, call);
+    case Op::kExtract:
+      work_extract(dirfd, call);
     case Op::kCopy: {
       const uint64_t slot = call.args[1].number;
       work_copy(dirfd, slot < context.slot_count ? context.slots[slot] : -1);

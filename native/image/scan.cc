@@ -16,6 +16,8 @@ constexpr uint64_t kMaxDevice = uint64_t{erofs::kNullBlock} * kBlockSize;
 // What a node and a name take in the index at least.
 constexpr uint64_t kNodeCost = sizeof(erofs::ExtendedInode) + sizeof(erofs::ChunkIndex);
 constexpr uint64_t kNameCost = sizeof(erofs::Dirent);
+// Hard links to files of the layers below, as many as the unpacker takes.
+constexpr size_t kMaxWanted = 8192;
 
 // As the kernel's new_encode_dev(): 12 bits of the major number, 20 of the minor.
 uint32_t encode_device(uint32_t major, uint32_t minor) {
@@ -251,10 +253,7 @@ bool Scan::hard_link(const tar::Entry& entry, const Path& path) {
     node = kNone;
   }
   if (node == kNone) {
-    fail("a hard link leads to nothing that came before it in the archive");
-    // A layer may mean a file of the layers below, which are not here.
-    if (options_.whiteouts == Whiteouts::kMarks) report_.outcome = Outcome::kUnsuitable;
-    return false;
+    return want(target);
   }
   if (length > kMaxName) return fail("the hard link cannot be made", ENAMETOOLONG);
   if (S_ISDIR(tree_.nodes[node].mode)) return fail("the hard link cannot be made", EPERM);
@@ -262,6 +261,18 @@ bool Scan::hard_link(const tar::Entry& entry, const Path& path) {
   if (id == kNone) return false;
   tree_.names[id].node = node;
   return true;
+}
+
+// The target of a hard link is not here. Of a layer, it may be a file of the layers below.
+bool Scan::want(const Path& target) {
+  if (options_.whiteouts != Whiteouts::kMarks || !options_.links_below || wanted_++ == kMaxWanted) {
+    return fail("a hard link leads to nothing that came before it in the archive");
+  }
+  const size_t folder = strlen(target.folder), name = strlen(target.name);
+  if (!charge(folder + name + 2)) return false;
+  const bool kept = tree_.wanted.add(target.folder, folder) && tree_.wanted.add("/", folder == 0 ? 0 : 1) &&
+                    tree_.wanted.add(target.name, name + 1);
+  return kept || no_memory();
 }
 
 bool Scan::special(const tar::Entry& entry, const char* name) {

@@ -9,6 +9,8 @@ namespace boxctl::image {
 
 struct IndexOptions {
   Whiteouts whiteouts = Whiteouts::kNames;
+  // As the unpacker's (unpack.h).
+  bool links_below = true;
   uint64_t entries = 4'000'000;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the archive; holes cost nothing
   // Of the index; the memory that it takes to make one is bounded by a few times this.
@@ -69,6 +71,7 @@ class Scan {
   bool own_attributes(const tar::Entry& entry, Node& node);
   bool add(const char* name, const Node& node, const char* too_long);
   Id add_folder(Id parent, const char* name, size_t length);
+  bool want(const Path& target);
   Id name_for(const char* name, size_t length);
 
   tar::Reader& reader_;
@@ -77,6 +80,7 @@ class Scan {
   Tree& tree_;
   IndexReport& report_;
   uint64_t charged_ = 0;
+  size_t wanted_ = 0;
 
   // The folder of the last entry: most entries share it with the one before.
   Id parent_ = kRoot;

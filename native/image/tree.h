@@ -94,6 +94,7 @@ class Tree {
   List<char> text;
   List<Part> parts;
   List<uint8_t> attributes;
+  List<char> wanted;  // where hard links lead that have no target here, each with a NUL
 
  private:
   uint32_t hash_of(Id folder, const char* name, size_t length) const;

@@ -31,11 +31,17 @@ long open_beneath(int dirfd, const char* path, uint64_t flags) {
   return call(kSysOpenat2, dirfd, path, &how, sizeof how);
 }
 
-// What a directory gets after its contents: to write into it would change its time, and its mode may forbid it.
+constexpr char kOpaque[] = "user.overlay.opaque", kOrigin[] = "user.overlay.origin";
+constexpr char kDefaultAcl[] = "system.posix_acl_default";
+
+// What a directory gets after its contents: to write into it would change its time, its mode may forbid it, and what is
+// made in it would inherit the default ACL.
 struct Later {
   char* path;
   uint32_t mode;
   struct timespec mtime;
+  void* acl;  // null: none
+  size_t acl_size;
 };
 
 class Unpacker {
@@ -43,7 +49,10 @@ class Unpacker {
   Unpacker(int root, tar::Reader& reader, const UnpackOptions& options)
       : root_(root), reader_(reader), options_(options) {}
   ~Unpacker() {
-    for (size_t i = 0; i < later_count_; i++) free(later_[i].path);
+    for (size_t i = 0; i < later_count_; i++) {
+      free(later_[i].path);
+      free(later_[i].acl);
+    }
     free(later_);
   }
   Unpacker(const Unpacker&) = delete;
@@ -64,10 +73,13 @@ class Unpacker {
   bool one(const tar::Entry& entry);
   bool whiteout(const image::Path& path, image::LayerName kind);
   bool in_layer() const { return options_.whiteouts != image::Whiteouts::kNames; }
-  bool make_opaque(int dirfd, const char* name);
+  bool make_opaque(int dirfd, const char* name) { return mark(dirfd, name, kOpaque, "y"); }
+  bool mark(int dirfd, const char* name, const char* attribute, const char* value);
   bool is_whiteout(int dirfd, const char* name) const;
   bool imply(const char* folder);
-  void state(const image::Path& path);
+  bool note(char**& list, size_t& count, size_t room, const char* path);
+  bool want(const image::Path& target);
+  void state(const char* folder, const char* name);
   bool enter(const char* folder);
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
@@ -78,7 +90,11 @@ class Unpacker {
   bool node(const tar::Entry& entry, const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode);
   bool attributes(int fd, const tar::Entry& entry);
+  bool attribute(int fd, const char* name, const void* value, size_t size);
+  bool later(const image::Path& path, const tar::Entry& entry, uint32_t mode);
   bool finish_directories();
+  bool cut_off(const char* folder) const;
+  void forget_cut_off();
 
   int parent() const { return parent_.valid() ? parent_.get() : root_; }
   void forget_parent() {
@@ -89,7 +105,7 @@ class Unpacker {
   const int root_;
   tar::Reader& reader_;
   const UnpackOptions& options_;
-  size_t implied_count_ = 0;
+  size_t implied_count_ = 0, wanted_count_ = 0;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
@@ -137,28 +153,38 @@ long Unpacker::make_folder(int dirfd, const char* name, const char* whole) {
   const bool hides = is_whiteout(dirfd, name);
   if (hides && unlinkat(dirfd, name, 0) != 0) return fail("a folder cannot be made", errno) - 1;
   if (mkdirat(dirfd, name, 0755) != 0) return fail("a folder cannot be made", errno) - 1;
-  if (hides && !make_opaque(dirfd, name)) return -1;
-  if (in_layer() && !imply(whole)) return -1;
+  if (hides ? !make_opaque(dirfd, name) : in_layer() && !imply(whole)) return -1;
   const long fd = open_beneath(dirfd, name, O_PATH | O_DIRECTORY);
   return fd >= 0 ? fd : fail("a folder cannot be opened", static_cast<int>(-fd)) - 1;
 }
 
 bool Unpacker::imply(const char* folder) {
   if (implied_count_ == kMaxImplied) return fail("the layer leaves out more folders than a layer may");
-  if (result.implied == nullptr) {
-    result.implied = static_cast<char**>(calloc(kMaxImplied + 1, sizeof(char*)));
-    if (result.implied == nullptr) return fail("there is no memory left", ENOMEM);
-  }
-  char* const copy = strdup(folder);
+  return note(result.implied, implied_count_, kMaxImplied, folder);
+}
+
+bool Unpacker::note(char**& list, size_t& count, size_t room, const char* path) {
+  if (list == nullptr) list = static_cast<char**>(calloc(room + 1, sizeof(char*)));
+  char* const copy = list == nullptr ? nullptr : strdup(path);
   if (copy == nullptr) return fail("there is no memory left", ENOMEM);
-  result.implied[implied_count_++] = copy;
+  list[count++] = copy;
   return true;
 }
 
-// An entry names the folder after all.
-void Unpacker::state(const image::Path& path) {
+// The target of a hard link is not here.
+bool Unpacker::want(const image::Path& target) {
+  if (options_.whiteouts != image::Whiteouts::kMarks || !options_.links_below || wanted_count_ == kMaxWanted) {
+    return fail("a hard link leads to nothing that came before it in the archive");
+  }
   char whole[tar::kMaxPath + 1];
-  snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
+  snprintf(whole, sizeof whole, "%s%s%s", target.folder, *target.folder == 0 ? "" : "/", target.name);
+  return note(result.wanted, wanted_count_, kMaxWanted, whole);
+}
+
+// An entry names the folder after all, or hides what layers below have in its place.
+void Unpacker::state(const char* folder, const char* name) {
+  char whole[tar::kMaxPath + 1];
+  snprintf(whole, sizeof whole, "%s%s%s", folder, *folder == 0 ? "" : "/", name);
   for (size_t i = 0; i < implied_count_; i++) {
     if (strcmp(result.implied[i], whole) != 0) continue;
     free(result.implied[i]);
@@ -175,12 +201,13 @@ bool Unpacker::is_whiteout(int dirfd, const char* name) const {
          status.st_rdev == 0;
 }
 
-// Overlay's mark of a folder that hides all of that name in the layers below.
-bool Unpacker::make_opaque(int dirfd, const char* name) {
+// Gives a folder a mark of overlay's: `opaque` hides all of that name in the layers below; `origin`, whatever it says,
+// lets overlay look for whiteouts also where no other layer has the folder, which it would list otherwise.
+bool Unpacker::mark(int dirfd, const char* name, const char* attribute, const char* value) {
   const long fd = open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return fail("a folder cannot be opened", static_cast<int>(-fd));
   const Fd folder(static_cast<int>(fd));
-  if (fsetxattr(folder.get(), "user.overlay.opaque", "y", 1, 0) == 0) return true;
+  if (fsetxattr(folder.get(), attribute, value, strlen(value), 0) == 0) return true;
   return fail("the file system of the image store keeps no user.* attributes, which layers need", errno);
 }
 
@@ -194,11 +221,13 @@ bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
     return result.opaque_root = true;
   }
   const char* const hidden = path.name + image::kWhiteoutPrefix;
-  if (mknodat(parent(), hidden, S_IFCHR, 0) == 0) return true;
+  if (mknodat(parent(), hidden, S_IFCHR, 0) == 0) return mark(parent(), ".", kOrigin, "");
   if (errno != EEXIST) return fail("the whiteout cannot be made", errno);
   struct stat status;
   if (fstatat(parent(), hidden, &status, AT_SYMLINK_NOFOLLOW) != 0) return fail("the whiteout cannot be made", errno);
-  return !S_ISDIR(status.st_mode) || make_opaque(parent(), hidden);
+  if (!S_ISDIR(status.st_mode)) return true;
+  state(path.folder, hidden);
+  return make_opaque(parent(), hidden);
 }
 
 // Makes room for an entry: of two with the same name, the last one wins.
@@ -228,12 +257,20 @@ bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& 
 bool Unpacker::attributes(int fd, const tar::Entry& entry) {
   for (size_t i = 0; i < entry.xattr_count; i++) {
     const tar::Xattr& xattr = entry.xattrs[i];
-    if (image::keeps_attribute(xattr.name) && fsetxattr(fd, xattr.name, xattr.value, xattr.size, 0) == 0) continue;
-    if (image::keeps_attribute(xattr.name) && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
-      return fail("an extended attribute cannot be set", errno);
+    if (entry.type == tar::Type::kDirectory && strcmp(xattr.name, kDefaultAcl) == 0) continue;
+    if (!image::keeps_attribute(xattr.name)) {
+      result.skipped++;
+    } else if (!attribute(fd, xattr.name, xattr.value, xattr.size)) {
+      return false;
     }
-    result.skipped++;
   }
+  return true;
+}
+
+bool Unpacker::attribute(int fd, const char* name, const void* value, size_t size) {
+  if (fsetxattr(fd, name, value, size, 0) == 0) return true;
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return fail("an extended attribute cannot be set", errno);
+  result.skipped++;
   return true;
 }
 
@@ -299,7 +336,7 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
         if (hides && !make_opaque(parent(), path.name)) return false;
         raw = -ENOENT;
       } else if (implied_count_ > 0) {
-        state(path);
+        state(path.folder, path.name);
       }
     }
     if (raw == -ENOENT) raw = open_beneath(parent(), path.name, kFlags);
@@ -308,7 +345,10 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
   const Fd fd(static_cast<int>(raw));
   uint32_t mode = entry.mode;
   if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
+  return later(path, entry, mode);
+}
 
+bool Unpacker::later(const image::Path& path, const tar::Entry& entry, uint32_t mode) {
   if (later_count_ == later_room_) {
     const size_t room = later_room_ == 0 ? 256 : later_room_ * 2;
     auto* const grown = static_cast<Later*>(realloc(later_, room * sizeof(Later)));
@@ -316,13 +356,24 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
     later_ = grown;
     later_room_ = room;
   }
+  const tar::Xattr* acl = nullptr;
+  for (size_t i = 0; i < entry.xattr_count; i++) {
+    if (strcmp(entry.xattrs[i].name, kDefaultAcl) == 0) acl = &entry.xattrs[i];
+  }
+  const size_t acl_size = acl == nullptr ? 0 : acl->size;
   char whole[tar::kMaxPath + 1];
   snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
-  later_memory_ += strlen(whole) + sizeof(Later);
+  later_memory_ += strlen(whole) + acl_size + sizeof(Later);
   if (later_memory_ > kMaxFolderMemory) return fail("the archive has more folders than an image may have");
   char* const copy = strdup(*whole == 0 ? "." : whole);
   if (copy == nullptr) return fail("there is no memory left", ENOMEM);
-  later_[later_count_++] = {copy, mode, time_of(entry)};
+  later_[later_count_++] = {copy, mode, time_of(entry), nullptr, acl_size};
+  if (acl == nullptr) return true;
+  // One byte at least: an ACL without any is one, too.
+  void* const value = malloc(acl_size + 1);
+  if (value == nullptr) return fail("there is no memory left", ENOMEM);
+  memcpy(value, acl->value, acl_size);
+  later_[later_count_ - 1].acl = value;
   return true;
 }
 
@@ -350,7 +401,7 @@ bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
   if (*target.folder != 0) {
     const long fd = open_beneath(root_, target.folder, O_PATH | O_DIRECTORY);
     if (fd == -ELOOP) return fail("a hard link leads through a symbolic link");
-    if (fd < 0) return fail("a hard link leads to nothing that came before it in the archive");
+    if (fd < 0) return want(target);
     folder.reset(static_cast<int>(fd));
   }
   const int from = folder.valid() ? folder.get() : root_;
@@ -361,7 +412,7 @@ bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
     made = linkat(from, target.name, parent(), path.name, 0);
   }
   if (made == 0) return true;
-  if (errno == ENOENT) return fail("a hard link leads to nothing that came before it in the archive");
+  if (errno == ENOENT) return want(target);
   return fail("the hard link cannot be made", errno);
 }
 
@@ -442,11 +493,40 @@ bool Unpacker::finish_directories() {
     if (raw < 0) return fail("a folder cannot be opened", static_cast<int>(-raw));
     const Fd fd(static_cast<int>(raw));
     const struct timespec times[2] = {later.mtime, later.mtime};
+    if (later.acl != nullptr && !attribute(fd.get(), kDefaultAcl, later.acl, later.acl_size)) return false;
     if (fchmod(fd.get(), later.mode) != 0 || futimens(fd.get(), times) != 0) {
       return fail("the mode of a folder cannot be set", errno);
     }
   }
   return true;
+}
+
+// Whether a folder that it lies in hides what layers below have.
+bool Unpacker::cut_off(const char* folder) const {
+  char path[tar::kMaxPath];
+  memcpy(path, folder, strlen(folder) + 1);
+  Fd at;
+  for (char* name = path;;) {
+    char* const slash = strchr(name, '/');
+    if (slash != nullptr) *slash = 0;
+    at.reset(static_cast<int>(open_beneath(at.valid() ? at.get() : root_, name, O_RDONLY | O_DIRECTORY | O_NONBLOCK)));
+    // A later entry has put something else in its place.
+    if (!at.valid()) return true;
+    char value;
+    if (slash == nullptr) return false;
+    if (fgetxattr(at.get(), kOpaque, &value, 1) == 1) return true;
+    name = slash + 1;
+  }
+}
+
+// What layers below cannot say anything about need not be told.
+void Unpacker::forget_cut_off() {
+  for (size_t i = implied_count_; i-- > 0;) {
+    if (!cut_off(result.implied[i])) continue;
+    free(result.implied[i]);
+    result.implied[i] = result.implied[--implied_count_];
+    result.implied[implied_count_] = nullptr;
+  }
 }
 
 bool Unpacker::run() {
@@ -458,6 +538,7 @@ bool Unpacker::run() {
         about_entry = false;
         if (!reader_.drain()) return fail(reader_.error(), reader_.error_number());
         forget_parent();
+        forget_cut_off();
         return finish_directories();
       case tar::Reader::Step::kEntry:
         if (++result.entries > options_.entries) return fail("the archive has more entries than an image may have");

@@ -14,12 +14,16 @@ struct UnpackOptions {
   image::Whiteouts whiteouts = image::Whiteouts::kNames;
   // Give up at the first entry when it shows that the archive holds an image in layers and not a root file system.
   bool refuse_image = false;
+  // A layer's hard links may lead to files of the layers below; false: those come first in the stream.
+  bool links_below = true;
   uint64_t entries = 4'000'000;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
 };
 
 // Folders that no entry names and that were made because something lies in them.
-inline constexpr size_t kMaxImplied = 1024;
+inline constexpr size_t kMaxImplied = 8192;
+// Hard links to files of the layers below.
+inline constexpr size_t kMaxWanted = 8192;
 
 struct Unpacked {
   uint64_t entries = 0;
@@ -28,6 +32,8 @@ struct Unpacked {
   uint64_t squashed = 0;
   // Device nodes and extended attributes that may not be made here, and entries of no known type.
   uint64_t skipped = 0;
+  // Of a layer: where hard links lead that have no target in it, NULL at the end; they are not made. Never freed.
+  char** wanted = nullptr;
   // Of a layer: the folders below the root that only its entries' paths imply, NULL at the end. Never freed.
   char** implied = nullptr;
 

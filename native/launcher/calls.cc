@@ -515,6 +515,7 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kScan:
     case Op::kInspect:
     case Op::kCopy:
+    case Op::kExtract:
       return image_call(context, c, fds[0], texts[1]);
   }
   return -ENOSYS;

@@ -76,6 +76,7 @@ constexpr const char* kImageSignatures[] = {
     "",         // scan
     "fTT",      // inspect
     "ff",       // copy
+    "fTn",      // extract
 };
 constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
 
@@ -200,6 +201,7 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
     case Op::kScan:
     case Op::kInspect:
     case Op::kCopy:
+    case Op::kExtract:
       // Nothing comes after the call that does not return.
       if (index + 1 != steps) return false;
       [[fallthrough]];

@@ -99,6 +99,7 @@ enum class Op : uint16_t {
   kScan,
   kInspect,
   kCopy,
+  kExtract,
 };
 
 inline constexpr bool is_image_call(Op op) { return op >= Op::kUnpack; }

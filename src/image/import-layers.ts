@@ -1,15 +1,28 @@
 /** The layers of an image, each under the digest of its tar, so that two images that share one share its files. */
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  createReadStream,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { crypto } from './builtin.ts';
+import type { ImageFacts } from './image.ts';
 import type { ImportProgress, Job } from './import.ts';
-import { isRecord } from './json.ts';
+import { isRecord, isTextList } from './json.ts';
 import type { LayeredImage, LayerSource } from './manifest.ts';
 import { badImage, type Members } from './members.ts';
-import { folderOf, type RecordedLayer } from './records.ts';
+import { folderOf, layerOf, type RecordedLayer } from './records.ts';
 import {
+  extract,
   indexTar,
   ingest,
+  ownPlace,
   unpackLayer,
   WHOLE,
   type Archived,
@@ -27,46 +40,90 @@ export interface ImportedLayers extends Counts {
   readonly recorded: readonly RecordedLayer[];
 }
 
+/** What is kept of a layer beside it. */
+interface Made extends Counts {
+  readonly implied: readonly string[];
+  readonly opaqueRoot: boolean;
+}
+
 export async function importLayers(members: Members, image: LayeredImage, job: Job): Promise<ImportedLayers> {
   const sum = { entries: 0, bytes: 0, squashed: 0, skipped: 0 };
-  const recorded: RecordedLayer[] = [];
+  let stack: readonly RecordedLayer[] = [];
   for (const [index, source] of image.layers.entries()) {
-    // The same layer means something else where there is none below it: whiteouts have nothing to take away.
-    const digest = index === 0 ? source.diffId : `${source.diffId}.upper`;
-    const layer: RecordedLayer = { digest, form: job.mounts ? 'erofs' : 'tree' };
-    const folder = folderOf(job.host.dirs.store, layer, ownershipKey(job.options.ownership));
     const number = { number: index + 1, of: image.layers.length };
-    const made = readMade(folder) ?? (await importLayer(members, source, layer, folder, number, job));
-    if (made.opaqueRoot) recorded.length = 0;
-    recorded.push(layer);
+    const { layer, made } = await ensureLayer(members, source, stack, number, job);
+    const below = made.opaqueRoot ? [] : stack;
+    const above = await impliedFolders(members, made, layer, below, job);
+    stack = [layer, ...above].reduce(stackOn, below);
     for (const key of COUNTS) sum[key] += made[key];
     const { maxBytes, maxEntries } = job.options.limits;
     if (sum.bytes > maxBytes || sum.entries > maxEntries) throw tooLarge(members);
   }
-  return { recorded, ...sum };
+  return { recorded: stack, ...sum };
 }
+
+/**
+ * Overlay takes no tree twice, and need not: all that a layer adds and hides, it adds and hides again where it comes a
+ * second time.
+ */
+const stackOn = (below: readonly RecordedLayer[], layer: RecordedLayer): readonly RecordedLayer[] => [
+  ...below.filter(({ digest }) => digest !== layer.digest),
+  layer,
+];
 
 const tooLarge = (members: Members): BoxctlError =>
   new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${members.name} has more data than an image may have`, {
     hint: 'raise `image.max_size` or `image.max_entries` if it is to be trusted',
   });
 
-/** What is kept of a layer beside it. */
-interface Made extends Counts {
-  readonly opaqueRoot: boolean;
+const formOf = (job: Job): RecordedLayer['form'] => (job.mounts ? 'erofs' : 'tree');
+const placeOf = (layer: RecordedLayer, job: Job): string =>
+  folderOf(job.host.dirs.store, layer, ownershipKey(job.options.ownership));
+
+interface Ensured {
+  readonly layer: RecordedLayer;
+  readonly made: Made;
 }
+
+async function ensureLayer(
+  members: Members,
+  source: LayerSource,
+  below: readonly RecordedLayer[],
+  number: NonNullable<ImportProgress['layer']>,
+  job: Job,
+): Promise<Ensured> {
+  // The same layer means something else where there is none below it: whiteouts have nothing to take away. And one whose
+  // hard links lead to files of other layers is another one over each of them.
+  const form = formOf(job);
+  const lowest = number.number === 1;
+  const alone: RecordedLayer = { digest: lowest ? source.diffId : `${source.diffId}.upper`, form };
+  const over: RecordedLayer = { digest: `${source.diffId}.over-${shortDigest(below)}`, form };
+  for (const layer of lowest ? [alone] : [alone, over]) {
+    const made = readMade(placeOf(layer, job));
+    if (made !== undefined) return { layer, made };
+  }
+  return importLayer(members, source, { alone, over, below }, number, job);
+}
+
+const shortDigest = (layers: readonly RecordedLayer[]): string =>
+  crypto()
+    .createHash('sha256')
+    .update(layers.map(({ digest }) => digest).join(' '))
+    .digest('hex')
+    .slice(0, 32);
 
 /** Undefined: the store does not have the layer. */
 function readMade(folder: string): Made | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'layer.json'), 'utf8'));
-    if (!isRecord(value)) return undefined;
+    if (!isRecord(value) || !isTextList(value['implied'])) return undefined;
     const count = (key: (typeof COUNTS)[number]): number => Number(value[key] ?? 0);
     return {
       entries: count('entries'),
       bytes: count('bytes'),
       squashed: count('squashed'),
       skipped: count('skipped'),
+      implied: value['implied'],
       opaqueRoot: value['opaqueRoot'] === true,
     };
   } catch {
@@ -77,17 +134,16 @@ function readMade(folder: string): Made | undefined {
 async function importLayer(
   members: Members,
   source: LayerSource,
-  layer: RecordedLayer,
-  target: string,
+  { alone, over, below }: { alone: RecordedLayer; over: RecordedLayer; below: readonly RecordedLayer[] },
   number: NonNullable<ImportProgress['layer']>,
   job: Job,
-): Promise<Made> {
+): Promise<Ensured> {
   const { workspace, options } = job;
   const kind: LayerKind = number.number === 1 ? 'lowest' : 'layer';
   const member = members.open(source.path);
   if (member === undefined) throw badImage(members, `its layer ${source.path} is missing`);
   const part = `layer-${number.number}`;
-  const folder = workspace.makePart(part);
+  workspace.makePart(part);
   try {
     const { onProgress, signal } = options;
     const total = member.size;
@@ -100,43 +156,55 @@ async function importLayer(
     };
     // A layer without a byte is none that `part` could speak of.
     if (total === 0) throw badImage(members, `its layer ${source.path} is empty`);
-    const made =
-      layer.form === 'erofs'
-        ? await mountLayer(archive, folder, kind, job)
-        : await unpackLayerInto(archive, part, kind, job);
+    const first = await (alone.form === 'erofs' ? mountLayer : unpackLayerInto)(archive, part, kind, job);
     // Under this digest other images will find it.
-    if (made.plainSha256 !== source.diffId || (source.digest !== undefined && made.sha256 !== source.digest)) {
+    if (first.plainSha256 !== source.diffId || (source.digest !== undefined && first.sha256 !== source.digest)) {
       throw new BoxctlError(
         'E_IMAGE_DIGEST',
         `The layer ${source.path} of ${members.name} is not what its image says`,
         {
-          hint: `its configuration says sha256 ${source.diffId}, and it has ${made.plainSha256}`,
+          hint: `its configuration says sha256 ${source.diffId}, and it has ${first.plainSha256}`,
         },
       );
     }
-    writeFileSync(join(folder, 'layer.json'), JSON.stringify(made), { mode: 0o600 });
-    workspace.movePart(part, target);
-    return made;
+    const links = first.wanted.length > 0;
+    const made = links ? await completeLayer(archive, first, part, below, job) : first;
+    const layer = links ? over : alone;
+    publishLayer(part, layer, made, job);
+    return { layer, made };
   } finally {
     member.close();
     await workspace.removePart(part);
   }
 }
 
-async function mountLayer(
-  archive: Archived,
-  folder: string,
-  kind: LayerKind,
-  { host, options }: Job,
-): Promise<Contents & Digests> {
-  const place = { folder, ownership: undefined, host };
+function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job): void {
+  const { workspace } = job;
+  const { entries, bytes, squashed, skipped, implied, opaqueRoot } = made;
+  const kept: Made = { entries, bytes, squashed, skipped, implied, opaqueRoot };
+  writeFileSync(join(workspace.folder, part, 'layer.json'), JSON.stringify(kept), { mode: 0o600 });
+  workspace.movePart(part, placeOf(layer, job));
+}
+
+async function mountLayer(archive: Archived, part: string, kind: LayerKind, job: Job): Promise<Contents & Digests> {
+  const { host, options, workspace } = job;
+  const place = { folder: join(workspace.folder, part), ownership: undefined, host };
   const stored = await ingest(archive, place, 'data', options.limits.maxBytes);
+  const made = await indexLayer(archive.name, part, kind, job);
+  return { ...made, ...stored, bytes: made.bytes };
+}
+
+/** Of the file `data` of a part. */
+async function indexLayer(name: string, part: string, kind: LayerKind, job: Job): Promise<Contents> {
+  const { host, options, workspace } = job;
+  const folder = join(workspace.folder, part);
   const fd = openSync(join(folder, 'data'), 'r');
   try {
-    const made = await indexTar({ fd, name: archive.name, part: WHOLE }, place, 'index', kind, options.limits);
+    const place = { folder, ownership: undefined, host };
+    const made = await indexTar({ fd, name, part: WHOLE }, place, 'index', kind, options.limits);
     // The caller unpacks the image instead.
     if (made === undefined || made.image) throw new BoxctlError('E_IMAGE_WORK', 'The layer is too large for an index');
-    return { ...made, ...stored, bytes: made.bytes };
+    return made;
   } finally {
     closeSync(fd);
   }
@@ -153,4 +221,121 @@ async function unpackLayerInto(
   const folder = join(workspace.folder, part);
   noteOwner(folder, ownership);
   return unpackLayer(archive, { folder, ownership, host }, kind, limits);
+}
+
+/**
+ * Makes a layer anew whose hard links lead to files of the layers below: those come first in its tar. So a file that has
+ * a name in this layer is this layer's, and all its names are names of one file.
+ */
+async function completeLayer(
+  archive: Archived,
+  first: Contents,
+  part: string,
+  below: readonly RecordedLayer[],
+  job: Job,
+): Promise<Contents> {
+  const { host, options, workspace } = job;
+  const folder = join(workspace.folder, part);
+  const mounts = formOf(job) === 'erofs';
+  const beside = `${part}-tar`;
+  const own = join(workspace.makePart(beside), 'own');
+  try {
+    if (mounts) {
+      renameSync(join(folder, 'data'), own);
+      rmSync(join(folder, 'index'));
+    } else {
+      await workspace.removePart(part);
+      workspace.makePart(part);
+      await ingest(archive, ownPlace(dirname(own), host), 'own', options.limits.maxBytes);
+    }
+    const whole = join(mounts ? folder : dirname(own), 'data');
+    const fd = openSync(whole, 'wx+', 0o600);
+    try {
+      await extractFrom(below, [...new Set(first.wanted)], fd, archive.name, job);
+      for await (const piece of createReadStream(own, { highWaterMark: 1 << 20 })) writeSync(fd, piece as Buffer);
+      if (mounts) return await indexLayer(archive.name, part, 'complete', job);
+      return await unpackLayerInto({ fd, name: archive.name, part: WHOLE }, part, 'complete', job);
+    } finally {
+      closeSync(fd);
+    }
+  } finally {
+    await workspace.removePart(beside);
+  }
+}
+
+/** Writes what layers have at paths to a descriptor; says how much there was. */
+function extractFrom(
+  layers: readonly RecordedLayer[],
+  paths: readonly string[],
+  fd: number,
+  name: string,
+  { host, options }: Job,
+): Promise<number> {
+  const { ownership, limits } = options;
+  const facts: ImageFacts = {
+    digest: '',
+    record: '',
+    layers: layers.map((layer) => layerOf(host.dirs.store, layer, ownership)),
+    ownership,
+    passwd: '',
+    group: '',
+    shell: '',
+    defaults: {},
+  };
+  return extract(facts, host, paths, fd, { name, maxBytes: limits.maxBytes });
+}
+
+/**
+ * Folders that the layer only implies look as the layers below have them, for which a layer of nothing but these folders
+ * lies above it. So the layer itself remains one that other images can share. Empty where there are no such folders.
+ */
+async function impliedFolders(
+  members: Members,
+  { implied }: Made,
+  layer: RecordedLayer,
+  below: readonly RecordedLayer[],
+  job: Job,
+): Promise<readonly RecordedLayer[]> {
+  // The root is what the container's own layer makes of it.
+  const folders = implied.filter((path) => path !== '');
+  if (folders.length === 0 || below.length === 0) return [];
+  const { workspace } = job;
+  const part = `above-${layer.digest.slice(0, 16)}`;
+  const name = `${members.name} (folders that a layer implies)`;
+  const folder = workspace.makePart(part);
+  const beside = workspace.makePart(`${part}-tar`);
+  const fd = openSync(join(beside, 'data'), 'wx+', 0o600);
+  try {
+    if ((await extractFrom(below, folders.map(asFolder), fd, name, job)) === 0) return [];
+    const named = ancestorsOf(folders);
+    if (named.length > 0) await extractFrom([...below, layer], named.map(asFolder), fd, name, job);
+    const tar = readFileSync(join(beside, 'data'));
+    const digest = crypto().createHash('sha256').update(tar).digest('hex');
+    const above: RecordedLayer = { digest: `${digest}.folders`, form: formOf(job) };
+    if (readMade(placeOf(above, job)) !== undefined) return [above];
+    if (above.form === 'erofs') writeFileSync(join(folder, 'data'), tar, { mode: 0o600 });
+    const archive: Archived = { fd, name, part: WHOLE };
+    const made =
+      above.form === 'erofs'
+        ? await indexLayer(name, part, 'complete', job)
+        : await unpackLayerInto(archive, part, 'complete', job);
+    publishLayer(part, above, made, job);
+    return [above];
+  } finally {
+    closeSync(fd);
+    await workspace.removePart(part);
+    await workspace.removePart(`${part}-tar`);
+  }
+}
+
+const asFolder = (path: string): string => `${path}/`;
+
+/** Folders that lead to the given ones and are none of them. */
+function ancestorsOf(folders: readonly string[]): readonly string[] {
+  const all = new Set(folders);
+  const found = new Set<string>();
+  for (const folder of folders) {
+    for (let path = dirname(folder); path !== '.'; path = dirname(path)) if (!all.has(path)) found.add(path);
+  }
+  return [...found];
 }

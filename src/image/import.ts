@@ -20,6 +20,7 @@ import {
   indexTar,
   ingest,
   inspect,
+  ownPlace,
   scanTar,
   unpackRootfs,
   WHOLE,
@@ -115,13 +116,6 @@ function archived(archive: Archive, options: ImportOptions): Archived {
     ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total }) }),
     ...(signal === undefined ? {} : { signal }),
   };
-}
-
-/** A place for work whose files are the caller's own. An ordinary user can be confined only as its own root. */
-export function ownPlace(folder: string, host: HostFacts): WorkPlace {
-  const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
-  const ownership = host.privileged ? undefined : { uidMap: alone(host.euid), gidMap: alone(host.egid) };
-  return { folder, ownership, host };
 }
 
 /** Where workers that write nothing are confined to. */

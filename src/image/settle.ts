@@ -8,12 +8,11 @@ import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../run/native.ts';
 import { identityAt, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
-import { ownPlace } from './import.ts';
 import { withLock } from './locks.ts';
 import { removeImageQuietly } from './maintain.ts';
 import { folderOf, readRecord, writeRecord, type RecordedLayer } from './records.ts';
 import { shortHash } from './store.ts';
-import { ingest, WHOLE } from './work.ts';
+import { ingest, ownPlace, WHOLE } from './work.ts';
 
 /**
  * Reads the archive, and gives its image the name that it has by its content. Once, however many containers run from it;

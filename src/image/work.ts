@@ -5,6 +5,7 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import {
   planCopy,
+  planExtract,
   planIndex,
   planIngest,
   planInspect,
@@ -50,6 +51,8 @@ export interface Contents {
   readonly skipped: number;
   /** Of a layer: folders that only its paths imply. */
   readonly implied: readonly string[];
+  /** Of a layer: files that its hard links mean and that it does not have; the links were not made. */
+  readonly wanted: readonly string[];
   /** Of a layer: it hides all layers below. */
   readonly opaqueRoot: boolean;
 }
@@ -63,6 +66,8 @@ interface Work {
   readonly plan: Plan;
   /** Descriptor 0 of the worker; stays the caller's. */
   readonly input?: number;
+  /** Descriptor 1 of the worker; stays the caller's. */
+  readonly output?: number;
   readonly onRead?: OnRead;
   readonly signal?: AbortSignal;
 }
@@ -83,12 +88,12 @@ class BadArchive extends Error {
 const EFBIG = 27;
 
 /** Starts a worker, follows its reports, and returns the last one. Throws BadArchive, or BoxctlError `E_IMAGE_WORK`. */
-async function run({ plan, input, onRead, signal }: Work): Promise<Report> {
+async function run({ plan, input, output, onRead, signal }: Work): Promise<Report> {
   const nothing = openSync('/dev/null', constants.O_RDWR);
   const [report, reportEnd] = pipe();
   let worker;
   try {
-    worker = launch(plan, { stdio: [input ?? nothing, nothing, reportEnd], interpreter: 'imager' });
+    worker = launch(plan, { stdio: [input ?? nothing, output ?? nothing, reportEnd], interpreter: 'imager' });
   } finally {
     closeSync(nothing);
     closeSync(reportEnd);
@@ -193,8 +198,16 @@ function contents(report: Report): Contents {
     squashed: number(report, 'squashed'),
     skipped: number(report, 'skipped'),
     implied: list(report, 'implied'),
+    wanted: list(report, 'wanted'),
     opaqueRoot: report['opaque_root'] === true,
   };
+}
+
+/** A place for work whose files are the caller's own. An ordinary user can be confined only as its own root. */
+export function ownPlace(folder: string, host: HostFacts): WorkPlace {
+  const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
+  const ownership = host.privileged ? undefined : { uidMap: alone(host.euid), gidMap: alone(host.egid) };
+  return { folder, ownership, host };
 }
 
 /** An archive to work on, and what is called on the way. `name` is for messages. */
@@ -220,9 +233,14 @@ async function runOn(archive: Archived, plan: Plan): Promise<Report> {
   }
 }
 
-/** The lowest layer has nothing to take away. */
-export type LayerKind = 'lowest' | 'layer';
-const FLAGS = { rootfs: IMAGE.ROOTFS, lowest: IMAGE.LAYER | IMAGE.LOWEST, layer: IMAGE.LAYER };
+/** The lowest layer has nothing to take away; a complete one has before it what its hard links mean of those below. */
+export type LayerKind = 'lowest' | 'layer' | 'complete';
+const FLAGS = {
+  rootfs: IMAGE.ROOTFS,
+  lowest: IMAGE.LAYER | IMAGE.LOWEST,
+  layer: IMAGE.LAYER,
+  complete: IMAGE.LAYER | IMAGE.COMPLETE,
+};
 
 export async function unpackRootfs(
   archive: Archived,
@@ -305,6 +323,24 @@ export async function inspect(
 ): Promise<{ readonly files: readonly string[]; readonly paths: readonly PathStatus[] }> {
   const report = await run({ plan: planInspect(image, host, files, paths) });
   return { files: list(report, 'files'), paths: list(report, 'paths') };
+}
+
+/**
+ * Writes a tar without an end mark of what an image has at paths to a descriptor, no more than `maxBytes` of files.
+ * Returns how many there are. `name` is for messages.
+ */
+export async function extract(
+  image: ImageFacts,
+  host: HostFacts,
+  paths: readonly string[],
+  output: number,
+  { name, maxBytes }: { readonly name: string; readonly maxBytes: number },
+): Promise<number> {
+  try {
+    return number(await run({ plan: planExtract(image, host, paths, maxBytes), output }), 'entries');
+  } catch (error) {
+    throw explain(error, name);
+  }
 }
 
 /** Copies an image into the empty folder `to` (planCopy). Throws `E_IMAGE_COPY`. */

@@ -185,6 +185,7 @@ export const CALLS = {
   scan: { op: 203, args: {} },
   copy: { op: 205, args: { dirfd: fd, to: fd } },
   inspect: { op: 204, args: { dirfd: fd, files: texts, paths: texts } },
+  extract: { op: 206, args: { dirfd: fd, paths: texts, max_bytes: int } },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
   landlock_create_ruleset: {

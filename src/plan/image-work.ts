@@ -223,6 +223,14 @@ export function planInspect(
   return finish(context);
 }
 
+/** Writes a tar of what an image has at paths, no more than `maxBytes` of files, to descriptor 1. */
+export function planExtract(image: ImageFacts, host: HostFacts, paths: readonly string[], maxBytes: number): Plan {
+  const context = enterImage(image, host, 'extract', image.ownership);
+  const args = { dirfd: openRoot(context), paths, max_bytes: maxBytes };
+  context.steps.add(inside('command', BECAUSE), 'extract', 'extract', args);
+  return finish(context);
+}
+
 /**
  * Copies an image, as its own root would find it, into the empty folder `to`. With `maps` the copy's owners are those of
  * the host that the image's owners are under them; `to` must then belong to the host id of the map's root.

@@ -125,6 +125,7 @@ const FORMATS: readonly Format[] = [
       ['xz', '-6'],
       ['xz', '-9e'],
       ['xz', '-1', '--check=crc32'],
+      ['xz', '-1', '--check=sha256'],
       ['xz', '-1', '--check=none'],
       ['xz', '-0', '-T2', '--block-size=100000'],
       ['xz', '--lzma2=preset=1,dict=4KiB,lc=0,lp=4,pb=0'],
@@ -367,7 +368,7 @@ describe('xz, by hand', () => {
     expect(decompress(withHeaderByte(archive, at, 41)).error).toBe('the xz data is damaged');
   });
 
-  test.skipIf(!installed('xz')).each(['crc32', 'crc64'])('a wrong check of kind %s (needs xz)', (kind) => {
+  test.skipIf(!installed('xz')).each(['crc32', 'crc64', 'sha256'])('a wrong check of kind %s (needs xz)', (kind) => {
     const archive = xz('-0', `--check=${kind}`);
     // It lies in front of the index, whose length the footer tells.
     const at = archive.length - 12 - (archive.readUInt32LE(archive.length - 8) + 1) * 4 - 1;

@@ -10,7 +10,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace boxctl::image {
+namespace boxctl::codec {
 namespace {
 
 constexpr size_t kBlock = 64;
@@ -161,15 +161,24 @@ void Sha256::update(const uint8_t* data, size_t size) {
   if (held_ > 0) memcpy(block_, data + size - held_, held_);
 }
 
-void Sha256::finish(char (&hex)[65]) {
+void Sha256::finish(uint8_t (&digest)[kSize]) {
   const uint64_t bits = __builtin_bswap64(size_ * 8);
   uint8_t padding[2 * kBlock] = {0x80};
   const size_t length = held_ < kBlock - 8 ? kBlock - 8 - held_ : 2 * kBlock - 8 - held_;
   memcpy(padding + length, &bits, sizeof bits);
   update(padding, length + sizeof bits);
-  constexpr char kDigits[] = "0123456789abcdef";
-  for (size_t i = 0; i < 64; i++) hex[i] = kDigits[state_[i / 8] >> (28 - 4 * (i % 8)) & 15];
-  hex[64] = 0;
+  for (size_t i = 0; i < kSize; i++) digest[i] = static_cast<uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-}  // namespace boxctl::image
+void Sha256::finish(char (&hex)[kHexSize]) {
+  uint8_t digest[kSize];
+  finish(digest);
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (size_t i = 0; i < kSize; i++) {
+    hex[2 * i] = kDigits[digest[i] >> 4];
+    hex[2 * i + 1] = kDigits[digest[i] & 15];
+  }
+  hex[kHexSize - 1] = 0;
+}
+
+}  // namespace boxctl::codec

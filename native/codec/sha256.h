@@ -5,15 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace boxctl::image {
+namespace boxctl::codec {
 
 class Sha256 {
  public:
+  static constexpr size_t kSize = 32;
+  static constexpr size_t kHexSize = 2 * kSize + 1;
+
   // `portable`: leave the processor's instructions aside (for the tests).
   explicit Sha256(bool portable = false);
   void update(const uint8_t* data, size_t size);
-  // Ends the message; 64 lower-case hex digits and a NUL. Not to be updated afterwards.
-  void finish(char (&hex)[65]);
+  // Ends the message, which is not to be updated afterwards.
+  void finish(uint8_t (&digest)[kSize]);
+  // The same as lower-case hex digits and a NUL.
+  void finish(char (&hex)[kHexSize]);
 
  private:
   using Blocks = void (*)(uint32_t* state, const uint8_t* data, size_t blocks);
@@ -24,4 +29,4 @@ class Sha256 {
   uint8_t block_[64];
 };
 
-}  // namespace boxctl::image
+}  // namespace boxctl::codec
