@@ -273,7 +273,7 @@ function extractFrom(
 ): Promise<number> {
   const { ownership, limits } = options;
   const facts: ImageFacts = {
-    digest: '',
+    digest: shortDigest(layers),
     record: '',
     layers: layers.map((layer) => layerOf(host.dirs.store, layer, ownership)),
     ownership,
