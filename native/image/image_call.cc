@@ -145,7 +145,11 @@ uint64_t size_of(int fd) {
 bool first_entry_begins_image(uint64_t offset, uint64_t size) {
   image::HeaderSource source(0, offset, size);
   tar::Reader reader(source.source());
-  return reader.next() == tar::Reader::Step::kEntry && begins_image(reader.entry().path);
+  while (reader.next() == tar::Reader::Step::kEntry) {
+    const char* const path = reader.entry().path;
+    if (!is_root(path)) return begins_image(path);
+  }
+  return false;
 }
 
 bool report_path(void* context, const char* path) {

@@ -106,6 +106,8 @@ class Unpacker {
   tar::Reader& reader_;
   const UnpackOptions& options_;
   size_t implied_count_ = 0, wanted_count_ = 0;
+  // Whether the archive holds an image in layers: the first entry tells, but for one of the root.
+  bool undecided_ = options_.refuse_image;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
@@ -543,9 +545,12 @@ bool Unpacker::run() {
       case tar::Reader::Step::kEntry:
         if (++result.entries > options_.entries) return fail("the archive has more entries than an image may have");
         image::entries_done.store(result.entries, std::memory_order_relaxed);
-        if (result.entries == 1 && options_.refuse_image && begins_image(reader_.entry().path)) {
-          result.image = true;
-          return fail("the archive holds an image in layers");
+        if (undecided_ && !is_root(reader_.entry().path)) {
+          undecided_ = false;
+          if (begins_image(reader_.entry().path)) {
+            result.image = true;
+            return fail("the archive holds an image in layers");
+          }
         }
         if (!one(reader_.entry())) return false;
     }
@@ -554,15 +559,18 @@ bool Unpacker::run() {
 
 }  // namespace
 
+bool is_root(const char* path) { return path[strspn(path, "./")] == 0 && strstr(path, "..") == nullptr; }
+
 bool begins_image(const char* path) {
   while (strncmp(path, "./", 2) == 0) path += 2;
   const size_t length = strcspn(path, "/");
   const auto is = [&](const char* name) { return strlen(name) == length && strncmp(path, name, length) == 0; };
   if (is("blobs") || is("manifest.json") || is("index.json") || is("oci-layout") || is("repositories")) return true;
-  // `docker save` of old: a folder for each layer, and the configuration, named by their digests.
+  // `docker save` of old and `podman save`: a folder or a tar for each layer, and the configuration, named by digests.
   constexpr size_t kDigest = 64;
   if (strspn(path, "0123456789abcdef") != kDigest) return false;
-  return length == kDigest || strncmp(path + kDigest, ".json", length - kDigest + 1) == 0;
+  const char* const rest = path + kDigest;
+  return length == kDigest || strcmp(rest, ".json") == 0 || strcmp(rest, ".tar") == 0;
 }
 
 Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options) {

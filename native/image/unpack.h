@@ -50,6 +50,9 @@ struct Unpacked {
 // Reads the stream to its end into the directory `dirfd`. After an error the tree is half done. The umask must be 0.
 Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options);
 
+// Whether the path is one of the archive's root, `./`, which says nothing of what the archive holds.
+bool is_root(const char* path);
+
 // Whether an entry of this path comes first in an archive that holds an image: what `docker save` and `podman save`
 // write, or an OCI image layout.
 bool begins_image(const char* path);
