@@ -72,8 +72,11 @@ class Line {
   readonly #settled = new Promise<'done' | 'failed' | 'skipped'>((resolve) => (this.#settle = resolve));
   #text = '';
   #size = 0;
-  readonly #since = performance.now();
+  #since = 0;
 
+  begin(since: number): void {
+    this.#since = since;
+  }
   say(text: string, size: number): void {
     this.#text = text;
     this.#size = size;
@@ -111,19 +114,21 @@ function describe(progress: ImportProgress, pace: Pace): string {
 
 const clip = (text: string): string => (text.length <= MAX_TITLE ? text : `${text.slice(0, MAX_TITLE - 1)}…`);
 
-/** Starts to draw. What the tasks are is known with the first thing that is told. */
-export function drawImport(title: string, pen: Pen): ImportList {
+/** Starts to draw an import that began at `since`. What the tasks are is known with the first thing that is told. */
+export function drawImport(title: string, pen: Pen, since: number): ImportList {
   const name = clip(title);
   const pace = new Pace();
   const renderer = rendererFor(pen);
   let drawn: Promise<unknown> = Promise.resolve();
   let lines: readonly Line[] = [];
   let at = 0;
+  let began = since;
   let isWaiting = false;
 
   const begin = (titles: readonly string[]): void => {
     lines = titles.map(() => new Line());
     at = 0;
+    lines[0]?.begin(began);
     const tasks = titles.map((each, index) => ({
       title: each,
       task: (_: undefined, task: { output: string; skip(message?: string): void }) => lines[index]?.run(task),
@@ -151,10 +156,12 @@ export function drawImport(title: string, pen: Pen): ImportList {
         isWaiting = false;
         for (const line of lines) line.settle('skipped');
         lines = [];
+        began = performance.now();
       }
       if (lines.length === 0 || (layer !== undefined && lines.length !== layer.of)) {
         // What was drawn first is the archive as a whole, which had to be decompressed.
         for (const line of lines) line.settle('done');
+        if (lines.length > 0) began = performance.now();
         begin(
           layer === undefined
             ? [`importing ${name}`]
@@ -162,7 +169,10 @@ export function drawImport(title: string, pen: Pen): ImportList {
         );
       }
       const now = (layer?.number ?? 1) - 1;
-      for (; at < now; at++) lines[at]?.settle('done');
+      for (; at < now; at++) {
+        lines[at]?.settle('done');
+        lines[at + 1]?.begin(performance.now());
+      }
       lines[now]?.say(describe(progress, pace), Math.max(progress.total, progress.read));
     },
     waiting() {

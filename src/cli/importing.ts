@@ -147,7 +147,7 @@ function drawnView(title: string, color: boolean): View {
     last = draw;
     if (list !== undefined) draw(list);
     loading ??= import('./import-list.ts').then(({ drawImport }) => {
-      list = drawImport(title, { color, write: writeMessage });
+      list = drawImport(title, { color, write: writeMessage }, since);
       last?.(list);
       return list;
     });

@@ -1,5 +1,6 @@
 /** Real root file systems as archives, made once and kept between runs. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -73,5 +74,21 @@ export function debianRootfs(): string {
     execFileSync('mmdebstrap', ['--variant=minbase', packages, 'bookworm', path], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
+  });
+}
+
+/** Busybox, and as much noise as makes bzip2 work for a second or two (needs Debian's bzip2): an import that can be met halfway. */
+export function slowArchive(): string {
+  return once('slow-72.tar.bz2', (path) => {
+    const tree = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
+    try {
+      makeTree(tree);
+      for (const name of ['a', 'b', 'c']) writeFileSync(join(tree, `noise-${name}`), randomBytes(24 << 20));
+      archive(tree, `${path}.tar`);
+      execFileSync('bzip2', ['-1', `${path}.tar`]);
+      renameSync(`${path}.tar.bz2`, path);
+    } finally {
+      rmSync(tree, { recursive: true, force: true });
+    }
   });
 }
