@@ -89,7 +89,7 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
     const identity = identityOf(archive.stat);
     const known = await knownDigest(archive, host, options);
     const present = known === undefined ? undefined : readFacts(known, options.ownership, host);
-    if (present !== undefined) {
+    if (present !== undefined && (options.inPlace || !isInPlace(present))) {
       checkUnchanged(archive);
       return { image: present, identity, names: [] };
     }
@@ -105,6 +105,10 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
     closeSync(opened.fd);
   }
 }
+
+/** Whether the store has no copy of the image's archive. */
+export const isInPlace = ({ layers }: ImageFacts): boolean =>
+  layers.some((layer) => layer.kind === 'erofs' && layer.identity !== undefined);
 
 function archived(archive: Archive, options: ImportOptions): Archived {
   const total = Number(archive.stat.size);

@@ -13,6 +13,7 @@ import type { ImageFacts, Layer, Ownership } from './image.ts';
 import {
   importArchive,
   importLayout,
+  isInPlace,
   layerInPlace,
   seenDigest,
   type ImportOptions,
@@ -115,7 +116,7 @@ export async function ensureImage(
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
   const found = findImage(source, ownership, host);
-  if (found !== undefined && !isInPlace(found, options)) return found;
+  if (found !== undefined && suffices(found, options)) return found;
   prepareStore(store);
   try {
     return await importOnce(source, ownership, host, options);
@@ -126,8 +127,7 @@ export async function ensureImage(
   }
 }
 
-const isInPlace = (image: ImageFacts, { copy }: ResolveOptions): boolean =>
-  copy === true && image.layers.some((layer) => layer.kind === 'erofs' && layer.identity !== undefined);
+const suffices = (image: ImageFacts, { copy }: ResolveOptions): boolean => copy !== true || !isInPlace(image);
 
 async function importOnce(
   source: ImageSource,
@@ -140,7 +140,7 @@ async function importOnce(
   const work = async (): Promise<ImageFacts> => {
     // Someone else may have imported it while this waited.
     const present = findImage(source, ownership, host);
-    if (present !== undefined && !isInPlace(present, options)) return present;
+    if (present !== undefined && suffices(present, options)) return present;
     switch (source.kind) {
       case 'tar':
         return ensureArchive(source, ownership, host, options);

@@ -1,5 +1,6 @@
 /** `boxctl image`, and files that name images: the store as a person sees it. */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -225,6 +226,16 @@ needs('importing (needs busybox-static)', () => {
     } finally {
       yes.kill('SIGKILL');
     }
+  });
+
+  test('a copy is made of an archive that has been used where it lies, also of one that is pinned', async () => {
+    const at = place();
+    const path = at.write('base.tar', base('copied'));
+    const sha256 = createHash('sha256').update(base('copied')).digest('hex');
+    expect(await at.up({ image: { tar: path, sha256 }, command: ['cat', '/note'] })).toMatchObject(done('copied'));
+    expect(await at.boxctl(['image', 'import', path, '--sha256', sha256, 'copy'])).toMatchObject({ status: 0 });
+    rmSync(path);
+    expect(await at.up({ image: 'copy', command: ['cat', '/note'] })).toMatchObject(done('copied'));
   });
 
   test('another digest than the one that was asked for is refused', async () => {
