@@ -7,26 +7,32 @@ import { join } from 'node:path';
 import { PROJECT, type Ended } from './boxctl.ts';
 import { specFolder, type Caller } from './container.ts';
 
-const SOURCE = join(PROJECT, 'test/conformance/attacks/privileges.c');
+const SOURCES = join(PROJECT, 'test/conformance/attacks');
 const FOLDER = `/var/tmp/boxctl-test-${userInfo().uid}`;
 
 /** Compiled once for each state of its source; static, for containers that have no libraries. */
-export function attacker(): string {
-  const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
+export function attacker(name = 'privileges'): string {
+  const source = join(SOURCES, `${name}.c`);
+  const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16);
   const path = join(FOLDER, `attack-${hash}`);
   if (existsSync(path)) return path;
   mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
   const work = `${path}.${process.pid}`;
-  execFileSync('cc', ['-static', '-O1', '-o', work, SOURCE]);
+  execFileSync('cc', ['-static', '-O1', '-o', work, source]);
   chmodSync(work, 0o755);
   renameSync(work, path);
   return path;
 }
 
-/** A folder with a container.yaml that runs `/w/attack WHAT`. */
-export function attackFolder(what: string, spec: Readonly<Record<string, unknown>>, caller: Caller): string {
+/** A folder with a container.yaml that runs `/w/attack WHAT`, of the program of this name. */
+export function attackFolder(
+  what: string,
+  spec: Readonly<Record<string, unknown>>,
+  caller: Caller,
+  name?: string,
+): string {
   const folder = specFolder({ command: ['/w/attack', what], volumes: ['./:/w:ro'], ...spec }, caller);
-  copyFileSync(attacker(), join(folder, 'attack'));
+  copyFileSync(attacker(name), join(folder, 'attack'));
   chmodSync(join(folder, 'attack'), 0o755);
   return folder;
 }

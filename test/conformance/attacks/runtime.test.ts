@@ -1,0 +1,329 @@
+/**
+ * Attacks on boxctl itself: on its program, on its processes while they are inside, on what they hold open, and on the
+ * libraries that they load.
+ */
+import { execFileSync, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { attackFolder } from '../../support/attack.ts';
+import { boxctl, INSTALLED, PROGRAM, run, type Ended } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { callerOptions, callers, self, sh, specFolder, type Caller } from '../../support/container.ts';
+import { changedRootfs } from '../../support/rootfs.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { isRoot } from '../../support/user.ts';
+
+const PROGRAMS = [
+  process.execPath,
+  ...readdirSync(join(INSTALLED, 'dist/native')).map((name) => join(INSTALLED, 'dist/native', name)),
+];
+
+/** The programs that a container is started by, as they are on the disk. */
+function checksums(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    PROGRAMS.map((path) => [path, createHash('sha256').update(readFileSync(path)).digest('hex')]),
+  );
+}
+
+function descendants(pid: number): readonly number[] {
+  try {
+    const own = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+    );
+    return [...own, ...own.flatMap(descendants)];
+  } catch {
+    return []; // it has ended
+  }
+}
+
+interface Hunter {
+  /** As the host numbers it. */
+  readonly pid: number;
+  /** Ends it, and gives what it caught, without repetitions. */
+  stop(): Promise<readonly string[]>;
+}
+
+/** A container with the hostile program in it, for others to join. */
+async function startHunter(caller: Caller, spec: Readonly<Record<string, unknown>>): Promise<Hunter> {
+  const folder = attackFolder('', { seccomp: 'unconfined', init: true, ...spec }, caller, 'hunt');
+  let end: (text: string) => void = () => undefined;
+  const stdin = new Promise<string>((resolve) => {
+    end = resolve;
+  });
+  let child: ChildProcess | undefined;
+  let ended: Promise<Ended> | undefined;
+  await new Promise<void>((resolve) => {
+    ended = boxctl(
+      ['up', '--allow', 'all'],
+      callerOptions(caller, folder, {
+        stdin,
+        onStart: (started) => {
+          child = started;
+          started.stdout?.once('data', () => resolve());
+          started.once('exit', () => resolve());
+        },
+      }),
+    );
+  });
+  const pid = descendants(child?.pid ?? 0).findLast((each) => readlinkSync(`/proc/${each}/exe`) === '/w/attack');
+  if (pid === undefined) throw new Error((await ended)?.stderr);
+  return {
+    pid,
+    stop: async () => {
+      end('\n');
+      const { stdout = '' } = (await ended) ?? {};
+      return stdout.trim().split('\n').slice(1);
+    },
+  };
+}
+
+/** Its standard streams are no sockets, so that every socket that is found is one of boxctl's own. */
+function plainly(caller: Caller, folder: string, redirections = ''): Promise<Ended> {
+  const script = `exec "$@" </dev/null 2>&1 | cat ${redirections}`;
+  return run(
+    ['sh', '-c', script, 'sh', process.execPath, PROGRAM, 'up', '--allow', 'all'],
+    callerOptions(caller, folder),
+  );
+}
+
+/** An image with a program that is run by whatever runs it. */
+const selfish = (): string =>
+  changedRootfs((tree) => {
+    writeFileSync(join(tree, 'evil'), '#!/proc/self/exe\n');
+    chmodSync(join(tree, 'evil'), 0o755);
+  });
+
+// To join a user namespace that maps one id alone leaves no group for terminals.
+const joining = callers.filter(({ keys }) => !('uid_map' in keys));
+
+describe.skipIf(!hasBusybox).each(joining)('as $title (needs busybox-static and cc)', (caller) => {
+  test.each([
+    ['joins others', {}, ['/bin/busybox']],
+    ['joins others with a reaper', { init: true }, ['/bin/busybox']],
+    ['is told to run itself', { command: ['/evil'] }, ['/memfd:boxctl-launcher (deleted)']],
+  ])(
+    'a process that %s gives nothing away before it is the command (CVE-2016-9962, CVE-2019-5736)',
+    { timeout: 120_000 },
+    async (_title, more, programs) => {
+      const before = checksums();
+      const hunter = await startHunter(caller, { cap_add: ['SYS_PTRACE'] });
+      const namespaces = { pid: `/proc/${hunter.pid}/ns/pid`, user: `/proc/${hunter.pid}/ns/user` };
+      const folder = specFolder({ image: selfish(), command: ['sleep', '0.02'], namespaces, ...more }, caller);
+      const rounds = 12;
+      for (let round = 0; round < rounds; round++) await plainly(caller, folder);
+      const caught = await hunter.stop();
+      const seen = Number(caught.at(-1)?.replace('seen ', ''));
+      expect(seen).toBeGreaterThan(rounds / 3);
+      // The file system of a victim is the victim's.
+      const allowed = new Set([
+        'cwd /',
+        'root /',
+        'fd /dev/null',
+        'fd pipe:',
+        'overwritten /bin/busybox',
+        `seen ${seen}`,
+      ]);
+      for (const path of programs) for (const what of ['exe', 'mem', 'ptrace']) allowed.add(`${what} ${path}`);
+      expect(caught.filter((line) => !allowed.has(line))).toEqual([]);
+      expect(checksums()).toEqual(before);
+    },
+  );
+});
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and cc)', (caller) => {
+  test.each([{}, { init: true }])(
+    'nobody, not even root of the host, can write to the program of its processes later, with %j (CVE-2019-5736)',
+    async (more) => {
+      const handles = new Map<string, number>();
+      let pid = 0;
+      const folder = specFolder({ command: ['sleep', '0.3'], ...more }, caller);
+      const ended = boxctl(
+        ['up'],
+        callerOptions(caller, folder, {
+          onStart: (child) => {
+            pid = child.pid ?? 0;
+          },
+        }),
+      );
+      const over = ended.then(() => true);
+      while (!(await Promise.race([over, sleep(1).then(() => false)]))) {
+        for (const each of descendants(pid)) {
+          try {
+            const link = readlinkSync(`/proc/${each}/exe`);
+            const key = `${each} ${link}`;
+            if (link.includes('boxctl') && !handles.has(key)) handles.set(key, openSync(`/proc/${each}/exe`, 'r'));
+          } catch {
+            // It has ended, or is the container's.
+          }
+        }
+      }
+      expect((await ended).status).toBe(0);
+      expect(handles.size).toBeGreaterThan(0);
+      for (const [key, fd] of handles) {
+        const write = (): void => {
+          const again = openSync(`/proc/self/fd/${fd}`, 'r+');
+          try {
+            writeSync(again, '#', 0);
+          } finally {
+            closeSync(again);
+          }
+        };
+        expect(key).toContain('/memfd:boxctl-launcher (deleted)');
+        expect(write).toThrow(/EPERM|EACCES/u);
+        closeSync(fd);
+      }
+    },
+  );
+
+  test.each([{}, { init: true }, { tty: true }])(
+    'a command that is run by /proc/self/exe runs nothing, with %j (CVE-2019-5736)',
+    async (more) => {
+      const before = checksums();
+      const { status, stdout } = await sh('', { image: selfish(), command: ['/evil'], ...more }, caller);
+      expect([status === 0, stdout]).toEqual([false, '']);
+      expect(checksums()).toEqual(before);
+    },
+  );
+
+  test('a descriptor that boxctl inherits does not come inside, nor is it a way out (CVE-2024-21626)', async () => {
+    for (const path of [undefined, '/proc/self/fd/7', '/proc/self/fd/7/etc', '/proc/1/fd/7']) {
+      const spec = { command: ['sh', '-c', 'pwd; ls /proc/self/fd; cat ./shadow etc/shadow'], working_dir: path };
+      const script = 'exec "$@" 7</ 9</etc </dev/null 2>&1 | cat';
+      const command = ['sh', '-c', script, 'sh', process.execPath, PROGRAM, 'up'];
+      const { stdout } = await run(command, callerOptions(caller, specFolder(spec, caller)));
+      expect(stdout).not.toContain('root:');
+      // The fourth is ls's own.
+      if (path === undefined) expect(stdout).toMatch(/^\/\n0\n1\n2\n3\ncat: /u);
+      else expect(stdout).toMatch(/^boxctl: container\.yaml:.* (?:ELOOP|ENOENT|EACCES)/u);
+    }
+  });
+
+  test('no socket of its processes has a name, and none is listened on (CVE-2020-15257)', async () => {
+    let inodes: readonly string[] = [];
+    let names: ReadonlyMap<string, string> = new Map();
+    await sh('echo ready; sleep 0.2', { tty: true, init: true }, caller, {
+      onStart: (child) =>
+        child.stdout?.once('data', () => {
+          const fds = descendants(child.pid ?? 0).flatMap((pid) =>
+            readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`)),
+          );
+          inodes = fds.flatMap((target) => /^socket:\[(\d+)\]$/u.exec(target)?.slice(1) ?? []);
+          const table = readFileSync('/proc/net/unix', 'utf8').trim().split('\n').slice(1);
+          names = new Map(table.map((line) => line.split(/\s+/u)).map((line) => [line[6] ?? '', line[7] ?? '']));
+        }),
+    });
+    expect(inodes.length).toBeGreaterThan(0);
+    expect(inodes.map((inode) => names.get(inode) ?? '').filter((name) => name !== '')).toEqual([]);
+  });
+
+  test('another user comes to nothing of the store and the state (CVE-2021-41103, CVE-2021-41091)', async () => {
+    const image = changedRootfs((tree) => {
+      execFileSync('cp', [join(tree, 'bin/busybox'), join(tree, 'bin/gain')]);
+      chmodSync(join(tree, 'bin/gain'), 0o6755);
+    });
+    let found = '';
+    await sh(
+      'cp /bin/gain /gain; chmod 6755 /gain; echo ready; sleep 0.3',
+      { image, no_new_privileges: false },
+      caller,
+      {
+        onStart: (child) =>
+          child.stdout?.once('data', () => {
+            const folders = [caller.store, caller.stateFolder].filter((path) => existsSync(path));
+            expect(folders).toContain(caller.store);
+            expect(folders.map((path) => statSync(path).mode & 0o7777)).toEqual(folders.map(() => 0o700));
+            expect(folders.map((path) => statSync(path).uid)).toEqual(folders.map(() => caller.uid));
+            const script = 'find "$@" -mindepth 1 2>/dev/null; true';
+            const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--', 'sh', '-c', script, 'sh'];
+            if (isRoot) found = execFileSync('setpriv', [...nobody, ...folders], { encoding: 'utf8' });
+          }),
+      },
+    );
+    expect(found).toBe('');
+  });
+});
+
+describe.skipIf(!hasBusybox)('names that are paths (needs busybox-static)', () => {
+  test.each(['../x', '.', '..', '', 'a/b', '/x', '-x', '.x', 'a\u0000b', 'a\nb', 'a b', 'x'.repeat(300), 'ä'])(
+    '%j is no name of a container or a volume',
+    async (name) => {
+      const one = await sh('echo ran', { name });
+      expect([one.status, one.stdout]).toEqual([125, '']);
+      const two = await sh('echo ran', { volumes: [{ type: 'volume', source: name, target: '/v' }] });
+      expect([two.status, two.stdout]).toEqual([125, '']);
+    },
+  );
+});
+
+describe.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
+  'libraries (needs root, busybox-static, cc and strace)',
+  () => {
+    test('none of the image’s is loaded by boxctl, nor is its configuration of names read (CVE-2019-14271)', async () => {
+      const work = tempFolder({ open: true });
+      const source = join(work, 'evil.c');
+      writeFileSync(
+        source,
+        '#include <fcntl.h>\n__attribute__((constructor)) static void f(void) { open("/w/loaded", O_CREAT | O_WRONLY, 0600); }\n',
+      );
+      execFileSync('cc', ['-shared', '-fPIC', '-o', join(work, 'evil.so'), source]);
+      const image = changedRootfs((tree) => {
+        const libraries = join(tree, 'lib/x86_64-linux-gnu');
+        execFileSync('mkdir', ['-p', libraries, join(tree, 'etc')]);
+        for (const name of ['libnss_files.so.2', 'libnss_compat.so.2', 'libc.so.6', 'ld-linux-x86-64.so.2']) {
+          execFileSync('cp', [join(work, 'evil.so'), join(libraries, name)]);
+        }
+        writeFileSync(join(tree, 'etc/ld.so.preload'), '/lib/x86_64-linux-gnu/libnss_files.so.2\n');
+        writeFileSync(join(tree, 'etc/nsswitch.conf'), 'passwd: compat files\ngroup: compat files\n');
+      });
+      const spec = {
+        image,
+        user: 'app',
+        group_add: ['app'],
+        init: true,
+        tty: true,
+        volumes: ['./:/w'],
+        command: ['true'],
+      };
+      const folder = specFolder(spec);
+      chmodSync(folder, 0o777);
+      // The first time the image is unpacked, which is another story.
+      await boxctl(['up'], callerOptions(self, folder));
+      const trace = join(work, 'trace');
+      const strace = [
+        'strace',
+        '-f',
+        '-qq',
+        '-s',
+        '200',
+        '-e',
+        'trace=open,openat,openat2,execve,pivot_root',
+        '-o',
+        trace,
+      ];
+      const { status } = await run([...strace, process.execPath, PROGRAM, 'up'], callerOptions(self, folder));
+      expect(status).toBe(0);
+      const lines = readFileSync(trace, 'utf8').split('\n');
+      const entered = lines.findIndex((line) => line.includes('pivot_root('));
+      const command = lines.findIndex((line, at) => at > entered && line.includes('execve('));
+      expect(entered).toBeGreaterThan(0);
+      expect(command).toBeGreaterThan(entered);
+      const opened = lines.slice(entered, command).filter((line) => /\b(?:open|openat|openat2)\(/u.test(line));
+      expect(opened.filter((line) => /\.so|nss|ld-|passwd|group"/u.test(line))).toEqual([]);
+      expect(existsSync(join(folder, 'loaded'))).toBe(false);
+    });
+  },
+);
