@@ -75,11 +75,14 @@ export function compileMounts(
   const { spec } = document;
   if (spec.namespaces.mount.kind !== 'private') return { mounts: [], mountNotes: new Map() };
   const isPrivate = (kind: NamespaceKind): boolean => spec.namespaces[kind].kind === 'private';
+  /** A namespace is shown by those who are root in the user namespace that owns it. */
+  const isJoinedWithUser = (kind: NamespaceKind): boolean =>
+    spec.namespaces[kind].kind === 'path' && spec.namespaces.user.kind === 'path';
   const hostUser = spec.namespaces.user.kind === 'host';
   const standard = defaultMounts({
-    ownsPid: hostUser || isPrivate('pid'),
-    ownsNetwork: hostUser || isPrivate('net'),
-    ownsIpc: hostUser || isPrivate('ipc'),
+    ownsPid: hostUser || isPrivate('pid') || isJoinedWithUser('pid'),
+    ownsNetwork: hostUser || isPrivate('net') || isJoinedWithUser('net'),
+    ownsIpc: hostUser || isPrivate('ipc') || isJoinedWithUser('ipc'),
     showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits),
     shmSize: spec.shmSize,
     isGroupMapped: (gid) => isMapped(maps?.gidMap, gid),

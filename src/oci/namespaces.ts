@@ -43,7 +43,7 @@ export function compileNamespaces(
 
 /** Combinations that the kernel would refuse, or that would not mean what they say. */
 export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems): void {
-  const { user, mount, uts } = spec.namespaces;
+  const { user, mount, uts, pid } = spec.namespaces;
   if (user.kind === 'private' && !host.userNamespaces.usable) {
     problems.add('E_NO_USER_NAMESPACES', 'namespaces.user', host.userNamespaces.reason, host.userNamespaces.hint);
   }
@@ -62,6 +62,12 @@ export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems)
       const message = `${key} would change ${whose}, because the uts namespace is not private`;
       problems.add('E_NOT_PRIVATE', key, message, `remove ${key}, or make the uts namespace private`);
     }
+  }
+  if (mount.kind === 'private' && pid.kind === 'path' && user.kind === 'private') {
+    const message = 'a process namespace can be joined only with the user namespace that it belongs to';
+    const hint =
+      'else /proc could show the processes of the host alone: join that user namespace as well, or take the host’s';
+    problems.add('E_NOT_PRIVATE', 'namespaces.pid', message, hint);
   }
   if (mount.kind !== 'private') {
     const keys = [...(spec.image === undefined ? [] : ['image']), ...(spec.readOnly ? ['read_only'] : [])];

@@ -95,7 +95,7 @@ describe('what changes for root', () => {
     ['tmpfs', `${FILE}tmpfs: ["/tmp:size=1m,mode=700", "/run/x:ro"]\n`],
     ['no-namespace-but-mount', `${FILE}namespaces: [mount]\n`],
     ['joined-net', `${FILE}namespaces: {net: /proc/5/ns/net}\n`],
-    ['joined-pid', `${FILE}namespaces: {pid: /proc/5/ns/pid}\n`],
+    ['joined-pid-and-user', `${FILE}namespaces: {pid: /proc/5/ns/pid, user: /proc/5/ns/user}\n`],
     ['joined-user', `${FILE}namespaces: {user: /proc/5/ns/user}\n`],
     ['joined-time', `${FILE}namespaces: {time: /proc/5/ns/time}\n`],
     ['joined-cgroup', `${FILE}namespaces: {cgroup: /proc/5/ns/cgroup}\n`],

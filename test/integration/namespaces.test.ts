@@ -1,0 +1,60 @@
+/** Namespaces of another process, each joined by its path. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { hasBusybox } from '../support/busybox.ts';
+import { self, sh } from '../support/container.ts';
+import { isRoot } from '../support/user.ts';
+
+let other: ChildProcess | undefined;
+afterEach(() => {
+  other?.kill('SIGKILL');
+});
+
+/** The id of a process that sleeps in namespaces of its own. */
+async function sleeper(options: readonly string[]): Promise<number> {
+  const child = spawn('unshare', [...options, '--kill-child', 'sh', '-c', 'echo ready; exec sleep 100'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  other = child;
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  const [inner = ''] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+  return Number(inner);
+}
+
+const ALLOW = { args: ['up', '--allow', 'all'] };
+
+describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-static)', () => {
+  test.each(['net', 'uts', 'ipc', 'cgroup', 'time'] as const)('%s alone', async (kind) => {
+    const pid = await sleeper(['-fnuiCT']);
+    const path = `/proc/${pid}/ns/${kind}`;
+    const wanted = readlinkSync(path);
+    expect(wanted).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
+    const { stdout, stderr } = await sh(
+      `readlink /proc/self/ns/${kind}`,
+      { namespaces: { [kind]: path } },
+      self,
+      ALLOW,
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: `${wanted}\n`, stderr: '' });
+  });
+
+  test('processes with the user namespace that they belong to: /proc shows those, and no others', async () => {
+    const pid = await sleeper(['-U', '-pf', '--map-root-user', '--mount-proc']);
+    const namespaces = { user: `/proc/${pid}/ns/user`, pid: `/proc/${pid}/ns/pid` };
+    // Beside the sleeper and this shell there is what forked it there.
+    const script = 'echo /proc/[0-9]*; cat /proc/1/comm; readlink /proc/self/ns/user';
+    const { stdout, stderr } = await sh(script, { namespaces }, self, ALLOW);
+    const [processes = '', first, user] = stdout.split('\n');
+    expect({ stderr, first, user }).toEqual({ stderr: '', first: 'sleep', user: readlinkSync(namespaces.user) });
+    expect(processes.split(' ').length).toBeLessThan(4);
+  });
+
+  test('processes without it would show those of the host: refused at the line', async () => {
+    const pid = await sleeper(['-pf', '--mount-proc']);
+    const namespaces = { pid: `/proc/${pid}/ns/pid` };
+    const { stdout, stderr, status } = await sh('echo /proc/[0-9]*', { namespaces }, self, ALLOW);
+    expect({ stdout, status }).toEqual({ stdout: '', status: 125 });
+    expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: a process namespace can be joined only with /u);
+  });
+});
