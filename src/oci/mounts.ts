@@ -85,7 +85,8 @@ export function compileMounts(
     ownsIpc: hostUser || isPrivate('ipc') || isJoinedWithUser('ipc'),
     showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits),
     shmSize: spec.shmSize,
-    isGroupMapped: (gid) => isMapped(maps?.gidMap, gid),
+    // What a joined user namespace maps is not known.
+    isGroupMapped: (gid) => spec.namespaces.user.kind !== 'path' && isMapped(maps?.gidMap, gid),
   });
   const mountOf = (volume: Volume, path: string): OciMount => {
     const refusal = refuseTarget(volume);

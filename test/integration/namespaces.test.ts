@@ -1,6 +1,6 @@
 /** Namespaces of another process, each joined by its path. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hasBusybox } from '../support/busybox.ts';
 import { self, sh } from '../support/container.ts';
@@ -40,7 +40,8 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
   });
 
   test('processes with the user namespace that they belong to: /proc shows those, and no others', async () => {
-    const pid = await sleeper(['-U', '-pf', '--map-root-user', '--mount-proc']);
+    const pid = await sleeper(['-U', '-pf']);
+    for (const file of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${file}`, '0 524288 65536\n');
     const namespaces = { user: `/proc/${pid}/ns/user`, pid: `/proc/${pid}/ns/pid` };
     // Beside the sleeper and this shell there is what forked it there.
     const script = 'echo /proc/[0-9]*; cat /proc/1/comm; readlink /proc/self/ns/user';

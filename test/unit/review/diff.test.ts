@@ -36,7 +36,7 @@ describe('no difference', () => {
 describe('gained and lost', () => {
   it.each([
     ['', 'namespaces: {net: host}', 'uses the host’s network'],
-    ['', 'namespaces: {pid: /proc/1/ns/pid}', 'joins the pid namespace'],
+    ['', 'namespaces: {ipc: /proc/1/ns/ipc}', 'joins the ipc namespace'],
     ['', 'uid_map: ["0:0:65536"]\ngid_map: ["0:524288:65536"]', 'acts as user 0-65535'],
     ['', 'cap_add: [SYS_ADMIN]', 'may have the capability CAP_SYS_ADMIN'],
     ['cap_drop: [NET_RAW, MKNOD]', '', 'CAP_NET_RAW, CAP_MKNOD'],
