@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
+#include <linux/loop.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -326,6 +327,28 @@ long is_same_file(int fd, const char* identity) {
   return strcmp(own, identity) == 0 ? 0 : -ESTALE;
 }
 
+// A free loop device over a file, read-only, in blocks of 512 bytes, which is given up with its last use (loop(4)).
+long attach_loop(int file) {
+  const Fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  if (!control.valid()) return -errno;
+  loop_config config = {};
+  config.fd = static_cast<uint32_t>(file);
+  config.block_size = 512;
+  config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+  // Another process may take the same free one first.
+  for (int attempt = 0; attempt < 64; attempt++) {
+    const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+    if (number < 0) return -errno;
+    char path[32];
+    snprintf(path, sizeof path, "/dev/loop%d", number);
+    Fd device(open(path, O_RDONLY | O_CLOEXEC));
+    if (!device.valid()) return -errno;
+    if (ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) return device.release();
+    if (errno != EBUSY) return -errno;
+  }
+  return -EBUSY;
+}
+
 // What a container has written belongs to ids that its maker has only in its user namespace.
 long remove_tree(int dirfd, const char* path, int userns) {
   if (userns < 0) return -static_cast<long>(rmtree(dirfd, path));
@@ -507,6 +530,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return n(1) == F_SETLEASE ? negate(fcntl(fds[0], F_SETLEASE, static_cast<int>(n(2)))) : -EINVAL;
     case Op::kFstatIdentity:
       return is_same_file(fds[0], texts[1]);
+    case Op::kLoopConfigure:
+      return attach_loop(fds[0]);
     case Op::kFchmodat:
       return call(SYS_fchmodat, fds[0], texts[1], n(2));
     case Op::kUnpack:

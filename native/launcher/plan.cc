@@ -65,6 +65,7 @@ constexpr const char* kSignatures[] = {
     "nnB",      // seccomp_listener
     "nnn",      // landlock_create_ruleset
     "fn",       // landlock_restrict_self
+    "f",        // loop_configure
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -99,6 +100,7 @@ bool returns_fd(Op op) {
     case Op::kUserns:
     case Op::kSeccompListener:
     case Op::kLandlockCreateRuleset:
+    case Op::kLoopConfigure:
       return true;
     default:
       return false;

@@ -91,6 +91,7 @@ enum class Op : uint16_t {
   kSeccompListener,
   kLandlockCreateRuleset,
   kLandlockRestrictSelf,
+  kLoopConfigure,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,

@@ -91,8 +91,9 @@ export interface HostFacts {
   readonly newuidmap: string | undefined;
   readonly newgidmap: string | undefined;
   readonly cgroup: CgroupFacts;
-  /** EROFS images over archives, mounted from plain files (Linux 6.12). */
-  readonly erofs: { readonly usable: true } | { readonly usable: false; readonly reason: string };
+  /** EROFS images over archives: from plain files (Linux 6.12), or through loop devices. */
+  readonly erofs:
+    { readonly usable: true; readonly loop: boolean } | { readonly usable: false; readonly reason: string };
   /** The time namespace (Linux 5.6). */
   readonly timeNamespace: boolean;
   /** CPUs that this process may run on. */

@@ -53,10 +53,13 @@ function userNamespaces(read: HostReader, privileged: boolean): HostFacts['userN
 }
 
 /** Whether it really works is tried when an image is imported. */
-function erofsSupport(kernel: HostFacts['kernel'], privileged: boolean): HostFacts['erofs'] {
+function erofsSupport(read: HostReader, kernel: HostFacts['kernel'], privileged: boolean): HostFacts['erofs'] {
   if (!privileged) return { usable: false, reason: 'only root may mount EROFS' };
-  if (isAtLeast(kernel, 6, 12)) return { usable: true };
-  return { usable: false, reason: 'this kernel mounts EROFS from block devices alone; Linux 6.12 does from files' };
+  if (isAtLeast(kernel, 6, 12)) return { usable: true, loop: false };
+  if (!isAtLeast(kernel, 6, 1)) return { usable: false, reason: 'this kernel is older than Linux 6.1' };
+  return read.exists('/dev/loop-control')
+    ? { usable: true, loop: true }
+    : { usable: false, reason: 'this kernel mounts EROFS from block devices alone, and there are no loop devices' };
 }
 
 function architecture(): HostFacts['arch'] {
@@ -104,7 +107,7 @@ export function gatherHostFacts(
     newuidmap: helper(read, 'newuidmap'),
     newgidmap: helper(read, 'newgidmap'),
     cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
-    erofs: erofsSupport({ release: release(), major, minor }, privileged && initialUserNamespace),
+    erofs: erofsSupport(read, { release: release(), major, minor }, privileged && initialUserNamespace),
     timeNamespace: read.exists('/proc/self/ns/time'),
     cpus: availableParallelism(),
     dirs: gatherFolders(read, env, status.euid),

@@ -162,6 +162,11 @@ export const CALLS = {
   fcntl: { op: 52, args: { fd, cmd: flags('FCNTL'), arg: flags('LEASE') } },
   /** Changes nothing: fails with ESTALE unless the file has this device, inode, size, and times (identity.ts). */
   fstat_identity: { op: 53, args: { fd, identity: text } },
+  /**
+   * Attaches a file to a free loop device, read-only and in blocks of 512 bytes, and returns the device, which is given up
+   * with its last use (ioctls LOOP_CTL_GET_FREE and LOOP_CONFIGURE, loop(4)).
+   */
+  loop_configure: { op: 58, args: { fd }, returnsFd: true },
   fchmodat: { op: 54, args: { dirfd: fd, pathname: text, mode } },
   // Of the imager alone (native/image/image_call.cc): each ends the process. The archive is descriptor 0, from `offset`
   // on, `size` bytes or to its end.

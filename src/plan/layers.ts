@@ -88,18 +88,32 @@ function openLayer(context: PlanContext, place: Place, id: string, layer: Layer)
     const open = layer.named === true ? openFolder : openTree;
     return open(context, place, id, layer.path);
   }
-  const device =
-    layer.identity === undefined
-      ? layer.data
-      : { template: `/proc/self/fd/$FD(${holdArchive(context, place, id, layer.data, layer.identity)})` };
+  const { index, data, identity } = layer;
+  const file = identity === undefined ? undefined : holdArchive(context, place, id, data, identity);
   return newFileSystem(context.steps, place, id, 'erofs', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [
-      ['source', layer.index],
-      ['device', device],
+      // Or it would open the devices for writing.
+      ['ro', undefined],
+      ['source', mountable(context, place, `${id}.index`, index, undefined)],
+      ['device', mountable(context, place, `${id}.data`, data, file)],
     ],
   });
 }
+
+/** What the kernel can mount of a file: its path, the one behind a descriptor, or before Linux 6.12 a loop device. */
+function mountable(context: PlanContext, place: Place, id: string, path: string, opened: Fd | undefined): Text {
+  const { erofs } = context.host;
+  if (!erofs.usable || !erofs.loop) return opened === undefined ? path : behind(opened);
+  const file = opened ?? openFile(context, place, id, path, false);
+  const loop = `${id}.loop`;
+  // What an undo mentions stays open: until it is mounted, nothing else holds the device.
+  return behind(
+    context.steps.add(place, loop, 'loop_configure', { fd: file }, { undo: [call('close', { fd: loop })] }),
+  );
+}
+
+const behind = (fd: Fd): Text => ({ template: `/proc/self/fd/$FD(${fd})` });
 
 /** An image's files are seen with the owners that they have in the archive. */
 export function shiftLayers(context: PlanContext, layers: readonly Fd[], userns: Fd): void {

@@ -8,11 +8,11 @@ import type { ImageFacts, Ownership } from '../../src/image/image.ts';
 import { inspect } from '../../src/image/work.ts';
 import { isRoot } from './user.ts';
 
-/** How archives become layers: mounted under an index, or unpacked. */
-export type Road = 'mounted' | 'unpacked';
+/** How archives become layers: mounted under an index, the same through loop devices, or unpacked. */
+export type Road = 'mounted' | 'looped' | 'unpacked';
 
 const facts = gatherHostFacts(process.env);
-export const roads: readonly Road[] = facts.erofs.usable ? ['mounted', 'unpacked'] : ['unpacked'];
+export const roads: readonly Road[] = facts.erofs.usable ? ['mounted', 'looped', 'unpacked'] : ['unpacked'];
 
 export interface ImageHost {
   readonly base: string;
@@ -33,7 +33,9 @@ const list = (folder: string): readonly string[] => (existsSync(folder) ? readdi
 export function imageHost(road: Road): ImageHost {
   const base = mkdtempSync(join(tmpdir(), 'boxctl-store-'));
   const store = join(base, 'store');
-  const erofs = road === 'mounted' ? facts.erofs : ({ usable: false, reason: 'not asked for' } as const);
+  const unpacked = { usable: false, reason: 'not asked for' } as const;
+  const looped = { usable: true, loop: true } as const;
+  const erofs = { mounted: facts.erofs, looped, unpacked }[road];
   const host = { ...facts, erofs, dirs: { store, state: join(base, 'state') } };
   const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
   return {
