@@ -7,7 +7,7 @@ import { tryLock } from '../run/native.ts';
 import { holds, rememberedIn } from './identity.ts';
 import { withLock } from './locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';
-import { allRecords, folderOf, removeEmptyFolder, type ImageRecord } from './records.ts';
+import { allRecords, folderOf, recordFiles, removeEmptyFolder, type ImageRecord } from './records.ts';
 import { readOwner } from './owner.ts';
 import { openWorkspace } from './workspace.ts';
 import { removeTree } from './work.ts';
@@ -56,8 +56,8 @@ function takeRecords(paths: readonly string[]): readonly number[] | undefined {
 async function removeImage(digest: string, host: HostFacts): Promise<boolean> {
   const { store } = host.dirs;
   return withLock(join(store, 'lock'), async () => {
-    const paths = allRecords(store)
-      .filter(({ record }) => record.digest === digest)
+    const paths = recordFiles(store)
+      .filter((file) => file.digest === digest)
       .map(({ path }) => path);
     const fds = takeRecords(paths);
     if (fds === undefined) return false;

@@ -2,7 +2,7 @@
  * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
  * shared lock on it; who removes an image takes it alone.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { crypto } from './builtin.ts';
@@ -11,7 +11,7 @@ import type { ImageFacts, Layer, Ownership } from './image.ts';
 import { isRecord, isTextList, isTexts } from './json.ts';
 import { layerFolder, ownershipKey } from './store.ts';
 
-const VERSION = 2;
+const VERSION = 1;
 
 export interface RecordedLayer {
   readonly digest: string;
@@ -37,7 +37,7 @@ export interface ImageRecord {
   /** The archive's path, or the programs that were packed. */
   readonly source: string;
   /** Names that the archive has for its image; whether the store has them is another matter (names.ts). */
-  readonly archiveNames: readonly string[];
+  readonly archiveNames?: readonly string[];
 }
 
 export const recordPath = (store: string, digest: string, ownership: Ownership | undefined): string =>
@@ -77,7 +77,7 @@ function isImageRecord(
     TEXTS.every((key) => typeof value[key] === 'string') &&
     NUMBERS.every((key) => typeof value[key] === 'number') &&
     isRecord(defaults) &&
-    isTextList(archiveNames) &&
+    (archiveNames === undefined || isTextList(archiveNames)) &&
     Array.isArray(layers) &&
     layers.every(
       (layer: unknown) =>
@@ -124,30 +124,37 @@ export function readFacts(digest: string, ownership: Ownership | undefined, host
   const record = readRecord(store, digest, ownership);
   if (record === undefined) return undefined;
   if (!host.erofs.usable && record.layers.some((layer) => layer.form === 'erofs')) return undefined;
-  // The archive may have been under another name, and gone since.
-  const isThere = ({ inPlace }: RecordedLayer): boolean =>
-    inPlace === undefined || identityAt(inPlace.path) === inPlace.identity;
+  const owners = ownershipKey(ownership);
+  // The archive may have been under another name, and gone since; a folder of the store, removed by hand.
+  const isThere = (layer: RecordedLayer): boolean =>
+    (layer.inPlace === undefined || identityAt(layer.inPlace.path) === layer.inPlace.identity) &&
+    existsSync(folderOf(store, layer, owners));
   if (!record.layers.every(isThere)) return undefined;
   return factsOf(store, record, ownership);
 }
 
-/** Every record of the store, with its path. */
-export function allRecords(store: string): readonly { readonly path: string; readonly record: ImageRecord }[] {
-  const list = (folder: string): readonly string[] => {
-    try {
-      return readdirSync(folder);
-    } catch {
-      return [];
-    }
-  };
-  return list(join(store, 'images')).flatMap((digest) =>
-    list(join(store, 'images', digest)).flatMap((name) => {
-      const path = join(store, 'images', digest, name);
-      const record = name.endsWith('.json') ? readRecordFile(path) : undefined;
-      return record === undefined ? [] : [{ path, record }];
-    }),
+const list = (folder: string): readonly string[] => {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+};
+
+/** The files of all records, also of those that cannot be read. */
+export const recordFiles = (store: string): readonly { readonly path: string; readonly digest: string }[] =>
+  list(join(store, 'images')).flatMap((digest) =>
+    list(join(store, 'images', digest))
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => ({ path: join(store, 'images', digest, name), digest })),
   );
-}
+
+/** Every record of the store, with its path. */
+export const allRecords = (store: string): readonly { readonly path: string; readonly record: ImageRecord }[] =>
+  recordFiles(store).flatMap(({ path }) => {
+    const record = readRecordFile(path);
+    return record === undefined ? [] : [{ path, record }];
+  });
 
 /** A digest's folder goes with its last record. */
 export function removeEmptyFolder(recordFile: string): void {

@@ -271,6 +271,24 @@ describe.each(roads)('archives are %s', (road) => {
     });
   });
 
+  test('an image whose layer was removed by hand is imported anew', async () => {
+    writeFileSync(path, gzipSync(image()));
+    const { digest } = await ensure();
+    rmSync(join(at.host.dirs.store, 'layers', digest), { recursive: true });
+    expect(find()).toBeUndefined();
+    expect(await at.text(await ensure(), 'hello')).toBe('hello');
+  });
+
+  test('what no boxctl can read is pruned', async () => {
+    writeFileSync(path, gzipSync(image()));
+    const facts = await ensure();
+    writeFileSync(facts.record, '{"version":0}');
+    rmSync(path);
+    expect((await pruneImages(at.host, false)).digests).toEqual([facts.digest]);
+    expect(existsSync(facts.record)).toBe(false);
+    expect(at.layers()).toEqual([]);
+  });
+
   test('a preview tells where the image will be, and changes nothing', async () => {
     writeFileSync(path, image());
     const preview = previewImage(source, at.ownership, at.host);
