@@ -72,6 +72,9 @@ async function bundle(options: DocumentOptions): Promise<{ readonly dir: string;
   return { dir, config: JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as OciConfig };
 }
 
+/** All pipes: crun gives the container's root what it has as streams, and that may be the host's /dev/null. */
+const STREAMS = { encoding: 'utf8', stdio: 'pipe' } as const;
+
 /** Debian 12's runc does not know the time namespace yet. */
 const WITHOUT_TIME = { time: { kind: 'host' } } as const;
 const SCRIPT = [
@@ -99,7 +102,7 @@ describe.skipIf(!canRun || !has('runc'))('runc runs the bundle (needs root, busy
   const run = (dir: string): string => {
     counter += 1;
     const id = `boxctl-test-${process.pid}-${counter}`;
-    return execFileSync('runc', ['--root', join(folder, 'runc'), 'run', '--bundle', dir, id], { encoding: 'utf8' });
+    return execFileSync('runc', ['--root', join(folder, 'runc'), 'run', '--bundle', dir, id], STREAMS);
   };
 
   it('shows its process what the specification says', async () => {
@@ -170,7 +173,7 @@ describe.skipIf(!canRun || !has('crun'))('crun runs the bundle (needs root, busy
     const script = 'mount -t cgroup2 none /sys/fs/cgroup && exec crun --root "$1" run --bundle "$2" "$3"';
     const args = ['-m', 'sh', '-c', script, 'sh', join(folder, 'crun'), dir, id];
     const [map] = config.linux.uidMappings ?? [];
-    expect(seen(execFileSync('unshare', args, { encoding: 'utf8' }))).toMatchObject({
+    expect(seen(execFileSync('unshare', args, STREAMS))).toMatchObject({
       hostname: 'hostname inside',
       uid: 'uid 0 gid 0',
       map: `map 0 ${map?.hostID} ${map?.size}`,
