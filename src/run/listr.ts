@@ -38,10 +38,15 @@ class GroupRun {
   }
 }
 
-/** The last step is the command itself, which starts when the drawing is over. */
+/**
+ * The last step is the command itself, which starts when the drawing is over; a filter before it is told of afterwards,
+ * since it might refuse even that (native/launcher/plan.cc, `quiet`).
+ */
 function groupsOf(plan: Plan): Map<Group, GroupRun> {
   const groups = new Map<Group, GroupRun>();
-  for (const { group } of plan.steps.slice(0, -1)) {
+  const shared = plan.steps.findLastIndex(({ side, call }) => side === 'host' || call.name === 'fork');
+  const filter = plan.steps.findIndex(({ call }, index) => index > shared && call.name.startsWith('seccomp'));
+  for (const { group } of plan.steps.slice(0, filter === -1 ? -1 : filter)) {
     const run = groups.get(group) ?? new GroupRun(group);
     run.steps++;
     run.left++;
