@@ -92,8 +92,13 @@ function choose<T extends { readonly names: readonly string[] }>(
   if (fitting.length === 1 && only !== undefined) return only;
   const all = images.flatMap(({ names }) => names).join(', ');
   if (images.length === 0) throw badImage(members, 'it holds no image');
+  if (wanted !== undefined && fitting.length === 0) {
+    throw new BoxctlError('E_IMAGE_NOT_FOUND', `The archive ${members.name} holds no image ${wanted}`, {
+      hint: `it holds ${all}`,
+    });
+  }
   throw new BoxctlError('E_IMAGE_AMBIGUOUS', `The archive ${members.name} holds ${images.length} images: ${all}`, {
-    hint: 'save one of them: docker save NAME -o FILE',
+    hint: 'import one of them: boxctl image import --image NAME FILE',
   });
 }
 

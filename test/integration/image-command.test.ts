@@ -256,7 +256,11 @@ needs('importing (needs busybox-static)', () => {
     at.write('all.tar', dockerArchive(...images));
     expect(await at.boxctl(['image', 'import', 'all.tar'])).toMatchObject({
       status: 125,
-      stderr: text(/holds 2 images: one:1, two:1\n/u),
+      stderr: text(/holds 2 images: one:1, two:1\n {2}import one of them: boxctl image import --image NAME FILE\n/u),
+    });
+    expect(await at.boxctl(['image', 'import', '--image', 'three:1', 'all.tar'])).toMatchObject({
+      status: 125,
+      stderr: text(/holds no image three:1\n {2}it holds one:1, two:1\n/u),
     });
     for (const name of ['one', 'two']) {
       const { status, stdout } = await at.boxctl(['image', 'import', '--image', `${name}:1`, 'all.tar']);
