@@ -24,7 +24,7 @@ import { removeImageQuietly } from './maintain.ts';
 import { allNames, findDigest, fullName } from './names.ts';
 import { packCollection } from './pack.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
-import { ownershipKey, prepareStore, shortHash } from './store.ts';
+import { isStore, ownershipKey, prepareStore, shortHash } from './store.ts';
 import { SHELLS } from './shells.ts';
 import { openWorkspace } from './workspace.ts';
 
@@ -68,7 +68,7 @@ export function findImage(
   ownership: Ownership | undefined,
   host: HostFacts,
 ): ImageFacts | undefined {
-  if (source.kind === 'folder') return folderImage(source.path, ownership);
+  if (source.kind === 'folder') return isStore(host.dirs.store) ? folderImage(source.path, ownership) : undefined;
   const digest = knownDigest(source, host.dirs.store);
   return digest === undefined ? undefined : readFacts(digest, ownership, host);
 }
@@ -254,6 +254,7 @@ const UNKNOWN_DIGEST = '0'.repeat(64);
 export function previewImage(source: ImageSource, ownership: Ownership | undefined, host: HostFacts): ImageFacts {
   const found = findImage(source, ownership, host);
   if (found !== undefined) return found;
+  if (source.kind === 'folder') return folderImage(source.path, ownership);
   if (source.kind === 'stored') throw noSuchImage(host.dirs.store, source.name);
   const { digest, layer } = previewLayer(source, host.erofs.usable && ownership === undefined);
   return {

@@ -13,7 +13,7 @@
  *   lock                                              held while something is removed, and while tmp/ changes
  *   mnt/                                              empty: the launcher mounts over it
  */
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { crypto } from './builtin.ts';
@@ -53,6 +53,9 @@ export function ownershipKey(ownership: Ownership | undefined): string {
 
 /** A layer's folder: `form` is `erofs`, `index`, or an ownership's key. */
 export const layerFolder = (store: string, digest: string, form: string): string => join(store, 'layers', digest, form);
+
+/** Whether the store has its folders: a container is built on one of them. */
+export const isStore = (store: string): boolean => existsSync(join(store, 'mnt'));
 
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */
 export function prepareStore(store: string): void {
