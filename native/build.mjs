@@ -114,7 +114,7 @@ function targets() {
         '-DNAPI_DISABLE_CPP_EXCEPTIONS',
         ...packageHeaders(),
       ],
-      link: ['-shared', '-Wl,--gc-sections', '-s'],
+      link: ['-shared', '-pthread', '-Wl,--gc-sections', '-s'],
     },
     sanitize: {
       output: 'native/build/sanitize/boxctl-imager',

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "probe.h"
 #include "spawn.h"
+#include "watch.h"
 
 namespace {
 
@@ -13,6 +14,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("spawnLauncher", boxctl::spawn_launcher);
+  add("watch", boxctl::watch);
+  add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);

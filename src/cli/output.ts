@@ -2,8 +2,8 @@
  * Writing to descriptors 1 and 2. Node's own streams are not touched: they would make descriptors non-blocking that are
  * shared with the container, and with whoever else has them open.
  */
-import { writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
+import { fstatSync, writeSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 /** Thrown where nobody reads what is written any more. */
 export class ReaderGone extends Error {}
@@ -40,6 +40,16 @@ export function writeMessage(text: string): void {
   }
 }
 
+/** isatty(3), without loading what Node has for terminals where there can be none. */
+export function isTerminal(fd: number): boolean {
+  try {
+    if (!fstatSync(fd).isCharacterDevice()) return false;
+  } catch {
+    return false;
+  }
+  return (createRequire('/')('node:tty') as typeof import('node:tty')).isatty(fd);
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** no-color.org, force-color.org, and terminals that cannot. */
@@ -47,13 +57,13 @@ export function wantsColor(fd: 1 | 2, env: Environment): boolean {
   if ((env['NO_COLOR'] ?? '') !== '') return false;
   const forced = env['FORCE_COLOR'];
   if (forced !== undefined) return forced !== '0' && forced !== 'false';
-  return isatty(fd) && env['TERM'] !== 'dumb';
+  return isTerminal(fd) && env['TERM'] !== 'dumb';
 }
 
 /** Whether somebody watches what is drawn on standard error: not where a CI job keeps a log, nor without a cursor. */
 export function isWatched(env: Environment): boolean {
   const ci = env['CI'] ?? '';
-  return isatty(2) && env['TERM'] !== 'dumb' && (ci === '' || ci === 'false');
+  return isTerminal(2) && env['TERM'] !== 'dumb' && (ci === '' || ci === 'false');
 }
 
 /** Columns of a terminal; 100 where it has none, or says that it has none. */

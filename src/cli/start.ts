@@ -1,5 +1,4 @@
 /** What up, run and shell have in common: the whole way from a file to the end of its container. */
-import { isatty } from 'node:tty';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
@@ -21,7 +20,7 @@ import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { takeImage } from './image-of.ts';
-import { isWatched, wantsColor, writeMessage } from './output.ts';
+import { isTerminal, isWatched, wantsColor, writeMessage } from './output.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
 import { checkDemands, permitsOf } from './trust.ts';
@@ -40,7 +39,7 @@ function modeOf({ args }: Invocation): Mode {
 function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOpen'> {
   const tty = args.flag('tty');
   const interactive = args.flag('interactive');
-  if (tty && interactive && !isatty(0)) {
+  if (tty && interactive && !isTerminal(0)) {
     throw new BoxctlError('E_NOT_A_TERMINAL', '-it needs a terminal, and standard input is none', {
       hint: 'leave out -t to use a pipe',
     });
@@ -103,7 +102,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const permits = permitsOf(invocation);
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
-  const isTerminal = isWatched(invocation.env);
+  const watched = isWatched(invocation.env);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
   const facts = hostFacts(invocation);
   // A file that is refused is given no ids either.
@@ -125,7 +124,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
 
   const color = wantsColor(2, invocation.env);
   const settled = settleBeside(image, host);
-  const progress = createProgress({ mode, plan, isTerminal, color, write: writeMessage });
+  const progress = createProgress({ mode, plan, isTerminal: watched, color, write: writeMessage });
   const outcome = await follow(plan, progress).finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);

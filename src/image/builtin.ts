@@ -9,4 +9,5 @@ const load = createRequire('/');
 
 export const crypto = (): typeof import('node:crypto') => load('node:crypto');
 export const zlib = (): typeof import('node:zlib') => load('node:zlib');
+export const stream = (): typeof import('node:stream') => load('node:stream');
 export const childProcess = (): typeof import('node:child_process') => load('node:child_process');

@@ -1,10 +1,8 @@
 /** Packs programs of this host into a root file system's archive: the same programs give the same bytes. */
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { BoxctlError } from '../errors.ts';
-import { crypto, zlib } from './builtin.ts';
+import { crypto, stream, zlib } from './builtin.ts';
 import { collectTools } from './collect.ts';
 import type { FileList, Item } from './filelist.ts';
 import { endOfArchive, header, padding } from './tarwriter.ts';
@@ -49,8 +47,9 @@ export async function packHostTools(
 
 export async function packCollection(list: FileList, output: Writable, gzip = false): Promise<PackReport> {
   // An empty chunk would stall a byte stream.
+  const { Readable, promises } = stream();
   const chunks = Readable.from(filled(archiveOf(list)), { objectMode: false });
-  await (gzip ? pipeline(chunks, zlib().createGzip({ level: 6 }), output) : pipeline(chunks, output));
+  await (gzip ? promises.pipeline(chunks, zlib().createGzip({ level: 6 }), output) : promises.pipeline(chunks, output));
   const sizes = [...list.items.values()].map((item) => (item.type === 'copy' ? item.size : 0));
   return { entries: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
 }

@@ -1,9 +1,9 @@
 /** Starts the launcher with a plan and turns its binary event stream into typed events. */
-import { Socket } from 'node:net';
+import { closeSync, writeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
-import { reap, spawnLauncher, type Interpreter } from './native.ts';
+import { hangUp, reap, spawnLauncher, watch, type Interpreter } from './native.ts';
 
 export type LaunchEvent =
   | {
@@ -205,38 +205,40 @@ function order(kind: number, value: number): Buffer {
  */
 export const launch: LaunchFunction = (plan, options = {}) => {
   const bytes = encodePlan(plan, { gate: options.gate === true });
-  const { socket: descriptor, pidfd } = spawnLauncher(
-    bytes,
-    options.stdio ?? [0, 1, 2],
-    options.interpreter ?? 'launcher',
-  );
-  const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
-  // Writing to a launcher that is just ending is no error: its events say how it ended.
-  socket.on('error', () => undefined);
+  const { socket, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
   const progress = new Progress(plan, options.onEvent ?? (() => undefined));
   let broken: { readonly error: unknown } | undefined;
-  let rest: Buffer = Buffer.alloc(0);
-  // Events rather than an iterator, for which Node would load half of its streams.
-  socket.on('data', (chunk: Buffer) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let at = 0;
+  let open = true;
+  const take = (records: Buffer): void => {
     try {
-      for (; at + RECORD_SIZE <= rest.length; at += RECORD_SIZE) progress.take(rest.subarray(at, at + RECORD_SIZE));
+      for (let at = 0; at < records.length; at += RECORD_SIZE) {
+        progress.take(records.subarray(at, at + RECORD_SIZE));
+      }
     } catch (error) {
       broken = { error };
-      socket.destroy();
+      hangUp(socket);
     }
-    rest = rest.subarray(at);
+  };
+  const ended = new Promise<void>((resolve) => {
+    watch(socket, (records) => {
+      if (records === undefined) resolve();
+      else if (broken === undefined) take(records);
+    });
   });
-  socket.once('end', () => socket.destroy());
-  const done = new Promise<void>((resolve) => void socket.once('close', () => resolve())).then((): Outcome => {
+  const done = ended.then((): Outcome => {
+    open = false;
+    closeSync(socket);
     reap(pidfd);
     if (broken !== undefined) throw broken.error;
     return progress.outcome();
   });
-  return {
-    go: () => void socket.write(order(ORDER_GO, 0)),
-    signal: (signal) => void socket.write(order(ORDER_SIGNAL, signal)),
-    done,
+  const tell = (kind: number, value: number): void => {
+    if (!open) return;
+    try {
+      writeSync(socket, order(kind, value));
+    } catch {
+      // Writing to a launcher that is just ending is no error: its events say how it ended.
+    }
   };
+  return { go: () => tell(ORDER_GO, 0), signal: (signal) => tell(ORDER_SIGNAL, signal), done };
 };

@@ -23,6 +23,8 @@ export interface FileStatus {
 
 interface Addon {
   spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number): LauncherProcess;
+  watch(socket: number, onRecords: (records: Buffer | undefined) => void): void;
+  hangUp(socket: number): void;
   reap(pidfd: number): void;
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
@@ -95,6 +97,19 @@ export function spawnLauncher(
   interpreter: Interpreter,
 ): LauncherProcess {
   return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio));
+}
+
+/**
+ * Reads a launcher's events on another thread: whole records as they come, and undefined at the end, until when the
+ * socket has to stay open. `onRecords` must not throw.
+ */
+export function watch(socket: number, onRecords: (records: Buffer | undefined) => void): void {
+  invoke((addon) => addon.watch(socket, onRecords));
+}
+
+/** Ends the conversation with a launcher, which then ends its container; `watch` still tells the end. */
+export function hangUp(socket: number): void {
+  invoke((addon) => addon.hangUp(socket));
 }
 
 /** Waits for a launcher whose socket has ended, and closes its pidfd. */

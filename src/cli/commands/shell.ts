@@ -1,7 +1,7 @@
-import { isatty } from 'node:tty';
 import { BoxctlError } from '../../errors.ts';
 import type { ImageFacts } from '../../image/image.ts';
 import type { Run } from '../command.ts';
+import { isTerminal } from '../output.ts';
 import { start } from '../start.ts';
 
 function shellOf(image: ImageFacts | undefined): string {
@@ -14,7 +14,7 @@ function shellOf(image: ImageFacts | undefined): string {
 }
 
 export const shell: Run = (invocation) => {
-  const terminal = isatty(0) && isatty(1);
+  const terminal = isTerminal(0) && isTerminal(1);
   return start(invocation, (image) => ({
     entrypoint: [],
     command: [shellOf(image)],
