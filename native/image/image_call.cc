@@ -104,8 +104,8 @@ bool write_all(int fd, const char* data, size_t size) {
   return true;
 }
 
-// ingest(dirfd, pathname, offset, size, max_bytes): the archive decompressed into a new file, or with an empty pathname
-// only digested.
+// ingest(dirfd, pathname, offset, size, flags, max_bytes): the archive decompressed into a new file, or with an empty
+// pathname only digested.
 [[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
   Fd file;
   if (*pathname != 0) {
@@ -115,7 +115,7 @@ bool write_all(int fd, const char* data, size_t size) {
       _exit(1);
     }
   }
-  Archive archive(0, c.args[2].number, c.args[3].number, file.valid());
+  Archive archive(0, c.args[2].number, c.args[3].number, (c.args[4].number & kLayer) != 0);
   if (!archive.start()) fail(archive, "", "", 0);
   const Source stream = archive.stream();
   static char buffer[image::kPiece];
@@ -125,7 +125,7 @@ bool write_all(int fd, const char* data, size_t size) {
     if (got < 0) fail(archive, "the archive cannot be read", "", errno);
     if (got == 0) break;
     bytes += static_cast<uint64_t>(got);
-    if (bytes > c.args[4].number) fail(archive, "the archive has more data than an image may have", "", 0);
+    if (bytes > c.args[5].number) fail(archive, "the archive has more data than an image may have", "", 0);
     if (file.valid() && !write_all(file.get(), buffer, static_cast<size_t>(got))) {
       fail(archive, "the file cannot be written", "", errno);
     }

@@ -72,7 +72,7 @@ constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 // From Op::kUnpack on.
 constexpr const char* kImageSignatures[] = {
     "fnnnnn",   // unpack
-    "ftnnn",    // ingest
+    "ftnnnn",   // ingest
     "ftnnnnn",  // index
     "",         // scan
     "fTT",      // inspect

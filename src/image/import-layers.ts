@@ -189,7 +189,7 @@ function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job):
 async function mountLayer(archive: Archived, part: string, kind: LayerKind, job: Job): Promise<Contents & Digests> {
   const { host, options, workspace } = job;
   const place = { folder: join(workspace.folder, part), ownership: undefined, host };
-  const stored = await ingest(archive, place, 'data', options.limits.maxBytes);
+  const stored = await ingest(archive, place, 'data', options.limits.maxBytes, 'layer');
   const made = await indexLayer(archive.name, part, kind, job);
   return { ...made, ...stored, bytes: made.bytes };
 }

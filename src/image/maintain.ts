@@ -103,6 +103,15 @@ export async function removeImageQuietly(digest: string, host: HostFacts): Promi
   }
 }
 
+/** Removes the layers that an import brought in before it failed, if it can be done now. */
+export async function removeLeftoversQuietly(host: HostFacts): Promise<void> {
+  try {
+    await withLock(join(host.dirs.store, 'lock'), () => removeUnusedLayers(host));
+  } catch {
+    // `image prune` will see them.
+  }
+}
+
 function list(folder: string): readonly string[] {
   try {
     return readdirSync(folder);

@@ -20,7 +20,7 @@ import {
   type ImportProgress,
 } from './import.ts';
 import { withLock } from './locks.ts';
-import { removeImageQuietly } from './maintain.ts';
+import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
 import { allNames, findDigest, fullName } from './names.ts';
 import { packCollection } from './pack.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
@@ -121,6 +121,7 @@ export async function ensureImage(
   try {
     return await importOnce(source, ownership, host, options);
   } catch (cause) {
+    await removeLeftoversQuietly(host);
     // A full disk, say, met by one of the small files around the image.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
     throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${cause.message}`, { cause });

@@ -36,7 +36,7 @@ export type OnRead = (done: { readonly read: number; readonly entries: number })
 export interface Digests {
   /** Of the archive as it is stored, 64 hex digits. */
   readonly sha256: string;
-  /** Of what it decompresses to. Of a rootfs that was unpacked it is not computed, and empty. */
+  /** Of what it decompresses to. Of what is no layer it is not computed, and empty. */
   readonly plainSha256: string;
   readonly compression: string;
 }
@@ -267,8 +267,12 @@ export async function ingest(
   place: WorkPlace,
   name: string,
   maxBytes: number,
+  kind: 'rootfs' | 'layer' = 'rootfs',
 ): Promise<Digests & { readonly bytes: number }> {
-  const report = await runOn(archive, planIngest(place, archive.part, name, maxBytes));
+  const report = await runOn(
+    archive,
+    planIngest(place, archive.part, name, kind === 'layer' ? IMAGE.LAYER : 0, maxBytes),
+  );
   return { bytes: number(report, 'bytes'), ...digests(report) };
 }
 

@@ -174,7 +174,10 @@ export const CALLS = {
     op: 200,
     args: { dirfd: fd, offset: int, size: int, flags: flags('IMAGE'), max_bytes: int, max_entries: int },
   },
-  ingest: { op: 201, args: { dirfd: fd, pathname: text, offset: int, size: int, max_bytes: int } },
+  ingest: {
+    op: 201,
+    args: { dirfd: fd, pathname: text, offset: int, size: int, flags: flags('IMAGE'), max_bytes: int },
+  },
   index: {
     op: 202,
     args: {

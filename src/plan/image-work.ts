@@ -186,10 +186,10 @@ export function planUnpack(place: WorkPlace, part: Part, flags: number, limits: 
   return finish(context);
 }
 
-/** Decompresses the archive of descriptor 0 into a new file of the folder; '' for no file, only the digests. */
-export function planIngest(place: WorkPlace, part: Part, pathname: string, maxBytes: number): Plan {
+/** Decompresses the archive of descriptor 0 into a new file of the folder; '' for no file, only the digest. */
+export function planIngest(place: WorkPlace, part: Part, pathname: string, flags: number, maxBytes: number): Plan {
   const context = confine(place, 'ingest');
-  const args = { dirfd: openRoot(context), pathname, ...part, max_bytes: maxBytes };
+  const args = { dirfd: openRoot(context), pathname, ...part, flags, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'ingest', 'ingest', args);
   return finish(context);
 }
