@@ -534,6 +534,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return attach_loop(fds[0]);
     case Op::kFchmodat:
       return call(SYS_fchmodat, fds[0], texts[1], n(2));
+    case Op::kMount:
+      return call(SYS_mount, texts[0], texts[1], texts[2], n(3), texts[4]);
     case Op::kUnpack:
     case Op::kIngest:
     case Op::kIndex:

@@ -66,6 +66,7 @@ constexpr const char* kSignatures[] = {
     "nnn",      // landlock_create_ruleset
     "fn",       // landlock_restrict_self
     "f",        // loop_configure
+    "tttnt",    // mount
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 

@@ -92,6 +92,7 @@ enum class Op : uint16_t {
   kLandlockCreateRuleset,
   kLandlockRestrictSelf,
   kLoopConfigure,
+  kMount,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,

@@ -194,6 +194,11 @@ export const CALLS = {
   copy: { op: 205, args: { dirfd: fd, to: fd } },
   inspect: { op: 204, args: { dirfd: fd, files: texts, paths: texts } },
   extract: { op: 206, args: { dirfd: fd, paths: texts, max_bytes: int } },
+  /** The old way to mount, for options that are longer than fsconfig(2) takes. */
+  mount: {
+    op: 59,
+    args: { source: text, target: text, filesystemtype: text, mountflags: flags('MS'), data: text },
+  },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
   landlock_create_ruleset: {

@@ -68,6 +68,8 @@ export const MOUNT_ATTR = {
 } as const;
 
 export const MS = {
+  MS_RDONLY: 1,
+  MS_NODEV: 4,
   MS_UNBINDABLE: 1 << 17,
   MS_PRIVATE: 1 << 18,
   MS_SLAVE: 1 << 19,

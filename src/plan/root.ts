@@ -2,7 +2,7 @@
  * The root file system: a writable overlay of the container's own over the image's layers; pivot_root(2) into it, and the
  * host's root is gone. What is written lies in a folder of the store, removed in the end, or in memory.
  */
-import { isAtLeast, type HostFacts } from '../host/facts.ts';
+import { isAtLeast } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
 import { AT, MNT, MOUNT_ATTR, MS, O } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
@@ -94,7 +94,7 @@ function attachLayers(context: PlanContext, layers: readonly Fd[], scratch: Fd):
 
 /** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
 export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd | undefined): Fd {
-  const { steps, model, host } = context;
+  const { steps, model } = context;
   const place = inside('root', model.because('root.writable'));
   const scratch = openScratch(context, place);
   let upper = '';
@@ -107,26 +107,17 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
   makeFolder(steps, place, 'work', disk ?? scratch, 'work', 0o700);
   const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));
-  const root = newFileSystem(steps, because, 'overlay', 'overlay', {
-    attributes: MOUNT_ATTR.MOUNT_ATTR_NODEV,
-    data: [
-      ...lowerOptions(host, names.toReversed()),
-      ['upperdir', `${upper}upper`],
-      ['workdir', `${upper}work`],
-      // Marks are `user.*` attributes: an ordinary user may set them, and others in an image mean nothing. This also
-      // switches off redirections and metadata copies, by which an image could steer the overlay.
-      ['userxattr', undefined],
-      // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
-      ...(disk === undefined ? [] : ([['volatile', undefined]] as const)),
-    ],
-  });
-  attachTo(steps, because, 'overlay.attach', root, scratch, 'root');
-  return root;
+  return mountOverlay(context, because, names.toReversed(), scratch, false, [
+    ['upperdir', `${upper}upper`],
+    ['workdir', `${upper}work`],
+    // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
+    ...(disk === undefined ? [] : ([['volatile', undefined]] as const)),
+  ]);
 }
 
 /** The layers without anything to write to. */
 export function mergeLayers(context: PlanContext, layers: readonly Fd[]): Fd {
-  const { steps, host } = context;
+  const { steps } = context;
   const place = inside('root', context.model.because('root.path'));
   const [only] = layers;
   if (layers.length === 1 && only !== undefined) {
@@ -145,18 +136,52 @@ export function mergeLayers(context: PlanContext, layers: readonly Fd[]): Fd {
   }
   const scratch = openScratch(context, place);
   const names = attachLayers(context, layers, scratch);
+  return mountOverlay(context, place, names.toReversed(), scratch, true, []);
+}
+
+/** What fsconfig(2) takes of an option, bytes. */
+const MAX_OPTION = 255;
+
+/** The layers, the highest first, as `root` of the scratch file system, which is the working directory. */
+function mountOverlay(
+  { steps, host }: PlanContext,
+  place: Place,
+  lower: readonly string[],
+  scratch: Fd,
+  readOnly: boolean,
+  more: readonly (readonly [key: string, value: string | undefined])[],
+): Fd {
+  // Marks are `user.*` attributes: an ordinary user may set them, and others in an image mean nothing. This also
+  // switches off redirections and metadata copies, by which an image could steer the overlay.
+  const rest = [...more, ['userxattr', undefined] as const];
+  const all = lower.join(':');
+  // Linux 6.8 takes one layer at a time; before that, all of them are one option.
+  const singly = lower.length > 1 && isAtLeast(host.kernel, 6, 8);
+  if (!singly && all.length > MAX_OPTION) {
+    const words = rest.map(([key, value]) => (value === undefined ? key : `${key}=${value}`));
+    steps.add(
+      place,
+      'overlay',
+      'mount',
+      {
+        source: 'overlay',
+        target: 'root',
+        filesystemtype: 'overlay',
+        mountflags: MS.MS_NODEV | (readOnly ? MS.MS_RDONLY : 0),
+        data: [`lowerdir=${all}`, ...words].join(','),
+      },
+      { undo: 'kernel' },
+    );
+    const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+    const args = { dirfd: scratch, pathname: 'root', flags, mode: 0, resolve: 0 };
+    return steps.add(place, 'overlay.root', 'openat2', args);
+  }
   const root = newFileSystem(steps, place, 'overlay', 'overlay', {
-    attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
-    data: [...lowerOptions(host, names.toReversed()), ['userxattr', undefined]],
+    attributes: MOUNT_ATTR.MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR.MOUNT_ATTR_RDONLY : 0),
+    data: [...(singly ? lower.map((name) => ['lowerdir+', name] as const) : [['lowerdir', all] as const]), ...rest],
   });
   attachTo(steps, place, 'overlay.attach', root, scratch, 'root');
   return root;
-}
-
-/** Linux 6.8 takes one layer at a time; before that, all of them in a string of at most 255 bytes (fsconfig(2)). */
-function lowerOptions(host: HostFacts, highestFirst: readonly string[]): readonly (readonly [string, string])[] {
-  if (highestFirst.length === 1 || !isAtLeast(host.kernel, 6, 8)) return [['lowerdir', highestFirst.join(':')]];
-  return highestFirst.map((name) => ['lowerdir+', name] as const);
 }
 
 /** After this the container's root is the root and the working directory, and the host's is gone. */

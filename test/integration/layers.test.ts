@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureImage } from '../../src/image/resolve.ts';
+import { gatherHostFacts } from '../../src/host/gather.ts';
+import { inspect } from '../../src/image/work.ts';
 import type { ImageFacts } from '../../src/image/image.ts';
 import { imageHost, roads, type ImageHost } from '../support/image-host.ts';
 import { comparable, mergedTree, treeOf, writeLayout } from '../support/layout.ts';
 import { isRoot } from '../support/user.ts';
 import { archive, type Fixture } from '../unit/image/archive-fixture.ts';
 
+const thisHost = gatherHostFacts(process.env);
 const hasUmoci = spawnSync('umoci', ['--version'], { stdio: 'ignore' }).status === 0;
 
 const file = (name: string, data = name, more: Partial<Fixture> = {}): Fixture => ({
@@ -194,6 +197,18 @@ describe.skipIf(!isRoot)('as root (skipped without: owners, devices and mounts)'
         code: 'E_IMAGE_BAD_ARCHIVE',
         message: `The image ${path} (layer 2) cannot be read: a hard link leads to nothing that came before it in the archive (entry "d/b")`,
       });
+    });
+
+    // As a kernel that takes all layers as one option, which is too long for fsconfig(2), and as this one.
+    test.each([
+      { major: 6, minor: 1 },
+      { major: thisHost.kernel.major, minor: thisHost.kernel.minor },
+    ])('130 layers, as on Linux $major.$minor', async ({ major, minor }) => {
+      const layers = Array.from({ length: 130 }, (_, number) => [file(`f${number}`), file('last', String(number))]);
+      const image = await imported(layout(layers));
+      const host = { ...at.host, kernel: { ...at.host.kernel, major, minor } };
+      const { files } = await inspect(image, host, ['last', 'f0', 'f77', 'f129']);
+      expect(files).toEqual(['129', 'f0', 'f77', 'f129']);
     });
 
     test('two images share the layers that they have in common, also those that imply folders', async () => {

@@ -67,16 +67,18 @@ int index(int argc, char** argv) {
     printf("{\"ok\":true,\"entries\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"skipped\":%" PRIu64, report.entries,
            report.bytes, report.skipped);
     printf(",\"opaqueRoot\":%s,\"implied\":[", report.opaque_root ? "true" : "false");
+    const auto put_path = [](void* context, const char* path) {
+      bool& first_path = *static_cast<bool*>(context);
+      if (!first_path) putchar(',');
+      first_path = false;
+      put_text(path);
+      return true;
+    };
     bool first = true;
-    made.implied(
-        [](void* context, const char* path) {
-          bool& first_path = *static_cast<bool*>(context);
-          if (!first_path) putchar(',');
-          first_path = false;
-          put_text(path);
-          return true;
-        },
-        &first);
+    made.implied(put_path, &first);
+    printf("],\"wanted\":[");
+    first = true;
+    made.wanted(put_path, &first);
     printf("],\"microseconds\":%ld}\n",
            (after.tv_sec - before.tv_sec) * 1'000'000 + (after.tv_nsec - before.tv_nsec) / 1000);
     return 0;

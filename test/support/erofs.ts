@@ -20,6 +20,7 @@ export type IndexReport =
       readonly skipped: number;
       readonly opaqueRoot: boolean;
       readonly implied: readonly string[];
+      readonly wanted: readonly string[];
       readonly microseconds: number;
     }
   | {
