@@ -55,10 +55,11 @@ export function runMutants(
   folder: string,
   rounds: number,
   env: Readonly<Record<string, string>> = {},
+  seeds: readonly string[] = makeSeeds(folder),
 ): { readonly status: number | null; readonly signal: string | null; readonly stderr: string } {
   const main = join(PROJECT, 'test/conformance', `${harness}.cc`);
   const program = build(main, ['-DSTANDALONE', ...SANITIZE], sources);
   const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const;
-  const { status, signal, stderr } = spawnSync(program, [String(rounds), ...makeSeeds(folder)], options);
+  const { status, signal, stderr } = spawnSync(program, [String(rounds), ...seeds], options);
   return { status, signal, stderr };
 }

@@ -1,0 +1,54 @@
+/** Attacks by the message that the launcher gets: plans that are mutated, and plans that are very large (CVE-2021-43784). */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { encodePlan } from '../../../src/plan/encode.ts';
+import { boxctl, PROJECT } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { callerOptions, self, sh, specFolder } from '../../support/container.ts';
+import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { runMutants } from '../../support/mutants.ts';
+import { planOf } from '../../support/plan.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const FILE = `name: mutants
+image: {host_tools: [sh]}
+hostname: inside
+tty: true
+init: true
+volumes: ['./:/w:ro']
+tmpfs: [/tmp]
+command: [sh, -c, 'echo x']
+`;
+
+test('mutated plans are refused, or can be read to their end', { timeout: 120_000 }, () => {
+  const folder = tempFolder();
+  const seeds = [ROOT_HOST, USER_HOST].map((host, index) => {
+    const path = join(folder, `plan-${index}`);
+    writeFileSync(path, encodePlan(planOf(FILE, host)));
+    return path;
+  });
+  const sources = [join(PROJECT, 'native/launcher/plan.cc')];
+  const ended = runMutants('fuzz-plan', sources, folder, 20_000, {}, seeds);
+  expect(ended).toEqual({ status: 0, signal: null, stderr: '' });
+});
+
+test.skipIf(!hasBusybox)('a text of 64 KiB arrives as it was (needs busybox-static)', async () => {
+  for (const size of [65_535, 65_536, 65_537, 100_000]) {
+    const { stdout, stderr } = await sh('echo ${#LONG} $AFTER', {
+      environment: { LONG: 'x'.repeat(size), AFTER: 'y' },
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: `${size} y\n`, stderr: '' });
+  }
+});
+
+test.skipIf(!hasBusybox)(
+  '70,000 of a thing are 70,000, and not what is left of them (needs busybox-static)',
+  { timeout: 60_000 },
+  async () => {
+    const folder = specFolder({ env_file: 'many.env', command: ['sh', '-c', 'env | grep -c ^V'] });
+    writeFileSync(join(folder, 'many.env'), Array.from({ length: 70_000 }, (_, index) => `V${index}=\n`).join(''));
+    const { stdout, stderr } = await boxctl(['up'], callerOptions(self, folder));
+    expect({ stdout, stderr: stderr.slice(0, 500) }).toEqual({ stdout: '70000\n', stderr: '' });
+  },
+);
