@@ -51,6 +51,11 @@ export function fillCgroupView(
   for (const { name, fd } of view.parts) {
     steps.add(place, `${id}.${name}.mkdir`, 'mkdirat', { dirfd: view.fd, pathname: name, mode: 0o755 });
     attachTo(steps, place, `${id}.${name}.attach`, fd, view.fd, name);
+    // Programs look for a controller under its own name.
+    for (const linkpath of name.includes(',') ? name.split(',') : []) {
+      const args = { target: name, newdirfd: view.fd, linkpath };
+      steps.add(place, `${id}.${linkpath}.link`, 'symlinkat', args, { undo: 'kernel' });
+    }
   }
   steps.add(place, `${id}.attributes`, 'mount_setattr', {
     dirfd: view.fd,

@@ -30,7 +30,9 @@ function firstProcess(boxctlPid: number): number | undefined {
     readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
       readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
     );
-  const isLauncher = (pid: number): boolean => readlinkSync(`/proc/${pid}/exe`).includes('boxctl-launcher');
+  // It shows its program to nobody, and its name to all.
+  const isLauncher = (pid: number): boolean =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('boxctl-launcher');
   const all = (pid: number): number[] => [pid, ...childrenOf(pid).flatMap(all)];
   const launcher = all(boxctlPid).find(isLauncher);
   return launcher === undefined ? undefined : childrenOf(launcher)[0];
