@@ -1,5 +1,5 @@
 /**
- * What `up` does until the launch, without a container. The build runs this and then takes V8's code cache, so that the
+ * What `up` does, without a container. The build runs this and then takes V8's code cache, so that the
  * functions on the way are in it, compiled.
  */
 import type { HostFacts } from '../host/facts.ts';
@@ -8,8 +8,21 @@ import { findImage } from '../image/resolve.ts';
 import { compile, ownershipFor } from '../oci/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import { encodePlan } from '../plan/encode.ts';
+import type { Plan } from '../plan/plan.ts';
+import { endingOf } from '../run/ending.ts';
+import { explainFailure } from '../run/explain.ts';
+import { Course, EVENT, RECORD_SIZE } from '../run/launch.ts';
+import { createProgress } from '../run/progress.ts';
 import { loadSpecText } from '../spec/load.ts';
+import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
+import { wantsColor, writeMessage } from './output.ts';
+import { parseArguments } from './parse.ts';
+import { settleBeside } from './settle.ts';
+import { forwardSignals } from './signals.ts';
+import { findCommand } from './table.ts';
+import { checkDemands, permitsOf } from './trust.ts';
+import { textVoice } from './voice.ts';
 
 const TEXT = `
 name: rehearsal
@@ -22,11 +35,29 @@ command: [sh, -c, "true"]
 tmpfs: [/tmp]
 `;
 
+/** The command's start and end, as the launcher tells them. */
+function rehearseRun(plan: Plan): void {
+  const progress = createProgress({ mode: 'quiet', plan, isTerminal: false, color: false, write: writeMessage });
+  const course = new Course(plan, progress.event);
+  for (const kind of [EVENT.done, EVENT.gate, EVENT.started, EVENT.report, EVENT.undo, EVENT.exited]) {
+    const record = Buffer.alloc(RECORD_SIZE);
+    record.writeUInt32LE(kind);
+    course.take(record);
+  }
+  const outcome = course.outcome();
+  const ending = explainFailure(plan, outcome) ?? endingOf(plan, outcome);
+  if (ending !== undefined && 'limits' in ending) textVoice(wantsColor(2, {}), true).ended({ ...ending, limits: [] });
+}
+
 /** Never throws: a build must not depend on the machine that it runs on. */
 export function rehearse(): void {
   try {
+    const found = findCommand(['up', '--quiet', '--allow', 'all', 'rehearsal.yaml']);
+    if (found === undefined) return;
+    const invocation = { args: parseArguments(found.command, found.rest), env: { HOME: '/' }, cwd: '/' };
+    const permits = permitsOf(invocation);
     const document = loadSpecText(TEXT, 'rehearsal.yaml', { env: { HOME: '/' }, home: '/' });
-    const host: HostFacts = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
+    const host: HostFacts = claimIds(document, gatherHostFacts({ HOME: '/nonexistent', ...process.env }));
     const { image } = document.spec;
     const ownership = ownershipFor(document, host);
     if (image !== undefined) findImage(image, ownership, host);
@@ -41,7 +72,12 @@ export function rehearse(): void {
       defaults: {},
     };
     const model = compile(document, facts, host);
-    encodePlan(planContainer(model, facts, host), { gate: true });
+    checkDemands(invocation, document, model.demands, permits);
+    const plan = planContainer(model, facts, host);
+    encodePlan(plan, { gate: true });
+    forwardSignals(() => undefined)();
+    void settleBeside(undefined, host)();
+    rehearseRun(plan);
     void sweepState(host);
   } catch {
     // The cache is then a little poorer.

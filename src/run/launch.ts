@@ -62,9 +62,9 @@ export interface Launch {
 
 export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
 
-const RECORD_SIZE = 32;
+export const RECORD_SIZE = 32;
 /** Numbers as in native/launcher/events.h. */
-const EVENT = {
+export const EVENT = {
   done: 1,
   skipped: 2,
   failed: 3,
@@ -85,7 +85,7 @@ const ORDER_SIGNAL = 1;
 const ORDER_GO = 2;
 
 /** What has been learned so far of how it goes; becomes the outcome. */
-class Progress {
+export class Course {
   #end: Pick<Outcome, 'kind' | 'status' | 'signal'> | undefined;
   #failed: Outcome['failed'];
   #refused: number | undefined;
@@ -206,13 +206,13 @@ function order(kind: number, value: number): Buffer {
 export const launch: LaunchFunction = (plan, options = {}) => {
   const bytes = encodePlan(plan, { gate: options.gate === true });
   const { socket, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
-  const progress = new Progress(plan, options.onEvent ?? (() => undefined));
+  const course = new Course(plan, options.onEvent ?? (() => undefined));
   let broken: { readonly error: unknown } | undefined;
   let open = true;
   const take = (records: Buffer): void => {
     try {
       for (let at = 0; at < records.length; at += RECORD_SIZE) {
-        progress.take(records.subarray(at, at + RECORD_SIZE));
+        course.take(records.subarray(at, at + RECORD_SIZE));
       }
     } catch (error) {
       broken = { error };
@@ -230,7 +230,7 @@ export const launch: LaunchFunction = (plan, options = {}) => {
     closeSync(socket);
     reap(pidfd);
     if (broken !== undefined) throw broken.error;
-    return progress.outcome();
+    return course.outcome();
   });
   const tell = (kind: number, value: number): void => {
     if (!open) return;
