@@ -258,11 +258,18 @@ class Launcher {
                         {observer_.fd(), POLLIN, 0}};
       if (poll(polls, 4, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
       if (polls[3].revents != 0) observer_.handle(polls[3].revents);
+      if (ready_ && peer_spoke()) return {};
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
       if (wanted_ != 0) return {End::Kind::kSignaled, wanted_};
       if (polls[0].revents != 0) return {};
     }
+  }
+
+  // Who sends a signal may have seen the command run already: then it is the command's, and its start is told first.
+  bool peer_spoke() const {
+    pollfd peer = {context_.peer.get(), POLLIN, 0};
+    return poll(&peer, 1, 0) > 0;
   }
 
   End await_go() {
