@@ -37,7 +37,7 @@ void deliver(Napi::Env env, Napi::Function callback, std::string* piece) {
 bool pass_on(const Watch& watch, std::string piece) {
   auto owned = std::make_unique<std::string>(std::move(piece));
   if (watch.function.NonBlockingCall(owned.get(), deliver) != napi_ok) return false;
-  owned.release();
+  static_cast<void>(owned.release());
   return true;
 }
 
@@ -89,7 +89,7 @@ Napi::Value watch(const Napi::CallbackInfo& info) {
     function.Release();
     return fail(env, "pthread_create", error);
   }
-  owned.release();
+  static_cast<void>(owned.release());
   return env.Undefined();
 }
 

@@ -65,12 +65,16 @@ bool Archive::start() {
     return true;
   }
   decoder_ = new (std::nothrow) Decoder(Stage::source(raw_tap_));
-  if (decoder_ != nullptr) plain_ = new (std::nothrow) Stage(decoder_->source(), wants_plain_ ? 2 : 1);
-  if (plain_ == nullptr) {
+  if (decoder_ == nullptr) {
     start_error_ = ENOMEM;
     return false;
   }
   if (!decoder_->open()) return false;
+  plain_ = new (std::nothrow) Stage(decoder_->source(), wants_plain_ ? 2 : 1);
+  if (plain_ == nullptr) {
+    start_error_ = ENOMEM;
+    return false;
+  }
   start_error_ = plain_->start();
   out_ = {plain_, 0};
   if (start_error_ == 0 && wants_plain_) {

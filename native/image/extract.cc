@@ -99,7 +99,8 @@ bool Extract::block(char type, uint32_t mode, uint64_t size, dev_t device) {
   octal(header + 136, 12, 0);
   memset(header + 148, ' ', 8);
   header[156] = type;
-  memcpy(header + 257, "ustar\00000", 8);
+  constexpr char kMagic[8] = {'u', 's', 't', 'a', 'r', 0, '0', '0'};
+  memcpy(header + 257, kMagic, sizeof kMagic);
   octal(header + 329, 8, major(device));
   octal(header + 337, 8, minor(device));
   unsigned sum = 0;
