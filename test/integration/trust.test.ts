@@ -44,14 +44,14 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       'echo started; echo changed >/host/secret',
       {
         volumes: [`${folder}:/host`, '/:/all:ro'],
-        namespaces: { net: 'host', pid: '/proc/1/ns/pid' },
+        namespaces: { net: 'host', ipc: '/proc/1/ns/ipc' },
         environment: ['MY_TOKEN'],
       },
       caller,
       { env: { MY_TOKEN: 'x' } },
     );
     expect({ status, stdout, text: text() }).toEqual({ status: 125, stdout: '', text: SECRET });
-    for (const allow of [`bind=${folder}`, 'bind=/:ro', 'namespace=net', 'join=/proc/1/ns/pid', 'env=MY_TOKEN']) {
+    for (const allow of [`bind=${folder}`, 'bind=/:ro', 'namespace=net', 'join=/proc/1/ns/ipc', 'env=MY_TOKEN']) {
       expect(stderr).toContain(`if you trust this file, say --allow ${allow}\n`);
     }
     expect(stderr.match(/container\.yaml:\d+:\d+: error: not allowed: /gu)).toHaveLength(5);
