@@ -13,8 +13,11 @@ const hasDebian = existsSync('/usr/bin/mmdebstrap');
 let server = '';
 let servers = 0;
 
+/** A person's terminal: in a CI job nothing would be drawn. */
+const { CI: _ci, ...personal } = process.env;
+
 function tmux(...args: readonly string[]): string {
-  return execFileSync('tmux', ['-L', server, ...args], { encoding: 'utf8' });
+  return execFileSync('tmux', ['-L', server, ...args], { encoding: 'utf8', env: personal });
 }
 
 const screen = (): string => tmux('capture-pane', '-p', '-t', 'main');
