@@ -25,7 +25,7 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
       ...(disk === undefined ? {} : { blkio_config: { device_write_bps: [{ path: disk, rate: '10MiB' }] } }),
     };
     const files = v1
-      ? 'cpu*/cpu.shares cpuset/cpuset.cpus cpuset/cpuset.mems blkio/blkio.throttle.write_bps_device'
+      ? 'cpu/cpu.shares cpuset/cpuset.cpus cpuset/cpuset.mems blkio/blkio.throttle.write_bps_device'
       : 'cpu.weight cpuset.cpus.effective cpuset.mems.effective io.max';
     const { stdout, stderr } = await sh(`cd /sys/fs/cgroup; cat ${files}; nproc`, { limits });
     const rate =
