@@ -176,7 +176,8 @@ function decompressors(kind) {
 }
 
 function ok([program, ...args]) {
-  return spawnSync(program, args, { env, stdio: 'ignore' }).status === 0;
+  // Pipes: podman's crun gives its standard streams to the container's root, and /dev/null is the host's.
+  return spawnSync(program, args, { env, stdio: 'pipe' }).status === 0;
 }
 
 /** Milliseconds from start to end; undefined, once, for what does not work here. */
@@ -184,7 +185,7 @@ function once(name, { command: [program, ...args], env: more = {} }) {
   const start = process.hrtime.bigint();
   const { status, error, stderr } = spawnSync(program, args, {
     env: { ...env, ...more },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: 'pipe',
   });
   const took = Number(process.hrtime.bigint() - start) / 1e6;
   if (error === undefined && status === 0) return took;

@@ -46,7 +46,10 @@ function crun(file) {
     writeFileSync(path, JSON.stringify(config));
   }
   const script = 'mount -t cgroup2 none /sys/fs/cgroup && exec crun --root "$1" run --bundle "$2" boxctl-bench';
-  return execFileSync('unshare', ['-m', 'sh', '-c', script, 'sh', join(folder, 'crun'), dir], { encoding: 'utf8' });
+  return execFileSync('unshare', ['-m', 'sh', '-c', script, 'sh', join(folder, 'crun'), dir], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  });
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
