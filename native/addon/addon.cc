@@ -20,7 +20,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
   add("tryLock", boxctl::try_lock);
-  add("lock", boxctl::lock);
   add("pipe", boxctl::make_pipe);
   add("probeCalls", boxctl::probe_calls);
   add("terminalState", boxctl::terminal_state);

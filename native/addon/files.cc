@@ -34,35 +34,6 @@ int open_in_root(const std::string& root, const std::string& path) {
 // The image's own business, to be seen as "it has none": not there, links in a circle, a file where a folder should be.
 bool is_absent(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
 
-class LockWorker : public Napi::AsyncWorker {
- public:
-  LockWorker(Napi::Env env, int fd, int operation)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), fd_(fd), operation_(operation) {}
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {
-    while (flock(fd_, operation_) != 0) {
-      if (errno == EINTR) continue;
-      error_ = errno;
-      return;
-    }
-  }
-  void OnOK() override {
-    if (error_ == 0) {
-      deferred_.Resolve(Env().Undefined());
-    } else {
-      deferred_.Reject(make_error(Env(), "flock", error_).Value());
-    }
-  }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  int fd_;
-  int operation_;
-  int error_ = 0;
-};
-
 int lock_operation(const Napi::CallbackInfo& info) { return info[1].ToBoolean() ? LOCK_EX : LOCK_SH; }
 
 }  // namespace
@@ -112,13 +83,6 @@ Napi::Value try_lock(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(env, true);
   }
   return errno == EWOULDBLOCK ? Napi::Boolean::New(env, false) : fail(env, "flock", errno);
-}
-
-Napi::Value lock(const Napi::CallbackInfo& info) {
-  auto* worker = new LockWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), lock_operation(info));
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
 }
 
 Napi::Value make_pipe(const Napi::CallbackInfo& info) {

@@ -11,8 +11,6 @@ Napi::Value read_in_root(const Napi::CallbackInfo& info);
 Napi::Value stat_in_root(const Napi::CallbackInfo& info);
 // tryLock(fd: number, exclusive: boolean): boolean
 Napi::Value try_lock(const Napi::CallbackInfo& info);
-// lock(fd: number, exclusive: boolean): Promise<void>
-Napi::Value lock(const Napi::CallbackInfo& info);
 // pipe(): [read: number, write: number]
 Napi::Value make_pipe(const Napi::CallbackInfo& info);
 // terminalState(fd: number): Buffer | undefined; restoreTerminal(fd: number, state: Buffer): void

@@ -29,7 +29,6 @@ interface Addon {
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
   tryLock(fd: number, exclusive: boolean): boolean;
-  lock(fd: number, exclusive: boolean): Promise<void>;
   pipe(): [read: number, write: number];
   probeCalls(): Record<string, number>;
   terminalState(fd: number): Buffer | undefined;
@@ -133,15 +132,6 @@ export function statInRoot(root: string, path: string): FileStatus | undefined {
 /** flock(2) without waiting; false when somebody else holds it. */
 export function tryLock(fd: number, exclusive: boolean): boolean {
   return invoke((addon) => addon.tryLock(fd, exclusive));
-}
-
-/** flock(2), waiting on another thread. */
-export async function lock(fd: number, exclusive: boolean): Promise<void> {
-  try {
-    await load().addon.lock(fd, exclusive);
-  } catch (error) {
-    throw named(error);
-  }
 }
 
 /** pipe2(2) with O_CLOEXEC: the reading and the writing end. */
