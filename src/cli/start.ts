@@ -11,7 +11,7 @@ import { endingOf } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
 import { writeLearned } from '../run/learned.ts';
-import { restoreTerminal, terminalState } from '../run/native.ts';
+import { restoreTerminal, terminalState } from '../native.ts';
 import { describeObserved, syscallName } from '../run/observed.ts';
 import { createProgress, type Progress } from '../run/progress.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
@@ -20,6 +20,7 @@ import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { takeImage } from './image-of.ts';
+import { showImport, titleOf } from './importing.ts';
 import { isTerminal, isWatched, wantsColor, writeMessage } from './output.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
@@ -65,14 +66,15 @@ async function imageOf(
 /** Draws until the command starts; what follows on the terminal is the command's. */
 async function follow(plan: Plan, progress: Progress): Promise<Outcome> {
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
+  // Before the command can run, so that no signal that is meant for it ends boxctl.
+  const stop = forwardSignals((signal) => started.signal(signal));
   const started = launch(plan, {
-    gate: true,
+    gate: progress.draws,
     onEvent: (event) => {
       progress.event(event);
       if (event.kind === 'gate') void progress.finish().then(() => started.go());
     },
   });
-  const stop = forwardSignals((signal) => started.signal(signal));
   try {
     return await started.done;
   } finally {
@@ -109,7 +111,6 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   if (document.spec.autoIds !== undefined) allow(outline(document, facts));
   const host = claimIds(document, facts);
   const image = await imageOf(document, host, allow, async (source) => {
-    const { showImport, titleOf } = await import('./importing.ts');
     const take = (options: ResolveOptions): Promise<ImageFacts> => takeImage(document, source, host, options);
     return showImport(invocation, titleOf(source), mode, voice, take);
   });

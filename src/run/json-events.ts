@@ -12,7 +12,7 @@ export function jsonEvents(plan: Plan, write: (text: string) => void): Progress 
     const line = asJson(plan, happened);
     if (line !== undefined) write(`${JSON.stringify(line)}\n`);
   };
-  return { event, finish: async () => undefined };
+  return { draws: true, event, finish: async () => undefined };
 }
 
 function asJson(plan: Plan, event: LaunchEvent): unknown {

@@ -165,5 +165,5 @@ export function drawGroups({ plan, color, write }: ProgressOptions): Progress {
     isOver = true;
     for (const text of afterwards.splice(0)) write(text);
   };
-  return { event, finish };
+  return { draws: true, event, finish };
 }

@@ -20,6 +20,8 @@ export interface ProgressOptions {
 }
 
 export interface Progress {
+  /** Whether the command has to wait until all of it is written. */
+  readonly draws: boolean;
   event(event: LaunchEvent): void;
   /** Resolves when everything so far is on the screen and the cursor at the beginning of a line. May be called again. */
   finish(): Promise<void>;
@@ -29,7 +31,7 @@ export function createProgress(options: ProgressOptions): Progress {
   const { mode, plan, isTerminal, write } = options;
   if (mode === 'json') return jsonEvents(plan, write);
   if (mode === 'verbose') return verbose(plan, write);
-  if (mode === 'quiet' || !isTerminal) return { event: () => undefined, finish: async () => undefined };
+  if (mode === 'quiet' || !isTerminal) return { draws: false, event: () => undefined, finish: async () => undefined };
   return onTerminal(options);
 }
 
@@ -50,7 +52,7 @@ function verbose(plan: Plan, write: (text: string) => void): Progress {
       write(`${side} ${result.padStart(9)}  ${formatUndo(step, happened.call)}\n`);
     }
   };
-  return { event, finish: async () => undefined };
+  return { draws: true, event, finish: async () => undefined };
 }
 
 /** Events wait in a list until listr2 is loaded, which goes on while the launcher works. */
@@ -63,5 +65,5 @@ function onTerminal(options: ProgressOptions): Progress {
     take = (event) => progress.event(event);
     return progress;
   });
-  return { event: (event) => take(event), finish: async () => (await drawn).finish() };
+  return { draws: true, event: (event) => take(event), finish: async () => (await drawn).finish() };
 }
