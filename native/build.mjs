@@ -104,7 +104,7 @@ function targets() {
     },
     addon: {
       output: 'dist/native/boxctl.node',
-      sources: ['native/addon'],
+      sources: ['native/addon', 'native/codec/sha256.cc'],
       compile: [
         ...COMMON,
         '-fPIC',

@@ -129,6 +129,8 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
     strictRequired: false,
     // Lengths in UTF-16 units: one module less to load, and no length here depends on it.
     unicode: false,
+    // A reference is a call: half of the code, and read in less time.
+    inlineRefs: false,
     code: { source: true, esm: false },
   });
   ajv.addKeyword({ keyword: 'x-expected', schemaType: 'string' });

@@ -1,8 +1,9 @@
 // Node's side of the native part: what the launcher needs to be started, and what Node's own library does not have.
-// Arguments are checked by src/run/native.ts, the only caller.
+// Arguments are checked by src/native.ts, the only caller.
 #include <napi.h>
 
 #include "files.h"
+#include "hash.h"
 #include "probe.h"
 #include "spawn.h"
 #include "watch.h"
@@ -21,6 +22,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("statInRoot", boxctl::stat_in_root);
   add("tryLock", boxctl::try_lock);
   add("pipe", boxctl::make_pipe);
+  add("sha256", boxctl::sha256);
   add("probeCalls", boxctl::probe_calls);
   add("terminalState", boxctl::terminal_state);
   add("restoreTerminal", boxctl::restore_terminal);

@@ -51,13 +51,16 @@ void Window::tell() {
 }
 
 Archive::Archive(int fd, uint64_t offset, uint64_t size, bool plain_digest)
-    : window_(fd, offset, size), raw_(window_.source(), 2), raw_digest_(raw_, 0), wants_plain_(plain_digest) {}
+    : window_(fd, offset, size),
+      raw_(window_.source()),
+      raw_digest_(raw_, raw_.add_reader(0)),
+      wants_plain_(plain_digest) {}
 
 bool Archive::start() {
   start_error_ = raw_.start();
   if (start_error_ == 0) start_error_ = raw_digest_.start();
   // The first piece tells the compression and stays to be read.
-  if (start_error_ == 0 && !raw_.next(1, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
+  if (start_error_ == 0 && !raw_.next(raw_tap_.reader, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
   if (start_error_ != 0) return false;
   compression_ = detect(raw_tap_.data, raw_tap_.left);
   if (compression_ == Compression::kNone) {
@@ -70,18 +73,30 @@ bool Archive::start() {
     return false;
   }
   if (!decoder_->open()) return false;
-  plain_ = new (std::nothrow) Stage(decoder_->source(), wants_plain_ ? 2 : 1);
+  plain_ = new (std::nothrow) Stage(decoder_->source());
   if (plain_ == nullptr) {
     start_error_ = ENOMEM;
     return false;
   }
-  start_error_ = plain_->start();
   out_ = {plain_, 0};
-  if (start_error_ == 0 && wants_plain_) {
-    plain_digest_ = new (std::nothrow) Digest(*plain_, 1);
+  if (wants_plain_) {
+    plain_digest_ = new (std::nothrow) Digest(*plain_, plain_->add_reader(0));
     start_error_ = plain_digest_ == nullptr ? ENOMEM : plain_digest_->start();
   }
+  if (start_error_ == 0) start_error_ = plain_->start();
   return start_error_ == 0;
+}
+
+bool Archive::copy_to(int fd, uint64_t limit) {
+  copy_ = new (std::nothrow) Copy(*out_.stage, out_.stage->add_reader(out_.reader), fd, limit);
+  start_error_ = copy_ == nullptr ? ENOMEM : copy_->start();
+  return start_error_ == 0;
+}
+
+bool Archive::finish_copy(uint64_t& bytes) {
+  const bool done = copy_->wait();
+  bytes = copy_->bytes();
+  return done;
 }
 
 const char* Archive::compression() const { return name(compression_); }
@@ -92,9 +107,13 @@ const char* Archive::plain_digest() { return plain_digest_ == nullptr ? digest()
 
 const char* Archive::error() const {
   if (start_error_ != 0) return "the archive cannot be read";
-  return decoder_ == nullptr ? nullptr : decoder_->error();
+  if (decoder_ != nullptr && decoder_->error() != nullptr) return decoder_->error();
+  return copy_ == nullptr ? nullptr : copy_->error();
 }
 
-int Archive::error_number() const { return start_error_ != 0 ? start_error_ : decoder_->error_number(); }
+int Archive::error_number() const {
+  if (start_error_ != 0) return start_error_;
+  return decoder_ != nullptr && decoder_->error() != nullptr ? decoder_->error_number() : copy_->error_number();
+}
 
 }  // namespace boxctl::image

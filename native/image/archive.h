@@ -41,6 +41,12 @@ class Archive {
   Source stream() { return Stage::source(out_); }
   const char* compression() const;
 
+  // After start() and before anything is read: writes all of the stream to a file as well, no more than `limit` bytes
+  // of it.
+  bool copy_to(int fd, uint64_t limit);
+  // After the stream's end: waits until all of it is in the file. False: see error().
+  bool finish_copy(uint64_t& bytes);
+
   // After the stream's end.
   const char* digest();
   const char* plain_digest();
@@ -53,13 +59,14 @@ class Archive {
   Window window_;
   Stage raw_;
   Digest raw_digest_;
-  Stage::Tap raw_tap_{&raw_, 1};
+  Stage::Tap raw_tap_{&raw_, 0};
   const bool wants_plain_;
   Compression compression_ = Compression::kNone;
   Decoder* decoder_ = nullptr;
   Stage* plain_ = nullptr;
   Digest* plain_digest_ = nullptr;
-  Stage::Tap out_{&raw_, 1};
+  Stage::Tap out_{&raw_, 0};
+  Copy* copy_ = nullptr;
   int start_error_ = 0;
 };
 

@@ -639,10 +639,14 @@ ssize_t read_fd(void* context, void* buffer, size_t size, uint64_t offset) {
 
 }  // namespace
 
+bool write_index(Index& index, int tar_fd, uint64_t size, int out_fd) {
+  return index.write({write_fd, &out_fd}, {read_fd, &tar_fd}, size);
+}
+
 bool index_tar(Index& index, int tar_fd, uint64_t offset, uint64_t size, int out_fd) {
   HeaderSource source(tar_fd, offset, size);
   tar::Reader reader(source.source());
-  return index.scan(reader, offset) && index.write({write_fd, &out_fd}, {read_fd, &tar_fd}, offset + size);
+  return index.scan(reader, offset) && write_index(index, tar_fd, offset + size, out_fd);
 }
 
 }  // namespace boxctl::image

@@ -82,8 +82,10 @@ class HeaderSource {
   const uint64_t end_;
 };
 
-// Both steps with descriptors: the archive is the part of `tar_fd` from `offset`, a multiple of 512, on. The index is
-// written from the start of `out_fd`.
+// Index::write() with descriptors: the archive lies in `tar_fd`, whose size is given; the index is written from the
+// start of `out_fd`.
+bool write_index(Index& index, int tar_fd, uint64_t size, int out_fd);
+// Both steps: the archive is the part of `tar_fd` from `offset`, a multiple of 512, on.
 bool index_tar(Index& index, int tar_fd, uint64_t offset, uint64_t size, int out_fd);
 
 }  // namespace boxctl::image

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace boxctl::image {
 
@@ -27,7 +28,8 @@ void Stage::pull() {
     Piece& piece = pieces_[made_ % kPieces];
     {
       const Lock lock(mutex_);
-      while (piece.users > 0) pthread_cond_wait(&changed_, &mutex_);
+      while (piece.users > 0 && !ended_) pthread_cond_wait(&changed_, &mutex_);
+      if (ended_) return;
     }
     size_t size = 0;
     int error = 0;
@@ -38,8 +40,8 @@ void Stage::pull() {
       end = got <= 0;
       if (got > 0) size += static_cast<size_t>(got);
     }
-    __atomic_fetch_add(&pulled_, size, __ATOMIC_RELAXED);
     const Lock lock(mutex_);
+    if (ended_) return;
     piece.size = size;
     if (size > 0) {
       piece.users = readers_;
@@ -71,6 +73,22 @@ bool Stage::next(size_t reader, const uint8_t*& data, size_t& size) {
   return true;
 }
 
+size_t Stage::add_reader(size_t reader) {
+  const Lock lock(mutex_);
+  const uint64_t taken = taken_[reader];
+  const uint64_t from = taken == 0 ? 0 : taken - 1;
+  for (uint64_t i = from; i < made_; i++) pieces_[i % kPieces].users++;
+  taken_[readers_] = from;
+  return readers_++;
+}
+
+void Stage::abandon(int error) {
+  const Lock lock(mutex_);
+  ended_ = true;
+  error_ = error;
+  pthread_cond_broadcast(&changed_);
+}
+
 ssize_t Stage::read_tap(void* context, void* buffer, size_t size) {
   auto& tap = *static_cast<Tap*>(context);
   if (tap.left == 0) {
@@ -83,6 +101,15 @@ ssize_t Stage::read_tap(void* context, void* buffer, size_t size) {
   tap.data += part;
   tap.left -= part;
   return static_cast<ssize_t>(part);
+}
+
+ssize_t Stage::lend_tap(void* context, const void** bytes) {
+  auto& tap = *static_cast<Tap*>(context);
+  if (tap.left == 0 && !tap.stage->next(tap.reader, tap.data, tap.left)) return -1;
+  *bytes = tap.data;
+  const auto size = static_cast<ssize_t>(tap.left);
+  tap.left = 0;
+  return size;
 }
 
 int Digest::start() { return pthread_create(&thread_, nullptr, run, this); }
@@ -103,6 +130,50 @@ void* Digest::run(void* self) {
 const char* Digest::wait() {
   pthread_join(thread_, nullptr);
   return hex_;
+}
+
+int Copy::start() { return pthread_create(&thread_, nullptr, run, this); }
+
+void* Copy::run(void* self) {
+  auto& copy = *static_cast<Copy*>(self);
+  copy.done_ = copy.write();
+  return nullptr;
+}
+
+bool Copy::write() {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  for (;;) {
+    if (!stage_.next(reader_, data, size)) return false;
+    if (size == 0) return true;
+    bytes_ += size;
+    if (bytes_ > limit_) return fail("the archive has more data than an image may have", 0);
+    if (!write_all(fd_, data, size)) return fail("the file cannot be written", errno);
+  }
+}
+
+bool Copy::fail(const char* why, int number) {
+  error_ = why;
+  errno_ = number;
+  stage_.abandon(ECANCELED);
+  return false;
+}
+
+bool Copy::wait() {
+  pthread_join(thread_, nullptr);
+  return done_;
+}
+
+bool write_all(int fd, const void* data, size_t size) {
+  const auto* from = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t wrote = write(fd, from, size);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return false;
+    from += wrote;
+    size -= static_cast<size_t>(wrote);
+  }
+  return true;
 }
 
 }  // namespace boxctl::image

@@ -16,7 +16,7 @@ namespace boxctl::image {
 
 inline constexpr size_t kPiece = size_t{1} << 20;
 inline constexpr size_t kPieces = 6;
-inline constexpr size_t kMaxReaders = 2;
+inline constexpr size_t kMaxReaders = 3;
 
 class Lock {
  public:
@@ -31,13 +31,19 @@ class Lock {
 
 class Stage {
  public:
-  // `readers` taps, numbered from 0; each must be read to its end, or nobody gets on.
-  Stage(Source from, size_t readers) : from_(from), readers_(readers) {}
+  // With one reader, numbered 0. Each must read to the end, or nobody gets on.
+  explicit Stage(Source from) : from_(from) {}
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
 
   // Returns 0 or an errno. The thread starts to pull at once.
   int start();
+
+  // Another reader, which sees what `reader` has now, if it has asked for a piece, and all that comes after it.
+  size_t add_reader(size_t reader);
+
+  // Nothing more is pulled, and who asks for more gets the errno.
+  void abandon(int error);
 
   // The next piece for a reader, valid until its next call; a size of 0 is the end. False: pulling failed, with
   // errno().
@@ -50,10 +56,7 @@ class Stage {
     const uint8_t* data = nullptr;
     size_t left = 0;
   };
-  static Source source(Tap& tap) { return {read_tap, &tap}; }
-
-  // Bytes pulled so far.
-  uint64_t pulled() const { return __atomic_load_n(&pulled_, __ATOMIC_RELAXED); }
+  static Source source(Tap& tap) { return {read_tap, &tap, nullptr, lend_tap}; }
 
  private:
   struct Piece {
@@ -63,10 +66,11 @@ class Stage {
   };
   static void* run(void* self);
   static ssize_t read_tap(void* context, void* buffer, size_t size);
+  static ssize_t lend_tap(void* context, const void** bytes);
   void pull();
 
   const Source from_;
-  const size_t readers_;
+  size_t readers_ = 1;
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t changed_ = PTHREAD_COND_INITIALIZER;
   Piece pieces_[kPieces];
@@ -74,7 +78,6 @@ class Stage {
   uint64_t taken_[kMaxReaders] = {};  // pieces that each reader has asked for, the present one included
   bool ended_ = false;
   int error_ = 0;
-  uint64_t pulled_ = 0;
 };
 
 // The digest of all that a stage hands out, on a thread of its own.
@@ -94,5 +97,39 @@ class Digest {
   pthread_t thread_ = {};
   char hex_[65] = {};
 };
+
+// Writes all that a stage hands out to a file, on a thread of its own. When that fails, nobody gets on.
+class Copy {
+ public:
+  // `limit`: in bytes.
+  Copy(Stage& stage, size_t reader, int fd, uint64_t limit) : stage_(stage), reader_(reader), fd_(fd), limit_(limit) {}
+  Copy(const Copy&) = delete;
+  Copy& operator=(const Copy&) = delete;
+  int start();
+  // Waits for the end. False: the stage failed, or see error().
+  bool wait();
+  // After wait().
+  uint64_t bytes() const { return bytes_; }
+  // Known to everyone who has found the stage abandoned: one sentence, or null, and an errno.
+  const char* error() const { return error_; }
+  int error_number() const { return errno_; }
+
+ private:
+  static void* run(void* self);
+  bool write();
+  bool fail(const char* why, int number);
+  Stage& stage_;
+  const size_t reader_;
+  const int fd_;
+  const uint64_t limit_;
+  pthread_t thread_ = {};
+  uint64_t bytes_ = 0;
+  bool done_ = false;
+  const char* error_ = nullptr;
+  int errno_ = 0;
+};
+
+// False with errno.
+bool write_all(int fd, const void* data, size_t size);
 
 }  // namespace boxctl::image

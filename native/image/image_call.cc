@@ -32,9 +32,14 @@ constexpr uint64_t kRefuseImage = 2;
 constexpr uint64_t kLowest = 4;
 constexpr uint64_t kComplete = 8;
 
-image::Whiteouts whiteouts_of(uint64_t flags) {
-  if ((flags & kLayer) == 0) return image::Whiteouts::kNames;
-  return (flags & kLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
+image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
+  image::WalkOptions options;
+  if ((flags & kLayer) != 0) {
+    options.whiteouts = (flags & kLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
+  }
+  options.refuse_image = (flags & kRefuseImage) != 0;
+  options.entries = max_entries;
+  return options;
 }
 
 void report_stream(Report& report, Archive& archive) {
@@ -67,11 +72,9 @@ void report_list(Report& report, const char* key, char** list) {
   if (!archive.start()) fail(archive, "", "", 0);
   tar::Reader reader(archive.stream());
   UnpackOptions options;
-  options.whiteouts = whiteouts_of(flags);
-  options.refuse_image = (flags & kRefuseImage) != 0;
+  options.walk = walk_options(flags, c.args[5].number);
   options.links_below = (flags & kComplete) == 0;
   options.bytes = c.args[4].number;
-  options.entries = c.args[5].number;
   const Unpacked result = unpack(dirfd, reader, options);
   Report report;
   if (result.image) {
@@ -93,45 +96,35 @@ void report_list(Report& report, const char* key, char** list) {
   _exit(0);
 }
 
-bool write_all(int fd, const char* data, size_t size) {
-  while (size > 0) {
-    const ssize_t wrote = write(fd, data, size);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return false;
-    data += wrote;
-    size -= static_cast<size_t>(wrote);
-  }
-  return true;
+// A new file for the worker to write.
+int create(int dirfd, const char* pathname) {
+  const int fd = openat(dirfd, pathname, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd >= 0) return fd;
+  image::report_failure("the file cannot be made", "", errno);
+  _exit(1);
 }
 
-// ingest(dirfd, pathname, offset, size, flags, max_bytes): the archive decompressed into a new file, or with an empty
+// ingest(dirfd, pathname, offset, size, max_bytes): the archive decompressed into a new file, or with an empty
 // pathname only digested.
 [[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
   Fd file;
-  if (*pathname != 0) {
-    file.reset(openat(dirfd, pathname, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file.valid()) {
-      image::report_failure("the file cannot be made", "", errno);
-      _exit(1);
-    }
-  }
-  Archive archive(0, c.args[2].number, c.args[3].number, (c.args[4].number & kLayer) != 0);
+  if (*pathname != 0) file.reset(create(dirfd, pathname));
+  Archive archive(0, c.args[2].number, c.args[3].number, false);
   if (!archive.start()) fail(archive, "", "", 0);
   const Source stream = archive.stream();
-  static char buffer[image::kPiece];
   uint64_t bytes = 0;
   for (;;) {
-    const ssize_t got = stream.read(stream.context, buffer, sizeof buffer);
+    const void* piece;
+    const ssize_t got = stream.lend(stream.context, &piece);
     if (got < 0) fail(archive, "the archive cannot be read", "", errno);
     if (got == 0) break;
     bytes += static_cast<uint64_t>(got);
-    if (bytes > c.args[5].number) fail(archive, "the archive has more data than an image may have", "", 0);
-    if (file.valid() && !write_all(file.get(), buffer, static_cast<size_t>(got))) {
+    if (bytes > c.args[4].number) fail(archive, "the archive has more data than an image may have", "", 0);
+    if (file.valid() && !image::write_all(file.get(), piece, static_cast<size_t>(got))) {
       fail(archive, "the file cannot be written", "", errno);
     }
   }
   Report report;
-  report.number("bytes", bytes);
   report_stream(report, archive);
   report.send();
   _exit(0);
@@ -142,59 +135,68 @@ uint64_t size_of(int fd) {
   return fstat(fd, &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
-bool first_entry_begins_image(uint64_t offset, uint64_t size) {
-  image::HeaderSource source(0, offset, size);
-  tar::Reader reader(source.source());
-  while (reader.next() == tar::Reader::Step::kEntry) {
-    const char* const path = reader.entry().path;
-    if (!is_root(path)) return begins_image(path);
-  }
-  return false;
-}
-
 bool report_path(void* context, const char* path) {
   static_cast<Report*>(context)->item(path);
   return true;
 }
 
-// index(dirfd, pathname, offset, size, flags, max_bytes, max_entries)
-[[noreturn]] void work_index(int dirfd, const char* pathname, const Call& c) {
-  const uint64_t flags = c.args[4].number;
-  const uint64_t offset = c.args[2].number;
-  const uint64_t size = c.args[3].number != 0 ? c.args[3].number : size_of(0) - offset;
-  Report report;
-  if ((flags & kRefuseImage) != 0 && first_entry_begins_image(offset, size)) {
-    report.flag("image");
-    report.send();
-    _exit(0);
-  }
-  const Fd out(openat(dirfd, pathname, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!out.valid()) {
-    image::report_failure("the file cannot be made", "", errno);
-    _exit(1);
-  }
-  image::IndexOptions options;
-  options.whiteouts = whiteouts_of(flags);
-  options.links_below = (flags & kComplete) == 0;
-  options.bytes = c.args[5].number;
-  options.entries = c.args[6].number;
-  static image::Index index(options);
-  const bool done = image::index_tar(index, 0, offset, size, out.get());
+void report_index(Report& report, const image::Index& index, bool layer) {
   const image::IndexReport& made = index.report();
-  if (!done) {
-    image::report_failure(made.error, made.entry, made.outcome == image::Outcome::kUnsuitable ? EFBIG : made.number);
-    _exit(1);
-  }
   report.number("entries", made.entries);
   report.number("bytes", made.bytes);
   report.number("skipped", made.skipped);
   if (made.opaque_root) report.flag("opaque_root");
   report.open_list("implied");
-  if ((flags & kLayer) != 0) index.implied(report_path, &report);
+  if (layer) index.implied(report_path, &report);
   report.close_list();
   report.open_list("wanted");
   index.wanted(report_path, &report);
   report.close_list();
+}
+
+// Returns for an image in layers, too.
+void check_index(const Archive* archive, const image::IndexReport& made) {
+  if (made.outcome == image::Outcome::kDone || made.outcome == image::Outcome::kImage) return;
+  const int number = made.outcome == image::Outcome::kUnsuitable ? EFBIG : made.number;
+  if (archive != nullptr) fail(*archive, made.error, made.entry, number);
+  image::report_failure(made.error, made.entry, number);
+  _exit(1);
+}
+
+// index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries). With a name for `data`, the archive is
+// decompressed into that new file on the way, and the index is the file's.
+[[noreturn]] void work_index(int dirfd, const char* pathname, const Call& c) {
+  const char* const data = c.args[2].text.data;
+  const uint64_t flags = c.args[5].number, offset = c.args[3].number, size = c.args[4].number;
+  const bool layer = (flags & kLayer) != 0;
+  const Fd out(create(dirfd, pathname));
+  image::IndexOptions options;
+  options.walk = walk_options(flags, c.args[7].number);
+  options.links_below = (flags & kComplete) == 0;
+  options.bytes = c.args[6].number;
+  static image::Index index(options);
+  Report report;
+  if (*data == 0) {
+    image::index_tar(index, 0, offset, size != 0 ? size : size_of(0) - offset, out.get());
+    check_index(nullptr, index.report());
+  } else {
+    const Fd file(create(dirfd, data));
+    Archive archive(0, offset, size, layer);
+    if (!archive.start() || !archive.copy_to(file.get(), options.bytes)) fail(archive, "", "", 0);
+    tar::Reader reader(archive.stream());
+    const bool scanned = index.scan(reader, 0);
+    check_index(&archive, index.report());
+    uint64_t bytes = 0;
+    if (!reader.drain() || !archive.finish_copy(bytes)) fail(archive, reader.error(), "", reader.error_number());
+    if (scanned) image::write_index(index, file.get(), bytes, out.get());
+    check_index(&archive, index.report());
+    report_stream(report, archive);
+  }
+  if (index.report().outcome == image::Outcome::kImage) {
+    report.flag("image");
+  } else {
+    report_index(report, index, layer);
+  }
   report.send();
   _exit(0);
 }

@@ -120,7 +120,7 @@ bool Scan::enter(const char* folder) {
 
 bool Scan::whiteout(const Path& path, LayerName kind) {
   if (kind == LayerName::kBad) return fail("a whiteout names nothing that could be deleted");
-  if (options_.whiteouts == Whiteouts::kDropped) return true;
+  if (options_.walk.whiteouts == Whiteouts::kDropped) return true;
   if (kind == LayerName::kOpaque) {
     (parent_ == kRoot ? report_.opaque_root : tree_.nodes[parent_].opaque) = true;
     return true;
@@ -179,7 +179,8 @@ bool Scan::parts(const tar::Entry& entry, Node& node) {
   return true;
 }
 
-bool Scan::file(const tar::Entry& entry, const char* name) {
+bool Scan::file(const tar::Entry& entry, const Path& path) {
+  const char* const name = path.name;
   const uint64_t stored = reader_.stored_size();
   if (stored > options_.bytes - report_.bytes) return fail("the archive has more data than an image may have");
   report_.bytes += stored;
@@ -195,7 +196,8 @@ bool Scan::file(const tar::Entry& entry, const char* name) {
   return own_attributes(entry, node) && add(name, node, "the file cannot be made");
 }
 
-bool Scan::directory(const tar::Entry& entry, const char* name) {
+bool Scan::directory(const tar::Entry& entry, const Path& path) {
+  const char* const name = path.name;
   const size_t length = strlen(name);
   if (length > kMaxName) return fail("the folder cannot be made", ENAMETOOLONG);
   const Id here = parent_;
@@ -215,7 +217,8 @@ bool Scan::directory(const tar::Entry& entry, const char* name) {
   return true;
 }
 
-bool Scan::symlink(const tar::Entry& entry, const char* name) {
+bool Scan::symlink(const tar::Entry& entry, const Path& path) {
+  const char* const name = path.name;
   if (entry.link[0] == 0) return fail("a symbolic link leads nowhere");
   Node node = node_of(entry, S_IFLNK);
   node.mode = S_IFLNK | 0777;
@@ -265,7 +268,7 @@ bool Scan::hard_link(const tar::Entry& entry, const Path& path) {
 
 // The target of a hard link is not here. Of a layer, it may be a file of the layers below.
 bool Scan::want(const Path& target) {
-  if (options_.whiteouts != Whiteouts::kMarks || !options_.links_below || wanted_++ == kMaxWanted) {
+  if (options_.walk.whiteouts != Whiteouts::kMarks || !options_.links_below || wanted_++ == kMaxWanted) {
     return fail("a hard link leads to nothing that came before it in the archive");
   }
   const size_t folder = strlen(target.folder), name = strlen(target.name);
@@ -275,7 +278,8 @@ bool Scan::want(const Path& target) {
   return kept || no_memory();
 }
 
-bool Scan::special(const tar::Entry& entry, const char* name) {
+bool Scan::special(const tar::Entry& entry, const Path& path) {
+  const char* const name = path.name;
   mode_t type = S_IFIFO;
   if (entry.type == tar::Type::kCharacter) type = S_IFCHR;
   if (entry.type == tar::Type::kBlock) type = S_IFBLK;
@@ -290,59 +294,21 @@ bool Scan::special(const tar::Entry& entry, const char* name) {
   return add(name, node, "the special file cannot be made");
 }
 
-bool Scan::one(const tar::Entry& entry) {
-  Path path;
-  if (!normalise(entry.path, path)) return fail("the path leads outside of the archive");
-  if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
-  LayerName kind = LayerName::kPlain;
-  if (options_.whiteouts != Whiteouts::kNames) {
-    if (!layer_path(path, kind)) return fail("the path leads through a whiteout");
-    if (kind == LayerName::kMeta) {
-      report_.skipped++;
-      return true;
-    }
-  }
-  if (!enter(path.folder)) return false;
-  if (kind != LayerName::kPlain) return whiteout(path, kind);
-  switch (entry.type) {
-    case tar::Type::kFile:
-      return file(entry, path.name);
-    case tar::Type::kDirectory:
-      return directory(entry, path.name);
-    case tar::Type::kSymlink:
-      return symlink(entry, path.name);
-    case tar::Type::kHardLink:
-      return hard_link(entry, path);
-    case tar::Type::kCharacter:
-    case tar::Type::kBlock:
-    case tar::Type::kFifo:
-      return special(entry, path.name);
-    case tar::Type::kUnknown:
-      report_.skipped++;
-      return true;
-  }
-  return true;
-}
-
 bool Scan::run() {
   if (base_ % kBlockSize != 0) return unsuitable("the archive does not begin at a block of its file");
   if (!tree_.start()) return no_memory();
-  for (;;) {
-    const tar::Reader::Step step = reader_.next();
-    const tar::Entry& entry = reader_.entry();
-    if (step == tar::Reader::Step::kEnd) return true;
-    bool good = false;
-    if (step == tar::Reader::Step::kError) {
-      fail(reader_.error(), reader_.error_number());
-    } else if (++report_.entries > options_.entries) {
-      fail("the archive has more entries than an image may have");
-    } else {
-      good = one(entry);
-    }
-    if (good) continue;
-    memcpy(report_.entry, entry.path, strlen(entry.path) + 1);
-    return false;
+  switch (walk(reader_, options_.walk, *this)) {
+    case Walked::kEnd:
+      return true;
+    case Walked::kImage:
+      report_.outcome = Outcome::kImage;
+      return false;
+    case Walked::kFailed:
+      break;
   }
+  const char* const path = reader_.entry().path;
+  memcpy(report_.entry, path, strlen(path) + 1);
+  return false;
 }
 
 }  // namespace boxctl::image

@@ -2,16 +2,15 @@
 // its data: where that lies is all that is kept.
 #pragma once
 
-#include "names.h"
 #include "tree.h"
+#include "walk.h"
 
 namespace boxctl::image {
 
 struct IndexOptions {
-  Whiteouts whiteouts = Whiteouts::kNames;
+  WalkOptions walk;
   // As the unpacker's (unpack.h).
   bool links_below = true;
-  uint64_t entries = 4'000'000;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the archive; holes cost nothing
   // Of the index; the memory that it takes to make one is bounded by a few times this.
   uint64_t index_bytes = uint64_t{256} << 20;
@@ -21,6 +20,7 @@ enum class Outcome {
   kDone,
   kRefused,     // the archive is bad or goes beyond a limit, or something could not be read or written
   kUnsuitable,  // the archive may be good, but cannot be used in place: unpack it
+  kImage,       // it holds an image in layers, which was to be refused
 };
 
 // What there is to say at the end.
@@ -53,21 +53,27 @@ class Scan {
   // Reads to the archive's end mark.
   bool run();
 
- private:
+  // What walk() calls.
   bool fail(const char* why, int number = 0);
+  bool skip() {
+    report_.skipped++;
+    return true;
+  }
+  uint64_t count() { return ++report_.entries; }
+  bool enter(const char* folder);
+  bool whiteout(const Path& path, LayerName kind);
+  bool file(const tar::Entry& entry, const Path& path);
+  bool directory(const tar::Entry& entry, const Path& path);
+  bool symlink(const tar::Entry& entry, const Path& path);
+  bool hard_link(const tar::Entry& entry, const Path& path);
+  bool special(const tar::Entry& entry, const Path& path);
+
+ private:
   bool unsuitable(const char* why);
   bool no_memory();
   bool charge(uint64_t bytes);
 
-  bool one(const tar::Entry& entry);
-  bool enter(const char* folder);
-  bool whiteout(const Path& path, LayerName kind);
-  bool file(const tar::Entry& entry, const char* name);
   bool parts(const tar::Entry& entry, Node& node);
-  bool directory(const tar::Entry& entry, const char* name);
-  bool symlink(const tar::Entry& entry, const char* name);
-  bool hard_link(const tar::Entry& entry, const Path& path);
-  bool special(const tar::Entry& entry, const char* name);
   bool own_attributes(const tar::Entry& entry, Node& node);
   bool add(const char* name, const Node& node, const char* too_long);
   Id add_folder(Id parent, const char* name, size_t length);

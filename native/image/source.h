@@ -13,6 +13,8 @@ struct Source {
   void* context;
   // Where it can be done without reading: goes `size` bytes on; false when the stream ends before.
   bool (*skip)(void* context, uint64_t size) = nullptr;
+  // Where the bytes are in memory anyway: as `read`, but they are lent until the next call, and not copied.
+  ssize_t (*lend)(void* context, const void** bytes) = nullptr;
 };
 
 }  // namespace boxctl

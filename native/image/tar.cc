@@ -159,7 +159,9 @@ bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds) {
   return true;
 }
 
-Reader::Reader(Source source) : source_(source), buffer_(static_cast<char*>(malloc(kBuffer))) {}
+Reader::Reader(Source source) : source_(source) {
+  if (source_.lend == nullptr) bytes_ = buffer_ = static_cast<char*>(malloc(kBuffer));
+}
 
 Reader::~Reader() {
   free(buffer_);
@@ -175,17 +177,24 @@ bool Reader::fail(const char* why, int number) {
 
 // Reads more when the buffer is empty; at the end of the stream it stays empty.
 bool Reader::fill() {
-  if (buffer_ == nullptr) return fail("there is no memory left", ENOMEM);
   if (start_ < end_ || stream_end_) return true;
+  if (source_.lend == nullptr && buffer_ == nullptr) return fail("there is no memory left", ENOMEM);
   start_ = end_ = 0;
   for (;;) {
-    const ssize_t got = source_.read(source_.context, buffer_, kBuffer);
+    const ssize_t got = source_.lend != nullptr ? lend() : source_.read(source_.context, buffer_, kBuffer);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail("the archive cannot be read", errno);
     if (got == 0) stream_end_ = true;
     end_ = static_cast<size_t>(got);
     return true;
   }
+}
+
+ssize_t Reader::lend() {
+  const void* lent = nullptr;
+  const ssize_t got = source_.lend(source_.context, &lent);
+  bytes_ = static_cast<const char*>(lent);
+  return got;
 }
 
 // All of `size` bytes, or none and `at_end`.
@@ -201,7 +210,7 @@ bool Reader::take(void* to, size_t size, bool& at_end) {
       return true;
     }
     const size_t part = size - done < end_ - start_ ? size - done : end_ - start_;
-    memcpy(out + done, buffer_ + start_, part);
+    memcpy(out + done, bytes_ + start_, part);
     start_ += part;
     position_ += part;
     done += part;
@@ -665,7 +674,7 @@ bool Reader::data(const void*& bytes, size_t& size, uint64_t& offset) {
   if (!fill()) return false;
   if (start_ == end_) return fail("the archive is cut short");
   size = wanted < end_ - start_ ? static_cast<size_t>(wanted) : end_ - start_;
-  bytes = buffer_ + start_;
+  bytes = bytes_ + start_;
   start_ += size;
   position_ += size;
   stored_ -= size;

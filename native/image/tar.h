@@ -90,6 +90,7 @@ class Reader {
 
   bool fail(const char* why, int number = 0);
   bool fill();
+  ssize_t lend();
   bool take(void* to, size_t size, bool& at_end);
   bool skip(uint64_t size);
   bool read_text(uint64_t size, size_t limit, size_t& length);
@@ -108,6 +109,7 @@ class Reader {
   int errno_ = 0;
 
   char* buffer_ = nullptr;
+  const char* bytes_ = nullptr;  // what has been read, or lent, from start_ to end_
   size_t start_ = 0;
   size_t end_ = 0;
   bool stream_end_ = false;

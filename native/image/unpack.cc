@@ -60,19 +60,33 @@ class Unpacker {
 
   bool run();
 
-  Unpacked result;
-  bool about_entry = true;
-
- private:
+  // What walk() calls.
   bool fail(const char* why, int number = 0) {
     result.error = why;
     result.number = number;
     return false;
   }
-
-  bool one(const tar::Entry& entry);
+  bool skip() {
+    result.skipped++;
+    return true;
+  }
+  uint64_t count() {
+    image::entries_done.store(++result.entries, std::memory_order_relaxed);
+    return result.entries;
+  }
+  bool enter(const char* folder);
   bool whiteout(const image::Path& path, image::LayerName kind);
-  bool in_layer() const { return options_.whiteouts != image::Whiteouts::kNames; }
+  bool file(const tar::Entry& entry, const image::Path& path);
+  bool directory(const tar::Entry& entry, const image::Path& path);
+  bool symlink(const tar::Entry& entry, const image::Path& path);
+  bool hard_link(const tar::Entry& entry, const image::Path& path);
+  bool special(const tar::Entry& entry, const image::Path& path);
+
+  Unpacked result;
+  bool about_entry = true;
+
+ private:
+  bool in_layer() const { return options_.walk.whiteouts != image::Whiteouts::kNames; }
   bool make_opaque(int dirfd, const char* name) { return mark(dirfd, name, kOpaque, "y"); }
   bool mark(int dirfd, const char* name, const char* attribute, const char* value);
   bool is_whiteout(int dirfd, const char* name) const;
@@ -80,14 +94,8 @@ class Unpacker {
   bool note(char**& list, size_t& count, size_t room, const char* path);
   bool want(const image::Path& target);
   void state(const char* folder, const char* name);
-  bool enter(const char* folder);
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
-  bool file(const tar::Entry& entry, const char* name);
-  bool directory(const tar::Entry& entry, const image::Path& path);
-  bool symlink(const tar::Entry& entry, const char* name);
-  bool hard_link(const tar::Entry& entry, const image::Path& path);
-  bool node(const tar::Entry& entry, const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode);
   bool attributes(int fd, const tar::Entry& entry);
   bool attribute(int fd, const char* name, const void* value, size_t size);
@@ -106,8 +114,6 @@ class Unpacker {
   tar::Reader& reader_;
   const UnpackOptions& options_;
   size_t implied_count_ = 0, wanted_count_ = 0;
-  // Whether the archive holds an image in layers: the first entry tells, but for one of the root.
-  bool undecided_ = options_.refuse_image;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
@@ -175,7 +181,7 @@ bool Unpacker::note(char**& list, size_t& count, size_t room, const char* path) 
 
 // The target of a hard link is not here.
 bool Unpacker::want(const image::Path& target) {
-  if (options_.whiteouts != image::Whiteouts::kMarks || !options_.links_below || wanted_count_ == kMaxWanted) {
+  if (options_.walk.whiteouts != image::Whiteouts::kMarks || !options_.links_below || wanted_count_ == kMaxWanted) {
     return fail("a hard link leads to nothing that came before it in the archive");
   }
   char whole[tar::kMaxPath + 1];
@@ -216,7 +222,7 @@ bool Unpacker::mark(int dirfd, const char* name, const char* attribute, const ch
 // A layer's entry that deletes something of the layers below; in this layer it deletes nothing.
 bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
   if (kind == image::LayerName::kBad) return fail("a whiteout names nothing that could be deleted");
-  if (options_.whiteouts == image::Whiteouts::kDropped) return true;
+  if (options_.walk.whiteouts == image::Whiteouts::kDropped) return true;
   if (kind == image::LayerName::kOpaque) {
     // Overlay does not look for the mark at the root.
     if (*path.folder != 0) return make_opaque(parent(), ".");
@@ -246,6 +252,10 @@ bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& 
   const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
   const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0 ? 0 : errno; };
   constexpr uid_t kSame = static_cast<uid_t>(-1);
+  // Most files are root's, as they are made; to look costs a fraction of a change.
+  struct stat now;
+  const bool roots = entry.uid == 0 && entry.gid == 0;
+  if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return true;
   int why = change(entry.uid, entry.gid);
   if (why == 0) return true;
   if (why != EINVAL && why != EPERM) return fail("the owner cannot be set", why);
@@ -280,12 +290,14 @@ struct timespec time_of(const tar::Entry& entry) {
   return {static_cast<time_t>(entry.mtime), static_cast<long>(entry.mtime_ns)};
 }
 
-bool Unpacker::file(const tar::Entry& entry, const char* name) {
+bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
+  const char* const name = path.name;
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  int raw = openat(parent(), name, kFlags, 0600);
+  const mode_t permissions = entry.mode & 0777;
+  int raw = openat(parent(), name, kFlags, permissions);
   if (raw < 0 && errno == EEXIST) {
     if (!clear(name)) return false;
-    raw = openat(parent(), name, kFlags, 0600);
+    raw = openat(parent(), name, kFlags, permissions);
   }
   if (raw < 0) return fail("the file cannot be made", errno);
   const Fd fd(raw);
@@ -315,7 +327,9 @@ bool Unpacker::file(const tar::Entry& entry, const char* name) {
   // The owner first: chown(2) takes the set-id bits and the capabilities away.
   uint32_t mode = entry.mode;
   if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
-  if (fchmod(fd.get(), mode) != 0) return fail("the mode cannot be set", errno);
+  struct stat now;
+  const bool differs = fstat(fd.get(), &now) != 0 || (now.st_mode & 07777) != mode;
+  if (differs && fchmod(fd.get(), mode) != 0) return fail("the mode cannot be set", errno);
   const struct timespec times[2] = {time_of(entry), time_of(entry)};
   if (futimens(fd.get(), times) != 0) return fail("the time cannot be set", errno);
   return true;
@@ -379,7 +393,8 @@ bool Unpacker::later(const image::Path& path, const tar::Entry& entry, uint32_t 
   return true;
 }
 
-bool Unpacker::symlink(const tar::Entry& entry, const char* name) {
+bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
+  const char* const name = path.name;
   if (entry.link[0] == 0) return fail("a symbolic link leads nowhere");
   if (symlinkat(entry.link, parent(), name) != 0) {
     if (errno != EEXIST) return fail("the symbolic link cannot be made", errno);
@@ -418,7 +433,8 @@ bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
   return fail("the hard link cannot be made", errno);
 }
 
-bool Unpacker::node(const tar::Entry& entry, const char* name) {
+bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
+  const char* const name = path.name;
   mode_t kind = S_IFIFO;
   dev_t device = 0;
   if (entry.type != tar::Type::kFifo) {
@@ -448,40 +464,6 @@ bool Unpacker::node(const tar::Entry& entry, const char* name) {
   if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
   const struct timespec times[2] = {time_of(entry), time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
-  return true;
-}
-
-bool Unpacker::one(const tar::Entry& entry) {
-  image::Path path;
-  if (!image::normalise(entry.path, path)) return fail("the path leads outside of the archive");
-  if (*path.name == 0 && entry.type != tar::Type::kDirectory) return fail("the path is empty");
-  image::LayerName kind = image::LayerName::kPlain;
-  if (in_layer()) {
-    if (!image::layer_path(path, kind)) return fail("the path leads through a whiteout");
-    if (kind == image::LayerName::kMeta) {
-      result.skipped++;
-      return true;
-    }
-  }
-  if (!enter(path.folder)) return false;
-  if (kind != image::LayerName::kPlain) return whiteout(path, kind);
-  switch (entry.type) {
-    case tar::Type::kFile:
-      return file(entry, path.name);
-    case tar::Type::kDirectory:
-      return directory(entry, path);
-    case tar::Type::kSymlink:
-      return symlink(entry, path.name);
-    case tar::Type::kHardLink:
-      return hard_link(entry, path);
-    case tar::Type::kCharacter:
-    case tar::Type::kBlock:
-    case tar::Type::kFifo:
-      return node(entry, path.name);
-    case tar::Type::kUnknown:
-      result.skipped++;
-      return true;
-  }
   return true;
 }
 
@@ -532,46 +514,23 @@ void Unpacker::forget_cut_off() {
 }
 
 bool Unpacker::run() {
-  for (;;) {
-    switch (reader_.next()) {
-      case tar::Reader::Step::kError:
-        return fail(reader_.error(), reader_.error_number());
-      case tar::Reader::Step::kEnd:
-        about_entry = false;
-        if (!reader_.drain()) return fail(reader_.error(), reader_.error_number());
-        forget_parent();
-        forget_cut_off();
-        return finish_directories();
-      case tar::Reader::Step::kEntry:
-        if (++result.entries > options_.entries) return fail("the archive has more entries than an image may have");
-        image::entries_done.store(result.entries, std::memory_order_relaxed);
-        if (undecided_ && !is_root(reader_.entry().path)) {
-          undecided_ = false;
-          if (begins_image(reader_.entry().path)) {
-            result.image = true;
-            return fail("the archive holds an image in layers");
-          }
-        }
-        if (!one(reader_.entry())) return false;
-    }
+  switch (image::walk(reader_, options_.walk, *this)) {
+    case image::Walked::kFailed:
+      return false;
+    case image::Walked::kImage:
+      result.image = true;
+      return fail("the archive holds an image in layers");
+    case image::Walked::kEnd:
+      break;
   }
+  about_entry = false;
+  if (!reader_.drain()) return fail(reader_.error(), reader_.error_number());
+  forget_parent();
+  forget_cut_off();
+  return finish_directories();
 }
 
 }  // namespace
-
-bool is_root(const char* path) { return path[strspn(path, "./")] == 0 && strstr(path, "..") == nullptr; }
-
-bool begins_image(const char* path) {
-  while (strncmp(path, "./", 2) == 0) path += 2;
-  const size_t length = strcspn(path, "/");
-  const auto is = [&](const char* name) { return strlen(name) == length && strncmp(path, name, length) == 0; };
-  if (is("blobs") || is("manifest.json") || is("index.json") || is("oci-layout") || is("repositories")) return true;
-  // `docker save` of old and `podman save`: a folder or a tar for each layer, and the configuration, named by digests.
-  constexpr size_t kDigest = 64;
-  if (strspn(path, "0123456789abcdef") != kDigest) return false;
-  const char* const rest = path + kDigest;
-  return length == kDigest || strcmp(rest, ".json") == 0 || strcmp(rest, ".tar") == 0;
-}
 
 Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options) {
   Unpacker unpacker(dirfd, reader, options);

@@ -4,19 +4,15 @@
 
 #include <stdint.h>
 
-#include "names.h"
-#include "tar.h"
+#include "walk.h"
 
 namespace boxctl {
 
 struct UnpackOptions {
-  // Marks are those that overlay mounted with `userxattr` understands.
-  image::Whiteouts whiteouts = image::Whiteouts::kNames;
-  // Give up at the first entry when it shows that the archive holds an image in layers and not a root file system.
-  bool refuse_image = false;
+  // Marks of whiteouts are those that overlay mounted with `userxattr` understands.
+  image::WalkOptions walk;
   // A layer's hard links may lead to files of the layers below; false: those come first in the stream.
   bool links_below = true;
-  uint64_t entries = 4'000'000;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
 };
 
@@ -49,12 +45,5 @@ struct Unpacked {
 
 // Reads the stream to its end into the directory `dirfd`. After an error the tree is half done. The umask must be 0.
 Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options);
-
-// Whether the path is one of the archive's root, `./`, which says nothing of what the archive holds.
-bool is_root(const char* path);
-
-// Whether an entry of this path comes first in an archive that holds an image: what `docker save` and `podman save`
-// write, or an OCI image layout.
-bool begins_image(const char* path);
 
 }  // namespace boxctl

@@ -72,13 +72,13 @@ constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
 // From Op::kUnpack on.
 constexpr const char* kImageSignatures[] = {
-    "fnnnnn",   // unpack
-    "ftnnnn",   // ingest
-    "ftnnnnn",  // index
-    "",         // scan
-    "fTT",      // inspect
-    "ff",       // copy
-    "fTn",      // extract
+    "fnnnnn",    // unpack
+    "ftnnn",     // ingest
+    "fttnnnnn",  // index
+    "",          // scan
+    "fTT",       // inspect
+    "ff",        // copy
+    "fTn",       // extract
 };
 constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
 

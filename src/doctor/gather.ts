@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost, type HostReader } from '../host/read.ts';
 import { lookUp } from '../image/lookup.ts';
-import { probeCalls } from '../run/native.ts';
+import { probeCalls } from '../native.ts';
 import { tryContainer, type Trial } from './trial.ts';
 
 export interface Findings {

@@ -2,10 +2,10 @@
  * Remembers which file had which digest, so that an archive that has not changed is not read again. A file counts as
  * unchanged while its size, inode, device and times are; ctime cannot be set back by who writes the file.
  */
-import { lstatSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
-import { crypto } from './builtin.ts';
+import { writeWhole } from './whole.ts';
 import { isRecord, isTexts } from './json.ts';
 import { shortHash } from './store.ts';
 
@@ -91,8 +91,5 @@ export function digestOf(store: string, name: string): string | undefined {
 }
 
 export function remember(store: string, name: string, remembered: Remembered): void {
-  const path = place(store, name);
-  const temporary = `${path}.${crypto().randomBytes(6).toString('hex')}`;
-  writeFileSync(temporary, JSON.stringify({ name, ...remembered }), { mode: 0o600 });
-  renameSync(temporary, path);
+  writeWhole(place(store, name), JSON.stringify({ name, ...remembered }));
 }

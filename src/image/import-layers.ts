@@ -10,8 +10,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
-import { crypto } from './builtin.ts';
 import type { ImageFacts } from './image.ts';
 import type { ImportProgress, Job } from './import.ts';
 import { isRecord, isTextList } from './json.ts';
@@ -23,6 +23,7 @@ import {
   indexTar,
   ingest,
   ownPlace,
+  storeTar,
   unpackLayer,
   WHOLE,
   type Archived,
@@ -106,11 +107,7 @@ async function ensureLayer(
 }
 
 const shortDigest = (layers: readonly RecordedLayer[]): string =>
-  crypto()
-    .createHash('sha256')
-    .update(layers.map(({ digest }) => digest).join(' '))
-    .digest('hex')
-    .slice(0, 32);
+  sha256(layers.map(({ digest }) => digest).join(' ')).slice(0, 32);
 
 /** Undefined: the store does not have the layer. */
 function readMade(folder: string): Made | undefined {
@@ -189,10 +186,13 @@ function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job):
 async function mountLayer(archive: Archived, part: string, kind: LayerKind, job: Job): Promise<Contents & Digests> {
   const { host, options, workspace } = job;
   const place = { folder: join(workspace.folder, part), ownership: undefined, host };
-  const stored = await ingest(archive, place, 'data', options.limits.maxBytes, 'layer');
-  const made = await indexLayer(archive.name, part, kind, job);
-  return { ...made, ...stored, bytes: made.bytes };
+  const made = await storeTar(archive, place, kind, options.limits);
+  // The caller unpacks the image instead.
+  if (made === undefined || made.image) throw tooMuch();
+  return made;
 }
+
+const tooMuch = (): BoxctlError => new BoxctlError('E_IMAGE_WORK', 'The layer is too large for an index');
 
 /** Of the file `data` of a part. */
 async function indexLayer(name: string, part: string, kind: LayerKind, job: Job): Promise<Contents> {
@@ -201,9 +201,8 @@ async function indexLayer(name: string, part: string, kind: LayerKind, job: Job)
   const fd = openSync(join(folder, 'data'), 'r');
   try {
     const place = { folder, ownership: undefined, host };
-    const made = await indexTar({ fd, name, part: WHOLE }, place, 'index', kind, options.limits);
-    // The caller unpacks the image instead.
-    if (made === undefined || made.image) throw new BoxctlError('E_IMAGE_WORK', 'The layer is too large for an index');
+    const made = await indexTar({ fd, name, part: WHOLE }, place, kind, options.limits);
+    if (made === undefined || made.image) throw tooMuch();
     return made;
   } finally {
     closeSync(fd);
@@ -310,7 +309,7 @@ async function impliedFolders(
     const named = ancestorsOf(folders);
     if (named.length > 0) await extractFrom([...below, layer], named.map(asFolder), fd, name, job);
     const tar = readFileSync(join(beside, 'data'));
-    const digest = crypto().createHash('sha256').update(tar).digest('hex');
+    const digest = sha256(tar);
     const above: RecordedLayer = { digest: `${digest}.folders`, form: formOf(job) };
     if (readMade(placeOf(above, job)) !== undefined) return [above];
     if (above.form === 'erofs') writeFileSync(join(folder, 'data'), tar, { mode: 0o600 });

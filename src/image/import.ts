@@ -6,10 +6,10 @@
  */
 import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
-import { crypto } from './builtin.ts';
 import { identityOf, recall, type Identity } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
 import { importLayers } from './import-layers.ts';
@@ -22,10 +22,12 @@ import {
   inspect,
   ownPlace,
   scanTar,
+  storeTar,
   unpackRootfs,
   WHOLE,
   type Archived,
   type Contents,
+  type Indexed,
   type WorkLimits,
   type WorkPlace,
 } from './work.ts';
@@ -133,9 +135,9 @@ async function knownDigest(archive: Archive, host: HostFacts, options: ImportOpt
   const looksKnown =
     recall(host.dirs.store, archive.path)?.files[archive.path]?.split(' ')[2] === String(archive.stat.size);
   if (pin === undefined && (!looksKnown || (mayMount(host, options) && !isCompressed(archive)))) return undefined;
-  const { sha256 } = await ingest(archived(archive, options), emptyPlace(host), '', Number.MAX_SAFE_INTEGER);
-  if (pin !== undefined && sha256 !== pin) throw wrongDigest(archive.path, pin, sha256);
-  return sha256;
+  const found = await ingest(archived(archive, options), emptyPlace(host), '', Number.MAX_SAFE_INTEGER);
+  if (pin !== undefined && found.sha256 !== pin) throw wrongDigest(archive.path, pin, found.sha256);
+  return found.sha256;
 }
 
 export const wrongDigest = (path: string, pin: string, digest: string): BoxctlError =>
@@ -182,8 +184,7 @@ async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, j
 }
 
 /** Stands for the digest of an archive that has not been read as a whole. */
-export const seenDigest = (identity: Identity): string =>
-  `seen-${crypto().createHash('sha256').update(identity).digest('hex').slice(0, 32)}`;
+export const seenDigest = (identity: Identity): string => `seen-${sha256(identity).slice(0, 32)}`;
 
 /** An archive where it lies: its index in the store, once it is made, and what it must be to be mounted. */
 export function layerInPlace(archive: Archive, digest: string): RecordedLayer {
@@ -197,19 +198,14 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
   const place = ownPlace(folder, host);
   const copies = !options.inPlace || isCompressed(archive);
   const identity = identityOf(archive.stat);
-  let digest = known ?? seenDigest(identity);
-  let tar = archived(archive, options);
-  let copy: number | undefined;
+  const tar = archived(archive, options);
   try {
-    if (copies) {
-      digest = (await ingest(tar, place, 'data', options.limits.maxBytes)).sha256;
-      copy = openSync(join(folder, 'data'), 'r');
-      tar = { fd: copy, name: archive.path, part: WHOLE };
-    }
-    const made = await indexTar(tar, place, 'index', 'rootfs', options.limits);
+    const made: Indexed | undefined = await (copies ? storeTar : indexTar)(tar, place, 'rootfs', options.limits);
     checkUnchanged(archive);
     if (made === undefined) return undefined;
-    if (made.image) return await layered(tar, archive, job);
+    if (made.image)
+      return copies ? await layeredFile(join(folder, 'data'), archive, job) : await layered(tar, archive, job);
+    const digest = made.sha256 ?? known ?? seenDigest(identity);
     if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
     const index = join(folder, 'index');
     const layer: Layer = copies
@@ -223,7 +219,6 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
     workspace.movePart('erofs', folderOf(host.dirs.store, recorded, ''));
     return { record, names: [] };
   } finally {
-    if (copy !== undefined) closeSync(copy);
     await workspace.removePart('erofs');
   }
 }
@@ -255,7 +250,12 @@ async function ingestLayers(archive: Archive, job: Job): Promise<Brought> {
   const folder = join(workspace.folder, 'outer');
   mkdirSync(folder);
   await ingest(archived(archive, options), ownPlace(folder, host), 'data', options.limits.maxBytes);
-  const fd = openSync(join(folder, 'data'), 'r');
+  return layeredFile(join(folder, 'data'), archive, job);
+}
+
+/** `path`: what the archive was decompressed into. */
+async function layeredFile(path: string, archive: Archive, job: Job): Promise<Brought> {
+  const fd = openSync(path, 'r');
   try {
     return await layered({ fd, name: archive.path, part: WHOLE }, archive, job);
   } finally {

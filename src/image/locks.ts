@@ -1,7 +1,7 @@
 /** Locks of the store: files that are locked with flock(2), so that they fall with the process that holds them. */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 
 const LONGEST_REST_MS = 40;
 

@@ -3,7 +3,7 @@ import { closeSync, lstatSync, openSync, readdirSync, rmSync, unlinkSync } from 
 import { basename, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 import { holds, rememberedIn } from './identity.ts';
 import { withLock } from './locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';

@@ -2,9 +2,9 @@
  * What an archive in layers says of its image: an OCI image layout (OCI image specification, "Image Layout"), or the
  * manifest.json of `docker save`. Both end at the same configuration.
  */
+import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { crypto } from './builtin.ts';
 import type { ImageFacts } from './image.ts';
 import { isRecord, isTextList, isTexts } from './json.ts';
 import { badImage, readMember, type Members } from './members.ts';
@@ -47,8 +47,6 @@ function parseBytes(members: Members, path: string, bytes: Buffer): Json | reado
   }
   throw badImage(members, `${path} is not the JSON that it should be`);
 }
-
-const sha256 = (bytes: Buffer): string => crypto().createHash('sha256').update(bytes).digest('hex');
 
 /** `sha256:<hex>` as the path of a blob; other algorithms are not in use. */
 function blobOf(members: Members, digest: unknown): { readonly path: string; readonly hex: string } {

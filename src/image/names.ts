@@ -1,9 +1,9 @@
 /** Names of images in the store: `NAME[:TAG]`, as `docker` spells them. */
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from './whole.ts';
 import { BoxctlError } from '../errors.ts';
 import { isImageName } from '../spec/image-name.ts';
-import { crypto } from './builtin.ts';
 import { isRecord } from './json.ts';
 import { shortHash } from './store.ts';
 
@@ -24,10 +24,7 @@ export function checkName(text: string): string {
 const placeOf = (store: string, name: string): string => join(store, 'names', `${shortHash(name)}.json`);
 
 export function writeName(store: string, name: string, digest: string): void {
-  const path = placeOf(store, name);
-  const unfinished = `${path}.${crypto().randomBytes(6).toString('hex')}`;
-  writeFileSync(unfinished, JSON.stringify({ name, digest }), { mode: 0o600 });
-  renameSync(unfinished, path);
+  writeWhole(placeOf(store, name), JSON.stringify({ name, digest }));
 }
 
 function readName(path: string): { readonly name: string; readonly digest: string } | undefined {

@@ -1,8 +1,9 @@
 /** Packs programs of this host into a root file system's archive: the same programs give the same bytes. */
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { unfinishedName } from './whole.ts';
 import { BoxctlError } from '../errors.ts';
-import { crypto, stream, zlib } from './builtin.ts';
+import { stream, zlib } from './builtin.ts';
 import { collectTools } from './collect.ts';
 import type { FileList, Item } from './filelist.ts';
 import { endOfArchive, header, padding } from './tarwriter.ts';
@@ -32,7 +33,7 @@ export async function packHostTools(
 ): Promise<PackReport> {
   const list = collectTools(tools, options.path ?? process.env['PATH'] ?? '');
   const gzip = options.gzip ?? output.endsWith('gz');
-  const unfinished = `${output}.${crypto().randomBytes(6).toString('hex')}`;
+  const unfinished = unfinishedName(output);
   try {
     const report = await packCollection(list, createWriteStream(unfinished, { flags: 'wx' }), gzip);
     renameSync(unfinished, output);

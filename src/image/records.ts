@@ -2,10 +2,10 @@
  * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
  * shared lock on it; who removes an image takes it alone.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeWhole } from './whole.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { crypto } from './builtin.ts';
 import { identityAt } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
 import { isRecord, isTextList, isTexts } from './json.ts';
@@ -46,9 +46,7 @@ export const recordPath = (store: string, digest: string, ownership: Ownership |
 export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
   const path = recordPath(store, record.digest, ownership);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const unfinished = `${path}.${crypto().randomBytes(6).toString('hex')}`;
-  writeFileSync(unfinished, JSON.stringify({ version: VERSION, ...record }), { mode: 0o600 });
-  renameSync(unfinished, path);
+  writeWhole(path, JSON.stringify({ version: VERSION, ...record }));
 }
 
 export function readRecord(store: string, digest: string, ownership: Ownership | undefined): ImageRecord | undefined {

@@ -3,7 +3,7 @@ import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { readInRoot, statInRoot } from '../run/native.ts';
+import { readInRoot, statInRoot } from '../native.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';

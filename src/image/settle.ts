@@ -5,7 +5,7 @@
 import { closeSync, existsSync, linkSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 import { identityAt, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
 import { withLock } from './locks.ts';

@@ -15,8 +15,8 @@
  */
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
-import { crypto } from './builtin.ts';
 import type { Ownership } from './image.ts';
 
 /**
@@ -48,7 +48,7 @@ export function ownershipKey(ownership: Ownership | undefined): string {
   const text = (maps: Ownership['uidMap']): string =>
     maps.map((map) => `${map.container}.${map.host}.${map.size}`).join('+');
   const maps = `u${text(ownership.uidMap)}-g${text(ownership.gidMap)}`;
-  return maps.length <= MAX_READABLE ? maps : crypto().createHash('sha256').update(maps).digest('hex');
+  return maps.length <= MAX_READABLE ? maps : sha256(maps);
 }
 
 /** A layer's folder: `form` is `erofs`, `index`, or an ownership's key. */

@@ -1,5 +1,5 @@
 /** Work on images, done by the imager in a process that sees nothing but what it works on. */
-import { closeSync, constants, createReadStream, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -19,19 +19,13 @@ import {
 import { IMAGE } from '../plan/constants.ts';
 import type { Plan } from '../plan/plan.ts';
 import { launch, type Outcome } from '../run/launch.ts';
-import { pipe } from '../run/native.ts';
+import { pipe } from '../native.ts';
 import type { ImageFacts, Ownership } from './image.ts';
-import { isRecord } from './json.ts';
+import { lastReport, type OnRead, type Report } from './report.ts';
 
 export type { Part, WorkLimits, WorkPlace } from '../plan/image-work.ts';
 
 export const WHOLE: Part = { offset: 0, size: 0 };
-
-/** More than a worker ever writes: the members of an archive, a file, and the steps on the way. */
-const MAX_REPORT = 64 * 1024 * 1024;
-
-/** Is told how many bytes of the archive have been read, and how many entries have been unpacked. */
-export type OnRead = (done: { readonly read: number; readonly entries: number }) => void;
 
 export interface Digests {
   /** Of the archive as it is stored, 64 hex digits. */
@@ -72,8 +66,6 @@ interface Work {
   readonly signal?: AbortSignal;
 }
 
-type Report = Readonly<Record<string, unknown>>;
-
 /** The archive is bad, and the worker has said why. */
 class BadArchive extends Error {
   readonly entry: string;
@@ -110,34 +102,6 @@ async function run({ plan, input, output, onRead, signal }: Work): Promise<Repor
     return last;
   } finally {
     signal?.removeEventListener('abort', stop);
-  }
-}
-
-async function lastReport(fd: number, onRead: OnRead | undefined): Promise<Report | undefined> {
-  let text = '';
-  let size = 0;
-  let last: Report | undefined;
-  for await (const part of createReadStream('', { fd, encoding: 'utf8' })) {
-    size += String(part).length;
-    if (size > MAX_REPORT) continue;
-    text += String(part);
-    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n')) {
-      const report = parse(text.slice(0, end));
-      text = text.slice(end + 1);
-      const read = report?.['read'];
-      if (typeof read === 'number') onRead?.({ read, entries: Number(report?.['entries'] ?? 0) });
-      else if (report !== undefined) last = report;
-    }
-  }
-  return last;
-}
-
-function parse(line: string): Report | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
   }
 }
 
@@ -219,15 +183,18 @@ export interface Archived {
   readonly signal?: AbortSignal;
 }
 
+function work({ fd, onRead, signal }: Archived, plan: Plan): Promise<Report> {
+  return run({
+    plan,
+    input: fd,
+    ...(onRead === undefined ? {} : { onRead }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
 async function runOn(archive: Archived, plan: Plan): Promise<Report> {
   try {
-    const { fd, onRead, signal } = archive;
-    return await run({
-      plan,
-      input: fd,
-      ...(onRead === undefined ? {} : { onRead }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+    return await work(archive, plan);
   } catch (error) {
     throw explain(error, archive.name);
   }
@@ -261,33 +228,56 @@ export async function unpackLayer(
   return { ...contents(report), ...digests(report) };
 }
 
-/** Decompresses into a new file `name` of the folder; '' for none. `bytes` is what it holds. */
+/** Decompresses into a new file `name` of the folder; '' for none. */
 export async function ingest(
   archive: Archived,
   place: WorkPlace,
   name: string,
   maxBytes: number,
-  kind: 'rootfs' | 'layer' = 'rootfs',
-): Promise<Digests & { readonly bytes: number }> {
-  const report = await runOn(
-    archive,
-    planIngest(place, archive.part, name, kind === 'layer' ? IMAGE.LAYER : 0, maxBytes),
-  );
-  return { bytes: number(report, 'bytes'), ...digests(report) };
+): Promise<Pick<Digests, 'sha256'>> {
+  return digests(await runOn(archive, planIngest(place, archive.part, name, maxBytes)));
 }
 
-/** Undefined: there is more of it than an index can hold. */
+/** What was indexed, with its digests where all of it was read. */
+export type Indexed = (HoldsImage | (Contents & { readonly image: false })) & Partial<Digests>;
+
+/** Makes the file `index` of a tar that stays where it is. Undefined: there is more of it than an index can hold. */
 export async function indexTar(
   archive: Archived,
   place: WorkPlace,
-  name: string,
   kind: 'rootfs' | LayerKind,
   limits: WorkLimits,
-): Promise<HoldsImage | (Contents & { readonly image: false }) | undefined> {
+): Promise<Indexed | undefined> {
+  const report = await runIndex(archive, place, '', kind, limits);
+  if (report === undefined) return undefined;
+  return report['image'] === true ? { image: true } : { image: false, ...contents(report) };
+}
+
+/**
+ * Decompresses an archive into the file `data` and makes the `index` of that, both in one pass. An image in layers has no
+ * index. Undefined: there is more of it than an index can hold.
+ */
+export async function storeTar(
+  archive: Archived,
+  place: WorkPlace,
+  kind: 'rootfs' | LayerKind,
+  limits: WorkLimits,
+): Promise<(Digests & (HoldsImage | (Contents & { readonly image: false }))) | undefined> {
+  const report = await runIndex(archive, place, 'data', kind, limits);
+  if (report === undefined) return undefined;
+  const found = digests(report);
+  return report['image'] === true ? { image: true, ...found } : { image: false, ...contents(report), ...found };
+}
+
+async function runIndex(
+  archive: Archived,
+  place: WorkPlace,
+  data: string,
+  kind: 'rootfs' | LayerKind,
+  limits: WorkLimits,
+): Promise<Report | undefined> {
   try {
-    const plan = planIndex(place, archive.part, name, FLAGS[kind], limits);
-    const report = await run({ plan, input: archive.fd });
-    return report['image'] === true ? { image: true } : { image: false, ...contents(report) };
+    return await work(archive, planIndex(place, archive.part, data, FLAGS[kind], limits));
   } catch (error) {
     if (error instanceof BadArchive && error.errno === EFBIG) return undefined;
     throw explain(error, archive.name);

@@ -2,11 +2,20 @@
  * A folder for one import, that its owner holds a lock on. A folder whose lock is free belongs to an import that was
  * interrupted; the next import removes it.
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { crypto } from './builtin.ts';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 import type { Ownership } from './image.ts';
 import { withLock } from './locks.ts';
 import { noteOwner, readOwner } from './owner.ts';
@@ -32,9 +41,8 @@ export function openWorkspace(ownership: Ownership | undefined, host: HostFacts)
   // Under the store's lock no sweeper sees a folder between its making and its lock's taking.
   return withLock(join(store, 'lock'), async () => {
     await sweep(temporary, host);
-    const name = crypto().randomBytes(8).toString('hex');
-    const folder = join(temporary, name);
-    mkdirSync(folder, { mode: 0o700 });
+    const folder = mkdtempSync(join(temporary, 'import-'));
+    const name = basename(folder);
     const lock = openSync(join(folder, 'lock'), 'wx', 0o600);
     if (!tryLock(lock, true)) throw new Error(`${folder} is locked although it is new`);
     noteOwner(folder, ownership);

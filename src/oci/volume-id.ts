@@ -6,13 +6,12 @@
  *   <store>/volumes/<id>/folder   a link to the specification's folder
  *   <store>/volumes/.locks/<id>   locked as long as the volume is in use
  */
+import { sha256 } from '../native.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { crypto } from '../image/builtin.ts';
 import type { NamedVolume, SpecDocument } from '../spec/spec.ts';
 
 export function volumeId(document: SpecDocument, name: string): string {
-  const hash = crypto().createHash('sha256').update(document.folder).digest('hex');
-  return `${name}-${hash.slice(0, 12)}`;
+  return `${name}-${sha256(document.folder).slice(0, 12)}`;
 }
 
 export function volumesFolder(host: HostFacts): string {

@@ -176,13 +176,14 @@ export const CALLS = {
   },
   ingest: {
     op: 201,
-    args: { dirfd: fd, pathname: text, offset: int, size: int, flags: flags('IMAGE'), max_bytes: int },
+    args: { dirfd: fd, pathname: text, offset: int, size: int, max_bytes: int },
   },
   index: {
     op: 202,
     args: {
       dirfd: fd,
       pathname: text,
+      data: text,
       offset: int,
       size: int,
       flags: flags('IMAGE'),

@@ -187,18 +187,21 @@ export function planUnpack(place: WorkPlace, part: Part, flags: number, limits: 
 }
 
 /** Decompresses the archive of descriptor 0 into a new file of the folder; '' for no file, only the digest. */
-export function planIngest(place: WorkPlace, part: Part, pathname: string, flags: number, maxBytes: number): Plan {
+export function planIngest(place: WorkPlace, part: Part, pathname: string, maxBytes: number): Plan {
   const context = confine(place, 'ingest');
-  const args = { dirfd: openRoot(context), pathname, ...part, flags, max_bytes: maxBytes };
+  const args = { dirfd: openRoot(context), pathname, ...part, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'ingest', 'ingest', args);
   return finish(context);
 }
 
-/** Writes the EROFS index of the tar of descriptor 0 to a new file of the folder. */
-export function planIndex(place: WorkPlace, part: Part, pathname: string, flags: number, limits: WorkLimits): Plan {
+/**
+ * Writes the EROFS index of the archive of descriptor 0 to the new file `index` of the folder. `data` is the new file that
+ * the archive is decompressed into on the way; '' for a tar that stays where it is.
+ */
+export function planIndex(place: WorkPlace, part: Part, data: string, flags: number, limits: WorkLimits): Plan {
   const context = confine(place, 'index');
   const { maxBytes: max_bytes, maxEntries: max_entries } = limits;
-  const args = { dirfd: openRoot(context), pathname, ...part, flags, max_bytes, max_entries };
+  const args = { dirfd: openRoot(context), pathname: 'index', data, ...part, flags, max_bytes, max_entries };
   context.steps.add(inside('command', BECAUSE), 'index', 'index', args);
   return finish(context);
 }

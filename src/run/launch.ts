@@ -3,7 +3,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
-import { hangUp, reap, spawnLauncher, watch, type Interpreter } from './native.ts';
+import { hangUp, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
 
 export type LaunchEvent =
   | {

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
 import { autoPool, type IdPool } from '../oci/ids.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 const NAME = /^(\d{1,10})-(\d{1,10})$/u;

@@ -19,7 +19,7 @@ import type { Ownership } from '../image/image.ts';
 import { isRecord, isTextList } from '../image/json.ts';
 import { parseOwnership } from '../image/owner.ts';
 import { removeTree } from '../image/work.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 
 const RECORD = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
 const MAX_RECORD = 64 * 1024;

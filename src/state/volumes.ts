@@ -1,13 +1,13 @@
 /** The volumes that boxctl keeps: listed, and removed unless they are in use (src/oci/volume-id.ts says where they lie). */
 import { closeSync, mkdirSync, openSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { unfinishedName } from '../image/whole.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { crypto } from '../image/builtin.ts';
 import { removeTree } from '../image/work.ts';
 import { callerMaps } from '../oci/ids.ts';
 import { volumesFolder } from '../oci/volume-id.ts';
-import { tryLock } from '../run/native.ts';
+import { tryLock } from '../native.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}-[0-9a-f]{12}$/u;
 
@@ -75,7 +75,7 @@ export async function removeVolume(host: HostFacts, id: string): Promise<void> {
   findVolume(host, id);
   const trash = join(volumesFolder(host), '.trash');
   mkdirSync(trash, { recursive: true, mode: 0o700 });
-  const name = `${id}-${crypto().randomBytes(6).toString('hex')}`;
+  const name = unfinishedName(id);
   const moved = ifUnused(host, id, () => {
     renameSync(join(volumesFolder(host), id), join(trash, name));
     return true;

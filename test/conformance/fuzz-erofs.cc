@@ -292,7 +292,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Image image, again;
   if (size == 0) return 0;
   IndexOptions options;
-  options.whiteouts = static_cast<Whiteouts>(data[0] % 3);
+  options.walk.whiteouts = static_cast<Whiteouts>(data[0] % 3);
   options.index_bytes = kLimit;
   auto* const archive = static_cast<uint8_t*>(malloc(size));
   REQUIRE(archive != nullptr);

@@ -10,7 +10,7 @@ import { formatCall } from '../../src/plan/format.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { explainFailure } from '../../src/run/explain.ts';
 import { launch } from '../../src/run/launch.ts';
-import { pipe } from '../../src/run/native.ts';
+import { pipe } from '../../src/native.ts';
 import { loadSpecText } from '../../src/spec/load.ts';
 import { boxctl, PROGRAM, run } from '../support/boxctl.ts';
 import { hasBusybox, makeBusyboxTree } from '../support/busybox.ts';

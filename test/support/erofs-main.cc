@@ -45,9 +45,9 @@ int index(int argc, char** argv) {
   const Fd tar(open(argv[2], O_RDONLY | O_CLOEXEC)), out(open(argv[5], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!tar.valid() || !out.valid()) return 2;
   IndexOptions options;
-  options.whiteouts = static_cast<Whiteouts>(atoi(argv[6]));
+  options.walk.whiteouts = static_cast<Whiteouts>(atoi(argv[6]));
   if (argc == 10) {
-    options.entries = strtoull(argv[7], nullptr, 10);
+    options.walk.entries = strtoull(argv[7], nullptr, 10);
     options.bytes = strtoull(argv[8], nullptr, 10);
     options.index_bytes = strtoull(argv[9], nullptr, 10);
   }

@@ -8,7 +8,7 @@ import type { HostFacts } from '../../../src/host/facts.ts';
 import { planContainer } from '../../../src/plan/container.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import { launch, type LaunchEvent, type Outcome } from '../../../src/run/launch.ts';
-import { pipe } from '../../../src/run/native.ts';
+import { pipe } from '../../../src/native.ts';
 import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
 import { testImage, testModel, type ModelOptions } from '../../support/model.ts';
 

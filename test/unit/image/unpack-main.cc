@@ -23,9 +23,9 @@ int main(int argc, char** argv) {
   if (dir < 0) return 2;
   if (strcmp(argv[1], "rmtree") == 0 && argc == 4) return boxctl::rmtree(dir, argv[3]);
   boxctl::UnpackOptions options;
-  if (strcmp(argv[1], "layer") == 0) options.whiteouts = boxctl::image::Whiteouts::kMarks;
+  if (strcmp(argv[1], "layer") == 0) options.walk.whiteouts = boxctl::image::Whiteouts::kMarks;
   if (argc == 5) {
-    options.entries = strtoull(argv[3], nullptr, 10);
+    options.walk.entries = strtoull(argv[3], nullptr, 10);
     options.bytes = strtoull(argv[4], nullptr, 10);
   }
   umask(0);

@@ -29,9 +29,14 @@ export function parseReport(text: string): UnpackReport | undefined {
 
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
-const sources = ['image/tar.cc', 'image/names.cc', 'image/report.cc', 'image/unpack.cc', 'launcher/rmtree.cc'].map(
-  (name) => join(native, name),
-);
+const sources = [
+  'image/tar.cc',
+  'image/names.cc',
+  'image/report.cc',
+  'image/unpack.cc',
+  'image/walk.cc',
+  'launcher/rmtree.cc',
+].map((name) => join(native, name));
 
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {

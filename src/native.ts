@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
-import { BoxctlError } from '../errors.ts';
+import { BoxctlError } from './errors.ts';
 
 export interface LauncherProcess {
   readonly pid: number;
@@ -30,6 +30,7 @@ interface Addon {
   statInRoot(root: string, path: string): FileStatus | undefined;
   tryLock(fd: number, exclusive: boolean): boolean;
   pipe(): [read: number, write: number];
+  sha256(data: Uint8Array): string;
   probeCalls(): Record<string, number>;
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
@@ -137,6 +138,14 @@ export function tryLock(fd: number, exclusive: boolean): boolean {
 /** pipe2(2) with O_CLOEXEC: the reading and the writing end. */
 export function pipe(): readonly [read: number, write: number] {
   return invoke((addon) => addon.pipe());
+}
+
+/**
+ * The digest as 64 hex digits; of a text, that of its UTF-8. Node's own module would take longer to load than everything
+ * else that is done for an image that is at hand.
+ */
+export function sha256(data: string | Uint8Array): string {
+  return invoke((addon) => addon.sha256(typeof data === 'string' ? Buffer.from(data) : data));
 }
 
 /**
