@@ -38,6 +38,7 @@ class Archive {
 
   // False: see error().
   bool start();
+  Stage::Tap& tap() { return out_; }
   Source stream() { return Stage::source(out_); }
   const char* compression() const;
 

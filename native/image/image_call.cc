@@ -70,12 +70,11 @@ void report_list(Report& report, const char* key, char** list) {
   const uint64_t flags = c.args[3].number;
   Archive archive(0, c.args[1].number, c.args[2].number, (flags & kLayer) != 0);
   if (!archive.start()) fail(archive, "", "", 0);
-  tar::Reader reader(archive.stream());
   UnpackOptions options;
   options.walk = walk_options(flags, c.args[5].number);
   options.links_below = (flags & kComplete) == 0;
   options.bytes = c.args[4].number;
-  const Unpacked result = unpack(dirfd, reader, options);
+  const Unpacked result = unpack(dirfd, archive.tap(), options);
   Report report;
   if (result.image) {
     report.flag("image");

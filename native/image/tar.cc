@@ -480,8 +480,7 @@ Reader::Step Reader::next() {
   entry_.xattr_count = 0;
   entry_.type = Type::kUnknown;
   entry_.mtime_ns = entry_.major = entry_.minor = 0;
-  chunk_count_ = chunk_index_ = 0;
-  chunk_done_ = offset_ = 0;
+  chunk_count_ = 0;
   sparse_ = false;
 
   Overrides local;
@@ -655,32 +654,6 @@ bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path,
     return true;
   }
   return check_chunks();
-}
-
-bool Reader::data(const void*& bytes, size_t& size, uint64_t& offset) {
-  size = 0;
-  if (error_ != nullptr) return false;
-  if (stored_ == 0) return true;
-  uint64_t wanted = stored_;
-  offset = offset_;
-  if (sparse_) {
-    while (chunk_done_ == chunks_[chunk_index_].size) {
-      chunk_index_++;
-      chunk_done_ = 0;
-    }
-    wanted = chunks_[chunk_index_].size - chunk_done_;
-    offset = chunks_[chunk_index_].offset + chunk_done_;
-  }
-  if (!fill()) return false;
-  if (start_ == end_) return fail("the archive is cut short");
-  size = wanted < end_ - start_ ? static_cast<size_t>(wanted) : end_ - start_;
-  bytes = bytes_ + start_;
-  start_ += size;
-  position_ += size;
-  stored_ -= size;
-  offset_ += size;
-  chunk_done_ += size;
-  return true;
 }
 
 bool Reader::drain() {

@@ -64,8 +64,8 @@ class Reader {
   Step next();
   const Entry& entry() const { return entry_; }
 
-  // Where in the stream the data of the entry begins, as long as none of it has been read. Of a sparse file only its
-  // parts are stored, one after the other; any other is one part.
+  // Where in the stream the data of the entry begins, and how much there is. Of a sparse file only its parts are
+  // stored, one after the other; any other is one part.
   uint64_t data_offset() const { return position_; }
   uint64_t stored_size() const { return stored_; }
   bool sparse() const { return sparse_; }
@@ -73,9 +73,6 @@ class Reader {
     count = chunk_count_;
     return chunks_;
   }
-
-  // The next piece of the entry's data and where in the file it belongs. True with a size of 0: there is no more.
-  bool data(const void*& bytes, size_t& size, uint64_t& offset);
 
   // Reads on to the end of the stream, so that its writer is not cut off. What comes after the end mark is ignored.
   bool drain();
@@ -118,14 +115,11 @@ class Reader {
 
   uint64_t stored_ = 0;   // bytes of data still to come from the stream
   uint64_t padding_ = 0;  // and the zeroes after them
-  uint64_t offset_ = 0;   // where in the file they belong, when it is not sparse
 
   char* pax_ = nullptr;  // the extended header; the xattrs of the entry point into it
   Chunk* chunks_ = nullptr;
   size_t chunk_count_ = 0;
   size_t chunk_room_ = 0;
-  size_t chunk_index_ = 0;
-  uint64_t chunk_done_ = 0;
   bool sparse_ = false;
 
   bool has_global_mtime_ = false, has_global_uid_ = false, has_global_gid_ = false;

@@ -13,14 +13,15 @@
 
 #include "../launcher/rmtree.h"
 #include "../shared/fd.h"
+#include "fill.h"
 #include "names.h"
+#include "owner.h"
 #include "report.h"
 
 namespace boxctl {
 namespace {
 
 constexpr long kSysOpenat2 = 437;
-constexpr uint32_t kSetIds = S_ISUID | S_ISGID;
 // Of the paths of folders, which are kept until the end: more than any honest image has.
 constexpr size_t kMaxFolderMemory = size_t{256} << 20;
 
@@ -32,7 +33,6 @@ long open_beneath(int dirfd, const char* path, uint64_t flags) {
 }
 
 constexpr char kOpaque[] = "user.overlay.opaque", kOrigin[] = "user.overlay.origin";
-constexpr char kDefaultAcl[] = "system.posix_acl_default";
 
 // What a directory gets after its contents: to write into it would change its time, its mode may forbid it, and what is
 // made in it would inherit the default ACL.
@@ -46,8 +46,11 @@ struct Later {
 
 class Unpacker {
  public:
-  Unpacker(int root, tar::Reader& reader, const UnpackOptions& options)
-      : root_(root), reader_(reader), options_(options) {}
+  Unpacker(int root, image::Stage::Tap& tap, const UnpackOptions& options)
+      : root_(root),
+        options_(options),
+        filler_(*tap.stage, tap.stage->add_reader(tap.reader)),
+        reader_(image::Stage::source(tap)) {}
   ~Unpacker() {
     for (size_t i = 0; i < later_count_; i++) {
       free(later_[i].path);
@@ -67,7 +70,7 @@ class Unpacker {
     return false;
   }
   bool skip() {
-    result.skipped++;
+    losses_.skipped++;
     return true;
   }
   uint64_t count() {
@@ -82,10 +85,14 @@ class Unpacker {
   bool hard_link(const tar::Entry& entry, const image::Path& path);
   bool special(const tar::Entry& entry, const image::Path& path);
 
+  // The files before it have been added.
+  void pass() { filler_.pass(reader_.data_offset() + reader_.stored_size()); }
+
   Unpacked result;
-  bool about_entry = true;
 
  private:
+  bool entries();
+  void about(const char* path) { memcpy(result.entry, path, strlen(path) + 1); }
   bool in_layer() const { return options_.walk.whiteouts != image::Whiteouts::kNames; }
   bool make_opaque(int dirfd, const char* name) { return mark(dirfd, name, kOpaque, "y"); }
   bool mark(int dirfd, const char* name, const char* attribute, const char* value);
@@ -96,9 +103,10 @@ class Unpacker {
   void state(const char* folder, const char* name);
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
-  bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode);
-  bool attributes(int fd, const tar::Entry& entry);
-  bool attribute(int fd, const char* name, const void* value, size_t size);
+  bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
+    const char* const why = image::give_owner(fd, name, entry, mode, losses_);
+    return why == nullptr || fail(why, errno);
+  }
   bool later(const image::Path& path, const tar::Entry& entry, uint32_t mode);
   bool finish_directories();
   bool cut_off(const char* folder) const;
@@ -111,8 +119,10 @@ class Unpacker {
   }
 
   const int root_;
-  tar::Reader& reader_;
   const UnpackOptions& options_;
+  image::Filler filler_;
+  tar::Reader reader_;
+  image::Losses losses_;
   size_t implied_count_ = 0, wanted_count_ = 0;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
@@ -246,93 +256,18 @@ bool Unpacker::clear(const char* name) {
   return removed == 0 || fail("an earlier entry of the same name cannot be replaced", removed);
 }
 
-// Gives the file its owner. A number that this user namespace does not have becomes 0, and with it the set-id bits go:
-// they would lend the rights of another user than the archive meant. `fd` is the file, or its folder with a name.
-bool Unpacker::own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
-  const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
-  const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0 ? 0 : errno; };
-  constexpr uid_t kSame = static_cast<uid_t>(-1);
-  // Most files are root's, as they are made; to look costs a fraction of a change.
-  struct stat now;
-  const bool roots = entry.uid == 0 && entry.gid == 0;
-  if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return true;
-  int why = change(entry.uid, entry.gid);
-  if (why == 0) return true;
-  if (why != EINVAL && why != EPERM) return fail("the owner cannot be set", why);
-  result.squashed++;
-  mode &= ~kSetIds;
-  if (change(entry.uid, kSame) != 0 && (why = change(0, kSame)) != 0) return fail("the owner cannot be set", why);
-  if (change(kSame, entry.gid) != 0 && (why = change(kSame, 0)) != 0) return fail("the group cannot be set", why);
-  return true;
-}
-
-bool Unpacker::attributes(int fd, const tar::Entry& entry) {
-  for (size_t i = 0; i < entry.xattr_count; i++) {
-    const tar::Xattr& xattr = entry.xattrs[i];
-    if (entry.type == tar::Type::kDirectory && strcmp(xattr.name, kDefaultAcl) == 0) continue;
-    if (!image::keeps_attribute(xattr.name)) {
-      result.skipped++;
-    } else if (!attribute(fd, xattr.name, xattr.value, xattr.size)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool Unpacker::attribute(int fd, const char* name, const void* value, size_t size) {
-  if (fsetxattr(fd, name, value, size, 0) == 0) return true;
-  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return fail("an extended attribute cannot be set", errno);
-  result.skipped++;
-  return true;
-}
-
-struct timespec time_of(const tar::Entry& entry) {
-  return {static_cast<time_t>(entry.mtime), static_cast<long>(entry.mtime_ns)};
-}
-
 bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
-  const char* const name = path.name;
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const mode_t permissions = entry.mode & 0777;
-  int raw = openat(parent(), name, kFlags, permissions);
-  if (raw < 0 && errno == EEXIST) {
-    if (!clear(name)) return false;
-    raw = openat(parent(), name, kFlags, permissions);
+  int fd = openat(parent(), path.name, kFlags, permissions);
+  if (fd < 0 && errno == EEXIST) {
+    if (!clear(path.name)) return false;
+    fd = openat(parent(), path.name, kFlags, permissions);
   }
-  if (raw < 0) return fail("the file cannot be made", errno);
-  const Fd fd(raw);
-
-  uint64_t end = 0;
-  for (;;) {
-    const void* data;
-    size_t size;
-    uint64_t offset;
-    if (!reader_.data(data, size, offset)) return fail(reader_.error(), reader_.error_number());
-    if (size == 0) break;
-    result.bytes += size;
-    if (result.bytes > options_.bytes) return fail("the archive has more data than an image may have");
-    for (size_t done = 0; done < size;) {
-      const ssize_t wrote =
-          pwrite(fd.get(), static_cast<const char*>(data) + done, size - done, static_cast<off_t>(offset + done));
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return fail("the file cannot be written", errno);
-      done += static_cast<size_t>(wrote);
-    }
-    end = offset + size;
-  }
-  if (end != entry.size && ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
-    return fail("the file cannot get its size", errno);
-  }
-
-  // The owner first: chown(2) takes the set-id bits and the capabilities away.
-  uint32_t mode = entry.mode;
-  if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
-  struct stat now;
-  const bool differs = fstat(fd.get(), &now) != 0 || (now.st_mode & 07777) != mode;
-  if (differs && fchmod(fd.get(), mode) != 0) return fail("the mode cannot be set", errno);
-  const struct timespec times[2] = {time_of(entry), time_of(entry)};
-  if (futimens(fd.get(), times) != 0) return fail("the time cannot be set", errno);
-  return true;
+  if (fd < 0) return fail("the file cannot be made", errno);
+  result.bytes += reader_.stored_size();
+  if (result.bytes > options_.bytes) return fail("the archive has more data than an image may have");
+  return filler_.add(fd, reader_) || fail("there is no memory left", ENOMEM);
 }
 
 bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
@@ -360,7 +295,8 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
   if (raw < 0) return fail("the folder cannot be opened", static_cast<int>(-raw));
   const Fd fd(static_cast<int>(raw));
   uint32_t mode = entry.mode;
-  if (!own(fd.get(), "", entry, mode) || !attributes(fd.get(), entry)) return false;
+  if (!own(fd.get(), "", entry, mode)) return false;
+  if (const char* why = image::give_attributes(fd.get(), entry, losses_); why != nullptr) return fail(why, errno);
   return later(path, entry, mode);
 }
 
@@ -374,7 +310,7 @@ bool Unpacker::later(const image::Path& path, const tar::Entry& entry, uint32_t 
   }
   const tar::Xattr* acl = nullptr;
   for (size_t i = 0; i < entry.xattr_count; i++) {
-    if (strcmp(entry.xattrs[i].name, kDefaultAcl) == 0) acl = &entry.xattrs[i];
+    if (strcmp(entry.xattrs[i].name, image::kDefaultAcl) == 0) acl = &entry.xattrs[i];
   }
   const size_t acl_size = acl == nullptr ? 0 : acl->size;
   char whole[tar::kMaxPath + 1];
@@ -383,7 +319,7 @@ bool Unpacker::later(const image::Path& path, const tar::Entry& entry, uint32_t 
   if (later_memory_ > kMaxFolderMemory) return fail("the archive has more folders than an image may have");
   char* const copy = strdup(*whole == 0 ? "." : whole);
   if (copy == nullptr) return fail("there is no memory left", ENOMEM);
-  later_[later_count_++] = {copy, mode, time_of(entry), nullptr, acl_size};
+  later_[later_count_++] = {copy, mode, image::time_of(entry), nullptr, acl_size};
   if (acl == nullptr) return true;
   // One byte at least: an ACL without any is one, too.
   void* const value = malloc(acl_size + 1);
@@ -403,8 +339,8 @@ bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
   }
   uint32_t mode = 0;
   if (!own(parent(), name, entry, mode)) return false;
-  result.skipped += entry.xattr_count;
-  const struct timespec times[2] = {time_of(entry), time_of(entry)};
+  losses_.skipped += entry.xattr_count;
+  const struct timespec times[2] = {image::time_of(entry), image::time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
   return true;
 }
@@ -442,7 +378,7 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
     device = makedev(entry.major, entry.minor);
     // Overlay takes the character device 0:0 for the mark of a deleted file.
     if (kind == S_IFCHR && device == 0) {
-      result.skipped++;
+      losses_.skipped++;
       return true;
     }
   }
@@ -454,15 +390,15 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
   if (made != 0) {
     // In a user namespace nobody makes devices. A container has its own /dev anyway.
     if (errno != EPERM || kind == S_IFIFO) return fail("the special file cannot be made", errno);
-    result.skipped++;
+    losses_.skipped++;
     return true;
   }
   uint32_t mode = entry.mode;
   if (!own(parent(), name, entry, mode)) return false;
-  result.skipped += entry.xattr_count;
+  losses_.skipped += entry.xattr_count;
   // It is no link: this process made it a moment ago, and nobody else is here.
   if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
-  const struct timespec times[2] = {time_of(entry), time_of(entry)};
+  const struct timespec times[2] = {image::time_of(entry), image::time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
   return true;
 }
@@ -477,7 +413,10 @@ bool Unpacker::finish_directories() {
     if (raw < 0) return fail("a folder cannot be opened", static_cast<int>(-raw));
     const Fd fd(static_cast<int>(raw));
     const struct timespec times[2] = {later.mtime, later.mtime};
-    if (later.acl != nullptr && !attribute(fd.get(), kDefaultAcl, later.acl, later.acl_size)) return false;
+    if (later.acl != nullptr) {
+      const char* why = image::give_attribute(fd.get(), image::kDefaultAcl, later.acl, later.acl_size, losses_);
+      if (why != nullptr) return fail(why, errno);
+    }
     if (fchmod(fd.get(), later.mode) != 0 || futimens(fd.get(), times) != 0) {
       return fail("the mode of a folder cannot be set", errno);
     }
@@ -513,9 +452,11 @@ void Unpacker::forget_cut_off() {
   }
 }
 
-bool Unpacker::run() {
+bool Unpacker::entries() {
+  if (const int error = filler_.start(); error != 0) return fail("there is no memory left", error);
   switch (image::walk(reader_, options_.walk, *this)) {
     case image::Walked::kFailed:
+      about(reader_.entry().path);
       return false;
     case image::Walked::kImage:
       result.image = true;
@@ -523,18 +464,35 @@ bool Unpacker::run() {
     case image::Walked::kEnd:
       break;
   }
-  about_entry = false;
-  if (!reader_.drain()) return fail(reader_.error(), reader_.error_number());
+  return reader_.drain() || fail(reader_.error(), reader_.error_number());
+}
+
+bool Unpacker::run() {
+  const bool read = entries();
+  // What failed there is the cause of what failed here.
+  if (read) {
+    filler_.finish();
+  } else {
+    filler_.give_up();
+  }
+  if (filler_.error() != nullptr) {
+    about(filler_.entry());
+    return fail(filler_.error(), filler_.error_number());
+  }
+  if (!read) return false;
   forget_parent();
   forget_cut_off();
-  return finish_directories();
+  if (!finish_directories()) return false;
+  result.squashed = losses_.squashed + filler_.losses().squashed;
+  result.skipped = losses_.skipped + filler_.losses().skipped;
+  return true;
 }
 
 }  // namespace
 
-Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options) {
-  Unpacker unpacker(dirfd, reader, options);
-  if (!unpacker.run() && unpacker.about_entry) unpacker.result.entry = reader.entry().path;
+Unpacked unpack(int dirfd, image::Stage::Tap& tap, const UnpackOptions& options) {
+  Unpacker unpacker(dirfd, tap, options);
+  unpacker.run();
   return unpacker.result;
 }
 

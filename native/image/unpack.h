@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "flow.h"
 #include "walk.h"
 
 namespace boxctl {
@@ -35,7 +36,7 @@ struct Unpacked {
 
   // One sentence without a full stop, or null; the entry that it is about, or ""; an errno, or 0 for a bad archive.
   const char* error = nullptr;
-  const char* entry = "";
+  char entry[tar::kMaxPath] = {};
   int number = 0;
   // A layer hides all that is below it.
   bool opaque_root = false;
@@ -43,7 +44,8 @@ struct Unpacked {
   bool image = false;
 };
 
-// Reads the stream to its end into the directory `dirfd`. After an error the tree is half done. The umask must be 0.
-Unpacked unpack(int dirfd, tar::Reader& reader, const UnpackOptions& options);
+// Reads the stream of the tap, of which nothing may have been taken, to its end into the directory `dirfd`. After an
+// error the tree is half done. The umask must be 0.
+Unpacked unpack(int dirfd, image::Stage::Tap& tap, const UnpackOptions& options);
 
 }  // namespace boxctl

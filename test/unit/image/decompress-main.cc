@@ -4,7 +4,8 @@
 //   decompress-main beginnings         tries each beginning of the archive
 //   decompress-main flips              tries the archive with each one of its bits flipped
 //   decompress-main crc32              writes the CRC-32 of the input, when it is the same by each way to compute it
-// "beginnings" and "flips" write a line for each trial: "FORMAT same", "FORMAT other" (content, that is) or "FORMAT: ERROR".
+// "beginnings" and "flips" write a line for each trial: "FORMAT same", "FORMAT other" (content, that is) or "FORMAT:
+// ERROR".
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

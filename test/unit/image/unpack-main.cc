@@ -29,11 +29,13 @@ int main(int argc, char** argv) {
     options.bytes = strtoull(argv[4], nullptr, 10);
   }
   umask(0);
-  boxctl::tar::Reader reader({read_input, nullptr});
-  const boxctl::Unpacked result = boxctl::unpack(dir, reader, options);
+  boxctl::image::Stage stage({read_input, nullptr});
+  if (stage.start() != 0) return 2;
+  boxctl::image::Stage::Tap tap{&stage, 0};
+  const boxctl::Unpacked result = boxctl::unpack(dir, tap, options);
   if (result.error != nullptr) {
     boxctl::image::report_failure(result.error, result.entry, result.number);
-    return 1;
+    _exit(1);
   }
   boxctl::image::Report report;
   report.number("entries", result.entries);
@@ -44,5 +46,6 @@ int main(int argc, char** argv) {
   for (char** folder = result.implied; folder != nullptr && *folder != nullptr; folder++) report.item(*folder);
   report.close_list();
   report.send();
-  return 0;
+  // As the imager does: the stage's thread may still be reading.
+  _exit(0);
 }

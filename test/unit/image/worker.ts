@@ -33,8 +33,12 @@ const sources = [
   'image/tar.cc',
   'image/names.cc',
   'image/report.cc',
+  'image/fill.cc',
+  'image/flow.cc',
+  'image/owner.cc',
   'image/unpack.cc',
   'image/walk.cc',
+  'codec/sha256.cc',
   'launcher/rmtree.cc',
 ].map((name) => join(native, name));
 

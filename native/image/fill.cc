@@ -1,0 +1,206 @@
+#include "fill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace boxctl::image {
+
+Filler::~Filler() {
+  give_up();
+  for (Job& job : jobs_) release(job);
+}
+
+int Filler::start() {
+  const int error = pthread_create(&thread_, nullptr, run, this);
+  started_ = error == 0;
+  return error;
+}
+
+void Filler::release(Job& job) {
+  if (job.fd >= 0) close(job.fd);
+  job.fd = -1;
+  free(job.chunks);
+  free(job.attributes);
+  job.chunks = nullptr;
+  job.attributes = nullptr;
+}
+
+bool Filler::add(int fd, const tar::Reader& from) {
+  const Lock lock(mutex_);
+  while (added_ - done_ == kJobs && !ended_) pthread_cond_wait(&changed_, &mutex_);
+  Job& job = jobs_[added_ % kJobs];
+  if (ended_) {
+    close(fd);
+    return false;
+  }
+  job.fd = fd;
+  if (!describe(job, from)) {
+    release(job);
+    return false;
+  }
+  added_++;
+  if (idle_ && has_work()) pthread_cond_broadcast(&changed_);
+  return true;
+}
+
+bool Filler::describe(Job& job, const tar::Reader& from) {
+  job.entry = from.entry();
+  job.start = from.data_offset();
+  const tar::Chunk all = {0, from.stored_size()};
+  const tar::Chunk* chunks = from.chunks(job.chunk_count);
+  if (!from.sparse()) {
+    chunks = &all;
+    job.chunk_count = 1;
+  }
+  size_t size = 0;
+  for (size_t i = 0; i < job.entry.xattr_count; i++) {
+    size += strlen(job.entry.xattrs[i].name) + 1 + job.entry.xattrs[i].size;
+  }
+  // One byte at least: none is not to be mistaken for no memory.
+  job.chunks = static_cast<tar::Chunk*>(malloc(job.chunk_count * sizeof *chunks + 1));
+  job.attributes = static_cast<char*>(malloc(size + 1));
+  if (job.chunks == nullptr || job.attributes == nullptr) return false;
+  if (job.chunk_count > 0) memcpy(job.chunks, chunks, job.chunk_count * sizeof *chunks);
+  char* to = job.attributes;
+  for (size_t i = 0; i < job.entry.xattr_count; i++) {
+    tar::Xattr& xattr = job.entry.xattrs[i];
+    const size_t name = strlen(xattr.name) + 1;
+    xattr.name = static_cast<char*>(memcpy(to, xattr.name, name));
+    xattr.value = static_cast<char*>(memcpy(to + name, xattr.value, xattr.size));
+    to += name + xattr.size;
+  }
+  return true;
+}
+
+void Filler::pass(uint64_t position) {
+  const Lock lock(mutex_);
+  passed_ = position;
+  if (idle_ && has_work()) pthread_cond_broadcast(&changed_);
+}
+
+void Filler::finish() {
+  if (!started_) return;
+  {
+    const Lock lock(mutex_);
+    complete_ = true;
+    pthread_cond_broadcast(&changed_);
+  }
+  pthread_join(thread_, nullptr);
+  started_ = false;
+}
+
+void Filler::give_up() {
+  if (started_) stage_.abandon(ECANCELED);
+  finish();
+}
+
+void* Filler::run(void* self) {
+  auto& filler = *static_cast<Filler*>(self);
+  filler.work();
+  // Who waits for the stream must not wait for this reader any more.
+  if (filler.error_ != nullptr) filler.stage_.abandon(ECANCELED);
+  const Lock lock(filler.mutex_);
+  filler.ended_ = true;
+  pthread_cond_broadcast(&filler.changed_);
+  return nullptr;
+}
+
+// A piece that lies behind has to be let go of: the stream waits for it.
+bool Filler::has_work() const { return complete_ || added_ - done_ >= kBatch || passed_ >= position_ + kPiece; }
+
+// Until all is done, the stream has ended too early, or something has failed.
+void Filler::work() {
+  for (bool complete = false; !complete;) {
+    {
+      const Lock lock(mutex_);
+      idle_ = true;
+      while (!has_work()) pthread_cond_wait(&changed_, &mutex_);
+      idle_ = false;
+    }
+    uint64_t passed = 0;
+    for (;;) {
+      Job* job = nullptr;
+      {
+        const Lock lock(mutex_);
+        if (added_ > done_) job = &jobs_[done_ % kJobs];
+        complete = complete_;
+        passed = complete ? UINT64_MAX : passed_;
+      }
+      if (job == nullptr) break;
+      if (!fill(*job)) return;
+      release(*job);
+      const Lock lock(mutex_);
+      done_++;
+      pthread_cond_broadcast(&changed_);
+    }
+    // It may have been told before the last file, and be behind.
+    if (passed > position_ && !seek(passed)) return;
+  }
+}
+
+bool Filler::fail(const char* why, int number) {
+  error_ = why;
+  errno_ = number;
+  return false;
+}
+
+bool Filler::fill(Job& job) {
+  uint64_t end = 0;
+  if (!write(job, end)) return false;
+  if (end != job.entry.size && ftruncate(job.fd, static_cast<off_t>(job.entry.size)) != 0) {
+    return fail("the file cannot get its size", errno);
+  }
+  // The owner first: chown(2) takes the set-id bits and the capabilities away.
+  uint32_t mode = job.entry.mode;
+  const char* why = give_owner(job.fd, "", job.entry, mode, losses_);
+  if (why == nullptr) why = give_attributes(job.fd, job.entry, losses_);
+  if (why != nullptr) return fail(why, errno);
+  struct stat now;
+  const bool differs = fstat(job.fd, &now) != 0 || (now.st_mode & 07777) != mode;
+  if (differs && fchmod(job.fd, mode) != 0) return fail("the mode cannot be set", errno);
+  const struct timespec times[2] = {time_of(job.entry), time_of(job.entry)};
+  if (futimens(job.fd, times) != 0) return fail("the time cannot be set", errno);
+  return true;
+}
+
+// `end`: of the file, as far as it was written.
+bool Filler::write(const Job& job, uint64_t& end) {
+  uint64_t at = job.start;
+  for (const tar::Chunk* chunk = job.chunks; chunk != job.chunks + job.chunk_count; chunk++) {
+    for (uint64_t done = 0; done < chunk->size;) {
+      if (!seek(at)) return false;
+      const size_t part = chunk->size - done < left_ ? static_cast<size_t>(chunk->size - done) : left_;
+      const ssize_t wrote = pwrite(job.fd, data_, part, static_cast<off_t>(chunk->offset + done));
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) return fail("the file cannot be written", errno);
+      at += static_cast<uint64_t>(wrote);
+      done += static_cast<uint64_t>(wrote);
+    }
+    if (chunk->size > 0) end = chunk->offset + chunk->size;
+  }
+  return true;
+}
+
+void Filler::advance(size_t size) {
+  data_ += size;
+  left_ -= size;
+  position_ += size;
+}
+
+// Goes on to a place that is not behind, where there is at least a byte. False: the stream ends before.
+bool Filler::seek(uint64_t position) {
+  for (;;) {
+    const uint64_t ahead = position - position_;
+    if (ahead < left_) {
+      advance(static_cast<size_t>(ahead));
+      return true;
+    }
+    advance(left_);
+    if (!stage_.next(reader_, data_, left_) || left_ == 0) return false;
+  }
+}
+
+}  // namespace boxctl::image

@@ -1,0 +1,55 @@
+#include "owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "names.h"
+
+namespace boxctl::image {
+
+const char* give_owner(int fd, const char* name, const tar::Entry& entry, uint32_t& mode, Losses& losses) {
+  constexpr uid_t kSame = static_cast<uid_t>(-1);
+  const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+  const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0; };
+  // Most files are root's, as they are made; to look costs a fraction of a change.
+  struct stat now;
+  const bool roots = entry.uid == 0 && entry.gid == 0;
+  if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return nullptr;
+  if (change(entry.uid, entry.gid)) return nullptr;
+  if (errno != EINVAL && errno != EPERM) return "the owner cannot be set";
+  losses.squashed++;
+  mode &= ~static_cast<uint32_t>(S_ISUID | S_ISGID);
+  if (!change(entry.uid, kSame) && !change(0, kSame)) return "the owner cannot be set";
+  if (!change(kSame, entry.gid) && !change(kSame, 0)) return "the group cannot be set";
+  return nullptr;
+}
+
+const char* give_attributes(int fd, const tar::Entry& entry, Losses& losses) {
+  for (size_t i = 0; i < entry.xattr_count; i++) {
+    const tar::Xattr& xattr = entry.xattrs[i];
+    if (entry.type == tar::Type::kDirectory && strcmp(xattr.name, kDefaultAcl) == 0) continue;
+    if (!keeps_attribute(xattr.name)) {
+      losses.skipped++;
+    } else if (const char* why = give_attribute(fd, xattr.name, xattr.value, xattr.size, losses); why != nullptr) {
+      return why;
+    }
+  }
+  return nullptr;
+}
+
+const char* give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses) {
+  if (fsetxattr(fd, name, value, size, 0) == 0) return nullptr;
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return "an extended attribute cannot be set";
+  losses.skipped++;
+  return nullptr;
+}
+
+struct timespec time_of(const tar::Entry& entry) {
+  return {static_cast<time_t>(entry.mtime), static_cast<long>(entry.mtime_ns)};
+}
+
+}  // namespace boxctl::image
