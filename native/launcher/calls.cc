@@ -23,6 +23,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "bpf.h"
 #include "copytree.h"
 #include "image_call.h"
 #include "reaper.h"
@@ -147,12 +148,21 @@ long write_file(int dirfd, const char* path, const char* data) {
 long expect(int dirfd, const char* path, const char* data) {
   const Fd file(static_cast<int>(open_at(dirfd, path, O_RDONLY | O_CLOEXEC, 0, 0)));
   if (!file.valid()) return file.get() == -1 ? -errno : file.get();
-  char text[4096];
-  const long size = negate(read(file.get(), text, sizeof text));
-  if (size < 0) return size;
-  const size_t length = strlen(data);
-  const bool same = static_cast<size_t>(size) == length + 1 && text[length] == '\n' && memcmp(text, data, length) == 0;
-  return same ? 0 : -ERANGE;
+  const char* at = data;
+  bool ended = false;  // with the line
+  for (;;) {
+    char text[4096];
+    const long size = negate(read(file.get(), text, sizeof text));
+    if (size < 0) return size;
+    if (size == 0) return ended ? 0 : -ERANGE;
+    for (long i = 0; i < size; i++) {
+      if (ended || text[i] != (*at == '\0' ? '\n' : *at)) return -ERANGE;
+      if (*at == '\0')
+        ended = true;
+      else
+        at++;
+    }
+  }
 }
 
 // CVE-2024-21626: a directory that lies outside of the root has no path, and must not become the working directory.
@@ -536,6 +546,10 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return call(SYS_fchmodat, fds[0], texts[1], n(2));
     case Op::kMount:
       return call(SYS_mount, texts[0], texts[1], texts[2], n(3), texts[4]);
+    case Op::kBpfProgLoad:
+      return bpf_prog_load(n(0), c.args[1].list, c.args[1].list_size, texts[2]);
+    case Op::kBpfProgAttach:
+      return bpf_prog_attach(fds[0], fds[1], n(2), n(3));
     case Op::kUnpack:
     case Op::kIngest:
     case Op::kIndex:

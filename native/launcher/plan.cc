@@ -67,6 +67,8 @@ constexpr const char* kSignatures[] = {
     "fn",       // landlock_restrict_self
     "f",        // loop_configure
     "tttnt",    // mount
+    "nBt",      // bpf_prog_load
+    "ffnn",     // bpf_prog_attach
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -102,6 +104,7 @@ bool returns_fd(Op op) {
     case Op::kSeccompListener:
     case Op::kLandlockCreateRuleset:
     case Op::kLoopConfigure:
+    case Op::kBpfProgLoad:
       return true;
     default:
       return false;

@@ -64,7 +64,7 @@ export function compile(
     problems,
     limits.resources !== undefined,
   );
-  const { devices, deviceNotes } = compileDevices(spec, host, reasons, problems);
+  const { devices, deviceNotes, rules } = compileDevices(spec, host, reasons, problems);
   const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
@@ -84,7 +84,9 @@ export function compile(
       namespaces,
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
       ...(ownRoot ? { devices, rootfsPropagation: 'private' } : {}),
-      ...(limits.resources === undefined ? {} : { resources: limits.resources }),
+      ...(ownRoot || limits.resources !== undefined
+        ? { resources: { ...limits.resources, ...(ownRoot ? { devices: rules } : {}) } }
+        : {}),
       ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
       ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
       ...(ownRoot ? hidden : {}),
