@@ -76,7 +76,7 @@ const observed: Answer = (action, errno) => (action === 'SCMP_ACT_LOG' ? RET_USE
 
 /**
  * The listener itself has to pass: nobody else could answer for the call that hands it over, which is told by its flags
- * from any other (native/launcher/calls.cc).
+ * from any other (native/launcher/handover.h).
  */
 const HANDOVER: OciSeccompRule = {
   names: ['sendmsg'],
