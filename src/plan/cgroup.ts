@@ -1,6 +1,6 @@
 /**
- * Limits and devices: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself: the
- * launcher does, or the next command (record.ts).
+ * Limits and devices: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by
+ * itself: the launcher does, or the next command (record.ts).
  */
 import type { CgroupController, UnifiedHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
