@@ -67,6 +67,8 @@ constexpr const char* kSignatures[] = {
     "fn",       // landlock_restrict_self
     "f",        // loop_configure
     "tttnt",    // mount
+    "nBt",      // bpf_prog_load
+    "ffnn",     // bpf_prog_attach
 };
 constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
 
@@ -102,6 +104,7 @@ bool returns_fd(Op op) {
     case Op::kSeccompListener:
     case Op::kLandlockCreateRuleset:
     case Op::kLoopConfigure:
+    case Op::kBpfProgLoad:
       return true;
     default:
       return false;
@@ -193,29 +196,13 @@ bool sound_call(const Call& call, uint32_t slots) {
 
 // What must hold of the list as a whole, whatever the calls do.
 bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) {
-  switch (step.call.op) {
-    case Op::kClone3:
-      if (cloned || step.side != Side::kHost) return false;
-      break;
-    case Op::kExecve:
-    case Op::kUnpack:
-    case Op::kIngest:
-    case Op::kIndex:
-    case Op::kScan:
-    case Op::kInspect:
-    case Op::kCopy:
-    case Op::kExtract:
-      // Nothing comes after the call that does not return.
-      if (index + 1 != steps) return false;
-      [[fallthrough]];
-    case Op::kFork:
-      if (step.side != Side::kContainer) return false;
-      break;
-    default:
-      break;
-  }
-  if (step.side == Side::kContainer && (!cloned || step.undos != 0)) return false;
-  return true;
+  const Op op = step.call.op;
+  if (op == Op::kClone3 && (cloned || step.side != Side::kHost)) return false;
+  // Nothing comes after the call that does not return.
+  const bool last = op == Op::kExecve || is_image_call(op);
+  if (last && index + 1 != steps) return false;
+  if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
+  return step.side == Side::kHost || (cloned && step.undos == 0);
 }
 
 }  // namespace

@@ -93,6 +93,8 @@ enum class Op : uint16_t {
   kLandlockRestrictSelf,
   kLoopConfigure,
   kMount,
+  kBpfProgLoad,
+  kBpfProgAttach,
 
   // Work on images, of the imager alone (native/image). Each ends the process.
   kUnpack = 200,

@@ -15,6 +15,7 @@
 
 #include "calls.h"
 #include "events.h"
+#include "handover.h"
 #include "observer.h"
 #include "reaper.h"
 #include "terminal.h"

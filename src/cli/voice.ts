@@ -58,8 +58,14 @@ export const jsonVoice: Voice = {
     line({ event: 'error', code, message, hint, at, ...(diagnostics.length === 0 ? {} : { diagnostics }) });
     return exitCode;
   },
-  ended: ({ limits, because, ...ending }) => {
+  ended: ({ limits, because, systemCall: system_call, ...ending }) => {
     const hits = limits.map(({ because: of, ...hit }) => ({ ...hit, at: placeOf(of) }));
-    line({ event: 'exited', ...ending, at: because === undefined ? undefined : placeOf(because), limits: hits });
+    line({
+      event: 'exited',
+      ...ending,
+      system_call,
+      at: because === undefined ? undefined : placeOf(because),
+      limits: hits,
+    });
   },
 };

@@ -4,6 +4,7 @@ import {
   type CgroupController,
   type CgroupFacts,
   type CgroupHome,
+  type DevicesHome,
   type UnifiedHome,
 } from './facts.ts';
 import type { HostReader } from './read.ts';
@@ -186,11 +187,34 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
     layout,
     controllers,
     unified: homes,
+    devices: devicesHome(read, mounts, paths),
     mounts: mounts.map(({ point }) => point),
     swap: countsSwap(read, controllers.memory),
     cpuset: cpuset(read, controllers.cpuset, homes),
     ioWeight: ioWeight(read, controllers.io, unified),
   };
+}
+
+/** Nothing has to be handed on for it: the nearest cgroup in which a child can be made serves. */
+function devicesHome(
+  read: HostReader,
+  mounts: readonly Mount[],
+  paths: ReadonlyMap<string, string>,
+): DevicesHome | undefined {
+  const nearest = (mount: Mount | undefined, name: string): string | undefined => {
+    if (mount === undefined) return undefined;
+    const own = folderOf(mount, paths.get(name) ?? '/') ?? mount.point;
+    return parents(own, mount.point).find((folder) => read.writable(folder));
+  };
+  // The container gets a cgroup within the one that has the rules, which is not to concern other controllers.
+  const first = mounts.find((mount) => mount.type === 'cgroup' && controllersOf(mount).join() === 'devices');
+  const one = nearest(first, 'devices');
+  if (one !== undefined) return { version: 1, dir: one };
+  const two = nearest(
+    mounts.find(({ type }) => type === 'cgroup2'),
+    '',
+  );
+  return two === undefined ? undefined : { version: 2, dir: two };
 }
 
 /** Swap accounting can be left out of a kernel. */

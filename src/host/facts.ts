@@ -40,11 +40,22 @@ export interface UnifiedHome {
   readonly bus?: string;
 }
 
+/**
+ * Where the kernel can be told which devices a cgroup's processes may use: a folder in the hierarchy that the controller of
+ * version 1 has to itself, or one of the unified hierarchy, in which a program decides (BPF_PROG_TYPE_CGROUP_DEVICE). Both
+ * take CAP_SYS_ADMIN of the host.
+ */
+export interface DevicesHome {
+  readonly version: 1 | 2;
+  readonly dir: string;
+}
+
 export interface CgroupFacts {
   readonly layout: 'v1' | 'hybrid' | 'v2' | 'none';
   readonly controllers: Readonly<Record<CgroupController, CgroupHome>>;
   /** The nearest first. */
   readonly unified: readonly UnifiedHome[];
+  readonly devices: DevicesHome | undefined;
   /** Where the hierarchies are mounted. */
   readonly mounts: readonly string[];
   /** True where memory+swap can be limited (v1: memory.memsw.*; v2: memory.swap.max). */

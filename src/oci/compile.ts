@@ -28,7 +28,6 @@ export type { Overrides } from './process.ts';
 /** What nobody should find out later. */
 function warningsOf(spec: Spec, reasons: Reasons): Model['warnings'] {
   if (!spec.privileged) return [];
-  reasons.set('privileged', 'privileged', 'privileged');
   const message =
     spec.namespaces.user.kind === 'private'
       ? 'THIS CONTAINER IS PRIVILEGED: it has every capability in its user namespace, and no system call filter'
@@ -64,7 +63,7 @@ export function compile(
     problems,
     limits.resources !== undefined,
   );
-  const { devices, deviceNotes } = compileDevices(spec, host, reasons, problems);
+  const { devices, deviceNotes, rules } = compileDevices(spec, host, reasons, problems);
   const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
@@ -84,7 +83,9 @@ export function compile(
       namespaces,
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
       ...(ownRoot ? { devices, rootfsPropagation: 'private' } : {}),
-      ...(limits.resources === undefined ? {} : { resources: limits.resources }),
+      ...(ownRoot || limits.resources !== undefined
+        ? { resources: { ...limits.resources, ...(ownRoot ? { devices: rules } : {}) } }
+        : {}),
       ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
       ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
       ...(ownRoot ? hidden : {}),
@@ -96,6 +97,7 @@ export function compile(
   reasons.set('hostname', 'hostname', 'hostname is the name');
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
+  reasons.set('privileged', 'privileged', 'privileged');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
   const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): string =>
     spec.keepId ? 'keep_id' : document.where(own) === undefined ? other : own;

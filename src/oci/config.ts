@@ -51,7 +51,7 @@ export interface OciProcess {
 }
 
 export interface OciDevice {
-  type: 'c' | 'b' | 'p';
+  type: 'c' | 'b';
   path: string;
   major: number;
   minor: number;
@@ -84,7 +84,16 @@ export interface OciResources {
   hugepageLimits?: { pageSize: string; limit: number }[];
   /** Files of version 2 and what they say. */
   unified?: Record<string, string>;
-  devices?: { allow: boolean; type?: string; major?: number; minor?: number; access?: string }[];
+  devices?: OciDeviceRule[];
+}
+
+/** Without a type: all devices; without a minor number: all of that major one. */
+export interface OciDeviceRule {
+  allow: boolean;
+  type?: 'c' | 'b';
+  major?: number;
+  minor?: number;
+  access: string;
 }
 
 export type OciSeccompAction =

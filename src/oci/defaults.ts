@@ -1,5 +1,5 @@
 /** What every container gets that does not ask for anything else: the field's usual choices, in one place. */
-import type { OciDevice, OciMount } from './config.ts';
+import type { OciDevice, OciDeviceRule, OciMount } from './config.ts';
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -66,6 +66,15 @@ export function defaultDevices(): OciDevice[] {
     gid: 0,
   }));
 }
+
+/**
+ * What devpts needs, opened through it alone. The kernel's console (5:1), which others allow, is none of the container's:
+ * its /dev/console is a terminal of devpts.
+ */
+export const TERMINALS: readonly Pick<OciDeviceRule, 'type' | 'major' | 'minor'>[] = [
+  { type: 'c', major: 5, minor: 2 },
+  { type: 'c', major: 136 },
+];
 
 const TTY_GID = 5;
 

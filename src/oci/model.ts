@@ -53,8 +53,6 @@ export interface DeviceNote {
   readonly source: string;
   /** It can be read or written, not both: the container's root must not own it. */
   readonly restricted: boolean;
-  /** Letters of r and w. */
-  readonly access: string;
 }
 
 /** How a command that should end is told so: a signal, and SIGKILL when it has had its time. OCI has no word for it. */

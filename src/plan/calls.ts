@@ -200,6 +200,22 @@ export const CALLS = {
     op: 59,
     args: { source: text, target: text, filesystemtype: text, mountflags: flags('MS'), data: text },
   },
+  /** bpf(2), BPF_PROG_LOAD. The program lives as long as its descriptor does, or what it is attached to. */
+  bpf_prog_load: {
+    op: 60,
+    args: { prog_type: flags('BPF_PROG_TYPE'), insns: { kind: 'bytes' }, license: text },
+    returnsFd: true,
+  },
+  /** bpf(2), BPF_PROG_ATTACH, to a cgroup of version 2. */
+  bpf_prog_attach: {
+    op: 61,
+    args: {
+      target_fd: fd,
+      attach_bpf_fd: fd,
+      attach_type: flags('BPF_ATTACH_TYPE'),
+      attach_flags: flags('BPF_ATTACH_FLAGS'),
+    },
+  },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
   landlock_create_ruleset: {

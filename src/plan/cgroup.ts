@@ -1,12 +1,13 @@
 /**
- * Limits: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by itself: the
- * launcher does, or the next command (record.ts).
+ * Limits and devices: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by
+ * itself: the launcher does, or the next command (record.ts).
  */
 import type { CgroupController, UnifiedHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
 import { AT_FDCWD, type Fd } from './calls.ts';
 import { AT, O } from './constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
+import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
 import { limitsOf, unifiedHome, usable, type Limit } from './limits.ts';
 import type { Report } from './plan.ts';
 import { byDefault, call, type Place } from './steps.ts';
@@ -21,7 +22,7 @@ export interface Cgroup {
 
 const NONE: Cgroup = { birthplace: undefined, tasks: [], reports: [] };
 const FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
-/** The container's own, in the one that hands the controllers on to it. */
+/** The container's own, in the one that hands the controllers on to it, and has the rules for its devices. */
 const CONTAINER = 'container';
 /** Where boxctl goes to leave its own cgroup empty. */
 const ASIDE = 'boxctl-aside';
@@ -38,7 +39,10 @@ interface Layout {
   readonly unified: { readonly home: UnifiedHome; readonly controllers: readonly CgroupController[] } | undefined;
 }
 
-function layoutOf(context: PlanContext, limits: readonly Limit[]): Layout {
+/** Where nothing has to be handed on. */
+const plainHome = (dir: string): UnifiedHome => ({ kind: 'parent', dir, controllers: [], dormant: [] });
+
+function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceRules | undefined): Layout {
   const versionOne = new Map<string, VersionOne>();
   const unified: CgroupController[] = [];
   for (const { controller, because } of limits) {
@@ -51,9 +55,15 @@ function layoutOf(context: PlanContext, limits: readonly Limit[]): Layout {
     const controllers = known.controllers.includes(controller) ? known.controllers : [...known.controllers, controller];
     versionOne.set(home.dir, { ...known, controllers });
   }
+  const home =
+    unified.length > 0
+      ? unifiedHome(context, unified)
+      : rules?.home.version === 2
+        ? plainHome(rules.home.dir)
+        : undefined;
   return {
     versionOne: [...versionOne.values()],
-    unified: unified.length === 0 ? undefined : { home: unifiedHome(context, unified), controllers: unified },
+    unified: home === undefined ? undefined : { home, controllers: unified },
   };
 }
 
@@ -61,12 +71,16 @@ const leafOf = ({ model }: PlanContext): string => `boxctl-${model.name}-$ID`;
 
 /** The folders that planCgroup makes, for the record; what systemd gave, it takes away when the last process has left. */
 export function cgroupPaths(context: PlanContext): readonly string[] {
-  const { versionOne, unified } = layoutOf(context, limitsOf(context));
+  const rules = deviceRules(context);
+  const { versionOne, unified } = layoutOf(context, limitsOf(context), rules);
+  const outer = [
+    ...(rules?.home.version === 1 ? [rules.home.dir] : []),
+    ...(unified === undefined || unified.home.kind === 'scope' ? [] : [unified.home.dir]),
+  ];
   const leaf = leafOf(context);
-  const outer = unified === undefined || unified.home.kind === 'scope' ? undefined : `${unified.home.dir}/${leaf}`;
   return [
     ...versionOne.map(({ dir }) => `${dir}/${leaf}`),
-    ...(outer === undefined ? [] : [`${outer}/${CONTAINER}`, outer]),
+    ...outer.flatMap((dir) => [`${dir}/${leaf}/${CONTAINER}`, `${dir}/${leaf}`]),
   ];
 }
 
@@ -74,8 +88,9 @@ export function cgroupPaths(context: PlanContext): readonly string[] {
 export function planCgroup(context: PlanContext): Cgroup {
   const { steps } = context;
   const limits = limitsOf(context);
-  if (limits.length === 0) return NONE;
-  const { versionOne, unified } = layoutOf(context, limits);
+  const rules = deviceRules(context);
+  if (limits.length === 0 && rules === undefined) return NONE;
+  const { versionOne, unified } = layoutOf(context, limits, rules);
   const leaf = leafOf(context);
   const handles = new Map<CgroupController, Fd>();
   const tasks: Fd[] = [];
@@ -86,8 +101,9 @@ export function planCgroup(context: PlanContext): Cgroup {
   let birthplace: Fd | undefined;
   if (unified !== undefined) {
     const { home, controllers } = unified;
-    const because = limits.find(({ controller }) => controllers.includes(controller))?.because ?? byDefault('limits');
-    birthplace = makeUnified(context, onHost('cgroup', because), home, controllers, leaf);
+    const limit = limits.find(({ controller }) => controllers.includes(controller));
+    const because = limit?.because ?? rules?.because ?? byDefault('limits');
+    birthplace = makeUnified(context, onHost('cgroup', because), home, controllers, leaf, rules);
     for (const controller of controllers) handles.set(controller, birthplace);
   }
   const folderOf = (controller: CgroupController): Fd => {
@@ -109,7 +125,24 @@ export function planCgroup(context: PlanContext): Cgroup {
     const args = { dirfd, pathname: 'tasks', flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     tasks.push(steps.add(onHost('cgroup', because), `cgroup.${controllers.join('.')}.tasks`, 'openat2', args));
   }
+  if (rules?.home.version === 1) tasks.push(makeDevices(context, rules, leaf));
   return { birthplace, tasks, reports: reportsOf(context, limits, folderOf) };
+}
+
+/** The file through which the first process joins. */
+function makeDevices(context: PlanContext, rules: DeviceRules, leaf: string): Fd {
+  const { steps } = context;
+  const place = onHost('cgroup', rules.because);
+  const outer = makeFolder(context, place, 'cgroup.devices', `${rules.home.dir}/${leaf}`);
+  writeRules(context, rules, outer);
+  makeInner(context, place, 'cgroup.devices.container', outer);
+  const args = { dirfd: outer, pathname: `${CONTAINER}/tasks`, flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+  return steps.add(place, 'cgroup.devices.tasks', 'openat2', args);
+}
+
+function makeInner({ steps }: PlanContext, place: Place, id: string, outer: Fd): void {
+  const undo = [call('unlinkat', { dirfd: outer, pathname: CONTAINER, flags: AT.AT_REMOVEDIR })];
+  steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: outer, pathname: CONTAINER, mode: 0o755 }, { undo });
 }
 
 /** Makes a cgroup by its path, which may hold `$ID`, and opens it. */
@@ -130,16 +163,19 @@ function makeUnified(
   home: UnifiedHome,
   controllers: readonly CgroupController[],
   leaf: string,
+  rules: DeviceRules | undefined,
 ): Fd {
   const { steps } = context;
   const outer =
     home.kind === 'scope'
       ? askForScope(context, place, home, leaf)
       : makeOuter(context, place, home, controllers, leaf);
-  const args = { dirfd: outer, pathname: 'cgroup.subtree_control', data: handOn('+', controllers) };
-  steps.add(place, 'cgroup.subtree_control', 'write', args);
-  const undo = [call('unlinkat', { dirfd: outer, pathname: CONTAINER, flags: AT.AT_REMOVEDIR })];
-  steps.add(place, 'cgroup.mkdir', 'mkdirat', { dirfd: outer, pathname: CONTAINER, mode: 0o755 }, { undo });
+  if (rules?.home.version === 2) attachRules(context, rules, outer);
+  if (controllers.length > 0) {
+    const args = { dirfd: outer, pathname: 'cgroup.subtree_control', data: handOn('+', controllers) };
+    steps.add(place, 'cgroup.subtree_control', 'write', args);
+  }
+  makeInner(context, place, 'cgroup', outer);
   const open = { dirfd: outer, pathname: CONTAINER, flags: FOLDER, mode: 0, resolve: 0 };
   return steps.add(place, 'cgroup', 'openat2', open);
 }

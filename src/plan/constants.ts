@@ -165,6 +165,11 @@ export const IMAGE = {
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
+export const BPF_PROG_TYPE = { BPF_PROG_TYPE_CGROUP_DEVICE: 15 } as const;
+export const BPF_ATTACH_TYPE = { BPF_CGROUP_DEVICE: 6 } as const;
+/** Programs of cgroups above, and of others that attach some, go on deciding as well. */
+export const BPF_ATTACH_FLAGS = { BPF_F_ALLOW_MULTI: 2 } as const;
+
 export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;
 export const S_IFREG = 0o100000;
@@ -201,6 +206,9 @@ export const NAME_SETS = {
   LEASE: values(LEASE),
   MSG: bits(MSG),
   KEYCTL: values(KEYCTL),
+  BPF_PROG_TYPE: values(BPF_PROG_TYPE),
+  BPF_ATTACH_TYPE: values(BPF_ATTACH_TYPE),
+  BPF_ATTACH_FLAGS: bits(BPF_ATTACH_FLAGS),
 } as const satisfies Record<string, NameSet>;
 
 /** errno numbers that a plan may tolerate or that a message explains (asm-generic/errno.h, the same on both machines). */

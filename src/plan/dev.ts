@@ -1,7 +1,7 @@
 /**
  * `/dev`: the standard nodes and those that the file names, and nothing of the host's beside them. Nobody inside can make
  * another one that works: in a user namespace the kernel makes none, and elsewhere /dev itself is `nodev`, as is all else,
- * and each node a mount of its own.
+ * and each node a mount of its own. Where boxctl may, it lets the cgroup hold as well (device-cgroup.ts).
  */
 import type { OciDevice } from '../oci/config.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
@@ -21,17 +21,13 @@ const LINKS = [
 const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
 /**
- * Who makes the nodes. `host`: the launcher, which is privileged, for a container with a user namespace; `inside`: the
- * container, which is root; `nobody`: they are the host's, each a mount of its own.
+ * Whether the launcher makes the nodes: it is privileged and, unlike the container, not held back by rules for devices.
+ * Otherwise they are the host's, each a mount of its own. In a user namespace nobody makes nodes, whatever else is allowed
+ * there.
  */
-type Maker = 'host' | 'inside' | 'nobody';
-
-function makerOf(context: PlanContext): Maker {
-  const { host } = context;
-  // In a user namespace nobody makes nodes, whatever else is allowed there.
-  if (!host.privileged || !host.initialUserNamespace) return 'nobody';
-  const user = context.namespace('user').kind;
-  return user === 'private' ? 'host' : user === 'host' ? 'inside' : 'nobody';
+function makesNodes(context: PlanContext): boolean {
+  const { privileged, initialUserNamespace } = context.host;
+  return privileged && initialUserNamespace && context.namespace('user').kind !== 'path';
 }
 
 interface Node {
@@ -53,11 +49,12 @@ function nodesOf(context: PlanContext): readonly Node[] {
 const typeOf = ({ type }: OciDevice): number => (type === 'b' ? S_IFBLK : S_IFCHR);
 const because = (context: PlanContext, { index }: Node) => context.model.because(`linux.devices.${index}`);
 
-/** The folder of a node, made if it is not /dev itself. There are no links in it yet. */
-function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev: Fd): Fd {
+/** The folder of a node, made if it is to be and is not /dev itself. There are no links in it yet. */
+function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev: Fd, make = true): Fd {
   let folder = dev;
   for (const name of path.slice(0, -1)) {
-    steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: folder, pathname: name, mode: 0o755 }, { allow: ['EEXIST'] });
+    const missing = { dirfd: folder, pathname: name, mode: 0o755 };
+    if (make) steps.add(place, `${id}.mkdir`, 'mkdirat', missing, { allow: ['EEXIST'] });
     const flags = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
     const open = { dirfd: folder, pathname: name, flags, mode: 0, resolve: RESOLVE.RESOLVE_BENEATH };
     folder = steps.add(place, `${id}.folder`, 'openat2', open);
@@ -65,18 +62,12 @@ function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev:
   return folder;
 }
 
-function makeNode({ steps }: PlanContext, place: Place, { device, path, id }: Node, folder: Fd): void {
-  const { major, minor, fileMode } = device;
-  const args = { dirfd: folder, pathname: path.at(-1) ?? '', mode: typeOf(device) | fileMode, major, minor };
-  steps.add(place, id, 'mknodat', args, { undo: 'kernel' });
-}
-
 /** /dev made and filled by the launcher; undefined where it cannot do that. */
 export function makeDevOnHost(context: PlanContext): Fd | undefined {
   const { steps, model } = context;
   const index = model.config.mounts.findIndex(({ destination, type }) => destination === '/dev' && type === 'tmpfs');
   const mount = model.config.mounts[index];
-  if (makerOf(context) !== 'host' || mount === undefined) return undefined;
+  if (!makesNodes(context) || mount === undefined) return undefined;
   const place = onHost('sources', model.because(`mounts.${index}`));
   const owner = rootOutside(context);
   steps.add(onHost('sources', byDefault('modes as they are written here')), 'umask.host', 'umask', { mask: 0 });
@@ -89,10 +80,12 @@ export function makeDevOnHost(context: PlanContext): Fd | undefined {
   for (const node of nodesOf(context)) {
     const at = onHost('sources', because(context, node));
     const folder = folderOf(context, at, node, dev);
-    makeNode(context, at, node, folder);
+    const { major, minor, fileMode } = node.device;
+    const pathname = node.path.at(-1) ?? '';
+    const made = { dirfd: folder, pathname, mode: typeOf(node.device) | fileMode, major, minor };
+    steps.add(at, node.id, 'mknodat', made, { undo: 'kernel' });
     // One that is not wholly the container's belongs to nobody inside, so that its mode holds.
     if (model.deviceNotes.get(node.device.path)?.restricted === true) continue;
-    const pathname = node.path.at(-1) ?? '';
     const args = { dirfd: folder, pathname, owner: owner.uid, group: owner.gid, flags: 0 };
     steps.add(at, `${node.id}.owner`, 'fchownat', args);
   }
@@ -107,7 +100,7 @@ export interface HostNode {
 
 /** Takes the host's nodes while they can be seen, each checked to be the device that it should be. */
 export function openNodes(context: PlanContext): readonly HostNode[] {
-  if (makerOf(context) !== 'nobody') return [];
+  if (makesNodes(context)) return [];
   const { steps, model } = context;
   return nodesOf(context).map((node) => {
     const { device, id } = node;
@@ -126,7 +119,7 @@ export function openNodes(context: PlanContext): readonly HostNode[] {
 /** Fills the tmpfs, which is attached, as far as it has not been filled by the launcher. */
 export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostNode[]): void {
   const { steps } = context;
-  if (makerOf(context) === 'inside') makeNodes(context, dev);
+  if (makesNodes(context) && context.namespace('user').kind === 'host') isolateNodes(context, dev);
   for (const { node, mount } of taken) {
     const place = inside('dev', because(context, node));
     const name = node.path.at(-1) ?? '';
@@ -142,12 +135,11 @@ export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostN
 }
 
 /** Each node becomes a mount of its own before /dev becomes `nodev`, so that those alone are devices. */
-function makeNodes(context: PlanContext, dev: Fd): void {
+function isolateNodes(context: PlanContext, dev: Fd): void {
   const { steps } = context;
   const mounts = nodesOf(context).map((node) => {
     const place = inside('dev', because(context, node));
-    const folder = folderOf(context, place, node, dev);
-    makeNode(context, place, node, folder);
+    const folder = folderOf(context, place, node, dev, false);
     const name = node.path.at(-1) ?? '';
     const clone = { dirfd: folder, pathname: name, flags: CLONE };
     return { place, folder, name, node, mount: steps.add(place, `${node.id}.source`, 'open_tree', clone) };

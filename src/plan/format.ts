@@ -11,6 +11,14 @@ const STRUCT_FROM: Partial<Record<Call['name'], number>> = {
   clone3: 0,
   capset: 0,
   landlock_create_ruleset: 0,
+  bpf_prog_load: 0,
+  bpf_prog_attach: 0,
+};
+
+/** One system call of the kernel's that is several of the table: its name, and the argument that tells them apart. */
+const COMMANDS: Partial<Record<Call['name'], readonly [name: string, command: string]>> = {
+  bpf_prog_load: ['bpf', 'BPF_PROG_LOAD'],
+  bpf_prog_attach: ['bpf', 'BPF_PROG_ATTACH'],
 };
 
 const SIGKILL = 9;
@@ -47,7 +55,8 @@ export function formatUndo({ undo }: Step, index: number): string {
 export function formatWith(call: Call, texts: readonly string[]): string {
   const returns = call.returns === undefined ? '' : ` = ${call.returns}`;
   const allowed = call.allow === undefined || call.allow.length === 0 ? '' : ` [or ${call.allow.join(', ')}]`;
-  return `${call.name}(${texts.join(', ')})${returns}${allowed}`;
+  const [name, ...command] = COMMANDS[call.name] ?? [call.name];
+  return `${name}(${[...command, ...texts].join(', ')})${returns}${allowed}`;
 }
 
 /** Arguments as the manual page groups them: fields of a structure in braces, what is not used left out. */

@@ -8,6 +8,7 @@ const SIGNALS = `
   .trim()
   .split(/\s+/u);
 const SIGRTMIN = 34;
+export const SIGSYS = 31;
 
 /** `SIGTERM`; the real-time signals as kill(1) spells them, `SIGRTMIN+3`. */
 export function signalName(signal: number): string {

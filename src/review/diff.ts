@@ -39,6 +39,7 @@ export function diff(before: SpecDocument, after: SpecDocument, host: HostFacts)
     ...demands(old, young),
     ...capabilities(old, young),
     ...mounts(old, young),
+    ...devices(old, young),
     ...limits(old, young),
     ...filter(old, young),
     ...root(old, young),
@@ -174,6 +175,25 @@ function mounts(old: Side, young: Side): readonly Change[] {
     return [{ direction, message, before: entry.because, after: undefined }];
   });
   return [...added, ...removed];
+}
+
+/** What may be done with a device that both have; to have one is a demand. */
+function devices(old: Side, young: Side): readonly Change[] {
+  const rulesOf = ({ model }: Side): ReadonlyMap<string, { readonly access: string; readonly because: Because }> =>
+    new Map(
+      (model.config.linux.resources?.devices ?? []).map(({ type, major, minor, access }, index) => {
+        const because = model.because(`linux.resources.devices.${index}`);
+        return [`${type} ${major}:${minor ?? '*'}`, { access, because }];
+      }),
+    );
+  const rules = rulesOf(young);
+  return [...rulesOf(old)].flatMap(([number, before]): readonly Change[] => {
+    const after = rules.get(number);
+    if (after === undefined || after.access === before.access) return [];
+    const more = [...after.access].some((letter) => !before.access.includes(letter));
+    const message = `device ${number}: ${before.access} → ${after.access}`;
+    return [{ direction: more ? 'gains' : 'loses', message, before: before.because, after: after.because }];
+  });
 }
 
 interface Limit {

@@ -47,24 +47,16 @@ function letPass(dir: string, maps: readonly OciIdMapping[]): void {
 }
 
 /**
- * The configuration for a runtime that is not boxctl. A default device that is listed is for runc no longer a default
- * one, and its cgroup refuses it.
+ * The configuration for a runtime that is not boxctl, without the devices that it makes anyway: in a user namespace crun
+ * would take the host’s nodes for those that are listed, and give them to the container’s root.
  */
-function forOthers({ config, deviceNotes }: Model): OciConfig {
+function forOthers({ config }: Model): OciConfig {
   const { devices, ...linux } = config.linux;
   const others = (devices ?? []).filter((device) => !UNASKED.has(device.path));
-  const rules = others.map(({ path, type, major, minor }) => {
-    const access = deviceNotes.get(path)?.access ?? 'rwm';
-    return { allow: true, type, major, minor, access };
-  });
   return {
     ...config,
     root: { ...config.root, path: ROOT },
-    linux: {
-      ...linux,
-      ...(others.length > 0 ? { devices: others } : {}),
-      resources: { ...linux.resources, devices: [{ allow: false, access: 'rwm' }, ...rules] },
-    },
+    linux: { ...linux, ...(others.length > 0 ? { devices: others } : {}) },
   };
 }
 

@@ -3,6 +3,8 @@ import type { Call } from '../plan/calls.ts';
 
 export function cgroupHint(call: Call, name: string): string | undefined {
   if (call.name === 'start_transient_unit') return scopeHint(name);
+  const devices = devicesHint(call, name);
+  if (devices !== undefined) return devices;
   if (call.name === 'read') {
     return 'the kernel took the limit and applies another: a cgroup above gives less, or it is no value that can be had';
   }
@@ -11,6 +13,19 @@ export function cgroupHint(call: Call, name: string): string | undefined {
   }
   if (name === 'ENODEV') return 'there is no such disk; a partition cannot be limited, its whole disk can';
   if (call.name === 'write' && name === 'ENOENT') return 'this kernel does not have this limit';
+  return undefined;
+}
+
+/** What stands in the way of rules for devices. */
+function devicesHint(call: Call, name: string): string | undefined {
+  if (call.name === 'bpf_prog_load' || call.name === 'bpf_prog_attach') {
+    return name === 'EPERM'
+      ? 'programs for devices take CAP_SYS_ADMIN of the host, and a cgroup above that lets others be attached'
+      : 'this kernel has no programs for devices (CONFIG_CGROUP_BPF): leave `namespaces.user` private, without `devices`';
+  }
+  if (call.name === 'write' && call.args.pathname === 'devices.allow' && name === 'EPERM') {
+    return 'the cgroup that boxctl is in does not have this device itself: allow it there first';
+  }
   return undefined;
 }
 

@@ -1,13 +1,12 @@
 /** Why a container ended, in words and as data. */
 import type { Because } from '../oci/model.ts';
 import type { Plan } from '../plan/plan.ts';
-import { inUnits, signalName } from '../plan/units.ts';
+import { inUnits, signalName, SIGSYS } from '../plan/units.ts';
 import type { Outcome } from './launch.ts';
 
 /** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;
 const SIGKILL = 9;
-const SIGSYS = 31;
 /** The kernel charges memory in batches, of up to 64 pages on each CPU. */
 const NEARLY = 1 << 20;
 
@@ -33,6 +32,8 @@ export interface Ending {
   readonly status: number;
   /** What ended the command, by name. */
   readonly signal?: string;
+  /** The system call that a filter ended the command for, where that is known. */
+  readonly systemCall?: string;
   /** One sentence without full stop; undefined where the command just ended. */
   readonly message?: string;
   readonly because?: Because;
@@ -119,8 +120,12 @@ export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   if (!signaled) return { ...base, reason: 'exited' };
   if (outcome.signal === SIGSYS) {
     const filter = plan.steps.find(({ call }) => call.name === 'seccomp');
-    const message = 'the command was ended by SIGSYS: it made a system call that its filter ends it for';
-    return { ...base, reason: 'system_call', message, ...(filter === undefined ? {} : { because: filter.because }) };
+    const { killedFor } = outcome;
+    const call = killedFor === undefined ? 'a system call that' : `the system call ${killedFor}, which`;
+    const message = `the command was ended by SIGSYS: it made ${call} its filter ends it for`;
+    const known = killedFor === undefined ? {} : { systemCall: killedFor };
+    const because = filter === undefined ? {} : { because: filter.because };
+    return { ...base, reason: 'system_call', ...known, message, ...because };
   }
   return { ...base, reason: 'signaled', message: `the command was ended by ${signalName(outcome.signal)}` };
 }

@@ -4,6 +4,8 @@ import { BoxctlError } from '../errors.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 import { hangUp, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
+import { SIGSYS } from '../plan/units.ts';
+import { killedFor } from './kill-record.ts';
 
 export type LaunchEvent =
   | {
@@ -49,6 +51,8 @@ export interface Outcome {
   readonly graceOver: boolean;
   /** One number for each of `plan.reports`; undefined where it could not be read. */
   readonly reports: readonly (number | undefined)[];
+  /** The system call that a filter ended the command for, by name, where the kernel told; by number if it has none here. */
+  readonly killedFor: string | undefined;
   /** What was seen by the listener, where the plan has one: how often each number was called. */
   readonly syscalls: ReadonlyMap<number | undefined, number>;
 }
@@ -93,6 +97,7 @@ export class Course {
   #leaseBroken = false;
   #timeLimit = false;
   #graceOver = false;
+  #pid: number | undefined;
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #syscalls = new Map<number | undefined, number>();
@@ -134,6 +139,7 @@ export class Course {
         this.#onEvent({ kind: 'gate' });
         break;
       case EVENT.started:
+        this.#pid = value;
         this.#onEvent({ kind: 'started', pid: value });
         break;
       case EVENT.report:
@@ -170,8 +176,14 @@ export class Course {
     }
   }
 
+  /** The command's process, as the launcher numbers it, once it runs. */
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
   outcome(): Outcome {
     const rest = {
+      killedFor: undefined,
       undoFailures: this.#undoFailures,
       reports: this.#reports,
       leaseBroken: this.#leaseBroken,
@@ -206,6 +218,7 @@ function order(kind: number, value: number): Buffer {
 export const launch: LaunchFunction = (plan, options = {}) => {
   const bytes = encodePlan(plan, { gate: options.gate === true });
   const { socket, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
+  const began = Date.now();
   const course = new Course(plan, options.onEvent ?? (() => undefined));
   let broken: { readonly error: unknown } | undefined;
   let open = true;
@@ -225,12 +238,14 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       else if (broken === undefined) take(records);
     });
   });
-  const done = ended.then((): Outcome => {
+  const done = ended.then(async (): Promise<Outcome> => {
     open = false;
     closeSync(socket);
     reap(pidfd);
     if (broken !== undefined) throw broken.error;
-    return course.outcome();
+    const outcome = course.outcome();
+    if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || course.pid === undefined) return outcome;
+    return { ...outcome, killedFor: await killedFor(course.pid, began) };
   });
   const tell = (kind: number, value: number): void => {
     if (!open) return;

@@ -58,6 +58,7 @@ const deviceOf = (context: Context, item: Written, path: string): Device | undef
     mode: status.mode & 0o666,
     read,
     write,
+    mknod: permissions?.includes('m') ?? true,
     specPath: path,
   };
 };

@@ -198,6 +198,8 @@ export interface Device {
   readonly mode: number;
   readonly read: boolean;
   readonly write: boolean;
+  /** Whether nodes of it may be made. */
+  readonly mknod: boolean;
   readonly specPath: string;
 }
 

@@ -101,6 +101,12 @@ const EXPLAINED: readonly Difference[] = [
     with: ['runc'],
     reason: 'runc gives a tmpfs the mode of the folder beneath, so that another user may not write to it',
   },
+  {
+    section: 'calls',
+    lines: /^mknod: \/tmp\/m: Operation not permitted$/u,
+    with: BOTH,
+    reason: 'they let nodes of any device be made; with boxctl none can be left in a folder of the host',
+  },
 ];
 
 /** What is another each time, and says nothing of what the container may do. */

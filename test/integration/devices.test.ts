@@ -1,9 +1,12 @@
-/** Devices of the host, as far as the file names them, and no others. */
-import { statSync } from 'node:fs';
+/** Devices of the host, as far as the file names them, and no others: by what can be reached, and by the cgroup. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Ended } from '../support/boxctl.ts';
+import { PRIVILEGED_SENTENCE } from '../../src/spec/privileges.ts';
+import { PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { callers, self, sh } from '../support/container.ts';
+import { callerOptions, callers, self, sh, specFolder, state } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
 
 const ALLOWED = { args: ['up', '--allow', 'device', '--allow', 'namespace=user', '--allow', 'bind=/dev'] };
@@ -78,9 +81,88 @@ describe.skipIf(!isRoot || !hasBusybox)('without a user namespace (needs root an
     expect(statSync('/dev/null')).toMatchObject({ mode, uid });
   });
 
-  test('permissions cannot be held back, and that is told', async () => {
-    const spec = { devices: ['/dev/zero:/dev/mine:r'], ...HOST_USER };
+  test('permissions cannot be held back of a privileged container, and that is told', async () => {
+    const spec = { devices: ['/dev/zero:/dev/mine:r'], privileged: PRIVILEGED_SENTENCE, ...HOST_USER };
     const { stderr } = await sh('true', spec, self, ALLOWED);
-    expect(stderr).toContain('the container’s root can read and write any device it is given');
+    expect(stderr).toContain('the container’s root can read and write any device it is given: a privileged container');
   });
 });
+
+const V1 = '/sys/fs/cgroup/devices';
+/** Where the rules for devices are made: as this host is, and without the hierarchy of version 1, where it has one. */
+const LAYOUTS: readonly (readonly [title: string, before: readonly string[]])[] = [
+  ['as this host is', []],
+  ...(existsSync(V1) && readFileSync('/proc/self/mountinfo', 'utf8').includes(' - cgroup2 ')
+    ? [['by a program', ['unshare', '-m', 'sh', '-c', `umount ${V1} && exec "$@"`, 'sh']] as const]
+    : []),
+];
+const ROOT_OF_HOST = { cap_add: ['SYS_ADMIN', 'SYSLOG'], seccomp: 'unconfined', tmpfs: ['/tmp'] };
+
+/** Opens each of these, and says which could be. */
+const OPEN = `reads() { for f in "$@"; do ( : <$f ) 2>/dev/null && echo "reads $f"; done; :; }
+  writes() { for f in "$@"; do ( : >>$f ) 2>/dev/null && echo "writes $f"; done; :; }`;
+
+describe.skipIf(!isRoot || !hasBusybox).each(LAYOUTS)(
+  'rules of the cgroup, %s (need root and busybox-static)',
+  (_, before) => {
+    const start = (
+      script: string,
+      spec: Readonly<Record<string, unknown>>,
+      more: (folder: string) => void = () => {},
+    ) => {
+      const command = ['sh', '-c', `${OPEN}\n${script}`.replaceAll('$', '$$$$')];
+      const folder = specFolder({ ...ROOT_OF_HOST, command, ...spec });
+      more(folder);
+      return run([...before, process.execPath, PROGRAM, 'up', '--allow', 'all'], callerOptions(self, folder));
+    };
+
+    test('root of the host finds no other device in file systems that it mounts, and makes none', async () => {
+      const stays = state(self);
+      const script = `mkdir /tmp/new /tmp/dev; mount -t tmpfs none /tmp/new; mount -t devtmpfs none /tmp/dev
+      mknod /tmp/new/zero c 1 5 && echo made zero; mknod /tmp/new/loop b 7 0 2>/dev/null || echo refused
+      mknod /tmp/new/mem c 1 1 2>/dev/null || echo refused; mknod /tmp/new/tty c 136 0 2>/dev/null || echo refused
+      reads /tmp/new/zero $(find /tmp/dev -type b -o -type c)`;
+      const found = lines(await start(script, HOST_USER));
+      expect(found.slice(0, 5)).toEqual(['made zero', 'refused', 'refused', 'refused', 'reads /tmp/new/zero']);
+      // Without a terminal there is no tty to open.
+      const own = /^reads \/tmp\/dev\/(?:full|null|ptmx|random|tty|urandom|zero)$/u;
+      expect(found.slice(5).filter((line) => !own.test(line))).toEqual([]);
+      expect(found).toContain('reads /tmp/dev/full');
+      expect(state(self)).toEqual(stays);
+    });
+
+    test('and cannot take them back by a mount of its own cgroups', async () => {
+      const script = `mkdir /tmp/cg /tmp/dev; mount -t devtmpfs none /tmp/dev
+      mount -t cgroup -o devices none /tmp/cg && echo a >/tmp/cg/devices.allow
+      echo 'c 1:11 rwm' >/tmp/cg/devices.allow; writes /tmp/dev/kmsg; writes /tmp/dev/null`;
+      const { stdout } = await start(script, HOST_USER);
+      expect(stdout).toBe('writes /tmp/dev/null\n');
+    });
+
+    test('a device that is given has its permissions, also for root of the host', async () => {
+      const script = `reads /dev/mine; writes /dev/mine; mknod /tmp/again c 1 11 2>/dev/null || echo refused; ls -l /dev/mine | cut -c1`;
+      const found = async (device: string) => lines(await start(script, { devices: [device], ...HOST_USER }));
+      expect(await found('/dev/kmsg:/dev/mine:r')).toEqual(['reads /dev/mine', 'refused', 'c']);
+      expect(await found('/dev/kmsg:/dev/mine:w')).toEqual(['writes /dev/mine', 'refused', 'c']);
+      expect(await found('/dev/kmsg:/dev/mine')).toEqual(['reads /dev/mine', 'writes /dev/mine', 'c']);
+    });
+
+    test('in a user namespace of its own, a bind that is mounted again shows no device, unless it is privileged', async () => {
+      const script = 'mount -o remount,bind,dev /bound; writes /bound/null; writes /bound/kmsg';
+      const makeNodes = (folder: string): void => {
+        for (const [name, minor] of [
+          ['null', '3'],
+          ['kmsg', '11'],
+        ] as const) {
+          execFileSync('mknod', [join(folder, name), 'c', '1', minor]);
+          chmodSync(join(folder, name), 0o666);
+        }
+      };
+      const volumes = ['./:/bound'];
+      expect((await start(script, { volumes }, makeNodes)).stdout).toBe('writes /bound/null\n');
+      const privileged = { volumes, privileged: PRIVILEGED_SENTENCE, cap_add: [], seccomp: undefined };
+      const both = 'writes /bound/null\nwrites /bound/kmsg\n';
+      expect((await start(script, privileged, makeNodes)).stdout).toBe(both);
+    });
+  },
+);

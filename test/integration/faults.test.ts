@@ -31,20 +31,31 @@ volumes:
   - ./:/src:ro
   - ./file:/etc/file
 tmpfs: ["/tmp:size=1m"]
+devices: ["/dev/full:/dev/a/mine:r"]
 read_only: true
 init: true
 tty: true
 `;
 
+/** Rules for devices as this host makes them, and as a program, where it can have both. */
+const UNIFIED = /^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /mu.exec(readFileSync('/proc/self/mountinfo', 'utf8'))?.[1];
+const RULES: readonly (readonly [title: string, devices: Partial<HostFacts['cgroup']>])[] = [
+  ['as this host is', {}],
+  ...(UNIFIED === undefined || UNIFIED === '/sys/fs/cgroup'
+    ? []
+    : [['with a program for devices', { devices: { version: 2, dir: UNIFIED } }] as const]),
+];
+
 /** The plan of the file above on this very host, with an image and a store in the folder. */
-function fullPlan(folder: string): Plan {
+function fullPlan(folder: string, devices: Partial<HostFacts['cgroup']>): Plan {
   for (const name of ['store/mnt', 'state', 'rootfs/proc', 'rootfs/etc']) {
     mkdirSync(join(folder, name), { recursive: true });
   }
   makeBusyboxTree(join(folder, 'rootfs'));
   writeFileSync(join(folder, 'file'), '');
   const facts = gatherHostFacts(process.env);
-  const host: HostFacts = { ...facts, dirs: { store: join(folder, 'store'), state: join(folder, 'state') } };
+  const dirs = { store: join(folder, 'store'), state: join(folder, 'state') };
+  const host: HostFacts = { ...facts, cgroup: { ...facts.cgroup, ...devices }, dirs };
   const document = loadSpecText(FILE, join(folder, 'container.yaml'), { env: {}, home: '/' });
   const rootfs = join(folder, 'rootfs');
   const layers = [{ kind: 'tree', path: rootfs }] as const;
@@ -63,12 +74,13 @@ function failingAt(plan: Plan, index: number): Plan {
 }
 
 describe.skipIf(!isRoot || !hasBusybox)('a full plan (needs root and busybox-static)', () => {
-  test(
-    'whichever step fails, it is named with its call, errno and line, and the host is as it was',
+  test.each(RULES)(
+    '%s, whichever step fails, it is named with its call, errno and line, and the host is as it was',
     { timeout: 120_000 },
-    async () => {
+    async (_title, devices) => {
       const folder = tempFolder({ open: true });
-      const plan = fullPlan(folder);
+      const plan = fullPlan(folder, devices);
+      expect(plan.steps.map(({ id }) => id)).toContain('cgroup.devices');
       expect(plan.steps.length).toBeGreaterThan(250);
       const look = (): object => hostState({ stateFolder: join(folder, 'state'), store: join(folder, 'store') });
       const before = look();

@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { boxctl, type Ended } from '../support/boxctl.ts';
+import { boxctl, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
 
@@ -48,6 +48,26 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   test('a profile kills', async () => {
     const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_KILL_PROCESS' });
     expect((await withFilter(profile, 'exec mkdir /tmp/x', caller)).status).toBe(128 + 31);
+  });
+
+  test('and where the kernel’s log has it, the call and the line of the profile are named', async () => {
+    const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_KILL_THREAD' });
+    const folder = specFolder({ seccomp: './profile.json', command: ['mkdir', '/tmp/x'] }, caller);
+    writeFileSync(join(folder, 'profile.json'), JSON.stringify(profile));
+    const { stderr } = await ran(folder, caller, ['--json']);
+    const events = stderr.trim().split('\n');
+    const event = (name: string): Record<string, unknown> =>
+      events.map((line) => JSON.parse(line) as Record<string, unknown>).find((one) => one['event'] === name) ?? {};
+    // What root reads now, boxctl may have read then, if its caller may.
+    const log = await run(['dmesg'], caller.user === undefined ? {} : { user: caller.user });
+    const found = new RegExp(` pid=${Number(event('started')['pid'])} comm="mkdir" .* sig=31 `, 'u').test(log.stdout);
+    const lines = readFileSync(join(folder, 'container.yaml'), 'utf8').split('\n');
+    const line = lines.findIndex((text) => text.startsWith('seccomp:')) + 1;
+    const told = { reason: 'system_call', signal: 'SIGSYS', at: { file: 'container.yaml', line, column: 10 } };
+    expect(event('exited')).toMatchObject(told);
+    expect(event('exited')['system_call']).toEqual(found ? expect.stringMatching(/^mkdir(?:at)?$/u) : undefined);
+    const made = found ? /made the system call mkdir(?:at)?, which its/u : /made a system call that its/u;
+    expect(event('exited')['message']).toMatch(made);
   });
 
   test('what boxctl itself does last is not the profile’s concern', async () => {

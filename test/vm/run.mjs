@@ -16,7 +16,7 @@ const ROOTLESS = [
 ];
 const RUNS = {
   v2: [
-    ['root', ['test/integration/limits', 'test/vm/delegation']],
+    ['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation']],
     ['dev', ['test/integration/ending', 'test/vm/delegation']],
     ['dev', ROOTLESS],
   ],

@@ -46,6 +46,17 @@ const SUBORDINATE = {
   aarch64: { name: 'SCMP_ARCH_ARM', audit: 0x4000_0028, numbers: arm },
 } as const;
 
+/** Names and numbers of a machine's calls, by what the kernel calls the machine (AUDIT_ARCH_…). */
+export function numbersOf(audit: number): Readonly<Record<string, number>> | undefined {
+  const machine = Object.values(MACHINES).find((known) => known.audit === audit);
+  return (
+    machine?.numbers ??
+    Object.values(SUBORDINATE)
+      .find((known) => known.audit === audit)
+      ?.numbers()
+  );
+}
+
 export interface FilterOptions {
   /** What the profile would log is put before a listener instead, which lets it go on (seccomp_unotify(2)). */
   readonly observe?: boolean;
@@ -65,7 +76,7 @@ const observed: Answer = (action, errno) => (action === 'SCMP_ACT_LOG' ? RET_USE
 
 /**
  * The listener itself has to pass: nobody else could answer for the call that hands it over, which is told by its flags
- * from any other (native/launcher/calls.cc).
+ * from any other (native/launcher/handover.h).
  */
 const HANDOVER: OciSeccompRule = {
   names: ['sendmsg'],

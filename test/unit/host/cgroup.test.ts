@@ -80,6 +80,28 @@ describe('hybrid', () => {
   });
 });
 
+describe('rules for devices', () => {
+  const unified = '/sys/fs/cgroup/unified';
+  const devicesOf = (hierarchy: string, writable: readonly string[]): CgroupFacts['devices'] => {
+    const mount = `35 30 0:31 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,${hierarchy}\n`;
+    const mountinfo = `${V1_MOUNTS}${hierarchy === '' ? '' : mount}${UNIFIED}`;
+    const paths = `${V1_PATHS}5:${hierarchy}:/job\n0::/mine\n`;
+    const files = { '/proc/self/mountinfo': mountinfo, '/proc/self/cgroup': paths };
+    return gatherCgroup(fakeReader({ files, writable })).devices;
+  };
+  const both = ['/sys/fs/cgroup/devices', '/sys/fs/cgroup/devices/job', unified, `${unified}/mine`];
+
+  test.each<[string, string, readonly string[], CgroupFacts['devices']]>([
+    ['are made in the hierarchy of version 1 where there is one', 'devices', both, { version: 1, dir: both[1] ?? '' }],
+    ['are a program where its hierarchy has other controllers', 'devices,io', both, { version: 2, dir: both[3] ?? '' }],
+    ['are a program where there is none', '', both, { version: 2, dir: `${unified}/mine` }],
+    ['are made in the nearest that can be written', 'devices', both.slice(0, 1), { version: 1, dir: both[0] ?? '' }],
+    ['cannot be had where nothing can', 'devices', [], undefined],
+  ])('%s', (_title, hierarchy, writable, expected) => {
+    expect(devicesOf(hierarchy, writable)).toEqual(expected);
+  });
+});
+
 describe('version 2', () => {
   const top = '/sys/fs/cgroup';
   const slice = `${top}/user.slice/user-1000.slice/user@1000.service`;

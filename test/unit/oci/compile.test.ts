@@ -206,7 +206,7 @@ describe('mounts', () => {
     const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });
     const { mounts, linux } = compile(document, undefined, ROOT_HOST).config;
     expect(mounts).toEqual([]);
-    for (const key of ['devices', 'maskedPaths', 'readonlyPaths']) expect(linux).not.toHaveProperty(key);
+    for (const key of ['devices', 'resources', 'maskedPaths', 'readonlyPaths']) expect(linux).not.toHaveProperty(key);
   });
 });
 
@@ -220,6 +220,7 @@ describe('devices', () => {
     mode: 0o600,
     read: true,
     write: true,
+    mknod: true,
     specPath: 'devices.0',
   } as const;
   it('come after the standard ones, with the host’s mode', () => {
@@ -233,7 +234,25 @@ describe('devices', () => {
     expect(configOf({ devices }).linux.devices?.at(-1)).toMatchObject({ fileMode: 0o444 });
     const refused = [{ code: 'E_DEVICE_PERMISSIONS', path: 'devices.0' }];
     expect(problems({ devices }, USER_HOST)).toMatchObject(refused);
-    expect(problems({ devices, namespaces: { user: HOST } })).toMatchObject(refused);
+    const host = { devices, namespaces: { user: HOST } };
+    const without = { ...ROOT_HOST, cgroup: { ...ROOT_HOST.cgroup, devices: undefined } };
+    expect(problems(host)).toEqual([]);
+    expect(problems(host, without)).toMatchObject(refused);
+    expect(problems({ ...host, privileged: true })).toMatchObject(refused);
+  });
+  it('are the only ones that the rules of the cgroup allow, with what their names allow together', () => {
+    const again = { ...device, target: '/dev/again', read: false, mknod: false, specPath: 'devices.1' };
+    const rules = configOf({ devices: [{ ...device, write: false, mknod: false }, again] }).linux.resources?.devices;
+    expect(rules?.[0]).toEqual({ allow: false, access: 'rwm' });
+    const text = rules?.slice(1).map(({ type, major, minor, access }) => `${type} ${major}:${minor ?? '*'} ${access}`);
+    expect(text).toEqual([
+      ...[3, 5, 7, 8, 9].map((minor) => `c 1:${minor} rwm`),
+      'c 5:0 rwm',
+      'c 5:2 rw',
+      'c 136:* rw',
+      'c 10:229 rw',
+    ]);
+    expect(configOf({ privileged: true }).linux.resources?.devices).toEqual([{ allow: true, access: 'rwm' }]);
   });
 });
 
@@ -241,6 +260,7 @@ describe('limits', () => {
   const limits = { memory: 1 << 20, swap: 1 << 19, pids: 64, cpus: 1.5 };
   it('are the OCI’s, where swap counts with the memory', () => {
     expect(configOf({ limits: { ...limits, optional: false } }).linux.resources).toEqual({
+      devices: expect.any(Array),
       memory: { limit: 1 << 20, swap: (1 << 20) + (1 << 19) },
       pids: { limit: 64 },
       cpu: { quota: 150_000, period: 100_000 },
@@ -272,6 +292,7 @@ describe('limits', () => {
       optional: false,
     } as const;
     expect(configOf({ limits: more }, onUnified(ROOT_HOST, UNIFIED_HOMES.parent)).linux.resources).toEqual({
+      devices: expect.any(Array),
       // Whole pages, as the kernel counts.
       memory: { limit: 64 << 20, reservation: 16 << 20 },
       cpu: { shares: 512, cpus: '0-1', mems: '0' },
@@ -287,6 +308,7 @@ describe('limits', () => {
       { page: 2 ** 30, limit: 0, specPath: 'd' },
     ];
     expect(configOf({ limits: { hugetlb: pages, optional: false } }).linux.resources).toEqual({
+      devices: expect.any(Array),
       hugepageLimits: [
         { pageSize: '2MB', limit: 64 << 20 },
         { pageSize: '1GB', limit: 0 },
@@ -334,7 +356,7 @@ describe('limits', () => {
   });
   it('that are optional are left out and named', () => {
     const model = compile(testDocument({ ...COMMAND, limits: { ...limits, optional: true } }), image, USER_HOST);
-    expect(model.config.linux).not.toHaveProperty('resources');
+    expect(Object.keys(model.config.linux.resources ?? {})).toEqual(['devices']);
     expect(model.dropped.map(({ what }) => what)).toEqual([
       'limits.memory',
       'limits.swap',

@@ -70,7 +70,7 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['privileged: this container may harm the host', ['privileged high']],
   [
     'privileged: this container may harm the host\nnamespaces: {user: host}',
-    ['host-user critical', 'privileged critical'],
+    ['privileged critical', 'host-user critical'],
   ],
   ['cap_add: [SYS_ADMIN, SYS_NICE]', ['capability high', 'capability medium']],
   ['no_new_privileges: false', ['new-privileges high']],

@@ -56,6 +56,7 @@ describe('gained and lost', () => {
     ['limits: {cpus: 0.5}', '', 'cpus: '],
     ['limits: {memory: 1g, swap: 0}', 'limits: {memory: 1g}', 'memory with swap: '],
     ['limits: {pids: 9}', 'limits: {pids: 9, optional: true}', 'without'],
+    ['devices: ["/dev/ptmx:/dev/mine:rw"]', 'devices: ["/dev/ptmx:/dev/mine"]', 'device c 5:2: rw'],
     ['read_only: true', '', 'the root file system can'],
     ['user: 1000', 'user: 0', 'runs as '],
     ['user: app', '', 'runs as '],
@@ -67,6 +68,26 @@ describe('gained and lost', () => {
     };
     is(between(before, after), 'gains');
     is(between(after, before), 'loses');
+  });
+
+  it.each([
+    'privileged: this container may harm the host',
+    'privileged: this container may harm the host\nnamespaces: {user: host}',
+    'namespaces: {user: host}',
+    'seccomp: unconfined',
+    'cap_add: [SYS_ADMIN]',
+    'no_new_privileges: false',
+    'apparmor: unconfined',
+    'oom_score_adj: -5',
+    'masked_paths: ["!/proc/kcore"]',
+    'devices: ["/dev/ptmx:/dev/mine"]',
+  ])('%s: each with the line that says so', (text) => {
+    const gains = between('', text);
+    expect(gains.length).toBeGreaterThan(0);
+    for (const { message, after } of gains) expect({ message, after }).toMatchObject({ after: { kind: 'spec' } });
+    for (const { message, before } of between(text, '')) {
+      expect({ message, before }).toMatchObject({ before: { kind: 'spec' } });
+    }
   });
 
   it('by the pin of an image', () => {

@@ -26,6 +26,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   timeLimit: false,
   graceOver: false,
   leaseBroken: false,
+  killedFor: undefined,
   syscalls: new Map(),
   ...more,
 });
@@ -60,6 +61,12 @@ describe('the reason', () => {
       { kind: 'signaled', signal: 31 },
       { reason: 'system_call', status: 159, signal: 'SIGSYS' },
       'the command was ended by SIGSYS: it made a system call that its filter ends it for',
+    ],
+    [
+      'the filter, and the kernel told for which call',
+      { kind: 'signaled', signal: 31, killedFor: 'mkdir' },
+      { reason: 'system_call', status: 159, systemCall: 'mkdir' },
+      'the command was ended by SIGSYS: it made the system call mkdir, which its filter ends it for',
     ],
     [
       'an archive that somebody writes to',

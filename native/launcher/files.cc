@@ -1,0 +1,80 @@
+#include "files.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+
+#include "../shared/fd.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysOpenat2 = 437;
+
+long write_all(int fd, const char* data, size_t size) {
+  const long written = negate(write(fd, data, size));
+  if (written < 0) return written;
+  // Files of /proc and cgroups take a value in one call or not at all.
+  return static_cast<size_t>(written) == size ? 0 : -EIO;
+}
+
+}  // namespace
+
+uint64_t open_flags(uint64_t flags) {
+  constexpr uint64_t kDirectory = 0200000, kNofollow = 0400000;
+  uint64_t own = flags & ~(kDirectory | kNofollow);
+  if (flags & kDirectory) own |= O_DIRECTORY;
+  if (flags & kNofollow) own |= O_NOFOLLOW;
+  return own;
+}
+
+long open_at(int dirfd, const char* path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+  // Nothing may be inherited by accident: a descriptor that is not close-on-exec is a mistake of the planner.
+  if (!(flags & O_CLOEXEC)) return -EINVAL;
+  open_how how = {};
+  how.flags = open_flags(flags);
+  how.mode = mode;
+  how.resolve = resolve;
+  return call(kSysOpenat2, dirfd, path, &how, sizeof how);
+}
+
+long write_file(int dirfd, const char* path, const char* data) {
+  if (*path == '\0') return write_all(dirfd, data, strlen(data));
+  const Fd file(static_cast<int>(open_at(dirfd, path, O_WRONLY | O_CLOEXEC, 0, 0)));
+  if (!file.valid()) return file.get() == -1 ? -errno : file.get();
+  return write_all(file.get(), data, strlen(data));
+}
+
+long expect_file(int dirfd, const char* path, const char* data) {
+  const Fd file(static_cast<int>(open_at(dirfd, path, O_RDONLY | O_CLOEXEC, 0, 0)));
+  if (!file.valid()) return file.get() == -1 ? -errno : file.get();
+  const char* at = data;
+  bool ended = false;  // with the line
+  for (;;) {
+    char text[4096];
+    const long size = negate(read(file.get(), text, sizeof text));
+    if (size < 0) return size;
+    if (size == 0) return ended ? 0 : -ERANGE;
+    for (long i = 0; i < size; i++) {
+      if (ended || text[i] != (*at == '\0' ? '\n' : *at)) return -ERANGE;
+      if (*at == '\0')
+        ended = true;
+      else
+        at++;
+    }
+  }
+}
+
+long inside_root() {
+  char path[4096];
+  const long size = call(SYS_getcwd, path, sizeof path);
+  if (size < 0) return size;
+  return path[0] == '/' ? 0 : -EXDEV;
+}
+
+long move_fd(int from, int to, uint64_t flags) {
+  // dup3 refuses equal numbers, and here they would mean that the descriptor is where it should be.
+  return from == to ? 0 : call(SYS_dup3, from, to, flags);
+}
+
+}  // namespace boxctl

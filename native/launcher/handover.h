@@ -1,0 +1,30 @@
+// How the two processes of a launch take turns.
+#pragma once
+
+#include <stdint.h>
+
+#include "../shared/fd.h"
+
+namespace boxctl {
+
+// One message of the handover between the two processes, with at most one descriptor. False when the other is gone.
+struct Handover {
+  uint32_t kind = 0;
+  uint32_t index = 0;
+  int32_t error = 0;
+  uint32_t detail = 0;
+};
+inline constexpr uint32_t kTurn = 1;
+inline constexpr uint32_t kFailure = 2;
+inline constexpr uint32_t kDescriptor = 3;
+inline constexpr uint32_t kReady = 4;
+inline constexpr uint32_t kListener = 5;
+// Under a filter that asks a listener for every call, the message that brings the listener has to pass: the filter
+// tells it by these flags, which mean nothing on a local socket (LISTENER_FLAGS in src/plan/constants.ts).
+inline constexpr int kListenerFlags = 0x4 | 0x800 | 0x4000;
+inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL
+long send_handover(int socket, const Handover& message, int fd = -1, int flags = kPlainFlags);
+// Returns 0, -ECONNRESET when the other side is gone, or another -errno. A descriptor replaces `received`.
+long receive_handover(int socket, Handover& message, Fd& received);
+
+}  // namespace boxctl

@@ -1,0 +1,78 @@
+#include "process.h"
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "text.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysClone3 = 435;
+
+}  // namespace
+
+long clone_process(Context& context, const Call& c, int cgroup) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return -errno;
+  Fd ours(sockets[0]);
+  Fd theirs(sockets[1]);
+  int pidfd = -1;
+  clone_args args = {};
+  args.flags = c.args[0].number | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
+  args.exit_signal = c.args[1].number;
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(cgroup);
+  }
+  const long pid = call(kSysClone3, &args, sizeof args);
+  if (pid < 0) return pid;
+  context.child = static_cast<pid_t>(pid);
+  context.peer = pid == 0 ? std::move(theirs) : std::move(ours);
+  return pid == 0 ? 0 : pidfd;
+}
+
+long execute(const Context& context, const Call& c, uint32_t& detail) {
+  const StringArray paths(context, c.args[0]);
+  const StringArray argv(context, c.args[1]);
+  const StringArray envp(context, c.args[2]);
+  if (!paths.ok() || !argv.ok() || !envp.ok()) return -ENOMEM;
+  long failure = -ENOENT;
+  for (uint32_t i = 0; i < c.args[0].number; i++) {
+    const long error = call(SYS_execve, paths.get()[i], argv.get(), envp.get());
+    if (failure == -ENOENT || error == -EACCES) {
+      failure = error;
+      detail = i;
+    }
+    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) break;
+  }
+  return failure;
+}
+
+long run_helper(const Context& context, const char* path, const Arg& list, uint32_t& detail) {
+  const StringArray argv(context, list);
+  if (!argv.ok()) return -ENOMEM;
+  posix_spawnattr_t attributes;
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  char* environment[] = {nullptr};
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, path, nullptr, &attributes, argv.get(), environment);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return -error;
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  detail = static_cast<uint32_t>(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  return detail == 0 ? 0 : -EPERM;
+}
+
+}  // namespace boxctl

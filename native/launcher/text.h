@@ -1,0 +1,37 @@
+// The texts of a plan as system calls take them.
+#pragma once
+
+#include "calls.h"
+
+namespace boxctl {
+
+// Where texts with `$ID`, `$CHILD`, `$OWNER` or `$FD(slot)` are completed. No call has more than four.
+class Texts {
+ public:
+  explicit Texts(const Context& context) : context_(context) {}
+
+  // Null when the completed text does not fit.
+  const char* complete(const Text& text);
+
+ private:
+  const Context& context_;
+  unsigned used_ = 0;
+  char buffers_[4][4096];
+};
+
+// A NULL-terminated array of strings, as execve(2) wants it.
+class StringArray {
+ public:
+  StringArray(const Context& context, const Arg& arg);
+  ~StringArray();
+  StringArray(const StringArray&) = delete;
+  StringArray& operator=(const StringArray&) = delete;
+  bool ok() const { return entries_ != nullptr && !failed_; }
+  char** get() const { return entries_; }
+
+ private:
+  char** entries_;
+  bool failed_ = false;
+};
+
+}  // namespace boxctl
