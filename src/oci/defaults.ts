@@ -97,7 +97,8 @@ export interface MountFacts {
 export function defaultMounts(facts: MountFacts): OciMount[] {
   const common = ['nosuid', 'noexec', 'nodev'];
   const shm = facts.shmSize === undefined ? 'size=65536k' : `size=${facts.shmSize}`;
-  const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
+  // The kernel has 3072 for all containers together, so that one of them cannot take those of the others.
+  const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'max=1024'];
   return [
     facts.ownsPid
       ? { destination: '/proc', type: 'proc', source: 'proc', options: common }

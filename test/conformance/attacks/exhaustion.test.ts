@@ -1,4 +1,4 @@
-/** A container that takes all it can get: processes, memory, descriptors and inodes. The host goes on. */
+/** A container that takes all it can get: processes, memory, descriptors, terminals and inodes. The host goes on. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -89,6 +89,16 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const script = `ulimit -n; i=0; while [ $i -lt 300 ]; do sleep 2 ${held} & i=$((i+1)); done; echo held; wait`;
     const { stdout } = await whileHeld(script, caller);
     expect(Number(stdout.split('\n')[0])).toBeLessThan(all);
+  });
+
+  test('terminals: a container has a third of what the kernel has for all containers, and the host its own', async () => {
+    const held = [3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}<>/dev/ptmx`).join(' ');
+    const script = `i=0; while [ $i -lt 160 ]; do sleep 2 ${held} 2>/dev/null & i=$((i+1)); done; sleep 1
+      ls /dev/pts | grep -c '[0-9]'; echo held; wait`;
+    const { stdout } = await whileHeld(script, caller);
+    // A shell that does not get all seven gives back those that it has.
+    expect(Number(stdout.split('\n')[0])).toBeGreaterThan(1000);
+    expect(Number(stdout.split('\n')[0])).toBeLessThanOrEqual(1024);
   });
 
   test('inodes: those of a tmpfs are the container’s, and end', async () => {
