@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { boxctl, type Ended } from '../support/boxctl.ts';
+import { boxctl, PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, sh, specFolder, state, up, type Caller } from '../support/container.ts';
 
@@ -221,6 +221,17 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const { stdoutBytes, stderr, status } = await up({ command: ['cat'] }, caller, { stdin: bytes });
     expect({ status, stderr, same: bytes.equals(stdoutBytes) }).toEqual({ status: 0, stderr: '', same: true });
   });
+
+  test.each([{ tty: false }, { tty: true }])(
+    'a command that nobody reads any more learns of it, with %o',
+    async (keys) => {
+      const command = ['sh', '-c', "trap '' PIPE; while echo y 2>/dev/null; do :; done; exit 7"];
+      const folder = specFolder({ command, ...keys, limits: { time: '10s' }, stop_grace_period: '0s' }, caller);
+      const script = `{ ${process.execPath} ${PROGRAM} up --quiet; echo $? >&2; } | head -n 1`;
+      const { stdout, stderr } = await run(['sh', '-c', script], callerOptions(caller, folder));
+      expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: 'y', stderr: '7\n' });
+    },
+  );
 
   test('the exit status is the command’s, or Docker’s for what went wrong', async () => {
     const status = async (command: readonly string[]): Promise<number | null> => (await up({ command }, caller)).status;
