@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import { formatDiagnostics } from '../spec/frame.ts';
 import { writeMessage } from './output.ts';
+import { withTrouble } from './trouble.ts';
 
 const RED = '\u001b[31;1m';
 const RESET = '\u001b[0m';
@@ -16,7 +17,8 @@ function sourceOf(file: string): string {
 }
 
 /** The text for a person; ends with a newline. */
-export function describeError(error: unknown, color: boolean): string {
+export function describeError(given: unknown, color: boolean): string {
+  const error = withTrouble(given);
   if (!(error instanceof BoxctlError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return `boxctl: unexpected: ${text}\n  this is a mistake of boxctl: please report it\n`;
