@@ -7,7 +7,7 @@
  *   images/<digest>/<plain|maps>.json                 complete images, and nothing else (records.ts)
  *   names/<hash>.json                                 names that people gave to images
  *   ids/<hash>.json                                   which file had which digest
- *   upper/<run>/                                      what running containers write
+ *   upper/<run>/                                      what a running container writes, locked until it is gone
  *   tmp/<random>/{lock, owner.json, …}                imports at work, or what is left of them
  *   locks/<hash>                                      one import of a source at a time
  *   lock                                              held while something is removed, and while tmp/ changes
