@@ -5,6 +5,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: 'make room there, or set BOXCTL_STORE to a folder of another disk',
   EDQUOT: 'make room within the quota, or set BOXCTL_STORE to a folder of another disk',
   EROFS: 'set BOXCTL_STORE to a folder that can be written',
+  EFBIG: 'raise the size that files may have: ulimit -f',
   EIO: 'the disk, or what holds it, has failed: see dmesg',
   EMFILE: 'raise the number of open files: ulimit -n',
   ENFILE: 'the host has too many open files',
