@@ -13,7 +13,7 @@
  *   lock                                              held while something is removed, and while tmp/ changes
  *   mnt/                                              empty: the launcher mounts over it
  */
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { crypto } from './builtin.ts';
@@ -57,12 +57,26 @@ export const layerFolder = (store: string, digest: string, form: string): string
 /** Whether the store has its folders: a container is built on one of them. */
 export const isStore = (store: string): boolean => existsSync(join(store, 'mnt'));
 
+/** In the order in which they are made. */
+const FOLDERS = ['layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt'] as const;
+
+/**
+ * A folder of something else, such as /var: its `tmp` would be swept, and nobody else could enter it any more. A store has
+ * all of its folders, or as many as were made before an interruption and nothing else (but what src/state has put there).
+ */
+function isForeign(store: string): boolean {
+  if (!existsSync(store)) return false;
+  const found = readdirSync(store).filter((name) => name !== 'id-ranges');
+  const has = (name: string): boolean => found.includes(name);
+  return !FOLDERS.every(has) && !FOLDERS.slice(0, found.length).every(has);
+}
+
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */
 export function prepareStore(store: string): void {
   try {
-    for (const name of ['', 'layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt']) {
-      mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
-    }
+    if (isForeign(store))
+      throw new Error(`it holds other things; ${join(store, 'boxctl')} would be a folder of its own`);
+    for (const name of ['', ...FOLDERS]) mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).
     const { uid, mode } = statSync(store);
     if (uid !== process.geteuid?.()) throw new Error(`it belongs to the user ${uid}`);
