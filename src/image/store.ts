@@ -57,18 +57,19 @@ export const layerFolder = (store: string, digest: string, form: string): string
 /** Whether the store has its folders: a container is built on one of them. */
 export const isStore = (store: string): boolean => existsSync(join(store, 'mnt'));
 
-/** In the order in which they are made. */
 const FOLDERS = ['layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt'] as const;
+const OURS: ReadonlySet<string> = new Set([...FOLDERS, 'lock', 'volumes', 'id-ranges']);
 
 /**
  * A folder of something else, such as /var: its `tmp` would be swept, and nobody else could enter it any more. A store has
- * all of its folders, or as many as were made before an interruption and nothing else (but what src/state has put there).
+ * all of its folders, or some of them and nothing else; a `tmp` alone is anybody's.
  */
 function isForeign(store: string): boolean {
   if (!existsSync(store)) return false;
-  const found = readdirSync(store).filter((name) => name !== 'id-ranges');
+  const found = readdirSync(store);
   const has = (name: string): boolean => found.includes(name);
-  return !FOLDERS.every(has) && !FOLDERS.slice(0, found.length).every(has);
+  if (FOLDERS.every(has)) return false;
+  return found.some((name) => !OURS.has(name)) || (has('tmp') && !['layers', 'images', 'locks'].some(has));
 }
 
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */

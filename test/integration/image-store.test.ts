@@ -80,13 +80,13 @@ describe.each(roads)('archives are %s', (road) => {
       writeFileSync(path, image());
       const { store } = at.host.dirs;
       mkdirSync(join(store, 'tmp/mine'), { recursive: true, mode: 0o755 });
-      for (const names of [['tmp'], ['layers', 'tmp']]) {
-        if (names.includes('layers')) mkdirSync(join(store, 'layers'));
+      for (const names of [['tmp'], ['layers', 'other', 'tmp']]) {
+        for (const name of names) mkdirSync(join(store, name), { recursive: true });
         await expect(ensure()).rejects.toMatchObject({ code: 'E_IMAGE_STORE' });
         expect(readdirSync(store).toSorted()).toEqual(names);
         expect(readdirSync(join(store, 'tmp'))).toEqual(['mine']);
       }
-      rmSync(join(store, 'tmp'), { recursive: true });
+      for (const name of ['other', 'tmp']) rmSync(join(store, name), { recursive: true });
       // What an interrupted beginning has left.
       await ensure();
     });
