@@ -63,6 +63,14 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     },
   );
 
+  test('a user namespace that denies groups is told as that', async () => {
+    const pid = await sleeper(['-U', '-r', '-f']);
+    const { stderr, status } = await sh('true', { namespaces: { user: `/proc/${pid}/ns/user` } }, self, ALLOW);
+    expect(status).toBe(125);
+    expect(stderr).toContain('setgroups([]): EPERM');
+    expect(stderr).toContain('the user namespace that is joined denies groups');
+  });
+
   test('processes without it would show those of the host: refused at the line', async () => {
     const pid = await sleeper(['-pf', '--mount-proc']);
     const namespaces = { pid: `/proc/${pid}/ns/pid` };

@@ -31,3 +31,14 @@ test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
   expect(hint).toMatch(/^ {2}make room there/u);
   expect(JSON.parse(json)).toMatchObject({ event: 'error', code: 'E_HOST' });
 });
+
+test.skipIf(!isRoot)('the store cannot be written (needs root)', async () => {
+  const cwd = tempFolder();
+  writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh, -c, "true"]\n');
+  const up = `${NODE} ${PROGRAM} up`;
+  const script = `mkdir store && mount -t tmpfs store store && ${up} && mount -o remount,ro store && ${up}`;
+  const options = { cwd, env: { BOXCTL_STORE: join(cwd, 'store') } };
+  const { stderr, status } = await run(['unshare', '-m', 'sh', '-c', script], options);
+  expect(status).toBe(125);
+  expect(stderr).toMatch(/upper.*EROFS.*\n.*\n.*`writable: tmpfs`/u);
+});
