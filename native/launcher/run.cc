@@ -177,7 +177,7 @@ class Launcher {
         pidfd_ = context_.slots[current.call.returns];
       }
       if (current.call.op == Op::kRecvmsg && current.call.returns == plan_.terminal) {
-        terminal_.attach(context_.slots[plan_.terminal], plan_.flags & kFlagTerminalStdin);
+        terminal_.attach(Fd(std::exchange(context_.slots[plan_.terminal], -1)), plan_.flags & kFlagTerminalStdin);
       }
       index++;
     }
@@ -342,6 +342,8 @@ class Launcher {
       signal_child(SIGKILL);
       return;
     }
+    // Our own writing to nobody, whose error has told of it.
+    if (info.ssi_signo == SIGPIPE && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
     if (info.ssi_signo == SIGWINCH) {
       if (terminal_.attached()) terminal_.resize();
       return;
@@ -432,7 +434,6 @@ class Launcher {
     }
     const uint8_t* at = plan_.reports_at;
     for (uint32_t i = 0; i < plan_.reports; i++) mark(next_report(plan_, at).dirfd);
-    mark(plan_.terminal);
     for (uint32_t i = 0; i < plan_.slots; i++) {
       if (!keep[i] && context_.slots[i] >= 0) Fd(std::exchange(context_.slots[i], -1));
     }

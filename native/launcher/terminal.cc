@@ -39,10 +39,11 @@ void await_foreground() {
 
 }  // namespace
 
-void Terminal::attach(int master, bool with_input) {
-  master_ = master;
+void Terminal::attach(Fd master, bool with_input) {
+  master_ = std::move(master);
+  relays_ = true;
   input_ = with_input;
-  fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
+  fcntl(master_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
   resize();
 }
 
@@ -66,7 +67,7 @@ void Terminal::resize() {
   winsize size;
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
     if (ioctl(fd, TIOCGWINSZ, &size) != 0) continue;
-    ioctl(master_, TIOCSWINSZ, &size);
+    ioctl(master_.get(), TIOCSWINSZ, &size);
     return;
   }
 }
@@ -78,25 +79,25 @@ void Terminal::restore() {
 
 void Terminal::abandon() {
   restore();
-  master_ = -1;
+  relays_ = false;
 }
 
 void Terminal::prepare(pollfd (&polls)[2]) const {
-  polls[0] = {master_, static_cast<short>(master_ < 0 ? 0 : POLLIN | (pending_ > 0 ? POLLOUT : 0)), 0};
-  polls[1] = {input_ && pending_ == 0 && master_ >= 0 ? STDIN_FILENO : -1, POLLIN, 0};
+  polls[0] = {relays_ ? master_.get() : -1, static_cast<short>(POLLIN | (pending_ > 0 ? POLLOUT : 0)), 0};
+  polls[1] = {input_ && pending_ == 0 && relays_ ? STDIN_FILENO : -1, POLLIN, 0};
 }
 
 void Terminal::handle(const pollfd (&polls)[2]) {
   if (polls[0].revents & POLLOUT) flush_input();
   if (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) {
-    if (!copy_output()) master_ = -1;
+    relays_ = copy_output();
   }
-  if (polls[1].revents != 0 && master_ >= 0) copy_input();
+  if (polls[1].revents != 0 && relays_) copy_input();
 }
 
 void Terminal::drain() {
-  while (master_ >= 0 && copy_output()) {
-    pollfd more = {master_, POLLIN, 0};
+  while (relays_ && copy_output()) {
+    pollfd more = {master_.get(), POLLIN, 0};
     if (poll(&more, 1, 0) <= 0 || !(more.revents & POLLIN)) break;
   }
 }
@@ -104,7 +105,7 @@ void Terminal::drain() {
 // False: nobody has the other end any more, or nobody reads ours.
 bool Terminal::copy_output() {
   char bytes[16384];
-  const ssize_t size = read(master_, bytes, sizeof bytes);
+  const ssize_t size = read(master_.get(), bytes, sizeof bytes);
   if (size <= 0) return size < 0 && (errno == EAGAIN || errno == EINTR);
   for (ssize_t done = 0; done < size;) {
     const ssize_t wrote = write(STDOUT_FILENO, bytes + done, static_cast<size_t>(size - done));
@@ -114,6 +115,8 @@ bool Terminal::copy_output() {
       pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
       poll(&wait, 1, -1);
     } else if (errno != EINTR) {
+      // The terminal is hung up, as a person's is whose window is closed: else the command would wait for ever.
+      master_.reset();
       return false;
     }
   }
@@ -133,14 +136,14 @@ void Terminal::copy_input() {
     // A terminal has no end of file but the character for it, which is what a pipe's end becomes.
     input_ = false;
     termios settings;
-    buffer_[0] = tcgetattr(master_, &settings) == 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
+    buffer_[0] = tcgetattr(master_.get(), &settings) == 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
     pending_ = 1;
   }
   flush_input();
 }
 
 void Terminal::flush_input() {
-  const ssize_t wrote = write(master_, buffer_, pending_);
+  const ssize_t wrote = write(master_.get(), buffer_, pending_);
   if (wrote <= 0) return;
   pending_ -= static_cast<size_t>(wrote);
   memmove(buffer_, buffer_ + wrote, pending_);

@@ -6,6 +6,8 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include "../shared/fd.h"
+
 namespace boxctl {
 
 class Terminal {
@@ -15,9 +17,9 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  // Takes over the relay of `master`, which stays the caller's to close. Without `with_input` nothing is read.
-  void attach(int master, bool with_input);
-  bool attached() const { return master_ >= 0; }
+  // Takes over the relay of `master`. Without `with_input` nothing is read.
+  void attach(Fd master, bool with_input);
+  bool attached() const { return relays_; }
   // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing. In
   // the background the whole job stops here, as any program does that wants the terminal.
   void start();
@@ -42,7 +44,8 @@ class Terminal {
   ssize_t read_input();
   void flush_input();
 
-  int master_ = -1;
+  Fd master_;
+  bool relays_ = false;
   bool input_ = false;
   bool raw_ = false;
   termios saved_ = {};

@@ -1,22 +1,21 @@
 /** How an error is told: what, where, why, and what to do. */
-import { readFileSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import { formatDiagnostics } from '../spec/frame.ts';
+import { readBounded } from '../spec/read.ts';
 import { writeMessage } from './output.ts';
+import { withTrouble } from './trouble.ts';
 
 const RED = '\u001b[31;1m';
 const RESET = '\u001b[0m';
 
+/** Once more, for the frames: a pipe has nothing left to say, and a device has no end. */
 function sourceOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
+  return readBounded(file, { regular: true }).text ?? '';
 }
 
 /** The text for a person; ends with a newline. */
-export function describeError(error: unknown, color: boolean): string {
+export function describeError(given: unknown, color: boolean): string {
+  const error = withTrouble(given);
   if (!(error instanceof BoxctlError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return `boxctl: unexpected: ${text}\n  this is a mistake of boxctl: please report it\n`;

@@ -4,6 +4,7 @@ import type { Because } from '../oci/model.ts';
 import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
 import { describeError } from './report.ts';
+import { withTrouble } from './trouble.ts';
 
 export interface Voice {
   /** Something is other than the file says, and the container starts nevertheless. */
@@ -49,7 +50,8 @@ function line(event: object): void {
 export const jsonVoice: Voice = {
   warning: (message, at) => line({ event: 'warning', message, at }),
   notice: (message, at) => line({ event: 'warning', message, at }),
-  failure: (error) => {
+  failure: (given) => {
+    const error = withTrouble(given);
     if (!(error instanceof BoxctlError)) {
       line({ event: 'error', code: 'E_UNEXPECTED', message: error instanceof Error ? error.stack : String(error) });
       return EXIT_BOXCTL;

@@ -12,7 +12,7 @@ function absolute(path: string | undefined): string | undefined {
 /** XDG Base Directory; relative values are ignored, as that specification asks. */
 export function storeFolder(env: Environment, euid: number): string {
   const chosen = absolute(env['BOXCTL_STORE']);
-  if (chosen !== undefined) return chosen;
+  if (chosen !== undefined) return chosen === '' ? '/' : chosen;
   if (euid === 0) return '/var/lib/boxctl';
   const home = absolute(env['HOME']);
   const data = absolute(env['XDG_DATA_HOME']) ?? (home === undefined ? undefined : `${home}/.local/share`);

@@ -7,13 +7,13 @@
  *   images/<digest>/<plain|maps>.json                 complete images, and nothing else (records.ts)
  *   names/<hash>.json                                 names that people gave to images
  *   ids/<hash>.json                                   which file had which digest
- *   upper/<run>/                                      what running containers write
+ *   upper/<run>/                                      what a running container writes, locked until it is gone
  *   tmp/<random>/{lock, owner.json, …}                imports at work, or what is left of them
  *   locks/<hash>                                      one import of a source at a time
  *   lock                                              held while something is removed, and while tmp/ changes
  *   mnt/                                              empty: the launcher mounts over it
  */
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
@@ -57,12 +57,27 @@ export const layerFolder = (store: string, digest: string, form: string): string
 /** Whether the store has its folders: a container is built on one of them. */
 export const isStore = (store: string): boolean => existsSync(join(store, 'mnt'));
 
+const FOLDERS = ['layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt'] as const;
+const OURS: ReadonlySet<string> = new Set([...FOLDERS, 'lock', 'volumes', 'id-ranges']);
+
+/**
+ * A folder of something else, such as /var: its `tmp` would be swept, and nobody else could enter it any more. A store has
+ * all of its folders, or some of them and nothing else; a `tmp` alone is anybody's.
+ */
+function isForeign(store: string): boolean {
+  if (!existsSync(store)) return false;
+  const found = readdirSync(store);
+  const has = (name: string): boolean => found.includes(name);
+  if (FOLDERS.every(has)) return false;
+  return found.some((name) => !OURS.has(name)) || (has('tmp') && !['layers', 'images', 'locks'].some(has));
+}
+
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */
 export function prepareStore(store: string): void {
   try {
-    for (const name of ['', 'layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt']) {
-      mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
-    }
+    if (isForeign(store))
+      throw new Error(`it holds other things; ${join(store, 'boxctl')} would be a folder of its own`);
+    for (const name of ['', ...FOLDERS]) mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).
     const { uid, mode } = statSync(store);
     if (uid !== process.geteuid?.()) throw new Error(`it belongs to the user ${uid}`);

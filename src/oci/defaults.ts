@@ -83,7 +83,7 @@ export interface MountFacts {
   readonly ownsPid: boolean;
   readonly ownsNetwork: boolean;
   readonly ownsIpc: boolean;
-  /** The cgroup namespace is private, and there is something to see in it. */
+  /** The cgroup namespace is private, and there is something to see in it, or to hide. */
   readonly showsCgroup: boolean;
   /** Bytes of /dev/shm. */
   readonly shmSize: number | undefined;
@@ -96,13 +96,15 @@ export interface MountFacts {
  */
 export function defaultMounts(facts: MountFacts): OciMount[] {
   const common = ['nosuid', 'noexec', 'nodev'];
+  // For the mounts below it, too: among them are cgroups, which may belong to the caller.
+  const hosts = ['rbind', 'rprivate', 'rnosuid', 'rnoexec', 'rnodev'];
   const shm = facts.shmSize === undefined ? 'size=65536k' : `size=${facts.shmSize}`;
   // The kernel has 3072 for all containers together, so that one of them cannot take those of the others.
   const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'max=1024'];
   return [
     facts.ownsPid
       ? { destination: '/proc', type: 'proc', source: 'proc', options: common }
-      : { destination: '/proc', type: 'bind', source: '/proc', options: ['rbind', 'rprivate', ...common] },
+      : { destination: '/proc', type: 'bind', source: '/proc', options: hosts },
     {
       destination: '/dev',
       type: 'tmpfs',
@@ -119,7 +121,7 @@ export function defaultMounts(facts: MountFacts): OciMount[] {
     ...(facts.ownsIpc ? [{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: common }] : []),
     facts.ownsNetwork
       ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...common, 'ro'] }
-      : { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rprivate', ...common, 'ro'] },
+      : { destination: '/sys', type: 'bind', source: '/sys', options: [...hosts, 'rro'] },
     ...(facts.showsCgroup
       ? [{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...common, 'relatime', 'ro'] }]
       : []),

@@ -79,11 +79,13 @@ export function compileMounts(
   const isJoinedWithUser = (kind: NamespaceKind): boolean =>
     spec.namespaces[kind].kind === 'path' && spec.namespaces.user.kind === 'path';
   const hostUser = spec.namespaces.user.kind === 'host';
+  const ownsNetwork = hostUser || isPrivate('net') || isJoinedWithUser('net');
   const standard = defaultMounts({
     ownsPid: hostUser || isPrivate('pid') || isJoinedWithUser('pid'),
-    ownsNetwork: hostUser || isPrivate('net') || isJoinedWithUser('net'),
+    ownsNetwork,
     ownsIpc: hostUser || isPrivate('ipc') || isJoinedWithUser('ipc'),
-    showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits),
+    // In the host's /sys are the host's cgroups, which are covered even by nothing.
+    showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits || !ownsNetwork),
     shmSize: spec.shmSize,
     // What a joined user namespace maps is not known.
     isGroupMapped: (gid) => spec.namespaces.user.kind !== 'path' && isMapped(maps?.gidMap, gid),

@@ -26,7 +26,7 @@ export function makeCgroupView(context: PlanContext, place: Place, id: string, o
     return { name, fd };
   });
   // Read-only once it is filled.
-  const attributes = options.attributes & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
+  const attributes = parts.length === 0 ? options.attributes : options.attributes & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
   return { fd: newFileSystem(steps, place, id, 'tmpfs', { attributes, data: [['mode', '0755']] }), parts };
 }
 

@@ -87,6 +87,14 @@ export function planClone(context: PlanContext, cgroup: Cgroup): readonly Joined
   return all;
 }
 
+/**
+ * Of a process namespace that is joined after the clone, or made then, only children are members: the command's process is
+ * one, and `$CHILD` its parent.
+ */
+export function forksInside(context: PlanContext): boolean {
+  return context.namespace('user').kind === 'path' && context.namespace('pid').kind !== 'host';
+}
+
 /** What of the joining happens inside. A process that joins must not be open to those who are there (CVE-2016-9962). */
 export function joinInside(context: PlanContext, all: readonly Joined[]): void {
   const { steps } = context;
@@ -101,8 +109,7 @@ export function joinInside(context: PlanContext, all: readonly Joined[]): void {
   const place = inside('namespaces', context.model.because('linux.namespaces'));
   const flags = madeFlags(context);
   if (flags !== 0) steps.add(place, 'unshare', 'unshare', { flags }, { undo: 'kernel' });
-  if (context.namespace('pid').kind === 'host') return;
-  // Of a process namespace that is joined or made like this, only children are members.
+  if (!forksInside(context)) return;
   dieWithParent(context, 'join.pdeathsig');
   steps.add(inside('namespaces', context.becauseNamespace('pid')), 'join.fork', 'fork', {}, { undo: 'kernel' });
 }

@@ -1,19 +1,22 @@
 /** Resource limits of single processes (getrlimit(2)). */
 import { RLIMIT } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
+import { forksInside } from './namespaces.ts';
 
 /**
  * Where boxctl has privileges, the launcher sets them: raising one over the hard limit takes CAP_SYS_RESOURCE in the
- * host's user namespace, whatever the container has in its own.
+ * host's user namespace, whatever the container has in its own. A process that the launcher does not know sets them itself,
+ * and can raise none.
  */
 export function setLimits(context: PlanContext): void {
   const { model, steps, host } = context;
+  const byLauncher = host.privileged && !forksInside(context);
   for (const [index, { type, soft, hard }] of (model.config.process.rlimits ?? []).entries()) {
     const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
     if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
     const because = model.because(`process.rlimits.${index}`);
-    const place = host.privileged ? onHost('security', because) : inside('security', because);
-    const pid = host.privileged ? { template: '$CHILD' } : '0';
+    const place = byLauncher ? onHost('security', because) : inside('security', because);
+    const pid = byLauncher ? { template: '$CHILD' } : '0';
     steps.add(place, `rlimit.${type}`, 'prlimit64', { pid, resource, soft, hard });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { isAtLeast } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MNT, MOUNT_ATTR, MS, O } from './constants.ts';
+import { AT, LOCK, MNT, MOUNT_ATTR, MS, O } from './constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';
@@ -49,8 +49,13 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
     call('rmtree', { ...at, userns }, { allow: ['ENOENT'] }),
     // All there is before the user namespace is known, and where it never came to be.
     call('unlinkat', { ...at, flags: AT.AT_REMOVEDIR }, { allow: ['ENOENT'] }),
+    // What is locked is in use, and given up when it is gone (src/state/sweep.ts).
+    call('close', { fd: 'upper.folder' }),
   ];
   steps.add(place, 'upper.mkdir', 'mkdirat', { ...at, mode: 0o700 }, { undo });
+  const readable = O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
+  const fd = steps.add(place, 'upper.folder', 'openat2', { ...at, flags: readable, mode: 0, resolve: 0 });
+  steps.add(place, 'upper.flock', 'flock', { fd, operation: LOCK.LOCK_EX | LOCK.LOCK_NB });
   // For the container's root, whoever that is outside; the folder above is the caller's alone.
   steps.add(place, 'upper.chmod', 'fchmodat', { ...at, mode: 0o777 });
 }

@@ -122,6 +122,12 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
     return 'the namespace must exist, and belong to you or to the user namespace that is joined';
   if (call.name === 'prlimit64' && name === 'EPERM')
     return 'a limit cannot be raised over the hard limit without CAP_SYS_RESOURCE';
+  if (call.name === 'setgroups' && name === 'EPERM') {
+    return 'the user namespace that is joined denies groups to all who are in it: join one whose maps root or newgidmap has written';
+  }
+  if (step.id.startsWith('upper') && ['EROFS', 'ENOSPC', 'EDQUOT'].includes(name)) {
+    return 'what the container writes goes to the image store: set BOXCTL_STORE to a folder with room, or keep it in memory: `writable: tmpfs`';
+  }
   if (call.name === 'capset' && name === 'EPERM') {
     return 'boxctl does not have all of these capabilities itself: add fewer, or give the container a user namespace of its own';
   }

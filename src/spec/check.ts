@@ -33,7 +33,9 @@ export const checkSchema = (data: Record<string, unknown>, paths: Paths, problem
 const withAncestors = (paths: ReadonlySet<string>): ReadonlySet<string> => {
   const all = new Set<string>();
   for (const path of paths) {
-    for (let end = path.length; end !== -1; end = path.lastIndexOf('.', end - 1)) all.add(path.slice(0, end));
+    all.add(path);
+    // A key may begin with a dot, before which there is nothing to find.
+    for (let end = path.lastIndexOf('.'); end > 0; end = path.lastIndexOf('.', end - 1)) all.add(path.slice(0, end));
   }
   return all;
 };

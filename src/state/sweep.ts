@@ -1,9 +1,11 @@
 /**
- * Removes what a killed launcher left: the cgroups and the writable layer that its record names. A record is locked as long as its launcher
- * lives, so one that can be locked is a leftover.
+ * Removes what a killed launcher left: the cgroups and the writable layer that its record names. A record is locked as long
+ * as its launcher lives, so one that can be locked is a leftover. Records do not outlive the machine's going down, and
+ * writable layers do: those are locked themselves.
  */
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   openSync,
@@ -16,17 +18,19 @@ import {
 import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
+import { callerMaps } from '../oci/ids.ts';
 import { isRecord, isTextList } from '../image/json.ts';
 import { parseOwnership } from '../image/owner.ts';
 import { removeTree } from '../image/work.ts';
 import { tryLock } from '../native.ts';
 
-const RECORD = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
+/** Of a record, and of a container's writable layer. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
 const MAX_RECORD = 64 * 1024;
 
-function recordsIn(folder: string): readonly string[] {
+function namesIn(folder: string): readonly string[] {
   try {
-    return readdirSync(folder).filter((name) => RECORD.test(name));
+    return readdirSync(folder).filter((name) => NAME.test(name));
   } catch {
     return [];
   }
@@ -102,9 +106,11 @@ function isBeingMade(fd: number): boolean {
   return status.size === 0 && Date.now() - status.mtimeMs < 10_000;
 }
 
-/** The writable layer of the record's container, in the folder of such layers. */
+const uppersOf = (host: HostFacts): string => join(host.dirs.store, 'upper');
+
+/** The writable layer of the record's container, in the folder of such layers. One of another store is swept there. */
 async function removeUpper(host: HostFacts, name: string, path: string, maps: Ownership | undefined): Promise<boolean> {
-  const folder = join(host.dirs.store, 'upper');
+  const folder = uppersOf(host);
   if (path !== join(folder, name) || !existsSync(path)) return true;
   try {
     await removeTree(folder, name, maps, host);
@@ -138,9 +144,36 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   }
 }
 
+/** Before its mode is this, it may not be locked yet (src/plan/root.ts). */
+const LOCKED_MODE = 0o777;
+
+/** A writable layer that no record tells of: the machine went down, or the record was made for another store. */
+async function sweepUpper(host: HostFacts, name: string): Promise<boolean> {
+  if (existsSync(join(host.dirs.state, name))) return false;
+  const folder = uppersOf(host);
+  let fd: number;
+  try {
+    fd = openSync(join(folder, name), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch {
+    return false;
+  }
+  try {
+    if ((fstatSync(fd).mode & 0o777) !== LOCKED_MODE || !tryLock(fd, true)) return false;
+    await removeTree(folder, name, callerMaps(host), host);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
 export async function sweepState(host: HostFacts): Promise<number> {
   let swept = 0;
-  for (const name of recordsIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
+  // Read first: who makes a layer has made his record before.
+  const uppers = namesIn(uppersOf(host));
+  for (const name of namesIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
+  for (const name of uppers) if (await sweepUpper(host, name)) swept++;
   return swept;
 }

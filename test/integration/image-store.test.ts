@@ -76,6 +76,21 @@ describe.each(roads)('archives are %s', (road) => {
       expect(await ensure()).toEqual(facts);
     });
 
+    test('a folder that holds other things is no store, and stays as it is', async () => {
+      writeFileSync(path, image());
+      const { store } = at.host.dirs;
+      mkdirSync(join(store, 'tmp/mine'), { recursive: true, mode: 0o755 });
+      for (const names of [['tmp'], ['layers', 'other', 'tmp']]) {
+        for (const name of names) mkdirSync(join(store, name), { recursive: true });
+        await expect(ensure()).rejects.toMatchObject({ code: 'E_IMAGE_STORE' });
+        expect(readdirSync(store).toSorted()).toEqual(names);
+        expect(readdirSync(join(store, 'tmp'))).toEqual(['mine']);
+      }
+      for (const name of ['other', 'tmp']) rmSync(join(store, name), { recursive: true });
+      // What an interrupted beginning has left.
+      await ensure();
+    });
+
     test('the store is closed to others, and mnt is there and empty', async () => {
       writeFileSync(path, image());
       await ensure();
@@ -260,6 +275,8 @@ describe.each(roads)('archives are %s', (road) => {
     test('is swept by the next import', async () => {
       writeFileSync(path, image());
       const temporary = join(at.host.dirs.store, 'tmp');
+      await ensure();
+      writeFileSync(path, image('another'));
       mkdirSync(join(temporary, 'dead/rootfs/etc'), { recursive: true });
       writeFileSync(join(temporary, 'dead/lock'), '');
       mkdirSync(join(temporary, 'never-locked'));

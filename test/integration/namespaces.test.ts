@@ -51,6 +51,26 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     expect(processes.split(' ').length).toBeLessThan(4);
   });
 
+  test.each([{}, { pid: 'host' }])(
+    'limits of the process hold with the user namespace of others and %o',
+    async (more) => {
+      const pid = await sleeper(['-U', '-f']);
+      for (const file of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${file}`, '0 524288 65536\n');
+      const namespaces = { user: `/proc/${pid}/ns/user`, ...more };
+      const spec = { namespaces, ulimits: { nofile: { soft: 100, hard: 200 } } };
+      const { stdout, stderr } = await sh('ulimit -Sn; ulimit -Hn', spec, self, ALLOW);
+      expect({ stdout, stderr }).toEqual({ stdout: '100\n200\n', stderr: '' });
+    },
+  );
+
+  test('a user namespace that denies groups is told as that', async () => {
+    const pid = await sleeper(['-U', '-r', '-f']);
+    const { stderr, status } = await sh('true', { namespaces: { user: `/proc/${pid}/ns/user` } }, self, ALLOW);
+    expect(status).toBe(125);
+    expect(stderr).toContain('setgroups([]): EPERM');
+    expect(stderr).toContain('the user namespace that is joined denies groups');
+  });
+
   test('processes without it would show those of the host: refused at the line', async () => {
     const pid = await sleeper(['-pf', '--mount-proc']);
     const namespaces = { pid: `/proc/${pid}/ns/pid` };

@@ -1,13 +1,14 @@
 /** What a container is, seen from inside and from outside, for every kind of caller. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { boxctl, type Ended } from '../support/boxctl.ts';
+import { boxctl, PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, sh, specFolder, state, up, type Caller } from '../support/container.ts';
+import { tempFolder } from '../support/temp.ts';
 
 const KINDS = ['pid', 'mnt', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
 
@@ -42,7 +43,7 @@ function firstProcess(boxctlPid: number): number | undefined {
 async function whileItRuns<T>(
   spec: Readonly<Record<string, unknown>>,
   caller: Caller,
-  look: (pid: number) => T,
+  look: (pid: number) => T | Promise<T>,
   args: readonly string[] = ['up'],
 ): Promise<T> {
   let found: T | undefined;
@@ -54,12 +55,11 @@ async function whileItRuns<T>(
     }),
     onStart: (child) => {
       child.stdout?.once('data', () => {
-        try {
+        const looking = async (): Promise<void> => {
           const pid = firstProcess(child.pid ?? 0);
-          if (pid !== undefined) found = look(pid);
-        } finally {
-          started('go\n');
-        }
+          if (pid !== undefined) found = await look(pid);
+        };
+        void looking().finally(() => started('go\n'));
       });
       child.once('exit', () => started(''));
     },
@@ -222,6 +222,17 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect({ status, stderr, same: bytes.equals(stdoutBytes) }).toEqual({ status: 0, stderr: '', same: true });
   });
 
+  test.each([{ tty: false }, { tty: true }])(
+    'a command that nobody reads any more learns of it, with %o',
+    async (keys) => {
+      const command = ['sh', '-c', "trap '' PIPE; while echo y 2>/dev/null; do :; done; exit 7"];
+      const folder = specFolder({ command, ...keys, limits: { time: '10s' }, stop_grace_period: '0s' }, caller);
+      const script = `{ ${process.execPath} ${PROGRAM} up --quiet; echo $? >&2; } | head -n 1`;
+      const { stdout, stderr } = await run(['sh', '-c', script], callerOptions(caller, folder));
+      expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: 'y', stderr: '7\n' });
+    },
+  );
+
   test('the exit status is the command’s, or Docker’s for what went wrong', async () => {
     const status = async (command: readonly string[]): Promise<number | null> => (await up({ command }, caller)).status;
     expect(await status(['sh', '-c', 'exit 7'])).toBe(7);
@@ -264,6 +275,30 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(pid).toBeGreaterThan(1);
     await expect.poll(() => isAlive(pid ?? 0), { timeout: 5000 }).toBe(false);
     await expect.poll(() => state(caller), { timeout: 5000 }).toEqual(before);
+  });
+
+  test('what it wrote is removed when launcher and record are lost, and not before its end', async () => {
+    const store = ownedFolder(caller, 'store', tempFolder({ open: true }));
+    const own = { ...caller, store };
+    const layers = (): readonly string[] => readdirSync(join(store, 'upper'));
+    const [before, after] = await whileItRuns({}, own, async (pid) => {
+      const [name = ''] = layers();
+      rmSync(join(caller.stateFolder, name));
+      await sh('true', {}, own);
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      spawnSync('kill', ['-KILL', /^PPid:\t(\d+)$/mu.exec(status)?.[1] ?? '']);
+      return [[name], layers()];
+    });
+    expect(after).toEqual(before);
+    await expect
+      .poll(
+        async () => {
+          await sh('true', {}, own);
+          return layers();
+        },
+        { timeout: 5000 },
+      )
+      .toEqual([]);
   });
 
   test('nothing stays behind', async () => {

@@ -1,10 +1,10 @@
 /** Ways out through control groups: `release_agent` (CVE-2022-0492), a writable /sys/fs/cgroup (CVE-2023-25809). */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callers, self, sh, state } from '../../support/container.ts';
-import { isRoot } from '../../support/user.ts';
+import { isRoot, testUser } from '../../support/user.ts';
 
 const TOP = '/sys/fs/cgroup';
 
@@ -81,5 +81,43 @@ test.skipIf(!isRoot || !hasBusybox)(
     expect(stdout).not.toContain('wrote');
     expect(agents()).toEqual(before);
     expect(state(self)).toEqual(stays);
+  },
+);
+
+/** A cgroup that is the caller's, as systemd gives him one for his session. */
+async function withOwnCgroup(uid: number, use: (folder: string) => Promise<void>): Promise<void> {
+  const hierarchy = existsSync(join(TOP, 'cgroup.procs')) ? TOP : join(TOP, 'pids');
+  const folder = mkdtempSync(join(hierarchy, 'boxctl-test-'));
+  try {
+    chownSync(folder, uid, uid);
+    await use(folder);
+  } finally {
+    for (const name of ['made', '']) if (existsSync(join(folder, name))) rmdirSync(join(folder, name));
+  }
+}
+
+describe.skipIf(testUser === undefined || !hasBusybox)(
+  'with the host’s network, and so the host’s /sys (needs root, the test user and busybox-static)',
+  () => {
+    const [, caller = self] = callers;
+    const attempt = (folder: string, namespaces: Readonly<Record<string, string>>) =>
+      sh(
+        `ls -d ${folder}; mkdir ${folder}/made && echo 0 >${folder}/made/cgroup.procs && echo out; echo tried`,
+        { namespaces: { net: 'host', ...namespaces } },
+        caller,
+        { args: ['up', '--allow', 'namespace'] },
+      );
+
+    test('a cgroup of the caller’s own is not to be seen', async () => {
+      await withOwnCgroup(caller.uid, async (folder) => {
+        expect((await attempt(folder, {})).stdout).toBe('tried\n');
+      });
+    });
+
+    test('nor, where the host’s cgroups are, a way out of the limits', async () => {
+      await withOwnCgroup(caller.uid, async (folder) => {
+        expect((await attempt(folder, { cgroup: 'host' })).stdout).toBe(`${folder}\ntried\n`);
+      });
+    });
   },
 );

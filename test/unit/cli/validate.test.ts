@@ -38,6 +38,14 @@ container.yaml:3:18: error: "1 potato" is not a size
 `);
   });
 
+  test('a file without an end is told to be too large', async () => {
+    const { stderr, status } = await boxctl(['validate', '/dev/zero'], { env: { BOXCTL_STORE: '/nonexistent' } });
+    expect({ stderr: stderr.split('\n')[0], status }).toEqual({
+      stderr: '/dev/zero:1:1: error: the file cannot be used: it is larger than 1048576 bytes',
+      status: 1,
+    });
+  });
+
   test('--json: one entry for each file, the problems with their places', async () => {
     const files = folderWith({ 'a.yaml': GOOD, 'b.yaml': BAD });
     const { stdout, stderr, status } = await boxctl(['validate', '--json', 'a.yaml', 'b.yaml', 'c.yaml'], files);

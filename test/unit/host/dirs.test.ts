@@ -18,6 +18,7 @@ describe('the image store', () => {
       '/home/a/.local/share/boxctl',
     ],
     ['BOXCTL_STORE wins', { HOME: '/home/a', BOXCTL_STORE: '/s' }, 0, '/s'],
+    ['the root is the root', { HOME: '/home/a', BOXCTL_STORE: '/' }, 0, '/'],
   ])('%s', (_, env, euid, expected) => {
     expect(storeFolder(env, euid)).toBe(expected);
   });

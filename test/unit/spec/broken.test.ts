@@ -47,6 +47,15 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ],
   ],
   [
+    'a key that begins with a dot',
+    `${IMAGE}.name: x\n...: y\nlimits: {.pids: 1}\n`,
+    [
+      '2:1+5 E_SPEC_UNKNOWN_KEY: there is no key `.name` = did you mean `name`?',
+      `3:1+3 E_SPEC_UNKNOWN_KEY: there is no key \`...\` = the keys are: ${KEYS}`,
+      '4:10+5 E_SPEC_UNKNOWN_KEY: there is no key `.pids` in `limits` = did you mean `pids`?',
+    ],
+  ],
+  [
     'a tab',
     `${IMAGE}limits:\n\tmemory: 1m\n`,
     ['3:1+1 E_SPEC_SYNTAX: not valid YAML: Tabs are not allowed as indentation = indent with spaces'],

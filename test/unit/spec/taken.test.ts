@@ -94,13 +94,13 @@ it('everybody may read what has the bits for it, all the way; of a folder nobody
   expect(readableByEveryone(join(folder, 'missing'))).toBe(false);
 });
 
-it('an env_file is a file: nothing else is opened for long', () => {
+it.each(['env_file', 'seccomp'])('%s names a file: nothing else is opened for long', (key) => {
   const folder = tempFolder();
   execFileSync('mkfifo', [join(folder, 'pipe')]);
-  for (const file of ['./pipe', '/dev/zero']) {
+  for (const file of ['/dev/zero', './pipe']) {
     const told = (): string => {
       try {
-        load(`env_file: ${file}`, folder);
+        load(`${key}: ${file}`, folder);
       } catch (error) {
         if (error instanceof BoxctlError) return error.diagnostics.map(({ message }) => message).join();
       }
