@@ -107,6 +107,8 @@ export interface HostFacts {
     { readonly usable: true; readonly loop: boolean } | { readonly usable: false; readonly reason: string };
   /** The time namespace (Linux 5.6). */
   readonly timeNamespace: boolean;
+  /** How early the kernel kills this process when memory runs out (proc_pid_oom_score_adj(5)). */
+  readonly oomScoreAdj: number;
   /** CPUs that this process may run on. */
   readonly cpus: number;
   /** A character device that a hidden file is replaced by, and the standard ones; always `/dev/…` of the host. */

@@ -109,6 +109,7 @@ export function gatherHostFacts(
     cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
     erofs: erofsSupport(read, { release: release(), major, minor }, privileged && initialUserNamespace),
     timeNamespace: read.exists('/proc/self/ns/time'),
+    oomScoreAdj: Number(read.text('/proc/self/oom_score_adj') ?? 0),
     cpus: availableParallelism(),
     dirs: gatherFolders(read, env, status.euid),
   };

@@ -2,8 +2,9 @@
  * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
  * shared lock on it; who removes an image takes it alone.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { writeWhole } from './whole.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { identityAt } from './identity.ts';
@@ -45,7 +46,7 @@ export const recordPath = (store: string, digest: string, ownership: Ownership |
 
 export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
   const path = recordPath(store, record.digest, ownership);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolders(dirname(path), 0o700);
   writeWhole(path, JSON.stringify({ version: VERSION, ...record }));
 }
 

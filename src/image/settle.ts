@@ -2,9 +2,10 @@
  * The digest of an archive that is used where it lies, found beside the container that already runs from it: reading the
  * archive takes longer than starting, and only what was read as a whole has a name by its content.
  */
-import { closeSync, existsSync, linkSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, linkSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
+import { makeFolders } from '../folders.ts';
 import { tryLock } from '../native.ts';
 import { identityAt, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
@@ -52,8 +53,8 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
 /** Containers that run from the old name keep it. */
 function shareIndex(from: string, to: string): void {
   if (existsSync(join(to, 'index'))) return;
-  mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
-  mkdirSync(to, { recursive: true, mode: 0o700 });
+  makeFolders(dirname(to), 0o700);
+  makeFolders(to, 0o700);
   linkSync(join(from, 'index'), join(to, 'index'));
 }
 

@@ -13,8 +13,9 @@
  *   lock                                              held while something is removed, and while tmp/ changes
  *   mnt/                                              empty: the launcher mounts over it
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
 import type { Ownership } from './image.ts';
@@ -77,7 +78,7 @@ export function prepareStore(store: string): void {
   try {
     if (isForeign(store))
       throw new Error(`it holds other things; ${join(store, 'boxctl')} would be a folder of its own`);
-    for (const name of ['', ...FOLDERS]) mkdirSync(join(store, name), { recursive: true, mode: 0o700 });
+    for (const name of ['', ...FOLDERS]) makeFolders(join(store, name), 0o700);
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).
     const { uid, mode } = statSync(store);
     if (uid !== process.geteuid?.()) throw new Error(`it belongs to the user ${uid}`);

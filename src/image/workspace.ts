@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
+import { makeFolders } from '../folders.ts';
 import { tryLock } from '../native.ts';
 import type { Ownership } from './image.ts';
 import { withLock } from './locks.ts';
@@ -56,7 +57,7 @@ export function openWorkspace(ownership: Ownership | undefined, host: HostFacts)
         return path;
       },
       movePart(part, target) {
-        mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+        makeFolders(dirname(target), 0o700);
         try {
           renameSync(join(folder, part), target);
         } catch (error) {

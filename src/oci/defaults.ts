@@ -33,8 +33,10 @@ export const MASKED_PATHS: readonly string[] = [
   '/proc/scsi',
   '/proc/timer_list',
   '/proc/timer_stats',
+  '/sys/dev/block',
   '/sys/devices/virtual/powercap',
   '/sys/firmware',
+  '/sys/fs/selinux',
 ];
 
 /** Files through which the host could be changed. */

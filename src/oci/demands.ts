@@ -26,6 +26,7 @@ export const DEMAND_KINDS = {
   apparmor: 'being outside of every AppArmor profile',
   selinux: 'an SELinux label that is none of containers’',
   oom_score_adj: 'being spared when the host runs out of memory',
+  ulimit: 'being run before the processes of the host',
   image: 'an image that not every user of the host may read, outside of the file’s folder',
   env_file: 'an env_file outside of the file’s folder',
   profile: 'a seccomp profile outside of the file’s folder',
@@ -156,9 +157,12 @@ function ofPrivileged(model: Demanding): readonly Demand[] {
   return [{ kind: 'privileged', value: '', message, because: model.because('privileged') }];
 }
 
+/** Up to these, nobody gets ahead of others: no real-time priority, and a nice value of 0 (getrlimit(2)). */
+const USUAL_PRIORITY: Readonly<Record<string, number>> = { RLIMIT_RTPRIO: 0, RLIMIT_NICE: 20 };
+
 /** What is the same whether or not a container is privileged. */
 function ofLabels({ config, because }: Demanding): readonly Demand[] {
-  const { noNewPrivileges, oomScoreAdj = 0, apparmorProfile, selinuxLabel } = config.process;
+  const { noNewPrivileges, oomScoreAdj = 0, apparmorProfile, selinuxLabel, rlimits = [] } = config.process;
   const demands: Demand[] = [];
   const add = (kind: DemandKind, value: string, message: string, path: string): void =>
     void demands.push({ kind, value, message, because: because(path) });
@@ -175,6 +179,13 @@ function ofLabels({ config, because }: Demanding): readonly Demand[] {
   if (oomScoreAdj < 0) {
     const message = `is killed later than others when the host runs out of memory (${oomScoreAdj})`;
     add('oom_score_adj', String(oomScoreAdj), message, 'process.oomScoreAdj');
+  }
+  for (const [index, { type, hard }] of rlimits.entries()) {
+    const usual = USUAL_PRIORITY[type];
+    if (usual === undefined || (hard !== 'unlimited' && hard <= usual)) continue;
+    const name = type.slice('RLIMIT_'.length).toLowerCase();
+    const message = `can have its processes run before those of the host (ulimit ${name})`;
+    add('ulimit', name, message, `process.rlimits.${index}`);
   }
   return demands;
 }

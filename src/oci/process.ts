@@ -170,6 +170,8 @@ export function compileProcess(
     reasons.set(key === 'apparmor' ? 'process.apparmorProfile' : 'process.selinuxLabel', key, key);
   }
   reasons.set('process.oomScoreAdj', 'oom_score_adj', 'oom_score_adj');
+  // Who is spared himself does not hand that on unless it is asked for.
+  const oomScoreAdj = spec.oomScoreAdj ?? (host.oomScoreAdj < 0 ? 0 : undefined);
   const usual = user.additionalGids.filter((gid) => isMapped(maps?.gidMap, gid));
   const groups = mayHaveGroups(host, maps) ? [...new Set([...usual, ...added.map(({ gid }) => gid)])] : [];
   return {
@@ -186,7 +188,7 @@ export function compileProcess(
     capabilities: compileCapabilities(spec, user.uid, host, problems),
     ...(rlimits.length > 0 ? { rlimits } : {}),
     noNewPrivileges: spec.noNewPrivileges,
-    ...(spec.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.oomScoreAdj }),
+    ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
     ...(spec.apparmor === undefined ? {} : { apparmorProfile: spec.apparmor }),
     ...(spec.selinux === undefined ? {} : { selinuxLabel: spec.selinux }),
   };

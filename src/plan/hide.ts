@@ -26,8 +26,10 @@ const FOLDERS: ReadonlySet<string> = new Set([
   '/proc/acpi',
   '/proc/asound',
   '/proc/scsi',
-  '/sys/firmware',
+  '/sys/dev/block',
   '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+  '/sys/fs/selinux',
 ]);
 
 /** One that is not what it is taken for is an error later, so that nothing stays open. */

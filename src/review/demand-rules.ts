@@ -109,6 +109,7 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: 'medium',
     fix: 'take `oom_score_adj` out, or make it positive',
   }),
+  ulimit: ({ value }) => ({ rule: 'priority', severity: 'medium', fix: `take \`${value}\` out of \`ulimits\`` }),
   // A folder is seen as it is, like a bind that is only read.
   image: (demand, { document }) =>
     document.spec.image?.kind === 'folder'

@@ -4,6 +4,7 @@
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
@@ -21,7 +22,7 @@ const UNASKED = new Set(
 /** A new or an empty folder: what a person has there is never mixed with the bundle. */
 function claim(dir: string): void {
   if (!existsSync(dir)) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeFolders(dir, 0o700);
     return;
   }
   if (!statSync(dir).isDirectory()) {
@@ -89,7 +90,7 @@ export async function writeBundle(model: Model, image: ImageFacts, host: HostFac
   checkMounts(model);
   claim(dir);
   for (const { create } of model.mountNotes.values()) {
-    for (const path of create) mkdirSync(path, { recursive: true, mode: 0o755 });
+    for (const path of create) makeFolders(path, 0o755);
   }
   const rootfs = join(dir, ROOT);
   mkdirSync(rootfs, { mode: 0o755 });

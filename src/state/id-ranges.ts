@@ -3,17 +3,9 @@
  * id, and what one has left in a volume belongs to it the next time. A range is a file in the store, named by its place
  * in the pool, whose text is the container that it belongs to; while a container runs, the file is locked.
  */
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
 import { autoPool, type IdPool } from '../oci/ids.ts';
@@ -85,7 +77,7 @@ export function claimIds(document: SpecDocument, host: HostFacts): HostFacts {
   // What cannot be had at all is told by the compiler, at its line.
   if (size === undefined || pool === undefined) return host;
   const dir = join(host.dirs.store, 'id-ranges');
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeFolders(dir, 0o700);
   const lock = lockFolder(dir);
   try {
     const owner = `${document.folder}\n${name}\n`;

@@ -1,6 +1,7 @@
 /** The volumes that boxctl keeps: listed, and removed unless they are in use (src/oci/volume-id.ts says where they lie). */
-import { closeSync, mkdirSync, openSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { unfinishedName } from '../image/whole.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -74,7 +75,7 @@ export function findVolume(host: HostFacts, id: string): KeptVolume {
 export async function removeVolume(host: HostFacts, id: string): Promise<void> {
   findVolume(host, id);
   const trash = join(volumesFolder(host), '.trash');
-  mkdirSync(trash, { recursive: true, mode: 0o700 });
+  makeFolders(trash, 0o700);
   const name = unfinishedName(id);
   const moved = ifUnused(host, id, () => {
     renameSync(join(volumesFolder(host), id), join(trash, name));

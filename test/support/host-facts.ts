@@ -49,6 +49,7 @@ export const ROOT_HOST: HostFacts = {
   },
   erofs: { usable: false, reason: 'this kernel mounts EROFS from block devices alone' },
   timeNamespace: true,
+  oomScoreAdj: 0,
   cpus: 2,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },
 };

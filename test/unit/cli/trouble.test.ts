@@ -18,6 +18,15 @@ test('the folder that it was started in is gone', async () => {
   );
 });
 
+test('the home is a folder in which nothing can be made', async () => {
+  const cwd = tempFolder();
+  writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh]\n');
+  const options = { cwd, env: { HOME: '/proc/1', BOXCTL_STORE: '/proc/1/store' } };
+  const { stderr, status } = await run([NODE, PROGRAM, 'up'], options);
+  expect(status).toBe(125);
+  expect(stderr).toContain('The image store /proc/1/store cannot be used: ENOENT');
+});
+
 test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
   const cwd = tempFolder();
   writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\nuid_map: auto\ncommand: [sh]\n');

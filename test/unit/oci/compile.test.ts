@@ -52,6 +52,18 @@ describe('the command', () => {
   });
 });
 
+describe('who goes first when memory runs out', () => {
+  const spared = { ...ROOT_HOST, oomScoreAdj: -900 };
+  it('is what the kernel hands on, but for being spared', () => {
+    expect(configOf().process.oomScoreAdj).toBeUndefined();
+    expect(configOf({}, spared).process.oomScoreAdj).toBe(0);
+    expect(configOf({}, { ...ROOT_HOST, oomScoreAdj: 300 }).process.oomScoreAdj).toBeUndefined();
+  });
+  it('is what the file says', () => {
+    expect(configOf({ oomScoreAdj: -5 }, spared).process.oomScoreAdj).toBe(-5);
+  });
+});
+
 describe('the environment', () => {
   it('has a path, a home and a host name, and a terminal type on a terminal', () => {
     expect(configOf({ hostname: 'inside' }).process.env).toEqual([

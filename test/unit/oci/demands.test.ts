@@ -113,6 +113,12 @@ describe('demands are', () => {
     expect(demanded({ oomScoreAdj: -5 })).toEqual(['oom_score_adj=-5']);
     expect(demanded({ oomScoreAdj: 500 })).toEqual([]);
   });
+  it('being run before others', () => {
+    const limit = (name: string, hard: number | 'unlimited') => [{ name, soft: 0, hard, specPath: 'ulimits' }];
+    expect(demanded({ ulimits: limit('rtprio', 1) })).toEqual(['ulimit=rtprio']);
+    expect(demanded({ ulimits: limit('nice', 'unlimited') })).toEqual(['ulimit=nice']);
+    expect(demanded({ ulimits: [...limit('rtprio', 0), ...limit('nice', 20), ...limit('nofile', 100)] })).toEqual([]);
+  });
   it('labels that are laxer than those of containers', () => {
     const host = { ...ROOT_HOST, apparmor: true, selinux: true };
     expect(demanded({ apparmor: 'unconfined' }, host)).toEqual(['apparmor=unconfined']);

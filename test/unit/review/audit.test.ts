@@ -75,6 +75,8 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['cap_add: [SYS_ADMIN, SYS_NICE]', ['capability high', 'capability medium']],
   ['no_new_privileges: false', ['new-privileges high']],
   ['oom_score_adj: -1', ['oom-score medium']],
+  ['ulimits: {rtprio: 1}', ['priority medium']],
+  ['ulimits: {nofile: 100, nice: 20}', []],
   ['masked_paths: ["!/proc/kcore"]', ['unmasked high']],
   ['apparmor: unconfined', ['no-apparmor high']],
   ['selinux: "a:b:spc_t:s0"', ['foreign-label high']],
