@@ -112,12 +112,15 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
 export const isInPlace = ({ layers }: ImageFacts): boolean =>
   layers.some((layer) => layer.kind === 'erofs' && layer.identity !== undefined);
 
+/** What a person calls it. */
+const nameOf = (archive: Archive, { source }: ImportOptions): string => source ?? archive.path;
+
 function archived(archive: Archive, options: ImportOptions): Archived {
   const total = Number(archive.stat.size);
   const { onProgress, signal } = options;
   return {
     fd: archive.fd,
-    name: options.source ?? archive.path,
+    name: nameOf(archive, options),
     part: WHOLE,
     ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total }) }),
     ...(signal === undefined ? {} : { signal }),
@@ -136,7 +139,7 @@ async function knownDigest(archive: Archive, host: HostFacts, options: ImportOpt
     recall(host.dirs.store, archive.path)?.files[archive.path]?.split(' ')[2] === String(archive.stat.size);
   if (pin === undefined && (!looksKnown || (mayMount(host, options) && !isCompressed(archive)))) return undefined;
   const found = await ingest(archived(archive, options), emptyPlace(host), '', Number.MAX_SAFE_INTEGER);
-  if (pin !== undefined && found.sha256 !== pin) throw wrongDigest(archive.path, pin, found.sha256);
+  if (pin !== undefined && found.sha256 !== pin) throw wrongDigest(nameOf(archive, options), pin, found.sha256);
   return found.sha256;
 }
 
@@ -206,14 +209,14 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
     if (made.image)
       return copies ? await layeredFile(join(folder, 'data'), archive, job) : await layered(tar, archive, job);
     const digest = made.sha256 ?? known ?? seenDigest(identity);
-    if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
+    if (known !== undefined && digest !== known) throw wrongDigest(nameOf(archive, options), known, digest);
     const index = join(folder, 'index');
     const layer: Layer = copies
       ? { kind: 'erofs', index, data: join(folder, 'data') }
       : { kind: 'erofs', index, data: archive.path, identity };
     const recorded: RecordedLayer = copies ? { digest, form: 'erofs' } : layerInPlace(archive, digest);
     const record = await describe(
-      { digest, layers: [layer], recorded: [recorded], contents: made, source: options.source ?? archive.path },
+      { digest, layers: [layer], recorded: [recorded], contents: made, source: nameOf(archive, options) },
       job,
     );
     workspace.movePart('erofs', folderOf(host.dirs.store, recorded, ''));
@@ -232,11 +235,11 @@ async function unpack(archive: Archive, known: string | undefined, job: Job): Pr
   if (made.image) return ingestLayers(archive, job);
   checkUnchanged(archive);
   const digest = made.sha256;
-  if (known !== undefined && digest !== known) throw wrongDigest(archive.path, known, digest);
+  if (known !== undefined && digest !== known) throw wrongDigest(nameOf(archive, options), known, digest);
   const recorded: RecordedLayer = { digest, form: 'tree' };
   const layers: readonly Layer[] = [{ kind: 'tree', path: join(folder, 'rootfs') }];
   const record = await describe(
-    { digest, layers, recorded: [recorded], contents: made, source: options.source ?? archive.path },
+    { digest, layers, recorded: [recorded], contents: made, source: nameOf(archive, options) },
     job,
   );
   workspace.movePart('tree', folderOf(host.dirs.store, recorded, ownershipKey(ownership)));
@@ -257,7 +260,7 @@ async function ingestLayers(archive: Archive, job: Job): Promise<Brought> {
 async function layeredFile(path: string, archive: Archive, job: Job): Promise<Brought> {
   const fd = openSync(path, 'r');
   try {
-    return await layered({ fd, name: archive.path, part: WHOLE }, archive, job);
+    return await layered({ fd, name: nameOf(archive, job.options), part: WHOLE }, archive, job);
   } finally {
     closeSync(fd);
   }
@@ -269,10 +272,10 @@ async function layered(tar: Archived, archive: Archive, job: Job): Promise<Broug
   if (image === undefined) {
     throw new BoxctlError(
       'E_IMAGE_BAD_ARCHIVE',
-      `The image ${archive.path} has neither a manifest nor a root file system`,
+      `The image ${nameOf(archive, job.options)} has neither a manifest nor a root file system`,
     );
   }
-  const record = await describeLayered(members, image, job.options.source ?? archive.path, job);
+  const record = await describeLayered(members, image, nameOf(archive, job.options), job);
   checkUnchanged(archive);
   return { record, names: image.names };
 }
