@@ -50,15 +50,19 @@ void Window::tell() {
   report.send();
 }
 
-Archive::Archive(int fd, uint64_t offset, uint64_t size, bool plain_digest)
-    : window_(fd, offset, size),
-      raw_(window_.source()),
-      raw_digest_(raw_, raw_.add_reader(0)),
-      wants_plain_(plain_digest) {}
+Archive::Archive(int fd, uint64_t offset, uint64_t size, Digests digests)
+    : window_(fd, offset, size), raw_(window_.source()), digests_(digests) {}
+
+// The digest of what `tap` sees, which has not been read. Null, with start_error_: there is none.
+Digest* Archive::start_digest(const Stage::Tap& tap) {
+  auto* const digest = new (std::nothrow) Digest(*tap.stage, tap.stage->add_reader(tap.reader));
+  start_error_ = digest == nullptr ? ENOMEM : digest->start();
+  return digest;
+}
 
 bool Archive::start() {
-  start_error_ = raw_.start();
-  if (start_error_ == 0) start_error_ = raw_digest_.start();
+  if (digests_ != Digests::kNone) raw_digest_ = start_digest(raw_tap_);
+  if (start_error_ == 0) start_error_ = raw_.start();
   // The first piece tells the compression and stays to be read.
   if (start_error_ == 0 && !raw_.next(raw_tap_.reader, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
   if (start_error_ != 0) return false;
@@ -79,10 +83,7 @@ bool Archive::start() {
     return false;
   }
   out_ = {plain_, 0};
-  if (wants_plain_) {
-    plain_digest_ = new (std::nothrow) Digest(*plain_, plain_->add_reader(0));
-    start_error_ = plain_digest_ == nullptr ? ENOMEM : plain_digest_->start();
-  }
+  if (digests_ == Digests::kBoth) plain_digest_ = start_digest(out_);
   if (start_error_ == 0) start_error_ = plain_->start();
   return start_error_ == 0;
 }
@@ -101,7 +102,7 @@ bool Archive::finish_copy(uint64_t& bytes) {
 
 const char* Archive::compression() const { return name(compression_); }
 
-const char* Archive::digest() { return raw_digest_.wait(); }
+const char* Archive::digest() { return raw_digest_ == nullptr ? "" : raw_digest_->wait(); }
 
 const char* Archive::plain_digest() { return plain_digest_ == nullptr ? digest() : plain_digest_->wait(); }
 

@@ -31,8 +31,9 @@ class Window {
 
 class Archive {
  public:
-  // `plain_digest`: compute the digest of what comes out, too.
-  Archive(int fd, uint64_t offset, uint64_t size, bool plain_digest);
+  // Which digests are computed: none, that of the archive, or that of what comes out as well.
+  enum class Digests { kNone, kArchive, kBoth };
+  Archive(int fd, uint64_t offset, uint64_t size, Digests digests);
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
 
@@ -48,7 +49,7 @@ class Archive {
   // After the stream's end: waits until all of it is in the file. False: see error().
   bool finish_copy(uint64_t& bytes);
 
-  // After the stream's end.
+  // After the stream's end. Empty where they are not computed.
   const char* digest();
   const char* plain_digest();
 
@@ -57,11 +58,13 @@ class Archive {
   int error_number() const;
 
  private:
+  Digest* start_digest(const Stage::Tap& tap);
+
   Window window_;
   Stage raw_;
-  Digest raw_digest_;
   Stage::Tap raw_tap_{&raw_, 0};
-  const bool wants_plain_;
+  const Digests digests_;
+  Digest* raw_digest_ = nullptr;
   Compression compression_ = Compression::kNone;
   Decoder* decoder_ = nullptr;
   Stage* plain_ = nullptr;

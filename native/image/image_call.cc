@@ -31,6 +31,7 @@ constexpr uint64_t kLayer = 1;
 constexpr uint64_t kRefuseImage = 2;
 constexpr uint64_t kLowest = 4;
 constexpr uint64_t kComplete = 8;
+constexpr uint64_t kUndigested = 16;
 
 image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
   image::WalkOptions options;
@@ -40,6 +41,11 @@ image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
   options.refuse_image = (flags & kRefuseImage) != 0;
   options.entries = max_entries;
   return options;
+}
+
+Archive::Digests digests_of(uint64_t flags) {
+  if ((flags & kUndigested) != 0) return Archive::Digests::kNone;
+  return (flags & kLayer) != 0 ? Archive::Digests::kBoth : Archive::Digests::kArchive;
 }
 
 void report_stream(Report& report, Archive& archive) {
@@ -68,7 +74,7 @@ void report_list(Report& report, const char* key, char** list) {
 // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
 [[noreturn]] void work_unpack(int dirfd, const Call& c) {
   const uint64_t flags = c.args[3].number;
-  Archive archive(0, c.args[1].number, c.args[2].number, (flags & kLayer) != 0);
+  Archive archive(0, c.args[1].number, c.args[2].number, digests_of(flags));
   if (!archive.start()) fail(archive, "", "", 0);
   UnpackOptions options;
   options.walk = walk_options(flags, c.args[5].number);
@@ -108,7 +114,7 @@ int create(int dirfd, const char* pathname) {
 [[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
   Fd file;
   if (*pathname != 0) file.reset(create(dirfd, pathname));
-  Archive archive(0, c.args[2].number, c.args[3].number, false);
+  Archive archive(0, c.args[2].number, c.args[3].number, Archive::Digests::kArchive);
   if (!archive.start()) fail(archive, "", "", 0);
   const Source stream = archive.stream();
   uint64_t bytes = 0;
@@ -180,7 +186,7 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
     check_index(nullptr, index.report());
   } else {
     const Fd file(create(dirfd, data));
-    Archive archive(0, offset, size, layer);
+    Archive archive(0, offset, size, digests_of(flags));
     if (!archive.start() || !archive.copy_to(file.get(), options.bytes)) fail(archive, "", "", 0);
     tar::Reader reader(archive.stream());
     const bool scanned = index.scan(reader, 0);

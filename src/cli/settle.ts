@@ -1,5 +1,6 @@
 /** Lets an image that is new get its lasting name while the container runs, and never keeps anybody waiting for it. */
 import type { HostFacts } from '../host/facts.ts';
+import { isUnread } from '../image/identity.ts';
 import type { ImageFacts } from '../image/image.ts';
 
 /** Containers that end before are not worth reading an archive for. */
@@ -7,7 +8,7 @@ const PATIENCE_MS = 1000;
 
 /** Returns what is to be called at the container's end. */
 export function settleBeside(image: ImageFacts | undefined, host: HostFacts): () => Promise<void> {
-  if (image?.digest.startsWith('seen-') !== true) return () => Promise.resolve();
+  if (image === undefined || !isUnread(image.digest)) return () => Promise.resolve();
   const ended = new AbortController();
   let work: Promise<void> | undefined;
   const timer = setTimeout(() => {

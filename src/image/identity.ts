@@ -37,6 +37,9 @@ export interface Seen {
 /** An archive's sha256, or what stands for it until it is known (import.ts). */
 const isDigest = (text: string): boolean => /^(?:[0-9a-f]{64}|seen-[0-9a-f]{32})$/u.test(text);
 
+/** Whether the archive has not been read as a whole yet. */
+export const isUnread = (digest: string): boolean => digest.startsWith('seen-');
+
 export interface Remembered extends Seen {
   readonly digest: string;
   /** The archive's sha256, where a file pinned it. */

@@ -10,7 +10,7 @@ import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
-import { identityOf, recall, type Identity } from './identity.ts';
+import { identityOf, isUnread, recall, type Identity } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
 import { importLayers } from './import-layers.ts';
 import { readImage, type LayeredImage } from './manifest.ts';
@@ -53,7 +53,10 @@ export interface ImportOptions {
   readonly pin?: string | undefined;
   /** Which image of an archive that holds several. */
   readonly wanted?: string | undefined;
-  /** The user's archive may be used where it lies, where that is safe. False: the store gets a copy. */
+  /**
+   * The user's archive may be used where it lies, where that is safe, and goes by its identity until its digest is known.
+   * False: the store gets a copy under its digest.
+   */
   readonly inPlace: boolean;
   readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
   readonly onImported?: ((record: ImageRecord) => void) | undefined;
@@ -135,8 +138,13 @@ async function knownDigest(archive: Archive, host: HostFacts, options: ImportOpt
   const { pin } = options;
   // Reading twice costs less than unpacking for nothing, when the archive looks like one that is already here (it was
   // copied or touched). To mount it costs less than to read it.
-  const looksKnown =
-    recall(host.dirs.store, archive.path)?.files[archive.path]?.split(' ')[2] === String(archive.stat.size);
+  const old = recall(host.dirs.store, archive.path);
+  const identity = old?.files[archive.path];
+  // It is the one that it was, under other maps.
+  if (pin === undefined && old !== undefined && identity === identityOf(archive.stat)) {
+    return isUnread(old.digest) ? undefined : old.digest;
+  }
+  const looksKnown = identity?.split(' ')[2] === String(archive.stat.size);
   if (pin === undefined && (!looksKnown || (mayMount(host, options) && !isCompressed(archive)))) return undefined;
   const found = await ingest(archived(archive, options), emptyPlace(host), '', Number.MAX_SAFE_INTEGER);
   if (pin !== undefined && found.sha256 !== pin) throw wrongDigest(nameOf(archive, options), pin, found.sha256);
@@ -231,10 +239,12 @@ async function unpack(archive: Archive, known: string | undefined, job: Job): Pr
   const { ownership } = options;
   const folder = workspace.makePart('tree');
   noteOwner(folder, ownership);
-  const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits);
+  // As for an archive that is mounted, it is found beside the container, where nothing hangs on it.
+  const isDigested = known !== undefined || !options.inPlace;
+  const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits, isDigested);
   if (made.image) return ingestLayers(archive, job);
   checkUnchanged(archive);
-  const digest = made.sha256;
+  const digest = isDigested ? made.sha256 : seenDigest(identityOf(archive.stat));
   if (known !== undefined && digest !== known) throw wrongDigest(nameOf(archive, options), known, digest);
   const recorded: RecordedLayer = { digest, form: 'tree' };
   const layers: readonly Layer[] = [{ kind: 'tree', path: join(folder, 'rootfs') }];

@@ -41,11 +41,18 @@ export interface ImageRecord {
   readonly archiveNames?: readonly string[];
 }
 
+/** `ownership` is an ownership's key. */
+export const recordFile = (store: string, digest: string, ownership: string): string =>
+  join(store, 'images', digest, `${ownership}.json`);
+
 export const recordPath = (store: string, digest: string, ownership: Ownership | undefined): string =>
-  join(store, 'images', digest, `${ownershipKey(ownership)}.json`);
+  recordFile(store, digest, ownershipKey(ownership));
 
 export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
-  const path = recordPath(store, record.digest, ownership);
+  writeRecordFile(recordPath(store, record.digest, ownership), record);
+}
+
+export function writeRecordFile(path: string, record: ImageRecord): void {
   makeFolders(dirname(path), 0o700);
   writeWhole(path, JSON.stringify({ version: VERSION, ...record }));
 }
@@ -156,9 +163,9 @@ export const allRecords = (store: string): readonly { readonly path: string; rea
   });
 
 /** A digest's folder goes with its last record. */
-export function removeEmptyFolder(recordFile: string): void {
+export function removeEmptyFolder(file: string): void {
   try {
-    rmdirSync(dirname(recordFile));
+    rmdirSync(dirname(file));
   } catch {
     // There are others.
   }

@@ -8,7 +8,7 @@ import type { ImageSource } from '../spec/spec.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
-import { digestOf, identityOf, recall, remember } from './identity.ts';
+import { digestOf, identityOf, isUnread, recall, remember } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
 import {
   importArchive,
@@ -128,7 +128,8 @@ export async function ensureImage(
   }
 }
 
-const suffices = (image: ImageFacts, { copy }: ResolveOptions): boolean => copy !== true || !isInPlace(image);
+const suffices = (image: ImageFacts, { copy }: ResolveOptions): boolean =>
+  copy !== true || (!isInPlace(image) && !isUnread(image.digest));
 
 async function importOnce(
   source: ImageSource,
@@ -194,7 +195,7 @@ async function ensureArchive(
   const pinned = source.sha256 === undefined ? {} : { pinned: source.sha256 };
   remember(store, name, { digest: image.digest, files: { [path]: identity }, links: {}, ...pinned });
   // What stood for the archive as it was has lost its meaning.
-  if (before?.startsWith('seen-') === true && before !== image.digest) await removeImageQuietly(before, host);
+  if (before !== undefined && isUnread(before) && before !== image.digest) await removeImageQuietly(before, host);
   return image;
 }
 

@@ -1,17 +1,17 @@
 /**
- * The digest of an archive that is used where it lies, found beside the container that already runs from it: reading the
- * archive takes longer than starting, and only what was read as a whole has a name by its content.
+ * The digest of an archive, found beside the container that already runs from it: reading the archive takes longer than
+ * starting, and only what was read as a whole has a name by its content.
  */
 import { closeSync, existsSync, linkSync, openSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { HostFacts } from '../host/facts.ts';
+import { basename, dirname, join } from 'node:path';
 import { makeFolders } from '../folders.ts';
+import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../native.ts';
 import { identityAt, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
 import { withLock } from './locks.ts';
 import { removeImageQuietly } from './maintain.ts';
-import { folderOf, readRecord, writeRecord, type RecordedLayer } from './records.ts';
+import { allRecords, folderOf, readRecord, recordFile, writeRecordFile, type RecordedLayer } from './records.ts';
 import { shortHash } from './store.ts';
 import { ingest, ownPlace, WHOLE } from './work.ts';
 
@@ -21,26 +21,19 @@ import { ingest, ownPlace, WHOLE } from './work.ts';
  */
 export async function settleImage(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
   const { store } = host.dirs;
-  const record = readRecord(store, image.digest, undefined);
-  const [layer] = record?.layers ?? [];
-  if (record === undefined || layer?.inPlace === undefined) return;
-  const { path, identity } = layer.inPlace;
+  const path = sourceOf(image, store);
   const lock = openSync(join(store, 'locks', shortHash(`settle ${path}`)), 'a', 0o600);
   try {
-    if (!tryLock(lock, true) || recall(store, path)?.digest !== image.digest) return;
+    const remembered = recall(store, path);
+    if (!tryLock(lock, true) || remembered?.digest !== image.digest) return;
     const fd = openSync(path, 'r');
     try {
       const archive = { fd, name: path, part: WHOLE, signal };
       const { sha256 } = await ingest(archive, ownPlace(join(store, 'mnt'), host), '', Number.MAX_SAFE_INTEGER);
       await withLock(join(store, 'lock'), async () => {
-        if (signal.aborted || identityAt(path) !== identity) return;
-        const settled: RecordedLayer = { ...layer, digest: sha256 };
-        shareIndex(folderOf(store, layer, ''), folderOf(store, settled, ''));
-        // An image that was imported has a copy of its own, and is the better one.
-        if (readRecord(store, sha256, undefined) === undefined) {
-          writeRecord(store, { ...record, digest: sha256, layers: [settled] }, undefined);
-        }
-        remember(store, path, { digest: sha256, files: { [path]: identity }, links: {} });
+        if (signal.aborted || identityAt(path) !== remembered.files[path]) return;
+        rename(store, image.digest, sha256);
+        remember(store, path, { ...remembered, digest: sha256 });
       });
     } finally {
       closeSync(fd);
@@ -50,16 +43,31 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
   }
 }
 
-/** Containers that run from the old name keep it. */
-function shareIndex(from: string, to: string): void {
-  if (existsSync(join(to, 'index'))) return;
-  makeFolders(dirname(to), 0o700);
-  makeFolders(to, 0o700);
-  linkSync(join(from, 'index'), join(to, 'index'));
+const sourceOf = (image: ImageFacts, store: string): string =>
+  readRecord(store, image.digest, image.ownership)?.source ?? '';
+
+/** An image that was imported by its digest is the better one. Containers that run from the old name keep it. */
+function rename(store: string, from: string, to: string): void {
+  for (const { path, record } of allRecords(store)) {
+    const target = recordFile(store, to, basename(path, '.json'));
+    if (record.digest !== from || existsSync(target)) continue;
+    const layers = record.layers.map((layer) => (layer.inPlace === undefined ? layer : { ...layer, digest: to }));
+    for (const [index, layer] of record.layers.entries()) shareIndex(store, layer, layers[index] ?? layer);
+    writeRecordFile(target, { ...record, digest: to, layers });
+  }
+}
+
+/** An index is the archive's; a tree keeps the folder that it has, whatever that is called. */
+function shareIndex(store: string, from: RecordedLayer, to: RecordedLayer): void {
+  const [old, folder] = [from, to].map((layer) => folderOf(store, layer, ''));
+  if (old === undefined || folder === undefined || old === folder || existsSync(join(folder, 'index'))) return;
+  makeFolders(dirname(folder), 0o700);
+  makeFolders(folder, 0o700);
+  linkSync(join(old, 'index'), join(folder, 'index'));
 }
 
 /** After the last container that ran from it: the old name goes. */
 export async function forgetUnsettled(image: ImageFacts, host: HostFacts): Promise<void> {
-  const path = image.layers[0]?.kind === 'erofs' ? image.layers[0].data : '';
-  if (recall(host.dirs.store, path)?.digest !== image.digest) await removeImageQuietly(image.digest, host);
+  const { store } = host.dirs;
+  if (recall(store, sourceOf(image, store))?.digest !== image.digest) await removeImageQuietly(image.digest, host);
 }

@@ -59,7 +59,8 @@ export const layerFolder = (store: string, digest: string, form: string): string
 export const isStore = (store: string): boolean => existsSync(join(store, 'mnt'));
 
 const FOLDERS = ['layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt'] as const;
-const OURS: ReadonlySet<string> = new Set([...FOLDERS, 'lock', 'volumes', 'id-ranges']);
+/** `lost+found`: the store may be a file system of its own. */
+const OURS: ReadonlySet<string> = new Set([...FOLDERS, 'lock', 'volumes', 'id-ranges', 'lost+found']);
 
 /**
  * A folder of something else, such as /var: its `tmp` would be swept, and nobody else could enter it any more. A store has

@@ -209,12 +209,15 @@ const FLAGS = {
   complete: IMAGE.LAYER | IMAGE.COMPLETE,
 };
 
+/** `digested`: false leaves the digest open, which is then empty. */
 export async function unpackRootfs(
   archive: Archived,
   place: WorkPlace,
   limits: WorkLimits,
+  digested: boolean,
 ): Promise<HoldsImage | (Contents & Digests & { readonly image: false })> {
-  const report = await runOn(archive, planUnpack(place, archive.part, FLAGS.rootfs, limits));
+  const flags = digested ? FLAGS.rootfs : FLAGS.rootfs | IMAGE.UNDIGESTED;
+  const report = await runOn(archive, planUnpack(place, archive.part, flags, limits));
   return report['image'] === true ? { image: true } : { image: false, ...contents(report), ...digests(report) };
 }
 

@@ -161,6 +161,8 @@ export const IMAGE = {
   LOWEST: 4,
   /** With LAYER: what its hard links mean of the layers below comes first in the archive. */
   COMPLETE: 8,
+  /** Without its digest, which costs as much time as everything else. */
+  UNDIGESTED: 16,
 } as const;
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;

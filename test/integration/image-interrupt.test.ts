@@ -239,8 +239,9 @@ needs('a store without room (needs root, busybox-static and bzip2)', () => {
       execFileSync('mount', ['-t', type, '-o', type === 'ext4' ? 'loop' : 'size=200m', disk, at.store]);
       onTestFinished(() => void spawnSync('umount', ['-l', at.store]));
       chmodSync(at.store, 0o700);
+      if (type === 'tmpfs') mkdirSync(join(at.store, 'lost+found'));
       const { bavail, bsize } = statfsSync(at.store);
-      execFileSync('fallocate', ['-l', String(bavail * bsize - 8 * 2 ** 20), join(at.store, 'filler')]);
+      execFileSync('fallocate', ['-l', String(bavail * bsize - 8 * 2 ** 20), join(at.store, 'lost+found/filler')]);
       for (const args of [['up'], ['image', 'import', slowArchive(), 'slow']]) {
         const { status, stdout, stderr } = await at.boxctl(args);
         expect({ status, stdout }).toEqual({ status: 125, stdout: '' });
@@ -248,7 +249,7 @@ needs('a store without room (needs root, busybox-static and bzip2)', () => {
         expect(stderr).toContain('there is no space left in the image store');
         expect([at.imports(), at.layers(), await at.images()]).toEqual([[], [], []]);
       }
-      rmSync(join(at.store, 'filler'));
+      rmSync(join(at.store, 'lost+found/filler'));
       expect(await at.boxctl(['up'])).toMatchObject({ status: 0, stdout: 'ran\n' });
     },
   );

@@ -7,6 +7,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -19,6 +20,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listImages, pruneImages, removeStored } from '../../src/image/maintain.ts';
 import { findDigest, writeName } from '../../src/image/names.ts';
 import { ensureImage, findImage, previewImage, type ResolveOptions } from '../../src/image/resolve.ts';
+import { forgetUnsettled, settleImage } from '../../src/image/settle.ts';
 import type { ImageSource } from '../../src/spec/spec.ts';
 import { imageHost, roads, type ImageHost } from '../support/image-host.ts';
 import { isRoot } from '../support/user.ts';
@@ -68,8 +70,8 @@ describe.each(roads)('archives are %s', (road) => {
       expect(find()).toBeUndefined();
       const facts = await ensure();
       expect(facts).toMatchObject({ passwd: PASSWD, group: 'me:x:8:\n', ownership: at.ownership });
-      // An archive that is mounted where it lies is not read for its digest.
-      const unread = road !== 'unpacked' && kind === 'tar';
+      // What is mounted where it lies, or unpacked, is not read for its digest.
+      const unread = road === 'unpacked' || kind === 'tar';
       expect(facts.digest).toEqual(unread ? expect.stringMatching(/^seen-[0-9a-f]{32}$/u) : sha256(data));
       expect(await at.text(facts, 'hello')).toBe('hello');
       expect(find()).toEqual(facts);
@@ -115,10 +117,10 @@ describe.each(roads)('archives are %s', (road) => {
 
     test('the same content under another name is the same image', async () => {
       writeFileSync(path, gzipSync(image()));
-      const first = await ensure();
+      const first = await ensure(source, { copy: true });
       const copy = join(at.base, 'copy');
       copyFileSync(path, copy);
-      expect(await ensure({ kind: 'tar', path: copy })).toEqual(first);
+      expect(await ensure({ kind: 'tar', path: copy }, { copy: true })).toEqual(first);
       expect(at.layers()).toEqual([first.digest]);
     });
 
@@ -173,10 +175,16 @@ describe.each(roads)('archives are %s', (road) => {
 
     test('that was only touched is the same image', async () => {
       writeFileSync(path, gzipSync(image()));
-      const facts = await ensure();
+      await ensure();
+      // The first time, what was unpacked has no digest yet to be known by.
       utimesSync(path, 1, 1);
       expect(find()).toBeUndefined();
+      const facts = await ensure();
+      expect(facts.digest).toBe(sha256(readFileSync(path)));
+      utimesSync(path, 2, 2);
+      expect(find()).toBeUndefined();
       expect(await ensure()).toEqual(facts);
+      expect(at.layers()).toEqual([facts.digest]);
     });
   });
 
@@ -373,6 +381,36 @@ describe.each(roads)('archives are %s', (road) => {
     });
   });
 });
+
+test.skipIf(!isRoot)(
+  'trees under several maps get their digest together, and stay where they are (needs root)',
+  async () => {
+    const at = imageHost('unpacked');
+    try {
+      const path = join(at.base, 'image.tar');
+      writeFileSync(path, image());
+      const source: ImageSource = { kind: 'tar', path };
+      const maps = [{ container: 0, host: 700_000, size: 65_536 }];
+      const all = [undefined, { uidMap: maps, gidMap: maps }];
+      const before = await Promise.all(all.map((ownership) => ensureImage(source, ownership, at.host)));
+      const [first] = before;
+      if (first === undefined) throw new Error('no image');
+      await settleImage(first, at.host, new AbortController().signal);
+      const after = all.map((ownership) => findImage(source, ownership, at.host));
+      expect(after.map((facts) => facts?.digest)).toEqual(Array(2).fill(sha256(image())));
+      expect(after.map((facts) => facts?.layers)).toEqual(before.map(({ layers }) => layers));
+      await forgetUnsettled(first, at.host);
+      expect(listImages(at.host).map(({ digest }) => digest)).toEqual([sha256(image())]);
+      expect(all.map((ownership) => findImage(source, ownership, at.host))).toEqual(after);
+      const [plain] = after;
+      expect(plain === undefined ? '' : await at.text(plain, 'hello')).toBe('hello');
+      await removeStored(sha256(image()), at.host);
+      expect(at.layers()).toEqual([]);
+    } finally {
+      at.close();
+    }
+  },
+);
 
 test.skipIf(!isRoot)('trees are kept apart by the maps that they were unpacked under (needs root)', async () => {
   const at = imageHost('unpacked');
