@@ -7,6 +7,7 @@ import { isAtLeast, type HostFacts } from './facts.ts';
 import {
   allRanges,
   hasHostPrivileges,
+  hasMappingRights,
   isInitialUserNamespace,
   ownRanges,
   parseStatus,
@@ -79,9 +80,10 @@ export function gatherHostFacts(
   const status = parseStatus(read.text('/proc/self/status'));
   const uidMap = read.text('/proc/self/uid_map');
   const initialUserNamespace = isInitialUserNamespace(uidMap);
-  const privileged = status.euid === 0 && hasHostPrivileges(status.capabilities);
+  const privileged = status.euid === 0 && initialUserNamespace && hasHostPrivileges(status.capabilities);
   const names = new Set([String(status.euid), userName(read.text('/etc/passwd'), status.euid) ?? '']);
   names.delete('');
+  const dirs = gatherFolders(read, env, status.euid);
   const subuid = read.text('/etc/subuid');
   const subgid = read.text('/etc/subgid');
   const [major = 0, minor = 0] = release()
@@ -98,6 +100,8 @@ export function gatherHostFacts(
     groups: status.groups,
     privileged,
     initialUserNamespace,
+    setsGroups: read.text('/proc/self/setgroups')?.trim() !== 'deny',
+    mapsIds: !initialUserNamespace && hasMappingRights(status.capabilities),
     ownUids: ownRanges(uidMap),
     ownGids: ownRanges(read.text('/proc/self/gid_map')),
     userNamespaces: userNamespaces(read, privileged),
@@ -106,10 +110,11 @@ export function gatherHostFacts(
     takenIds: [...allRanges(subuid), ...allRanges(subgid)].map(({ range }) => range),
     newuidmap: helper(read, 'newuidmap'),
     newgidmap: helper(read, 'newgidmap'),
-    cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
-    erofs: erofsSupport(read, { release: release(), major, minor }, privileged && initialUserNamespace),
+    cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env, contained: !initialUserNamespace }),
+    erofs: erofsSupport(read, { release: release(), major, minor }, privileged),
     timeNamespace: read.exists('/proc/self/ns/time'),
     cpus: availableParallelism(),
-    dirs: gatherFolders(read, env, status.euid),
+    storeType: read.fileSystem(dirs.store),
+    dirs,
   };
 }

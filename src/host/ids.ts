@@ -60,8 +60,21 @@ export function parseStatus(text: string | undefined): ProcessStatus {
   };
 }
 
-/** CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: with these boxctl makes maps and mounts of the host itself. */
-export function hasHostPrivileges(capabilities: bigint): boolean {
-  const needed = (1n << 6n) | (1n << 7n) | (1n << 21n);
+const CAP_SETGID = 1n << 6n;
+const CAP_SETUID = 1n << 7n;
+const CAP_SYS_ADMIN = 1n << 21n;
+const CAP_SETFCAP = 1n << 31n;
+
+function hasAll(capabilities: bigint, needed: bigint): boolean {
   return (capabilities & needed) === needed;
+}
+
+/** With these, in the initial user namespace, boxctl makes maps and mounts of the host itself. */
+export function hasHostPrivileges(capabilities: bigint): boolean {
+  return hasAll(capabilities, CAP_SETGID | CAP_SETUID | CAP_SYS_ADMIN);
+}
+
+/** With these the kernel takes any map of ids that the own user namespace has; the last one is for its root (Linux 5.12). */
+export function hasMappingRights(capabilities: bigint): boolean {
+  return hasAll(capabilities, CAP_SETGID | CAP_SETUID | CAP_SETFCAP);
 }

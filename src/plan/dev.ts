@@ -28,8 +28,7 @@ type Maker = 'host' | 'inside' | 'nobody';
 
 function makerOf(context: PlanContext): Maker {
   const { host } = context;
-  // In a user namespace nobody makes nodes, whatever else is allowed there.
-  if (!host.privileged || !host.initialUserNamespace) return 'nobody';
+  if (!host.privileged) return 'nobody';
   const user = context.namespace('user').kind;
   return user === 'private' ? 'host' : user === 'host' ? 'inside' : 'nobody';
 }

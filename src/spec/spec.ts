@@ -245,8 +245,8 @@ export interface Spec {
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly readOnly: boolean;
-  /** Where what the container writes to its root lies until it ends. */
-  readonly writable: 'disk' | 'tmpfs';
+  /** Where what the container writes to its root lies until it ends; undefined: on the disk, where that can be. */
+  readonly writable?: 'disk' | 'tmpfs';
   readonly init: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;

@@ -22,6 +22,8 @@ export const ROOT_HOST: HostFacts = {
   groups: [0],
   privileged: true,
   initialUserNamespace: true,
+  setsGroups: true,
+  mapsIds: false,
   ownUids: whole,
   ownGids: whole,
   userNamespaces: { usable: true },
@@ -49,6 +51,7 @@ export const ROOT_HOST: HostFacts = {
   erofs: { usable: false, reason: 'this kernel mounts EROFS from block devices alone' },
   timeNamespace: true,
   cpus: 2,
+  storeType: 0xef53,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },
 };
 
