@@ -20,7 +20,10 @@ export interface IdMap {
 }
 
 export type ImageSource =
-  /** Absolute path of an archive, or of an OCI image layout's folder; `sha256` (64 hex digits) pins the file's content. */
+  /**
+   * Absolute path of an archive, or of an OCI image layout's folder, without links: one that is met when it is opened was put
+   * there since, and is not followed. `sha256` (64 hex digits) pins the file's content.
+   */
   | {
       readonly kind: 'tar';
       readonly path: string;
