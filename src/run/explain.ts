@@ -55,7 +55,7 @@ function cloneHint(step: Step, name: string): string | undefined {
 }
 
 /** What a mount of the specification fails by is seldom what its system call says. */
-function mountHint({ id, call }: Step, name: string): string | undefined {
+function mountHint({ id, group, call }: Step, name: string): string | undefined {
   if (!id.startsWith('mount.')) return undefined;
   if (call.name === 'mkdirat' || call.name === 'mknodat') {
     if (name === 'EROFS') return 'the place to mount at is missing on a read-only mount: make it in the source';
@@ -74,6 +74,9 @@ function mountHint({ id, call }: Step, name: string): string | undefined {
     if (name === 'ENOTDIR' && id.includes('.parent'))
       return 'a part of the target is a file in the image, not a folder';
     if (name === 'ENOTDIR') return 'the target is a file in the image, and the source is a folder';
+    if (name === 'ELOOP' && group === 'mounts') {
+      return 'a link is on the way to the target: none is followed in /dev, /proc and /sys';
+    }
     if (name === 'ENOENT') return 'a link of the image on the way to the target leads to nothing';
   }
   if (call.name === 'move_mount' && (name === 'ENOTDIR' || name === 'EINVAL')) {

@@ -1,6 +1,5 @@
 /** Hostile specifications: what a file asks of the host is refused until the person who runs it says otherwise. */
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   closeSync,
   chmodSync,
@@ -25,7 +24,7 @@ import { explainFailure } from '../../src/run/explain.ts';
 import { launch } from '../../src/run/launch.ts';
 import { loadSpec } from '../../src/spec/load.ts';
 import type { SpecDocument } from '../../src/spec/spec.ts';
-import { attacker } from '../support/attack.ts';
+import { hasCompiler, startSwapping } from '../support/attack.ts';
 import { boxctl } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, self, sh, specFolder } from '../support/container.ts';
@@ -264,14 +263,7 @@ const NAMED: readonly (readonly [
   ],
 ];
 
-/** Somebody who shares the folder, and exchanges two names in it as fast as he can until the test is over. */
-async function startSwapping(folder: string): Promise<void> {
-  const swapper = spawn(attacker('swap'), ['named', 'link'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void swapper.kill('SIGKILL'));
-  await once(swapper.stdout, 'data');
-}
-
-describe.skipIf(!existsSync('/usr/bin/cc'))('a file that is swapped for a link at any moment (needs cc)', () => {
+describe.skipIf(!hasCompiler)('a file that is swapped for a link at any moment (needs cc)', () => {
   test.each(NAMED)('%s: what is read is what was judged', async (_key, spec, text, read) => {
     const outside = tempFolder();
     writeFileSync(join(outside, 'secret'), text(true));
@@ -281,7 +273,7 @@ describe.skipIf(!existsSync('/usr/bin/cc'))('a file that is swapped for a link a
     const load = () => loadSpec(join(folder, 'container.yaml'), { env: {}, home: '/root' });
     const own = read(load());
 
-    await startSwapping(folder);
+    await startSwapping(folder, 'named', 'link');
     const seen = { own: 0, refused: 0, judged: 0, leaked: 0 };
     const isOneSided = (): boolean => seen.own === 0 || seen.refused === 0 || seen.judged === 0;
     for (let attempt = 0; attempt < 800 || (isOneSided() && attempt < 20_000); attempt++) {
@@ -305,7 +297,7 @@ describe.skipIf(!existsSync('/usr/bin/cc'))('a file that is swapped for a link a
     const folder = specFolder({ devices: ['./named:/dev/one'] });
     symlinkSync('/dev/null', join(folder, 'named'));
     symlinkSync('/dev/zero', join(folder, 'link'));
-    await startSwapping(folder);
+    await startSwapping(folder, 'named', 'link');
     const seen = new Map<string, number>();
     for (let attempt = 0; attempt < 800 || (seen.size < 2 && attempt < 20_000); attempt++) {
       const [device] = loadSpec(join(folder, 'container.yaml'), { env: {}, home: '/root' }).spec.devices;

@@ -2,7 +2,8 @@
  * AppArmor's profiles, enforced: the kernel of the virtual machine has them, and `npm run test:vm` has loaded one
  * (apparmor.profile). As root and as an ordinary user.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl } from '../support/boxctl.ts';
 import { callerOptions, self, sh, specFolder } from '../support/container.ts';
@@ -44,6 +45,21 @@ describe('a container', () => {
     expect(stderr).toContain(`container.yaml:${at + 1}:11: error: the step apparmorProfile failed`);
     expect(stderr).toContain('ENOENT');
     expect(stderr).toContain('the profile must be loaded: see aa-status');
+  });
+
+  test('is not started where a volume leads a mount over what the label is written to (CVE-2019-16884)', async () => {
+    const spec = {
+      volumes: ['./shared:/dev/s', './fake:/dev/s/x'],
+      apparmor: PROFILE,
+      command: ['cat', '/etc/passwd'],
+    };
+    const folder = specFolder(spec);
+    for (const name of ['shared', 'fake']) mkdirSync(join(folder, name));
+    symlinkSync('/proc/thread-self/attr', join(folder, 'shared/x'));
+    writeFileSync(join(folder, 'fake/exec'), '');
+    const { status, stdout } = await boxctl(['up'], callerOptions(self, folder));
+    const taken = readFileSync(join(folder, 'fake/exec'), 'utf8');
+    expect({ status, stdout, taken }).toEqual({ status: 125, stdout: '', taken: '' });
   });
 
   test('is outside of every profile only with a word', async () => {
