@@ -179,7 +179,7 @@ function ofOuterIds({ host }: Findings): Check {
 }
 
 function ofUsers(findings: Findings): readonly Check[] {
-  const { host, helpers, distribution, sysctls } = findings;
+  const { host, helpers, noNewPrivileges, distribution, sysctls } = findings;
   const blocked = obstacle(findings);
   const limit = sysctls.maxUserNamespaces;
   const namespaces = make(
@@ -213,12 +213,22 @@ function ofUsers(findings: Findings): readonly Check[] {
       'users',
       'newuidmap, newgidmap',
       both && (tried || rights) ? 'yes' : 'no',
-      !both ? 'not installed' : tried ? 'tried' : rights ? 'set-user-id root' : 'neither set-user-id root nor tried',
+      noNewPrivileges
+        ? 'of no use: boxctl may gain no privileges here'
+        : !both
+          ? 'not installed'
+          : tried
+            ? 'tried'
+            : rights
+              ? 'set-user-id root'
+              : 'neither set-user-id root nor tried',
       {
         gives,
-        fix: both
-          ? `sudo chmod u+s ${host.newuidmap} ${host.newgidmap}`
-          : asRoot(findings, installCommand('uidmap', distribution)),
+        fix: noNewPrivileges
+          ? 'start the container around boxctl with `no_new_privileges: false`'
+          : both
+            ? `sudo chmod u+s ${host.newuidmap} ${host.newgidmap}`
+            : asRoot(findings, installCommand('uidmap', distribution)),
       },
     ),
   ];

@@ -28,7 +28,9 @@ export interface Findings {
   /** A filter around boxctl itself, as in another container. */
   readonly filtered: boolean;
   readonly seccomp: boolean;
-  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not installed. */
+  /** Set-user-id programs give nothing to boxctl itself, as in a container. */
+  readonly noNewPrivileges: boolean;
+  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not of use. */
   readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
   readonly programs: Readonly<Record<'slirp4netns' | 'pasta' | 'fuse-overlayfs', string | undefined>>;
   readonly devices: Readonly<Record<'/dev/fuse' | '/dev/net/tun', boolean>>;
@@ -90,6 +92,7 @@ export async function gatherFindings(
     coveredPaths: coveredPaths(read.text('/proc/self/mountinfo') ?? ''),
     filtered: /^Seccomp:\t2$/mu.test(read.text('/proc/self/status') ?? ''),
     seccomp: read.exists('/proc/sys/kernel/seccomp/actions_avail'),
+    noNewPrivileges: /^NoNewPrivs:\t1$/mu.test(read.text('/proc/self/status') ?? ''),
     helpers: { newuidmap: isSetUser(host.newuidmap), newgidmap: isSetUser(host.newgidmap) },
     programs: {
       slirp4netns: program('slirp4netns'),

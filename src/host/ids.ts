@@ -27,6 +27,13 @@ export function ownRanges(text: string | undefined): readonly IdRange[] {
 
 const WHOLE = 4_294_967_295;
 
+/** Those that are there: subordinate ranges are the machine's, and a user namespace has only some of its ids. */
+export function within(own: readonly IdRange[], ranges: readonly IdRange[]): readonly IdRange[] {
+  return ranges.filter(({ start, size }) =>
+    own.some((range) => start >= range.start && start + size <= range.start + range.size),
+  );
+}
+
 /** The initial user namespace maps everything to itself. */
 export function isInitialUserNamespace(uidMap: string | undefined): boolean {
   const fields = (uidMap ?? '').trim().split(/\s+/u).map(Number);
@@ -46,6 +53,8 @@ export interface ProcessStatus {
   readonly egid: number;
   readonly groups: readonly number[];
   readonly capabilities: bigint;
+  /** Set-user-id programs give it nothing (PR_SET_NO_NEW_PRIVS). */
+  readonly noNewPrivileges: boolean;
 }
 
 /** /proc/self/status (proc_pid_status(5)). */
@@ -57,6 +66,7 @@ export function parseStatus(text: string | undefined): ProcessStatus {
     egid: ids('Gid')[1] ?? 0,
     groups: ids('Groups'),
     capabilities: BigInt(`0x${field('CapEff').trim() || '0'}`),
+    noNewPrivileges: field('NoNewPrivs').trim() === '1',
   };
 }
 

@@ -33,11 +33,11 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EUSERS: 'too many namespaces in each other',
 };
 
-/** What an outer container must be started with, in the words of boxctl and of Docker. */
+/** What an outer container must be started with, in the words of boxctl, Docker and Podman. */
 export const OUTER_FILTER =
-  'start it with `seccomp: unconfined`; by Docker, `docker run --security-opt seccomp=unconfined`';
+  'start it with `seccomp: unconfined`; by Docker and Podman, `--security-opt seccomp=unconfined`';
 export const OUTER_PATHS =
-  'start it with `masked_paths: ["!/proc", "!/sys"]` and `readonly_paths: ["!/proc"]`; by Docker, `docker run --security-opt systempaths=unconfined`';
+  'start it with `masked_paths: ["!/proc", "!/sys"]` and `readonly_paths: ["!/proc"]`; by Docker, `--security-opt systempaths=unconfined`, and by Podman `--security-opt unmask=ALL`';
 
 function cloneHint(step: Step, name: string): string | undefined {
   if (step.call.name !== 'clone3' && step.call.name !== 'unshare') return undefined;

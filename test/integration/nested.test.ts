@@ -168,6 +168,21 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 });
 
+describe.skipIf(!hasBusybox).each(callers.filter((caller) => !hasOneId(caller)))(
+  'as $title, whose containers have many ids (needs busybox-static)',
+  (caller) => {
+    test('a user of the outer one who is not its root has a container, too', async () => {
+      const outer = { ...OPEN, user: '1000:1000', tmpfs: ['/tmp'], environment: { HOME: '/tmp' } };
+      const inner = { command: script('hostname; id -u; cat /proc/self/uid_map') };
+      const { stdout, stderr } = await nest(UP, inner, outer, caller);
+      expect({ words: stdout.trim().split(/\s+/u), stderr }).toEqual({
+        words: ['inner', '0', '0', '1000', '1'],
+        stderr: '',
+      });
+    });
+  },
+);
+
 test.skipIf(!isRoot || !hasBusybox)(
   'limits of the outer one hold for the inner one (needs root and busybox-static)',
   async () => {

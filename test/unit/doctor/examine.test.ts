@@ -21,6 +21,7 @@ const WELL: Findings = {
   coveredPaths: [],
   filtered: false,
   seccomp: true,
+  noNewPrivileges: false,
   helpers: { newuidmap: true, newgidmap: true },
   programs: { slirp4netns: undefined, pasta: undefined, 'fuse-overlayfs': undefined },
   devices: { '/dev/fuse': true, '/dev/net/tun': true },
@@ -169,6 +170,15 @@ describe('of an ordinary user it misses', () => {
       name: expect.stringMatching(/^memory, pids, cpu/u) as string,
       fix: 'log in through systemd',
     });
+  });
+});
+
+it('helpers are of no use where nothing gains privileges', () => {
+  const host = { ...USER_HOST, newuidmap: undefined, newgidmap: undefined };
+  const helpers = { newuidmap: undefined, newgidmap: undefined };
+  expect(of('newuidmap, newgidmap', { host, helpers, noNewPrivileges: true })).toMatchObject({
+    state: 'no',
+    fix: expect.stringContaining('no_new_privileges: false') as string,
   });
 });
 
