@@ -3,6 +3,7 @@ import { CGROUP_CONTROLLERS, type CgroupController } from '../host/facts.ts';
 import { ERRNO } from '../plan/constants.ts';
 import type { Check, State } from './check.ts';
 import type { Findings } from './gather.ts';
+import { OUTER_FILTER, OUTER_PATHS } from '../run/explain.ts';
 import { installCommand } from './install.ts';
 
 const NOT_TRIED = 'not tried, since no container could be made';
@@ -59,16 +60,26 @@ export function obstacle(findings: Findings): { readonly reason: string; readonl
   if (filtered) {
     return {
       reason: 'the container around boxctl has a system call filter that forbids them',
-      fix: 'start the outer container with a filter that allows them: docker run --security-opt seccomp=unconfined',
+      fix: OUTER_FILTER,
     };
   }
   return { reason: container.message, fix: container.hint ?? 'run boxctl as root' };
 }
 
+/** Of proc and sysfs the kernel makes another one only where nothing of the one that is there is covered. */
+function covered({ container, coveredPaths }: Findings): ReturnType<typeof obstacle> {
+  if (container.ok || container.call !== 'fsmount' || coveredPaths.length === 0) return undefined;
+  const more = coveredPaths.length > 1 ? ` and ${coveredPaths.length - 1} more` : '';
+  return {
+    reason: `the container around boxctl covers ${coveredPaths[0]}${more}, so nobody gets a /proc or /sys`,
+    fix: OUTER_PATHS,
+  };
+}
+
 function ofContainer(findings: Findings): readonly Check[] {
   const { container } = findings;
   if (container.ok) return [make('container', 'start', 'yes', `tried: ${container.steps} steps, all done and undone`)];
-  const blocked = obstacle(findings);
+  const blocked = obstacle(findings) ?? covered(findings);
   const fix = blocked?.fix ?? container.hint;
   return [
     make('container', 'start', 'no', blocked?.reason ?? container.message.replaceAll('\n', '; '), {
@@ -155,8 +166,20 @@ function ofKernel(findings: Findings): readonly Check[] {
   ];
 }
 
+const MORE_IDS = 'more ids inside than your own: other users, and images with files of other owners';
+const count = (ranges: readonly { readonly size: number }[]): number => ranges.reduce((sum, { size }) => sum + size, 0);
+
+/** In a container whose root boxctl runs as, its ids are there to be mapped, without /etc/subuid. */
+function ofOuterIds({ host }: Findings): Check {
+  const [uids, gids] = [count(host.ownUids), count(host.ownGids)];
+  return make('users', 'ids', uids > 1 && gids > 1 ? 'yes' : 'no', `${uids} user ids, ${gids} group ids`, {
+    gives: MORE_IDS,
+    fix: 'give the container around boxctl more: `uid_map`, or as an ordinary user newuidmap and /etc/subuid',
+  });
+}
+
 function ofUsers(findings: Findings): readonly Check[] {
-  const { host, helpers, distribution, sysctls } = findings;
+  const { host, helpers, noNewPrivileges, distribution, sysctls } = findings;
   const blocked = obstacle(findings);
   const limit = sysctls.maxUserNamespaces;
   const namespaces = make(
@@ -168,10 +191,9 @@ function ofUsers(findings: Findings): readonly Check[] {
     { gives: 'containers whose root is nobody outside', ...(blocked === undefined ? {} : { fix: blocked.fix }) },
   );
   if (host.privileged) return [namespaces];
-  const count = (ranges: readonly { readonly size: number }[]): number =>
-    ranges.reduce((sum, { size }) => sum + size, 0);
+  if (host.mapsIds) return [namespaces, ofOuterIds(findings)];
   const [uids, gids] = [count(host.subuids), count(host.subgids)];
-  const gives = 'more ids inside than your own: other users, and images with files of other owners';
+  const gives = MORE_IDS;
   const both = helpers.newuidmap !== undefined && helpers.newgidmap !== undefined;
   const tried = findings.container.ok && uids > 0 && gids > 0;
   const rights = helpers.newuidmap === true && helpers.newgidmap === true;
@@ -191,12 +213,22 @@ function ofUsers(findings: Findings): readonly Check[] {
       'users',
       'newuidmap, newgidmap',
       both && (tried || rights) ? 'yes' : 'no',
-      !both ? 'not installed' : tried ? 'tried' : rights ? 'set-user-id root' : 'neither set-user-id root nor tried',
+      noNewPrivileges
+        ? 'of no use: boxctl may gain no privileges here'
+        : !both
+          ? 'not installed'
+          : tried
+            ? 'tried'
+            : rights
+              ? 'set-user-id root'
+              : 'neither set-user-id root nor tried',
       {
         gives,
-        fix: both
-          ? `sudo chmod u+s ${host.newuidmap} ${host.newgidmap}`
-          : asRoot(findings, installCommand('uidmap', distribution)),
+        fix: noNewPrivileges
+          ? 'start the container around boxctl with `no_new_privileges: false`'
+          : both
+            ? `sudo chmod u+s ${host.newuidmap} ${host.newgidmap}`
+            : asRoot(findings, installCommand('uidmap', distribution)),
       },
     ),
   ];
@@ -237,7 +269,8 @@ function ofLimits(findings: Findings): readonly Check[] {
     return [make('limits', name, 'yes', home.version === 1 ? `version 1, in ${home.dir}` : 'version 2')];
   });
   const scope = host.cgroup.unified.some(({ kind }) => kind === 'scope') ? ', through your systemd' : '';
-  const layoutCheck = make('limits', 'control groups', layout === 'none' ? 'no' : 'yes', `${names[layout]}${scope}`, {
+  const absent = host.initialUserNamespace ? 'no' : 'none';
+  const layoutCheck = make('limits', 'control groups', layout === 'none' ? absent : 'yes', `${names[layout]}${scope}`, {
     gives: '`limits`',
     fix: asRoot(findings, 'mount -t cgroup2 none /sys/fs/cgroup'),
   });
@@ -272,7 +305,8 @@ const FILE_SYSTEMS: Readonly<Record<number, string>> = {
 const UNFIT = new Set(['nfs', 'cifs', '9p']);
 
 function ofStorage(findings: Findings): readonly Check[] {
-  const { host, storeType, programs, container } = findings;
+  const { host, programs, container } = findings;
+  const { storeType } = host;
   const type = storeType === undefined ? 'unknown' : (FILE_SYSTEMS[storeType] ?? `type 0x${storeType.toString(16)}`);
   const fuse = programs['fuse-overlayfs'];
   return [

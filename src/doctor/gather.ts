@@ -1,6 +1,5 @@
 /** What the doctor looks at beside the planner's facts: read, or really tried. */
-import { statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { statSync } from 'node:fs';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost, type HostReader } from '../host/read.ts';
 import { lookUp } from '../image/lookup.ts';
@@ -24,14 +23,16 @@ export interface Findings {
   readonly sysctls: Readonly<
     Record<'maxUserNamespaces' | 'unprivilegedClone' | 'apparmorRestricts', string | undefined>
   >;
+  /** What of /proc and /sys has something mounted over it. */
+  readonly coveredPaths: readonly string[];
   /** A filter around boxctl itself, as in another container. */
   readonly filtered: boolean;
   readonly seccomp: boolean;
-  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not installed. */
+  /** Set-user-id programs give nothing to boxctl itself, as in a container. */
+  readonly noNewPrivileges: boolean;
+  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not of use. */
   readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
   readonly programs: Readonly<Record<'slirp4netns' | 'pasta' | 'fuse-overlayfs', string | undefined>>;
-  /** Type of the file system that the store is on, by its magic number. */
-  readonly storeType: number | undefined;
   readonly devices: Readonly<Record<'/dev/fuse' | '/dev/net/tun', boolean>>;
 }
 
@@ -46,22 +47,22 @@ function isSetUser(path: string | undefined): boolean | undefined {
   return (mode & 0o4000) !== 0 && uid === 0;
 }
 
-function fileSystemOf(path: string): number | undefined {
-  for (let at = path; ; at = dirname(at)) {
-    try {
-      return statfsSync(at).type;
-    } catch {
-      if (at === dirname(at)) return undefined;
-    }
-  }
-}
-
 const KEYS = { memory: 'memory: 64MiB', pids: 'pids: 64', cpu: 'cpus: 1' } as const;
 
 async function tryLimits(host: HostFacts): Promise<Trial | undefined> {
   const keys = (['memory', 'pids', 'cpu'] as const).filter((name) => host.cgroup.controllers[name].usable);
   if (keys.length === 0) return undefined;
   return tryContainer(host, `limits: {${keys.map((name) => KEYS[name]).join(', ')}}\n`);
+}
+
+/** Folders that the kernel keeps empty for others to be mounted there, which covers nothing. */
+const PLACES =
+  /^\/(?:proc\/sys\/fs\/binfmt_misc|proc\/fs\/nfsd|sys\/fs\/|sys\/kernel\/(?:config|debug|security|tracing))/u;
+
+/** proc_pid_mountinfo(5) */
+function coveredPaths(mountinfo: string): readonly string[] {
+  const points = mountinfo.split('\n').map((line) => line.split(' ')[4] ?? '');
+  return points.filter((point) => /^\/(?:proc|sys)\/./u.test(point) && !PLACES.test(point));
 }
 
 /** Makes up to two containers, which leave nothing behind. */
@@ -88,15 +89,16 @@ export async function gatherFindings(
       unprivilegedClone: sysctl('kernel/unprivileged_userns_clone'),
       apparmorRestricts: sysctl('kernel/apparmor_restrict_unprivileged_userns'),
     },
+    coveredPaths: coveredPaths(read.text('/proc/self/mountinfo') ?? ''),
     filtered: /^Seccomp:\t2$/mu.test(read.text('/proc/self/status') ?? ''),
     seccomp: read.exists('/proc/sys/kernel/seccomp/actions_avail'),
+    noNewPrivileges: /^NoNewPrivs:\t1$/mu.test(read.text('/proc/self/status') ?? ''),
     helpers: { newuidmap: isSetUser(host.newuidmap), newgidmap: isSetUser(host.newgidmap) },
     programs: {
       slirp4netns: program('slirp4netns'),
       pasta: program('pasta'),
       'fuse-overlayfs': program('fuse-overlayfs'),
     },
-    storeType: fileSystemOf(host.dirs.store),
     devices: { '/dev/fuse': read.exists('/dev/fuse'), '/dev/net/tun': read.exists('/dev/net/tun') },
   };
 }

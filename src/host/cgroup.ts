@@ -21,6 +21,8 @@ export interface CgroupCaller {
   readonly pid: number;
   readonly euid: number;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** boxctl runs in a user namespace of somebody else's: in a container, most likely. */
+  readonly contained: boolean;
 }
 
 /** The word of version 1 for a controller. */
@@ -82,16 +84,32 @@ function parents(folder: string, top: string): readonly string[] {
 
 const unusable = (reason: string, hint: string): CgroupHome => ({ usable: false, reason, hint });
 
+/** In a container, what keeps a controller away is not the host's to change. */
+const missing = (caller: CgroupCaller, reason: string, hint: string): CgroupHome =>
+  caller.contained
+    ? unusable(
+        'the container around boxctl has no cgroup in which others may be made',
+        'give that container `limits`: they hold for all that is in it',
+      )
+    : unusable(reason, hint);
+
 function words(text: string | undefined): readonly string[] {
   return (text ?? '').trim().split(/\s+/u).filter(Boolean);
 }
 
-function versionOne(read: HostReader, mount: Mount, path: string, controller: CgroupController): CgroupHome {
+function versionOne(
+  read: HostReader,
+  mount: Mount,
+  path: string,
+  controller: CgroupController,
+  caller: CgroupCaller,
+): CgroupHome {
   const own = folderOf(mount, path) ?? mount.point;
   // The nearest cgroup in which the caller may make a child; his own limits go on applying there.
   const home = parents(own, mount.point).find((folder) => read.writable(folder));
   if (home !== undefined) return { usable: true, version: 1, dir: home, hierarchy: controllersOf(mount) };
-  return unusable(
+  return missing(
+    caller,
     `the ${controller} controller is in a version 1 hierarchy, where ${own} belongs to another user`,
     'run boxctl as root, have the folder given to you, or boot with systemd.unified_cgroup_hierarchy=1',
   );
@@ -144,10 +162,12 @@ function versionTwo(
   own: string,
   homes: readonly UnifiedHome[],
   controller: CgroupController,
+  caller: CgroupCaller,
 ): CgroupHome {
   if (homes.some((home) => home.controllers.includes(controller))) return { usable: true, version: 2 };
   if (!words(read.text(`${mount.point}/cgroup.controllers`)).includes(controller)) {
-    return unusable(`this host has no ${controller} controller`, 'boot a kernel that has it, without cgroup_disable');
+    const hint = 'boot a kernel that has it, without cgroup_disable';
+    return missing(caller, `this host has no ${controller} controller`, hint);
   }
   const offered = words(read.text(`${own}/cgroup.controllers`)).includes(controller);
   if (offered && read.writable(own) && read.writable(`${own}/cgroup.subtree_control`)) {
@@ -156,11 +176,14 @@ function versionTwo(
       `move them into a child: mkdir ${own}/init; for p in $(cat ${own}/cgroup.procs); do echo $p >${own}/init/cgroup.procs; done`,
     );
   }
-  return unusable(
+  return missing(
+    caller,
     `no cgroup with the ${controller} controller is delegated to this user`,
     'log in to a session that systemd manages, with the controller in `Delegate=` of user@.service; or run boxctl as root',
   );
 }
+
+const MOUNT_ONE = 'mount one: mount -t cgroup2 none /sys/fs/cgroup';
 
 /** Looks at the hierarchies that are mounted, and finds a home for each controller. */
 export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFacts {
@@ -174,10 +197,11 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
   const homeOf = (controller: CgroupController): CgroupHome => {
     const name = versionOneName(controller);
     const mount = mounts.find((entry) => entry.type === 'cgroup' && entry.options.includes(name));
-    if (mount !== undefined) return versionOne(read, mount, paths.get(name) ?? '/', controller);
-    if (unified !== undefined) return versionTwo(read, unified, own, homes, controller);
-    if (hasVersionOne) return unusable(`this host has no ${controller} controller`, 'boot a kernel that has it');
-    return unusable('no cgroup file system is mounted', 'mount one: mount -t cgroup2 none /sys/fs/cgroup');
+    if (mount !== undefined) return versionOne(read, mount, paths.get(name) ?? '/', controller, caller);
+    if (unified !== undefined) return versionTwo(read, unified, own, homes, controller, caller);
+    return hasVersionOne
+      ? missing(caller, `this host has no ${controller} controller`, 'boot a kernel that has it')
+      : missing(caller, 'no cgroup file system is mounted', MOUNT_ONE);
   };
   const controllers = Object.fromEntries(CGROUP_CONTROLLERS.map((name) => [name, homeOf(name)])) as Record<
     CgroupController,

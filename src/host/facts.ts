@@ -66,6 +66,9 @@ export interface CgroupFacts {
   readonly ioWeight: string | undefined;
 }
 
+/** OVERLAYFS_SUPER_MAGIC: what an outer container's root usually is. */
+export const OVERLAY = 0x79_4c_76_30;
+
 export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
@@ -85,6 +88,10 @@ export interface HostFacts {
   readonly privileged: boolean;
   /** False when boxctl itself runs inside a user namespace. */
   readonly initialUserNamespace: boolean;
+  /** False in a user namespace in which setgroups(2) is forbidden, and so in all that are made in it. */
+  readonly setsGroups: boolean;
+  /** boxctl runs inside a user namespace, and may map all ids of that namespace without a helper. */
+  readonly mapsIds: boolean;
   /** The uid and gid ranges that exist in boxctl's own user namespace (the whole of 2^32-1 on a plain host). */
   readonly ownUids: readonly IdRange[];
   readonly ownGids: readonly IdRange[];
@@ -111,6 +118,8 @@ export interface HostFacts {
   readonly oomScoreAdj: number;
   /** CPUs that this process may run on. */
   readonly cpus: number;
+  /** The file system that the store is on, by its magic number (statfs(2)); undefined where that is not known. */
+  readonly storeType: number | undefined;
   /** A character device that a hidden file is replaced by, and the standard ones; always `/dev/…` of the host. */
   readonly dirs: {
     /** Image store: `/var/lib/boxctl` for root, `$XDG_DATA_HOME/boxctl` otherwise. */

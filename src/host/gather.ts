@@ -7,11 +7,13 @@ import { isAtLeast, type HostFacts } from './facts.ts';
 import {
   allRanges,
   hasHostPrivileges,
+  hasMappingRights,
   isInitialUserNamespace,
   ownRanges,
   parseStatus,
   subordinateRanges,
   userName,
+  within,
 } from './ids.ts';
 import { realHost, type HostReader } from './read.ts';
 
@@ -79,9 +81,14 @@ export function gatherHostFacts(
   const status = parseStatus(read.text('/proc/self/status'));
   const uidMap = read.text('/proc/self/uid_map');
   const initialUserNamespace = isInitialUserNamespace(uidMap);
-  const privileged = status.euid === 0 && hasHostPrivileges(status.capabilities);
+  const privileged = status.euid === 0 && initialUserNamespace && hasHostPrivileges(status.capabilities);
+  // Without that they would run, and be refused.
+  const mayGain = status.euid === 0 || !status.noNewPrivileges;
   const names = new Set([String(status.euid), userName(read.text('/etc/passwd'), status.euid) ?? '']);
   names.delete('');
+  const dirs = gatherFolders(read, env, status.euid);
+  const ownUids = ownRanges(uidMap);
+  const ownGids = ownRanges(read.text('/proc/self/gid_map'));
   const subuid = read.text('/etc/subuid');
   const subgid = read.text('/etc/subgid');
   const [major = 0, minor = 0] = release()
@@ -98,19 +105,22 @@ export function gatherHostFacts(
     groups: status.groups,
     privileged,
     initialUserNamespace,
-    ownUids: ownRanges(uidMap),
-    ownGids: ownRanges(read.text('/proc/self/gid_map')),
+    setsGroups: read.text('/proc/self/setgroups')?.trim() !== 'deny',
+    mapsIds: !initialUserNamespace && hasMappingRights(status.capabilities),
+    ownUids,
+    ownGids,
     userNamespaces: userNamespaces(read, privileged),
-    subuids: subordinateRanges(subuid, names),
-    subgids: subordinateRanges(subgid, names),
+    subuids: within(ownUids, subordinateRanges(subuid, names)),
+    subgids: within(ownGids, subordinateRanges(subgid, names)),
     takenIds: [...allRanges(subuid), ...allRanges(subgid)].map(({ range }) => range),
-    newuidmap: helper(read, 'newuidmap'),
-    newgidmap: helper(read, 'newgidmap'),
-    cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env }),
-    erofs: erofsSupport(read, { release: release(), major, minor }, privileged && initialUserNamespace),
+    newuidmap: mayGain ? helper(read, 'newuidmap') : undefined,
+    newgidmap: mayGain ? helper(read, 'newgidmap') : undefined,
+    cgroup: gatherCgroup(read, { pid: process.pid, euid: status.euid, env, contained: !initialUserNamespace }),
+    erofs: erofsSupport(read, { release: release(), major, minor }, privileged),
     timeNamespace: read.exists('/proc/self/ns/time'),
     oomScoreAdj: Number(read.text('/proc/self/oom_score_adj') ?? 0),
     cpus: availableParallelism(),
-    dirs: gatherFolders(read, env, status.euid),
+    storeType: read.fileSystem(dirs.store),
+    dirs,
   };
 }

@@ -27,6 +27,13 @@ export function ownRanges(text: string | undefined): readonly IdRange[] {
 
 const WHOLE = 4_294_967_295;
 
+/** Those that are there: subordinate ranges are the machine's, and a user namespace has only some of its ids. */
+export function within(own: readonly IdRange[], ranges: readonly IdRange[]): readonly IdRange[] {
+  return ranges.filter(({ start, size }) =>
+    own.some((range) => start >= range.start && start + size <= range.start + range.size),
+  );
+}
+
 /** The initial user namespace maps everything to itself. */
 export function isInitialUserNamespace(uidMap: string | undefined): boolean {
   const fields = (uidMap ?? '').trim().split(/\s+/u).map(Number);
@@ -46,6 +53,8 @@ export interface ProcessStatus {
   readonly egid: number;
   readonly groups: readonly number[];
   readonly capabilities: bigint;
+  /** Set-user-id programs give it nothing (PR_SET_NO_NEW_PRIVS). */
+  readonly noNewPrivileges: boolean;
 }
 
 /** /proc/self/status (proc_pid_status(5)). */
@@ -57,11 +66,25 @@ export function parseStatus(text: string | undefined): ProcessStatus {
     egid: ids('Gid')[1] ?? 0,
     groups: ids('Groups'),
     capabilities: BigInt(`0x${field('CapEff').trim() || '0'}`),
+    noNewPrivileges: field('NoNewPrivs').trim() === '1',
   };
 }
 
-/** CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: with these boxctl makes maps and mounts of the host itself. */
-export function hasHostPrivileges(capabilities: bigint): boolean {
-  const needed = (1n << 6n) | (1n << 7n) | (1n << 21n);
+const CAP_SETGID = 1n << 6n;
+const CAP_SETUID = 1n << 7n;
+const CAP_SYS_ADMIN = 1n << 21n;
+const CAP_SETFCAP = 1n << 31n;
+
+function hasAll(capabilities: bigint, needed: bigint): boolean {
   return (capabilities & needed) === needed;
+}
+
+/** With these, in the initial user namespace, boxctl makes maps and mounts of the host itself. */
+export function hasHostPrivileges(capabilities: bigint): boolean {
+  return hasAll(capabilities, CAP_SETGID | CAP_SETUID | CAP_SYS_ADMIN);
+}
+
+/** With these the kernel takes any map of ids that the own user namespace has; the last one is for its root (Linux 5.12). */
+export function hasMappingRights(capabilities: bigint): boolean {
+  return hasAll(capabilities, CAP_SETGID | CAP_SETUID | CAP_SETFCAP);
 }

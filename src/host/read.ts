@@ -1,5 +1,6 @@
 /** How the host is looked at; tests give files of other hosts. */
-import { accessSync, constants, lstatSync, readFileSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 export interface HostReader {
   /** The text of a small file, or undefined when it cannot be read. */
@@ -8,6 +9,8 @@ export interface HostReader {
   exists(path: string): boolean;
   /** Owner and permission bits; undefined when there is nothing, null when it is a link or anything else but a folder. */
   folder(path: string): { readonly uid: number; readonly mode: number } | null | undefined;
+  /** The magic number (statfs(2)) of the file system that a path is on, or would be when it is made. */
+  fileSystem(path: string): number | undefined;
 }
 
 function attempt<T>(read: () => T): T | undefined {
@@ -26,5 +29,11 @@ export const realHost: HostReader = {
     const status = lstatSync(path, { throwIfNoEntry: false });
     if (status === undefined) return undefined;
     return status.isDirectory() ? { uid: status.uid, mode: status.mode & 0o7777 } : null;
+  },
+  fileSystem: (path) => {
+    for (let at = path; ; at = dirname(at)) {
+      const found = attempt(() => statfsSync(at).type);
+      if (found !== undefined || at === dirname(at)) return found;
+    }
   },
 };

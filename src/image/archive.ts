@@ -1,8 +1,9 @@
 /** An archive as a file that must not change while it is looked at. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
+import { openUnlinkedFile } from '../spec/read.ts';
 import { identityOf } from './identity.ts';
 
 /** Longer than the kernel's clock tick: a file written after this much rest gets another ctime. */
@@ -14,12 +15,11 @@ export interface Archive {
   readonly stat: BigIntStats;
 }
 
-/** Opens a regular file; the descriptor is the caller's to close. */
+/** Opens a regular file by a path without links (`realPath`); the descriptor is the caller's to close. */
 export function openArchive(path: string): Archive {
   let fd: number;
   try {
-    // O_NONBLOCK: a fifo must not make us wait.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openUnlinkedFile(path);
   } catch (cause) {
     throw unreadable(path, cause);
   }

@@ -85,7 +85,7 @@ export interface Job {
 }
 
 /**
- * Imports the archive at an absolute path, or the OCI image layout in a folder. The caller holds the lock of the source.
+ * Imports the archive at an absolute path without links (`realPath`). The caller holds the lock of the source.
  */
 export async function importArchive(path: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const opened = openArchive(path);
@@ -298,7 +298,7 @@ async function describeLayered(members: Members, image: LayeredImage, source: st
   return describe({ digest, layers, recorded, contents, source, defaults, names }, job);
 }
 
-/** An OCI image layout in a folder. The caller holds the lock of the source. */
+/** An OCI image layout in a folder, by a path without links. The caller holds the lock of the source. */
 export async function importLayout(folder: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const members = folderMembers(folder);
   const image = readImage(members, host, options.wanted);

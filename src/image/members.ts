@@ -2,9 +2,10 @@
  * The files of an archive that holds an image in layers, wherever they lie: members of a tar, or files of a folder (an
  * OCI image layout). Names come from the archive and are never followed out of it.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { openUnlinkedFile } from '../spec/read.ts';
 import type { Archived, Member, Part } from './work.ts';
 
 /** The largest manifest or configuration that is read, bytes. */
@@ -37,7 +38,7 @@ export function tarMembers(archive: Archived, members: ReadonlyMap<string, Membe
   };
 }
 
-/** Files of a folder: an OCI image layout has only `blobs/<algorithm>/<digest>` and two files beside it. */
+/** Files of a folder, whose path has no links (`realPath`): an OCI image layout has only `blobs/<algorithm>/<digest>` and two files beside it. */
 export function folderMembers(folder: string): Members {
   return {
     name: folder,
@@ -45,7 +46,7 @@ export function folderMembers(folder: string): Members {
       if (!/^(?:oci-layout|index\.json|blobs\/[a-z0-9+._-]+\/[0-9a-zA-Z=_-]+)$/u.test(path)) return undefined;
       let fd: number;
       try {
-        fd = openSync(join(folder, path), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+        fd = openUnlinkedFile(join(folder, path));
       } catch {
         return undefined;
       }

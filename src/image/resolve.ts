@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../native.ts';
+import { realPath } from '../spec/read.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
@@ -208,7 +209,7 @@ async function ensureTools(
   const collection = collectTools(source.tools, toolPath());
   const workspace = await openWorkspace(ownership, host);
   try {
-    const path = join(workspace.folder, 'tools.tar');
+    const path = join(realPath(workspace.folder), 'tools.tar');
     await packCollection(collection, createWriteStream(path, { mode: 0o600 }));
     // The archive goes, so the store must have what is in it.
     const from = { inPlace: false, source: source.tools.join(' ') };
@@ -234,7 +235,7 @@ async function ensureStored(
   if (digest === undefined || source === undefined) throw noSuchImage(store, name);
   // What came through a pipe, or was packed, cannot be had again.
   if (existsSync(source)) {
-    const image = await ensureArchive({ kind: 'tar', path: source }, ownership, host, options);
+    const image = await ensureArchive({ kind: 'tar', path: realPath(source) }, ownership, host, options);
     if (image.digest === digest) return image;
   }
   throw new BoxctlError(

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from './image.ts';
+import { realPath } from '../spec/read.ts';
 import { importArchive, type ImportOptions } from './import.ts';
 import { importOptions, type ResolveOptions, type TarSource } from './resolve.ts';
 import { prepareStore } from './store.ts';
@@ -28,7 +29,7 @@ export async function importStream(
   prepareStore(host.dirs.store);
   const workspace = await openWorkspace(ownership, host);
   try {
-    const path = join(workspace.folder, 'archive');
+    const path = join(realPath(workspace.folder), 'archive');
     const wants = { ...importOptions(source, ownership, options), inPlace: false, source: source.name };
     await keepStream(fd, path, wants);
     return (await importArchive(path, host, wants)).image;

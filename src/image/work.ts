@@ -18,6 +18,7 @@ import {
 } from '../plan/image-work.ts';
 import { IMAGE } from '../plan/constants.ts';
 import type { Plan } from '../plan/plan.ts';
+import { hintFor } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
 import { pipe } from '../native.ts';
 import type { ImageFacts, Ownership } from './image.ts';
@@ -114,7 +115,8 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
     const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
     // An archive that somebody writes to, or that lies where there are no leases, cannot be used in place.
     const code = step?.call.name === 'fcntl' ? 'E_IMAGE_BUSY' : 'E_IMAGE_WORK';
-    return new BoxctlError(code, `${what}: ${at} failed with ${name}`);
+    const hint = step === undefined ? undefined : hintFor(step, name, end.failed.detail);
+    return new BoxctlError(code, `${what}: ${at} failed with ${name}`, hint === undefined ? {} : { hint });
   }
   const how = end.kind === 'signaled' ? `ended by signal ${end.signal}` : `ended with status ${end.status}`;
   return new BoxctlError('E_IMAGE_WORK', `${what}: the worker ${how}`);

@@ -2,7 +2,7 @@
  * A specification, its image and its host become a container's model: an OCI configuration in which every default is
  * spelled out. Pure. Everything that is wrong is told at once, each at its own line.
  */
-import type { HostFacts } from '../host/facts.ts';
+import { OVERLAY, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { OciConfig } from './config.ts';
@@ -67,6 +67,7 @@ export function compile(
   const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
+  const writable = writableOf(spec, host, reasons, problems);
   problems.throwIfAny();
 
   const ownRoot = spec.namespaces.mount.kind === 'private';
@@ -93,7 +94,6 @@ export function compile(
   };
   reasons.set('root', 'image', 'image');
   reasons.set('root.readonly', 'read_only', 'writable root');
-  reasons.set('root.writable', spec.readOnly ? 'read_only' : 'writable', 'what is written goes to the disk');
   reasons.set('hostname', 'hostname', 'hostname is the name');
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
@@ -110,7 +110,7 @@ export function compile(
   return {
     name: spec.name,
     config: { ociVersion: ociVersion(config), ...config },
-    writable: spec.readOnly ? 'tmpfs' : spec.writable,
+    writable,
     init: spec.init,
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,
@@ -123,6 +123,23 @@ export function compile(
     deviceNotes,
     ...(filter.observes === undefined ? {} : { observes: filter.observes }),
   };
+}
+
+/** An overlay takes no upper folder that is on an overlay itself, as the store is in most containers. */
+function writableOf(spec: Spec, host: HostFacts, reasons: Reasons, problems: Problems): Model['writable'] {
+  const nested = host.storeType === OVERLAY;
+  const label = nested
+    ? 'the store is on an overlay: what is written stays in memory'
+    : 'what is written goes to the disk';
+  reasons.set('root.writable', spec.readOnly ? 'read_only' : 'writable', label);
+  if (spec.readOnly || spec.writable === 'tmpfs') return 'tmpfs';
+  if (nested && spec.writable === 'disk') {
+    const message = `what the container writes cannot lie in the store ${host.dirs.store}, which is on an overlay itself`;
+    const hint =
+      'say `writable: tmpfs`, or set BOXCTL_STORE to a folder on ext4, xfs or btrfs: in a container, to a volume';
+    problems.add('E_STORE_OVERLAY', 'writable', message, hint);
+  }
+  return nested ? 'tmpfs' : 'disk';
 }
 
 /**

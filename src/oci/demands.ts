@@ -118,7 +118,7 @@ function ofIds({ config, because }: Demanding, host: HostFacts): readonly Demand
   ] as const;
   const found = maps.flatMap(([what, path, list]) =>
     (list ?? [])
-      .filter(({ hostID }) => hostID < FIRST_SPARE_ID && host.initialUserNamespace)
+      .filter(({ hostID }) => hostID < FIRST_SPARE_ID)
       .map(({ hostID, size }): Demand => {
         const last = hostID + size - 1;
         const value = size === 1 ? `${hostID}` : `${hostID}-${last}`;

@@ -18,7 +18,7 @@ function restrictedMode({ read, write }: Device): number {
 
 /** Where the host lets boxctl make rules for devices: the kernel takes them from root of the host alone. */
 export function devicesHome(host: HostFacts): DevicesHome | undefined {
-  return host.privileged && host.initialUserNamespace ? host.cgroup.devices : undefined;
+  return host.privileged ? host.cgroup.devices : undefined;
 }
 
 function checkPermissions(device: Device, spec: Spec, host: HostFacts, problems: Problems): void {

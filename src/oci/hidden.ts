@@ -8,11 +8,10 @@ import type { Reasons } from './reasons.ts';
 function change(usual: readonly string[], { add, remove }: PathChanges, problems: Problems): string[] {
   const removed = new Set<string>();
   for (const { path, specPath } of remove) {
-    const found = usual.find((known) => known === path.replace(/\/$/u, ''));
-    if (found !== undefined) {
-      removed.add(found);
-      continue;
-    }
+    const folder = path.replace(/\/$/u, '');
+    const found = usual.filter((known) => known === folder || known.startsWith(`${folder}/`));
+    for (const known of found) removed.add(known);
+    if (found.length > 0) continue;
     const meant = didYouMean(path, usual);
     problems.add(
       'E_PATH_NOT_USUAL',

@@ -1,4 +1,5 @@
 /** Which ids of the host the container's are (user_namespaces(7)). */
+import { BoxctlError } from '../errors.ts';
 import { isAtLeast, type HostFacts, type IdRange } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
@@ -18,13 +19,18 @@ function contains(outer: IdRange, inner: IdRange): boolean {
 }
 
 /** A block of host ids that nobody else has been given. */
-function freeBlock(host: HostFacts, own: readonly IdRange[]): IdMap | undefined {
+function freeBlock(host: HostFacts): IdMap {
   for (let start = FIRST_BLOCK; start + BLOCK <= LAST_ID; start += BLOCK) {
     const block = { start, size: BLOCK };
-    if (!own.some((range) => contains(range, block))) return undefined;
     if (!host.takenIds.some((range) => overlaps(range, block))) return { container: 0, host: start, size: BLOCK };
   }
-  return undefined;
+  throw new BoxctlError(
+    'E_NO_AUTO_IDS',
+    'all ids of this host have been given to others, in /etc/subuid and /etc/subgid',
+    {
+      hint: 'say which ones the container has: `uid_map: ["0:100000:65536"]`',
+    },
+  );
 }
 
 /** Ranges one after the other, from id 0 inside, as far as `most` ids. */
@@ -39,23 +45,15 @@ function inARow(ranges: readonly IdRange[], most: number): readonly IdMap[] {
   return maps;
 }
 
-function privilegedDefault(
-  host: HostFacts,
-  subordinate: readonly IdRange[],
-  own: readonly IdRange[],
-): readonly IdMap[] {
-  if (subordinate.length > 0) return inARow(subordinate, BLOCK);
-  const block = freeBlock(host, own);
-  if (block !== undefined) return [block];
-  // Inside a user namespace with few ids: they are unprivileged outside of it anyway.
-  return own.slice(0, 1).map((entry) => ({ container: 0, host: entry.start, size: entry.size }));
+function privilegedDefault(host: HostFacts, subordinate: readonly IdRange[]): readonly IdMap[] {
+  return subordinate.length > 0 ? inARow(subordinate, BLOCK) : [freeBlock(host)];
 }
 
-/** The caller is root inside; his subordinate ids, where the helpers can map them, are the rest. */
-function ordinaryDefault(id: number, subordinate: readonly IdRange[], canMapMore: boolean): readonly IdMap[] {
+/** The caller is root inside; what else he may map is the rest. */
+function ordinaryDefault(id: number, more: readonly IdRange[]): readonly IdMap[] {
   const maps: IdMap[] = [{ container: 0, host: id, size: 1 }];
   let next = 1;
-  for (const range of canMapMore ? subordinate : []) {
+  for (const range of more) {
     maps.push({ container: next, host: range.start, size: range.size });
     next += range.size;
   }
@@ -79,20 +77,32 @@ function keepingDefault(id: number, subordinate: readonly IdRange[]): readonly I
   return [...maps, { container: id, host: id, size: 1 }].toSorted((a, b) => a.container - b.container);
 }
 
-/** Both helpers and both ranges, or neither: a user without his group would be no more than half there. */
-function canMapSubordinates(host: HostFacts): boolean {
+function without(ranges: readonly IdRange[], id: number): readonly IdRange[] {
+  return ranges
+    .flatMap(({ start, size }) => {
+      if (id < start || id >= start + size) return [{ start, size }];
+      const below = { start, size: id - start };
+      return [below, { start: id + 1, size: start + size - id - 1 }];
+    })
+    .filter(({ size }) => size > 0);
+}
+
+/**
+ * What the caller may map beside his own ids: as root of an outer container, all that this one has; else his subordinate
+ * ids. Both kinds or neither: a user without his group would be no more than half there.
+ */
+function spareIds(host: HostFacts): { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] } {
   const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
-  return helpers && host.subuids.length > 0 && host.subgids.length > 0;
+  const uids = host.mapsIds ? without(host.ownUids, host.euid) : helpers ? host.subuids : [];
+  const gids = host.mapsIds ? without(host.ownGids, host.egid) : helpers ? host.subgids : [];
+  return uids.length > 0 && gids.length > 0 ? { uids, gids } : { uids: [], gids: [] };
 }
 
 /** All ids that an ordinary user can map, for work on files that containers have left; undefined: root needs no map. */
 export function callerMaps(host: HostFacts): Ownership | undefined {
   if (host.privileged) return undefined;
-  const more = canMapSubordinates(host);
-  return {
-    uidMap: ordinaryDefault(host.euid, host.subuids, more),
-    gidMap: ordinaryDefault(host.egid, host.subgids, more),
-  };
+  const { uids, gids } = spareIds(host);
+  return { uidMap: ordinaryDefault(host.euid, uids), gidMap: ordinaryDefault(host.egid, gids) };
 }
 
 /** The maps of a private user namespace: the file's, or the default. */
@@ -104,15 +114,18 @@ export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
   if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
   if (document.spec.autoIds !== undefined) return autoMaps(document.spec.autoIds, host);
   if (document.spec.keepId && !host.privileged) {
-    return { uidMap: keepingDefault(host.euid, host.subuids), gidMap: keepingDefault(host.egid, host.subgids) };
+    const { uids: more, gids: groups } = spareIds(host);
+    return { uidMap: keepingDefault(host.euid, more), gidMap: keepingDefault(host.egid, groups) };
   }
   return (
     callerMaps(host) ?? {
-      uidMap: privilegedDefault(host, host.subuids, host.ownUids),
-      gidMap: privilegedDefault(host, host.subgids, host.ownGids),
+      uidMap: privilegedDefault(host, host.subuids),
+      gidMap: privilegedDefault(host, host.subgids),
     }
   );
 }
+
+const NO_MORE = 'boxctl itself runs in a user namespace that has no more ids: give the outer container more';
 
 function describe(ranges: readonly IdRange[]): string {
   return ranges.map(({ start, size }) => (size === 1 ? `${start}` : `${start}–${start + size - 1}`)).join(', ');
@@ -133,9 +146,7 @@ function checkMap(
       'E_ID_MAP_NOT_ALLOWED',
       `${key}.${index}`,
       `the host ids ${describe([wanted])} are not yours to map; yours are ${describe(allowed)}`,
-      host.privileged
-        ? 'boxctl itself runs in a user namespace that has no more ids'
-        : `map your own id alone, have a range added to ${file}, or run boxctl as root`,
+      host.mapsIds ? NO_MORE : `map your own id alone, have a range added to ${file}, or run boxctl as root`,
     );
   }
 }
@@ -145,7 +156,7 @@ function checkKeepId(problems: Problems, host: HostFacts): void {
   if (host.privileged) {
     const message = 'root’s own id inside would be root of the host';
     problems.add('E_KEEP_ID', 'keep_id', message, 'take `keep_id` out, or run boxctl as an ordinary user');
-  } else if (!canMapSubordinates(host)) {
+  } else if (spareIds(host).uids.length === 0) {
     const message = 'keeping your own id takes subordinate ids, for root and the others inside';
     problems.add(
       'E_KEEP_ID',
@@ -162,13 +173,10 @@ export function checkMaps(problems: Problems, document: SpecDocument, host: Host
   if (spec.keepId) checkKeepId(problems, host);
   if (spec.autoIds !== undefined) checkAuto(problems, document, host);
   if (spec.uidMap === undefined && spec.gidMap === undefined) return;
-  const helpers = host.newuidmap !== undefined && host.newgidmap !== undefined;
-  const own = (id: number, subordinate: readonly IdRange[]) => [
-    { start: id, size: 1 },
-    ...(helpers ? subordinate : []),
-  ];
-  const uids = host.privileged ? host.ownUids : own(host.euid, host.subuids);
-  const gids = host.privileged ? host.ownGids : own(host.egid, host.subgids);
+  const all = host.privileged || host.mapsIds;
+  const spare = spareIds(host);
+  const uids = all ? host.ownUids : [{ start: host.euid, size: 1 }, ...spare.uids];
+  const gids = all ? host.ownGids : [{ start: host.egid, size: 1 }, ...spare.gids];
   checkMap(problems, host, spec.uidMap === undefined ? 'gid_map' : 'uid_map', maps.uidMap, uids);
   checkMap(problems, host, spec.gidMap === undefined ? 'uid_map' : 'gid_map', maps.gidMap, gids);
 }
@@ -185,17 +193,16 @@ export interface IdPool {
   readonly taken: readonly IdRange[];
 }
 
-/** Undefined where there are no ids to give: an ordinary user has those of his first subordinate ranges. */
+/** Undefined where there are no ids to give: an ordinary user has those of the first range that he may map. */
 export function autoPool(host: HostFacts): IdPool | undefined {
   if (host.privileged) {
-    const pool = { start: FIRST_AUTO, size: AUTO_IDS };
-    if (![host.ownUids, host.ownGids].every((own) => own.some((range) => contains(range, pool)))) return undefined;
     const taken = host.takenIds.map(({ start, size }) => ({ start: start - FIRST_AUTO, size }));
     return { uid: FIRST_AUTO, gid: FIRST_AUTO, size: AUTO_IDS, taken };
   }
-  const [uids] = host.subuids;
-  const [gids] = host.subgids;
-  if (!canMapSubordinates(host) || uids === undefined || gids === undefined) return undefined;
+  const spare = spareIds(host);
+  const [uids] = spare.uids;
+  const [gids] = spare.gids;
+  if (uids === undefined || gids === undefined) return undefined;
   return { uid: uids.start, gid: gids.start, size: Math.min(uids.size, gids.size), taken: [] };
 }
 
@@ -216,8 +223,8 @@ function checkAuto(problems: Problems, document: SpecDocument, host: HostFacts):
   if (pool !== undefined && autoIds <= pool.size) return;
   const message =
     pool === undefined ? 'there are no ids to choose from' : `there are only ${pool.size} ids to choose from`;
-  const hint = host.privileged
-    ? 'boxctl itself runs in a user namespace that has no more ids'
+  const hint = host.mapsIds
+    ? NO_MORE
     : 'install newuidmap and have ranges added to /etc/subuid and /etc/subgid, or ask for fewer: `uid_map: auto:4096`';
   problems.add('E_NO_AUTO_IDS', key, message, hint);
 }

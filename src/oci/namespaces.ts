@@ -51,7 +51,7 @@ export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems)
     problems.add(
       'E_NEEDS_ROOT',
       'namespaces.user',
-      'without a user namespace of its own, a container can be made by root only',
+      'without a user namespace of its own, a container can be made by root of the host only',
       'leave `user` private, or run boxctl as root',
     );
   }

@@ -100,7 +100,9 @@ function checkUser(user: ResolvedUser, maps: Ownership | undefined, problems: Pr
 
 /** Whether setgroups(2) is allowed inside: not under a map that an ordinary user wrote himself (CVE-2014-8989). */
 function mayHaveGroups(host: HostFacts, maps: Ownership | undefined): boolean {
-  return maps === undefined || host.privileged || maps.gidMap.some((map) => map.size > 1 || map.host !== host.egid);
+  if (!host.setsGroups) return false;
+  if (maps === undefined || host.privileged || host.mapsIds) return true;
+  return maps.gidMap.some((map) => map.size > 1 || map.host !== host.egid);
 }
 
 function checkGroups(

@@ -26,8 +26,7 @@ const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
  * there.
  */
 function makesNodes(context: PlanContext): boolean {
-  const { privileged, initialUserNamespace } = context.host;
-  return privileged && initialUserNamespace && context.namespace('user').kind !== 'path';
+  return context.host.privileged && context.namespace('user').kind !== 'path';
 }
 
 interface Node {

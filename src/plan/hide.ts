@@ -1,19 +1,9 @@
 /** Paths of /proc and /sys that a container must not read, or not write (OCI `maskedPaths`, `readonlyPaths`). */
 import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFCHR } from './constants.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, S_IFCHR } from './constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
-import { attach, EMPTY_PATH, splitPath } from './steps.ts';
-
-/**
- * In /proc and /sys links are not followed: they are the kernel's, and a link there would be someone's trap. In the
- * image, they lead where they lead inside.
- */
-function resolveOf(path: string): number {
-  const kernels = ['proc', 'sys'].includes(splitPath(path)[0] ?? '');
-  const follow = kernels ? RESOLVE.RESOLVE_NO_SYMLINKS : RESOLVE.RESOLVE_IN_ROOT;
-  return follow | RESOLVE.RESOLVE_NO_MAGICLINKS;
-}
+import { attach, EMPTY_PATH, resolveOf, splitPath } from './steps.ts';
 
 const CLONE_HERE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH;
 const RESTRICTED =

@@ -6,9 +6,11 @@ import {
   CLOSE_RANGE,
   KEYCTL,
   LISTENER_FLAGS,
+  O,
   PR,
   PR_CAP_AMBIENT_CLEAR_ALL,
   PR_CAP_AMBIENT_RAISE,
+  RESOLVE,
   SECCOMP,
   SECCOMP_FILTER,
 } from './constants.ts';
@@ -62,6 +64,9 @@ export function setCapabilities(context: PlanContext, id: string, more: bigint):
   });
 }
 
+/** Nothing that is mounted there is crossed: it would be no /proc. */
+const OWN = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_XDEV;
+
 /**
  * The label that execve(2) gives (apparmor(7), selinux(8)), through a /proc that nobody can have put there: a false one
  * would take the word and do nothing (CVE-2019-16884, CVE-2019-19921).
@@ -71,7 +76,10 @@ function setLabel(context: PlanContext, proc: Fd | undefined): void {
   const write = (key: string, data: string): void => {
     if (proc === undefined) throw new Error('a label needs /proc');
     const place = inside('security', context.model.because(`process.${key}`));
-    context.steps.add(place, key, 'write', { dirfd: proc, pathname: 'thread-self/attr/exec', data });
+    const flags = O.O_WRONLY | O.O_CLOEXEC;
+    const open = { dirfd: proc, pathname: 'thread-self/attr/exec', flags, mode: 0, resolve: OWN };
+    const file = context.steps.add(place, `${key}.exec`, 'openat2', open);
+    context.steps.add(place, key, 'write', { dirfd: file, pathname: '', data });
   };
   if (apparmorProfile !== undefined) write('apparmorProfile', `exec ${apparmorProfile}`);
   if (selinuxLabel !== undefined) write('selinuxLabel', selinuxLabel);

@@ -60,8 +60,15 @@ export class Steps {
   }
 }
 
-/** For what lies in the container's own root: links are followed within it, and never those of /proc (openat2(2)). */
-const IN_ROOT = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
+/**
+ * How a path of the container's own root is opened (openat2(2)): links are followed within it, but none of /proc's own kind,
+ * and none at all on the way through the kernel's file systems. Those that are there are the kernel's or boxctl's; another
+ * one is somebody's trap, who would have something mounted over /proc (CVE-2019-16884).
+ */
+export function resolveOf(path: string): number {
+  const ofKernel = ['proc', 'sys', 'dev'].includes(splitPath(path)[0] ?? '');
+  return RESOLVE.RESOLVE_NO_MAGICLINKS | (ofKernel ? RESOLVE.RESOLVE_NO_SYMLINKS : RESOLVE.RESOLVE_IN_ROOT);
+}
 
 /** Opens a path of the container's root, which must be the working directory. */
 export function openInRoot(
@@ -73,7 +80,7 @@ export function openInRoot(
   allow: readonly string[] = [],
 ): Fd {
   const flags = O.O_PATH | O.O_CLOEXEC | (kind === 'directory' ? O.O_DIRECTORY : 0);
-  const args = { dirfd: AT_FDCWD, pathname: path, flags, mode: 0, resolve: IN_ROOT };
+  const args = { dirfd: AT_FDCWD, pathname: path, flags, mode: 0, resolve: resolveOf(path) };
   return steps.add(place, id, 'openat2', args, allow.length > 0 ? { allow } : {});
 }
 

@@ -21,15 +21,20 @@ function helperArguments(helper: string, maps: readonly OciIdMapping[]): readonl
   return [name, { template: '$CHILD' }, ...numbers];
 }
 
+function mapsAnything({ host }: PlanContext): boolean {
+  return host.privileged || host.mapsIds;
+}
+
 function writesGidMapItself(context: PlanContext): boolean {
   const { host, model } = context;
-  return host.privileged || isOwnIdAlone(model.config.linux.gidMappings ?? [], host.egid);
+  return mapsAnything(context) || isOwnIdAlone(model.config.linux.gidMappings ?? [], host.egid);
 }
 
 /** False where the kernel has forbidden setgroups(2) for good, so that dropping a group cannot gain access. */
 export function maySetGroups(context: PlanContext): boolean {
+  if (!context.host.setsGroups) return false;
   if (context.namespace('user').kind !== 'private') return true;
-  return context.host.privileged || !writesGidMapItself(context);
+  return mapsAnything(context) || !writesGidMapItself(context);
 }
 
 /** Writes the maps from outside, which only the launcher can do. */
@@ -40,7 +45,7 @@ export function planMaps(context: PlanContext): void {
   const proc = (file: string) => ({ template: `/proc/$CHILD/${file}` });
 
   const uids = onHost('users', model.because('linux.uidMappings'));
-  if (host.privileged || isOwnIdAlone(uidMappings, host.euid)) {
+  if (mapsAnything(context) || isOwnIdAlone(uidMappings, host.euid)) {
     steps.add(uids, 'uid_map', 'write', { dirfd: AT_FDCWD, pathname: proc('uid_map'), data: mapText(uidMappings) });
   } else {
     const helper = host.newuidmap ?? 'newuidmap';
@@ -49,7 +54,7 @@ export function planMaps(context: PlanContext): void {
 
   const gids = onHost('users', model.because('linux.gidMappings'));
   if (writesGidMapItself(context)) {
-    if (!host.privileged) {
+    if (!maySetGroups(context)) {
       const place = onHost('users', byDefault('setgroups denied for a map of one’s own making'));
       steps.add(place, 'setgroups', 'write', { dirfd: AT_FDCWD, pathname: proc('setgroups'), data: 'deny' });
     }

@@ -28,6 +28,8 @@ export function reviewHost(host: HostFacts): HostFacts {
     groups: [0],
     privileged: true,
     initialUserNamespace: true,
+    setsGroups: true,
+    mapsIds: false,
     ownUids: WHOLE,
     ownGids: WHOLE,
     userNamespaces: { usable: true },
@@ -36,6 +38,7 @@ export function reviewHost(host: HostFacts): HostFacts {
     takenIds: [],
     cgroup: CGROUP,
     timeNamespace: true,
+    storeType: undefined,
     apparmor: true,
     selinux: true,
   };

@@ -33,14 +33,21 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EUSERS: 'too many namespaces in each other',
 };
 
+/** What an outer container must be started with, in the words of boxctl, Docker and Podman. */
+export const OUTER_FILTER =
+  'start it with `seccomp: unconfined`; by Docker and Podman, `--security-opt seccomp=unconfined`';
+export const OUTER_PATHS =
+  'start it with `masked_paths: ["!/proc", "!/sys"]` and `readonly_paths: ["!/proc"]`; by Docker, `--security-opt systempaths=unconfined`, and by Podman `--security-opt unmask=ALL`';
+
 function cloneHint(step: Step, name: string): string | undefined {
   if (step.call.name !== 'clone3' && step.call.name !== 'unshare') return undefined;
   const makesUser = (step.call.args.flags & CLONE.CLONE_NEWUSER) !== 0;
   if (name === 'ENOSPC' || name === 'EUSERS') {
     return 'the limit of namespaces is reached: see `sysctl user` (max_user_namespaces and its kin), and raise it';
   }
+  if (name === 'ENOSYS') return `the container around boxctl refuses this by its system call filter: ${OUTER_FILTER}`;
   if (name === 'EPERM' && makesUser) {
-    return 'user namespaces are restricted here: on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, on Debian `sysctl kernel.unprivileged_userns_clone=1`; in a container, its seccomp profile must allow them';
+    return 'user namespaces are restricted here: on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, on Debian `sysctl kernel.unprivileged_userns_clone=1`; in a container, its filter of system calls must allow them';
   }
   if (name === 'EPERM') return 'boxctl needs root for this, or a user namespace of the container’s own';
   if (name === 'EINVAL') return 'this kernel lacks one of these namespaces';
@@ -48,7 +55,7 @@ function cloneHint(step: Step, name: string): string | undefined {
 }
 
 /** What a mount of the specification fails by is seldom what its system call says. */
-function mountHint({ id, call }: Step, name: string): string | undefined {
+function mountHint({ id, group, call }: Step, name: string): string | undefined {
   if (!id.startsWith('mount.')) return undefined;
   if (call.name === 'mkdirat' || call.name === 'mknodat') {
     if (name === 'EROFS') return 'the place to mount at is missing on a read-only mount: make it in the source';
@@ -67,6 +74,9 @@ function mountHint({ id, call }: Step, name: string): string | undefined {
     if (name === 'ENOTDIR' && id.includes('.parent'))
       return 'a part of the target is a file in the image, not a folder';
     if (name === 'ENOTDIR') return 'the target is a file in the image, and the source is a folder';
+    if (name === 'ELOOP' && group === 'mounts') {
+      return 'a link is on the way to the target: none is followed in /dev, /proc and /sys';
+    }
     if (name === 'ENOENT') return 'a link of the image on the way to the target leads to nothing';
   }
   if (call.name === 'move_mount' && (name === 'ENOTDIR' || name === 'EINVAL')) {
@@ -92,7 +102,8 @@ function imageHint({ id, call }: Step, name: string): string | undefined {
   return undefined;
 }
 
-function hintFor(step: Step, name: string, detail: number): string | undefined {
+/** What to do about a step that failed; undefined where that is not known. */
+export function hintFor(step: Step, name: string, detail: number): string | undefined {
   const { call } = step;
   const mount = mountHint(step, name) ?? imageHint(step, name);
   if (mount !== undefined) return mount;
@@ -102,7 +113,7 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
     return `the helper ended with status ${detail}: look at /etc/subuid and /etc/subgid, and at whether it is set-user-id root`;
   }
   if (call.name === 'fsmount' && name === 'EPERM') {
-    return 'the kernel shows this file system only where the host’s own is wholly visible: in a container, its /proc and /sys must not be masked';
+    return `the kernel makes another /proc or /sys only where nothing of this one is covered, as by the container around boxctl: ${OUTER_PATHS}`;
   }
   if (call.name === 'openat2' && step.group === 'sources') {
     if (name === 'ENOENT') return 'the source is not there';
@@ -116,7 +127,7 @@ function hintFor(step: Step, name: string, detail: number): string | undefined {
     return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
   }
   if (call.name === 'fsconfig' && step.id.startsWith('overlay')) {
-    return 'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs';
+    return 'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs: in a container, to a volume';
   }
   if (call.name === 'setns')
     return 'the namespace must exist, and belong to you or to the user namespace that is joined';

@@ -5,6 +5,7 @@ import { BoxctlError } from '../errors.ts';
 import type { OciSeccomp } from '../oci/config.ts';
 import { defaultSeccomp } from '../oci/seccomp-default.ts';
 import type { SeccompArch } from '../plan/seccomp/compile.ts';
+import { behind, openUnlinked } from '../spec/read.ts';
 import { parseSeccompProfile } from '../spec/seccomp-profile.ts';
 
 /** A call that the default allows for some of its arguments stays so: what a run needs of it is seldom the rest. */
@@ -44,19 +45,23 @@ export interface Learned {
 }
 
 /**
- * Adds what was seen to the profile at `path`, which is made where there is none. A link there is not followed.
+ * Adds what was seen to the profile at `path`, which is made where there is none. A link there, or on the way there, is not
+ * followed: the container may have put it there while it ran.
  *
  * @throws BoxctlError `E_SECCOMP_LEARN` where what is there is no profile, or the folder cannot be written
  */
 export function writeLearned(path: string, seen: readonly string[], arch: SeccompArch): Learned {
-  const work = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  let folder: number | undefined;
   try {
-    const before = new Set(readNames(path));
+    folder = openUnlinked(dirname(path));
+    const file = join(behind(folder), basename(path));
+    const work = join(behind(folder), `.${basename(path)}.${process.pid}`);
+    const before = new Set(readNames(file));
     const all = new Set([...before, ...seen]);
     const fd = openSync(work, 'wx', 0o644);
     try {
       writeSync(fd, `${JSON.stringify(profileOf(all, arch), undefined, 2)}\n`);
-      renameSync(work, path);
+      renameSync(work, file);
     } catch (error) {
       unlinkSync(work);
       throw error;
@@ -70,5 +75,7 @@ export function writeLearned(path: string, seen: readonly string[], arch: Seccom
       hint: 'the folder must be yours, and a file that is there a profile',
       cause: error,
     });
+  } finally {
+    if (folder !== undefined) closeSync(folder);
   }
 }

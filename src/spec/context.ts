@@ -52,7 +52,10 @@ export const hostPath = (context: Context, path: string): string => {
   return path.startsWith('~/') ? resolve(home, path.slice(2)) : resolve(context.folder, path);
 };
 
-/** Notes that boxctl reads a file of the host for the value at `path`. Gives where it really lies. */
+/**
+ * Notes that boxctl reads a file of the host for the value at `path`. Gives where it really lies: what is judged, and so
+ * what has to be used, by `openUnlinked`.
+ */
 export const noteFile = (context: Context, kind: HostFile['kind'], file: string, path: string): string => {
   const real = realPath(file);
   context.files.push({ kind, file: real, path, everyone: readableByEveryone(real) });

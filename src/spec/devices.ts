@@ -1,8 +1,8 @@
 /** Devices of the host that the container may use. */
-import { accessSync, constants, statSync, type Stats } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, hostPath, report, type Context } from './context.ts';
-import { realPath, whyNot } from './read.ts';
+import { openUnlinked, realPath, whyNot } from './read.ts';
 import type { Device, Spec } from './spec.ts';
 import { insidePath } from './values.ts';
 
@@ -43,14 +43,15 @@ const deviceOf = (context: Context, item: Written, path: string): Device | undef
   }
   const named = hostPath(context, source);
   const inside = insidePath(context, target ?? named, at(target === undefined ? 'source' : 'target'));
-  const status = statusOf(context, source, named, at('source'));
+  const real = realPath(named);
+  const status = statusOf(context, source, real, at('source'));
   if (inside === undefined || status === undefined) return undefined;
   if (!checkTarget(context, inside, at(target === undefined ? 'source' : 'target'))) return undefined;
   const read = permissions?.includes('r') ?? true;
   const write = permissions?.includes('w') ?? true;
-  checkAccess(context, named, read, write, at('source'));
+  checkAccess(context, real, read, write, at('source'));
   return {
-    source: realPath(named),
+    source: real,
     target: inside,
     type: status.isBlockDevice() ? 'b' : 'c',
     major: major(status.rdev),
@@ -74,9 +75,12 @@ const parts = (text: string): readonly [string, string | undefined, string | und
 const major = (dev: number): number => (Math.floor(dev / 256) & 0xfff) + Math.floor(dev / 2 ** 44) * 4096;
 const minor = (dev: number): number => (dev & 0xff) + (Math.floor(dev / 2 ** 20) % 2 ** 24) * 256;
 
-const statusOf = (context: Context, source: string, named: string, path: string): Stats | undefined => {
+/** Of the device that is judged, by its number: not of one that a link leads to since. */
+const statusOf = (context: Context, source: string, real: string, path: string): Stats | undefined => {
   try {
-    const status = statSync(named);
+    const fd = openUnlinked(real);
+    const status = fstatSync(fd);
+    closeSync(fd);
     if (status.isCharacterDevice() || status.isBlockDevice()) return status;
     report(context, path, 'E_SPEC_DEVICE', `"${clip(source)}" is no device`, {
       hint: status.isDirectory() ? 'name each device of the folder by itself' : 'a file is given under `volumes`',

@@ -59,7 +59,7 @@ const add = (
 };
 
 const fromFile = (context: Context, file: string, path: string, result: Map<string, string>): void => {
-  const read = readBounded(noteFile(context, 'env_file', hostPath(context, file), path), { regular: true });
+  const read = readBounded(noteFile(context, 'env_file', hostPath(context, file), path), { judged: true });
   if (read.text === undefined) {
     if (context.review && read.kind === 'io') return;
     const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';

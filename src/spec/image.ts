@@ -69,9 +69,10 @@ const isLayout = (full: string): boolean =>
 
 function archive(context: Context, text: string, path: string): ImageSource & { readonly kind: 'tar' } {
   const full = hostPath(context, text);
+  let real = full;
   try {
     const stat = statSync(full);
-    noteFile(context, 'image', full, path);
+    real = noteFile(context, 'image', full, path);
     if (!stat.isFile() && !(stat.isDirectory() && isLayout(full))) {
       report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
         hint: stat.isDirectory()
@@ -82,7 +83,7 @@ function archive(context: Context, text: string, path: string): ImageSource & { 
   } catch (error) {
     reportMissing(context, text, path, full, error);
   }
-  return { kind: 'tar', path: full };
+  return { kind: 'tar', path: real };
 }
 
 function reportMissing(context: Context, text: string, path: string, full: string, error: unknown): void {

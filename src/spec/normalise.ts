@@ -70,7 +70,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     devices,
     ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
-    writable: raw.writable ?? 'disk',
+    ...(raw.writable === undefined ? {} : { writable: raw.writable }),
     init: raw.init ?? false,
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,

@@ -1,5 +1,5 @@
 /** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 /** A container file is a page; a mebibyte of YAML is a mistake or an attack. */
@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   ENOTDIR: 'a part of its path is not a folder',
   EACCES: 'permission denied',
-  ELOOP: 'too many symbolic links',
+  ELOOP: 'too many symbolic links, or one that was put there just now',
   ENAMETOOLONG: 'the path is too long',
 };
 
@@ -39,6 +39,36 @@ export const realPath = (path: string): string => {
   }
 };
 
+/** openat(2); Node has no name for it. The same number on x86-64 and arm64. */
+const O_PATH = 0o10_000_000;
+
+/**
+ * What lies at a path that `realPath` gave, and nothing else: a link that was put there since it was judged, by a container
+ * that shares the folder, say, is not followed. The descriptor only stands for it (O_PATH), so that even what such a link
+ * leads to does not notice; `behind` is what it is used by.
+ *
+ * @throws Error as of open(2), with the code ELOOP for such a link
+ */
+export const openUnlinked = (path: string): number => {
+  const fd = openSync(path, O_PATH);
+  if (readlinkSync(behind(fd)) === path) return fd;
+  closeSync(fd);
+  throw Object.assign(new Error(`a part of ${path} became a symbolic link: it is not followed`), { code: 'ELOOP' });
+};
+
+/** The path by which the kernel gives what a descriptor stands for, wherever its name leads by now. */
+export const behind = (fd: number): string => `/proc/self/fd/${fd}`;
+
+/** The same, opened for reading. A fifo does not make us wait. */
+export const openUnlinkedFile = (path: string): number => {
+  const place = openUnlinked(path);
+  try {
+    return openSync(behind(place), constants.O_RDONLY | constants.O_NONBLOCK);
+  } finally {
+    closeSync(place);
+  }
+};
+
 /**
  * Whether every user of this host may read a file, by the permission bits of it and of the folders on the way. Of a folder
  * nobody can say so: what lies in it has bits of its own.
@@ -56,13 +86,17 @@ export const readableByEveryone = (path: string): boolean => {
 };
 
 /**
- * Reads a whole file of at most MAX_FILE_SIZE bytes. `regular`: nothing else will do, and nothing else is waited for, as
- * for a path that the specification and not the caller has chosen.
+ * Reads a whole file of at most MAX_FILE_SIZE bytes. `judged`: the specification and not the caller has chosen the path,
+ * which was resolved to be judged; it has to be what was judged then, and `regular`: a file, and nothing that waits for a
+ * writer or never ends.
  */
-export const readBounded = (path: string, { regular = false } = {}): ReadResult => {
+export const readBounded = (
+  path: string,
+  { judged = false, regular = judged }: { readonly judged?: boolean; readonly regular?: boolean } = {},
+): ReadResult => {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
+    fd = judged ? openUnlinkedFile(path) : openSync(path, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
   } catch (error) {
     return { text: undefined, kind: 'io', ...whyNot(error) };
   }

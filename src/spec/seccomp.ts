@@ -50,7 +50,7 @@ const learn = (context: Context, text: string, path: string): SeccompChoice => {
 
 const profile = (context: Context, text: string): SeccompChoice => {
   const path = noteFile(context, 'seccomp', hostPath(context, text), 'seccomp');
-  const read = readBounded(path, { regular: true });
+  const read = readBounded(path, { judged: true });
   const wrong = (problem: string): SeccompChoice => {
     const message = `the profile "${clip(text)}" cannot be used: ${problem}`;
     report(context, 'seccomp', 'E_SPEC_SECCOMP', message);

@@ -20,7 +20,10 @@ export interface IdMap {
 }
 
 export type ImageSource =
-  /** Absolute path of an archive, or of an OCI image layout's folder; `sha256` (64 hex digits) pins the file's content. */
+  /**
+   * Absolute path of an archive, or of an OCI image layout's folder, without links: one that is met when it is opened was put
+   * there since, and is not followed. `sha256` (64 hex digits) pins the file's content.
+   */
   | {
       readonly kind: 'tar';
       readonly path: string;
@@ -247,8 +250,8 @@ export interface Spec {
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly readOnly: boolean;
-  /** Where what the container writes to its root lies until it ends. */
-  readonly writable: 'disk' | 'tmpfs';
+  /** Where what the container writes to its root lies until it ends; undefined: on the disk, where that can be. */
+  readonly writable?: 'disk' | 'tmpfs';
   readonly init: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;

@@ -131,7 +131,7 @@ describe.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
       [
         'fsmount',
         'EPERM',
-        /error: the step .* failed: fsmount\(.*: EPERM .*\n(?:.*\n)* {2}the kernel shows this file system only where /u,
+        /error: the step .* failed: fsmount\(.*: EPERM .*\n(?:.*\n)* {2}the kernel makes another \/proc or \/sys only where /u,
       ],
     ])('%s: %s', async (name, errno, message) => {
       const folder = specFolder({ command: ['true'], hostname: 'inside', limits: LIMITS });

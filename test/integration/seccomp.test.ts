@@ -1,10 +1,11 @@
 /** Filters of a file's own, none, and what a run is seen to need. */
-import { existsSync, lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
+import { tempFolder } from '../support/temp.ts';
 
 interface Ran extends Ended {
   readonly folder: string;
@@ -138,6 +139,31 @@ describe.skipIf(!hasBusybox)('the profile that is learned (needs busybox-static)
     expect([status, readFileSync(canary, 'utf8')]).toEqual([125, before]);
     expect(stderr).toContain('the profile cannot be written');
     expect(lstatSync(join(folder, 'l.json')).isSymbolicLink()).toBe(true);
+  });
+
+  test('is not written to where a link leads that replaced its folder while the container ran', async () => {
+    const above = tempFolder({ open: true });
+    const outside = tempFolder();
+    const folder = join(above, 'project');
+    const spec = { seccomp: { learn: './l.json' }, command: ['sh', '-c', 'echo ready; read line'], stdin_open: true };
+    renameSync(specFolder(spec), folder);
+    let swapped: (text: string) => void = () => undefined;
+    const stdin = new Promise<string>((resolve) => {
+      swapped = resolve;
+    });
+    const args = ['up', '--allow', 'all', join(folder, 'container.yaml')];
+    const { status, stderr } = await boxctl(args, {
+      ...callerOptions(self, above),
+      stdin,
+      onStart: (child) =>
+        child.stdout?.once('data', () => {
+          renameSync(folder, join(above, 'moved'));
+          symlinkSync(outside, folder);
+          swapped('');
+        }),
+    });
+    expect({ status, written: readdirSync(outside) }).toEqual({ status: 125, written: [] });
+    expect(stderr).toContain('became a symbolic link');
   });
 
   test.each(['../l.json', '/tmp/l.json', './sub/l.json', './l.txt'])('is not written to %s', async (learn) => {

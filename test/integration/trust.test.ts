@@ -1,6 +1,7 @@
 /** Hostile specifications: what a file asks of the host is refused until the person who runs it says otherwise. */
 import { execFileSync, spawn } from 'node:child_process';
 import {
+  closeSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -13,13 +14,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { BoxctlError } from '../../src/errors.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
+import { openArchive } from '../../src/image/archive.ts';
 import { ensureImage, findImage } from '../../src/image/resolve.ts';
 import { compile, ownershipFor } from '../../src/oci/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { explainFailure } from '../../src/run/explain.ts';
 import { launch } from '../../src/run/launch.ts';
 import { loadSpec } from '../../src/spec/load.ts';
+import type { SpecDocument } from '../../src/spec/spec.ts';
+import { hasCompiler, startSwapping } from '../support/attack.ts';
 import { boxctl } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, self, sh, specFolder } from '../support/container.ts';
@@ -220,6 +225,86 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     // The race was one: it went both ways.
     expect([...seen]).toContain('own');
     expect(seen.size).toBeGreaterThan(1);
+  });
+});
+
+/** What a file names, what the host has of the same kind, and what of it was read in the end. */
+const NAMED: readonly (readonly [
+  key: string,
+  spec: Readonly<Record<string, unknown>>,
+  text: (secret: boolean) => string,
+  read: (document: SpecDocument) => string,
+])[] = [
+  [
+    'env_file',
+    { env_file: './named' },
+    (secret) => `WHOSE=${secret ? 'the host’s' : 'its own'}\n`,
+    ({ spec }) => spec.environment['WHOSE'] ?? '',
+  ],
+  [
+    'seccomp',
+    { seccomp: './named' },
+    (secret) => JSON.stringify({ defaultAction: secret ? 'SCMP_ACT_LOG' : 'SCMP_ACT_ALLOW' }),
+    ({ spec }) => JSON.stringify(spec.seccomp),
+  ],
+  [
+    'image',
+    { image: { tar: './named' } },
+    (secret) => (secret ? 'the host’s' : 'its own'),
+    ({ spec }) => {
+      if (spec.image?.kind !== 'tar') throw new Error('no archive');
+      const { fd } = openArchive(spec.image.path);
+      try {
+        return readFileSync(fd, 'utf8');
+      } finally {
+        closeSync(fd);
+      }
+    },
+  ],
+];
+
+describe.skipIf(!hasCompiler)('a file that is swapped for a link at any moment (needs cc)', () => {
+  test.each(NAMED)('%s: what is read is what was judged', async (_key, spec, text, read) => {
+    const outside = tempFolder();
+    writeFileSync(join(outside, 'secret'), text(true));
+    const folder = specFolder({ image: { host_tools: ['sh'] }, ...spec });
+    writeFileSync(join(folder, 'named'), text(false));
+    symlinkSync(join(outside, 'secret'), join(folder, 'link'));
+    const load = () => loadSpec(join(folder, 'container.yaml'), { env: {}, home: '/root' });
+    const own = read(load());
+
+    await startSwapping(folder, 'named', 'link');
+    const seen = { own: 0, refused: 0, judged: 0, leaked: 0 };
+    const isOneSided = (): boolean => seen.own === 0 || seen.refused === 0 || seen.judged === 0;
+    for (let attempt = 0; attempt < 800 || (isOneSided() && attempt < 20_000); attempt++) {
+      try {
+        const document = load();
+        const isInside = document.files.every(({ file }) => file.startsWith(`${folder}/`));
+        const found = read(document);
+        if (!isInside) seen.judged += 1;
+        else if (found === own) seen.own += 1;
+        else seen.leaked += 1;
+      } catch (error) {
+        if (!(error instanceof BoxctlError)) throw error;
+        seen.refused += 1;
+      }
+    }
+    // The race was one: it went every way but the wrong one.
+    expect({ leaked: seen.leaked, isOneSided: isOneSided() }).toEqual({ leaked: 0, isOneSided: false });
+  });
+
+  test('devices: the number is that of the device whose name is judged', async () => {
+    const folder = specFolder({ devices: ['./named:/dev/one'] });
+    symlinkSync('/dev/null', join(folder, 'named'));
+    symlinkSync('/dev/zero', join(folder, 'link'));
+    await startSwapping(folder, 'named', 'link');
+    const seen = new Map<string, number>();
+    for (let attempt = 0; attempt < 800 || (seen.size < 2 && attempt < 20_000); attempt++) {
+      const [device] = loadSpec(join(folder, 'container.yaml'), { env: {}, home: '/root' }).spec.devices;
+      const what = `${device?.source} ${device?.major}:${device?.minor}`;
+      seen.set(what, (seen.get(what) ?? 0) + 1);
+    }
+    expect([...seen.keys()].toSorted()).toEqual(['/dev/null 1:3', '/dev/zero 1:5']);
   });
 });
 

@@ -1,9 +1,11 @@
 /** The program that attacks from inside, and callers of an odd kind. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { PROJECT, type Ended } from './boxctl.ts';
 import { specFolder, type Caller } from './container.ts';
 
@@ -22,6 +24,15 @@ export function attacker(name = 'privileges'): string {
   chmodSync(work, 0o755);
   renameSync(work, path);
   return path;
+}
+
+export const hasCompiler = existsSync('/usr/bin/cc');
+
+/** Somebody who shares a folder, and exchanges two names in it as fast as he can until the test is over. */
+export async function startSwapping(folder: string, one: string, other: string): Promise<void> {
+  const swapper = spawn(attacker('swap'), [one, other], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void swapper.kill('SIGKILL'));
+  await once(swapper.stdout, 'data');
 }
 
 /** A folder with a container.yaml that runs `/w/attack WHAT`, of the program of this name. */

@@ -34,7 +34,6 @@ export function testDocument(
     volumes: [],
     devices: [],
     readOnly: false,
-    writable: 'disk',
     init: false,
     tty: false,
     stdinOpen: false,

@@ -22,6 +22,8 @@ export const ROOT_HOST: HostFacts = {
   groups: [0],
   privileged: true,
   initialUserNamespace: true,
+  setsGroups: true,
+  mapsIds: false,
   ownUids: whole,
   ownGids: whole,
   userNamespaces: { usable: true },
@@ -51,6 +53,7 @@ export const ROOT_HOST: HostFacts = {
   timeNamespace: true,
   oomScoreAdj: 0,
   cpus: 2,
+  storeType: 0xef53,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },
 };
 

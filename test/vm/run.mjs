@@ -1,7 +1,9 @@
 // What a machine like this one cannot show: other layouts of cgroups, systemd's delegation, and a user's session, in a
-// virtual machine with a stock kernel. `npm run test:vm [LAYOUT…]`; the layouts are v2, hybrid and v1.
+// virtual machine with a stock kernel, and AppArmor. `npm run test:vm [LAYOUT…]`; the layouts are v2, hybrid and v1.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const project = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/u, '');
@@ -16,8 +18,8 @@ const ROOTLESS = [
 ];
 const RUNS = {
   v2: [
-    ['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation']],
-    ['dev', ['test/integration/ending', 'test/vm/delegation']],
+    ['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation', 'test/vm/apparmor']],
+    ['dev', ['test/vm/apparmor', 'test/integration/ending', 'test/vm/delegation']],
     ['dev', ROOTLESS],
   ],
   hybrid: [
@@ -29,6 +31,19 @@ const RUNS = {
     ['dev', ['test/vm/refused']],
   ],
 };
+
+/** Compiled here for the oldest set of features, since the guest has the kernel's part of AppArmor alone. */
+function compileProfile(folder) {
+  const features = ['--kernel-features', '/etc/apparmor.d/abi/3.0'];
+  const out = ['--skip-kernel-load', '--skip-cache', '--ofile', join(folder, 'profile')];
+  const { error, status } = spawnSync('apparmor_parser', [...features, ...out, `${project}/test/vm/apparmor.profile`], {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+  });
+  if (error === undefined && status === 0) return;
+  process.stderr.write('test/vm/apparmor.profile was not compiled: apt-get install apparmor\n');
+  process.exit(1);
+}
 
 const quote = (word) => `'${word.replaceAll("'", `'\\''`)}'`;
 
@@ -42,12 +57,12 @@ function command([user, filters]) {
 }
 
 /** True when all of it passed. */
-function runIn(layout) {
+function runIn(layout, policy) {
   const said = RUNS[layout].map(([user, filters]) => `  as ${user}: ${filters.join(' ')}\n`).join('');
   process.stdout.write(`\n== a virtual machine with cgroups ${layout}\n${said}`);
   // What a test runner writes beside its sources must be writable for the user, too.
   const prepare =
-    'mkdir -p node_modules/.vite-temp node_modules/.vite && chmod 1777 node_modules/.vite-temp node_modules/.vite';
+    'cat /run/policy/profile >/sys/kernel/security/apparmor/.load || exit; mkdir -p node_modules/.vite-temp node_modules/.vite && chmod 1777 node_modules/.vite-temp node_modules/.vite';
   const script = `${prepare}; status=0; ${RUNS[layout].map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
   const args = [
     'run',
@@ -57,6 +72,8 @@ function runIn(layout) {
     SECONDS,
     '--mount',
     `${project}:${project}`,
+    '--mount',
+    `${policy}:/run/policy:ro`,
     '--',
     'bash',
     '-c',
@@ -77,7 +94,10 @@ if (!existsSync(vm)) {
   process.exit(0);
 }
 const layouts = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RUNS);
-const failed = layouts.filter((layout) => !runIn(layout));
+const policy = mkdtempSync(join(tmpdir(), 'boxctl-vm-'));
+process.on('exit', () => rmSync(policy, { recursive: true, force: true }));
+compileProfile(policy);
+const failed = layouts.filter((layout) => !runIn(layout, policy));
 process.stdout.write(
   failed.length === 0 ? `\nall passed: ${layouts.join(', ')}\n` : `\nfailed: ${failed.join(', ')}\n`,
 );

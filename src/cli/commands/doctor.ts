@@ -39,9 +39,9 @@ export const doctor: Run = async (invocation) => {
   if (invocation.args.flag('json')) {
     writeOutput(`${JSON.stringify({ ok, version: VERSION, system: findings.system, host, checks }, undefined, 2)}\n`);
   } else {
-    const { kernel, arch, privileged, initialUserNamespace, euid } = host;
-    const root = initialUserNamespace ? 'root' : 'root of a user namespace';
-    const who = privileged ? root : euid === 0 ? 'root without privileges' : 'an ordinary user';
+    const { kernel, arch, privileged, mapsIds, euid } = host;
+    const root = privileged ? 'root' : mapsIds ? 'root of a user namespace' : 'root without privileges';
+    const who = euid === 0 ? root : 'an ordinary user';
     writeOutput(`boxctl ${VERSION} on ${findings.system}, Linux ${kernel.release}, ${arch}, as ${who}\n`);
     writeOutput(asText(checks, wantsColor(1, invocation.env)));
   }

@@ -4,7 +4,7 @@ import { examine, isWell } from '../../../src/doctor/examine.ts';
 import type { Findings } from '../../../src/doctor/gather.ts';
 import { installCommand } from '../../../src/doctor/install.ts';
 import { ERRNO } from '../../../src/plan/constants.ts';
-import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { ROOT_HOST, USER_ALONE_HOST, USER_HOST } from '../../support/host-facts.ts';
 
 const CALLS = { open_tree: 22, mount_setattr: 22, openat2: 22, clone3: 22, pidfd_open: 22, close_range: 22 };
 
@@ -18,11 +18,12 @@ const WELL: Findings = {
   user: 'me',
   filesystems: new Set(['ext4', 'overlay', 'erofs']),
   sysctls: { maxUserNamespaces: '1000', unprivilegedClone: undefined, apparmorRestricts: undefined },
+  coveredPaths: [],
   filtered: false,
   seccomp: true,
+  noNewPrivileges: false,
   helpers: { newuidmap: true, newgidmap: true },
   programs: { slirp4netns: undefined, pasta: undefined, 'fuse-overlayfs': undefined },
-  storeType: 0xef53,
   devices: { '/dev/fuse': true, '/dev/net/tun': true },
 };
 const failed = (call: string | undefined, message = 'it failed') =>
@@ -49,7 +50,7 @@ it('hints only where something is missing, and always there', () => {
     { host: USER_HOST },
     { container: failed('clone3') },
     { host: { ...USER_HOST, subuids: [] }, helpers: { newuidmap: undefined, newgidmap: undefined } },
-    { calls: {}, seccomp: false, storeType: 0x6969 },
+    { calls: {}, seccomp: false, host: { ...ROOT_HOST, storeType: 0x6969 } },
   ];
   for (const check of cases.flatMap((changes) => examine({ ...WELL, ...changes }))) {
     expect([check.name, check.gives !== undefined]).toEqual([check.name, check.state === 'no']);
@@ -93,6 +94,15 @@ describe('what keeps user namespaces away is', () => {
       state: 'no',
       detail: expect.stringContaining('filter') as string,
     });
+  });
+  it('not what the container around covers of /proc, which keeps containers away all the same', () => {
+    const changes = { container: failed('fsmount'), coveredPaths: ['/proc/keys', '/proc/sys'] };
+    expect(of('user namespaces', changes).state).toBe('yes');
+    expect(of('start', changes)).toMatchObject({
+      detail: 'the container around boxctl covers /proc/keys and 1 more, so nobody gets a /proc or /sys',
+      fix: expect.stringContaining('masked_paths') as string,
+    });
+    expect(of('start', { ...changes, coveredPaths: [] })).toMatchObject({ detail: 'it failed', fix: 'do this' });
   });
   it('something else, which is told as it is', () => {
     expect(of('user namespaces', { container: failed('clone3', 'clone3: ENOSPC') })).toMatchObject({
@@ -163,6 +173,23 @@ describe('of an ordinary user it misses', () => {
   });
 });
 
+it('helpers are of no use where nothing gains privileges', () => {
+  const host = { ...USER_HOST, newuidmap: undefined, newgidmap: undefined };
+  const helpers = { newuidmap: undefined, newgidmap: undefined };
+  expect(of('newuidmap, newgidmap', { host, helpers, noNewPrivileges: true })).toMatchObject({
+    state: 'no',
+    fix: expect.stringContaining('no_new_privileges: false') as string,
+  });
+});
+
+it('root of a container maps the ids that this one has, and needs no helper', () => {
+  const host = { ...USER_ALONE_HOST, initialUserNamespace: false, mapsIds: true };
+  const ids = (size: number) => ({ host: { ...host, ownUids: [{ start: 0, size }], ownGids: [{ start: 0, size }] } });
+  expect(of('ids', ids(4096))).toMatchObject({ state: 'yes', detail: '4096 user ids, 4096 group ids' });
+  expect(of('ids', ids(1)).state).toBe('no');
+  expect(missed(ids(4096))).not.toContain('newuidmap, newgidmap');
+});
+
 it('a limit that the kernel refuses when it is tried is told', () => {
   expect(of('a container with limits', { limits: failed('write', 'no room') })).toMatchObject({
     state: 'no',
@@ -172,7 +199,10 @@ it('a limit that the kernel refuses when it is tried is told', () => {
 });
 
 it('a store on a file system of the network is no place for images', () => {
-  expect(of('image store', { storeType: 0x6969 })).toMatchObject({ state: 'no', detail: '/var/lib/boxctl, on nfs' });
+  expect(of('image store', { host: { ...ROOT_HOST, storeType: 0x6969 } })).toMatchObject({
+    state: 'no',
+    detail: '/var/lib/boxctl, on nfs',
+  });
 });
 
 it.each([

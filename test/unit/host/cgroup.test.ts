@@ -8,7 +8,7 @@ import { fakeReader } from './reader.ts';
 
 const PID = 77;
 const gatherCgroup = (read: HostReader, euid = 1000, env: Readonly<Record<string, string>> = {}): CgroupFacts =>
-  gather(read, { pid: PID, euid, env });
+  gather(read, { pid: PID, euid, env, contained: false });
 
 const V1_MOUNTS = `30 25 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro
 31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
@@ -18,6 +18,20 @@ const V1_MOUNTS = `30 25 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro
 const UNIFIED = '34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
 const V2_MOUNT = '30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n';
 const V1_PATHS = '4:cpu,cpuacct:/job\n3:pids:/\n2:memory:/job\n';
+
+test('in a container, what the host could change is no advice: its own limits are', () => {
+  for (const mounts of ['', V1_MOUNTS, V2_MOUNT]) {
+    const read = fakeReader({ files: { '/proc/self/mountinfo': mounts, '/proc/self/cgroup': '0::/\n' } });
+    const { controllers } = gather(read, { pid: PID, euid: 0, env: {}, contained: true });
+    for (const name of ['memory', 'hugetlb'] as const) {
+      expect(controllers[name]).toMatchObject({
+        usable: false,
+        reason: expect.stringContaining('the container around boxctl') as string,
+        hint: expect.stringContaining('give that container `limits`') as string,
+      });
+    }
+  }
+});
 
 describe('version 1', () => {
   const files = { '/proc/self/mountinfo': V1_MOUNTS, '/proc/self/cgroup': V1_PATHS };

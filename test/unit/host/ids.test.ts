@@ -7,6 +7,7 @@ import {
   parseStatus,
   subordinateRanges,
   userName,
+  within,
 } from '../../../src/host/ids.ts';
 
 const SUBUID = `# made by useradd
@@ -44,11 +45,24 @@ test('own ids are the inner side of the map', () => {
   ]);
 });
 
+test('subordinate ids that the own user namespace does not have are none', () => {
+  const own = [{ start: 0, size: 65_536 }];
+  const inside = { start: 1000, size: 64_536 };
+  expect(within(own, [{ start: 100_000, size: 65_536 }, inside, { start: 65_000, size: 1000 }])).toEqual([inside]);
+});
+
 test('of a process’s status, the effective ids and capabilities', () => {
   const text =
     'Name:\tnode\nUid:\t1000\t1001\t1002\t1003\nGid:\t1\t2\t3\t4\nGroups:\t4 24 27 \nCapEff:\t000001ffffffffff\n';
   const status = parseStatus(text);
-  expect(status).toEqual({ euid: 1001, egid: 2, groups: [4, 24, 27], capabilities: 0x1ffffffffffn });
+  expect(status).toEqual({
+    euid: 1001,
+    egid: 2,
+    groups: [4, 24, 27],
+    capabilities: 0x1ffffffffffn,
+    noNewPrivileges: false,
+  });
+  expect(parseStatus('NoNewPrivs:\t1\n').noNewPrivileges).toBe(true);
   expect(parseStatus('Groups:\t\nCapEff:\t0000000000000000\n')).toMatchObject({ groups: [], capabilities: 0n });
 });
 

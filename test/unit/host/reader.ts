@@ -13,5 +13,6 @@ export function fakeReader(host: FakeHost): HostReader {
     writable: (path) => host.writable?.includes(path) ?? false,
     exists: (path) => path in host.files || (host.writable?.includes(path) ?? false),
     folder: (path) => host.folders?.[path],
+    fileSystem: () => 0xef53,
   };
 }

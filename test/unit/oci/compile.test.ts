@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compile, ownershipFor, type Overrides } from '../../../src/oci/compile.ts';
 import { testDocument, type DocumentOptions } from '../../support/document.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
-import { ROOT_HOST, UNIFIED_HOMES, USER_HOST, onUnified } from '../../support/host-facts.ts';
+import { ROOT_HOST, UNIFIED_HOMES, USER_ALONE_HOST, USER_HOST, onUnified } from '../../support/host-facts.ts';
 import { diagnosticsOf, image } from './fixtures.ts';
 
 const COMMAND = { command: ['true'] } as const;
@@ -107,6 +107,33 @@ describe('maps', () => {
     expect(linux.uidMappings).toEqual([{ containerID: 0, hostID: 1000, size: 1 }]);
     expect(linux.gidMappings).toEqual([{ containerID: 0, hostID: 1001, size: 1 }]);
     expect(process.user.additionalGids ?? []).toEqual([]);
+  });
+  it('of root in another container are all that this one has', () => {
+    const own = {
+      ownUids: [{ start: 0, size: 1000 }],
+      ownGids: [
+        { start: 0, size: 10 },
+        { start: 20, size: 5 },
+      ],
+    };
+    const root = { ...USER_ALONE_HOST, euid: 0, egid: 5, initialUserNamespace: false, ...own };
+    const { uidMappings, gidMappings } = configOf({}, { ...root, mapsIds: true }).linux;
+    expect(uidMappings).toEqual([
+      { containerID: 0, hostID: 0, size: 1 },
+      { containerID: 1, hostID: 1, size: 999 },
+    ]);
+    expect(gidMappings).toEqual([
+      { containerID: 0, hostID: 5, size: 1 },
+      { containerID: 1, hostID: 0, size: 5 },
+      { containerID: 6, hostID: 6, size: 4 },
+      { containerID: 10, hostID: 20, size: 5 },
+    ]);
+    expect(configOf({}, { ...root, mapsIds: false }).linux.uidMappings).toHaveLength(1);
+    const uidMap = [{ container: 0, host: 500, size: 501 }];
+    expect(problems({ uidMap }, { ...root, mapsIds: true }, {})).toMatchObject([
+      { code: 'E_ID_MAP_NOT_ALLOWED', hint: expect.stringContaining('the outer container') as string },
+      { code: 'E_ID_MAP_NOT_ALLOWED' },
+    ]);
   });
   it('that a user may not have are errors at their lines', () => {
     const uidMap = [
@@ -219,6 +246,36 @@ describe('mounts', () => {
     const { mounts, linux } = compile(document, undefined, ROOT_HOST).config;
     expect(mounts).toEqual([]);
     for (const key of ['devices', 'resources', 'maskedPaths', 'readonlyPaths']) expect(linux).not.toHaveProperty(key);
+  });
+});
+
+describe('what is written to the root', () => {
+  const on = (storeType: number, spec: DocumentOptions = {}) =>
+    compile(testDocument({ command: ['true'], ...spec }), image, { ...ROOT_HOST, storeType }).writable;
+  it('lies on the disk, but not where this is an overlay, which takes no other', () => {
+    expect([on(0xef53), on(0x794c7630)]).toEqual(['disk', 'tmpfs']);
+    expect([on(0xef53, { writable: 'tmpfs' }), on(0x794c7630, { writable: 'tmpfs' })]).toEqual(['tmpfs', 'tmpfs']);
+  });
+  it('cannot lie there when the file says so', () => {
+    const found = diagnosticsOf(() => on(0x794c7630, { writable: 'disk' }));
+    expect(found).toMatchObject([{ code: 'E_STORE_OVERLAY', path: 'writable' }]);
+  });
+});
+
+describe('what is hidden', () => {
+  it('is less by a path, or by all that are beneath one', () => {
+    const hidden = (path: string) => {
+      const changes = { add: [], remove: [{ path, specPath: 'masked_paths.0' }] };
+      const { maskedPaths = [], readonlyPaths = [] } = configOf({ maskedPaths: changes, readonlyPaths: changes }).linux;
+      return [...maskedPaths, ...readonlyPaths];
+    };
+    expect(hidden('/proc')).toEqual([
+      '/sys/dev/block',
+      '/sys/devices/virtual/powercap',
+      '/sys/firmware',
+      '/sys/fs/selinux',
+    ]);
+    expect(() => hidden('/pro')).toThrow('/pro is none of the usual paths');
   });
 });
 

@@ -38,7 +38,6 @@ test('the shortest file has every default of the language', () => {
     init: false,
     tty: false,
     stdinOpen: false,
-    writable: 'disk',
   });
 });
 

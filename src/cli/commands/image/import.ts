@@ -8,6 +8,7 @@ import { ensureImage, type ResolveOptions, type TarSource } from '../../../image
 import { importStream } from '../../../image/stream.ts';
 import { ownershipFor } from '../../../oci/compile.ts';
 import { isImageName } from '../../../spec/image-name.ts';
+import { realPath } from '../../../spec/read.ts';
 import { loadSpecText } from '../../../spec/load.ts';
 import { parseSize } from '../../../spec/units.ts';
 import type { Arguments, Run } from '../../command.ts';
@@ -74,7 +75,7 @@ export const imageImport: Run = async (invocation) => {
     // The ids of a file that says nothing about them; for others, an image that is unpacked is unpacked anew.
     const plain = loadSpecText('image: {host_tools: [sh]}\n', 'import', { env: {}, home: homeOf(env), folder: '/' });
     const ownership = ownershipFor(plain, host);
-    const tar: TarSource = { kind: 'tar', path, ...source };
+    const tar: TarSource = { kind: 'tar', path: realPath(path), ...source };
     const title = file === '-' ? 'standard input' : titleOf(tar);
     const take = (options: ResolveOptions): Promise<ImageFacts> =>
       file === '-'
