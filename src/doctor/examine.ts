@@ -259,6 +259,20 @@ function missingControllers({ host }: Findings): readonly Check[] {
   });
 }
 
+/** The kernel takes rules for devices from root of the host alone. */
+function ofDevices(findings: Findings): readonly Check[] {
+  const { host } = findings;
+  if (!host.privileged) return [];
+  const { devices } = host.cgroup;
+  if (devices === undefined) {
+    const gives = 'a second wall before the devices of the host, and permissions of `devices` without a user namespace';
+    const fix = asRoot(findings, 'mount -t cgroup2 none /sys/fs/cgroup');
+    return [make('limits', 'rules for devices', 'no', 'no cgroup that could have them', { gives, fix })];
+  }
+  const detail = devices.version === 1 ? `version 1, in ${devices.dir}` : 'version 2, by a program';
+  return [make('limits', 'rules for devices', 'yes', detail)];
+}
+
 function ofLimits(findings: Findings): readonly Check[] {
   const { host, limits } = findings;
   const { layout, controllers } = host.cgroup;
@@ -283,7 +297,7 @@ function ofLimits(findings: Findings): readonly Check[] {
             ...(limits.hint === undefined ? {} : { fix: limits.hint }),
           }),
         ];
-  return [layoutCheck, ...usable, ...missingControllers(findings), ...failed];
+  return [layoutCheck, ...usable, ...missingControllers(findings), ...ofDevices(findings), ...failed];
 }
 
 /** statfs(2) */

@@ -190,6 +190,14 @@ it('root of a container maps the ids that this one has, and needs no helper', ()
   expect(missed(ids(4096))).not.toContain('newuidmap, newgidmap');
 });
 
+it('rules for devices are root’s', () => {
+  const name = 'rules for devices';
+  expect(of(name, { host: ROOT_HOST })).toMatchObject({ state: 'yes', detail: 'version 1, in /sys/fs/cgroup/devices' });
+  const cgroup = { ...ROOT_HOST.cgroup, devices: undefined };
+  expect(of(name, { host: { ...ROOT_HOST, cgroup } }).state).toBe('no');
+  expect(missed({ host: { ...USER_HOST, cgroup } })).not.toContain(name);
+});
+
 it('a limit that the kernel refuses when it is tried is told', () => {
   expect(of('a container with limits', { limits: failed('write', 'no room') })).toMatchObject({
     state: 'no',
