@@ -250,7 +250,7 @@ class Launcher {
     return {};
   }
 
-  // Waits until the other side has said something; a signal that asks to end, or the owner's end, comes first.
+  // Waits until the other side has said something; a signal that asks to end, or the owner's end, ends the waiting.
   End await_peer() {
     for (;;) {
       pollfd polls[] = {{context_.peer.get(), POLLIN, 0},
@@ -259,7 +259,7 @@ class Launcher {
                         {observer_.fd(), POLLIN, 0}};
       if (poll(polls, 4, -1) < 0 && errno != EINTR) return failed(0, errno, 0);
       if (polls[3].revents != 0) observer_.handle(polls[3].revents);
-      if (ready_ && peer_spoke()) return {};
+      if (peer_spoke()) return {};
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
       if (wanted_ != 0) return {End::Kind::kSignaled, wanted_};

@@ -16,7 +16,7 @@ cut -d' ' -f 18-19,40-41 /proc/$$/stat
 say network; cat /sys/class/net/lo/flags; ls /sys/class/net
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range
 say hidden; for p in /proc/kcore /proc/keys /proc/timer_list /proc/latency_stats /proc/sched_debug /proc/acpi /proc/scsi /proc/asound \
-  /proc/interrupts /sys/firmware /sys/devices/virtual/powercap; do
+  /proc/interrupts /sys/firmware /sys/dev/block /sys/devices/virtual/powercap /sys/fs/selinux; do
   [ -e $p ] && stat -c '%n %F %t:%T' $p; [ -f $p ] && head -c 1 $p | wc -c; [ -d $p ] && ls $p | wc -l
 done 2>&1
 say written; for p in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/bus /proc/fs /proc/irq /sys/kernel /etc/x /x /w/x; do

@@ -60,7 +60,7 @@ const EXPLAINED: readonly Difference[] = [
   {
     section: 'mounts',
     lines:
-      /^\/(?:proc\/(?:acpi|scsi|asound)|sys\/(?:firmware|devices\/virtual\/powercap)) tmpfs (?:nodev,noexec,nosuid,)?relatime,ro$/u,
+      /^\/(?:proc\/(?:acpi|scsi|asound)|sys\/(?:firmware|dev\/block|devices\/virtual\/powercap|fs\/selinux)) tmpfs (?:nodev,noexec,nosuid,)?relatime,ro$/u,
     with: BOTH,
     reason: 'what hides a folder is empty and read-only; boxctl’s allows nothing else either',
   },
