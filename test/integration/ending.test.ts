@@ -33,7 +33,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     };
     // Several at once: then a signal often comes before the launcher has seen that the command runs.
     const named = { stderr: 'boxctl: the command was ended by SIGALRM\n', status: 142 };
-    expect(await Promise.all(Array.from({ length: 8 }, one))).toEqual(Array(8).fill(named));
+    expect(await Promise.all(Array.from({ length: 8 }, one))).toEqual(Array.from({ length: 8 }, () => named));
   });
 
   test('the time is a limit: the stop signal first, and 124 as timeout(1) has it', async () => {
