@@ -60,7 +60,6 @@ class Scan {
     return true;
   }
   uint64_t count() { return ++report_.entries; }
-  void pass() {}
   bool enter(const char* folder);
   bool whiteout(const Path& path, LayerName kind);
   bool file(const tar::Entry& entry, const Path& path);

@@ -49,8 +49,9 @@ class Unpacker {
   Unpacker(int root, image::Stage::Tap& tap, const UnpackOptions& options)
       : root_(root),
         options_(options),
+        tap_(tap),
         filler_(*tap.stage, tap.stage->add_reader(tap.reader)),
-        reader_(image::Stage::source(tap)) {}
+        reader_({nullptr, this, nullptr, lend}) {}
   ~Unpacker() {
     for (size_t i = 0; i < later_count_; i++) {
       free(later_[i].path);
@@ -85,12 +86,10 @@ class Unpacker {
   bool hard_link(const tar::Entry& entry, const image::Path& path);
   bool special(const tar::Entry& entry, const image::Path& path);
 
-  // The files before it have been added.
-  void pass() { filler_.pass(reader_.data_offset() + reader_.stored_size()); }
-
   Unpacked result;
 
  private:
+  static ssize_t lend(void* context, const void** bytes);
   bool entries();
   void about(const char* path) { memcpy(result.entry, path, strlen(path) + 1); }
   bool in_layer() const { return options_.walk.whiteouts != image::Whiteouts::kNames; }
@@ -120,6 +119,8 @@ class Unpacker {
 
   const int root_;
   const UnpackOptions& options_;
+  image::Stage::Tap& tap_;
+  uint64_t lent_ = 0;  // of the stream
   image::Filler filler_;
   tar::Reader reader_;
   image::Losses losses_;
@@ -450,6 +451,17 @@ void Unpacker::forget_cut_off() {
     result.implied[i] = result.implied[--implied_count_];
     result.implied[implied_count_] = nullptr;
   }
+}
+
+// What lies before the next piece has been added, or is nobody's. The filler hears of it and goes on, before the stream
+// waits for it here.
+ssize_t Unpacker::lend(void* context, const void** bytes) {
+  auto& self = *static_cast<Unpacker*>(context);
+  self.filler_.pass(self.lent_);
+  const Source source = image::Stage::source(self.tap_);
+  const ssize_t got = source.lend(source.context, bytes);
+  if (got > 0) self.lent_ += static_cast<uint64_t>(got);
+  return got;
 }
 
 bool Unpacker::entries() {

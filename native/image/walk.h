@@ -56,8 +56,7 @@ bool take_entry(const tar::Entry& entry, Whiteouts whiteouts, Target& to) {
   return true;
 }
 
-// Reads to the archive's end mark. `to.count()` is told of each entry and returns how many there have been, `to.pass()`
-// when it has been taken.
+// Reads to the archive's end mark. `to.count()` is told of each entry and returns how many there have been.
 template <typename Target>
 Walked walk(tar::Reader& reader, const WalkOptions& options, Target& to) {
   for (bool undecided = options.refuse_image;;) {
@@ -77,7 +76,6 @@ Walked walk(tar::Reader& reader, const WalkOptions& options, Target& to) {
       if (begins_image(entry.path)) return Walked::kImage;
     }
     if (!take_entry(entry, options.whiteouts, to)) return Walked::kFailed;
-    to.pass();
   }
 }
 

@@ -268,6 +268,13 @@ describe('numbers', () => {
 });
 
 describe('headers', () => {
+  test('many large headers do not hold up the file before them', () => {
+    const comment = 'x'.repeat(2 ** 20 - 100);
+    const headers = Array.from({ length: 7 }, () => ({ name: 'pax', type: 'g', data: paxRecords({ comment }) }));
+    const found = unpack({ name: 'one', data: '1' }, ...headers, { name: 'two', data: '2' });
+    expect(found).toMatchObject({ ok: true, entries: 2 });
+  });
+
   test('a pax header of more than a MiB is refused', () => {
     const report = unpack({ name: 'evil', pax: { comment: 'x'.repeat(1 << 20) } });
     expect(report).toMatchObject({ ok: false, error: 'a header of the archive is too long' });
