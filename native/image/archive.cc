@@ -60,14 +60,14 @@ Digest* Archive::start_digest(const Stage::Tap& tap) {
   return digest;
 }
 
-bool Archive::start() {
+bool Archive::start(bool decompress) {
   if (digests_ != Digests::kNone) raw_digest_ = start_digest(raw_tap_);
   if (start_error_ == 0) start_error_ = raw_.start();
   // The first piece tells the compression and stays to be read.
   if (start_error_ == 0 && !raw_.next(raw_tap_.reader, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
   if (start_error_ != 0) return false;
   compression_ = detect(raw_tap_.data, raw_tap_.left);
-  if (compression_ == Compression::kNone) {
+  if (compression_ == Compression::kNone || !decompress) {
     out_ = raw_tap_;
     return true;
   }

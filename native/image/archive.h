@@ -37,8 +37,8 @@ class Archive {
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
 
-  // False: see error().
-  bool start();
+  // `decompress`: false gives the stream as it is, whatever it is compressed by. False: see error().
+  bool start(bool decompress = true);
   Stage::Tap& tap() { return out_; }
   Source stream() { return Stage::source(out_); }
   const char* compression() const;

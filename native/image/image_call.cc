@@ -110,12 +110,12 @@ int create(int dirfd, const char* pathname) {
 }
 
 // ingest(dirfd, pathname, offset, size, max_bytes): the archive decompressed into a new file, or with an empty
-// pathname only digested.
+// pathname only digested, as it is.
 [[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
   Fd file;
   if (*pathname != 0) file.reset(create(dirfd, pathname));
   Archive archive(0, c.args[2].number, c.args[3].number, Archive::Digests::kArchive);
-  if (!archive.start()) fail(archive, "", "", 0);
+  if (!archive.start(file.valid())) fail(archive, "", "", 0);
   const Source stream = archive.stream();
   uint64_t bytes = 0;
   for (;;) {
