@@ -7,7 +7,8 @@ import { basename, dirname, join } from 'node:path';
 import { makeFolders } from '../folders.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../native.ts';
-import { identityAt, recall, remember } from './identity.ts';
+import { checkUnchanged, openArchive } from './archive.ts';
+import { identityOf, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
 import { withLock } from './locks.ts';
 import { removeImageQuietly } from './maintain.ts';
@@ -26,17 +27,19 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
   try {
     const remembered = recall(store, path);
     if (!tryLock(lock, true) || remembered?.digest !== image.digest) return;
-    const fd = openSync(path, 'r');
+    const archive = openArchive(path);
     try {
-      const archive = { fd, name: path, part: WHOLE, signal };
-      const { sha256 } = await ingest(archive, ownPlace(join(store, 'mnt'), host), '', Number.MAX_SAFE_INTEGER);
+      if (identityOf(archive.stat) !== remembered.files[path]) return;
+      const whole = { fd: archive.fd, name: path, part: WHOLE, signal };
+      const { sha256 } = await ingest(whole, ownPlace(join(store, 'mnt'), host), '', Number.MAX_SAFE_INTEGER);
       await withLock(join(store, 'lock'), async () => {
-        if (signal.aborted || identityAt(path) !== remembered.files[path]) return;
+        checkUnchanged(archive);
+        if (signal.aborted) return;
         rename(store, image.digest, sha256);
         remember(store, path, { ...remembered, digest: sha256 });
       });
     } finally {
-      closeSync(fd);
+      closeSync(archive.fd);
     }
   } finally {
     closeSync(lock);

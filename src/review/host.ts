@@ -38,6 +38,7 @@ export function reviewHost(host: HostFacts): HostFacts {
     takenIds: [],
     cgroup: CGROUP,
     timeNamespace: true,
+    oomScoreAdj: 0,
     storeType: undefined,
     apparmor: true,
     selinux: true,
