@@ -41,13 +41,13 @@ long open_at(int dirfd, const char* path, uint64_t flags, uint64_t mode, uint64_
 long write_file(int dirfd, const char* path, const char* data) {
   if (*path == '\0') return write_all(dirfd, data, strlen(data));
   const Fd file(static_cast<int>(open_at(dirfd, path, O_WRONLY | O_CLOEXEC, 0, 0)));
-  if (!file.valid()) return file.get() == -1 ? -errno : file.get();
+  if (!file.valid()) return file.get();
   return write_all(file.get(), data, strlen(data));
 }
 
 long expect_file(int dirfd, const char* path, const char* data) {
   const Fd file(static_cast<int>(open_at(dirfd, path, O_RDONLY | O_CLOEXEC, 0, 0)));
-  if (!file.valid()) return file.get() == -1 ? -errno : file.get();
+  if (!file.valid()) return file.get();
   const char* at = data;
   bool ended = false;  // with the line
   for (;;) {

@@ -68,6 +68,7 @@ export interface CgroupFacts {
 
 /** OVERLAYFS_SUPER_MAGIC: what an outer container's root usually is. */
 export const OVERLAY = 0x79_4c_76_30;
+export const TMPFS = 0x01_02_19_94;
 
 export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);

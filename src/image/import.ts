@@ -4,11 +4,11 @@
  * There are two roads. Where the kernel can, the archive is mounted as it is under an index of its own making (EROFS);
  * otherwise it is unpacked. An archive in layers goes either road layer by layer.
  */
-import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
-import type { HostFacts } from '../host/facts.ts';
+import { OVERLAY, TMPFS, type HostFacts } from '../host/facts.ts';
 import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
 import { identityOf, isUnread, recall, type Identity } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
@@ -156,13 +156,12 @@ export const wrongDigest = (path: string, pin: string, digest: string): BoxctlEr
     hint: `asked for sha256 ${pin}, the file has ${digest}`,
   });
 
+/** An index on these cannot be mounted, and not every kernel takes the attempt well. */
+const STACKED: ReadonlySet<number | undefined> = new Set([TMPFS, OVERLAY]);
+
 /** Owners are shifted by mounts wherever an index can be mounted. */
 export const mayMount = (host: HostFacts, { ownership }: ImportOptions): boolean =>
-  host.erofs.usable && ownership === undefined && !isStacked(host.dirs.store);
-
-/** An index on these cannot be mounted, and not every kernel takes the attempt well. */
-const STACKED = new Set([0x0102_1994, 0x794c_7630]); // tmpfs and overlay (statfs(2))
-const isStacked = (store: string): boolean => STACKED.has(statfsSync(store).type);
+  host.erofs.usable && ownership === undefined && !STACKED.has(host.storeType);
 
 interface Brought {
   readonly record: ImageRecord;

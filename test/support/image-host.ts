@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
+import { realHost } from '../../src/host/read.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
 import type { ImageFacts, Ownership } from '../../src/image/image.ts';
 import { inspect } from '../../src/image/work.ts';
@@ -36,7 +37,8 @@ export function imageHost(road: Road): ImageHost {
   const unpacked = { usable: false, reason: 'not asked for' } as const;
   const looped = { usable: true, loop: true } as const;
   const erofs = { mounted: facts.erofs, looped, unpacked }[road];
-  const host = { ...facts, erofs, dirs: { store, state: join(base, 'state') } };
+  const storeType = realHost.fileSystem(base);
+  const host = { ...facts, erofs, storeType, dirs: { store, state: join(base, 'state') } };
   const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
   return {
     base,
