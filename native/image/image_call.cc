@@ -26,7 +26,7 @@ using image::Report;
 
 constexpr long kSysOpenat2 = 437;
 
-// As in src/plan/constants.ts, IMAGE.
+// As in src/kernel/constants.ts, IMAGE.
 constexpr uint64_t kLayer = 1;
 constexpr uint64_t kRefuseImage = 2;
 constexpr uint64_t kLowest = 4;

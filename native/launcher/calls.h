@@ -1,4 +1,4 @@
-// Makes the calls of a plan. Each is one system call with the plan's own arguments (src/plan/calls.ts), so that what
+// Makes the calls of a plan. Each is one system call with the plan's own arguments (src/kernel/calls.ts), so that what
 // was printed is what happens.
 #pragma once
 

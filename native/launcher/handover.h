@@ -20,7 +20,7 @@ inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
 inline constexpr uint32_t kListener = 5;
 // Under a filter that asks a listener for every call, the message that brings the listener has to pass: the filter
-// tells it by these flags, which mean nothing on a local socket (LISTENER_FLAGS in src/plan/constants.ts).
+// tells it by these flags, which mean nothing on a local socket (LISTENER_FLAGS in src/kernel/constants.ts).
 inline constexpr int kListenerFlags = 0x4 | 0x800 | 0x4000;
 inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL
 long send_handover(int socket, const Handover& message, int fd = -1, int flags = kPlainFlags);

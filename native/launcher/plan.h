@@ -32,7 +32,7 @@ inline constexpr uint16_t kFlagTerminalStdin = 2;
 
 enum class Side : uint8_t { kHost = 0, kContainer = 1 };
 
-// Numbers as in src/plan/calls.ts.
+// Numbers as in src/kernel/calls.ts.
 enum class Op : uint16_t {
   kOpenat2 = 1,
   kClose,

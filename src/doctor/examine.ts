@@ -1,6 +1,6 @@
 /** From what was found to what is said: pure, so that it can be tested for hosts of every kind. */
 import { CGROUP_CONTROLLERS, type CgroupController } from '../host/facts.ts';
-import { ERRNO } from '../plan/constants.ts';
+import { ERRNO } from '../kernel/constants.ts';
 import type { Check, State } from './check.ts';
 import type { Findings } from './gather.ts';
 import { OUTER_FILTER, OUTER_PATHS } from '../run/explain.ts';

@@ -16,7 +16,7 @@ import {
   type WorkLimits,
   type WorkPlace,
 } from '../plan/image-work.ts';
-import { IMAGE } from '../plan/constants.ts';
+import { IMAGE } from '../kernel/constants.ts';
 import type { Plan } from '../plan/plan.ts';
 import { hintFor } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';

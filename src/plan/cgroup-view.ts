@@ -3,8 +3,8 @@
  * system on version 2; on version 1 a folder with one for each hierarchy in which the container has a limit.
  */
 import type { OciResources } from '../oci/config.ts';
-import { NO_FD, type Fd } from './calls.ts';
-import { MOUNT_ATTR } from './constants.ts';
+import { NO_FD, type Fd } from '../kernel/calls.ts';
+import { MOUNT_ATTR } from '../kernel/constants.ts';
 import type { PlanContext } from './context.ts';
 import { controllersOf } from './limits.ts';
 import { newFileSystem, type NewFileSystem } from './filesystem.ts';

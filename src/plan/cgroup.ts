@@ -4,8 +4,8 @@
  */
 import type { CgroupController, UnifiedHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
-import { AT, O } from './constants.ts';
+import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { AT, O } from '../kernel/constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
 import { limitsOf, unifiedHome, usable, type Limit } from './limits.ts';

@@ -5,9 +5,9 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
-import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
-import { O, PR } from './constants.ts';
+import { O, PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './hide.ts';

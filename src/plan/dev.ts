@@ -4,8 +4,8 @@
  * and each node a mount of its own. Where boxctl may, it lets the cgroup hold as well (device-cgroup.ts).
  */
 import type { OciDevice } from '../oci/config.ts';
-import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFBLK, S_IFCHR, S_IFREG } from './constants.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFBLK, S_IFCHR, S_IFREG } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions } from './filesystem.ts';
 import { attachTo, byDefault, EMPTY_PATH, splitPath, type Place } from './steps.ts';

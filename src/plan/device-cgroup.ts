@@ -6,8 +6,8 @@
 import type { DevicesHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
 import { devicesHome } from '../oci/devices.ts';
-import type { Fd } from './calls.ts';
-import { BPF_ATTACH_FLAGS, BPF_ATTACH_TYPE, BPF_PROG_TYPE } from './constants.ts';
+import type { Fd } from '../kernel/calls.ts';
+import { BPF_ATTACH_FLAGS, BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
 import { deviceProgram, type DeviceRule } from './device-program.ts';
 

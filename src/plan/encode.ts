@@ -1,8 +1,8 @@
 /**
  * A plan as bytes for the launcher. The format is described in native/launcher/plan.h, whose reader checks every byte.
  */
-import { AT_FDCWD, CALLS, NO_FD, type ArgKind, type Call, type Fd, type Text } from './calls.ts';
-import { ERRNO } from './constants.ts';
+import { AT_FDCWD, CALLS, NO_FD, type ArgKind, type Call, type Fd, type Text } from '../kernel/calls.ts';
+import { ERRNO } from '../kernel/constants.ts';
 import type { Plan, Report } from './plan.ts';
 
 const MAGIC = 0x4c505842;

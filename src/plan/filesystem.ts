@@ -1,6 +1,6 @@
 /** New file systems through the mount API of Linux 5.2 (fsopen(2)): made detached, attached later through descriptors. */
-import { NO_FD, type Fd, type Text } from './calls.ts';
-import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MS } from './constants.ts';
+import { NO_FD, type Fd, type Text } from '../kernel/calls.ts';
+import { AT, FSCONFIG, FSMOUNT, FSOPEN, MOUNT_ATTR, MS } from '../kernel/constants.ts';
 import type { Place, Steps } from './steps.ts';
 
 const ATTRIBUTES = {

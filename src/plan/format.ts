@@ -1,8 +1,8 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import type { Step } from './plan.ts';
-import { CALLS, type ArgKind, type Call, type Text } from './calls.ts';
-import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from './constants.ts';
+import { CALLS, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
+import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
 
 /** Calls that take a structure by the manual page: the index of its first field in the table. */
 const STRUCT_FROM: Partial<Record<Call['name'], number>> = {

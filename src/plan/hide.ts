@@ -1,6 +1,6 @@
 /** Paths of /proc and /sys that a container must not read, or not write (OCI `maskedPaths`, `readonlyPaths`). */
-import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, MOUNT_ATTR, O, OPEN_TREE, S_IFCHR } from './constants.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, S_IFCHR } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attach, EMPTY_PATH, resolveOf, splitPath } from './steps.ts';

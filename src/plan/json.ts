@@ -1,7 +1,7 @@
 /** A plan as data: specs/plan.schema.json. */
 import { allowance } from '../oci/demands.ts';
-import { CALLS, type ArgKind, type Call } from './calls.ts';
-import { NAME_SETS } from './constants.ts';
+import { CALLS, type ArgKind, type Call } from '../kernel/calls.ts';
+import { NAME_SETS } from '../kernel/constants.ts';
 import { capabilityNames, flagNames } from './format.ts';
 import type { Plan, Step } from './plan.ts';
 

@@ -4,7 +4,7 @@
  * signals. What else Landlock can restrict is the container's own here, or refused by the filter already.
  */
 import type { OciNamespace } from '../oci/config.ts';
-import { LANDLOCK_SCOPE } from './constants.ts';
+import { LANDLOCK_SCOPE } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
 

@@ -1,7 +1,7 @@
 /** The layers of an image as detached mounts: unpacked trees, and archives that are mounted as they are. */
 import type { ImageFacts, Layer } from '../image/image.ts';
-import { AT_FDCWD, type Fd, type Text } from './calls.ts';
-import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
+import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';

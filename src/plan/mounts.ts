@@ -1,9 +1,9 @@
 /** The mounts of the configuration: made or taken while the host can be seen, attached once it is gone. */
 import { basename, dirname } from 'node:path';
 import type { OciMount } from '../oci/config.ts';
-import type { Fd } from './calls.ts';
-import { AT_FDCWD, NO_FD } from './calls.ts';
-import { O, OPEN_TREE, RESOLVE } from './constants.ts';
+import type { Fd } from '../kernel/calls.ts';
+import { AT_FDCWD, NO_FD } from '../kernel/calls.ts';
+import { O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';

@@ -1,7 +1,7 @@
 /** Which namespaces are made, which are joined, and by whom (namespaces(7), clone(2), setns(2)). */
 import type { OciNamespace } from '../oci/config.ts';
-import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from './constants.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from '../kernel/constants.ts';
 import type { Cgroup } from './cgroup.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';

@@ -1,7 +1,7 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../oci/demands.ts';
 import type { Because, Dropped, Stop, Warning } from '../oci/model.ts';
-import type { Call, Fd } from './calls.ts';
+import type { Call, Fd } from '../kernel/calls.ts';
 
 export const PLAN_VERSION = 1;
 

@@ -4,8 +4,8 @@
  */
 import type { Ownership } from '../image/image.ts';
 import type { OciIdMapping } from '../oci/config.ts';
-import { AT_FDCWD } from './calls.ts';
-import { LOCK, O } from './constants.ts';
+import { AT_FDCWD } from '../kernel/calls.ts';
+import { LOCK, O } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
 import { byDefault, call } from './steps.ts';
 

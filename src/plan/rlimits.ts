@@ -1,5 +1,5 @@
 /** Resource limits of single processes (getrlimit(2)). */
-import { RLIMIT } from './constants.ts';
+import { RLIMIT } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { forksInside } from './namespaces.ts';
 

@@ -3,8 +3,8 @@
  * host's root is gone. What is written lies in a folder of the store, removed in the end, or in memory.
  */
 import { isAtLeast } from '../host/facts.ts';
-import { AT_FDCWD, NO_FD, type Fd } from './calls.ts';
-import { AT, LOCK, MNT, MOUNT_ATTR, MS, O } from './constants.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { AT, LOCK, MNT, MOUNT_ATTR, MS, O } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';

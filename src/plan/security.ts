@@ -1,7 +1,7 @@
 /** The command's credentials, capabilities and system-call filter; nothing after this needs privileges. */
 import type { OciCapabilities, OciProcess } from '../oci/config.ts';
 import { CAPABILITIES } from '../spec/capabilities.ts';
-import type { Fd } from './calls.ts';
+import type { Fd } from '../kernel/calls.ts';
 import {
   CLOSE_RANGE,
   KEYCTL,
@@ -13,7 +13,7 @@ import {
   RESOLVE,
   SECCOMP,
   SECCOMP_FILTER,
-} from './constants.ts';
+} from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { scopeWithLandlock, usesLandlock } from './landlock.ts';
 import { compileSeccomp } from './seccomp/compile.ts';

@@ -1,7 +1,7 @@
 /** Collects steps in order. The parts of the planner write into one of these and know nothing of each other. */
 import type { Because } from '../oci/model.ts';
-import { AT_FDCWD, CALLS, type ArgsOf, type Call, type CallName, type Fd } from './calls.ts';
-import { AT, MOVE_MOUNT, O, RESOLVE } from './constants.ts';
+import { AT_FDCWD, CALLS, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
+import { AT, MOVE_MOUNT, O, RESOLVE } from '../kernel/constants.ts';
 import type { Group, Step } from './plan.ts';
 
 export interface StepOptions {

@@ -1,7 +1,7 @@
 /** Parameters of the kernel (sysctl(8)) in the container's own namespaces, and what else is set through its /proc. */
 import { swapSeparators } from '../oci/sysctls.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
-import { O, RESOLVE } from './constants.ts';
+import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { O, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 
 const BENEATH = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_XDEV;

@@ -1,6 +1,6 @@
 /** A pseudo-terminal from the container's own devpts, found by descriptors alone (CVE-2025-52565). */
-import type { Fd } from './calls.ts';
-import { IOCTL, MSG, O, OPEN_TREE, S_IFREG } from './constants.ts';
+import type { Fd } from '../kernel/calls.ts';
+import { IOCTL, MSG, O, OPEN_TREE, S_IFREG } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { attachTo, byDefault, EMPTY_PATH } from './steps.ts';

@@ -1,7 +1,7 @@
 /** The user namespace's maps, and becoming its root. */
 import type { OciIdMapping } from '../oci/config.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
-import { O } from './constants.ts';
+import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { O } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
 

@@ -1,8 +1,8 @@
 /** Volumes of boxctl's own: made on first use, locked as long as they are in use, filled with what the image has there. */
 import type { VolumeNote } from '../oci/model.ts';
 import { volumesFolder } from '../oci/volume-id.ts';
-import { AT_FDCWD, type Fd } from './calls.ts';
-import { LOCK, O, OPEN_TREE, RESOLVE } from './constants.ts';
+import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
 import { call, EMPTY_PATH, type Place } from './steps.ts';
 

@@ -1,5 +1,5 @@
 /** What to do about a limit that could not be set. */
-import type { Call } from '../plan/calls.ts';
+import type { Call } from '../kernel/calls.ts';
 
 export function cgroupHint(call: Call, name: string): string | undefined {
   if (call.name === 'start_transient_unit') return scopeHint(name);

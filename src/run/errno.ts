@@ -1,5 +1,5 @@
 /** Numbers of errors as names. */
-import { ERRNO } from '../plan/constants.ts';
+import { ERRNO } from '../kernel/constants.ts';
 
 const NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number, name]));
 

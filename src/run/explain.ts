@@ -1,7 +1,7 @@
 /** What a failed launch means to the person who asked for it. */
 import { BoxctlError, EXIT_BOXCTL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
 import type { Because } from '../oci/model.ts';
-import { CLONE, ERRNO } from '../plan/constants.ts';
+import { CLONE, ERRNO } from '../kernel/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { cgroupHint } from './cgroup-hint.ts';

@@ -4,7 +4,7 @@
  */
 import { BoxctlError } from '../../errors.ts';
 import type { OciSeccomp, OciSeccompAction, OciSeccompRule } from '../../oci/config.ts';
-import { LISTENER_FLAGS } from '../constants.ts';
+import { LISTENER_FLAGS } from '../../kernel/constants.ts';
 import { compareArgument } from './arguments.ts';
 import { Assembler, BPF, type Place } from './bpf.ts';
 import { arm, i386 } from './syscalls-32.ts';

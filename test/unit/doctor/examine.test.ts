@@ -3,7 +3,7 @@ import type { Check } from '../../../src/doctor/check.ts';
 import { examine, isWell } from '../../../src/doctor/examine.ts';
 import type { Findings } from '../../../src/doctor/gather.ts';
 import { installCommand } from '../../../src/doctor/install.ts';
-import { ERRNO } from '../../../src/plan/constants.ts';
+import { ERRNO } from '../../../src/kernel/constants.ts';
 import { ROOT_HOST, USER_ALONE_HOST, USER_HOST } from '../../support/host-facts.ts';
 
 const CALLS = { open_tree: 22, mount_setattr: 22, openat2: 22, clone3: 22, pidfd_open: 22, close_range: 22 };

@@ -1,7 +1,7 @@
 /** A plan as a person reads it. */
 import { expect, test } from 'vitest';
 import type { Because } from '../../../src/oci/model.ts';
-import { PR } from '../../../src/plan/constants.ts';
+import { PR } from '../../../src/kernel/constants.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import { printPlan } from '../../../src/plan/print.ts';
 import { byDefault, call, Steps, type Place } from '../../../src/plan/steps.ts';
