@@ -1,11 +1,12 @@
 /** Archives that are mounted where they lie: nobody changes them under a container, and in the end they have a digest. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, closeSync, copyFileSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hasBusybox } from '../support/busybox.ts';
 import { self, sh, state, type UpOptions } from '../support/container.ts';
+import { ownLaunchers, records } from '../support/host-state.ts';
 import { roads } from '../support/image-host.ts';
 import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -105,7 +106,7 @@ test.skipIf(!isRoot || !hasBusybox)(
     const killed = await run('echo ready; echo x >/file; sleep 100', {
       onStart: (child) =>
         child.stdout?.once('data', () => {
-          spawnSync('pkill', ['-KILL', '-f', '^boxctl-launcher$']);
+          for (const pid of ownLaunchers()) process.kill(pid, 'SIGKILL');
           child.kill('SIGKILL');
         }),
     });
@@ -113,6 +114,6 @@ test.skipIf(!isRoot || !hasBusybox)(
     expect(readdirSync(join(store, 'upper'))).toHaveLength(1);
     await run('true');
     expect(readdirSync(join(store, 'upper'))).toEqual([]);
-    expect(readdirSync(self.stateFolder)).toEqual([]);
+    expect(records(self)).toEqual([]);
   },
 );

@@ -1,10 +1,10 @@
 /** Limits hold, and the one that was hit is named. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { gatherHostFacts } from '../../src/host/gather.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, self, sh, state, up } from '../support/container.ts';
+import { ownLaunchers, records } from '../support/host-state.ts';
 import { isRoot } from '../support/user.ts';
 
 const hasLimits = gatherHostFacts(process.env).cgroup.controllers.pids.usable;
@@ -83,7 +83,7 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
     const before = state(self);
     await sh('head -c 200m /dev/zero | tail -c 190m >/dev/null', { limits: { memory: '32MiB', pids: 16, cpus: 1 } });
     expect(state(self)).toEqual(before);
-    expect(readdirSync(self.stateFolder)).toEqual([]);
+    expect(records(self)).toEqual([]);
   });
 
   test('a limit that the kernel refuses stops the start, and everything is undone', async () => {
@@ -127,22 +127,11 @@ test.skipIf(!isRoot)('a record of a container that is gone is swept by the next 
     onStart: (child) =>
       child.stdout?.once('data', () => {
         // Both at once: nobody is left to clean up.
-        for (const pid of readdirSync('/proc').filter((name) => /^\d+$/u.test(name))) {
-          try {
-            const words = readFileSync(join('/proc', pid, 'comm'), 'utf8');
-            if (words.startsWith('boxctl-launch') || isLauncher(pid)) process.kill(Number(pid), 'SIGKILL');
-          } catch {
-            // It has ended by itself.
-          }
-        }
+        for (const pid of ownLaunchers()) process.kill(pid, 'SIGKILL');
         child.kill('SIGKILL');
       }),
   });
   expect(killed.stdout).toBe('ready\n');
   await sh('true', { limits: { pids: 10 } });
-  expect(readdirSync(self.stateFolder)).toEqual([]);
+  expect(records(self)).toEqual([]);
 });
-
-function isLauncher(pid: string): boolean {
-  return readFileSync(join('/proc', pid, 'cmdline'), 'utf8').includes('boxctl-launcher');
-}

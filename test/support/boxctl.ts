@@ -1,18 +1,18 @@
 /** Runs the built command line as a person or a script would. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { asUser, userEnvironment, type TestUser } from './user.ts';
 
 export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-/** A copy that every user can read; made by build.ts, one for each clone, and gone after the tests. */
-const CLONE = createHash('sha256').update(PROJECT).digest('hex').slice(0, 12);
-const COPY = `/var/tmp/boxctl-test-installed-${userInfo().uid}-${CLONE}`;
+/** Tells clones of the project from each other. */
+export const CLONE = createHash('sha256').update(PROJECT).digest('hex').slice(0, 12);
+/** The variable that holds the copy that every user can read; made by build.ts, one for each run of the tests. */
+export const INSTALLED_VARIABLE = 'BOXCTL_TEST_INSTALLED';
 /** A virtual machine has the project as it was built outside, for everybody to read. */
 export const isVirtual = process.env['BOXCTL_VM'] === '1';
-export const INSTALLED = isVirtual ? PROJECT : COPY;
+export const INSTALLED = isVirtual ? PROJECT : (process.env[INSTALLED_VARIABLE] ?? PROJECT);
 export const PROGRAM = join(INSTALLED, 'dist/boxctl.cjs');
 
 export interface RunOptions {

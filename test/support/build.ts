@@ -3,9 +3,9 @@
  * other users can run it, wherever the project itself lies.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { INSTALLED, isVirtual, PROJECT } from './boxctl.ts';
+import { INSTALLED_VARIABLE, isVirtual, PROJECT } from './boxctl.ts';
 
 /** Gives what is to be done at the end. */
 export default function build(): () => void {
@@ -13,12 +13,13 @@ export default function build(): () => void {
   for (const script of ['native/build.mjs', 'src/build.mjs']) {
     execFileSync(process.execPath, [join(PROJECT, script)], { stdio: 'inherit' });
   }
-  rmSync(INSTALLED, { recursive: true, force: true });
-  mkdirSync(INSTALLED);
-  chmodSync(INSTALLED, 0o755);
+  const installed = mkdtempSync('/var/tmp/boxctl-test-installed-');
+  chmodSync(installed, 0o755);
   for (const folder of ['dist', 'examples']) {
-    cpSync(join(PROJECT, folder), join(INSTALLED, folder), { recursive: true, preserveTimestamps: true });
+    cpSync(join(PROJECT, folder), join(installed, folder), { recursive: true, preserveTimestamps: true });
   }
-  execFileSync('chmod', ['-R', 'a+rX', INSTALLED]);
-  return () => rmSync(INSTALLED, { recursive: true, force: true });
+  execFileSync('chmod', ['-R', 'a+rX', installed]);
+  // The processes that run the tests inherit it.
+  process.env[INSTALLED_VARIABLE] = installed;
+  return () => rmSync(installed, { recursive: true, force: true });
 }

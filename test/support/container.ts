@@ -2,8 +2,8 @@
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { boxctl, type Ended, type RunOptions } from './boxctl.ts';
-import { hostState } from './host-state.ts';
+import { boxctl, CLONE, type Ended, type RunOptions } from './boxctl.ts';
+import { CONTAINER_NAME, hostState } from './host-state.ts';
 import { busyboxRootfs } from './rootfs.ts';
 import { tempFolder } from './temp.ts';
 import { isRoot, testUser, type TestUser } from './user.ts';
@@ -22,7 +22,8 @@ export interface Caller {
 }
 
 const own = process.getuid?.() ?? 0;
-const storeOf = (uid: number): string => `/var/tmp/boxctl-test-store-${uid}`;
+/** One for each clone: the store of one state of the code is not what another expects. */
+const storeOf = (uid: number): string => `/var/tmp/boxctl-test-store-${uid}-${CLONE}`;
 
 /** The one that runs the tests. */
 export const self: Caller = {
@@ -59,7 +60,7 @@ export const state = ({ stateFolder, store }: Caller): object => hostState({ sta
 /** Writes container.yaml, with the small image unless it names another, and gives the folder. */
 export function specFolder(spec: Readonly<Record<string, unknown>>, caller: Caller = self): string {
   const folder = tempFolder({ open: true });
-  const all = { name: 'test', image: busyboxRootfs(), ...caller.keys, ...spec };
+  const all = { name: CONTAINER_NAME, image: busyboxRootfs(), ...caller.keys, ...spec };
   const kept = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   writeFileSync(join(folder, 'container.yaml'), stringify(kept));
   if (caller.user !== undefined) chownSync(folder, caller.user.uid, caller.user.gid);

@@ -4,10 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
+const made: string[] = [];
+
 /** A new folder, removed when the running test ends. With `open`, other users may walk through it. */
 export function tempFolder(options: { readonly open?: boolean } = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
+  made.push(folder);
   if (options.open === true) chmodSync(folder, 0o755);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Whether the path is, or was, one of this test file's folders or beneath one. */
+export function isInTempFolder(path: string): boolean {
+  return made.some((folder) => path === folder || path === `${folder} (deleted)` || path.startsWith(`${folder}/`));
 }
