@@ -41,6 +41,8 @@ const COMMON = [
   '-ffunction-sections',
   '-fdata-sections',
 ];
+/** What is being written, by this build alone. */
+const NEW = `.new-${process.pid}`;
 const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
 
 /** The C sources of zstd's decoder, which a package brings along (native/zstd/package.json): compiled as they are. */
@@ -218,7 +220,25 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
     const made = object.replace(/\.o$/u, '.d');
     const inputs = dependencies(made).map((path) => join(path.startsWith('/') ? '' : root, path));
     if (isFresh(object, inputs)) return [];
-    return [() => run(program, [...flagsOf(file), '-MMD', '-MF', made, '-c', file, '-o', object])];
+    return [
+      async () => {
+        // Another build may be reading or writing the same object.
+        await run(program, [
+          ...flagsOf(file),
+          '-MMD',
+          '-MT',
+          object,
+          '-MF',
+          `${made}${NEW}`,
+          '-c',
+          file,
+          '-o',
+          `${object}${NEW}`,
+        ]);
+        renameSync(`${made}${NEW}`, made);
+        renameSync(`${object}${NEW}`, object);
+      },
+    ];
   });
   await inParallel(jobs);
   const target = join(root, output);
@@ -229,8 +249,8 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
   if (current && isFresh(target, [...objects])) return;
   mkdirSync(dirname(target), { recursive: true });
   // A program that is running is replaced, not written to.
-  await run(program, [...link, ...objects, '-o', `${target}.new`]);
-  renameSync(`${target}.new`, target);
+  await run(program, [...link, ...objects, '-o', `${target}${NEW}`]);
+  renameSync(`${target}${NEW}`, target);
   writeFileSync(stamp, linked);
 }
 
