@@ -5,6 +5,7 @@
 import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { STANDARD_PATH } from '../image/lookup.ts';
+import { isWithin } from '../spec/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
 import type { OciConfig, OciMount } from './config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
@@ -83,10 +84,6 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
     ...ofFiles(document),
     ...ofEnvironment(document),
   ];
-}
-
-function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
 }
 
 /** A line of the file; a value that it does not have is where its parent is. */

@@ -39,6 +39,10 @@ export const realPath = (path: string): string => {
   }
 };
 
+/** Whether a path without links is a folder or lies in it. */
+export const isWithin = (path: string, folder: string): boolean =>
+  path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
+
 /** openat(2); Node has no name for it. The same number on x86-64 and arm64. */
 const O_PATH = 0o10_000_000;
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { Paths } from '../spec/paths.ts';
 import { Problems } from '../spec/problems.ts';
-import { MAX_FILE_SIZE, realPath } from '../spec/read.ts';
+import { isWithin, MAX_FILE_SIZE, realPath } from '../spec/read.ts';
 import { parseTree, type Tree } from '../spec/tree.ts';
 import { parsePermit, type Base, type Permit } from './permits.ts';
 
@@ -24,10 +24,6 @@ export function policyFiles(env: PolicyOptions['env'], home: string): readonly s
   const chosen = env['XDG_CONFIG_HOME'];
   const config = chosen?.startsWith('/') === true ? chosen : join(home, '.config');
   return ['/etc/boxctl/policy.yaml', join(config, 'boxctl/policy.yaml')];
-}
-
-function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
 }
 
 /** The text of a policy file that can be trusted; undefined where there is none. */

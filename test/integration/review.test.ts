@@ -1,7 +1,7 @@
 /** `boxctl audit` and `boxctl diff` as a pull request's check would call them. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl, PROJECT } from '../support/boxctl.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -107,5 +107,83 @@ describe('diff', () => {
     const none = await boxctl(['diff', 'HEAD~1:container.yaml', 'container.yaml'], { cwd: join(folder, 'box') });
     expect(none).toMatchObject({ status: 125 });
     expect(none.stderr).toContain('git has no HEAD~1:container.yaml');
+  });
+});
+
+/** A repository with one commit, whose folder `box` is itself a bare repository with a configuration of its own. */
+function hostileRepository(config: (marker: string) => string): { readonly folder: string; readonly marker: string } {
+  const folder = tempFolder();
+  const marker = join(folder, 'ran');
+  const program = join(folder, 'program.sh');
+  writeFileSync(program, `#!/bin/sh\necho ran >>${marker}\n`, { mode: 0o755 });
+  const git = (cwd: string, ...args: readonly string[]): string =>
+    execFileSync('git', ['-c', 'user.name=x', '-c', 'user.email=x@example.org', ...args], { cwd, encoding: 'utf8' });
+  writeFileSync(join(folder, 'container.yaml'), SAFE);
+  git(folder, 'init', '-q');
+  git(folder, 'add', 'container.yaml');
+  git(folder, 'commit', '-qm', 'one');
+  execFileSync('cp', ['-r', join(folder, '.git'), join(folder, 'box')]);
+  const blob = git(folder, 'rev-parse', 'HEAD:container.yaml').trim();
+  for (const objects of ['box', '.git']) {
+    unlinkSync(join(folder, objects, 'objects', blob.slice(0, 2), blob.slice(2)));
+  }
+  const text = `[core]\n repositoryformatversion = 1\n${config(program)}`;
+  for (const place of ['box/config', '.git/config']) writeFileSync(join(folder, place), text);
+  return { folder, marker };
+}
+
+const PROMISOR = (program: string): string => `[extensions]
+ partialClone = evil
+[remote "evil"]
+ url = .
+ promisor = true
+ uploadpack = ${program}
+`;
+
+describe('a revision of git', () => {
+  test.each([
+    ['an uploadpack of a promisor remote', PROMISOR],
+    ['a helper of a promisor remote', (program: string) => `${PROMISOR(program)} vcs = ext\n url = ext::${program}\n`],
+    ['an ssh command', (program: string) => `${PROMISOR(program)} url = ssh://x/y\n[core]\n sshCommand = ${program}\n`],
+    ['fsmonitor', (program: string) => `[core]\n fsmonitor = ${program}\n`],
+    ['hooks', (program: string) => `[core]\n hooksPath = ${dirname(program)}\n`],
+    ['a pager', (program: string) => `[core]\n pager = ${program}\n[pager]\n cat-file = ${program}\n`],
+    ['an alias', (program: string) => `[alias]\n cat-file = !${program}\n`],
+  ])('is read without running the repository’s words: %s', async (_name, config) => {
+    const { folder, marker } = hostileRepository(config);
+    for (const place of ['.', 'box']) {
+      const cwd = join(folder, place);
+      const { status } = await boxctl(['diff', 'HEAD:container.yaml', join(folder, 'container.yaml')], { cwd });
+      expect(status).toBe(125);
+    }
+    expect(existsSync(marker)).toBe(false);
+  });
+
+  test('in a folder that is a bare repository is the one of the repository around it', async () => {
+    const { folder } = hostileRepository(() => '');
+    execFileSync('git', ['hash-object', '-w', 'container.yaml'], { cwd: folder });
+    mkdirSync(join(folder, 'box/sub'));
+    const { status, stderr } = await boxctl(['diff', 'HEAD:../container.yaml', '../container.yaml'], {
+      cwd: join(folder, 'box'),
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  test('does not depend on variables of git’s, nor on a git that the repository brings', async () => {
+    const { folder, marker } = hostileRepository(() => '');
+    execFileSync('git', ['hash-object', '-w', 'container.yaml'], { cwd: folder });
+    mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+    renameSync(join(folder, 'program.sh'), join(folder, 'node_modules/.bin/git'));
+    const { status } = await boxctl(['diff', 'HEAD:container.yaml', 'container.yaml'], {
+      cwd: folder,
+      env: { GIT_DIR: '/nowhere', PATH: `${folder}/node_modules/.bin:.:${process.env['PATH'] ?? ''}` },
+    });
+    expect({ status, ran: existsSync(marker) }).toEqual({ status: 0, ran: false });
+  });
+
+  test('that is in no repository is told', async () => {
+    const { status, stderr } = await boxctl(['diff', 'HEAD:a.yaml', 'HEAD:a.yaml'], { cwd: tempFolder() });
+    expect(status).toBe(125);
+    expect(stderr).toContain('is in no git repository');
   });
 });
