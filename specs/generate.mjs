@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const schemaText = readFileSync(here('container.schema.json'), 'utf8');
-const schema = JSON.parse(schemaText);
+const whole = JSON.parse(schemaText);
 const generated = here('../src/generated');
 const self = readFileSync(here('generate.mjs'), 'utf8');
 const stamp = createHash('sha256').update(schemaText).update(self).digest('hex');
@@ -23,6 +23,26 @@ const resolve = (node) => {
   const target = schema.definitions[node.$ref.split('/').at(-1)];
   return { ...target, ...node };
 };
+
+/**
+ * Keys with `x-compose` are Compose's names. The loader moves them to boxctl's own keys before anything else looks at a
+ * file, so types and validator know the latter alone; the whole schema is for editors.
+ */
+const withoutCompose = (node) => {
+  if (Array.isArray(node)) return node.map(withoutCompose);
+  if (typeof node !== 'object' || node === null) return node;
+  const own = Object.entries(node).filter(([, child]) => child?.['x-compose'] === undefined);
+  return Object.fromEntries(own.map(([key, child]) => [key, withoutCompose(child)]));
+};
+const schema = withoutCompose(whole);
+
+/** Each of them, by its path, and the path of the key that it is moved to; `true` where its value decides that. */
+const composeNames = (node, path = '') =>
+  Object.entries(node.properties ?? {}).flatMap(([key, child]) => {
+    if (child['x-compose'] === undefined) return [];
+    const full = path === '' ? key : `${path}.${key}`;
+    return [{ path: full, to: child['x-compose'], description: child.description }, ...composeNames(child, full)];
+  });
 
 const typesOf = (node) => (node.type === undefined ? [] : [node.type].flat());
 
@@ -81,6 +101,15 @@ const referencePage = () => {
     '',
   ];
   for (const [key, child] of Object.entries(schema.properties)) describe(child, key, lines);
+  lines.push('## Names of Compose', '');
+  lines.push(
+    'These are taken as Compose has them, so that a service can be pasted. Where a file says the same thing by two',
+  );
+  lines.push(
+    'names, both must say the same. Every other key of Compose is an error that says what to write instead.',
+    '',
+  );
+  for (const { path, description } of composeNames(whole)) lines.push(`- ${code(path)}: ${description}`);
   return `${lines.join('\n').trimEnd()}\n`;
 };
 
@@ -173,6 +202,14 @@ export = validate;
     `${generated}/scalars.ts`,
     `${banner}export const NUMBER_PATHS: readonly string[] = ${list(['number', 'integer'])};
 export const BOOLEAN_PATHS: readonly string[] = ${list(['boolean'])};
+`,
+  );
+  const moved = composeNames(whole).filter(({ to }) => typeof to === 'string');
+  writeIfChanged(
+    `${generated}/compose-names.ts`,
+    `${banner}/** Paths of Compose, and the path of the key of boxctl's that has the same meaning. */
+export const COMPOSE_NAMES: readonly (readonly [path: string, to: string])[] = ${JSON.stringify(moved.map(({ path, to }) => [path, to]))};
+export const COMPOSE_KEYS: readonly string[] = ${JSON.stringify(composeNames(whole).map(({ path }) => path))};
 `,
   );
   writeFileSync(stampFile, stamp);

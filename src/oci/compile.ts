@@ -48,6 +48,7 @@ export function compile(
   const { spec } = document;
   const problems = new Problems(document);
   const reasons = new Reasons(document);
+  checkPlatform(spec, host, problems);
   checkNamespaces(spec, host, problems);
   const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
@@ -124,6 +125,20 @@ export function compile(
     ...(filter.observes === undefined ? {} : { observes: filter.observes }),
   };
 }
+
+/** A program of another machine would end in ENOEXEC. */
+function checkPlatform({ platform }: Spec, host: HostFacts, problems: Problems): void {
+  if (platform === undefined || platform === host.arch) return;
+  const message = `the file is for ${GO_NAMES[platform]}, and this machine is ${GO_NAMES[host.arch]}`;
+  problems.add(
+    'E_PLATFORM',
+    'platform',
+    message,
+    'take `platform` out if the image is for this machine, or run it on another',
+  );
+}
+
+const GO_NAMES = { x86_64: 'linux/amd64', aarch64: 'linux/arm64' } as const;
 
 /** An overlay takes no upper folder that is on an overlay itself, as the store is in most containers. */
 function writableOf(spec: Spec, host: HostFacts, reasons: Reasons, problems: Problems): Model['writable'] {

@@ -24,7 +24,7 @@ export function reaches({ severity }: Finding, least: Severity): boolean {
  * @throws BoxctlError as `compile` does, where the file contradicts itself
  */
 export function audit(document: SpecDocument, host: HostFacts): readonly Finding[] {
-  const reviewed = reviewHost(host);
+  const reviewed = reviewHost(host, document);
   const model = outline(document, reviewed);
   const subject = { document, model, host: reviewed };
   const all = [...demandFindings(subject), ...openFindings(subject)];

@@ -31,8 +31,7 @@ interface Side {
 
 /** All differences: gains first, then losses, then what is neither. */
 export function diff(before: SpecDocument, after: SpecDocument, host: HostFacts): readonly Change[] {
-  const reviewed = reviewHost(host);
-  const sides = [before, after].map((document) => ({ document, model: outline(document, reviewed) }));
+  const sides = [before, after].map((document) => ({ document, model: outline(document, reviewHost(host, document)) }));
   const [old, young] = sides;
   if (old === undefined || young === undefined) return [];
   const all = [

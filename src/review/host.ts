@@ -2,6 +2,7 @@
  * The host that a file is reviewed for: one on which everything can be had, started by root. What a file may have is then
  * told in full and the same on every machine, whoever reviews it.
  */
+import type { SpecDocument } from '../spec/spec.ts';
 import { CGROUP_CONTROLLERS, type CgroupFacts, type CgroupHome, type HostFacts } from '../host/facts.ts';
 
 const WHOLE = [{ start: 0, size: 4_294_967_295 }];
@@ -18,9 +19,10 @@ const CGROUP: CgroupFacts = {
   ioWeight: 'io.weight',
 };
 
-export function reviewHost(host: HostFacts): HostFacts {
+export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>): HostFacts {
   return {
     ...host,
+    arch: spec.platform ?? host.arch,
     kernel: { release: '6.18.0', major: 6, minor: 18 },
     lastCapability: 40,
     euid: 0,

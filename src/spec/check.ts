@@ -2,7 +2,9 @@
 import type { ContainerFile } from '../generated/container.ts';
 import validate from '../generated/validate.cjs';
 import type { Problems, Span } from './problems.ts';
-import { didYouMean, whyNotHere } from './suggest.ts';
+import { COMPOSE_KEYS } from '../generated/compose-names.ts';
+import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
+import { didYouMean } from './suggest.ts';
 import type { Paths } from './paths.ts';
 
 export interface Checked {
@@ -70,7 +72,7 @@ const describe = (
       problems.add('E_SPEC_TYPE', `${label} must be ${expected}${such}; found ${inWords(data)}`, {
         path,
         at,
-        hint: typeHint(data, parentSchema, paths.text(path)),
+        hint: typeHint(data, parentSchema, paths.text(path), path),
       });
       return;
     case 'required': {
@@ -88,7 +90,7 @@ const describe = (
       problems.add('E_SPEC_VALUE', `${label} must be one of ${allowed.join(', ')}; found ${inWords(data)}`, {
         path,
         at,
-        hint: meant === undefined ? undefined : `did you mean \`${meant}\`?`,
+        hint: whyNotThisValue(path, String(data)) ?? (meant === undefined ? undefined : `did you mean \`${meant}\`?`),
       });
       return;
     }
@@ -119,13 +121,13 @@ const unknownKey = (
   problems: Problems,
 ): void => {
   const top = path === key;
-  const why = top ? whyNotHere(key) : undefined;
+  const why = whyNotHere(path);
+  const where = top ? '' : ` in ${label}`;
   if (why !== undefined) {
-    problems.add('E_SPEC_UNSUPPORTED', `\`${clip(key)}\` is not supported`, { path, at, hint: why });
+    problems.add('E_SPEC_UNSUPPORTED', `\`${clip(key)}\`${where} is not supported`, { path, at, hint: why });
     return;
   }
-  const meant = didYouMean(key, known);
-  const where = top ? '' : ` in ${label}`;
+  const meant = didYouMean(key, top ? [...known, ...COMPOSE_KEYS] : known);
   problems.add('E_SPEC_UNKNOWN_KEY', `there is no key \`${clip(key)}\`${where}`, {
     path,
     at,
@@ -134,7 +136,13 @@ const unknownKey = (
 };
 
 /** YAML 1.1 had more words for true and false than YAML 1.2; people still write them. */
-const typeHint = (data: unknown, schema: validate.SchemaNode, text: string | undefined): string | undefined => {
+const typeHint = (
+  data: unknown,
+  schema: validate.SchemaNode,
+  text: string | undefined,
+  path: string,
+): string | undefined => {
+  if (typeof data === 'object' && data !== null) return whyNotThisType(path, Array.isArray(data) ? 'list' : 'map');
   const types = new Set([schema.type ?? []].flat());
   if (types.has('boolean') && typeof data === 'string') {
     const word = data.toLowerCase();
@@ -144,7 +152,6 @@ const typeHint = (data: unknown, schema: validate.SchemaNode, text: string | und
   if (types.has('string') && !types.has('integer') && (typeof data === 'number' || typeof data === 'boolean')) {
     return `quote it: "${clip(text ?? String(data))}"`;
   }
-  if (types.has('integer') && typeof data === 'string' && /^\d+$/.test(data)) return 'leave the quotes out';
   if (data === null) return 'give it a value, or leave the key out';
   return undefined;
 };

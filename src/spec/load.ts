@@ -2,6 +2,8 @@
 import { dirname, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import { checkSchema } from './check.ts';
+import { settleCompose } from './compose/settle.ts';
+import { takeCompose } from './compose/take.ts';
 import { normalise } from './normalise.ts';
 import { Paths } from './paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
@@ -65,18 +67,21 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
   }
   const parsed = parseTree(source, problems);
   if (parsed === undefined) return undefined;
-  const taken: Taken[] = [];
-  const files: HostFile[] = [];
-  const tree = interpolateTree(parsed, options.env, problems, taken);
-  const paths = new Paths(tree);
-  if (tree.kind !== 'map') {
-    const what = tree.kind === 'list' ? 'a list' : 'a single value';
+  if (parsed.kind !== 'map') {
+    const what = parsed.kind === 'list' ? 'a list' : 'a single value';
     problems.add('E_SPEC_TYPE', `the file must be a map of keys and values; found ${what}`, {
-      at: tree.span,
+      at: parsed.span,
       hint: 'the shortest file: `image: ./rootfs.tar.gz`',
     });
     return undefined;
   }
+  const compose = takeCompose(parsed, problems);
+  if (compose === undefined) return undefined;
+  problems.sayAs(compose.names);
+  const taken: Taken[] = [];
+  const files: HostFile[] = [];
+  const tree = settleCompose(compose, interpolateTree(compose.tree, options.env, problems, taken), problems);
+  const paths = new Paths(tree);
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
   const folder = realPath(options.folder ?? dirname(resolve(file)));
   const review = options.review ?? false;

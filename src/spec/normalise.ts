@@ -8,6 +8,7 @@ import { normaliseEnvironment } from './environment.ts';
 import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
+import { normalisePlatform } from './platform.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
 import { normaliseSeccomp } from './seccomp.ts';
 import { NAMESPACE_KINDS, type NamespaceChoice, type Spec } from './spec.ts';
@@ -22,6 +23,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   const namespaces = normaliseNamespaces(context, raw.namespaces);
   const name = raw.name ?? defaultName(context.folder);
   const image = normaliseImage(context, raw.image);
+  const platform = normalisePlatform(context, raw.platform);
   const user = normaliseUser(context, raw.user);
   const uidMap = normaliseIdMaps(context, raw.uid_map, 'uid_map');
   const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');
@@ -40,6 +42,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   return {
     name,
     ...(image === undefined ? {} : { image }),
+    ...(platform === undefined ? {} : { platform }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(raw.domainname === undefined ? {} : { domainname: raw.domainname }),
     namespaces,

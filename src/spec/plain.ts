@@ -3,24 +3,25 @@ import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
 import { interpolate } from './interpolate.ts';
 import type { Problems } from './problems.ts';
 import type { Taken } from './spec.ts';
-import type { Entry, Scalar, Tree } from './tree.ts';
+import type { Branch, Entry, Scalar, Tree } from './tree.ts';
 
 const NUMBERS = new Set(NUMBER_PATHS);
 const BOOLEANS = new Set(BOOLEAN_PATHS);
 
 /** A tree whose texts have their variables replaced. Top-level `x-` keys are left as they are: nobody reads them. */
 export const interpolateTree = (
-  tree: Tree,
+  tree: Branch,
   env: Readonly<Record<string, string | undefined>>,
   problems: Problems,
   taken: Taken[],
-): Tree => {
+): Branch => {
+  const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
   const walk = (node: Tree, path: string, pattern: string): Tree => {
     if (node.kind === 'scalar') return replace(node, path, pattern, env, problems, taken);
-    const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
-    if (node.kind === 'list') {
-      return { ...node, items: node.items.map((item, index) => walk(item, below(path, index), below(pattern, '*'))) };
-    }
+    if (node.kind === 'map') return walkMap(node, path, pattern);
+    return { ...node, items: node.items.map((item, index) => walk(item, below(path, index), below(pattern, '*'))) };
+  };
+  const walkMap = (node: Branch, path: string, pattern: string): Branch => {
     const entries = new Map(
       [...node.entries].map(([name, entry]) => {
         const skip = path === '' && name.startsWith('x-');
@@ -29,7 +30,7 @@ export const interpolateTree = (
     );
     return { ...node, entries };
   };
-  return walk(tree, '', '');
+  return walkMap(tree, '', '');
 };
 
 const replace = (
@@ -46,14 +47,14 @@ const replace = (
     return { ...node, broken: true };
   }
   const { text, changed, taken: names, problems: found } = interpolate(node.value, env);
-  if (!changed) return node;
   for (const name of names) taken.push({ name, path });
   for (const one of found) problems.add(one.code, one.message, { path, at: node.span, hint: one.hint });
   if (found.length > 0) return { ...node, text, value: text, broken: true };
-  // The schema decides what a variable may become: text stays text wherever text is allowed.
-  if (NUMBERS.has(pattern) && /^[-+]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return { ...node, text, value: Number(text) };
+  // The schema decides what a variable, or a value in quotes, may become: text stays text wherever text is allowed.
+  if (NUMBERS.has(pattern) && /^[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)$/.test(text))
+    return { ...node, text, value: Number(text) };
   if (BOOLEANS.has(pattern) && (text === 'true' || text === 'false')) return { ...node, text, value: text === 'true' };
-  return { ...node, text, value: text };
+  return changed ? { ...node, text, value: text } : node;
 };
 
 /** Plain data. Maps have no prototype, so that no key of a file means anything to JavaScript. */

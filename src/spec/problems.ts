@@ -32,14 +32,33 @@ export class Problems {
   #lines: readonly number[] | undefined;
   readonly #found: Diagnostic[] = [];
   readonly #seen = new Set<string>();
+  /** Names that the file has for keys, by the path of the key. */
+  #names: ReadonlyMap<string, string> = new Map();
 
   constructor(file: string, source: string) {
     this.#file = file;
     this.#source = source;
   }
 
+  /** Lets messages speak of keys by the names that the file has for them. */
+  sayAs(names: ReadonlyMap<string, string>): void {
+    this.#names = names;
+  }
+
+  #inWordsOfFile(message: string): string {
+    if (this.#names.size === 0) return message;
+    return message.replaceAll(/`([\w.-]+)`/g, (whole, path: string) => {
+      for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
+        const name = this.#names.get(path.slice(0, end));
+        if (name !== undefined) return `\`${name}${path.slice(end)}\``;
+      }
+      return whole;
+    });
+  }
+
   /** Adds a problem; the same sentence at the same place (through an alias, say) counts once. */
-  add(code: string, message: string, options: ProblemOptions = {}): void {
+  add(code: string, said: string, options: ProblemOptions = {}): void {
+    const message = this.#inWordsOfFile(said);
     const at = options.at === undefined ? undefined : this.position(options.at);
     const key = `${code} ${at?.line}:${at?.column} ${message}`;
     if (this.#seen.has(key) || this.#found.length > MAX_PROBLEMS) return;

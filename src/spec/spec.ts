@@ -211,6 +211,8 @@ export interface Spec {
   readonly name: string;
   /** Absent only where the mount namespace is not private: then there is no root of the container's own. */
   readonly image?: ImageSource;
+  /** The machine that the image is made for, as `uname -m` names it. */
+  readonly platform?: 'x86_64' | 'aarch64';
   readonly hostname?: string;
   readonly domainname?: string;
   /** All eight, always. */

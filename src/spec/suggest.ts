@@ -72,36 +72,8 @@ const MEANS: Readonly<Record<string, string>> = {
   mem: 'memory',
 };
 
-/** Compose keys that have no place here yet, and why. */
-const NOT_HERE: Readonly<Record<string, string>> = {
-  ports: 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host',
-  expose: 'a private network has no way in yet',
-  networks: 'there are no networks between containers yet',
-  security_opt:
-    'each setting is a key of its own: `no_new_privileges`, `seccomp`, `apparmor`, `selinux`, `masked_paths`',
-  devices: 'devices of the host cannot be given to a container yet',
-  restart: 'boxctl has no daemon that would restart a container',
-  services: 'one file is one container: write what stands below the service at the top level',
-  depends_on: 'one file is one container',
-  healthcheck: 'there are no health checks yet',
-  logging: 'the output of the container is the output of boxctl',
-  build: 'boxctl builds no images: give a tarball, or `host_tools`',
-  dns: 'boxctl does not write resolv.conf; bind one: `volumes: ["/etc/resolv.conf:/etc/resolv.conf:ro"]`',
-  extra_hosts: 'boxctl does not write /etc/hosts; bind one with `volumes`',
-  labels: 'there are no labels yet; keys that start with `x-` may hold any',
-  secrets: 'bind the file with `volumes`',
-  configs: 'bind the file with `volumes`',
-  version: 'the format has no version; leave the line out',
-  shm_size: 'give /dev/shm a size with `volumes` and `type: tmpfs`',
-  gpus: 'devices of the host cannot be given to a container yet',
-  profiles: 'one file is one container',
-};
-
 const hasOwn = (table: Readonly<Record<string, string>>, key: string): string | undefined =>
   Object.hasOwn(table, key) ? table[key] : undefined;
-
-/** Why a key of Compose is not supported, or undefined for a key that Compose has not. */
-export const whyNotHere = (key: string): string | undefined => hasOwn(NOT_HERE, key);
 
 /** The word of `known` that `word` was probably meant to be: a slip of the keys, or the same thing by another name. */
 export const didYouMean = (word: string, known: readonly string[]): string | undefined => {

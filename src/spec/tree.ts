@@ -34,9 +34,16 @@ export interface Entry {
   readonly value: Tree;
 }
 
+export interface Branch {
+  readonly kind: 'map';
+  readonly entries: ReadonlyMap<string, Entry>;
+  readonly span: Span;
+  readonly size: Size;
+}
+
 export type Tree =
   | Scalar
-  | { readonly kind: 'map'; readonly entries: ReadonlyMap<string, Entry>; readonly span: Span; readonly size: Size }
+  | Branch
   | { readonly kind: 'list'; readonly items: readonly Tree[]; readonly span: Span; readonly size: Size };
 
 /** What a node is with its aliases written out. */

@@ -81,6 +81,19 @@ describe('the environment', () => {
   });
 });
 
+describe('the platform', () => {
+  it('is an error at its line where this machine is another', () => {
+    expect(problems({ platform: 'aarch64' }, ROOT_HOST, { platform: 3 })).toMatchObject([
+      {
+        code: 'E_PLATFORM',
+        message: 'the file is for linux/arm64, and this machine is linux/amd64',
+        at: { line: 3 },
+      },
+    ]);
+    expect(problems({ platform: 'x86_64' })).toEqual([]);
+  });
+});
+
 describe('maps', () => {
   it('of root keep clear of ids that were given to somebody', () => {
     expect(configOf().linux.uidMappings).toEqual([{ containerID: 0, hostID: 524_288, size: 65_536 }]);

@@ -216,5 +216,5 @@ it('says the same whoever asks on whatever host', () => {
     userNamespaces: { usable: false, reason: '', hint: '' } as const,
   };
   expect(audit(documentOf(text), ROOT_HOST)).toEqual(audit(documentOf(text), strange));
-  expect(reviewHost(strange)).toMatchObject({ privileged: true, timeNamespace: true });
+  expect(reviewHost(strange, documentOf(text))).toMatchObject({ privileged: true, timeNamespace: true });
 });

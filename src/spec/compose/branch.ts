@@ -1,0 +1,50 @@
+/** Parts of a tree by their dotted path; a change gives a new tree, since anchors may share the old one. */
+import type { Span } from '../problems.ts';
+import type { Branch, Entry, Scalar, Tree } from '../tree.ts';
+
+export const entryAt = (tree: Tree, path: string): Entry | undefined => {
+  const [first = '', ...rest] = path.split('.');
+  const entry = tree.kind === 'map' ? tree.entries.get(first) : undefined;
+  return entry === undefined || rest.length === 0 ? entry : entryAt(entry.value, rest.join('.'));
+};
+
+/** Without the entry, and without the maps around it that have nothing else. */
+export const without = (tree: Branch, path: string): Branch => {
+  const [first = '', ...rest] = path.split('.');
+  const entries = new Map(tree.entries);
+  const entry = entries.get(first);
+  const inner = entry?.value.kind === 'map' && rest.length > 0 ? without(entry.value, rest.join('.')) : undefined;
+  if (entry !== undefined && inner !== undefined && inner.entries.size > 0)
+    entries.set(first, { ...entry, value: inner });
+  else entries.delete(first);
+  return { ...tree, entries };
+};
+
+/** Undefined where something else than a map is in the way. A map that is missing is written where the entry is. */
+export const withEntry = (tree: Branch, path: string, entry: Entry): Branch | undefined => {
+  const [first = '', ...rest] = path.split('.');
+  if (rest.length === 0) return { ...tree, entries: new Map([...tree.entries, [first, entry]]) };
+  const around = tree.entries.get(first) ?? { key: entry.key, value: { ...tree, entries: new Map(), span: entry.key } };
+  const value = around.value.kind === 'map' ? withEntry(around.value, rest.join('.'), entry) : undefined;
+  return value && { ...tree, entries: new Map([...tree.entries, [first, { ...around, value }]]) };
+};
+
+export const scalarOf = (value: Scalar['value'], span: Span): Scalar => ({
+  kind: 'scalar',
+  value,
+  text: String(value),
+  span,
+});
+
+/** Whether two parts of a file say the same. */
+export const isSame = (a: Tree, b: Tree): boolean => {
+  if (a.kind === 'scalar' && b.kind === 'scalar') return a.text === b.text;
+  if (a.kind === 'list' && b.kind === 'list') {
+    return a.items.length === b.items.length && a.items.every((item, index) => isSame(item, b.items[index] ?? item));
+  }
+  if (a.kind !== 'map' || b.kind !== 'map' || a.entries.size !== b.entries.size) return false;
+  return [...a.entries].every(([key, { value }]) => {
+    const other = b.entries.get(key);
+    return other !== undefined && isSame(value, other.value);
+  });
+};

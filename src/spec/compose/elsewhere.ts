@@ -1,0 +1,138 @@
+/** Keys of Compose that have no place here: what to write instead, or why not. By path; `*` is any item of a list. */
+
+const NO_WAY_IN = 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host';
+const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
+const NO_NETWORKS = 'there are no networks between containers yet';
+const RESOLV_CONF = 'boxctl does not write resolv.conf; bind one: `volumes: ["/etc/resolv.conf:/etc/resolv.conf:ro"]`';
+const ETC_HOSTS = 'boxctl does not write /etc/hosts; bind one with `volumes`';
+const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
+const NOTES = 'nothing reads labels of a container here; keys that start with `x-` may hold any';
+const WINDOWS = 'Windows alone has it';
+const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
+const NO_PULL = 'boxctl fetches no images: an image is a file, or what `boxctl image import` has put into the store';
+const HOOK = 'boxctl runs one command: let `command` be a script that does the one after the other';
+const REAL_TIME =
+  'real-time budgets need version 1 of cgroups and a kernel built for them; `ulimits: {rtprio: 10}` allows the priorities';
+const LOGS = 'the output of the container is the output of boxctl: `boxctl up >log`';
+const SWARM = 'it is for a swarm of machines; boxctl starts one container on this one';
+const RESTART = 'boxctl has no daemon that would restart a container; a unit of systemd can: `Restart=on-failure`';
+const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
+
+const NOT_HERE: Readonly<Record<string, string>> = {
+  annotations: NOTES,
+  attach: LOGS,
+  build: NO_BUILD,
+  cgroup_parent: 'start boxctl in that cgroup: `systemd-run --user --scope --slice=NAME boxctl up`',
+  configs: BIND_FILE,
+  cpu_count: `${WINDOWS}; write \`cpus: 2\``,
+  cpu_percent: `${WINDOWS}; write \`cpus: 0.5\``,
+  cpu_rt_period: REAL_TIME,
+  cpu_rt_runtime: REAL_TIME,
+  credential_spec: WINDOWS,
+  depends_on: ONE_CONTAINER,
+  deploy: 'of it, boxctl takes `resources: {limits: {cpus, memory, pids}, reservations: {memory}}`',
+  'deploy.endpoint_mode': SWARM,
+  'deploy.labels': NOTES,
+  'deploy.mode': 'a file is one container: `replicated`, with `replicas: 1`',
+  'deploy.placement': SWARM,
+  'deploy.replicas': 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',
+  'deploy.resources.reservations.cpus':
+    'CPUs are not set aside; `cpu_shares` says who goes first where they are scarce',
+  'deploy.resources.reservations.devices': GPUS,
+  'deploy.resources.reservations.generic_resources': SWARM,
+  'deploy.restart_policy': RESTART,
+  'deploy.rollback_config': SWARM,
+  'deploy.update_config': SWARM,
+  develop: 'bind the folder that you work in: `volumes: ["./src:/src"]`',
+  device_cgroup_rules:
+    'name each device under `devices`, with its permissions: `devices: ["/dev/ttyUSB0:/dev/ttyUSB0:rw"]`',
+  device_read_bps: 'it is in `blkio_config`',
+  dns: RESOLV_CONF,
+  dns_opt: RESOLV_CONF,
+  dns_search: RESOLV_CONF,
+  driver_opts: NO_NETWORKS,
+  expose: 'it opens nothing in Compose either; leave it out',
+  extends: 'write the keys of the other service here; within one file `<<: *anchor` merges them',
+  external_links: NO_NETWORKS,
+  extra_hosts: ETC_HOSTS,
+  gpus: GPUS,
+  healthcheck: 'there are no health checks yet',
+  include: 'write what it includes in this file: one file is one container',
+  isolation: `${WINDOWS}; leave it out`,
+  label_file: NOTES,
+  labels: NOTES,
+  links: NO_NETWORKS,
+  logging: LOGS,
+  mac_address: 'a private network has `lo` alone, which has no such address',
+  mem_swappiness: 'version 2 of cgroups does not have it; `memswap_limit` as large as `mem_limit` leaves no swap',
+  models: ONE_CONTAINER,
+  net: 'write `network_mode`, or `namespaces: {net: host}`',
+  networks: NO_NETWORKS,
+  oom_kill_disable: 'a container that may not be killed hangs at its limit; `oom_score_adj` says who is killed first',
+  ports: NO_WAY_IN,
+  post_start: HOOK,
+  pre_stop: `${HOOK}; \`stop_signal\` tells it when to end`,
+  profiles: 'one file is one container: it is started by being named',
+  provider: ONE_CONTAINER,
+  pull_policy: NO_PULL,
+  restart: RESTART,
+  runtime: 'boxctl starts containers itself; `boxctl bundle` makes the same one for runc and crun',
+  scale: 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',
+  secrets: BIND_FILE,
+  services: 'one file is one container: write what stands below the service at the top level',
+  storage_opt:
+    'what a container writes has no size of its own on the disk; `writable: tmpfs` keeps it in memory, under `mem_limit`',
+  use_api_socket:
+    'bind the socket, if the container may do all that you may: `volumes: ["/run/docker.sock:/run/docker.sock"]`',
+  version: 'the format has no version; leave the line out',
+  volume_driver: 'boxctl keeps volumes in folders of its own; leave it out',
+  volumes_from: 'name the same volumes here: `volumes: ["cache:/cache"]`',
+  'devices.*.count': GPUS,
+  'env_file.*.format': 'it is KEY=VALUE lines, with quotes as in a shell',
+  'volumes.*.bind.selinux': 'SELinux labels of files are not changed; leave it out',
+  'volumes.*.cluster': SWARM,
+  'volumes.*.consistency': 'it means nothing on Linux; leave it out',
+  'volumes.*.image': 'an image cannot be mounted; unpack it into a folder, and bind that',
+  'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
+  'volumes.*.volume.labels': NOTES,
+};
+
+/** Values that Compose has for a key, and boxctl not. */
+const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'volumes.*.type': {
+    image: 'an image cannot be mounted; unpack it into a folder, and bind that: `type: bind`',
+    npipe: WINDOWS,
+    cluster: SWARM,
+  },
+};
+
+/** What a value of another type was probably meant to be, by the type that it has. */
+const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  volumes: {
+    map: 'a volume needs no declaration: name it where it is mounted, `volumes: ["cache:/root/.cache"]`',
+  },
+  devices: { map: 'one item for each: `devices: ["/dev/fuse"]`' },
+};
+
+const pattern = (path: string): string => path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*');
+
+const find = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined;
+
+/** Why a key of Compose is not supported, or undefined for a key that Compose has not. */
+export const whyNotHere = (path: string): string | undefined => find(NOT_HERE, pattern(path));
+
+export const whyNotThisValue = (path: string, value: string): string | undefined =>
+  find(find(VALUES_NOT_HERE, pattern(path)) ?? {}, value);
+
+export const whyNotThisType = (path: string, type: 'map' | 'list'): string | undefined =>
+  find(find(TYPES_NOT_HERE, pattern(path)) ?? {}, type);
+
+/** Of a key beside `services`. */
+export const whyNotBesideServices = (key: string): string =>
+  find({ networks: NO_NETWORKS, secrets: BIND_FILE, configs: BIND_FILE }, key) ??
+  whyNotHere(key) ??
+  'what belongs to the container stands below its service';
+
+/** For the test that no sentence stays when its key comes. */
+export const KEYS_NOT_HERE: readonly string[] = Object.keys(NOT_HERE);
