@@ -67,6 +67,15 @@ export function knownSyscalls(arch: SeccompArch): readonly string[] {
   return Object.keys(MACHINES[arch].numbers);
 }
 
+/** The 32-bit machine that the architecture also runs: its name in a profile, and the names of its calls. */
+export function subordinateMachine(arch: SeccompArch): {
+  readonly architecture: string;
+  readonly names: readonly string[];
+} {
+  const { name, numbers } = SUBORDINATE[arch];
+  return { architecture: name, names: Object.keys(numbers()) };
+}
+
 type Answer = (action: OciSeccompAction, errno: number | undefined) => number;
 
 const answer: Answer = (action, errno) =>
@@ -153,18 +162,33 @@ function emitTree(code: Assembler, list: readonly Range[], leaf: (range: Range) 
   return code.jump(BPF.JGE, pivot.start, right, left);
 }
 
+/** Rules that have been written: what looks at arguments alone is the same for each machine, and written once. */
+type Written = { readonly rules: readonly OciSeccompRule[]; readonly place: Place }[];
+
+function areSame(some: readonly OciSeccompRule[], others: readonly OciSeccompRule[]): boolean {
+  return some.length === others.length && some.every((rule, index) => rule === others[index]);
+}
+
 /** The tree of one machine's calls, whose number is in the accumulator. */
 function emitMachine(
   code: Assembler,
   profile: OciSeccomp,
   numbers: Readonly<Record<string, number>>,
   say: Answer,
+  written: Written,
 ): Place {
   const fallback = say(profile.defaultAction, profile.defaultErrnoRet);
   const list = ranges(profile, numbers, say);
   const conditional = new Map<Range, Place>();
   for (const range of list) {
-    if (typeof range.what !== 'number') conditional.set(range, emitRules(code, range.what, fallback, say));
+    const { what } = range;
+    if (typeof what === 'number') continue;
+    let known = written.find(({ rules }) => areSame(rules, what));
+    if (known === undefined) {
+      known = { rules: what, place: emitRules(code, what, fallback, say) };
+      written.push(known);
+    }
+    conditional.set(range, known.place);
   }
   return emitTree(code, list, (range) => {
     if (typeof range.what === 'number') return code.ret(range.what);
@@ -190,15 +214,16 @@ export function compileSeccomp(
   const say = observe ? observed : answer;
   const profile = observe ? { ...given, syscalls: [HANDOVER, ...given.syscalls] } : given;
   const code = new Assembler();
+  const written: Written = [];
   const subordinate = SUBORDINATE[arch];
   let foreign = code.ret(observe ? RET_USER_NOTIF : RET.SCMP_ACT_KILL_PROCESS);
   if (profile.architectures.includes(subordinate.name)) {
-    let entry = code.goTo(emitMachine(code, profile, subordinate.numbers(), say));
+    let entry = code.goTo(emitMachine(code, profile, subordinate.numbers(), say, written));
     entry = code.load(NR_OFFSET);
     // The accumulator still holds the machine where the jump comes from.
     foreign = code.jump(BPF.JEQ, subordinate.audit, entry, foreign);
   }
-  let entry = emitMachine(code, profile, numbers, say);
+  let entry = emitMachine(code, profile, numbers, say, written);
   if (arch === 'x86_64') entry = code.jump(BPF.JGE, X32_BIT, code.ret(RET.SCMP_ACT_ERRNO | ENOSYS), entry);
   entry = code.goTo(entry);
   entry = code.load(NR_OFFSET);
