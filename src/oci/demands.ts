@@ -135,6 +135,9 @@ function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand
   }
   if (linux.seccomp === undefined) {
     add('seccomp', 'unconfined', 'runs without a system call filter', 'linux.seccomp');
+  } else if (document.spec.seccomp?.kind === 'socketcall') {
+    const message = 'makes sockets of every family, by the socketcall of 32-bit programs';
+    add('seccomp', 'socketcall', message, 'linux.seccomp');
   } else if (model.because('linux.seccomp').kind === 'spec') {
     add('seccomp', 'custom', 'brings a system call filter of its own', 'linux.seccomp');
   }

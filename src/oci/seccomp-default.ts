@@ -139,9 +139,7 @@ const TIOCLINUX = 0x541c;
  * (40, other virtual machines past every network namespace) and those that the kernel has dropped. The most usual come first.
  */
 const LAST_OF_FIRST_FAMILIES = 11;
-const FAMILIES = [
-  16, 17, 13, 14, 15, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42, 43, 44, 45,
-];
+const FAMILIES = [16, 17, 13, 14, 15, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42, 43, 44, 45];
 /** AF_UNIX and AF_TIPC: the only ones that the kernel makes pairs of. */
 const PAIR_FAMILIES = [1, 30];
 /** Of socketcall(2), all that its header names but SYS_SOCKET (1) and SYS_SOCKETPAIR (8). */

@@ -48,6 +48,8 @@ export function compileSeccompChoice(
     case 'learn':
       checkObserving(host, problems);
       return { seccomp: logging(defaultSeccomp(host.arch), true), observes: choice };
+    case 'socketcall':
+      return { seccomp: defaultSeccomp(host.arch, { socketcall: true }), ...none };
     case 'default':
       return { seccomp: defaultSeccomp(host.arch), ...none };
   }

@@ -7,7 +7,7 @@ import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
 import type { SeccompChoice } from './spec.ts';
 import { didYouMean } from './suggest.ts';
 
-const WORDS = ['default', 'unconfined', 'log', 'learn'] as const;
+const WORDS = ['default', 'socketcall', 'unconfined', 'log', 'learn'] as const;
 
 export const normaliseSeccomp = (
   context: Context,

@@ -84,7 +84,7 @@ export interface Ulimit {
 }
 
 export type SeccompChoice =
-  | { readonly kind: 'default' | 'unconfined' | 'log' }
+  | { readonly kind: 'default' | 'socketcall' | 'unconfined' | 'log' }
   /** Absolute path of the profile that is written after the run. */
   | { readonly kind: 'learn'; readonly path: string }
   | { readonly kind: 'profile'; readonly path: string; readonly profile: SeccompProfile };
