@@ -17,6 +17,7 @@ const files = [
   'native/codec',
   'native/addon',
   'native/shared',
+  'native/wire',
   'test/conformance',
 ].flatMap((folder) =>
   readdirSync(join(root, folder))

@@ -1,9 +1,12 @@
 // Derives from container.schema.json what must never disagree with it: the TypeScript type of the raw document, the
-// validator (so that no schema is compiled at run time), and the reference page container.md.
-// `--check` writes nothing and fails when container.md is not what would be written.
+// validator (so that no schema is compiled at run time), and the reference page container.md. From src/kernel: the
+// launcher's headers in native/wire, and the table of calls in plan.md.
+// `--check` writes no file that is checked in, and fails when one of them is not what would be written.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+import { wireHeaders } from '../native/wire/headers.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const schemaText = readFileSync(here('container.schema.json'), 'utf8');
@@ -128,14 +131,54 @@ const forTypes = (node) => {
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, forTypes(value)]));
 };
 
-const page = referencePage();
-if (process.argv.includes('--check')) {
-  if (!existsSync(here('container.md')) || readFileSync(here('container.md'), 'utf8') !== page) {
-    console.error('specs/container.md is not what container.schema.json says; run `npm run generate`.');
-    process.exit(1);
-  }
-} else {
-  writeIfChanged(here('container.md'), page);
+/** A TypeScript module of the sources, which may import others of them, as an object. */
+const load = async (path) => {
+  const bundle = await rolldown({ input: here(`../${path}`), platform: 'node', logLevel: 'warn' });
+  const { output } = await bundle.generate({ format: 'esm' });
+  await bundle.close();
+  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString('base64')}`);
+};
+
+/** The text of a file with what is between two marks replaced. */
+const between = (path, mark, lines) => {
+  const text = readFileSync(here(path), 'utf8');
+  const parts = text.split(new RegExp(`(<!-- ${mark}[^>]*-->\\n)[^]*?(<!-- end of ${mark} -->)`, 'u'));
+  if (parts.length !== 4) throw new Error(`${path} has no marks of ${mark}`);
+  const [before, begin, end, after] = parts;
+  return `${before}${begin}\n${lines.join('\n')}\n\n${end}${after}`;
+};
+
+/** The calls that are more than one system call, as a table in the way of prettier. */
+const callTable = ({ CALLS }) => {
+  const rows = Object.entries(CALLS).flatMap(([name, { does }]) => (does === undefined ? [] : [[code(name), does]]));
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column].length)));
+  const line = (cells, fill = ' ') => `| ${cells.map((cell, n) => cell.padEnd(widths[n], fill)).join(' | ')} |`;
+  return [line(['call', 'what the launcher does']), line(['', ''], '-'), ...rows.map((row) => line(row))];
+};
+
+const [calls, constants, wire, layout] = await Promise.all(
+  ['calls', 'constants', 'wire', 'layout'].map((name) => load(`src/kernel/${name}.ts`)),
+);
+/** All that is derived and checked in, by its path from here. */
+const files = {
+  'container.md': referencePage(),
+  'plan.md': between('plan.md', 'calls', callTable(calls)),
+  ...Object.fromEntries(
+    Object.entries(wireHeaders({ calls, constants, wire, layout })).map(([name, text]) => [
+      `../native/wire/${name}`,
+      text,
+    ]),
+  ),
+};
+const stale = Object.entries(files).filter(
+  ([path, text]) => !existsSync(here(path)) || readFileSync(here(path), 'utf8') !== text,
+);
+if (!process.argv.includes('--check')) {
+  for (const [path, text] of stale) writeFileSync(here(path), text);
+} else if (stale.length > 0) {
+  for (const [path] of stale) console.error(`${path} is not what its source says`);
+  console.error('run `npm run generate`, and commit what it writes');
+  process.exit(1);
 }
 
 const stampFile = `${generated}/stamp`;

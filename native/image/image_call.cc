@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "../launcher/copy.h"
+#include "../wire/flags.h"
 #include "archive.h"
 #include "erofs.h"
 #include "extract.h"
@@ -26,26 +27,19 @@ using image::Report;
 
 constexpr long kSysOpenat2 = 437;
 
-// As in src/kernel/constants.ts, IMAGE.
-constexpr uint64_t kLayer = 1;
-constexpr uint64_t kRefuseImage = 2;
-constexpr uint64_t kLowest = 4;
-constexpr uint64_t kComplete = 8;
-constexpr uint64_t kUndigested = 16;
-
 image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
   image::WalkOptions options;
-  if ((flags & kLayer) != 0) {
-    options.whiteouts = (flags & kLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
+  if ((flags & kImageLayer) != 0) {
+    options.whiteouts = (flags & kImageLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
   }
-  options.refuse_image = (flags & kRefuseImage) != 0;
+  options.refuse_image = (flags & kImageRootfs) != 0;
   options.entries = max_entries;
   return options;
 }
 
 Archive::Digests digests_of(uint64_t flags) {
-  if ((flags & kUndigested) != 0) return Archive::Digests::kNone;
-  return (flags & kLayer) != 0 ? Archive::Digests::kBoth : Archive::Digests::kArchive;
+  if ((flags & kImageUndigested) != 0) return Archive::Digests::kNone;
+  return (flags & kImageLayer) != 0 ? Archive::Digests::kBoth : Archive::Digests::kArchive;
 }
 
 void report_stream(Report& report, Archive& archive) {
@@ -78,7 +72,7 @@ void report_list(Report& report, const char* key, char** list) {
   if (!archive.start()) fail(archive, "", "", 0);
   UnpackOptions options;
   options.walk = walk_options(flags, c.args[5].number);
-  options.links_below = (flags & kComplete) == 0;
+  options.links_below = (flags & kImageComplete) == 0;
   options.bytes = c.args[4].number;
   const Unpacked result = unpack(dirfd, archive.tap(), options);
   Report report;
@@ -173,11 +167,11 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
 [[noreturn]] void work_index(int dirfd, const char* pathname, const Call& c) {
   const char* const data = c.args[2].text.data;
   const uint64_t flags = c.args[5].number, offset = c.args[3].number, size = c.args[4].number;
-  const bool layer = (flags & kLayer) != 0;
+  const bool layer = (flags & kImageLayer) != 0;
   const Fd out(create(dirfd, pathname));
   image::IndexOptions options;
   options.walk = walk_options(flags, c.args[7].number);
-  options.links_below = (flags & kComplete) == 0;
+  options.links_below = (flags & kImageComplete) == 0;
   options.bytes = c.args[6].number;
   static image::Index index(options);
   Report report;

@@ -61,7 +61,7 @@ int descriptor(const Context& context, const Arg& arg) {
 }
 
 long dispatch(Context& context, const Call& c, uint32_t& detail) {
-  int fds[kMaxArgs] = {};
+  int fds[kMaxArgs] = {-1, -1, -1, -1, -1, -1, -1, -1};
   const char* texts[kMaxArgs] = {"", "", "", "", "", "", "", ""};
   Texts completed(context);
   for (size_t i = 0; i < c.count; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../shared/fd.h"
+#include "../wire/flags.h"
 
 namespace boxctl {
 namespace {
@@ -21,10 +22,10 @@ long write_all(int fd, const char* data, size_t size) {
 }  // namespace
 
 uint64_t open_flags(uint64_t flags) {
-  constexpr uint64_t kDirectory = 0200000, kNofollow = 0400000;
-  uint64_t own = flags & ~(kDirectory | kNofollow);
-  if (flags & kDirectory) own |= O_DIRECTORY;
-  if (flags & kNofollow) own |= O_NOFOLLOW;
+  // The plan has x86-64's numbers; arm64 has others for these two.
+  uint64_t own = flags & ~(kWireDirectory | kWireNofollow);
+  if (flags & kWireDirectory) own |= O_DIRECTORY;
+  if (flags & kWireNofollow) own |= O_NOFOLLOW;
   return own;
 }
 

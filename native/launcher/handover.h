@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "../shared/fd.h"
+#include "../wire/flags.h"
 
 namespace boxctl {
 
@@ -19,9 +20,8 @@ inline constexpr uint32_t kFailure = 2;
 inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
 inline constexpr uint32_t kListener = 5;
-// Under a filter that asks a listener for every call, the message that brings the listener has to pass: the filter
-// tells it by these flags, which mean nothing on a local socket (LISTENER_FLAGS in src/kernel/constants.ts).
-inline constexpr int kListenerFlags = 0x4 | 0x800 | 0x4000;
+// A message that brings a listener is sent with kListenerFlags: a filter that asks the listener for every call lets
+// only this one pass, and these flags mean nothing on a local socket.
 inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL
 long send_handover(int socket, const Handover& message, int fd = -1, int flags = kPlainFlags);
 // Returns 0, -ECONNRESET when the other side is gone, or another -errno. A descriptor replaces `received`.

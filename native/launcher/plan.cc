@@ -5,110 +5,13 @@
 namespace boxctl {
 namespace {
 
-// Indexed by Op.
-constexpr const char* kSignatures[] = {
-    nullptr,    // 0 is no call
-    "ftnnn",    // openat2
-    "f",        // close
-    "ftn",      // mkdirat
-    "ftnnn",    // mknodat
-    "tft",      // symlinkat
-    "ftnnn",    // fchownat
-    "ftt",      // write
-    "ftn",      // unlinkat
-    "fn",       // flock
-    "ftn",      // open_tree
-    "ftftn",    // move_mount
-    "ftnnnnf",  // mount_setattr
-    "tn",       // fsopen
-    "fnttf",    // fsconfig
-    "fnn",      // fsmount
-    "tt",       // pivot_root
-    "tn",       // umount2
-    "f",        // fchdir
-    "t",        // chdir
-    "nnf",      // clone3
-    "n",        // unshare
-    "fn",       // setns
-    "t",        // sethostname
-    "t",        // setdomainname
-    "",         // setsid
-    "I",        // setgroups
-    "nnn",      // setresgid
-    "nnn",      // setresuid
-    "nnnnn",    // prctl
-    "nnn",      // capset
-    "nnB",      // seccomp
-    "tnnn",     // prlimit64
-    "fntn",     // ioctl
-    "fn",       // ioctl_tiocgptpeer
-    "nnn",      // socket
-    "fnn",      // dup3
-    "nnn",      // close_range
-    "TTT",      // execve
-    "fn",       // sendmsg
-    "",         // recvmsg
-    "n",        // umask
-    "n",        // keyctl
-    "fnnn",     // fstat
-    "tT",       // posix_spawn
-    "",         // fork
-    "ftt",      // read
-    "ftf",      // rmtree
-    "ttt",      // start_transient_unit
-    "ff",       // statx
-    "tt",       // userns
-    "ff",       // copytree
-    "fnn",      // fcntl
-    "ft",       // fstat_identity
-    "ftn",      // fchmodat
-    "nnB",      // seccomp_listener
-    "nnn",      // landlock_create_ruleset
-    "fn",       // landlock_restrict_self
-    "f",        // loop_configure
-    "tttnt",    // mount
-    "nBt",      // bpf_prog_load
-    "ffnn",     // bpf_prog_attach
-};
-constexpr size_t kOps = sizeof kSignatures / sizeof *kSignatures;
-
-// From Op::kUnpack on.
-constexpr const char* kImageSignatures[] = {
-    "fnnnnn",    // unpack
-    "ftnnn",     // ingest
-    "fttnnnnn",  // index
-    "",          // scan
-    "fTT",       // inspect
-    "ff",        // copy
-    "fTn",       // extract
-};
-constexpr size_t kImageOps = sizeof kImageSignatures / sizeof *kImageSignatures;
-
-constexpr size_t kHeader = 44;
 // A timer's seconds are a signed 64-bit number, and nobody waits for a million years.
 constexpr uint64_t kMaxTime = 1ULL << 55;
-constexpr uint32_t kMaxText = 1U << 20;
 
-bool returns_fd(Op op) {
-  switch (op) {
-    case Op::kOpenat2:
-    case Op::kOpenTree:
-    case Op::kFsopen:
-    case Op::kFsmount:
-    case Op::kClone3:
-    case Op::kIoctlTiocgptpeer:
-    case Op::kSocket:
-    case Op::kRecvmsg:
-    case Op::kStartTransientUnit:
-    case Op::kUserns:
-    case Op::kSeccompListener:
-    case Op::kLandlockCreateRuleset:
-    case Op::kLoopConfigure:
-    case Op::kBpfProgLoad:
-      return true;
-    default:
-      return false;
-  }
+// A row without arguments: there is no call of this number.
+CallRow row_of(Op op) {
+  const auto number = static_cast<size_t>(op);
+  return number < CallTable::kSize ? kCalls.rows[number] : CallRow{};
 }
 
 Arg read_arg(Reader& in, char kind) {
@@ -148,15 +51,16 @@ Arg read_arg(Reader& in, char kind) {
 
 Call read_call(Reader& in) {
   Call call;
-  call.op = static_cast<Op>(in.u16());
+  const auto header = in.take<CallHeader>();
+  call.op = static_cast<Op>(header.op);
   const char* kinds = signature(call.op);
   if (kinds == nullptr) {
     in.fail();
     return call;
   }
-  call.returns = in.u16();
-  call.allowed = in.u8();
-  call.count = in.u8();
+  call.returns = header.returns;
+  call.allowed = header.allowed;
+  call.count = header.args;
   call.allow = in.take(size_t{call.allowed} * 2);
   if (call.count != strlen(kinds)) in.fail();
   for (size_t i = 0; i < call.count && in.ok(); i++) call.args[i] = read_arg(in, kinds[i]);
@@ -165,10 +69,10 @@ Call read_call(Reader& in) {
 
 Step read_step(Reader& in) {
   Step step;
-  const uint8_t side = in.u8();
-  if (side > 1 || in.u8() != 0) in.fail();
-  step.side = static_cast<Side>(side);
-  step.undos = in.u16();
+  const auto header = in.take<StepHeader>();
+  step.side = static_cast<Side>(header.side);
+  step.undos = header.undos;
+  if ((step.side != Side::kHost && step.side != Side::kContainer) || header.reserved != 0) in.fail();
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -176,7 +80,6 @@ Step read_step(Reader& in) {
 
 Report read_report(Reader& in) {
   Report report;
-  report.what = in.u8();
   report.dirfd = in.u16();
   report.file = read_text(in);
   report.key = read_text(in);
@@ -184,7 +87,7 @@ Report read_report(Reader& in) {
 }
 
 bool sound_call(const Call& call, uint32_t slots) {
-  if (call.returns != kNoSlot && (call.returns >= slots || !returns_fd(call.op))) return false;
+  if (call.returns != kNoSlot && (call.returns >= slots || !row_of(call.op).returns_descriptor)) return false;
   const char* kinds = signature(call.op);
   for (size_t i = 0; i < call.count; i++) {
     if (kinds[i] != 'f') continue;
@@ -207,12 +110,9 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
 
 }  // namespace
 
-const char* signature(Op op) {
-  const auto number = static_cast<size_t>(op);
-  if (number < kOps) return kSignatures[number];
-  const auto image = number - static_cast<size_t>(Op::kUnpack);
-  return is_image_call(op) && image < kImageOps ? kImageSignatures[image] : nullptr;
-}
+const char* signature(Op op) { return row_of(op).arguments; }
+
+bool is_image_call(Op op) { return row_of(op).of_imager; }
 
 const uint8_t* Reader::take(size_t size) {
   if (!ok_ || size > static_cast<size_t>(end_ - at_)) {
@@ -257,30 +157,29 @@ bool Call::tolerates(long error) const {
 }
 
 uint32_t step_count(const uint8_t* data, size_t size) {
-  if (size < kHeader) return 0;
-  Reader in(data + 12, 4);
-  const uint32_t steps = in.u32();
-  // The smallest step is 10 bytes.
-  return steps <= size / 10 ? steps : 0;
+  if (size < sizeof(PlanHeader)) return 0;
+  Reader in(data, size);
+  const uint32_t steps = in.take<PlanHeader>().steps;
+  return steps <= size / (sizeof(StepHeader) + sizeof(CallHeader)) ? steps : 0;
 }
 
 bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan) {
   Reader in(data, size);
-  if (in.u32() != kMagic || in.u32() != kVersion || in.u32() != size) return false;
-  plan.steps = in.u32();
-  plan.reports = in.u32();
-  plan.slots = in.u32();
-  plan.terminal = in.u16();
-  plan.flags = in.u16();
-  plan.time_limit = in.u64();
-  plan.grace = in.u32();
-  plan.stop_signal = in.u32();
+  const auto header = in.take<PlanHeader>();
+  if (header.magic != kMagic || header.version != kVersion || header.size != size) return false;
+  plan.steps = header.steps;
+  plan.reports = header.reports;
+  plan.slots = header.slots;
+  plan.terminal = header.terminal;
+  plan.flags = header.flags;
+  plan.time_limit = header.time_limit;
+  plan.grace = header.grace;
+  plan.stop_signal = header.stop_signal;
   plan.step_at = step_at;
   plan.end = data + size;
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
-  if (plan.flags & ~(kFlagGate | kFlagTerminalStdin)) return false;
-
+  if ((plan.flags & ~kAllFlags) != 0 || header.reserved != 0) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;

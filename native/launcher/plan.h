@@ -1,11 +1,10 @@
 // A plan as it comes over the wire (src/plan/encode.ts writes it). The bytes are hostile until `check` has walked all
 // of them; after that a step is decoded where it lies, without copying.
 //
-//   header   magic u32, version u32, size u32, steps u32, reports u32, slots u32, terminal u16, flags u16,
-//            time limit u64 (ms, 0: none), grace u32 (ms), stop signal u32
-//   step     side u8, reserved u8, undo calls u16, call, undo calls…
-//   report   what u8, dirfd u16, file text, key text
-//   call     op u16, returned slot u16, allowed errnos u8, arguments u8, errno u16…, argument…
+//   plan     PlanHeader, step…, report…
+//   step     StepHeader, call, undo call…
+//   report   dirfd u16, file text, key text
+//   call     CallHeader, allowed errno u16…, argument…
 //   fd       slot u16, last use u8
 //   text     template u8, length u32, bytes, NUL
 //   number   u64
@@ -17,99 +16,19 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include <type_traits>
+
+#include "../wire/calls.h"
+#include "../wire/plan.h"
 
 namespace boxctl {
 
-inline constexpr uint32_t kMagic = 0x4c505842;  // "BXPL"
-inline constexpr uint32_t kVersion = 1;
-inline constexpr size_t kMaxPlan = 64U << 20;
-inline constexpr uint16_t kNoSlot = 0xffff;
-inline constexpr uint16_t kCwd = 0xfffe;
-inline constexpr uint16_t kMaxSlots = 0xfff0;
-inline constexpr size_t kMaxArgs = 8;
-inline constexpr uint16_t kFlagGate = 1;
-inline constexpr uint16_t kFlagTerminalStdin = 2;
+// True for calls of the imager alone (native/image). Each ends the process.
+bool is_image_call(Op op);
 
-enum class Side : uint8_t { kHost = 0, kContainer = 1 };
-
-// Numbers as in src/kernel/calls.ts.
-enum class Op : uint16_t {
-  kOpenat2 = 1,
-  kClose,
-  kMkdirat,
-  kMknodat,
-  kSymlinkat,
-  kFchownat,
-  kWrite,
-  kUnlinkat,
-  kFlock,
-  kOpenTree,
-  kMoveMount,
-  kMountSetattr,
-  kFsopen,
-  kFsconfig,
-  kFsmount,
-  kPivotRoot,
-  kUmount2,
-  kFchdir,
-  kChdir,
-  kClone3,
-  kUnshare,
-  kSetns,
-  kSethostname,
-  kSetdomainname,
-  kSetsid,
-  kSetgroups,
-  kSetresgid,
-  kSetresuid,
-  kPrctl,
-  kCapset,
-  kSeccomp,
-  kPrlimit64,
-  kIoctl,
-  kIoctlTiocgptpeer,
-  kSocket,
-  kDup3,
-  kCloseRange,
-  kExecve,
-  kSendmsg,
-  kRecvmsg,
-  kUmask,
-  kKeyctl,
-  kFstat,
-  kPosixSpawn,
-  kFork,
-  kRead,
-  kRmtree,
-  kStartTransientUnit,
-  kStatx,
-  kUserns,
-  kCopytree,
-  kFcntl,
-  kFstatIdentity,
-  kFchmodat,
-  kSeccompListener,
-  kLandlockCreateRuleset,
-  kLandlockRestrictSelf,
-  kLoopConfigure,
-  kMount,
-  kBpfProgLoad,
-  kBpfProgAttach,
-
-  // Work on images, of the imager alone (native/image). Each ends the process.
-  kUnpack = 200,
-  kIngest,
-  kIndex,
-  kScan,
-  kInspect,
-  kCopy,
-  kExtract,
-};
-
-inline constexpr bool is_image_call(Op op) { return op >= Op::kUnpack; }
-
-// The kinds of a call's arguments, a letter each: f descriptor, t text, n number, T texts, I ids, B bytes. Null: there
-// is no such call.
+// The kinds of a call's arguments, a letter each, as in native/wire/calls.h. Null: there is no such call.
 const char* signature(Op op);
 
 // Bytes that are read in order; every read past the end fails and stays failed.
@@ -124,6 +43,15 @@ class Reader {
   uint32_t u32() { return static_cast<uint32_t>(number(4)); }
   uint64_t u64() { return number(8); }
   const uint8_t* take(size_t size);
+  // A structure of native/wire. All zero when the bytes end before it does.
+  template <typename T>
+  T take() {
+    static_assert(std::is_trivially_copyable_v<T> && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    T value = {};
+    const uint8_t* bytes = take(sizeof value);
+    if (ok_) memcpy(&value, bytes, sizeof value);
+    return value;
+  }
   bool fail() { return ok_ = false; }
 
  private:
@@ -168,7 +96,6 @@ struct Step {
 };
 
 struct Report {
-  uint8_t what = 0;
   uint16_t dirfd = kNoSlot;
   Text file;
   Text key;

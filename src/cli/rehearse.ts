@@ -5,13 +5,15 @@
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { findImage } from '../image/resolve.ts';
+import { offsetOf, sizeOf } from '../kernel/layout.ts';
+import { EVENT, EVENT_RECORD } from '../kernel/wire.ts';
 import { compile, ownershipFor } from '../oci/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
-import { Course, EVENT, RECORD_SIZE } from '../run/launch.ts';
+import { Course } from '../run/launch.ts';
 import { createProgress } from '../run/progress.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { claimIds } from '../state/id-ranges.ts';
@@ -40,8 +42,8 @@ function rehearseRun(plan: Plan): void {
   const progress = createProgress({ mode: 'quiet', plan, isTerminal: false, color: false, write: writeMessage });
   const course = new Course(plan, progress.event);
   for (const kind of [EVENT.done, EVENT.gate, EVENT.started, EVENT.report, EVENT.undo, EVENT.exited]) {
-    const record = Buffer.alloc(RECORD_SIZE);
-    record.writeUInt32LE(kind);
+    const record = Buffer.alloc(sizeOf(EVENT_RECORD));
+    record.writeUInt32LE(kind, offsetOf(EVENT_RECORD, 'kind'));
     course.take(record);
   }
   const outcome = course.outcome();

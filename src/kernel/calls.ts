@@ -1,8 +1,11 @@
 /**
- * The launcher's vocabulary: every system call that a plan may ask for, with its arguments in the order and under the
- * names of the manual page. The encoder, the printer and the JSON form are derived from this table; native/launcher/
- * calls.cc executes it. A new call is a row here, a case there, and nothing else.
+ * Every system call that a plan may ask for, with its arguments in the order and under the names of the manual page. The
+ * encoder, the printer, the JSON form, native/wire/calls.h and the list in specs/plan.md come from this table
+ * (`npm run generate`). A new call is a row here and a case in native/launcher/calls.cc.
  */
+import type { NAME_SETS } from './constants.ts';
+
+type NameSetName = keyof typeof NAME_SETS;
 
 /** A descriptor by the name that the plan gave it, or the working directory. */
 export type Fd = string;
@@ -38,205 +41,306 @@ export interface ArgTypes {
 }
 export type ArgKind = keyof ArgTypes;
 
-interface ArgRow {
-  readonly kind: ArgKind;
+export interface Argument<Name extends string = string, Kind extends ArgKind = ArgKind> {
+  readonly name: Name;
+  readonly kind: Kind;
   /** For `flags`: the set in constants.ts that names the bits or values. */
-  readonly names?: string;
+  readonly names?: NameSetName;
 }
 export interface CallRow {
   /** Number of the call on the wire. Never reused. */
   readonly op: number;
-  readonly args: Readonly<Record<string, ArgRow>>;
+  /** In the order in which they go over the wire, and in which they are printed. */
+  readonly args: readonly Argument[];
   /** The call returns a descriptor, which the plan names. */
   readonly returnsFd?: true;
+  /** The imager makes it (native/image/image_call.cc), not the launcher. Its process ends with the call. */
+  readonly imager?: true;
+  /** The manual page has a structure for the arguments from this index on. */
+  readonly structFrom?: number;
+  /** The kernel's own name, and the command, of a system call that is several rows of the table. */
+  readonly shownAs?: readonly [name: string, command: string];
+  /** What the launcher does for a call that is more than one system call. A row of the table in specs/plan.md. */
+  readonly does?: string;
 }
 
-const fd = { kind: 'fd' } as const;
-const text = { kind: 'text' } as const;
-const int = { kind: 'int' } as const;
-const mode = { kind: 'mode' } as const;
-const caps = { kind: 'caps' } as const;
-const limit = { kind: 'limit' } as const;
-const texts = { kind: 'texts' } as const;
-const flags = <const N extends string>(names: N) => ({ kind: 'flags', names }) as const;
+function kind<const Kind extends ArgKind>(of: Kind) {
+  return <const Name extends string>(name: Name): Argument<Name, Kind> => ({ name, kind: of });
+}
+const fd = kind('fd');
+const text = kind('text');
+const int = kind('int');
+const mode = kind('mode');
+const caps = kind('caps');
+const limit = kind('limit');
+const texts = kind('texts');
+const ids = kind('ids');
+const bytes = kind('bytes');
+function flags<const Name extends string>(name: Name, names: NameSetName): Argument<Name, 'flags'> {
+  return { name, kind: 'flags', names };
+}
 
 export const CALLS = {
   openat2: {
     op: 1,
-    args: { dirfd: fd, pathname: text, flags: flags('O'), mode, resolve: flags('RESOLVE') },
+    args: [fd('dirfd'), text('pathname'), flags('flags', 'O'), mode('mode'), flags('resolve', 'RESOLVE')],
     returnsFd: true,
+    structFrom: 2,
   },
-  close: { op: 2, args: { fd } },
-  mkdirat: { op: 3, args: { dirfd: fd, pathname: text, mode } },
-  mknodat: { op: 4, args: { dirfd: fd, pathname: text, mode, major: int, minor: int } },
-  symlinkat: { op: 5, args: { target: text, newdirfd: fd, linkpath: text } },
-  fchownat: { op: 6, args: { dirfd: fd, pathname: text, owner: int, group: int, flags: flags('AT') } },
-  /** Opens `pathname` for writing, writes all of `data` in one call, and closes. With an empty name: writes to `dirfd`. */
-  write: { op: 7, args: { dirfd: fd, pathname: text, data: text } },
-  /** Opens `pathname`, reads all of it, and fails with ERANGE unless it is `data` and the end of a line. */
-  read: { op: 46, args: { dirfd: fd, pathname: text, data: text } },
-  unlinkat: { op: 8, args: { dirfd: fd, pathname: text, flags: flags('AT') } },
-  flock: { op: 9, args: { fd, operation: flags('LOCK') } },
-  open_tree: { op: 10, args: { dirfd: fd, pathname: text, flags: flags('OPEN_TREE') }, returnsFd: true },
+  close: { op: 2, args: [fd('fd')] },
+  mkdirat: { op: 3, args: [fd('dirfd'), text('pathname'), mode('mode')] },
+  mknodat: { op: 4, args: [fd('dirfd'), text('pathname'), mode('mode'), int('major'), int('minor')] },
+  symlinkat: { op: 5, args: [text('target'), fd('newdirfd'), text('linkpath')] },
+  fchownat: { op: 6, args: [fd('dirfd'), text('pathname'), int('owner'), int('group'), flags('flags', 'AT')] },
+  write: {
+    op: 7,
+    args: [fd('dirfd'), text('pathname'), text('data')],
+    does: 'opens `pathname` for writing, writes all of `data` in one call, and closes; with an empty `pathname`, writes to `dirfd`',
+  },
+  read: {
+    op: 46,
+    args: [fd('dirfd'), text('pathname'), text('data')],
+    does: 'opens `pathname`, reads all of it, and fails with ERANGE unless that is `data` and one end of line',
+  },
+  unlinkat: { op: 8, args: [fd('dirfd'), text('pathname'), flags('flags', 'AT')] },
+  flock: { op: 9, args: [fd('fd'), flags('operation', 'LOCK')] },
+  open_tree: { op: 10, args: [fd('dirfd'), text('pathname'), flags('flags', 'OPEN_TREE')], returnsFd: true },
   move_mount: {
     op: 11,
-    args: { from_dirfd: fd, from_pathname: text, to_dirfd: fd, to_pathname: text, flags: flags('MOVE_MOUNT') },
+    args: [fd('from_dirfd'), text('from_pathname'), fd('to_dirfd'), text('to_pathname'), flags('flags', 'MOVE_MOUNT')],
   },
   mount_setattr: {
     op: 12,
-    args: {
-      dirfd: fd,
-      pathname: text,
-      flags: flags('AT'),
-      attr_set: flags('MOUNT_ATTR'),
-      attr_clr: flags('MOUNT_ATTR'),
-      propagation: flags('MS'),
-      userns_fd: fd,
-    },
+    args: [
+      fd('dirfd'),
+      text('pathname'),
+      flags('flags', 'AT'),
+      flags('attr_set', 'MOUNT_ATTR'),
+      flags('attr_clr', 'MOUNT_ATTR'),
+      flags('propagation', 'MS'),
+      fd('userns_fd'),
+    ],
+    structFrom: 3,
   },
-  fsopen: { op: 13, args: { fsname: text, flags: flags('FSOPEN') }, returnsFd: true },
+  fsopen: { op: 13, args: [text('fsname'), flags('flags', 'FSOPEN')], returnsFd: true },
   /** `aux` is used by FSCONFIG_SET_FD, `value` by FSCONFIG_SET_STRING. */
-  fsconfig: { op: 14, args: { fd, cmd: flags('FSCONFIG'), key: text, value: text, aux: fd } },
-  fsmount: { op: 15, args: { fd, flags: flags('FSMOUNT'), attr_flags: flags('MOUNT_ATTR') }, returnsFd: true },
-  pivot_root: { op: 16, args: { new_root: text, put_old: text } },
-  umount2: { op: 17, args: { target: text, flags: flags('MNT') } },
-  fchdir: { op: 18, args: { fd } },
+  fsconfig: { op: 14, args: [fd('fd'), flags('cmd', 'FSCONFIG'), text('key'), text('value'), fd('aux')] },
+  fsmount: { op: 15, args: [fd('fd'), flags('flags', 'FSMOUNT'), flags('attr_flags', 'MOUNT_ATTR')], returnsFd: true },
+  pivot_root: { op: 16, args: [text('new_root'), text('put_old')] },
+  umount2: { op: 17, args: [text('target'), flags('flags', 'MNT')] },
+  fchdir: {
+    op: 18,
+    args: [fd('fd')],
+    does: 'changes the directory, and fails with EXDEV unless it lies below the root (getcwd)',
+  },
   /** Followed by getcwd(), which must give an absolute path: a directory outside the root is refused (CVE-2024-21626). */
-  chdir: { op: 19, args: { path: text } },
+  chdir: {
+    op: 19,
+    args: [text('path')],
+    does: 'changes the directory, and fails with EXDEV unless it lies below the root (getcwd)',
+  },
   /** Makes the container's first process, which goes on with the next step of its side. Returns its pidfd. */
-  clone3: { op: 20, args: { flags: flags('CLONE'), exit_signal: int, cgroup: fd }, returnsFd: true },
-  unshare: { op: 21, args: { flags: flags('CLONE') } },
-  setns: { op: 22, args: { fd, nstype: flags('CLONE') } },
-  sethostname: { op: 23, args: { name: text } },
-  setdomainname: { op: 24, args: { name: text } },
-  setsid: { op: 25, args: {} },
-  setgroups: { op: 26, args: { list: { kind: 'ids' } } },
-  setresgid: { op: 27, args: { rgid: int, egid: int, sgid: int } },
-  setresuid: { op: 28, args: { ruid: int, euid: int, suid: int } },
-  prctl: { op: 29, args: { option: flags('PR'), arg2: int, arg3: int, arg4: int, arg5: int } },
-  capset: { op: 30, args: { effective: caps, permitted: caps, inheritable: caps } },
+  clone3: {
+    op: 20,
+    args: [flags('flags', 'CLONE'), int('exit_signal'), fd('cgroup')],
+    returnsFd: true,
+    structFrom: 0,
+    does: 'makes the socket pair by which the two processes take turns, then the container’s first process',
+  },
+  unshare: { op: 21, args: [flags('flags', 'CLONE')] },
+  setns: { op: 22, args: [fd('fd'), flags('nstype', 'CLONE')] },
+  sethostname: { op: 23, args: [text('name')] },
+  setdomainname: { op: 24, args: [text('name')] },
+  setsid: { op: 25, args: [] },
+  setgroups: { op: 26, args: [ids('list')] },
+  setresgid: { op: 27, args: [int('rgid'), int('egid'), int('sgid')] },
+  setresuid: { op: 28, args: [int('ruid'), int('euid'), int('suid')] },
+  prctl: { op: 29, args: [flags('option', 'PR'), int('arg2'), int('arg3'), int('arg4'), int('arg5')] },
+  capset: { op: 30, args: [caps('effective'), caps('permitted'), caps('inheritable')], structFrom: 0 },
   seccomp: {
     op: 31,
-    args: { operation: flags('SECCOMP'), flags: flags('SECCOMP_FILTER'), program: { kind: 'bytes' } },
+    args: [flags('operation', 'SECCOMP'), flags('flags', 'SECCOMP_FILTER'), bytes('program')],
   },
   /** `pid` is 0 for the caller itself, or the container's first process. */
-  prlimit64: { op: 32, args: { pid: text, resource: flags('RLIMIT'), soft: limit, hard: limit } },
+  prlimit64: { op: 32, args: [text('pid'), flags('resource', 'RLIMIT'), limit('soft'), limit('hard')] },
   /** `name` is the interface for SIOCSIFFLAGS and empty otherwise; `value` the flags or the argument. */
-  ioctl: { op: 33, args: { fd, request: flags('IOCTL'), name: text, value: int } },
+  ioctl: { op: 33, args: [fd('fd'), flags('request', 'IOCTL'), text('name'), int('value')] },
   /** Returns the other end of the pseudo-terminal `fd` (Linux 4.13): no path is looked up (CVE-2025-52565). */
-  ioctl_tiocgptpeer: { op: 34, args: { fd, flags: flags('O') }, returnsFd: true },
-  socket: { op: 35, args: { domain: flags('AF'), type: flags('SOCK'), protocol: int }, returnsFd: true },
-  dup3: { op: 36, args: { oldfd: fd, newfd: int, flags: flags('O') } },
-  close_range: { op: 37, args: { first: int, last: int, flags: flags('CLOSE_RANGE') } },
-  /** Tries each path in turn, as execvp(3) does: goes on after ENOENT, ENOTDIR and EACCES. */
-  execve: { op: 38, args: { pathname: texts, argv: texts, envp: texts } },
+  ioctl_tiocgptpeer: { op: 34, args: [fd('fd'), flags('flags', 'O')], returnsFd: true },
+  socket: { op: 35, args: [flags('domain', 'AF'), flags('type', 'SOCK'), int('protocol')], returnsFd: true },
+  dup3: { op: 36, args: [fd('oldfd'), int('newfd'), flags('flags', 'O')] },
+  close_range: { op: 37, args: [int('first'), int('last'), flags('flags', 'CLOSE_RANGE')] },
+  execve: {
+    op: 38,
+    args: [texts('pathname'), texts('argv'), texts('envp')],
+    does: 'tries each path in turn, and goes on after ENOENT, ENOTDIR and EACCES',
+  },
   /** Hands a descriptor from the container's side to the host's, and back. */
-  sendmsg: { op: 39, args: { fd, flags: flags('MSG') } },
-  recvmsg: { op: 40, args: {}, returnsFd: true },
-  umask: { op: 41, args: { mask: mode } },
-  keyctl: { op: 42, args: { operation: flags('KEYCTL') } },
+  sendmsg: { op: 39, args: [fd('fd'), flags('flags', 'MSG')] },
+  recvmsg: {
+    op: 40,
+    args: [],
+    returnsFd: true,
+    does: 'takes the descriptor that the container’s side sent with its turn',
+  },
+  umask: { op: 41, args: [mode('mask')] },
+  keyctl: { op: 42, args: [flags('operation', 'KEYCTL')] },
   /** Changes nothing: fails with ENODEV unless the descriptor is the device (major, minor) of the type in `mode`. */
-  fstat: { op: 43, args: { fd, mode, major: int, minor: int } },
-  /** Runs a program of the host (newuidmap) and waits; a status other than 0 is a failure. */
-  posix_spawn: { op: 44, args: { path: text, argv: texts } },
-  /** The caller stays as PID 1, reaping and forwarding signals; its child goes on with the next step. */
-  fork: { op: 45, args: {} },
-  /**
-   * Asks the systemd of the user at the message bus `socket` for a scope with delegated controllers around the launcher
-   * (StartTransientUnit), and waits until it is there. Returns its folder in the hierarchy mounted at `hierarchy`.
-   */
-  start_transient_unit: { op: 48, args: { socket: text, name: text, hierarchy: text }, returnsFd: true },
+  fstat: { op: 43, args: [fd('fd'), mode('mode'), int('major'), int('minor')] },
+  posix_spawn: {
+    op: 44,
+    args: [text('path'), texts('argv')],
+    does: 'starts the program, and waits for its end; a status other than 0 is a failure',
+  },
+  fork: {
+    op: 45,
+    args: [],
+    does: 'the caller stays as process 1 and reaps and passes on signals; its child makes the next step',
+  },
+  start_transient_unit: {
+    op: 48,
+    args: [text('socket'), text('name'), text('hierarchy')],
+    returnsFd: true,
+    does: 'asks systemd, at the user’s message bus, for a scope with delegated controllers around the launcher, and waits until it is there',
+  },
   /** Changes nothing: fails with EXDEV unless both descriptors are the same place of the same mount. */
-  statx: { op: 49, args: { dirfd: fd, other: fd } },
+  statx: {
+    op: 49,
+    args: [fd('dirfd'), fd('other')],
+    does: 'compares what statx says of two descriptors, and fails with EXDEV unless they are the same place of the same mount',
+  },
   /**
    * Makes a user namespace with these maps, by a process that ends at once, and returns it: what the ids of a mount are
    * translated by.
    */
-  userns: { op: 50, args: { uid_map: text, gid_map: text }, returnsFd: true },
+  userns: {
+    op: 50,
+    args: [text('uid_map'), text('gid_map')],
+    returnsFd: true,
+    does: 'starts a process in a new user namespace, writes the maps, opens the namespace, and ends the process',
+  },
   /**
    * Fills an empty folder of mode 0, as a new volume's is, with a copy of another folder (none: with nothing) and then
    * gives it that folder's owner and mode; one with another mode has been filled before, and is left as it is.
    */
-  copytree: { op: 51, args: { from: fd, to: fd } },
+  copytree: {
+    op: 51,
+    args: [fd('from'), fd('to')],
+    does: 'fills an empty folder of mode 0, as a new volume is, with a copy of another folder, then gives it the owner and mode of that folder',
+  },
   /** F_SETLEASE only. A lease that is broken ends the container. */
-  fcntl: { op: 52, args: { fd, cmd: flags('FCNTL'), arg: flags('LEASE') } },
+  fcntl: { op: 52, args: [fd('fd'), flags('cmd', 'FCNTL'), flags('arg', 'LEASE')] },
   /** Changes nothing: fails with ESTALE unless the file has this device, inode, size, and times (identity.ts). */
-  fstat_identity: { op: 53, args: { fd, identity: text } },
+  fstat_identity: { op: 53, args: [fd('fd'), text('identity')] },
   /**
    * Attaches a file to a free loop device, read-only and in blocks of 512 bytes, and returns the device, which is given up
    * with its last use (ioctls LOOP_CTL_GET_FREE and LOOP_CONFIGURE, loop(4)).
    */
-  loop_configure: { op: 58, args: { fd }, returnsFd: true },
-  fchmodat: { op: 54, args: { dirfd: fd, pathname: text, mode } },
+  loop_configure: {
+    op: 58,
+    args: [fd('fd')],
+    returnsFd: true,
+    does: 'finds a free loop device (LOOP_CTL_GET_FREE), and attaches the file to it, read-only (LOOP_CONFIGURE)',
+  },
+  fchmodat: { op: 54, args: [fd('dirfd'), text('pathname'), mode('mode')] },
   // Of the imager alone (native/image/image_call.cc): each ends the process. The archive is descriptor 0, from `offset`
   // on, `size` bytes or to its end.
   unpack: {
     op: 200,
-    args: { dirfd: fd, offset: int, size: int, flags: flags('IMAGE'), max_bytes: int, max_entries: int },
+    args: [fd('dirfd'), int('offset'), int('size'), flags('flags', 'IMAGE'), int('max_bytes'), int('max_entries')],
+    does: 'reads the archive at descriptor 0, and makes its entries',
+    imager: true,
   },
   ingest: {
     op: 201,
-    args: { dirfd: fd, pathname: text, offset: int, size: int, max_bytes: int },
+    args: [fd('dirfd'), text('pathname'), int('offset'), int('size'), int('max_bytes')],
+    does: 'reads the archive at descriptor 0, and writes it decompressed',
+    imager: true,
   },
   index: {
     op: 202,
-    args: {
-      dirfd: fd,
-      pathname: text,
-      data: text,
-      offset: int,
-      size: int,
-      flags: flags('IMAGE'),
-      max_bytes: int,
-      max_entries: int,
-    },
+    args: [
+      fd('dirfd'),
+      text('pathname'),
+      text('data'),
+      int('offset'),
+      int('size'),
+      flags('flags', 'IMAGE'),
+      int('max_bytes'),
+      int('max_entries'),
+    ],
+    does: 'reads the archive at descriptor 0, and writes the index of a file system over it',
+    imager: true,
   },
-  scan: { op: 203, args: {} },
-  copy: { op: 205, args: { dirfd: fd, to: fd } },
-  inspect: { op: 204, args: { dirfd: fd, files: texts, paths: texts } },
-  extract: { op: 206, args: { dirfd: fd, paths: texts, max_bytes: int } },
+  scan: { op: 203, args: [], does: 'reads the tar at descriptor 0, and lists its files and links', imager: true },
+  copy: { op: 205, args: [fd('dirfd'), fd('to')], does: 'copies a folder and all that is in it', imager: true },
+  inspect: {
+    op: 204,
+    args: [fd('dirfd'), texts('files'), texts('paths')],
+    does: 'reads files of a root, and what their paths lead to',
+    imager: true,
+  },
+  extract: {
+    op: 206,
+    args: [fd('dirfd'), texts('paths'), int('max_bytes')],
+    does: 'writes paths of a root as a tar to descriptor 1',
+    imager: true,
+  },
   /** The old way to mount, for options that are longer than fsconfig(2) takes. */
   mount: {
     op: 59,
-    args: { source: text, target: text, filesystemtype: text, mountflags: flags('MS'), data: text },
+    args: [text('source'), text('target'), text('filesystemtype'), flags('mountflags', 'MS'), text('data')],
   },
   /** bpf(2), BPF_PROG_LOAD. The program lives as long as its descriptor does, or what it is attached to. */
   bpf_prog_load: {
     op: 60,
-    args: { prog_type: flags('BPF_PROG_TYPE'), insns: { kind: 'bytes' }, license: text },
+    args: [flags('prog_type', 'BPF_PROG_TYPE'), bytes('insns'), text('license')],
     returnsFd: true,
+    structFrom: 0,
+    shownAs: ['bpf', 'BPF_PROG_LOAD'],
   },
   /** bpf(2), BPF_PROG_ATTACH, to a cgroup of version 2. */
   bpf_prog_attach: {
     op: 61,
-    args: {
-      target_fd: fd,
-      attach_bpf_fd: fd,
-      attach_type: flags('BPF_ATTACH_TYPE'),
-      attach_flags: flags('BPF_ATTACH_FLAGS'),
-    },
+    args: [
+      fd('target_fd'),
+      fd('attach_bpf_fd'),
+      flags('attach_type', 'BPF_ATTACH_TYPE'),
+      flags('attach_flags', 'BPF_ATTACH_FLAGS'),
+    ],
+    structFrom: 0,
+    shownAs: ['bpf', 'BPF_PROG_ATTACH'],
   },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
-  rmtree: { op: 47, args: { dirfd: fd, pathname: text, userns: fd } },
+  rmtree: {
+    op: 47,
+    args: [fd('dirfd'), text('pathname'), fd('userns')],
+    does: 'removes a folder and all that is in it, following no links and staying on its file system',
+  },
   landlock_create_ruleset: {
     op: 56,
-    args: { handled_access_fs: int, handled_access_net: int, scoped: flags('LANDLOCK_SCOPE') },
+    args: [int('handled_access_fs'), int('handled_access_net'), flags('scoped', 'LANDLOCK_SCOPE')],
     returnsFd: true,
+    structFrom: 0,
   },
-  landlock_restrict_self: { op: 57, args: { ruleset_fd: fd, flags: int } },
+  landlock_restrict_self: { op: 57, args: [fd('ruleset_fd'), int('flags')] },
   /** seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER, which returns the listener. */
   seccomp_listener: {
     op: 55,
-    args: { operation: flags('SECCOMP'), flags: flags('SECCOMP_FILTER'), program: { kind: 'bytes' } },
+    args: [flags('operation', 'SECCOMP'), flags('flags', 'SECCOMP_FILTER'), bytes('program')],
     returnsFd: true,
   },
 } as const satisfies Record<string, CallRow>;
 
 export type CallName = keyof typeof CALLS;
-type Rows<N extends CallName> = (typeof CALLS)[N]['args'];
+type Arguments<N extends CallName> = (typeof CALLS)[N]['args'][number];
 export type ArgsOf<N extends CallName> = {
-  readonly [A in keyof Rows<N>]: Rows<N>[A] extends { readonly kind: infer K extends ArgKind } ? ArgTypes[K] : never;
+  readonly [A in Arguments<N> as A['name']]: ArgTypes[A['kind']];
 };
+
+export function rowOf(name: CallName): CallRow {
+  return CALLS[name];
+}
 
 /** One system call with all its arguments. */
 export type Call = {

@@ -1,22 +1,24 @@
 /**
  * A plan as bytes for the launcher. The format is described in native/launcher/plan.h, whose reader checks every byte.
  */
-import { AT_FDCWD, CALLS, NO_FD, type ArgKind, type Call, type Fd, type Text } from '../kernel/calls.ts';
+import { AT_FDCWD, NO_FD, rowOf, type ArgKind, type Call, type Fd, type Text } from '../kernel/calls.ts';
 import { ERRNO } from '../kernel/constants.ts';
-import type { Plan, Report } from './plan.ts';
+import { offsetOf, sizeOf, writeStruct, writeU64, type FieldsOf, type Layout } from '../kernel/layout.ts';
+import {
+  CALL_HEADER,
+  MAX_SLOTS,
+  PLAN_FLAGS,
+  PLAN_HEADER,
+  PLAN_MAGIC,
+  SIDE,
+  SLOT_CWD,
+  SLOT_NONE,
+  STEP_HEADER,
+  WIRE_VERSION,
+} from '../kernel/wire.ts';
+import type { Plan } from './plan.ts';
 
-const MAGIC = 0x4c505842;
-const WIRE_VERSION = 1;
-const NO_SLOT = 0xffff;
-const CWD_SLOT = 0xfffe;
-const MAX_SLOTS = 0xfff0;
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
-const FLAG_GATE = 1;
-const FLAG_TERMINAL_STDIN = 2;
-const REPORTS = { oom_kill: 1, memory_peak: 2, pids_max: 3, memory_max: 4 } as const satisfies Record<
-  Report['what'],
-  number
->;
 
 const encoder = new TextEncoder();
 
@@ -52,12 +54,12 @@ class Writer {
   /** A whole number of either sign. */
   u64(value: bigint | number): void {
     const at = this.#reserve(8);
-    if (typeof value === 'number' && value >= 0) {
-      this.#view.setUint32(at, value % 2 ** 32, true);
-      this.#view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-    } else {
-      this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
-    }
+    if (typeof value === 'number' && value >= 0) writeU64(this.#view, at, value);
+    else this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+  }
+  struct<const L extends Layout>(layout: L, fields: FieldsOf<L>): void {
+    const at = this.#reserve(sizeOf(layout));
+    writeStruct(this.#view, at, layout, fields);
   }
   text(value: Text, slots: Slots): void {
     const string = typeof value === 'string' ? value : slots.complete(value.template);
@@ -84,26 +86,11 @@ class Writer {
   }
 }
 
-interface Row {
-  readonly name: string;
-  readonly kind: ArgKind;
-}
 type Values = Readonly<Record<string, unknown>>;
-
-const rows = new Map<Call['name'], readonly Row[]>();
-
-/** The arguments of a call in the order of the table. */
-function rowsOf(name: Call['name']): readonly Row[] {
-  const known = rows.get(name);
-  if (known !== undefined) return known;
-  const made = Object.entries(CALLS[name].args).map(([argument, { kind }]) => ({ name: argument, kind }));
-  rows.set(name, made);
-  return made;
-}
 
 function fdsOf(call: Call): readonly Fd[] {
   const values: Values = call.args;
-  return rowsOf(call.name).flatMap(({ name, kind }) => {
+  return rowOf(call.name).args.flatMap(({ name, kind }) => {
     const value = values[name];
     return kind === 'fd' && typeof value === 'string' ? [value] : [];
   });
@@ -134,8 +121,8 @@ class Slots {
     return this.#numbers.size;
   }
   number(fd: Fd): number {
-    if (fd === AT_FDCWD) return CWD_SLOT;
-    if (fd === NO_FD) return NO_SLOT;
+    if (fd === AT_FDCWD) return SLOT_CWD;
+    if (fd === NO_FD) return SLOT_NONE;
     const number = this.#numbers.get(fd);
     if (number === undefined) throw new Error(`no step returns the descriptor ${fd}`);
     return number;
@@ -183,13 +170,11 @@ function asText(value: unknown): Text {
 }
 
 function writeCall(out: Writer, slots: Slots, call: Call): void {
-  const args = rowsOf(call.name);
+  const { op, args } = rowOf(call.name);
   const values: Values = call.args;
   const allowed = call.allow ?? [];
-  out.u16(CALLS[call.name].op);
-  out.u16(call.returns === undefined ? NO_SLOT : slots.number(call.returns));
-  out.u8(allowed.length);
-  out.u8(args.length);
+  const returns = call.returns === undefined ? SLOT_NONE : slots.number(call.returns);
+  out.struct(CALL_HEADER, { op, returns, allowed: allowed.length, args: args.length });
   for (const name of allowed) {
     const number = ERRNO[name];
     if (number === undefined) throw new Error(`unknown error name ${name}`);
@@ -205,32 +190,32 @@ function writeCall(out: Writer, slots: Slots, call: Call): void {
 export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}): Uint8Array {
   const slots = new Slots(plan);
   const out = new Writer();
-  out.u32(MAGIC);
-  out.u32(WIRE_VERSION);
-  const sizeAt = out.size;
-  out.u32(0);
-  out.u32(plan.steps.length);
-  out.u32(plan.reports.length);
-  out.u32(slots.size);
-  out.u16(plan.terminal === undefined ? NO_SLOT : slots.number(plan.terminal.master));
-  out.u16((options.gate === true ? FLAG_GATE : 0) | (plan.terminal?.stdin === true ? FLAG_TERMINAL_STDIN : 0));
-  out.u64(BigInt(plan.timeLimit?.ms ?? 0));
-  out.u32(plan.stop.graceMs);
-  out.u32(plan.stop.signal);
+  out.struct(PLAN_HEADER, {
+    magic: PLAN_MAGIC,
+    version: WIRE_VERSION,
+    size: 0,
+    steps: plan.steps.length,
+    reports: plan.reports.length,
+    slots: slots.size,
+    terminal: plan.terminal === undefined ? SLOT_NONE : slots.number(plan.terminal.master),
+    flags:
+      (options.gate === true ? PLAN_FLAGS.gate : 0) | (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0),
+    grace: plan.stop.graceMs,
+    time_limit: plan.timeLimit?.ms ?? 0,
+    stop_signal: plan.stop.signal,
+    reserved: 0,
+  });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
-    out.u8(step.side === 'host' ? 0 : 1);
-    out.u8(0);
-    out.u16(undo.length);
+    out.struct(STEP_HEADER, { side: SIDE[step.side], reserved: 0, undos: undo.length });
     writeCall(out, slots, step.call);
     for (const call of undo) writeCall(out, slots, call);
   }
   for (const report of plan.reports) {
-    out.u8(REPORTS[report.what]);
     out.u16(slots.number(report.dirfd));
     out.text(report.file, slots);
     out.text(report.key, slots);
   }
-  out.u32(out.size, sizeAt);
+  out.u32(out.size, offsetOf(PLAN_HEADER, 'size'));
   return out.done();
 }

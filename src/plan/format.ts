@@ -1,25 +1,8 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import type { Step } from './plan.ts';
-import { CALLS, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
+import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
 import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
-
-/** Calls that take a structure by the manual page: the index of its first field in the table. */
-const STRUCT_FROM: Partial<Record<Call['name'], number>> = {
-  openat2: 2,
-  mount_setattr: 3,
-  clone3: 0,
-  capset: 0,
-  landlock_create_ruleset: 0,
-  bpf_prog_load: 0,
-  bpf_prog_attach: 0,
-};
-
-/** One system call of the kernel's that is several of the table: its name, and the argument that tells them apart. */
-const COMMANDS: Partial<Record<Call['name'], readonly [name: string, command: string]>> = {
-  bpf_prog_load: ['bpf', 'BPF_PROG_LOAD'],
-  bpf_prog_attach: ['bpf', 'BPF_PROG_ATTACH'],
-};
 
 const SIGKILL = 9;
 const S_IFMT = 0o170000;
@@ -34,10 +17,7 @@ interface Argument {
 /** Each argument of a call, in the table's order. */
 export function formatArguments(call: Call): readonly Argument[] {
   const values: Readonly<Record<string, unknown>> = call.args;
-  return Object.entries(CALLS[call.name].args).map(([name, row]) => ({
-    name,
-    text: formatValue(row.kind, 'names' in row ? row.names : undefined, values[name]),
-  }));
+  return rowOf(call.name).args.map(({ name, kind, names }) => ({ name, text: formatValue(kind, names, values[name]) }));
 }
 
 /** `openat2(lower, "etc", {flags=O_PATH|O_CLOEXEC}) = etc [or ENOENT]` */
@@ -55,7 +35,7 @@ export function formatUndo({ undo }: Step, index: number): string {
 export function formatWith(call: Call, texts: readonly string[]): string {
   const returns = call.returns === undefined ? '' : ` = ${call.returns}`;
   const allowed = call.allow === undefined || call.allow.length === 0 ? '' : ` [or ${call.allow.join(', ')}]`;
-  const [name, ...command] = COMMANDS[call.name] ?? [call.name];
+  const [name, ...command] = rowOf(call.name).shownAs ?? [call.name];
   return `${name}(${[...command, ...texts].join(', ')})${returns}${allowed}`;
 }
 
@@ -85,7 +65,7 @@ export function inTheManualsForm(call: Call): readonly string[] {
     const [pid = '', resource = '', soft = '', hard = ''] = texts;
     return [pid.replaceAll('"', ''), resource, `{rlim_cur=${soft}, rlim_max=${hard}}`, 'NULL'];
   }
-  const from = STRUCT_FROM[call.name];
+  const from = rowOf(call.name).structFrom;
   if (from === undefined) return texts;
   const fields = args
     .slice(from)

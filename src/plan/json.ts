@@ -1,6 +1,6 @@
 /** A plan as data: specs/plan.schema.json. */
 import { allowance } from '../oci/demands.ts';
-import { CALLS, type ArgKind, type Call } from '../kernel/calls.ts';
+import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
 import { NAME_SETS } from '../kernel/constants.ts';
 import { capabilityNames, flagNames } from './format.ts';
 import type { Plan, Step } from './plan.ts';
@@ -21,10 +21,7 @@ function valueToJson(kind: ArgKind, names: string | undefined, value: unknown): 
 
 function callToJson(call: Call): unknown {
   const values: Readonly<Record<string, unknown>> = call.args;
-  const args = Object.entries(CALLS[call.name].args).map(([name, row]) => [
-    name,
-    valueToJson(row.kind, 'names' in row ? row.names : undefined, values[name]),
-  ]);
+  const args = rowOf(call.name).args.map(({ name, kind, names }) => [name, valueToJson(kind, names, values[name])]);
   return {
     name: call.name,
     args: Object.fromEntries(args),

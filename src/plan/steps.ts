@@ -1,6 +1,6 @@
 /** Collects steps in order. The parts of the planner write into one of these and know nothing of each other. */
 import type { Because } from '../oci/model.ts';
-import { AT_FDCWD, CALLS, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
+import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
 import { AT, MOVE_MOUNT, O, RESOLVE } from '../kernel/constants.ts';
 import type { Group, Step } from './plan.ts';
 
@@ -46,13 +46,13 @@ export class Steps {
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
     const { undo, ...rest } = options;
-    const returnsFd = 'returnsFd' in CALLS[name];
+    const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
       id: unique,
       group: place.group,
       side: place.side,
-      call: call(name, args, returnsFd ? { ...rest, returns } : rest),
+      call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',
     });

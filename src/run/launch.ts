@@ -1,6 +1,8 @@
 /** Starts the launcher with a plan and turns its binary event stream into typed events. */
 import { closeSync, writeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
+import { readStruct, sizeOf, writeStruct } from '../kernel/layout.ts';
+import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 import { hangUp, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
@@ -66,27 +68,7 @@ export interface Launch {
 
 export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
 
-export const RECORD_SIZE = 32;
-/** Numbers as in native/launcher/events.h. */
-export const EVENT = {
-  done: 1,
-  skipped: 2,
-  failed: 3,
-  undo: 4,
-  gate: 5,
-  started: 6,
-  report: 7,
-  exited: 8,
-  signaled: 9,
-  refused: 10,
-  leaseBroken: 11,
-  syscall: 12,
-  timeLimit: 20,
-  graceOver: 21,
-} as const;
-const UNKNOWN_SYSCALL = 0xffff_ffff;
-const ORDER_SIGNAL = 1;
-const ORDER_GO = 2;
+const RECORD_SIZE = sizeOf(EVENT_RECORD);
 
 /** What has been learned so far of how it goes; becomes the outcome. */
 export class Course {
@@ -109,12 +91,7 @@ export class Course {
   }
 
   take(record: Buffer): void {
-    const kind = record.readUInt32LE(0);
-    const index = record.readUInt32LE(4);
-    const errno = record.readInt32LE(8);
-    const value = record.readUInt32LE(12);
-    const first = Number(record.readBigUInt64LE(16));
-    const second = Number(record.readBigUInt64LE(24));
+    const { kind, index, error: errno, value, start, end } = readStruct(viewOf(record), 0, EVENT_RECORD);
     switch (kind) {
       case EVENT.done:
       case EVENT.skipped:
@@ -122,8 +99,8 @@ export class Course {
           kind: 'step',
           index,
           outcome: kind === EVENT.done ? 'done' : 'skipped',
-          startNs: first,
-          endNs: second,
+          startNs: start,
+          endNs: end,
         });
         break;
       case EVENT.failed:
@@ -144,13 +121,13 @@ export class Course {
         break;
       case EVENT.report:
         if (errno !== 0) break;
-        this.#reports[index] = first;
-        this.#onEvent({ kind: 'report', index, value: first });
+        this.#reports[index] = start;
+        this.#onEvent({ kind: 'report', index, value: start });
         break;
       case EVENT.syscall: {
         const number = index === UNKNOWN_SYSCALL ? undefined : index;
-        this.#syscalls.set(number, first);
-        this.#onEvent({ kind: 'syscall', number, count: first });
+        this.#syscalls.set(number, start);
+        this.#onEvent({ kind: 'syscall', number, count: start });
         break;
       }
       case EVENT.exited:
@@ -204,10 +181,13 @@ export class Course {
   }
 }
 
-function order(kind: number, value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32LE(kind, 0);
-  bytes.writeUInt32LE(value, 4);
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+function order(kind: number, value: number): Uint8Array {
+  const bytes = new Uint8Array(sizeOf(ORDER_RECORD));
+  writeStruct(viewOf(bytes), 0, ORDER_RECORD, { kind, value });
   return bytes;
 }
 
@@ -255,5 +235,5 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       // Writing to a launcher that is just ending is no error: its events say how it ended.
     }
   };
-  return { go: () => tell(ORDER_GO, 0), signal: (signal) => tell(ORDER_SIGNAL, signal), done };
+  return { go: () => tell(ORDER.go, 0), signal: (signal) => tell(ORDER.signal, signal), done };
 };

@@ -1,0 +1,19 @@
+// Written by `npm run generate` from src/kernel/constants.ts.
+#pragma once
+
+#include <stdint.h>
+
+namespace boxctl {
+
+inline constexpr uint64_t kImageLayer = 1;
+inline constexpr uint64_t kImageRootfs = 2;
+inline constexpr uint64_t kImageLowest = 4;
+inline constexpr uint64_t kImageComplete = 8;
+inline constexpr uint64_t kImageUndigested = 16;
+
+inline constexpr uint64_t kWireDirectory = 65536;
+inline constexpr uint64_t kWireNofollow = 131072;
+
+inline constexpr int kListenerFlags = 18436;
+
+}  // namespace boxctl

@@ -1,0 +1,77 @@
+// Written by `npm run generate` from src/kernel/wire.ts.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace boxctl {
+
+inline constexpr uint32_t kMagic = 1280333890;
+inline constexpr uint32_t kVersion = 2;
+inline constexpr size_t kMaxPlan = 67108864;
+inline constexpr uint32_t kMaxText = 1048576;
+inline constexpr size_t kMaxArgs = 8;
+inline constexpr uint16_t kMaxSlots = 65520;
+inline constexpr uint16_t kCwd = 65534;
+inline constexpr uint16_t kNoSlot = 65535;
+
+enum class Side : uint8_t {
+  kHost = 0,
+  kContainer = 1,
+};
+
+inline constexpr uint16_t kFlagGate = 1;
+inline constexpr uint16_t kFlagTerminalStdin = 2;
+inline constexpr uint16_t kAllFlags = 3;
+
+struct PlanHeader {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t size;
+  uint32_t steps;
+  uint32_t reports;
+  uint32_t slots;
+  uint16_t terminal;
+  uint16_t flags;
+  uint32_t grace;
+  uint64_t time_limit;
+  uint32_t stop_signal;
+  uint32_t reserved;
+};
+static_assert(sizeof(PlanHeader) == 48);
+static_assert(offsetof(PlanHeader, magic) == 0);
+static_assert(offsetof(PlanHeader, version) == 4);
+static_assert(offsetof(PlanHeader, size) == 8);
+static_assert(offsetof(PlanHeader, steps) == 12);
+static_assert(offsetof(PlanHeader, reports) == 16);
+static_assert(offsetof(PlanHeader, slots) == 20);
+static_assert(offsetof(PlanHeader, terminal) == 24);
+static_assert(offsetof(PlanHeader, flags) == 26);
+static_assert(offsetof(PlanHeader, grace) == 28);
+static_assert(offsetof(PlanHeader, time_limit) == 32);
+static_assert(offsetof(PlanHeader, stop_signal) == 40);
+static_assert(offsetof(PlanHeader, reserved) == 44);
+
+struct StepHeader {
+  uint8_t side;
+  uint8_t reserved;
+  uint16_t undos;
+};
+static_assert(sizeof(StepHeader) == 4);
+static_assert(offsetof(StepHeader, side) == 0);
+static_assert(offsetof(StepHeader, reserved) == 1);
+static_assert(offsetof(StepHeader, undos) == 2);
+
+struct CallHeader {
+  uint16_t op;
+  uint16_t returns;
+  uint8_t allowed;
+  uint8_t args;
+};
+static_assert(sizeof(CallHeader) == 6);
+static_assert(offsetof(CallHeader, op) == 0);
+static_assert(offsetof(CallHeader, returns) == 2);
+static_assert(offsetof(CallHeader, allowed) == 4);
+static_assert(offsetof(CallHeader, args) == 5);
+
+}  // namespace boxctl

@@ -1,0 +1,123 @@
+/**
+ * What boxctl and native/launcher send to each other, but for the calls themselves (calls.ts): the fixed parts of a plan's
+ * bytes, the launcher's events, and the orders to it. `npm run generate` writes native/wire from here. The parts of
+ * variable length are described in native/launcher/plan.h.
+ */
+
+// ---- A plan ---------------------------------------------------------------------------------------------------------
+
+/** "BXPL". */
+export const PLAN_MAGIC = 0x4c505842;
+/** Changes with everything here, and in calls.ts, that would be read differently by a launcher of the version before. */
+export const WIRE_VERSION = 2;
+/** The largest plan, and the longest text in it, in bytes. */
+export const MAX_PLAN = 64 * 2 ** 20;
+export const MAX_TEXT = 2 ** 20;
+/** The most arguments that a call can have. */
+export const MAX_ARGS = 8;
+
+/** Descriptors go over the wire by numbers (slots). Two of these are none of the plan's own. */
+export const MAX_SLOTS = 0xfff0;
+export const SLOT_CWD = 0xfffe;
+export const SLOT_NONE = 0xffff;
+
+export const SIDE = { host: 0, container: 1 } as const;
+export const PLAN_FLAGS = {
+  /** The launcher waits for an order before the command starts. */
+  gate: 1,
+  /** The caller's standard input goes to the container's terminal. */
+  terminalStdin: 2,
+} as const;
+
+/** Followed by the steps and the reports. */
+export const PLAN_HEADER = [
+  ['magic', 'u32'],
+  ['version', 'u32'],
+  ['size', 'u32'],
+  ['steps', 'u32'],
+  ['reports', 'u32'],
+  ['slots', 'u32'],
+  /** The slot of the terminal's master. */
+  ['terminal', 'u16'],
+  ['flags', 'u16'],
+  /** Milliseconds from the stop signal to SIGKILL. */
+  ['grace', 'u32'],
+  /** Milliseconds that the command may run; 0: no limit. */
+  ['time_limit', 'u64'],
+  ['stop_signal', 'u32'],
+  ['reserved', 'u32'],
+] as const;
+
+/** Followed by the step's call and by its undo calls. */
+export const STEP_HEADER = [
+  ['side', 'u8'],
+  ['reserved', 'u8'],
+  ['undos', 'u16'],
+] as const;
+
+/** Followed by the allowed errors (16 bits each) and the arguments. */
+export const CALL_HEADER = [
+  ['op', 'u16'],
+  /** The slot of the descriptor that the call returns. */
+  ['returns', 'u16'],
+  ['allowed', 'u8'],
+  ['args', 'u8'],
+] as const;
+
+// ---- What the launcher says -----------------------------------------------------------------------------------------
+
+/** Each event is one of these. */
+export const EVENT_RECORD = [
+  ['kind', 'u32'],
+  ['index', 'u32'],
+  ['error', 'i32'],
+  ['value', 'u32'],
+  ['start', 'u64'],
+  ['end', 'u64'],
+] as const;
+
+/** The kinds of events. `index` is a step's, and times are monotonic and in nanoseconds, where nothing else is said. */
+export const EVENT = {
+  /** A step is done: start, end. */
+  done: 1,
+  /** A step failed with an error that it allows, or lacks a descriptor for that reason: start, end. */
+  skipped: 2,
+  /** A step failed: error; value is the call's own detail. The launcher begins to undo. */
+  failed: 3,
+  /** An undo call was made: error, 0 when it worked. */
+  undo: 4,
+  /** The command starts when the order `go` comes. */
+  gate: 5,
+  /** The command runs: value is its process. */
+  started: 6,
+  /** A number was read after the end: index of the report, error, start is the number. */
+  report: 7,
+  /** The command ended: value is its status, or the signal that ended it. */
+  exited: 8,
+  signaled: 9,
+  /** The plan's bytes are refused, or the launcher could not begin: error. */
+  refused: 10,
+  /** Somebody wants to write to the archive that the container runs from. */
+  leaseBroken: 11,
+  /** A system call that the listener saw: index is its number, or UNKNOWN_SYSCALL; start is how often. */
+  syscall: 12,
+  /** The command has had its time, and is stopped. */
+  timeLimit: 20,
+  /** The command did not end after its stop signal, and is killed. */
+  graceOver: 21,
+} as const;
+export const UNKNOWN_SYSCALL = 0xffff_ffff;
+
+// ---- What the launcher is told --------------------------------------------------------------------------------------
+
+export const ORDER_RECORD = [
+  ['kind', 'u32'],
+  ['value', 'u32'],
+] as const;
+
+export const ORDER = {
+  /** Value is a signal for the command. */
+  signal: 1,
+  /** After the event `gate`: the command may start. */
+  go: 2,
+} as const;
