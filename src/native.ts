@@ -34,6 +34,7 @@ interface Addon {
   probeCalls(): Record<string, number>;
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
+  terminalColumns(fd: number): number;
 }
 
 /** The folder of the built files: from a bundle in dist, or from the sources. */
@@ -163,4 +164,9 @@ export function terminalState(fd: number): Uint8Array | undefined {
 
 export function restoreTerminal(fd: number, state: Uint8Array): void {
   invoke((addon) => addon.restoreTerminal(fd, state));
+}
+
+/** Columns of a terminal (TIOCGWINSZ, ioctl_tty(2)); 0 where it is none, or does not say. */
+export function terminalColumns(fd: number): number {
+  return invoke((addon) => addon.terminalColumns(fd));
 }

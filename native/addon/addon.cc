@@ -26,6 +26,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("probeCalls", boxctl::probe_calls);
   add("terminalState", boxctl::terminal_state);
   add("restoreTerminal", boxctl::restore_terminal);
+  add("terminalColumns", boxctl::terminal_columns);
   return exports;
 }
 

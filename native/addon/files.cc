@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -109,6 +110,12 @@ Napi::Value restore_terminal(const Napi::CallbackInfo& info) {
   memcpy(&state, bytes.Data(), sizeof state);
   if (tcsetattr(info[0].As<Napi::Number>().Int32Value(), TCSADRAIN, &state) != 0) return fail(env, "tcsetattr", errno);
   return env.Undefined();
+}
+
+Napi::Value terminal_columns(const Napi::CallbackInfo& info) {
+  winsize size = {};
+  const bool known = ioctl(info[0].As<Napi::Number>().Int32Value(), TIOCGWINSZ, &size) == 0;
+  return Napi::Number::New(info.Env(), known ? size.ws_col : 0);
 }
 
 }  // namespace boxctl

@@ -16,5 +16,7 @@ Napi::Value make_pipe(const Napi::CallbackInfo& info);
 // terminalState(fd: number): Buffer | undefined; restoreTerminal(fd: number, state: Buffer): void
 Napi::Value terminal_state(const Napi::CallbackInfo& info);
 Napi::Value restore_terminal(const Napi::CallbackInfo& info);
+// terminalColumns(fd: number): number. 0 where it is no terminal, or does not say.
+Napi::Value terminal_columns(const Napi::CallbackInfo& info);
 
 }  // namespace boxctl

@@ -10,6 +10,10 @@ import {
 import type { ImportProgress } from '../image/import.ts';
 import { Pace } from './pace.ts';
 import { readableBytes, readableSeconds } from './sizes.ts';
+import type { Screen } from '../run/progress.ts';
+import { safe } from '../text/safe.ts';
+import { DIM, GREEN, painter, RED } from '../text/style.ts';
+import { clip, textWidth } from '../text/width.ts';
 
 export interface ImportList {
   progress(progress: ImportProgress): void;
@@ -18,33 +22,38 @@ export interface ImportList {
   end(failed: boolean): Promise<void>;
 }
 
-export interface Pen {
-  readonly color: boolean;
-  readonly write: (text: string) => void;
-}
-
-/** A line that wraps cannot be drawn over. */
+/** Columns of a name at most, so that there is room for how far it is. */
 const MAX_TITLE = 36;
-const CLEAR = '\r\u001b[K';
+/** Columns before a title: two spaces, a sign, a space. */
+const INDENT = 4;
+/** Fewer columns than these have no room for anything but the title. */
+const LEAST_FACTS = 5;
 
 type Task = ListrTaskObject<undefined, ListrRendererFactory, ListrRendererFactory>;
 
 /** listr2 redraws a whole list for each change; here, only the task at work has a line that changes. */
-function rendererFor({ color, write }: Pen): ListrRendererFactory {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+function rendererFor(screen: Screen): ListrRendererFactory {
+  const paint = painter(screen.color);
   const follow = (task: Task): void => {
     const title = task.initialTitle ?? '';
     let last = '';
-    const draw = (sign: string, end: string): void => write(`${CLEAR}  ${sign} ${title}  ${paint(2, last)}${end}`);
+    const draw = (color: number, sign: string, end: string): void => {
+      // A line that wraps cannot be drawn over.
+      const room = screen.columns() - 1 - INDENT;
+      const shown = clip(title, room);
+      const rest = room - textWidth(shown) - 2;
+      const facts = last === '' || rest < LEAST_FACTS ? '' : `  ${paint(DIM, clip(last, rest))}`;
+      screen.redraw(`  ${paint(color, sign)} ${shown}${facts}${end}`);
+    };
     task.on(ListrTaskEventType.OUTPUT, (text) => {
       last = text;
-      draw(paint(2, '○'), '');
+      draw(DIM, '○', '');
     });
     task.on(ListrTaskEventType.STATE, (state) => {
-      if (state === ListrTaskState.STARTED) draw(paint(2, '○'), '');
-      else if (state === ListrTaskState.COMPLETED) draw(paint(32, '✔'), '\n');
-      else if (state === ListrTaskState.FAILED) draw(paint(31, '✖'), '\n');
-      else if (state === ListrTaskState.SKIPPED) write(CLEAR);
+      if (state === ListrTaskState.STARTED) draw(DIM, '○', '');
+      else if (state === ListrTaskState.COMPLETED) draw(GREEN, '✔', '\n');
+      else if (state === ListrTaskState.FAILED) draw(RED, '✖', '\n');
+      else if (state === ListrTaskState.SKIPPED) screen.redraw('');
     });
   };
   return class implements ListrRenderer {
@@ -112,13 +121,11 @@ function describe(progress: ImportProgress, pace: Pace): string {
     .join(', ');
 }
 
-const clip = (text: string): string => (text.length <= MAX_TITLE ? text : `${text.slice(0, MAX_TITLE - 1)}…`);
-
 /** Starts to draw an import that began at `since`. What the tasks are is known with the first thing that is told. */
-export function drawImport(title: string, pen: Pen, since: number): ImportList {
-  const name = clip(title);
+export function drawImport(title: string, screen: Screen, since: number): ImportList {
+  const name = clip(safe(title), MAX_TITLE);
   const pace = new Pace();
-  const renderer = rendererFor(pen);
+  const renderer = rendererFor(screen);
   let drawn: Promise<unknown> = Promise.resolve();
   let lines: readonly Line[] = [];
   let at = 0;

@@ -11,14 +11,16 @@ import type { ResolveOptions } from '../image/resolve.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
 import type { ImportList } from './import-list.ts';
-import { isWatched, wantsColor, writeMessage } from './output.ts';
+import { isWatched, screen, writeMessage } from './output.ts';
+import type { ProgressMode, Screen } from '../run/progress.ts';
 import { Pace } from './pace.ts';
 import type { Voice } from './voice.ts';
+import { safeJson } from '../text/safe.ts';
 
 /** What is over sooner is not worth a look. */
 const MOMENT_MS = 300;
 
-export type ImportMode = 'auto' | 'quiet' | 'verbose' | 'json';
+export type ImportMode = ProgressMode;
 type Hooks = Pick<ResolveOptions, 'onProgress' | 'onWait' | 'onImported' | 'signal'>;
 
 interface View {
@@ -43,8 +45,8 @@ export async function showImport<T>(
   voice: Voice,
   work: (hooks: Hooks) => Promise<T>,
 ): Promise<T> {
-  const isDrawn = (mode === 'auto' || mode === 'verbose') && isWatched(env);
-  const view = mode === 'json' ? jsonView(title) : isDrawn ? drawnView(title, wantsColor(2, env)) : NO_VIEW;
+  const isDrawn = mode !== 'quiet' && isWatched(env);
+  const view = mode === 'json' ? jsonView(title) : isDrawn ? drawnView(title, screen(env)) : NO_VIEW;
   const interruption = listen();
   const hooks: Hooks = {
     signal: interruption.signal,
@@ -109,7 +111,7 @@ const NO_VIEW: View = { progress: nothing, waiting: nothing, imported: nothing, 
 function jsonView(source: string): View {
   const pace = new Pace();
   let isWaiting = false;
-  const line = (event: object): void => writeMessage(`${JSON.stringify(event)}\n`);
+  const line = (event: object): void => writeMessage(`${safeJson(event)}\n`);
   return {
     progress(progress) {
       const { read, total, entries, layer } = progress;
@@ -137,24 +139,24 @@ function jsonView(source: string): View {
 }
 
 /** Nothing is loaded, let alone drawn, for an import that is over in a moment. */
-function drawnView(title: string, color: boolean): View {
+function drawnView(title: string, to: Screen): View {
   const since = performance.now();
   let loading: Promise<ImportList> | undefined;
   let list: ImportList | undefined;
-  let last: ((to: ImportList) => void) | undefined;
-  const show = (draw: (to: ImportList) => void): void => {
+  let last: ((on: ImportList) => void) | undefined;
+  const show = (draw: (on: ImportList) => void): void => {
     if (performance.now() - since < MOMENT_MS) return;
     last = draw;
     if (list !== undefined) draw(list);
     loading ??= import('./import-list.ts').then(({ drawImport }) => {
-      list = drawImport(title, { color, write: writeMessage }, since);
+      list = drawImport(title, to, since);
       last?.(list);
       return list;
     });
   };
   return {
-    progress: (progress) => show((to) => to.progress(progress)),
-    waiting: () => show((to) => to.waiting()),
+    progress: (progress) => show((on) => on.progress(progress)),
+    waiting: () => show((on) => on.waiting()),
     imported: nothing,
     end: async (failed) => (await loading)?.end(failed),
   };

@@ -4,6 +4,10 @@
  */
 import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { terminalColumns } from '../native.ts';
+import type { Screen } from '../run/progress.ts';
+import { safeLines } from '../text/safe.ts';
+import { safeButStyles } from '../text/style.ts';
 
 /** Thrown where nobody reads what is written any more. */
 export class ReaderGone extends Error {}
@@ -26,18 +30,52 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
+/**
+ * The last look at all that is written, whoever has forgotten to make a part of it safe: nothing that steers a terminal
+ * goes out, but boxctl's own colours to where colours are wanted.
+ */
+function checked(fd: 1 | 2, text: string): string {
+  return text.includes('\u001b') && wantsColor(fd, process.env) ? safeButStyles(text) : safeLines(text);
+}
+
 /** Data that was asked for. */
 export function writeOutput(text: string): void {
-  writeAll(1, text);
+  writeAll(1, checked(1, text));
 }
 
 /** Everything else. A reader that has gone is no reason to stop. */
 export function writeMessage(text: string): void {
   try {
-    writeAll(2, text);
+    writeAll(2, checked(2, text));
   } catch {
     // There is nowhere to say it.
   }
+}
+
+/** Goes back to the beginning of the line, and empties it. */
+const CLEAR_LINE = '\r\u001b[K';
+/** Of a page without a terminal, and the least that it can be laid out in. */
+const USUAL_WIDTH = 100;
+const LEAST_WIDTH = 40;
+/** Where a terminal does not say how wide it is. */
+const USUAL_COLUMNS = 80;
+
+/** Standard error, as what is drawn there needs it. */
+export function screen(env: Environment): Screen {
+  const drawn = isWatched(env);
+  return {
+    color: wantsColor(2, env),
+    isTerminal: drawn,
+    write: writeMessage,
+    redraw(text) {
+      try {
+        writeAll(2, `${CLEAR_LINE}${checked(2, text)}`);
+      } catch {
+        // As above.
+      }
+    },
+    columns: () => (drawn && terminalColumns(2)) || USUAL_COLUMNS,
+  };
 }
 
 /** isatty(3), without loading what Node has for terminals where there can be none. */
@@ -66,8 +104,9 @@ export function isWatched(env: Environment): boolean {
   return isTerminal(2) && env['TERM'] !== 'dumb' && (ci === '' || ci === 'false');
 }
 
-/** Columns of a terminal; 100 where it has none, or says that it has none. */
+/** Columns of the page on standard output: what the caller says, the terminal's, or 100 where neither says. */
 export function widthOf(env: Environment): number {
-  const columns = Number(env['COLUMNS']);
-  return Number.isInteger(columns) && columns >= 40 ? columns : 100;
+  const said = Number(env['COLUMNS']);
+  const columns = Number.isInteger(said) && said > 0 ? said : terminalColumns(1);
+  return columns === 0 ? USUAL_WIDTH : Math.max(columns, LEAST_WIDTH);
 }

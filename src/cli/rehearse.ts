@@ -18,7 +18,7 @@ import { createProgress } from '../run/progress.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
-import { wantsColor, writeMessage } from './output.ts';
+import { screen, wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
@@ -39,7 +39,7 @@ tmpfs: [/tmp]
 
 /** The command's start and end, as the launcher tells them. */
 function rehearseRun(plan: Plan): void {
-  const progress = createProgress({ mode: 'quiet', plan, isTerminal: false, color: false, write: writeMessage });
+  const progress = createProgress({ mode: 'quiet', plan, screen: screen({}) });
   const course = new Course(plan, progress.event);
   for (const kind of [EVENT.done, EVENT.gate, EVENT.started, EVENT.report, EVENT.undo, EVENT.exited]) {
     const record = Buffer.alloc(sizeOf(EVENT_RECORD));

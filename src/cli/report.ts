@@ -2,16 +2,18 @@
 import { BoxctlError } from '../errors.ts';
 import { formatDiagnostics } from '../spec/frame.ts';
 import { readBounded } from '../spec/read.ts';
+import { safe, safeLines } from '../text/safe.ts';
+import { painter, RED } from '../text/style.ts';
 import { writeMessage } from './output.ts';
 import { withTrouble } from './trouble.ts';
-
-const RED = '\u001b[31;1m';
-const RESET = '\u001b[0m';
 
 /** Once more, for the frames: a pipe has nothing left to say, and a device has no end. */
 function sourceOf(file: string): string {
   return readBounded(file, { regular: true }).text ?? '';
 }
+
+/** Lines after the first are indented, so that none that came with a foreign name looks like one of boxctl's own. */
+const indented = (text: string): string => safeLines(text).replaceAll('\n', '\n  ');
 
 /** The text for a person; ends with a newline. */
 export function describeError(given: unknown, color: boolean): string {
@@ -26,12 +28,12 @@ export function describeError(given: unknown, color: boolean): string {
     const all = formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd();
     // What is to be done about all of it together.
     const { hint } = error;
-    return hint === undefined || hint === first.hint ? `${all}\n` : `${all}\n\n${hint}\n`;
+    return hint === undefined || hint === first.hint ? `${all}\n` : `${all}\n\n${safeLines(hint)}\n`;
   }
   const place = error.at === undefined ? '' : `${error.at.file}:${error.at.line}:${error.at.column}: `;
-  const label = color ? `${RED}error:${RESET}` : 'error:';
-  const hint = error.hint === undefined ? '' : `  ${error.hint.replaceAll('\n', '\n  ')}\n`;
-  return `boxctl: ${place}${label} ${error.message}\n${hint}`;
+  const label = painter(color)(RED, 'error:');
+  const hint = error.hint === undefined ? '' : `  ${indented(error.hint)}\n`;
+  return `boxctl: ${safe(place)}${label} ${indented(error.message)}\n${hint}`;
 }
 
 /** Tells the error and gives the exit status. */

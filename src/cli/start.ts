@@ -13,7 +13,7 @@ import { launch, type Outcome } from '../run/launch.ts';
 import { writeLearned } from '../run/learned.ts';
 import { restoreTerminal, terminalState } from '../native.ts';
 import { describeObserved, syscallName } from '../run/observed.ts';
-import { createProgress, type Progress } from '../run/progress.ts';
+import { createProgress, PROGRESS_MODES, type Progress, type ProgressMode } from '../run/progress.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
@@ -21,20 +21,28 @@ import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
 import { takeImage } from './image-of.ts';
 import { showImport, titleOf } from './importing.ts';
-import { isTerminal, isWatched, wantsColor, writeMessage } from './output.ts';
+import { isTerminal, screen, wantsColor } from './output.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 import { jsonVoice, placeOf, textVoice, type Voice } from './voice.ts';
 
-type Mode = 'auto' | 'quiet' | 'verbose' | 'json';
+const isMode = (word: string): word is ProgressMode => PROGRESS_MODES.some((mode) => mode === word);
 
-function modeOf({ args }: Invocation): Mode {
-  const chosen = (['quiet', 'verbose', 'json'] as const).filter((name) => args.flag(name));
-  if (chosen.length > 1) {
-    throw new BoxctlError('E_USAGE', `--${chosen.join(' and --')} exclude each other`, { hint: 'choose one of them' });
+/** By `--progress`, by one of the options that are short for it, or as the caller likes it always. */
+function modeOf({ args, env }: Invocation): ProgressMode {
+  const short = (['quiet', 'verbose', 'json'] as const).filter((name) => args.flag(name));
+  const word = args.value('progress');
+  const options = [...short.map((name) => `--${name}`), ...(word === undefined ? [] : [`--progress ${word}`])];
+  if (options.length > 1) {
+    throw new BoxctlError('E_USAGE', `${options.join(' and ')} exclude each other`, { hint: 'choose one of them' });
   }
-  return chosen[0] ?? 'auto';
+  const wanted = word ?? short[0] ?? (env['BOXCTL_PROGRESS'] || 'auto');
+  if (isMode(wanted)) return wanted;
+  const from = word === undefined ? 'BOXCTL_PROGRESS=' : '--progress ';
+  throw new BoxctlError('E_USAGE', `${from}${wanted}: there is no such way to show progress`, {
+    hint: `choose one of ${PROGRESS_MODES.join(', ')}`,
+  });
 }
 
 function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOpen'> {
@@ -98,13 +106,12 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
   }
 }
 
-async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voice: Voice): Promise<number> {
+async function startWith(invocation: Invocation, choose: Choose, mode: ProgressMode, voice: Voice): Promise<number> {
   const terminal = terminalOptions(invocation);
   const environment = environmentOptions(invocation);
   const permits = permitsOf(invocation);
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
-  const watched = isWatched(invocation.env);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
   const facts = hostFacts(invocation);
   // A file that is refused is given no ids either.
@@ -123,9 +130,8 @@ async function startWith(invocation: Invocation, choose: Choose, mode: Mode, voi
   const plan = planContainer(model, image, host);
   await sweepState(host);
 
-  const color = wantsColor(2, invocation.env);
   const settled = settleBeside(image, host);
-  const progress = createProgress({ mode, plan, isTerminal: watched, color, write: writeMessage });
+  const progress = createProgress({ mode, plan, screen: screen(invocation.env) });
   const outcome = await follow(plan, progress).finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);

@@ -8,6 +8,10 @@ import { up } from './commands/up.ts';
 import { IMAGE_VERBS } from './image-table.ts';
 
 const PROGRESS: Readonly<Record<string, OptionRow>> = {
+  progress: {
+    value: 'HOW',
+    text: 'how the start is shown: auto, list (all steps, and they stay), verbose, quiet, json',
+  },
   quiet: { short: 'q', text: 'say nothing but what went wrong' },
   verbose: { short: 'v', text: 'show each system call as it is made' },
   json: { text: 'write events as JSON lines to stderr' },

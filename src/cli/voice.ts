@@ -5,6 +5,8 @@ import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
 import { describeError } from './report.ts';
 import { withTrouble } from './trouble.ts';
+import { safe, safeJson } from '../text/safe.ts';
+import { painter, YELLOW } from '../text/style.ts';
 
 export interface Voice {
   /** Something is other than the file says, and the container starts nevertheless. */
@@ -22,13 +24,14 @@ export function placeOf(because: Because): Position | undefined {
 }
 
 export function textVoice(color: boolean, quiet: boolean): Voice {
+  const paint = painter(color);
   const say = (label: string, message: string, at: Position | undefined): void => {
     const place = at === undefined ? '' : `${at.file}:${at.line}:${at.column}: `;
-    writeMessage(`boxctl: ${place}${label}${message}\n`);
+    writeMessage(`boxctl: ${safe(place)}${label}${safe(message)}\n`);
   };
   return {
     warning: (message, at) => {
-      if (!quiet) say(color ? '\u001b[33mwarning:\u001b[0m ' : 'warning: ', message, at);
+      if (!quiet) say(`${paint(YELLOW, 'warning:')} `, message, at);
     },
     notice: (message, at) => say('', message, at),
     failure: (error) => {
@@ -44,7 +47,7 @@ export function textVoice(color: boolean, quiet: boolean): Voice {
 }
 
 function line(event: object): void {
-  writeMessage(`${JSON.stringify(event)}\n`);
+  writeMessage(`${safeJson(event)}\n`);
 }
 
 export const jsonVoice: Voice = {

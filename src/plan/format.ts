@@ -1,5 +1,6 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
 import { CAPABILITIES } from '../spec/capabilities.ts';
+import { escapeSteering } from '../text/safe.ts';
 import type { Step } from './plan.ts';
 import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
 import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
@@ -120,14 +121,20 @@ function isNameSet(name: string | undefined): name is keyof typeof NAME_SETS {
   return name !== undefined && name in NAME_SETS;
 }
 
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '\r': '\\r' };
+
+function escapeAsC(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const hex = code.toString(16);
+  if (code <= 0xff) return SHORT[character] ?? `\\x${hex.padStart(2, '0')}`;
+  return code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
+}
+
 /** Escapes as C does, since a name in an image may hold anything, also what would steer a terminal. */
 function formatText(value: unknown): string {
   const text: Text = typeof value === 'string' ? value : (value as Text);
   const raw = typeof text === 'string' ? text : text.template;
-  const escaped = raw.replaceAll(/[\\"\p{Cc}]/gu, (character) => {
-    const known: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
-    return known[character] ?? `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`;
-  });
+  const escaped = escapeSteering(raw.replaceAll(/[\\"]/gu, '\\$&'), escapeAsC);
   return `"${escaped}"`;
 }
 

@@ -2,7 +2,8 @@
 import { basename } from 'node:path';
 import { allowance } from '../oci/demands.ts';
 import type { Because } from '../oci/model.ts';
-import { safe } from '../spec/frame.ts';
+import { safe } from '../text/safe.ts';
+import { ON_RED, painter } from '../text/style.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
 import { inUnits, signalName } from './units.ts';
@@ -27,9 +28,6 @@ export function groupTitle(group: Group): string {
   return TITLES[group];
 }
 
-/** White on red. */
-const ALARM = 41;
-
 export interface PrintOptions {
   readonly color: boolean;
   /** Columns of the page. */
@@ -50,7 +48,7 @@ interface Line {
  * step at the right. Ends with a newline.
  */
 export function printPlan(plan: Plan, { color, width, file }: PrintOptions): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = painter(color);
   const host = plan.steps.filter(({ side }) => side === 'host').length;
   const inside = plan.steps.length - host;
   const out = [paint(1, `${plan.name}: ${plan.steps.length} steps, ${host} on the host and ${inside} inside`)];
@@ -62,7 +60,7 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
   }
   const needed = new Set(plan.demands.map(({ because }) => describeBecause(because, file)));
   for (const { message, because } of plan.warnings) {
-    out.push(`${paint(ALARM, message)}  ${paint(2, describeBecause(because, file))}`);
+    out.push(`${paint(ON_RED, message)}  ${paint(2, describeBecause(because, file))}`);
   }
   let heading = '';
   for (const { step, text, count } of fold(plan.steps)) {
@@ -89,7 +87,7 @@ export function printPlan(plan: Plan, { color, width, file }: PrintOptions): str
   }
   if (plan.dropped.length > 0) out.push('', paint(1, 'left out'));
   for (const { what, reason, because } of plan.dropped) {
-    out.push(`  ${what}: ${reason}  ${paint(2, describeBecause(because, file))}`);
+    out.push(`  ${safe(`${what}: ${reason}`)}  ${paint(2, describeBecause(because, file))}`);
   }
   return `${out.join('\n')}\n`;
 }

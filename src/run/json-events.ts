@@ -5,12 +5,13 @@ import { errnoName } from './errno.ts';
 import type { LaunchEvent } from './launch.ts';
 import { syscallName } from './observed.ts';
 import type { Progress } from './progress.ts';
+import { safeJson } from '../text/safe.ts';
 
 /** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. */
 export function jsonEvents(plan: Plan, write: (text: string) => void): Progress {
   const event = (happened: LaunchEvent): void => {
     const line = asJson(plan, happened);
-    if (line !== undefined) write(`${JSON.stringify(line)}\n`);
+    if (line !== undefined) write(`${safeJson(line)}\n`);
   };
   return { draws: true, event, finish: async () => undefined };
 }

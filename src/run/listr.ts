@@ -16,7 +16,9 @@ import { groupTitle } from '../plan/print.ts';
 import { milliseconds } from './duration.ts';
 import { errnoName } from './errno.ts';
 import type { LaunchEvent } from './launch.ts';
-import type { Progress, ProgressOptions } from './progress.ts';
+import { undoneLine, type Progress, type ProgressOptions, type Screen } from './progress.ts';
+import { DIM, GREEN, painter, RED, type Paint } from '../text/style.ts';
+import { clip, padTo, textWidth } from '../text/width.ts';
 
 /** What is known of a group of steps while it runs. */
 class GroupRun {
@@ -55,32 +57,79 @@ function groupsOf(plan: Plan): Map<Group, GroupRun> {
   return groups;
 }
 
-interface Pen {
-  readonly write: (text: string) => void;
-  readonly paint: (code: number, text: string) => string;
-}
-
 interface ListContext {
   readonly groups: ReadonlyMap<string, GroupRun>;
 }
 
-function rendererFor(groups: ReadonlyMap<string, GroupRun>, { write, paint }: Pen): ListrRendererFactory {
-  const titleWidth = Math.max(...[...groups.keys()].map((title) => title.length));
-  const draw = (title: string, state: ListrTaskState): void => {
-    const run = groups.get(title);
+/** Columns before a title: two spaces, a sign, a space. */
+const INDENT = 4;
+
+/** How the groups are drawn, each at most as wide as the screen: a line that wraps cannot be written over. */
+class Drawing {
+  readonly #groups: ReadonlyMap<string, GroupRun>;
+  readonly #screen: Screen;
+  readonly #paint: Paint;
+  readonly #titleWidth: number;
+  /** Lines that are kept back, where only the group at work is shown; undefined once all is shown. */
+  #folded: string[] | undefined;
+  #isDrawn = false;
+
+  constructor(groups: ReadonlyMap<string, GroupRun>, screen: Screen, folds: boolean) {
+    this.#groups = groups;
+    this.#screen = screen;
+    this.#paint = painter(screen.color);
+    this.#titleWidth = Math.max(...[...groups.keys()].map(textWidth));
+    this.#folded = folds ? [] : undefined;
+  }
+
+  state(title: string, state: ListrTaskState): void {
+    const run = this.#groups.get(title);
     if (run === undefined) return;
     if (state === ListrTaskState.STARTED) {
-      write(`  ${paint(2, '○')} ${title}`);
+      if (this.#screen.isTerminal) this.#screen.redraw(this.#line(DIM, '○', title));
+      this.#isDrawn = true;
     } else if (state === ListrTaskState.COMPLETED) {
-      const steps = `${String(run.steps).padStart(3)} step${run.steps === 1 ? ' ' : 's'}`;
-      const took = milliseconds(run.tookNs).padStart(9);
-      write(`\r\u001b[K  ${paint(32, '✔')} ${title.padEnd(titleWidth)}  ${paint(2, `${steps} ${took}`)}\n`);
+      this.#end(this.#line(GREEN, '✔', title, run));
     } else if (state === ListrTaskState.FAILED) {
-      write(`\r\u001b[K  ${paint(31, '✖')} ${title}\n      ${paint(31, run.failure)}\n`);
+      this.#unfold();
+      this.#end(`${this.#line(RED, '✖', title)}\n      ${this.#paint(RED, run.failure)}`);
     } else if (state === ListrTaskState.SKIPPED) {
-      write(`\r\u001b[K  ${paint(2, `- ${title}: stopped`)}\n`);
+      this.#end(this.#line(DIM, '-', `${title}: stopped`));
     }
-  };
+  }
+
+  /** What was folded is gone then. */
+  end(): void {
+    if (this.#isDrawn && this.#folded !== undefined && this.#screen.isTerminal) this.#screen.redraw('');
+    this.#isDrawn = false;
+  }
+
+  #line(color: number, sign: string, title: string, run?: GroupRun): string {
+    const room = this.#screen.columns() - 1 - INDENT;
+    const facts = run === undefined ? '' : factsOf(run);
+    const isRoomy = facts !== '' && this.#titleWidth + 2 + facts.length <= room;
+    const rest = isRoomy ? `${padTo(title, this.#titleWidth)}  ${this.#paint(DIM, facts)}` : clip(title, room);
+    return `  ${this.#paint(color, sign)} ${rest}`;
+  }
+
+  #end(line: string): void {
+    if (this.#folded !== undefined) this.#folded.push(line);
+    else if (this.#screen.isTerminal) this.#screen.redraw(`${line}\n`);
+    else this.#screen.write(`${line}\n`);
+  }
+
+  #unfold(): void {
+    const lines = this.#folded ?? [];
+    this.#folded = undefined;
+    for (const line of lines) this.#end(line);
+  }
+}
+
+function factsOf({ steps, tookNs }: GroupRun): string {
+  return `${String(steps).padStart(3)} step${steps === 1 ? ' ' : 's'} ${milliseconds(tookNs).padStart(9)}`;
+}
+
+function rendererFor(drawing: Drawing): ListrRendererFactory {
   return class implements ListrRenderer {
     static readonly nonTTY = true;
     static readonly rendererOptions = {};
@@ -91,7 +140,7 @@ function rendererFor(groups: ReadonlyMap<string, GroupRun>, { write, paint }: Pe
     }
     render(): void {
       for (const task of this.#tasks) {
-        task.on(ListrTaskEventType.STATE, (state) => draw(task.initialTitle ?? '', state));
+        task.on(ListrTaskEventType.STATE, (state) => drawing.state(task.initialTitle ?? '', state));
       }
     }
     end(): void {
@@ -101,10 +150,12 @@ function rendererFor(groups: ReadonlyMap<string, GroupRun>, { write, paint }: Pe
 }
 
 /** Starts to draw. A group is done when its last step is, also where others were done in between. */
-export function drawGroups({ plan, color, write }: ProgressOptions): Progress {
+export function drawGroups({ mode, plan, screen }: ProgressOptions): Progress {
   const groups = groupsOf(plan);
   const byTitle = new Map([...groups.values()].map((run) => [groupTitle(run.group), run]));
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = painter(screen.color);
+  const drawing = new Drawing(byTitle, screen, mode === 'auto');
+  const renderer = rendererFor(drawing);
   const tasks = [...byTitle].map(([title, run]) => ({
     title,
     task: async (_: ListContext, task: { skip(message?: string): void }): Promise<void> => {
@@ -118,8 +169,8 @@ export function drawGroups({ plan, color, write }: ProgressOptions): Progress {
     exitOnError: true,
     // Its handler would end the process: signals belong to the command.
     registerSignalListeners: false,
-    renderer: rendererFor(byTitle, { write, paint }),
-    fallbackRenderer: rendererFor(byTitle, { write, paint }),
+    renderer,
+    fallbackRenderer: renderer,
   });
   // A failure is drawn here and told by whoever waits for the launch.
   const drawn = list.run({ groups: byTitle }).then(
@@ -131,7 +182,7 @@ export function drawGroups({ plan, color, write }: ProgressOptions): Progress {
   let failed = false;
 
   const say = (text: string): void => {
-    if (isOver) write(text);
+    if (isOver) screen.write(text);
     else afterwards.push(text);
   };
   const settleAll = (): void => {
@@ -155,15 +206,15 @@ export function drawGroups({ plan, color, write }: ProgressOptions): Progress {
     } else {
       // After a run that went well, what is undone is nobody's concern, unless it could not be.
       if (happened.errno === 0 && !failed) return;
-      const result = happened.errno === 0 ? 'undone' : `not undone (${errnoName(happened.errno)})`;
-      say(`  ${paint(33, '↶')} ${result}: ${step.id}\n`);
+      say(undoneLine(step, happened.errno, paint));
     }
   };
   const finish = async (): Promise<void> => {
     settleAll();
     await drawn;
+    drawing.end();
     isOver = true;
-    for (const text of afterwards.splice(0)) write(text);
+    for (const text of afterwards.splice(0)) screen.write(text);
   };
   return { draws: true, event, finish };
 }

@@ -1,22 +1,36 @@
-/** How a run is shown, by mode. What is drawn on a terminal is drawn by listr2, which is loaded for that alone. */
-import type { Plan } from '../plan/plan.ts';
+/**
+ * How a run is shown, by mode. A list is drawn by listr2, which is loaded for that alone. Where nobody asked for more, most
+ * containers start before there is anything to look at; a start that takes longer has one line, which is gone when the
+ * command starts; and one that fails is shown as a whole.
+ */
+import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall, formatUndo } from '../plan/format.ts';
 import { jsonEvents } from './json-events.ts';
 import type { LaunchEvent } from './launch.ts';
 import { milliseconds } from './duration.ts';
 import { errnoName } from './errno.ts';
+import { painter, YELLOW, type Paint } from '../text/style.ts';
 
-export type ProgressMode = 'auto' | 'quiet' | 'verbose' | 'json';
+export const PROGRESS_MODES = ['auto', 'list', 'verbose', 'quiet', 'json'] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
+
+/** Where things are drawn. */
+export interface Screen {
+  readonly color: boolean;
+  /** Whether lines that were written can be written over. */
+  readonly isTerminal: boolean;
+  /** Synchronous, as all of it is. */
+  write(text: string): void;
+  /** Writes over the line that the cursor is in. Only where `isTerminal`; the text must not be wider than the screen. */
+  redraw(text: string): void;
+  columns(): number;
+}
 
 export interface ProgressOptions {
-  /** `auto`: groups of steps where a person is watching, else nothing. */
+  /** `auto`: one line, for as long as it takes, where a person is watching, else nothing. `list`: a line for each group. */
   readonly mode: ProgressMode;
   readonly plan: Plan;
-  /** Whether what is written is seen on a terminal. */
-  readonly isTerminal: boolean;
-  readonly color: boolean;
-  /** Synchronous, and to standard error. */
-  readonly write: (text: string) => void;
+  readonly screen: Screen;
 }
 
 export interface Progress {
@@ -28,11 +42,18 @@ export interface Progress {
 }
 
 export function createProgress(options: ProgressOptions): Progress {
-  const { mode, plan, isTerminal, write } = options;
+  const { mode, plan, screen } = options;
+  const write = (text: string): void => screen.write(text);
   if (mode === 'json') return jsonEvents(plan, write);
   if (mode === 'verbose') return verbose(plan, write);
-  if (mode === 'quiet' || !isTerminal) return { draws: false, event: () => undefined, finish: async () => undefined };
-  return onTerminal(options);
+  if (mode === 'list' || (mode === 'auto' && screen.isTerminal)) return drawn(options);
+  return { draws: false, event: () => undefined, finish: async () => undefined };
+}
+
+/** What could not be undone after the command's end, when nothing is drawn any more. */
+export function undoneLine(step: Step, errno: number, paint: Paint): string {
+  const result = errno === 0 ? 'undone' : `not undone (${errnoName(errno)})`;
+  return `  ${paint(YELLOW, '↶')} ${result}: ${step.id}\n`;
 }
 
 /** A line for each step as it is done. */
@@ -55,15 +76,41 @@ function verbose(plan: Plan, write: (text: string) => void): Progress {
   return { draws: true, event, finish: async () => undefined };
 }
 
-/** Events wait in a list until listr2 is loaded, which goes on while the launcher works. */
-function onTerminal(options: ProgressOptions): Progress {
+/** What starts sooner is not worth a look. */
+const MOMENT_MS = 150;
+
+/** Events wait until listr2 is loaded, which goes on while the launcher works; often it is not needed at all. */
+function drawn(options: ProgressOptions): Progress {
+  const { mode, plan, screen } = options;
   const waiting: LaunchEvent[] = [];
-  const loaded = import('./listr.ts').then(({ drawGroups }) => drawGroups(options));
-  let take = (event: LaunchEvent): void => void waiting.push(event);
-  const drawn = loaded.then((progress) => {
-    for (const event of waiting) progress.event(event);
-    take = (event) => progress.event(event);
-    return progress;
-  });
-  return { draws: true, event: (event) => take(event), finish: async () => (await drawn).finish() };
+  let list: Progress | undefined;
+  let loading: Promise<Progress> | undefined;
+  let isOver = false;
+  const load = (): void => {
+    loading ??= import('./listr.ts').then(({ drawGroups }) => {
+      list = drawGroups(options);
+      for (const event of waiting) list.event(event);
+      return list;
+    });
+  };
+  const timer = mode === 'list' ? undefined : setTimeout(load, MOMENT_MS);
+  if (mode === 'list') load();
+  return {
+    draws: true,
+    event(event) {
+      if (list !== undefined) return list.event(event);
+      if (!isOver) {
+        waiting.push(event);
+        if (event.kind === 'failed') load();
+      } else if (event.kind === 'undo' && event.errno !== 0) {
+        const step = plan.steps[event.index];
+        if (step !== undefined) screen.write(undoneLine(step, event.errno, painter(screen.color)));
+      }
+    },
+    async finish() {
+      clearTimeout(timer);
+      await (await loading)?.finish();
+      isOver = true;
+    },
+  };
 }

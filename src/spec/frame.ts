@@ -1,5 +1,8 @@
 /** Problems as a person reads them: the sentence, the line of the file with the place underlined, and what to do. */
 import type { Diagnostic } from '../errors.ts';
+import { safe } from '../text/safe.ts';
+import { BLUE, BOLD, CYAN, painter, RED, YELLOW } from '../text/style.ts';
+import { characterWidth } from '../text/width.ts';
 
 export interface FrameOptions {
   readonly color: boolean;
@@ -8,14 +11,6 @@ export interface FrameOptions {
 /** Columns of the file's line that are shown; a longer one is cut around the place. */
 const WIDTH = 100;
 const TAB = 4;
-
-/** Own codes and not util.styleText: newer Node versions ask stdout there, and this text goes to stderr. */
-const SGR = { bold: 1, red: 31, yellow: 33, blue: 34, cyan: 36 } as const;
-
-/** Wide in a terminal: CJK, Hangul, full-width forms, emoji (Unicode East Asian Width W and F, the large blocks). */
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-const NO_WIDTH = /\p{Mn}|\p{Me}|[\u200b-\u200f]/u;
 
 interface Cell {
   readonly text: string;
@@ -34,9 +29,10 @@ const cellsOf = (line: string): readonly Cell[] => {
     if (char === '\t') {
       const width = TAB - (column % TAB);
       cell = { text: ' '.repeat(width), width, at };
-    } else if (/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(char)) cell = { text: '\ufffd', width: 1, at };
-    else if (NO_WIDTH.test(char)) cell = { text: char, width: 0, at };
-    else if (WIDE.test(char)) cell = { text: char, width: 2, at };
+    } else {
+      const text = safe(char);
+      cell = { text, width: characterWidth(text), at };
+    }
     cells.push(cell);
     at += char.length;
     column += cell.width;
@@ -46,10 +42,6 @@ const cellsOf = (line: string): readonly Cell[] => {
 
 const widthOf = (cells: readonly Cell[]): number => cells.reduce((sum, cell) => sum + cell.width, 0);
 const textOf = (cells: readonly Cell[]): string => cells.map((cell) => cell.text).join('');
-
-/** Text from a file inside a sentence must not steer the terminal: control characters and changes of direction. */
-export const safe = (text: string): string =>
-  text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
 
 /** All diagnostics, one after the other with an empty line between; ends with a line feed unless there are none. */
 export const formatDiagnostics = (
@@ -62,24 +54,25 @@ export const formatDiagnostics = (
 };
 
 const formatOne = (diagnostic: Diagnostic, lines: readonly string[], color: boolean): string => {
-  const paint = (style: keyof typeof SGR, text: string) =>
-    color && text !== '' ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text;
+  const paint = painter(color);
   const { at, severity } = diagnostic;
   const place = at === undefined ? '' : `${safe(at.file)}:${at.line}:${at.column}: `;
   const out = [
-    `${paint('bold', place)}${paint(severity === 'error' ? 'red' : 'yellow', `${severity}:`)} ${paint('bold', safe(diagnostic.message))}`,
+    `${paint(BOLD, place)}${paint(severity === 'error' ? RED : YELLOW, `${severity}:`)} ${paint(BOLD, safe(diagnostic.message))}`,
   ];
   const number = at === undefined ? '' : String(at.line);
   const gutter = ' '.repeat(number.length);
   const line = at === undefined ? undefined : lines[at.line - 1];
   if (at !== undefined && line !== undefined) {
     const frame = frameOf(line, at.column - 1, at.length);
-    out.push(paint('blue', ` ${gutter} |`));
-    out.push(`${paint('blue', ` ${number} |`)} ${frame.text}`.trimEnd());
-    const mark = paint(severity === 'error' ? 'red' : 'yellow', '^'.repeat(frame.width));
-    out.push(`${paint('blue', ` ${gutter} |`)} ${' '.repeat(frame.indent)}${mark}`);
+    out.push(paint(BLUE, ` ${gutter} |`));
+    out.push(`${paint(BLUE, ` ${number} |`)} ${frame.text}`.trimEnd());
+    const mark = paint(severity === 'error' ? RED : YELLOW, '^'.repeat(frame.width));
+    out.push(`${paint(BLUE, ` ${gutter} |`)} ${' '.repeat(frame.indent)}${mark}`);
   }
-  if (diagnostic.hint !== undefined) out.push(` ${gutter} ${paint('cyan', '= help:')} ${safe(diagnostic.hint)}`);
+  const [help, ...more] = diagnostic.hint?.split('\n') ?? [];
+  if (help !== undefined) out.push(` ${gutter} ${paint(CYAN, '= help:')} ${safe(help)}`);
+  for (const next of more) out.push(` ${gutter}         ${safe(next)}`);
   return `${out.join('\n')}\n`;
 };
 

@@ -101,14 +101,28 @@ describe.skipIf(!hasBusybox || !existsSync('/usr/bin/script'))('on a terminal (n
     return stdout;
   };
 
-  test('the steps are drawn in colour before the command starts', async () => {
+  test('a start that goes well leaves nothing behind, for nobody asked for more', async () => {
     const text = await onTerminal(['up'], {});
+    expect(text.split('\r\u001b[K').at(-1)).toBe('started\r\n');
+    expect(text.match(/\n/gu)).toHaveLength(1);
+  });
+
+  test('the steps are drawn in colour before the command starts, where they are asked for', async () => {
+    const text = await onTerminal(['up', '--progress', 'list'], {});
     expect(text).toContain('\u001b[32m✔\u001b[0m users');
     expect(text).toMatch(/✔[^]*started\r\n$/u);
   });
 
+  test('a start that fails shows all steps up to the one that failed', async () => {
+    const folder = specFolder({ command: ['true'], sysctls: { 'kernel.msgmax': '-5' } });
+    const command = `'${process.execPath}' '${PROGRAM}' up`;
+    const options = callerOptions(self, folder, { env: { TERM: 'xterm', NO_COLOR: '1' } });
+    const { stdout } = await run(['script', '-qec', command, '/dev/null'], options);
+    expect(stdout).toMatch(/✔ users[^]*✖ [^]*error: the step sysctl\./u);
+  });
+
   test('NO_COLOR takes the colours away and nothing else', async () => {
-    const text = await onTerminal(['up'], { NO_COLOR: '1' });
+    const text = await onTerminal(['up'], { NO_COLOR: '1', BOXCTL_PROGRESS: 'list' });
     expect(text).toMatch(/✔ users[^]*started\r\n$/u);
     expect(text).not.toContain('\u001b[2m');
     expect(text).not.toContain('\u001b[32m');

@@ -93,28 +93,32 @@ test('a plan has the lines that are shown', async () => {
   expect(stdout).toContain(expected);
 });
 
-describe.skipIf(!hasBusybox)('the picture of the first run (needs busybox-static)', () => {
-  const picture = shown('Hello from a container');
+describe.skipIf(!hasBusybox)('the pictures of the first run (needs busybox-static)', () => {
   const titles = (part: string): readonly string[] =>
     [...part.matchAll(/✔ (.*?) +\d+ steps? /gu)].map(([, title]) => title ?? '');
   const labels = (part: string): readonly string[] =>
     [...part.matchAll(/^ {2}(\w+(?: \w+)?)(?: {2}|\r?$)/gmu)].map(([, label]) => label ?? '');
 
-  test('shows the steps and the words of a real one', async () => {
-    const command = `'${process.execPath}' '${PROGRAM}' up container.yaml`;
+  async function onTerminal(words: string): Promise<string> {
+    const command = `'${process.execPath}' '${PROGRAM}' ${words} container.yaml`;
     const options = { ...callerOptions(self, HELLO), cwd: HELLO };
     await boxctl(['up', 'container.yaml'], options);
     const { stdout } = await run(['script', '-qec', command, '/dev/null'], {
       ...options,
       env: { ...options.env, TERM: 'xterm', NO_COLOR: '1' },
     });
-    const real = stdout
-      .replaceAll('\r\n', '\n')
-      .split('\n')
-      .map((line) => line.split('\r\u001b[K').at(-1))
-      .join('\n');
-    expect(titles(real)).toEqual(titles(picture));
-    expect(labels(real)).toEqual(labels(picture));
+    const lines = stdout.replaceAll('\r\n', '\n').split('\n');
+    return lines.map((line) => line.split('\r\u001b[K').at(-1)).join('\n');
+  }
+
+  test('show the words of a real one, and nothing else', async () => {
+    const real = await onTerminal('up');
+    expect(labels(real)).toEqual(labels(shown('Hello from a container')));
+    expect(real.startsWith('Hello from a container\n')).toBe(true);
+  });
+
+  test('show the steps of a real one', async () => {
+    expect(titles(await onTerminal('up --progress list'))).toEqual(titles(shown('✔ namespaces')));
   });
 });
 

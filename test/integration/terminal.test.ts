@@ -52,11 +52,24 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see(/^host>\s*$/mu);
   });
 
-  test('the steps are drawn before the command starts, each with its duration', async () => {
+  test('the steps are drawn before the command starts, each with its duration, where they are asked for', async () => {
     openTerminal(specFolder({ command: ['echo', 'started'], limits: { pids: 10 } }));
     await see('host>');
-    type('clear; boxctl up', 'Enter');
+    type('clear; boxctl up --progress list', 'Enter');
     await see(/✔ limits +\d+ steps +\d.*ms\n(.*\n)*.*✔ namespaces +\d+ steps(.*\n)*started/u);
+  });
+
+  test.each([20, 40, 57])('no line of the steps wraps at %d columns', async (columns) => {
+    openTerminal(specFolder({ command: ['echo', 'started'], limits: { pids: 10 } }));
+    tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', '40');
+    await see('host>');
+    type('clear; boxctl up --progress list', 'Enter');
+    await see(/started\n/u);
+    const lines = screen().split('\n');
+    const from = lines.findIndex((line) => line.includes('✔'));
+    const steps = lines.slice(from, lines.indexOf('started'));
+    expect(steps.length).toBeGreaterThan(8);
+    expect(steps.filter((line) => !line.startsWith('  ✔ '))).toEqual([]);
   });
 
   test('it is put back when boxctl is killed', async () => {
@@ -121,7 +134,7 @@ describe.skipIf(!hasTmux || !hasDebian)('a Debian userland in tmux (needs tmux a
     openTerminal(specFolder({ image: debianRootfs(), environment: { PS1: 'inside> ', TERM: 'screen' } }));
     await see('host>');
     type('boxctl shell', 'Enter');
-    await see(/root@test:\/#|inside>/u);
+    await see(/root@test[-\w]*:\/#|inside>/u);
     type('clear; sleep 100', 'Enter');
     await expect.poll(() => spawnSync('pgrep', ['-fx', 'sleep 100']).status, { timeout: 15_000 }).toBe(0);
     type('C-z');

@@ -4,8 +4,9 @@ import { audit as findAll, reaches, type Finding, type Severity } from '../../re
 import { SEVERITIES } from '../../review/finding.ts';
 import type { Invocation, Run } from '../command.ts';
 import { hostFacts, loadForReview } from '../environment.ts';
-import { safe } from '../../spec/frame.ts';
 import { wantsColor, writeOutput } from '../output.ts';
+import { safe, safeJson } from '../../text/safe.ts';
+import { painter } from '../../text/style.ts';
 
 const COLORS: Readonly<Record<Severity, number>> = { critical: 35, high: 31, medium: 33, low: 36 };
 
@@ -22,13 +23,13 @@ function placeOf(because: Because, file: string): string {
 }
 
 function asText(findings: readonly Finding[], file: string, color: boolean): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = painter(color);
   const width = Math.max(0, ...findings.map(({ because }) => placeOf(because, file).length));
   const indent = ' '.repeat('critical'.length + 2);
   const lines = findings.flatMap(({ rule, severity, message, fix, because }) => [
     `${paint(COLORS[severity], severity.padEnd('critical'.length))}  ${safe(placeOf(because, file)).padEnd(width)}  ` +
       `${safe(message)}  ${paint(2, `[${rule}]`)}`,
-    `${indent}${' '.repeat(width)}  ${paint(2, '→')} ${fix}`,
+    `${indent}${' '.repeat(width)}  ${paint(2, '→')} ${safe(fix)}`,
   ]);
   const counts = SEVERITIES.toReversed().flatMap((severity) => {
     const count = findings.filter((finding) => finding.severity === severity).length;
@@ -48,7 +49,7 @@ export const audit: Run = (invocation) => {
       path: because.kind === 'spec' ? because.path : '',
       at: because.kind === 'spec' ? because.at : undefined,
     }));
-    writeOutput(`${JSON.stringify({ file: document.file, findings: list }, undefined, 2)}\n`);
+    writeOutput(`${safeJson({ file: document.file, findings: list }, 2)}\n`);
   } else {
     writeOutput(asText(findings, document.file, wantsColor(1, invocation.env)));
   }

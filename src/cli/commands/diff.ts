@@ -1,10 +1,11 @@
 import type { Because } from '../../oci/model.ts';
 import { diff as compare, type Change, type Direction } from '../../review/diff.ts';
-import { safe } from '../../spec/frame.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { wantsColor, writeOutput } from '../output.ts';
 import { loadRevision } from '../revision.ts';
+import { safe, safeJson } from '../../text/safe.ts';
+import { painter } from '../../text/style.ts';
 
 const HEADINGS: Readonly<Record<Direction, readonly [title: string, sign: string, color: number]>> = {
   gains: ['gains', '+', 31],
@@ -18,7 +19,7 @@ function lineOf(because: Because | undefined): string | undefined {
 }
 
 function asText(changes: readonly Change[], color: boolean): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = painter(color);
   const groups = (['gains', 'loses', 'changes'] as const).flatMap((direction) => {
     const found = changes.filter((change) => change.direction === direction);
     const [title, sign, code] = HEADINGS[direction];
@@ -44,7 +45,7 @@ export const diff: Run = (invocation) => {
       before: at(before),
       after: at(after),
     }));
-    writeOutput(`${JSON.stringify({ old, new: young, changes: list }, undefined, 2)}\n`);
+    writeOutput(`${safeJson({ old, new: young, changes: list }, 2)}\n`);
   } else {
     writeOutput(asText(changes, wantsColor(1, env)));
   }

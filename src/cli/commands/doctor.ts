@@ -6,6 +6,8 @@ import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { wantsColor, writeOutput } from '../output.ts';
 import { VERSION } from '../version.ts';
+import { safe, safeJson } from '../../text/safe.ts';
+import { painter } from '../../text/style.ts';
 
 const SIGNS: Readonly<Record<State, readonly [sign: string, color: number]>> = {
   yes: ['✔', 32],
@@ -14,7 +16,7 @@ const SIGNS: Readonly<Record<State, readonly [sign: string, color: number]>> = {
 };
 
 function asText(checks: readonly Check[], color: boolean): string {
-  const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const paint = painter(color);
   const width = Math.max(...checks.map(({ name }) => name.length));
   let group = '';
   const lines = checks.flatMap((check) => {
@@ -24,8 +26,8 @@ function asText(checks: readonly Check[], color: boolean): string {
     const hint = [check.gives === undefined ? '' : `for ${check.gives}`, check.fix ?? ''].filter(Boolean).join(': ');
     return [
       ...heading,
-      `  ${paint(code, sign)} ${check.name.padEnd(width)}  ${check.detail}`,
-      ...(hint === '' ? [] : [`    ${' '.repeat(width)}  ${paint(36, '→')} ${hint}`]),
+      `  ${paint(code, sign)} ${check.name.padEnd(width)}  ${safe(check.detail)}`,
+      ...(hint === '' ? [] : [`    ${' '.repeat(width)}  ${paint(36, '→')} ${safe(hint)}`]),
     ];
   });
   return `${lines.join('\n')}\n`;
@@ -37,7 +39,7 @@ export const doctor: Run = async (invocation) => {
   const checks = examine(findings);
   const ok = isWell(findings);
   if (invocation.args.flag('json')) {
-    writeOutput(`${JSON.stringify({ ok, version: VERSION, system: findings.system, host, checks }, undefined, 2)}\n`);
+    writeOutput(`${safeJson({ ok, version: VERSION, system: findings.system, host, checks }, 2)}\n`);
   } else {
     const { kernel, arch, privileged, mapsIds, euid } = host;
     const root = privileged ? 'root' : mapsIds ? 'root of a user namespace' : 'root without privileges';

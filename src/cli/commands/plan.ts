@@ -6,6 +6,7 @@ import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { lookAtImage } from '../image-of.ts';
 import { wantsColor, widthOf, writeMessage, writeOutput } from '../output.ts';
+import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = (invocation) => {
   const document = loadDocument(invocation);
@@ -19,7 +20,7 @@ export const plan: Run = (invocation) => {
   const model = compile(document, image, host);
   const made = planContainer(model, image, host);
   if (invocation.args.flag('json')) {
-    writeOutput(`${JSON.stringify(planToJson(made), undefined, 2)}\n`);
+    writeOutput(`${safeJson(planToJson(made), 2)}\n`);
   } else {
     const color = wantsColor(1, invocation.env);
     writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file }));

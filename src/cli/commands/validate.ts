@@ -7,6 +7,7 @@ import { checkCommand } from '../find-command.ts';
 import { lookAtImage } from '../image-of.ts';
 import { wantsColor, writeMessage, writeOutput } from '../output.ts';
 import { describeError } from '../report.ts';
+import { safeJson } from '../../text/safe.ts';
 
 /** Of what the host can do, a file that is checked elsewhere says nothing. */
 const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
@@ -47,6 +48,6 @@ export const validate: Run = async (invocation) => {
       results.push({ file, problems: asDiagnostics(error) });
     }
   }
-  if (args.flag('json')) writeOutput(`${JSON.stringify(results, undefined, 2)}\n`);
+  if (args.flag('json')) writeOutput(`${safeJson(results, 2)}\n`);
   return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
 };

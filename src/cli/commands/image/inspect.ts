@@ -7,6 +7,7 @@ import { writeOutput } from '../../output.ts';
 import { readableBytes } from '../../sizes.ts';
 import { formOf } from './form.ts';
 import { selectImage } from './select.ts';
+import { safe, safeJson } from '../../../text/safe.ts';
 
 /** A record, and where its layers lie. */
 interface Import {
@@ -50,7 +51,7 @@ function asJson({ digest, names, size }: StoredImage, imports: readonly Import[]
 }
 
 /** As a file would say it: what comes from an archive may hold anything. */
-const words = (list: readonly string[]): string => `[${list.map((word) => JSON.stringify(word)).join(', ')}]`;
+const words = (list: readonly string[]): string => `[${list.map((word) => safeJson(word)).join(', ')}]`;
 
 function defaultsOf({ defaults }: ImageRecord): readonly (readonly [string, string])[] {
   const { entrypoint, command, environment, workingDir, user, stopSignal } = defaults;
@@ -58,9 +59,9 @@ function defaultsOf({ defaults }: ImageRecord): readonly (readonly [string, stri
     ...(entrypoint === undefined ? [] : [['entrypoint', words(entrypoint)] as const]),
     ...(command === undefined ? [] : [['command', words(command)] as const]),
     ...Object.entries(environment ?? {}).map(([key, value]) => ['environment', words([`${key}=${value}`])] as const),
-    ...(workingDir === undefined ? [] : [['working_dir', JSON.stringify(workingDir)] as const]),
-    ...(user === undefined ? [] : [['user', JSON.stringify(user)] as const]),
-    ...(stopSignal === undefined ? [] : [['stop_signal', JSON.stringify(stopSignal)] as const]),
+    ...(workingDir === undefined ? [] : [['working_dir', safeJson(workingDir)] as const]),
+    ...(user === undefined ? [] : [['user', safeJson(user)] as const]),
+    ...(stopSignal === undefined ? [] : [['stop_signal', safeJson(stopSignal)] as const]),
   ];
 }
 
@@ -85,7 +86,7 @@ function asText({ digest, names, size }: StoredImage, imports: readonly Import[]
     }
   }
   const width = Math.max(...rows.map(([key]) => key.length));
-  return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`.trimEnd()).join('\n');
+  return rows.map(([key, value]) => `${key.padEnd(width)}  ${safe(value)}`.trimEnd()).join('\n');
 }
 
 export const imageInspect: Run = (invocation) => {
@@ -93,6 +94,6 @@ export const imageInspect: Run = (invocation) => {
   const image = selectImage(invocation.args.positionals[0] ?? '', host);
   const imports = importsOf(host.dirs.store, image);
   const isJson = invocation.args.flag('json');
-  writeOutput(`${isJson ? JSON.stringify(asJson(image, imports), undefined, 2) : asText(image, imports)}\n`);
+  writeOutput(`${isJson ? safeJson(asJson(image, imports), 2) : asText(image, imports)}\n`);
   return 0;
 };

@@ -5,6 +5,8 @@ import { writeOutput } from '../../output.ts';
 import { readableBytes, readableSeconds } from '../../sizes.ts';
 import { formOf } from './form.ts';
 import { shortDigest } from './select.ts';
+import { columns } from '../../../text/columns.ts';
+import { safeJson } from '../../../text/safe.ts';
 
 const HEAD = ['NAME', 'DIGEST', 'SIZE', 'LAYERS', 'AGE', 'FORM', 'FROM'];
 
@@ -16,14 +18,6 @@ function rowsOf({ digest, names, records, size }: StoredImage, now: number): rea
   const age = readableSeconds(Math.max(0, (now - record.created) / 1000));
   const rest = [shortDigest(digest), readableBytes(size), String(record.layers.length), age, forms, record.source];
   return (names.length === 0 ? ['-'] : names).map((name) => [name, ...rest]);
-}
-
-function asTable(rows: readonly (readonly string[])[]): string {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('');
 }
 
 export const imageLs: Run = (invocation) => {
@@ -42,10 +36,10 @@ export const imageLs: Run = (invocation) => {
       forms: [...new Set(records.map(formOf))],
       source: records[0]?.source ?? '',
     }));
-    writeOutput(`${JSON.stringify(objects, undefined, 2)}\n`);
+    writeOutput(`${safeJson(objects, 2)}\n`);
     return 0;
   }
   const now = Date.now();
-  writeOutput(asTable([HEAD, ...images.flatMap((image) => rowsOf(image, now))]));
+  writeOutput(columns([HEAD, ...images.flatMap((image) => rowsOf(image, now))]));
   return 0;
 };

@@ -5,13 +5,14 @@ import { hostFacts } from '../../environment.ts';
 import { writeOutput } from '../../output.ts';
 import { readableBytes } from '../../sizes.ts';
 import { shortDigest } from './select.ts';
+import { safeJson } from '../../../text/safe.ts';
 
 export const imagePrune: Run = async (invocation) => {
   const host = hostFacts(invocation);
   prepareStore(host.dirs.store);
   const { digests, bytes } = await pruneImages(host, invocation.args.flag('all'));
   if (invocation.args.flag('json')) {
-    writeOutput(`${JSON.stringify({ removed: digests, bytes }, undefined, 2)}\n`);
+    writeOutput(`${safeJson({ removed: digests, bytes }, 2)}\n`);
     return 0;
   }
   for (const digest of digests) writeOutput(`removed ${shortDigest(digest)}\n`);
