@@ -1,6 +1,6 @@
 // Derives from container.schema.json what must never disagree with it: the TypeScript type of the raw document, the
 // validator (so that no schema is compiled at run time), and the reference page container.md. From src/kernel: the
-// launcher's headers in native/wire, and the table of calls in plan.md.
+// launcher's headers in native/wire, and the table of calls in plan.md. From src/error-codes.ts: errors.md.
 // `--check` writes no file that is checked in, and fails when one of them is not what would be written.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -148,20 +148,60 @@ const between = (path, mark, lines) => {
   return `${before}${begin}\n${lines.join('\n')}\n\n${end}${after}`;
 };
 
-/** The calls that are more than one system call, as a table in the way of prettier. */
-const callTable = ({ CALLS }) => {
-  const rows = Object.entries(CALLS).flatMap(([name, { does }]) => (does === undefined ? [] : [[code(name), does]]));
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column].length)));
+/** The lines of a table, as prettier writes it. */
+const table = (head, rows) => {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
   const line = (cells, fill = ' ') => `| ${cells.map((cell, n) => cell.padEnd(widths[n], fill)).join(' | ')} |`;
-  return [line(['call', 'what the launcher does']), line(['', ''], '-'), ...rows.map((row) => line(row))];
+  const rule = line(
+    head.map(() => ''),
+    '-',
+  );
+  return [line(head), rule, ...rows.map((row) => line(row))];
 };
 
-const [calls, constants, wire, layout] = await Promise.all(
-  ['calls', 'constants', 'wire', 'layout'].map((name) => load(`src/kernel/${name}.ts`)),
+/** The calls that are more than one system call. */
+const callTable = ({ CALLS }) =>
+  table(
+    ['call', 'what the launcher does'],
+    Object.entries(CALLS).flatMap(([name, { does }]) => (does === undefined ? [] : [[code(name), does]])),
+  );
+
+const errorPage = ({ ERROR_CODES, EXIT_BOXCTL }) => {
+  const statusOf = (status) => (status === 'signal' ? '128 + signal' : String(status ?? EXIT_BOXCTL));
+  const rows = Object.entries(ERROR_CODES).map(([name, { status, meaning }]) => [
+    code(name),
+    statusOf(status),
+    meaning,
+  ]);
+  const lines = [
+    '# Errors',
+    '',
+    '<!-- Written by specs/generate.mjs from src/error-codes.ts. Change the table there and run `npm run generate`. -->',
+    '',
+    'Each failure of boxctl has a code. It keeps its meaning from version to version, so that scripts can match it; the',
+    'sentences may change. A person sees the sentence, the line of the file, and what to do. `--json` gives `code`, `message`,',
+    '`hint` and `at` ([plan.md](plan.md)). In the library, failures are a `BoxctlError` with these fields.',
+    '',
+    'A file with mistakes is `E_SPEC_INVALID`, and its `diagnostics` have a code each. Codes that begin with `W_` are warnings',
+    'only.',
+    '',
+    'The exit status is the command’s own once it runs: 128 and the number of the signal when a signal ended it, 124 when',
+    'its time was over.',
+    '',
+    ...table(['code', 'exit status', 'what it means'], rows),
+  ];
+  return `${lines.join('\n')}\n`;
+};
+
+const [calls, constants, wire, layout, errorCodes] = await Promise.all(
+  ['kernel/calls', 'kernel/constants', 'kernel/wire', 'kernel/layout', 'error-codes'].map((name) =>
+    load(`src/${name}.ts`),
+  ),
 );
 /** All that is derived and checked in, by its path from here. */
 const files = {
   'container.md': referencePage(),
+  'errors.md': errorPage(errorCodes),
   'plan.md': between('plan.md', 'calls', callTable(calls)),
   ...Object.fromEntries(
     Object.entries(wireHeaders({ calls, constants, wire, layout })).map(([name, text]) => [

@@ -3,6 +3,8 @@
  * so that scripts match the code and people read the sentence.
  */
 
+import { exitStatusOf, type ErrorCode } from './error-codes.ts';
+
 /** A place in a file that a person wrote. Lines and columns count from 1; `length` is in UTF-16 units, at least 1. */
 export interface Position {
   readonly file: string;
@@ -13,8 +15,8 @@ export interface Position {
 
 /** One problem of a file: what is wrong, where, and what to do about it. */
 export interface Diagnostic {
-  /** Stable, documented name of the kind of problem, for example `E_SPEC_UNKNOWN_KEY`. */
-  readonly code: string;
+  /** The kind of problem, for example `E_SPEC_UNKNOWN_KEY`. */
+  readonly code: ErrorCode;
   readonly severity: 'error' | 'warning';
   /** One sentence without a trailing full stop: what is wrong and what was expected. */
   readonly message: string;
@@ -29,33 +31,29 @@ export interface BoxctlErrorOptions {
   readonly hint?: string;
   readonly at?: Position;
   readonly diagnostics?: readonly Diagnostic[];
-  readonly exitCode?: number;
+  /** The signal that caused it, where the exit status tells it (`E_INTERRUPTED`). */
+  readonly signal?: number | undefined;
   readonly cause?: unknown;
 }
 
-/** What boxctl itself exits with when it, and not the command, fails (Docker's convention). */
-export const EXIT_BOXCTL = 125;
-/** The command was found and could not be executed. */
-export const EXIT_NOT_EXECUTABLE = 126;
-/** The command was not found. */
-export const EXIT_NOT_FOUND = 127;
-
 export class BoxctlError extends Error {
   override readonly name = 'BoxctlError';
-  /** Stable, documented, starts with `E_`. */
-  readonly code: string;
+  /** Stable, and documented in specs/errors.md. */
+  readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly at: Position | undefined;
   /** All problems of a file, when the error is about a file. */
   readonly diagnostics: readonly Diagnostic[];
   readonly exitCode: number;
+  readonly signal: number | undefined;
 
-  constructor(code: string, message: string, options: BoxctlErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, options: BoxctlErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
     this.at = options.at;
     this.diagnostics = options.diagnostics ?? [];
-    this.exitCode = options.exitCode ?? EXIT_BOXCTL;
+    this.signal = options.signal;
+    this.exitCode = exitStatusOf(code, options.signal);
   }
 }

@@ -1,6 +1,7 @@
 /** Whether the image has the command, before anything is started: then the message can point at the line. */
 import { posix } from 'node:path';
-import { BoxctlError, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
+import type { ErrorCode } from '../error-codes.ts';
+import { BoxctlError } from '../errors.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
 import { DEFAULT_PATH } from '../oci/defaults.ts';
@@ -36,28 +37,22 @@ export async function checkCommand(model: Model, image: ImageFacts, host: HostFa
   const command = model.config.process.args[0] ?? '';
   const because = model.because('process.args');
   const at = because.kind === 'spec' && because.at !== undefined ? { at: because.at } : {};
-  const diagnose = (code: string, message: string, hint: string, exitCode: number): BoxctlError => {
+  const diagnose = (code: ErrorCode, message: string, hint: string): BoxctlError => {
     const located = { code, severity: 'error', message, path: 'command', at: at.at, hint } as const;
     return new BoxctlError(code, message, {
       ...at,
       hint,
-      exitCode,
       ...(at.at === undefined ? {} : { diagnostics: [located] }),
     });
   };
   if (found.length === 0) {
     const places = command.includes('/') ? '' : `; searched: ${candidates.join(', ')}`;
     const message = `the image has no command "${command}"`;
-    throw diagnose('E_COMMAND_NOT_FOUND', message, `add it to the image, or correct the name${places}`, EXIT_NOT_FOUND);
+    throw diagnose('E_COMMAND_NOT_FOUND', message, `add it to the image, or correct the name${places}`);
   }
   const usable = found.some(({ mode }) => (mode & S_IFMT) !== S_IFDIR && (mode & ANY_EXECUTE) !== 0);
   if (!usable) {
     const message = `${found[0]?.path ?? command} is no program: it is a folder, or has no x permission`;
-    throw diagnose(
-      'E_COMMAND_NOT_EXECUTABLE',
-      message,
-      'chmod +x it in the image, or name another',
-      EXIT_NOT_EXECUTABLE,
-    );
+    throw diagnose('E_COMMAND_NOT_EXECUTABLE', message, 'chmod +x it in the image, or name another');
   }
 }

@@ -13,10 +13,10 @@ function located(document: SpecDocument, error: unknown): unknown {
   const path = KEYS.map((key) => `image.${key}`).find((each) => document.where(each) !== undefined) ?? 'image';
   const at = document.where(path);
   if (at === undefined) return error;
-  const { code, message, exitCode } = error;
+  const { code, message, signal } = error;
   const hint = error.hint === undefined ? {} : { hint: error.hint };
   const diagnostics = [{ code, severity: 'error', message, path, at, ...hint } as const];
-  return new BoxctlError(code, message, { ...hint, at, diagnostics, exitCode, cause: error });
+  return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }
 
 /** The image if it is at hand, and else what is known of it without an import. Throws as `previewImage` does. */

@@ -86,7 +86,7 @@ function listen(): { readonly signal: AbortSignal; stop(): void } {
   const take = (name: NodeJS.Signals): void => {
     stop();
     const message = `the import was given up (${name}); the image store is as it was`;
-    controller.abort(new BoxctlError('E_INTERRUPTED', message, { exitCode: 128 + constants.signals[name] }));
+    controller.abort(new BoxctlError('E_INTERRUPTED', message, { signal: constants.signals[name] }));
   };
   for (const name of SIGNALS) process.on(name, take);
   return { signal: controller.signal, stop };

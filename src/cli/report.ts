@@ -1,4 +1,5 @@
 /** How an error is told: what, where, why, and what to do. */
+import { EXIT_BOXCTL } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { formatDiagnostics } from '../spec/frame.ts';
 import { readBounded } from '../spec/read.ts';
@@ -39,5 +40,5 @@ export function describeError(given: unknown, color: boolean): string {
 /** Tells the error and gives the exit status. */
 export function reportError(error: unknown, color: boolean): number {
   writeMessage(describeError(error, color));
-  return error instanceof BoxctlError ? error.exitCode : 125;
+  return error instanceof BoxctlError ? error.exitCode : EXIT_BOXCTL;
 }

@@ -1,5 +1,6 @@
 /** What boxctl has to say about a run beside its steps: to a person, or as JSON lines to a program. */
-import { BoxctlError, EXIT_BOXCTL, type Position } from '../errors.ts';
+import { EXIT_BOXCTL } from '../error-codes.ts';
+import { BoxctlError, type Position } from '../errors.ts';
 import type { Because } from '../oci/model.ts';
 import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';

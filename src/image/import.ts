@@ -7,6 +7,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../native.ts';
+import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { OVERLAY, TMPFS, type HostFacts } from '../host/facts.ts';
 import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
@@ -182,7 +183,7 @@ async function bringIn(archive: Archive, known: string | undefined, job: Job): P
   return unpack(archive, known, { ...job, mounts: false });
 }
 
-const isCode = (error: unknown, code: string): boolean => error instanceof BoxctlError && error.code === code;
+const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof BoxctlError && error.code === code;
 
 async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, job: Job): Promise<Brought | undefined> {
   try {

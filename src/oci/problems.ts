@@ -1,4 +1,5 @@
 /** Problems that show only when the specification meets its image and its host: collected, and told all at once. */
+import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
@@ -11,7 +12,7 @@ export class Problems {
   }
 
   /** `path` is the value's in the specification; a value that the file does not have is shown by its parent. */
-  add(code: string, path: string, message: string, hint?: string): void {
+  add(code: ErrorCode, path: string, message: string, hint?: string): void {
     this.#list.push({
       code,
       severity: 'error',

@@ -1,5 +1,5 @@
 /** What a failed launch means to the person who asked for it. */
-import { BoxctlError, EXIT_BOXCTL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND } from '../errors.ts';
+import { BoxctlError } from '../errors.ts';
 import type { Because } from '../oci/model.ts';
 import { CLONE, ERRNO } from '../kernel/constants.ts';
 import { formatCall } from '../plan/format.ts';
@@ -171,7 +171,6 @@ function executionFailure(step: Step, name: string): BoxctlError | undefined {
   if (name === 'ENOENT' || name === 'ENOTDIR') {
     return new BoxctlError('E_COMMAND_NOT_FOUND', `the container has no command "${shown}"`, {
       ...position,
-      exitCode: EXIT_NOT_FOUND,
       hint: 'if the file is there, it is its interpreter (the #! line, or the ELF loader) that is missing in the image',
     });
   }
@@ -181,7 +180,6 @@ function executionFailure(step: Step, name: string): BoxctlError | undefined {
     `the command "${shown}" cannot be executed: ${meaning} (${name})`,
     {
       ...position,
-      exitCode: EXIT_NOT_EXECUTABLE,
       ...(name === 'EACCES' ? { hint: 'it may lack the x permission for the user that the container runs as' } : {}),
     },
   );
@@ -197,7 +195,6 @@ function explainBrokenLease(plan: Plan): BoxctlError {
     {
       ...(at === undefined ? {} : { at }),
       hint: 'write an archive under another name and rename it; or `boxctl image import` it, and the container runs from a copy',
-      exitCode: EXIT_BOXCTL,
     },
   );
 }
@@ -216,7 +213,6 @@ export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | unde
     return new BoxctlError('E_STEP_FAILED', `the container’s first process ended while it was being set up (${end})`, {
       ...(at === undefined ? {} : { at }),
       hint: 'was it killed from outside, or is the memory limit too small even for the setup?',
-      exitCode: EXIT_BOXCTL,
     });
   }
   const name = errnoName(failed.errno);
@@ -228,7 +224,7 @@ export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | unde
   return new BoxctlError(
     'E_STEP_FAILED',
     `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${where(step.because)}${kept}`,
-    { ...(at === undefined ? {} : { at }), ...(hint === undefined ? {} : { hint }), exitCode: EXIT_BOXCTL },
+    { ...(at === undefined ? {} : { at }), ...(hint === undefined ? {} : { hint }) },
   );
 }
 

@@ -1,6 +1,7 @@
 /** What every part of the normalisation needs: where it reports, what it may look at, and where the file lies. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
+import type { ErrorCode } from '../error-codes.ts';
 import type { Paths } from './paths.ts';
 import type { ProblemOptions, Problems } from './problems.ts';
 import type { HostFile, Taken } from './spec.ts';
@@ -26,7 +27,7 @@ export interface Context {
 export const report = (
   context: Context,
   path: string,
-  code: string,
+  code: ErrorCode,
   message: string,
   options: Omit<ProblemOptions, 'path' | 'at'> = {},
 ): void => context.problems.add(code, message, { ...options, path, at: context.paths.where(path) });

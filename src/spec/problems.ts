@@ -1,4 +1,5 @@
 /** Where the checks of a file put what they find, so that all of it is told in one go. */
+import type { ErrorCode } from '../error-codes.ts';
 import type { Diagnostic, Position } from '../errors.ts';
 
 /** A stretch of the text, in UTF-16 units from its start. */
@@ -57,7 +58,7 @@ export class Problems {
   }
 
   /** Adds a problem; the same sentence at the same place (through an alias, say) counts once. */
-  add(code: string, said: string, options: ProblemOptions = {}): void {
+  add(code: ErrorCode, said: string, options: ProblemOptions = {}): void {
     const message = this.#inWordsOfFile(said);
     const at = options.at === undefined ? undefined : this.position(options.at);
     const key = `${code} ${at?.line}:${at?.column} ${message}`;

@@ -9,7 +9,6 @@ function shellOf(image: ImageFacts | undefined): string {
   if (image.shell !== '') return image.shell;
   throw new BoxctlError('E_COMMAND_NOT_FOUND', 'the image has no shell', {
     hint: 'add sh to it, or run a program that it has: boxctl run FILE -- PROGRAM',
-    exitCode: 127,
   });
 }
 

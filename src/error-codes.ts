@@ -1,0 +1,162 @@
+/**
+ * Every code by which boxctl tells a failure, or a problem of a file, what it means, and the exit status that goes with it.
+ * specs/errors.md is written from here (`npm run generate`). A code is never given another meaning, since scripts match it.
+ */
+
+interface ErrorRow {
+  /** One sentence without a full stop. */
+  readonly meaning: string;
+  /** Without it: 125, as for all that fails before the command runs. `signal`: 128 and the number of the signal. */
+  readonly status?: 126 | 127 | 'signal';
+}
+
+export const ERROR_CODES = {
+  E_ARCHITECTURE: { meaning: 'this machine is neither x86-64 nor arm64' },
+  E_BUNDLE_NOT_A_FOLDER: { meaning: 'the path for a bundle is a file' },
+  E_BUNDLE_NOT_EMPTY: { meaning: 'the folder for a bundle has something in it' },
+  E_BUNDLE_VOLUME: { meaning: 'the file has a named volume, which other runtimes do not know' },
+  E_COMMAND_NOT_EXECUTABLE: {
+    status: 126,
+    meaning: 'the command is a folder, has no x permission, or has a wrong format',
+  },
+  E_COMMAND_NOT_FOUND: {
+    status: 127,
+    meaning: 'the image has no such command, or the interpreter of the command is missing',
+  },
+  E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
+  E_GROUPS_DENIED: { meaning: 'supplementary groups are asked for in a user namespace that may not set them' },
+  E_GROUP_UNKNOWN: { meaning: 'the /etc/group of the image does not have the group' },
+  E_HOST: { meaning: 'the host has run out of something: room on a disk, memory, open files, processes' },
+  E_IDMAP: { meaning: 'the owners of a mount cannot be translated here' },
+  E_IDS_LOCKED: { meaning: 'another boxctl has held the list of given ids for too long' },
+  E_ID_MAP_NOT_ALLOWED: { meaning: 'the file maps ids of the host that the caller may not map' },
+  E_IMAGE_AMBIGUOUS: { meaning: 'several images fit, and nothing tells which is meant' },
+  E_IMAGE_BAD_ARCHIVE: { meaning: 'the content of an archive is damaged, hostile, or no image' },
+  E_IMAGE_BUSY: {
+    meaning: 'an archive that is used in place is open for writing, or lies on a file system without leases',
+  },
+  E_IMAGE_CHANGED: { meaning: 'an archive was written to while it was read, or while a container ran from it' },
+  E_IMAGE_COPY: { meaning: 'the files of an image cannot be copied to a folder' },
+  E_IMAGE_DIGEST: {
+    meaning: 'an archive or a layer does not have the sha256 that was asked for, or that its image says',
+  },
+  E_IMAGE_IN_USE: { meaning: 'a container runs from the image that is to be removed' },
+  E_IMAGE_NAME: { meaning: 'the text is no name for an image' },
+  E_IMAGE_NOT_FOUND: { meaning: 'there is no such file, or no such image in the store or the archive' },
+  E_IMAGE_STOP_SIGNAL: { meaning: 'the stop signal in the configuration of the image is no signal' },
+  E_IMAGE_STORE: { meaning: 'the image store cannot be used, or has no room' },
+  E_IMAGE_TOO_LARGE: { meaning: 'an archive has more than `max_size` or `max_entries` allow' },
+  E_IMAGE_UNREADABLE: { meaning: 'an image cannot be opened, or is no file' },
+  E_IMAGE_UNWRITABLE: { meaning: 'the archive that is to be made cannot be written' },
+  E_IMAGE_USER: { meaning: 'the user in the configuration of the image cannot be read' },
+  E_IMAGE_WORK: { meaning: 'the work on an image failed for a reason that lies with this host' },
+  E_INTERRUPTED: { status: 'signal', meaning: 'a signal ended the work on an image' },
+  E_KEEP_ID: { meaning: '`keep_id` cannot be had here' },
+  E_LAUNCHER_DIED: { meaning: 'the launcher ended before the container did' },
+  E_LAUNCHER_PROTOCOL: {
+    meaning: 'the launcher said something that boxctl does not know: they are of different versions',
+  },
+  E_LAUNCHER_REFUSED: { meaning: 'the launcher refused the plan: a mistake of boxctl' },
+  E_LIMIT_TOO_SMALL: { meaning: 'a limit is below the least that the kernel can give' },
+  E_LIMIT_UNAVAILABLE: { meaning: 'a limit cannot be applied on this host' },
+  E_MOUNT_OWNER: { meaning: 'a tmpfs is to belong to an id that does not exist inside' },
+  E_MOUNT_SHARED: { meaning: 'a mount is to be shared with the host, and the user namespace is not the host’s' },
+  E_MOUNT_TARGET: { meaning: 'nothing may be mounted at this path inside' },
+  E_NATIVE_MISSING: { meaning: 'the native part of boxctl is missing, or is for another Node or machine' },
+  E_NEEDS_ROOT: { meaning: 'what the file asks for can be done by root of the host only' },
+  E_NOT_ALLOWED: { meaning: 'the file asks for more of this host than the caller allows' },
+  E_NOT_A_TERMINAL: { meaning: 'a terminal is asked for, and standard input is none' },
+  E_NOT_PRIVATE: { meaning: 'a key needs a namespace that the file shares or joins' },
+  E_NO_AUTO_IDS: { meaning: 'there are no ids that boxctl could give to the container by itself' },
+  E_NO_CAPABILITY: { meaning: 'this kernel does not know a capability of `cap_add`' },
+  E_NO_COMMAND: { meaning: 'neither the file nor the image has a command' },
+  E_NO_FOLDER: { meaning: 'the folder that boxctl was started in is gone' },
+  E_NO_FREE_IDS: { meaning: 'all ids for containers are given away' },
+  E_NO_GIT: { meaning: 'REVISION:FILE needs git, and it is not installed' },
+  E_NO_HOME: { meaning: 'the environment does not say where the image store is to be' },
+  E_NO_IMAGE: { meaning: 'a bundle needs an image, and the file has none' },
+  E_NO_SECCOMP_LISTENER: { meaning: 'this kernel cannot watch system calls, as the seccomp choice needs it' },
+  E_NO_SECURITY_MODULE: { meaning: 'AppArmor or SELinux is asked for, and is not active on this host' },
+  E_NO_TIME_NAMESPACE: { meaning: 'this kernel has no time namespaces' },
+  E_NO_USER_NAMESPACES: { meaning: 'the container needs a user namespace, and this host refuses them' },
+  E_PATH_NOT_USUAL: { meaning: 'a path is to be taken out of the hidden ones, and is none of them' },
+  E_PLATFORM: { meaning: 'the file is for another kind of machine' },
+  E_POLICY_INVALID: { meaning: 'a policy file has mistakes' },
+  E_POLICY_UNREADABLE: { meaning: 'a policy file cannot be read' },
+  E_POLICY_UNSAFE: { meaning: 'others could have written a policy file, or it lies in the folder that it judges' },
+  E_SECCOMP_LEARN: { meaning: 'the learned seccomp profile cannot be written' },
+  E_SECCOMP_PROFILE: { meaning: 'no command could start under the seccomp profile' },
+  E_SECCOMP_TOO_LONG: { meaning: 'the seccomp profile needs more instructions than the kernel takes' },
+  E_SPEC_ALIAS: { meaning: 'a YAML alias names nothing, or contains itself' },
+  E_SPEC_CAPABILITY: { meaning: 'there is no such capability' },
+  E_SPEC_CONFLICT: { meaning: 'two keys or values contradict each other' },
+  E_SPEC_DEVICE: { meaning: 'the text is no device, or the file that it names is none' },
+  E_SPEC_DUPLICATE_KEY: { meaning: 'a key is twice in a map' },
+  E_SPEC_DUPLICATE_TARGET: { meaning: 'two mounts or devices have the same path inside' },
+  E_SPEC_DURATION: { meaning: 'the text is no duration' },
+  E_SPEC_EMPTY: { meaning: 'the file is empty' },
+  E_SPEC_ENCODING: { meaning: 'the container file is not text in UTF-8' },
+  E_SPEC_ENVIRONMENT: { meaning: 'the text cannot be the name of an environment variable' },
+  E_SPEC_ENV_FILE: { meaning: 'an `env_file` cannot be read, or has a line that is no variable' },
+  E_SPEC_HOSTNAME: { meaning: 'the text is no host or domain name' },
+  E_SPEC_ID_MAP: { meaning: 'the text maps no ids' },
+  E_SPEC_IMAGE: { meaning: '`image` names something that can be no image' },
+  E_SPEC_INTERPOLATION: { meaning: 'a `$` in a text begins no variable' },
+  E_SPEC_INVALID: { meaning: 'the file has mistakes: its `diagnostics` say which' },
+  E_SPEC_KEY: { meaning: 'a key of a map is no text' },
+  E_SPEC_MERGE: { meaning: '`<<` is given something that is no map' },
+  E_SPEC_MISSING_FILE: { meaning: 'a file or folder that the file names is not there, or cannot be used' },
+  E_SPEC_MISSING_KEY: { meaning: 'a key is missing that is needed there' },
+  E_SPEC_MODE: { meaning: 'the text is no octal permissions' },
+  E_SPEC_MULTIPLE_DOCUMENTS: { meaning: 'the file has more than one YAML document' },
+  E_SPEC_NOT_FOUND: { meaning: 'there is no such container file, or no such revision of it' },
+  E_SPEC_NUMBER: { meaning: 'a number is written ambiguously, is too large to be kept exactly, or is none' },
+  E_SPEC_OVERLAP: { meaning: 'two rows of an id map have ids in common' },
+  E_SPEC_PATH: { meaning: 'the text cannot be a path there' },
+  E_SPEC_PLATFORM: { meaning: 'boxctl does not run on the platform that the file names' },
+  E_SPEC_PRIVILEGED: { meaning: '`privileged: true` has to be spelled out' },
+  E_SPEC_PROPAGATION: { meaning: 'a mount of the host does not allow this propagation' },
+  E_SPEC_RANGE: { meaning: 'a number is too small or too large' },
+  E_SPEC_SECCOMP: { meaning: 'the text is no seccomp choice, or the profile that it names cannot be used' },
+  E_SPEC_SIZE: { meaning: 'the text is no size, or a size that makes no sense there' },
+  E_SPEC_SYNTAX: { meaning: 'the file is not valid YAML' },
+  E_SPEC_SYSCTL: { meaning: 'the kernel parameter cannot be set for a container' },
+  E_SPEC_TAG: { meaning: 'the file has a YAML tag that boxctl does not know' },
+  E_SPEC_TOO_DEEP: { meaning: 'the file has too many levels of maps and lists' },
+  E_SPEC_TOO_LARGE: { meaning: 'the container file is larger than 1 MiB' },
+  E_SPEC_TOO_MANY_NODES: { meaning: 'the file has too many values with its aliases written out' },
+  E_SPEC_TOO_MANY_PROBLEMS: { meaning: 'the file has more problems than are listed' },
+  E_SPEC_TYPE: { meaning: 'a value is of another type than the key takes' },
+  E_SPEC_UNKNOWN_KEY: { meaning: 'there is no such key' },
+  E_SPEC_UNREADABLE: { meaning: 'the container file cannot be read' },
+  E_SPEC_UNSET_VARIABLE: { meaning: 'a variable of the environment is not set, and the file needs it' },
+  E_SPEC_UNSUPPORTED: { meaning: 'boxctl does not have a key or a value of other tools: the hint says what to write' },
+  E_SPEC_USER: { meaning: 'the text is no user or group' },
+  E_SPEC_VALUE: { meaning: 'a value is none that the key takes' },
+  E_SPEC_VOLUME: { meaning: 'the text is no mount, or has an option that mounts do not have' },
+  E_SPEC_WORDS: { meaning: 'a command in one text has quotes that do not end' },
+  E_STATE_UNSAFE: { meaning: 'others could have written the folder that holds what is kept between runs' },
+  E_STEP_FAILED: { meaning: 'a system call of the plan failed: the message names it, and the line that asked for it' },
+  E_STORE_OVERLAY: { meaning: 'the store lies on an overlay, which cannot hold what the container writes' },
+  E_TOOL_NOT_FOUND: { meaning: 'this host does not have a program of `host_tools`' },
+  E_TOOL_UNREADABLE: { meaning: 'a program of `host_tools`, or a library of it, cannot be packed' },
+  E_UNEXPECTED: { meaning: 'a mistake of boxctl: please report it' },
+  E_USAGE: { meaning: 'the words of the command line are wrong' },
+  E_USER_NOT_MAPPED: { meaning: 'the command is to run as an id that does not exist inside' },
+  E_USER_UNKNOWN: { meaning: 'the /etc/passwd of the image does not have the user' },
+  E_VOLUME_IN_USE: { meaning: 'a container uses the volume that is to be removed' },
+  E_VOLUME_UNKNOWN: { meaning: 'there is no such volume' },
+  W_SPEC_ENVIRONMENT: { meaning: 'a warning: the file passes on a variable that the caller does not have' },
+} as const satisfies Readonly<Record<`${'E' | 'W'}_${string}`, ErrorRow>>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** What boxctl exits with where it, and not the command, fails (Docker's convention). */
+export const EXIT_BOXCTL = 125;
+
+/** The exit status for an error of this code; `signal` is the one that caused it, where the table says so. */
+export function exitStatusOf(code: ErrorCode, signal?: number): number {
+  const { status }: ErrorRow = ERROR_CODES[code];
+  if (status === 'signal') return signal === undefined ? EXIT_BOXCTL : 128 + signal;
+  return status ?? EXIT_BOXCTL;
+}
