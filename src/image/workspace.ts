@@ -19,6 +19,7 @@ import { makeFolders } from '../folders.ts';
 import { tryLock } from '../native.ts';
 import type { Ownership } from './image.ts';
 import { withLock } from './locks.ts';
+import { callerMaps } from '../oci/ids.ts';
 import { noteOwner, readOwner } from './owner.ts';
 import { removeTree } from './work.ts';
 
@@ -100,7 +101,8 @@ async function sweep(temporary: string, host: HostFacts): Promise<void> {
       continue;
     }
     try {
-      await removeTree(temporary, name, readOwner(join(temporary, name)), host);
+      // Without a note of its maps it is from before anything was unpacked into it, or was damaged.
+      await removeTree(temporary, name, readOwner(join(temporary, name)) ?? callerMaps(host), host);
     } catch {
       // It stays for the next time: a leftover is no reason not to import.
     } finally {

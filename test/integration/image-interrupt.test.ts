@@ -130,7 +130,7 @@ needs('two at once (needs busybox-static and bzip2)', () => {
     await until(() => at.imports().length > 0);
     const [one, two] = await Promise.all([first, inTerminal()]);
     expect(one).toMatch(
-      /○ importing slow-72\.tar\.bz2 {2}\d+ %, \d+(\.\d)? MB of 7\d MB, \d+(\.\d)? MB\/s, \d+ s left\n/u,
+      /○ importing slow-72\.tar\.bz2 {2}\d+ %, \d+(\.\d)? MB of 7\d MB,( \d+ files,)? \d+(\.\d)? MB\/s, \d+ s left\n/u,
     );
     expect(one).toMatch(/✔ importing slow-72\.tar\.bz2 {2}7\d MB in \d+\.\d s\n/u);
     expect(one).toMatch(/ran\s*$/u);

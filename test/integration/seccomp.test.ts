@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { boxctl, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
+import { CONTAINER_NAME } from '../support/host-state.ts';
 import { tempFolder } from '../support/temp.ts';
 
 interface Ran extends Ended {
@@ -99,9 +100,9 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   test('what is learned is enough for the same, and for nothing else', async () => {
     const learned = await withFilter('learn', 'mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))', caller);
     expect(learned.status).toBe(0);
-    const file = join(learned.folder, 'test.seccomp.json');
+    const file = join(learned.folder, `${CONTAINER_NAME}.seccomp.json`);
     expect(learned.stderr).toMatch(
-      /the profile that the run needed is .*test\.seccomp\.json: (\d+) system calls, \1 of them new/u,
+      /the profile that the run needed is .*test-\w+\.seccomp\.json: (\d+) system calls, \1 of them new/u,
     );
     const { syscalls } = JSON.parse(readFileSync(file, 'utf8')) as { syscalls: { names: string[] }[] };
     const names = syscalls.flatMap((rule) => rule.names);

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { gatherHostFacts } from '../../src/host/gather.ts';
 import { boxctl, CLONE, type Ended, type RunOptions } from './boxctl.ts';
 import { CONTAINER_NAME, hostState } from './host-state.ts';
 import { busyboxRootfs } from './rootfs.ts';
@@ -56,6 +57,11 @@ export const callers: readonly Caller[] = [
 ];
 
 export const state = ({ stateFolder, store }: Caller): object => hostState({ stateFolder, store });
+
+/** Whether this test's process may limit memory, processes and processors: it is root, or has a cgroup of its own. */
+export const hasLimits: boolean = (['memory', 'pids', 'cpu'] as const).every(
+  (controller) => gatherHostFacts(process.env).cgroup.controllers[controller].usable,
+);
 
 /** Writes container.yaml, with the small image unless it names another, and gives the folder. */
 export function specFolder(spec: Readonly<Record<string, unknown>>, caller: Caller = self): string {

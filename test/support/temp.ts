@@ -1,4 +1,5 @@
 /** Folders that a test may fill and that are gone after it. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +12,18 @@ export function tempFolder(options: { readonly open?: boolean } = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
   made.push(folder);
   if (options.open === true) chmodSync(folder, 0o755);
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => removeFolder(folder));
   return folder;
+}
+
+/** What an ordinary user's containers have left in it can belong to his subordinate ids. */
+function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch (error) {
+    if (process.geteuid?.() === 0) throw error;
+    execFileSync('unshare', ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', folder]);
+  }
 }
 
 /** Whether the path is, or was, one of this test file's folders or beneath one. */

@@ -6,6 +6,7 @@ import { attacker, attackFolder, attempts } from '../../support/attack.ts';
 import { boxctl, PROGRAM, run, type Ended } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, type Caller } from '../../support/container.ts';
+import { isRoot } from '../../support/user.ts';
 
 const EPERM = 1;
 const EIO = 5;
@@ -105,7 +106,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
     const reach = (more: object): Promise<Ended> =>
       attack('reach', caller, {
-        namespaces: { net: 'host', pid: 'host', ...(caller.user === undefined ? { user: 'host' } : {}) },
+        namespaces: { net: 'host', pid: 'host', ...(isRoot && caller.user === undefined ? { user: 'host' } : {}) },
         command: ['/w/attack', 'reach', name, String(victim?.pid)],
         ...more,
       });

@@ -405,7 +405,7 @@ describe('removing a tree', () => {
 
 test('every prefix of an archive is refused or unpacked, never a crash', () => {
   const whole = Buffer.concat([
-    entry({ name: 'd', type: '5' }),
+    entry({ name: 'd', type: '5', mode: 0o755 }),
     entry({ name: 'd/f', data: 'x'.repeat(600), pax: { mtime: '1.5', 'SCHILY.xattr.user.a': 'b' } }),
     entry({ name: 'd/l', type: '1', link: 'd/f' }),
   ]);

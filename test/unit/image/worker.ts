@@ -67,9 +67,16 @@ export const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=
 
 export const unpackMain = (): string => build(join(import.meta.dirname, 'unpack-main.cc'), SANITIZE);
 
+/** As root of a user namespace where the caller is not root: only there files get the owners that the archive says. */
+function runMain(args: readonly string[], input?: Buffer) {
+  const command = process.geteuid?.() === 0 ? [] : ['unshare', '--user', '--map-root-user'];
+  const [program = '', ...words] = [...command, unpackMain(), ...args];
+  return spawnSync(program, words, { encoding: 'utf8', ...(input === undefined ? {} : { input }) });
+}
+
 /** Unpacks into a folder; also returns what else the program has said (a sanitizer's complaint, say). */
 export function unpackInto(folder: string, archive: Buffer, ...limits: readonly string[]): UnpackReport {
-  const { stderr } = spawnSync(unpackMain(), ['unpack', folder, ...limits], { input: archive, encoding: 'utf8' });
+  const { stderr } = runMain(['unpack', folder, ...limits], archive);
   const report = parseReport(stderr);
   if (report === undefined || stderr.trimEnd().includes('\n')) throw new Error(`no report, but: ${stderr}`);
   return report;
@@ -77,7 +84,7 @@ export function unpackInto(folder: string, archive: Buffer, ...limits: readonly 
 
 /** Returns the errno, 0 when the tree is gone. */
 export function removeTree(folder: string, name: string): number {
-  const { status, stderr } = spawnSync(unpackMain(), ['rmtree', folder, name], { encoding: 'utf8' });
+  const { status, stderr } = runMain(['rmtree', folder, name]);
   if (status === null || stderr !== '') throw new Error(`rmtree: ${stderr}`);
   return status;
 }
