@@ -125,6 +125,7 @@ const forTypes = (node) => {
     minItems: _min,
     maxItems: _max,
     'x-expected': _said,
+    'x-unit': _unit,
     ...rest
   } = node.$ref === undefined ? node : resolve(node);
   delete rest.$ref;
@@ -246,6 +247,7 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
     code: { source: true, esm: false },
   });
   ajv.addKeyword({ keyword: 'x-expected', schemaType: 'string' });
+  ajv.addKeyword({ keyword: 'x-unit', schemaType: 'string' });
   const validator = ajv.compile(schema);
   const banner = '// Written by specs/generate.mjs from specs/container.schema.json.\n';
   writeIfChanged(`${generated}/validate.cjs`, `${banner}${(standalone.default ?? standalone)(ajv, validator)}\n`);
@@ -265,7 +267,11 @@ declare namespace validate {
     readonly type?: string | readonly string[];
     readonly properties?: Readonly<Record<string, unknown>>;
     readonly examples?: readonly unknown[];
+    readonly enum?: readonly unknown[];
+    readonly pattern?: string;
     readonly 'x-expected'?: string;
+    /** The unit that a number without one was probably meant in. */
+    readonly 'x-unit'?: string;
   }
   interface Problem {
     readonly instancePath: string;

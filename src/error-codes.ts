@@ -75,6 +75,7 @@ export const ERROR_CODES = {
   E_NO_GIT: { meaning: 'REVISION:FILE needs git, and it is not installed' },
   E_NO_HOME: { meaning: 'the environment does not say where the image store is to be' },
   E_NO_IMAGE: { meaning: 'a bundle needs an image, and the file has none' },
+  E_NO_PROC: { meaning: 'there is no /proc here' },
   E_NO_SECCOMP_LISTENER: { meaning: 'this kernel cannot watch system calls, as the seccomp choice needs it' },
   E_NO_SECURITY_MODULE: { meaning: 'AppArmor or SELinux is asked for, and is not active on this host' },
   E_NO_TIME_NAMESPACE: { meaning: 'this kernel has no time namespaces' },

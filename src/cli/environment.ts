@@ -8,6 +8,11 @@ import { loadSpec } from '../spec/load.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
 
+/** A file that works as it is, wherever there is a shell. */
+export const STARTER = `image: {host_tools: [sh, ls]}
+command: [sh, -c, 'echo "hello from $$HOSTNAME"; ls /']
+`;
+
 const NAMES = ['container.yaml', 'container.yml'] as const;
 
 /** The file that is named, or the one that a folder has. */
@@ -16,7 +21,7 @@ export function specFile(invocation: Invocation, named = invocation.args.positio
   const found = NAMES.find((name) => existsSync(join(invocation.cwd, name)));
   if (found !== undefined) return found;
   throw new BoxctlError('E_SPEC_NOT_FOUND', 'this folder has no container.yaml', {
-    hint: `name a file: boxctl up FILE; or make one:\n\nimage: {host_tools: [sh, ls]}\ncommand: [sh, -c, "echo hello from $$(hostname)"]`,
+    hint: `name a file: boxctl up FILE; or make a container.yaml:\n\n${STARTER}`,
   });
 }
 

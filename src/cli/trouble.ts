@@ -1,11 +1,13 @@
 /** Failures that lie with the host, which any part of boxctl can meet: told as such, and not as a mistake of boxctl's. */
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: 'make room there, or set BOXCTL_STORE to a folder of another disk',
   EDQUOT: 'make room within the quota, or set BOXCTL_STORE to a folder of another disk',
   EROFS: 'set BOXCTL_STORE to a folder that can be written',
   EFBIG: 'raise the size that files may have: ulimit -f',
+  ESTALE: 'the network file system has replaced what was there: try again',
   EIO: 'the disk, or what holds it, has failed: see dmesg',
   EMFILE: 'raise the number of open files: ulimit -n',
   ENFILE: 'the host has too many open files',
@@ -16,12 +18,12 @@ const HINTS: Readonly<Record<string, string>> = {
 /** The error as a person should see it. */
 export function withTrouble(error: unknown): unknown {
   if (error instanceof BoxctlError || !(error instanceof Error)) return error;
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  const { code, syscall } = error as NodeJS.ErrnoException;
   if (syscall === 'uv_cwd') {
     const gone = 'the folder that boxctl was started in is not there any more';
     return new BoxctlError('E_NO_FOLDER', gone, { hint: 'go to another one', cause: error });
   }
   const hint = code === undefined ? undefined : HINTS[code];
   if (hint === undefined || syscall === undefined) return error;
-  return new BoxctlError('E_HOST', `this host cannot go on: ${message}`, { hint, cause: error });
+  return new BoxctlError('E_HOST', `this host cannot go on: ${reasonOf(error)}`, { hint, cause: error });
 }

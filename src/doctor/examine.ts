@@ -1,4 +1,5 @@
 /** From what was found to what is said: pure, so that it can be tested for hosts of every kind. */
+import { grantCommand } from '../host/subordinate.ts';
 import { CGROUP_CONTROLLERS, type CgroupController } from '../host/facts.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import type { Check, State } from './check.ts';
@@ -206,7 +207,9 @@ function ofUsers(findings: Findings): readonly Check[] {
       uids > 0 && gids > 0 ? `${uids} user ids, ${gids} group ids` : 'none in /etc/subuid and /etc/subgid',
       {
         gives,
-        fix: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${findings.user}`,
+        fix:
+          grantCommand(host) ??
+          'give back ranges of /etc/subuid and /etc/subgid that nobody needs: all ids are given away',
       },
     ),
     make(

@@ -16,8 +16,6 @@ export interface Findings {
   /** `ID` and `ID_LIKE` of /etc/os-release. */
   readonly distribution: readonly string[];
   readonly system: string;
-  /** The caller's name, as a shell would find it. */
-  readonly user: string;
   readonly filesystems: ReadonlySet<string>;
   /** Values of sysctls that decide about user namespaces; undefined where there is none. */
   readonly sysctls: Readonly<
@@ -81,7 +79,6 @@ export async function gatherFindings(
     container,
     limits: container.ok ? await tryLimits(host) : undefined,
     distribution: [release.get('ID') ?? '', ...(release.get('ID_LIKE') ?? '').split(' ')].filter(Boolean),
-    user: env['USER'] ?? '$USER',
     system: release.get('PRETTY_NAME') ?? 'Linux',
     filesystems: new Set((read.text('/proc/filesystems') ?? '').split(/\s+/u).filter((word) => word !== 'nodev')),
     sysctls: {

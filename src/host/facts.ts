@@ -85,6 +85,8 @@ export interface HostFacts {
   readonly euid: number;
   readonly egid: number;
   readonly groups: readonly number[];
+  /** Of /etc/passwd; undefined where the caller is not in it. */
+  readonly userName?: string;
   /** CAP_SYS_ADMIN and the id capabilities are effective, in the initial user namespace. */
   readonly privileged: boolean;
   /** False when boxctl itself runs inside a user namespace. */

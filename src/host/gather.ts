@@ -71,21 +71,31 @@ function architecture(): HostFacts['arch'] {
 }
 
 /**
- * The facts of this host. Throws `E_NO_HOME`, `E_STATE_UNSAFE` or `E_ARCHITECTURE`.
+ * The facts of this host. Throws `E_NO_HOME`, `E_STATE_UNSAFE`, `E_NO_PROC` or `E_ARCHITECTURE`.
  * `read` is for tests; everything is read through it but the kernel's release and the number of processors.
  */
 export function gatherHostFacts(
   env: Readonly<Record<string, string | undefined>>,
   read: HostReader = realHost,
 ): HostFacts {
-  const status = parseStatus(read.text('/proc/self/status'));
+  const statusText = read.text('/proc/self/status');
+  if (statusText === undefined) {
+    throw new BoxctlError(
+      'E_NO_PROC',
+      'there is no /proc here, from which boxctl reads who it is and what this host can do',
+      {
+        hint: 'mount it: mount -t proc proc /proc',
+      },
+    );
+  }
+  const status = parseStatus(statusText);
   const uidMap = read.text('/proc/self/uid_map');
   const initialUserNamespace = isInitialUserNamespace(uidMap);
   const privileged = status.euid === 0 && initialUserNamespace && hasHostPrivileges(status.capabilities);
   // Without that they would run, and be refused.
   const mayGain = status.euid === 0 || !status.noNewPrivileges;
-  const names = new Set([String(status.euid), userName(read.text('/etc/passwd'), status.euid) ?? '']);
-  names.delete('');
+  const name = userName(read.text('/etc/passwd'), status.euid);
+  const names = new Set([String(status.euid), ...(name === undefined ? [] : [name])]);
   const dirs = gatherFolders(read, env, status.euid);
   const ownUids = ownRanges(uidMap);
   const ownGids = ownRanges(read.text('/proc/self/gid_map'));
@@ -103,6 +113,7 @@ export function gatherHostFacts(
     euid: status.euid,
     egid: status.egid,
     groups: status.groups,
+    ...(name === undefined ? {} : { userName: name }),
     privileged,
     initialUserNamespace,
     setsGroups: read.text('/proc/self/setgroups')?.trim() !== 'deny',

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 import { openUnlinkedFile } from '../spec/read.ts';
 import { identityOf } from './identity.ts';
 
@@ -41,7 +42,7 @@ export async function settled(archive: Archive): Promise<Archive> {
 
 function unreadable(path: string, cause: unknown): BoxctlError {
   const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = reasonOf(cause);
   return missing
     ? new BoxctlError('E_IMAGE_NOT_FOUND', `The image ${path} does not exist`, { cause })
     : new BoxctlError('E_IMAGE_UNREADABLE', `The image ${path} cannot be read: ${why}`, { cause });

@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs
 import type { Writable } from 'node:stream';
 import { unfinishedName } from './whole.ts';
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 import { stream, zlib } from './builtin.ts';
 import { collectTools } from './collect.ts';
 import type { FileList, Item } from './filelist.ts';
@@ -41,7 +42,7 @@ export async function packHostTools(
   } catch (cause) {
     rmSync(unfinished, { force: true });
     if (cause instanceof BoxctlError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = reasonOf(cause);
     throw new BoxctlError('E_IMAGE_UNWRITABLE', `The image ${output} cannot be written: ${why}`, { cause });
   }
 }

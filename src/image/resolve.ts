@@ -2,6 +2,7 @@
 import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../native.ts';
 import { realPath } from '../spec/read.ts';
@@ -125,7 +126,7 @@ export async function ensureImage(
     await removeLeftoversQuietly(host);
     // A full disk, say, met by one of the small files around the image.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
-    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${cause.message}`, { cause });
+    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, { cause });
   }
 }
 

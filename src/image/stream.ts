@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from './image.ts';
 import { realPath } from '../spec/read.ts';
 import { importArchive, type ImportOptions } from './import.ts';
 import { importOptions, type ResolveOptions, type TarSource } from './resolve.ts';
-import { prepareStore } from './store.ts';
+import { prepareStore, storeTrouble } from './store.ts';
 import { openWorkspace } from './workspace.ts';
 
 /** As much as is written at once of what comes without an end in sight. */
@@ -55,7 +56,10 @@ async function keepStream(fd: number, path: string, { limits, signal, onProgress
     await pipeline(input, watched, createWriteStream(path, { mode: 0o600 }), signal === undefined ? {} : { signal });
   } catch (cause) {
     if (cause instanceof BoxctlError || signal?.aborted === true) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const code = cause instanceof Error ? String((cause as NodeJS.ErrnoException).code) : '';
+    const full = storeTrouble('the archive', code, cause);
+    if (full !== undefined) throw full;
+    const why = reasonOf(cause);
     throw new BoxctlError('E_IMAGE_STORE', `The archive cannot be kept in the image store: ${why}`, { cause });
   }
 }

@@ -1,6 +1,5 @@
 /** Work on images, done by the imager in a process that sees nothing but what it works on. */
 import { closeSync, constants, openSync } from 'node:fs';
-import { getSystemErrorName } from 'node:util';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import {
@@ -17,6 +16,9 @@ import {
   type WorkPlace,
 } from '../plan/image-work.ts';
 import { IMAGE } from '../kernel/constants.ts';
+import { errnoName } from '../kernel/errno.ts';
+import { storeTrouble } from './store.ts';
+import { noArchive } from './no-archive.ts';
 import type { Plan } from '../plan/plan.ts';
 import { hintFor } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
@@ -110,7 +112,7 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
   const what = `The work on the image failed (${plan.name})`;
   if (end.failed !== undefined) {
     const { index, errno } = end.failed;
-    const name = errno > 0 ? getSystemErrorName(-errno) : 'no errno';
+    const name = errno > 0 ? errnoName(errno) : 'no errno';
     const step = plan.steps[index];
     const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
     // An archive that somebody writes to, or that lies where there are no leases, cannot be used in place.
@@ -122,22 +124,25 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
   return new BoxctlError('E_IMAGE_WORK', `${what}: the worker ${how}`);
 }
 
-const ENOSPC = 28;
-const EDQUOT = 122;
-
 /** What a bad archive means to the person who named it. */
-function explain(error: unknown, name: string): unknown {
+function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | 'part'>): unknown {
   if (!(error instanceof BadArchive)) return error;
   // Control characters of a hostile name must not reach a terminal.
   const at = error.entry === '' ? '' : ` (entry ${JSON.stringify(error.entry)})`;
+  const code = errnoName(error.errno);
+  const full = storeTrouble(`${name}${at}`, code);
+  if (full !== undefined) return full;
   const message = `The image ${name} cannot be read: ${error.message}${at}`;
-  if (error.errno === ENOSPC || error.errno === EDQUOT) {
-    return new BoxctlError('E_IMAGE_STORE', message, { hint: 'there is no space left in the image store' });
+  const other = archive === undefined ? undefined : noArchive(archive.fd, archive.part);
+  if (other !== undefined) {
+    return new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${name} is not an archive: ${other.what}`, {
+      hint: other.hint,
+    });
   }
   const limit = /more (?:data|entries|bytes)/u.test(error.message);
   return new BoxctlError(
     limit ? 'E_IMAGE_TOO_LARGE' : 'E_IMAGE_BAD_ARCHIVE',
-    error.errno === 0 ? message : `${message}: ${getSystemErrorName(-error.errno)}`,
+    error.errno === 0 ? message : `${message}: ${errnoName(error.errno)}`,
     limit ? { hint: 'raise `image.max_size` or `image.max_entries` if it is to be trusted' } : {},
   );
 }
@@ -198,7 +203,7 @@ async function runOn(archive: Archived, plan: Plan): Promise<Report> {
   try {
     return await work(archive, plan);
   } catch (error) {
-    throw explain(error, archive.name);
+    throw explain(error, archive.name, archive);
   }
 }
 
@@ -285,7 +290,7 @@ async function runIndex(
     return await work(archive, planIndex(place, archive.part, data, FLAGS[kind], limits));
   } catch (error) {
     if (error instanceof BadArchive && error.errno === EFBIG) return undefined;
-    throw explain(error, archive.name);
+    throw explain(error, archive.name, archive);
   }
 }
 
@@ -353,7 +358,7 @@ export async function copyImage(
     await run({ plan: planCopy(image, host, maps, to) });
   } catch (error) {
     if (!(error instanceof BadArchive)) throw error;
-    const why = error.errno === 0 ? error.message : `${error.message}: ${getSystemErrorName(-error.errno)}`;
+    const why = error.errno === 0 ? error.message : `${error.message}: ${errnoName(error.errno)}`;
     throw new BoxctlError('E_IMAGE_COPY', `The image cannot be copied to ${to}: /${error.entry}: ${why}`, {
       hint: 'is there room on that file system, and are all its owners mapped?',
     });

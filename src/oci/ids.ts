@@ -1,5 +1,6 @@
 /** Which ids of the host the container's are (user_namespaces(7)). */
 import { BoxctlError } from '../errors.ts';
+import { howToGetIds } from '../host/subordinate.ts';
 import { isAtLeast, type HostFacts, type IdRange } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
@@ -162,7 +163,7 @@ function checkKeepId(problems: Problems, host: HostFacts): void {
       'E_KEEP_ID',
       'keep_id',
       message,
-      'install newuidmap and have ranges added to /etc/subuid and /etc/subgid, or take `keep_id` out: you are root inside then',
+      `${howToGetIds(host)}; or take \`keep_id\` out: you are root inside then`,
     );
   }
 }
@@ -225,7 +226,9 @@ function checkAuto(problems: Problems, document: SpecDocument, host: HostFacts):
     pool === undefined ? 'there are no ids to choose from' : `there are only ${pool.size} ids to choose from`;
   const hint = host.mapsIds
     ? NO_MORE
-    : 'install newuidmap and have ranges added to /etc/subuid and /etc/subgid, or ask for fewer: `uid_map: auto:4096`';
+    : pool === undefined
+      ? howToGetIds(host)
+      : `have more ranges added to /etc/subuid and /etc/subgid, or ask for fewer: \`uid_map: auto:${pool.size}\``;
   problems.add('E_NO_AUTO_IDS', key, message, hint);
 }
 

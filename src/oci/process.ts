@@ -1,5 +1,6 @@
 /** The command: its words, environment, user and privileges. */
 import type { HostFacts } from '../host/facts.ts';
+import { howToGetIds } from '../host/subordinate.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
 import { parseUser } from '../spec/user.ts';
@@ -78,23 +79,44 @@ function imageUser(image: ImageFacts | undefined, problems: Problems): UserChoic
   return user;
 }
 
-function checkUser(user: ResolvedUser, maps: Ownership | undefined, problems: Problems): void {
-  const hint = 'map more ids with uid_map and gid_map, or take another user';
+/** What a person can do about an id that does not exist inside: in the file, or on the host where its maps are the default. */
+function unmapped(
+  what: 'user' | 'group',
+  id: number,
+  maps: Ownership | undefined,
+  { uidMap, gidMap }: Spec,
+  host: HostFacts,
+): readonly [message: string, hint: string] {
+  const key = what === 'user' ? 'uid_map' : 'gid_map';
+  const given = (what === 'user' ? maps?.uidMap : maps?.gidMap) ?? [];
+  const message = `the ${what} id ${id} does not exist inside`;
+  if (uidMap !== undefined || gidMap !== undefined) {
+    return [`${message}: ${key} does not map it`, `map more ids with uid_map and gid_map, or take another ${what}`];
+  }
+  const count = given.reduce((sum, { size }) => sum + size, 0);
+  if (count > 1) {
+    const ids = given.map(({ container, size }) => `${container}–${container + size - 1}`).join(', ');
+    return [`${message}: there are ${ids}`, `take another ${what}, or map more ids with uid_map and gid_map`];
+  }
+  const how = host.mapsIds ? 'give the container around boxctl more ids' : howToGetIds(host);
+  return [
+    `${message}: without subordinate ids, root is the only ${what} there`,
+    `${how}; or run it as root: \`user: 0\``,
+  ];
+}
+
+function checkUser(
+  user: ResolvedUser,
+  maps: Ownership | undefined,
+  spec: Spec,
+  host: HostFacts,
+  problems: Problems,
+): void {
   if (!isMapped(maps?.uidMap, user.uid)) {
-    problems.add(
-      'E_USER_NOT_MAPPED',
-      'user',
-      `the user id ${user.uid} does not exist inside: uid_map does not map it`,
-      hint,
-    );
+    problems.add('E_USER_NOT_MAPPED', 'user', ...unmapped('user', user.uid, maps, spec, host));
   }
   if (!isMapped(maps?.gidMap, user.gid)) {
-    problems.add(
-      'E_USER_NOT_MAPPED',
-      'user',
-      `the group id ${user.gid} does not exist inside: gid_map does not map it`,
-      hint,
-    );
+    problems.add('E_USER_NOT_MAPPED', 'user', ...unmapped('group', user.gid, maps, spec, host));
   }
 }
 
@@ -109,6 +131,8 @@ function checkGroups(
   groups: readonly { readonly gid: number; readonly specPath: string }[],
   allowed: boolean,
   maps: Ownership | undefined,
+  spec: Spec,
+  host: HostFacts,
   problems: Problems,
 ): void {
   for (const { gid, specPath } of groups) {
@@ -117,11 +141,12 @@ function checkGroups(
         'E_GROUPS_DENIED',
         specPath,
         'the kernel lets nobody set groups in a user namespace that an ordinary user mapped by himself',
-        'install newgidmap and have a range added to /etc/subgid, or run boxctl as root',
+        host.setsGroups
+          ? `${howToGetIds(host)}, or run boxctl as root`
+          : 'the container around boxctl forbids it: run boxctl outside of it',
       );
     } else if (!isMapped(maps?.gidMap, gid)) {
-      const message = `the group id ${gid} does not exist inside: gid_map does not map it`;
-      problems.add('E_USER_NOT_MAPPED', specPath, message, 'map more ids with gid_map, or take another group');
+      problems.add('E_USER_NOT_MAPPED', specPath, ...unmapped('group', gid, maps, spec, host));
     }
   }
 }
@@ -148,10 +173,10 @@ export function compileProcess(
   const { spec } = document;
   const kept = spec.keepId ? { user: host.euid, group: host.egid } : undefined;
   const user = resolveUser(spec.user ?? kept ?? imageUser(image, problems), image, problems);
-  checkUser(user, maps, problems);
+  checkUser(user, maps, spec, host, problems);
   const terminal = overrides.tty ?? spec.tty;
   const added = resolveGroups(spec.groupAdd, image, problems);
-  checkGroups(added, mayHaveGroups(host, maps), maps, problems);
+  checkGroups(added, mayHaveGroups(host, maps), maps, spec, host, problems);
   checkLabels(spec, host, problems);
   const rlimits = spec.ulimits.map(({ name, soft, hard }): OciRlimit => ({
     type: `RLIMIT_${name.toUpperCase()}`,

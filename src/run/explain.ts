@@ -5,33 +5,8 @@ import { CLONE, ERRNO } from '../kernel/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { cgroupHint } from './cgroup-hint.ts';
-import { errnoName } from './errno.ts';
+import { errnoName, MEANINGS } from '../kernel/errno.ts';
 import type { Outcome } from './launch.ts';
-
-const MEANINGS: Readonly<Record<string, string>> = {
-  EPERM: 'operation not permitted',
-  ENOENT: 'no such file or directory',
-  ENOEXEC: 'not a program that this machine can execute',
-  EACCES: 'permission denied',
-  EBUSY: 'in use',
-  EEXIST: 'it is there already',
-  ENODEV: 'no such device or file system',
-  ENOTDIR: 'not a folder',
-  EISDIR: 'a folder',
-  EINVAL: 'the kernel does not take these arguments',
-  EMFILE: 'too many open files',
-  ENOSPC: 'no room, or a limit of the kernel was reached',
-  EROFS: 'read-only file system',
-  ELOOP: 'a symbolic link where none may be, or links in a circle',
-  ENOSYS: 'this kernel does not have the call',
-  ENOMEM: 'out of memory',
-  ERANGE: 'another value than the one that was asked for',
-  ECONNREFUSED: 'nobody listens there',
-  ETIMEDOUT: 'no answer',
-  EREMOTEIO: 'the other side refused',
-  EXDEV: 'outside of the root',
-  EUSERS: 'too many namespaces in each other',
-};
 
 /** What an outer container must be started with, in the words of boxctl, Docker and Podman. */
 export const OUTER_FILTER =
@@ -126,7 +101,7 @@ export function hintFor(step: Step, name: string, detail: number): string | unde
   if (call.name === 'mount_setattr' && name === 'EINVAL') {
     return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
   }
-  if (call.name === 'fsconfig' && step.id.startsWith('overlay')) {
+  if (call.name === 'fsconfig' && step.id.startsWith('overlay') && ['EINVAL', 'EREMOTE', 'EOPNOTSUPP'].includes(name)) {
     return 'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs: in a container, to a volume';
   }
   if (call.name === 'setns')
@@ -153,6 +128,9 @@ export function hintFor(step: Step, name: string, detail: number): string | unde
     return 'a folder is masked with a slash at the end of its path, a file without';
   }
   if (step.group === 'cgroup') return cgroupHint(call, name);
+  if (name === 'ESTALE') {
+    return 'it was replaced between being looked at and being used, or its network file system has lost it: start again';
+  }
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 /** Events as JSON lines, for programs that watch a run. */
 import { formatCall, formatUndo } from '../plan/format.ts';
 import type { Plan } from '../plan/plan.ts';
-import { errnoName } from './errno.ts';
+import { errnoName } from '../kernel/errno.ts';
 import type { LaunchEvent } from './launch.ts';
 import { syscallName } from './observed.ts';
 import type { Progress } from './progress.ts';

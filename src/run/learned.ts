@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { reasonOf } from '../kernel/errno.ts';
 import type { OciSeccomp } from '../oci/config.ts';
 import { defaultSeccomp } from '../oci/seccomp-default.ts';
 import type { SeccompArch } from '../plan/seccomp/compile.ts';
@@ -70,7 +71,7 @@ export function writeLearned(path: string, seen: readonly string[], arch: Seccom
     }
     return { path, total: all.size, added: all.size - before.size };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new BoxctlError('E_SECCOMP_LEARN', `the profile cannot be written to ${path}: ${reason}`, {
       hint: 'the folder must be yours, and a file that is there a profile',
       cause: error,

@@ -14,7 +14,7 @@ import type { Group, Plan } from '../plan/plan.ts';
 import { formatCall } from '../plan/format.ts';
 import { groupTitle } from '../plan/print.ts';
 import { milliseconds } from './duration.ts';
-import { errnoName } from './errno.ts';
+import { errnoName } from '../kernel/errno.ts';
 import type { LaunchEvent } from './launch.ts';
 import { undoneLine, type Progress, type ProgressOptions, type Screen } from './progress.ts';
 import { DIM, GREEN, painter, RED, type Paint } from '../text/style.ts';

@@ -8,7 +8,7 @@ import { formatCall, formatUndo } from '../plan/format.ts';
 import { jsonEvents } from './json-events.ts';
 import type { LaunchEvent } from './launch.ts';
 import { milliseconds } from './duration.ts';
-import { errnoName } from './errno.ts';
+import { errnoName } from '../kernel/errno.ts';
 import { painter, YELLOW, type Paint } from '../text/style.ts';
 
 export const PROGRESS_MODES = ['auto', 'list', 'verbose', 'quiet', 'json'] as const;

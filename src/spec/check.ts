@@ -150,10 +150,20 @@ const typeHint = (
     if (['no', 'n', 'off'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`false\``;
   }
   if (types.has('string') && !types.has('integer') && (typeof data === 'number' || typeof data === 'boolean')) {
-    return `quote it: "${clip(text ?? String(data))}"`;
+    return quoteHint(text ?? String(data), schema);
   }
   if (data === null) return 'give it a value, or leave the key out';
   return undefined;
+};
+
+/** Text that YAML has read as something else: in quotes it is right, or still wrong by what text it must be. */
+const quoteHint = (text: string, schema: validate.SchemaNode): string | undefined => {
+  if (schema['x-unit'] !== undefined)
+    return /^\d/.test(text) ? `with a unit: ${clip(text)}${schema['x-unit']}` : undefined;
+  const isOfPattern = schema.pattern === undefined || new RegExp(schema.pattern).test(text);
+  const isOfEnum = schema.enum === undefined || schema.enum.includes(text);
+  const isPath = String(schema.examples?.[0]).startsWith('/');
+  return isOfPattern && isOfEnum && !isPath ? `quote it: "${clip(text)}"` : undefined;
 };
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {

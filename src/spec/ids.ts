@@ -12,6 +12,15 @@ export const normaliseUser = (context: Context, user: ContainerFile['user']): Us
     report(context, 'user', 'E_SPEC_USER', `\`user\` must be USER or USER:GROUP; found "${clip(String(user))}"`);
     return undefined;
   }
+  const text = parts.join(':');
+  if (parts.length === 2 && parts.includes('')) {
+    const [name = '', group = ''] = parts;
+    const what = name === '' ? 'user before' : 'group after';
+    report(context, 'user', 'E_SPEC_USER', `\`user\` has no ${what} the colon; found "${clip(text)}"`, {
+      hint: name === '' ? `write \`user: "0:${clip(group) || '0'}"\`` : `write \`user: ${JSON.stringify(clip(name))}\``,
+    });
+    return undefined;
+  }
   const [first, second] = parts.map((part, index) => account(context, part, index === 0 ? 'user' : 'group', 'user'));
   if (first === undefined || (parts.length === 2 && second === undefined)) return undefined;
   return { user: first, ...(second === undefined ? {} : { group: second }) };

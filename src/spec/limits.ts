@@ -24,11 +24,8 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
   const ioDevices = ioDevicesAt(context, raw?.blkio_config);
   const hugetlb = hugetlbAt(context, raw?.hugetlb);
   const time = durationAt(context, raw?.time, 'limits.time');
-  if (memory !== undefined && memory < LEAST_MEMORY) {
-    report(context, 'limits.memory', 'E_SPEC_SIZE', `${memory} bytes of memory are too few for any program`, {
-      hint: `with a unit: ${context.paths.text('limits.memory') ?? memory}MiB`,
-    });
-  }
+  checkLeast(context, memory, 'limits.memory');
+  checkLeast(context, memoryHigh, 'limits.memory_high');
   if (swap !== undefined && raw?.memory === undefined && !context.bad.has('limits.memory')) {
     report(context, 'limits.swap', 'E_SPEC_CONFLICT', '`limits.swap` needs `limits.memory` beside it');
   }
@@ -61,6 +58,16 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
     ...(time === undefined ? {} : { time }),
     optional: raw?.optional ?? false,
   };
+};
+
+/** A number without its unit is what people forget; with one, the number is meant. */
+const checkLeast = (context: Context, bytes: number | undefined, path: string): void => {
+  if (bytes === undefined || bytes >= LEAST_MEMORY) return;
+  const text = context.paths.text(path) ?? '';
+  const bare = /^[1-9]\d*$/.test(text) ? `with a unit: ${text}MiB` : 'the least is 1MiB';
+  report(context, path, 'E_SPEC_SIZE', `${bytes} bytes of memory are too few for any program`, {
+    hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
+  });
 };
 
 /** `stop_signal` and `stop_grace_period`. */

@@ -1,6 +1,7 @@
 /** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { reasonOf } from '../kernel/errno.ts';
 
 /** A container file is a page; a mebibyte of YAML is a mistake or an attack. */
 export const MAX_FILE_SIZE = 1024 * 1024;
@@ -26,7 +27,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export const whyNot = (error: unknown): { readonly missing: boolean; readonly problem: string } => {
   const code =
     typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return { missing: code === 'ENOENT' || code === 'ENOTDIR', problem: REASONS[code] ?? (code || String(error)) };
+  return { missing: code === 'ENOENT' || code === 'ENOTDIR', problem: REASONS[code] ?? reasonOf(error) };
 };
 
 /** Where a path leads with every link followed; what is not there keeps its name. */
@@ -55,7 +56,14 @@ const O_PATH = 0o10_000_000;
  */
 export const openUnlinked = (path: string): number => {
   const fd = openSync(path, O_PATH);
-  if (readlinkSync(behind(fd)) === path) return fd;
+  let leads: string;
+  try {
+    leads = readlinkSync(behind(fd));
+  } catch {
+    closeSync(fd);
+    throw new Error('there is no /proc here, through which it would be opened: mount -t proc proc /proc');
+  }
+  if (leads === path) return fd;
   closeSync(fd);
   throw Object.assign(new Error(`a part of ${path} became a symbolic link: it is not followed`), { code: 'ELOOP' });
 };

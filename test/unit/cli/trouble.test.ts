@@ -24,7 +24,7 @@ test('the home is a folder in which nothing can be made', async () => {
   const options = { cwd, env: { HOME: '/proc/1', BOXCTL_STORE: '/proc/1/store' } };
   const { stderr, status } = await run([NODE, PROGRAM, 'up'], options);
   expect(status).toBe(125);
-  expect(stderr).toContain('The image store /proc/1/store cannot be used: ENOENT');
+  expect(stderr).toContain('The image store /proc/1/store cannot be used: no such file or directory (ENOENT)');
 });
 
 test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
@@ -36,7 +36,7 @@ test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
   const { stdout, stderr } = await run(['unshare', '-m', 'sh', '-c', script], options);
   expect(stdout).toBe('125\n');
   const [error, hint, json = ''] = stderr.split('\n');
-  expect(error).toBe('boxctl: error: this host cannot go on: ENOSPC: no space left on device, write');
+  expect(error).toBe('boxctl: error: this host cannot go on: no room, or a limit of the kernel was reached (ENOSPC)');
   expect(hint).toMatch(/^ {2}make room there/u);
   expect(JSON.parse(json)).toMatchObject({ event: 'error', code: 'E_HOST' });
 });

@@ -15,7 +15,6 @@ const WELL: Findings = {
   limits: { ok: true, steps: 210 },
   distribution: ['debian'],
   system: 'Debian',
-  user: 'me',
   filesystems: new Set(['ext4', 'overlay', 'erofs']),
   sysctls: { maxUserNamespaces: '1000', unprivilegedClone: undefined, apparmorRestricts: undefined },
   coveredPaths: [],
@@ -143,10 +142,10 @@ describe('of the kernel it misses', () => {
 });
 
 describe('of an ordinary user it misses', () => {
-  const host = { ...USER_HOST, subuids: [], subgids: [] };
+  const host = { ...USER_HOST, userName: 'me', subuids: [], subgids: [] };
   it('subordinate ids, with the command that gives them', () => {
     expect(of('subordinate ids', { host }).fix).toBe(
-      'sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 me',
+      'sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me',
     );
     expect(of('subordinate ids', { host: USER_HOST }).state).toBe('yes');
   });

@@ -81,6 +81,29 @@ describe('the environment', () => {
   });
 });
 
+describe('a user that does not exist inside', () => {
+  const user = { user: { user: 1000 } };
+  const told = (options: DocumentOptions, host: HostFacts) =>
+    problems(options, host).map(({ message, hint }) => `${message} = ${hint}`);
+  it('without subordinate ids is told how to get some, with a range that nobody has', () => {
+    const host = { ...USER_ALONE_HOST, euid: 1001, userName: 'me', takenIds: [{ start: 100_000, size: 65_536 }] };
+    expect(told(user, host)).toEqual([
+      'the user id 1000 does not exist inside: without subordinate ids, root is the only user there = install newuidmap and newgidmap, and sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me; or run it as root: `user: 0`',
+    ]);
+  });
+  it('in a map of the file’s own is told of that map', () => {
+    const map = [{ container: 0, host: 200_000, size: 10 }];
+    expect(told({ ...user, uidMap: map, gidMap: map }, ROOT_HOST)).toEqual([
+      'the user id 1000 does not exist inside: uid_map does not map it = map more ids with uid_map and gid_map, or take another user',
+    ]);
+  });
+  it('beyond the ids that there are is told which there are', () => {
+    expect(told({ user: { user: 70_000 } }, ROOT_HOST)).toEqual([
+      'the user id 70000 does not exist inside: there are 0–65535 = take another user, or map more ids with uid_map and gid_map',
+    ]);
+  });
+});
+
 describe('the platform', () => {
   it('is an error at its line where this machine is another', () => {
     expect(problems({ platform: 'aarch64' }, ROOT_HOST, { platform: 3 })).toMatchObject([

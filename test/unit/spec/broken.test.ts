@@ -457,11 +457,42 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ['2:7+7 E_SPEC_USER: `user` must be USER or USER:GROUP; found "a:b:c"'],
   ],
   [
+    'a user that is not said',
+    `${IMAGE}user: ":5"\n`,
+    ['2:7+4 E_SPEC_USER: `user` has no user before the colon; found ":5" = write `user: "0:5"`'],
+  ],
+  [
+    'a size that is too small, with its unit',
+    `${IMAGE}limits: {memory: 4k}\n`,
+    ['2:18+2 E_SPEC_SIZE: 4096 bytes of memory are too few for any program = the least is 1MiB'],
+  ],
+  [
+    'no memory at all',
+    `${IMAGE}limits: {memory: 0}\n`,
+    ['2:18+1 E_SPEC_SIZE: 0 bytes of memory are too few for any program = leave it out where there is no limit'],
+  ],
+  [
+    'durations without a unit, which quotes would not mend',
+    `${IMAGE}limits: {time: 90}\nstop_grace_period: 1.5\n`,
+    [
+      '2:16+2 E_SPEC_TYPE: `limits.time` must be hours, minutes, seconds and milliseconds, such as 1h30m, 90s or 500ms; found the number 90 = with a unit: 90s',
+      '3:20+3 E_SPEC_TYPE: `stop_grace_period` must be hours, minutes, seconds and milliseconds, such as 1h30m, 90s or 500ms; found the number 1.5 = with a unit: 1.5s',
+    ],
+  ],
+  [
+    'values that quotes would not mend',
+    `${IMAGE}namespaces: {net: 5}\nworking_dir: 7\nvolumes: [{type: 1, target: 2}]\n`,
+    [
+      '2:19+1 E_SPEC_TYPE: `namespaces.net` must be private, host, or an absolute path such as /proc/123/ns/net; found the number 5',
+      '3:14+1 E_SPEC_TYPE: `working_dir` must be text, such as "/src"; found the number 7',
+      '4:18+1 E_SPEC_TYPE: `volumes.0.type` must be text, such as "bind"; found the number 1',
+      '4:29+1 E_SPEC_TYPE: `volumes.0.target` must be text, such as "/src"; found the number 2',
+    ],
+  ],
+  [
     'a group that is not said',
     `${IMAGE}user: "1:"\n`,
-    [
-      '2:7+4 E_SPEC_USER: nothing is neither an id nor a name of a group = write decimal ids, or names that the image knows: `user: "1000:1000"`',
-    ],
+    ['2:7+4 E_SPEC_USER: `user` has no group after the colon; found "1:" = write `user: "1"`'],
   ],
   [
     'a hexadecimal user',
