@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <mutex>
 #include <string>
 
 #include "../shared/fd.h"
@@ -55,9 +56,12 @@ int seal_program(const char* path) {
   return copy.release();
 }
 
-// One copy of a program serves every launch of the process.
+// One copy of a program serves every launch of the process, from whichever of Node's threads it comes: each worker
+// thread has the addon to itself, and its static variables in common with the others.
 int sealed_copy(const std::string& path) {
+  static std::mutex lock;
   static std::map<std::string, int> copies;
+  const std::lock_guard<std::mutex> guard(lock);
   const auto known = copies.find(path);
   if (known != copies.end()) return known->second;
   const int made = seal_program(path.c_str());

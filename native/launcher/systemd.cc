@@ -43,8 +43,10 @@ class Message {
     body_ = size_;
   }
 
+  // To a multiple of 1, 2, 4 or 8.
   void align(size_t to) {
-    while (size_ % to != 0) put("", 1);
+    constexpr uint8_t kZeroes[8] = {};
+    put(kZeroes, (to - size_ % to) % to);
   }
   void u32(uint32_t value) {
     align(4);

@@ -6,35 +6,67 @@
 
 namespace boxctl {
 
+namespace {
+
+// A text of bounded length in the making. What does not fit is an error that is asked for once, at the end.
+class Completed {
+ public:
+  Completed(char* out, size_t room) : out_(out), room_(room) {}
+
+  void put(const char* data, size_t size) {
+    // One byte stays free for the NUL.
+    if (size >= room_ - size_) {
+      fits_ = false;
+      return;
+    }
+    memcpy(out_ + size_, data, size);
+    size_ += size;
+  }
+  void put(int number) {
+    char digits[16];
+    put(digits, static_cast<size_t>(snprintf(digits, sizeof digits, "%d", number)));
+  }
+  // Null where it did not fit.
+  const char* finish() {
+    out_[size_] = '\0';
+    return fits_ ? out_ : nullptr;
+  }
+
+ private:
+  char* out_;
+  size_t room_;
+  size_t size_ = 0;
+  bool fits_ = true;
+};
+
+}  // namespace
+
 const char* Texts::complete(const Text& text) {
   if (!text.is_template) return text.data;
   if (used_ == sizeof buffers_ / sizeof *buffers_) return nullptr;
-  char* const out = buffers_[used_++];
-  char* at = out;
-  const char* const end = out + sizeof *buffers_ - 1;
+  Completed out(buffers_[used_++], sizeof *buffers_);
   for (const char* from = text.data; *from != '\0';) {
     if (strncmp(from, "$ID", 3) == 0) {
-      at += snprintf(at, static_cast<size_t>(end - at), "%s", context_.id);
+      out.put(context_.id, strlen(context_.id));
       from += 3;
     } else if (strncmp(from, "$CHILD", 6) == 0) {
-      at += snprintf(at, static_cast<size_t>(end - at), "%d", static_cast<int>(context_.child));
+      out.put(static_cast<int>(context_.child));
       from += 6;
     } else if (strncmp(from, "$OWNER", 6) == 0) {
-      at += snprintf(at, static_cast<size_t>(end - at), "%d", static_cast<int>(getppid()));
+      out.put(static_cast<int>(getppid()));
       from += 6;
     } else if (strncmp(from, "$FD(", 4) == 0) {
       char* rest = nullptr;
       const unsigned long slot = strtoul(from + 4, &rest, 10);
-      if (*rest != ')' || slot >= context_.slot_count || context_.slots[slot] < 0) return nullptr;
-      at += snprintf(at, static_cast<size_t>(end - at), "%d", context_.slots[slot]);
+      if (from[4] < '0' || from[4] > '9' || *rest != ')' || slot >= context_.slot_count || context_.slots[slot] < 0)
+        return nullptr;
+      out.put(context_.slots[slot]);
       from = rest + 1;
     } else {
-      *at++ = *from++;
+      out.put(from++, 1);
     }
-    if (at >= end) return nullptr;
   }
-  *at = '\0';
-  return out;
+  return out.finish();
 }
 
 StringArray::StringArray(const Context& context, const Arg& arg)
