@@ -5,6 +5,7 @@ import {
   type CgroupFacts,
   type CgroupHome,
   type DevicesHome,
+  type Hierarchy,
   type UnifiedHome,
 } from './facts.ts';
 import type { HostReader } from './read.ts';
@@ -47,7 +48,7 @@ function unescape(path: string): string {
 
 /** Of a mount's options, those that name controllers. */
 function controllersOf({ options }: Mount): readonly string[] {
-  const others = /^(?:r[ow]|no\w+|\w+=.*|xattr|clone_children|cpuset_v2_mode)$/u;
+  const others = /^(?:r[ow]|no\w+|\w+=.*|xattr|clone_children|cpuset_v2_mode|seclabel)$/u;
   return options.filter((option) => !others.test(option));
 }
 
@@ -107,7 +108,7 @@ function versionOne(
   const own = folderOf(mount, path) ?? mount.point;
   // The nearest cgroup in which the caller may make a child; his own limits go on applying there.
   const home = parents(own, mount.point).find((folder) => read.writable(folder));
-  if (home !== undefined) return { usable: true, version: 1, dir: home, hierarchy: controllersOf(mount) };
+  if (home !== undefined) return { usable: true, version: 1, dir: home };
   return missing(
     caller,
     `the ${controller} controller is in a version 1 hierarchy, where ${own} belongs to another user`,
@@ -210,6 +211,7 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
   return {
     layout,
     controllers,
+    hierarchies: hierarchies(read, mounts, paths),
     unified: homes,
     devices: devicesHome(read, mounts, paths),
     mounts: mounts.map(({ point }) => point),
@@ -217,6 +219,26 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
     cpuset: cpuset(read, controllers.cpuset, homes),
     ioWeight: ioWeight(read, controllers.io, unified),
   };
+}
+
+/** One that is mounted twice is there once. */
+function hierarchies(
+  read: HostReader,
+  mounts: readonly Mount[],
+  paths: ReadonlyMap<string, string>,
+): readonly Hierarchy[] {
+  const found = new Map<string, Hierarchy>();
+  for (const mount of mounts) {
+    if (mount.type !== 'cgroup') continue;
+    const named = mount.options.filter((option) => option.startsWith('name='));
+    const names = [...controllersOf(mount), ...named];
+    const [first] = names;
+    if (first === undefined || found.has(names.join())) continue;
+    const own = folderOf(mount, paths.get(first) ?? '/') ?? mount.point;
+    const dir = parents(own, mount.point).find((folder) => read.writable(folder));
+    if (dir !== undefined) found.set(names.join(), { dir, names });
+  }
+  return [...found.values()];
 }
 
 /** Nothing has to be handed on for it: the nearest cgroup in which a child can be made serves. */

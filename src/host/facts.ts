@@ -15,11 +15,8 @@ export type CgroupController = (typeof CGROUP_CONTROLLERS)[number];
 export type CgroupHome =
   /** In the unified hierarchy, in one of the homes of `unified`. */
   | { readonly usable: true; readonly version: 2 }
-  /**
-   * `dir` is an existing host folder in which a child may be made. `hierarchy`: the controllers that are mounted
-   * together there, which is what its file system is asked for by.
-   */
-  | { readonly usable: true; readonly version: 1; readonly dir: string; readonly hierarchy: readonly string[] }
+  /** `dir` is an existing host folder in which a child may be made. */
+  | { readonly usable: true; readonly version: 1; readonly dir: string }
   /** Why not, as a sentence without full stop, and what would change it. */
   | { readonly usable: false; readonly reason: string; readonly hint: string };
 
@@ -50,9 +47,19 @@ export interface DevicesHome {
   readonly dir: string;
 }
 
+/** A hierarchy of version 1. */
+export interface Hierarchy {
+  /** A folder in which a child may be made. */
+  readonly dir: string;
+  /** What its file system is asked for by: the controllers that are mounted together, or `name=…` (cgroups(7)). */
+  readonly names: readonly string[];
+}
+
 export interface CgroupFacts {
   readonly layout: 'v1' | 'hybrid' | 'v2' | 'none';
   readonly controllers: Readonly<Record<CgroupController, CgroupHome>>;
+  /** Those of version 1 in which the caller may make cgroups, in the order in which they are mounted. */
+  readonly hierarchies: readonly Hierarchy[];
   /** The nearest first. */
   readonly unified: readonly UnifiedHome[];
   readonly devices: DevicesHome | undefined;
@@ -93,6 +100,8 @@ export interface HostFacts {
   readonly initialUserNamespace: boolean;
   /** False in a user namespace in which setgroups(2) is forbidden, and so in all that are made in it. */
   readonly setsGroups: boolean;
+  /** It may keep its capabilities when it changes its ids (CAP_SETPCAP). */
+  readonly setsSecurebits: boolean;
   /** boxctl runs inside a user namespace, and may map all ids of that namespace without a helper. */
   readonly mapsIds: boolean;
   /** The uid and gid ranges that exist in boxctl's own user namespace (the whole of 2^32-1 on a plain host). */

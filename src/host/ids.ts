@@ -72,6 +72,7 @@ export function parseStatus(text: string | undefined): ProcessStatus {
 
 const CAP_SETGID = 1n << 6n;
 const CAP_SETUID = 1n << 7n;
+const CAP_SETPCAP = 1n << 8n;
 const CAP_SYS_ADMIN = 1n << 21n;
 const CAP_SETFCAP = 1n << 31n;
 
@@ -87,4 +88,9 @@ export function hasHostPrivileges(capabilities: bigint): boolean {
 /** With these the kernel takes any map of ids that the own user namespace has; the last one is for its root (Linux 5.12). */
 export function hasMappingRights(capabilities: bigint): boolean {
   return hasAll(capabilities, CAP_SETGID | CAP_SETUID | CAP_SETFCAP);
+}
+
+/** With this it may say what a change of ids does to its capabilities (capabilities(7), "The securebits flags"). */
+export function maySetSecurebits(capabilities: bigint): boolean {
+  return hasAll(capabilities, CAP_SETPCAP);
 }

@@ -18,7 +18,7 @@ import { Problems } from './problems.ts';
 import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
 import { compileSeccompChoice } from './seccomp.ts';
-import { compileSysctls } from './sysctls.ts';
+import { compilePidMax, compileSysctls } from './sysctls.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from './version.ts';
 
@@ -69,6 +69,8 @@ export function compile(
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
   const writable = writableOf(spec, host, reasons, problems);
+  const sysctl = compileSysctls(spec, host, maps?.gidMap, reasons, problems);
+  const pidMax = compilePidMax(spec, host, limits.resources, reasons);
   problems.throwIfAny();
 
   const ownRoot = spec.namespaces.mount.kind === 'private';
@@ -89,7 +91,7 @@ export function compile(
         ? { resources: { ...limits.resources, ...(ownRoot ? { devices: rules } : {}) } }
         : {}),
       ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
-      ...(spec.sysctls.length === 0 ? {} : { sysctl: compileSysctls(spec, reasons) }),
+      ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
       ...(ownRoot ? hidden : {}),
     },
   };
@@ -113,6 +115,7 @@ export function compile(
     config: { ociVersion: ociVersion(config), ...config },
     writable,
     init: spec.init,
+    ...(pidMax === undefined ? {} : { pidMax }),
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,
     because,

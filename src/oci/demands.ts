@@ -53,7 +53,7 @@ export function allowance({ kind, value, readOnly }: Demand): string {
 }
 
 /** Ids below belong to the system and to people (as systemd and shadow-utils give them out). */
-const FIRST_SPARE_ID = 65_536;
+export const FIRST_SPARE_ID = 65_536;
 
 const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
   pid: 'sees all processes of the host',

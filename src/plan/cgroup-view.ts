@@ -1,12 +1,11 @@
 /**
  * /sys/fs/cgroup as the container sees it: its own cgroups, read-only, so that programs find their limits. One file
- * system on version 2; on version 1 a folder with one for each hierarchy in which the container has a limit.
+ * system on version 2; on version 1 a folder with one for each hierarchy, once the container has a limit.
  */
-import type { OciResources } from '../oci/config.ts';
 import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { MOUNT_ATTR } from '../kernel/constants.ts';
 import type { PlanContext } from './context.ts';
-import { controllersOf } from './limits.ts';
+import { shownHierarchies } from './limits.ts';
 import { newFileSystem, type NewFileSystem } from './filesystem.ts';
 import { attachTo, EMPTY_PATH, type Place } from './steps.ts';
 
@@ -17,11 +16,11 @@ export interface CgroupView {
 
 /** Made while the namespace is new: the file system shows the cgroup that is its root. */
 export function makeCgroupView(context: PlanContext, place: Place, id: string, options: NewFileSystem): CgroupView {
-  const { steps, host, model } = context;
+  const { steps, host } = context;
   if (host.cgroup.layout === 'v2') return { fd: newFileSystem(steps, place, id, 'cgroup2', options), parts: [] };
-  const parts = hierarchies(context, model.config.linux.resources ?? {}).map((hierarchy) => {
-    const name = hierarchy.join(',');
-    const data = hierarchy.map((controller) => [controller, undefined] as const);
+  const parts = shownHierarchies(context).map(({ names }) => {
+    const name = names.join(',').replace(/^name=/u, '');
+    const data = names.map((word) => option(word));
     const fd = newFileSystem(steps, place, `${id}.${name}`, 'cgroup', { attributes: options.attributes, data });
     return { name, fd };
   });
@@ -30,14 +29,9 @@ export function makeCgroupView(context: PlanContext, place: Place, id: string, o
   return { fd: newFileSystem(steps, place, id, 'tmpfs', { attributes, data: [['mode', '0755']] }), parts };
 }
 
-function hierarchies(context: PlanContext, resources: OciResources): readonly (readonly string[])[] {
-  const found = new Map<string, readonly string[]>();
-  for (const controller of controllersOf(resources)) {
-    const home = context.host.cgroup.controllers[controller];
-    if (!home.usable || home.version !== 1) continue;
-    found.set(home.dir, home.hierarchy);
-  }
-  return [...found.values()];
+/** A controller, or the name of a hierarchy that has none. */
+function option(word: string): readonly [key: string, value: string | undefined] {
+  return word.startsWith('name=') ? ['name', word.slice('name='.length)] : [word, undefined];
 }
 
 /** Attaches the hierarchies in their folder, which must be attached itself. */

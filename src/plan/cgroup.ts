@@ -8,7 +8,7 @@ import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O } from '../kernel/constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
-import { limitsOf, unifiedHome, usable, type Limit } from './limits.ts';
+import { limitsOf, shownHierarchies, unifiedHome, usable, type Limit } from './limits.ts';
 import type { Report } from './plan.ts';
 import { byDefault, call, type Place } from './steps.ts';
 
@@ -27,7 +27,7 @@ const CONTAINER = 'container';
 /** Where boxctl goes to leave its own cgroup empty. */
 const ASIDE = 'boxctl-aside';
 
-/** A folder of version 1, and why it is there. */
+/** A folder of version 1, and why it is there; the names of the hierarchy's that have no limit are in none. */
 interface VersionOne {
   readonly dir: string;
   readonly because: Because;
@@ -61,11 +61,23 @@ function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceR
       : rules?.home.version === 2
         ? plainHome(rules.home.dir)
         : undefined;
+  for (const { dir } of shownHierarchies(context)) {
+    if (versionOne.has(dir) || (rules?.home.version === 1 && rules.home.dir === dir)) continue;
+    versionOne.set(dir, {
+      dir,
+      because: byDefault('programs look for all controllers beside that of a limit'),
+      controllers: [],
+    });
+  }
   return {
     versionOne: [...versionOne.values()],
     unified: home === undefined ? undefined : { home, controllers: unified },
   };
 }
+
+/** Of a cgroup without a limit, by the words of its hierarchy. */
+const nameOf = ({ host }: PlanContext, dir: string): string =>
+  `cgroup.${host.cgroup.hierarchies.find((hierarchy) => hierarchy.dir === dir)?.names.join('.') ?? dir}`;
 
 const leafOf = ({ model }: PlanContext): string => `boxctl-${model.name}-$ID`;
 
@@ -95,6 +107,10 @@ export function planCgroup(context: PlanContext): Cgroup {
   const handles = new Map<CgroupController, Fd>();
   const tasks: Fd[] = [];
   for (const { dir, because, controllers } of versionOne) {
+    if (controllers.length === 0) {
+      mkdirCgroup(context, onHost('cgroup', because), nameOf(context, dir), `${dir}/${leaf}`);
+      continue;
+    }
     const handle = makeFolder(context, onHost('cgroup', because), `cgroup.${controllers.join('.')}`, `${dir}/${leaf}`);
     for (const controller of controllers) handles.set(controller, handle);
   }
@@ -120,10 +136,17 @@ export function planCgroup(context: PlanContext): Cgroup {
     const args = { dirfd: folderOf(controller), pathname: check.file, data: check.data };
     steps.add(onHost('cgroup', because), `cgroup.${check.file}.read`, 'read', args);
   }
-  for (const { controllers, because } of versionOne) {
-    const dirfd = folderOf(controllers[0] ?? 'memory');
-    const args = { dirfd, pathname: 'tasks', flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
-    tasks.push(steps.add(onHost('cgroup', because), `cgroup.${controllers.join('.')}.tasks`, 'openat2', args));
+  for (const { dir, controllers, because } of versionOne) {
+    const [first] = controllers;
+    const place = onHost('cgroup', because);
+    const how = { flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+    if (first === undefined) {
+      const args = { dirfd: AT_FDCWD, pathname: { template: `${dir}/${leaf}/tasks` }, ...how };
+      tasks.push(steps.add(place, `${nameOf(context, dir)}.tasks`, 'openat2', args));
+    } else {
+      const args = { dirfd: folderOf(first), pathname: 'tasks', ...how };
+      tasks.push(steps.add(place, `cgroup.${controllers.join('.')}.tasks`, 'openat2', args));
+    }
   }
   if (rules?.home.version === 1) tasks.push(makeDevices(context, rules, leaf));
   return { birthplace, tasks, reports: reportsOf(context, limits, folderOf) };
@@ -145,12 +168,18 @@ function makeInner({ steps }: PlanContext, place: Place, id: string, outer: Fd):
   steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: outer, pathname: CONTAINER, mode: 0o755 }, { undo });
 }
 
-/** Makes a cgroup by its path, which may hold `$ID`, and opens it. */
-function makeFolder({ steps }: PlanContext, place: Place, id: string, path: string): Fd {
+/** Makes a cgroup by its path, which may hold `$ID`. */
+function mkdirCgroup({ steps }: PlanContext, place: Place, id: string, path: string): void {
   const pathname = { template: path };
   const undo = [call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: AT.AT_REMOVEDIR })];
   steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o755 }, { undo });
-  return steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags: FOLDER, mode: 0, resolve: 0 });
+}
+
+/** Makes one, and opens it. */
+function makeFolder(context: PlanContext, place: Place, id: string, path: string): Fd {
+  mkdirCgroup(context, place, id, path);
+  const pathname = { template: path };
+  return context.steps.add(place, id, 'openat2', { dirfd: AT_FDCWD, pathname, flags: FOLDER, mode: 0, resolve: 0 });
 }
 
 /**

@@ -26,6 +26,7 @@ import {
   isolateMounts,
   joinInside,
   joinMounts,
+  openJoined,
   planClone,
   planIdentity,
   unshareCgroup,
@@ -36,9 +37,9 @@ import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, u
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
-import { setOomScore, setSysctls } from './sysctls.ts';
+import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
 import { openTerminal, takeTerminal, type Terminal } from './terminal.ts';
-import { becomeRoot, openUserNamespace, planMaps, USERNS } from './users.ts';
+import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -154,8 +155,12 @@ function planCommand(context: PlanContext): void {
 
 /** A container without mounts of its own is set up where the host's /proc is the host's. */
 function openProc(context: PlanContext): Fd | undefined {
-  const { process, linux } = context.model.config;
-  if (linux.sysctl === undefined && process.apparmorProfile === undefined && process.selinuxLabel === undefined) {
+  const { process } = context.model.config;
+  if (
+    sysctlsOf(context.model).length === 0 &&
+    process.apparmorProfile === undefined &&
+    process.selinuxLabel === undefined
+  ) {
     return undefined;
   }
   const args = {
@@ -197,10 +202,13 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
   const cgroup = planCgroup(context);
   root?.prepareOnHost();
-  const joined = planClone(context, cgroup);
+  const joined = openJoined(context);
+  becomeOwner(context);
+  planClone(context, cgroup);
   planMaps(context);
   setOomScore(context);
   root?.shift();
+  leaveOwner(context);
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);

@@ -3,7 +3,7 @@ import { CAPABILITIES } from '../spec/capabilities.ts';
 import { escapeSteering } from '../text/safe.ts';
 import type { Step } from './plan.ts';
 import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
-import { NAME_SETS, PR, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
+import { NAME_SETS, PR, SECBIT_NO_SETUID_FIXUP, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
 
 const SIGKILL = 9;
 const S_IFMT = 0o170000;
@@ -78,6 +78,7 @@ export function inTheManualsForm(call: Call): readonly string[] {
 function prctl(arg2: number, option: number, texts: readonly string[]): readonly string[] {
   const shown = [...texts];
   if (option === PR.PR_CAPBSET_DROP) shown[1] = CAPABILITIES[arg2] ?? String(arg2);
+  if (option === PR.PR_SET_SECUREBITS && arg2 === SECBIT_NO_SETUID_FIXUP) shown[1] = 'SECBIT_NO_SETUID_FIXUP';
   if (option === PR.PR_SET_PDEATHSIG && arg2 === SIGKILL) shown[1] = 'SIGKILL';
   if (option === PR.PR_CAP_AMBIENT) {
     shown[1] = { 2: 'PR_CAP_AMBIENT_RAISE', 4: 'PR_CAP_AMBIENT_CLEAR_ALL' }[arg2] ?? String(arg2);

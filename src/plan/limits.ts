@@ -1,6 +1,12 @@
 /** Limits as files of a cgroup and what is written to them, for both versions (cgroup-v1/, cgroup-v2.rst of the kernel). */
 import { homeFor } from '../host/cgroup-home.ts';
-import { CGROUP_CONTROLLERS, type CgroupController, type CgroupHome, type UnifiedHome } from '../host/facts.ts';
+import {
+  CGROUP_CONTROLLERS,
+  type CgroupController,
+  type CgroupHome,
+  type Hierarchy,
+  type UnifiedHome,
+} from '../host/facts.ts';
 import type { OciBlockIo, OciResources } from '../oci/config.ts';
 import type { Because } from '../oci/model.ts';
 import type { PlanContext } from './context.ts';
@@ -46,6 +52,21 @@ export function controllersOf(resources: OciResources): readonly CgroupControlle
   };
   const files = Object.keys(unified ?? {});
   return CGROUP_CONTROLLERS.filter((name) => used[name] || files.some((file) => file.startsWith(`${name}.`)));
+}
+
+/**
+ * The hierarchies of version 1 that the container sees, and has a cgroup of its own in: all, once it has a limit. The JVM
+ * takes the host's memory for its own where one of those for memory, CPUs and accounting is missing.
+ */
+export function shownHierarchies(context: PlanContext): readonly Hierarchy[] {
+  const { host, model } = context;
+  const isShown = model.config.mounts.some(({ type }) => type === 'cgroup');
+  const isLimited = controllersOf(model.config.linux.resources ?? {}).length > 0;
+  if (!isShown || !isLimited || context.namespace('cgroup').kind !== 'private') return [];
+  const { cpus, mems } = host.cgroup.cpuset;
+  // A new cpuset takes no process before it has both.
+  const canJoin = cpus !== undefined && mems !== undefined;
+  return host.cgroup.hierarchies.filter(({ names }) => canJoin || !names.includes('cpuset'));
 }
 
 /** runc's and crun's conversion: from 2 … 262144 to 1 … 10000. */
@@ -135,7 +156,8 @@ function addCpuset(context: PlanContext, limits: Limits, cpu: OciResources['cpu'
     const other = usable(context, controller);
     return home.usable && home.version === 1 && other.version === 1 && other.dir === home.dir;
   });
-  if (!home.usable || (!wanted && !joined)) return;
+  const shown = home.usable && home.version === 1 && shownHierarchies(context).some(({ dir }) => dir === home.dir);
+  if (!home.usable || (!wanted && !joined && !shown)) return;
   for (const [key, file] of [
     ['cpus', 'cpuset.cpus'],
     ['mems', 'cpuset.mems'],

@@ -30,15 +30,19 @@ function joined(context: PlanContext): readonly OciNamespace['type'][] {
   return JOIN_ORDER.filter((type) => context.namespace(type).kind === 'path');
 }
 
-/** Opens what is to be joined, before anything hides it. */
-function openJoined(context: PlanContext): readonly Joined[] {
-  return joined(context).flatMap((type) => {
+/** Opens what is to be joined, before anything hides it, and joins what the container is born in. */
+export function openJoined(context: PlanContext): readonly Joined[] {
+  const all = joined(context).flatMap((type) => {
     const state = context.namespace(type);
     if (state.kind !== 'path') return [];
     const place = onHost('namespaces', context.becauseNamespace(type));
     const args = { dirfd: AT_FDCWD, pathname: state.path, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     return [{ type, fd: context.steps.add(place, `join.${type}`, 'openat2', args) }];
   });
+  for (const entry of all) {
+    if (!joinsInside(context, entry.type)) setns(context, entry, 'host');
+  }
+  return all;
 }
 
 /**
@@ -69,12 +73,8 @@ function madeFlags(context: PlanContext): number {
  * Makes the container's first process; the kernel makes the namespaces with it. Where a user namespace is joined, the
  * others must belong to it, and are made after the joining.
  */
-export function planClone(context: PlanContext, cgroup: Cgroup): readonly Joined[] {
+export function planClone(context: PlanContext, cgroup: Cgroup): void {
   const { steps } = context;
-  const all = openJoined(context);
-  for (const entry of all) {
-    if (!joinsInside(context, entry.type)) setns(context, entry, 'host');
-  }
   const made = context.namespace('user').kind === 'path' ? 0 : madeFlags(context);
   const into = cgroup.birthplace === undefined ? 0 : CLONE.CLONE_INTO_CGROUP;
   const place = onHost('namespaces', context.model.because('linux.namespaces'));
@@ -84,7 +84,6 @@ export function planClone(context: PlanContext, cgroup: Cgroup): readonly Joined
     cgroup: cgroup.birthplace ?? NO_FD,
   };
   steps.add(place, 'clone3', 'clone3', args, { returns: 'child', undo: 'kernel' });
-  return all;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Parameters of the kernel (sysctl(8)) in the container's own namespaces, and what else is set through its /proc. */
+import type { Because, Model } from '../oci/model.ts';
 import { swapSeparators } from '../oci/sysctls.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, RESOLVE } from '../kernel/constants.ts';
@@ -12,14 +13,28 @@ const BENEATH = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.
  */
 export function setSysctls(context: PlanContext, proc: Fd | undefined): void {
   const { model, steps } = context;
-  for (const [name, data] of Object.entries(model.config.linux.sysctl ?? {})) {
+  for (const { name, data, because } of sysctlsOf(model)) {
     if (proc === undefined) throw new Error('a kernel parameter needs /proc');
-    const place = inside('identity', model.because(`linux.sysctl.${name}`));
+    const place = inside('identity', because);
     const pathname = `sys/${swapSeparators(name)}`;
     const open = { dirfd: proc, pathname, flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
-    const file = steps.add(place, `sysctl.${name}`, 'openat2', open);
+    // A kernel that lacks the parameter of a default has nothing to be changed.
+    const allow = because.kind === 'default' ? { allow: ['ENOENT'] } : {};
+    const file = steps.add(place, `sysctl.${name}`, 'openat2', open, allow);
     steps.add(place, `sysctl.${name}.write`, 'write', { dirfd: file, pathname: '', data }, { undo: 'kernel' });
   }
+}
+
+export function sysctlsOf(
+  model: Model,
+): readonly { readonly name: string; readonly data: string; readonly because: Because }[] {
+  const list = Object.entries(model.config.linux.sysctl ?? {}).map(([name, data]) => ({
+    name,
+    data,
+    because: model.because(`linux.sysctl.${name}`),
+  }));
+  if (model.pidMax === undefined) return list;
+  return [...list, { name: 'kernel.pid_max', data: String(model.pidMax), because: model.because('pidMax') }];
 }
 
 /**

@@ -1,9 +1,11 @@
 /** The user namespace's maps, and becoming its root. */
+import type { HostFacts, IdRange } from '../host/facts.ts';
 import type { OciIdMapping } from '../oci/config.ts';
+import { FIRST_SPARE_ID } from '../oci/demands.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
-import { O } from '../kernel/constants.ts';
+import { O, PR, SECBIT_NO_SETUID_FIXUP } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
-import { byDefault } from './steps.ts';
+import { byDefault, call } from './steps.ts';
 
 /** True where the map is one that the kernel takes from an ordinary user: his own id, once (user_namespaces(7)). */
 function isOwnIdAlone(maps: readonly OciIdMapping[], id: number): boolean {
@@ -35,6 +37,68 @@ export function maySetGroups(context: PlanContext): boolean {
   if (!context.host.setsGroups) return false;
   if (context.namespace('user').kind !== 'private') return true;
   return mapsAnything(context) || !writesGidMapItself(context);
+}
+
+/** Above the ids that any container is given by itself (src/oci/ids.ts). */
+const NEVER_GIVEN = 0x7fff_0000;
+
+function overlaps(a: IdRange, b: IdRange): boolean {
+  return a.start < b.start + b.size && b.start < a.start + a.size;
+}
+
+/** True where the ids are the container's alone: of no person, and of no other user's subordinate ranges. */
+function areSpare(maps: readonly OciIdMapping[], host: HostFacts): boolean {
+  const own = [...host.subuids, ...host.subgids];
+  const isOwn = (range: IdRange): boolean =>
+    own.some(({ start, size }) => start === range.start && size === range.size);
+  const others = host.takenIds.filter((range) => !isOwn(range));
+  return maps.every(({ hostID, size }) => {
+    const range = { start: hostID, size };
+    return hostID >= FIRST_SPARE_ID && !others.some((other) => overlaps(range, other));
+  });
+}
+
+/**
+ * Whose the user namespace is. The kernel charges what a container takes of inotify instances, message queues, pending
+ * signals and namespaces to whoever made its user namespace, against that user's limits; the host's root is not to be left
+ * without. The owner has every capability in the namespace, so it is the container's root only where nobody else has its
+ * ids, and an id that nobody has otherwise. Undefined: the caller, who can be nobody else.
+ */
+function namespaceOwner(context: PlanContext): number | undefined {
+  const { host, model } = context;
+  if (!mapsAnything(context) || !host.setsSecurebits || context.namespace('user').kind !== 'private') return undefined;
+  const { uidMappings = [], gidMappings = [] } = model.config.linux;
+  const { uid } = rootOutside(context);
+  const spare = areSpare(uidMappings, host) && areSpare(gidMappings, host);
+  if (spare) return uid === host.euid ? undefined : uid;
+  const given = host.ownUids.some(({ start, size }) => NEVER_GIVEN >= start && NEVER_GIVEN < start + size);
+  return given && host.privileged ? NEVER_GIVEN : undefined;
+}
+
+/**
+ * For the making of the user namespace the launcher's effective id is the owner's; its capabilities stay. The real and
+ * the saved id stay too, so that nobody with the owner's id can send it a signal.
+ */
+export function becomeOwner(context: PlanContext): void {
+  const owner = namespaceOwner(context);
+  if (owner === undefined) return;
+  const { steps, host } = context;
+  const place = onHost('namespaces', byDefault('what the container uses up is not root’s'));
+  const keep = { option: PR.PR_SET_SECUREBITS, arg2: SECBIT_NO_SETUID_FIXUP, arg3: 0, arg4: 0, arg5: 0 };
+  steps.add(place, 'owner.capabilities', 'prctl', keep);
+  const back = call('setresuid', { ruid: -1, euid: host.euid, suid: -1 });
+  steps.add(place, 'owner', 'setresuid', { ruid: -1, euid: owner, suid: -1 }, { undo: [back] });
+  // The change of ids has taken this away, and without it the first process would belong to root in /proc.
+  const dumpable = { option: PR.PR_SET_DUMPABLE, arg2: 1, arg3: 0, arg4: 0, arg5: 0 };
+  steps.add(place, 'owner.dumpable', 'prctl', dumpable);
+}
+
+/** Once the maps are written, and the namespace is opened, which its owner may do. */
+export function leaveOwner(context: PlanContext): void {
+  if (namespaceOwner(context) === undefined) return;
+  const place = onHost('namespaces', byDefault('what the container uses up is not root’s'));
+  const { euid } = context.host;
+  context.steps.add(place, 'owner.back', 'setresuid', { ruid: -1, euid, suid: -1 });
 }
 
 /** Writes the maps from outside, which only the launcher can do. */

@@ -365,7 +365,10 @@ function rest(old: Side, young: Side): readonly Change[] {
   return [...new Set([...was.keys(), ...is.keys()])].flatMap((path): readonly Change[] => {
     const [from, to] = [was.get(path), is.get(path)];
     if (from === to) return [];
+    const [before, after] = [old.model.because(path), young.model.because(path)];
+    // Defaults of the kernel's parameters follow from the namespaces and maps, which are told above.
+    if (path.startsWith('linux.sysctl.') && before.kind === 'default' && after.kind === 'default') return [];
     const message = `${path} ${from ?? 'not set'} → ${to ?? 'not set'}`;
-    return [{ direction: 'changes', message, before: old.model.because(path), after: young.model.because(path) }];
+    return [{ direction: 'changes', message, before, after }];
   });
 }

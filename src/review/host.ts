@@ -11,6 +11,7 @@ const USABLE: CgroupHome = { usable: true, version: 2 };
 const CGROUP: CgroupFacts = {
   layout: 'v2',
   controllers: { memory: USABLE, pids: USABLE, cpu: USABLE, cpuset: USABLE, io: USABLE, hugetlb: USABLE },
+  hierarchies: [],
   unified: [{ kind: 'parent', dir: '/sys/fs/cgroup', controllers: CGROUP_CONTROLLERS, dormant: [] }],
   devices: { version: 2, dir: '/sys/fs/cgroup' },
   mounts: ['/sys/fs/cgroup'],

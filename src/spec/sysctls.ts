@@ -15,6 +15,7 @@ const NAMESPACED: readonly (readonly [path: string, kind: NamespaceKind])[] = [
   ['kernel/shmmax', 'ipc'],
   ['kernel/shmmni', 'ipc'],
   ['kernel/shm_rmid_forced', 'ipc'],
+  ['kernel/pid_max', 'pid'],
   ['user/', 'user'],
 ];
 const OWN_KEYS: Readonly<Record<string, string>> = {
@@ -47,7 +48,7 @@ const check = (context: Context, name: string, path: string, namespaces: Spec['n
   const kind = namespaceOf(path);
   if (kind === undefined) {
     report(context, specPath, 'E_SPEC_SYSCTL', `\`${clip(name)}\` belongs to no namespace: it would change the host`, {
-      hint: 'those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm* and user.*',
+      hint: 'those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, kernel.pid_max and user.*',
     });
     return;
   }

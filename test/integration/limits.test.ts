@@ -17,6 +17,39 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
   });
 
   const v1 = existsSync('/sys/fs/cgroup/cpuset');
+  test.skipIf(!v1)(
+    'on version 1 a container with one limit sees every controller, each with a cgroup of its own',
+    async () => {
+      const { hierarchies } = gatherHostFacts(process.env).cgroup;
+      const script = 'cd /sys/fs/cgroup; for d in *; do echo $d $(cat $d/tasks | wc -l); done';
+      const { stdout, stderr } = await sh(script, { limits: { pids: 20 } });
+      const seen = new Map(
+        stdout
+          .trim()
+          .split('\n')
+          .map((line) => [line.split(' ')[0], line.split(' ')[1]]),
+      );
+      const names = hierarchies.map((hierarchy) => hierarchy.names.join(',').replace('name=', ''));
+      expect({ stderr, missing: names.filter((name) => !seen.has(name)) }).toEqual({ stderr: '', missing: [] });
+      // The shell, and what runs in it; with others there it would not be its own.
+      expect([...seen.values()].filter((count) => Number(count) < 1 || Number(count) > 4)).toEqual([]);
+    },
+  );
+
+  test.skipIf(!existsSync('/usr/bin/java'))(
+    'a Java virtual machine takes its heap from the limit of memory, and its CPUs from theirs (needs java)',
+    async () => {
+      const spec = { limits: { memory: '256MiB', cpus: 1 }, volumes: ['/usr:/usr:ro', '/etc:/etc:ro'] };
+      const options = { args: ['up', '--allow', 'all'] };
+      const links = 'ln -sfn usr/lib /lib; ln -sfn usr/lib64 /lib64';
+      const show = 'java -XX:+PrintFlagsFinal -XshowSettings:system -version 2>&1';
+      const { stdout } = await sh(`${links}; ${show}`, spec, self, options);
+      const heap = Number(/ MaxHeapSize +:?= (\d+)/u.exec(stdout)?.[1]);
+      expect({ stdout, inBounds: heap > 0 && heap <= 256 * 2 ** 20 }).toMatchObject({ inBounds: true });
+      expect(stdout).toMatch(/Effective CPU Count: 1\n/u);
+    },
+  );
+
   const disk = wholeDisk();
   test('weights, CPUs, memory nodes and rates of disks are what the container sees', async () => {
     const limits = {

@@ -3,7 +3,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hasBusybox } from '../support/busybox.ts';
-import { self, sh } from '../support/container.ts';
+import { attackFolder, attempts } from '../support/attack.ts';
+import { boxctl } from '../support/boxctl.ts';
+import { callerOptions, callers, self, sh } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
 
 let other: ChildProcess | undefined;
@@ -77,5 +79,13 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     const { stdout, stderr, status } = await sh('echo /proc/[0-9]*', { namespaces }, self, ALLOW);
     expect({ stdout, status }).toEqual({ stdout: '', status: 125 });
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: a process namespace can be joined only with /u);
+  });
+});
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
+  test('in a network of its own a process without capabilities may use ping and port 80', async () => {
+    const folder = attackFolder('network', { cap_drop: ['ALL'] }, caller, 'exhaust');
+    const found = attempts(await boxctl(['up', '--allow', 'all'], callerOptions(caller, folder)));
+    expect(found).toEqual({ ping: 0, port_80: 0 });
   });
 });

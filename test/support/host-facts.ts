@@ -2,8 +2,7 @@
 import type { HostFacts, UnifiedHome } from '../../src/host/facts.ts';
 
 const whole = [{ start: 0, size: 4_294_967_295 }];
-const v1 = (controller: string) =>
-  ({ usable: true, version: 1, dir: `/sys/fs/cgroup/${controller}`, hierarchy: [controller] }) as const;
+const v1 = (controller: string) => ({ usable: true, version: 1, dir: `/sys/fs/cgroup/${controller}` }) as const;
 const notDelegated = {
   usable: false,
   reason: 'no cgroup is delegated to you',
@@ -23,6 +22,7 @@ export const ROOT_HOST: HostFacts = {
   privileged: true,
   initialUserNamespace: true,
   setsGroups: true,
+  setsSecurebits: true,
   mapsIds: false,
   ownUids: whole,
   ownGids: whole,
@@ -42,6 +42,10 @@ export const ROOT_HOST: HostFacts = {
       io: v1('blkio'),
       hugetlb: v1('hugetlb'),
     },
+    hierarchies: ['memory', 'pids', 'cpu', 'cpuset', 'blkio', 'hugetlb', 'devices', 'name=systemd'].map((name) => ({
+      dir: `/sys/fs/cgroup/${name.replace('name=', '')}`,
+      names: [name],
+    })),
     unified: [],
     devices: { version: 1, dir: '/sys/fs/cgroup/devices' },
     mounts: ['memory', 'pids', 'cpu', 'cpuset', 'blkio', 'hugetlb', 'devices'].map((name) => `/sys/fs/cgroup/${name}`),
@@ -76,6 +80,7 @@ export const USER_HOST: HostFacts = {
       io: notDelegated,
       hugetlb: notDelegated,
     },
+    hierarchies: [],
     unified: [],
     devices: undefined,
     mounts: ['/sys/fs/cgroup'],
@@ -116,6 +121,7 @@ export function onUnified(host: HostFacts, home: UnifiedHome): HostFacts {
         io: unified,
         hugetlb: { usable: false, reason: 'no cgroup with the hugetlb controller is delegated', hint: 'be root' },
       },
+      hierarchies: [],
       unified: [home],
       devices: { version: 2, dir: home.dir },
       mounts: ['/sys/fs/cgroup'],

@@ -1,13 +1,14 @@
 /** A container that takes all it can get: processes, memory, descriptors, terminals and inodes. The host goes on. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Ended } from '../../support/boxctl.ts';
+import { attackFolder, attacker, attempts } from '../../support/attack.ts';
+import { boxctl, run, type Ended } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
-import { callers, self, sh, type Caller } from '../../support/container.ts';
-import { isRoot } from '../../support/user.ts';
+import { callerOptions, callers, self, sh, type Caller } from '../../support/container.ts';
+import { isRoot, testUser } from '../../support/user.ts';
 
 /** What a person on the host would notice first. */
 function hostWorks(): void {
@@ -51,6 +52,96 @@ function cgroups(): readonly string[] {
     .filter((entry) => entry.isDirectory() && entry.name.startsWith('boxctl-test-'))
     .map((entry) => join(entry.parentPath, entry.name));
 }
+
+/** Starts a container that takes all that it can get of something, and gives what `during` finds while it holds that. */
+async function whileTaken<T>(
+  what: string,
+  spec: Readonly<Record<string, unknown>>,
+  caller: Caller,
+  during: () => Promise<T>,
+): Promise<{ readonly got: number; readonly found: T }> {
+  let letGo = (_input: string): void => undefined;
+  const input = new Promise<string>((resolve) => (letGo = resolve));
+  const folder = attackFolder(what, { ...spec, limits: { time: '60s' } }, caller, 'exhaust');
+  let ended: Promise<Ended> | undefined;
+  const held = new Promise<number>((resolve, reject) => {
+    ended = boxctl(['up', '--allow', 'all'], {
+      ...callerOptions(caller, folder),
+      stdin: input,
+      onStart: (child) => child.stdout?.on('data', (text: Buffer) => resolve(Number(text.toString().slice(5)))),
+    });
+    void ended.then(({ stderr }) => reject(new Error(`it was never held: ${stderr}`)));
+  });
+  try {
+    const got = await held;
+    return { got, found: await during() };
+  } finally {
+    letGo('');
+    await ended;
+  }
+}
+
+/** What a program of the host gets of each, as root or as a user. */
+async function onHost(user: Caller['user']): Promise<Readonly<Record<string, number>>> {
+  return attempts(await run([attacker('exhaust'), 'one'], user === undefined ? {} : { user }));
+}
+
+const ALL = { inotify: 0, queue: 0, signal: 0, key: 0 };
+/** keyctl(2) is refused by the default filter. */
+const UNFILTERED = { seccomp: 'unconfined' };
+/** Its root is root of the host: keys are then root’s own, whoever made the namespace. */
+const MAP = { uid_map: ['0:0:65536'], gid_map: ['0:0:65536'] };
+const [major = 0, minor = 0] = release().split('.').map(Number);
+const hasPidMax = major > 6 || (major === 6 && minor >= 14);
+
+describe.skipIf(!isRoot || !hasBusybox || testUser === undefined)(
+  'what the kernel counts for a user (need root, busybox-static and the user boxctl-test)',
+  () => {
+    const KINDS = ['inotify', 'queues', 'signals', 'keys'];
+
+    test.each(
+      KINDS.flatMap((what) => [['a map of its own', what, {}] as const, ['a map with root’s id', what, MAP] as const]),
+    )(
+      'a container with %s uses up its %s, and root and another user of the host have theirs',
+      async (_title, what, spec) => {
+        const mapped = what === 'keys' ? {} : spec;
+        const { got, found } = await whileTaken(what, { ...UNFILTERED, ...mapped }, self, async () => [
+          await onHost(undefined),
+          await onHost(testUser),
+        ]);
+        expect(got).toBeGreaterThan(5);
+        expect(found).toEqual([ALL, ALL]);
+      },
+    );
+
+    test.each(KINDS)('containers with ids of their own do not use up each other’s %s', async (what) => {
+      const spec = { ...UNFILTERED, uid_map: 'auto' };
+      const { found } = await whileTaken(what, spec, self, async () => {
+        const folder = attackFolder('one', spec, self, 'exhaust');
+        return attempts(await boxctl(['up', '--allow', 'all'], callerOptions(self, folder)));
+      });
+      expect(found).toEqual(ALL);
+    });
+
+    test.each(KINDS)('a user’s container uses up its %s, and root of the host has its own', async (what) => {
+      const [, caller] = callers;
+      if (caller === undefined) throw new Error('there is no user');
+      const { found } = await whileTaken(what, UNFILTERED, caller, () => onHost(undefined));
+      expect(found).toEqual(ALL);
+    });
+  },
+);
+
+describe.skipIf(!hasBusybox || !hasPidMax).each(callers)(
+  'as $title (needs busybox-static and Linux 6.14)',
+  (caller) => {
+    test('without a limit in the file a container has no more than 4096 processes, and the host goes on', async () => {
+      const { got } = await whileTaken('processes', {}, caller, async () => hostWorks());
+      expect(got).toBeGreaterThan(3000);
+      expect(got).toBeLessThan(4096);
+    });
+  },
+);
 
 const TIME = { stop_grace_period: '0s' };
 

@@ -41,13 +41,13 @@ describe('version 1', () => {
   test('a child is made in one’s own cgroup, so that its limits go on applying', () => {
     const found = gatherCgroup(fakeReader({ files, writable: [memory, `${memory}/job`, ...rest] }));
     expect(found.layout).toBe('v1');
-    expect(found.controllers.memory).toEqual({ usable: true, version: 1, dir: `${memory}/job`, hierarchy: ['memory'] });
-    expect(found.controllers.pids).toEqual({ usable: true, version: 1, dir: rest[0], hierarchy: ['pids'] });
+    expect(found.controllers.memory).toEqual({ usable: true, version: 1, dir: `${memory}/job` });
+    expect(found.controllers.pids).toEqual({ usable: true, version: 1, dir: rest[0] });
   });
 
   test('the nearest ancestor serves where one’s own is not writable', () => {
     const found = gatherCgroup(fakeReader({ files, writable: rest }));
-    expect(found.controllers.cpu).toEqual({ usable: true, version: 1, dir: rest[1], hierarchy: ['cpu', 'cpuacct'] });
+    expect(found.controllers.cpu).toEqual({ usable: true, version: 1, dir: rest[1] });
     expect(found.controllers.memory.usable).toBe(false);
   });
 
@@ -88,7 +88,7 @@ describe('hybrid', () => {
     });
     const found = gatherCgroup(read);
     expect(found.layout).toBe('hybrid');
-    expect(found.controllers.memory).toMatchObject({ version: 1, dir: '/sys/fs/cgroup/memory', hierarchy: ['memory'] });
+    expect(found.controllers.memory).toMatchObject({ version: 1, dir: '/sys/fs/cgroup/memory' });
     expect(found.controllers.pids).toEqual({ usable: true, version: 2 });
     expect(found.unified).toEqual([{ kind: 'parent', dir: unified, controllers: ['pids'], dormant: [] }]);
   });

@@ -827,14 +827,14 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     'a kernel parameter of the host',
     `${IMAGE}sysctls: {kernel.core_pattern: x}\n`,
     [
-      '2:32+1 E_SPEC_SYSCTL: `kernel.core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm* and user.*',
+      '2:32+1 E_SPEC_SYSCTL: `kernel.core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, kernel.pid_max and user.*',
     ],
   ],
   [
     'a kernel parameter of the host, with slashes',
     `${IMAGE}sysctls: {kernel/core_pattern: x}\n`,
     [
-      '2:32+1 E_SPEC_SYSCTL: `kernel/core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm* and user.*',
+      '2:32+1 E_SPEC_SYSCTL: `kernel/core_pattern` belongs to no namespace: it would change the host = those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, kernel.pid_max and user.*',
     ],
   ],
   [
