@@ -151,7 +151,7 @@ describe.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
       const inject = ['-e', 'inject=unlinkat:error=EIO', '-e', 'inject=sethostname:error=EPERM'];
       const strace = ['strace', '-f', '-qq', '-o', join(tempFolder(), 'trace'), ...inject];
       const { stderr } = await run([...strace, process.execPath, PROGRAM, 'up'], callerOptions(self, folder));
-      expect(stderr).toMatch(/^not everything could be undone: .*cgroup\.\w+\.mkdir \(EIO\)/mu);
+      expect(stderr).toMatch(/^ *not everything could be undone: .*cgroup\.\w+\.mkdir \(EIO\)/mu);
       expect(state(self)).not.toEqual(before);
       expect((await boxctl(['up'], callerOptions(self, folder))).status).toBe(0);
       expect(state(self)).toEqual(before);
