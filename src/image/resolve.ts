@@ -26,6 +26,7 @@ import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
 import { allNames, findDigest, fullName } from './names.ts';
 import { packCollection } from './pack.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { isStore, ownershipKey, prepareStore, shortHash } from './store.ts';
 import { SHELLS } from './shells.ts';
 import { openWorkspace } from './workspace.ts';
@@ -158,9 +159,6 @@ async function importOnce(
   };
   return withLock(lock, work, options.onWait);
 }
-
-/** As much as an image may be where its file does not say more. */
-export const DEFAULT_LIMITS = { maxBytes: 32 * 2 ** 30, maxEntries: 2_000_000 };
 
 export type TarSource = ImageSource & { readonly kind: 'tar' };
 

@@ -20,6 +20,18 @@ const CGROUP: CgroupFacts = {
   ioWeight: 'io.weight',
 };
 
+/** Who keeps his own id is no root, and has ids to give to the others inside. */
+const KEEPER = {
+  euid: 1000,
+  egid: 1000,
+  groups: [1000],
+  privileged: false,
+  subuids: [{ start: 100_000, size: 65_536 }],
+  subgids: [{ start: 100_000, size: 65_536 }],
+  newuidmap: '/usr/bin/newuidmap',
+  newgidmap: '/usr/bin/newgidmap',
+} as const;
+
 export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>): HostFacts {
   return {
     ...host,
@@ -45,5 +57,6 @@ export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>
     storeType: undefined,
     apparmor: true,
     selinux: true,
+    ...(spec.keepId ? KEEPER : {}),
   };
 }

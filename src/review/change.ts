@@ -1,0 +1,79 @@
+/** One difference between two files, and what every comparison needs. */
+import type { Because, Model } from '../oci/model.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+
+/** `gains`: more rights, more of the host, or less that holds it back. `loses` is the other way round. */
+export type Direction = 'gains' | 'loses' | 'changes';
+
+export interface Change {
+  readonly direction: Direction;
+  /** Short, without full stop. */
+  readonly message: string;
+  /** Who says so in either file; undefined where that file has nothing to do with it. */
+  readonly before: Because | undefined;
+  readonly after: Because | undefined;
+}
+
+export interface Side {
+  readonly document: SpecDocument;
+  readonly model: Model;
+}
+
+export type Comparison = (old: Side, young: Side) => readonly Change[];
+
+/** The line of a key; the whole file where it does not have the key. */
+export function keyIn({ document }: Side, ...paths: readonly string[]): Because {
+  for (const path of paths) {
+    const at = document.where(path);
+    if (at !== undefined) return { kind: 'spec', path, at };
+  }
+  return { kind: 'default', name: paths[0] ?? '' };
+}
+
+export function both(
+  direction: Direction,
+  message: string,
+  old: Side,
+  young: Side,
+  ...paths: readonly string[]
+): Change {
+  return { direction, message, before: keyIn(old, ...paths), after: keyIn(young, ...paths) };
+}
+
+/** Paths of both projects are alike when they are alike in their folders. */
+export function shown(path: string, { document }: Side): string {
+  const { folder } = document;
+  if (path === folder) return './';
+  return path.startsWith(`${folder}/`) ? `.${path.slice(folder.length)}` : path;
+}
+
+/** A text that differs, where neither is more than the other. */
+export function reworded(name: string, of: (side: Side) => string, ...paths: readonly string[]): Comparison {
+  return (old, young) => {
+    const [was, is] = [of(old), of(young)];
+    return was === is ? [] : [both('changes', `${name} ${was} → ${is}`, old, young, ...paths)];
+  };
+}
+
+/** A switch: on is a gain, or off is. */
+export function switched(
+  of: (side: Side) => boolean,
+  on: { readonly direction: Exclude<Direction, 'changes'>; readonly message: string },
+  off: string,
+  ...paths: readonly string[]
+): Comparison {
+  const other = on.direction === 'gains' ? 'loses' : 'gains';
+  return (old, young) => {
+    if (of(old) === of(young)) return [];
+    const change = of(young) ? on : ({ direction: other, message: off } as const);
+    return [both(change.direction, change.message, old, young, ...paths)];
+  };
+}
+
+/** What is only in the younger list, and what only in the old one. */
+export function moved<T>(
+  was: readonly T[],
+  is: readonly T[],
+): { readonly added: readonly T[]; readonly gone: readonly T[] } {
+  return { added: is.filter((one) => !was.includes(one)), gone: was.filter((one) => !is.includes(one)) };
+}

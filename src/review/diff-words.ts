@@ -1,0 +1,182 @@
+/** What a container is made of and runs, where it differs. */
+import { DEFAULT_LIMITS } from '../image/limits.ts';
+import { isSecretName } from '../oci/secrets.ts';
+import { formatBytes } from '../run/ending.ts';
+import type { ImageSource } from '../spec/spec.ts';
+import {
+  both,
+  keyIn,
+  moved,
+  reworded,
+  shown,
+  switched,
+  type Change,
+  type Comparison,
+  type Direction,
+  type Side,
+} from './change.ts';
+
+export const compareImage: Comparison = (old, young) => {
+  const [was, is] = [old.document.spec.image, young.document.spec.image];
+  const pin = (source: ImageSource | undefined): string | undefined =>
+    source?.kind === 'tar' ? source.sha256 : undefined;
+  const text = (source: ImageSource | undefined, side: Side): string => {
+    if (source === undefined) return 'none';
+    if (source.kind === 'folder') return shown(source.path, side);
+    if (source.kind !== 'tar') return JSON.stringify(source);
+    return `${shown(source.path, side)}${source.wanted === undefined ? '' : `, the image ${source.wanted} in it`}`;
+  };
+  const [from, to] = [text(was, old), text(is, young)];
+  const changes: Change[] = [];
+  if (from !== to) changes.push(both('changes', `image ${from} → ${to}`, old, young, 'image'));
+  changes.push(...compareImageLimits(old, young));
+  if (pin(was) === pin(is)) return changes;
+  if (pin(is) === undefined) changes.push(both('gains', 'the image is not pinned any more', old, young, 'image'));
+  else if (pin(was) === undefined) changes.push(both('loses', 'the image is pinned', old, young, 'image.sha256'));
+  else changes.push(both('changes', `image sha256 ${pin(was)} → ${pin(is)}`, old, young, 'image.sha256'));
+  return changes;
+};
+
+const compareImageLimits: Comparison = (old, young) => {
+  const limits = ({ document }: Side) => {
+    const { image } = document.spec;
+    const { maxSize = DEFAULT_LIMITS.maxBytes, maxEntries = DEFAULT_LIMITS.maxEntries } =
+      image?.kind === 'tar' ? image : {};
+    return { max_size: maxSize, max_entries: maxEntries };
+  };
+  const [was, is] = [limits(old), limits(young)];
+  return (['max_size', 'max_entries'] as const).flatMap((key): readonly Change[] => {
+    if (was[key] === is[key]) return [];
+    const text = (value: number): string => (key === 'max_size' ? formatBytes(value) : String(value));
+    const message = `image ${key}: ${text(was[key])} → ${text(is[key])}`;
+    return [both(is[key] > was[key] ? 'gains' : 'loses', message, old, young, `image.${key}`, 'image')];
+  });
+};
+
+const words =
+  (key: 'entrypoint' | 'command' | 'workingDir') =>
+  ({ document }: Side): string => {
+    const value = document.spec[key];
+    return value === undefined ? 'the image’s' : JSON.stringify(value);
+  };
+export const compareEntrypoint = reworded('entrypoint', words('entrypoint'), 'entrypoint');
+export const compareCommand = reworded('command', words('command'), 'command');
+export const compareWorkingDir = reworded('working_dir', words('workingDir'), 'working_dir');
+
+export const compareEnvironment: Comparison = (old, young) => {
+  const [was, is] = [old.document.spec.environment, young.document.spec.environment];
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name): readonly Change[] => {
+    const [from, to] = [was[name], is[name]];
+    if (from === to) return [];
+    // What a review prints is read by many.
+    const secret = isSecretName(name);
+    const text = (value: string | undefined): string =>
+      value === undefined ? 'not set' : secret ? '…' : JSON.stringify(value);
+    return [both('changes', `${name} ${text(from)} → ${text(to)}`, old, young, `environment.${name}`, 'env_file')];
+  });
+};
+
+/** Files of variables in the folder of the file; others are demands. */
+export const compareFiles: Comparison = (old, young) => {
+  const files = (side: Side): readonly string[] => {
+    const demanded = new Set(side.model.demands.map(({ value }) => value));
+    return side.document.files
+      .filter(({ kind, file }) => kind === 'env_file' && !demanded.has(file))
+      .map(({ file }) => shown(file, side));
+  };
+  const { added, gone } = moved(files(old), files(young));
+  return [
+    ...added.map((file) => both('changes', `gets the variables of ${file}`, old, young, 'env_file')),
+    ...gone.map((file) => both('changes', `does not get the variables of ${file}`, old, young, 'env_file')),
+  ];
+};
+
+/** Names that follow from a folder's are no difference. */
+const named = (key: 'name' | 'hostname' | 'domainname' | 'platform'): Comparison =>
+  reworded(key, ({ document }) => (document.where(key) === undefined ? 'default' : String(document.spec[key])), key);
+export const compareName = named('name');
+export const compareHostname = named('hostname');
+export const compareDomainname = named('domainname');
+export const comparePlatform = named('platform');
+
+export const compareStopSignal = reworded(
+  'stop_signal',
+  ({ document }) => String(document.spec.stopSignal ?? 'the image’s, or SIGTERM'),
+  'stop_signal',
+);
+export const compareStopTime = reworded(
+  'stop_grace_period',
+  ({ model }) => `${model.stop.graceMs} ms`,
+  'stop_grace_period',
+);
+export const compareInit = reworded('init', ({ model }) => String(model.init), 'init');
+export const compareTty = reworded('tty', ({ document }) => String(document.spec.tty), 'tty');
+export const compareStdin = reworded('stdin_open', ({ document }) => String(document.spec.stdinOpen), 'stdin_open');
+export const compareKeepId = reworded('keep_id', ({ document }) => String(document.spec.keepId), 'keep_id');
+
+/** Where nothing is written, there is no place for it. */
+export const compareWritable: Comparison = (old, young) =>
+  [old, young].some(({ document }) => document.spec.readOnly)
+    ? []
+    : reworded(
+        'what is written to the root lies in',
+        ({ model }) => (model.writable === 'disk' ? 'the store' : 'memory'),
+        'writable',
+      )(old, young);
+
+export const compareRoot = switched(
+  ({ model }) => model.config.root.readonly,
+  { direction: 'loses', message: 'the root file system cannot be written' },
+  'the root file system can be written',
+  'read_only',
+);
+
+export const compareLandlock = switched(
+  ({ model }) => model.landlock,
+  { direction: 'loses', message: 'is held back by Landlock where it shares a namespace of the host' },
+  'is not held back by Landlock where it shares a namespace of the host',
+  'landlock',
+);
+
+export const compareUser: Comparison = (old, young) => {
+  const who = ({ document }: Side): string => {
+    const { user: choice } = document.spec;
+    if (choice === undefined) return 'the image’s user';
+    return choice.group === undefined ? String(choice.user) : `${choice.user}:${choice.group}`;
+  };
+  const [was, is] = [who(old), who(young)];
+  if (was === is) return [];
+  const low = (text: string): boolean => /^(?:0|root|the image)/u.test(text.split(':', 1)[0] ?? '');
+  const direction: Direction = low(was) === low(is) ? 'changes' : low(is) ? 'gains' : 'loses';
+  return [both(direction, `runs as ${was} → ${is}`, old, young, 'user')];
+};
+
+export const compareMaps: Comparison = (old, young) => {
+  // Each is reviewed for a host of its own kind.
+  if (old.document.spec.keepId !== young.document.spec.keepId) return [];
+  return (['uid', 'gid'] as const).flatMap((kind): readonly Change[] => {
+    const text = ({ model }: Side): string =>
+      (model.config.linux[`${kind}Mappings`] ?? [])
+        .map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`)
+        .join(', ');
+    const [was, is] = [text(old), text(young)];
+    // Without a user namespace is a demand.
+    if (was === is || was === '' || is === '') return [];
+    return [both('changes', `${kind}_map ${was} → ${is}`, old, young, `${kind}_map`, 'uid_map', 'gid_map')];
+  });
+};
+
+export const compareSysctls: Comparison = (old, young) => {
+  const values = ({ document }: Side) => new Map(document.spec.sysctls.map((one) => [one.path, one]));
+  const [was, is] = [values(old), values(young)];
+  return [...new Set([...was.keys(), ...is.keys()])].flatMap((path): readonly Change[] => {
+    const text = (value: string | undefined): string => (value === undefined ? 'not set' : JSON.stringify(value));
+    const [before, after] = [was.get(path), is.get(path)];
+    if (before?.value === after?.value) return [];
+    const message = `sysctl ${path.replaceAll('/', '.')} ${text(before?.value)} → ${text(after?.value)}`;
+    const place = (side: Side, specPath: string | undefined) => keyIn(side, specPath ?? 'sysctls', 'sysctls');
+    return [
+      { direction: 'changes', message, before: place(old, before?.specPath), after: place(young, after?.specPath) },
+    ];
+  });
+};
