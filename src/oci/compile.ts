@@ -5,6 +5,7 @@
 import { OVERLAY, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
+import type { ConfigPath } from './config-path.ts';
 import type { OciConfig } from './config.ts';
 import { demandsOf } from './demands.ts';
 import { compileDevices } from './devices.ts';
@@ -109,7 +110,7 @@ export function compile(
   const filterKey = spec.privileged && spec.seccomp === undefined ? 'privileged' : 'seccomp';
   if (spec.seccomp?.kind === 'default') reasons.byDefault('linux.seccomp', 'system call filter');
   else reasons.set('linux.seccomp', filterKey, 'system call filter');
-  const because = (path: string): Because => reasons.find(path);
+  const because = (path: ConfigPath): Because => reasons.find(path);
   return {
     name: spec.name,
     config: { ociVersion: ociVersion(config), ...config },

@@ -7,6 +7,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { STANDARD_PATH } from '../image/lookup.ts';
 import { isWithin } from '../spec/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
+import type { ConfigPath } from './config-path.ts';
 import type { OciConfig, OciMount } from './config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import type { Because, Model } from './model.ts';
@@ -69,7 +70,7 @@ const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
 /** What of a configuration the demands are told from. */
 export interface Demanding extends Pick<Model, 'mountNotes' | 'deviceNotes'> {
   readonly config: Pick<OciConfig, 'process' | 'mounts' | 'linux'>;
-  because(path: string): Because;
+  because(path: ConfigPath): Because;
 }
 
 /** All demands of a container, the gravest kinds first. */
@@ -128,7 +129,7 @@ function ofIds({ config, because }: Demanding, host: HostFacts): readonly Demand
 function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand[] {
   const { process, linux } = model.config;
   const demands: Demand[] = [];
-  const add = (kind: DemandKind, value: string, message: string, path: string): void =>
+  const add = (kind: DemandKind, value: string, message: string, path: ConfigPath): void =>
     void demands.push({ kind, value, message, because: model.because(path) });
   for (const name of process.capabilities.bounding.filter((held) => !DEFAULT_CAPABILITIES.includes(held))) {
     add('cap', name.replace(/^CAP_/u, ''), `may have the capability ${name}`, 'process.capabilities');
@@ -164,7 +165,7 @@ const USUAL_PRIORITY: Readonly<Record<string, number>> = { RLIMIT_RTPRIO: 0, RLI
 function ofLabels({ config, because }: Demanding): readonly Demand[] {
   const { noNewPrivileges, oomScoreAdj = 0, apparmorProfile, selinuxLabel, rlimits = [] } = config.process;
   const demands: Demand[] = [];
-  const add = (kind: DemandKind, value: string, message: string, path: string): void =>
+  const add = (kind: DemandKind, value: string, message: string, path: ConfigPath): void =>
     void demands.push({ kind, value, message, because: because(path) });
   if (!noNewPrivileges) {
     add('new_privileges', '', 'can gain privileges by set-user-id programs', 'process.noNewPrivileges');

@@ -1,5 +1,6 @@
 /** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
 import type { Position } from '../errors.ts';
+import type { ConfigPath } from './config-path.ts';
 import type { OciConfig } from './config.ts';
 import type { Demand } from './demands.ts';
 
@@ -80,7 +81,7 @@ export interface Model {
    * Who asked for the value at a path of the config, for example `linux.resources.memory.limit` or `mounts.3`; the
    * nearest ancestor's answer where the path has none of its own.
    */
-  because(path: string): Because;
+  because(path: ConfigPath): Because;
   /** Who asked for its parts: `stop.signal` and `stop.graceMs`. */
   readonly stop: Stop;
   /** How long the command may run; OCI has no word for it. */

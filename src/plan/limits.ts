@@ -7,6 +7,7 @@ import {
   type Hierarchy,
   type UnifiedHome,
 } from '../host/facts.ts';
+import type { ResourcePath } from '../oci/config-path.ts';
 import type { OciBlockIo, OciResources } from '../oci/config.ts';
 import type { Because } from '../oci/model.ts';
 import type { PlanContext } from './context.ts';
@@ -101,7 +102,7 @@ class Limits {
 
   /** The file that the hierarchy's version has, and what is written; `exact`: and read again. */
   add(
-    path: string,
+    path: ResourcePath,
     controller: CgroupController,
     files: { readonly v1?: string; readonly v2: string },
     value: string,

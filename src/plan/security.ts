@@ -1,4 +1,5 @@
 /** The command's credentials, capabilities and system-call filter; nothing after this needs privileges. */
+import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciCapabilities, OciProcess } from '../oci/config.ts';
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import type { Fd } from '../kernel/calls.ts';
@@ -31,7 +32,7 @@ function bits(names: readonly string[]): bigint {
   return names.reduce((sum, name) => sum | (1n << BigInt(numberOf(name))), 0n);
 }
 
-function prctl(context: PlanContext, id: string, because: string, option: number, arg2 = 0, arg3 = 0): void {
+function prctl(context: PlanContext, id: string, because: ConfigPath, option: number, arg2 = 0, arg3 = 0): void {
   const place = inside('security', context.model.because(because));
   context.steps.add(place, id, 'prctl', { option, arg2, arg3, arg4: 0, arg5: 0 });
 }
@@ -73,15 +74,17 @@ const OWN = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RE
  */
 function setLabel(context: PlanContext, proc: Fd | undefined): void {
   const { apparmorProfile, selinuxLabel }: OciProcess = context.model.config.process;
-  const write = (key: string, data: string): void => {
+  const write = (key: 'apparmorProfile' | 'selinuxLabel', data: string, hint?: string): void => {
     if (proc === undefined) throw new Error('a label needs /proc');
     const place = inside('security', context.model.because(`process.${key}`));
     const flags = O.O_WRONLY | O.O_CLOEXEC;
     const open = { dirfd: proc, pathname: 'thread-self/attr/exec', flags, mode: 0, resolve: OWN };
     const file = context.steps.add(place, `${key}.exec`, 'openat2', open);
-    context.steps.add(place, key, 'write', { dirfd: file, pathname: '', data });
+    const hints = hint === undefined ? {} : { hints: { other: hint } };
+    context.steps.add(place, key, 'write', { dirfd: file, pathname: '', data }, hints);
   };
-  if (apparmorProfile !== undefined) write('apparmorProfile', `exec ${apparmorProfile}`);
+  if (apparmorProfile !== undefined)
+    write('apparmorProfile', `exec ${apparmorProfile}`, 'the profile must be loaded: see aa-status');
   if (selinuxLabel !== undefined) write('selinuxLabel', selinuxLabel);
 }
 

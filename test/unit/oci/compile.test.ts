@@ -524,7 +524,7 @@ describe('every part knows who asked for it', () => {
     ['linux.resources.memory.limit', 5],
     ['process.args', 7],
     ['process.user', 8],
-  ])('%s', (path, line) => {
+  ] as const)('%s', (path, line) => {
     expect(model.because(path)).toMatchObject({ kind: 'spec', at: { line } });
   });
   it('and defaults have names', () => {

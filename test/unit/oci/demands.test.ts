@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile, outline } from '../../../src/oci/compile.ts';
+import type { ConfigPath } from '../../../src/oci/config-path.ts';
 import type { OciConfig } from '../../../src/oci/config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from '../../../src/oci/defaults.ts';
 import { allowance, demandsOf } from '../../../src/oci/demands.ts';
@@ -46,7 +47,7 @@ const demandedBy = (change: (config: OciConfig) => void, because?: { readonly pa
   const config = structuredClone(model.config);
   change(config);
   const spec = { kind: 'spec', path: 'key', at: undefined } as const;
-  const reasons = (path: string) => (path === because?.path ? spec : model.because(path));
+  const reasons = (path: ConfigPath) => (path === because?.path ? spec : model.because(path));
   return demandsOf(
     document,
     { config, because: reasons, mountNotes: model.mountNotes, deviceNotes: model.deviceNotes },

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../../src/oci/compile.ts';
+import type { ConfigPath } from '../../../src/oci/config-path.ts';
 import type { OciConfig } from '../../../src/oci/config.ts';
 import { demandsOf, type Demand, type DemandKind } from '../../../src/oci/demands.ts';
 import { audit, reaches, type Finding } from '../../../src/review/audit.ts';
@@ -117,7 +118,7 @@ const verdict = (change: (config: OciConfig) => void, spec?: string): readonly s
   const compiled = compile(document, image, ROOT_HOST);
   const config = structuredClone(compiled.config);
   change(config);
-  const because = (path: string) =>
+  const because = (path: ConfigPath) =>
     path === spec ? ({ kind: 'spec', path: 'key', at: undefined } as const) : compiled.because(path);
   const demands = demandsOf(document, { ...compiled, config, because }, ROOT_HOST);
   return rated(demandFindings({ document, host: ROOT_HOST, model: { ...compiled, config, because, demands } }));
