@@ -40,18 +40,30 @@ export function shiftOwners(
   context.steps.add(place, id, 'mount_setattr', args, options.allow === undefined ? {} : { allow: options.allow });
 }
 
-function openFile(context: PlanContext, place: Place, id: string, pathname: string, held: boolean): Fd {
+const REMOVED = 'the image is just being removed: start the container again';
+const CHANGED = 'the archive was changed just now: start the container again';
+
+interface Opening {
+  /** The file stays open until the container has ended. */
+  readonly held: boolean;
+  /** What to do where there is no such file. */
+  readonly missing: string;
+}
+
+function openFile(context: PlanContext, place: Place, id: string, pathname: string, { held, missing }: Opening): Fd {
   const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
   // What an undo mentions stays open until the container has ended.
-  return context.steps.add(place, id, 'openat2', args, held ? { undo: [call('close', { fd: id })] } : {});
+  const undo = held ? { undo: [call('close', { fd: id })] } : {};
+  return context.steps.add(place, id, 'openat2', args, { ...undo, hints: { ENOENT: missing } });
 }
 
 /** As long as the container runs, its image is not removed. */
 export function holdImage(context: PlanContext, image: ImageFacts): void {
   if (image.record === '') return;
   const place = onHost('sources', byDefault('the image stays as long as it is used'));
-  const fd = openFile(context, place, 'image', image.record, true);
-  context.steps.add(place, 'image.flock', 'flock', { fd, operation: LOCK.LOCK_SH | LOCK.LOCK_NB });
+  const fd = openFile(context, place, 'image', image.record, { held: true, missing: REMOVED });
+  const lock = { fd, operation: LOCK.LOCK_SH | LOCK.LOCK_NB };
+  context.steps.add(place, 'image.flock', 'flock', lock, { hints: { other: REMOVED } });
 }
 
 /**
@@ -59,7 +71,7 @@ export function holdImage(context: PlanContext, image: ImageFacts): void {
  * lease is held (fcntl(2), F_SETLEASE): who tries waits, and the launcher ends the container.
  */
 function holdArchive(context: PlanContext, place: Place, id: string, path: string, identity: string): Fd {
-  const fd = openFile(context, place, `${id}.data`, path, true);
+  const fd = openFile(context, place, `${id}.data`, path, { held: true, missing: CHANGED });
   context.steps.add(place, `${id}.lease`, 'fcntl', { fd, cmd: FCNTL.F_SETLEASE, arg: LEASE.F_RDLCK });
   context.steps.add(place, `${id}.identity`, 'fstat_identity', { fd, identity });
   return fd;
@@ -105,7 +117,7 @@ function openLayer(context: PlanContext, place: Place, id: string, layer: Layer)
 function mountable(context: PlanContext, place: Place, id: string, path: string, opened: Fd | undefined): Text {
   const { erofs } = context.host;
   if (!erofs.usable || !erofs.loop) return opened === undefined ? path : behind(opened);
-  const file = opened ?? openFile(context, place, id, path, false);
+  const file = opened ?? openFile(context, place, id, path, { held: false, missing: CHANGED });
   const loop = `${id}.loop`;
   // What an undo mentions stays open: until it is mounted, nothing else holds the device.
   return behind(

@@ -180,11 +180,15 @@ function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void
   attach(context.steps, place, `${id}.attach`, fd, target);
 }
 
+const COVERED =
+  'a link of the image leads this target to where something else is mounted: write the target without the link';
+
 /** A link of the image may have led a mount to where another one covers it. */
 function checkSeen(context: PlanContext, { mount, index, id, fd }: Prepared): void {
   const place = inside('mounts', context.model.because(`mounts.${index}`));
-  const seen = openInRoot(context.steps, place, `${id}.seen`, mount.destination, 'any');
-  context.steps.add(place, `${id}.check`, 'statx', { dirfd: seen, other: fd });
+  const hidden = { ...place, hints: { other: COVERED } };
+  const seen = openInRoot(context.steps, hidden, `${id}.seen`, mount.destination, 'any');
+  context.steps.add(hidden, `${id}.check`, 'statx', { dirfd: seen, other: fd });
 }
 
 /** Attaches everything in the order of the configuration, where what lies in another mount comes after it. */

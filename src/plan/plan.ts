@@ -21,6 +21,9 @@ export type Group =
   | 'security'
   | 'command';
 
+/** What to do about a call that failed, by the name of its error; `other` for all errors that have none of their own. */
+export type Hints = Readonly<Record<string, string>>;
+
 export interface Step {
   /** Unique in the plan, readable, stable: `mount.proc`, `cgroup.memory.limit`. */
   readonly id: string;
@@ -34,6 +37,8 @@ export interface Step {
    * when the last process dies; `none`: there is nothing to take back.
    */
   readonly undo: readonly Call[] | 'kernel' | 'none';
+  /** What is known of this step's failures beyond what holds for every such call (src/run/explain.ts). */
+  readonly hints?: Hints;
 }
 
 /** A number that the launcher reads after the end, to tell why it ended. `key` is the line's first word in the file. */

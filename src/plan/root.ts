@@ -19,6 +19,13 @@ export function enterStage(context: PlanContext): void {
   context.steps.add(place, 'stage', 'chdir', { path: `${context.host.dirs.store}/mnt` });
 }
 
+const NO_ROOM =
+  'what the container writes goes to the image store: set BOXCTL_STORE to a folder with room, or keep it in memory: `writable: tmpfs`';
+const ON_STORE = { EROFS: NO_ROOM, ENOSPC: NO_ROOM, EDQUOT: NO_ROOM };
+const NO_LAYER =
+  'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs: in a container, to a volume';
+const ON_OVERLAY = { EINVAL: NO_LAYER, EREMOTE: NO_LAYER, EOPNOTSUPP: NO_LAYER };
+
 /** The folder of the store that takes what the container writes, `$ID` and all; undefined: memory takes it. */
 export function upperPath({ model, host }: PlanContext): string | undefined {
   return model.writable === 'disk' ? `${host.dirs.store}/upper/${model.name}-$ID` : undefined;
@@ -32,7 +39,7 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
   const { steps, model, host } = context;
   const path = upperPath(context);
   if (path === undefined) return;
-  const place = onHost('sources', model.because('root.writable'));
+  const place = { ...onHost('sources', model.because('root.writable')), hints: ON_STORE };
   const uppers = `${host.dirs.store}/upper`;
   const parent = { dirfd: AT_FDCWD, pathname: uppers, mode: 0o700 };
   steps.add(place, 'upper.parent', 'mkdirat', parent, { allow: ['EEXIST'] });
@@ -108,8 +115,9 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
     attachTo(steps, place, 'disk.attach', disk, scratch, 'disk');
     upper = 'disk/';
   }
-  makeFolder(steps, place, 'upper', disk ?? scratch, 'upper', 0o755);
-  makeFolder(steps, place, 'work', disk ?? scratch, 'work', 0o700);
+  const written = disk === undefined ? place : { ...place, hints: ON_STORE };
+  makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755);
+  makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700);
   const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));
   return mountOverlay(context, because, names.toReversed(), scratch, false, [
@@ -175,13 +183,13 @@ function mountOverlay(
         mountflags: MS.MS_NODEV | (readOnly ? MS.MS_RDONLY : 0),
         data: [`lowerdir=${all}`, ...words].join(','),
       },
-      { undo: 'kernel' },
+      { undo: 'kernel', hints: ON_OVERLAY },
     );
     const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
     const args = { dirfd: scratch, pathname: 'root', flags, mode: 0, resolve: 0 };
     return steps.add(place, 'overlay.root', 'openat2', args);
   }
-  const root = newFileSystem(steps, place, 'overlay', 'overlay', {
+  const root = newFileSystem(steps, { ...place, hints: ON_OVERLAY }, 'overlay', 'overlay', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_NODEV | (readOnly ? MOUNT_ATTR.MOUNT_ATTR_RDONLY : 0),
     data: [...(singly ? lower.map((name) => ['lowerdir+', name] as const) : [['lowerdir', all] as const]), ...rest],
   });

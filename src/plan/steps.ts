@@ -2,27 +2,34 @@
 import type { Because } from '../oci/model.ts';
 import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
 import { AT, MOVE_MOUNT, O, RESOLVE } from '../kernel/constants.ts';
-import type { Group, Step } from './plan.ts';
+import type { Group, Hints, Step } from './plan.ts';
 
 export interface StepOptions {
   readonly undo?: readonly Call[] | 'kernel' | 'none';
   /** The name of the returned descriptor, when it is not the step's id. */
   readonly returns?: Fd;
   readonly allow?: readonly string[];
+  /** Before those of the place. */
+  readonly hints?: Hints;
 }
 
-/** Where a run of steps belongs: their heading, their side, and who asked for them. */
+/** Where a run of steps belongs: their heading, their side, who asked for them, and what to do when one fails. */
 export interface Place {
   readonly group: Group;
   readonly side: Step['side'];
   readonly because: Because;
+  readonly hints?: Hints;
 }
 
 export function byDefault(name: string): Because {
   return { kind: 'default', name };
 }
 
-export function call<N extends CallName>(name: N, args: ArgsOf<N>, rest: Omit<StepOptions, 'undo'> = {}): Call {
+export function call<N extends CallName>(
+  name: N,
+  args: ArgsOf<N>,
+  rest: Omit<StepOptions, 'undo' | 'hints'> = {},
+): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
     name,
@@ -45,7 +52,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, ...rest } = options;
+    const { undo, hints = place.hints, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -55,6 +62,7 @@ export class Steps {
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',
+      ...(hints === undefined ? {} : { hints }),
     });
     return returns;
   }

@@ -7,6 +7,11 @@ import { inside, onHost, type PlanContext } from './context.ts';
 
 const BENEATH = RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_XDEV;
 
+const REFUSED = {
+  ENOENT: 'this kernel has no such parameter in a namespace of the container’s own',
+  other: 'the kernel lets the container’s root not change it, or does not take the value',
+};
+
 /**
  * `proc` is the root of a proc that boxctl asked the kernel for and that is attached nowhere yet, so that no image and no
  * other container can have put anything in its place (CVE-2019-19921, CVE-2025-52881).
@@ -15,7 +20,7 @@ export function setSysctls(context: PlanContext, proc: Fd | undefined): void {
   const { model, steps } = context;
   for (const { name, data, because } of sysctlsOf(model)) {
     if (proc === undefined) throw new Error('a kernel parameter needs /proc');
-    const place = inside('identity', because);
+    const place = { ...inside('identity', because), hints: REFUSED };
     const pathname = `sys/${swapSeparators(name)}`;
     const open = { dirfd: proc, pathname, flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
     // A kernel that lacks the parameter of a default has nothing to be changed.
@@ -47,5 +52,6 @@ export function setOomScore(context: PlanContext): void {
   if (oomScoreAdj === undefined) return;
   const place = onHost('security', model.because('process.oomScoreAdj'));
   const pathname = { template: '/proc/$CHILD/oom_score_adj' };
-  steps.add(place, 'oom_score_adj', 'write', { dirfd: AT_FDCWD, pathname, data: String(oomScoreAdj) });
+  const hints = { other: 'less than boxctl’s own takes CAP_SYS_RESOURCE on the host: run it as root' };
+  steps.add(place, 'oom_score_adj', 'write', { dirfd: AT_FDCWD, pathname, data: String(oomScoreAdj) }, { hints });
 }

@@ -49,7 +49,15 @@ export function openVolume(context: PlanContext, place: Place, id: string, note:
   const dirfd = steps.add(place, `${id}.volume`, 'openat2', open);
   const resolve =
     RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_XDEV;
-  const part = steps.add(place, `${id}.subpath`, 'openat2', { dirfd, pathname: note.subpath, flags, mode: 0, resolve });
+  const part = steps.add(
+    place,
+    `${id}.subpath`,
+    'openat2',
+    { dirfd, pathname: note.subpath, flags, mode: 0, resolve },
+    {
+      hints: { other: 'the folder must be in the volume, with no link on the way' },
+    },
+  );
   const clone = { dirfd: part, pathname: '', flags: CLONE | EMPTY_PATH };
   return steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
 }

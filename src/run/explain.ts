@@ -31,19 +31,13 @@ function cloneHint(step: Step, name: string): string | undefined {
 
 /** What a mount of the specification fails by is seldom what its system call says. */
 function mountHint({ id, group, call }: Step, name: string): string | undefined {
-  if (!id.startsWith('mount.')) return undefined;
+  if (group !== 'mounts') return undefined;
   if (call.name === 'mkdirat' || call.name === 'mknodat') {
     if (name === 'EROFS') return 'the place to mount at is missing on a read-only mount: make it in the source';
     if (name === 'ENOTDIR') return 'a part of the target is a file in the image, not a folder';
     if (name === 'EACCES' || name === 'EPERM' || name === 'EOVERFLOW') {
       return 'the place to mount at is missing, and the container’s root may not make it there: make it in the source';
     }
-  }
-  if (call.name === 'openat2' && id.endsWith('.subpath')) {
-    return 'the folder must be in the volume, with no link on the way';
-  }
-  if (call.name === 'statx' || id.endsWith('.seen')) {
-    return 'a link of the image leads this target to where something else is mounted: write the target without the link';
   }
   if (call.name === 'openat2') {
     if (name === 'ENOTDIR' && id.includes('.parent'))
@@ -64,14 +58,11 @@ function mountHint({ id, group, call }: Step, name: string): string | undefined 
 }
 
 /** What stands between a container and its image. */
-function imageHint({ id, call }: Step, name: string): string | undefined {
-  if (id === 'image.flock' || (id === 'image' && name === 'ENOENT')) {
-    return 'the image is just being removed: start the container again';
-  }
+function imageHint({ call }: Step, name: string): string | undefined {
   if (call.name === 'fcntl' && name === 'EAGAIN') {
     return 'somebody has the archive open for writing: wait until it is complete, or write it under another name and rename it';
   }
-  if (call.name === 'fstat_identity' || (/^layer.*\.data$/u.test(id) && name === 'ENOENT')) {
+  if (call.name === 'fstat_identity') {
     return 'the archive was changed just now: start the container again';
   }
   return undefined;
@@ -79,7 +70,9 @@ function imageHint({ id, call }: Step, name: string): string | undefined {
 
 /** What to do about a step that failed; undefined where that is not known. */
 export function hintFor(step: Step, name: string, detail: number): string | undefined {
-  const { call } = step;
+  const { call, hints } = step;
+  const planned = hints?.[name] ?? hints?.['other'];
+  if (planned !== undefined) return planned;
   const mount = mountHint(step, name) ?? imageHint(step, name);
   if (mount !== undefined) return mount;
   const clone = cloneHint(step, name);
@@ -101,9 +94,6 @@ export function hintFor(step: Step, name: string, detail: number): string | unde
   if (call.name === 'mount_setattr' && name === 'EINVAL') {
     return 'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
   }
-  if (call.name === 'fsconfig' && step.id.startsWith('overlay') && ['EINVAL', 'EREMOTE', 'EOPNOTSUPP'].includes(name)) {
-    return 'the image store must be on a file system that overlays accept as lower layer; set BOXCTL_STORE to a folder on ext4, xfs or btrfs: in a container, to a volume';
-  }
   if (call.name === 'setns')
     return 'the namespace must exist, and belong to you or to the user namespace that is joined';
   if (call.name === 'prlimit64' && name === 'EPERM')
@@ -111,19 +101,9 @@ export function hintFor(step: Step, name: string, detail: number): string | unde
   if (call.name === 'setgroups' && name === 'EPERM') {
     return 'the user namespace that is joined denies groups to all who are in it: join one whose maps root or newgidmap has written';
   }
-  if (step.id.startsWith('upper') && ['EROFS', 'ENOSPC', 'EDQUOT'].includes(name)) {
-    return 'what the container writes goes to the image store: set BOXCTL_STORE to a folder with room, or keep it in memory: `writable: tmpfs`';
-  }
   if (call.name === 'capset' && name === 'EPERM') {
     return 'boxctl does not have all of these capabilities itself: add fewer, or give the container a user namespace of its own';
   }
-  if (step.id.startsWith('sysctl.')) {
-    return name === 'ENOENT'
-      ? 'this kernel has no such parameter in a namespace of the container’s own'
-      : 'the kernel lets the container’s root not change it, or does not take the value';
-  }
-  if (step.id === 'oom_score_adj') return 'less than boxctl’s own takes CAP_SYS_RESOURCE on the host: run it as root';
-  if (step.id === 'apparmorProfile') return 'the profile must be loaded: see aa-status';
   if (step.group === 'hide' && (name === 'ENOTDIR' || name === 'EINVAL')) {
     return 'a folder is masked with a slash at the end of its path, a file without';
   }
