@@ -36,7 +36,14 @@ long open_at(int dirfd, const char* path, uint64_t flags, uint64_t mode, uint64_
   how.flags = open_flags(flags);
   how.mode = mode;
   how.resolve = resolve;
-  return call(kSysOpenat2, dirfd, path, &how, sizeof how);
+  // A rename or a mount anywhere on the host, while ".." of a path or of a link is resolved within a root: the kernel
+  // cannot tell it from an attack, and leaves it to the caller to try again.
+  constexpr int kMaxTries = 256;
+  const bool scoped = (resolve & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0;
+  for (int tries = 1;; tries++) {
+    const long result = call(kSysOpenat2, dirfd, path, &how, sizeof how);
+    if (result != -EAGAIN || !scoped || tries == kMaxTries) return result;
+  }
 }
 
 long write_file(int dirfd, const char* path, const char* data) {
