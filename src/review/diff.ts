@@ -4,7 +4,8 @@
  */
 import type { HostFacts } from '../host/facts.ts';
 import { outline } from '../oci/compile.ts';
-import type { Model } from '../oci/model.ts';
+import type { ConfigPath } from '../oci/config-path.ts';
+import type { Because, Model } from '../oci/model.ts';
 import type { Limits, Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareAmounts, compareCpus, compareNodes, compareOptional } from './diff-limits.ts';
@@ -168,7 +169,9 @@ const compareRest: Comparison = (old, young) => {
   return [...new Set([...was.keys(), ...is.keys()])].flatMap((path): readonly Change[] => {
     const [from, to] = [was.get(path), is.get(path)];
     if (from === to) return [];
-    const [before, after] = [old.model.because(path), young.model.because(path)];
+    // `flatten` made the path out of the keys of the two models.
+    const because = ({ model }: Side): Because => model.because(path as ConfigPath);
+    const [before, after] = [because(old), because(young)];
     // Defaults of the kernel's parameters follow from the namespaces and maps, which are told above.
     if (path.startsWith('linux.sysctl.') && before.kind === 'default' && after.kind === 'default') return [];
     const message = `${path} ${from ?? 'not set'} → ${to ?? 'not set'}`;
