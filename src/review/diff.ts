@@ -140,6 +140,8 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'because',
   'stop',
   'timeLimitMs',
+  // It follows from the limit of processes, the namespaces, and the kernel.
+  'pidMax',
   'dropped',
   'demands',
   'warnings',
