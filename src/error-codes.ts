@@ -11,6 +11,9 @@ interface ErrorRow {
 }
 
 export const ERROR_CODES = {
+  E_ALLOWED_UNSAFE: {
+    meaning: 'others could have written the records of what was allowed',
+  },
   E_ARCHITECTURE: { meaning: 'this machine is neither x86-64 nor arm64' },
   E_BUNDLE_NOT_A_FOLDER: { meaning: 'the path for a bundle is a file' },
   E_BUNDLE_NOT_EMPTY: { meaning: 'the folder for a bundle has something in it' },
@@ -65,8 +68,11 @@ export const ERROR_CODES = {
   E_NATIVE_MISSING: { meaning: 'the native part of boxctl is missing, or is for another Node or machine' },
   E_NEEDS_ROOT: { meaning: 'what the file asks for can be done by root of the host only' },
   E_NOT_ALLOWED: { meaning: 'the file asks for more of this host than the caller allows' },
-  E_NOT_A_TERMINAL: { meaning: 'a terminal is asked for, and standard input is none' },
+  E_NOT_A_TERMINAL: {
+    meaning: 'a terminal is needed, and standard input is none',
+  },
   E_NOT_PRIVATE: { meaning: 'a key needs a namespace that the file shares or joins' },
+  E_NOT_REMEMBERED: { meaning: 'nothing that was allowed for the file is remembered' },
   E_NO_AUTO_IDS: { meaning: 'there are no ids that boxctl could give to the container by itself' },
   E_NO_CAPABILITY: { meaning: 'this kernel does not know a capability of `cap_add`' },
   E_NO_COMMAND: { meaning: 'neither the file nor the image has a command' },
@@ -80,6 +86,7 @@ export const ERROR_CODES = {
   E_NO_SECURITY_MODULE: { meaning: 'AppArmor or SELinux is asked for, and is not active on this host' },
   E_NO_TIME_NAMESPACE: { meaning: 'this kernel has no time namespaces' },
   E_NO_USER_NAMESPACES: { meaning: 'the container needs a user namespace, and this host refuses them' },
+  E_OUTPUT: { meaning: 'standard output cannot be written to' },
   E_PATH_NOT_USUAL: { meaning: 'a path is to be taken out of the hidden ones, and is none of them' },
   E_PLATFORM: { meaning: 'the file is for another kind of machine' },
   E_POLICY_INVALID: { meaning: 'a policy file has mistakes' },
@@ -146,6 +153,7 @@ export const ERROR_CODES = {
   E_USAGE: { meaning: 'the words of the command line are wrong' },
   E_USER_NOT_MAPPED: { meaning: 'the command is to run as an id that does not exist inside' },
   E_USER_UNKNOWN: { meaning: 'the /etc/passwd of the image does not have the user' },
+  E_VOLUME_AMBIGUOUS: { meaning: 'volumes of several folders have the name' },
   E_VOLUME_IN_USE: { meaning: 'a container uses the volume that is to be removed' },
   E_VOLUME_UNKNOWN: { meaning: 'there is no such volume' },
   W_SPEC_ENVIRONMENT: { meaning: 'a warning: the file passes on a variable that the caller does not have' },

@@ -4,6 +4,8 @@ export interface OptionRow {
   readonly short?: string;
   /** Name of the value, for those that take one. */
   readonly value?: string;
+  /** The values that there are, or how values begin, for completion. */
+  readonly words?: readonly string[];
   /** May be given more than once. */
   readonly multiple?: boolean;
   readonly text: string;
@@ -11,7 +13,7 @@ export interface OptionRow {
 
 export interface Arguments {
   readonly positionals: readonly string[];
-  /** What comes after `--`. */
+  /** The command, with its own options. */
   readonly rest: readonly string[];
   flag(name: string): boolean;
   value(name: string): string | undefined;
@@ -38,7 +40,9 @@ export interface Command {
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** Least and most positionals. */
   readonly positionals: readonly [least: number, most: number];
-  /** Whether it takes words after `--`. */
+  /** What positionals are, where they are not files. */
+  readonly words?: readonly string[];
+  /** Whether it takes a command: what comes after `--`, or after the last positional. */
   readonly takesRest: boolean;
   readonly load: () => Promise<Run>;
   /** Of a command that is only the first word of others. */

@@ -3,10 +3,11 @@ import { BoxctlError } from '../errors.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
-import { parseArguments } from './parse.ts';
+import { parseArguments, splitWords } from './parse.ts';
 import { reportError } from './report.ts';
 import { COMMANDS, findCommand } from './table.ts';
 import { VERSION } from './version.ts';
+import { jsonVoice } from './voice.ts';
 
 function unknownCommand(name: string): BoxctlError {
   if (name.startsWith('-')) {
@@ -34,7 +35,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
   const found = findCommand(words);
   if (found === undefined) throw unknownCommand(name);
   const { command, rest } = found;
-  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  const { own } = splitWords(command, rest);
   if (own.includes('--help') || own.includes('-h')) {
     writeOutput(commandHelp(command));
     return 0;
@@ -44,6 +45,12 @@ async function dispatch(words: readonly string[]): Promise<number> {
   return run({ args, env: process.env, cwd: process.cwd() });
 }
 
+/** Whether a program reads what goes wrong, also where the words are no command. */
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return (end < 0 ? words : words.slice(0, end)).some((word) => word === '--json' || word === '--progress=json');
+}
+
 /** Runs boxctl with the words of a command line and gives the exit status; never throws. */
 export async function main(words: readonly string[]): Promise<number> {
   try {
@@ -51,6 +58,6 @@ export async function main(words: readonly string[]): Promise<number> {
   } catch (error) {
     // Like other programs whose reader has closed the pipe.
     if (error instanceof ReaderGone) return 141;
-    return reportError(error, wantsColor(2, process.env));
+    return wantsJson(words) ? jsonVoice.failure(error) : reportError(error, wantsColor(2, process.env));
   }
 }

@@ -4,6 +4,7 @@
  */
 import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { BoxctlError } from '../errors.ts';
 import { terminalColumns } from '../native.ts';
 import type { Screen } from '../run/progress.ts';
 import { safeLines } from '../text/safe.ts';
@@ -16,6 +17,12 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
+function unwritable(fd: number, error: unknown): BoxctlError {
+  const name = fd === 1 ? 'standard output' : 'standard error';
+  const message = `${name} cannot be written to: ${codeOf(error)}`;
+  return new BoxctlError('E_OUTPUT', message, { hint: 'is it closed, or its disk full?', cause: error });
+}
+
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let done = 0; done < bytes.length;) {
@@ -23,8 +30,8 @@ function writeAll(fd: number, text: string): void {
       done += writeSync(fd, bytes, done);
     } catch (error) {
       if (codeOf(error) === 'EPIPE') throw new ReaderGone();
+      if (codeOf(error) !== 'EAGAIN') throw unwritable(fd, error);
       // Somebody else made the shared description non-blocking, and its reader is slow.
-      if (codeOf(error) !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

@@ -12,29 +12,66 @@ interface Found {
   readonly row: OptionRow;
 }
 
+/** The option that a word is, and how many words its value takes beside it; undefined for what is none. */
+function wordsOfOption({ options }: Command, word: string): number | undefined {
+  if (!word.startsWith('-') || word === '-') return undefined;
+  if (word.startsWith('--')) {
+    return word.includes('=') || options[word.slice(2)]?.value === undefined ? 0 : 1;
+  }
+  const letters = word.slice(1).split('');
+  const rows = Object.values(options);
+  const taking = letters.findIndex((letter) => rows.some((row) => row.short === letter && row.value !== undefined));
+  return taking >= 0 && taking === letters.length - 1 ? 1 : 0;
+}
+
+/**
+ * The command line's own words, and the command that they run: what follows `--` or, without it, what follows the last
+ * positional that there can be, with all options that it has.
+ */
+export function splitWords(
+  command: Command,
+  words: readonly string[],
+): { readonly own: readonly string[]; readonly rest: readonly string[]; readonly isMarked: boolean } {
+  const most = command.positionals[1];
+  let positionals = 0;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? '';
+    if (word === '--') return { own: words.slice(0, at), rest: words.slice(at + 1), isMarked: true };
+    const taken = wordsOfOption(command, word);
+    if (taken !== undefined) at += taken;
+    else if (command.takesRest && positionals++ === most) {
+      return { own: words.slice(0, at), rest: words.slice(at), isMarked: false };
+    }
+  }
+  return { own: words, rest: [], isMarked: false };
+}
+
 /** Parses by GNU's conventions: `--name=value`, `--name value`, `-n value`, `-nvalue`, `-it`, and `--` before the rest. */
 export function parseArguments(command: Command, words: readonly string[]): Arguments {
   const values = new Map<string, string[]>();
   const positionals: string[] = [];
-  const end = words.indexOf('--');
-  const own = end < 0 ? words : words.slice(0, end);
-  const rest = end < 0 ? [] : words.slice(end + 1);
-  if (end >= 0 && !command.takesRest) {
+  const { own, rest, isMarked } = splitWords(command, words);
+  if (isMarked && !command.takesRest) {
     const message = `boxctl ${command.name} takes nothing after --`;
     throw usageError(command, message, command.name === 'up' ? 'boxctl run FILE -- COMMAND' : undefined);
   }
 
+  /** Where the first word was no file but already the command, the options are the command's. */
+  const ofCommand = (): string | undefined =>
+    command.takesRest && positionals.length > 0
+      ? `a command with options comes after --: boxctl ${command.name} -- ${words.slice(words.indexOf(positionals[0] ?? '')).join(' ')}`
+      : undefined;
   const long = (name: string): Found => {
     const row = command.options[name];
     if (row !== undefined) return { name, row };
     const known = [...Object.keys(command.options), 'help'];
     const suggestion = didYouMean(name, known);
     const hint = suggestion === undefined ? undefined : `did you mean --${suggestion}?`;
-    throw usageError(command, `boxctl ${command.name} has no option --${name}`, hint);
+    throw usageError(command, `boxctl ${command.name} has no option --${name}`, hint ?? ofCommand());
   };
   const short = (letter: string): Found => {
     const entry = Object.entries(command.options).find(([, row]) => row.short === letter);
-    if (entry === undefined) throw usageError(command, `boxctl ${command.name} has no option -${letter}`);
+    if (entry === undefined) throw usageError(command, `boxctl ${command.name} has no option -${letter}`, ofCommand());
     return { name: entry[0], row: entry[1] };
   };
   const store = ({ name, row }: Found, value: string): void => {
@@ -77,11 +114,11 @@ export function parseArguments(command: Command, words: readonly string[]): Argu
   }
 
   const [least, most] = command.positionals;
-  if (positionals.length < least) throw usageError(command, `boxctl ${command.name} needs ${command.usage}`);
+  if (positionals.length < least)
+    throw usageError(command, `boxctl ${command.name} needs ${command.usage.replace('[OPTIONS] ', '')}`);
   if (positionals.length > most) {
     const extra = positionals.slice(most).join(' ');
-    const hint = command.takesRest ? `a command comes after --: boxctl ${command.name} FILE -- ${extra}` : undefined;
-    throw usageError(command, `boxctl ${command.name} does not know what to do with: ${extra}`, hint);
+    throw usageError(command, `boxctl ${command.name} does not know what to do with: ${extra}`);
   }
   return {
     positionals,

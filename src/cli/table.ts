@@ -6,10 +6,15 @@ import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
 import { IMAGE_VERBS } from './image-table.ts';
+import { DEMAND_KINDS } from '../oci/demands.ts';
+import { RULES, SEVERITIES } from '../review/finding.ts';
+import { PROGRESS_MODES } from '../run/progress.ts';
+import { VOLUME_VERBS } from './volume-table.ts';
 
 const PROGRESS: Readonly<Record<string, OptionRow>> = {
   progress: {
     value: 'HOW',
+    words: PROGRESS_MODES,
     text: 'how the start is shown: auto, list (all steps, and they stay), verbose, quiet, json',
   },
   quiet: { short: 'q', text: 'say nothing but what went wrong' },
@@ -17,7 +22,12 @@ const PROGRESS: Readonly<Record<string, OptionRow>> = {
   json: { text: 'write events as JSON lines to stderr' },
 };
 const ALLOW: Readonly<Record<string, OptionRow>> = {
-  allow: { value: 'WHAT', multiple: true, text: 'let the file have more of this host: bind=/data, namespace=net, all' },
+  allow: {
+    value: 'WHAT',
+    multiple: true,
+    words: ['all', ...Object.keys(DEMAND_KINDS)],
+    text: 'let the file have more of this host: bind=/data, namespace=net, all',
+  },
 };
 const START: Readonly<Record<string, OptionRow>> = {
   interactive: { short: 'i', text: 'give standard input to the terminal of the container' },
@@ -46,13 +56,13 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'run',
-    usage: '[OPTIONS] [FILE] -- COMMAND [ARGUMENT…]',
+    usage: '[OPTIONS] [FILE] [--] COMMAND [ARGUMENT…]',
     summary: 'run another command in the same environment',
-    description: `Like up, with COMMAND in place of the file's own. ${FILE}`,
+    description: `Like up, with COMMAND in place of the file's own. Options of boxctl's come before it. Without a FILE, -- comes before COMMAND. ${FILE}`,
     options: START,
     examples: [
       ['boxctl run -- make test', 'a command in the environment of this folder'],
-      ['boxctl run -it ci.yaml -- vi README.md', 'one that needs a terminal'],
+      ['boxctl run -it ci.yaml vi README.md', 'one that needs a terminal'],
     ],
     positionals: [0, 1],
     takesRest: true,
@@ -103,8 +113,12 @@ export const COMMANDS: readonly Command[] = [
     summary: 'list what a file leaves open, worst first',
     description: `Lists what the container would have of its host and what FILE could close and does not, each with its line and the change that closes it (specs/audit.md). Ends with 0, or with 1 when --fail-on is reached. Starts nothing, and says the same on every machine. ${FILE}`,
     options: {
-      'fail-on': { value: 'SEVERITY', text: 'end with 1 at low, medium, high or critical findings and worse ones' },
-      ignore: { value: 'RULE', multiple: true, text: 'leave a rule out' },
+      'fail-on': {
+        value: 'SEVERITY',
+        words: SEVERITIES,
+        text: 'end with 1 at low, medium, high or critical findings and worse ones',
+      },
+      ignore: { value: 'RULE', multiple: true, words: RULES, text: 'leave a rule out' },
       json: { text: 'print the findings as JSON' },
     },
     examples: [
@@ -146,6 +160,26 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
+    name: 'allow',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'allow a file for good what it asks of this host',
+    description: `Shows what FILE asks of the host beyond its own folder, asks you once, and remembers your yes for this file: it is not asked again until it asks for more. Kept beside your policy file, for you alone. ${FILE}`,
+    options: {
+      yes: { short: 'y', text: 'do not ask: for scripts' },
+      list: { text: 'list what is allowed, file by file' },
+      revoke: { text: 'take it back' },
+      json: { text: 'print the same as JSON' },
+    },
+    examples: [
+      ['boxctl allow', 'the file of this folder'],
+      ['boxctl allow --list', 'what have I said yes to?'],
+      ['boxctl allow --revoke container.yaml', 'ask me again'],
+    ],
+    positionals: [0, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/allow.ts')).allow,
+  },
+  {
     name: 'bundle',
     usage: '[OPTIONS] FILE DIR',
     summary: 'write the container as an OCI bundle',
@@ -172,18 +206,16 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'volume',
-    usage: 'ls | prune [--all] | inspect ID… | rm ID…',
+    usage: 'VERB [OPTIONS]',
     summary: 'list and remove the volumes that boxctl keeps',
     description:
-      'Lists volumes with the folders that they belong to, shows where their files are, and removes them; never one that is in use. prune removes those whose folder is gone.',
-    options: { all: { text: 'with prune: all that are not in use' } },
-    examples: [
-      ['boxctl volume ls', 'every volume, whether it is in use, and its folder'],
-      ['boxctl volume rm cache-1f2e3d4c5b6a', 'one that is not needed any more'],
-    ],
-    positionals: [1, Number.POSITIVE_INFINITY],
+      'A volume belongs to the folder of the file that names it: the same name in another folder is another volume. Its files stay until the volume is removed.',
+    options: {},
+    examples: [['boxctl volume ls', 'every volume, how large it is, and its folder']],
+    positionals: [0, 0],
     takesRest: false,
-    load: async () => (await import('./commands/volume.ts')).volume,
+    load: async () => (await import('./commands/help.ts')).helpOf('volume'),
+    verbs: VOLUME_VERBS,
   },
   {
     name: 'completion',
@@ -193,6 +225,7 @@ export const COMMANDS: readonly Command[] = [
     options: {},
     examples: [['source <(boxctl completion bash)', 'for this session of bash']],
     positionals: [1, 1],
+    words: ['bash', 'zsh', 'fish'],
     takesRest: false,
     load: async () => (await import('./commands/completion.ts')).completion,
   },

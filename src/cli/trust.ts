@@ -1,9 +1,11 @@
-/** Whether a container may start: what it demands of the host against `--allow` and the policy files. */
+/** Whether a container may start: what it demands of the host against `--allow`, the policy files, and `boxctl allow`. */
+import { BoxctlError } from '../errors.ts';
 import type { Demand } from '../oci/demands.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { parsePermit, unpermitted, type Permit } from '../trust/permits.ts';
 import { readPolicies } from '../trust/policy.ts';
-import { refuseUnpermitted } from '../trust/refuse.ts';
+import { quote, refuseUnpermitted } from '../trust/refuse.ts';
+import { identityOf, permitsOf as permitsOfRecord, recall, type Keeper } from '../trust/remembered.ts';
 import type { Invocation } from './command.ts';
 import { homeOf } from './environment.ts';
 
@@ -12,14 +14,56 @@ export function permitsOf({ args, cwd, env }: Invocation): readonly Permit[] {
   return args.values('allow').map((text) => parsePermit(text, { folder: cwd, home: homeOf(env) }));
 }
 
-/** Throws E_NOT_ALLOWED. Policy files are read only where there is something left to allow. */
+/** Whose word counts: the caller's, with what is kept of it. */
+export function keeperOf({ env }: Invocation): Keeper {
+  return { env, home: homeOf(env), euid: process.geteuid?.() ?? 0 };
+}
+
+interface Standing {
+  readonly permits: readonly Permit[];
+  /** Why something that was allowed does not count. */
+  readonly problems: readonly string[];
+}
+
+/** What is allowed for good: by policy files, and for this file. */
+export function standingPermits(invocation: Invocation, { file, folder }: SpecDocument): Standing {
+  const keeper = keeperOf(invocation);
+  const policies = readPolicies({ ...keeper, folder });
+  try {
+    const record = recall(keeper, identityOf(file));
+    return { permits: [...policies, ...(record === undefined ? [] : permitsOfRecord(record))], problems: [] };
+  } catch (error) {
+    if (!(error instanceof BoxctlError) || error.code !== 'E_ALLOWED_UNSAFE') throw error;
+    return { permits: policies, problems: [`note: ${error.message}`] };
+  }
+}
+
+/** Throws E_NOT_ALLOWED. What is kept is read only where there is something left to allow. */
 export function checkDemands(
-  { env }: Invocation,
-  { folder }: SpecDocument,
+  invocation: Invocation,
+  document: SpecDocument,
   demands: readonly Demand[],
   permits: readonly Permit[],
 ): void {
   if (unpermitted(demands, permits).length === 0) return;
-  const euid = process.geteuid?.() ?? 0;
-  refuseUnpermitted(demands, [...permits, ...readPolicies({ env, home: homeOf(env), euid, folder })]);
+  const standing = standingPermits(invocation, document);
+  refuseUnpermitted(
+    demands,
+    [...permits, ...standing.permits],
+    [
+      ...standing.problems,
+      `to be asked once, and not again until it asks for more: boxctl allow ${quote(document.file)}`,
+    ],
+  );
+}
+
+/** The demands that need no `--allow` any more. */
+export function allowedForGood(
+  invocation: Invocation,
+  document: SpecDocument,
+  demands: readonly Demand[],
+): ReadonlySet<Demand> {
+  if (demands.length === 0) return new Set();
+  const refused = new Set(unpermitted(demands, standingPermits(invocation, document).permits));
+  return new Set(demands.filter((demand) => !refused.has(demand)));
 }

@@ -1,5 +1,5 @@
 /** A plan as data: specs/plan.schema.json. */
-import { allowance } from '../oci/demands.ts';
+import { allowance, type Demand } from '../oci/demands.ts';
 import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
 import { NAME_SETS } from '../kernel/constants.ts';
 import { capabilityNames, flagNames } from './format.ts';
@@ -35,8 +35,8 @@ function stepToJson({ id, group, side, call, because, undo }: Step): unknown {
   return { id, group, side, call: callToJson(call), because, undo: reversed };
 }
 
-/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. */
-export function planToJson(plan: Plan): unknown {
+/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. `allowed`: demands that somebody has allowed for good. */
+export function planToJson(plan: Plan, allowed?: ReadonlySet<Demand>): unknown {
   return {
     version: plan.version,
     name: plan.name,
@@ -50,6 +50,7 @@ export function planToJson(plan: Plan): unknown {
       allow: allowance(demand),
       message: demand.message,
       because: demand.because,
+      ...(allowed?.has(demand) === true ? { allowed: true } : {}),
     })),
     warnings: plan.warnings,
   };

@@ -1,9 +1,9 @@
 /** A whole plan as text for a person. Nothing of it is hidden: long calls are wrapped, not cut. */
 import { basename } from 'node:path';
-import { allowance } from '../oci/demands.ts';
+import { allowance, type Demand } from '../oci/demands.ts';
 import type { Because } from '../oci/model.ts';
 import { safe } from '../text/safe.ts';
-import { ON_RED, painter } from '../text/style.ts';
+import { BOLD, ON_RED, painter, YELLOW } from '../text/style.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
 import { inUnits, signalName } from './units.ts';
@@ -34,7 +34,11 @@ export interface PrintOptions {
   readonly width: number;
   /** The specification's file, as it was named. */
   readonly file: string;
+  /** Demands that somebody has allowed for good. */
+  readonly allowed?: ReadonlySet<Demand>;
 }
+
+const NONE: ReadonlySet<Demand> = new Set();
 
 /** Steps in a row that differ in one argument alone are one line, which names all of its values. */
 interface Line {
@@ -47,18 +51,25 @@ interface Line {
  * The plan in order, under a heading for each run of steps of the same group and side, with the place that asked for a
  * step at the right. Ends with a newline.
  */
-export function printPlan(plan: Plan, { color, width, file }: PrintOptions): string {
+export function printPlan(plan: Plan, { color, width, file, allowed = NONE }: PrintOptions): string {
   const paint = painter(color);
   const host = plan.steps.filter(({ side }) => side === 'host').length;
   const inside = plan.steps.length - host;
   const out = [paint(1, `${plan.name}: ${plan.steps.length} steps, ${host} on the host and ${inside} inside`)];
-  if (plan.demands.length > 0) out.push('', paint(33, 'what needs to be allowed'));
-  for (const demand of plan.demands) {
-    const because = describeBecause(demand.because, file);
-    const text = safe(`--allow ${allowance(demand)}: ${demand.message}`);
-    out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
+  const open = plan.demands.filter((demand) => !allowed.has(demand));
+  const told = [
+    ['what needs to be allowed', YELLOW, open],
+    ['what is allowed for good', BOLD, plan.demands.filter((demand) => allowed.has(demand))],
+  ] as const;
+  for (const [title, style, demands] of told) {
+    if (demands.length > 0) out.push('', paint(style, title));
+    for (const demand of demands) {
+      const because = describeBecause(demand.because, file);
+      const text = safe(`--allow ${allowance(demand)}: ${demand.message}`);
+      out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
+    }
   }
-  const needed = new Set(plan.demands.map(({ because }) => describeBecause(because, file)));
+  const needed = new Set(open.map(({ because }) => describeBecause(because, file)));
   for (const { message, because } of plan.warnings) {
     out.push(`${paint(ON_RED, message)}  ${paint(2, describeBecause(because, file))}`);
   }

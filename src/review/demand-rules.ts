@@ -1,9 +1,10 @@
 /** The rules about what a container has of its host: one for each kind of demand, so that none can be forgotten. */
 import type { Demand, DemandKind } from '../oci/demands.ts';
-import type { Finding, Severity, Subject } from './finding.ts';
+import { NAMESPACE_KINDS } from '../spec/spec.ts';
+import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 
 interface Verdict {
-  readonly rule: string;
+  readonly rule: RuleName;
   readonly severity: Severity;
   readonly fix: string;
 }
@@ -69,7 +70,7 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     fix: 'take the device out, or give it read-only',
   }),
   namespace: ({ value }) => ({
-    rule: `host-${value}`,
+    rule: `host-${NAMESPACE_KINDS.find((kind) => kind === value) ?? 'user'}`,
     severity: NAMESPACES[value] ?? 'high',
     fix: `make it private: \`namespaces: {${value}: private}\`, or name it in the list`,
   }),

@@ -7,9 +7,57 @@ import type { SpecDocument } from '../spec/spec.ts';
 export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
+/** Stable names of the rules, as in specs/audit.md. */
+export const RULES = [
+  'bind-root',
+  'bind-engine',
+  'bind-secrets',
+  'bind-system',
+  'bind-outside',
+  'device',
+  'host-user',
+  'host-mount',
+  'host-pid',
+  'host-net',
+  'host-ipc',
+  'host-uts',
+  'host-cgroup',
+  'host-time',
+  'joined-namespace',
+  'host-ids',
+  'privileged',
+  'capability',
+  'no-seccomp',
+  'own-seccomp',
+  'new-privileges',
+  'unmasked',
+  'no-apparmor',
+  'foreign-label',
+  'oom-score',
+  'priority',
+  'private-image',
+  'env-file',
+  'foreign-profile',
+  'foreign-tool',
+  'secret-taken',
+  'secret-value',
+  'root-of-host',
+  'secret-name',
+  'bind-own-file',
+  'no-memory-limit',
+  'no-pids-limit',
+  'unpinned-image',
+  'bind-writable',
+  'no-cpu-limit',
+  'optional-limits',
+  'host-tools-image',
+  'root-user',
+  'writable-root',
+] as const;
+export type RuleName = (typeof RULES)[number];
+
 export interface Finding {
-  /** Stable name of the rule, as in specs/audit.md. */
-  readonly rule: string;
+  readonly rule: RuleName;
   readonly severity: Severity;
   /** A sentence about the container, without full stop. */
   readonly message: string;

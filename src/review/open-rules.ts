@@ -2,7 +2,7 @@
 import { isSecretName } from '../oci/secrets.ts';
 import type { Because } from '../oci/model.ts';
 import type { ImageSource } from '../spec/spec.ts';
-import type { Finding, Severity, Subject } from './finding.ts';
+import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 
 interface Found {
   readonly message: string;
@@ -10,7 +10,7 @@ interface Found {
 }
 
 interface Rule {
-  readonly id: string;
+  readonly id: RuleName;
   readonly severity: Severity;
   readonly fix: string;
   find(subject: Subject): readonly Found[];

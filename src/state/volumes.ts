@@ -9,11 +9,16 @@ import { removeTree } from '../image/work.ts';
 import { callerMaps } from '../oci/ids.ts';
 import { volumesFolder } from '../oci/volume-id.ts';
 import { tryLock } from '../native.ts';
+import { realPath } from '../spec/read.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}-[0-9a-f]{12}$/u;
 
+const HASH = /-[0-9a-f]{12}$/u;
+
 export interface KeptVolume {
   readonly id: string;
+  /** What the specification calls it. */
+  readonly name: string;
   /** The folder of the specification that it belongs to, and whether that is still there. */
   readonly folder: string;
   readonly folderExists: boolean;
@@ -49,7 +54,7 @@ function describe(host: HostFacts, id: string): KeptVolume {
     // Its container was killed while it made it.
   }
   const inUse = ifUnused(host, id, () => true) === undefined;
-  return { id, folder, folderExists: isFolder(folder), inUse, data: join(place, 'data') };
+  return { id, name: id.replace(HASH, ''), folder, folderExists: isFolder(folder), inUse, data: join(place, 'data') };
 }
 
 /** All volumes of the caller's, by name. */
@@ -60,11 +65,23 @@ export function listVolumes(host: HostFacts): readonly KeptVolume[] {
     .map((id) => describe(host, id));
 }
 
-/** Throws `E_VOLUME_UNKNOWN`. */
-export function findVolume(host: HostFacts, id: string): KeptVolume {
-  if (ID.test(id) && isFolder(join(volumesFolder(host), id))) return describe(host, id);
-  throw new BoxctlError('E_VOLUME_UNKNOWN', `there is no volume ${JSON.stringify(id)}`, {
-    hint: '`boxctl volume ls` lists them, each with the hash of its folder',
+/**
+ * The volume that a person means: by its id, or by a name that one volume alone has, or that one of the folder `from` has.
+ * Throws `E_VOLUME_UNKNOWN`, `E_VOLUME_AMBIGUOUS`.
+ */
+export function findVolume(host: HostFacts, word: string, from: string): KeptVolume {
+  if (ID.test(word) && isFolder(join(volumesFolder(host), word))) return describe(host, word);
+  const named = listVolumes(host).filter(({ name }) => name === word);
+  const here = realPath(from);
+  const found = named.length > 1 ? named.filter(({ folder }) => folder === here) : named;
+  if (found[0] !== undefined && found.length === 1) return found[0];
+  if (named.length > 1) {
+    throw new BoxctlError('E_VOLUME_AMBIGUOUS', `${named.length} volumes are called ${word}`, {
+      hint: `say which, by its id: ${named.map(({ id }) => id).join(', ')}`,
+    });
+  }
+  throw new BoxctlError('E_VOLUME_UNKNOWN', `there is no volume ${JSON.stringify(word)}`, {
+    hint: '`boxctl volume ls` lists them, each with its folder',
   });
 }
 
@@ -73,7 +90,7 @@ export function findVolume(host: HostFacts, id: string): KeptVolume {
  * killed removal has left is removed by the next. Throws `E_VOLUME_UNKNOWN`, or `E_VOLUME_IN_USE`.
  */
 export async function removeVolume(host: HostFacts, id: string): Promise<void> {
-  findVolume(host, id);
+  findVolume(host, id, '/');
   const trash = join(volumesFolder(host), '.trash');
   makeFolders(trash, 0o700);
   const name = unfinishedName(id);

@@ -10,6 +10,8 @@ export interface Permit {
   readonly value: string | undefined;
   /** A bind is allowed read-only alone. */
   readonly readOnly: boolean;
+  /** Was a demand before: no word of it is a pattern. */
+  readonly exact?: true;
 }
 
 const PATHS: ReadonlySet<DemandKind> = new Set([
@@ -22,6 +24,11 @@ const PATHS: ReadonlySet<DemandKind> = new Set([
   'profile',
   'tool',
 ]);
+
+/** Whether the value of a demand is a path; a permit for one holds for what lies beneath it. */
+export function takesPath(kind: DemandKind): boolean {
+  return PATHS.has(kind);
+}
 
 export interface Base {
   /** What relative paths count from. */
@@ -68,14 +75,42 @@ export function parsePermit(text: string, base: Base): Permit {
   return { kind: word, value: absolute(readOnly ? value.slice(0, -':ro'.length) : value, base), readOnly };
 }
 
+/** What the permit for a kind includes of other kinds. */
+const INCLUDES: Partial<Record<DemandKind | 'all', ReadonlySet<DemandKind>>> = {
+  privileged: new Set(['cap', 'seccomp', 'unmask']),
+};
+
+/** `FIRST-LAST`, or one number. */
+function rangeOf(text: string): readonly [first: number, last: number] {
+  const [first = '', last = first] = text.split('-');
+  return [Number(first), Number(last)];
+}
+
+function coversRange(permitted: string, demanded: string): boolean {
+  const [[from, to], [first, last]] = [rangeOf(permitted), rangeOf(demanded)];
+  return from <= first && last <= to;
+}
+
 function covers(permit: Permit, demand: Demand): boolean {
-  if (permit.kind === 'all') return true;
+  if (permit.kind === 'all' || INCLUDES[permit.kind]?.has(demand.kind) === true) return true;
   if (permit.kind !== demand.kind || (permit.readOnly && demand.readOnly !== true)) return false;
-  const { value } = permit;
+  const { value, exact } = permit;
   if (value === undefined || value === demand.value) return true;
   if (PATHS.has(demand.kind)) return demand.value.startsWith(value === '/' ? '/' : `${value}/`);
-  if (demand.kind === 'cap') return value === 'ALL';
-  return demand.kind === 'env' && value.endsWith('*') && demand.value.startsWith(value.slice(0, -1));
+  switch (demand.kind) {
+    case 'cap':
+      return value === 'ALL';
+    case 'env':
+      return exact !== true && value.endsWith('*') && demand.value.startsWith(value.slice(0, -1));
+    case 'ids':
+      return coversRange(value, demand.value);
+    case 'oom_score_adj':
+      return Number(value) <= Number(demand.value);
+    case 'seccomp':
+      return value === 'unconfined';
+    default:
+      return false;
+  }
 }
 
 /** The demands that no permit covers. */

@@ -3,8 +3,16 @@ import { BoxctlError, type Diagnostic } from '../errors.ts';
 import { allowance, type Demand } from '../oci/demands.ts';
 import { unpermitted, type Permit } from './permits.ts';
 
-/** @throws BoxctlError E_NOT_ALLOWED with one diagnostic for each demand that no permit covers */
-export function refuseUnpermitted(demands: readonly Demand[], permits: readonly Permit[]): void {
+/**
+ * `advice`: what else there is to do about it, or to know.
+ *
+ * @throws BoxctlError E_NOT_ALLOWED with one diagnostic for each demand that no permit covers
+ */
+export function refuseUnpermitted(
+  demands: readonly Demand[],
+  permits: readonly Permit[],
+  advice: readonly string[] = [],
+): void {
   const refused = unpermitted(demands, permits);
   if (refused.length === 0) return;
   const diagnostics = refused.map((demand): Diagnostic => {
@@ -25,7 +33,7 @@ export function refuseUnpermitted(demands: readonly Demand[], permits: readonly 
   const words = refused.map((demand) => `--allow ${quote(allowance(demand))}`).join(' ');
   throw new BoxctlError('E_NOT_ALLOWED', 'the file asks for more of this host than was allowed', {
     diagnostics,
-    hint: `to allow all of it: ${words}`,
+    hint: [...advice, `to allow all of it: ${words}`].join('\n'),
     ...(first?.at === undefined ? {} : { at: first.at }),
   });
 }

@@ -121,9 +121,20 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       await run('mkdir -p /data/a/b; echo >/data/a/b/file; chown -R 1000:1000 /data/a 2>/dev/null; chmod 0 /data/a'),
     );
     const id = kept()[0] ?? '';
-    expect(lines(await command('ls')).find((line) => line.startsWith(id))).toMatch(
-      new RegExp(`  unused +${folder}$`, 'u'),
+    const table = lines(await command('ls'));
+    expect(table[0]).toMatch(/^NAME +SIZE +IN USE +ID +FOLDER$/u);
+    expect(table.find((line) => line.includes(id))).toMatch(
+      new RegExp(`^data +[0-9.]+ k?B\\+? +no +${id} +${folder}$`, 'u'),
     );
+    expect(lines(await command('ls', '--ids'))).toContain(id);
+    const all = JSON.parse((await command('ls', '--json')).stdout) as readonly { readonly id: string }[];
+    expect(all.find((volume) => volume.id === id)).toMatchObject({
+      name: 'data',
+      folder,
+      folderExists: true,
+      inUse: false,
+      size: expect.any(Number) as number,
+    });
     let look: Promise<readonly [Ended, Ended]> | undefined;
     const spec = callerOptions(caller, folder, {
       stdin: new Promise<string>((resolve) => {
@@ -143,6 +154,31 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(kept()).toEqual([]);
     expect(readdirSync(join(caller.store, 'volumes/.trash'))).toEqual([]);
     expect((await command('rm', '../..')).stderr).toContain('there is no volume "../.."');
+  });
+
+  test('one is meant by the name that its file has for it, unless other folders have such a name', async () => {
+    const [one, two] = [project(caller, { volumes: ['same:/p'] }), project(caller, { volumes: ['same:/p'] })];
+    for (const { run } of [one, two]) lines(await run('true'));
+    const elsewhere = await boxctl(['volume', 'rm', 'same'], callerOptions(caller, '/'));
+    expect(elsewhere).toMatchObject({ status: 125, stdout: '' });
+    expect(elsewhere.stderr).toMatch(/\d+ volumes are called same\n.*same-[0-9a-f]{12}, same-[0-9a-f]{12}/u);
+    const id = one.kept()[0];
+    expect(lines(await boxctl(['volume', 'rm', 'same'], callerOptions(caller, one.folder)))).toEqual([id]);
+    expect([one.kept(), two.kept().length]).toEqual([[], 1]);
+    const gone = await boxctl(['volume', 'rm', '--json', two.kept()[0] ?? ''], callerOptions(caller, '/'));
+    expect(JSON.parse(gone.stdout)).toMatchObject({ removed: [expect.stringMatching(/^same-/u)] });
+  });
+
+  test('the size is what the files take, and nothing is counted that a link leads to', async () => {
+    const { run, folder } = project(caller, { volumes: ['sized:/data'] });
+    lines(
+      await run('dd if=/dev/zero of=/data/a bs=1024 count=300 2>/dev/null; ln /data/a /data/b; ln -s / /data/root'),
+    );
+    const [volume] = JSON.parse(
+      (await boxctl(['volume', 'inspect', 'sized'], callerOptions(caller, folder))).stdout,
+    ) as readonly { readonly size: number }[];
+    expect(volume?.size).toBeGreaterThanOrEqual(300 * 1024);
+    expect(volume?.size).toBeLessThan(400 * 1024);
   });
 
   test('those whose folder is gone are pruned, and no others', async () => {

@@ -1,7 +1,8 @@
 import { BoxctlError } from '../../errors.ts';
 import type { Because } from '../../oci/model.ts';
 import { audit as findAll, reaches, type Finding, type Severity } from '../../review/audit.ts';
-import { SEVERITIES } from '../../review/finding.ts';
+import { RULES, SEVERITIES, type RuleName } from '../../review/finding.ts';
+import { didYouMean } from '../../spec/suggest.ts';
 import type { Invocation, Run } from '../command.ts';
 import { hostFacts, loadForReview } from '../environment.ts';
 import { wantsColor, writeOutput } from '../output.ts';
@@ -38,10 +39,25 @@ function asText(findings: readonly Finding[], file: string, color: boolean): str
   return `${[...lines, counts.length === 0 ? 'nothing is left open' : counts.join(', ')].join('\n')}\n`;
 }
 
+/** A rule that there is not would be a misspelt one, and found nevertheless. */
+function ignoredRules({ args }: Invocation): ReadonlySet<RuleName> {
+  const words = args.values('ignore').flatMap((word) => word.split(','));
+  return new Set(
+    words.map((word) => {
+      const rule = RULES.find((name) => name === word);
+      if (rule !== undefined) return rule;
+      const meant = didYouMean(word, RULES);
+      throw new BoxctlError('E_USAGE', `--ignore ${word}: there is no such rule`, {
+        hint: meant === undefined ? `the rules are: ${RULES.join(', ')}` : `did you mean ${meant}?`,
+      });
+    }),
+  );
+}
+
 export const audit: Run = (invocation) => {
   const least = threshold(invocation);
+  const ignored = ignoredRules(invocation);
   const document = loadForReview(invocation);
-  const ignored = new Set(invocation.args.values('ignore'));
   const findings = findAll(document, hostFacts(invocation)).filter(({ rule }) => !ignored.has(rule));
   if (invocation.args.flag('json')) {
     const list = findings.map(({ because, ...finding }) => ({

@@ -2,6 +2,7 @@
 import { BoxctlError } from '../../errors.ts';
 import type { Command, Run } from '../command.ts';
 import { TAKES_IMAGES } from '../image-table.ts';
+import { TAKES_VOLUMES } from '../volume-table.ts';
 import { writeOutput } from '../output.ts';
 import { COMMANDS } from '../table.ts';
 
@@ -9,7 +10,6 @@ const names = COMMANDS.map((command) => command.name).join(' ');
 const GROUPS = COMMANDS.filter((command) => command.verbs !== undefined);
 /** All that take options, verbs by both their words. */
 const ALL = COMMANDS.flatMap((command) => [command, ...(command.verbs ?? [])]);
-const IMAGES = 'boxctl image ls --names 2>/dev/null';
 
 const verbsOf = (group: Command): readonly Command[] => group.verbs ?? [];
 const lastWord = (name: string): string => name.slice(name.lastIndexOf(' ') + 1);
@@ -17,6 +17,23 @@ const verbNames = (group: Command): string =>
   verbsOf(group)
     .map(({ name }) => lastWord(name))
     .join(' ');
+
+/** What a shell has to run, or the words that there are, for the positionals of a command; undefined: files. */
+function positionalsOf({ name, words }: Command): { readonly ask: string } | { readonly words: string } | undefined {
+  if (TAKES_IMAGES.has(name)) return { ask: 'boxctl image ls --names 2>/dev/null' };
+  if (TAKES_VOLUMES.has(name)) return { ask: 'boxctl volume ls --ids 2>/dev/null' };
+  if (name === 'help') return { words: names };
+  return words === undefined ? undefined : { words: words.join(' ') };
+}
+
+/** Each option whose values are known, by the names that it has. */
+function valuesOf(command: Command): readonly { readonly options: readonly string[]; readonly words: string }[] {
+  return Object.entries(command.options).flatMap(([name, { short, words }]) =>
+    words === undefined
+      ? []
+      : [{ options: [`--${name}`, ...(short === undefined ? [] : [`-${short}`])], words: words.join(' ') }],
+  );
+}
 
 function optionWords(command: Command): string {
   const words = Object.entries(command.options).flatMap(([name, { short }]) => [
@@ -27,13 +44,41 @@ function optionWords(command: Command): string {
 }
 
 const groupPattern = GROUPS.map(({ name }) => name).join('|');
-const imagePattern = [...TAKES_IMAGES].map((name) => `"${name}"`).join('|');
+
+/** The cases of a shell, `say` making of words the line that offers them. */
+function valueCases(say: (words: string) => string): string {
+  const rows = ALL.flatMap((command) =>
+    valuesOf(command).map(({ options, words }) => {
+      const patterns = options.map((option) => `"${command.name} ${option}"`).join('|');
+      return `    ${patterns}) ${say(words)}; return ;;`;
+    }),
+  );
+  return rows.join('\n');
+}
+
+function positionalCases(say: (words: string) => string, ask: (program: string) => string): string {
+  const rows = ALL.flatMap((command) => {
+    const found = positionalsOf(command);
+    if (found === undefined) return [];
+    return [`    "${command.name}") ${'ask' in found ? ask(found.ask) : say(found.words)} ;;`];
+  });
+  return rows.join('\n');
+}
 
 function bash(): string {
   const cases = ALL.map((command) => `    "${command.name}") words="${optionWords(command)}" ;;`).join('\n');
   const verbs = GROUPS.map((group) => `      ${group.name}) words="${verbNames(group)} --help" ;;`).join('\n');
+  const say = (words: string): string => `COMPREPLY=($(compgen -W "${words}" -- "$word"))`;
+  const ask = (program: string): string => `COMPREPLY=($(compgen -W "$(${program})" -- "$word"))`;
   return `_boxctl() {
   local word="\${COMP_WORDS[COMP_CWORD]}" words="" command="\${COMP_WORDS[1]}"
+  local option="\${COMP_WORDS[COMP_CWORD-1]}"
+  # Bash takes --option=value apart, into three words.
+  if [ "$word" = "=" ]; then
+    word=""
+  elif [ "$option" = "=" ] && [ "$COMP_CWORD" -ge 2 ]; then
+    option="\${COMP_WORDS[COMP_CWORD-2]}"
+  fi
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${names} --help --version" -- "$word"))
     return
@@ -50,6 +95,9 @@ ${verbs}
   case "$command" in
     ${groupPattern}) command="$command \${COMP_WORDS[2]}" ;;
   esac
+  case "$command $option" in
+${valueCases(say)}
+  esac
   case "$command" in
 ${cases}
   esac
@@ -57,7 +105,7 @@ ${cases}
     -*) COMPREPLY=($(compgen -W "$words" -- "$word")); return ;;
   esac
   case "$command" in
-    ${imagePattern}) COMPREPLY=($(compgen -W "$(${IMAGES})" -- "$word")) ;;
+${positionalCases(say, ask)}
     *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }
@@ -70,6 +118,8 @@ function zsh(): string {
   const described = (rows: readonly Command[], indent: string): string =>
     rows.map(({ name, summary }) => `${indent}'${lastWord(name)}:${quote(summary)}'`).join('\n');
   const cases = ALL.map((command) => `    "${command.name}") compadd -- ${optionWords(command)} ;;`).join('\n');
+  const say = (words: string): string => `compadd -- ${words}`;
+  const ask = (program: string): string => `compadd -- \${(f)"$(${program})"}`;
   const verbs = GROUPS.map(
     (group) => `      ${group.name})
         words_of=(
@@ -82,7 +132,7 @@ ${described(verbsOf(group), '          ')}
   return `#compdef boxctl
 _boxctl() {
   local -a commands words_of
-  local command=$words[2]
+  local command=$words[2] option=$words[CURRENT-1]
   commands=(
 ${described(COMMANDS, '    ')}
   )
@@ -98,9 +148,16 @@ ${verbs}
   case $command in
     ${groupPattern}) command="$command $words[3]" ;;
   esac
+  if [[ $PREFIX == --*=* ]]; then
+    option=\${PREFIX%%=*}
+    compset -P 1 '*='
+  fi
+  case "$command $option" in
+${valueCases(say)}
+  esac
   if [[ $PREFIX != -* ]]; then
     case $command in
-      ${imagePattern}) compadd -- \${(f)"$(${IMAGES})"} ;;
+${positionalCases(say, ask)}
       *) _files ;;
     esac
     return
@@ -109,7 +166,12 @@ ${verbs}
 ${cases}
   esac
 }
-compdef _boxctl boxctl
+# In a file of a folder of $fpath, this is the function's first call.
+if [[ "$funcstack[1]" == _boxctl ]]; then
+  _boxctl "$@"
+else
+  compdef _boxctl boxctl
+fi
 `;
 }
 
@@ -126,13 +188,22 @@ function fish(): string {
       group === undefined
         ? '__fish_use_subcommand'
         : `${seen(group.name)}; and not __fish_seen_subcommand_from ${verbNames(group)}`;
+    const found = positionalsOf(command);
+    const offered = found === undefined ? undefined : 'ask' in found ? `(${found.ask})` : found.words;
+    const isAlone = command.verbs === undefined && command.positionals[1] === 0;
+    const here =
+      command.verbs === undefined
+        ? seen(command.name)
+        : `${seen(command.name)}; and not __fish_seen_subcommand_from ${verbNames(command)}`;
     return [
-      `complete -c boxctl -n '${when}' -a ${lastWord(command.name)} -d '${quote(command.summary)}'`,
-      ...(TAKES_IMAGES.has(command.name) ? [`complete -c boxctl -f -n '${seen(command.name)}' -a '(${IMAGES})'`] : []),
-      ...Object.entries(command.options).map(([name, { short, value, text }]) => {
+      `complete -c boxctl -f -n '${when}' -a ${lastWord(command.name)} -d '${quote(command.summary)}'`,
+      // Without -f, files are offered, too.
+      ...(offered !== undefined ? [`complete -c boxctl -f -n '${here}' -a '${offered}'`] : []),
+      ...(isAlone || command.verbs !== undefined ? [`complete -c boxctl -f -n '${here}'`] : []),
+      ...Object.entries(command.options).map(([name, { short, value, words, text }]) => {
         const letter = short === undefined ? '' : ` -s ${short}`;
-        const required = value === undefined ? '' : ' -r';
-        return `complete -c boxctl -n '${seen(command.name)}' -l ${name}${letter}${required} -d '${quote(text)}'`;
+        const values = words === undefined ? (value === undefined ? '' : ' -r') : ` -x -a '${words.join(' ')}'`;
+        return `complete -c boxctl -n '${seen(command.name)}' -l ${name}${letter}${values} -d '${quote(text)}'`;
       }),
     ];
   });

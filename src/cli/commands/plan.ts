@@ -3,9 +3,11 @@ import { planContainer } from '../../plan/container.ts';
 import { planToJson } from '../../plan/json.ts';
 import { printPlan } from '../../plan/print.ts';
 import type { Run } from '../command.ts';
+import { allowedForGood } from '../trust.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { lookAtImage } from '../image-of.ts';
-import { wantsColor, widthOf, writeMessage, writeOutput } from '../output.ts';
+import { wantsColor, widthOf, writeOutput } from '../output.ts';
+import { jsonVoice, textVoice } from '../voice.ts';
 import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = (invocation) => {
@@ -15,15 +17,17 @@ export const plan: Run = (invocation) => {
   const { image, isKnown } =
     source === undefined ? { image: undefined, isKnown: true } : lookAtImage(document, source, host);
   if (!isKnown) {
-    writeMessage('boxctl: the image is not in the store yet: its digest in this plan is made up\n');
+    const voice = invocation.args.flag('json') ? jsonVoice : textVoice(wantsColor(2, invocation.env), false);
+    voice.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
   }
   const model = compile(document, image, host);
   const made = planContainer(model, image, host);
+  const allowed = allowedForGood(invocation, document, made.demands);
   if (invocation.args.flag('json')) {
-    writeOutput(`${safeJson(planToJson(made), 2)}\n`);
+    writeOutput(`${safeJson(planToJson(made, allowed), 2)}\n`);
   } else {
     const color = wantsColor(1, invocation.env);
-    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file }));
+    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file, allowed }));
   }
   return 0;
 };

@@ -67,16 +67,30 @@ test.each<[words: readonly string[], message: string, hint: string]>([
   [['up', '--', 'ls'], 'boxctl up takes nothing after --', 'boxctl run FILE -- COMMAND'],
   [
     ['run', 'a', 'ls'],
-    'boxctl run does not know what to do with: ls',
-    'a command comes after --: boxctl run FILE -- ls',
+    'a: there is no such file',
+    'a command for the file of this folder comes after --: boxctl run -- a ls',
   ],
+  [
+    ['run', 'sh', '-c', 'x'],
+    'boxctl run has no option -c',
+    'a command with options comes after --: boxctl run -- sh -c x',
+  ],
+  [['audit', '--ignore', 'bind-rot'], '--ignore bind-rot: there is no such rule', 'did you mean bind-root?'],
+  [
+    ['up', '--progress', 'fancy'],
+    '--progress fancy: there is no such way',
+    'choose one of auto, list, verbose, quiet, json',
+  ],
+  [['up', '-q', '--progress', 'list'], '--quiet and --progress list exclude each other', 'choose one of them'],
+  [['allow', '--list', '--revoke'], '--list and --revoke exclude each other', 'choose one of them'],
+  [['volume', 'sl'], 'boxctl volume has no verb "sl"', 'did you mean `boxctl volume ls`?'],
   [['run', '--'], 'boxctl run needs a command', 'boxctl run FILE -- COMMAND [ARGUMENT…]'],
   [['up', '-it'], '-it needs a terminal, and standard input is none', 'leave out -t to use a pipe'],
   [['up', 'nowhere.yaml'], 'nowhere.yaml: there is no such file', 'give the path of a container.yaml'],
   [['up', '/usr'], '/usr cannot be read: it is a folder', 'give the file in it: /usr/container.yaml'],
   [['image', 'lst'], 'boxctl image has no verb "lst"', 'did you mean `boxctl image ls`?'],
   [['help', 'up', 'x'], 'boxctl up has no verb "x"', 'boxctl help up'],
-  [['image', 'inspect'], 'boxctl image inspect needs [OPTIONS] IMAGE', 'boxctl image inspect --help'],
+  [['image', 'inspect'], 'boxctl image inspect needs IMAGE', 'boxctl image inspect --help'],
   [
     ['image', 'import', 'x', '--sha256', '12'],
     '--sha256 12 is no digest',
@@ -90,7 +104,7 @@ test.each<[words: readonly string[], message: string, hint: string]>([
   [['image', 'import', 'x', '--max-entries', '0'], '--max-entries 0 is no number', '--max-entries 100000'],
   [['image', 'import', 'x', 'Debian'], '"Debian" is no name for an image', 'NAME[:TAG], in lower case: debian:12'],
   [['image', 'pack', 'sh'], 'boxctl image pack needs a file to write to', 'boxctl image pack sh ls -o rootfs.tar.gz'],
-  [['bundle', 'a'], 'boxctl bundle needs', 'boxctl bundle --help'],
+  [['bundle', 'a'], 'boxctl bundle needs FILE DIR', 'boxctl bundle --help'],
   [['completion', 'tcsh'], 'there is no completion for "tcsh"', 'boxctl completion bash|zsh|fish'],
 ])('%j is a mistake, with status 125 and nothing on standard output', async (words, message, hint) => {
   const { stdout, stderr, status } = await boxctl(words);
@@ -129,7 +143,7 @@ describe('completion', () => {
     });
   }
 
-  test.each([
+  const LINES: readonly (readonly [line: string, expected: string])[] = [
     ['boxctl ', 'up'],
     ['boxctl pl', 'plan'],
     ['boxctl up --ver', '--verbose'],
@@ -138,13 +152,118 @@ describe('completion', () => {
     ['boxctl image i', 'inspect'],
     ['boxctl image import --m', '--max-size'],
     ['boxctl image import cont', 'container.yaml'],
-  ])('in bash, "%s" becomes "%s" among others', async (line, expected) => {
-    const file = await script('bash');
+    ['boxctl volume ', 'prune'],
+    ['boxctl volume prune --a', '--all'],
+    ['boxctl audit --fail-on h', 'high'],
+    ['boxctl audit --fail-on=h', 'high'],
+    ['boxctl audit --ignore bind-r', 'bind-root'],
+    ['boxctl up --allow names', 'namespace'],
+    ['boxctl bundle --allow=names', 'namespace'],
+    ['boxctl shell --progress l', 'list'],
+    ['boxctl completion z', 'zsh'],
+    ['boxctl help comp', 'completion'],
+  ];
+
+  /** A folder with the script, a container.yaml, and boxctl by its name. */
+  async function place(shell: string) {
     const folder = tempFolder();
+    const file = await script(shell);
     writeFileSync(join(folder, 'container.yaml'), '');
-    const words = line.split(' ');
+    writeFileSync(join(folder, 'boxctl'), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`, { mode: 0o755 });
+    return { folder, file, env: { ...process.env, PATH: `${folder}:${process.env['PATH'] ?? ''}` } };
+  }
+
+  test.each(LINES)('in bash, "%s" becomes "%s" among others', async (line, expected) => {
+    const { folder, file, env } = await place('bash');
+    // Readline takes words apart at `=`, too.
+    const words = line.split(' ').flatMap((word) => word.split(/(=)/u));
     const ask = `source ${file}; COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _boxctl; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout } = spawnSync('bash', ['-c', ask], { encoding: 'utf8', cwd: folder });
+    const { stdout } = spawnSync('bash', ['-c', ask], { encoding: 'utf8', cwd: folder, env });
     expect(stdout.split('\n')).toContain(expected);
+  });
+
+  test.skipIf(!existsSync('/usr/bin/fish')).each(LINES)(
+    'in fish, "%s" becomes "%s" among others (needs fish)',
+    async (line, expected) => {
+      const { folder, file, env } = await place('fish');
+      const ask = `source ${file}; complete -C '${line}'`;
+      const { stdout } = spawnSync('fish', ['--no-config', '-c', ask], { encoding: 'utf8', cwd: folder, env });
+      const offered = stdout.split('\n').map((each) => each.split('\t')[0]?.replace(/^--[\w-]+=/u, ''));
+      expect(offered).toContain(expected);
+    },
+  );
+
+  test.skipIf(!existsSync('/usr/bin/zsh')).each(LINES)(
+    'in zsh, "%s" becomes "%s" among others (needs zsh)',
+    async (line, expected) => {
+      const { folder, file, env } = await place('zsh');
+      // A shell at a terminal, at which somebody types the line and asks for what there is.
+      const ask = `zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; TERM=dumb; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; source ${file}; zstyle ":completion:*" list-prompt ""; LISTMAX=1000; echo read"y"'
+zpty -r shell out '*ready*'
+zpty -n -w shell '${line}'$'\\C-d\\t\\t'
+sleep 1
+while zpty -r -t shell out; do print -rn -- $out; done
+zpty -d shell`;
+      const { stdout } = spawnSync('zsh', ['-f', '-c', ask], { encoding: 'utf8', cwd: folder, env });
+      expect(stdout).toMatch(new RegExp(`(^|[\\s=])${expected}(\\s|\\b|$)`, 'u'));
+    },
+  );
+});
+
+describe('the command of `run`', () => {
+  const parsed = (...words: readonly string[]) => {
+    const found = findCommand(['run', ...words]);
+    if (found === undefined) throw new Error('no run');
+    const { positionals, rest, ...args } = parseArguments(found.command, found.rest);
+    return { positionals, rest, env: args.values('env'), quiet: args.flag('quiet') };
+  };
+
+  test.each<[words: readonly string[], positionals: readonly string[], rest: readonly string[]]>([
+    [['a.yaml', 'sh', '-c', 'x'], ['a.yaml'], ['sh', '-c', 'x']],
+    [['a.yaml', '--', 'sh', '-c', 'x'], ['a.yaml'], ['sh', '-c', 'x']],
+    [['--', 'sh', '-c', 'x'], [], ['sh', '-c', 'x']],
+    [['a.yaml', 'ls', '--help'], ['a.yaml'], ['ls', '--help']],
+    [['a.yaml', 'sh', '--', '-x'], ['a.yaml'], ['sh', '--', '-x']],
+    [['a.yaml', 'ls', '--quiet', '-e'], ['a.yaml'], ['ls', '--quiet', '-e']],
+  ])('is found in %j', (words, positionals, rest) => {
+    expect(parsed(...words)).toEqual({ positionals, rest, env: [], quiet: false });
+  });
+
+  test('comes after all options of boxctl’s own, also between the file and it', () => {
+    const rest = ['make', '-q', 'test'];
+    const own = { positionals: ['a.yaml'], rest, env: ['A=1', 'B=2'], quiet: true };
+    expect(parsed('-qe', 'A=1', 'a.yaml', '--env', 'B=2', ...rest)).toEqual(own);
+    expect(parsed('-eA=1', '--env=B=2', 'a.yaml', '-q', '--', ...rest)).toEqual(own);
+  });
+});
+
+describe('errors for programs', () => {
+  const JSON_COMMANDS = ALL.filter(({ options }) => options['json'] !== undefined);
+
+  test.each(JSON_COMMANDS.map(({ name }) => name))('boxctl %s --json tells them as one line of JSON', async (name) => {
+    for (const words of [['--nope'], ['nowhere', 'nowhere.yaml', 'x', 'y']]) {
+      const { stdout, stderr, status } = await boxctl([...name.split(' '), '--json', ...words]);
+      if (status === 0) continue;
+      // `validate` is asked for what is wrong: that is its result.
+      if (stdout !== '') expect(JSON.parse(stdout)).toBeDefined();
+      else expect(stderr.match(/\n/gu), stderr).toHaveLength(1);
+      if (stdout === '')
+        expect(JSON.parse(stderr)).toMatchObject({ event: 'error', code: expect.stringMatching(/^E_/u) });
+    }
+  });
+
+  test('so do words that are no command', async () => {
+    const { stderr } = await boxctl(['nope', '--json']);
+    expect(JSON.parse(stderr)).toMatchObject({ event: 'error', code: 'E_USAGE', hint: 'boxctl --help' });
+  });
+});
+
+test('an output that cannot be written to is told', async () => {
+  const { stderr, status } = await run(['sh', '-c', '"$0" "$1" help >/dev/full', process.execPath, PROGRAM]);
+  expect({ stderr, status }).toEqual({
+    stderr: 'boxctl: error: standard output cannot be written to: ENOSPC\n  is it closed, or its disk full?\n',
+    status: 125,
   });
 });
