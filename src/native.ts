@@ -26,6 +26,9 @@ interface Addon {
   watch(socket: number, onRecords: (records: Buffer | undefined) => void): void;
   hangUp(socket: number): void;
   reap(pidfd: number): void;
+  catchSignals(except: readonly number[]): void;
+  passSignals(socket: number, launcher: number): void;
+  releaseSignals(): void;
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
   tryLock(fd: number, exclusive: boolean): boolean;
@@ -116,6 +119,24 @@ export function hangUp(socket: number): void {
 /** Waits for a launcher whose socket has ended, and closes its pidfd. */
 export function reap(pidfd: number): void {
   invoke((addon) => addon.reap(pidfd));
+}
+
+/**
+ * Keeps every signal that this process gets and that can be passed on to a container, but those of the list, until
+ * `passSignals`. Node's own listeners know no real-time signals, and would be asked in vain while this process is stopped.
+ */
+export function catchSignals(except: readonly number[]): void {
+  invoke((addon) => addon.catchSignals(except));
+}
+
+/** From now on what `catchSignals` catches goes to this launcher, with what was caught before. */
+export function passSignals(socket: number, launcher: number): void {
+  invoke((addon) => addon.passSignals(socket, launcher));
+}
+
+/** Signals do again what they did before `catchSignals`. */
+export function releaseSignals(): void {
+  invoke((addon) => addon.releaseSignals());
 }
 
 /**

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "hash.h"
 #include "probe.h"
+#include "signals.h"
 #include "spawn.h"
 #include "watch.h"
 
@@ -18,6 +19,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("watch", boxctl::watch);
   add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);
+  add("catchSignals", boxctl::catch_signals);
+  add("passSignals", boxctl::pass_signals);
+  add("releaseSignals", boxctl::release_signals);
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
   add("tryLock", boxctl::try_lock);

@@ -25,6 +25,7 @@
 #include "process.h"
 #include "reaper.h"
 #include "remove.h"
+#include "streams.h"
 #include "systemd.h"
 #include "text.h"
 #include "userns.h"
@@ -210,6 +211,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bpf_prog_load(n(0), c.args[1].list, c.args[1].list_size, texts[2]);
     case Op::kBpfProgAttach:
       return bpf_prog_attach(fds[0], fds[1], n(2), n(3));
+    case Op::kStreams:
+      return prepare_streams(context, n(0) != 0);
     case Op::kUnpack:
     case Op::kIngest:
     case Op::kIndex:

@@ -17,6 +17,7 @@ struct Context {
   pid_t child = -1;           // `$CHILD`: the container's first process; 0 in that process itself
   Fd peer;                    // the other side of the handover
   Fd received;                // what sendmsg brought, until recvmsg takes it
+  Fd null;                    // /dev/null of the host
   unsigned long sigmask = 0;  // what the command starts with
 };
 

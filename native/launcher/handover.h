@@ -20,6 +20,7 @@ inline constexpr uint32_t kFailure = 2;
 inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
 inline constexpr uint32_t kListener = 5;
+inline constexpr uint32_t kStream = 6;  // index: which of 0, 1 and 2 the launcher relays through the descriptor
 // A message that brings a listener is sent with kListenerFlags: a filter that asks the listener for every call lets
 // only this one pass, and these flags mean nothing on a local socket.
 inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL

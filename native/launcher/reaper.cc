@@ -30,10 +30,8 @@ constexpr long kSysCloseRange = 436;
     if (ended < 0 && errno == ECHILD) _exit(125);
     siginfo_t info;
     if (sigwaitinfo(&all, &info) < 0) continue;
-    // Faults of this process are its own; everything else is meant for the command.
-    const bool fault = info.si_signo == SIGSEGV || info.si_signo == SIGBUS || info.si_signo == SIGILL ||
-                       info.si_signo == SIGFPE || info.si_signo == SIGTRAP;
-    if (info.si_signo != SIGCHLD && !fault) kill(child, info.si_signo);
+    // The kernel's own are about this process; everything that somebody has sent is meant for the command.
+    if (info.si_signo != SIGCHLD && info.si_code <= 0) kill(child, info.si_signo);
   }
 }
 

@@ -12,108 +12,31 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include "calls.h"
 #include "events.h"
 #include "handover.h"
+#include "inside.h"
+#include "job.h"
 #include "observer.h"
 #include "reaper.h"
+#include "relay.h"
+#include "streams.h"
 #include "terminal.h"
 
 namespace boxctl {
 namespace {
 
 constexpr long kSysPidfdSendSignal = 424;
+constexpr uint32_t kLastSignal = 64;
+constexpr size_t kOwnPolls = 5;
 
 // How the setup or the command came to its end.
 struct End {
   enum class Kind { kNone, kFailed, kExited, kSignaled } kind = Kind::kNone;
   uint32_t value = 0;
 };
-
-Record timed(Event kind, uint32_t index, uint64_t start) { return {kind, index, 0, 0, start, now_ns()}; }
-
-bool perform_step(Context& context, Events& events, const Call& call, uint32_t index, Result& result) {
-  const uint64_t start = now_ns();
-  result = perform(context, call);
-  if (result.value < 0) return false;
-  events.add(timed(result.skipped ? Event::kSkipped : Event::kDone, index, start));
-  return true;
-}
-
-// ---- The container's first process ----------------------------------------------------------------------------------
-
-class Inside {
- public:
-  Inside(const Plan& plan, Context& context, int control) : plan_(plan), context_(context), events_(control) {}
-
-  [[noreturn]] void walk() {
-    for (;;) {
-      uint32_t index = await_turn();
-      for (; index < plan_.steps; index++) {
-        const Step current = step(plan_, index);
-        if (current.side != Side::kContainer) break;
-        make(current.call, index);
-      }
-      events_.flush();
-      Handover turn;
-      turn.kind = kTurn;
-      turn.index = index;
-      if (send_handover(context_.peer.get(), turn) != 0) _exit(125);
-    }
-  }
-
- private:
-  uint32_t await_turn() {
-    for (;;) {
-      Handover message;
-      // Without the launcher there is nobody to undo what would follow.
-      if (receive_handover(context_.peer.get(), message, context_.received) != 0) _exit(125);
-      if (message.kind == kTurn) return message.index;
-    }
-  }
-
-  void make(const Call& call, uint32_t index) {
-    if (index == plan_.quiet) announce(index);
-    Result result;
-    if (perform_step(context_, events_, call, index, result)) {
-      if (index + 1 < plan_.steps) return;
-      // A plan that ends without a command has done its work.
-      _exit(0);
-    }
-    fail(index, result.value, result.detail);
-  }
-
-  // The last step does not come back: from here on, an end of the handover without a failure means that it worked. The
-  // steps of a quiet stretch are told by the launcher, since a filter may refuse this side even that.
-  void announce(uint32_t index) {
-    events_.flush();
-    Handover ready;
-    ready.kind = kReady;
-    ready.index = index;
-    if (send_handover(context_.peer.get(), ready) != 0) _exit(125);
-    if (plan_.flags & kFlagGate) await_turn();
-    const long error = prepare_command(context_);
-    if (error < 0) fail(index, error, 0);
-  }
-
-  [[noreturn]] void fail(uint32_t index, long error, uint32_t detail) {
-    events_.flush();
-    Handover failure;
-    failure.kind = kFailure;
-    failure.index = index;
-    failure.error = static_cast<int32_t>(-error);
-    failure.detail = detail;
-    send_handover(context_.peer.get(), failure);
-    _exit(125);
-  }
-
-  const Plan& plan_;
-  Context& context_;
-  Events events_;
-};
-
-// ---- The launcher ---------------------------------------------------------------------------------------------------
 
 class Launcher {
  public:
@@ -146,8 +69,9 @@ class Launcher {
     sigdelset(&all, SIGCHLD);
     signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
     fcntl(control_, F_SETFD, FD_CLOEXEC);
+    context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    return signals_.valid() || refuse(errno);
+    return (signals_.valid() && context_.null.valid()) || refuse(errno);
   }
 
   bool refuse(int error) {
@@ -173,7 +97,7 @@ class Launcher {
       }
       done_[index] = !result.skipped;
       if (current.call.op == Op::kClone3) {
-        if (context_.child == 0) Inside(plan_, context_, control_).walk();
+        if (context_.child == 0) walk_inside(plan_, context_, control_);
         pidfd_ = context_.slots[current.call.returns];
       }
       if (current.call.op == Op::kRecvmsg && current.call.returns == plan_.terminal) {
@@ -210,6 +134,9 @@ class Launcher {
         case kListener:
           if (!observer_.start(std::move(context_.received))) return failed(index, ENOMEM, 0);
           break;
+        case kStream:
+          if (!relay_.add(message.index, std::move(context_.received))) return failed(index, EPROTO, 0);
+          break;
         case kReady: {
           ready_ = true;
           quiet_ = message.index;
@@ -244,7 +171,7 @@ class Launcher {
     }
     started_ = true;
     terminal_.start();
-    for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add(timed(Event::kDone, i, now_ns()));
+    for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add({Event::kDone, i, 0, 0, now_ns(), now_ns()});
     events_.add({Event::kStarted, plan_.steps - 1, 0, static_cast<uint32_t>(context_.child), now_ns(), 0});
     events_.flush();
     return {};
@@ -288,28 +215,71 @@ class Launcher {
   End watch() {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     close_unused();
+    pass_on_early();
     if (plan_.time_limit != 0 && !set_timer(plan_.time_limit)) {
       // A command without its limit must not go on.
       signal_child(SIGKILL);
     }
     for (;;) {
-      pollfd relay[2];
-      terminal_.prepare(relay);
-      pollfd polls[] = {
-          {pidfd_, POLLIN, 0},       {control(), POLLIN, 0},     {signals_.get(), POLLIN, 0}, relay[0], relay[1],
-          {timer_.get(), POLLIN, 0}, {observer_.fd(), POLLIN, 0}};
-      if (poll(polls, 7, -1) < 0 && errno != EINTR) break;
-      if (polls[5].revents != 0) read_timer();
-      if (polls[6].revents != 0) observer_.handle(polls[6].revents);
+      pollfd polls[kOwnPolls + Relay::kPolls] = {{pidfd_, POLLIN, 0},
+                                                 {control(), POLLIN, 0},
+                                                 {signals_.get(), POLLIN, 0},
+                                                 {timer_.get(), POLLIN, 0},
+                                                 {observer_.fd(), POLLIN, 0}};
+      prepare_streams(polls);
+      if (poll(polls, kOwnPolls + Relay::kPolls, terminal_.attached() ? terminal_.wait_ms() : -1) < 0 && errno != EINTR)
+        break;
+      if (polls[3].revents != 0) read_timer();
+      if (polls[4].revents != 0) observer_.handle(polls[4].revents);
       if (polls[1].revents != 0) read_order();
       if (polls[2].revents != 0) read_signal();
-      relay[0] = polls[3];
-      relay[1] = polls[4];
-      if (terminal_.attached()) terminal_.handle(relay);
+      handle_streams(polls);
       if (polls[0].revents != 0) break;
     }
     terminal_.drain();
     return reap(true);
+  }
+
+  using StreamPolls = pollfd (&)[Relay::kPolls];
+
+  void prepare_streams(pollfd* polls) const {
+    auto& streams = reinterpret_cast<StreamPolls>(polls[kOwnPolls]);
+    for (pollfd& stream : streams) stream = {-1, 0, 0};
+    if (plan_.terminal == kNoSlot) {
+      relay_.prepare(streams);
+    } else {
+      terminal_.prepare(reinterpret_cast<pollfd(&)[2]>(streams));
+    }
+  }
+
+  void handle_streams(pollfd* polls) {
+    auto& streams = reinterpret_cast<StreamPolls>(polls[kOwnPolls]);
+    if (plan_.terminal == kNoSlot) {
+      relay_.handle(streams);
+    } else if (terminal_.attached()) {
+      terminal_.handle(reinterpret_cast<pollfd(&)[2]>(streams));
+      // A first process without a handler does not see the signal that the kernel sends for it.
+      if (terminal_.hung_up()) hang_up(SIGHUP);
+    }
+  }
+
+  // The command has ended, and everything that it left: what it wrote must still arrive. The reader may take its time;
+  // whoever cannot wait ends boxctl as he would have ended the command.
+  void deliver_rest() {
+    wanted_ = 0;
+    while (relay_.drain() && wanted_ == 0) {
+      pollfd polls[kOwnPolls + Relay::kPolls] = {
+          {-1, 0, 0}, {control(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
+      prepare_streams(polls);
+      if (poll(polls, kOwnPolls + Relay::kPolls, -1) < 0 && errno != EINTR) return;
+      if (polls[1].revents != 0) read_order();
+      if (polls[2].revents != 0) read_signal();
+      handle_streams(polls);
+    }
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+      if (relay_.error(fd) != 0)
+        events_.add({Event::kOutputLost, static_cast<uint32_t>(fd), relay_.error(fd), 0, 0, 0});
+    }
   }
 
   // -1 is skipped by poll(2): an owner that has gone has nothing more to say.
@@ -323,6 +293,7 @@ class Launcher {
       // The container dies with its owner.
       owner_gone_ = true;
       terminal_.abandon();
+      relay_.abandon();
       wanted_ = SIGKILL;
       signal_child(SIGKILL);
       return;
@@ -344,25 +315,119 @@ class Launcher {
     }
     // Our own writing to nobody, whose error has told of it.
     if (info.ssi_signo == SIGPIPE && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
-    if (info.ssi_signo == SIGWINCH) {
-      if (terminal_.attached()) terminal_.resize();
-      return;
-    }
-    if (info.ssi_signo == SIGCONT) {
-      if (terminal_.attached()) terminal_.resume();
-      return;
+    const bool by_kernel = info.ssi_code == SI_KERNEL;
+    switch (info.ssi_signo) {
+      case SIGWINCH:
+        if (terminal_.attached()) terminal_.resize();
+        if (terminal_.attached() || by_kernel) return;
+        break;
+      case SIGTSTP:
+      case SIGTTIN:
+      case SIGTTOU:
+      case SIGCONT:
+        return take_signal(info.ssi_signo);
+      default:
+        break;
     }
     // What the terminal sends to the whole process group has reached the owner too, who passes it on.
-    if (info.ssi_code != SI_KERNEL) take_signal(info.ssi_signo);
+    if (!by_kernel) take_signal(info.ssi_signo);
   }
 
   void take_signal(uint32_t signal) {
-    if (started_) {
-      if (signal == SIGTERM) return stop();
-      signal_child(signal);
-    } else if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT || signal == SIGKILL) {
-      wanted_ = signal;
+    if (signal < 1 || signal > kLastSignal) return;
+    if (started_ && !reaped_) return pass_on(signal);
+    switch (signal) {
+      case SIGINT:
+      case SIGTERM:
+      case SIGHUP:
+      case SIGQUIT:
+      case SIGKILL:
+        wanted_ = signal;
+        return;
+      case SIGCHLD:
+      case SIGWINCH:
+        return;
+      case SIGCONT:
+      case SIGTSTP:
+      case SIGTTIN:
+      case SIGTTOU:
+        pause_early_ = signal != SIGCONT;
+        return;
+      default:
+        // The command gets it when it runs.
+        early_ |= 1ULL << (signal - 1);
     }
+  }
+
+  void pass_on(uint32_t signal) {
+    switch (signal) {
+      case SIGTERM:
+        return stop(plan_.stop_signal);
+      case SIGHUP:
+      case SIGQUIT:
+        return hang_up(signal);
+      case SIGTSTP:
+      case SIGTTIN:
+      case SIGTTOU:
+        return pause();
+      case SIGCONT:
+        return resume();
+      case SIGWINCH:
+        return terminal_.attached() ? terminal_.resize() : signal_child(signal);
+      case SIGCHLD:
+        return;
+      default:
+        signal_child(signal);
+    }
+  }
+
+  static bool terminal_is_gone() {
+    termios settings;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+      if (is_terminal(fd) && tcgetattr(fd, &settings) != 0) return true;
+    }
+    return false;
+  }
+
+  void pass_on_early() {
+    for (uint32_t signal = 1; signal <= kLastSignal; signal++) {
+      if (early_ >> (signal - 1) & 1) signal_child(signal);
+    }
+    if (pause_early_) pause();
+  }
+
+  // boxctl is stopped as a job, and the container with it.
+  void pause() {
+    terminal_.pause();
+    relay_.pause(true);
+    stopped_.stop(context_.child);
+  }
+
+  void resume() {
+    if (!stopped_.stopped()) signal_child(SIGCONT);
+    stopped_.resume();
+    relay_.pause(false);
+    if (terminal_.attached()) terminal_.resume();
+  }
+
+  // The process that became the command: the plan's forks leave a reaper in each process before it.
+  pid_t command() const {
+    pid_t pid = context_.child;
+    for (uint32_t index = 0; index < plan_.steps && pid > 0; index++) {
+      const Step current = step(plan_, index);
+      if (current.side == Side::kContainer && current.call.op == Op::kFork) pid = eldest_child(pid);
+    }
+    return pid;
+  }
+
+  // What a closed terminal sends. A first process without a handler does not see it, and would stay for ever; one with
+  // a handler has been told, and may have another use for it (to read its configuration again), unless the terminal has
+  // gone indeed.
+  void hang_up(uint32_t signal) {
+    const pid_t told = command();
+    const bool heard = told > 0 && handles_signal(told, static_cast<int>(signal)) && !terminal_is_gone();
+    if (heard) return signal_child(signal);
+    stop(signal);
   }
 
   // One timer serves both: first for the command's time, then for its grace.
@@ -379,22 +444,25 @@ class Launcher {
     if (read(timer_.get(), &count, sizeof count) != sizeof count) return;
     if (!stopping_) {
       events_.add({Event::kTimeLimit, 0, 0, 0, 0, 0});
-      stop();
+      stop(plan_.stop_signal);
     } else {
       kill_late();
     }
   }
 
   // What `docker stop` does: the command is asked to end, and killed when it has had its time for that.
-  void stop() {
-    if (stopping_) return signal_child(plan_.stop_signal);
+  void stop(uint32_t signal) {
+    // Who is stopped hears nothing.
+    stopped_.resume();
+    signal_child(signal);
+    if (stopping_) return;
     stopping_ = true;
-    signal_child(plan_.stop_signal);
+    asked_by_ = signal;
     if (plan_.grace == 0 || !set_timer(plan_.grace)) kill_late();
   }
 
   void kill_late() {
-    events_.add({Event::kGraceOver, 0, 0, 0, 0, 0});
+    events_.add({Event::kGraceOver, 0, 0, asked_by_, 0, 0});
     signal_child(SIGKILL);
   }
 
@@ -440,8 +508,9 @@ class Launcher {
     // A flock lives as long as its descriptor does: the record's is kept through its undo.
     free(keep);
     if (terminal_.attached()) return;
-    const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-    for (int fd = STDIN_FILENO; null.valid() && fd <= STDERR_FILENO; fd++) dup2(null.get(), fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+      if (!relay_.uses(fd)) dup2(context_.null.get(), fd);
+    }
   }
 
   void finish() {
@@ -456,6 +525,7 @@ class Launcher {
       observer_.report(events_);
     }
     undo();
+    if (started_) deliver_rest();
     if (end_.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end_.value, 0, 0});
     if (end_.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end_.value, 0, 0});
     events_.flush();
@@ -511,6 +581,7 @@ class Launcher {
   Events events_;
   Context context_;
   Terminal terminal_;
+  Relay relay_;
   Observer observer_;
   Fd signals_;
   Fd timer_;
@@ -525,7 +596,11 @@ class Launcher {
   bool owner_gone_ = false;
   bool lease_broken_ = false;
   bool stopping_ = false;
-  uint32_t wanted_ = 0;  // the signal that asks to end
+  uint32_t asked_by_ = 0;     // the signal that began its grace period
+  uint32_t wanted_ = 0;       // the signal that asks to end
+  uint64_t early_ = 0;        // signals that came before the command ran, a bit each
+  bool pause_early_ = false;  // boxctl was stopped before the command ran
+  StoppedTree stopped_;
 };
 
 }  // namespace

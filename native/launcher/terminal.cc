@@ -7,25 +7,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "job.h"
+#include "streams.h"
+
 namespace boxctl {
 namespace {
 
-// Lets the kernel stop the job for using a terminal that is not its to use (SIGTTIN, SIGTTOU).
-class Stoppable {
- public:
-  explicit Stoppable(int signal) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signal);
-    sigprocmask(SIG_UNBLOCK, &set, &before_);
-  }
-  ~Stoppable() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  Stoppable(const Stoppable&) = delete;
-  Stoppable& operator=(const Stoppable&) = delete;
-
- private:
-  sigset_t before_;
-};
+// How often it is looked whether the end of the input has been read: at first, and later.
+constexpr int kFirstWait = 10;
+constexpr int kLongestWait = 200;
 
 // Without a terminal of the session's own there is no foreground; a job that nobody can continue is not stopped.
 void await_foreground() {
@@ -56,7 +46,13 @@ void Terminal::start() {
   raw_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw_mode_) == 0;
 }
 
+void Terminal::pause() {
+  paused_ = true;
+  if (raw_) tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
+}
+
 void Terminal::resume() {
+  paused_ = false;
   if (!raw_) return;
   await_foreground();
   tcsetattr(STDIN_FILENO, TCSADRAIN, &raw_mode_);
@@ -84,8 +80,10 @@ void Terminal::abandon() {
 
 void Terminal::prepare(pollfd (&polls)[2]) const {
   polls[0] = {relays_ ? master_.get() : -1, static_cast<short>(POLLIN | (pending_ > 0 ? POLLOUT : 0)), 0};
-  polls[1] = {input_ && pending_ == 0 && relays_ ? STDIN_FILENO : -1, POLLIN, 0};
+  polls[1] = {input_ && pending_ == 0 && relays_ && !paused_ ? STDIN_FILENO : -1, POLLIN, 0};
 }
+
+int Terminal::wait_ms() const { return ended_ ? wait_ : -1; }
 
 void Terminal::handle(const pollfd (&polls)[2]) {
   if (polls[0].revents & POLLOUT) flush_input();
@@ -93,6 +91,7 @@ void Terminal::handle(const pollfd (&polls)[2]) {
     relays_ = copy_output();
   }
   if (polls[1].revents != 0 && relays_) copy_input();
+  if (ended_ && relays_) end_input();
 }
 
 void Terminal::drain() {
@@ -115,12 +114,18 @@ bool Terminal::copy_output() {
       pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
       poll(&wait, 1, -1);
     } else if (errno != EINTR) {
-      // The terminal is hung up, as a person's is whose window is closed: else the command would wait for ever.
-      master_.reset();
+      // The command's terminal is hung up, as a person's is whose window is closed: else it would wait for ever.
+      hang_up(is_terminal(STDOUT_FILENO));
       return false;
     }
   }
   return true;
+}
+
+void Terminal::hang_up(bool by_terminal) {
+  master_.reset();
+  relays_ = false;
+  hung_up_ = by_terminal;
 }
 
 ssize_t Terminal::read_input() {
@@ -132,13 +137,33 @@ void Terminal::copy_input() {
   const ssize_t size = read_input();
   if (size > 0) {
     pending_ = static_cast<size_t>(size);
+    last_ = buffer_[size - 1];
   } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
-    // A terminal has no end of file but the character for it, which is what a pipe's end becomes.
     input_ = false;
-    termios settings;
-    buffer_[0] = tcgetattr(master_.get(), &settings) == 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
-    pending_ = 1;
+    if (is_terminal(STDIN_FILENO)) return hang_up(true);
+    ended_ = true;
+    return end_input();
   }
+  flush_input();
+}
+
+// A terminal has no end of file but the character for it. The kernel gives it to one read alone, and forgets it when
+// the mode changes meanwhile, as it does when a shell begins to edit a line. So it is sent again whenever nothing is
+// left to be read: then each read finds the end, as it does at the end of a pipe.
+void Terminal::end_input() {
+  if (pending_ > 0) return;
+  const Fd peer(ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  pollfd unread = {peer.get(), POLLIN, 0};
+  wait_ = wait_ == 0 ? kFirstWait : wait_ * 2 < kLongestWait ? wait_ * 2 : kLongestWait;
+  if (peer.valid() && poll(&unread, 1, 0) > 0) return;
+  termios settings = {};
+  const bool known = tcgetattr(peer.valid() ? peer.get() : master_.get(), &settings) == 0;
+  const bool by_line = !known || (settings.c_lflag & ICANON) != 0;
+  // Who edits a line of his own takes the character for the end of the input at the start of a line alone.
+  const bool breaks_line = !by_line && last_ != '\n' && last_ != '\r';
+  if (breaks_line) last_ = '\n';
+  buffer_[0] = breaks_line ? '\r' : known && settings.c_cc[VEOF] != 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
+  pending_ = 1;
   flush_input();
 }
 

@@ -23,6 +23,8 @@ class Terminal {
   // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing. In
   // the background the whole job stops here, as any program does that wants the terminal.
   void start();
+  // The job stops: the terminal is the shell's meanwhile.
+  void pause();
   // The job goes on: the shell may have changed the mode meanwhile.
   void resume();
   // Gives the pseudo-terminal the size of the caller's.
@@ -31,6 +33,11 @@ class Terminal {
   void restore();
   // The owner has gone, and whoever started it has the terminal now: puts it back, and touches it no more.
   void abandon();
+
+  // The caller's terminal was closed.
+  bool hung_up() const { return hung_up_; }
+  // How long poll(2) may wait before `handle` is to be called: -1, for ever.
+  int wait_ms() const;
 
   // Fills in what to wait for (2 entries), and acts on what came.
   void prepare(pollfd (&polls)[2]) const;
@@ -43,11 +50,18 @@ class Terminal {
   void copy_input();
   ssize_t read_input();
   void flush_input();
+  void end_input();
+  void hang_up(bool by_terminal);
 
   Fd master_;
   bool relays_ = false;
   bool input_ = false;
   bool raw_ = false;
+  bool paused_ = false;
+  bool ended_ = false;  // a pipe or a file was the input, and is at its end
+  bool hung_up_ = false;
+  char last_ = '\n';  // the last character of the input
+  int wait_ = 0;      // until the end is sent again, in ms
   termios saved_ = {};
   termios raw_mode_ = {};
   size_t pending_ = 0;

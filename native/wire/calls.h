@@ -68,6 +68,7 @@ enum class Op : uint16_t {
   kMount = 59,
   kBpfProgLoad = 60,
   kBpfProgAttach = 61,
+  kStreams = 62,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -211,6 +212,8 @@ struct CallTable {
     row(Op::kBpfProgLoad) = {"nBt", true};
     // bpf_prog_attach(target_fd, attach_bpf_fd, attach_type, attach_flags)
     row(Op::kBpfProgAttach) = {"ffnn"};
+    // streams(terminal_input)
+    row(Op::kStreams) = {"n"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
     row(Op::kUnpack) = {"fnnnnn", false, true};
     // ingest(dirfd, pathname, offset, size, max_bytes)

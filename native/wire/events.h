@@ -21,6 +21,7 @@ enum class Event : uint32_t {
   kSyscall = 12,
   kTimeLimit = 20,
   kGraceOver = 21,
+  kOutputLost = 22,
 };
 inline constexpr uint32_t kUnknownSyscall = 4294967295;
 

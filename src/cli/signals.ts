@@ -1,18 +1,21 @@
 /** Signals that reach boxctl are meant for the command. */
 import { constants } from 'node:os';
+import { catchSignals, releaseSignals } from '../native.ts';
 import { writeMessage } from './output.ts';
 
-const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const;
 /** A first process without a handler of its own does not see these: a person must get away all the same. */
-const IMPATIENT: ReadonlySet<string> = new Set(['SIGINT', 'SIGTERM']);
+const IMPATIENT = ['SIGINT', 'SIGTERM'] as const;
 const PATIENCE = 3;
 
-/** Passes signals on until the returned function is called. The third SIGINT or SIGTERM is a SIGKILL. */
+/**
+ * Catches signals until the returned function is called: the impatient ones here, where the third is a SIGKILL, and all
+ * others for the launcher that takes them (`Launch.takeSignals`).
+ */
 export function forwardSignals(send: (signal: number) => void): () => void {
   let asked = 0;
-  const listeners = FORWARDED.map((name) => {
+  const listeners = IMPATIENT.map((name) => {
     const listener = (): void => {
-      if (IMPATIENT.has(name) && ++asked >= PATIENCE) {
+      if (++asked >= PATIENCE) {
         writeMessage('boxctl: the command does not end: killed\n');
         send(constants.signals.SIGKILL);
         return;
@@ -23,7 +26,9 @@ export function forwardSignals(send: (signal: number) => void): () => void {
     process.on(name, listener);
     return [name, listener] as const;
   });
+  catchSignals(IMPATIENT.map((name) => constants.signals[name]));
   return () => {
+    releaseSignals();
     for (const [name, listener] of listeners) process.off(name, listener);
   };
 }

@@ -8,6 +8,7 @@ import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
+import { errnoName } from '../run/errno.ts';
 import { explainFailure } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
 import { writeLearned } from '../run/learned.ts';
@@ -83,6 +84,7 @@ async function follow(plan: Plan, progress: Progress): Promise<Outcome> {
       if (event.kind === 'gate') void progress.finish().then(() => started.go());
     },
   });
+  started.takeSignals();
   try {
     return await started.done;
   } finally {
@@ -136,6 +138,10 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
   if (model.observes !== undefined) tellObserved(model, host, outcome, voice);
+  for (const { fd, errno } of outcome.outputLost) {
+    const stream = fd === 1 ? 'standard output' : 'standard error';
+    voice.notice(`${stream} could not be written: ${errnoName(errno)}: what the command wrote is lost`, undefined);
+  }
   const ending = endingOf(plan, outcome);
   if (ending === undefined) throw new Error('a launch that neither failed nor ended');
   voice.ended(ending);

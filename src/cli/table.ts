@@ -30,7 +30,7 @@ const ALLOW: Readonly<Record<string, OptionRow>> = {
   },
 };
 const START: Readonly<Record<string, OptionRow>> = {
-  interactive: { short: 'i', text: 'give standard input to the terminal of the container' },
+  interactive: { short: 'i', text: 'let the command read what is typed at the terminal' },
   tty: { short: 't', text: 'run the command in a terminal of its own' },
   env: { short: 'e', value: 'KEY=VALUE', multiple: true, text: 'set an environment variable; KEY alone takes yours' },
   ...ALLOW,

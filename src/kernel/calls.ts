@@ -311,6 +311,12 @@ export const CALLS = {
     structFrom: 0,
     shownAs: ['bpf', 'BPF_PROG_ATTACH'],
   },
+  /** By the rights of the command's user. `terminal_input`: a terminal for input is relayed rather than replaced. */
+  streams: {
+    op: 62,
+    args: [int('terminal_input')],
+    does: 'leaves those of descriptors 0, 1 and 2 that the user could open again; a terminal for input becomes /dev/null where `terminal_input` is 0; all others become pipes of this user’s, which the launcher relays (fstat, faccessat2, pipe2, fchmod, sendmsg, dup2)',
+  },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: {
     op: 47,

@@ -103,8 +103,10 @@ export const EVENT = {
   syscall: 12,
   /** The command has had its time, and is stopped. */
   timeLimit: 20,
-  /** The command did not end after its stop signal, and is killed. */
+  /** The command did not end after the signal `value`, which asked for it, and is killed. */
   graceOver: 21,
+  /** What the command wrote to descriptor `index` could not be written: error. */
+  outputLost: 22,
 } as const;
 export const UNKNOWN_SYSCALL = 0xffff_ffff;
 

@@ -38,7 +38,7 @@ import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
 import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
-import { openTerminal, takeTerminal, type Terminal } from './terminal.ts';
+import { openTerminal, prepareStreams, takeTerminal, type Terminal } from './terminal.ts';
 import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -226,6 +226,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   enterWorkingDirectory(context, root !== undefined);
   setLimits(context);
   dropPrivileges(context, proc);
+  prepareStreams(context);
   closeDescriptors(context);
   if (model.init) {
     // The reaper is confined as the command is, since the container can reach it.

@@ -114,7 +114,7 @@ export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
     return { ...base, reason: 'out_of_memory', message: memory.message, because: memory.because };
   }
   if (outcome.graceOver) {
-    const asked = `${signalName(plan.stop.signal)} did not end the command within ${inUnits(plan.stop.graceMs)}`;
+    const asked = `${signalName(outcome.askedBy)} did not end the command within ${inUnits(plan.stop.graceMs)}`;
     return { ...base, reason: 'stopped', message: `${asked}: SIGKILL` };
   }
   if (!signaled) return { ...base, reason: 'exited' };

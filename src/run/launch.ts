@@ -5,7 +5,7 @@ import { readStruct, sizeOf, writeStruct } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
 import { encodePlan } from '../plan/encode.ts';
 import type { Plan } from '../plan/plan.ts';
-import { hangUp, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
+import { hangUp, passSignals, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
 import { SIGSYS } from '../plan/units.ts';
 import { killedFor } from './kill-record.ts';
 
@@ -51,6 +51,10 @@ export interface Outcome {
   /** The command had its time and was stopped; it did not end after its stop signal and was killed. */
   readonly timeLimit: boolean;
   readonly graceOver: boolean;
+  /** The signal that began its grace period: the stop signal, or SIGHUP or SIGQUIT. */
+  readonly askedBy: number;
+  /** What the command wrote and the caller's descriptor (1 or 2) did not take, with the errno. */
+  readonly outputLost: readonly { readonly fd: number; readonly errno: number }[];
   /** One number for each of `plan.reports`; undefined where it could not be read. */
   readonly reports: readonly (number | undefined)[];
   /** The system call that a filter ended the command for, by name, where the kernel told; by number if it has none here. */
@@ -63,6 +67,8 @@ export interface Launch {
   go(): void;
   /** Sends a signal to the container's first process. */
   signal(signal: number): void;
+  /** Passes on what `catchSignals` catches. */
+  takeSignals(): void;
   readonly done: Promise<Outcome>;
 }
 
@@ -79,6 +85,8 @@ export class Course {
   #leaseBroken = false;
   #timeLimit = false;
   #graceOver = false;
+  #askedBy = 0;
+  readonly #outputLost: { fd: number; errno: number }[] = [];
   #pid: number | undefined;
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
@@ -144,6 +152,10 @@ export class Course {
         break;
       case EVENT.graceOver:
         this.#graceOver = true;
+        this.#askedBy = value;
+        break;
+      case EVENT.outputLost:
+        this.#outputLost.push({ fd: index, errno });
         break;
       case EVENT.refused:
         this.#refused = errno;
@@ -166,6 +178,8 @@ export class Course {
       leaseBroken: this.#leaseBroken,
       timeLimit: this.#timeLimit,
       graceOver: this.#graceOver,
+      askedBy: this.#askedBy,
+      outputLost: this.#outputLost,
       syscalls: this.#syscalls,
     };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
@@ -197,7 +211,7 @@ function order(kind: number, value: number): Uint8Array {
  */
 export const launch: LaunchFunction = (plan, options = {}) => {
   const bytes = encodePlan(plan, { gate: options.gate === true });
-  const { socket, pidfd } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
+  const { socket, pidfd, pid } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
   const began = Date.now();
   const course = new Course(plan, options.onEvent ?? (() => undefined));
   let broken: { readonly error: unknown } | undefined;
@@ -235,5 +249,10 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       // Writing to a launcher that is just ending is no error: its events say how it ended.
     }
   };
-  return { go: () => tell(ORDER.go, 0), signal: (signal) => tell(ORDER.signal, signal), done };
+  return {
+    go: () => tell(ORDER.go, 0),
+    signal: (signal) => tell(ORDER.signal, signal),
+    takeSignals: () => passSignals(socket, pid),
+    done,
+  };
 };

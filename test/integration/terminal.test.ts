@@ -1,6 +1,7 @@
 /** A terminal, as a person at one sees it: tmux is the person's screen and keyboard. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
@@ -25,8 +26,12 @@ const type = (...keys: readonly string[]): void => void tmux('send-keys', '-t', 
 const see = (what: RegExp | string): Promise<void> =>
   expect.poll(screen, { timeout: 15_000, interval: 50 }).toMatch(what);
 
+let current = '';
+const folderOf = (): string => current;
+
 /** A shell of the host in the folder, at 100 by 30. */
 function openTerminal(folder: string, shell = 'sh'): void {
+  current = folder;
   server = `boxctl-test-${process.pid}-${++servers}`;
   tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, shell);
   type(
@@ -131,6 +136,87 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see(/interrupted\s+after\s+status 4/u);
   });
 });
+
+describe.skipIf(!hasTmux || !hasBusybox)(
+  'the caller’s terminal and a command without one (needs tmux, busybox-static)',
+  () => {
+    test('the command holds no descriptor of it, writes to it through pipes, and reads nothing from it', async () => {
+      const script =
+        'for n in 0 1 2; do readlink /proc/self/fd/$$n; done; echo named >/dev/stderr; tty; cat; echo ended';
+      openTerminal(specFolder({ command: ['sh', '-c', script] }));
+      await see('host>');
+      type('clear; boxctl up --quiet', 'Enter');
+      await see(/\/dev\/null\npipe:.*\npipe:.*\nnamed\nnot a tty\nended/u);
+    });
+
+    test('with -i its lines are the command’s, and so is the end of the input', async () => {
+      openTerminal(
+        specFolder({
+          command: ['sh', '-c', 'readlink /proc/self/fd/0; while read x; do echo "<$$x>"; done; echo end'],
+        }),
+      );
+      await see('host>');
+      type('clear; boxctl up -i --quiet', 'Enter');
+      await see('pipe:');
+      type('some words', 'Enter');
+      await see('<some words>');
+      type('C-d');
+      await see(/^end$/mu);
+    });
+
+    test.each(['', '-i'])('in the background it leaves alone what is typed, with "%s"', async (option) => {
+      openTerminal(
+        specFolder({ command: ['sh', '-c', 'echo ready; while read x; do echo "took $$x"; done; sleep 30'] }),
+        'bash',
+      );
+      await see('host>');
+      type(`clear; boxctl up ${option} --quiet & sleep 1`, 'Enter');
+      await see('ready');
+      for (const word of ['one', 'two', 'three']) type(`echo my""${word}`, 'Enter');
+      await see(/myone\n(.*\n)*mytwo\n(.*\n)*mythree/u);
+      expect(screen()).not.toContain('took');
+      type('kill -KILL %1', 'Enter');
+    });
+
+    test('ctrl-z stops the command too, and fg lets both go on', async () => {
+      openTerminal(
+        specFolder({
+          command: ['sh', '-c', 'i=0; while :; do i=$$((i+1)); echo $$i >/w/count; sleep 0.02; done'],
+          volumes: ['./:/w'],
+        }),
+        'bash',
+      );
+      await see('host>');
+      type('clear; boxctl up --quiet', 'Enter');
+      const grows = 'a=$(cat count); sleep 0.5; [ "$a" = "$(cat count)" ] && echo sti""ll || echo mov""ing';
+      await expect.poll(() => existsSync(join(folderOf(), 'count')), { timeout: 15_000 }).toBe(true);
+      type('C-z');
+      await see(/Stopped +\S*node/u);
+      type(`sleep 0.3; ${grows}`, 'Enter');
+      await see('still');
+      type(`clear; bg; sleep 0.3; ${grows}`, 'Enter');
+      await see('moving');
+      type('clear; fg', 'Enter');
+      await see(/up --quiet/u);
+      type('C-z');
+      await see(/Stopped +\S*node/u);
+      type('kill -KILL %1', 'Enter');
+    });
+
+    test.each(['', '-i', '-it'])('when it is closed, the container ends, with "%s"', async (option) => {
+      const script = 'trap "" HUP; trap "sleep 0" TERM; echo ready; while :; do sleep 0.05; done';
+      openTerminal(specFolder({ command: ['sh', '-c', `: ${server}x; ${script}`], stop_grace_period: '500ms' }));
+      await see('host>');
+      type(`clear; boxctl up --quiet ${option}`, 'Enter');
+      await see('ready');
+      const pids = (): string =>
+        spawnSync('pgrep', ['-f', `sh -c : ${server.replace(/\d+$/u, '')}`], { encoding: 'utf8' }).stdout;
+      expect(pids()).not.toBe('');
+      tmux('kill-server');
+      await expect.poll(pids, { timeout: 15_000 }).toBe('');
+    });
+  },
+);
 
 describe.skipIf(!hasTmux || !hasDebian)('a Debian userland in tmux (needs tmux and mmdebstrap)', () => {
   test('bash has job control, and vi and less behave', { timeout: 200_000 }, async () => {

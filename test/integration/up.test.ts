@@ -233,6 +233,20 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     },
   );
 
+  test.each([
+    ['a shell that edits its lines', ['sh', '-i'], 'echo to""ld\n', /told/u],
+    ['a line that has no end', ['sh', '-i'], 'echo to""ld', /told/u],
+    ['no input at all', ['sh', '-i'], '', /#|\$/u],
+    ['a program that reads lines', ['cat'], 'one\ntwo', /one\r\ntwo/u],
+    ['a program that begins to read late', ['sh', '-c', 'sleep 1; cat; cat; echo over'], 'one\n', /one\r\n[^]*over/u],
+    ['a program that reads single keys', ['sh', '-c', 'stty raw -echo; sleep 0.5; head -c 4 | wc -c'], 'abc', /4/u],
+  ])('the end of an input that is no terminal arrives at a command with one: %s', async (_, command, stdin, said) => {
+    const spec = { command, tty: true, stdin_open: true, limits: { time: '15s' } };
+    const { stdout, stderr, status } = await up(spec, caller, { stdin });
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toMatch(said);
+  });
+
   test('the exit status is the command’s, or Docker’s for what went wrong', async () => {
     const status = async (command: readonly string[]): Promise<number | null> => (await up({ command }, caller)).status;
     expect(await status(['sh', '-c', 'exit 7'])).toBe(7);

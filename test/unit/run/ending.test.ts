@@ -25,6 +25,8 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   reports: [],
   timeLimit: false,
   graceOver: false,
+  askedBy: 0,
+  outputLost: [],
   leaseBroken: false,
   killedFor: undefined,
   syscalls: new Map(),
@@ -117,7 +119,7 @@ describe('the reason', () => {
     ],
     [
       'a SIGTERM to boxctl that the command did not heed',
-      { kind: 'signaled', signal: 9, graceOver: true },
+      { kind: 'signaled', signal: 9, graceOver: true, askedBy: 2 },
       { reason: 'stopped', status: 137 },
       'SIGINT did not end the command within 2s: SIGKILL',
     ],

@@ -1,0 +1,91 @@
+#include "inside.h"
+
+#include "handover.h"
+
+namespace boxctl {
+
+bool perform_step(Context& context, Events& events, const Call& call, uint32_t index, Result& result) {
+  const uint64_t start = now_ns();
+  result = perform(context, call);
+  if (result.value < 0) return false;
+  events.add({result.skipped ? Event::kSkipped : Event::kDone, index, 0, 0, start, now_ns()});
+  return true;
+}
+
+namespace {
+
+class Inside {
+ public:
+  Inside(const Plan& plan, Context& context, int control) : plan_(plan), context_(context), events_(control) {}
+
+  [[noreturn]] void walk() {
+    for (;;) {
+      uint32_t index = await_turn();
+      for (; index < plan_.steps; index++) {
+        const Step current = step(plan_, index);
+        if (current.side != Side::kContainer) break;
+        make(current.call, index);
+      }
+      events_.flush();
+      Handover turn;
+      turn.kind = kTurn;
+      turn.index = index;
+      if (send_handover(context_.peer.get(), turn) != 0) _exit(125);
+    }
+  }
+
+ private:
+  uint32_t await_turn() {
+    for (;;) {
+      Handover message;
+      // Without the launcher there is nobody to undo what would follow.
+      if (receive_handover(context_.peer.get(), message, context_.received) != 0) _exit(125);
+      if (message.kind == kTurn) return message.index;
+    }
+  }
+
+  void make(const Call& call, uint32_t index) {
+    if (index == plan_.quiet) announce(index);
+    Result result;
+    if (perform_step(context_, events_, call, index, result)) {
+      if (index + 1 < plan_.steps) return;
+      // A plan that ends without a command has done its work.
+      _exit(0);
+    }
+    fail(index, result.value, result.detail);
+  }
+
+  // The last step does not come back: from here on, an end of the handover without a failure means that it worked. The
+  // steps of a quiet stretch are told by the launcher, since a filter may refuse this side even that.
+  void announce(uint32_t index) {
+    events_.flush();
+    Handover ready;
+    ready.kind = kReady;
+    ready.index = index;
+    if (send_handover(context_.peer.get(), ready) != 0) _exit(125);
+    if (plan_.flags & kFlagGate) await_turn();
+    const long error = prepare_command(context_);
+    if (error < 0) fail(index, error, 0);
+  }
+
+  [[noreturn]] void fail(uint32_t index, long error, uint32_t detail) {
+    events_.flush();
+    Handover failure;
+    failure.kind = kFailure;
+    failure.index = index;
+    failure.error = static_cast<int32_t>(-error);
+    failure.detail = detail;
+    send_handover(context_.peer.get(), failure);
+    _exit(125);
+  }
+
+  const Plan& plan_;
+  Context& context_;
+  Events events_;
+};
+
+}  // namespace
+
+void walk_inside(const Plan& plan, Context& context, int control) { Inside(plan, context, control).walk(); }
+
+}  // namespace boxctl

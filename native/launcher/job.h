@@ -1,0 +1,55 @@
+// Job control: the container stops and goes on with boxctl, whose process group the launcher is in.
+#pragma once
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+namespace boxctl {
+
+// Lets the kernel stop the job for using a terminal that is not its to use (SIGTTIN, SIGTTOU).
+class Stoppable {
+ public:
+  explicit Stoppable(int signal) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    sigprocmask(SIG_UNBLOCK, &set, &before_);
+  }
+  ~Stoppable() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Stoppable(const Stoppable&) = delete;
+  Stoppable& operator=(const Stoppable&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// Whether a process has a handler for the signal, by /proc/PID/status. False where that cannot be read.
+bool handles_signal(pid_t pid, int signal);
+// The child that a process has had for the longest time; -1 if it has none.
+pid_t eldest_child(pid_t pid);
+
+// The processes of a container that were stopped, to be continued later.
+class StoppedTree {
+ public:
+  StoppedTree() = default;
+  ~StoppedTree();
+  StoppedTree(const StoppedTree&) = delete;
+  StoppedTree& operator=(const StoppedTree&) = delete;
+
+  bool stopped() const { return stopped_; }
+  // Stops `first` and all that descend from it. One that handles SIGTSTP is sent that, as by a terminal.
+  void stop(pid_t first);
+  void resume();
+
+ private:
+  bool add(pid_t pid);
+  void add_children(pid_t pid);
+
+  bool stopped_ = false;
+  pid_t* pids_ = nullptr;
+  size_t count_ = 0;
+  size_t room_ = 0;
+};
+
+}  // namespace boxctl

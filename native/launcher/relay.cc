@@ -1,0 +1,329 @@
+#include "relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "job.h"
+#include "streams.h"
+
+namespace boxctl {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr int kPipeSize = 1 << 16;
+constexpr size_t kMost = 1 << 20;
+// How often one stream is served before the others are looked at.
+constexpr int kTurns = 32;
+// What a terminal that is writable takes without waiting.
+constexpr size_t kTerminalPiece = 256;
+constexpr size_t kBuffer = 1 << 16;
+// One for each of 1 and 2; no page of them is there before it is used.
+char buffers[2][kBuffer];
+
+StreamKind kind_of(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return StreamKind::kOther;
+  if (S_ISFIFO(status.st_mode)) return StreamKind::kPipe;
+  if (S_ISSOCK(status.st_mode)) return StreamKind::kSocket;
+  if (S_ISREG(status.st_mode)) return StreamKind::kFile;
+  return is_terminal(fd) ? StreamKind::kTerminal : StreamKind::kOther;
+}
+
+// The flags of the caller's own descriptor are shared with everybody who holds it, and must stay. Not everybody may
+// open the terminal that he was given (su(1)).
+Fd open_again(int fd, int flags) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return Fd(open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+bool would_block(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
+
+}  // namespace
+
+// ---- Input ----------------------------------------------------------------------------------------------------------
+
+void Input::start(Fd pipe) {
+  pipe_ = std::move(pipe);
+  fcntl(pipe_.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
+  kind_ = kind_of(STDIN_FILENO);
+  if (kind_ == StreamKind::kTerminal) own_ = open_again(STDIN_FILENO, O_RDONLY);
+  // Of a terminal or a device nothing can be given back.
+  const bool lends = kind_ == StreamKind::kPipe || kind_ == StreamKind::kSocket || kind_ == StreamKind::kFile;
+  phase_ = lends ? Phase::kFirst : Phase::kFlowing;
+  // With room for one page, the pipe is writable again when the command has read all that was lent.
+  if (lends) fcntl(pipe_.get(), F_SETPIPE_SZ, kPage);
+}
+
+void Input::prepare(pollfd (&polls)[2], bool pauses) const {
+  const bool waits = phase_ == Phase::kLent || full_ || pending_ > 0;
+  const bool reads = active() && !waits && !(pauses && kind_ == StreamKind::kTerminal);
+  polls[0] = {reads ? STDIN_FILENO : -1, POLLIN, 0};
+  // An end that nobody reads is told as an error, whatever is asked for.
+  polls[1] = {pipe_.get(), static_cast<short>(active() && waits ? POLLOUT : 0), 0};
+}
+
+void Input::handle(const pollfd (&polls)[2]) {
+  if (!active()) return;
+  if (polls[1].revents & POLLERR) return finish();
+  if (polls[1].revents & POLLOUT) {
+    full_ = false;
+    if (phase_ == Phase::kLent) {
+      take(lent_);
+      phase_ = Phase::kFlowing;
+      fcntl(pipe_.get(), F_SETPIPE_SZ, kPipeSize);
+      return;
+    }
+    return pending_ > 0 ? flush() : flow();
+  }
+  if (polls[0].revents == 0) return;
+  if (phase_ == Phase::kFirst) return lend();
+  flow();
+}
+
+// Copies without taking.
+void Input::lend() {
+  ssize_t size = -1;
+  if (kind_ == StreamKind::kPipe) {
+    size = tee(STDIN_FILENO, pipe_.get(), kPage, SPLICE_F_NONBLOCK);
+  } else {
+    const off_t at = kind_ == StreamKind::kFile ? lseek(STDIN_FILENO, 0, SEEK_CUR) : 0;
+    size = kind_ == StreamKind::kFile ? pread(STDIN_FILENO, buffer_, sizeof buffer_, at)
+                                      : recv(STDIN_FILENO, buffer_, sizeof buffer_, MSG_PEEK | MSG_DONTWAIT);
+    if (size > 0) size = write(pipe_.get(), buffer_, static_cast<size_t>(size));
+  }
+  if (would_block(size)) return;
+  if (size <= 0) return pipe_.reset();
+  lent_ = static_cast<size_t>(size);
+  phase_ = Phase::kLent;
+}
+
+// Takes from the caller what the command has read of a loan.
+void Input::take(size_t size) {
+  lent_ = 0;
+  if (kind_ == StreamKind::kFile) {
+    lseek(STDIN_FILENO, static_cast<off_t>(size), SEEK_CUR);
+    return;
+  }
+  while (size > 0) {
+    const size_t piece = size < sizeof buffer_ ? size : sizeof buffer_;
+    const ssize_t got = kind_ == StreamKind::kPipe ? read(STDIN_FILENO, buffer_, piece)
+                                                   : recv(STDIN_FILENO, buffer_, piece, MSG_DONTWAIT);
+    if (got <= 0) return;
+    size -= static_cast<size_t>(got);
+  }
+}
+
+void Input::flow() {
+  for (int turn = 0; turn < kTurns && active() && !full_; turn++) {
+    if (!(kind_ == StreamKind::kPipe ? splice_some() : copy_some())) return;
+  }
+}
+
+// False: nothing more can be done now.
+bool Input::splice_some() {
+  const ssize_t size = splice(STDIN_FILENO, nullptr, pipe_.get(), nullptr, kMost, SPLICE_F_NONBLOCK);
+  if (size > 0) return true;
+  if (!would_block(size)) {
+    pipe_.reset();
+    return false;
+  }
+  // If there is something to read, the other end has no room.
+  pollfd readable = {STDIN_FILENO, POLLIN, 0};
+  full_ = poll(&readable, 1, 0) > 0;
+  return false;
+}
+
+bool Input::copy_some() {
+  const ssize_t size = read_some(buffer_, sizeof buffer_);
+  if (would_block(size)) return false;
+  if (size <= 0) {
+    pipe_.reset();
+    return false;
+  }
+  pending_ = static_cast<size_t>(size);
+  at_ = 0;
+  flush();
+  return pending_ == 0 && kind_ != StreamKind::kTerminal && kind_ != StreamKind::kOther;
+}
+
+ssize_t Input::read_some(char* bytes, size_t size) {
+  if (kind_ == StreamKind::kSocket) return recv(STDIN_FILENO, bytes, size, MSG_DONTWAIT);
+  if (kind_ != StreamKind::kTerminal) return read(STDIN_FILENO, bytes, size);
+  // In the background the whole job stops here, as any program does that reads the terminal.
+  const Stoppable stoppable(SIGTTIN);
+  return read(own_.valid() ? own_.get() : STDIN_FILENO, bytes, size);
+}
+
+void Input::flush() {
+  const ssize_t wrote = write(pipe_.get(), buffer_ + at_, pending_);
+  if (would_block(wrote)) return;
+  if (wrote <= 0) return finish();
+  at_ += static_cast<size_t>(wrote);
+  pending_ -= static_cast<size_t>(wrote);
+}
+
+size_t Input::unread() const {
+  int size = 0;
+  return ioctl(pipe_.get(), FIONREAD, &size) == 0 && size > 0 ? static_cast<size_t>(size) : 0;
+}
+
+void Input::finish() {
+  if (!active()) return;
+  const size_t rest = unread();
+  if (phase_ == Phase::kLent) {
+    take(lent_ - (rest < lent_ ? rest : lent_));
+  } else if (kind_ == StreamKind::kFile) {
+    lseek(STDIN_FILENO, -static_cast<off_t>(rest + pending_), SEEK_CUR);
+  }
+  pipe_.reset();
+}
+
+// ---- Output ---------------------------------------------------------------------------------------------------------
+
+void Output::start(Fd pipe, int target) {
+  pipe_ = std::move(pipe);
+  target_ = target;
+  buffer_ = buffers[target - 1];
+  fcntl(pipe_.get(), F_SETFL, O_RDONLY | O_NONBLOCK);
+  kind_ = kind_of(target);
+  if (kind_ == StreamKind::kTerminal) own_ = open_again(target, O_WRONLY);
+  splices_ = kind_ == StreamKind::kPipe || kind_ == StreamKind::kFile;
+}
+
+void Output::prepare(pollfd (&polls)[2]) const {
+  polls[0] = {active() && !blocked_ ? pipe_.get() : -1, POLLIN, 0};
+  // A reader that has gone is told as an error, whatever is asked for.
+  polls[1] = {active() ? target_ : -1, static_cast<short>(blocked_ ? POLLOUT : 0), 0};
+}
+
+void Output::handle(const pollfd (&polls)[2]) {
+  if (!active()) return;
+  if (polls[1].revents & (POLLERR | POLLHUP | POLLNVAL)) return stop();
+  if (polls[1].revents & POLLOUT) blocked_ = false;
+  if (polls[0].revents == 0 && polls[1].revents == 0) return;
+  for (int turn = 0; turn < kTurns && active() && !blocked_; turn++) {
+    if (!move()) return;
+  }
+}
+
+bool Output::advance() {
+  while (active() && !blocked_ && move()) {
+  }
+  return active() && blocked_;
+}
+
+void Output::stop() {
+  pipe_.reset();
+  pending_ = 0;
+  blocked_ = false;
+}
+
+// False: nothing more can be done now.
+bool Output::move() { return splices_ ? splice_some() : copy_some(); }
+
+bool Output::splice_some() {
+  const ssize_t size = splice(pipe_.get(), nullptr, target_, nullptr, kMost, SPLICE_F_NONBLOCK);
+  if (size > 0) return true;
+  if (size == 0) {
+    stop();
+    return false;
+  }
+  if (would_block(size)) {
+    int waiting = 0;
+    blocked_ = ioctl(pipe_.get(), FIONREAD, &waiting) == 0 && waiting > 0;
+    return false;
+  }
+  // A file that is open for appending takes no pages.
+  if (errno != EINVAL) return lose(errno);
+  splices_ = false;
+  return copy_some();
+}
+
+bool Output::copy_some() {
+  if (pending_ == 0) {
+    const ssize_t size = read(pipe_.get(), buffer_, kBuffer);
+    if (size == 0) stop();
+    if (size <= 0) return false;
+    pending_ = static_cast<size_t>(size);
+    at_ = 0;
+  }
+  const ssize_t wrote = write_some(buffer_ + at_, pending_);
+  if (would_block(wrote)) {
+    blocked_ = true;
+    return false;
+  }
+  if (wrote < 0) return lose(errno);
+  at_ += static_cast<size_t>(wrote);
+  pending_ -= static_cast<size_t>(wrote);
+  // What does not fit is told by the next poll(2): a terminal may take less than a piece without waiting.
+  blocked_ = pending_ > 0;
+  return !blocked_;
+}
+
+ssize_t Output::write_some(const char* bytes, size_t size) {
+  if (kind_ == StreamKind::kSocket) return send(target_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (kind_ == StreamKind::kPipe) return write(target_, bytes, size < kPage ? size : kPage);
+  if (kind_ != StreamKind::kTerminal) return write(target_, bytes, size);
+  // In the background, a terminal of the mode `tostop` stops the whole job here, as it does any program.
+  const Stoppable stoppable(SIGTTOU);
+  if (own_.valid()) return write(own_.get(), bytes, size);
+  return write(target_, bytes, size < kTerminalPiece ? size : kTerminalPiece);
+}
+
+bool Output::lose(int error) {
+  if (error != EPIPE && error != ECONNRESET && kind_ != StreamKind::kTerminal) error_ = error;
+  stop();
+  return false;
+}
+
+// ---- All three ------------------------------------------------------------------------------------------------------
+
+bool Relay::add(uint32_t fd, Fd pipe) {
+  if (!pipe.valid()) return false;
+  if (fd == STDIN_FILENO) {
+    in_.start(std::move(pipe));
+  } else if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+    (fd == STDOUT_FILENO ? out_ : err_).start(std::move(pipe), static_cast<int>(fd));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Relay::uses(int fd) const {
+  return fd == STDIN_FILENO ? in_.active() : (fd == STDOUT_FILENO ? out_ : err_).active();
+}
+
+void Relay::prepare(pollfd (&polls)[kPolls]) const {
+  in_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[0]), paused_);
+  out_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[2]));
+  err_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[4]));
+}
+
+void Relay::handle(const pollfd (&polls)[kPolls]) {
+  in_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[0]));
+  out_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[2]));
+  err_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[4]));
+}
+
+bool Relay::drain() {
+  in_.finish();
+  const bool out = out_.advance();
+  const bool err = err_.advance();
+  return out || err;
+}
+
+void Relay::abandon() {
+  in_.finish();
+  out_.stop();
+  err_.stop();
+}
+
+}  // namespace boxctl

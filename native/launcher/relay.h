@@ -1,0 +1,109 @@
+// Carries bytes between the caller's descriptors 0, 1 and 2 and the pipes that the command has instead of them
+// (streams.h). Nothing here waits: what cannot be read or written now is left to the caller's poll(2).
+#pragma once
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../shared/fd.h"
+
+namespace boxctl {
+
+// What a caller's descriptor is, as far as its calls differ.
+enum class StreamKind { kPipe, kSocket, kFile, kTerminal, kOther };
+
+// From the caller's descriptor 0 to the command. A command that reads nothing leaves the caller's input as it was: at
+// first one page is lent, and taken from the caller only when the command has read it.
+class Input {
+ public:
+  void start(Fd pipe);
+  bool active() const { return pipe_.valid(); }
+  void prepare(pollfd (&polls)[2], bool pauses) const;
+  void handle(const pollfd (&polls)[2]);
+  // The command has ended: gives back what it did not read, as far as that can be done.
+  void finish();
+
+ private:
+  enum class Phase { kFirst, kLent, kFlowing };
+
+  void lend();
+  void flow();
+  bool splice_some();
+  bool copy_some();
+  void take(size_t size);
+  ssize_t read_some(char* bytes, size_t size);
+  void flush();
+  size_t unread() const;
+
+  Fd pipe_;  // the writing end
+  Fd own_;   // the caller's terminal, opened again so that reading does not wait; none: descriptor 0 itself
+  StreamKind kind_ = StreamKind::kOther;
+  Phase phase_ = Phase::kFirst;
+  size_t lent_ = 0;
+  bool full_ = false;
+  size_t pending_ = 0;
+  size_t at_ = 0;
+  char buffer_[4096];
+};
+
+// From the command to the caller's descriptor 1 or 2.
+class Output {
+ public:
+  void start(Fd pipe, int target);
+  bool active() const { return pipe_.valid(); }
+  void prepare(pollfd (&polls)[2]) const;
+  void handle(const pollfd (&polls)[2]);
+  // Carries on until nothing more can be done without waiting. False: nothing is left to be carried.
+  bool advance();
+  // Forgets what is left. The command's next write fails with EPIPE.
+  void stop();
+  // The error that ended it, but EPIPE: the bytes are lost. 0: none.
+  int error() const { return error_; }
+
+ private:
+  bool move();
+  bool splice_some();
+  bool copy_some();
+  ssize_t write_some(const char* bytes, size_t size);
+  bool lose(int error);
+
+  Fd pipe_;  // the reading end
+  Fd own_;   // the caller's terminal, opened again so that writing does not wait; none: the descriptor itself
+  int target_ = -1;
+  StreamKind kind_ = StreamKind::kOther;
+  bool splices_ = false;
+  bool blocked_ = false;  // until the caller's side takes more
+  int error_ = 0;
+  size_t pending_ = 0;
+  size_t at_ = 0;
+  char* buffer_ = nullptr;
+};
+
+class Relay {
+ public:
+  static constexpr size_t kPolls = 6;
+
+  // The launcher's end of the pipe that the command has in place of descriptor `fd`. False: there is no such stream.
+  bool add(uint32_t fd, Fd pipe);
+  // Whether the caller's descriptor is needed any longer.
+  bool uses(int fd) const;
+  // Not before the job is in the foreground again is a terminal read.
+  void pause(bool pauses) { paused_ = pauses; }
+
+  void prepare(pollfd (&polls)[kPolls]) const;
+  void handle(const pollfd (&polls)[kPolls]);
+  // The command has ended. False: everything that it wrote has arrived.
+  bool drain();
+  void abandon();
+  int error(int fd) const { return fd == 1 ? out_.error() : err_.error(); }
+
+ private:
+  Input in_;
+  Output out_;
+  Output err_;
+  bool paused_ = false;
+};
+
+}  // namespace boxctl
