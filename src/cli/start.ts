@@ -8,7 +8,7 @@ import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
-import { errnoName } from '../run/errno.ts';
+import { errnoName } from '../kernel/errno.ts';
 import { explainFailure } from '../run/explain.ts';
 import { launch, type Outcome } from '../run/launch.ts';
 import { writeLearned } from '../run/learned.ts';
