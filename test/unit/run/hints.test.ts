@@ -29,6 +29,8 @@ function hintOf(plan: Plan, fits: (step: Plan['steps'][number]) => boolean, name
     undoFailures: [],
     timeLimit: false,
     graceOver: false,
+    askedBy: 0,
+    outputLost: [],
     reports: [],
     killedFor: undefined,
     syscalls: new Map(),
