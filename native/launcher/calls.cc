@@ -92,8 +92,9 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kRead:
       return expect_file(fds[0], texts[1], texts[2]);
     case Op::kUnlinkat:
-      return n(2) & AT_REMOVEDIR && !c.tolerates(EBUSY) ? remove_directory(fds[0], texts[1])
-                                                        : call(SYS_unlinkat, fds[0], texts[1], n(2));
+      return call(SYS_unlinkat, fds[0], texts[1], n(2));
+    case Op::kRemoveCgroup:
+      return remove_cgroup(fds[0], texts[1]);
     case Op::kFlock:
       return call(SYS_flock, fds[0], n(1));
     case Op::kOpenTree:

@@ -26,7 +26,7 @@ long remove_tree(int dirfd, const char* path, int userns) {
   return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
-long remove_directory(int dirfd, const char* path) {
+long remove_cgroup(int dirfd, const char* path) {
   for (int attempt = 0;; attempt++) {
     const long result = call(SYS_unlinkat, dirfd, path, AT_REMOVEDIR);
     if (result != -EBUSY || attempt == 2000) return result;

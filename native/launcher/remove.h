@@ -7,6 +7,6 @@ namespace boxctl {
 // is none.
 long remove_tree(int dirfd, const char* path, int userns);
 // A cgroup whose processes are still ending is busy for a moment; one with processes that got away is emptied first.
-long remove_directory(int dirfd, const char* path);
+long remove_cgroup(int dirfd, const char* path);
 
 }  // namespace boxctl

@@ -69,6 +69,7 @@ enum class Op : uint16_t {
   kBpfProgLoad = 60,
   kBpfProgAttach = 61,
   kStreams = 62,
+  kRemoveCgroup = 65,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -214,6 +215,8 @@ struct CallTable {
     row(Op::kBpfProgAttach) = {"ffnn"};
     // streams(terminal_input)
     row(Op::kStreams) = {"n"};
+    // remove_cgroup(dirfd, pathname)
+    row(Op::kRemoveCgroup) = {"ft"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
     row(Op::kUnpack) = {"fnnnnn", false, true};
     // ingest(dirfd, pathname, offset, size, max_bytes)

@@ -103,6 +103,11 @@ export const CALLS = {
     does: 'opens `pathname`, reads all of it, and fails with ERANGE unless that is `data` and one end of line',
   },
   unlinkat: { op: 8, args: [fd('dirfd'), text('pathname'), flags('flags', 'AT')] },
+  remove_cgroup: {
+    op: 65,
+    args: [fd('dirfd'), text('pathname')],
+    does: 'removes the folder of a cgroup (unlinkat); as long as that fails with EBUSY, kills the processes in it and tries again, for some seconds',
+  },
   flock: { op: 9, args: [fd('fd'), flags('operation', 'LOCK')] },
   open_tree: { op: 10, args: [fd('dirfd'), text('pathname'), flags('flags', 'OPEN_TREE')], returnsFd: true },
   move_mount: {

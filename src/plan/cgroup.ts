@@ -164,14 +164,14 @@ function makeDevices(context: PlanContext, rules: DeviceRules, leaf: string): Fd
 }
 
 function makeInner({ steps }: PlanContext, place: Place, id: string, outer: Fd): void {
-  const undo = [call('unlinkat', { dirfd: outer, pathname: CONTAINER, flags: AT.AT_REMOVEDIR })];
+  const undo = [call('remove_cgroup', { dirfd: outer, pathname: CONTAINER })];
   steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: outer, pathname: CONTAINER, mode: 0o755 }, { undo });
 }
 
 /** Makes a cgroup by its path, which may hold `$ID`. */
 function mkdirCgroup({ steps }: PlanContext, place: Place, id: string, path: string): void {
   const pathname = { template: path };
-  const undo = [call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: AT.AT_REMOVEDIR })];
+  const undo = [call('remove_cgroup', { dirfd: AT_FDCWD, pathname })];
   steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o755 }, { undo });
 }
 
