@@ -13,6 +13,7 @@ export const STARTER = `image: {host_tools: [sh, ls]}
 command: [sh, -c, 'echo "hello from $$HOSTNAME"; ls /']
 `;
 
+const COMPOSE = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'] as const;
 const NAMES = ['container.yaml', 'container.yml'] as const;
 
 /** The file that is named, or the one that a folder has. */
@@ -20,6 +21,12 @@ export function specFile(invocation: Invocation, named = invocation.args.positio
   if (named !== undefined) return named;
   const found = NAMES.find((name) => existsSync(join(invocation.cwd, name)));
   if (found !== undefined) return found;
+  const compose = COMPOSE.find((name) => existsSync(join(invocation.cwd, name)));
+  if (compose !== undefined) {
+    throw new BoxctlError('E_SPEC_NOT_FOUND', `this folder has no container.yaml, and a ${compose}`, {
+      hint: `a Compose file with one service is taken when it is named: boxctl up ${compose}`,
+    });
+  }
   throw new BoxctlError('E_SPEC_NOT_FOUND', 'this folder has no container.yaml', {
     hint: `name a file: boxctl up FILE; or make a container.yaml:\n\n${STARTER}`,
   });

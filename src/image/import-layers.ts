@@ -74,7 +74,7 @@ const stackOn = (below: readonly RecordedLayer[], layer: RecordedLayer): readonl
 
 const tooLarge = (members: Members): BoxctlError =>
   new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${members.name} has more data than an image may have`, {
-    hint: 'raise `image.max_size` or `image.max_entries` if it is to be trusted',
+    hint: 'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted',
   });
 
 const formOf = (job: Job): RecordedLayer['form'] => (job.mounts ? 'erofs' : 'tree');

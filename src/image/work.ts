@@ -143,7 +143,11 @@ function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | '
   return new BoxctlError(
     limit ? 'E_IMAGE_TOO_LARGE' : 'E_IMAGE_BAD_ARCHIVE',
     error.errno === 0 ? message : `${message}: ${errnoName(error.errno)}`,
-    limit ? { hint: 'raise `image.max_size` or `image.max_entries` if it is to be trusted' } : {},
+    limit
+      ? {
+          hint: 'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted',
+        }
+      : {},
   );
 }
 

@@ -34,7 +34,7 @@ export function idmapFor(
       'E_IDMAP',
       path,
       `your files cannot belong to ${user.uid}:${user.gid} inside: only root can map the ids of a mount`,
-      'run as `user: 0`, which you are yourself, or let the user be you: `uid_map: ["USER:YOUR_ID:1"]`, and `gid_map`',
+      'run as `user: 0`, which you are yourself, or write `keep_id: true`: your own id is then the same inside',
     );
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** The file systems that a container sees: the standard ones, and what the file mounts. */
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
-import type { BindVolume, NamedVolume, NamespaceKind, SpecDocument, TmpfsVolume, Volume } from '../spec/spec.ts';
+import type { BindVolume, NamedVolume, NamespaceKind, Spec, SpecDocument, TmpfsVolume, Volume } from '../spec/spec.ts';
 import type { OciMount, OciProcess } from './config.ts';
 import { defaultMounts } from './defaults.ts';
 import { idmapFor, type MountMaps } from './idmap.ts';
@@ -9,6 +9,7 @@ import type { MountNote } from './model.ts';
 import { isInKernelFolder, refuseTarget } from './mount-targets.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
+import { unmapped } from './unmapped.ts';
 import { isMapped } from './users.ts';
 import { volumeId, volumeSource } from './volume-id.ts';
 
@@ -43,18 +44,21 @@ function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']
   return volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
 }
 
-function checkTmpfs(volume: TmpfsVolume, path: string, maps: Ownership | undefined, problems: Problems): void {
-  for (const [key, id, list] of [
-    ['uid', volume.uid, maps?.uidMap],
-    ['gid', volume.gid, maps?.gidMap],
+function checkTmpfs(
+  volume: TmpfsVolume,
+  path: string,
+  maps: Ownership | undefined,
+  spec: Spec,
+  host: HostFacts,
+  problems: Problems,
+): void {
+  for (const [what, id, list] of [
+    ['user', volume.uid, maps?.uidMap],
+    ['group', volume.gid, maps?.gidMap],
   ] as const) {
     if (id === undefined || isMapped(list, id)) continue;
-    problems.add(
-      'E_MOUNT_OWNER',
-      path,
-      `the tmpfs cannot belong to the ${key} ${id}, which does not exist inside: ${key}_map does not map it`,
-      'map more ids with uid_map and gid_map, or take another owner',
-    );
+    const [why, hint] = unmapped(what, id, maps, spec, host);
+    problems.add('E_MOUNT_OWNER', path, `the tmpfs cannot belong to it: ${why}`, hint);
   }
 }
 
@@ -106,7 +110,7 @@ export function compileMounts(
       const idmap = volume.idmap === true ? idmapFor(`${path}.bind.idmap`, user, host, maps, problems) : undefined;
       return bindMount(volume, idmap);
     }
-    checkTmpfs(volume, path, maps, problems);
+    checkTmpfs(volume, path, maps, spec, host, problems);
     return tmpfsMount(volume);
   };
   const noteOf = (volume: Volume): MountNote => ({

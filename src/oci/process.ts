@@ -9,6 +9,7 @@ import type { OciProcess, OciRlimit } from './config.ts';
 import { DEFAULT_PATH } from './defaults.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
+import { unmapped } from './unmapped.ts';
 import { isMapped, resolveGroups, resolveUser, type ResolvedUser } from './users.ts';
 
 /** What the command line says instead of the file. */
@@ -77,32 +78,6 @@ function imageUser(image: ImageFacts | undefined, problems: Problems): UserChoic
     problems.add('E_IMAGE_USER', 'image', `the image wants to run as "${text}", which is no user`, 'set `user`');
   }
   return user;
-}
-
-/** What a person can do about an id that does not exist inside: in the file, or on the host where its maps are the default. */
-function unmapped(
-  what: 'user' | 'group',
-  id: number,
-  maps: Ownership | undefined,
-  { uidMap, gidMap }: Spec,
-  host: HostFacts,
-): readonly [message: string, hint: string] {
-  const key = what === 'user' ? 'uid_map' : 'gid_map';
-  const given = (what === 'user' ? maps?.uidMap : maps?.gidMap) ?? [];
-  const message = `the ${what} id ${id} does not exist inside`;
-  if (uidMap !== undefined || gidMap !== undefined) {
-    return [`${message}: ${key} does not map it`, `map more ids with uid_map and gid_map, or take another ${what}`];
-  }
-  const count = given.reduce((sum, { size }) => sum + size, 0);
-  if (count > 1) {
-    const ids = given.map(({ container, size }) => `${container}–${container + size - 1}`).join(', ');
-    return [`${message}: there are ${ids}`, `take another ${what}, or map more ids with uid_map and gid_map`];
-  }
-  const how = host.mapsIds ? 'give the container around boxctl more ids' : howToGetIds(host);
-  return [
-    `${message}: without subordinate ids, root is the only ${what} there`,
-    `${how}; or run it as root: \`user: 0\``,
-  ];
 }
 
 function checkUser(

@@ -20,6 +20,20 @@ it('the file that is proposed where there is none works as it stands', async () 
   expect(ended.stdout).toMatch(/^hello from boxctl-test-\S+\nbin\n/u);
 });
 
+it('a Compose file that is there instead is proposed, and is taken when it is named', async () => {
+  const cwd = tempFolder();
+  const env = { BOXCTL_STORE: join(cwd, 'store') };
+  const service = 'image: {host_tools: [sh]}\n    network_mode: none\n    command: [sh, -c, "echo $$HOSTNAME"]\n';
+  writeFileSync(join(cwd, 'compose.yaml'), `services:\n  web:\n    ${service}`);
+  const { stderr, status } = await boxctl(['up'], { cwd, env });
+  expect({ stderr, status }).toEqual({
+    status: 125,
+    stderr:
+      'boxctl: error: this folder has no container.yaml, and a compose.yaml\n  a Compose file with one service is taken when it is named: boxctl up compose.yaml\n',
+  });
+  expect(await boxctl(['up', 'compose.yaml'], { cwd, env })).toMatchObject({ status: 0, stdout: 'web\n', stderr: '' });
+});
+
 describe('an image that is no archive is told for what it is', () => {
   it.each([
     ['it is a text file', 'just a note\n'],

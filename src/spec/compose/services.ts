@@ -28,7 +28,7 @@ export const takeService = (file: Branch, problems: Problems): Branch | undefine
   }
   const [name, service] = first;
   if (service.value.kind !== 'map') return refuse(`\`services.${clip(name)}\` must be a map`, service.key, ONE_FILE);
-  if (!checkBeside(file, problems)) return undefined;
+  checkBeside(file, problems);
   const entries = new Map(service.value.entries);
   const called = file.entries.get('name') ?? { key: service.key, value: scalarOf(name, service.key) };
   const isNamed = entries.has('container_name') || entries.has('name');
@@ -44,11 +44,9 @@ const linesOf = (span: Span, problems: Problems): string => {
 };
 
 /** What a Compose file says outside of its service. */
-const checkBeside = (file: Branch, problems: Problems): boolean => {
-  let sound = true;
+const checkBeside = (file: Branch, problems: Problems): void => {
   const refuse = (path: string, at: Span, hint: string): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });
-    sound = false;
   };
   for (const [key, { key: at, value }] of file.entries) {
     if (['services', 'name', 'version'].includes(key) || key.startsWith('x-')) continue;
@@ -60,7 +58,6 @@ const checkBeside = (file: Branch, problems: Problems): boolean => {
       }
     } else if (value.kind !== 'scalar' || value.value !== null) refuse(key, at, PLAIN_VOLUME);
   }
-  return sound;
 };
 
 const PLAIN_VOLUME = 'a volume is known by its name alone, and made when it is first used: leave its options out';

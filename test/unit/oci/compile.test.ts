@@ -91,6 +91,14 @@ describe('a user that does not exist inside', () => {
       'the user id 1000 does not exist inside: without subordinate ids, root is the only user there = install newuidmap and newgidmap, and sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me; or run it as root: `user: 0`',
     ]);
   });
+  it('is told of the owner of a tmpfs in the same way', () => {
+    const tmpfs = { ...volume, target: '/t', uid: 1000, specPath: 'volumes.0' };
+    expect(told({ volumes: [tmpfs] }, USER_ALONE_HOST)).toEqual([
+      expect.stringMatching(
+        /^the tmpfs cannot belong to it: the user id 1000 .*root is the only user there = install /u,
+      ),
+    ]);
+  });
   it('in a map of the file’s own is told of that map', () => {
     const map = [{ container: 0, host: 200_000, size: 10 }];
     expect(told({ ...user, uidMap: map, gidMap: map }, ROOT_HOST)).toEqual([
