@@ -77,7 +77,10 @@ export function rehearse(): void {
     checkDemands(invocation, document, model.demands, permits);
     const plan = planContainer(model, facts, host);
     encodePlan(plan, { gate: true });
-    forwardSignals(() => undefined)();
+    forwardSignals(
+      () => undefined,
+      () => undefined,
+    )();
     void settleBeside(undefined, host)();
     rehearseRun(plan);
     void sweepState(host);

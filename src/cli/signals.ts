@@ -1,7 +1,6 @@
 /** Signals that reach boxctl are meant for the command. */
 import { constants } from 'node:os';
 import { catchSignals, releaseSignals } from '../native.ts';
-import { writeMessage } from './output.ts';
 
 /** A first process without a handler of its own does not see these: a person must get away all the same. */
 const IMPATIENT = ['SIGINT', 'SIGTERM'] as const;
@@ -9,19 +8,19 @@ const PATIENCE = 3;
 
 /**
  * Catches signals until the returned function is called: the impatient ones here, where the third is a SIGKILL, and all
- * others for the launcher that takes them (`Launch.takeSignals`).
+ * others for the launcher that takes them (`Launch.takeSignals`). `say` tells how it goes on.
  */
-export function forwardSignals(send: (signal: number) => void): () => void {
+export function forwardSignals(send: (signal: number) => void, say: (message: string) => void): () => void {
   let asked = 0;
   const listeners = IMPATIENT.map((name) => {
     const listener = (): void => {
       if (++asked >= PATIENCE) {
-        writeMessage('boxctl: the command does not end: killed\n');
+        say('the command does not end: killed');
         send(constants.signals.SIGKILL);
         return;
       }
       send(constants.signals[name]);
-      if (asked === PATIENCE - 1) writeMessage(`boxctl: the command goes on; once more kills it\n`);
+      if (asked === PATIENCE - 1) say('the command goes on; once more kills it');
     };
     process.on(name, listener);
     return [name, listener] as const;

@@ -73,10 +73,13 @@ async function imageOf(
 }
 
 /** Draws until the command starts; what follows on the terminal is the command's. */
-async function follow(plan: Plan, progress: Progress): Promise<Outcome> {
+async function follow(plan: Plan, progress: Progress, voice: Voice): Promise<Outcome> {
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
   // Before the command can run, so that no signal that is meant for it ends boxctl.
-  const stop = forwardSignals((signal) => started.signal(signal));
+  const stop = forwardSignals(
+    (signal) => started.signal(signal),
+    (message) => voice.notice(message, undefined),
+  );
   const started = launch(plan, {
     gate: progress.draws,
     onEvent: (event) => {
@@ -134,7 +137,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
 
   const settled = settleBeside(image, host);
   const progress = createProgress({ mode, plan, screen: screen(invocation.env) });
-  const outcome = await follow(plan, progress).finally(settled);
+  const outcome = await follow(plan, progress, voice).finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
   if (model.observes !== undefined) tellObserved(model, host, outcome, voice);

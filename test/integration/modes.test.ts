@@ -64,6 +64,22 @@ describe.skipIf(!hasBusybox)('in a pipe (needs busybox-static)', () => {
     expect(lines.at(-1)).toEqual({ event: 'exited', reason: 'exited', status: 4, limits: [] });
   });
 
+  test('--json tells as JSON, too, that a signal did not end the command', async () => {
+    const { stderr, status } = await sh("trap '' TERM; echo ready; while :; do sleep 0.1; done", {}, self, {
+      args: ['up', '--json'],
+      onStart: (child) =>
+        child.stdout?.once('data', () => {
+          for (const wait of [0, 300, 600]) setTimeout(() => child.kill('SIGTERM'), wait);
+        }),
+    });
+    expect(status).toBe(137);
+    const told = linesOf(stderr).filter(({ event }) => event === 'warning');
+    expect(told.map(({ message }) => message)).toEqual([
+      'the command goes on; once more kills it',
+      'the command does not end: killed',
+    ]);
+  });
+
   test('--json tells the signal that ended it by name', async () => {
     const args = ['up', '--json', '--allow', 'namespace=pid'];
     const { stderr, status } = await sh('kill -TERM $$', { namespaces: { pid: 'host' } }, self, { args });
