@@ -1,5 +1,6 @@
 /** Parts of a tree by their dotted path; a change gives a new tree, since anchors may share the old one. */
 import type { Span } from '../problems.ts';
+import { parseSize } from '../units.ts';
 import type { Branch, Entry, Scalar, Tree } from '../tree.ts';
 
 export const entryAt = (tree: Tree, path: string): Entry | undefined => {
@@ -36,9 +37,16 @@ export const scalarOf = (value: Scalar['value'], span: Span): Scalar => ({
   span,
 });
 
+/** `2` and `2.0`, `1g` and `1024m`. Sizes without a unit are compared as numbers, since they may be no whole bytes. */
+const isSameAmount = (a: string, b: string): boolean => {
+  const [plain, other] = [a, b].map((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined));
+  if (plain !== undefined && other !== undefined) return plain === other;
+  return parseSize(a) !== undefined && parseSize(a) === parseSize(b);
+};
+
 /** Whether two parts of a file say the same. */
 export const isSame = (a: Tree, b: Tree): boolean => {
-  if (a.kind === 'scalar' && b.kind === 'scalar') return a.text === b.text;
+  if (a.kind === 'scalar' && b.kind === 'scalar') return a.text === b.text || isSameAmount(a.text, b.text);
   if (a.kind === 'list' && b.kind === 'list') {
     return a.items.length === b.items.length && a.items.every((item, index) => isSame(item, b.items[index] ?? item));
   }

@@ -98,6 +98,9 @@ describe('a key of Compose that boxctl has by another name', () => {
   it('may be said twice where both say the same', () => {
     const text = 'mem_limit: 64m\ndeploy: {resources: {limits: {memory: 64m}}}';
     expect(of(text).limits).toEqual(of('limits: {memory: 64m}').limits);
+    const other = 'mem_limit: 1g\ncpus: 2.0\ndeploy: {resources: {limits: {memory: 1024M, cpus: "2"}}}';
+    expect(of(other).limits).toEqual(of('limits: {memory: 1g, cpus: 2}').limits);
+    expect(problems('cpus: 0.5\ndeploy: {resources: {limits: {cpus: 0.25}}}')).toHaveLength(1);
   });
 
   it('keeps its place', () => {
