@@ -53,7 +53,9 @@ const typesOf = (node) => (node.type === undefined ? [] : [node.type].flat());
 const scalarPaths = (node, path, wanted, found) => {
   const full = resolve(node);
   const types = typesOf(full);
-  if (!types.includes('string') && types.some((type) => wanted.includes(type))) found.push(path);
+  // An enumeration with `true` in it has no text "true" beside that.
+  const isNeverText = !types.includes('string') || (full.enum ?? []).includes(true);
+  if (isNeverText && types.some((type) => wanted.includes(type))) found.push(path);
   for (const [key, child] of Object.entries(full.properties ?? {})) {
     scalarPaths(child, path === '' ? key : `${path}.${key}`, wanted, found);
   }

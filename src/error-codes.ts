@@ -147,6 +147,7 @@ export const ERROR_CODES = {
   E_STEP_FAILED: { meaning: 'a system call of the plan failed: the message names it, and the line that asked for it' },
   E_STORE_OVERLAY: { meaning: 'the store lies on an overlay, which cannot hold what the container writes' },
   E_SYSCTL_OF_HOST: { meaning: 'the kernel parameter belongs to the host on a kernel as old as this one' },
+  E_SYSTEMD: { meaning: 'systemd is to be the command, and lacks what it needs' },
   E_TOOL_NOT_FOUND: { meaning: 'this host does not have a program of `host_tools`' },
   E_TOOL_UNREADABLE: { meaning: 'a program of `host_tools`, or a library of it, cannot be packed' },
   E_UNEXPECTED: { meaning: 'a mistake of boxctl: please report it' },

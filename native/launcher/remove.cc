@@ -1,7 +1,10 @@
 #include "remove.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "../shared/fd.h"
@@ -9,6 +12,24 @@
 #include "rmtree.h"
 
 namespace boxctl {
+namespace {
+
+// The name of a directory in this one; false: there is none.
+bool first_directory(int fd, char* name, size_t size) {
+  const int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* list = copy < 0 ? nullptr : fdopendir(copy);
+  if (list == nullptr) return false;
+  bool found = false;
+  while (const dirent* entry = readdir(list)) {
+    if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    found = static_cast<size_t>(snprintf(name, size, "%s", entry->d_name)) < size;
+    break;
+  }
+  closedir(list);
+  return found;
+}
+
+}  // namespace
 
 long remove_tree(int dirfd, const char* path, int userns) {
   if (userns < 0) return -static_cast<long>(rmtree(dirfd, path));
@@ -26,11 +47,38 @@ long remove_tree(int dirfd, const char* path, int userns) {
   return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
+namespace {
+
+// Removes the cgroups that the container's processes have made in this one. They may lie deeper than there are
+// descriptors, so the way back up is by "..".
+void remove_inner(int dirfd, const char* path) {
+  Fd at(openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  for (long depth = 0, steps = 0; at.valid() && steps < 100'000; steps++) {
+    char name[256];
+    if (!first_directory(at.get(), name, sizeof name)) {
+      if (depth-- == 0) return;
+      at = Fd(openat(at.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      continue;
+    }
+    kill_members(at.get(), name);
+    if (unlinkat(at.get(), name, AT_REMOVEDIR) == 0) continue;
+    Fd inner(openat(at.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    char deeper[256];
+    // Its last process is still ending.
+    if (inner.valid() && !first_directory(inner.get(), deeper, sizeof deeper)) return;
+    at = std::move(inner);
+    depth++;
+  }
+}
+
+}  // namespace
+
 long remove_cgroup(int dirfd, const char* path) {
   for (int attempt = 0;; attempt++) {
     const long result = call(SYS_unlinkat, dirfd, path, AT_REMOVEDIR);
     if (result != -EBUSY || attempt == 2000) return result;
     kill_members(dirfd, path);
+    remove_inner(dirfd, path);
     usleep(1000);
   }
 }

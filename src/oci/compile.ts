@@ -20,6 +20,7 @@ import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
 import { compileSeccompChoice } from './seccomp.ts';
 import { compilePidMax, compileSysctls } from './sysctls.ts';
+import { checkSystemd } from './systemd.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from './version.ts';
 
@@ -70,6 +71,7 @@ export function compile(
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
   const writable = writableOf(spec, host, reasons, problems);
+  if (spec.systemd) checkSystemd(spec, host, process.user.uid, maps, problems);
   const sysctl = compileSysctls(spec, host, maps?.gidMap, reasons, problems);
   const pidMax = compilePidMax(spec, host, limits.resources, reasons);
   problems.throwIfAny();
@@ -101,6 +103,7 @@ export function compile(
   reasons.set('hostname', 'hostname', 'hostname is the name');
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
+  reasons.set('systemd', 'init', 'systemd');
   reasons.set('privileged', 'privileged', 'privileged');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
   const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): string =>
@@ -116,6 +119,7 @@ export function compile(
     config: { ociVersion: ociVersion(config), ...config },
     writable,
     init: spec.init,
+    ...(spec.systemd ? { systemd: true } : {}),
     ...(pidMax === undefined ? {} : { pidMax }),
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,

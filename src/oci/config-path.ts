@@ -10,7 +10,8 @@ type PathIn<T> = T extends Leaf
     : { [Key in keyof T & string]: Key | `${Key}.${PathIn<NonNullable<T[Key]>>}` }[keyof T & string];
 
 /** What the model has beside the configuration, since OCI has no word for it (model.ts). */
-type OwnPath = 'init' | 'privileged' | 'root.writable' | 'stop.signal' | 'stop.graceMs' | 'timeLimitMs' | 'pidMax';
+type OwnPath =
+  'init' | 'privileged' | 'root.writable' | 'stop.signal' | 'stop.graceMs' | 'timeLimitMs' | 'pidMax' | 'systemd';
 
 export type ConfigPath = PathIn<OciConfig> | OwnPath;
 /** Below `linux.resources`. */

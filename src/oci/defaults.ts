@@ -87,6 +87,8 @@ export interface MountFacts {
   readonly ownsIpc: boolean;
   /** The cgroup namespace is private, and there is something to see in it, or to hide. */
   readonly showsCgroup: boolean;
+  /** The command manages its own control groups. */
+  readonly writesCgroup: boolean;
   /** Bytes of /dev/shm. */
   readonly shmSize: number | undefined;
   readonly isGroupMapped: (gid: number) => boolean;
@@ -125,7 +127,14 @@ export function defaultMounts(facts: MountFacts): OciMount[] {
       ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...common, 'ro'] }
       : { destination: '/sys', type: 'bind', source: '/sys', options: [...hosts, 'rro'] },
     ...(facts.showsCgroup
-      ? [{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...common, 'relatime', 'ro'] }]
+      ? [
+          {
+            destination: '/sys/fs/cgroup',
+            type: 'cgroup',
+            source: 'cgroup',
+            options: [...common, 'relatime', facts.writesCgroup ? 'rw' : 'ro'],
+          },
+        ]
       : []),
   ];
 }

@@ -73,6 +73,8 @@ export interface Model {
   readonly writable: 'disk' | 'tmpfs';
   /** PID 1 is boxctl's own reaper, the command its child. */
   readonly init: boolean;
+  /** The command is systemd: it gets a control group to write to. */
+  readonly systemd?: boolean;
   /** The greatest process id; OCI's runtimes take no such parameter of the kernel. */
   readonly pidMax?: number;
   /** With a terminal: whether the caller's input goes to it. */

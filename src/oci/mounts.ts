@@ -89,7 +89,8 @@ export function compileMounts(
     ownsNetwork,
     ownsIpc: hostUser || isPrivate('ipc') || isJoinedWithUser('ipc'),
     // In the host's /sys are the host's cgroups, which are covered even by nothing.
-    showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits || !ownsNetwork),
+    showsCgroup: isPrivate('cgroup') && (host.cgroup.layout === 'v2' || hasLimits || !ownsNetwork || spec.systemd),
+    writesCgroup: spec.systemd,
     shmSize: spec.shmSize,
     // What a joined user namespace maps is not known.
     isGroupMapped: (gid) => spec.namespaces.user.kind !== 'path' && isMapped(maps?.gidMap, gid),

@@ -3,6 +3,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { howToGetIds } from '../host/subordinate.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
+import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS } from '../spec/systemd.ts';
 import { parseUser } from '../spec/user.ts';
 import { compileCapabilities } from './capabilities.ts';
 import type { OciProcess, OciRlimit } from './config.ts';
@@ -33,7 +34,8 @@ function compileArgs(
   const entrypoint = overrides.entrypoint ?? spec.entrypoint ?? image?.defaults.entrypoint ?? [];
   const imageCommand = spec.entrypoint === undefined ? image?.defaults.command : undefined;
   const command = overrides.command ?? spec.command ?? imageCommand ?? [];
-  const args = [...entrypoint, ...command];
+  const words = [...entrypoint, ...command];
+  const args = words.length === 0 && spec.systemd ? ['/sbin/init'] : words;
   if (overrides.command !== undefined) reasons.byDefault('process.args', 'command line');
   else reasons.set('process.args', spec.command === undefined ? 'entrypoint' : 'command', 'command of the image');
   if (args.length === 0) {
@@ -45,6 +47,12 @@ function compileArgs(
     );
   } else if (args[0] === '') {
     problems.add('E_NO_COMMAND', 'command', 'the command is an empty word');
+  }
+  // What the file says itself was looked at when it was read.
+  const isOther = overrides.command !== undefined || (spec.command === undefined && spec.entrypoint === undefined);
+  if (isOther && !spec.privileged && !spec.systemd && startsSystemd(args) === 'yes') {
+    const path = overrides.command === undefined ? 'image' : 'command';
+    problems.add('E_SYSTEMD', path, `systemd cannot be the command: ${SYSTEMD_LACKS}`, SYSTEMD_HINT);
   }
   return args;
 }
@@ -62,6 +70,7 @@ function compileEnvironment(
     ...(hostname === undefined ? {} : { HOSTNAME: hostname }),
     HOME: user.home,
     ...(tty ? { TERM: 'xterm' } : {}),
+    ...(spec.systemd ? { container: 'boxctl' } : {}),
     ...image?.defaults.environment,
     ...spec.environment,
     ...overrides.environment,

@@ -6,6 +6,9 @@ import { DEFAULT_STOP, type Model } from './model.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
+/** SIGRTMIN+3, by which systemd ends all that it has started and itself (systemd(1), "Signals"). */
+const SYSTEMD_STOP = 37;
+
 /** An image may say how its command wants to be stopped; what cannot be read is an error. */
 function imageSignal(image: ImageFacts | undefined, problems: Problems): number | undefined {
   const text = image?.defaults.stopSignal;
@@ -34,7 +37,7 @@ export function compileStop(
   const fromImage = spec.stopSignal === undefined ? imageSignal(image, problems) : undefined;
   return {
     stop: {
-      signal: spec.stopSignal ?? fromImage ?? DEFAULT_STOP.signal,
+      signal: spec.stopSignal ?? fromImage ?? (spec.systemd ? SYSTEMD_STOP : DEFAULT_STOP.signal),
       graceMs: spec.stopGracePeriod ?? DEFAULT_STOP.graceMs,
     },
     timeLimitMs: spec.limits.time,

@@ -4,6 +4,7 @@
  */
 import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { MOUNT_ATTR } from '../kernel/constants.ts';
+import { SYSTEMD_HIERARCHY } from '../oci/systemd.ts';
 import type { PlanContext } from './context.ts';
 import { shownHierarchies } from './limits.ts';
 import { newFileSystem, type NewFileSystem } from './filesystem.ts';
@@ -21,7 +22,9 @@ export function makeCgroupView(context: PlanContext, place: Place, id: string, o
   const parts = shownHierarchies(context).map(({ names }) => {
     const name = names.join(',').replace(/^name=/u, '');
     const data = names.map((word) => option(word));
-    const fd = newFileSystem(steps, place, `${id}.${name}`, 'cgroup', { attributes: options.attributes, data });
+    const isOwn = context.model.systemd === true && names.includes(SYSTEMD_HIERARCHY);
+    const attributes = isOwn ? options.attributes : options.attributes | MOUNT_ATTR.MOUNT_ATTR_RDONLY;
+    const fd = newFileSystem(steps, place, `${id}.${name}`, 'cgroup', { attributes, data });
     return { name, fd };
   });
   // Read-only once it is filled.

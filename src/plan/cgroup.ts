@@ -4,12 +4,14 @@
  */
 import type { CgroupController, UnifiedHome } from '../host/facts.ts';
 import type { Because } from '../oci/model.ts';
-import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { AT_FDCWD, type Fd, type Template } from '../kernel/calls.ts';
 import { AT, O } from '../kernel/constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
 import { limitsOf, shownHierarchies, unifiedHome, usable, type Limit } from './limits.ts';
+import { SYSTEMD_HIERARCHY } from '../oci/systemd.ts';
 import type { Report } from './plan.ts';
+import { rootOutside } from './users.ts';
 import { byDefault, call, type Place } from './steps.ts';
 
 export interface Cgroup {
@@ -58,9 +60,11 @@ function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceR
   const home =
     unified.length > 0
       ? unifiedHome(context, unified)
-      : rules?.home.version === 2
-        ? plainHome(rules.home.dir)
-        : undefined;
+      : context.model.systemd === true && context.host.cgroup.layout === 'v2'
+        ? context.host.cgroup.unified[0]
+        : rules?.home.version === 2
+          ? plainHome(rules.home.dir)
+          : undefined;
   for (const { dir } of shownHierarchies(context)) {
     if (versionOne.has(dir) || (rules?.home.version === 1 && rules.home.dir === dir)) continue;
     versionOne.set(dir, {
@@ -71,8 +75,21 @@ function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceR
   }
   return {
     versionOne: [...versionOne.values()],
-    unified: home === undefined ? undefined : { home, controllers: unified },
+    unified: home === undefined ? undefined : { home, controllers: handed(context, home, unified) },
   };
+}
+
+/** What systemd can limit and count its units by, beside what the container itself is limited by. */
+const FOR_UNITS: readonly CgroupController[] = ['memory', 'pids', 'cpu'];
+
+function handed(
+  { model }: PlanContext,
+  home: UnifiedHome,
+  limited: readonly CgroupController[],
+): readonly CgroupController[] {
+  if (model.systemd !== true) return limited;
+  const more = FOR_UNITS.filter((name) => home.controllers.includes(name) && !limited.includes(name));
+  return [...limited, ...more];
 }
 
 /** Of a cgroup without a limit, by the words of its hierarchy. */
@@ -98,10 +115,10 @@ export function cgroupPaths(context: PlanContext): readonly string[] {
 
 /** The folders come first, and then the limits, each in one write of its file. */
 export function planCgroup(context: PlanContext): Cgroup {
-  const { steps } = context;
+  const { steps, model } = context;
   const limits = limitsOf(context);
   const rules = deviceRules(context);
-  if (limits.length === 0 && rules === undefined) return NONE;
+  if (limits.length === 0 && rules === undefined && model.systemd !== true) return NONE;
   const { versionOne, unified } = layoutOf(context, limits, rules);
   const leaf = leafOf(context);
   const handles = new Map<CgroupController, Fd>();
@@ -149,7 +166,33 @@ export function planCgroup(context: PlanContext): Cgroup {
     }
   }
   if (rules?.home.version === 1) tasks.push(makeDevices(context, rules, leaf));
+  if (model.systemd === true) delegate(context, birthplace, leaf);
   return { birthplace, tasks, reports: reportsOf(context, limits, folderOf) };
+}
+
+/**
+ * Gives the container's cgroup to its root, so that systemd makes others in it. The files of limits stay the host's
+ * (cgroups(7), "Cgroups delegation").
+ */
+function delegate(context: PlanContext, birthplace: Fd | undefined, leaf: string): void {
+  const { steps, host, model } = context;
+  const { uid, gid } = rootOutside(context);
+  if (uid === host.euid) return;
+  const place = onHost('cgroup', model.because('systemd'));
+  const give = (id: string, dirfd: Fd, pathname: string | Template): void => {
+    const flags = pathname === '' ? AT.AT_EMPTY_PATH : 0;
+    steps.add(place, `cgroup.own.${id}`, 'fchownat', { dirfd, pathname, owner: uid, group: gid, flags });
+  };
+  const first = host.cgroup.hierarchies.find(({ names }) => names.includes(SYSTEMD_HIERARCHY));
+  if (host.cgroup.layout !== 'v2' && first !== undefined) {
+    const folder = `${first.dir}/${leaf}`;
+    give('folder', AT_FDCWD, { template: folder });
+    for (const name of ['cgroup.procs', 'tasks']) give(name, AT_FDCWD, { template: `${folder}/${name}` });
+  } else if (birthplace !== undefined) {
+    // Opened with O_PATH alone.
+    give('folder', birthplace, '');
+    for (const name of ['cgroup.procs', 'cgroup.threads', 'cgroup.subtree_control']) give(name, birthplace, name);
+  }
 }
 
 /** The file through which the first process joins. */

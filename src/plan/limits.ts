@@ -63,7 +63,7 @@ export function shownHierarchies(context: PlanContext): readonly Hierarchy[] {
   const { host, model } = context;
   const isShown = model.config.mounts.some(({ type }) => type === 'cgroup');
   const isLimited = controllersOf(model.config.linux.resources ?? {}).length > 0;
-  if (!isShown || !isLimited || context.namespace('cgroup').kind !== 'private') return [];
+  if (!isShown || !(isLimited || model.systemd === true) || context.namespace('cgroup').kind !== 'private') return [];
   const { cpus, mems } = host.cgroup.cpuset;
   // A new cpuset takes no process before it has both.
   const canJoin = cpus !== undefined && mems !== undefined;

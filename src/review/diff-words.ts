@@ -109,7 +109,11 @@ export const compareStopTime = reworded(
   ({ model }) => `${model.stop.graceMs} ms`,
   'stop_grace_period',
 );
-export const compareInit = reworded('init', ({ model }) => String(model.init), 'init');
+export const compareInit = reworded(
+  'init',
+  ({ model }) => (model.systemd === true ? 'systemd' : String(model.init)),
+  'init',
+);
 export const compareTty = reworded('tty', ({ document }) => String(document.spec.tty), 'tty');
 export const compareStdin = reworded('stdin_open', ({ document }) => String(document.spec.stdinOpen), 'stdin_open');
 export const compareKeepId = reworded('keep_id', ({ document }) => String(document.spec.keepId), 'keep_id');

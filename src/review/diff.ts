@@ -106,6 +106,8 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   domainname: [compareDomainname],
   sysctls: [compareSysctls],
   init: [compareInit],
+  // A value of `init`.
+  systemd: [],
   tty: [compareTty],
   stdinOpen: [compareStdin],
   stopSignal: [compareStopSignal],
@@ -136,6 +138,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'config',
   'writable',
   'init',
+  'systemd',
   'stdinOpen',
   'because',
   'stop',

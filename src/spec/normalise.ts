@@ -1,4 +1,5 @@
 /** From the raw file, which has the schema's shape, to the Spec: short forms expanded, and what no schema can check. */
+import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS, systemdVolumes } from './systemd.ts';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, report, type Context } from './context.ts';
@@ -32,9 +33,11 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
   const workingDir = normaliseWorkingDir(context, raw.working_dir);
   const entrypoint = normaliseWords(context, raw.entrypoint, 'entrypoint');
   const command = normaliseWords(context, raw.command, 'command');
+  checkSystemd(context, raw, [...(entrypoint ?? []), ...(command ?? [])]);
   checkHostname(context, raw.hostname, 'hostname');
   checkHostname(context, raw.domainname, 'domainname');
-  const volumes = normaliseVolumes(context, raw.volumes, raw.tmpfs);
+  const given = normaliseVolumes(context, raw.volumes, raw.tmpfs);
+  const volumes = raw.init === 'systemd' ? [...given, ...systemdVolumes(given)] : given;
   const devices = normaliseDevices(context, raw.devices, volumes);
   const shmSize = normaliseShmSize(context, raw.shm_size, volumes);
   checkNamespaceKeys(context, raw, namespaces);
@@ -74,7 +77,8 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
     ...(raw.writable === undefined ? {} : { writable: raw.writable }),
-    init: raw.init ?? false,
+    init: raw.init === true,
+    systemd: raw.init === 'systemd',
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,
     ...normaliseStop(context, raw),
@@ -186,6 +190,20 @@ const normaliseWords = (
     report(context, key, 'E_SPEC_VALUE', `\`${key}\` names no program`);
   }
   return words;
+};
+
+/** It would wait for what no container of boxctl's has. A privileged one may have been given it. */
+const checkSystemd = (context: Context, raw: ContainerFile, words: readonly string[]): void => {
+  if (raw.privileged !== undefined || raw.init === 'systemd') return;
+  if (context.bad.has('command') || context.bad.has('entrypoint')) return;
+  const key = raw.entrypoint === undefined ? 'command' : 'entrypoint';
+  const found = startsSystemd(words);
+  if (found === 'yes') {
+    report(context, key, 'E_SYSTEMD', `systemd cannot be the command: ${SYSTEMD_LACKS}`, { hint: SYSTEMD_HINT });
+  } else if (found === 'maybe') {
+    const message = `if ${clip(words[0] ?? '')} is systemd, it cannot be the command: ${SYSTEMD_LACKS}`;
+    report(context, key, 'E_SYSTEMD', message, { severity: 'warning', hint: SYSTEMD_HINT });
+  }
 };
 
 /** hostname(7): labels of letters, digits, `-` and (as is common) `_`; the kernel keeps 64 bytes. */

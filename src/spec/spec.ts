@@ -255,6 +255,8 @@ export interface Spec {
   /** Where what the container writes to its root lies until it ends; undefined: on the disk, where that can be. */
   readonly writable?: 'disk' | 'tmpfs';
   readonly init: boolean;
+  /** The command is systemd, which is process 1 and manages a part of the control groups. */
+  readonly systemd: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;
   /** Its number. */

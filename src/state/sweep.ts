@@ -86,6 +86,9 @@ function removeCgroup(folder: string): boolean {
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return true;
       if (codeOf(error) !== 'EBUSY') return false;
+      for (const inner of readdirSync(folder, { withFileTypes: true })) {
+        if (inner.isDirectory()) removeCgroup(join(folder, inner.name));
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

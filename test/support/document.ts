@@ -35,6 +35,7 @@ export function testDocument(
     devices: [],
     readOnly: false,
     init: false,
+    systemd: false,
     tty: false,
     stdinOpen: false,
     ...options,

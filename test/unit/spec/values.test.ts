@@ -36,6 +36,7 @@ test('the shortest file has every default of the language', () => {
     devices: [],
     readOnly: false,
     init: false,
+    systemd: false,
     tty: false,
     stdinOpen: false,
   });
