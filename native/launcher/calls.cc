@@ -20,6 +20,7 @@
 #include "handover.h"
 #include "image_call.h"
 #include "loop.h"
+#include "make.h"
 #include "mounts.h"
 #include "privileges.h"
 #include "process.h"
@@ -196,7 +197,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kUserns:
       return make_user_namespace(texts[0], texts[1]);
     case Op::kCopytree:
-      return -static_cast<long>(copytree(fds[0], fds[1]));
+      return -static_cast<long>(copytree(fds[0], fds[1], static_cast<uint32_t>(n(2)), static_cast<uint32_t>(n(3)),
+                                         static_cast<uint32_t>(n(4))));
     case Op::kFcntl:
       // With a lease the signal of its breaking goes to the process that took it.
       return n(1) == F_SETLEASE ? negate(fcntl(fds[0], F_SETLEASE, static_cast<int>(n(2)))) : -EINVAL;
@@ -206,6 +208,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return attach_loop(fds[0]);
     case Op::kFchmodat:
       return call(SYS_fchmodat, fds[0], texts[1], n(2));
+    case Op::kMakeInRoot:
+      return make_in_root(fds[0], texts[1], n(2), n(3), n(4));
     case Op::kMount:
       return call(SYS_mount, texts[0], texts[1], texts[2], n(3), texts[4]);
     case Op::kBpfProgLoad:

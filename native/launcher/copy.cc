@@ -195,6 +195,11 @@ int Copier::folder(int from, int to, size_t length) {
   path_[length] = 0;
   struct stat status;
   if (fstat(from, &status) != 0) return errno;
+  if (depth_ == 0) {
+    if (options_.uid != kAsSource) status.st_uid = options_.uid;
+    if (options_.gid != kAsSource) status.st_gid = options_.gid;
+    if (options_.mode != kAsSource) status.st_mode = (status.st_mode & S_IFMT) | options_.mode;
+  }
   // A folder that nobody may enter could not even be looked at by who copies into it.
   const mode_t mode = status.st_mode & 07777;
   return describe(from, to, status, depth_ == 0 && mode == 0 ? 0700 : mode);

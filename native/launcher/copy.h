@@ -1,13 +1,22 @@
 // Copies a tree that somebody else filled, with all that describes its files.
 #pragma once
 
+#include <stdint.h>
+
 namespace boxctl {
+
+// For an owner, a group or a mode: as the source has it.
+inline constexpr uint32_t kAsSource = UINT32_MAX;
 
 struct CopyOptions {
   // Which extended attributes are copied.
   bool (*keeps)(const char* name);
   // Device nodes are copied, too; sockets never are.
   bool devices;
+  // Of the directory itself, not of what is in it.
+  uint32_t uid = kAsSource;
+  uint32_t gid = kAsSource;
+  uint32_t mode = kAsSource;
 };
 
 // Copies what is in the directory `from` into the empty directory `to`, and then what describes `from` itself: owner,

@@ -62,7 +62,7 @@ int clear(int folder) {
 
 }  // namespace
 
-int copytree(int from, int to) {
+int copytree(int from, int to, uint32_t uid, uint32_t gid, uint32_t mode) {
   const Fd target(openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!target.valid()) return errno;
   // Of two containers that begin at the same time, one fills it, and the other waits for that.
@@ -72,11 +72,15 @@ int copytree(int from, int to) {
   if ((status.st_mode & 07777) != 0) return 0;
   const int error = clear(target.get());
   if (error != 0) return error;
-  if (from < 0) return fchmod(target.get(), 0755) == 0 ? 0 : errno;
+  if (from < 0) {
+    // The mode last: it says that the volume is complete.
+    if (fchown(target.get(), uid, gid) != 0) return errno;
+    return fchmod(target.get(), mode == kAsSource ? 0755 : mode) == 0 ? 0 : errno;
+  }
   const Fd source(openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!source.valid()) return errno;
   char path[PATH_MAX];
-  return copy_tree(source.get(), target.get(), {is_copied, false}, path);
+  return copy_tree(source.get(), target.get(), {is_copied, false, uid, gid, mode}, path);
 }
 
 }  // namespace boxctl

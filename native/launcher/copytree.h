@@ -1,6 +1,8 @@
 // Fills a new volume with what an image has at its target.
 #pragma once
 
+#include <stdint.h>
+
 namespace boxctl {
 
 // Copies what is in the folder `from` (-1: nothing) to the folder `to`, whose mode must be 0: then, and last of all, it
@@ -9,6 +11,8 @@ namespace boxctl {
 //
 // Folders, files, links, pipes, owners, modes, times and extended attributes are copied (copy.h); sockets and device
 // nodes are not.
-int copytree(int from, int to);
+// `uid`, `gid` and `mode` are for the folder itself, whatever `from` has; kAsSource (copy.h) for what it has, which
+// with nothing to copy is the caller's own ids and 0755.
+int copytree(int from, int to, uint32_t uid, uint32_t gid, uint32_t mode);
 
 }  // namespace boxctl

@@ -70,6 +70,7 @@ enum class Op : uint16_t {
   kBpfProgAttach = 61,
   kStreams = 62,
   kRemoveCgroup = 65,
+  kMakeInRoot = 70,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -191,8 +192,8 @@ struct CallTable {
     row(Op::kStatx) = {"ff"};
     // userns(uid_map, gid_map)
     row(Op::kUserns) = {"tt", true};
-    // copytree(from, to)
-    row(Op::kCopytree) = {"ff"};
+    // copytree(from, to, owner, group, mode)
+    row(Op::kCopytree) = {"ffnnn"};
     // fcntl(fd, cmd, arg)
     row(Op::kFcntl) = {"fnn"};
     // fstat_identity(fd, identity)
@@ -217,6 +218,8 @@ struct CallTable {
     row(Op::kStreams) = {"n"};
     // remove_cgroup(dirfd, pathname)
     row(Op::kRemoveCgroup) = {"ft"};
+    // make_in_root(dirfd, pathname, mode, flags, resolve)
+    row(Op::kMakeInRoot) = {"ftnnn", true};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
     row(Op::kUnpack) = {"fnnnnn", false, true};
     // ingest(dirfd, pathname, offset, size, max_bytes)

@@ -130,6 +130,10 @@ export interface HostFacts {
   readonly oomScoreAdj: number;
   /** CPUs that this process may run on. */
   readonly cpus: number;
+  /** uname(2). */
+  readonly hostname: string;
+  /** What /etc/hosts and /etc/resolv.conf say; '' where they are not there. */
+  readonly network: { readonly hosts: string; readonly resolv: string };
   /** The file system that the store is on, by its magic number (statfs(2)); undefined where that is not known. */
   readonly storeType: number | undefined;
   /** A character device that a hidden file is replaced by, and the standard ones; always `/dev/…` of the host. */

@@ -1,5 +1,5 @@
 /** Looks at the host once, so that nothing after it has to. Reads small files of /proc and /etc and changes nothing. */
-import { availableParallelism, release } from 'node:os';
+import { availableParallelism, hostname, release } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import { gatherCgroup } from './cgroup.ts';
 import { gatherFolders } from './dirs.ts';
@@ -133,6 +133,8 @@ export function gatherHostFacts(
     timeNamespace: read.exists('/proc/self/ns/time'),
     oomScoreAdj: Number(read.text('/proc/self/oom_score_adj') ?? 0),
     cpus: availableParallelism(),
+    hostname: hostname(),
+    network: { hosts: read.text('/etc/hosts') ?? '', resolv: read.text('/etc/resolv.conf') ?? '' },
     storeType: read.fileSystem(dirs.store),
     dirs,
   };

@@ -226,12 +226,13 @@ export const CALLS = {
   },
   /**
    * Fills an empty folder of mode 0, as a new volume's is, with a copy of another folder (none: with nothing) and then
-   * gives it that folder's owner and mode; one with another mode has been filled before, and is left as it is.
+   * gives it this owner and mode, or where they are AS_SOURCE that folder's; one with another mode than 0 has been filled
+   * before, and is left as it is.
    */
   copytree: {
     op: 51,
-    args: [fd('from'), fd('to')],
-    does: 'fills an empty folder of mode 0, as a new volume is, with a copy of another folder, then gives it the owner and mode of that folder',
+    args: [fd('from'), fd('to'), int('owner'), int('group'), mode('mode')],
+    does: 'fills an empty folder of mode 0, as a new volume is, with a copy of another folder, then gives it that owner and mode, or where they are -1 those of the other folder',
   },
   /** F_SETLEASE only. A lease that is broken ends the container. */
   fcntl: { op: 52, args: [fd('fd'), flags('cmd', 'FCNTL'), flags('arg', 'LEASE')] },
@@ -321,6 +322,17 @@ export const CALLS = {
     op: 62,
     args: [int('terminal_input')],
     does: 'leaves those of descriptors 0, 1 and 2 that the user could open again; a terminal for input becomes /dev/null where `terminal_input` is 0; all others become pipes of this user’s, which the launcher relays (fstat, faccessat2, pipe2, fchmod, sendmsg, dup2)',
+  },
+  /**
+   * Opens `pathname` of the container's root, `dirfd`, and makes what is missing of it, step by step under descriptors, as
+   * far as links lead within the root: folders, and at the end a folder or an empty file, as `mode` says.
+   * AT_SYMLINK_NOFOLLOW: a link at the end is replaced.
+   */
+  make_in_root: {
+    op: 70,
+    args: [fd('dirfd'), text('pathname'), mode('mode'), flags('flags', 'AT'), flags('resolve', 'RESOLVE')],
+    returnsFd: true,
+    does: 'opens a path of the container’s root, and makes what is missing of it name by name (openat, readlinkat, mkdirat, mknodat, unlinkat)',
   },
   /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
   rmtree: {

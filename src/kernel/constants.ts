@@ -20,6 +20,7 @@ export const O = {
   O_CREAT: 0o100,
   O_EXCL: 0o200,
   O_NOCTTY: 0o400,
+  O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,
   O_DIRECTORY: 0o200000,
   O_NOFOLLOW: 0o400000,
@@ -174,8 +175,12 @@ export const BPF_ATTACH_TYPE = { BPF_CGROUP_DEVICE: 6 } as const;
 /** Programs of cgroups above, and of others that attach some, go on deciding as well. */
 export const BPF_ATTACH_FLAGS = { BPF_F_ALLOW_MULTI: 2 } as const;
 
+/** For copytree's owner, group and mode. */
+export const AS_SOURCE = 0xffff_ffff;
+
 export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;
+export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 
 const bits = (names: Readonly<Record<string, number>>): NameSet => ({ kind: 'bits', names });

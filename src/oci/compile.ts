@@ -5,6 +5,7 @@
 import { OVERLAY, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
+import { accountFor } from './account.ts';
 import type { ConfigPath } from './config-path.ts';
 import type { OciConfig } from './config.ts';
 import { demandsOf } from './demands.ts';
@@ -16,6 +17,7 @@ import type { Because, Model } from './model.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { Problems } from './problems.ts';
+import { compileOwnFiles } from './own-files.ts';
 import { compileProcess, type Overrides } from './process.ts';
 import { Reasons } from './reasons.ts';
 import { compileSeccompChoice } from './seccomp.ts';
@@ -57,6 +59,13 @@ export function compile(
   const namespaces = compileNamespaces(document, host, reasons, problems);
   const limits = compileLimits(document, host, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
+  const { files: ownFiles, home } = compileOwnFiles(
+    document,
+    image,
+    host,
+    accountFor(spec, image, host, process.user),
+    reasons,
+  );
   const { mounts, mountNotes } = compileMounts(
     document,
     host,
@@ -128,6 +137,9 @@ export function compile(
     demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),
     warnings: warningsOf(spec, reasons),
     landlock: spec.landlock,
+    ownFiles,
+    ...(home === undefined ? {} : { home }),
+    keepGroups: spec.keepGroups,
     mountNotes,
     deviceNotes,
     ...(filter.observes === undefined ? {} : { observes: filter.observes }),

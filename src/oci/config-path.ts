@@ -11,7 +11,16 @@ type PathIn<T> = T extends Leaf
 
 /** What the model has beside the configuration, since OCI has no word for it (model.ts). */
 type OwnPath =
-  'init' | 'privileged' | 'root.writable' | 'stop.signal' | 'stop.graceMs' | 'timeLimitMs' | 'pidMax' | 'systemd';
+  | 'files'
+  | 'account'
+  | 'init'
+  | 'privileged'
+  | 'root.writable'
+  | 'stop.signal'
+  | 'stop.graceMs'
+  | 'timeLimitMs'
+  | 'pidMax'
+  | 'systemd';
 
 export type ConfigPath = PathIn<OciConfig> | OwnPath;
 /** Below `linux.resources`. */

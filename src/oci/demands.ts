@@ -16,6 +16,7 @@ import { isSecretName } from './secrets.ts';
 /** The kinds of demands, with what allowing all of a kind means. */
 export const DEMAND_KINDS = {
   bind: 'paths of the host outside of the file’s folder',
+  unprotect: 'files that git, or boxctl itself, runs or believes by themselves, under a bind that is written to',
   device: 'devices of the host',
   namespace: 'namespaces of the host',
   join: 'namespaces of other processes',
@@ -23,6 +24,7 @@ export const DEMAND_KINDS = {
   privileged: 'every capability, no system call filter, nothing hidden of /proc and /sys',
   cap: 'capabilities beyond the usual set',
   seccomp: 'another system call filter than the default, or none',
+  groups: 'the caller’s supplementary groups, and so the files of the host that they may use',
   new_privileges: 'set-user-id programs that gain privileges',
   unmask: 'files of /proc and /sys that are usually hidden or read-only',
   apparmor: 'being outside of every AppArmor profile',
@@ -78,9 +80,11 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
   return [
     ...ofNamespaces(document),
     ...ofIds(model, host),
+    ...ofGroups(document, host),
     ...(document.spec.privileged ? ofPrivileged(model) : ofPrivileges(model, document)),
     ...ofLabels(model),
     ...ofMounts(model, document.folder),
+    ...ofUnprotected(document),
     ...ofDevices(model),
     ...ofFiles(document),
     ...ofEnvironment(document),
@@ -124,6 +128,14 @@ function ofIds({ config, because }: Demanding, host: HostFacts): readonly Demand
       }),
   );
   return found.filter((one, index) => found.findIndex(({ value }) => value === one.value) === index);
+}
+
+function ofGroups(document: SpecDocument, host: HostFacts): readonly Demand[] {
+  if (!document.spec.keepGroups) return [];
+  const kept = host.groups.filter((gid) => gid !== host.egid);
+  const which = kept.length === 0 ? '' : ` (${kept.join(', ')})`;
+  const message = `may use what your supplementary groups may${which}`;
+  return [{ kind: 'groups', value: '', message, because: ofSpec(document, 'keep_groups') }];
 }
 
 function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand[] {
@@ -213,6 +225,17 @@ function ofMounts({ config, because, mountNotes }: Demanding, folder: string): r
     const verb = readOnly ? 'reads' : 'reads and writes';
     const message = `${verb} ${source} of the host, as ${destination}`;
     return [{ kind: 'bind', value: source, ...(readOnly ? { readOnly } : {}), message, because: reason }];
+  });
+}
+
+function ofUnprotected(document: SpecDocument): readonly Demand[] {
+  return document.spec.volumes.flatMap((volume): readonly Demand[] => {
+    if (volume.type !== 'bind' || volume.readOnly) return [];
+    const { source, protect = true, exposed = [], specPath } = volume;
+    if (protect && exposed.length === 0) return [];
+    const why = exposed.length === 0 ? '' : `: ${exposed.join('; ')}`;
+    const message = `writes what git and boxctl run or believe by themselves in ${source} of the host${why}`;
+    return [{ kind: 'unprotect', value: source, message, because: ofSpec(document, specPath) }];
   });
 }
 

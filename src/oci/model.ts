@@ -1,5 +1,6 @@
 /** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
 import type { Position } from '../errors.ts';
+import type { Guard } from '../spec/spec.ts';
 import type { ConfigPath } from './config-path.ts';
 import type { OciConfig } from './config.ts';
 import type { Demand } from './demands.ts';
@@ -30,6 +31,10 @@ export interface MountNote {
   readonly create: readonly string[];
   /** False: files show the owners that the kernel gives them, which in a user namespace is nobody. */
   readonly translated: boolean;
+  /** What in the source the container must not change. */
+  readonly guards?: readonly Guard[];
+  /** The file asks for everything in it to be writable. */
+  readonly unprotected?: true;
   /** The source is a volume of boxctl's own. */
   readonly volume?: VolumeNote;
 }
@@ -44,6 +49,10 @@ export interface VolumeNote {
   /** A new one starts with what the image has at the target. */
   readonly copy: boolean;
   readonly subpath?: string;
+  /** Whose a new one is where the image has nothing at the target: the command's user. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** What the file says of a new one, whatever the image has there. */
+  readonly given: { readonly uid?: number; readonly gid?: number; readonly mode?: number };
 }
 /** The system calls that the profile would log are counted: to say which, or to write the profile that allows them. */
 export type Observes = { readonly kind: 'log' } | { readonly kind: 'learn'; readonly path: string };
@@ -65,6 +74,24 @@ export interface Stop {
 
 /** Docker's and Compose's. */
 export const DEFAULT_STOP: Stop = { signal: 15, graceMs: 10_000 };
+
+/** A small file of the container's own, whatever the image has. */
+export interface OwnFile {
+  /** In /etc. */
+  readonly path: string;
+  readonly content: string;
+  /** True: the content is added to the image's file. False: the file covers it. */
+  readonly adds: boolean;
+}
+
+/** The home of a user whom the image does not know. */
+export interface Home {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** It lies in a volume or a tmpfs, which has to be mounted first. */
+  readonly inMount: boolean;
+}
 
 export interface Model {
   readonly name: string;
@@ -99,4 +126,8 @@ export interface Model {
   /** By the path inside, for each of `config.linux.devices` that the specification asks for. */
   readonly deviceNotes: ReadonlyMap<string, DeviceNote>;
   readonly observes?: Observes;
+  readonly ownFiles: readonly OwnFile[];
+  readonly home?: Home;
+  /** The caller's supplementary groups stay. */
+  readonly keepGroups: boolean;
 }

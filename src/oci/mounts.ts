@@ -44,8 +44,9 @@ function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']
   return volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
 }
 
-function checkTmpfs(
-  volume: TmpfsVolume,
+/** The root of a tmpfs, and a new volume, belong to ids that exist inside. */
+function checkOwner(
+  volume: TmpfsVolume | NamedVolume,
   path: string,
   maps: Ownership | undefined,
   spec: Spec,
@@ -58,7 +59,7 @@ function checkTmpfs(
   ] as const) {
     if (id === undefined || isMapped(list, id)) continue;
     const [why, hint] = unmapped(what, id, maps, spec, host);
-    problems.add('E_MOUNT_OWNER', path, `the tmpfs cannot belong to it: ${why}`, hint);
+    problems.add('E_MOUNT_OWNER', path, `the ${volume.type} cannot belong to it: ${why}`, hint);
   }
 }
 
@@ -101,6 +102,7 @@ export function compileMounts(
       const message = `nothing can be mounted at ${volume.target}: ${refusal.reason}`;
       problems.add('E_MOUNT_TARGET', path, message, refusal.hint);
     }
+    if (volume.type !== 'bind') checkOwner(volume, path, maps, spec, host, problems);
     if (volume.type === 'volume') return namedMount(volume, volumeSource(host, document, volume));
     if (volume.type === 'bind') {
       if (volume.propagation.endsWith('shared') && !hostUser) {
@@ -111,13 +113,14 @@ export function compileMounts(
       const idmap = volume.idmap === true ? idmapFor(`${path}.bind.idmap`, user, host, maps, problems) : undefined;
       return bindMount(volume, idmap);
     }
-    checkTmpfs(volume, path, maps, spec, host, problems);
     return tmpfsMount(volume);
   };
   const noteOf = (volume: Volume): MountNote => ({
     isFile: volume.type === 'bind' && volume.isFile,
     create: volume.type === 'bind' ? volume.create : [],
     translated: volume.type !== 'bind' || volume.idmap !== false,
+    ...(volume.type === 'bind' && volume.protect === false ? { unprotected: true } : {}),
+    ...(volume.type === 'bind' && volume.guards !== undefined ? { guards: volume.guards } : {}),
     ...(volume.type === 'volume'
       ? {
           volume: {
@@ -126,6 +129,12 @@ export function compileMounts(
             folder: document.folder,
             copy: !volume.nocopy && !spec.volumes.some(({ target }) => volume.target.startsWith(`${target}/`)),
             ...(volume.subpath === undefined ? {} : { subpath: volume.subpath }),
+            owner: { uid: user.uid, gid: user.gid },
+            given: {
+              ...(volume.uid === undefined ? {} : { uid: volume.uid }),
+              ...(volume.gid === undefined ? {} : { gid: volume.gid }),
+              ...(volume.mode === undefined ? {} : { mode: volume.mode }),
+            },
           },
         }
       : {}),

@@ -8,6 +8,7 @@ import { parseUser } from '../spec/user.ts';
 import { compileCapabilities } from './capabilities.ts';
 import type { OciProcess, OciRlimit } from './config.ts';
 import { DEFAULT_PATH } from './defaults.ts';
+import { accountFor } from './account.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 import { unmapped } from './unmapped.ts';
@@ -61,14 +62,14 @@ function compileEnvironment(
   spec: Spec,
   image: ImageFacts | undefined,
   overrides: Overrides,
-  user: ResolvedUser,
+  home: string,
   tty: boolean,
 ): string[] {
   const hostname = spec.hostname ?? (spec.namespaces.uts.kind === 'private' ? spec.name : undefined);
   const values: Record<string, string> = {
     PATH: DEFAULT_PATH,
     ...(hostname === undefined ? {} : { HOSTNAME: hostname }),
-    HOME: user.home,
+    HOME: home,
     ...(tty ? { TERM: 'xterm' } : {}),
     ...(spec.systemd ? { container: 'boxctl' } : {}),
     ...image?.defaults.environment,
@@ -135,6 +136,18 @@ function checkGroups(
   }
 }
 
+/** Which groups are kept is up to the caller alone, and the kernel sets all groups at once. */
+function checkKeepGroups(spec: Spec, host: HostFacts, problems: Problems): void {
+  const add = (message: string, hint: string): void => problems.add('E_KEEP_GROUPS', 'keep_groups', message, hint);
+  if (host.privileged) {
+    add('root’s own groups inside would be those of the host’s root', 'name the groups: `group_add`');
+  } else if (spec.namespaces.user.kind === 'path') {
+    add('the groups of a user namespace that is joined are set anew', 'take `keep_groups` out');
+  } else if (spec.groupAdd.length > 0) {
+    add('`keep_groups` keeps the caller’s groups, and `group_add` sets others in their place', 'take one of them out');
+  }
+}
+
 /** A label that nobody enforces would be a promise that nobody keeps. */
 function checkLabels(spec: Spec, host: HostFacts, problems: Problems): void {
   const check = (key: 'apparmor' | 'selinux', name: string): void => {
@@ -158,6 +171,7 @@ export function compileProcess(
   const kept = spec.keepId ? { user: host.euid, group: host.egid } : undefined;
   const user = resolveUser(spec.user ?? kept ?? imageUser(image, problems), image, problems);
   checkUser(user, maps, spec, host, problems);
+  const home = accountFor(spec, image, host, user).user?.home ?? user.home;
   const terminal = overrides.tty ?? spec.tty;
   const added = resolveGroups(spec.groupAdd, image, problems);
   checkGroups(added, mayHaveGroups(host, maps), maps, spec, host, problems);
@@ -184,7 +198,9 @@ export function compileProcess(
   // Who is spared himself does not hand that on unless it is asked for.
   const oomScoreAdj = spec.oomScoreAdj ?? (host.oomScoreAdj < 0 ? 0 : undefined);
   const usual = user.additionalGids.filter((gid) => isMapped(maps?.gidMap, gid));
-  const groups = mayHaveGroups(host, maps) ? [...new Set([...usual, ...added.map(({ gid }) => gid)])] : [];
+  if (spec.keepGroups) checkKeepGroups(spec, host, problems);
+  const groups =
+    !spec.keepGroups && mayHaveGroups(host, maps) ? [...new Set([...usual, ...added.map(({ gid }) => gid)])] : [];
   return {
     terminal,
     user: {
@@ -194,7 +210,7 @@ export function compileProcess(
       ...(groups.length > 0 ? { additionalGids: groups } : {}),
     },
     args: compileArgs(spec, image, overrides, reasons, problems),
-    env: compileEnvironment(spec, image, overrides, user, terminal),
+    env: compileEnvironment(spec, image, overrides, home, terminal),
     cwd: spec.workingDir ?? image?.defaults.workingDir ?? '/',
     capabilities: compileCapabilities(spec, user.uid, host, problems),
     ...(rlimits.length > 0 ? { rlimits } : {}),

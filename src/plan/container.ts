@@ -31,12 +31,13 @@ import {
   planIdentity,
   unshareCgroup,
 } from './namespaces.ts';
+import { addEntries, attachCovers, makeHome } from './own-files.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord } from './record.ts';
 import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, upperPath } from './root.ts';
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
-import { byDefault, makeDirectories, splitPath, Steps } from './steps.ts';
+import { byDefault, makeFolder, splitPath, Steps } from './steps.ts';
 import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
 import { openTerminal, prepareStreams, takeTerminal, type Terminal } from './terminal.ts';
 import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
@@ -93,8 +94,12 @@ class Root {
     const systems = makeFileSystems(context, this.#dev);
     const proc = [...systems, ...this.#binds].find(({ mount }) => mount.destination === '/proc')?.fd;
     setSysctls(context, proc);
-    const root = buildRoot(context, this.#layers, this.#disk);
+    const { root, covers } = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
+    // Before anything of the host is mounted, to which a link of the image could lead.
+    addEntries(context);
+    attachCovers(context, covers);
+    makeHome(context, false);
     let dev: Fd | undefined;
     const all = [...systems, ...this.#binds];
     // The terminal needs devpts before it is attached: once it is, its mount is reached by the same descriptor.
@@ -102,11 +107,12 @@ class Root {
       dev = fd;
       populateDev(context, fd, nodes);
     });
-    maskPaths(context);
+    makeHome(context, true);
     protectPaths(context);
+    maskPaths(context);
     const { cwd } = context.model.config.process;
     if (splitPath(cwd).length > 0) {
-      makeDirectories(context.steps, inside('root', context.model.because('process.cwd')), 'cwd', cwd);
+      makeFolder(context.steps, inside('root', context.model.because('process.cwd')), 'cwd', cwd);
     }
     const devpts = systems.find(({ mount }) => mount.type === 'devpts')?.fd;
     const terminal = openTerminal(context, devpts, dev);

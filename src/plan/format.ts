@@ -3,10 +3,25 @@ import { CAPABILITIES } from '../spec/capabilities.ts';
 import { escapeSteering } from '../text/safe.ts';
 import type { Step } from './plan.ts';
 import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
-import { NAME_SETS, PR, SECBIT_NO_SETUID_FIXUP, S_IFBLK, S_IFCHR, S_IFREG, type NameSet } from '../kernel/constants.ts';
+import {
+  AS_SOURCE,
+  NAME_SETS,
+  PR,
+  SECBIT_NO_SETUID_FIXUP,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFREG,
+  type NameSet,
+} from '../kernel/constants.ts';
 
 const SIGKILL = 9;
 const S_IFMT = 0o170000;
+const KINDS: ReadonlyMap<number, string> = new Map([
+  [S_IFCHR, 'S_IFCHR|'],
+  [S_IFDIR, 'S_IFDIR|'],
+  [S_IFREG, 'S_IFREG|'],
+]);
 
 const isDevice = (mode: number): boolean => [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
 
@@ -45,6 +60,7 @@ export function inTheManualsForm(call: Call): readonly string[] {
   const args = formatArguments(call);
   const texts = args.map(({ text }) => text);
   if (call.name === 'prctl') return prctl(call.args.arg2, call.args.option, texts);
+  if (call.name === 'copytree') return texts.map((text) => (text === String(AS_SOURCE) ? '-1' : text));
   if (call.name === 'fsconfig') return texts.map((text, index) => fsconfigArgument(text, index));
   if (call.name === 'mknodat') {
     const device = `makedev(${call.args.major}, ${call.args.minor})`;
@@ -142,7 +158,8 @@ function formatText(value: unknown): string {
 function formatMode(mode: number): string {
   const kind = mode & 0o170000;
   const permissions = `0${(mode & 0o7777).toString(8).padStart(mode === 0 ? 0 : 3, '0')}`;
-  const prefix = kind === S_IFCHR ? 'S_IFCHR|' : kind === S_IFREG ? 'S_IFREG|' : '';
+  if (mode === AS_SOURCE) return '-1';
+  const prefix = KINDS.get(kind) ?? '';
   return mode === 0 ? '0' : `${prefix}${permissions}`;
 }
 

@@ -62,6 +62,10 @@ export function maskPaths(context: PlanContext): void {
   }
 }
 
+/**
+ * A copy of the mount, read-only with all that is mounted below, over the path itself. What is masked in it is masked
+ * afterwards: a cover that became read-only and `nodev` with the rest would be no null device any more.
+ */
 export function protectPaths(context: PlanContext): void {
   const { steps, model } = context;
   const place = inside('hide', model.because('linux.readonlyPaths'));
@@ -82,7 +86,7 @@ export function protectPaths(context: PlanContext): void {
       dirfd: copy,
       pathname: '',
       flags: EMPTY_PATH | AT.AT_RECURSIVE,
-      attr_set: RESTRICTED,
+      attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY,
       attr_clr: 0,
       propagation: 0,
       userns_fd: NO_FD,

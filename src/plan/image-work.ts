@@ -69,6 +69,8 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     landlock: false,
     mountNotes: new Map(),
     deviceNotes: new Map(),
+    ownFiles: [],
+    keepGroups: false,
   };
 }
 

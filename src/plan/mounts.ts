@@ -2,14 +2,15 @@
 import { basename, dirname } from 'node:path';
 import type { OciMount } from '../oci/config.ts';
 import type { Fd } from '../kernel/calls.ts';
-import { AT_FDCWD, NO_FD } from '../kernel/calls.ts';
-import { O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
+import { AT_FDCWD } from '../kernel/calls.ts';
+import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
+import { guardBind, makeGuarded } from './guards.ts';
 import { shiftOwners } from './layers.ts';
-import { attach, attachTo, EMPTY_PATH, makeDirectories, makeFile, openInRoot, splitPath, type Place } from './steps.ts';
-import { makeVolume, openVolume } from './volumes.ts';
+import { attach, attachTo, EMPTY_PATH, makeFolder, makeFile, openInRoot, splitPath, type Place } from './steps.ts';
+import { fillVolume, makeVolume, openVolume } from './volumes.ts';
 
 /** A mount of the configuration, ready to be attached. */
 export interface Prepared {
@@ -56,6 +57,7 @@ export function makeSources(context: PlanContext): void {
     const note = context.model.mountNotes.get(index);
     const place = onHost('sources', context.model.because(`mounts.${index}`));
     makeMissing(context, place, `${idOf(mount)}.source`, note?.create ?? []);
+    makeGuarded(context, place, idOf(mount), mount.source ?? '', note?.guards ?? []);
     if (note?.volume !== undefined) makeVolume(context, index, idOf(mount), note.volume);
   }
 }
@@ -136,13 +138,23 @@ export function shiftBinds(context: PlanContext, binds: readonly Prepared[], use
 /** Attributes of a bind are set before it can be reached; a volume's when it has been filled. */
 export function restrictBinds(context: PlanContext, binds: readonly Prepared[]): void {
   for (const bind of binds) {
-    if (context.model.mountNotes.get(bind.index)?.volume === undefined) restrict(context, bind);
+    const note = context.model.mountNotes.get(bind.index);
+    if (note?.volume === undefined) restrict(context, bind);
+    if (note?.guards?.some(({ path }) => path === '') === true) makeReadOnly(context, bind);
   }
 }
 
 function restrict(context: PlanContext, { mount, index, id, fd }: Prepared): void {
   const place = inside('mounts', context.model.because(`mounts.${index}`));
   setAttributes(context.steps, place, id, fd, parseMountOptions(mount.options ?? []));
+}
+
+/** A source that is itself what the container must not change. */
+function makeReadOnly(context: PlanContext, { index, id, fd }: Prepared): void {
+  const place = inside('mounts', context.model.because(`mounts.${index}`));
+  const set = { set: MOUNT_ATTR.MOUNT_ATTR_RDONLY, clear: 0, propagation: 0 };
+  const options = { own: { set: 0, clear: 0, propagation: 0 }, recursive: set, data: [] };
+  setAttributes(context.steps, place, `${id}.guard`, fd, options);
 }
 
 /** Folders of the kernel's own file systems must be what they seem: a link in the image would misdirect them. */
@@ -166,18 +178,14 @@ function ownRoot(context: PlanContext, { mount, index, id }: Prepared): Fd {
 function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void {
   const { mount, index, id, fd } = entry;
   const note = context.model.mountNotes.get(index);
+  if (note?.volume !== undefined) fillVolume(context, place, id, fd, mount.destination, note.volume);
   const target =
     note?.isFile === true
       ? makeFile(context.steps, place, id, mount.destination)
-      : makeDirectories(context.steps, place, id, mount.destination);
-  if (note?.volume !== undefined) {
-    const { copy, subpath } = note.volume;
-    if (subpath === undefined) {
-      context.steps.add(place, `${id}.copy`, 'copytree', { from: copy ? target : NO_FD, to: fd });
-    }
-    restrict(context, entry);
-  }
+      : makeFolder(context.steps, place, id, mount.destination);
+  if (note?.volume !== undefined) restrict(context, entry);
   attach(context.steps, place, `${id}.attach`, fd, target);
+  guardBind(context, place, id, fd, note?.guards ?? []);
 }
 
 const COVERED =

@@ -8,6 +8,7 @@ import { AT, LOCK, MNT, MOUNT_ATTR, MS, O } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';
+import { makeCovers, type Cover } from './own-files.ts';
 import { attach, attachTo, byDefault, call, type Place, type Steps } from './steps.ts';
 
 /**
@@ -104,8 +105,14 @@ function attachLayers(context: PlanContext, layers: readonly Fd[], scratch: Fd):
   });
 }
 
+export interface BuiltRoot {
+  readonly root: Fd;
+  /** Files in memory, to be put over those of the image. */
+  readonly covers: readonly Cover[];
+}
+
 /** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
-export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd | undefined): Fd {
+export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd | undefined): BuiltRoot {
   const { steps, model } = context;
   const place = inside('root', model.because('root.writable'));
   const scratch = openScratch(context, place);
@@ -118,14 +125,16 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
   const written = disk === undefined ? place : { ...place, hints: ON_STORE };
   makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755);
   makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700);
+  const covers = makeCovers(context, scratch);
   const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));
-  return mountOverlay(context, because, names.toReversed(), scratch, false, [
+  const root = mountOverlay(context, because, names.toReversed(), scratch, false, [
     ['upperdir', `${upper}upper`],
     ['workdir', `${upper}work`],
     // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
     ...(disk === undefined ? [] : ([['volatile', undefined]] as const)),
   ]);
+  return { root, covers };
 }
 
 /** The layers without anything to write to. */

@@ -106,7 +106,7 @@ export function dropPrivileges(context: PlanContext, proc?: Fd): void {
   const more = confinementNeedsAdmin(context) ? bits(['CAP_SYS_ADMIN']) : 0n;
   const keeps = capabilities.permitted.length > 0 || more !== 0n;
   if (keeps && user.uid !== 0) prctl(context, 'keepcaps', 'process.capabilities', PR.PR_SET_KEEPCAPS, 1);
-  if (maySetGroups(context)) {
+  if (maySetGroups(context) && !model.keepGroups) {
     const groups = inside('security', model.because('process.user.additionalGids'));
     steps.add(groups, 'setgroups.user', 'setgroups', { list: user.additionalGids ?? [] });
   }

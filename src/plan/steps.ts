@@ -1,7 +1,7 @@
 /** Collects steps in order. The parts of the planner write into one of these and know nothing of each other. */
 import type { Because } from '../oci/model.ts';
 import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
-import { AT, MOVE_MOUNT, O, RESOLVE } from '../kernel/constants.ts';
+import { AT, MOVE_MOUNT, O, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import type { Group, Hints, Step } from './plan.ts';
 
 export interface StepOptions {
@@ -97,31 +97,21 @@ export function splitPath(path: string): readonly string[] {
 }
 
 /**
- * Makes every missing folder of an absolute path beneath the container's root, each by `mkdirat` under the handle of the
- * one before it, so that no link is followed out of the root (CVE-2021-30465 and kin). Returns the last one's handle.
+ * Opens a folder of the container's root, which must be the working directory, and makes what is missing of it. No link is
+ * followed out of the root (CVE-2021-30465 and kin); one that leads to nothing is made whole.
  */
-export function makeDirectories(steps: Steps, place: Place, id: string, path: string): Fd {
-  const parts = splitPath(path);
-  let parent: Fd = AT_FDCWD;
-  for (const [index, part] of parts.entries()) {
-    const last = index === parts.length - 1;
-    const args = { dirfd: parent, pathname: part, mode: 0o755 };
-    steps.add(place, `${id}.mkdir`, 'mkdirat', args, { allow: ['EEXIST'], undo: 'kernel' });
-    const here = `/${parts.slice(0, index + 1).join('/')}`;
-    parent = openInRoot(steps, place, last ? `${id}.target` : `${id}.parent`, here, 'directory');
-  }
-  return parts.length === 0 ? openInRoot(steps, place, `${id}.target`, '/', 'directory') : parent;
+export function makeFolder(steps: Steps, place: Place, id: string, path: string): Fd {
+  return makeInRoot(steps, place, id, path, S_IFDIR | 0o755);
 }
 
-/** Makes an empty file at a path beneath the container's root, unless something is there, and returns its handle. */
+/** The same for a file, which is empty where it has to be made. */
 export function makeFile(steps: Steps, place: Place, id: string, path: string): Fd {
-  const parts = splitPath(path);
-  const name = parts.at(-1) ?? '';
-  const folder = parts.slice(0, -1).join('/');
-  const parent = makeDirectories(steps, place, `${id}.folder`, `/${folder}`);
-  const args = { dirfd: parent, pathname: name, mode: 0o100644, major: 0, minor: 0 };
-  steps.add(place, `${id}.mknod`, 'mknodat', args, { allow: ['EEXIST'], undo: 'kernel' });
-  return openInRoot(steps, place, `${id}.target`, path, 'any');
+  return makeInRoot(steps, place, id, path, S_IFREG | 0o644);
+}
+
+function makeInRoot(steps: Steps, place: Place, id: string, path: string, mode: number): Fd {
+  const args = { dirfd: AT_FDCWD, pathname: path, mode, flags: 0, resolve: resolveOf(path) };
+  return steps.add(place, `${id}.target`, 'make_in_root', args, { undo: 'kernel' });
 }
 
 /** Attaches a detached mount to an open target. */

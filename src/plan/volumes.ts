@@ -1,10 +1,10 @@
 /** Volumes of boxctl's own: made on first use, locked as long as they are in use, filled with what the image has there. */
 import type { VolumeNote } from '../oci/model.ts';
 import { volumesFolder } from '../oci/volume-id.ts';
-import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
-import { LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { AS_SOURCE, LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
-import { call, EMPTY_PATH, type Place } from './steps.ts';
+import { call, EMPTY_PATH, openInRoot, type Place } from './steps.ts';
 
 const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
@@ -60,4 +60,27 @@ export function openVolume(context: PlanContext, place: Place, id: string, note:
   );
   const clone = { dirfd: part, pathname: '', flags: CLONE | EMPTY_PATH };
   return steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
+}
+
+/**
+ * What a new volume starts with: the folder that the image has at the target, with its owner and mode; where it has none,
+ * nothing, and the command's user owns it. One that was filled before is left as it is, by the first as by the second.
+ */
+export function fillVolume(
+  context: PlanContext,
+  place: Place,
+  id: string,
+  volume: Fd,
+  target: string,
+  { copy, subpath, owner, given }: VolumeNote,
+): void {
+  if (subpath !== undefined) return;
+  const { steps } = context;
+  if (copy) {
+    const from = openInRoot(steps, place, `${id}.image`, target, 'directory', ['ENOENT', 'ENOTDIR', 'ELOOP']);
+    const { uid = AS_SOURCE, gid = AS_SOURCE, mode = AS_SOURCE } = given;
+    steps.add(place, `${id}.copy`, 'copytree', { from, to: volume, owner: uid, group: gid, mode });
+  }
+  const { uid = owner.uid, gid = owner.gid, mode = 0o755 } = given;
+  steps.add(place, `${id}.new`, 'copytree', { from: NO_FD, to: volume, owner: uid, group: gid, mode });
 }

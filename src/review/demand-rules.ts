@@ -62,6 +62,7 @@ const ROOTLIKE = new Set([
 
 const RULES: Readonly<Record<DemandKind, Rule>> = {
   bind: bindVerdict,
+  unprotect: () => ({ rule: 'bind-unprotected', severity: 'high', fix: 'take `protect: false` out, or add `:ro`' }),
   device: ({ value }) => ({
     rule: 'device',
     severity: /^\/dev\/(?:fuse|net\/tun|null|zero|full|random|urandom|tty|dri\/renderD\d+)$/u.test(value)
@@ -101,6 +102,7 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: value !== 'unconfined' ? 'medium' : hasOwnUsers(subject) ? 'high' : 'critical',
     fix: '`seccomp: default`',
   }),
+  groups: () => ({ rule: 'kept-groups', severity: 'medium', fix: 'take `keep_groups` out' }),
   new_privileges: () => ({ rule: 'new-privileges', severity: 'high', fix: '`no_new_privileges: true`' }),
   unmask: () => ({ rule: 'unmasked', severity: 'high', fix: 'leave the default paths hidden and read-only' }),
   apparmor: () => ({ rule: 'no-apparmor', severity: 'high', fix: 'take `apparmor` out, or name a profile' }),

@@ -61,6 +61,7 @@ function measures({ mount, note }: Mounted): Readonly<Record<string, number>> {
     idmap: Number(options.some((word) => word === 'idmap' || word === 'ridmap')),
     translated: Number(note?.translated ?? true),
     create: note?.create.length ?? 0,
+    unprotected: Number(note?.unprotected ?? false),
     whole: note?.volume?.subpath === undefined ? 1 : 0,
   };
 }
@@ -75,7 +76,9 @@ function details({ mount, note }: Mounted, side: Side): string {
   const subpath = note?.volume?.subpath === undefined ? [] : [`subpath ${note.volume.subpath}`];
   const copy = note?.volume?.copy === false ? ['nocopy'] : [];
   const owners = note?.translated === false ? ['owners not translated'] : [];
-  return [...options.toSorted(), ...create, ...subpath, ...copy, ...owners].join(',');
+  const open = note?.unprotected === true ? ['not protected'] : [];
+  const given = Object.entries(note?.volume?.given ?? {}).map(([key, value]) => `${key}=${value}`);
+  return [...options.toSorted(), ...create, ...subpath, ...copy, ...owners, ...open, ...given].join(',');
 }
 
 function changedMount(before: Mounted, after: Mounted, old: Side, young: Side): readonly Change[] {

@@ -91,6 +91,7 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   writable: [compareWritable],
   user: [compareUser],
   groupAdd: [compareGroups],
+  keepGroups: [compareDemands],
   uidMap: [compareMaps],
   gidMap: [compareMaps],
   autoIds: [compareMaps],
@@ -152,6 +153,10 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'mountNotes',
   'deviceNotes',
   'observes',
+  // They follow from the names, the user and the mounts.
+  'ownFiles',
+  'home',
+  'keepGroups',
 ]);
 
 function flatten(value: unknown, path: string, into: Map<string, string>): void {

@@ -20,8 +20,8 @@ const CGROUP: CgroupFacts = {
   ioWeight: 'io.weight',
 };
 
-/** Who keeps his own id is no root, and has ids to give to the others inside. */
-const KEEPER = {
+/** What a file for ordinary users alone is reviewed for: one with subordinate ids. */
+const ORDINARY = {
   euid: 1000,
   egid: 1000,
   groups: [1000],
@@ -30,7 +30,8 @@ const KEEPER = {
   subgids: [{ start: 100_000, size: 65_536 }],
   newuidmap: '/usr/bin/newuidmap',
   newgidmap: '/usr/bin/newgidmap',
-} as const;
+  userName: 'user',
+} as const satisfies Partial<HostFacts>;
 
 export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>): HostFacts {
   return {
@@ -55,8 +56,11 @@ export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>
     timeNamespace: true,
     oomScoreAdj: 0,
     storeType: undefined,
+    userName: 'root',
+    hostname: 'host',
+    network: { hosts: '', resolv: '' },
     apparmor: true,
     selinux: true,
-    ...(spec.keepId ? KEEPER : {}),
+    ...(spec.keepId || spec.keepGroups ? ORDINARY : {}),
   };
 }

@@ -113,7 +113,10 @@ const RULES: readonly Rule[] = [
     find: (subject) =>
       ownWritable(subject)
         .filter(({ source }) => source === subject.document.folder)
-        .map(({ because }) => ({ message: 'can rewrite its own container file, and the project around it', because })),
+        .map(({ because }) => ({
+          message: 'can change the project around its container file, and so what you build, run or open of it later',
+          because,
+        })),
   },
   {
     id: 'bind-writable',

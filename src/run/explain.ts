@@ -1,7 +1,7 @@
 /** What a failed launch means to the person who asked for it. */
 import { BoxctlError } from '../errors.ts';
 import type { Because } from '../oci/model.ts';
-import { CLONE, ERRNO } from '../kernel/constants.ts';
+import { CLONE, ERRNO, RESOLVE } from '../kernel/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { cgroupHint } from './cgroup-hint.ts';
@@ -29,25 +29,34 @@ function cloneHint(step: Step, name: string): string | undefined {
   return undefined;
 }
 
+/** A place to mount at, or the working directory, that cannot be had in the image. */
+function placeHint({ id, call }: Step, name: string): string | undefined {
+  if (call.name !== 'make_in_root') return undefined;
+  const place = id.startsWith('mount.') ? 'the target' : 'the folder';
+  switch (name) {
+    case 'EROFS':
+      return `${place} is missing on a read-only mount: make it in the source`;
+    case 'EACCES':
+    case 'EPERM':
+    case 'EOVERFLOW':
+      return `${place} is missing, and the container’s root may not make it there: make it in the source`;
+    case 'ENOTDIR':
+      return `${place}, or a part of its path, is a file in the image, not a folder`;
+    case 'ELOOP':
+      return (call.args.resolve & RESOLVE.RESOLVE_NO_SYMLINKS) === 0
+        ? `links of the image on the way to ${place} lead in a circle, or through /proc`
+        : `a link is on the way to ${place}: none is followed in /dev, /proc and /sys`;
+    case 'EXDEV':
+    case 'ENOENT':
+      return `a link of the image leads ${place} into /proc, /sys or /dev, where nothing can be made`;
+    default:
+      return undefined;
+  }
+}
+
 /** What a mount of the specification fails by is seldom what its system call says. */
-function mountHint({ id, group, call }: Step, name: string): string | undefined {
+function mountHint({ group, call }: Step, name: string): string | undefined {
   if (group !== 'mounts') return undefined;
-  if (call.name === 'mkdirat' || call.name === 'mknodat') {
-    if (name === 'EROFS') return 'the place to mount at is missing on a read-only mount: make it in the source';
-    if (name === 'ENOTDIR') return 'a part of the target is a file in the image, not a folder';
-    if (name === 'EACCES' || name === 'EPERM' || name === 'EOVERFLOW') {
-      return 'the place to mount at is missing, and the container’s root may not make it there: make it in the source';
-    }
-  }
-  if (call.name === 'openat2') {
-    if (name === 'ENOTDIR' && id.includes('.parent'))
-      return 'a part of the target is a file in the image, not a folder';
-    if (name === 'ENOTDIR') return 'the target is a file in the image, and the source is a folder';
-    if (name === 'ELOOP' && group === 'mounts') {
-      return 'a link is on the way to the target: none is followed in /dev, /proc and /sys';
-    }
-    if (name === 'ENOENT') return 'a link of the image on the way to the target leads to nothing';
-  }
   if (call.name === 'move_mount' && (name === 'ENOTDIR' || name === 'EINVAL')) {
     return 'the target is a folder in the image, and the source is a file';
   }
@@ -73,7 +82,7 @@ export function hintFor(step: Step, name: string, detail: number): string | unde
   const { call, hints } = step;
   const planned = hints?.[name] ?? hints?.['other'];
   if (planned !== undefined) return planned;
-  const mount = mountHint(step, name) ?? imageHint(step, name);
+  const mount = placeHint(step, name) ?? mountHint(step, name) ?? imageHint(step, name);
   if (mount !== undefined) return mount;
   const clone = cloneHint(step, name);
   if (clone !== undefined) return clone;

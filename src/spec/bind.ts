@@ -14,7 +14,7 @@ export interface BindPlaces {
   readonly propagation: string;
 }
 
-export type BindOptions = Pick<BindVolume, 'readOnly' | 'flags' | 'recursive' | 'propagation' | 'idmap'> & {
+export type BindOptions = Pick<BindVolume, 'readOnly' | 'flags' | 'recursive' | 'propagation' | 'protect' | 'idmap'> & {
   readonly createHostPath: boolean;
 };
 
@@ -53,7 +53,8 @@ export const bindVolume = (
   checkPropagation(context, source, options.propagation, places.propagation);
   if (target === undefined) return undefined;
   const create = status === undefined && createHostPath ? missingFolders(source) : [];
-  return { type: 'bind', source, target, ...options, create, isFile: status?.isDirectory() === false };
+  const isFile = status?.isDirectory() === false;
+  return { type: 'bind', source, target, ...options, create, isFile };
 };
 
 /** From the outermost folder that is not there to the source itself. */

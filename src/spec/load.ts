@@ -1,9 +1,10 @@
 /** container.yaml to SpecDocument: the one way in. All problems of a file are told together. */
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import { checkSchema } from './check.ts';
 import { settleCompose } from './compose/settle.ts';
 import { takeCompose } from './compose/take.ts';
+import { guardsOf, type GuardedFiles } from './guards.ts';
 import { normalise } from './normalise.ts';
 import { Paths } from './paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
@@ -89,11 +90,12 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     { problems, paths, bad, env: options.env, home: options.home, folder, review, taken, files },
     raw,
   );
+  const named = review ? undefined : namedFiles(file, folder, files, options);
   return {
     file,
     folder,
     source,
-    spec,
+    spec: named === undefined ? spec : { ...spec, volumes: spec.volumes.map((volume) => guarded(volume, named)) },
     taken,
     files,
     warnings: problems.sorted().filter((problem) => problem.severity === 'warning'),
@@ -101,6 +103,39 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
       const span = paths.where(path);
       return span === undefined ? undefined : problems.position(span);
     },
+  };
+};
+
+/** What the host believes of the project: the container file, one of the usual name beside it, what it names, policies. */
+const namedFiles = (
+  file: string,
+  folder: string,
+  files: readonly HostFile[],
+  { env, home }: LoadOptions,
+): GuardedFiles => {
+  const path = resolve(file);
+  const config = env['XDG_CONFIG_HOME'];
+  return {
+    files: [
+      join(realPath(dirname(path)), basename(path)),
+      realPath(path),
+      join(folder, 'container.yaml'),
+      ...files.map((one) => one.file),
+    ],
+    policies: join(realPath(config?.startsWith('/') === true ? config : join(home, '.config')), 'boxctl'),
+    folder,
+    home,
+  };
+};
+
+type Placed = SpecDocument['spec']['volumes'][number];
+
+const guarded = (volume: Placed, named: GuardedFiles): Placed => {
+  if (volume.type !== 'bind' || volume.readOnly || volume.protect === false) return volume;
+  if (!volume.propagation.endsWith('shared')) return { ...volume, ...guardsOf(volume.source, named) };
+  return {
+    ...volume,
+    exposed: ['its mounts are the host’s, too, so nothing in it can be covered for the container alone'],
   };
 };
 

@@ -54,6 +54,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(gidMap === undefined ? {} : { gidMap }),
     ...(autoIds === undefined ? {} : { autoIds }),
     keepId: normaliseKeepId(context, raw),
+    keepGroups: raw.keep_groups ?? false,
     groupAdd: normaliseGroups(context, raw.group_add),
     ...normaliseCapabilities(context, raw.cap_add, raw.cap_drop),
     privileged: normalisePrivileged(context, raw.privileged),

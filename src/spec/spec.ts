@@ -146,6 +146,20 @@ interface Mounted {
   readonly flags: readonly MountFlag[];
 }
 
+/** A path under a bind that the container must not change, or not put another in the place of. */
+export interface Guard {
+  /** Below the source, without links; '' is the source itself. */
+  readonly path: string;
+  /** True: it only stays in its place, since what is guarded lies in it. False: it is read-only. */
+  readonly writable: boolean;
+  /** It is missing, and is made first on the host: a folder or a file, for the owner of the folder that it comes into. */
+  readonly make?: {
+    readonly what: 'folder' | { readonly text: string; readonly temporary: boolean };
+    readonly uid: number;
+    readonly gid: number;
+  };
+}
+
 export interface BindVolume extends Mounted {
   readonly type: 'bind';
   /** Absolute host path with every link followed (relative ones count from the spec's folder, `~` is the home). */
@@ -160,6 +174,12 @@ export interface BindVolume extends Mounted {
   /** Mounts below the source: `enabled` and `readonly`: as the source; `writable`: never read-only; `disabled`: not shown. */
   readonly recursive: 'enabled' | 'disabled' | 'writable' | 'readonly';
   readonly propagation: Propagation;
+  /** False: what programs of the host run or believe by themselves can be written, too. */
+  readonly protect?: boolean;
+  /** From the outermost to those in it; none where nothing can be written, or `protect` is false. */
+  readonly guards?: readonly Guard[];
+  /** Why that cannot be guarded: sentences without full stop. */
+  readonly exposed?: readonly string[];
   /** True: the caller's ids are those of the command's user. False: no owner is translated. Absent: as on the host. */
   readonly idmap?: boolean;
 }
@@ -173,6 +193,10 @@ export interface NamedVolume extends Mounted {
   readonly nocopy: boolean;
   /** Relative, normalised, without `..`. */
   readonly subpath?: string;
+  /** Owner, group and permission bits of a new one, as ids inside, whatever the image has at the target. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
 }
 
 export interface TmpfsVolume extends Mounted {
@@ -224,6 +248,8 @@ export interface Spec {
   readonly autoIds?: number;
   /** The caller's own ids are the same inside, and the command's unless `user` says otherwise. */
   readonly keepId: boolean;
+  /** The caller's supplementary groups stay, instead of those of `user` and of `groupAdd`. */
+  readonly keepGroups: boolean;
   /** Groups beside the user's own. `specPath` is where each was written. */
   readonly groupAdd: readonly { readonly group: number | string; readonly specPath: string }[];
   /** The kernel's names, or ALL. */

@@ -1,12 +1,11 @@
 /** File systems in memory: `tmpfs` and volumes of that type. */
-import { clip, report, type Context } from './context.ts';
+import { report, type Context } from './context.ts';
 import { parseOptions, type OptionKind } from './mount-options.ts';
 import type { TmpfsVolume } from './spec.ts';
-import { insidePath, modeAt, sizeAt } from './values.ts';
+import { idOption, insidePath, modeAt, numberOption, sizeAt } from './values.ts';
 
 const TMPFS: OptionKind = { name: 'a tmpfs', words: [], keys: ['size', 'mode', 'nr_inodes', 'uid', 'gid'] };
 const MOST_INODES = Number.MAX_SAFE_INTEGER;
-const LARGEST_ID = 4_294_967_294;
 
 /** PATH[:OPTION,…] */
 export const shortTmpfs = (context: Context, text: string, path: string): TmpfsVolume | undefined => {
@@ -15,27 +14,14 @@ export const shortTmpfs = (context: Context, text: string, path: string): TmpfsV
   const options = parseOptions(context, colon === -1 ? undefined : text.slice(colon + 1), path, TMPFS);
   if (target === undefined || options === undefined) return undefined;
   const { values, readOnly, flags } = options;
-  const number = (key: string, least: number, most: number): number | undefined => {
-    const value = values.get(key);
-    if (value === undefined) return undefined;
-    const parsed = /^(0|[1-9]\d*)$/.test(value) ? Number(value) : Number.NaN;
-    if (parsed >= least && parsed <= most) return parsed;
-    report(
-      context,
-      path,
-      'E_SPEC_VALUE',
-      `\`${key}\` must be a number from ${least} to ${most}; found "${clip(value)}"`,
-    );
-    return undefined;
-  };
   const size = tmpfsSize(context, values.get('size'), path);
   const mode = modeAt(context, values.get('mode'), path);
   return tmpfsVolume(target, readOnly, flags, {
     size,
     mode,
-    nrInodes: number('nr_inodes', 1, MOST_INODES),
-    uid: number('uid', 0, LARGEST_ID),
-    gid: number('gid', 0, LARGEST_ID),
+    nrInodes: numberOption(context, values, 'nr_inodes', path, 1, MOST_INODES),
+    uid: idOption(context, values, 'uid', path),
+    gid: idOption(context, values, 'gid', path),
   });
 };
 

@@ -48,3 +48,31 @@ export const modeAt = (context: Context, value: string | number | undefined, pat
   }
   return mode;
 };
+
+const LARGEST_ID = 4_294_967_294;
+
+/** A whole number of a mount's options, or undefined with the problem reported at `path`. */
+export const numberOption = (
+  context: Context,
+  values: ReadonlyMap<string, string>,
+  key: string,
+  path: string,
+  least: number,
+  most: number,
+): number | undefined => {
+  const value = values.get(key);
+  if (value === undefined) return undefined;
+  const parsed = /^(0|[1-9]\d*)$/.test(value) ? Number(value) : Number.NaN;
+  if (parsed >= least && parsed <= most) return parsed;
+  const message = `\`${key}\` must be a number from ${least} to ${most}; found "${clip(value)}"`;
+  report(context, path, 'E_SPEC_VALUE', message);
+  return undefined;
+};
+
+/** The same for a user's or a group's id. */
+export const idOption = (
+  context: Context,
+  values: ReadonlyMap<string, string>,
+  key: string,
+  path: string,
+): number | undefined => numberOption(context, values, key, path, 0, LARGEST_ID);

@@ -6,13 +6,13 @@ import { clip, each, listOf, report, type Context } from './context.ts';
 import { parseOptions, type OptionKind } from './mount-options.ts';
 import { MOUNT_FLAGS, PROPAGATIONS, type MountFlag, type NamedVolume, type Volume } from './spec.ts';
 import { shortTmpfs, tmpfsSize, tmpfsVolume } from './tmpfs.ts';
-import { insidePath, modeAt } from './values.ts';
+import { idOption, insidePath, modeAt } from './values.ts';
 
 type Placed = Volume & { readonly specPath: string };
 type LongForm = Exclude<NonNullable<ContainerFile['volumes']>[number], string>;
 
 const BIND: OptionKind = { name: 'a bind', words: [...PROPAGATIONS, 'idmap'], keys: [] };
-const NAMED: OptionKind = { name: 'a volume', words: ['nocopy'], keys: [] };
+const NAMED: OptionKind = { name: 'a volume', words: ['nocopy'], keys: ['uid', 'gid', 'mode'] };
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** All mounts that the file asks for, in the order in which it says them; no two at the same target. */
@@ -65,11 +65,23 @@ const shortForm = (context: Context, text: string, path: string): Volume | undef
   const isPath = /^(~(\/|$)|\.{1,2}(\/|$)|\/)/.test(source);
   const options = parseOptions(context, words, path, isPath ? BIND : NAMED);
   if (options === undefined) return undefined;
-  const { readOnly, flags, nocopy } = options;
-  if (!isPath) return namedVolume(context, source, target, { readOnly, flags, nocopy }, path, path);
+  const { readOnly, flags, nocopy, values } = options;
+  if (!isPath) {
+    const uid = idOption(context, values, 'uid', path);
+    const gid = idOption(context, values, 'gid', path);
+    const owner = ownerOptions(context, uid, gid, values.get('mode'), path);
+    return namedVolume(context, source, target, { readOnly, flags, nocopy, ...owner }, path, path);
+  }
   const propagation = options.propagation ?? 'rprivate';
   const idmap = options.idmap ? { idmap: true } : {};
-  const all = { readOnly, flags, recursive: 'enabled', propagation, ...idmap, createHostPath: false } as const;
+  const all = {
+    readOnly,
+    flags,
+    recursive: 'enabled',
+    propagation,
+    ...idmap,
+    createHostPath: false,
+  } as const;
   return bindVolume(context, source, target, all, { source: path, target: path, propagation: path });
 };
 
@@ -90,12 +102,19 @@ const longForm = (context: Context, item: LongForm, path: string): Volume | unde
   }
   const places = { source: `${path}.source`, target: `${path}.target`, propagation: `${path}.bind.propagation` };
   if (item.type === 'volume') {
-    const { nocopy = false, subpath } = item.volume ?? {};
+    const { nocopy = false, subpath, uid, gid, mode } = item.volume ?? {};
+    const owner = ownerOptions(context, uid, gid, mode, `${path}.volume.mode`);
     const below = subpath === undefined ? undefined : belowPath(context, subpath, `${path}.volume.subpath`);
-    const options = { readOnly, flags, nocopy, ...(below === undefined ? {} : { subpath: below }) };
+    const options = { readOnly, flags, nocopy, ...owner, ...(below === undefined ? {} : { subpath: below }) };
     return namedVolume(context, item.source, item.target, options, places.source, places.target);
   }
-  const { recursive = 'enabled', propagation = 'rprivate', idmap, create_host_path: createHostPath } = item.bind ?? {};
+  const {
+    recursive = 'enabled',
+    propagation = 'rprivate',
+    protect,
+    idmap,
+    create_host_path: createHostPath,
+  } = item.bind ?? {};
   if ((recursive === 'writable' || recursive === 'readonly') && !readOnly) {
     const message = `\`recursive: ${recursive}\` says which mounts are read-only, and \`read_only\` is not set`;
     report(context, `${path}.bind.recursive`, 'E_SPEC_CONFLICT', message, { hint: 'add `read_only: true`' });
@@ -105,6 +124,7 @@ const longForm = (context: Context, item: LongForm, path: string): Volume | unde
     flags,
     recursive,
     propagation,
+    ...(protect === false ? { protect } : {}),
     ...(idmap === undefined ? {} : { idmap }),
     createHostPath: createHostPath ?? false,
   };
@@ -129,11 +149,30 @@ const longTmpfs = (
   return tmpfsVolume(target, readOnly, flags, { size, mode, nrInodes, uid, gid });
 };
 
+/** Of a new volume. A mode of 0 is that of one that has not been filled yet. */
+const ownerOptions = (
+  context: Context,
+  uid: number | undefined,
+  gid: number | undefined,
+  written: string | number | undefined,
+  path: string,
+): Pick<NamedVolume, 'uid' | 'gid' | 'mode'> => {
+  const mode = modeAt(context, written, path);
+  if (mode === 0) {
+    report(context, path, 'E_SPEC_MODE', 'nobody could use a volume of mode 0', { hint: 'for example "0750"' });
+  }
+  return {
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+    ...(mode === undefined ? {} : { mode }),
+  };
+};
+
 const namedVolume = (
   context: Context,
   source: string,
   to: string,
-  options: Pick<NamedVolume, 'readOnly' | 'flags' | 'nocopy' | 'subpath'>,
+  options: Omit<NamedVolume, 'type' | 'source' | 'target'>,
   sourcePath: string,
   targetPath: string,
 ): NamedVolume | undefined => {

@@ -43,10 +43,23 @@ interface PlannedStep {
   readonly undo: string | readonly PlannedCall[];
 }
 
-/** To write or read a file by its name opens it first. Each stream of this test is a socket, and becomes a pipe. */
+/** Of the places that the file below names, and of the container's own files, what the image lacks. */
+const MISSING: Readonly<Record<string, readonly string[]>> = {
+  '/here/src': ['mkdirat', 'mkdirat'],
+  '/work': ['mkdirat'],
+  '/etc/hosts': ['mknodat'],
+  '/etc/hostname': ['mknodat'],
+  '/etc/resolv.conf': ['mknodat'],
+};
+
+/**
+ * To write or read a file by its name opens it first; a place is opened, and where that fails made name by name. Each stream
+ * of this test is a socket, and becomes a pipe.
+ */
 function systemCalls({ name, args }: PlannedCall): readonly string[] {
   if (name === 'remove_cgroup') return ['unlinkat'];
   if (name === 'streams') return ['fchmod', 'fchmod', 'fchmod'];
+  if (name === 'make_in_root') return ['openat2', ...(MISSING[String(args['pathname'])] ?? [])];
   return name === 'read' || (name === 'write' && args['pathname'] !== '') ? ['openat2'] : [name];
 }
 

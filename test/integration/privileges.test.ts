@@ -99,6 +99,16 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect((await sh(script, spec, caller)).stdout).toBe('/home/*\n1\n1\n');
   });
 
+  test('what is masked in a folder that is read-only reads as empty, and programs in one run', async () => {
+    const script =
+      'cat /etc/passwd && echo empty; ls /home/ | wc -l; (echo x >/etc/passwd; echo x >/etc/x) 2>&1; echo x >/dev/null';
+    const spec = { masked_paths: ['/etc/passwd', '/home/app/'], readonly_paths: ['/etc', '/home', '/bin', '/dev'] };
+    expect(await sh(script, spec, caller)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^empty\n1\n(?:sh: can't create \/etc\/x: Read-only file system\n)$/u),
+    });
+  });
+
   test('a usual path is left open where the file says so', async () => {
     const script = 'grep -c . /proc/keys; grep -q " /proc/irq " /proc/self/mountinfo || echo no mount';
     const spec = { masked_paths: ['!/proc/keys'], readonly_paths: ['!/proc/irq'] };

@@ -65,6 +65,42 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(statSync(join(data(), '../..')).mode & 0o077).toBe(0);
   });
 
+  test('a new one belongs to the command’s user, unless the image or the file says otherwise', async () => {
+    if ('uid_map' in caller.keys) return;
+    const image = changedRootfs((tree) => {
+      execFileSync('sh', ['-c', 'mkdir -m 700 theirs'], { cwd: tree });
+    });
+    const volumes = [
+      'mine:/not/in/the/image',
+      'theirs:/theirs',
+      'empty:/empty:nocopy',
+      'said:/said:uid=7,gid=8,mode=0750',
+      'both:/theirs2:uid=9',
+      { type: 'volume', source: 'long', target: '/long', volume: { gid: 5, mode: '2770' } },
+    ];
+    const { run } = project(caller, { image, user: '1000:1000', volumes });
+    const look =
+      'cd /; stat -c "%n %u:%g %a" not/in/the/image theirs empty said theirs2 long; touch not/in/the/image/x';
+    const expected = [
+      'not/in/the/image 1000:1000 755',
+      'theirs 0:0 700',
+      'empty 1000:1000 755',
+      'said 7:8 750',
+      'theirs2 9:1000 755',
+      'long 1000:5 2770',
+    ];
+    expect(lines(await run(look))).toEqual(expected);
+    expect(lines(await run(look))).toEqual(expected);
+  });
+
+  test('a volume cannot belong to an id that does not exist inside, or have no mode', async () => {
+    const volumes = ['a:/a:uid=4000000', { type: 'volume', source: 'b', target: '/b', volume: { mode: '0' } }];
+    const one = await project(caller, { volumes: [volumes[0]] }).run('true');
+    expect(one.stderr).toContain('the volume cannot belong to it: ');
+    const other = await project(caller, { volumes: [volumes[1]] }).run('true');
+    expect(other.stderr).toContain('nobody could use a volume of mode 0');
+  });
+
   test('a copy that was interrupted is made again', async () => {
     const { run, data } = project(caller, { volumes: ['etc:/etc'] });
     lines(await run('true'));

@@ -19,6 +19,7 @@ export function testDocument(
   const spec: Spec = {
     name: 'builder',
     keepId: false,
+    keepGroups: false,
     groupAdd: [],
     capAdd: [],
     capDrop: [],

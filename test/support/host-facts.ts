@@ -57,6 +57,9 @@ export const ROOT_HOST: HostFacts = {
   timeNamespace: true,
   oomScoreAdj: 0,
   cpus: 2,
+  userName: 'root',
+  hostname: 'host',
+  network: { hosts: '127.0.0.1 localhost\n10.0.0.7 nas\n', resolv: 'nameserver 10.0.0.1\n' },
   storeType: 0xef53,
   dirs: { store: '/var/lib/boxctl', state: '/run/boxctl' },
 };
@@ -67,6 +70,7 @@ export const USER_HOST: HostFacts = {
   euid: 1000,
   egid: 1001,
   groups: [1001, 27],
+  userName: 'me',
   privileged: false,
   subuids: [{ start: 100_000, size: 65_536 }],
   subgids: [{ start: 200_000, size: 65_536 }],

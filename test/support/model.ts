@@ -110,6 +110,8 @@ export function testModel(options: ModelOptions): Model {
     demands: [],
     warnings: [],
     landlock: true,
+    ownFiles: [],
+    keepGroups: false,
     mountNotes: options.mountNotes ?? new Map(),
     deviceNotes: new Map(),
   };

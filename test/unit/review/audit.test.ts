@@ -74,6 +74,11 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
     ['privileged critical', 'host-user critical'],
   ],
   ['cap_add: [SYS_ADMIN, SYS_NICE]', ['capability high', 'capability medium']],
+  ['keep_groups: true', ['kept-groups medium']],
+  [
+    'volumes: [{type: bind, source: ./src, target: /src, bind: {protect: false}}]',
+    ['bind-unprotected high', 'bind-writable low'],
+  ],
   ['no_new_privileges: false', ['new-privileges high']],
   ['oom_score_adj: -1', ['oom-score medium']],
   ['ulimits: {rtprio: 1}', ['priority medium']],

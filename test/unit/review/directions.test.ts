@@ -52,6 +52,8 @@ const GAINS: readonly string[] = [
   'namespaces.cgroup',
   'namespaces.time',
   'group_add',
+  'keep_groups',
+  'volumes.*.bind.protect',
   'cap_add',
   'privileged',
   'no_new_privileges',

@@ -589,7 +589,7 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     'a volume with an option of a bind',
     `${IMAGE}volumes: ["cache:/data:rslave"]\n`,
     [
-      '2:11+20 E_SPEC_VOLUME: a volume has no option "rslave" = it has ro, rw, nocopy, noexec, nosymfollow, noatime, relatime, strictatime, nodiratime',
+      '2:11+20 E_SPEC_VOLUME: a volume has no option "rslave" = it has ro, rw, uid=, gid=, mode=, nocopy, noexec, nosymfollow, noatime, relatime, strictatime, nodiratime',
     ],
   ],
   [

@@ -20,6 +20,7 @@ test('the shortest file has every default of the language', () => {
       ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'].map((kind) => [kind, { kind: 'private' }]),
     ),
     keepId: false,
+    keepGroups: false,
     groupAdd: [],
     capAdd: [],
     capDrop: [],

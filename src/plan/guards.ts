@@ -1,0 +1,95 @@
+/**
+ * Parts of a bind that the container must not change: each becomes a mount over itself, read-only, or just there, so that
+ * nothing else can be put in its place. The parts are found under the bind's own descriptor, and no link is followed:
+ * whoever shares the folder may have put one there.
+ */
+import type { Guard } from '../spec/spec.ts';
+import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
+import type { PlanContext } from './context.ts';
+import { attach, call, EMPTY_PATH, splitPath, type Place } from './steps.ts';
+
+const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+const BENEATH = UNLINKED | RESOLVE.RESOLVE_BENEATH;
+const FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | OPEN_TREE.AT_RECURSIVE;
+
+/** Where boxctl may not make it, the container, which can do no more, cannot make it either. */
+const NOT_OURS = ['EACCES', 'EPERM', 'EROFS'];
+
+const idOf = (id: string, path: string): string => `${id}.guard.${splitPath(path).join('.')}`;
+
+/** Makes on the host what is missing of them. */
+export function makeGuarded(
+  context: PlanContext,
+  place: Place,
+  id: string,
+  source: string,
+  guards: readonly Guard[],
+): void {
+  const { steps, host } = context;
+  const missing = guards.filter(({ make }) => make !== undefined);
+  if (missing.length === 0) return;
+  const open = { dirfd: AT_FDCWD, pathname: source, flags: FOLDER, mode: 0, resolve: UNLINKED };
+  const folder = steps.add(place, `${id}.guard.folder`, 'openat2', open);
+  for (const { path, make } of missing) {
+    if (make === undefined) continue;
+    const { what, uid, gid } = make;
+    const one = idOf(id, path);
+    const mode = what === 'folder' ? S_IFDIR | 0o755 : S_IFREG | 0o644;
+    const args = { dirfd: folder, pathname: path, mode, flags: 0, resolve: UNLINKED | RESOLVE.RESOLVE_IN_ROOT };
+    const made = steps.add(place, `${one}.make`, 'make_in_root', args, { allow: NOT_OURS });
+    const owner = { dirfd: made, pathname: '', owner: uid, group: gid, flags: AT.AT_EMPTY_PATH };
+    if (host.privileged) steps.add(place, `${one}.owner`, 'fchownat', owner);
+    if (what !== 'folder' && what.text !== '') writeMade(context, place, one, folder, path, what);
+  }
+}
+
+function writeMade(
+  { steps }: PlanContext,
+  place: Place,
+  id: string,
+  folder: Fd,
+  path: string,
+  { text, temporary }: { readonly text: string; readonly temporary: boolean },
+): void {
+  const parts = splitPath(path);
+  const above = {
+    dirfd: folder,
+    pathname: parts.slice(0, -1).join('/') || '.',
+    flags: FOLDER,
+    mode: 0,
+    resolve: BENEATH,
+  };
+  const parent = steps.add(place, `${id}.parent`, 'openat2', above);
+  const pathname = parts.at(-1) ?? '';
+  const open = { dirfd: parent, pathname, flags: O.O_WRONLY | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
+  const file = steps.add(place, `${id}.open`, 'openat2', open, { allow: [...NOT_OURS, 'ENOENT'] });
+  const undo = temporary ? [call('unlinkat', { dirfd: parent, pathname, flags: 0 }, { allow: ['ENOENT'] })] : 'none';
+  steps.add(place, `${id}.text`, 'write', { dirfd: file, pathname: '', data: text }, { undo });
+}
+
+/** Covers them in the bind, which is attached. */
+export function guardBind(context: PlanContext, place: Place, id: string, bind: Fd, guards: readonly Guard[]): void {
+  const { steps } = context;
+  for (const { path, writable, make } of guards) {
+    if (path === '') continue;
+    const one = idOf(id, path);
+    const open = {
+      dirfd: bind,
+      pathname: path,
+      flags: O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC,
+      mode: 0,
+      resolve: BENEATH,
+    };
+    const target = steps.add(place, one, 'openat2', open, make === undefined ? {} : { allow: ['ENOENT'] });
+    const clone = { dirfd: target, pathname: '', flags: CLONE };
+    const copy = steps.add(place, `${one}.copy`, 'open_tree', clone, { undo: 'kernel' });
+    if (!writable) {
+      const set = { attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: NO_FD };
+      const flags = EMPTY_PATH | AT.AT_RECURSIVE;
+      steps.add(place, `${one}.attributes`, 'mount_setattr', { dirfd: copy, pathname: '', flags, ...set });
+    }
+    attach(steps, place, `${one}.attach`, copy, target);
+  }
+}
