@@ -6,15 +6,10 @@ import { describe, expect, test } from 'vitest';
 import { gatherHostFacts } from '../../src/host/gather.ts';
 import { boxctl } from '../support/boxctl.ts';
 import { callerOptions, self, specFolder } from '../support/container.ts';
+import { systemdRootfs } from '../support/rootfs.ts';
 import { isRoot } from '../support/user.ts';
 
-/**
- * An archive of a system with systemd, which the tests do not make, since that takes a mirror:
- * mmdebstrap --variant=minbase --include=systemd,systemd-sysv --format=tar bookworm FILE
- */
-const MADE = '/var/tmp/boxctl-test-systemd.tar';
-const given = process.env['BOXCTL_SYSTEMD_ROOTFS'] ?? (existsSync(MADE) ? MADE : undefined);
-const image = isRoot ? given : undefined;
+const hasDebian = existsSync('/usr/bin/mmdebstrap');
 
 /** A unit that says what systemd has come to, and asks for the end. */
 const UNIT = `[Unit]
@@ -35,48 +30,47 @@ function cgroupsLeft(name: string): readonly string[] {
   return folders.flatMap((dir) => readdirSync(dir).filter((entry) => entry.startsWith(`boxctl-${name}-`)));
 }
 
-describe.skipIf(image === undefined)(
-  'init: systemd (needs root, and a Debian with systemd: BOXCTL_SYSTEMD_ROOTFS)',
-  () => {
-    test(
-      'systemd starts its units in cgroups of its own, and nothing of it is left',
-      { timeout: 120_000 },
-      async () => {
-        const name = `test-systemd-${process.pid}`;
-        const script = [
-          `printf '%s' "$$UNIT" >/etc/systemd/system/told.service`,
-          'mkdir -p /etc/systemd/system/multi-user.target.wants',
-          'ln -s ../told.service /etc/systemd/system/multi-user.target.wants/told.service',
-          'exec /lib/systemd/systemd',
-        ].join('; ');
-        const folder = specFolder({
-          name,
-          image,
-          init: 'systemd',
-          limits: { memory: '512MiB', time: '90s' },
-          environment: { UNIT: UNIT.replaceAll('$', '$$$$') },
-          volumes: ['./out:/out'],
-          entrypoint: ['sh', '-c', script],
-        });
-        mkdirSync(join(folder, 'out'), { mode: 0o777 });
-        const { status, stderr } = await boxctl(['up', '--allow', 'all'], callerOptions(self, folder));
-        const told = execFileSync('cat', [join(folder, 'out/told')], { encoding: 'utf8' });
-        expect({ status, stderr, told }).toEqual({
-          status: 0,
-          stderr: '',
-          told: expect.stringMatching(/^0\nsystemd\n\d+\ncontainer=boxctl\n$/u) as string,
-        });
-        expect(cgroupsLeft(name)).toEqual([]);
-      },
-    );
-
-    test('what stops boxctl stops systemd, in time', { timeout: 120_000 }, async () => {
-      const name = `test-systemd-stop-${process.pid}`;
-      const folder = specFolder({ name, image, init: 'systemd', command: undefined, limits: { time: '8s' } });
-      const { status, stderr } = await boxctl(['up'], callerOptions(self, folder));
-      expect(status).toBe(124);
-      expect(stderr).not.toContain('SIGKILL');
-      expect(cgroupsLeft(name)).toEqual([]);
+describe.skipIf(!isRoot || !hasDebian)('init: systemd (needs root and mmdebstrap)', () => {
+  test('systemd starts its units in cgroups of its own, and nothing of it is left', { timeout: 300_000 }, async () => {
+    const name = `test-systemd-${process.pid}`;
+    const script = [
+      `printf '%s' "$$UNIT" >/etc/systemd/system/told.service`,
+      'mkdir -p /etc/systemd/system/multi-user.target.wants',
+      'ln -s ../told.service /etc/systemd/system/multi-user.target.wants/told.service',
+      'exec /lib/systemd/systemd',
+    ].join('; ');
+    const folder = specFolder({
+      name,
+      image: systemdRootfs(),
+      init: 'systemd',
+      limits: { memory: '512MiB', time: '90s' },
+      environment: { UNIT: UNIT.replaceAll('$', '$$$$') },
+      volumes: ['./out:/out'],
+      entrypoint: ['sh', '-c', script],
     });
-  },
-);
+    mkdirSync(join(folder, 'out'), { mode: 0o777 });
+    const { status, stderr } = await boxctl(['up', '--allow', 'all'], callerOptions(self, folder));
+    const told = execFileSync('cat', [join(folder, 'out/told')], { encoding: 'utf8' });
+    expect({ status, stderr, told }).toEqual({
+      status: 0,
+      stderr: '',
+      told: expect.stringMatching(/^0\nsystemd\n\d+\ncontainer=boxctl\n$/u) as string,
+    });
+    expect(cgroupsLeft(name)).toEqual([]);
+  });
+
+  test('what stops boxctl stops systemd, in time', { timeout: 300_000 }, async () => {
+    const name = `test-systemd-stop-${process.pid}`;
+    const folder = specFolder({
+      name,
+      image: systemdRootfs(),
+      init: 'systemd',
+      command: undefined,
+      limits: { time: '8s' },
+    });
+    const { status, stderr } = await boxctl(['up'], callerOptions(self, folder));
+    expect(status).toBe(124);
+    expect(stderr).not.toContain('SIGKILL');
+    expect(cgroupsLeft(name)).toEqual([]);
+  });
+});

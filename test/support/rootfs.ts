@@ -69,9 +69,17 @@ export function changedRootfs(change: (tree: string) => void): string {
 
 /** A Debian userland of about 170 MB. Needs mmdebstrap and a Debian mirror, and takes half a minute the first time. */
 export function debianRootfs(): string {
-  return once('debian.tar', (path) => {
-    const packages = '--include=vim-tiny,less,procps,ncurses-base';
-    execFileSync('mmdebstrap', ['--variant=minbase', packages, 'bookworm', path], {
+  return bootstrap('debian.tar', 'vim-tiny,less,procps,ncurses-base');
+}
+
+/** The same with systemd in place of these tools. */
+export function systemdRootfs(): string {
+  return bootstrap('systemd.tar', 'systemd,systemd-sysv');
+}
+
+function bootstrap(name: string, packages: string): string {
+  return once(name, (path) => {
+    execFileSync('mmdebstrap', ['--variant=minbase', `--include=${packages}`, 'bookworm', path], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
   });
