@@ -27,6 +27,12 @@ const NODES = 'null|zero|full|random|urandom|tty';
 const EXPLAINED: readonly Difference[] = [
   {
     section: 'mounts',
+    lines: /^\/etc\/(?:hosts|hostname|resolv\.conf) tmpfs nodev,nosuid,relatime,rw$/u,
+    with: BOTH,
+    reason: 'boxctl gives each container its names; to containers of runc and crun an engine gives them',
+  },
+  {
+    section: 'mounts',
     lines: /^\/ (?:overlay nodev,relatime|\w+ relatime),r[ow]$/u,
     with: BOTH,
     reason: 'they write into the copy of the image; boxctl has a layer over it, on which no device works',

@@ -167,6 +167,6 @@ describe.skipIf(!hasBusybox || !existsSync(GIT)).each(callers)('as $title (needs
     for (const { call } of opened) expect(call.args.resolve).toContain('RESOLVE_NO_SYMLINKS');
     execFileSync('rm', ['-r', join(folder, '.git/modules')]);
     symlinkSync('/etc', join(folder, '.git/modules'));
-    expect((await up(folder)).stderr).toContain('is a link, which cannot be kept in its place');
+    expect((await up(folder)).stderr).toContain('.git/modules is a link, which cannot be');
   });
 });
