@@ -9,7 +9,7 @@ export type { HostFacts } from './host/facts.ts';
 export { ensureImage, findImage, previewImage } from './image/resolve.ts';
 export { packHostTools } from './image/pack.ts';
 export type { ImageFacts, Ownership } from './image/image.ts';
-export { compile, outline, ownershipFor, type Overrides } from './oci/compile.ts';
+export { compile, imageOwnership, outline, ownershipFor, type Overrides } from './oci/compile.ts';
 export { allowance, type Demand, type DemandKind } from './oci/demands.ts';
 export { parsePermit, unpermitted, type Permit } from './trust/permits.ts';
 export { readPolicies } from './trust/policy.ts';

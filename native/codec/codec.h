@@ -10,9 +10,10 @@
 
 namespace boxctl::codec {
 
-// Largest window or dictionary, which an archive chooses and the reader has to hold: what zstd(1) allows by default and
-// twice what `xz -9` uses. The memory is only touched as far as the content goes.
+// Largest window and dictionary, which an archive chooses and the reader has to hold: what zstd(1) allows by default,
+// and what xz(1) can write. The memory is only touched, and of a dictionary only asked for, as far as the content goes.
 inline constexpr size_t kMaxWindow = size_t{128} << 20;
+inline constexpr size_t kMaxDictionary = size_t{1536} << 20;
 
 class Codec {
  public:

@@ -9,6 +9,8 @@ namespace {
 
 // At least so large is the ring, so that pieces are no crumbs, and at most so much is decoded by one run.
 constexpr size_t kMinRing = 256 * 1024, kPiece = 256 * 1024;
+// Twice what `xz -9` uses. A larger dictionary is asked for when there is so much to remember.
+constexpr size_t kFirstRing = size_t{128} << 20;
 constexpr uint32_t kTop = 1u << 24;
 constexpr unsigned kModelBits = 11, kMoveBits = 5;
 constexpr uint16_t kHalf = 1 << (kModelBits - 1);
@@ -24,8 +26,9 @@ static_assert(Input::kSize >= 65536);
 
 Lzma2::~Lzma2() { free(dictionary_); }
 
-bool Lzma2::restart(size_t dictionary) {
-  size_ = dictionary < kMinRing ? kMinRing : dictionary;
+bool Lzma2::restart(size_t dictionary, size_t most) {
+  most_ = dictionary < kMinRing ? kMinRing : dictionary < most ? dictionary : most;
+  size_ = most_ < kFirstRing ? most_ : kFirstRing;
   distance_ = dictionary;
   if (size_ > allocated_) {
     free(dictionary_);
@@ -41,8 +44,29 @@ bool Lzma2::restart(size_t dictionary) {
   return true;
 }
 
+// At the end of the ring: it grows, until it is as large as the dictionary, and begins anew from then on.
+Lzma2::Step Lzma2::turn() {
+  if (size_ == most_) {
+    if (distance_ > size_) return Step::kTooFar;
+    position_ = 0;
+    return Step::kMore;
+  }
+  const size_t size = most_ / 2 < size_ ? most_ : size_ * 2;
+  if (size > allocated_) {
+    auto* const grown = static_cast<uint8_t*>(realloc(dictionary_, size));
+    if (grown == nullptr) return Step::kNoMemory;
+    dictionary_ = grown;
+    allocated_ = size;
+  }
+  size_ = size;
+  return Step::kMore;
+}
+
 Lzma2::Step Lzma2::run() {
-  if (position_ == size_) position_ = 0;
+  if (position_ == size_) {
+    const Step step = turn();
+    if (step != Step::kMore) return step;
+  }
   piece_ = dictionary_ + position_;
   while (end() == piece_) {
     Step step = Step::kMore;

@@ -15,11 +15,12 @@ class Lzma2 {
   Lzma2(const Lzma2&) = delete;
   Lzma2& operator=(const Lzma2&) = delete;
 
-  // Begins new data with a dictionary of so many bytes. False when memory has run out. What the last run() has decoded
-  // is gone.
-  bool restart(size_t dictionary);
+  // Begins new data with a dictionary of so many bytes, of which no more than `most` are kept. False when memory has
+  // run out. What the last run() has decoded is gone.
+  bool restart(size_t dictionary, size_t most);
 
-  enum class Step { kMore, kEnd, kCutOff, kDamaged };
+  // kTooFar: a dictionary of more than `most` bytes would be needed from here on.
+  enum class Step { kMore, kEnd, kCutOff, kDamaged, kNoMemory, kTooFar };
   // Decodes some more. At kEnd there is nothing new, and the input stands behind the data.
   Step run();
   // What the last run() has decoded. It lives until the next one.
@@ -44,6 +45,7 @@ class Lzma2 {
     Probability literal[16 * 0x300];
   };
 
+  Step turn();
   Step chunk_header();
   Step stored();
   Step coded();
@@ -53,6 +55,7 @@ class Lzma2 {
   uint8_t* dictionary_ = nullptr;  // a ring
   size_t allocated_ = 0;
   size_t size_ = 0;      // of the ring
+  size_t most_ = 0;      // so large it may get
   size_t distance_ = 0;  // how far back a match may reach at most
   size_t position_ = 0;
   uint64_t filled_ = 0;  // bytes since the dictionary was reset

@@ -1,6 +1,5 @@
 // The .xz format (version 1.2.1 of its description): streams of blocks, each with its check, and an index that repeats
-// their sizes. One filter is understood, LZMA2, which is what archives are compressed with; xz(1) also has some that
-// prepare machine code.
+// their sizes. What xz(1) does to the bytes before it compresses them is undone (filters.h).
 #include <string.h>
 
 #include <new>
@@ -8,6 +7,7 @@
 #include "codec.h"
 #include "crc32.h"
 #include "crc64.h"
+#include "filters.h"
 #include "lzma2.h"
 #include "sha256.h"
 
@@ -32,31 +32,6 @@ uint32_t load32(const uint8_t* from) {
   uint32_t value;
   memcpy(&value, from, 4);
   return value;
-}
-
-const char* unknown_filter(uint64_t id) {
-  switch (id) {
-    case 0x03:
-      return "the xz data uses the filter delta, which is not supported";
-    case 0x04:
-      return "the xz data uses the filter for x86 code, which is not supported";
-    case 0x05:
-      return "the xz data uses the filter for PowerPC code, which is not supported";
-    case 0x06:
-      return "the xz data uses the filter for IA-64 code, which is not supported";
-    case 0x07:
-      return "the xz data uses the filter for ARM code, which is not supported";
-    case 0x08:
-      return "the xz data uses the filter for ARM-Thumb code, which is not supported";
-    case 0x09:
-      return "the xz data uses the filter for SPARC code, which is not supported";
-    case 0x0a:
-      return "the xz data uses the filter for ARM64 code, which is not supported";
-    case 0x0b:
-      return "the xz data uses the filter for RISC-V code, which is not supported";
-    default:
-      return "the xz data uses a filter that is not known";
-  }
 }
 
 bool header_matches(const uint8_t* header, size_t size, const uint8_t* stated) {
@@ -159,18 +134,26 @@ class Xz : public Codec {
     if (flags & 0x40 && (!number(at, end, stated_packed_) || stated_packed_ == 0)) return damaged();
     if (flags & 0x80 && !number(at, end, stated_plain_)) return damaged();
     // The last filter is the one that compresses; what comes before is to be undone afterwards.
+    filters_.clear();
     uint64_t filter = 0, properties = 0;
-    if (!number(at, end, filter)) return damaged();
-    if (filter != 0x21 || (flags & 3) != 0) return fail(unknown_filter(filter));
-    if (!number(at, end, properties) || properties != 1 || at == end) return damaged();
+    for (unsigned left = flags & 3;; left--) {
+      if (!number(at, end, filter) || !number(at, end, properties)) return damaged();
+      if (properties > static_cast<uint64_t>(end - at)) return damaged();
+      if (left == 0) break;
+      if (const char* why = filters_.add(filter, at, static_cast<size_t>(properties)); why != nullptr) return fail(why);
+      at += properties;
+    }
+    if (filter != 0x21) return fail("the xz data uses a filter that is not known");
+    if (properties != 1) return damaged();
     const uint8_t exponent = *at++;
     if (exponent > 40) return damaged();
     for (; at < end; at++) {
       if (*at != 0) return damaged();
     }
     const uint64_t dictionary = exponent == 40 ? UINT32_MAX : uint64_t{2u | (exponent & 1u)} << (exponent / 2 + 11);
-    if (dictionary > kMaxWindow) return fail("the xz data needs a dictionary of more than 128 MiB");
-    if (!data_.restart(static_cast<size_t>(dictionary))) return out_of_memory();
+    // No match reaches farther back than the block has bytes.
+    const uint64_t needed = stated_plain_ < dictionary ? stated_plain_ : dictionary;
+    if (!data_.restart(static_cast<size_t>(needed), kMaxDictionary)) return out_of_memory();
     input_.next += size;
     header_size_ = size;
     plain_ = 0;
@@ -188,13 +171,25 @@ class Xz : public Codec {
         return cut_off(kTooEarly);
       case Lzma2::Step::kDamaged:
         return damaged();
+      case Lzma2::Step::kNoMemory:
+        return out_of_memory();
+      case Lzma2::Step::kTooFar:
+        return fail("the xz data needs a dictionary of more than 1536 MiB");
       case Lzma2::Step::kEnd:
-        return block_end();
+        if (!filters_.any()) return block_end();
+        break;
       case Lzma2::Step::kMore:
         break;
     }
+    const bool last = step == Lzma2::Step::kEnd;
     ready_ = data_.begin();
     end_ = data_.end();
+    if (filters_.any()) {
+      if (!filters_.feed(ready_, last ? 0 : static_cast<size_t>(end_ - ready_), last)) return out_of_memory();
+      ready_ = filters_.begin();
+      end_ = filters_.end();
+      if (last && ready_ == end_) return block_end();
+    }
     const auto size = static_cast<size_t>(end_ - ready_);
     plain_ += size;
     if (plain_ > stated_plain_ || data_.consumed() > stated_packed_) return damaged();
@@ -303,6 +298,7 @@ class Xz : public Codec {
   }
 
   Lzma2 data_;
+  Filters filters_;
   State state_ = State::kStream;
   const uint8_t* ready_ = nullptr;  // decoded, not given out
   const uint8_t* end_ = nullptr;

@@ -3,11 +3,12 @@
 //   format   memory, beside 128 KiB of input             what is checked
 //   gzip     0.5 MB                                      CRC-32 and length of each member
 //   zstd     at most 128 MiB of window and 0.5 MB        XXH64 of each frame that carries one
-//   xz       at most 128 MiB of dictionary and 0.5 MB    CRC-32, CRC-64 or SHA-256 of each block, and the index
+//   xz       at most 1.5 GiB of dictionary and 1 MB      CRC-32, CRC-64 or SHA-256 of each block, and the index
 //   bzip2    4 MB                                        CRC-32 of each block and of each stream
 //
-// An archive that needs a larger window or dictionary is refused. Streams that follow each other are one content, as
-// for the command-line tools; what gzip(1) and zstd(1) would call trailing garbage is told apart in the codecs.
+// A dictionary takes no more than the content has bytes. An archive that needs a larger window or dictionary is
+// refused. Streams that follow each other are one content, as for the command-line tools; what gzip(1) and zstd(1)
+// would call trailing garbage is told apart in the codecs.
 #pragma once
 
 #include <stddef.h>

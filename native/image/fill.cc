@@ -155,7 +155,7 @@ bool Filler::fill(Job& job) {
   }
   // The owner first: chown(2) takes the set-id bits and the capabilities away.
   uint32_t mode = job.entry.mode;
-  const char* why = give_owner(job.fd, "", job.entry, mode, losses_);
+  const char* why = give_owner(job.fd, "", job.entry, owners_, mode, losses_);
   if (why == nullptr) why = give_attributes(job.fd, job.entry, losses_);
   if (why != nullptr) return fail(why, errno);
   struct stat now;

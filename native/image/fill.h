@@ -16,7 +16,7 @@ namespace boxctl::image {
 class Filler {
  public:
   // `reader` of the stage is the filler's alone, and stands at the beginning of the archive.
-  Filler(Stage& stage, size_t reader) : stage_(stage), reader_(reader) {}
+  Filler(Stage& stage, size_t reader, const Owners& owners) : stage_(stage), reader_(reader), owners_(owners) {}
   // Gives the rest up.
   ~Filler();
   Filler(const Filler&) = delete;
@@ -69,6 +69,7 @@ class Filler {
 
   Stage& stage_;
   const size_t reader_;
+  const Owners& owners_;
   pthread_t thread_ = {};
   bool started_ = false;
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -32,7 +32,7 @@ image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
   if ((flags & kImageLayer) != 0) {
     options.whiteouts = (flags & kImageLowest) != 0 ? image::Whiteouts::kDropped : image::Whiteouts::kMarks;
   }
-  options.refuse_image = (flags & kImageRootfs) != 0;
+  options.stop_at_image = (flags & kImageStopAtImage) != 0;
   options.entries = max_entries;
   return options;
 }
@@ -48,14 +48,22 @@ void report_stream(Report& report, Archive& archive) {
   report.text("plain_sha256", archive.plain_digest());
 }
 
-[[noreturn]] void fail(const Archive& archive, const char* error, const char* entry, int number) {
+// `image`: the archive may hold one all the same.
+[[noreturn]] void fail(const Archive& archive, const char* error, const char* entry, int number, bool image = false) {
   // A stream that failed is the cause of what failed after it.
   const char* const cause = archive.error();
   if (cause != nullptr) {
     image::report_failure(cause, "", archive.error_number());
   } else {
-    image::report_failure(error, entry, number);
+    image::report_failure(error, entry, number, image);
   }
+  _exit(1);
+}
+
+image::Owners owners_of(const Arg& text) {
+  image::Owners owners;
+  if (owners.parse(text.text.data)) return owners;
+  image::report_failure("the owners that an image may have are malformed", "", EINVAL);
   _exit(1);
 }
 
@@ -65,7 +73,7 @@ void report_list(Report& report, const char* key, char** list) {
   report.close_list();
 }
 
-// unpack(dirfd, offset, size, flags, max_bytes, max_entries)
+// unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
 [[noreturn]] void work_unpack(int dirfd, const Call& c) {
   const uint64_t flags = c.args[3].number;
   Archive archive(0, c.args[1].number, c.args[2].number, digests_of(flags));
@@ -74,15 +82,16 @@ void report_list(Report& report, const char* key, char** list) {
   options.walk = walk_options(flags, c.args[5].number);
   options.links_below = (flags & kImageComplete) == 0;
   options.bytes = c.args[4].number;
+  options.owners = owners_of(c.args[6]);
   const Unpacked result = unpack(dirfd, archive.tap(), options);
   Report report;
-  if (result.image) {
-    report.flag("image");
-    report.text("compression", archive.compression());
+  if (result.image) report.flag("image");
+  if (result.stopped) {
+    report.flag("stopped");
     report.send();
     _exit(0);
   }
-  if (result.error != nullptr) fail(archive, result.error, result.entry, result.number);
+  if (result.error != nullptr) fail(archive, result.error, result.entry, result.number, result.image);
   report.number("entries", result.entries);
   report.number("bytes", result.bytes);
   report.number("squashed", result.squashed);
@@ -103,13 +112,14 @@ int create(int dirfd, const char* pathname) {
   _exit(1);
 }
 
-// ingest(dirfd, pathname, offset, size, max_bytes): the archive decompressed into a new file, or with an empty
-// pathname only digested, as it is.
+// ingest(dirfd, pathname, offset, size, flags, max_bytes): the archive decompressed into a new file, or with an empty
+// pathname only digested: as it is, and with kImageLayer decompressed, too.
 [[noreturn]] void work_ingest(int dirfd, const char* pathname, const Call& c) {
   Fd file;
   if (*pathname != 0) file.reset(create(dirfd, pathname));
-  Archive archive(0, c.args[2].number, c.args[3].number, Archive::Digests::kArchive);
-  if (!archive.start(file.valid())) fail(archive, "", "", 0);
+  const bool layer = (c.args[4].number & kImageLayer) != 0;
+  Archive archive(0, c.args[2].number, c.args[3].number, layer ? Archive::Digests::kBoth : Archive::Digests::kArchive);
+  if (!archive.start(file.valid() || layer)) fail(archive, "", "", 0);
   const Source stream = archive.stream();
   uint64_t bytes = 0;
   for (;;) {
@@ -118,7 +128,7 @@ int create(int dirfd, const char* pathname) {
     if (got < 0) fail(archive, "the archive cannot be read", "", errno);
     if (got == 0) break;
     bytes += static_cast<uint64_t>(got);
-    if (bytes > c.args[4].number) fail(archive, "the archive has more data than an image may have", "", 0);
+    if (bytes > c.args[5].number) fail(archive, "the archive has more data than an image may have", "", 0);
     if (file.valid() && !image::write_all(file.get(), piece, static_cast<size_t>(got))) {
       fail(archive, "the file cannot be written", "", errno);
     }
@@ -144,6 +154,7 @@ void report_index(Report& report, const image::Index& index, bool layer) {
   report.number("entries", made.entries);
   report.number("bytes", made.bytes);
   report.number("skipped", made.skipped);
+  report.number("squashed", made.squashed);
   if (made.opaque_root) report.flag("opaque_root");
   report.open_list("implied");
   if (layer) index.implied(report_path, &report);
@@ -153,17 +164,16 @@ void report_index(Report& report, const image::Index& index, bool layer) {
   report.close_list();
 }
 
-// Returns for an image in layers, too.
 void check_index(const Archive* archive, const image::IndexReport& made) {
-  if (made.outcome == image::Outcome::kDone || made.outcome == image::Outcome::kImage) return;
+  if (made.outcome == image::Outcome::kDone) return;
   const int number = made.outcome == image::Outcome::kUnsuitable ? EFBIG : made.number;
-  if (archive != nullptr) fail(*archive, made.error, made.entry, number);
-  image::report_failure(made.error, made.entry, number);
+  if (archive != nullptr) fail(*archive, made.error, made.entry, number, made.image);
+  image::report_failure(made.error, made.entry, number, made.image);
   _exit(1);
 }
 
-// index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries). With a name for `data`, the archive is
-// decompressed into that new file on the way, and the index is the file's.
+// index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries, owners). With a name for `data`, the
+// archive is decompressed into that new file on the way, and the index is the file's.
 [[noreturn]] void work_index(int dirfd, const char* pathname, const Call& c) {
   const char* const data = c.args[2].text.data;
   const uint64_t flags = c.args[5].number, offset = c.args[3].number, size = c.args[4].number;
@@ -173,6 +183,7 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
   options.walk = walk_options(flags, c.args[7].number);
   options.links_below = (flags & kImageComplete) == 0;
   options.bytes = c.args[6].number;
+  options.owners = owners_of(c.args[8]);
   static image::Index index(options);
   Report report;
   if (*data == 0) {
@@ -183,19 +194,16 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
     Archive archive(0, offset, size, digests_of(flags));
     if (!archive.start() || !archive.copy_to(file.get(), options.bytes)) fail(archive, "", "", 0);
     tar::Reader reader(archive.stream());
-    const bool scanned = index.scan(reader, 0);
+    index.scan(reader, 0);
     check_index(&archive, index.report());
     uint64_t bytes = 0;
     if (!reader.drain() || !archive.finish_copy(bytes)) fail(archive, reader.error(), "", reader.error_number());
-    if (scanned) image::write_index(index, file.get(), bytes, out.get());
+    image::write_index(index, file.get(), bytes, out.get());
     check_index(&archive, index.report());
     report_stream(report, archive);
   }
-  if (index.report().outcome == image::Outcome::kImage) {
-    report.flag("image");
-  } else {
-    report_index(report, index, layer);
-  }
+  if (index.report().image) report.flag("image");
+  report_index(report, index, layer);
   report.send();
   _exit(0);
 }
@@ -203,7 +211,8 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
 // Of an archive that holds an image: manifests, configurations, layers. More is none.
 constexpr size_t kMaxMembers = 20'000;
 
-// scan(): each regular file and link of the tar as "offset size path"; of a link, " -> " and where it leads.
+// scan(): of the first so many, each regular file and link of the tar as "offset size path"; of a link, " -> " and
+// where it leads.
 [[noreturn]] void work_scan() {
   image::HeaderSource source(0, 0, size_of(0));
   tar::Reader reader(source.source());
@@ -221,10 +230,9 @@ constexpr size_t kMaxMembers = 20'000;
     const tar::Entry& entry = reader.entry();
     const bool link = entry.type == tar::Type::kSymlink || entry.type == tar::Type::kHardLink;
     if ((entry.type != tar::Type::kFile || reader.sparse()) && !link) continue;
-    if (++count > kMaxMembers || !image::normalise(entry.path, path)) {
-      image::report_failure("it is no archive of an image", entry.path, 0);
-      _exit(1);
-    }
+    // What no tool would put into an image's archive is not looked for, and a root file system may have it.
+    if (!image::normalise(entry.path, path)) continue;
+    if (++count > kMaxMembers) break;
     snprintf(line, sizeof line, "%llu %llu %s%s%s%s%s", static_cast<unsigned long long>(reader.data_offset()),
              static_cast<unsigned long long>(entry.size), path.folder, *path.folder == 0 ? "" : "/", path.name,
              link ? " -> " : "", link ? entry.link : "");
@@ -289,13 +297,14 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
 // copy(dirfd, to)
 [[noreturn]] void work_copy(int dirfd, int to) {
   static char path[PATH_MAX];
-  const int error = copy_tree(dirfd, to, {image::keeps_attribute, true}, path);
+  CopyLosses losses;
+  const int error = copy_tree(dirfd, to, {image::keeps_attribute, true}, path, &losses);
   if (error != 0) {
     image::report_failure("it cannot be copied", path, error);
     _exit(1);
   }
   Report report;
-  report.flag("copied");
+  report.number("devices", losses.devices);
   report.send();
   _exit(0);
 }

@@ -11,20 +11,24 @@
 
 namespace boxctl::image {
 
-const char* give_owner(int fd, const char* name, const tar::Entry& entry, uint32_t& mode, Losses& losses) {
+const char* give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
+                       Losses& losses) {
   constexpr uid_t kSame = static_cast<uid_t>(-1);
   const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
   const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0; };
   // Most files are root's, as they are made; to look costs a fraction of a change.
   struct stat now;
-  const bool roots = entry.uid == 0 && entry.gid == 0;
+  uint32_t uid = entry.uid, gid = entry.gid;
+  const bool squashed = owners.squash(uid, gid, mode);
+  if (squashed) losses.squashed++;
+  const bool roots = uid == 0 && gid == 0;
   if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return nullptr;
-  if (change(entry.uid, entry.gid)) return nullptr;
+  if (change(uid, gid)) return nullptr;
   if (errno != EINVAL && errno != EPERM) return "the owner cannot be set";
-  losses.squashed++;
+  if (!squashed) losses.squashed++;
   mode &= ~static_cast<uint32_t>(S_ISUID | S_ISGID);
-  if (!change(entry.uid, kSame) && !change(0, kSame)) return "the owner cannot be set";
-  if (!change(kSame, entry.gid) && !change(kSame, 0)) return "the group cannot be set";
+  if (!change(uid, kSame) && !change(0, kSame)) return "the owner cannot be set";
+  if (!change(kSame, gid) && !change(kSame, 0)) return "the group cannot be set";
   return nullptr;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "foreign.h"
+
 namespace boxctl::image {
 namespace {
 
@@ -80,8 +82,11 @@ void Report::send(int fd) {
   }
 }
 
-void report_failure(const char* error, const char* entry, int number) {
+void report_failure(const char* error, const char* entry, int number, bool image) {
   Report report;
+  const char* const hint = foreign::advice(error);
+  if (hint != nullptr) report.text("hint", hint);
+  if (image) report.flag("image");
   report.text("error", error);
   report.text("entry", entry);
   report.number("errno", static_cast<uint64_t>(number));

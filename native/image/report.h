@@ -41,7 +41,7 @@ class Report {
   bool first_item_ = true;
 };
 
-// {"error":sentence,"entry":path,"errno":N}
-void report_failure(const char* error, const char* entry, int number);
+// {"error":sentence,"entry":path,"errno":N}; with `image`, and `hint` where there is one for the sentence (foreign.h).
+void report_failure(const char* error, const char* entry, int number, bool image = false);
 
 }  // namespace boxctl::image

@@ -24,16 +24,6 @@ uint32_t encode_device(uint32_t major, uint32_t minor) {
   return (minor & 0xff) | major << 8 | (minor & ~uint32_t{0xff}) << 12;
 }
 
-Node node_of(const tar::Entry& entry, mode_t type) {
-  Node node;
-  node.mode = type | entry.mode;
-  node.uid = entry.uid;
-  node.gid = entry.gid;
-  node.mtime = entry.mtime;
-  node.mtime_ns = entry.mtime_ns;
-  return node;
-}
-
 }  // namespace
 
 bool Scan::fail(const char* why, int number) {
@@ -47,6 +37,17 @@ bool Scan::unsuitable(const char* why) {
   fail(why);
   report_.outcome = Outcome::kUnsuitable;
   return false;
+}
+
+Node Scan::node_of(const tar::Entry& entry, mode_t type) {
+  Node node;
+  node.mode = type | entry.mode;
+  node.uid = entry.uid;
+  node.gid = entry.gid;
+  if (options_.owners.squash(node.uid, node.gid, node.mode)) report_.squashed++;
+  node.mtime = entry.mtime;
+  node.mtime_ns = entry.mtime_ns;
+  return node;
 }
 
 bool Scan::no_memory() { return fail("there is no memory left", ENOMEM); }
@@ -297,15 +298,10 @@ bool Scan::special(const tar::Entry& entry, const Path& path) {
 bool Scan::run() {
   if (base_ % kBlockSize != 0) return unsuitable("the archive does not begin at a block of its file");
   if (!tree_.start()) return no_memory();
-  switch (walk(reader_, options_.walk, *this)) {
-    case Walked::kEnd:
-      return true;
-    case Walked::kImage:
-      report_.outcome = Outcome::kImage;
-      return false;
-    case Walked::kFailed:
-      break;
-  }
+  ImageSigns signs;
+  const Walked walked = walk(reader_, options_.walk, signs, *this);
+  report_.image = !options_.walk.layer() && (signs.complete() || (walked != Walked::kEnd && signs.likely()));
+  if (walked == Walked::kEnd) return true;
   const char* const path = reader_.entry().path;
   memcpy(report_.entry, path, strlen(path) + 1);
   return false;

@@ -2,6 +2,7 @@
 // its data: where that lies is all that is kept.
 #pragma once
 
+#include "owners.h"
 #include "tree.h"
 #include "walk.h"
 
@@ -11,6 +12,7 @@ struct IndexOptions {
   WalkOptions walk;
   // As the unpacker's (unpack.h).
   bool links_below = true;
+  Owners owners;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the archive; holes cost nothing
   // Of the index; the memory that it takes to make one is bounded by a few times this.
   uint64_t index_bytes = uint64_t{256} << 20;
@@ -20,12 +22,15 @@ enum class Outcome {
   kDone,
   kRefused,     // the archive is bad or goes beyond a limit, or something could not be read or written
   kUnsuitable,  // the archive may be good, but cannot be used in place: unpack it
-  kImage,       // it holds an image in layers, which was to be refused
 };
 
 // What there is to say at the end.
 struct IndexReport {
   Outcome outcome = Outcome::kDone;
+  // The archive may hold an image in layers.
+  bool image = false;
+  // Owners that are not among `owners` and became 0.
+  uint64_t squashed = 0;
   uint64_t entries = 0;
   uint64_t bytes = 0;
   // Extended attributes that are not kept, marks of overlay's, and entries of no known type.
@@ -70,6 +75,7 @@ class Scan {
 
  private:
   bool unsuitable(const char* why);
+  Node node_of(const tar::Entry& entry, mode_t type);
   bool no_memory();
   bool charge(uint64_t bytes);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign.h"
+
 namespace boxctl::tar {
 
 namespace {
@@ -12,7 +14,7 @@ constexpr size_t kBlock = 512;
 constexpr size_t kBuffer = 256 * 1024;
 constexpr size_t kMaxLong = 64 * 1024;
 // Headers that only describe the next one; a chain without end is an attack.
-constexpr int kMaxMetaHeaders = 8;
+constexpr int kMaxMetaHeaders = 100;
 constexpr uint64_t kMaxSize = INT64_MAX;
 
 uint64_t padding_of(uint64_t size) { return (kBlock - size % kBlock) % kBlock; }
@@ -94,16 +96,17 @@ bool parse_number(const char* field, size_t size, int64_t& value) {
     value = static_cast<int64_t>(bits);
     return (value < 0) == negative;
   }
-  size_t i = 0;
-  while (i < size && (bytes[i] == ' ' || bytes[i] == 0)) i++;
+  // As GNU tar reads it: one NUL that an overflow of the field before has left, blanks, digits; whatever follows a NUL
+  // or a blank is not part of the number.
+  const auto blank = [](unsigned char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
+  size_t i = bytes[0] == 0 ? 1 : 0;
+  while (i < size && blank(bytes[i])) i++;
   uint64_t number = 0;
   for (; i < size && bytes[i] >= '0' && bytes[i] <= '7'; i++) {
     if (number >> 60 != 0) return false;
     number = number << 3 | (bytes[i] - '0');
   }
-  for (; i < size; i++) {
-    if (bytes[i] != ' ' && bytes[i] != 0) return false;
-  }
+  if (i < size && bytes[i] != 0 && !blank(bytes[i])) return false;
   if (number > kMaxSize) return false;
   value = static_cast<int64_t>(number);
   return true;
@@ -128,11 +131,10 @@ bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds) {
   // Far beyond what any file system keeps, far from overflow.
   constexpr int64_t kMax = int64_t{1} << 60;
   int64_t whole = 0;
-  bool digits = false;
+  if (*text < '0' || *text > '9') return false;
   for (; *text >= '0' && *text <= '9'; text++) {
     if (whole > kMax / 10) return false;
     whole = whole * 10 + (*text - '0');
-    digits = true;
   }
   uint32_t fraction = 0;
   bool beyond = false;
@@ -143,10 +145,8 @@ bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds) {
       fraction += static_cast<uint32_t>(*text - '0') * unit;
       if (unit == 0 && *text != '0') beyond = true;
       unit /= 10;
-      digits = true;
     }
   }
-  if (*text != 0 || !digits) return false;
   if (!negative) {
     seconds = whole;
     nanoseconds = fraction;
@@ -166,6 +166,7 @@ Reader::Reader(Source source) : source_(source) {
 Reader::~Reader() {
   free(buffer_);
   free(pax_);
+  free(global_pax_);
   free(chunks_);
 }
 
@@ -199,16 +200,19 @@ ssize_t Reader::lend() {
 
 // All of `size` bytes, or none and `at_end`.
 bool Reader::take(void* to, size_t size, bool& at_end) {
-  char* out = static_cast<char*>(to);
   size_t done = 0;
-  at_end = false;
+  if (!gather(to, size, done)) return false;
+  at_end = done == 0 && size > 0;
+  return done == size || done == 0 || fail("the archive is cut short");
+}
+
+// As much of `size` bytes as the stream has.
+bool Reader::gather(void* to, size_t size, size_t& done) {
+  char* out = static_cast<char*>(to);
+  done = 0;
   while (done < size) {
     if (!fill()) return false;
-    if (start_ == end_) {
-      if (done != 0) return fail("the archive is cut short");
-      at_end = true;
-      return true;
-    }
+    if (start_ == end_) return true;
     const size_t part = size - done < end_ - start_ ? size - done : end_ - start_;
     memcpy(out + done, bytes_ + start_, part);
     start_ += part;
@@ -216,6 +220,21 @@ bool Reader::take(void* to, size_t size, bool& at_end) {
     done += part;
   }
   return true;
+}
+
+// The stream begins with `size` bytes that are no header. Fails with the name of what it is, if it has one; else with
+// `otherwise`, or when that is null not at all.
+bool Reader::not_a_tar(const Header& start, size_t size, const char* otherwise) {
+  auto* const bytes = static_cast<char*>(malloc(foreign::kLook));
+  if (bytes == nullptr) return fail("there is no memory left", ENOMEM);
+  memcpy(bytes, start.bytes, size);
+  size_t more = 0;
+  const bool read = gather(bytes + size, foreign::kLook - size, more);
+  const char* const what = foreign::recognise(reinterpret_cast<uint8_t*>(bytes), size + more);
+  free(bytes);
+  if (!read) return false;
+  if (what != nullptr) return fail(what);
+  return otherwise == nullptr || fail(otherwise);
 }
 
 bool Reader::skip(uint64_t size) {
@@ -235,17 +254,17 @@ bool Reader::skip(uint64_t size) {
   return true;
 }
 
-// Reads the data of a header that describes the next one into pax_, with a NUL after it.
-bool Reader::read_text(uint64_t size, size_t limit, size_t& length) {
+// Reads the data of a header that describes the next one into `text`, which grows, with a NUL after it.
+bool Reader::read_text(uint64_t size, size_t limit, char*& text) {
   if (size > limit) return fail("a header of the archive is too long");
-  char* const grown = static_cast<char*>(realloc(pax_, size + 1));
+  const auto length = static_cast<size_t>(size);
+  char* const grown = static_cast<char*>(realloc(text, length + 1));
   if (grown == nullptr) return fail("there is no memory left", ENOMEM);
-  pax_ = grown;
+  text = grown;
   bool at_end = false;
-  length = size;
-  if (!take(pax_, length, at_end)) return false;
-  if (at_end && length > 0) return fail("the archive is cut short");
-  pax_[length] = 0;
+  if (!take(text, length, at_end)) return false;
+  if (at_end) return fail("the archive is cut short");
+  text[length] = 0;
   return skip(padding_of(size));
 }
 
@@ -271,21 +290,23 @@ bool Reader::read_long(uint64_t size, char* out) {
 
 // Records of the form "LENGTH KEY=VALUE\n", where LENGTH counts the whole record.
 bool Reader::parse_pax(uint64_t size, Overrides& overrides, bool global) {
-  size_t length;
-  entry_.xattr_count = 0;
-  if (!read_text(size, kMaxPax, length)) return false;
+  // The attributes of the entry point into its own header's text, which a global one must not take away.
+  char*& text = global ? global_pax_ : pax_;
+  if (!global) entry_.xattr_count = 0;
+  if (!read_text(size, kMaxPax, text)) return false;
+  const auto length = static_cast<size_t>(size);
   for (size_t at = 0; at < length;) {
     size_t record = 0, digits = 0;
-    while (at + digits < length && pax_[at + digits] >= '0' && pax_[at + digits] <= '9' && digits < 8) {
-      record = record * 10 + static_cast<size_t>(pax_[at + digits] - '0');
+    while (at + digits < length && text[at + digits] >= '0' && text[at + digits] <= '9' && digits < 8) {
+      record = record * 10 + static_cast<size_t>(text[at + digits] - '0');
       digits++;
     }
-    if (digits == 0 || record < digits + 3 || record > length - at || pax_[at + digits] != ' ' ||
-        pax_[at + record - 1] != '\n') {
+    if (digits == 0 || record < digits + 3 || record > length - at || text[at + digits] != ' ' ||
+        text[at + record - 1] != '\n') {
       return fail("an extended header of the archive is malformed");
     }
-    char* const key = pax_ + at + digits + 1;
-    char* const end = pax_ + at + record - 1;
+    char* const key = text + at + digits + 1;
+    char* const end = text + at + record - 1;
     char* const equals = static_cast<char*>(memchr(key, '=', static_cast<size_t>(end - key)));
     if (equals == nullptr || equals == key) return fail("an extended header of the archive is malformed");
     *equals = 0;
@@ -302,7 +323,7 @@ bool Reader::pax_record(char* key, char* value, size_t size, Overrides& o, bool 
 
   constexpr char kXattr[] = "SCHILY.xattr.";
   if (strncmp(key, kXattr, sizeof kXattr - 1) == 0) {
-    if (global) return fail("a global header of the archive sets what only one entry can have");
+    if (global) return true;  // what only one entry can have, as below
     const char* const name = key + sizeof kXattr - 1;
     if (*name == 0) return fail("an extended attribute has no name");
     if (entry_.xattr_count == kMaxXattrs) return fail("an entry has too many extended attributes");
@@ -314,11 +335,12 @@ bool Reader::pax_record(char* key, char* value, size_t size, Overrides& o, bool 
   const bool path = is("path"), link = is("linkpath");
   const bool known = sparse || path || link || is("size") || is("uid") || is("gid") || is("mtime");
   if (!known) return true;
+  // A name, a map or a link of all entries means nothing; GNU tar gives it to each of them, bsdtar and others leave it
+  // out. A size would move what follows, so that two readers saw different members.
+  if (global && is("size")) return fail("a global header of the archive sets the size of all its entries");
+  if (global && (sparse || path || link)) return true;
   if (strlen(value) != size) {
     return fail(path || link ? "a path contains a NUL byte" : "an extended header contains a NUL byte");
-  }
-  if (global && (sparse || path || link || is("size"))) {
-    return fail("a global header of the archive sets what only one entry can have");
   }
   // An empty value takes an earlier one back.
   const bool set = size > 0;
@@ -332,8 +354,8 @@ bool Reader::pax_record(char* key, char* value, size_t size, Overrides& o, bool 
     return true;
   }
   if (is("mtime")) {
-    o.mtime = set;
-    if (set && !parse_time(value, o.mtime_value, o.mtime_ns)) return fail("a time in an extended header is malformed");
+    // One that is none leaves the entry the time of its own header.
+    o.mtime = set && parse_time(value, o.mtime_value, o.mtime_ns);
     return true;
   }
 
@@ -484,35 +506,43 @@ Reader::Step Reader::next() {
   sparse_ = false;
 
   Overrides local;
-  bool long_path = false, long_link = false, extended = false;
+  bool long_path = false, long_link = false, extended = false, described = false;
   for (int headers = 0;; headers++) {
     Header header;
-    bool at_end;
-    if (!take(header.bytes, kBlock, at_end)) return Step::kError;
-    if (at_end || header.empty()) {
-      if (headers > 0) return fail("the archive ends after a header that describes a further entry"), Step::kError;
-      if (!any_) return fail("the archive has no entries"), Step::kError;
-      return Step::kEnd;
+    size_t got = 0;
+    if (!gather(header.bytes, kBlock, got)) return Step::kError;
+    // Before the end mark, what describes an entry that does not come describes nothing; without one, the entry may
+    // have been cut off.
+    if (got == 0 && described) {
+      return fail("the archive ends after a header that describes a further entry"), Step::kError;
     }
-    if (!header.checksum_matches()) {
-      fail(any_ ? "the checksum of a header does not match: the archive is damaged" : "this is not a tar archive");
+    if (got == 0) return Step::kEnd;
+    if (got < kBlock) {
+      if (any_ || not_a_tar(header, got, "the archive is cut short")) fail("the archive is cut short");
       return Step::kError;
     }
+    // Images of disks and of file systems begin with zeroes, too.
+    if (header.empty()) return any_ || not_a_tar(header, got, nullptr) ? Step::kEnd : Step::kError;
+    if (!header.checksum_matches()) {
+      if (!any_) return not_a_tar(header, got, "this is not a tar archive"), Step::kError;
+      return fail("the checksum of a header does not match: the archive is damaged"), Step::kError;
+    }
+    any_ = true;
     int64_t size;
     const char type = header.type();
     if (type == 'x' || type == 'X' || type == 'g' || type == 'L' || type == 'K') {
       if (headers == kMaxMetaHeaders) return fail("too many headers describe one entry"), Step::kError;
       if (!parse_number(header.size(), 12, size) || size < 0) return fail("a size is malformed"), Step::kError;
       const auto length = static_cast<uint64_t>(size);
+      described |= type != 'g';
       bool ok;
       if (type == 'L') {
-        ok = read_long(length, entry_.path);
+        ok = read_long(length, long_path_);
         long_path = true;
       } else if (type == 'K') {
-        ok = read_long(length, entry_.link);
+        ok = read_long(length, long_link_);
         long_link = true;
       } else if (type == 'g') {
-        if (extended) return fail("two extended headers describe one entry"), Step::kError;
         Overrides global;
         ok = parse_pax(length, global, true);
         if (global.mtime)
@@ -522,23 +552,25 @@ Reader::Step Reader::next() {
         }
         if (global.uid) has_global_uid_ = true, global_uid_ = static_cast<uint32_t>(global.uid_value);
         if (global.gid) has_global_gid_ = true, global_gid_ = static_cast<uint32_t>(global.gid_value);
-        any_ = true;
       } else {
-        if (extended) return fail("two extended headers describe one entry"), Step::kError;
+        // Of several, the last one describes the entry, and nothing of those before it.
+        if (extended) local = Overrides();
+        chunk_count_ = 0;
         extended = true;
         ok = parse_pax(length, local, false);
       }
       if (!ok) return Step::kError;
       continue;
     }
-    any_ = true;
     return parse_entry(header, local, long_path, long_link) ? Step::kEntry : Step::kError;
   }
 }
 
 bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path, bool long_link) {
   // Names first, so that every later error can say which entry it is about. A pax record stands above GNU's long name.
-  if (!local.path && !long_path) {
+  if (!local.path && long_path) {
+    memcpy(entry_.path, long_path_, kMaxPath);
+  } else if (!local.path) {
     size_t length = 0;
     if (header.posix() && header.prefix()[0] != 0) {
       length = strnlen(header.prefix(), 155);
@@ -549,7 +581,9 @@ bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path,
     memcpy(entry_.path + length, header.name(), name);
     entry_.path[length + name] = 0;
   }
-  if (!local.link && !long_link) {
+  if (!local.link && long_link) {
+    memcpy(entry_.link, long_link_, kMaxPath);
+  } else if (!local.link) {
     const size_t length = strnlen(header.link(), 100);
     memcpy(entry_.link, header.link(), length);
     entry_.link[length] = 0;
@@ -600,11 +634,10 @@ bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path,
     case '7':
     case 'S':
       // Unix V7 had no type for directories, only a slash.
-      entry_.type = length > 0 && entry_.path[length - 1] == '/' ? Type::kDirectory : Type::kFile;
+      entry_.type = type != 'S' && length > 0 && entry_.path[length - 1] == '/' ? Type::kDirectory : Type::kFile;
       break;
     case '1':
       entry_.type = Type::kHardLink;
-      size = 0;  // a link may repeat its file's size, and has no data
       break;
     case '2':
       entry_.type = Type::kSymlink;
@@ -622,7 +655,7 @@ bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path,
       break;
     }
     case '5':
-    case 'D':
+    case 'D':  // GNU's folder of an incremental archive, which has the names in it as its data
       entry_.type = Type::kDirectory;
       break;
     case '6':
@@ -634,6 +667,10 @@ bool Reader::parse_entry(const Header& header, Overrides& local, bool long_path,
       break;
   }
 
+  // Writers put there what stat(2) said of a folder or a link, or the size of the file that a hard link leads to. None
+  // of them has data; a reader that skipped some would take other members for the next ones.
+  const bool has_data = entry_.type == Type::kFile || entry_.type == Type::kUnknown || type == 'D';
+  if (!has_data) size = 0;
   stored_ = size;
   padding_ = padding_of(size);
   entry_.size = entry_.type == Type::kFile ? size : 0;

@@ -89,8 +89,10 @@ class Reader {
   bool fill();
   ssize_t lend();
   bool take(void* to, size_t size, bool& at_end);
+  bool gather(void* to, size_t size, size_t& done);
+  bool not_a_tar(const Header& start, size_t size, const char* otherwise);
   bool skip(uint64_t size);
-  bool read_text(uint64_t size, size_t limit, size_t& length);
+  bool read_text(uint64_t size, size_t limit, char*& text);
   bool read_long(uint64_t size, char* out);
   bool parse_pax(uint64_t size, Overrides& overrides, bool global);
   bool pax_record(char* key, char* value, size_t size, Overrides& overrides, bool global);
@@ -117,6 +119,8 @@ class Reader {
   uint64_t padding_ = 0;  // and the zeroes after them
 
   char* pax_ = nullptr;  // the extended header; the xattrs of the entry point into it
+  char* global_pax_ = nullptr;
+  char long_path_[kMaxPath] = {}, long_link_[kMaxPath] = {};  // GNU's names for the entry that comes next
   Chunk* chunks_ = nullptr;
   size_t chunk_count_ = 0;
   size_t chunk_room_ = 0;
@@ -127,7 +131,8 @@ class Reader {
   uint32_t global_mtime_ns_ = 0, global_uid_ = 0, global_gid_ = 0;
 };
 
-// The fields of a header and of a pax record as numbers; false when they are none. Exposed for the tests.
+// The fields of a header and of a pax record as numbers; false when they are none. Exposed for the tests. Of a time,
+// what follows the number is left out, as GNU tar and bsdtar do.
 bool parse_number(const char* field, size_t size, int64_t& value);
 bool parse_decimal(const char* text, uint64_t limit, uint64_t& value);
 bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds);

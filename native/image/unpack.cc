@@ -50,7 +50,7 @@ class Unpacker {
       : root_(root),
         options_(options),
         tap_(tap),
-        filler_(*tap.stage, tap.stage->add_reader(tap.reader)),
+        filler_(*tap.stage, tap.stage->add_reader(tap.reader), options.owners),
         reader_({nullptr, this, nullptr, lend}) {}
   ~Unpacker() {
     for (size_t i = 0; i < later_count_; i++) {
@@ -103,7 +103,7 @@ class Unpacker {
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
-    const char* const why = image::give_owner(fd, name, entry, mode, losses_);
+    const char* const why = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
     return why == nullptr || fail(why, errno);
   }
   bool later(const image::Path& path, const tar::Entry& entry, uint32_t mode);
@@ -466,15 +466,16 @@ ssize_t Unpacker::lend(void* context, const void** bytes) {
 
 bool Unpacker::entries() {
   if (const int error = filler_.start(); error != 0) return fail("there is no memory left", error);
-  switch (image::walk(reader_, options_.walk, *this)) {
-    case image::Walked::kFailed:
-      about(reader_.entry().path);
-      return false;
-    case image::Walked::kImage:
-      result.image = true;
-      return fail("the archive holds an image in layers");
-    case image::Walked::kEnd:
-      break;
+  image::ImageSigns signs;
+  const image::Walked walked = image::walk(reader_, options_.walk, signs, *this);
+  result.image = !options_.walk.layer() && (signs.complete() || (walked != image::Walked::kEnd && signs.likely()));
+  if (walked == image::Walked::kImage) {
+    result.stopped = true;
+    return fail("the archive holds an image in layers");
+  }
+  if (walked == image::Walked::kFailed) {
+    about(reader_.entry().path);
+    return false;
   }
   return reader_.drain() || fail(reader_.error(), reader_.error_number());
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "flow.h"
+#include "owners.h"
 #include "walk.h"
 
 namespace boxctl {
@@ -14,6 +15,7 @@ struct UnpackOptions {
   image::WalkOptions walk;
   // A layer's hard links may lead to files of the layers below; false: those come first in the stream.
   bool links_below = true;
+  image::Owners owners;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
 };
 
@@ -40,8 +42,9 @@ struct Unpacked {
   int number = 0;
   // A layer hides all that is below it.
   bool opaque_root = false;
-  // With `refuse_image`: it is one, and nothing was unpacked.
+  // The archive may hold an image in layers. `stopped`: that was told by its first entry, and nothing was unpacked.
   bool image = false;
+  bool stopped = false;
 };
 
 // Reads the stream of the tap, of which nothing may have been taken, to its end into the directory `dirfd`. After an

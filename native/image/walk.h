@@ -9,19 +9,30 @@ namespace boxctl::image {
 
 struct WalkOptions {
   Whiteouts whiteouts = Whiteouts::kNames;
-  // Give up at the first entry when it shows that the archive holds an image in layers and not a root file system.
-  bool refuse_image = false;
+  // Give up at the first entry when it looks as if the archive held an image in layers and not a root file system.
+  bool stop_at_image = false;
   uint64_t entries = 4'000'000;
+
+  // A layer may have nothing in it; an archive that is to be a root file system may not.
+  bool layer() const { return whiteouts != Whiteouts::kNames; }
 };
 
 enum class Walked { kEnd, kImage, kFailed };
 
-// Whether the path is one of the archive's root, `./`, which says nothing of what the archive holds.
-bool is_root(const char* path);
+// Whether an archive may hold an image in layers: `docker save` has a manifest.json, an OCI image layout an index.json
+// and an oci-layout, anywhere among its members. Root file systems have files of these names, too: what is in them
+// decides, and they are read when the archive is known as a whole (src/image/manifest.ts).
+class ImageSigns {
+ public:
+  void see(const tar::Entry& entry);
+  // The first member is one that tools put first into an image's archive. A guess.
+  bool likely() const { return likely_; }
+  // The members without which there is no image have come.
+  bool complete() const { return manifest_ || (index_ && layout_); }
 
-// Whether an entry of this path comes first in an archive that holds an image: what `docker save` and `podman save`
-// write, or an OCI image layout.
-bool begins_image(const char* path);
+ private:
+  bool first_ = true, likely_ = false, manifest_ = false, index_ = false, layout_ = false;
+};
 
 // `to` has a member function for each kind of entry, which is false after `to.fail(sentence, errno)`;
 // `to.enter(folder)` comes before it.
@@ -58,10 +69,14 @@ bool take_entry(const tar::Entry& entry, Whiteouts whiteouts, Target& to) {
 
 // Reads to the archive's end mark. `to.count()` is told of each entry and returns how many there have been.
 template <typename Target>
-Walked walk(tar::Reader& reader, const WalkOptions& options, Target& to) {
-  for (bool undecided = options.refuse_image;;) {
+Walked walk(tar::Reader& reader, const WalkOptions& options, ImageSigns& signs, Target& to) {
+  for (bool empty = !options.layer();; empty = false) {
     const tar::Reader::Step step = reader.next();
-    if (step == tar::Reader::Step::kEnd) return Walked::kEnd;
+    if (step == tar::Reader::Step::kEnd) {
+      if (!empty) return Walked::kEnd;
+      to.fail("the archive has no entries");
+      return Walked::kFailed;
+    }
     const tar::Entry& entry = reader.entry();
     if (step == tar::Reader::Step::kError) {
       to.fail(reader.error(), reader.error_number());
@@ -71,10 +86,8 @@ Walked walk(tar::Reader& reader, const WalkOptions& options, Target& to) {
       to.fail("the archive has more entries than an image may have");
       return Walked::kFailed;
     }
-    if (undecided && !is_root(entry.path)) {
-      undecided = false;
-      if (begins_image(entry.path)) return Walked::kImage;
-    }
+    signs.see(entry);
+    if (options.stop_at_image && signs.likely()) return Walked::kImage;
     if (!take_entry(entry, options.whiteouts, to)) return Walked::kFailed;
   }
 }

@@ -31,7 +31,8 @@ struct Known {
 
 class Copier {
  public:
-  Copier(int to, const CopyOptions& options, char* path) : to_(to), options_(options), path_(path) {}
+  Copier(int to, const CopyOptions& options, char* path, CopyLosses& losses)
+      : to_(to), options_(options), path_(path), losses_(losses) {}
   ~Copier() {
     for (size_t i = 0; i < count_; i++) free(known_[i].path);
     free(known_);
@@ -53,6 +54,7 @@ class Copier {
   const int to_;
   const CopyOptions& options_;
   char* const path_;
+  CopyLosses& losses_;
   int depth_ = 0;
   Known* known_ = nullptr;
   size_t count_ = 0, room_ = 0;
@@ -126,8 +128,14 @@ int Copier::file(int from, int to, const char* name, const struct stat& status) 
     const char* const first = first_name(status);
     // The copy is ours alone, and its folders are no links.
     if (first != nullptr) return linkat(to_, first, to, name, 0) == 0 ? 0 : errno;
-    if (!remember(status)) return ENOMEM;
   }
+  if (device && mknodat(to, name, (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
+    // In a user namespace nobody makes devices. A container has its own /dev anyway.
+    if (errno != EPERM) return errno;
+    losses_.devices++;
+    return 0;
+  }
+  if (status.st_nlink > 1 && !remember(status)) return ENOMEM;
   if (!S_ISREG(status.st_mode)) {
     if (S_ISLNK(status.st_mode)) {
       char target[PATH_MAX];
@@ -135,7 +143,7 @@ int Copier::file(int from, int to, const char* name, const struct stat& status) 
       if (length < 0) return errno;
       target[length] = 0;
       if (symlinkat(target, to, name) != 0) return errno;
-    } else if (mknodat(to, name, (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
+    } else if (!device && mknodat(to, name, (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
       return errno;
     }
     if (fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0) return errno;
@@ -207,9 +215,10 @@ int Copier::folder(int from, int to, size_t length) {
 
 }  // namespace
 
-int copy_tree(int from, int to, const CopyOptions& options, char* path) {
+int copy_tree(int from, int to, const CopyOptions& options, char* path, CopyLosses* losses) {
   path[0] = 0;
-  Copier copier(to, options, path);
+  CopyLosses nobody_asks;
+  Copier copier(to, options, path, losses == nullptr ? nobody_asks : *losses);
   return copier.folder(from, to, 0);
 }
 

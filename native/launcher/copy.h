@@ -11,7 +11,7 @@ inline constexpr uint32_t kAsSource = UINT32_MAX;
 struct CopyOptions {
   // Which extended attributes are copied.
   bool (*keeps)(const char* name);
-  // Device nodes are copied, too; sockets never are.
+  // Device nodes are copied, too, where they may be made: in a user namespace nobody may. Sockets never are.
   bool devices;
   // Of the directory itself, not of what is in it.
   uint32_t uid = kAsSource;
@@ -19,10 +19,15 @@ struct CopyOptions {
   uint32_t mode = kAsSource;
 };
 
+// How many device nodes were left out, although they were asked for.
+struct CopyLosses {
+  unsigned long devices = 0;
+};
+
 // Copies what is in the directory `from` into the empty directory `to`, and then what describes `from` itself: owner,
 // attributes, times, and unless it is 0 the mode. Of the files: owners, modes, times, extended attributes, hard links,
 // holes; links are never followed. Where the file system can, data is shared. Returns 0 or an errno, and in `path` (of
 // PATH_MAX bytes) what it is about. The umask must not take what a mode needs; modes are set after it.
-int copy_tree(int from, int to, const CopyOptions& options, char* path);
+int copy_tree(int from, int to, const CopyOptions& options, char* path, CopyLosses* losses = nullptr);
 
 }  // namespace boxctl

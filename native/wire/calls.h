@@ -220,12 +220,12 @@ struct CallTable {
     row(Op::kRemoveCgroup) = {"ft"};
     // make_in_root(dirfd, pathname, mode, flags, resolve)
     row(Op::kMakeInRoot) = {"ftnnn", true};
-    // unpack(dirfd, offset, size, flags, max_bytes, max_entries)
-    row(Op::kUnpack) = {"fnnnnn", false, true};
-    // ingest(dirfd, pathname, offset, size, max_bytes)
-    row(Op::kIngest) = {"ftnnn", false, true};
-    // index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries)
-    row(Op::kIndex) = {"fttnnnnn", false, true};
+    // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
+    row(Op::kUnpack) = {"fnnnnnt", false, true};
+    // ingest(dirfd, pathname, offset, size, flags, max_bytes)
+    row(Op::kIngest) = {"ftnnnn", false, true};
+    // index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries, owners)
+    row(Op::kIndex) = {"fttnnnnnt", false, true};
     // scan()
     row(Op::kScan) = {"", false, true};
     // inspect(dirfd, files, paths)

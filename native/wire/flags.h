@@ -6,7 +6,7 @@
 namespace boxctl {
 
 inline constexpr uint64_t kImageLayer = 1;
-inline constexpr uint64_t kImageRootfs = 2;
+inline constexpr uint64_t kImageStopAtImage = 2;
 inline constexpr uint64_t kImageLowest = 4;
 inline constexpr uint64_t kImageComplete = 8;
 inline constexpr uint64_t kImageUndigested = 16;

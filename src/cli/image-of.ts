@@ -3,7 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
 import { ensureImage, findImage, previewImage, type ResolveOptions } from '../image/resolve.ts';
-import { ownershipFor } from '../oci/compile.ts';
+import { imageOwnership } from '../oci/compile.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 
 const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
@@ -19,13 +19,22 @@ function located(document: SpecDocument, error: unknown): unknown {
   return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }
 
+/** The image if it is at hand. Throws as `findImage` does. */
+export function findImageOf(document: SpecDocument, source: ImageSource, host: HostFacts): ImageFacts | undefined {
+  try {
+    return findImage(source, imageOwnership(document, host), host);
+  } catch (error) {
+    throw located(document, error);
+  }
+}
+
 /** The image if it is at hand, and else what is known of it without an import. Throws as `previewImage` does. */
 export function lookAtImage(
   document: SpecDocument,
   source: ImageSource,
   host: HostFacts,
 ): { readonly image: ImageFacts; readonly isKnown: boolean } {
-  const ownership = ownershipFor(document, host);
+  const ownership = imageOwnership(document, host);
   try {
     const found = findImage(source, ownership, host);
     return found === undefined
@@ -44,7 +53,7 @@ export async function takeImage(
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   try {
-    return await ensureImage(source, ownershipFor(document, host), host, options);
+    return await ensureImage(source, imageOwnership(document, host), host, options);
   } catch (error) {
     throw located(document, error);
   }

@@ -12,7 +12,7 @@ export const IMAGE_VERBS: readonly Command[] = [
     usage: '[OPTIONS] FILE|FOLDER|- [NAME[:TAG]…]',
     summary: 'copy an image into the store',
     description:
-      'Copies a rootfs tarball, an archive that docker save or podman save has written, or an OCI image layout (an archive or a folder) into the store, and prints its digest. The file may then change or go. - is standard input. Without a NAME the image gets the names that the archive has for it.',
+      'Copies a rootfs tarball, an archive that docker save or podman save has written, or an OCI image layout (an archive or a folder) into the store, and prints its digest. The file may then change or go. - is standard input. Without a NAME the image gets the names that the archive has for it; one that is another image’s is refused. A NAME moves, and boxctl says from where.',
     options: {
       image: { value: 'NAME', text: 'which image of an archive that holds several' },
       sha256: { value: 'DIGEST', text: 'refuse an archive that has another digest' },
@@ -21,6 +21,7 @@ export const IMAGE_VERBS: readonly Command[] = [
         value: 'COUNT',
         text: 'how many files, folders and links there may be; 2000000 unless you say so',
       },
+      replace: { text: 'let the archive’s names move, too' },
       quiet: { short: 'q', text: 'say nothing but what went wrong' },
       json: { text: 'write events as JSON lines to stderr' },
     },

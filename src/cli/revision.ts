@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { lookUp } from '../image/lookup.ts';
+import { lookUp } from '../spec/lookup.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { isWithin, realPath } from '../spec/read.ts';
 import type { SpecDocument } from '../spec/spec.ts';

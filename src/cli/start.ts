@@ -2,8 +2,8 @@
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
-import { findImage, type ResolveOptions } from '../image/resolve.ts';
-import { compile, outline, ownershipFor, type Overrides } from '../oci/compile.ts';
+import type { ResolveOptions } from '../image/resolve.ts';
+import { compile, outline, type Overrides } from '../oci/compile.ts';
 import type { Model } from '../oci/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -20,7 +20,7 @@ import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
-import { takeImage } from './image-of.ts';
+import { findImageOf, takeImage } from './image-of.ts';
 import { showImport, titleOf } from './importing.ts';
 import { isTerminal, screen, wantsColor } from './output.ts';
 import { settleBeside } from './settle.ts';
@@ -65,7 +65,7 @@ async function imageOf(
 ): Promise<ImageFacts | undefined> {
   const { image } = document.spec;
   if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
-  const found = findImage(image, ownershipFor(document, host), host);
+  const found = findImageOf(document, image, host);
   if (found !== undefined) return found;
   // Not before it is allowed is anything of the host read or run for a file.
   allow(outline(document, host));

@@ -6,7 +6,7 @@ import { readElf } from './elf.ts';
 import { FileList } from './filelist.ts';
 import { identityAt } from './identity.ts';
 import { librariesOf } from './libraries.ts';
-import { lookUp, STANDARD_PATH } from './lookup.ts';
+import { lookUp, STANDARD_PATH } from '../spec/lookup.ts';
 import { addSkeleton } from './skeleton.ts';
 
 /** As deep as the kernel follows `#!` lines (BINPRM_MAX_RECURSION is 4). */
@@ -21,16 +21,15 @@ const SHEBANG_SIZE = 256;
 export function collectTools(tools: readonly string[], path: string): FileList {
   const list = new FileList();
   addSkeleton(list);
-  const missing: string[] = [];
-  for (const tool of tools) {
-    const found = search(list, tool, path);
-    if (found === undefined) {
-      missing.push(tool);
-      continue;
-    }
-    addProgram(list, found, path, 0);
+  const places = tools.map((tool) => ({ tool, found: search(list, tool, path) }));
+  const missing = places.filter(({ found }) => found === undefined).map(({ tool }) => tool);
+  // What the specification names has been allowed (src/oci/demands.ts).
+  const asked = new Set(places.map(({ found }) => found ?? ''));
+  for (const { tool, found } of places) {
+    if (found === undefined) continue;
+    addProgram(list, found, { path, asked, depth: 0 });
     // A container's PATH is the standard one: what was found elsewhere gets a link.
-    if (!tool.includes('/') && !STANDARD_PATH.some((folder) => folder === dirname(found))) {
+    if (!tool.includes('/') && !isStandard(found)) {
       list.link(join('/usr/local/bin', tool), found);
     }
   }
@@ -49,8 +48,16 @@ function search(list: FileList, tool: string, path: string): string | undefined 
   return found;
 }
 
-function addProgram(list: FileList, program: string, path: string, depth: number): void {
-  const real = list.add(program);
+interface Search {
+  /** A value of PATH. */
+  readonly path: string;
+  readonly asked: ReadonlySet<string>;
+  /** How many scripts have led here. */
+  readonly depth: number;
+}
+
+function addProgram(list: FileList, program: string, from: Search): void {
+  const real = list.add(program, { asked: from.asked.has(program) });
   let fd: number;
   try {
     fd = openSync(real, 'r');
@@ -61,7 +68,7 @@ function addProgram(list: FileList, program: string, path: string, depth: number
     const start = Buffer.alloc(SHEBANG_SIZE);
     const text = start.subarray(0, readSync(fd, start, 0, SHEBANG_SIZE, 0)).toString('latin1');
     if (text.startsWith('#!')) {
-      addInterpreter(list, real, text.slice(2).split('\n', 1)[0] ?? '', path, depth);
+      addInterpreter(list, real, text.slice(2).split('\n', 1)[0] ?? '', from);
       return;
     }
     const elf = readElf(fd);
@@ -74,20 +81,32 @@ function addProgram(list: FileList, program: string, path: string, depth: number
   }
 }
 
-function addInterpreter(list: FileList, script: string, line: string, path: string, depth: number): void {
+function addInterpreter(list: FileList, script: string, line: string, from: Search): void {
+  const { path, asked, depth } = from;
   const [interpreter, ...words] = line.trim().split(/\s+/);
   if (interpreter === undefined || !interpreter.startsWith('/') || depth >= MAX_INTERPRETERS) {
     throw new BoxctlError('E_TOOL_UNREADABLE', `The interpreter of the script ${script} cannot be told`);
   }
-  addProgram(list, interpreter, path, depth + 1);
+  const next = { path, asked, depth: depth + 1 };
+  if (!isStandard(interpreter) && !asked.has(interpreter)) throw notAsked(script, interpreter);
+  addProgram(list, interpreter, next);
   if (basename(interpreter) !== 'env') return;
   const name = words.find((word) => !word.startsWith('-') && !word.includes('='));
   const found = name === undefined ? undefined : search(list, name, path);
   if (found === undefined) {
     throw new BoxctlError('E_TOOL_NOT_FOUND', `The script ${script} needs ${name ?? 'a program'}, which is not here`);
   }
-  addProgram(list, found, path, depth + 1);
+  if (!isStandard(found) && !asked.has(found)) throw notAsked(script, found);
+  addProgram(list, found, next);
 }
+
+const isStandard = (program: string): boolean => STANDARD_PATH.some((folder) => folder === dirname(program));
+
+/** A script decides which loader runs here when its interpreter is packed; so it may choose the host's own alone. */
+const notAsked = (script: string, program: string): BoxctlError =>
+  new BoxctlError('E_TOOL_UNREADABLE', `The script ${script} is run by ${program}, which is in no standard folder`, {
+    hint: `name ${program} in \`host_tools\`, too, if it may be packed`,
+  });
 
 const LOADER_CACHE = '/etc/ld.so.cache';
 

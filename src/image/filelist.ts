@@ -5,6 +5,7 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
+import { readableByEveryone } from '../spec/read.ts';
 import { identityOf } from './identity.ts';
 import type { Identity, Seen } from './identity.ts';
 
@@ -43,8 +44,12 @@ export class FileList {
     this.items.set(path, { type: 'symlink', target });
   }
 
-  /** Adds a path of the host, whatever it is, and all that leads to it. Returns where it really lies. */
-  add(path: string): string {
+  /**
+   * Adds a path of the host, whatever it is, and all that leads to it. Returns where it really lies. Throws
+   * `E_TOOL_UNREADABLE`: also for a file that nobody `asked` for by its name and that not every user may read, because the
+   * container's commands will read it.
+   */
+  add(path: string, { asked = false } = {}): string {
     const pending = split(path);
     let at = '';
     for (let links = 0; ;) {
@@ -68,6 +73,11 @@ export class FileList {
         at = next;
       } else {
         this.#copy(next, stat);
+        if (!asked && !readableByEveryone(next)) {
+          throw new BoxctlError('E_TOOL_UNREADABLE', `${next} is needed, and not every user of this host may read it`, {
+            hint: 'name it in `host_tools` if the container may have it',
+          });
+        }
         at = next;
       }
     }

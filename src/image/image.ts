@@ -6,7 +6,16 @@ import type { IdMap } from '../spec/spec.ts';
 export interface Ownership {
   readonly uidMap: readonly IdMap[];
   readonly gidMap: readonly IdMap[];
+  /**
+   * The image is kept with the archive's own owners, and a mount shifts them; to the image the maps only say which owners
+   * there can be. What belongs to others is root's, because a mount would show it as nobody's.
+   */
+  readonly byMount?: true;
 }
+
+/** The maps under which the files of an image are unpacked; undefined: with the archive's own owners. */
+export const treeOwnership = (ownership: Ownership | undefined): Ownership | undefined =>
+  ownership?.byMount === true ? undefined : ownership;
 
 /** All paths are the host's, absolute, and in the store unless it says otherwise. */
 export type Layer =

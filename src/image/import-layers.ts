@@ -17,11 +17,13 @@ import type { ImportProgress, Job } from './import.ts';
 import { isRecord, isTextList } from './json.ts';
 import type { LayeredImage, LayerSource } from './manifest.ts';
 import { badImage, type Members } from './members.ts';
-import { folderOf, layerOf, type RecordedLayer } from './records.ts';
+import { folderOf, layerOf, ownersOf, type RecordedLayer } from './records.ts';
 import {
+  digestLayer,
   extract,
   indexTar,
   ingest,
+  LIMIT_HINT,
   ownPlace,
   storeTar,
   unpackLayer,
@@ -45,13 +47,19 @@ export interface ImportedLayers extends Counts {
 interface Made extends Counts {
   readonly implied: readonly string[];
   readonly opaqueRoot: boolean;
+  /** sha256 of the archive's member that it was made from: the same bytes need not be decompressed to be known again. */
+  readonly packed: string;
 }
+
+/** An image may have no layer, and overlay wants one. */
+const NO_LAYER: LayerSource = { path: '', diffId: sha256(Buffer.alloc(0)), digest: undefined };
 
 export async function importLayers(members: Members, image: LayeredImage, job: Job): Promise<ImportedLayers> {
   const sum = { entries: 0, bytes: 0, squashed: 0, skipped: 0 };
   let stack: readonly RecordedLayer[] = [];
-  for (const [index, source] of image.layers.entries()) {
-    const number = { number: index + 1, of: image.layers.length };
+  const sources = image.layers.length === 0 ? [NO_LAYER] : image.layers;
+  for (const [index, source] of sources.entries()) {
+    const number = { number: index + 1, of: sources.length };
     const { layer, made } = await ensureLayer(members, source, stack, number, job);
     const below = made.opaqueRoot ? [] : stack;
     const above = await impliedFolders(members, made, layer, below, job);
@@ -74,7 +82,7 @@ const stackOn = (below: readonly RecordedLayer[], layer: RecordedLayer): readonl
 
 const tooLarge = (members: Members): BoxctlError =>
   new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${members.name} has more data than an image may have`, {
-    hint: 'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted',
+    hint: LIMIT_HINT,
   });
 
 const formOf = (job: Job): RecordedLayer['form'] => (job.mounts ? 'erofs' : 'tree');
@@ -99,12 +107,82 @@ async function ensureLayer(
   const lowest = number.number === 1;
   const alone: RecordedLayer = { digest: lowest ? source.diffId : `${source.diffId}.upper`, form };
   const over: RecordedLayer = { digest: `${source.diffId}.over-${shortDigest(below)}`, form };
-  for (const layer of lowest ? [alone] : [alone, over]) {
-    const made = readMade(placeOf(layer, job));
-    if (made !== undefined) return { layer, made };
+  const member = openLayer(members, source);
+  try {
+    const archive = archivedLayer(members, member, number, job);
+    for (const layer of lowest ? [alone] : [alone, over]) {
+      const stored = findLayer(layer, job);
+      if (stored === undefined) continue;
+      // The store has what the configuration asks for; the archive must have it, too, or it is another image.
+      await checkStored(archive, source, stored.made, job);
+      return stored;
+    }
+    return await importLayer(archive, source, { alone, over, below }, number, job);
+  } finally {
+    member.close();
   }
-  return importLayer(members, source, { alone, over, below }, number, job);
 }
+
+/** The layer of the store; where files of it became root's, the one for the same owners. */
+function findLayer(layer: RecordedLayer, job: Job): Ensured | undefined {
+  const squashed = { ...layer, ...ownersOf({ squashed: 1 }, job.options.limits.owners) };
+  for (const each of [layer, squashed]) {
+    const made = readMade(placeOf(each, job));
+    if (made !== undefined) return { layer: each, made };
+  }
+  return undefined;
+}
+
+type Member = NonNullable<ReturnType<Members['open']>>;
+
+/** Builders write layers without a byte; the imager takes a size of 0 for "to the end", so it reads none from elsewhere. */
+function openLayer(members: Members, { path }: LayerSource): Member {
+  const member = path === NO_LAYER.path ? undefined : members.open(path);
+  if (member === undefined && path !== NO_LAYER.path) throw badImage(members, `its layer ${path} is missing`);
+  if (member !== undefined && member.size > 0) return member;
+  member?.close();
+  const fd = openSync('/dev/null', 'r');
+  return { fd, part: WHOLE, size: 0, close: () => closeSync(fd) };
+}
+
+function archivedLayer(
+  members: Members,
+  { fd, part, size: total }: Member,
+  layer: NonNullable<ImportProgress['layer']>,
+  { options: { onProgress, signal } }: Job,
+): Archived {
+  return {
+    fd,
+    name: `${members.name} (layer ${layer.number})`,
+    part,
+    ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total, layer }) }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+function checkDigests(name: string, source: LayerSource, found: Pick<Digests, 'sha256' | 'plainSha256'>): void {
+  const { diffId, digest, path } = source;
+  if (found.plainSha256 === diffId && (digest === undefined || digest === found.sha256)) return;
+  const hint =
+    found.plainSha256 === diffId
+      ? `its manifest says sha256 ${digest}, and it has ${found.sha256}`
+      : `its configuration says sha256 ${diffId}, and it has ${found.plainSha256}`;
+  throw new BoxctlError('E_IMAGE_DIGEST', `The layer ${path} of ${name} is not what its image says`, { hint });
+}
+
+async function checkStored(archive: Archived, source: LayerSource, made: Made, job: Job): Promise<void> {
+  const { host, options } = job;
+  const place = ownPlace(join(host.dirs.store, 'mnt'), host);
+  const packed = await ingest(archive, place, '', Number.MAX_SAFE_INTEGER);
+  const found =
+    packed.sha256 === made.packed
+      ? { ...packed, plainSha256: source.diffId }
+      : await digestLayer(archive, place, Math.max(options.limits.maxBytes, made.bytes) * 2 + MAX_HEADERS);
+  checkDigests(archive.name, source, found);
+}
+
+/** A tar is larger than the files in it: so much may its headers take. */
+const MAX_HEADERS = 1 << 30;
 
 const shortDigest = (layers: readonly RecordedLayer[]): string =>
   sha256(layers.map(({ digest }) => digest).join(' ')).slice(0, 32);
@@ -122,6 +200,7 @@ function readMade(folder: string): Made | undefined {
       skipped: count('skipped'),
       implied: value['implied'],
       opaqueRoot: value['opaqueRoot'] === true,
+      packed: String(value['packed'] ?? ''),
     };
   } catch {
     return undefined;
@@ -129,56 +208,35 @@ function readMade(folder: string): Made | undefined {
 }
 
 async function importLayer(
-  members: Members,
+  archive: Archived,
   source: LayerSource,
   { alone, over, below }: { alone: RecordedLayer; over: RecordedLayer; below: readonly RecordedLayer[] },
   number: NonNullable<ImportProgress['layer']>,
   job: Job,
 ): Promise<Ensured> {
-  const { workspace, options } = job;
+  const { workspace } = job;
   const kind: LayerKind = number.number === 1 ? 'lowest' : 'layer';
-  const member = members.open(source.path);
-  if (member === undefined) throw badImage(members, `its layer ${source.path} is missing`);
   const part = `layer-${number.number}`;
   workspace.makePart(part);
   try {
-    const { onProgress, signal } = options;
-    const total = member.size;
-    const archive: Archived = {
-      fd: member.fd,
-      name: `${members.name} (layer ${number.number})`,
-      part: member.part,
-      ...(onProgress === undefined ? {} : { onRead: (done) => onProgress({ ...done, total, layer: number }) }),
-      ...(signal === undefined ? {} : { signal }),
-    };
-    // A layer without a byte is none that `part` could speak of.
-    if (total === 0) throw badImage(members, `its layer ${source.path} is empty`);
     const first = await (alone.form === 'erofs' ? mountLayer : unpackLayerInto)(archive, part, kind, job);
     // Under this digest other images will find it.
-    if (first.plainSha256 !== source.diffId || (source.digest !== undefined && first.sha256 !== source.digest)) {
-      throw new BoxctlError(
-        'E_IMAGE_DIGEST',
-        `The layer ${source.path} of ${members.name} is not what its image says`,
-        {
-          hint: `its configuration says sha256 ${source.diffId}, and it has ${first.plainSha256}`,
-        },
-      );
-    }
+    checkDigests(archive.name, source, first);
     const links = first.wanted.length > 0;
-    const made = links ? await completeLayer(archive, first, part, below, job) : first;
-    const layer = links ? over : alone;
+    const contents = links ? await completeLayer(archive, first, part, below, job) : first;
+    const layer = { ...(links ? over : alone), ...ownersOf(contents, job.options.limits.owners) };
+    const made = { ...contents, packed: first.sha256 };
     publishLayer(part, layer, made, job);
     return { layer, made };
   } finally {
-    member.close();
     await workspace.removePart(part);
   }
 }
 
 function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job): void {
   const { workspace } = job;
-  const { entries, bytes, squashed, skipped, implied, opaqueRoot } = made;
-  const kept: Made = { entries, bytes, squashed, skipped, implied, opaqueRoot };
+  const { entries, bytes, squashed, skipped, implied, opaqueRoot, packed } = made;
+  const kept: Made = { entries, bytes, squashed, skipped, implied, opaqueRoot, packed };
   writeFileSync(join(workspace.folder, part, 'layer.json'), JSON.stringify(kept), { mode: 0o600 });
   workspace.movePart(part, placeOf(layer, job));
 }
@@ -188,7 +246,7 @@ async function mountLayer(archive: Archived, part: string, kind: LayerKind, job:
   const place = { folder: join(workspace.folder, part), ownership: undefined, host };
   const made = await storeTar(archive, place, kind, options.limits);
   // The caller unpacks the image instead.
-  if (made === undefined || made.image) throw tooMuch();
+  if (made === undefined) throw tooMuch();
   return made;
 }
 
@@ -202,7 +260,7 @@ async function indexLayer(name: string, part: string, kind: LayerKind, job: Job)
   try {
     const place = { folder, ownership: undefined, host };
     const made = await indexTar({ fd, name, part: WHOLE }, place, kind, options.limits);
-    if (made === undefined || made.image) throw tooMuch();
+    if (made === undefined) throw tooMuch();
     return made;
   } finally {
     closeSync(fd);
@@ -318,7 +376,7 @@ async function impliedFolders(
       above.form === 'erofs'
         ? await indexLayer(name, part, 'complete', job)
         : await unpackLayerInto(archive, part, 'complete', job);
-    publishLayer(part, above, made, job);
+    publishLayer(part, above, { ...made, packed: '' }, job);
     return [above];
   } finally {
     closeSync(fd);

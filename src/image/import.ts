@@ -4,7 +4,7 @@
  * There are two roads. Where the kernel can, the archive is mounted as it is under an index of its own making (EROFS);
  * otherwise it is unpacked. An archive in layers goes either road layer by layer.
  */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../native.ts';
 import type { ErrorCode } from '../error-codes.ts';
@@ -14,21 +14,28 @@ import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from
 import { identityOf, isUnread, recall, type Identity } from './identity.ts';
 import type { ImageFacts, Layer, Ownership } from './image.ts';
 import { importLayers } from './import-layers.ts';
-import { readImage, type LayeredImage } from './manifest.ts';
+import { checkNoImage, readImage, type LayeredImage } from './manifest.ts';
 import { folderMembers, tarMembers, type Members } from './members.ts';
-import { folderOf, layerOf, readFacts, writeRecord, type ImageRecord, type RecordedLayer } from './records.ts';
 import {
-  indexTar,
+  folderOf,
+  layerOf,
+  ownersOf,
+  readFacts,
+  writeRecord,
+  type ImageRecord,
+  type RecordedLayer,
+} from './records.ts';
+import {
+  indexRootfs,
   ingest,
   inspect,
+  isTooLargeForIndex,
   ownPlace,
   scanTar,
-  storeTar,
   unpackRootfs,
   WHOLE,
   type Archived,
   type Contents,
-  type Indexed,
   type WorkLimits,
   type WorkPlace,
 } from './work.ts';
@@ -48,6 +55,7 @@ export interface ImportProgress {
 }
 
 export interface ImportOptions {
+  /** What the files are unpacked under (treeOwnership); with none, `limits.owners` says which owners they can have. */
   readonly ownership: Ownership | undefined;
   readonly limits: WorkLimits;
   /** 64 lower-case hex digits that the file must hash to. */
@@ -94,7 +102,7 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
     const archive = await settled(opened);
     const identity = identityOf(archive.stat);
     const known = await knownDigest(archive, host, options);
-    const present = known === undefined ? undefined : readFacts(known, options.ownership, host);
+    const present = known === undefined ? undefined : readFacts(known, ownershipOf(options), host, options.limits);
     if (present !== undefined && (options.inPlace || !isInPlace(present))) {
       checkUnchanged(archive);
       return { image: present, identity, names: [] };
@@ -115,6 +123,9 @@ export async function importArchive(path: string, host: HostFacts, options: Impo
 /** Whether the store has no copy of the image's archive. */
 export const isInPlace = ({ layers }: ImageFacts): boolean =>
   layers.some((layer) => layer.kind === 'erofs' && layer.identity !== undefined);
+
+/** As the importer's caller has said it: what the files are unpacked under, or which owners they can have. */
+const ownershipOf = ({ ownership, limits }: ImportOptions): Ownership | undefined => ownership ?? limits.owners;
 
 /** What a person calls it. */
 const nameOf = (archive: Archive, { source }: ImportOptions): string => source ?? archive.path;
@@ -202,7 +213,7 @@ export function layerInPlace(archive: Archive, digest: string): RecordedLayer {
   return { digest, form: 'erofs', inPlace: { path: archive.path, identity: identityOf(archive.stat) } };
 }
 
-/** Undefined: what the archive holds is too much for an index. */
+/** Undefined: an index cannot hold what the archive does. */
 async function mount(archive: Archive, known: string | undefined, job: Job): Promise<Brought | undefined> {
   const { host, options, workspace } = job;
   const folder = workspace.makePart('erofs');
@@ -211,20 +222,27 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
   const identity = identityOf(archive.stat);
   const tar = archived(archive, options);
   try {
-    const made: Indexed | undefined = await (copies ? storeTar : indexTar)(tar, place, 'rootfs', options.limits);
+    const made = await indexRootfs(tar, place, copies, options.limits);
     checkUnchanged(archive);
     if (made === undefined) return undefined;
-    if (made.image)
-      return copies ? await layeredFile(join(folder, 'data'), archive, job) : await layered(tar, archive, job);
-    const digest = made.sha256 ?? known ?? seenDigest(identity);
+    const { contents } = made;
+    if (made.mayBeImage) {
+      const isKept = copies && contents !== undefined;
+      const image = await (isKept ? layeredFile(join(folder, 'data'), archive, job) : layeredArchive(archive, job));
+      if (image !== undefined) return image;
+    }
+    if (isTooLargeForIndex(made.failure)) return undefined;
+    if (contents === undefined) throw made.failure;
+    const digest = contents.sha256 === '' ? (known ?? seenDigest(identity)) : contents.sha256;
     if (known !== undefined && digest !== known) throw wrongDigest(nameOf(archive, options), known, digest);
     const index = join(folder, 'index');
     const layer: Layer = copies
       ? { kind: 'erofs', index, data: join(folder, 'data') }
       : { kind: 'erofs', index, data: archive.path, identity };
-    const recorded: RecordedLayer = copies ? { digest, form: 'erofs' } : layerInPlace(archive, digest);
+    const own: RecordedLayer = copies ? { digest, form: 'erofs' } : layerInPlace(archive, digest);
+    const recorded = { ...own, ...ownersOf(contents, options.limits.owners) };
     const record = await describe(
-      { digest, layers: [layer], recorded: [recorded], contents: made, source: nameOf(archive, options) },
+      { digest, layers: [layer], recorded: [recorded], contents, source: nameOf(archive, options) },
       job,
     );
     workspace.movePart('erofs', folderOf(host.dirs.store, recorded, ''));
@@ -234,40 +252,58 @@ async function mount(archive: Archive, known: string | undefined, job: Job): Pro
   }
 }
 
-async function unpack(archive: Archive, known: string | undefined, job: Job): Promise<Brought> {
+/** An archive is tried as a root file system first; one that looks like an image at once is that most often. */
+async function unpack(archive: Archive, known: string | undefined, job: Job, stopsAtImage = true): Promise<Brought> {
   const { host, options, workspace } = job;
   const { ownership } = options;
   const folder = workspace.makePart('tree');
   noteOwner(folder, ownership);
   // As for an archive that is mounted, it is found beside the container, where nothing hangs on it.
   const isDigested = known !== undefined || !options.inPlace;
-  const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits, isDigested);
-  if (made.image) return ingestLayers(archive, job);
+  const how = { isDigested, stopsAtImage };
+  const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits, how);
+  const { contents } = made;
+  if (made.mayBeImage) {
+    const image = await layeredArchive(archive, job);
+    if (image !== undefined) return image;
+  }
+  if (made.failure !== undefined) throw made.failure;
+  if (contents === undefined) {
+    await workspace.removePart('tree');
+    return unpack(archive, known, job, false);
+  }
   checkUnchanged(archive);
-  const digest = isDigested ? made.sha256 : seenDigest(identityOf(archive.stat));
+  const digest = isDigested ? contents.sha256 : seenDigest(identityOf(archive.stat));
   if (known !== undefined && digest !== known) throw wrongDigest(nameOf(archive, options), known, digest);
-  const recorded: RecordedLayer = { digest, form: 'tree' };
+  const recorded: RecordedLayer = { digest, form: 'tree', ...ownersOf(contents, options.limits.owners) };
   const layers: readonly Layer[] = [{ kind: 'tree', path: join(folder, 'rootfs') }];
   const record = await describe(
-    { digest, layers, recorded: [recorded], contents: made, source: nameOf(archive, options) },
+    { digest, layers, recorded: [recorded], contents, source: nameOf(archive, options) },
     job,
   );
   workspace.movePart('tree', folderOf(host.dirs.store, recorded, ownershipKey(ownership)));
   return { record, names: [] };
 }
 
-/** An archive in layers that is compressed as a whole is decompressed first, because its parts lie in no known order. */
-async function ingestLayers(archive: Archive, job: Job): Promise<Brought> {
+/**
+ * The image that the archive holds in layers; undefined where it holds none. One that is compressed as a whole is
+ * decompressed first, because its parts lie in no known order.
+ */
+async function layeredArchive(archive: Archive, job: Job): Promise<Brought | undefined> {
   const { host, options, workspace } = job;
   if (!isCompressed(archive)) return layered(archived(archive, options), archive, job);
   const folder = join(workspace.folder, 'outer');
   mkdirSync(folder);
-  await ingest(archived(archive, options), ownPlace(folder, host), 'data', options.limits.maxBytes);
-  return layeredFile(join(folder, 'data'), archive, job);
+  try {
+    await ingest(archived(archive, options), ownPlace(folder, host), 'data', options.limits.maxBytes);
+    return await layeredFile(join(folder, 'data'), archive, job);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** `path`: what the archive was decompressed into. */
-async function layeredFile(path: string, archive: Archive, job: Job): Promise<Brought> {
+async function layeredFile(path: string, archive: Archive, job: Job): Promise<Brought | undefined> {
   const fd = openSync(path, 'r');
   try {
     return await layered({ fd, name: nameOf(archive, job.options), part: WHOLE }, archive, job);
@@ -276,14 +312,13 @@ async function layeredFile(path: string, archive: Archive, job: Job): Promise<Br
   }
 }
 
-async function layered(tar: Archived, archive: Archive, job: Job): Promise<Brought> {
-  const members = tarMembers(tar, await scanTar(tar, emptyPlace(job.host)));
+async function layered(tar: Archived, archive: Archive, job: Job): Promise<Brought | undefined> {
+  const found = await scanTar(tar, emptyPlace(job.host));
+  const members = tarMembers(tar, found);
   const image = readImage(members, job.host, job.options.wanted);
   if (image === undefined) {
-    throw new BoxctlError(
-      'E_IMAGE_BAD_ARCHIVE',
-      `The image ${nameOf(archive, job.options)} has neither a manifest nor a root file system`,
-    );
+    checkNoImage(members, found.keys());
+    return undefined;
   }
   const record = await describeLayered(members, image, nameOf(archive, job.options), job);
   checkUnchanged(archive);
@@ -339,8 +374,9 @@ async function describe(description: Description, { host, options }: Job): Promi
 }
 
 function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
-  writeRecord(host.dirs.store, record, options.ownership);
-  const image = readFacts(record.digest, options.ownership, host);
+  const ownership = ownershipOf(options);
+  writeRecord(host.dirs.store, record, ownership);
+  const image = readFacts(record.digest, ownership, host);
   if (image !== undefined) {
     options.onImported?.(record);
     return image;

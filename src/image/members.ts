@@ -79,5 +79,12 @@ export function readMember(members: Members, path: string): Buffer | undefined {
   }
 }
 
+/** The same of a file that need not be what its name says; undefined also for one that is not small. */
+export function tryMember(members: Members, path: string): Buffer | undefined {
+  const file = members.open(path);
+  file?.close();
+  return file === undefined || file.size > MAX_TEXT ? undefined : readMember(members, path);
+}
+
 export const badImage = (members: Members, why: string): BoxctlError =>
   new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${members.name} cannot be read: ${why}`);

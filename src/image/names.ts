@@ -23,6 +23,12 @@ export function checkName(text: string): string {
 
 const placeOf = (store: string, name: string): string => join(store, 'names', `${shortHash(name)}.json`);
 
+/** The digest of the image that has the name now; undefined where none has. */
+export function digestNamed(store: string, name: string): string | undefined {
+  const named = readName(placeOf(store, name));
+  return named?.name === name ? named.digest : undefined;
+}
+
 export function writeName(store: string, name: string, digest: string): void {
   writeWhole(placeOf(store, name), JSON.stringify({ name, digest }));
 }
@@ -50,8 +56,7 @@ export function allNames(store: string): readonly { readonly name: string; reado
 }
 
 /** Whether what a person has typed is a name of the store, and not the digits of a digest. */
-export const isNamed = (store: string, text: string): boolean =>
-  readName(placeOf(store, fullName(text)))?.name === fullName(text);
+export const isNamed = (store: string, text: string): boolean => digestNamed(store, fullName(text)) !== undefined;
 
 export function removeName(store: string, name: string): void {
   rmSync(placeOf(store, name), { force: true });
@@ -64,9 +69,8 @@ const LEAST_DIGITS = 4;
  * Throws `E_IMAGE_AMBIGUOUS` for digits that several images begin with.
  */
 export function findDigest(store: string, text: string): string | undefined {
-  const full = fullName(text);
-  const named = readName(placeOf(store, full));
-  if (named?.name === full) return named.digest;
+  const named = digestNamed(store, fullName(text));
+  if (named !== undefined) return named;
   const digits = /^(?:sha256:)?((?:seen-)?[0-9a-f]+)$/u.exec(text)?.[1];
   if (digits === undefined || digits.length < LEAST_DIGITS) return undefined;
   const fitting = digestsOf(store).filter((digest) => digest.startsWith(digits));

@@ -4,22 +4,31 @@
  */
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 import { writeWhole } from './whole.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { identityAt } from './identity.ts';
-import type { ImageFacts, Layer, Ownership } from './image.ts';
+import { treeOwnership, type ImageFacts, type Layer, type Ownership } from './image.ts';
 import { isRecord, isTextList, isTexts } from './json.ts';
-import { layerFolder, ownershipKey } from './store.ts';
+import { layerFolder, ownersKey, ownershipKey } from './store.ts';
 
 const VERSION = 1;
 
 export interface RecordedLayer {
   readonly digest: string;
   readonly form: 'erofs' | 'tree';
+  /** Files of other owners than these (ownersKey of store.ts) became root's in it. Undefined: there were none. */
+  readonly owners?: string;
   /** The user's own archive, where the store has no copy of it. */
   readonly inPlace?: { readonly path: string; readonly identity: string };
 }
+
+/** Where files were squashed, the layer is one for these owners alone; any other serves all. */
+export const ownersOf = (
+  { squashed }: { readonly squashed: number },
+  owners: Ownership | undefined,
+): Pick<RecordedLayer, 'owners'> => (squashed === 0 ? {} : { owners: ownersKey(owners) });
 
 export interface ImageRecord {
   readonly digest: string;
@@ -45,11 +54,18 @@ export interface ImageRecord {
 export const recordFile = (store: string, digest: string, ownership: string): string =>
   join(store, 'images', digest, `${ownership}.json`);
 
-export const recordPath = (store: string, digest: string, ownership: Ownership | undefined): string =>
-  recordFile(store, digest, ownershipKey(ownership));
+/** An image in which files of other owners became root's has a record for each set of owners. */
+const recordKey = (ownership: Ownership | undefined, isSquashed: boolean): string =>
+  `${ownershipKey(ownership)}${isSquashed ? `-${ownersKey(ownership)}` : ''}`;
+
+const isSquashed = ({ layers }: Pick<ImageRecord, 'layers'>): boolean =>
+  layers.some(({ owners }) => owners !== undefined);
+
+export const recordPath = (store: string, digest: string, ownership: Ownership | undefined, squashed = false): string =>
+  recordFile(store, digest, recordKey(ownership, squashed));
 
 export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
-  writeRecordFile(recordPath(store, record.digest, ownership), record);
+  writeRecordFile(recordPath(store, record.digest, ownership, isSquashed(record)), record);
 }
 
 export function writeRecordFile(path: string, record: ImageRecord): void {
@@ -58,7 +74,9 @@ export function writeRecordFile(path: string, record: ImageRecord): void {
 }
 
 export function readRecord(store: string, digest: string, ownership: Ownership | undefined): ImageRecord | undefined {
-  return readRecordFile(recordPath(store, digest, ownership));
+  const plain = readRecordFile(recordPath(store, digest, ownership));
+  if (plain !== undefined || ownership?.byMount !== true) return plain;
+  return readRecordFile(recordPath(store, digest, ownership, true));
 }
 
 export function readRecordFile(path: string): ImageRecord | undefined {
@@ -95,10 +113,14 @@ function isImageRecord(
   );
 }
 
-/** `ownership` is an ownership's key. An index without its archive is another thing than one with it. */
+/**
+ * `ownership` is an ownership's key, or the name of a record. An index without its archive is another thing than one with
+ * it.
+ */
 export function folderOf(store: string, layer: RecordedLayer, ownership: string): string {
   const form = layer.inPlace === undefined ? 'erofs' : 'index';
-  return layerFolder(store, layer.digest, layer.form === 'tree' ? ownership : form);
+  const key = layer.form === 'tree' ? ownership.replace(/^plain-.*/u, 'plain') : form;
+  return layerFolder(store, layer.digest, layer.owners === undefined ? key : `${key}-${layer.owners}`);
 }
 
 export function layerOf(store: string, layer: RecordedLayer, ownership: Ownership | undefined): Layer {
@@ -114,9 +136,9 @@ export function factsOf(store: string, record: ImageRecord, ownership: Ownership
   const { digest, layers, passwd, group, shell, defaults } = record;
   return {
     digest,
-    record: recordPath(store, digest, ownership),
+    record: recordPath(store, digest, ownership, isSquashed(record)),
     layers: layers.map((layer) => layerOf(store, layer, ownership)),
-    ownership,
+    ownership: treeOwnership(ownership),
     passwd,
     group,
     shell,
@@ -124,11 +146,34 @@ export function factsOf(store: string, record: ImageRecord, ownership: Ownership
   };
 }
 
-/** The image of a digest, if the store has it complete and this host can use it. */
-export function readFacts(digest: string, ownership: Ownership | undefined, host: HostFacts): ImageFacts | undefined {
+/** How much an image may have in it. */
+export interface SizeLimits {
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+}
+
+function checkSize({ bytes, entries, source }: ImageRecord, { maxBytes, maxEntries }: SizeLimits): void {
+  const [what, most] = bytes > maxBytes ? [`${bytes} bytes of files`, maxBytes] : [`${entries} entries`, maxEntries];
+  if (bytes <= maxBytes && entries <= maxEntries) return;
+  throw new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${source} has ${what}, and it may have ${most}`, {
+    hint: 'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted',
+  });
+}
+
+/**
+ * The image of a digest, if the store has it complete and this host can use it. Throws `E_IMAGE_TOO_LARGE`: it may have come
+ * into the store when more was allowed.
+ */
+export function readFacts(
+  digest: string,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  limits?: SizeLimits,
+): ImageFacts | undefined {
   const { store } = host.dirs;
   const record = readRecord(store, digest, ownership);
   if (record === undefined) return undefined;
+  if (limits !== undefined) checkSize(record, limits);
   if (!host.erofs.usable && record.layers.some((layer) => layer.form === 'erofs')) return undefined;
   const owners = ownershipKey(ownership);
   // The archive may have been under another name, and gone since; a folder of the store, removed by hand.

@@ -11,7 +11,7 @@ import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
 import { digestOf, identityOf, isUnread, recall, remember } from './identity.ts';
-import type { ImageFacts, Layer, Ownership } from './image.ts';
+import { treeOwnership, type ImageFacts, type Layer, type Ownership } from './image.ts';
 import {
   importArchive,
   importLayout,
@@ -73,7 +73,8 @@ export function findImage(
 ): ImageFacts | undefined {
   if (source.kind === 'folder') return isStore(host.dirs.store) ? folderImage(source.path, ownership) : undefined;
   const digest = knownDigest(source, host.dirs.store);
-  return digest === undefined ? undefined : readFacts(digest, ownership, host);
+  const limits = source.kind === 'tar' ? limitsOf(source) : undefined;
+  return digest === undefined ? undefined : readFacts(digest, ownership, host, limits);
 }
 
 /** The largest /etc/passwd that is read, bytes. */
@@ -95,7 +96,7 @@ function folderImage(path: string, ownership: Ownership | undefined): ImageFacts
     digest: '',
     record: '',
     layers,
-    ownership,
+    ownership: treeOwnership(ownership),
     passwd: text('etc/passwd'),
     group: text('etc/group'),
     shell,
@@ -162,18 +163,21 @@ async function importOnce(
 
 export type TarSource = ImageSource & { readonly kind: 'tar' };
 
+const limitsOf = ({ maxSize, maxEntries }: Pick<TarSource, 'maxSize' | 'maxEntries'>) => ({
+  maxBytes: maxSize ?? DEFAULT_LIMITS.maxBytes,
+  maxEntries: maxEntries ?? DEFAULT_LIMITS.maxEntries,
+});
+
 /** What an import is told. */
 export function importOptions(
   source: Partial<Omit<TarSource, 'kind' | 'path'>>,
   ownership: Ownership | undefined,
   { onProgress, onImported, signal, copy }: ResolveOptions,
 ): ImportOptions {
-  const limits = {
-    maxBytes: source.maxSize ?? DEFAULT_LIMITS.maxBytes,
-    maxEntries: source.maxEntries ?? DEFAULT_LIMITS.maxEntries,
-  };
+  const tree = treeOwnership(ownership);
+  const limits = { ...limitsOf(source), owners: tree === undefined ? ownership : undefined };
   const { sha256: pin, wanted } = source;
-  return { ownership, limits, pin, wanted, inPlace: copy !== true, onProgress, onImported, signal };
+  return { ownership: tree, limits, pin, wanted, inPlace: copy !== true, onProgress, onImported, signal };
 }
 
 async function ensureArchive(
@@ -206,7 +210,7 @@ async function ensureTools(
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   const collection = collectTools(source.tools, toolPath());
-  const workspace = await openWorkspace(ownership, host);
+  const workspace = await openWorkspace(treeOwnership(ownership), host);
   try {
     const path = join(realPath(workspace.folder), 'tools.tar');
     await packCollection(collection, createWriteStream(path, { mode: 0o600 }));
@@ -258,12 +262,12 @@ export function previewImage(source: ImageSource, ownership: Ownership | undefin
   if (found !== undefined) return found;
   if (source.kind === 'folder') return folderImage(source.path, ownership);
   if (source.kind === 'stored') throw noSuchImage(host.dirs.store, source.name);
-  const { digest, layer } = previewLayer(source, host.erofs.usable && ownership === undefined);
+  const { digest, layer } = previewLayer(source, host.erofs.usable && treeOwnership(ownership) === undefined);
   return {
     digest,
     record: recordPath(host.dirs.store, digest, ownership),
     layers: [layerOf(host.dirs.store, layer, ownership)],
-    ownership,
+    ownership: treeOwnership(ownership),
     passwd: '',
     group: '',
     shell: '',

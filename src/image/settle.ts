@@ -12,7 +12,7 @@ import { identityOf, recall, remember } from './identity.ts';
 import type { ImageFacts } from './image.ts';
 import { withLock } from './locks.ts';
 import { removeImageQuietly } from './maintain.ts';
-import { allRecords, folderOf, readRecord, recordFile, writeRecordFile, type RecordedLayer } from './records.ts';
+import { allRecords, folderOf, readRecordFile, recordFile, writeRecordFile, type RecordedLayer } from './records.ts';
 import { shortHash } from './store.ts';
 import { ingest, ownPlace, WHOLE } from './work.ts';
 
@@ -22,7 +22,7 @@ import { ingest, ownPlace, WHOLE } from './work.ts';
  */
 export async function settleImage(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
   const { store } = host.dirs;
-  const path = sourceOf(image, store);
+  const path = sourceOf(image);
   const lock = openSync(join(store, 'locks', shortHash(`settle ${path}`)), 'a', 0o600);
   try {
     const remembered = recall(store, path);
@@ -46,8 +46,7 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
   }
 }
 
-const sourceOf = (image: ImageFacts, store: string): string =>
-  readRecord(store, image.digest, image.ownership)?.source ?? '';
+const sourceOf = (image: ImageFacts): string => readRecordFile(image.record)?.source ?? '';
 
 /** An image that was imported by its digest is the better one. Containers that run from the old name keep it. */
 function rename(store: string, from: string, to: string): void {
@@ -72,5 +71,5 @@ function shareIndex(store: string, from: RecordedLayer, to: RecordedLayer): void
 /** After the last container that ran from it: the old name goes. */
 export async function forgetUnsettled(image: ImageFacts, host: HostFacts): Promise<void> {
   const { store } = host.dirs;
-  if (recall(store, sourceOf(image, store))?.digest !== image.digest) await removeImageQuietly(image.digest, host);
+  if (recall(store, sourceOf(image))?.digest !== image.digest) await removeImageQuietly(image.digest, host);
 }

@@ -5,6 +5,7 @@
  *   layers/<digest>/index/{index}                     an index of an archive that is the user's own
  *   layers/<digest>/<plain|maps>/{rootfs/, owner.json}  an archive unpacked, with its own owners or under maps
  *   images/<digest>/<plain|maps>.json                 complete images, and nothing else (records.ts)
+ *   …/{erofs,index,plain}-<hash>                      for containers with these ids alone: other owners became root
  *   names/<hash>.json                                 names that people gave to images
  *   ids/<hash>.json                                   which file had which digest
  *   upper/<run>/                                      what a running container writes, locked until it is gone
@@ -46,12 +47,20 @@ const MAX_READABLE = 100;
 
 /** The name of a tree by its owners: `plain`, or the maps, or the hash of long ones. */
 export function ownershipKey(ownership: Ownership | undefined): string {
-  if (ownership === undefined) return 'plain';
+  if (ownership === undefined || ownership.byMount === true) return 'plain';
   const text = (maps: Ownership['uidMap']): string =>
     maps.map((map) => `${map.container}.${map.host}.${map.size}`).join('+');
   const maps = `u${text(ownership.uidMap)}-g${text(ownership.gidMap)}`;
   return maps.length <= MAX_READABLE ? maps : sha256(maps);
 }
+
+/** A file name for the ids that the containers of these maps have. */
+export const ownersKey = (owners: Ownership | undefined): string =>
+  shortHash(
+    [owners?.uidMap ?? [], owners?.gidMap ?? []]
+      .map((maps) => maps.map(({ container, size }) => `${container}+${size}`).join(','))
+      .join(' '),
+  );
 
 /** A layer's folder: `form` is `erofs`, `index`, or an ownership's key. */
 export const layerFolder = (store: string, digest: string, form: string): string => join(store, 'layers', digest, form);

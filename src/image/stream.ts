@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts, Ownership } from './image.ts';
+import { treeOwnership, type ImageFacts, type Ownership } from './image.ts';
 import { realPath } from '../spec/read.ts';
 import { importArchive, type ImportOptions } from './import.ts';
 import { importOptions, type ResolveOptions, type TarSource } from './resolve.ts';
@@ -28,7 +28,7 @@ export async function importStream(
   options: ResolveOptions = {},
 ): Promise<ImageFacts> {
   prepareStore(host.dirs.store);
-  const workspace = await openWorkspace(ownership, host);
+  const workspace = await openWorkspace(treeOwnership(ownership), host);
   try {
     const path = join(realPath(workspace.folder), 'archive');
     const wants = { ...importOptions(source, ownership, options), inPlace: false, source: source.name };

@@ -54,9 +54,13 @@ export interface Contents {
   readonly opaqueRoot: boolean;
 }
 
-/** What an archive turned out to hold when a root file system was expected. */
-export interface HoldsImage {
-  readonly image: true;
+/** What came of reading an archive as a root file system, which it need not be. */
+export interface Rootfs<T> {
+  /** It may hold an image in layers (ImageSigns of native/image/walk.h): only its manifest tells. */
+  readonly mayBeImage: boolean;
+  /** Undefined where it was not read to its end: at the first sign of an image, or because of `failure`. */
+  readonly contents: T | undefined;
+  readonly failure: BoxctlError | undefined;
 }
 
 interface Work {
@@ -73,10 +77,14 @@ interface Work {
 class BadArchive extends Error {
   readonly entry: string;
   readonly errno: number;
-  constructor(message: string, entry: string, errno: number) {
-    super(message);
-    this.entry = entry;
-    this.errno = errno;
+  readonly hint: string | undefined;
+  readonly mayBeImage: boolean;
+  constructor(report: Report) {
+    super(text(report, 'error'));
+    this.entry = text(report, 'entry');
+    this.errno = number(report, 'errno');
+    this.hint = report['hint'] === undefined ? undefined : text(report, 'hint');
+    this.mayBeImage = report['image'] === true;
   }
 }
 
@@ -100,8 +108,7 @@ async function run({ plan, input, output, onRead, signal }: Work): Promise<Repor
     const [end, last] = await Promise.all([worker.done, lastReport(report, onRead)]);
     if (signal?.aborted === true) throw new BoxctlError('E_IMAGE_WORK', 'The work on the image was given up');
     if (last === undefined || end.kind !== 'exited') throw workFailure(plan, end);
-    const { error, entry, errno } = last;
-    if (typeof error === 'string') throw new BadArchive(error, String(entry ?? ''), Number(errno ?? 0));
+    if (typeof last['error'] === 'string') throw new BadArchive(last);
     return last;
   } finally {
     signal?.removeEventListener('abort', stop);
@@ -124,9 +131,15 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
   return new BoxctlError('E_IMAGE_WORK', `${what}: the worker ${how}`);
 }
 
+export const LIMIT_HINT =
+  'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted';
+
 /** What a bad archive means to the person who named it. */
 function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | 'part'>): unknown {
-  if (!(error instanceof BadArchive)) return error;
+  return error instanceof BadArchive ? explained(error, name, archive) : error;
+}
+
+function explained(error: BadArchive, name: string, archive?: Pick<Archived, 'fd' | 'part'>): BoxctlError {
   // Control characters of a hostile name must not reach a terminal.
   const at = error.entry === '' ? '' : ` (entry ${JSON.stringify(error.entry)})`;
   const code = errnoName(error.errno);
@@ -140,14 +153,11 @@ function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | '
     });
   }
   const limit = /more (?:data|entries|bytes)/u.test(error.message);
+  const hint = limit ? LIMIT_HINT : error.hint;
   return new BoxctlError(
     limit ? 'E_IMAGE_TOO_LARGE' : 'E_IMAGE_BAD_ARCHIVE',
     error.errno === 0 ? message : `${message}: ${errnoName(error.errno)}`,
-    limit
-      ? {
-          hint: 'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted',
-        }
-      : {},
+    hint === undefined ? { cause: error } : { hint, cause: error },
   );
 }
 
@@ -214,22 +224,38 @@ async function runOn(archive: Archived, plan: Plan): Promise<Report> {
 /** The lowest layer has nothing to take away; a complete one has before it what its hard links mean of those below. */
 export type LayerKind = 'lowest' | 'layer' | 'complete';
 const FLAGS = {
-  rootfs: IMAGE.ROOTFS,
+  rootfs: 0,
   lowest: IMAGE.LAYER | IMAGE.LOWEST,
   layer: IMAGE.LAYER,
   complete: IMAGE.LAYER | IMAGE.COMPLETE,
 };
 
-/** `digested`: false leaves the digest open, which is then empty. */
+/**
+ * `isDigested`: false leaves the digest open, which is then empty. `stopsAtImage`: nothing is unpacked when the first entry
+ * looks as if the archive held an image.
+ */
 export async function unpackRootfs(
   archive: Archived,
   place: WorkPlace,
   limits: WorkLimits,
-  digested: boolean,
-): Promise<HoldsImage | (Contents & Digests & { readonly image: false })> {
-  const flags = digested ? FLAGS.rootfs : FLAGS.rootfs | IMAGE.UNDIGESTED;
-  const report = await runOn(archive, planUnpack(place, archive.part, flags, limits));
-  return report['image'] === true ? { image: true } : { image: false, ...contents(report), ...digests(report) };
+  { isDigested, stopsAtImage }: { readonly isDigested: boolean; readonly stopsAtImage: boolean },
+): Promise<Rootfs<Contents & Digests>> {
+  const flags = (isDigested ? 0 : IMAGE.UNDIGESTED) | (stopsAtImage ? IMAGE.STOP_AT_IMAGE : 0);
+  return readRootfs(archive, planUnpack(place, archive.part, flags, limits), (report) => ({
+    ...contents(report),
+    ...digests(report),
+  }));
+}
+
+async function readRootfs<T>(archive: Archived, plan: Plan, read: (report: Report) => T): Promise<Rootfs<T>> {
+  try {
+    const report = await work(archive, plan);
+    const found = report['stopped'] === true ? undefined : read(report);
+    return { mayBeImage: report['image'] === true, contents: found, failure: undefined };
+  } catch (error) {
+    if (!(error instanceof BadArchive) || !error.mayBeImage) throw explain(error, archive.name, archive);
+    return { mayBeImage: true, contents: undefined, failure: explained(error, archive.name, archive) };
+  }
 }
 
 export async function unpackLayer(
@@ -249,52 +275,60 @@ export async function ingest(
   name: string,
   maxBytes: number,
 ): Promise<Pick<Digests, 'sha256'>> {
-  return digests(await runOn(archive, planIngest(place, archive.part, name, maxBytes)));
+  return digests(await runOn(archive, planIngest(place, archive.part, name, 0, maxBytes)));
 }
 
-/** What was indexed, with its digests where all of it was read. */
-export type Indexed = (HoldsImage | (Contents & { readonly image: false })) & Partial<Digests>;
-
-/** Makes the file `index` of a tar that stays where it is. Undefined: there is more of it than an index can hold. */
-export async function indexTar(
-  archive: Archived,
-  place: WorkPlace,
-  kind: 'rootfs' | LayerKind,
-  limits: WorkLimits,
-): Promise<Indexed | undefined> {
-  const report = await runIndex(archive, place, '', kind, limits);
-  if (report === undefined) return undefined;
-  return report['image'] === true ? { image: true } : { image: false, ...contents(report) };
+/** The digests of a layer as it is stored and of its tar, without keeping anything. */
+export async function digestLayer(archive: Archived, place: WorkPlace, maxBytes: number): Promise<Digests> {
+  return digests(await runOn(archive, planIngest(place, archive.part, '', IMAGE.LAYER, maxBytes)));
 }
 
 /**
- * Decompresses an archive into the file `data` and makes the `index` of that, both in one pass. An image in layers has no
- * index. Undefined: there is more of it than an index can hold.
+ * Makes the file `index` of a tar that stays where it is or, with `stored`, that is decompressed into the file `data` on the
+ * way. Undefined: there is more of it than an index can hold. The digests are empty where not all of it was read.
  */
+export async function indexRootfs(
+  archive: Archived,
+  place: WorkPlace,
+  stored: boolean,
+  limits: WorkLimits,
+): Promise<Rootfs<Contents & Digests> | undefined> {
+  const plan = planIndex(place, archive.part, stored ? 'data' : '', FLAGS.rootfs, limits);
+  return unlessTooLarge(readRootfs(archive, plan, (report) => ({ ...contents(report), ...digests(report) })));
+}
+
+/** The same of a layer's tar that stays where it is. */
+export async function indexTar(
+  archive: Archived,
+  place: WorkPlace,
+  kind: LayerKind,
+  limits: WorkLimits,
+): Promise<Contents | undefined> {
+  const report = await unlessTooLarge(runOn(archive, planIndex(place, archive.part, '', FLAGS[kind], limits)));
+  return report === undefined ? undefined : contents(report);
+}
+
+/** The same of a layer that is decompressed into the file `data`. */
 export async function storeTar(
   archive: Archived,
   place: WorkPlace,
-  kind: 'rootfs' | LayerKind,
+  kind: LayerKind,
   limits: WorkLimits,
-): Promise<(Digests & (HoldsImage | (Contents & { readonly image: false }))) | undefined> {
-  const report = await runIndex(archive, place, 'data', kind, limits);
-  if (report === undefined) return undefined;
-  const found = digests(report);
-  return report['image'] === true ? { image: true, ...found } : { image: false, ...contents(report), ...found };
+): Promise<(Contents & Digests) | undefined> {
+  const report = await unlessTooLarge(runOn(archive, planIndex(place, archive.part, 'data', FLAGS[kind], limits)));
+  return report === undefined ? undefined : { ...contents(report), ...digests(report) };
 }
 
-async function runIndex(
-  archive: Archived,
-  place: WorkPlace,
-  data: string,
-  kind: 'rootfs' | LayerKind,
-  limits: WorkLimits,
-): Promise<Report | undefined> {
+/** The archive can be unpacked all the same. */
+export const isTooLargeForIndex = (error: unknown): boolean =>
+  error instanceof BoxctlError && error.cause instanceof BadArchive && error.cause.errno === EFBIG;
+
+async function unlessTooLarge<T>(done: Promise<T>): Promise<T | undefined> {
   try {
-    return await work(archive, planIndex(place, archive.part, data, FLAGS[kind], limits));
+    return await done;
   } catch (error) {
-    if (error instanceof BadArchive && error.errno === EFBIG) return undefined;
-    throw explain(error, archive.name, archive);
+    if (isTooLargeForIndex(error)) return undefined;
+    throw error;
   }
 }
 
@@ -351,15 +385,15 @@ export async function extract(
   }
 }
 
-/** Copies an image into the empty folder `to` (planCopy). Throws `E_IMAGE_COPY`. */
+/** Copies an image into the empty folder `to` (planCopy). Says how many device nodes are left out. Throws `E_IMAGE_COPY`. */
 export async function copyImage(
   image: ImageFacts,
   host: HostFacts,
   maps: Ownership | undefined,
   to: string,
-): Promise<void> {
+): Promise<number> {
   try {
-    await run({ plan: planCopy(image, host, maps, to) });
+    return number(await run({ plan: planCopy(image, host, maps, to) }), 'devices');
   } catch (error) {
     if (!(error instanceof BadArchive)) throw error;
     const why = error.errno === 0 ? error.message : `${error.message}: ${errnoName(error.errno)}`;

@@ -253,13 +253,21 @@ export const CALLS = {
   // on, `size` bytes or to its end.
   unpack: {
     op: 200,
-    args: [fd('dirfd'), int('offset'), int('size'), flags('flags', 'IMAGE'), int('max_bytes'), int('max_entries')],
+    args: [
+      fd('dirfd'),
+      int('offset'),
+      int('size'),
+      flags('flags', 'IMAGE'),
+      int('max_bytes'),
+      int('max_entries'),
+      text('owners'),
+    ],
     does: 'reads the archive at descriptor 0, and makes its entries',
     imager: true,
   },
   ingest: {
     op: 201,
-    args: [fd('dirfd'), text('pathname'), int('offset'), int('size'), int('max_bytes')],
+    args: [fd('dirfd'), text('pathname'), int('offset'), int('size'), flags('flags', 'IMAGE'), int('max_bytes')],
     does: 'reads the archive at descriptor 0, and writes it decompressed',
     imager: true,
   },
@@ -274,6 +282,7 @@ export const CALLS = {
       flags('flags', 'IMAGE'),
       int('max_bytes'),
       int('max_entries'),
+      text('owners'),
     ],
     does: 'reads the archive at descriptor 0, and writes the index of a file system over it',
     imager: true,

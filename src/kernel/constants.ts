@@ -158,8 +158,8 @@ export const LEASE = { F_RDLCK: 0 } as const;
 export const IMAGE = {
   /** A layer: its whiteouts become overlay's marks. */
   LAYER: 1,
-  /** Give up where the archive turns out to hold an image in layers. */
-  ROOTFS: 2,
+  /** Give up at the first entry where it looks as if the archive held an image in layers. */
+  STOP_AT_IMAGE: 2,
   /** With LAYER: there is none below. */
   LOWEST: 4,
   /** With LAYER: what its hard links mean of the layers below comes first in the archive. */

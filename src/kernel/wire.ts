@@ -14,7 +14,7 @@ export const WIRE_VERSION = 2;
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
 /** The most arguments that a call can have. */
-export const MAX_ARGS = 8;
+export const MAX_ARGS = 9;
 
 /** Descriptors go over the wire by numbers (slots). Two of these are none of the plan's own. */
 export const MAX_SLOTS = 0xfff0;

@@ -26,7 +26,7 @@ import { checkSystemd } from './systemd.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from './version.ts';
 
-export { ownershipFor } from './ids.ts';
+export { imageOwnership, ownershipFor } from './ids.ts';
 export type { Overrides } from './process.ts';
 
 /** What nobody should find out later. */

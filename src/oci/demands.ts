@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import { STANDARD_PATH } from '../image/lookup.ts';
+import { STANDARD_PATH } from '../spec/lookup.ts';
 import { isWithin } from '../spec/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
 import type { ConfigPath } from './config-path.ts';
@@ -272,7 +272,18 @@ function ofFiles(document: SpecDocument): readonly Demand[] {
     const because = ofSpec(document, `image.host_tools.${index}`);
     return [{ kind: 'tool', value: tool, message: `holds ${tool}, whose own loader is run here to pack it`, because }];
   });
-  return [...files, ...foreign];
+  return [...files, ...foreign, ...ofTools(document, foreign)];
+}
+
+/** Programs by where they lie: a link of a standard folder, or a name that PATH knows, may lead anywhere. */
+function ofTools(document: SpecDocument, named: readonly Demand[]): readonly Demand[] {
+  return (document.tools ?? []).flatMap(({ file, path, everyone }): readonly Demand[] => {
+    const because = ofSpec(document, path);
+    const told = named.some((demand) => demand.because.kind === 'spec' && demand.because.path === path);
+    if (told || (everyone && !isWithin(file, document.folder))) return [];
+    const why = everyone ? 'whose own loader is run here to pack it' : 'which not every user of the host may read';
+    return [{ kind: 'tool', value: file, message: `holds ${file}, ${why}`, because }];
+  });
 }
 
 function ofEnvironment(document: SpecDocument): readonly Demand[] {

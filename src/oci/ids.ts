@@ -246,3 +246,9 @@ export function ownershipFor(document: SpecDocument, host: HostFacts): Ownership
   if (host.privileged && user !== 'private') return undefined;
   return canShiftByMount(host) ? undefined : mapsFor(document, host);
 }
+
+/** The same for who brings the image in: where a mount shifts the owners, with the owners that there can be. */
+export function imageOwnership(document: SpecDocument, host: HostFacts): Ownership | undefined {
+  if (document.spec.namespaces.user.kind !== 'private' || !canShiftByMount(host)) return ownershipFor(document, host);
+  return { ...mapsFor(document, host), byMount: true };
+}

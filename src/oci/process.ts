@@ -4,7 +4,7 @@ import { howToGetIds } from '../host/subordinate.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
 import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
 import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS } from '../spec/systemd.ts';
-import { parseUser } from '../spec/user.ts';
+import { parseImageUser } from '../spec/user.ts';
 import { compileCapabilities } from './capabilities.ts';
 import type { OciProcess, OciRlimit } from './config.ts';
 import { DEFAULT_PATH } from './defaults.ts';
@@ -83,7 +83,7 @@ function compileEnvironment(
 function imageUser(image: ImageFacts | undefined, problems: Problems): UserChoice | undefined {
   const text = image?.defaults.user ?? '';
   if (text === '') return undefined;
-  const user = parseUser(text);
+  const user = parseImageUser(text);
   if (user === undefined) {
     problems.add('E_IMAGE_USER', 'image', `the image wants to run as "${text}", which is no user`, 'set `user`');
   }

@@ -173,6 +173,16 @@ export interface WorkLimits {
   /** Bytes of files. */
   readonly maxBytes: number;
   readonly maxEntries: number;
+  /** Files of other owners than the containers of these maps have become root's; undefined: of no owner. */
+  readonly owners?: Ownership | undefined;
+}
+
+/** As `Owners::parse` of native/image/owners.h reads it. */
+function ownersText(owners: Ownership | undefined): string {
+  if (owners === undefined) return '';
+  const ranges = (maps: Ownership['uidMap']): string =>
+    maps.map(({ container, size }) => `${container}+${size}`).join(',');
+  return `${ranges(owners.uidMap)} ${ranges(owners.gidMap)}`;
 }
 
 /** Unpacks the archive of descriptor 0 into a new folder `rootfs` of the folder. */
@@ -184,14 +194,18 @@ export function planUnpack(place: WorkPlace, part: Part, flags: number, limits: 
   context.steps.add(command, 'rootfs.mkdir', 'mkdirat', { ...root, mode: 0o755 });
   const open = { ...root, flags: O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve: 0 };
   const dirfd = context.steps.add(command, 'rootfs', 'openat2', open);
-  context.steps.add(command, 'unpack', 'unpack', { dirfd, ...part, flags, max_bytes, max_entries });
+  const owners = ownersText(limits.owners);
+  context.steps.add(command, 'unpack', 'unpack', { dirfd, ...part, flags, max_bytes, max_entries, owners });
   return finish(context);
 }
 
-/** Decompresses the archive of descriptor 0 into a new file of the folder; '' for no file, only the digest. */
-export function planIngest(place: WorkPlace, part: Part, pathname: string, maxBytes: number): Plan {
+/**
+ * Decompresses the archive of descriptor 0 into a new file of the folder; '' for no file, only the digest. With
+ * `IMAGE.LAYER`, that of what it decompresses to as well.
+ */
+export function planIngest(place: WorkPlace, part: Part, pathname: string, flags: number, maxBytes: number): Plan {
   const context = confine(place, 'ingest');
-  const args = { dirfd: openRoot(context), pathname, ...part, max_bytes: maxBytes };
+  const args = { dirfd: openRoot(context), pathname, ...part, flags, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'ingest', 'ingest', args);
   return finish(context);
 }
@@ -203,7 +217,8 @@ export function planIngest(place: WorkPlace, part: Part, pathname: string, maxBy
 export function planIndex(place: WorkPlace, part: Part, data: string, flags: number, limits: WorkLimits): Plan {
   const context = confine(place, 'index');
   const { maxBytes: max_bytes, maxEntries: max_entries } = limits;
-  const args = { dirfd: openRoot(context), pathname: 'index', data, ...part, flags, max_bytes, max_entries };
+  const owners = ownersText(limits.owners);
+  const args = { dirfd: openRoot(context), pathname: 'index', data, ...part, flags, max_bytes, max_entries, owners };
   context.steps.add(inside('command', BECAUSE), 'index', 'index', args);
   return finish(context);
 }

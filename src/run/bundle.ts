@@ -2,17 +2,33 @@
  * A container written down as an OCI bundle (bundle.md of the runtime specification), for other runtimes to run: its
  * configuration, and a copy of the image, because they know nothing of boxctl's store and write into the root they get.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { makeFolders } from '../folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from '../image/image.ts';
-import { copyImage } from '../image/work.ts';
+import type { ImageFacts, Ownership } from '../image/image.ts';
+import { copyImage, removeTree } from '../image/work.ts';
 import type { OciConfig, OciIdMapping } from '../oci/config.ts';
 import type { Model } from '../oci/model.ts';
 
 const ROOT = 'rootfs';
+const CONFIG = 'config.json';
+
+export interface BundleReport {
+  /** Device nodes of the image that the copy does not have, because nobody makes them in a user namespace. */
+  readonly devices: number;
+}
 
 /** Devices that every runtime makes unasked (config-linux.md, "Default Devices"). */
 const UNASKED = new Set(
@@ -20,10 +36,10 @@ const UNASKED = new Set(
 );
 
 /** A new or an empty folder: what a person has there is never mixed with the bundle. */
-function claim(dir: string): void {
+function claim(dir: string): { readonly isNew: boolean } {
   if (!existsSync(dir)) {
     makeFolders(dir, 0o700);
-    return;
+    return { isNew: true };
   }
   if (!statSync(dir).isDirectory()) {
     throw new BoxctlError('E_BUNDLE_NOT_A_FOLDER', `${dir} is not a folder`, {
@@ -32,6 +48,19 @@ function claim(dir: string): void {
   }
   if (readdirSync(dir).length > 0) {
     throw new BoxctlError('E_BUNDLE_NOT_EMPTY', `${dir} is not empty`, { hint: 'give an empty folder, or a new one' });
+  }
+  return { isNew: false };
+}
+
+/** The folder as it was before the bundle, of which a part would look like a whole one. */
+async function giveUp(dir: string, isNew: boolean, maps: Ownership | undefined, host: HostFacts): Promise<void> {
+  try {
+    // What was copied by mapped ids is the caller's to remove by the map alone.
+    await removeTree(dir, ROOT, host.privileged ? undefined : maps, host);
+    rmSync(join(dir, CONFIG), { force: true });
+    if (isNew) rmdirSync(dir);
+  } catch {
+    // What led here is the error that a person must see.
   }
 }
 
@@ -82,32 +111,57 @@ function checkMounts(model: Model): void {
 /**
  * Writes `config.json` and `rootfs/` into `dir`, an absolute path. `init` has no word in the OCI's configuration: the
  * command is PID 1 there. boxctl shows an image under other owners by an id-mapped mount; the OCI has no such thing for
- * the root, so the copy's owners are those of the host.
+ * the root, so the copy's owners are those of the host. After a failure `dir` is as it was.
  *
  * @throws BoxctlError `E_BUNDLE_…` where the folder is taken, `E_IMAGE_COPY` where the copy fails.
  */
-export async function writeBundle(model: Model, image: ImageFacts, host: HostFacts, dir: string): Promise<void> {
+export async function writeBundle(
+  model: Model,
+  image: ImageFacts,
+  host: HostFacts,
+  dir: string,
+): Promise<BundleReport> {
   checkMounts(model);
-  claim(dir);
+  const { isNew } = claim(dir);
+  const maps = mapsOf(model);
+  try {
+    return await fill(dir, model, image, host, maps);
+  } catch (error) {
+    await giveUp(dir, isNew, maps, host);
+    throw error;
+  }
+}
+
+function mapsOf({ config }: Model): Ownership | undefined {
+  const { uidMappings, gidMappings } = config.linux;
+  return uidMappings === undefined || gidMappings === undefined
+    ? undefined
+    : { uidMap: uidMappings.map(toIdMap), gidMap: gidMappings.map(toIdMap) };
+}
+
+async function fill(
+  dir: string,
+  model: Model,
+  image: ImageFacts,
+  host: HostFacts,
+  maps: Ownership | undefined,
+): Promise<BundleReport> {
   for (const { create } of model.mountNotes.values()) {
     for (const path of create) makeFolders(path, 0o755);
   }
   const rootfs = join(dir, ROOT);
   mkdirSync(rootfs, { mode: 0o755 });
   const { uidMappings, gidMappings } = model.config.linux;
-  const maps =
-    uidMappings === undefined || gidMappings === undefined
-      ? undefined
-      : { uidMap: uidMappings.map(toIdMap), gidMap: gidMappings.map(toIdMap) };
   if (host.privileged && uidMappings !== undefined && gidMappings !== undefined) {
     chownSync(rootfs, toHost(uidMappings, 0) ?? 0, toHost(gidMappings, 0) ?? 0);
-    letPass(dir, gidMappings);
   }
-  await copyImage(image, host, maps, rootfs);
-  writeFileSync(join(dir, 'config.json'), `${configText(forOthers(model))}\n`, {
+  const devices = await copyImage(image, host, maps, rootfs);
+  writeFileSync(join(dir, CONFIG), `${configText(forOthers(model))}\n`, {
     mode: 0o644,
     flag: 'wx',
   });
+  if (host.privileged && gidMappings !== undefined) letPass(dir, gidMappings);
+  return { devices };
 }
 
 const toIdMap = (map: OciIdMapping) => ({ container: map.containerID, host: map.hostID, size: map.size });

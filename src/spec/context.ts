@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
 import type { Paths } from './paths.ts';
 import type { ProblemOptions, Problems } from './problems.ts';
-import type { HostFile, Taken } from './spec.ts';
+import type { HostFile, HostTool, Taken } from './spec.ts';
 import { readableByEveryone, realPath } from './read.ts';
 
 export interface Context {
@@ -21,6 +21,7 @@ export interface Context {
   /** What the file takes of the caller's environment, and which files of the host it names: collected on the way. */
   readonly taken: Taken[];
   readonly files: HostFile[];
+  readonly tools: HostTool[];
 }
 
 /** Reports a problem of the value at `path`. */

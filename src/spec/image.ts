@@ -1,9 +1,10 @@
 /** `image`: an archive, a folder, an image of the store, or programs of this host. */
 import { lstatSync, statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
+import { lookUp } from './lookup.ts';
+import { readableByEveryone, realPath, whyNot } from './read.ts';
 import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
 import { isImageName } from './image-name.ts';
-import { whyNot } from './read.ts';
 import type { ImageSource } from './spec.ts';
 import { sizeAt } from './values.ts';
 
@@ -63,9 +64,11 @@ function byText(context: Context, text: string): ImageSource | undefined {
   return isFolder && !isLayout(full) ? folder(context, text, 'image') : archive(context, text, 'image');
 }
 
-/** An OCI image layout is an archive that was not packed. */
+/** An OCI image layout is an archive that was not packed. A root file system may have a file of either name. */
 const isLayout = (full: string): boolean =>
-  lstatSync(`${full}/oci-layout`, { throwIfNoEntry: false })?.isFile() === true;
+  ['oci-layout', 'index.json'].every(
+    (name) => lstatSync(`${full}/${name}`, { throwIfNoEntry: false })?.isFile() === true,
+  );
 
 function archive(context: Context, text: string, path: string): ImageSource & { readonly kind: 'tar' } {
   const full = hostPath(context, text);
@@ -120,8 +123,15 @@ function stored(context: Context, text: string, path: string): ImageSource {
 
 function hostTools(context: Context, tools: readonly string[]): ImageSource {
   for (const [tool, path] of each(context, tools, 'image.host_tools')) {
-    if (!tool.includes('/') || tool.startsWith('/')) continue;
-    report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
+    if (tool.includes('/') && !tool.startsWith('/')) {
+      report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
+      continue;
+    }
+    // Packing reads it and runs its loader. One that is not there is told when it is packed.
+    const { found } = context.review ? { found: undefined } : lookUp(tool, process.env['PATH'] ?? '');
+    if (found === undefined) continue;
+    const file = realPath(found);
+    context.tools.push({ file, path, everyone: readableByEveryone(file) });
   }
   return { kind: 'host_tools', tools };
 }

@@ -10,7 +10,7 @@ import { Paths } from './paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
 import { Problems } from './problems.ts';
 import { MAX_FILE_SIZE, readBounded, realPath } from './read.ts';
-import type { HostFile, SpecDocument, Taken } from './spec.ts';
+import type { HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from './tree.ts';
 
 export interface LoadOptions {
@@ -81,13 +81,14 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
   problems.sayAs(compose.names);
   const taken: Taken[] = [];
   const files: HostFile[] = [];
+  const tools: HostTool[] = [];
   const tree = settleCompose(compose, interpolateTree(compose.tree, options.env, problems, taken), problems);
   const paths = new Paths(tree);
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
   const folder = realPath(options.folder ?? dirname(resolve(file)));
   const review = options.review ?? false;
   const spec = normalise(
-    { problems, paths, bad, env: options.env, home: options.home, folder, review, taken, files },
+    { problems, paths, bad, env: options.env, home: options.home, folder, review, taken, files, tools },
     raw,
   );
   const named = review ? undefined : namedFiles(file, folder, files, options);
@@ -98,6 +99,7 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     spec: named === undefined ? spec : { ...spec, volumes: spec.volumes.map((volume) => guarded(volume, named)) },
     taken,
     files,
+    tools,
     warnings: problems.sorted().filter((problem) => problem.severity === 'warning'),
     where: (path) => {
       const span = paths.where(path);

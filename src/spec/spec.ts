@@ -307,6 +307,9 @@ export interface HostFile {
   readonly everyone: boolean;
 }
 
+/** A program of `host_tools`, at `path`, which packing reads, and whose loader it runs. */
+export type HostTool = Omit<HostFile, 'kind'>;
+
 /** A loaded file: the spec and where each of its values was written. */
 export interface SpecDocument {
   /** As the person gave it; used in messages. */
@@ -317,6 +320,8 @@ export interface SpecDocument {
   readonly spec: Spec;
   readonly taken: readonly Taken[];
   readonly files: readonly HostFile[];
+  /** Programs of the host that it names, where they were found; those that are missing are not among them. */
+  readonly tools?: readonly HostTool[];
   /** What is no error and yet worth saying, in the order of the file. */
   readonly warnings?: readonly Diagnostic[];
   /**

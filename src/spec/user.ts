@@ -14,12 +14,15 @@ export function parseId(text: string | undefined): number | undefined {
   return value <= LARGEST_ID ? value : undefined;
 }
 
-/** A name that could be meant as a number is none: `+1`, `0x1`, `01`, `1 ` would be read as one id or another. */
-const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,254}\$?$/u;
+/** As passwd(5) can hold it, in any letters; at most 255 of them. */
+const NAME = /^[^\s:\p{Cc}\p{Cf}+-][^\s:\p{Cc}\p{Cf}]{0,254}$/u;
+
+/** A name that could be meant as a number is none: `+1`, `0x1`, `01`, `1e3` would be read as one id or another. */
+const isName = (text: string): boolean => NAME.test(text) && !Number.isFinite(Number(text)) && !/^0[xob]/iu.test(text);
 
 /** An id, or a name; undefined where it is neither. */
 export function parseAccount(text: string | undefined): number | string | undefined {
-  return parseId(text) ?? (text !== undefined && NAME.test(text) ? text : undefined);
+  return parseId(text) ?? (text !== undefined && isName(text) ? text : undefined);
 }
 
 /** `USER` or `USER:GROUP`, each an id or a name; with an empty part it is no user. */
@@ -28,4 +31,17 @@ export function parseUser(text: string): UserChoice | undefined {
   const [user, group] = parts.map(parseAccount);
   if (user === undefined || parts.length > 2 || (parts.length === 2 && group === undefined)) return undefined;
   return { user, ...(group === undefined ? {} : { group }) };
+}
+
+/**
+ * The same of an image's configuration (OCI image specification, "Image Configuration"), where a part may be empty, as
+ * builders write it: no user is root, as without a `User` at all, and no group is the user's own.
+ */
+export function parseImageUser(text: string): UserChoice | undefined {
+  const [user = '', group = '', ...rest] = text.split(':');
+  if (rest.length > 0) return undefined;
+  const named = parseUser(user === '' ? '0' : user);
+  if (named === undefined || group === '') return named;
+  const account = parseAccount(group);
+  return account === undefined ? undefined : { ...named, group: account };
 }

@@ -4,9 +4,11 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -97,6 +99,34 @@ function seen(output: string): Record<string, string> {
       .map((line) => [line.split(/[ :]/u, 1)[0] ?? '', line]),
   );
 }
+
+describe.skipIf(!canRun)('a bundle of root’s (needs root and busybox-static)', () => {
+  it('leaves out device nodes, which nobody makes in a user namespace, and says how many', async () => {
+    const node = join(rootfs, 'dev/extra');
+    execFileSync('mknod', [node, 'c', '1', '3']);
+    linkSync(node, join(rootfs, 'dev/again'));
+    try {
+      const dir = join(folder, 'with-devices');
+      const model = compile(testDocument({ command: ['sh'] }), image(), host());
+      expect(await writeBundle(model, image(), host(), dir)).toEqual({ devices: 2 });
+      expect(existsSync(join(dir, 'rootfs/bin/busybox'))).toBe(true);
+      expect(readdirSync(join(dir, 'rootfs/dev'))).toEqual([]);
+    } finally {
+      rmSync(node);
+      rmSync(join(rootfs, 'dev/again'));
+    }
+  });
+
+  it('that cannot be made leaves nothing behind', async () => {
+    const broken: ImageFacts = { ...image(), layers: [{ kind: 'tree', path: join(folder, 'not-there') }] };
+    const model = compile(testDocument({ command: ['sh'] }), image(), host());
+    const [made, given] = [join(folder, 'made'), join(folder, 'given')];
+    mkdirSync(given);
+    for (const dir of [made, given]) await expect(writeBundle(model, broken, host(), dir)).rejects.toThrow();
+    expect(existsSync(made)).toBe(false);
+    expect(readdirSync(given)).toEqual([]);
+  });
+});
 
 describe.skipIf(!canRun || !has('runc'))('runc runs the bundle (needs root, busybox-static and runc)', () => {
   const run = (dir: string): string => {

@@ -7,9 +7,18 @@ import { PROJECT } from './boxctl.ts';
 
 const native = join(PROJECT, 'native/image');
 /** What the unpacker and the imager's main function need is not needed here. */
-export const INDEX_SOURCES = ['attributes', 'erofs', 'names', 'scan', 'sparse', 'tar', 'tree', 'walk'].map((name) =>
-  join(native, `${name}.cc`),
-);
+export const INDEX_SOURCES = [
+  'attributes',
+  'erofs',
+  'foreign',
+  'names',
+  'owners',
+  'scan',
+  'sparse',
+  'tar',
+  'tree',
+  'walk',
+].map((name) => join(native, `${name}.cc`));
 export const erofsMain = (): string => build(join(import.meta.dirname, 'erofs-main.cc'), SANITIZE, INDEX_SOURCES);
 
 export type IndexReport =

@@ -26,6 +26,8 @@ export const bundle: Run = async (invocation) => {
   );
   const model = compile(document, image, host);
   await checkCommand(model, image, host);
-  await writeBundle(model, image, host, resolve(invocation.cwd, invocation.args.positionals[1] ?? ''));
+  const dir = resolve(invocation.cwd, invocation.args.positionals[1] ?? '');
+  const { devices } = await writeBundle(model, image, host, dir);
+  if (devices > 0) voice.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
   return 0;
 };

@@ -9,7 +9,7 @@ import { tempFolder } from '../../support/temp.ts';
 const good = { status: 0, signal: null, stderr: '' };
 
 test('mutated archives neither crash the reader nor confuse it', { timeout: 120_000 }, () => {
-  const sources = [join(PROJECT, 'native/image/tar.cc')];
+  const sources = ['tar', 'foreign'].map((name) => join(PROJECT, `native/image/${name}.cc`));
   expect(runMutants('fuzz-tar', sources, tempFolder(), 15_000)).toEqual(good);
 });
 

@@ -148,3 +148,34 @@ describe('what cannot be packed', () => {
     await expect(pack([join(base, 'bin/elf')])).rejects.toMatchObject({ code: 'E_TOOL_UNREADABLE' });
   });
 });
+
+describe('what may be packed', () => {
+  const refusal = async (tools: readonly string[], path = '/usr/bin:/bin'): Promise<string> => {
+    try {
+      await pack(tools, { path });
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const script = (name: string, text: string, mode = 0o755): string => {
+    const path = join(base, name);
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+    return path;
+  };
+
+  test('an interpreter outside of the standard folders is packed only when it is named, too', async () => {
+    const interpreter = script('interpreter', '#!/bin/sh\n');
+    const started = script('program', `#!${interpreter}\n`);
+    expect(await refusal([started])).toContain(`is run by ${interpreter}, which is in no standard folder`);
+    expect(await refusal([started, interpreter])).toBe('');
+  });
+
+  test('what env would find in a folder of PATH is packed only when it is named, too', async () => {
+    const found = script('own-python', '#!/bin/sh\n');
+    const started = script('program', '#!/usr/bin/env own-python\n');
+    expect(await refusal([started], `${base}:/usr/bin`)).toContain(`is run by ${found}`);
+    expect(await refusal([started, 'own-python'], `${base}:/usr/bin`)).toBe('');
+  });
+});

@@ -30,6 +30,8 @@ export function parseReport(text: string): UnpackReport | undefined {
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
 const sources = [
+  'image/foreign.cc',
+  'image/owners.cc',
   'image/tar.cc',
   'image/names.cc',
   'image/report.cc',

@@ -163,6 +163,14 @@ describe('demands are', () => {
       'tool=/usr/bin/../../root/x',
     ]);
   });
+  it('a program of the host by where it lies: in the file’s folder, or where not every user may read', () => {
+    const found = (file: string, everyone: boolean) => ({ file, path: 'image.host_tools.0', everyone });
+    const told = (tools: ReturnType<typeof found>[]) =>
+      demandedOf(placed({ tools }, { image: { kind: 'host_tools', tools: ['tool'] } })).map(allowance);
+    expect(told([found('/usr/bin/tool', true), found('/opt/node/bin/tool', true)])).toEqual([]);
+    expect(told([found('/project/bin/tool', true)])).toEqual(['tool=/project/bin/tool']);
+    expect(told([found('/usr/local/bin/tool', false)])).toEqual(['tool=/usr/local/bin/tool']);
+  });
   it('a variable of the caller’s that sounds secret, once', () => {
     const taken = ['LANG', 'GITHUB_TOKEN', 'IMAGE_TAG', 'GITHUB_TOKEN'].map((name) => ({ name, path: 'environment' }));
     expect(demandedOf(placed({ taken })).map(allowance)).toEqual(['env=GITHUB_TOKEN']);

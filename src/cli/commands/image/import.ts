@@ -2,11 +2,11 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../../errors.ts';
 import type { ImageFacts } from '../../../image/image.ts';
-import { checkName, writeName } from '../../../image/names.ts';
+import { checkName } from '../../../image/names.ts';
 import { readRecordFile } from '../../../image/records.ts';
 import { ensureImage, type ResolveOptions, type TarSource } from '../../../image/resolve.ts';
 import { importStream } from '../../../image/stream.ts';
-import { ownershipFor } from '../../../oci/compile.ts';
+import { imageOwnership } from '../../../oci/compile.ts';
 import { isImageName } from '../../../spec/image-name.ts';
 import { realPath } from '../../../spec/read.ts';
 import { loadSpecText } from '../../../spec/load.ts';
@@ -16,6 +16,7 @@ import { homeOf, hostFacts } from '../../environment.ts';
 import { showImport, titleOf } from '../../importing.ts';
 import { wantsColor, writeOutput } from '../../output.ts';
 import { jsonVoice, textVoice } from '../../voice.ts';
+import { checkNamesAreFree, nameImage } from './name-image.ts';
 
 const STDIN = 0;
 const usage = (message: string, hint: string): BoxctlError => new BoxctlError('E_USAGE', message, { hint });
@@ -52,7 +53,8 @@ function wishes(args: Arguments): Omit<TarSource, 'kind' | 'path'> {
 
 /** A folder that is a root file system has no digest, and nobody could say when it has changed. */
 function checkFolder(path: string, given: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true || existsSync(`${path}/oci-layout`)) return;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  if (existsSync(`${path}/oci-layout`) && existsSync(`${path}/index.json`)) return;
   throw new BoxctlError('E_IMAGE_UNREADABLE', `${given} is a folder, and no OCI image layout`, {
     hint: `use it as it is with \`image: {folder: ${given}}\`, or import it as an archive:\ntar -C ${given} --numeric-owner --xattrs -c . | boxctl image import - NAME`,
   });
@@ -74,7 +76,7 @@ export const imageImport: Run = async (invocation) => {
     const host = hostFacts(invocation);
     // The ids of a file that says nothing about them; for others, an image that is unpacked is unpacked anew.
     const plain = loadSpecText('image: {host_tools: [sh]}\n', 'import', { env: {}, home: homeOf(env), folder: '/' });
-    const ownership = ownershipFor(plain, host);
+    const ownership = imageOwnership(plain, host);
     const tar: TarSource = { kind: 'tar', path: realPath(path), ...source };
     const title = file === '-' ? 'standard input' : titleOf(tar);
     const take = (options: ResolveOptions): Promise<ImageFacts> =>
@@ -84,7 +86,8 @@ export const imageImport: Run = async (invocation) => {
     const image = await showImport(invocation, title, mode, voice, take);
     const own = readRecordFile(image.record)?.archiveNames ?? [];
     const all = names.length > 0 ? names : own.filter(isName).map(checkName);
-    for (const name of all) writeName(host.dirs.store, name, image.digest);
+    if (names.length === 0 && !args.flag('replace')) checkNamesAreFree(host.dirs.store, image.digest, all, file);
+    nameImage(host.dirs.store, image.digest, all, voice);
     writeOutput(`${[image.digest, ...all].join(' ')}\n`);
     return 0;
   } catch (error) {

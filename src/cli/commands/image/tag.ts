@@ -1,6 +1,9 @@
-import { checkName, writeName } from '../../../image/names.ts';
+import { checkName } from '../../../image/names.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
+import { wantsColor } from '../../output.ts';
+import { textVoice } from '../../voice.ts';
+import { nameImage } from './name-image.ts';
 import { selectImage } from './select.ts';
 
 export const imageTag: Run = (invocation) => {
@@ -9,6 +12,6 @@ export const imageTag: Run = (invocation) => {
   // Before anything is written, all of them are looked at.
   const full = names.map(checkName);
   const { digest } = selectImage(image, host);
-  for (const name of full) writeName(host.dirs.store, name, digest);
+  nameImage(host.dirs.store, digest, full, textVoice(wantsColor(2, invocation.env), false));
   return 0;
 };
