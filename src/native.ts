@@ -29,6 +29,8 @@ interface Addon {
   catchSignals(except: readonly number[]): void;
   passSignals(socket: number, launcher: number): void;
   releaseSignals(): void;
+  endProcess(pid: number, birth: string): boolean;
+  endNamespace(id: string): boolean;
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
   tryLock(fd: number, exclusive: boolean): boolean;
@@ -137,6 +139,19 @@ export function passSignals(socket: number, launcher: number): void {
 /** Signals do again what they did before `catchSignals`. */
 export function releaseSignals(): void {
   invoke((addon) => addon.releaseSignals());
+}
+
+/**
+ * Kills the process, if it is the one with this birth (native/shared/birth.h), and waits for its end. True when it is
+ * gone, or was another.
+ */
+export function endProcess(pid: number, birth: string): boolean {
+  return invoke((addon) => addon.endProcess(pid, birth));
+}
+
+/** Kills all processes in the mount namespace with this id (native/shared/namespace_id.h). False when some stay. */
+export function endNamespace(id: string): boolean {
+  return invoke((addon) => addon.endNamespace(id));
 }
 
 /**

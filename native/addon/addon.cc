@@ -2,6 +2,7 @@
 // Arguments are checked by src/native.ts, the only caller.
 #include <napi.h>
 
+#include "end.h"
 #include "files.h"
 #include "hash.h"
 #include "probe.h"
@@ -22,6 +23,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("catchSignals", boxctl::catch_signals);
   add("passSignals", boxctl::pass_signals);
   add("releaseSignals", boxctl::release_signals);
+  add("endProcess", boxctl::end_process);
+  add("endNamespace", boxctl::end_namespace);
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
   add("tryLock", boxctl::try_lock);

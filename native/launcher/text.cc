@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../shared/birth.h"
+#include "../shared/namespace_id.h"
+
 namespace boxctl {
 
 namespace {
@@ -52,6 +55,16 @@ const char* Texts::complete(const Text& text) {
     } else if (strncmp(from, "$CHILD", 6) == 0) {
       out.put(static_cast<int>(context_.child));
       from += 6;
+    } else if (strncmp(from, "$BIRTH", 6) == 0) {
+      char born[kBirthSize];
+      if (!birth_of(context_.child, born)) return nullptr;
+      out.put(born, strlen(born));
+      from += 6;
+    } else if (strncmp(from, "$MOUNTS", 7) == 0) {
+      char digits[24];
+      const auto id = static_cast<unsigned long long>(mount_namespace_id(context_.child));
+      out.put(digits, static_cast<size_t>(snprintf(digits, sizeof digits, "%llu", id)));
+      from += 7;
     } else if (strncmp(from, "$OWNER", 6) == 0) {
       out.put(static_cast<int>(getppid()));
       from += 6;

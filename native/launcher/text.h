@@ -5,7 +5,8 @@
 
 namespace boxctl {
 
-// Where texts with `$ID`, `$CHILD`, `$OWNER` or `$FD(slot)` are completed. No call has more than four.
+// Where texts with `$ID`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER` or `$FD(slot)` are completed. No call has more than
+// four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}

@@ -137,7 +137,13 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
 
   const settled = settleBeside(image, host);
   const progress = createProgress({ mode, plan, screen: screen(invocation.env) });
-  const outcome = await follow(plan, progress, voice).finally(settled);
+  const outcome = await follow(plan, progress, voice)
+    .catch(async (error: unknown) => {
+      // The container may have seen to it that it does not die with the launcher.
+      if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
+      throw error;
+    })
+    .finally(settled);
   const failure = explainFailure(plan, outcome);
   if (failure !== undefined) return voice.failure(failure);
   if (model.observes !== undefined) tellObserved(model, host, outcome, voice);

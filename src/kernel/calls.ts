@@ -15,7 +15,7 @@ export const NO_FD: Fd = '-1';
 
 /**
  * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor. A plan
+ * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor. A plan
  * stays the same from run to run because what differs is written like this.
  */
 export interface Template {

@@ -44,6 +44,15 @@ interface Layout {
 /** Where nothing has to be handed on. */
 const plainHome = (dir: string): UnifiedHome => ({ kind: 'parent', dir, controllers: [], dormant: [] });
 
+/**
+ * In a process namespace that is not its own, a container's processes are found by a cgroup if the launcher is killed
+ * (record.ts): without a limit or a rule it has one for that. An ordinary user may have none to make it in.
+ */
+function keepsTogether({ host, namespace }: PlanContext): CgroupController | undefined {
+  if (namespace('pid').kind === 'private') return undefined;
+  return (['pids', 'memory', 'cpu'] as const).find((controller) => host.cgroup.controllers[controller].usable);
+}
+
 function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceRules | undefined): Layout {
   const versionOne = new Map<string, VersionOne>();
   const unified: CgroupController[] = [];
@@ -56,6 +65,13 @@ function layoutOf(context: PlanContext, limits: readonly Limit[], rules: DeviceR
     const known = versionOne.get(home.dir) ?? { dir: home.dir, because, controllers: [] };
     const controllers = known.controllers.includes(controller) ? known.controllers : [...known.controllers, controller];
     versionOne.set(home.dir, { ...known, controllers });
+  }
+  const keeper = limits.length === 0 && rules === undefined ? keepsTogether(context) : undefined;
+  if (keeper !== undefined) {
+    const home = usable(context, keeper);
+    const because = byDefault('its processes are kept together');
+    if (home.version === 2) unified.push(keeper);
+    else versionOne.set(home.dir, { dir: home.dir, because, controllers: [keeper] });
   }
   const home =
     unified.length > 0
@@ -118,7 +134,8 @@ export function planCgroup(context: PlanContext): Cgroup {
   const { steps, model } = context;
   const limits = limitsOf(context);
   const rules = deviceRules(context);
-  if (limits.length === 0 && rules === undefined && model.systemd !== true) return NONE;
+  const together = keepsTogether(context) !== undefined;
+  if (limits.length === 0 && rules === undefined && model.systemd !== true && !together) return NONE;
   const { versionOne, unified } = layoutOf(context, limits, rules);
   const leaf = leafOf(context);
   const handles = new Map<CgroupController, Fd>();

@@ -33,7 +33,7 @@ import {
 } from './namespaces.ts';
 import { addEntries, attachCovers, makeHome } from './own-files.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
-import { planRecord } from './record.ts';
+import { planRecord, recordChild } from './record.ts';
 import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, upperPath } from './root.ts';
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
@@ -205,12 +205,14 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 
   const upper = root === undefined ? undefined : upperPath(context);
-  planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
+  const record = planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
   const cgroup = planCgroup(context);
   root?.prepareOnHost();
   const joined = openJoined(context);
   becomeOwner(context);
   planClone(context, cgroup);
+  const joinsUser = context.namespace('user').kind === 'path';
+  if (!joinsUser) recordChild(context, record);
   planMaps(context);
   setOomScore(context);
   root?.shift();
@@ -218,6 +220,8 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
+  // Its mount namespace is only made now.
+  if (joinsUser) recordChild(context, record);
   isolateMounts(context);
   root?.takeInside();
   becomeRoot(context);

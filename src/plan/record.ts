@@ -4,7 +4,7 @@
  */
 import type { Ownership } from '../image/image.ts';
 import type { OciIdMapping } from '../oci/config.ts';
-import { AT_FDCWD } from '../kernel/calls.ts';
+import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { LOCK, O } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
 import { byDefault, call } from './steps.ts';
@@ -26,8 +26,8 @@ function ownershipOf({ host, model }: PlanContext): { readonly ownership?: Owner
   return { ownership: { uidMap: maps(uidMappings), gidMap: maps(gidMappings) } };
 }
 
-export function planRecord(context: PlanContext, leftovers: Leftovers): void {
-  if (leftovers.rmdir.length === 0 && leftovers.rmtree.length === 0) return;
+/** The descriptor of the record, for what is only known later. */
+export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
   const { steps, host, model } = context;
   const place = onHost('record', byDefault('record of what the kernel does not clean up'));
   const { state } = host.dirs;
@@ -50,4 +50,19 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): void {
   steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
   const text = { template: `${JSON.stringify({ version: 1, ...leftovers, ...ownershipOf(context) })}\n` };
   steps.add(place, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
+  return file;
+}
+
+/**
+ * The command can undo that it dies with the launcher (PR_SET_PDEATHSIG, which a change of credentials clears as well). So
+ * it is written down who it is, before it runs. With a process namespace of its own, its end is that of all others; else
+ * they are found by their cgroup (cgroup.ts) and by their mount namespace.
+ */
+export function recordChild(context: PlanContext, record: Fd): void {
+  const { steps } = context;
+  const place = onHost('record', byDefault('who is ended if the launcher is killed'));
+  const shared = context.namespace('pid').kind !== 'private' && context.namespace('mount').kind === 'private';
+  const mounts = shared ? ',"mounts":"$MOUNTS"' : '';
+  const text = { template: `{"pid":$CHILD,"birth":"$BIRTH"${mounts}}\n` };
+  steps.add(place, 'record.child', 'write', { dirfd: record, pathname: '', data: text });
 }

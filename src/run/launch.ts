@@ -190,7 +190,7 @@ export class Course {
       });
     }
     throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
-      hint: 'it was killed from outside, or ran out of memory; the next command removes what it left behind',
+      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
     });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Removes what a killed launcher left: the cgroups and the writable layer that its record names. A record is locked as long
- * as its launcher lives, so one that can be locked is a leftover. Records do not outlive the machine's going down, and
+ * Ends and removes what a killed launcher left: the container's processes, and the cgroups and the writable layer that
+ * its record names. A record is locked as long as its launcher lives, so one that can be locked is a leftover. Records do not outlive the machine's going down, and
  * writable layers do: those are locked themselves.
  */
 import {
@@ -22,7 +22,7 @@ import { callerMaps } from '../oci/ids.ts';
 import { isRecord, isTextList } from '../image/json.ts';
 import { parseOwnership } from '../image/owner.ts';
 import { removeTree } from '../image/work.ts';
-import { tryLock } from '../native.ts';
+import { endNamespace, endProcess, tryLock } from '../native.ts';
 
 /** Of a record, and of a container's writable layer. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
@@ -40,26 +40,47 @@ interface Leftovers {
   readonly rmdir: readonly string[];
   readonly rmtree: readonly string[];
   readonly ownership: Ownership | undefined;
+  /** The first process, and the mount namespace that its others are found by where they have no namespace of their own. */
+  readonly child: { readonly pid: number; readonly birth: string; readonly mounts: string | undefined } | undefined;
 }
 
-const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined };
+const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, child: undefined };
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseChild(value: unknown): Leftovers['child'] {
+  if (!isRecord(value)) return undefined;
+  const { pid, birth, mounts } = value;
+  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1 || typeof birth !== 'string') return undefined;
+  return { pid, birth, mounts: typeof mounts === 'string' ? mounts : undefined };
+}
+
+/** Ends what a killed launcher left running. False: something of it is still there. */
+function endChild(child: Leftovers['child']): boolean {
+  if (child === undefined) return true;
+  const ended = endProcess(child.pid, child.birth);
+  return (child.mounts === undefined || endNamespace(child.mounts)) && ended;
+}
 
 function readRecord(fd: number): Leftovers {
   const bytes = Buffer.alloc(MAX_RECORD);
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8', 0, size));
-  } catch {
-    // Killed before it was written: then nothing was made yet.
-    return NOTHING;
-  }
+  const [first = '', second = ''] = bytes.toString('utf8', 0, size).split('\n');
+  // Killed before it was written: then nothing was made yet.
+  const value = parse(first);
   if (!isRecord(value)) return NOTHING;
   const { rmdir, rmtree, ownership } = value;
   return {
     rmdir: isTextList(rmdir) ? rmdir : [],
     rmtree: isTextList(rmtree) ? rmtree : [],
     ownership: parseOwnership(ownership),
+    child: parseChild(parse(second)),
   };
 }
 
@@ -133,7 +154,8 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   }
   try {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
-    const { rmdir, rmtree, ownership } = readRecord(fd);
+    const { rmdir, rmtree, ownership, child } = readRecord(fd);
+    if (!endChild(child)) return false;
     const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
     for (const upper of rmtree) removed.push(await removeUpper(host, name, upper, ownership));
     // What could not be removed stays written down for the next time.

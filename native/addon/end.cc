@@ -1,0 +1,80 @@
+#include "end.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "../shared/birth.h"
+#include "../shared/namespace_id.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysPidfdSendSignal = 424;
+constexpr long kSysPidfdOpen = 434;
+// How long a killed process is waited for: it may have much memory to give back.
+constexpr int kPatienceMs = 5000;
+// Rounds through all processes: a container that goes on forking is overtaken.
+constexpr int kRounds = 2000;
+
+// Kills the members that can be seen now; the number of those that were there.
+int kill_members(uint64_t id) {
+  DIR* const processes = opendir("/proc");
+  if (processes == nullptr) return 0;
+  int found = 0;
+  while (const dirent* entry = readdir(processes)) {
+    char* end = nullptr;
+    const long pid = strtol(entry->d_name, &end, 10);
+    if (*end != '\0' || pid <= 1) continue;
+    // Through the pidfd, so that a number that is given anew meanwhile hits nobody else.
+    const Fd process(static_cast<int>(syscall(kSysPidfdOpen, pid, 0)));
+    if (!process.valid() || mount_namespace_id(static_cast<pid_t>(pid)) != id) continue;
+    pollfd ended = {process.get(), POLLIN, 0};
+    if (poll(&ended, 1, 0) > 0) continue;
+    found++;
+    syscall(kSysPidfdSendSignal, process.get(), SIGKILL, nullptr, 0);
+  }
+  closedir(processes);
+  return found;
+}
+
+}  // namespace
+
+Napi::Value end_process(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int pid = info[0].As<Napi::Number>().Int32Value();
+  const std::string born = info[1].As<Napi::String>().Utf8Value();
+  const Fd process(static_cast<int>(syscall(kSysPidfdOpen, pid, 0)));
+  if (!process.valid()) return Napi::Boolean::New(env, errno == ESRCH);
+  char found[kBirthSize];
+  // Read while the pidfd holds the process: a later one of the same number has another birth.
+  if (!birth_of(pid, found) || born != found) return Napi::Boolean::New(env, true);
+  if (syscall(kSysPidfdSendSignal, process.get(), SIGKILL, nullptr, 0) != 0) {
+    return Napi::Boolean::New(env, errno == ESRCH);
+  }
+  pollfd ended = {process.get(), POLLIN, 0};
+  return Napi::Boolean::New(env, poll(&ended, 1, kPatienceMs) > 0);
+}
+
+Napi::Value end_namespace(const Napi::CallbackInfo& info) {
+  const uint64_t id = strtoull(info[0].As<Napi::String>().Utf8Value().c_str(), nullptr, 10);
+  // Of the host's own, everybody is a member.
+  if (id == 0 || id == mount_namespace_id(getpid())) return Napi::Boolean::New(info.Env(), true);
+  for (int round = 0; round < kRounds; round++) {
+    if (kill_members(id) == 0) return Napi::Boolean::New(info.Env(), true);
+    const timespec pause = {0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+  return Napi::Boolean::New(info.Env(), false);
+}
+
+}  // namespace boxctl
