@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { attackFolder, hasCompiler } from '../../support/attack.ts';
-import { boxctl, PROGRAM } from '../../support/boxctl.ts';
-import { hasBusybox } from '../../support/busybox.ts';
-import { callerOptions, callers, specFolder } from '../../support/container.ts';
-import { asUser, isRoot, userEnvironment } from '../../support/user.ts';
+import { attackFolder, hasCompiler } from '../support/attack.ts';
+import { boxctl, PROGRAM } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, specFolder } from '../support/container.ts';
+import { asUser, isRoot, userEnvironment } from '../support/user.ts';
 
 let markers = 0;
 
