@@ -115,6 +115,7 @@ export const ERROR_CODES = {
   E_SPEC_INTERPOLATION: { meaning: 'a `$` in a text begins no variable' },
   E_SPEC_INVALID: { meaning: 'the file has mistakes: its `diagnostics` say which' },
   E_SPEC_KEY: { meaning: 'a key of a map is no text' },
+  E_SPEC_LINK: { meaning: 'the container file is a link that leads out of its folder' },
   E_SPEC_MERGE: { meaning: '`<<` is given something that is no map' },
   E_SPEC_MISSING_FILE: { meaning: 'a file or folder that the file names is not there, or cannot be used' },
   E_SPEC_MISSING_KEY: { meaning: 'a key is missing that is needed there' },
@@ -149,6 +150,10 @@ export const ERROR_CODES = {
   E_STATE_UNSAFE: { meaning: 'others could have written the folder that holds what is kept between runs' },
   E_STEP_FAILED: { meaning: 'a system call of the plan failed: the message names it, and the line that asked for it' },
   E_STORE_OVERLAY: { meaning: 'the store lies on an overlay, which cannot hold what the container writes' },
+  E_STORE_PATH: { meaning: 'BOXCTL_STORE is a relative path' },
+  E_STORE_UNSAFE: {
+    meaning: 'the image store, or a file of it, belongs to another user, can be written by others, or is a link',
+  },
   E_SYSCTL_OF_HOST: { meaning: 'the kernel parameter belongs to the host on a kernel as old as this one' },
   E_SYSTEMD: { meaning: 'systemd is to be the command, and lacks what it needs' },
   E_TOOL_NOT_FOUND: { meaning: 'this host does not have a program of `host_tools`' },

@@ -1,7 +1,7 @@
 /** boxctl as a library: the stages, each usable by itself. */
 export { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 export { BoxctlError, type Diagnostic, type Position } from './errors.ts';
-export { loadSpec, loadSpecText } from './spec/load.ts';
+export { loadSpec, loadSpecText, type LoadOptions } from './spec/load.ts';
 export type { Spec, SpecDocument } from './spec/spec.ts';
 export { formatDiagnostics } from './spec/frame.ts';
 export { gatherHostFacts } from './host/gather.ts';

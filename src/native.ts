@@ -33,6 +33,7 @@ interface Addon {
   endNamespace(id: string): boolean;
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
+  openOwn(path: string, folder: boolean): number;
   tryLock(fd: number, exclusive: boolean): boolean;
   pipe(): [read: number, write: number];
   sha256(data: Uint8Array): string;
@@ -165,6 +166,14 @@ export function readInRoot(root: string, path: string, maxBytes: number): Buffer
 /** What a path inside a root is, with links followed within the root; undefined when there is nothing. */
 export function statInRoot(root: string, path: string): FileStatus | undefined {
   return invoke((addon) => addon.statInRoot(root, path));
+}
+
+/**
+ * Opens a file for reading, or a folder as a place (O_PATH), that belongs to the caller and that nobody else can write to, with
+ * no symbolic link on the way. Fails with ELOOP for a link, with EPERM for another owner, mode or kind.
+ */
+export function openOwn(path: string, kind: 'file' | 'folder'): number {
+  return invoke((addon) => addon.openOwn(path, kind === 'folder'));
 }
 
 /** flock(2) without waiting; false when somebody else holds it. */

@@ -27,6 +27,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("endNamespace", boxctl::end_namespace);
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
+  add("openOwn", boxctl::open_own);
   add("tryLock", boxctl::try_lock);
   add("pipe", boxctl::make_pipe);
   add("sha256", boxctl::sha256);

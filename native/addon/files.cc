@@ -78,6 +78,25 @@ Napi::Value stat_in_root(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// What is opened is judged by its descriptor. A link anywhere on the way is ELOOP; another owner, or anything that
+// others can write to, is EPERM.
+Napi::Value open_own(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string path = info[0].As<Napi::String>();
+  const bool folder = info[1].ToBoolean();
+  open_how how = {};
+  how.flags = O_CLOEXEC | (folder ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  Fd file(static_cast<int>(syscall(kSysOpenat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+  if (file.get() < 0) return fail(env, "openat2", errno);
+  struct stat status;
+  if (fstat(file.get(), &status) != 0) return fail(env, "fstat", errno);
+  const bool is_kind = folder ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode);
+  const mode_t others = S_IWGRP | S_IWOTH;
+  if (!is_kind || status.st_uid != geteuid() || (status.st_mode & others) != 0) return fail(env, "fstat", EPERM);
+  return Napi::Number::New(env, file.release());
+}
+
 Napi::Value try_lock(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (flock(info[0].As<Napi::Number>().Int32Value(), lock_operation(info) | LOCK_NB) == 0) {

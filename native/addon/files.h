@@ -9,6 +9,9 @@ namespace boxctl {
 Napi::Value read_in_root(const Napi::CallbackInfo& info);
 // statInRoot(root: string, path: string): { mode, size, uid, gid } | undefined
 Napi::Value stat_in_root(const Napi::CallbackInfo& info);
+
+// openOwn(path: string, folder: boolean): number
+Napi::Value open_own(const Napi::CallbackInfo& info);
 // tryLock(fd: number, exclusive: boolean): boolean
 Napi::Value try_lock(const Napi::CallbackInfo& info);
 // pipe(): [read: number, write: number]

@@ -1,12 +1,16 @@
 /** From the arguments of a command to a specification, its host and its image. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { loadSpec } from '../spec/load.ts';
+import { redactor } from '../spec/borrowed.ts';
+import { loadSpec, type LoadOptions } from '../spec/load.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
+import { homeOf } from './home.ts';
+import { hideInOutput } from './output.ts';
+import { filesAllowedBy } from './trust.ts';
 
 /** A file that works as it is, wherever there is a shell. */
 export const STARTER = `image: {host_tools: [sh, ls]}
@@ -32,23 +36,28 @@ export function specFile(invocation: Invocation, named = invocation.args.positio
   });
 }
 
-export function homeOf(env: Invocation['env']): string {
-  const home = env['HOME'];
-  if (home?.startsWith('/') === true) return home;
-  const uid = String(process.getuid?.() ?? 0);
-  const line = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .find((entry) => entry.split(':')[2] === uid);
-  return line?.split(':')[5] ?? '/';
+export function loadOptions(invocation: Invocation, file: string): LoadOptions {
+  return { env: invocation.env, home: homeOf(invocation.env), allows: filesAllowedBy(invocation, file) };
+}
+
+/** `--show-values`: values of the caller's environment and of env_files are printed, too. */
+export function showsValues({ args }: Invocation): boolean {
+  return args.flag('show-values');
+}
+
+/** From now on, nothing that boxctl writes has a borrowed value in it, wherever it comes from. */
+export function hiding(invocation: Invocation, document: SpecDocument): SpecDocument {
+  if (!showsValues(invocation)) hideInOutput(redactor(document.borrowed));
+  return document;
 }
 
 export function loadDocument(invocation: Invocation, file = specFile(invocation)): SpecDocument {
-  return loadSpec(file, { env: invocation.env, home: homeOf(invocation.env) });
+  return hiding(invocation, loadSpec(file, loadOptions(invocation, file)));
 }
 
 /** A file that is to be reviewed: what it names need not be there. */
 export function loadForReview(invocation: Invocation, file = specFile(invocation)): SpecDocument {
-  return loadSpec(file, { env: invocation.env, home: homeOf(invocation.env), review: true });
+  return hiding(invocation, loadSpec(file, { ...loadOptions(invocation, file), review: true }));
 }
 
 export function hostFacts(invocation: Invocation): HostFacts {

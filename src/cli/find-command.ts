@@ -5,6 +5,7 @@ import { BoxctlError } from '../errors.ts';
 import type { ImageFacts } from '../image/image.ts';
 import type { Model } from '../oci/model.ts';
 import { DEFAULT_PATH } from '../oci/defaults.ts';
+import { redactor } from '../spec/borrowed.ts';
 import { inspect } from '../image/work.ts';
 import type { HostFacts } from '../host/facts.ts';
 
@@ -37,7 +38,10 @@ export async function checkCommand(model: Model, image: ImageFacts, host: HostFa
   const command = model.config.process.args[0] ?? '';
   const because = model.because('process.args');
   const at = because.kind === 'spec' && because.at !== undefined ? { at: because.at } : {};
-  const diagnose = (code: ErrorCode, message: string, hint: string): BoxctlError => {
+  const redact = redactor(model.borrowed);
+  const diagnose = (code: ErrorCode, text: string, advice: string): BoxctlError => {
+    const message = redact(text, 'command');
+    const hint = redact(redact(advice, 'command'), 'environment');
     const located = { code, severity: 'error', message, path: 'command', at: at.at, hint } as const;
     return new BoxctlError(code, message, {
       ...at,

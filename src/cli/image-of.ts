@@ -2,9 +2,15 @@
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../image/image.ts';
-import { ensureImage, findImage, previewImage, type ResolveOptions } from '../image/resolve.ts';
+import { ensureImage, findImage, previewImage, unseenImage, type ResolveOptions } from '../image/resolve.ts';
 import { imageOwnership } from '../oci/compile.ts';
+import { redactor } from '../spec/borrowed.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
+
+/** Whether a file that the document names has not been read, because nobody has allowed it. */
+export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
+  return files.some((file) => !file.readable && (kind === undefined || file.kind === kind));
+}
 
 const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
 
@@ -13,8 +19,10 @@ function located(document: SpecDocument, error: unknown): unknown {
   const path = KEYS.map((key) => `image.${key}`).find((each) => document.where(each) !== undefined) ?? 'image';
   const at = document.where(path);
   if (at === undefined) return error;
-  const { code, message, signal } = error;
-  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  const { code, signal } = error;
+  const redact = redactor(document.borrowed);
+  const message = redact(error.message, 'image');
+  const hint = error.hint === undefined ? {} : { hint: redact(error.hint, 'image') };
   const diagnostics = [{ code, severity: 'error', message, path, at, ...hint } as const];
   return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }
@@ -35,6 +43,8 @@ export function lookAtImage(
   host: HostFacts,
 ): { readonly image: ImageFacts; readonly isKnown: boolean } {
   const ownership = imageOwnership(document, host);
+  // What must be allowed is not opened, so nothing is known of it.
+  if (isUnread(document, 'image')) return { image: unseenImage(source, ownership, host), isKnown: false };
   try {
     const found = findImage(source, ownership, host);
     return found === undefined

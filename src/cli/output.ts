@@ -37,11 +37,19 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
+/** What keeps values of the caller's environment out of all that is written. */
+const redactions: ((text: string) => string)[] = [];
+
+export function hideInOutput(redact: (text: string) => string): void {
+  redactions.push(redact);
+}
+
 /**
  * The last look at all that is written, whoever has forgotten to make a part of it safe: nothing that steers a terminal
- * goes out, but boxctl's own colours to where colours are wanted.
+ * goes out, but boxctl's own colours to where colours are wanted; and no value that is not to be shown.
  */
-function checked(fd: 1 | 2, text: string): string {
+function checked(fd: 1 | 2, given: string): string {
+  const text = redactions.reduce((done, redact) => redact(done), given);
   return text.includes('\u001b') && wantsColor(fd, process.env) ? safeButStyles(text) : safeLines(text);
 }
 

@@ -2,7 +2,7 @@
 import { EXIT_BOXCTL } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { formatDiagnostics } from '../spec/frame.ts';
-import { readBounded } from '../spec/read.ts';
+import { readSpecFile } from '../spec/load.ts';
 import { safe, safeLines } from '../text/safe.ts';
 import { painter, RED } from '../text/style.ts';
 import { writeMessage } from './output.ts';
@@ -10,7 +10,12 @@ import { withTrouble } from './trouble.ts';
 
 /** Once more, for the frames: a pipe has nothing left to say, and a device has no end. */
 function sourceOf(file: string): string {
-  return readBounded(file, { regular: true }).text ?? '';
+  try {
+    return readSpecFile(file, { regular: true }).text ?? '';
+  } catch {
+    // A link that was put there just now.
+    return '';
+  }
 }
 
 /** Lines after the first are indented, so that none that came with a foreign name looks like one of boxctl's own. */

@@ -8,7 +8,7 @@ import { loadSpecText } from '../spec/load.ts';
 import { isWithin, realPath } from '../spec/read.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
-import { homeOf, loadForReview } from './environment.ts';
+import { hiding, loadForReview, loadOptions } from './environment.ts';
 
 /**
  * The nearest folder above that has a `.git`. Git itself would also take a folder that looks like a bare repository, which a
@@ -80,10 +80,11 @@ function textOf({ cwd, env }: Invocation, revision: string, path: string): strin
 
 /** A file, or one of a revision; what it names counts from where the file is now. */
 export function loadRevision(invocation: Invocation, named: string): SpecDocument {
-  const { cwd, env } = invocation;
+  const { cwd } = invocation;
   const colon = named.indexOf(':');
   if (colon <= 0 || existsSync(resolve(cwd, named))) return loadForReview(invocation, named);
   const path = named.slice(colon + 1);
   const text = textOf(invocation, named.slice(0, colon), path);
-  return loadSpecText(text, named, { env, home: homeOf(env), review: true, folder: dirname(resolve(cwd, path)) });
+  const folder = dirname(resolve(cwd, path));
+  return hiding(invocation, loadSpecText(text, named, { ...loadOptions(invocation, path), review: true, folder }));
 }

@@ -19,8 +19,8 @@ import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
 import type { Invocation } from './command.ts';
-import { environmentOptions, hostFacts, loadDocument } from './environment.ts';
-import { findImageOf, takeImage } from './image-of.ts';
+import { environmentOptions, hostFacts, loadDocument, showsValues } from './environment.ts';
+import { findImageOf, isUnread, takeImage } from './image-of.ts';
 import { showImport, titleOf } from './importing.ts';
 import { isTerminal, screen, wantsColor } from './output.ts';
 import { settleBeside } from './settle.ts';
@@ -119,8 +119,9 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
   const facts = hostFacts(invocation);
-  // A file that is refused is given no ids either.
-  if (document.spec.autoIds !== undefined) allow(outline(document, facts));
+  const showValues = showsValues(invocation);
+  // A file that is refused is given no ids, and nothing of its image is looked at.
+  if (document.spec.autoIds !== undefined || isUnread(document)) allow(outline(document, facts));
   const host = claimIds(document, facts);
   const image = await imageOf(document, host, allow, async (source) => {
     const take = (options: ResolveOptions): Promise<ImageFacts> => takeImage(document, source, host, options);
@@ -136,7 +137,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
   await sweepState(host);
 
   const settled = settleBeside(image, host);
-  const progress = createProgress({ mode, plan, screen: screen(invocation.env) });
+  const progress = createProgress({ mode, plan, showValues, screen: screen(invocation.env) });
   const outcome = await follow(plan, progress, voice)
     .catch(async (error: unknown) => {
       // The container may have seen to it that it does not die with the launcher.
@@ -144,7 +145,7 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
       throw error;
     })
     .finally(settled);
-  const failure = explainFailure(plan, outcome);
+  const failure = explainFailure(plan, outcome, { showValues });
   if (failure !== undefined) return voice.failure(failure);
   if (model.observes !== undefined) tellObserved(model, host, outcome, voice);
   for (const { fd, errno } of outcome.outputLost) {

@@ -11,6 +11,9 @@ import { RULES, SEVERITIES } from '../review/finding.ts';
 import { PROGRESS_MODES } from '../run/progress.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
+const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {
+  'show-values': { text: 'show values of your environment and of env_files, which are hidden otherwise' },
+};
 const PROGRESS: Readonly<Record<string, OptionRow>> = {
   progress: {
     value: 'HOW',
@@ -20,6 +23,7 @@ const PROGRESS: Readonly<Record<string, OptionRow>> = {
   quiet: { short: 'q', text: 'say nothing but what went wrong' },
   verbose: { short: 'v', text: 'show each system call as it is made' },
   json: { text: 'write events as JSON lines to stderr' },
+  ...SHOW_VALUES,
 };
 const ALLOW: Readonly<Record<string, OptionRow>> = {
   allow: {
@@ -84,7 +88,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'show the system calls that up would make',
     description: `Prints every step in order, with the line of FILE that asked for it. Needs no privileges and changes nothing. ${FILE}`,
-    options: { json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
+    options: { ...ALLOW, ...SHOW_VALUES, json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
     examples: [
       ['boxctl plan', 'what `boxctl up` would do'],
       ['boxctl plan --json | jq ".steps[].id"', 'the same for programs'],
@@ -98,7 +102,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE…]',
     summary: 'check files and tell all that is wrong with them',
     description: `Ends with 0 when all files are right and with 1 when one is not. Changes nothing. ${FILE}`,
-    options: { json: { text: 'print the problems as JSON' } },
+    options: { ...ALLOW, json: { text: 'print the problems as JSON' } },
     examples: [
       ['boxctl validate', 'the file of this folder'],
       ['boxctl validate --json *.yaml', 'many files, for an editor or a CI job'],
@@ -118,6 +122,7 @@ export const COMMANDS: readonly Command[] = [
         words: SEVERITIES,
         text: 'end with 1 at low, medium, high or critical findings and worse ones',
       },
+      ...ALLOW,
       ignore: { value: 'RULE', multiple: true, words: RULES, text: 'leave a rule out' },
       json: { text: 'print the findings as JSON' },
     },
@@ -137,6 +142,8 @@ export const COMMANDS: readonly Command[] = [
       'Compares what two files give their containers, gains first: rights, mounts, limits, and what is seen of the host; another way of writing the same is no difference. OLD and NEW are files, or REVISION:FILE of git. Ends with 0 where there is no difference and with 1 where there is one, as diff(1) does.',
     options: {
       'fail-on-gain': { text: 'end with 1 only where NEW gains something' },
+      ...ALLOW,
+      ...SHOW_VALUES,
       json: { text: 'print the differences as JSON' },
     },
     examples: [

@@ -1,13 +1,14 @@
 /** Whether a container may start: what it demands of the host against `--allow`, the policy files, and `boxctl allow`. */
 import { BoxctlError } from '../errors.ts';
-import type { Demand } from '../oci/demands.ts';
+import type { Demand, DemandKind } from '../oci/demands.ts';
+import type { AllowsFile } from '../spec/context.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { parsePermit, unpermitted, type Permit } from '../trust/permits.ts';
 import { readPolicies } from '../trust/policy.ts';
 import { quote, refuseUnpermitted } from '../trust/refuse.ts';
 import { identityOf, permitsOf as permitsOfRecord, recall, type Keeper } from '../trust/remembered.ts';
 import type { Invocation } from './command.ts';
-import { homeOf } from './environment.ts';
+import { homeOf } from './home.ts';
 
 /** What the command line allows. */
 export function permitsOf({ args, cwd, env }: Invocation): readonly Permit[] {
@@ -19,6 +20,8 @@ export function keeperOf({ env }: Invocation): Keeper {
   return { env, home: homeOf(env), euid: process.geteuid?.() ?? 0 };
 }
 
+type Judged = Pick<SpecDocument, 'file' | 'folder'>;
+
 interface Standing {
   readonly permits: readonly Permit[];
   /** Why something that was allowed does not count. */
@@ -26,7 +29,7 @@ interface Standing {
 }
 
 /** What is allowed for good: by policy files, and for this file. */
-export function standingPermits(invocation: Invocation, { file, folder }: SpecDocument): Standing {
+export function standingPermits(invocation: Invocation, { file, folder }: Judged): Standing {
   const keeper = keeperOf(invocation);
   const policies = readPolicies({ ...keeper, folder });
   try {
@@ -38,6 +41,20 @@ export function standingPermits(invocation: Invocation, { file, folder }: SpecDo
   }
 }
 
+const KINDS = { image: 'image', env_file: 'env_file', seccomp: 'profile' } as const satisfies Record<
+  string,
+  DemandKind
+>;
+
+/** Whether a file outside of the folder of a container file may be opened while that is loaded. */
+export function filesAllowedBy(invocation: Invocation, named: string): AllowsFile {
+  return (kind, file, folder) => {
+    const demand: Demand = { kind: KINDS[kind], value: file, message: '', because: { kind: 'default', name: '' } };
+    const isLeft = (permits: readonly Permit[]): boolean => unpermitted([demand], permits).length > 0;
+    return !isLeft(permitsOf(invocation)) || !isLeft(standingPermits(invocation, { file: named, folder }).permits);
+  };
+}
+
 /** Throws E_NOT_ALLOWED. What is kept is read only where there is something left to allow. */
 export function checkDemands(
   invocation: Invocation,
@@ -45,7 +62,8 @@ export function checkDemands(
   demands: readonly Demand[],
   permits: readonly Permit[],
 ): void {
-  if (unpermitted(demands, permits).length === 0) return;
+  const isUnread = demands.some(({ unread }) => unread === true);
+  if (!isUnread && unpermitted(demands, permits).length === 0) return;
   const standing = standingPermits(invocation, document);
   refuseUnpermitted(
     demands,

@@ -72,7 +72,7 @@ function architecture(): HostFacts['arch'] {
 }
 
 /**
- * The facts of this host. Throws `E_NO_HOME`, `E_STATE_UNSAFE`, `E_NO_PROC` or `E_ARCHITECTURE`.
+ * The facts of this host. Throws `E_NO_HOME`, `E_STORE_PATH`, `E_STORE_UNSAFE`, `E_STATE_UNSAFE`, `E_NO_PROC` or `E_ARCHITECTURE`.
  * `read` is for tests; everything is read through it but the kernel's release and the number of processors.
  */
 export function gatherHostFacts(
@@ -97,7 +97,8 @@ export function gatherHostFacts(
   const mayGain = status.euid === 0 || !status.noNewPrivileges;
   const name = userName(read.text('/etc/passwd'), status.euid);
   const names = new Set([String(status.euid), ...(name === undefined ? [] : [name])]);
-  const dirs = gatherFolders(read, env, status.euid);
+  const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
+  const dirs = gatherFolders(read, env, { euid: status.euid, egid: status.egid, nobody });
   const ownUids = ownRanges(uidMap);
   const ownGids = ownRanges(read.text('/proc/self/gid_map'));
   const subuid = read.text('/etc/subuid');

@@ -1,6 +1,16 @@
 /** How the host is looked at; tests give files of other hosts. */
-import { accessSync, constants, lstatSync, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+
+export interface Entry {
+  readonly kind: 'folder' | 'link' | 'other';
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Of a link. */
+  readonly target?: string;
+}
 
 export interface HostReader {
   /** The text of a small file, or undefined when it cannot be read. */
@@ -9,6 +19,8 @@ export interface HostReader {
   exists(path: string): boolean;
   /** Owner and permission bits; undefined when there is nothing, null when it is a link or anything else but a folder. */
   folder(path: string): { readonly uid: number; readonly mode: number } | null | undefined;
+  /** What is at a path itself, with links not followed; undefined when there is nothing. */
+  entry(path: string): Entry | undefined;
   /** The magic number (statfs(2)) of the file system that a path is on, or would be when it is made. */
   fileSystem(path: string): number | undefined;
 }
@@ -29,6 +41,14 @@ export const realHost: HostReader = {
     const status = lstatSync(path, { throwIfNoEntry: false });
     if (status === undefined) return undefined;
     return status.isDirectory() ? { uid: status.uid, mode: status.mode & 0o7777 } : null;
+  },
+  entry: (path) => {
+    const status = attempt(() => lstatSync(path, { throwIfNoEntry: false }));
+    if (status === undefined) return undefined;
+    const { uid, gid } = status;
+    const mode = status.mode & 0o7777;
+    if (!status.isSymbolicLink()) return { kind: status.isDirectory() ? 'folder' : 'other', uid, gid, mode };
+    return { kind: 'link', uid, gid, mode, target: attempt(() => readlinkSync(path)) ?? '' };
   },
   fileSystem: (path) => {
     for (let at = path; ; at = dirname(at)) {

@@ -2,11 +2,12 @@
  * Remembers which file had which digest, so that an archive that has not changed is not read again. A file counts as
  * unchanged while its size, inode, device and times are; ctime cannot be set back by who writes the file.
  */
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from './whole.ts';
 import { isRecord, isTexts } from './json.ts';
+import { readOwnJson } from './own.ts';
 import { shortHash } from './store.ts';
 
 /** One line of text: the same text, the same file with the same content. */
@@ -49,16 +50,12 @@ export interface Remembered extends Seen {
 const place = (store: string, name: string): string => join(store, 'ids', `${shortHash(name)}.json`);
 
 function readRemembered(path: string): (Remembered & { readonly name: string }) | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (!isRecord(value)) return undefined;
-    const { name, digest, files, links, pinned } = value;
-    if (typeof name !== 'string' || typeof digest !== 'string' || !isDigest(digest)) return undefined;
-    if (!isTexts(files) || !isTexts(links)) return undefined;
-    return { name, digest, files, links, ...(typeof pinned === 'string' ? { pinned } : {}) };
-  } catch {
-    return undefined;
-  }
+  const value = readOwnJson(path);
+  if (!isRecord(value)) return undefined;
+  const { name, digest, files, links, pinned } = value;
+  if (typeof name !== 'string' || typeof digest !== 'string' || !isDigest(digest)) return undefined;
+  if (!isTexts(files) || !isTexts(links)) return undefined;
+  return { name, digest, files, links, ...(typeof pinned === 'string' ? { pinned } : {}) };
 }
 
 /** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */

@@ -1,5 +1,5 @@
 /** Locks of the store: files that are locked with flock(2), so that they fall with the process that holds them. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock } from '../native.ts';
 
@@ -7,7 +7,7 @@ const LONGEST_REST_MS = 40;
 
 /** Runs `work` while the file is locked. The file stays: to remove it would race with who is about to lock it. */
 export async function withLock<T>(path: string, work: () => Promise<T>, onWait?: () => void): Promise<T> {
-  const fd = openSync(path, 'a', 0o600);
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
     // Asking again and again, because to wait in flock(2) takes one of Node's few worker threads, which the holder of
     // the lock may need: four callers that wait for a fifth in the same process would wait for ever.

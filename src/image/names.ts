@@ -1,10 +1,11 @@
 /** Names of images in the store: `NAME[:TAG]`, as `docker` spells them. */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from './whole.ts';
 import { BoxctlError } from '../errors.ts';
 import { isImageName } from '../spec/image-name.ts';
 import { isRecord } from './json.ts';
+import { readOwnJson } from './own.ts';
 import { shortHash } from './store.ts';
 
 /** Gives a name its full form: with a tag, and without what docker leaves out. */
@@ -34,14 +35,10 @@ export function writeName(store: string, name: string, digest: string): void {
 }
 
 function readName(path: string): { readonly name: string; readonly digest: string } | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (!isRecord(value)) return undefined;
-    const { name, digest } = value;
-    return typeof name === 'string' && typeof digest === 'string' ? { name, digest } : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = readOwnJson(path);
+  if (!isRecord(value)) return undefined;
+  const { name, digest } = value;
+  return typeof name === 'string' && typeof digest === 'string' ? { name, digest } : undefined;
 }
 
 export function allNames(store: string): readonly { readonly name: string; readonly digest: string }[] {

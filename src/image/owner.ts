@@ -1,9 +1,10 @@
 /** Under which maps a folder was filled, written down for whoever removes it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IdMap } from '../spec/spec.ts';
 import type { Ownership } from './image.ts';
 import { isRecord } from './json.ts';
+import { readOwn } from './own.ts';
 
 export function noteOwner(folder: string, ownership: Ownership | undefined): void {
   writeFileSync(join(folder, 'owner.json'), JSON.stringify(ownership ?? null), { mode: 0o600 });
@@ -12,7 +13,7 @@ export function noteOwner(folder: string, ownership: Ownership | undefined): voi
 /** Undefined: under none, or it is not known. */
 export function readOwner(folder: string): Ownership | undefined {
   try {
-    return parseOwnership(JSON.parse(readFileSync(join(folder, 'owner.json'), 'utf8')));
+    return parseOwnership(JSON.parse(readOwn(join(folder, 'owner.json'))));
   } catch {
     return undefined;
   }

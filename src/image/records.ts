@@ -2,7 +2,7 @@
  * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
  * shared lock on it; who removes an image takes it alone.
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
@@ -11,6 +11,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { identityAt } from './identity.ts';
 import { treeOwnership, type ImageFacts, type Layer, type Ownership } from './image.ts';
 import { isRecord, isTextList, isTexts } from './json.ts';
+import { isOwn, readOwnJson } from './own.ts';
 import { layerFolder, ownersKey, ownershipKey } from './store.ts';
 
 const VERSION = 1;
@@ -80,12 +81,8 @@ export function readRecord(store: string, digest: string, ownership: Ownership |
 }
 
 export function readRecordFile(path: string): ImageRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isRecord(value) && isImageRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = readOwnJson(path);
+  return isRecord(value) && isImageRecord(value) ? value : undefined;
 }
 
 const TEXTS = ['digest', 'passwd', 'group', 'shell', 'source'];
@@ -146,6 +143,17 @@ export function factsOf(store: string, record: ImageRecord, ownership: Ownership
   };
 }
 
+const lstatFolder = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** An archive's index and copy are mounted as they are; a tree's folder is the caller's, and what is in it the image's. */
+function isThereOwn(folder: string, { form, inPlace }: RecordedLayer): boolean {
+  if (!isOwn(dirname(folder), 'folder')) return false;
+  // A tree may belong to the root of a container.
+  if (form === 'tree') return lstatFolder(folder);
+  if (!isOwn(folder, 'folder')) return false;
+  return isOwn(join(folder, 'index'), 'file') && (inPlace !== undefined || isOwn(join(folder, 'data'), 'file'));
+}
+
 /** How much an image may have in it. */
 export interface SizeLimits {
   readonly maxBytes: number;
@@ -179,7 +187,7 @@ export function readFacts(
   // The archive may have been under another name, and gone since; a folder of the store, removed by hand.
   const isThere = (layer: RecordedLayer): boolean =>
     (layer.inPlace === undefined || identityAt(layer.inPlace.path) === layer.inPlace.identity) &&
-    existsSync(folderOf(store, layer, owners));
+    isThereOwn(folderOf(store, layer, owners), layer);
   if (!record.layers.every(isThere)) return undefined;
   return factsOf(store, record, ownership);
 }

@@ -263,10 +263,30 @@ export function previewImage(source: ImageSource, ownership: Ownership | undefin
   if (source.kind === 'folder') return folderImage(source.path, ownership);
   if (source.kind === 'stored') throw noSuchImage(host.dirs.store, source.name);
   const { digest, layer } = previewLayer(source, host.erofs.usable && treeOwnership(ownership) === undefined);
+  return preview(digest, [layerOf(host.dirs.store, layer, ownership)], ownership, host);
+}
+
+/** The same for an image that must not even be opened. */
+export function unseenImage(source: ImageSource, ownership: Ownership | undefined, host: HostFacts): ImageFacts {
+  const { store } = host.dirs;
+  const form = host.erofs.usable && treeOwnership(ownership) === undefined ? 'erofs' : 'tree';
+  const layer: Layer =
+    source.kind === 'folder'
+      ? { kind: 'tree', path: source.path, named: true }
+      : layerOf(store, { digest: UNKNOWN_DIGEST, form }, ownership);
+  return preview(UNKNOWN_DIGEST, [layer], ownership, host);
+}
+
+function preview(
+  digest: string,
+  layers: readonly Layer[],
+  ownership: Ownership | undefined,
+  host: HostFacts,
+): ImageFacts {
   return {
     digest,
     record: recordPath(host.dirs.store, digest, ownership),
-    layers: [layerOf(host.dirs.store, layer, ownership)],
+    layers,
     ownership: treeOwnership(ownership),
     passwd: '',
     group: '',

@@ -4,6 +4,7 @@
  */
 import { OVERLAY, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../image/image.ts';
+import type { Borrowed } from '../spec/borrowed.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
 import { accountFor } from './account.ts';
 import type { ConfigPath } from './config-path.ts';
@@ -37,6 +38,30 @@ function warningsOf(spec: Spec, reasons: Reasons): Model['warnings'] {
       ? 'THIS CONTAINER IS PRIVILEGED: it has every capability in its user namespace, and no system call filter'
       : 'THIS CONTAINER IS PRIVILEGED IN THE HOST’S USER NAMESPACE: whoever is root in it is root of this machine';
   return [{ message, because: reasons.find('privileged') }];
+}
+
+const FILE_KINDS = { image: 'image', env_file: 'env_file', seccomp: 'seccomp profile' } as const;
+const STAND_INS = {
+  image: 'what is in it is not known',
+  env_file: 'its variables are left out',
+  seccomp: 'the default filter is in its place',
+} as const;
+
+/** A file that must be allowed first: until then the model is not the one that would be started. */
+function unreadFiles(document: SpecDocument): Model['warnings'] {
+  return document.files
+    .filter(({ readable }) => !readable)
+    .map(({ kind, path }) => ({
+      message: `the ${FILE_KINDS[kind]} is not read before it is allowed: ${STAND_INS[kind]}`,
+      because: { kind: 'spec', path, at: document.where(path) },
+    }));
+}
+
+/** `--env`: the caller's own words, or values of his environment. */
+function ofCommandLine({ environment = {} }: Overrides): readonly Borrowed[] {
+  return Object.entries(environment).flatMap(([variable, value]) => [
+    { path: 'environment', variable, value, shown: `\${${variable}}` },
+  ]);
 }
 
 /**
@@ -135,7 +160,8 @@ export function compile(
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),
-    warnings: warningsOf(spec, reasons),
+    warnings: [...warningsOf(spec, reasons), ...unreadFiles(document)],
+    borrowed: [...document.borrowed, ...ofCommandLine(overrides)],
     landlock: spec.landlock,
     ownFiles,
     ...(home === undefined ? {} : { home }),

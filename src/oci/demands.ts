@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
+import { redactor } from '../spec/borrowed.ts';
 import { STANDARD_PATH } from '../spec/lookup.ts';
 import { isWithin } from '../spec/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
@@ -11,7 +12,7 @@ import type { ConfigPath } from './config-path.ts';
 import type { OciConfig, OciMount } from './config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import type { Because, Model } from './model.ts';
-import { isSecretName } from './secrets.ts';
+import { isSecret } from './secrets.ts';
 
 /** The kinds of demands, with what allowing all of a kind means. */
 export const DEMAND_KINDS = {
@@ -35,7 +36,7 @@ export const DEMAND_KINDS = {
   env_file: 'an env_file outside of the file’s folder',
   profile: 'a seccomp profile outside of the file’s folder',
   tool: 'a program of the host outside of the standard folders',
-  env: 'a variable of yours whose name says that it is secret',
+  env: 'a variable of yours whose name, or value, says that it is secret',
 } as const;
 export type DemandKind = keyof typeof DEMAND_KINDS;
 
@@ -48,6 +49,15 @@ export interface Demand {
   /** One sentence without full stop, about the container. */
   readonly message: string;
   readonly because: Because;
+  /** What is printed of it, where a value that is not to be printed is a part of it. */
+  readonly shown?: { readonly value: string; readonly message: string };
+  /** What it is about has not been read, since it was not allowed when the file was loaded. It cannot be allowed later. */
+  readonly unread?: true;
+}
+
+/** The demand as it is printed. */
+export function shownDemand(demand: Demand): Demand {
+  return { ...demand, ...demand.shown };
 }
 
 /** What `--allow` has to say to permit exactly this. */
@@ -77,7 +87,8 @@ export interface Demanding extends Pick<Model, 'mountNotes' | 'deviceNotes'> {
 
 /** All demands of a container, the gravest kinds first. */
 export function demandsOf(document: SpecDocument, model: Demanding, host: HostFacts): readonly Demand[] {
-  return [
+  const redact = redactor(document.borrowed);
+  const all = [
     ...ofNamespaces(document),
     ...ofIds(model, host),
     ...ofGroups(document, host),
@@ -89,6 +100,13 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
     ...ofFiles(document),
     ...ofEnvironment(document),
   ];
+  return all.map((demand): Demand => {
+    const path = demand.because.kind === 'spec' ? demand.because.path : undefined;
+    const value = redact(demand.value, path);
+    const named = demand.value === '' ? demand.message : demand.message.replaceAll(demand.value, () => value);
+    const message = redact(named, path);
+    return value === demand.value && message === demand.message ? demand : { ...demand, shown: { value, message } };
+  });
 }
 
 /** A line of the file; a value that it does not have is where its parent is. */
@@ -257,12 +275,13 @@ const FILES = {
 } as const;
 
 function ofFiles(document: SpecDocument): readonly Demand[] {
-  const files = document.files.flatMap(({ kind, file, path, everyone }): readonly Demand[] => {
+  const files = document.files.flatMap(({ kind, file, path, everyone, readable }): readonly Demand[] => {
     // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
     if (isWithin(file, document.folder) || (kind === 'image' && everyone)) return [];
     const because = ofSpec(document, path);
     const [name, gives] = FILES[kind];
-    return [{ kind: name, value: file, message: `${gives} ${file} of the host`, because }];
+    const unread = readable ? {} : ({ unread: true } as const);
+    return [{ kind: name, value: file, message: `${gives} ${file} of the host`, because, ...unread }];
   });
   const { image } = document.spec;
   const tools = image?.kind === 'host_tools' ? image.tools : [];
@@ -288,8 +307,8 @@ function ofTools(document: SpecDocument, named: readonly Demand[]): readonly Dem
 
 function ofEnvironment(document: SpecDocument): readonly Demand[] {
   const seen = new Set<string>();
-  return document.taken.flatMap(({ name, path }): readonly Demand[] => {
-    if (!isSecretName(name) || seen.has(name)) return [];
+  return document.taken.flatMap(({ name, path, value }): readonly Demand[] => {
+    if (!isSecret(name, value) || seen.has(name)) return [];
     seen.add(name);
     const because = ofSpec(document, path);
     return [{ kind: 'env', value: name, message: `gets the value of your variable ${name}`, because }];

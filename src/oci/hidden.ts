@@ -1,5 +1,6 @@
 /** Which paths are masked, and which are read-only: the usual ones, and what the file changes of them. */
 import type { PathChanges, Spec } from '../spec/spec.ts';
+import { quoted } from '../spec/quote.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import type { Problems } from './problems.ts';
@@ -16,7 +17,7 @@ function change(usual: readonly string[], { add, remove }: PathChanges, problems
     problems.add(
       'E_PATH_NOT_USUAL',
       specPath,
-      `${path} is none of the usual paths, so it cannot be taken from them`,
+      `${quoted(path)} is none of the usual paths, so it cannot be taken from them`,
       meant === undefined ? `they are ${usual.join(', ')}` : `did you mean \`!${meant}\`?`,
     );
   }

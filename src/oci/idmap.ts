@@ -1,6 +1,7 @@
 /** Id-mapped binds: the caller's files belong to the command's user inside (mount_setattr(2), MOUNT_ATTR_IDMAP). */
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
+import { quoted } from '../spec/quote.ts';
 import type { IdMap } from '../spec/spec.ts';
 import type { OciIdMapping, OciProcess } from './config.ts';
 import type { Problems } from './problems.ts';
@@ -33,7 +34,7 @@ export function idmapFor(
     problems.add(
       'E_IDMAP',
       path,
-      `your files cannot belong to ${user.uid}:${user.gid} inside: only root can map the ids of a mount`,
+      `your files cannot belong to ${quoted(`${user.uid}:${user.gid}`)} inside: only root can map the ids of a mount`,
       'run as `user: 0`, which you are yourself, or write `keep_id: true`: your own id is then the same inside',
     );
     return undefined;

@@ -2,6 +2,7 @@
 import type { Position } from '../errors.ts';
 import type { Guard } from '../spec/spec.ts';
 import type { ConfigPath } from './config-path.ts';
+import type { Borrowed } from '../spec/borrowed.ts';
 import type { OciConfig } from './config.ts';
 import type { Demand } from './demands.ts';
 
@@ -119,6 +120,8 @@ export interface Model {
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
+  /** Values of the caller's environment and of an env_file: not to be printed. */
+  readonly borrowed: readonly Borrowed[];
   /** Whether Landlock stands in where a namespace is the host's. */
   readonly landlock: boolean;
   /** By the index in `config.mounts`, for each mount that the specification asks for; the others are boxctl's defaults. */

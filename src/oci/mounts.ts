@@ -1,6 +1,7 @@
 /** The file systems that a container sees: the standard ones, and what the file mounts. */
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../image/image.ts';
+import { quoted } from '../spec/quote.ts';
 import type { BindVolume, NamedVolume, NamespaceKind, Spec, SpecDocument, TmpfsVolume, Volume } from '../spec/spec.ts';
 import type { OciMount, OciProcess } from './config.ts';
 import { defaultMounts } from './defaults.ts';
@@ -99,7 +100,7 @@ export function compileMounts(
   const mountOf = (volume: Volume, path: string): OciMount => {
     const refusal = refuseTarget(volume);
     if (refusal !== undefined) {
-      const message = `nothing can be mounted at ${volume.target}: ${refusal.reason}`;
+      const message = `nothing can be mounted at ${quoted(volume.target)}: ${refusal.reason}`;
       problems.add('E_MOUNT_TARGET', path, message, refusal.hint);
     }
     if (volume.type !== 'bind') checkOwner(volume, path, maps, spec, host, problems);

@@ -1,6 +1,9 @@
 /** Problems that show only when the specification meets its image and its host: collected, and told all at once. */
 import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
+import { redactor } from '../spec/borrowed.ts';
+import { redactDiagnostic } from '../spec/problems.ts';
+import { unquoted } from '../spec/quote.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 export class Problems {
@@ -16,10 +19,10 @@ export class Problems {
     this.#list.push({
       code,
       severity: 'error',
-      message,
+      message: unquoted(message, this.#document.written?.(path)),
       path,
       at: this.#nearest(path),
-      ...(hint === undefined ? {} : { hint }),
+      ...(hint === undefined ? {} : { hint: unquoted(hint, this.#document.written?.(path)) }),
     });
   }
 
@@ -32,11 +35,14 @@ export class Problems {
   }
 
   throwIfAny(): void {
-    const [first] = this.#list;
+    if (this.#list.length === 0) return;
+    const redact = redactor(this.#document.borrowed);
+    const diagnostics = this.#list.map((found) => redactDiagnostic(found, redact));
+    const [first] = diagnostics;
     if (first === undefined) return;
-    const more = this.#list.length > 1 ? ` (and ${this.#list.length - 1} more)` : '';
+    const more = diagnostics.length > 1 ? ` (and ${diagnostics.length - 1} more)` : '';
     throw new BoxctlError(first.code, `${first.message}${more}`, {
-      diagnostics: this.#list,
+      diagnostics,
       ...(first.hint === undefined ? {} : { hint: first.hint }),
       ...(first.at === undefined ? {} : { at: first.at }),
     });

@@ -41,6 +41,8 @@ export function compileSeccompChoice(
     case 'unconfined':
       return { seccomp: undefined, ...none };
     case 'profile':
+      // It was not allowed, so the container does not start; what is reviewed has the default in its place.
+      if (choice.profile === undefined) return { seccomp: defaultSeccomp(host.arch), ...none };
       return { seccomp: resolveProfile(choice.profile, capabilities, host, problems), ...none };
     case 'log':
       checkObserving(host, problems);

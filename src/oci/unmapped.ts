@@ -1,4 +1,5 @@
 /** Ids that the file names and that do not exist inside (user_namespaces(7)). */
+import { quoted } from '../spec/quote.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { howToGetIds } from '../host/subordinate.ts';
 import type { Ownership } from '../image/image.ts';
@@ -14,7 +15,7 @@ export function unmapped(
 ): readonly [message: string, hint: string] {
   const key = what === 'user' ? 'uid_map' : 'gid_map';
   const given = (what === 'user' ? maps?.uidMap : maps?.gidMap) ?? [];
-  const message = `the ${what} id ${id} does not exist inside`;
+  const message = `the ${what} id ${quoted(id)} does not exist inside`;
   if (uidMap !== undefined || gidMap !== undefined) {
     return [`${message}: ${key} does not map it`, `map more ids with uid_map and gid_map, or take another ${what}`];
   }

@@ -1,6 +1,7 @@
 /** Who the command runs as: numbers as they are, names by the image's own files and nobody else's (passwd(5), group(5)). */
 import type { ImageFacts } from '../image/image.ts';
 import type { IdMap, Spec, UserChoice } from '../spec/spec.ts';
+import { quoted } from '../spec/quote.ts';
 import { parseId } from '../spec/user.ts';
 import type { Problems } from './problems.ts';
 
@@ -64,7 +65,7 @@ export function resolveUser(
     problems.add(
       'E_USER_UNKNOWN',
       'user',
-      `the image's /etc/passwd has no user "${wanted}"`,
+      `the image's /etc/passwd has no user "${quoted(wanted)}"`,
       `${names(passwd)}; a number needs no entry`,
     );
   }
@@ -74,7 +75,7 @@ export function resolveUser(
     problems.add(
       'E_GROUP_UNKNOWN',
       'user',
-      `the image's /etc/group has no group "${group}"`,
+      `the image's /etc/group has no group "${quoted(group)}"`,
       `${names(groups)}; a number needs no entry`,
     );
   }
@@ -102,7 +103,7 @@ export function resolveGroups(
   return wanted.flatMap(({ group, specPath }) => {
     const gid = typeof group === 'number' ? group : groups.find(({ name }) => name === group)?.gid;
     if (gid !== undefined) return [{ gid, specPath }];
-    const message = `the image's /etc/group has no group "${group}"`;
+    const message = `the image's /etc/group has no group "${quoted(group)}"`;
     problems.add('E_GROUP_UNKNOWN', specPath, message, `${names(groups)}; a number needs no entry`);
     return [];
   });

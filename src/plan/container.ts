@@ -266,5 +266,6 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
     dropped: model.dropped,
     demands: model.demands,
     warnings: model.warnings,
+    borrowed: model.borrowed,
   };
 }

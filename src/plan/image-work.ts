@@ -66,6 +66,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     dropped: [],
     demands: [],
     warnings: [],
+    borrowed: [],
     landlock: false,
     mountNotes: new Map(),
     deviceNotes: new Map(),
@@ -150,8 +151,8 @@ function openRoot(context: PlanContext): Fd {
 }
 
 function finish(context: PlanContext): Plan {
-  const { name, stop, dropped, demands, warnings } = context.model;
-  const rest = { reports: [], terminal: undefined, stop, timeLimit: undefined, dropped, demands, warnings };
+  const { name, stop, dropped, demands, warnings, borrowed } = context.model;
+  const rest = { reports: [], terminal: undefined, stop, timeLimit: undefined, dropped, demands, warnings, borrowed };
   return { version: PLAN_VERSION, name, steps: context.steps.list, ...rest };
 }
 

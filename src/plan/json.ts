@@ -1,9 +1,10 @@
 /** A plan as data: specs/plan.schema.json. */
-import { allowance, type Demand } from '../oci/demands.ts';
+import { allowance, shownDemand, type Demand } from '../oci/demands.ts';
 import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
 import { NAME_SETS } from '../kernel/constants.ts';
 import { capabilityNames, flagNames } from './format.ts';
 import type { Plan, Step } from './plan.ts';
+import { shownPlan } from './shown.ts';
 
 function isNameSet(name: string): name is keyof typeof NAME_SETS {
   return name in NAME_SETS;
@@ -35,8 +36,16 @@ function stepToJson({ id, group, side, call, because, undo }: Step): unknown {
   return { id, group, side, call: callToJson(call), because, undo: reversed };
 }
 
-/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. `allowed`: demands that somebody has allowed for good. */
-export function planToJson(plan: Plan, allowed?: ReadonlySet<Demand>): unknown {
+export interface JsonOptions {
+  /** Demands that somebody has allowed for good. */
+  readonly allowed?: ReadonlySet<Demand>;
+  /** Print values of the caller's environment and of env_files, too. */
+  readonly showValues?: boolean;
+}
+
+/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. */
+export function planToJson(given: Plan, { allowed, showValues = false }: JsonOptions = {}): unknown {
+  const plan = showValues ? given : shownPlan(given);
   return {
     version: plan.version,
     name: plan.name,
@@ -47,8 +56,8 @@ export function planToJson(plan: Plan, allowed?: ReadonlySet<Demand>): unknown {
     ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),
     dropped: plan.dropped,
     demands: plan.demands.map((demand) => ({
-      allow: allowance(demand),
-      message: demand.message,
+      allow: allowance(showValues ? demand : shownDemand(demand)),
+      message: (showValues ? demand : shownDemand(demand)).message,
       because: demand.because,
       ...(allowed?.has(demand) === true ? { allowed: true } : {}),
     })),

@@ -51,7 +51,9 @@ interface Opening {
 }
 
 function openFile(context: PlanContext, place: Place, id: string, pathname: string, { held, missing }: Opening): Fd {
-  const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+  // The store's own, and an archive that was judged by where it really lies: no link is on the way.
+  const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+  const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve };
   // What an undo mentions stays open until the container has ended.
   const undo = held ? { undo: [call('close', { fd: id })] } : {};
   return context.steps.add(place, id, 'openat2', args, { ...undo, hints: { ENOENT: missing } });

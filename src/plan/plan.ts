@@ -1,6 +1,7 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../oci/demands.ts';
 import type { Because, Dropped, Stop, Warning } from '../oci/model.ts';
+import type { Borrowed } from '../spec/borrowed.ts';
 import type { Call, Fd } from '../kernel/calls.ts';
 
 export const PLAN_VERSION = 1;
@@ -68,4 +69,6 @@ export interface Plan {
   /** What the person who runs it must have allowed; the planner plans it all the same. */
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
+  /** Values of the caller's environment and of an env_file, which are not printed (shown.ts). Empty: all is printed. */
+  readonly borrowed: readonly Borrowed[];
 }

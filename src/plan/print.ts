@@ -1,11 +1,12 @@
 /** A whole plan as text for a person. Nothing of it is hidden: long calls are wrapped, not cut. */
 import { basename } from 'node:path';
-import { allowance, type Demand } from '../oci/demands.ts';
+import { allowance, shownDemand, type Demand } from '../oci/demands.ts';
 import type { Because } from '../oci/model.ts';
 import { safe } from '../text/safe.ts';
 import { BOLD, ON_RED, painter, YELLOW } from '../text/style.ts';
 import { formatCall, formatWith, inTheManualsForm } from './format.ts';
 import type { Group, Plan, Step } from './plan.ts';
+import { shownPlan } from './shown.ts';
 import { inUnits, signalName } from './units.ts';
 
 const TITLES: Readonly<Record<Group, string>> = {
@@ -36,6 +37,8 @@ export interface PrintOptions {
   readonly file: string;
   /** Demands that somebody has allowed for good. */
   readonly allowed?: ReadonlySet<Demand>;
+  /** Print values of the caller's environment and of env_files, too. */
+  readonly showValues?: boolean;
 }
 
 const NONE: ReadonlySet<Demand> = new Set();
@@ -51,21 +54,26 @@ interface Line {
  * The plan in order, under a heading for each run of steps of the same group and side, with the place that asked for a
  * step at the right. Ends with a newline.
  */
-export function printPlan(plan: Plan, { color, width, file, allowed = NONE }: PrintOptions): string {
+export function printPlan(
+  given: Plan,
+  { color, width, file, allowed = NONE, showValues = false }: PrintOptions,
+): string {
+  const plan = showValues ? given : shownPlan(given);
   const paint = painter(color);
   const host = plan.steps.filter(({ side }) => side === 'host').length;
   const inside = plan.steps.length - host;
   const out = [paint(1, `${plan.name}: ${plan.steps.length} steps, ${host} on the host and ${inside} inside`)];
   const open = plan.demands.filter((demand) => !allowed.has(demand));
-  const told = [
+  const lists = [
     ['what needs to be allowed', YELLOW, open],
     ['what is allowed for good', BOLD, plan.demands.filter((demand) => allowed.has(demand))],
   ] as const;
-  for (const [title, style, demands] of told) {
+  for (const [title, style, demands] of lists) {
     if (demands.length > 0) out.push('', paint(style, title));
     for (const demand of demands) {
       const because = describeBecause(demand.because, file);
-      const text = safe(`--allow ${allowance(demand)}: ${demand.message}`);
+      const told = showValues ? demand : shownDemand(demand);
+      const text = safe(`--allow ${allowance(told)}: ${told.message}`);
       out.push(`  ${text}${' '.repeat(Math.max(width - 4 - because.length - text.length, 0) + 2)}${paint(2, because)}`);
     }
   }

@@ -4,7 +4,7 @@
  */
 import { isAtLeast } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
-import { AT, LOCK, MNT, MOUNT_ATTR, MS, O } from '../kernel/constants.ts';
+import { AT, LOCK, MNT, MOUNT_ATTR, MS, O, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';
@@ -50,7 +50,7 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
     pathname: uppers,
     flags,
     mode: 0,
-    resolve: 0,
+    resolve: RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS,
   });
   const at = { dirfd, pathname: { template: path.slice(uppers.length + 1) } };
   const undo = [

@@ -40,15 +40,15 @@ export function makeVolume(context: PlanContext, index: number, id: string, note
 export function openVolume(context: PlanContext, place: Place, id: string, note: VolumeNote): Fd {
   const { steps, host } = context;
   const data = `${volumesFolder(host)}/${note.id}/data`;
+  const flags = O.O_PATH | O.O_CLOEXEC;
+  const noLinks = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
+  const open = { dirfd: AT_FDCWD, pathname: data, flags: flags | O.O_DIRECTORY, mode: 0, resolve: noLinks };
+  const dirfd = steps.add(place, `${id}.volume`, 'openat2', open);
   if (note.subpath === undefined) {
-    const whole = { dirfd: AT_FDCWD, pathname: data, flags: CLONE };
+    const whole = { dirfd, pathname: '', flags: CLONE | EMPTY_PATH };
     return steps.add(place, `${id}.source`, 'open_tree', whole, { undo: 'kernel' });
   }
-  const flags = O.O_PATH | O.O_CLOEXEC;
-  const open = { dirfd: AT_FDCWD, pathname: data, flags: flags | O.O_DIRECTORY | O.O_NOFOLLOW, mode: 0, resolve: 0 };
-  const dirfd = steps.add(place, `${id}.volume`, 'openat2', open);
-  const resolve =
-    RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_XDEV;
+  const resolve = noLinks | RESOLVE.RESOLVE_BENEATH | RESOLVE.RESOLVE_NO_XDEV;
   const part = steps.add(
     place,
     `${id}.subpath`,

@@ -1,6 +1,7 @@
 /** What a file leaves open, worst first. Pure, but for what the loader has read. */
 import type { HostFacts } from '../host/facts.ts';
 import { outline } from '../oci/compile.ts';
+import { redactor } from '../spec/borrowed.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { demandFindings } from './demand-rules.ts';
 import { SEVERITIES, type Finding, type Severity } from './finding.ts';
@@ -27,6 +28,11 @@ export function audit(document: SpecDocument, host: HostFacts): readonly Finding
   const reviewed = reviewHost(host, document);
   const model = outline(document, reviewed);
   const subject = { document, model, host: reviewed };
-  const all = [...demandFindings(subject), ...openFindings(subject)];
+  const redact = redactor(document.borrowed);
+  const all = [...demandFindings(subject), ...openFindings(subject)].map((finding) => {
+    const path = finding.because.kind === 'spec' ? finding.because.path : undefined;
+    const because = path === undefined ? finding.because : { ...finding.because, path: redact(path, path) };
+    return { ...finding, message: redact(finding.message, path), fix: redact(finding.fix, path), because };
+  });
   return all.sort((a, b) => rank(b.severity) - rank(a.severity) || lineOf(a) - lineOf(b));
 }

@@ -17,6 +17,8 @@ export interface Change {
 export interface Side {
   readonly document: SpecDocument;
   readonly model: Model;
+  /** Variables whose values are not the file's own, with what is printed for them; undefined: all is printed. */
+  readonly variables: ReadonlyMap<string, string> | undefined;
 }
 
 export type Comparison = (old: Side, young: Side) => readonly Change[];

@@ -1,6 +1,6 @@
 /** What a container is made of and runs, where it differs. */
 import { DEFAULT_LIMITS } from '../image/limits.ts';
-import { isSecretName } from '../oci/secrets.ts';
+import { isSecret } from '../oci/secrets.ts';
 import { formatBytes } from '../run/ending.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import {
@@ -69,10 +69,13 @@ export const compareEnvironment: Comparison = (old, young) => {
     const [from, to] = [was[name], is[name]];
     if (from === to) return [];
     // What a review prints is read by many.
-    const secret = isSecretName(name);
-    const text = (value: string | undefined): string =>
-      value === undefined ? 'not set' : secret ? '…' : JSON.stringify(value);
-    return [both('changes', `${name} ${text(from)} → ${text(to)}`, old, young, `environment.${name}`, 'env_file')];
+    const text = (value: string | undefined, { variables }: Side): string => {
+      if (value === undefined) return 'not set';
+      return variables?.get(name) ?? (variables && isSecret(name, value) ? '…' : JSON.stringify(value));
+    };
+    return [
+      both('changes', `${name} ${text(from, old)} → ${text(to, young)}`, old, young, `environment.${name}`, 'env_file'),
+    ];
   });
 };
 

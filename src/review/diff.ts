@@ -6,6 +6,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { outline } from '../oci/compile.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { Because, Model } from '../oci/model.ts';
+import { borrowedVariables, redactor, type Redact } from '../spec/borrowed.ts';
 import type { Limits, Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareAmounts, compareCpus, compareNodes, compareOptional } from './diff-limits.ts';
@@ -115,18 +116,46 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   stopGracePeriod: [compareStopTime],
 };
 
+export interface DiffOptions {
+  /** Print values of the caller's environment and of env_files, too. */
+  readonly showValues?: boolean;
+}
+
+/** A change without the values that either side has of the caller's environment or of an env_file. */
+function withoutValues(change: Change, { document: old }: Side, { document: young }: Side): Change {
+  const [first, second] = [redactor(old.borrowed), redactor(young.borrowed)];
+  const redact: Redact = (text, path) => first(second(text, path), path);
+  const place = (because: Because | undefined): Because | undefined => {
+    if (because === undefined) return undefined;
+    return because.kind === 'spec'
+      ? { ...because, path: redact(because.path, because.path) }
+      : { ...because, name: redact(because.name, because.name) };
+  };
+  const { message, before, after } = change;
+  const asked = [after, before].find((because) => because?.kind === 'spec');
+  const path = asked?.kind === 'spec' ? asked.path : undefined;
+  return { ...change, message: redact(message, path), before: place(before), after: place(after) };
+}
+
 /** All differences: gains first, then losses, then what is neither. */
-export function diff(before: SpecDocument, after: SpecDocument, host: HostFacts): readonly Change[] {
+export function diff(
+  before: SpecDocument,
+  after: SpecDocument,
+  host: HostFacts,
+  { showValues = false }: DiffOptions = {},
+): readonly Change[] {
   const [old, young] = [before, after].map((document): Side => ({
     document,
     model: outline(document, reviewHost(host, document)),
+    variables: showValues ? undefined : borrowedVariables(document.borrowed),
   }));
   if (old === undefined || young === undefined) return [];
   // One comparison tells of several keys, and says it once.
   const comparisons = [...new Set([...Object.values(COMPARISONS).flat(), compareRest])];
   const all = comparisons.flatMap((compare) => compare(old, young));
   const order: readonly Direction[] = ['gains', 'loses', 'changes'];
-  return all.sort((a, b) => order.indexOf(a.direction) - order.indexOf(b.direction));
+  const told = showValues ? all : all.map((change) => withoutValues(change, old, young));
+  return told.sort((a, b) => order.indexOf(a.direction) - order.indexOf(b.direction));
 }
 
 /** Of the configuration, what is told above or follows from it. */
@@ -157,6 +186,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'ownFiles',
   'home',
   'keepGroups',
+  'borrowed',
 ]);
 
 function flatten(value: unknown, path: string, into: Map<string, string>): void {

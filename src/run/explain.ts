@@ -4,6 +4,7 @@ import type { Because } from '../oci/model.ts';
 import { CLONE, ERRNO, RESOLVE } from '../kernel/constants.ts';
 import { formatCall } from '../plan/format.ts';
 import type { Plan, Step } from '../plan/plan.ts';
+import { shownPlan } from '../plan/shown.ts';
 import { cgroupHint } from './cgroup-hint.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
 import type { Outcome } from './launch.ts';
@@ -167,11 +168,11 @@ function explainBrokenLease(plan: Plan): BoxctlError {
 }
 
 /** The error for a launch whose setup failed, or that boxctl ended itself; undefined where the command ran to its end. */
-export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | undefined {
-  if (outcome.leaseBroken) return explainBrokenLease(plan);
+export function explainFailure(given: Plan, outcome: Outcome, { showValues = false } = {}): BoxctlError | undefined {
+  if (outcome.leaseBroken) return explainBrokenLease(given);
   const { failed } = outcome;
   if (failed === undefined) return undefined;
-  const step = plan.steps[failed.index];
+  const step = given.steps[failed.index];
   if (step === undefined)
     return new BoxctlError('E_STEP_FAILED', `step ${failed.index} failed: ${errnoName(failed.errno)}`);
   const at = step.because.kind === 'spec' ? step.because.at : undefined;
@@ -183,14 +184,16 @@ export function explainFailure(plan: Plan, outcome: Outcome): BoxctlError | unde
     });
   }
   const name = errnoName(failed.errno);
-  const execution = executionFailure(step, name);
+  const plan = showValues ? given : shownPlan(given);
+  const shown = plan.steps[failed.index] ?? step;
+  const execution = executionFailure(shown, name);
   if (execution !== undefined) return execution;
   const meaning = MEANINGS[name] === undefined ? '' : ` (${MEANINGS[name]})`;
   const hint = hintFor(step, name, failed.detail);
   const kept = outcome.undoFailures.length === 0 ? '' : `\nnot everything could be undone: ${undoList(plan, outcome)}`;
   return new BoxctlError(
     'E_STEP_FAILED',
-    `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${where(step.because)}${kept}`,
+    `the step ${shown.id} failed: ${formatCall(shown.call)}: ${name}${meaning}${where(step.because)}${kept}`,
     { ...(at === undefined ? {} : { at }), ...(hint === undefined ? {} : { hint }) },
   );
 }

@@ -210,6 +210,12 @@ function order(kind: number, value: number): Uint8Array {
  * `E_LAUNCHER_…` when the launcher itself failed; a failing step and a failing command are outcomes.
  */
 export const launch: LaunchFunction = (plan, options = {}) => {
+  // Such a plan is for reading: it lacks what an env_file, a filter or an image would have given it.
+  if (plan.demands.some(({ unread }) => unread === true)) {
+    throw new BoxctlError('E_NOT_ALLOWED', 'the plan is made without files that were not allowed to be read', {
+      hint: 'allow them when the file is loaded: loadSpec(file, {allows})',
+    });
+  }
   const bytes = encodePlan(plan, { gate: options.gate === true });
   const { socket, pidfd, pid } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
   const began = Date.now();

@@ -12,6 +12,7 @@ import {
 } from 'listr2';
 import type { Group, Plan } from '../plan/plan.ts';
 import { formatCall } from '../plan/format.ts';
+import { shownPlan } from '../plan/shown.ts';
 import { groupTitle } from '../plan/print.ts';
 import { milliseconds } from './duration.ts';
 import { errnoName } from '../kernel/errno.ts';
@@ -150,7 +151,7 @@ function rendererFor(drawing: Drawing): ListrRendererFactory {
 }
 
 /** Starts to draw. A group is done when its last step is, also where others were done in between. */
-export function drawGroups({ mode, plan, screen }: ProgressOptions): Progress {
+export function drawGroups({ mode, plan, screen, showValues = false }: ProgressOptions): Progress {
   const groups = groupsOf(plan);
   const byTitle = new Map([...groups.values()].map((run) => [groupTitle(run.group), run]));
   const paint = painter(screen.color);
@@ -200,7 +201,8 @@ export function drawGroups({ mode, plan, screen }: ProgressOptions): Progress {
     } else if (happened.kind === 'failed') {
       // Told in full by the error that follows, when the list is over.
       if (run === undefined || isOver) return;
-      run.failure = `${formatCall(step.call)}: ${errnoName(happened.errno)}`;
+      const shown = showValues ? step : (shownPlan(plan).steps[happened.index] ?? step);
+      run.failure = `${formatCall(shown.call)}: ${errnoName(happened.errno)}`;
       failed = true;
       settleAll();
     } else {

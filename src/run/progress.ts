@@ -4,6 +4,7 @@
  * command starts; and one that fails is shown as a whole.
  */
 import type { Plan, Step } from '../plan/plan.ts';
+import { shownPlan } from '../plan/shown.ts';
 import { formatCall, formatUndo } from '../plan/format.ts';
 import { jsonEvents } from './json-events.ts';
 import type { LaunchEvent } from './launch.ts';
@@ -31,6 +32,8 @@ export interface ProgressOptions {
   readonly mode: ProgressMode;
   readonly plan: Plan;
   readonly screen: Screen;
+  /** Show values of the caller's environment and of env_files, too. */
+  readonly showValues?: boolean;
 }
 
 export interface Progress {
@@ -42,10 +45,11 @@ export interface Progress {
 }
 
 export function createProgress(options: ProgressOptions): Progress {
-  const { mode, plan, screen } = options;
+  const { mode, screen, showValues = false } = options;
   const write = (text: string): void => screen.write(text);
-  if (mode === 'json') return jsonEvents(plan, write);
-  if (mode === 'verbose') return verbose(plan, write);
+  const shown = (): Plan => (showValues ? options.plan : shownPlan(options.plan));
+  if (mode === 'json') return jsonEvents(shown(), write);
+  if (mode === 'verbose') return verbose(shown(), write);
   if (mode === 'list' || (mode === 'auto' && screen.isTerminal)) return drawn(options);
   return { draws: false, event: () => undefined, finish: async () => undefined };
 }

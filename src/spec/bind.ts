@@ -35,7 +35,7 @@ export const bindVolume = (
     const { missing, problem } = whyNot(error);
     if (!context.review && (!missing || !createHostPath)) {
       report(context, places.source, 'E_SPEC_MISSING_FILE', `the source "${clip(from)}" cannot be used: ${problem}`, {
-        hint: `looked for ${named}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
+        hint: `looked for ${clip(named)}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
       });
     }
   }
@@ -46,11 +46,11 @@ export const bindVolume = (
       'E_SPEC_VOLUME',
       `the source "${clip(from)}" is a device, which would not work there`,
       {
-        hint: `devices are given by name: \`devices: ["${source}"]\``,
+        hint: `devices are given by name: \`devices: ["${clip(source)}"]\``,
       },
     );
   }
-  checkPropagation(context, source, options.propagation, places.propagation);
+  checkPropagation(context, source, options.propagation, places.propagation, places.source);
   if (target === undefined) return undefined;
   const create = status === undefined && createHostPath ? missingFolders(source) : [];
   const isFile = status?.isDirectory() === false;
@@ -67,11 +67,20 @@ const missingFolders = (source: string): readonly string[] => {
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** The kernel takes these words for a mount that nothing propagates to, and they would mean nothing. */
-const checkPropagation = (context: Context, source: string, wanted: BindVolume['propagation'], path: string): void => {
+const checkPropagation = (
+  context: Context,
+  source: string,
+  wanted: BindVolume['propagation'],
+  path: string,
+  about: string,
+): void => {
   const slave = wanted.endsWith('slave');
   if (context.review || (!slave && !wanted.endsWith('shared'))) return;
   const found = propagationAt(source);
   if (found.shared || (slave && found.slave)) return;
-  const message = `\`${wanted}\` needs a source on a mount that is shared; ${source} is on ${found.mountPoint}, which is not`;
-  report(context, path, 'E_SPEC_PROPAGATION', message, { hint: `mount --make-rshared ${found.mountPoint}` });
+  const message = `\`${wanted}\` needs a source on a mount that is shared; ${clip(source)} is on ${clip(found.mountPoint)}, which is not`;
+  report(context, path, 'E_SPEC_PROPAGATION', message, {
+    hint: `mount --make-rshared ${clip(found.mountPoint)}`,
+    about,
+  });
 };

@@ -4,6 +4,7 @@ import validate from '../generated/validate.cjs';
 import type { Problems, Span } from './problems.ts';
 import { COMPOSE_KEYS } from '../generated/compose-names.ts';
 import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
+import { cut, quoted as clip } from './quote.ts';
 import { didYouMean } from './suggest.ts';
 import type { Paths } from './paths.ts';
 
@@ -101,10 +102,14 @@ const describe = (
     case 'minimum':
     case 'maximum': {
       const bound = keyword === 'minimum' ? 'at least' : 'at most';
-      problems.add('E_SPEC_RANGE', `${label} must be ${bound} ${String(params['limit'])}; found ${String(data)}`, {
-        path,
-        at,
-      });
+      problems.add(
+        'E_SPEC_RANGE',
+        `${label} must be ${bound} ${String(params['limit'])}; found ${clip(String(data))}`,
+        {
+          path,
+          at,
+        },
+      );
       return;
     }
     default:
@@ -124,11 +129,11 @@ const unknownKey = (
   const why = whyNotHere(path);
   const where = top ? '' : ` in ${label}`;
   if (why !== undefined) {
-    problems.add('E_SPEC_UNSUPPORTED', `\`${clip(key)}\`${where} is not supported`, { path, at, hint: why });
+    problems.add('E_SPEC_UNSUPPORTED', `\`${cut(key)}\`${where} is not supported`, { path, at, hint: why });
     return;
   }
   const meant = didYouMean(key, top ? [...known, ...COMPOSE_KEYS] : known);
-  problems.add('E_SPEC_UNKNOWN_KEY', `there is no key \`${clip(key)}\`${where}`, {
+  problems.add('E_SPEC_UNKNOWN_KEY', `there is no key \`${cut(key)}\`${where}`, {
     path,
     at,
     hint: meant === undefined ? `the keys are: ${known.join(', ')}` : `did you mean \`${meant}\`?`,
@@ -183,15 +188,13 @@ const typesInWords = (schema: validate.SchemaNode): string => {
 
 const inWords = (data: unknown): string => {
   if (typeof data === 'string') return data === '' ? 'empty text' : `the text "${clip(data)}"`;
-  if (typeof data === 'number') return `the number ${data}`;
+  if (typeof data === 'number') return `the number ${clip(data)}`;
   if (data === null) return 'nothing';
   if (Array.isArray(data)) return 'a list';
-  return typeof data === 'object' ? 'a map' : String(data);
+  return typeof data === 'object' ? 'a map' : clip(String(data));
 };
 
 const inYaml = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value));
-
-const clip = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
 
 /** A JSON pointer (RFC 6901) as boxctl's dotted path. */
 const pathOf = (pointer: string): string =>

@@ -4,8 +4,12 @@ import { resolve } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
 import type { Paths } from './paths.ts';
 import type { ProblemOptions, Problems } from './problems.ts';
+import type { Borrowed } from './borrowed.ts';
 import type { HostFile, HostTool, Taken } from './spec.ts';
-import { readableByEveryone, realPath } from './read.ts';
+import { isWithin, readableByEveryone, realPath } from './read.ts';
+
+/** Asked before a file outside of the folder is opened. */
+export type AllowsFile = (kind: HostFile['kind'], file: string, folder: string) => boolean;
 
 export interface Context {
   readonly problems: Problems;
@@ -22,6 +26,10 @@ export interface Context {
   readonly taken: Taken[];
   readonly files: HostFile[];
   readonly tools: HostTool[];
+  /** The values that came from there, which are not printed. */
+  readonly borrowed: Borrowed[];
+  /** Whether the person who runs the file lets it have a file that lies outside of its folder. */
+  readonly allows: AllowsFile;
 }
 
 /** Reports a problem of the value at `path`. */
@@ -55,14 +63,21 @@ export const hostPath = (context: Context, path: string): string => {
 };
 
 /**
- * Notes that boxctl reads a file of the host for the value at `path`. Gives where it really lies: what is judged, and so
- * what has to be used, by `openUnlinked`.
+ * Judges a file of the host that boxctl is to read for the value at `path`, before it is opened. Gives where it really lies,
+ * which is what has to be used, by `openUnlinked`; undefined where it must not be read.
  */
-export const noteFile = (context: Context, kind: HostFile['kind'], file: string, path: string): string => {
+export const noteFile = (context: Context, kind: HostFile['kind'], file: string, path: string): string | undefined => {
   const real = realPath(file);
-  context.files.push({ kind, file: real, path, everyone: readableByEveryone(real) });
-  return real;
+  const everyone = readableByEveryone(real);
+  // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
+  const free = isWithin(real, context.folder) || (kind === 'image' && everyone);
+  const readable = free || context.allows(kind, real, context.folder);
+  context.files.push({ kind, file: real, path, everyone, readable });
+  return readable ? real : undefined;
 };
 
-/** For messages: long values are cut. */
-export const clip = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
+/** For messages: a value of the file. */
+export { quoted as clip } from './quote.ts';
+
+/** For messages: a key, into which no variable is put. */
+export { cut as clipKey } from './quote.ts';

@@ -101,7 +101,7 @@ const checkTarget = (context: Context, target: string, path: string): boolean =>
   const [, dev, name] = target.split('/');
   if (dev !== 'dev' || name === undefined) {
     report(context, path, 'E_SPEC_DEVICE', `devices work in /dev alone; found "${clip(target)}"`, {
-      hint: `HOST:/dev/${target.split('/').at(-1)}`,
+      hint: `HOST:/dev/${clip(target.split('/').at(-1) ?? '')}`,
     });
     return false;
   }

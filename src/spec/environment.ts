@@ -1,7 +1,11 @@
 /** The command's environment: env_file first, then environment. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, hostPath, listOf, noteFile, report, type Context } from './context.ts';
+import { clip, clipKey, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { parseEnvFile, type EnvLine } from './env-file.ts';
+import { interpolateWith } from './interpolate.ts';
 import { readBounded } from './read.ts';
+
+type EnvFile = Exclude<NonNullable<ContainerFile['env_file']>, string>[number];
 
 /** Keys in the order in which they were first said; later values win. */
 export const normaliseEnvironment = (
@@ -9,28 +13,40 @@ export const normaliseEnvironment = (
   environment: ContainerFile['environment'],
   envFile: ContainerFile['env_file'],
 ): Readonly<Record<string, string>> => {
+  const own = fromKey(context, environment);
   const result = new Map<string, string>();
-  for (const [file, path] of listOf(context, envFile, 'env_file')) fromFile(context, file, path, result);
+  for (const [file, path] of filesOf(context, envFile)) fromFile(context, file, path, own, result);
+  for (const [name, value] of own) result.set(name, value);
+  // What a later value has replaced is not the variable's any more.
+  for (const [index, { variable, value }] of [...context.borrowed.entries()].toReversed()) {
+    if (variable !== undefined && result.get(variable) !== value) context.borrowed.splice(index, 1);
+  }
+  // fromEntries defines, so even `__proto__` is a key like any other.
+  return Object.fromEntries(result);
+};
+
+/** `environment`, as a map or as a list. */
+const fromKey = (context: Context, environment: ContainerFile['environment']): Map<string, string> => {
+  const result = new Map<string, string>();
   if (Array.isArray(environment)) {
     for (const [item, path] of each(context, environment, 'environment')) {
       const equals = item.indexOf('=');
       const key = equals === -1 ? item : item.slice(0, equals);
-      add(context, key, equals === -1 ? undefined : item.slice(equals + 1), path, result);
+      add(context, key, equals === -1 ? undefined : item.slice(equals + 1), path, clip(key), result);
       // What is known of an item is known of its key, as in the other form.
       context.paths.alias(`environment.${key}`, path);
       const ofItem = context.taken.filter((one) => one.path === path);
-      context.taken.push(...ofItem.map(({ name }) => ({ name, path: `environment.${key}` })));
+      context.taken.push(...ofItem.map((one) => ({ ...one, path: `environment.${key}` })));
     }
   } else if (environment !== undefined) {
     for (const [key, value] of Object.entries(environment)) {
       const path = `environment.${key}`;
       // As written: 1.10 is the text 1.10 and not the number 1.1.
       const text = value === null ? undefined : (context.paths.text(path) ?? String(value));
-      add(context, key, text, path, result);
+      add(context, key, text, path, clipKey(key), result);
     }
   }
-  // fromEntries defines, so even `__proto__` is a key like any other.
-  return Object.fromEntries(result);
+  return result;
 };
 
 /** `value` undefined: the caller's own, or nothing where the caller has none. */
@@ -39,54 +55,144 @@ const add = (
   key: string,
   value: string | undefined,
   path: string,
+  shownKey: string,
   result: Map<string, string>,
 ): void => {
   // eslint-disable-next-line no-control-regex -- NUL ends a string of the environment (environ(7))
   if (key === '' || /[=\0]/.test(key)) {
-    report(context, path, 'E_SPEC_ENVIRONMENT', `"${clip(key)}" cannot be the name of a variable`);
+    report(context, path, 'E_SPEC_ENVIRONMENT', `"${shownKey}" cannot be the name of a variable`);
     return;
   }
-  const taken = value ?? (Object.hasOwn(context.env, key) ? context.env[key] : undefined);
+  if (value !== undefined) {
+    result.set(key, value);
+    const written = context.problems.source(path);
+    if (written === undefined) return;
+    // Of a list's item, the name is a part of what was written.
+    const equals = written.indexOf('=');
+    const isMap = path === `environment.${key}`;
+    const shown = isMap || equals === -1 ? written : written.slice(equals + 1);
+    context.borrowed.push({ path, variable: key, value, shown });
+    if (isMap) return;
+    const name = equals === -1 ? written : written.slice(0, equals);
+    for (const place of [path, `environment.${key}`]) context.borrowed.push({ path: place, value: key, shown: name });
+    return;
+  }
+  const taken = callers(context, key);
   if (taken === undefined) {
-    report(context, path, 'W_SPEC_ENVIRONMENT', `the caller has no variable ${clip(key)}: it is left out`, {
+    report(context, path, 'W_SPEC_ENVIRONMENT', `the caller has no variable ${shownKey}: it is left out`, {
       severity: 'warning',
-      hint: `give it a value: \`${clip(key)}: ""\``,
+      hint: `give it a value: \`${shownKey}: ""\``,
     });
     return;
   }
-  if (value === undefined) context.taken.push({ name: key, path });
+  borrow(context, key, taken, path);
+  context.borrowed.push({ path, variable: key, value: taken, shown: `\${${key}}` });
   result.set(key, taken);
 };
 
-const fromFile = (context: Context, file: string, path: string, result: Map<string, string>): void => {
-  const read = readBounded(noteFile(context, 'env_file', hostPath(context, file), path), { judged: true });
-  if (read.text === undefined) {
-    if (context.review && read.kind === 'io') return;
-    const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';
-    report(context, path, code, `the env_file "${clip(file)}" cannot be read: ${read.problem}`);
-    return;
-  }
-  for (const [index, line] of read.text.split(/\r?\n/).entries()) {
-    const trimmed = line.trim();
-    if (trimmed === '' || trimmed.startsWith('#')) continue;
-    const match = /^(?:export\s+)?([^=\s]+?)(?:\s*=\s*(.*))?$/.exec(trimmed);
-    const value = match === null ? undefined : unquote(match[2]);
-    if (match?.[1] === undefined || value === null || trimmed.includes('\0')) {
-      report(context, path, 'E_SPEC_ENV_FILE', `line ${index + 1} of "${clip(file)}" is not KEY=VALUE`);
-      continue;
-    }
-    add(context, match[1], value, path, result);
-  }
+const callers = ({ env }: Context, name: string): string | undefined =>
+  Object.hasOwn(env, name) ? env[name] : undefined;
+
+const borrow = (context: Context, name: string, value: string, path: string): void => {
+  context.taken.push({ name, path, value });
+  context.borrowed.push({ path, value, shown: `\${${name}}` });
 };
 
-/** A value of an env_file: quotes off, ` # comment` off. Null when a quote is not closed. */
-const unquote = (text: string | undefined): string | undefined | null => {
-  if (text === undefined) return undefined;
-  const quote = text[0];
-  if (quote !== '"' && quote !== "'") return text.replace(/\s+#.*$/, '');
-  const match = quote === "'" ? /^'([^']*)'\s*(?:#.*)?$/.exec(text) : /^"((?:[^"\\]|\\.)*)"\s*(?:#.*)?$/.exec(text);
-  const inner = match?.[1];
-  if (inner === undefined) return null;
-  if (quote === "'") return inner;
-  return inner.replaceAll(/\\(.)/g, (_whole, char: string) => ({ n: '\n', r: '\r', t: '\t' })[char] ?? char);
+const filesOf = (
+  context: Context,
+  raw: ContainerFile['env_file'],
+): readonly (readonly [Exclude<EnvFile, string>, string])[] => {
+  if (raw === undefined) return [];
+  if (typeof raw === 'string') return [[{ path: raw }, 'env_file']];
+  return each(context, raw, 'env_file').map(([item, path]) =>
+    typeof item === 'string' ? [{ path: item }, path] : [item, path],
+  );
 };
+
+/** Values of a file are never printed: not even that one of its lines looks like a name. */
+const fromFile = (
+  context: Context,
+  { path: named, required = true, format }: Exclude<EnvFile, string>,
+  path: string,
+  own: ReadonlyMap<string, string>,
+  result: Map<string, string>,
+): void => {
+  const file = noteFile(context, 'env_file', hostPath(context, named), path);
+  if (file === undefined) return;
+  const read = readBounded(file, { judged: true });
+  if (read.text === undefined) {
+    if ((context.review && read.kind === 'io') || (!required && read.missing)) return;
+    const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';
+    report(context, path, code, `the env_file "${clip(named)}" cannot be read: ${read.problem}`);
+    return;
+  }
+  const lines = new EnvLines(context, path, own, result);
+  for (const line of parseEnvFile(read.text, format === 'raw')) lines.add(line);
+  const wrong = (line: number, problem: string): void =>
+    report(context, path, 'E_SPEC_ENV_FILE', `line ${line} of "${clip(named)}" ${problem}`);
+  for (const { line, problem } of lines.problems) wrong(line, problem);
+  if (lines.unset.length === 0) return;
+  const all = lines.unset;
+  const some = `${all.length === 1 ? 'line' : 'lines'} ${all.slice(0, 5).join(', ')}${all.length > 5 ? ', …' : ''}`;
+  report(context, path, 'W_SPEC_ENVIRONMENT', `${some} of "${clip(named)}": the caller has no such variable`, {
+    severity: 'warning',
+    hint: 'a line of a name alone is left out, `$NAME` in a value is empty; `$$` is a dollar sign',
+  });
+};
+
+/** Puts the lines of one file into the environment. */
+class EnvLines {
+  readonly problems: { readonly line: number; readonly problem: string }[] = [];
+  /** Lines that name a variable which nobody has. */
+  readonly unset: number[] = [];
+  readonly #context: Context;
+  readonly #path: string;
+  readonly #own: ReadonlyMap<string, string>;
+  readonly #result: Map<string, string>;
+
+  constructor(context: Context, path: string, own: ReadonlyMap<string, string>, result: Map<string, string>) {
+    this.#context = context;
+    this.#path = path;
+    this.#own = own;
+    this.#result = result;
+  }
+
+  add(line: EnvLine): void {
+    if (line.kind === 'wrong') this.problems.push(line);
+    else if (line.kind === 'inherited') this.#inherit(line.key, line.line);
+    else this.#set(line.key, line.expand ? this.#expanded(line.text, line.line) : line.text);
+  }
+
+  #set(key: string, value: string): void {
+    this.#context.borrowed.push({ path: this.#path, variable: key, value, shown: '…' });
+    this.#result.set(key, value);
+  }
+
+  #inherit(key: string, line: number): void {
+    const value = callers(this.#context, key);
+    if (value === undefined) {
+      this.unset.push(line);
+      return;
+    }
+    borrow(this.#context, key, value, this.#path);
+    this.#set(key, value);
+  }
+
+  /** The caller's variables come first, then `environment`, then earlier lines: Compose's order. */
+  #expanded(text: string, line: number): string {
+    const lookUp = (name: string): string | undefined =>
+      callers(this.#context, name) ?? this.#own.get(name) ?? this.#result.get(name);
+    const { text: value, taken, problems } = interpolateWith(text, lookUp);
+    for (const [name, its] of taken) {
+      if (callers(this.#context, name) !== undefined) borrow(this.#context, name, its, this.#path);
+    }
+    for (const problem of problems) {
+      if (problem.kind === 'unset') this.unset.push(line);
+      else if (problem.kind === 'required') {
+        this.problems.push({ line, problem: 'requires a variable that is not set' });
+      } else
+        this.problems.push({ line, problem: 'has a `$` with no variable behind it: write `$$`, or use single quotes' });
+    }
+    return value;
+  }
+}

@@ -75,7 +75,7 @@ function archive(context: Context, text: string, path: string): ImageSource & { 
   let real = full;
   try {
     const stat = statSync(full);
-    real = noteFile(context, 'image', full, path);
+    real = noteFile(context, 'image', full, path) ?? realPath(full);
     if (!stat.isFile() && !(stat.isDirectory() && isLayout(full))) {
       report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
         hint: stat.isDirectory()
@@ -93,7 +93,7 @@ function reportMissing(context: Context, text: string, path: string, full: strin
   if (context.review) return;
   const { problem } = whyNot(error);
   report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
-    hint: `looked for ${full}`,
+    hint: `looked for ${clip(full)}`,
   });
 }
 
@@ -101,7 +101,7 @@ function folder(context: Context, text: string, path: string): ImageSource {
   const full = hostPath(context, text);
   try {
     const isFolder = statSync(full).isDirectory();
-    const real = noteFile(context, 'image', full, path);
+    const real = noteFile(context, 'image', full, path) ?? realPath(full);
     if (isFolder) return { kind: 'folder', path: real };
     report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a folder`, {
       hint: '`image: {tar: …}` for an archive',

@@ -1,6 +1,8 @@
 /** `$VAR` in text, with Compose's forms. Runs on parsed scalars, so that a value can never change the file's shape. */
 
 export interface InterpolationProblem {
+  /** `required`: a variable that the text says must be set is not. */
+  readonly kind: 'syntax' | 'unset' | 'required';
   readonly code: 'E_SPEC_INTERPOLATION' | 'E_SPEC_UNSET_VARIABLE';
   readonly message: string;
   readonly hint: string;
@@ -10,8 +12,8 @@ export interface Interpolated {
   readonly text: string;
   /** Something was put in: the text is no longer what the file says. */
   readonly changed: boolean;
-  /** Variables whose values were put in. */
-  readonly taken: readonly string[];
+  /** Variables whose values were put in, with these. */
+  readonly taken: ReadonlyMap<string, string>;
   readonly problems: readonly InterpolationProblem[];
 }
 
@@ -19,19 +21,23 @@ const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const MAX_NESTING = 8;
 
 /** Replaces every form of `$` in `text`; `$$` is one dollar sign. Defaults may hold variables themselves. */
-export const interpolate = (text: string, env: Readonly<Record<string, string | undefined>>): Interpolated => {
-  if (!text.includes('$')) return { text, changed: false, taken: [], problems: [] };
+export const interpolate = (text: string, env: Readonly<Record<string, string | undefined>>): Interpolated =>
+  interpolateWith(text, (name) => (Object.hasOwn(env, name) ? env[name] : undefined));
+
+/** The same with variables from anywhere; one that is not set is a problem, and empty. */
+export const interpolateWith = (text: string, valueOf: (name: string) => string | undefined): Interpolated => {
+  if (!text.includes('$')) return { text, changed: false, taken: new Map(), problems: [] };
   const problems: InterpolationProblem[] = [];
-  const taken = new Set<string>();
+  const taken = new Map<string, string>();
   const wrong = (message: string) =>
-    problems.push({ code: 'E_SPEC_INTERPOLATION', message, hint: 'write `$$` for a dollar sign' });
+    problems.push({ kind: 'syntax', code: 'E_SPEC_INTERPOLATION', message, hint: 'write `$$` for a dollar sign' });
   const nameAt = (at: number): string | undefined => {
     NAME.lastIndex = at;
     return NAME.exec(text)?.[0];
   };
-  const valueOf = (name: string): string | undefined => (Object.hasOwn(env, name) ? env[name] : undefined);
   const unset = (name: string) =>
     problems.push({
+      kind: 'unset',
       code: 'E_SPEC_UNSET_VARIABLE',
       message: `the variable ${name} is not set`,
       hint: `set it, or give a default: \${${name}:-default}`,
@@ -39,7 +45,7 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
 
   const take = (name: string, value: string | undefined) => {
     if (value === undefined) unset(name);
-    else taken.add(name);
+    else taken.set(name, value);
   };
 
   /** Reads from `at` to the end or, inside braces, to the closing one. `live`: whether its value is used. */
@@ -99,19 +105,22 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
     }
     const given = value !== undefined && !(colon && value === '');
     const wordIsUsed = form === '+' ? given : !given;
-    const word = read(index + 1, depth + 1, live && wordIsUsed);
+    // A message is printed: it is quoted as it is written, and its own variables are not looked up.
+    const word = read(index + 1, depth + 1, live && wordIsUsed && form !== '?');
+    const written = text.slice(index + 1, word.end);
     if (text[word.end] !== '}') return fail(`\`\${${name}\` is not closed`);
     const end = word.end + 1;
     if (form === '+') return { text: given ? word.text : '', end };
     if (given) {
-      if (live) taken.add(name);
+      if (live) taken.set(name, value);
       return { text: value, end };
     }
     if (form === '-') return { text: word.text, end };
     if (live) {
       problems.push({
+        kind: 'required',
         code: 'E_SPEC_UNSET_VARIABLE',
-        message: `the variable ${name} is required${word.text === '' ? '' : `: ${word.text}`}`,
+        message: `the variable ${name} is required${written === '' ? '' : `: ${written}`}`,
         hint: `set ${name}`,
       });
     }
@@ -119,5 +128,5 @@ export const interpolate = (text: string, env: Readonly<Record<string, string | 
   };
 
   const { text: result } = read(0, 0, true);
-  return { text: result, changed: true, taken: [...taken], problems };
+  return { text: result, changed: true, taken, problems };
 };

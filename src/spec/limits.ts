@@ -1,7 +1,7 @@
 /** `limits`, and how a container is stopped: units parsed, devices looked up, and what no schema can check. */
 import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, hostPath, report, type Context } from './context.ts';
+import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
 import { whyNot } from './read.ts';
 import type { HugePageLimit, IoDeviceLimit, IoLimitKind, Limits, Spec } from './spec.ts';
 import { didYouMean } from './suggest.ts';
@@ -64,8 +64,8 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
 const checkLeast = (context: Context, bytes: number | undefined, path: string): void => {
   if (bytes === undefined || bytes >= LEAST_MEMORY) return;
   const text = context.paths.text(path) ?? '';
-  const bare = /^[1-9]\d*$/.test(text) ? `with a unit: ${text}MiB` : 'the least is 1MiB';
-  report(context, path, 'E_SPEC_SIZE', `${bytes} bytes of memory are too few for any program`, {
+  const bare = /^[1-9]\d*$/.test(text) ? `with a unit: ${clip(`${text}MiB`)}` : 'the least is 1MiB';
+  report(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
     hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
   });
 };
@@ -101,7 +101,7 @@ const durationAt = (context: Context, text: string | undefined, path: string): n
   if (duration === undefined) {
     const number = /^\d+(\.\d+)?/.exec(text)?.[0];
     report(context, path, 'E_SPEC_DURATION', `"${clip(text)}" is not a duration`, {
-      hint: `units are h, m, s and ms, in this order: ${number === undefined ? '1h30m' : `${number}s, ${number}m`}`,
+      hint: `units are h, m, s and ms, in this order: ${number === undefined ? '1h30m' : `${clip(`${number}s`)}, ${clip(`${number}m`)}`}`,
     });
   }
   return duration;
@@ -185,14 +185,14 @@ const hugetlbAt = (context: Context, raw: RawLimits['hugetlb']): readonly HugePa
     const limit = sizeAt(context, value, specPath);
     const page = parseSize(key);
     if (page === undefined || page === 0 || Math.log2(page) % 1 !== 0) {
-      report(context, specPath, 'E_SPEC_SIZE', `"${clip(key)}" is not the size of a page`, {
+      report(context, specPath, 'E_SPEC_SIZE', `"${clipKey(key)}" is not the size of a page`, {
         hint: 'for example 2MiB or 1GiB; `ls /sys/kernel/mm/hugepages` shows what there is',
       });
       return [];
     }
     if (limit === undefined) return [];
     if (limit % page !== 0) {
-      report(context, specPath, 'E_SPEC_RANGE', `${limit} bytes are no whole number of pages of ${key}`);
+      report(context, specPath, 'E_SPEC_RANGE', `${clip(limit)} bytes are no whole number of pages of ${clipKey(key)}`);
     }
     return [{ page, limit, specPath }];
   });

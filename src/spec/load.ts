@@ -1,15 +1,17 @@
 /** container.yaml to SpecDocument: the one way in. All problems of a file are told together. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
+import type { Borrowed } from './borrowed.ts';
 import { checkSchema } from './check.ts';
 import { settleCompose } from './compose/settle.ts';
 import { takeCompose } from './compose/take.ts';
 import { guardsOf, type GuardedFiles } from './guards.ts';
+import type { AllowsFile } from './context.ts';
 import { normalise } from './normalise.ts';
 import { Paths } from './paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
 import { Problems } from './problems.ts';
-import { MAX_FILE_SIZE, readBounded, realPath } from './read.ts';
+import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from './read.ts';
 import type { HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from './tree.ts';
 
@@ -20,16 +22,46 @@ export interface LoadOptions {
   readonly home: string;
   /** What relative paths count from; by default the folder of the file. */
   readonly folder?: string;
+  /**
+   * Whether a file that lies outside of the folder may be opened. By default none may: what it holds is then not part of the
+   * document, which says so in `files`.
+   */
+  readonly allows?: AllowsFile;
   /** Files and folders that are named need not be there: the file is to be reviewed and not started. */
   readonly review?: boolean;
 }
 
+/** Made by the kernel for the process that looks: `/dev/stdin`, and what a shell calls `<(…)`. */
+const isDescriptor = (path: string): boolean => /^\/(?:dev|proc)\//u.test(path);
+
+/**
+ * A container file's text, also for messages that show a line of it. A link that leads out of its folder is not followed: in
+ * a pull request, it could show any file of the host.
+ *
+ * @throws BoxctlError E_SPEC_LINK
+ */
+export const readSpecFile = (file: string, options: { readonly regular?: boolean } = {}): ReadResult => {
+  const named = resolve(file);
+  if (isDescriptor(named)) return readBounded(file, options);
+  // The caller has named the folder, so that its own links are his.
+  const folder = realPath(dirname(named));
+  const path = join(folder, basename(named));
+  const real = realPath(path);
+  if (real === path) return readBounded(path, { ...options, noLink: true });
+  if (!isWithin(real, folder)) {
+    throw new BoxctlError('E_SPEC_LINK', `${file} is a link that leads out of its folder: it is not followed`, {
+      hint: 'name the file itself; what is in it then counts from the folder that it lies in',
+    });
+  }
+  return readBounded(real, { judged: true });
+};
+
 /**
  * Reads and checks a container file.
- * @throws BoxctlError E_SPEC_NOT_FOUND, E_SPEC_UNREADABLE, or E_SPEC_INVALID with all its `diagnostics`
+ * @throws BoxctlError E_SPEC_NOT_FOUND, E_SPEC_LINK, E_SPEC_UNREADABLE, or E_SPEC_INVALID with all its `diagnostics`
  */
 export const loadSpec = (file: string, options: LoadOptions): SpecDocument => {
-  const read = readBounded(file);
+  const read = readSpecFile(file);
   if (read.text !== undefined) return loadSpecText(read.text, file, options);
   if (read.missing) {
     throw new BoxctlError('E_SPEC_NOT_FOUND', `${file}: ${read.problem}`, {
@@ -57,7 +89,7 @@ export const loadSpecText = (text: string, file: string, options: LoadOptions): 
   const source = text.startsWith('\ufeff') ? text.slice(1) : text;
   const problems = new Problems(file, source);
   const document = load(source, file, options, problems);
-  if (document === undefined || problems.failed) throw invalid(file, problems.sorted());
+  if (document === undefined || problems.failed) throw invalid(file, problems.sorted(document?.borrowed));
   return document;
 };
 
@@ -82,13 +114,29 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
   const taken: Taken[] = [];
   const files: HostFile[] = [];
   const tools: HostTool[] = [];
-  const tree = settleCompose(compose, interpolateTree(compose.tree, options.env, problems, taken), problems);
+  const borrowed: Borrowed[] = [];
+  const filled = interpolateTree(compose.tree, options.env, problems, taken, borrowed);
+  const tree = settleCompose(compose, filled, problems);
   const paths = new Paths(tree);
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
   const folder = realPath(options.folder ?? dirname(resolve(file)));
   const review = options.review ?? false;
+  const allows = options.allows ?? (() => false);
   const spec = normalise(
-    { problems, paths, bad, env: options.env, home: options.home, folder, review, taken, files, tools },
+    {
+      problems,
+      paths,
+      bad,
+      env: options.env,
+      home: options.home,
+      folder,
+      review,
+      taken,
+      files,
+      tools,
+      borrowed,
+      allows,
+    },
     raw,
   );
   const named = review ? undefined : namedFiles(file, folder, files, options);
@@ -100,7 +148,9 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     taken,
     files,
     tools,
-    warnings: problems.sorted().filter((problem) => problem.severity === 'warning'),
+    borrowed,
+    warnings: problems.sorted(borrowed).filter((problem) => problem.severity === 'warning'),
+    written: (path) => problems.source(path),
     where: (path) => {
       const span = paths.where(path);
       return span === undefined ? undefined : problems.position(span);

@@ -1,5 +1,6 @@
 /** The tree as plain data for the schema, with the variables put in. */
 import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
+import type { Borrowed } from './borrowed.ts';
 import { interpolate } from './interpolate.ts';
 import type { Problems } from './problems.ts';
 import type { Taken } from './spec.ts';
@@ -14,10 +15,11 @@ export const interpolateTree = (
   env: Readonly<Record<string, string | undefined>>,
   problems: Problems,
   taken: Taken[],
+  borrowed: Borrowed[],
 ): Branch => {
   const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
   const walk = (node: Tree, path: string, pattern: string): Tree => {
-    if (node.kind === 'scalar') return replace(node, path, pattern, env, problems, taken);
+    if (node.kind === 'scalar') return replace(node, path, pattern, env, problems, taken, borrowed);
     if (node.kind === 'map') return walkMap(node, path, pattern);
     return { ...node, items: node.items.map((item, index) => walk(item, below(path, index), below(pattern, '*'))) };
   };
@@ -40,6 +42,7 @@ const replace = (
   env: Readonly<Record<string, string | undefined>>,
   problems: Problems,
   taken: Taken[],
+  borrowed: Borrowed[],
 ): Scalar => {
   if (typeof node.value !== 'string') return node;
   if (node.value.includes('\0')) {
@@ -47,7 +50,12 @@ const replace = (
     return { ...node, broken: true };
   }
   const { text, changed, taken: names, problems: found } = interpolate(node.value, env);
-  for (const name of names) taken.push({ name, path });
+  // An alias is walked once for each of its places, and each place has a path of its own.
+  problems.written(path, names.size === 0 ? undefined : node.value);
+  for (const [name, value] of names) {
+    taken.push({ name, path, value });
+    borrowed.push({ path, value, shown: `\${${name}}` });
+  }
   for (const one of found) problems.add(one.code, one.message, { path, at: node.span, hint: one.hint });
   if (found.length > 0) return { ...node, text, value: text, broken: true };
   // The schema decides what a variable, or a value in quotes, may become: text stays text wherever text is allowed.

@@ -1,6 +1,8 @@
 /** Where the checks of a file put what they find, so that all of it is told in one go. */
 import type { ErrorCode } from '../error-codes.ts';
 import type { Diagnostic, Position } from '../errors.ts';
+import { redactor, type Borrowed, type Redact } from './borrowed.ts';
+import { unquoted } from './quote.ts';
 
 /** A stretch of the text, in UTF-16 units from its start. */
 export interface Span {
@@ -10,6 +12,8 @@ export interface Span {
 
 export interface ProblemOptions {
   readonly path?: string;
+  /** The path of the value that the message quotes, where that is another. */
+  readonly about?: string;
   readonly at?: Span | undefined;
   readonly hint?: string | undefined;
   readonly severity?: 'error' | 'warning';
@@ -28,17 +32,31 @@ const tooMany: Diagnostic = {
 
 export class Problems {
   readonly #file: string;
-  readonly #source: string;
+  readonly #text: string;
   /** Offsets at which the lines start; found when first asked for. */
   #lines: readonly number[] | undefined;
   readonly #found: Diagnostic[] = [];
   readonly #seen = new Set<string>();
   /** Names that the file has for keys, by the path of the key. */
   #names: ReadonlyMap<string, string> = new Map();
+  readonly #written = new Map<string, string>();
 
   constructor(file: string, source: string) {
     this.#file = file;
-    this.#source = source;
+    this.#text = source;
+  }
+
+  /** Of a value that a variable was put into: the text with the variable, which is what messages quote. */
+  written(path: string, text: string | undefined): void {
+    if (text !== undefined) this.#written.set(path, text);
+  }
+
+  /** What the file says at a path, or in a part of it, where a variable was put in. */
+  source(path: string): string | undefined {
+    const own = this.#written.get(path);
+    if (own !== undefined || path === '') return own;
+    const related = [...this.#written].find(([other]) => other.startsWith(`${path}.`) || path.startsWith(`${other}.`));
+    return related?.[1];
   }
 
   /** Lets messages speak of keys by the names that the file has for them. */
@@ -58,8 +76,10 @@ export class Problems {
   }
 
   /** Adds a problem; the same sentence at the same place (through an alias, say) counts once. */
-  add(code: ErrorCode, said: string, options: ProblemOptions = {}): void {
-    const message = this.#inWordsOfFile(said);
+  add(code: ErrorCode, text: string, options: ProblemOptions = {}): void {
+    const written = this.source(options.about ?? options.path ?? '');
+    const message = unquoted(this.#inWordsOfFile(text), written);
+    const hint = options.hint === undefined ? undefined : unquoted(options.hint, written);
     const at = options.at === undefined ? undefined : this.position(options.at);
     const key = `${code} ${at?.line}:${at?.column} ${message}`;
     if (this.#seen.has(key) || this.#found.length > MAX_PROBLEMS) return;
@@ -74,15 +94,15 @@ export class Problems {
       message,
       path: options.path ?? '',
       at,
-      ...(options.hint === undefined ? {} : { hint: options.hint }),
+      ...(hint === undefined ? {} : { hint }),
     });
   }
 
   /** A span's line and column, and its length on its first line. */
   position(span: Span): Position {
-    this.#lines ??= lineStarts(this.#source);
+    this.#lines ??= lineStarts(this.#text);
     const lines = this.#lines;
-    const start = Math.min(span.start, this.#source.length);
+    const start = Math.min(span.start, this.#text.length);
     let low = 0;
     let high = lines.length - 1;
     while (low < high) {
@@ -90,7 +110,7 @@ export class Problems {
       if ((lines[middle] ?? 0) <= start) low = middle;
       else high = middle - 1;
     }
-    const lineEnd = (lines[low + 1] ?? this.#source.length + 1) - 1;
+    const lineEnd = (lines[low + 1] ?? this.#text.length + 1) - 1;
     return {
       file: this.#file,
       line: low + 1,
@@ -103,13 +123,24 @@ export class Problems {
     return this.#found.some((problem) => problem.severity === 'error');
   }
 
-  /** All that was found, in the order of the file. */
-  sorted(): readonly Diagnostic[] {
+  /** All that was found, in the order of the file, without a borrowed value that was not quoted. */
+  sorted(borrowed: readonly Borrowed[] = []): readonly Diagnostic[] {
+    const redact = redactor(borrowed);
     const line = (problem: Diagnostic) => problem.at?.line ?? Number.MAX_SAFE_INTEGER;
     const column = (problem: Diagnostic) => problem.at?.column ?? 0;
-    return [...this.#found].sort((a, b) => line(a) - line(b) || column(a) - column(b));
+    return this.#found
+      .map((found) => redactDiagnostic(found, redact))
+      .sort((a, b) => line(a) - line(b) || column(a) - column(b));
   }
 }
+
+/** A diagnostic as it may be printed. */
+export const redactDiagnostic = (found: Diagnostic, redact: Redact): Diagnostic => ({
+  ...found,
+  message: redact(found.message, found.path),
+  path: redact(found.path),
+  ...(found.hint === undefined ? {} : { hint: redact(found.hint, found.path) }),
+});
 
 const lineStarts = (text: string): readonly number[] => {
   const starts = [0];

@@ -100,15 +100,20 @@ export const readableByEveryone = (path: string): boolean => {
 /**
  * Reads a whole file of at most MAX_FILE_SIZE bytes. `judged`: the specification and not the caller has chosen the path,
  * which was resolved to be judged; it has to be what was judged then, and `regular`: a file, and nothing that waits for a
- * writer or never ends.
+ * writer or never ends. `noLink`: the last part of the path must not be a link.
  */
 export const readBounded = (
   path: string,
-  { judged = false, regular = judged }: { readonly judged?: boolean; readonly regular?: boolean } = {},
+  {
+    judged = false,
+    regular = judged,
+    noLink = false,
+  }: { readonly judged?: boolean; readonly regular?: boolean; readonly noLink?: boolean } = {},
 ): ReadResult => {
   let fd: number;
   try {
-    fd = judged ? openUnlinkedFile(path) : openSync(path, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
+    const flags = (regular ? constants.O_NONBLOCK : 0) | (noLink ? constants.O_NOFOLLOW : 0);
+    fd = judged ? openUnlinkedFile(path) : openSync(path, constants.O_RDONLY | flags);
   } catch (error) {
     return { text: undefined, kind: 'io', ...whyNot(error) };
   }

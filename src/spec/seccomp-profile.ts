@@ -69,7 +69,7 @@ export interface SeccompProfile {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Where in the profile, and what is wrong with it. */
+/** Where in the profile, and what is wrong with it; never what it holds, since it may be another file than it should. */
 export class ProfileProblem extends Error {}
 
 function fail(path: string, message: string): never {
@@ -80,7 +80,7 @@ function asObject(value: unknown, path: string, known: readonly string[]): Json 
   if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'must be an object');
   const object = value as Json;
   const strange = Object.keys(object).find((key) => !known.includes(key));
-  if (strange !== undefined) fail(path, `has the unknown key "${strange}"`);
+  if (strange !== undefined) fail(path, `has a key that is none of ${known.join(', ')}`);
   return object;
 }
 
@@ -111,7 +111,7 @@ function asErrno(value: unknown, name: unknown, path: string): number | undefine
   if (value !== undefined && value !== null) return asNumber(value, path, MAX_ERRNO);
   if (name === undefined || name === '') return undefined;
   const number = Object.entries(constants.errno).find(([known]) => known === name)?.[1];
-  return number ?? fail(path, `is the unknown error ${JSON.stringify(name)}`);
+  return number ?? fail(path, 'is no error that there is');
 }
 
 function asAction(value: unknown, path: string): SeccompAction {
@@ -119,7 +119,7 @@ function asAction(value: unknown, path: string): SeccompAction {
   const why = CANNOT[text];
   if (why !== undefined) fail(path, `is ${text}, which cannot be had: ${why}`);
   const found = Object.entries(SECCOMP_ACTIONS).find(([name]) => name === text);
-  return found?.[1] ?? fail(path, `is the unknown action "${text}"`);
+  return found?.[1] ?? fail(path, `is none of ${Object.keys(SECCOMP_ACTIONS).join(', ')}`);
 }
 
 function asCondition(value: unknown, path: string): SeccompCondition {
@@ -136,7 +136,7 @@ function asCondition(value: unknown, path: string): SeccompCondition {
 function asArgument(value: unknown, path: string): SeccompArgument {
   const { index, value: first, valueTwo, op } = asObject(value, path, ['index', 'value', 'valueTwo', 'op']);
   const operator = SECCOMP_OPERATORS.find((known) => known === op);
-  if (operator === undefined) fail(`${path}.op`, `is the unknown operator ${JSON.stringify(op)}`);
+  if (operator === undefined) fail(`${path}.op`, `is none of ${SECCOMP_OPERATORS.join(', ')}`);
   return {
     index: asNumber(index, `${path}.index`, 5),
     value: asNumber(first, `${path}.value`),
@@ -191,7 +191,7 @@ export function parseSeccompProfile(json: unknown): SeccompProfile {
     }),
     flags: asTexts(profile['flags'], 'flags').map(
       (flag, index) =>
-        FLAGS.find((known) => known === flag) ?? fail(`flags[${index}]`, `is the unknown flag "${flag}"`),
+        FLAGS.find((known) => known === flag) ?? fail(`flags[${index}]`, `is none of ${FLAGS.join(', ')}`),
     ),
     syscalls: asList(profile['syscalls'], 'syscalls').map((item, index) => asRule(item, `syscalls[${index}]`)),
   };

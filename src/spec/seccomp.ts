@@ -2,7 +2,7 @@
 import { dirname, relative } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, hostPath, noteFile, report, type Context } from './context.ts';
-import { readBounded } from './read.ts';
+import { readBounded, realPath } from './read.ts';
 import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
 import type { SeccompChoice } from './spec.ts';
 import { didYouMean } from './suggest.ts';
@@ -48,8 +48,15 @@ const learn = (context: Context, text: string, path: string): SeccompChoice => {
   return { kind: 'learn', path: file };
 };
 
+/** Where JSON ends to be that. The engine's own message quotes the file, which may be another than it should. */
+const jsonProblem = ({ message }: SyntaxError): string => {
+  const position = /at position (\d+)/u.exec(message)?.[1];
+  return position === undefined ? 'it is not JSON' : `it is not JSON (at character ${position})`;
+};
+
 const profile = (context: Context, text: string): SeccompChoice => {
   const path = noteFile(context, 'seccomp', hostPath(context, text), 'seccomp');
+  if (path === undefined) return { kind: 'profile', path: realPath(hostPath(context, text)), profile: undefined };
   const read = readBounded(path, { judged: true });
   const wrong = (problem: string): SeccompChoice => {
     const message = `the profile "${clip(text)}" cannot be used: ${problem}`;
@@ -61,7 +68,7 @@ const profile = (context: Context, text: string): SeccompChoice => {
     return { kind: 'profile', path, profile: parseSeccompProfile(JSON.parse(read.text)) };
   } catch (error) {
     if (error instanceof ProfileProblem) return wrong(error.message);
-    if (error instanceof SyntaxError) return wrong(`it is not JSON: ${error.message}`);
+    if (error instanceof SyntaxError) return wrong(jsonProblem(error));
     throw error;
   }
 };

@@ -3,6 +3,7 @@
  * *language* filled in (defaults that depend on the image or the host are not the spec's business).
  */
 import type { Diagnostic, Position } from '../errors.ts';
+import type { Borrowed } from './borrowed.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
@@ -87,7 +88,8 @@ export type SeccompChoice =
   | { readonly kind: 'default' | 'socketcall' | 'unconfined' | 'log' }
   /** Absolute path of the profile that is written after the run. */
   | { readonly kind: 'learn'; readonly path: string }
-  | { readonly kind: 'profile'; readonly path: string; readonly profile: SeccompProfile };
+  /** `profile` undefined: it lies outside of the folder, was not allowed, and so has not been read. */
+  | { readonly kind: 'profile'; readonly path: string; readonly profile: SeccompProfile | undefined };
 
 /** A kernel parameter of one of the container's namespaces; `path` is below /proc/sys. */
 export interface Sysctl {
@@ -295,6 +297,7 @@ export interface Spec {
 export interface Taken {
   readonly name: string;
   readonly path: string;
+  readonly value: string;
 }
 
 /** A file of the host that boxctl itself reads because the specification, at `path`, names it. */
@@ -305,10 +308,12 @@ export interface HostFile {
   readonly path: string;
   /** Every user of the host may read it. */
   readonly everyone: boolean;
+  /** It lies in the folder, or was allowed before it was opened. Otherwise it has not been opened. */
+  readonly readable: boolean;
 }
 
 /** A program of `host_tools`, at `path`, which packing reads, and whose loader it runs. */
-export type HostTool = Omit<HostFile, 'kind'>;
+export type HostTool = Omit<HostFile, 'kind' | 'readable'>;
 
 /** A loaded file: the spec and where each of its values was written. */
 export interface SpecDocument {
@@ -322,6 +327,8 @@ export interface SpecDocument {
   readonly files: readonly HostFile[];
   /** Programs of the host that it names, where they were found; those that are missing are not among them. */
   readonly tools?: readonly HostTool[];
+  /** Values that came from the caller's environment or an env_file: not to be printed. */
+  readonly borrowed: readonly Borrowed[];
   /** What is no error and yet worth saying, in the order of the file. */
   readonly warnings?: readonly Diagnostic[];
   /**
@@ -329,4 +336,6 @@ export interface SpecDocument {
    * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.
    */
   where(path: string): Position | undefined;
+  /** What the file says at a path, or in a part of it, where a variable was put in; undefined where none was. */
+  written?(path: string): string | undefined;
 }

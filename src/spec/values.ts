@@ -28,7 +28,7 @@ export const sizeAt = (context: Context, value: string | number | undefined, pat
   if (bytes === undefined) {
     const number = /^\d+(\.\d+)?/.exec(value)?.[0];
     report(context, path, 'E_SPEC_SIZE', `"${clip(value)}" is not a size`, {
-      hint: `units are b, k, m, g and t, 1024-based${number === undefined ? '' : `: ${number}MiB, ${number}g`}`,
+      hint: `units are b, k, m, g and t, 1024-based${number === undefined ? '' : `: ${clip(`${number}MiB`)}, ${clip(`${number}g`)}`}`,
     });
   }
   return bytes;
@@ -43,7 +43,7 @@ export const modeAt = (context: Context, value: string | number | undefined, pat
   if (mode === undefined) {
     const octal = /^[0-7]{1,4}$/.test(text);
     report(context, path, 'E_SPEC_MODE', `${clip(text)} is not octal permission bits`, {
-      hint: octal ? `quote it: "${text}", or write 0o${text}` : 'for example "1777"',
+      hint: octal ? `quote it: "${clip(text)}", or write ${clip(`0o${text}`)}` : 'for example "1777"',
     });
   }
   return mode;

@@ -22,7 +22,7 @@ import { callerMaps } from '../oci/ids.ts';
 import { isRecord, isTextList } from '../image/json.ts';
 import { parseOwnership } from '../image/owner.ts';
 import { removeTree } from '../image/work.ts';
-import { endNamespace, endProcess, tryLock } from '../native.ts';
+import { endNamespace, endProcess, openOwn, tryLock } from '../native.ts';
 
 /** Of a record, and of a container's writable layer. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
@@ -148,7 +148,7 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   const path = join(host.dirs.state, name);
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openOwn(path, 'file');
   } catch {
     return false;
   }

@@ -2,9 +2,11 @@
  * Policy files: what a person, or the owner of a machine, allows for good. They lie outside of every project and belong to
  * root or to the caller, so that no file that is judged by them can write them.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { realHost } from '../host/read.ts';
+import { followTrusted } from '../host/trusted.ts';
 import { Paths } from '../spec/paths.ts';
 import { Problems } from '../spec/problems.ts';
 import { isWithin, MAX_FILE_SIZE, realPath } from '../spec/read.ts';
@@ -28,10 +30,19 @@ export function policyFiles(env: PolicyOptions['env'], home: string): readonly s
 
 /** The text of a policy file that can be trusted; undefined where there is none. */
 function readTrusted(file: string, { euid, folder }: PolicyOptions): string | undefined {
+  const { path, problem } = followTrusted(file, { euid, egid: process.getegid?.() ?? 0 }, (at) => realHost.entry(at));
   let fd: number;
   try {
-    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (problem !== undefined) {
+      // In a folder of somebody else's, only what is there is an offence.
+      if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
+      throw new BoxctlError('E_POLICY_UNSAFE', `the policy ${file} is not used: ${problem}, who could exchange it`, {
+        hint: 'it must be a file of yours or root’s, in folders that nobody else may write to; with sudo, HOME may be another’s',
+      });
+    }
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
+    if (error instanceof BoxctlError) throw error;
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new BoxctlError('E_POLICY_UNREADABLE', `the policy ${file} cannot be read: ${String(code)}`);

@@ -1,6 +1,6 @@
 /** Says no to what nobody has allowed: all of it at once, each with its line and the words that would allow it. */
 import { BoxctlError, type Diagnostic } from '../errors.ts';
-import { allowance, type Demand } from '../oci/demands.ts';
+import { allowance, shownDemand, type Demand } from '../oci/demands.ts';
 import { unpermitted, type Permit } from './permits.ts';
 
 /**
@@ -13,7 +13,8 @@ export function refuseUnpermitted(
   permits: readonly Permit[],
   advice: readonly string[] = [],
 ): void {
-  const refused = unpermitted(demands, permits);
+  const unread = demands.filter((demand) => demand.unread === true);
+  const refused = [...new Set([...unpermitted(demands, permits), ...unread])].map(shownDemand);
   if (refused.length === 0) return;
   const diagnostics = refused.map((demand): Diagnostic => {
     const { because, message } = demand;
@@ -38,7 +39,9 @@ export function refuseUnpermitted(
   });
 }
 
-/** As a shell takes it. */
+/** As a shell takes it. `${NAME}` is printed for a value of the caller's: in double quotes, the shell puts that in. */
 export function quote(word: string): string {
+  const isBorrowed = /\$\{\w+\}/u;
+  if (isBorrowed.test(word)) return `"${word.replaceAll(/["\\`]|\$(?!\{\w+\})/gu, String.raw`\$&`)}"`;
   return /^[\w@%+=:,./*-]+$/u.test(word) && !word.includes('*') ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -10,7 +10,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -98,14 +97,6 @@ describe.each(roads)('archives are %s', (road) => {
       await ensure();
       expect(lstatSync(at.host.dirs.store).mode & 0o777).toBe(0o700);
       expect(readdirSync(join(at.host.dirs.store, 'mnt'))).toEqual([]);
-    });
-
-    test('the store may be a link to a folder elsewhere', async () => {
-      writeFileSync(path, image());
-      mkdirSync(join(at.base, 'elsewhere'), { mode: 0o755 });
-      symlinkSync(join(at.base, 'elsewhere'), at.host.dirs.store);
-      await ensure();
-      expect(lstatSync(join(at.base, 'elsewhere')).mode & 0o777).toBe(0o700);
     });
 
     test('many callers at once import once', async () => {

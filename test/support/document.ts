@@ -55,5 +55,5 @@ export function testDocument(
     const line = lines[path];
     return line === undefined ? undefined : { file: 'container.yaml', line, column: 1, length: 1 };
   };
-  return { file: 'container.yaml', folder: '/', source: '', spec, taken: [], files: [], where };
+  return { file: 'container.yaml', folder: '/', source: '', spec, taken: [], files: [], borrowed: [], where };
 }

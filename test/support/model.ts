@@ -109,6 +109,7 @@ export function testModel(options: ModelOptions): Model {
     dropped: [],
     demands: [],
     warnings: [],
+    borrowed: [],
     landlock: true,
     ownFiles: [],
     keepGroups: false,

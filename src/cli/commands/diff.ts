@@ -1,7 +1,7 @@
 import type { Because } from '../../oci/model.ts';
 import { diff as compare, type Change, type Direction } from '../../review/diff.ts';
 import type { Run } from '../command.ts';
-import { hostFacts } from '../environment.ts';
+import { hostFacts, showsValues } from '../environment.ts';
 import { wantsColor, writeOutput } from '../output.ts';
 import { loadRevision } from '../revision.ts';
 import { safe, safeJson } from '../../text/safe.ts';
@@ -37,13 +37,14 @@ const at = (because: Because | undefined) => (because?.kind === 'spec' ? because
 export const diff: Run = (invocation) => {
   const { args, env } = invocation;
   const [old = '', young = ''] = args.positionals;
-  const changes = compare(loadRevision(invocation, old), loadRevision(invocation, young), hostFacts(invocation));
+  const [before, after] = [loadRevision(invocation, old), loadRevision(invocation, young)];
+  const changes = compare(before, after, hostFacts(invocation), { showValues: showsValues(invocation) });
   if (args.flag('json')) {
-    const list = changes.map(({ direction, message, before, after }) => ({
+    const list = changes.map(({ direction, message, before: was, after: is }) => ({
       direction,
       message,
-      before: at(before),
-      after: at(after),
+      before: at(was),
+      after: at(is),
     }));
     writeOutput(`${safeJson({ old, new: young, changes: list }, 2)}\n`);
   } else {

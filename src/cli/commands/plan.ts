@@ -4,7 +4,7 @@ import { planToJson } from '../../plan/json.ts';
 import { printPlan } from '../../plan/print.ts';
 import type { Run } from '../command.ts';
 import { allowedForGood } from '../trust.ts';
-import { hostFacts, loadDocument } from '../environment.ts';
+import { hostFacts, loadDocument, showsValues } from '../environment.ts';
 import { lookAtImage } from '../image-of.ts';
 import { wantsColor, widthOf, writeOutput } from '../output.ts';
 import { jsonVoice, textVoice } from '../voice.ts';
@@ -22,12 +22,13 @@ export const plan: Run = (invocation) => {
   }
   const model = compile(document, image, host);
   const made = planContainer(model, image, host);
+  const showValues = showsValues(invocation);
   const allowed = allowedForGood(invocation, document, made.demands);
   if (invocation.args.flag('json')) {
-    writeOutput(`${safeJson(planToJson(made, allowed), 2)}\n`);
+    writeOutput(`${safeJson(planToJson(made, { allowed, showValues }), 2)}\n`);
   } else {
     const color = wantsColor(1, invocation.env);
-    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file, allowed }));
+    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file, allowed, showValues }));
   }
   return 0;
 };

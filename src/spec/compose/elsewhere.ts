@@ -88,7 +88,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   volume_driver: 'boxctl keeps volumes in folders of its own; leave it out',
   volumes_from: 'name the same volumes here: `volumes: ["cache:/cache"]`',
   'devices.*.count': GPUS,
-  'env_file.*.format': 'it is KEY=VALUE lines, with quotes as in a shell',
   'volumes.*.bind.selinux': 'SELinux labels of files are not changed; leave it out',
   'volumes.*.cluster': SWARM,
   'volumes.*.consistency': 'it means nothing on Linux; leave it out',

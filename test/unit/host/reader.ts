@@ -13,6 +13,7 @@ export function fakeReader(host: FakeHost): HostReader {
     writable: (path) => host.writable?.includes(path) ?? false,
     exists: (path) => path in host.files || (host.writable?.includes(path) ?? false),
     folder: (path) => host.folders?.[path],
+    entry: () => undefined,
     fileSystem: () => 0xef53,
   };
 }

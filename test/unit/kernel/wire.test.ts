@@ -61,7 +61,15 @@ test('arguments go over the wire in the order of the table, in whichever order a
     const other = { minor: 3, major: 1, mode: 0o100644, pathname: 'x', dirfd: calls.AT_FDCWD };
     const place = { group: 'dev', side: 'host', because: byDefault('test') } as const;
     steps.add(place, 'node', 'mknodat', reversed ? other : args);
-    const rest = { reports: [], terminal: undefined, timeLimit: undefined, dropped: [], demands: [], warnings: [] };
+    const rest = {
+      reports: [],
+      terminal: undefined,
+      timeLimit: undefined,
+      dropped: [],
+      demands: [],
+      warnings: [],
+      borrowed: [],
+    };
     return { version: 1, name: 'test', steps: steps.list, stop: { signal: 15, graceMs: 0 }, ...rest };
   };
   expect(encodePlan(plan(true))).toEqual(encodePlan(plan(false)));

@@ -140,7 +140,7 @@ describe('demands are', () => {
   });
   it('an image that not everybody may read, and any env_file, from outside of the folder', () => {
     const file = (kind: 'image' | 'env_file' | 'seccomp', path: string, everyone: boolean) =>
-      ({ kind, file: path, path: 'volumes.0', everyone }) as const;
+      ({ kind, file: path, path: 'volumes.0', readable: true, everyone }) as const;
     const files = [
       file('image', '/root/secret.tar', false),
       file('image', '/srv/public.tar', true),
@@ -172,7 +172,11 @@ describe('demands are', () => {
     expect(told([found('/usr/local/bin/tool', false)])).toEqual(['tool=/usr/local/bin/tool']);
   });
   it('a variable of the caller’s that sounds secret, once', () => {
-    const taken = ['LANG', 'GITHUB_TOKEN', 'IMAGE_TAG', 'GITHUB_TOKEN'].map((name) => ({ name, path: 'environment' }));
+    const taken = ['LANG', 'GITHUB_TOKEN', 'IMAGE_TAG', 'GITHUB_TOKEN'].map((name) => ({
+      name,
+      path: 'environment',
+      value: 'x',
+    }));
     expect(demandedOf(placed({ taken })).map(allowance)).toEqual(['env=GITHUB_TOKEN']);
   });
 });

@@ -33,7 +33,7 @@ function plan(): Plan {
   const dropped = [{ what: 'limits.swap', reason: 'this kernel does not count swap', because: line(4, 'limits.swap') }];
   const stop = { signal: 2, graceMs: 1500 };
   const timeLimit = { ms: 5_400_000, because: line(5, 'limits.time') };
-  const rest = { reports: [], terminal: undefined, stop, timeLimit, dropped, demands: [], warnings: [] };
+  const rest = { reports: [], terminal: undefined, stop, timeLimit, dropped, demands: [], warnings: [], borrowed: [] };
   return { version: 1, name: 'box', steps: steps.list, ...rest };
 }
 

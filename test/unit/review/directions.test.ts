@@ -159,7 +159,7 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
 
 /** Keys that stand instead of others, and those that only a list or map of its own has. */
 const SKIPPED =
-  /^(?:image\.(?:tar|folder|name|host_tools)|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*)$/u;
+  /^(?:image\.(?:tar|folder|name|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*)$/u;
 
 function put(into: Record<string, unknown>, path: string, value: unknown): void {
   const [first = '', ...rest] = path.split('.');

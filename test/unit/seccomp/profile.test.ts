@@ -40,22 +40,22 @@ const ask = (given: OciSeccomp, name: string, args: readonly bigint[] = NO_ARGS)
 describe('what a profile must be', () => {
   test.each([
     ['no object', [], 'the profile must be an object'],
-    ['an unknown key', profile([], { syscall: [] }), 'the profile has the unknown key "syscall"'],
+    ['an unknown key', profile([], { syscall: [] }), 'the profile has a key that is none of '],
     ['no default', { syscalls: [] }, 'defaultAction must be text'],
     [
       'an unknown action',
       profile([{ names: ['read'], action: 'ALLOW' }]),
-      'syscalls[1].action is the unknown action "ALLOW"',
+      'syscalls[1].action is none of SCMP_ACT_ALLOW',
     ],
     ['a tracer', profile([], { defaultAction: 'SCMP_ACT_TRACE' }), 'boxctl is none'],
     ['a listener', profile([{ names: ['read'], action: 'SCMP_ACT_NOTIFY' }]), 'boxctl starts none'],
     ['a listener’s path', profile([], { listenerPath: '/run/x' }), 'listenerPath cannot be had'],
     ['a rule of no call', profile([{ names: [], action: 'SCMP_ACT_ALLOW' }]), 'syscalls[1] names no system call'],
-    ['an unknown flag', profile([], { flags: ['FAST'] }), 'flags[0] is the unknown flag "FAST"'],
+    ['an unknown flag', profile([], { flags: ['FAST'] }), 'flags[0] is none of '],
     [
       'an unknown error',
       profile([{ names: ['read'], action: 'SCMP_ACT_ERRNO', errno: 'ENOWAY' }]),
-      'unknown error "ENOWAY"',
+      'is no error that there is',
     ],
     ['an error beyond errno', profile([], { defaultErrnoRet: 4096 }), 'defaultErrnoRet is more than 4095'],
     [
@@ -71,7 +71,7 @@ describe('what a profile must be', () => {
     [
       'an unknown operator',
       profile([{ names: ['read'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: 0, op: 'EQ' }] }]),
-      'syscalls[1].args[0].op is the unknown operator "EQ"',
+      'syscalls[1].args[0].op is none of SCMP_CMP_NE',
     ],
   ])('refused: %s', (_title, json, message) => {
     expect(() => resolve(json)).toThrow(message);

@@ -34,7 +34,7 @@ test.each([
 test.each([
   ['$NONE', 'the variable NONE is not set'],
   ['${EMPTY:?}', 'the variable EMPTY is required'],
-  ['${NONE?say it with $A}', 'the variable NONE is required: say it with a'],
+  ['${NONE?say it with $A}', 'the variable NONE is required: say it with $A'],
   ['${A', '`${A` is not closed'],
   ['${A:-x', '`${A` is not closed'],
   ['${A!x}', '`${A` goes on with `-`, `?`, `+` or `}`'],

@@ -43,7 +43,7 @@ describe('variables that are taken', () => {
   it('also by a file of variables', () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'x.env'), 'TOKEN\nA=1\n');
-    expect(load('env_file: ./x.env', folder).taken).toEqual([{ name: 'TOKEN', path: 'env_file' }]);
+    expect(load('env_file: ./x.env', folder).taken).toEqual([{ name: 'TOKEN', path: 'env_file', value: 't' }]);
   });
 });
 
@@ -73,8 +73,15 @@ describe('where things really are', () => {
     const outside = realpathSync(tempFolder({ open: true }));
     writeFileSync(join(outside, 'x.env'), 'X=1\n', { mode: 0o600 });
     symlinkSync(join(outside, 'x.env'), join(folder, 'x.env'));
-    const { files } = load('env_file: ./x.env', folder);
-    expect(files).toEqual([{ kind: 'env_file', file: join(outside, 'x.env'), path: 'env_file', everyone: false }]);
+    const { files, spec } = load('env_file: ./x.env', folder);
+    const noted = { kind: 'env_file', file: join(outside, 'x.env'), path: 'env_file', everyone: false };
+    expect(files).toEqual([{ ...noted, readable: false }]);
+    expect(spec.environment).toEqual({});
+    const allowed = load('env_file: ./x.env', folder, {
+      allows: (kind, file) => file === noted.file && kind === 'env_file',
+    });
+    expect(allowed.files).toEqual([{ ...noted, readable: true }]);
+    expect(allowed.spec.environment).toEqual({ X: '1' });
   });
 });
 
@@ -100,7 +107,7 @@ it.each(['env_file', 'seccomp'])('%s names a file: nothing else is opened for lo
   for (const file of ['/dev/zero', './pipe']) {
     const told = (): string => {
       try {
-        load(`${key}: ${file}`, folder);
+        load(`${key}: ${file}`, folder, { allows: () => true });
       } catch (error) {
         if (error instanceof BoxctlError) return error.diagnostics.map(({ message }) => message).join();
       }

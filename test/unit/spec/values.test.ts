@@ -324,7 +324,7 @@ describe('environment', () => {
       expect.objectContaining({
         diagnostics: [
           expect.objectContaining({ message: 'line 2 of "a.env" is not KEY=VALUE' }),
-          expect.objectContaining({ message: 'line 3 of "a.env" is not KEY=VALUE' }),
+          expect.objectContaining({ message: 'line 3 of "a.env" has a " that is not closed' }),
           expect.objectContaining({ message: 'the env_file "d.env" cannot be read: it is a folder' }),
         ],
       }),
