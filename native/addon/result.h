@@ -1,4 +1,4 @@
-// Failures of system calls as JavaScript errors with `errno` and `syscall`; src/run/native.ts puts them into words.
+// Failures of system calls as JavaScript errors with `errno` and `syscall`; src/native.ts puts them into words.
 #pragma once
 
 #include <napi.h>

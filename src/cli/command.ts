@@ -24,6 +24,8 @@ export interface Invocation {
   readonly args: Arguments;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** All that there are, for help and completion. */
+  readonly commands: readonly Command[];
 }
 
 /** Returns the exit status; throws BoxctlError. */

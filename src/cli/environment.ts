@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { redactor } from '../spec/borrowed.ts';
+import { redactor } from '../text/borrowed.ts';
 import { loadSpec, type LoadOptions } from '../spec/load.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';

@@ -2,11 +2,11 @@
 import { posix } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
-import type { ImageFacts } from '../image/image.ts';
-import type { Model } from '../oci/model.ts';
-import { DEFAULT_PATH } from '../oci/defaults.ts';
-import { redactor } from '../spec/borrowed.ts';
-import { inspect } from '../image/work.ts';
+import type { ImageFacts } from '../model/image.ts';
+import type { Model } from '../model/model.ts';
+import { DEFAULT_PATH } from '../model/defaults.ts';
+import { redactor } from '../text/borrowed.ts';
+import { inspect } from '../worker/work.ts';
 import type { HostFacts } from '../host/facts.ts';
 
 const S_IFMT = 0o170000;

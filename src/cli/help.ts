@@ -1,6 +1,5 @@
 /** Help texts, from the table. */
 import type { Command, OptionRow } from './command.ts';
-import { COMMANDS } from './table.ts';
 
 function columns(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -39,8 +38,8 @@ export function commandHelp(command: Command): string {
   );
 }
 
-export function generalHelp(): string {
-  const commands = COMMANDS.map(({ name, summary }) => [name, summary] as const);
+export function generalHelp(all: readonly Command[]): string {
+  const commands = all.map(({ name, summary }) => [name, summary] as const);
   return (
     'Usage: boxctl COMMAND [OPTIONS]\n\n' +
     'Isolated Linux containers from one readable YAML file: no daemon, no root, every step shown.\n\n' +

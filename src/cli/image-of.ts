@@ -1,10 +1,10 @@
 /** The image of a file. What is wrong with it is told at the line that names it. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from '../image/image.ts';
+import type { ImageFacts } from '../model/image.ts';
 import { ensureImage, findImage, previewImage, unseenImage, type ResolveOptions } from '../image/resolve.ts';
-import { imageOwnership } from '../oci/compile.ts';
-import { redactor } from '../spec/borrowed.ts';
+import { imageOwnership } from '../model/compile.ts';
+import { redactor } from '../text/borrowed.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 
 /** Whether a file that the document names has not been read, because nobody has allowed it. */

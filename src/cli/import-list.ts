@@ -7,10 +7,10 @@ import {
   type ListrRendererFactory,
   type ListrTaskObject,
 } from 'listr2';
-import type { ImportProgress } from '../image/import.ts';
+import type { ImportProgress } from '../image/import-job.ts';
 import { Pace } from './pace.ts';
-import { readableBytes, readableSeconds } from './sizes.ts';
-import type { Screen } from '../run/progress.ts';
+import { readableBytes, readableSeconds } from '../text/sizes.ts';
+import type { Screen } from '../show/reporter.ts';
 import { safe } from '../text/safe.ts';
 import { DIM, GREEN, painter, RED } from '../text/style.ts';
 import { clip, textWidth } from '../text/width.ts';

@@ -5,14 +5,14 @@
 import { constants } from 'node:os';
 import { basename } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import type { ImportProgress } from '../image/import.ts';
+import type { ImportProgress } from '../image/import-job.ts';
 import type { ImageRecord } from '../image/records.ts';
 import type { ResolveOptions } from '../image/resolve.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
 import type { ImportList } from './import-list.ts';
 import { isWatched, screen, writeMessage } from './output.ts';
-import type { ProgressMode, Screen } from '../run/progress.ts';
+import type { ProgressMode, Screen } from '../show/reporter.ts';
 import { Pace } from './pace.ts';
 import type { Voice } from './voice.ts';
 import { safeJson } from '../text/safe.ts';

@@ -5,7 +5,8 @@ import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
 import { parseArguments, splitWords } from './parse.ts';
 import { reportError } from './report.ts';
-import { COMMANDS, findCommand } from './table.ts';
+import { commandOf } from './command-of.ts';
+import { COMMANDS } from './table.ts';
 import { VERSION } from './version.ts';
 import { jsonVoice } from './voice.ts';
 
@@ -25,14 +26,14 @@ function unknownCommand(name: string): BoxctlError {
 async function dispatch(words: readonly string[]): Promise<number> {
   const [name] = words;
   if (name === undefined || name === '--help' || name === '-h') {
-    writeOutput(generalHelp());
+    writeOutput(generalHelp(COMMANDS));
     return 0;
   }
   if (name === '--version' || name === '-V') {
     writeOutput(`boxctl ${VERSION}\n`);
     return 0;
   }
-  const found = findCommand(words);
+  const found = commandOf(words, COMMANDS);
   if (found === undefined) throw unknownCommand(name);
   const { command, rest } = found;
   const { own } = splitWords(command, rest);
@@ -42,7 +43,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
   }
   const args = parseArguments(command, rest);
   const run = await command.load();
-  return run({ args, env: process.env, cwd: process.cwd() });
+  return run({ args, env: process.env, cwd: process.cwd(), commands: COMMANDS });
 }
 
 /** Whether a program reads what goes wrong, also where the words are no command. */

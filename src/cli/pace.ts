@@ -1,5 +1,5 @@
 /** How fast an import is, and when it will be over. */
-import type { ImportProgress } from '../image/import.ts';
+import type { ImportProgress } from '../image/import-job.ts';
 
 /** Long enough for a steady number, short enough to follow a disk that becomes slow. */
 const WINDOW_MS = 3000;

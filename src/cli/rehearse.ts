@@ -7,14 +7,14 @@ import { gatherHostFacts } from '../host/gather.ts';
 import { findImage } from '../image/resolve.ts';
 import { offsetOf, sizeOf } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD } from '../kernel/wire.ts';
-import { compile, ownershipFor } from '../oci/compile.ts';
+import { compile, ownershipFor } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
-import { encodePlan } from '../plan/encode.ts';
+import { encodePlan } from '../launcher/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
-import { Course } from '../run/launch.ts';
-import { createProgress } from '../run/progress.ts';
+import { Course } from '../launcher/launch.ts';
+import { createProgress } from '../show/progress.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
@@ -22,7 +22,8 @@ import { screen, wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
 import { settleBeside } from './settle.ts';
 import { forwardSignals } from './signals.ts';
-import { findCommand } from './table.ts';
+import { commandOf } from './command-of.ts';
+import { COMMANDS } from './table.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 import { textVoice } from './voice.ts';
 
@@ -54,9 +55,14 @@ function rehearseRun(plan: Plan): void {
 /** Never throws: a build must not depend on the machine that it runs on. */
 export function rehearse(): void {
   try {
-    const found = findCommand(['up', '--quiet', '--allow', 'all', 'rehearsal.yaml']);
+    const found = commandOf(['up', '--quiet', '--allow', 'all', 'rehearsal.yaml'], COMMANDS);
     if (found === undefined) return;
-    const invocation = { args: parseArguments(found.command, found.rest), env: { HOME: '/' }, cwd: '/' };
+    const invocation = {
+      args: parseArguments(found.command, found.rest),
+      env: { HOME: '/' },
+      cwd: '/',
+      commands: COMMANDS,
+    };
     const permits = permitsOf(invocation);
     const document = loadSpecText(TEXT, 'rehearsal.yaml', { env: { HOME: '/' }, home: '/' });
     const host: HostFacts = claimIds(document, gatherHostFacts({ HOME: '/nonexistent', ...process.env }));

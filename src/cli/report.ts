@@ -1,7 +1,7 @@
 /** How an error is told: what, where, why, and what to do. */
 import { EXIT_BOXCTL } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
-import { formatDiagnostics } from '../spec/frame.ts';
+import { formatDiagnostics } from '../yaml/frame.ts';
 import { readSpecFile } from '../spec/load.ts';
 import { safe, safeLines } from '../text/safe.ts';
 import { painter, RED } from '../text/style.ts';

@@ -1,7 +1,7 @@
 /** Lets an image that is new get its lasting name while the container runs, and never keeps anybody waiting for it. */
 import type { HostFacts } from '../host/facts.ts';
 import { isUnread } from '../image/identity.ts';
-import type { ImageFacts } from '../image/image.ts';
+import type { ImageFacts } from '../model/image.ts';
 
 /** Containers that end before are not worth reading an archive for. */
 const PATIENCE_MS = 1000;

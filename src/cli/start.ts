@@ -1,20 +1,22 @@
 /** What up, run and shell have in common: the whole way from a file to the end of its container. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from '../image/image.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { ResolveOptions } from '../image/resolve.ts';
-import { compile, outline, type Overrides } from '../oci/compile.ts';
-import type { Model } from '../oci/model.ts';
+import { compile, outline, type Overrides } from '../model/compile.ts';
+import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf } from '../run/ending.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { explainFailure } from '../run/explain.ts';
-import { launch, type Outcome } from '../run/launch.ts';
+import { launch, type Outcome } from '../launcher/launch.ts';
 import { writeLearned } from '../run/learned.ts';
 import { restoreTerminal, terminalState } from '../native.ts';
-import { describeObserved, syscallName } from '../run/observed.ts';
-import { createProgress, PROGRESS_MODES, type Progress, type ProgressMode } from '../run/progress.ts';
+import { describeObserved } from '../run/observed.ts';
+import { syscallName } from '../kernel/machines.ts';
+import { createProgress } from '../show/progress.ts';
+import { PROGRESS_MODES, type Progress, type ProgressMode } from '../show/reporter.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';

@@ -1,14 +1,12 @@
 /** The commands. Those that start containers are always loaded; the others when they are asked for. */
-import { BoxctlError } from '../errors.ts';
-import { didYouMean } from '../spec/suggest.ts';
 import type { Command, OptionRow } from './command.ts';
 import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
 import { IMAGE_VERBS } from './image-table.ts';
-import { DEMAND_KINDS } from '../oci/demands.ts';
+import { DEMAND_KINDS } from '../model/demand.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
-import { PROGRESS_MODES } from '../run/progress.ts';
+import { PROGRESS_MODES } from '../show/reporter.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
 const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {
@@ -248,25 +246,3 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/help.ts')).help,
   },
 ];
-
-export interface FoundCommand {
-  readonly command: Command;
-  /** The words after its name. */
-  readonly rest: readonly string[];
-}
-
-/** The command that words begin with, and with it its verb. Throws `E_USAGE` for a verb that there is not. */
-export function findCommand(words: readonly string[]): FoundCommand | undefined {
-  const [name, ...rest] = words;
-  const command = COMMANDS.find((row) => row.name === name);
-  if (command === undefined) return undefined;
-  const [verb] = rest;
-  if (command.verbs === undefined || verb === undefined || verb.startsWith('-')) return { command, rest };
-  const found = command.verbs.find((row) => row.name === `${command.name} ${verb}`);
-  if (found !== undefined) return { command: found, rest: rest.slice(1) };
-  const known = command.verbs.map((row) => row.name.slice(command.name.length + 1));
-  const meant = didYouMean(verb, known);
-  throw new BoxctlError('E_USAGE', `boxctl ${command.name} has no verb "${verb}"`, {
-    hint: meant === undefined ? `it has ${known.join(', ')}` : `did you mean \`boxctl ${command.name} ${meant}\`?`,
-  });
-}

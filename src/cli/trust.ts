@@ -1,6 +1,6 @@
 /** Whether a container may start: what it demands of the host against `--allow`, the policy files, and `boxctl allow`. */
 import { BoxctlError } from '../errors.ts';
-import type { Demand, DemandKind } from '../oci/demands.ts';
+import type { Demand, DemandKind } from '../model/demand.ts';
 import type { AllowsFile } from '../spec/context.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { parsePermit, unpermitted, type Permit } from '../trust/permits.ts';

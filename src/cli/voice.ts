@@ -1,7 +1,7 @@
 /** What boxctl has to say about a run beside its steps: to a person, or as JSON lines to a program. */
 import { EXIT_BOXCTL } from '../error-codes.ts';
 import { BoxctlError, type Position } from '../errors.ts';
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
 import { describeError } from './report.ts';

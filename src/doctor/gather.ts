@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost, type HostReader } from '../host/read.ts';
-import { lookUp } from '../spec/lookup.ts';
+import { lookUp } from '../files/programs.ts';
 import { probeCalls } from '../native.ts';
 import { tryContainer, type Trial } from './trial.ts';
 

@@ -7,10 +7,10 @@ import { dirname, join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { compile, ownershipFor } from '../oci/compile.ts';
+import { compile, ownershipFor } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import { explainFailure } from '../run/explain.ts';
-import { launch } from '../run/launch.ts';
+import { launch } from '../launcher/launch.ts';
 import { loadSpecText } from '../spec/load.ts';
 
 export type Trial =

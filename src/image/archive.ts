@@ -4,7 +4,7 @@ import type { BigIntStats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
-import { openUnlinkedFile } from '../spec/read.ts';
+import { openUnlinkedFile } from '../files/read.ts';
 import { identityOf } from './identity.ts';
 
 /** Longer than the kernel's clock tick: a file written after this much rest gets another ctime. */

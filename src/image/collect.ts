@@ -6,7 +6,7 @@ import { readElf } from './elf.ts';
 import { FileList } from './filelist.ts';
 import { identityAt } from './identity.ts';
 import { librariesOf } from './libraries.ts';
-import { lookUp, STANDARD_PATH } from '../spec/lookup.ts';
+import { lookUp, STANDARD_PATH } from '../files/programs.ts';
 import { addSkeleton } from './skeleton.ts';
 
 /** As deep as the kernel follows `#!` lines (BINPRM_MAX_RECURSION is 4). */
@@ -23,7 +23,7 @@ export function collectTools(tools: readonly string[], path: string): FileList {
   addSkeleton(list);
   const places = tools.map((tool) => ({ tool, found: search(list, tool, path) }));
   const missing = places.filter(({ found }) => found === undefined).map(({ tool }) => tool);
-  // What the specification names has been allowed (src/oci/demands.ts).
+  // What the specification names has been allowed (src/model/demands.ts).
   const asked = new Set(places.map(({ found }) => found ?? ''));
   for (const { tool, found } of places) {
     if (found === undefined) continue;

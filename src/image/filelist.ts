@@ -5,7 +5,7 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
-import { readableByEveryone } from '../spec/read.ts';
+import { readableByEveryone } from '../files/read.ts';
 import { identityOf } from './identity.ts';
 import type { Identity, Seen } from './identity.ts';
 

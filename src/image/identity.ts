@@ -5,9 +5,9 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
-import { writeWhole } from './whole.ts';
-import { isRecord, isTexts } from './json.ts';
-import { readOwnJson } from './own.ts';
+import { writeWhole } from '../files/atomic-write.ts';
+import { isRecord, isTexts } from '../text/json.ts';
+import { readOwnJson } from '../files/own.ts';
 import { shortHash } from './store.ts';
 
 /** One line of text: the same text, the same file with the same content. */

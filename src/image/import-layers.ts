@@ -12,9 +12,9 @@ import {
 import { dirname, join } from 'node:path';
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
-import type { ImageFacts } from './image.ts';
-import type { ImportProgress, Job } from './import.ts';
-import { isRecord, isTextList } from './json.ts';
+import type { ImageFacts } from '../model/image.ts';
+import type { ImportProgress, Job } from './import-job.ts';
+import { isRecord, isTextList } from '../text/json.ts';
 import type { LayeredImage, LayerSource } from './manifest.ts';
 import { badImage, type Members } from './members.ts';
 import { folderOf, layerOf, ownersOf, type RecordedLayer } from './records.ts';
@@ -32,9 +32,9 @@ import {
   type Contents,
   type Digests,
   type LayerKind,
-} from './work.ts';
+} from '../worker/work.ts';
 import { ownershipKey } from './store.ts';
-import { noteOwner } from './owner.ts';
+import { noteOwner } from '../worker/owner.ts';
 
 type Counts = Pick<Contents, 'entries' | 'bytes' | 'squashed' | 'skipped'>;
 const COUNTS = ['entries', 'bytes', 'squashed', 'skipped'] as const;

@@ -4,6 +4,7 @@
  * There are two roads. Where the kernel can, the archive is mounted as it is under an index of its own making (EROFS);
  * otherwise it is unpacked. An archive in layers goes either road layer by layer.
  */
+import type { ImportOptions, Job } from './import-job.ts';
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../native.ts';
@@ -12,7 +13,7 @@ import { BoxctlError } from '../errors.ts';
 import { OVERLAY, TMPFS, type HostFacts } from '../host/facts.ts';
 import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
 import { identityOf, isUnread, recall, type Identity } from './identity.ts';
-import type { ImageFacts, Layer, Ownership } from './image.ts';
+import type { ImageFacts, Layer, Ownership } from '../model/image.ts';
 import { importLayers } from './import-layers.ts';
 import { checkNoImage, readImage, type LayeredImage } from './manifest.ts';
 import { folderMembers, tarMembers, type Members } from './members.ts';
@@ -36,43 +37,12 @@ import {
   WHOLE,
   type Archived,
   type Contents,
-  type WorkLimits,
   type WorkPlace,
-} from './work.ts';
+} from '../worker/work.ts';
 import { ownershipKey } from './store.ts';
 import { SHELLS } from './shells.ts';
-import { noteOwner } from './owner.ts';
-import { openWorkspace, type Workspace } from './workspace.ts';
-
-export interface ImportProgress {
-  /** Bytes of the archive, or of the layer, that have been read, and how many there are; 0: nobody knows. */
-  readonly read: number;
-  readonly total: number;
-  /** Files, folders and links that have been unpacked. */
-  readonly entries?: number;
-  /** Of an archive in layers: which one, from 1 on, and how many there are. */
-  readonly layer?: { readonly number: number; readonly of: number };
-}
-
-export interface ImportOptions {
-  /** What the files are unpacked under (treeOwnership); with none, `limits.owners` says which owners they can have. */
-  readonly ownership: Ownership | undefined;
-  readonly limits: WorkLimits;
-  /** 64 lower-case hex digits that the file must hash to. */
-  readonly pin?: string | undefined;
-  /** Which image of an archive that holds several. */
-  readonly wanted?: string | undefined;
-  /**
-   * The user's archive may be used where it lies, where that is safe, and goes by its identity until its digest is known.
-   * False: the store gets a copy under its digest.
-   */
-  readonly inPlace: boolean;
-  readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
-  readonly onImported?: ((record: ImageRecord) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** What the record says that it came from; by default the archive's path. */
-  readonly source?: string | undefined;
-}
+import { noteOwner } from '../worker/owner.ts';
+import { openWorkspace } from './workspace.ts';
 
 export interface Imported {
   readonly image: ImageFacts;
@@ -83,15 +53,6 @@ export interface Imported {
 }
 
 const FILES = ['/etc/passwd', '/etc/group'];
-
-/** An import at work: what each part of it needs. */
-export interface Job {
-  readonly host: HostFacts;
-  readonly options: ImportOptions;
-  readonly workspace: Workspace;
-  /** Archives are mounted rather than unpacked. */
-  readonly mounts: boolean;
-}
 
 /**
  * Imports the archive at an absolute path without links (`realPath`). The caller holds the lock of the source.

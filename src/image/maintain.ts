@@ -5,12 +5,12 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../native.ts';
 import { holds, rememberedIn } from './identity.ts';
-import { withLock } from './locks.ts';
+import { withLock } from '../files/locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';
 import { allRecords, folderOf, recordFiles, removeEmptyFolder, type ImageRecord } from './records.ts';
-import { readOwner } from './owner.ts';
+import { readOwner } from '../worker/owner.ts';
 import { openWorkspace } from './workspace.ts';
-import { removeTree } from './work.ts';
+import { removeTree } from '../worker/work.ts';
 
 export interface StoredImage {
   readonly digest: string;

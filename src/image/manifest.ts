@@ -5,8 +5,8 @@
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from './image.ts';
-import { isRecord, isTextList, isTexts } from './json.ts';
+import type { ImageFacts } from '../model/image.ts';
+import { isRecord, isTextList, isTexts } from '../text/json.ts';
 import { badImage, readMember, tryMember, type Members } from './members.ts';
 import { fullName } from './names.ts';
 import { hostPlatform, platformName, platformOf, rankOf, type Platform } from './platform.ts';

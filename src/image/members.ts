@@ -5,8 +5,8 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { openUnlinkedFile } from '../spec/read.ts';
-import type { Archived, Member, Part } from './work.ts';
+import { openUnlinkedFile } from '../files/read.ts';
+import type { Archived, Member, Part } from '../worker/work.ts';
 
 /** The largest manifest or configuration that is read, bytes. */
 const MAX_TEXT = 4 << 20;

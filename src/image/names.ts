@@ -1,11 +1,11 @@
 /** Names of images in the store: `NAME[:TAG]`, as `docker` spells them. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeWhole } from './whole.ts';
+import { writeWhole } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import { isImageName } from '../spec/image-name.ts';
-import { isRecord } from './json.ts';
-import { readOwnJson } from './own.ts';
+import { isRecord } from '../text/json.ts';
+import { readOwnJson } from '../files/own.ts';
 import { shortHash } from './store.ts';
 
 /** Gives a name its full form: with a tag, and without what docker leaves out. */

@@ -1,7 +1,7 @@
 /** Packs programs of this host into a root file system's archive: the same programs give the same bytes. */
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { unfinishedName } from './whole.ts';
+import { unfinishedName } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import { stream, zlib } from './builtin.ts';

@@ -5,13 +5,13 @@
 import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { makeFolders } from '../folders.ts';
-import { writeWhole } from './whole.ts';
+import { makeFolders } from '../files/folders.ts';
+import { writeWhole } from '../files/atomic-write.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { identityAt } from './identity.ts';
-import { treeOwnership, type ImageFacts, type Layer, type Ownership } from './image.ts';
-import { isRecord, isTextList, isTexts } from './json.ts';
-import { isOwn, readOwnJson } from './own.ts';
+import { treeOwnership, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
+import { isRecord, isTextList, isTexts } from '../text/json.ts';
+import { isOwn, readOwnJson } from '../files/own.ts';
 import { layerFolder, ownersKey, ownershipKey } from './store.ts';
 
 const VERSION = 1;

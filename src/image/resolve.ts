@@ -5,23 +5,16 @@ import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../native.ts';
-import { realPath } from '../spec/read.ts';
+import { realPath } from '../files/read.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
 import { digestOf, identityOf, isUnread, recall, remember } from './identity.ts';
-import { treeOwnership, type ImageFacts, type Layer, type Ownership } from './image.ts';
-import {
-  importArchive,
-  importLayout,
-  isInPlace,
-  layerInPlace,
-  seenDigest,
-  type ImportOptions,
-  type ImportProgress,
-} from './import.ts';
-import { withLock } from './locks.ts';
+import { treeOwnership, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
+import { importArchive, importLayout, isInPlace, layerInPlace, seenDigest } from './import.ts';
+import type { ImportOptions, ImportProgress } from './import-job.ts';
+import { withLock } from '../files/locks.ts';
 import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
 import { allNames, findDigest, fullName } from './names.ts';
 import { packCollection } from './pack.ts';

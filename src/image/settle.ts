@@ -4,17 +4,17 @@
  */
 import { closeSync, existsSync, linkSync, openSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { makeFolders } from '../folders.ts';
+import { makeFolders } from '../files/folders.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../native.ts';
 import { checkUnchanged, openArchive } from './archive.ts';
 import { identityOf, recall, remember } from './identity.ts';
-import type { ImageFacts } from './image.ts';
-import { withLock } from './locks.ts';
+import type { ImageFacts } from '../model/image.ts';
+import { withLock } from '../files/locks.ts';
 import { removeImageQuietly } from './maintain.ts';
 import { allRecords, folderOf, readRecordFile, recordFile, writeRecordFile, type RecordedLayer } from './records.ts';
 import { shortHash } from './store.ts';
-import { ingest, ownPlace, WHOLE } from './work.ts';
+import { ingest, ownPlace, WHOLE } from '../worker/work.ts';
 
 /**
  * Reads the archive, and gives its image the name that it has by its content. Once, however many containers run from it;

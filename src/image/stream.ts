@@ -6,11 +6,13 @@ import { pipeline } from 'node:stream/promises';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { treeOwnership, type ImageFacts, type Ownership } from './image.ts';
-import { realPath } from '../spec/read.ts';
-import { importArchive, type ImportOptions } from './import.ts';
+import { treeOwnership, type ImageFacts, type Ownership } from '../model/image.ts';
+import { realPath } from '../files/read.ts';
+import { importArchive } from './import.ts';
+import type { ImportOptions } from './import-job.ts';
 import { importOptions, type ResolveOptions, type TarSource } from './resolve.ts';
-import { prepareStore, storeTrouble } from './store.ts';
+import { storeTrouble } from '../worker/store-failure.ts';
+import { prepareStore } from './store.ts';
 import { openWorkspace } from './workspace.ts';
 
 /** As much as is written at once of what comes without an end in sight. */

@@ -15,13 +15,13 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import { makeFolders } from '../folders.ts';
+import { makeFolders } from '../files/folders.ts';
 import { tryLock } from '../native.ts';
-import type { Ownership } from './image.ts';
-import { withLock } from './locks.ts';
-import { callerMaps } from '../oci/ids.ts';
-import { noteOwner, readOwner } from './owner.ts';
-import { removeTree } from './work.ts';
+import type { Ownership } from '../model/image.ts';
+import { withLock } from '../files/locks.ts';
+import { callerMaps } from '../model/ids.ts';
+import { noteOwner, readOwner } from '../worker/owner.ts';
+import { removeTree } from '../worker/work.ts';
 
 export interface Workspace {
   /** `<store>/tmp/<random>`. */

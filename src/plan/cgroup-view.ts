@@ -4,7 +4,7 @@
  */
 import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { MOUNT_ATTR } from '../kernel/constants.ts';
-import { SYSTEMD_HIERARCHY } from '../oci/systemd.ts';
+import { SYSTEMD_HIERARCHY } from '../model/systemd.ts';
 import type { PlanContext } from './context.ts';
 import { shownHierarchies } from './limits.ts';
 import { newFileSystem, type NewFileSystem } from './filesystem.ts';

@@ -3,13 +3,13 @@
  * itself: the launcher does, or the next command (record.ts).
  */
 import type { CgroupController, UnifiedHome } from '../host/facts.ts';
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import { AT_FDCWD, type Fd, type Template } from '../kernel/calls.ts';
 import { AT, O } from '../kernel/constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
 import { limitsOf, shownHierarchies, unifiedHome, usable, type Limit } from './limits.ts';
-import { SYSTEMD_HIERARCHY } from '../oci/systemd.ts';
+import { SYSTEMD_HIERARCHY } from '../model/systemd.ts';
 import type { Report } from './plan.ts';
 import { rootOutside } from './users.ts';
 import { byDefault, call, type Place } from './steps.ts';

@@ -3,8 +3,8 @@
  * input gives the same plan anywhere.
  */
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from '../image/image.ts';
-import type { Model } from '../oci/model.ts';
+import type { ImageFacts } from '../model/image.ts';
+import type { Model } from '../model/model.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { cgroupPaths, joinCgroups, planCgroup } from './cgroup.ts';
 import { O, PR } from '../kernel/constants.ts';

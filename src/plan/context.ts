@@ -1,8 +1,9 @@
 /** What every part of the planner looks at. */
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts } from '../image/image.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { OciNamespace } from '../oci/config.ts';
-import type { Because, Model } from '../oci/model.ts';
+import type { Model } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
 import type { Place, Steps } from './steps.ts';
 
 export type NamespaceState =

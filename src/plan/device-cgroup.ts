@@ -4,8 +4,8 @@
  * in its own cgroup namespace and change that, and the kernel gives no child more than its parent has.
  */
 import type { DevicesHome } from '../host/facts.ts';
-import type { Because } from '../oci/model.ts';
-import { devicesHome } from '../oci/devices.ts';
+import type { Because } from '../model/because.ts';
+import { devicesHome } from '../model/devices.ts';
 import type { Fd } from '../kernel/calls.ts';
 import { BPF_ATTACH_FLAGS, BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';

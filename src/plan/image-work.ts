@@ -4,9 +4,9 @@
  * have to say comes as lines of JSON from descriptor 2 (native/image/report.h).
  */
 import type { HostFacts } from '../host/facts.ts';
-import type { ImageFacts, Ownership } from '../image/image.ts';
+import type { ImageFacts, Ownership } from '../model/image.ts';
 import type { OciConfig } from '../oci/config.ts';
-import { DEFAULT_STOP, type Model } from '../oci/model.ts';
+import { DEFAULT_STOP, type Model } from '../model/model.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { O, PR } from '../kernel/constants.ts';
 import { inside, onHost, planContext, type PlanContext } from './context.ts';

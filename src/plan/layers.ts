@@ -1,5 +1,5 @@
 /** The layers of an image as detached mounts: unpacked trees, and archives that are mounted as they are. */
-import type { ImageFacts, Layer } from '../image/image.ts';
+import type { ImageFacts, Layer } from '../model/image.ts';
 import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';

@@ -9,7 +9,7 @@ import {
 } from '../host/facts.ts';
 import type { ResourcePath } from '../oci/config-path.ts';
 import type { OciBlockIo, OciResources } from '../oci/config.ts';
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import type { PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
 

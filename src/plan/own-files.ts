@@ -3,7 +3,7 @@
  * nothing of it reaches the image, the store or the host. It is done before anything of the host is mounted, so that no
  * link of the image leads there.
  */
-import type { OwnFile } from '../oci/model.ts';
+import type { OwnFile } from '../model/model.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';

@@ -1,7 +1,8 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
-import type { Demand } from '../oci/demands.ts';
-import type { Because, Dropped, Stop, Warning } from '../oci/model.ts';
-import type { Borrowed } from '../spec/borrowed.ts';
+import type { Demand } from '../model/demand.ts';
+import type { Dropped, Stop, Warning } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import type { Call, Fd } from '../kernel/calls.ts';
 
 export const PLAN_VERSION = 1;

@@ -2,7 +2,7 @@
  * What the kernel does not clean up by itself is written down before it is made: the record, which the launcher removes
  * with it at the end, and from which the next command sweeps what a killed launcher has left (src/state/sweep.ts).
  */
-import type { Ownership } from '../image/image.ts';
+import type { Ownership } from '../model/image.ts';
 import type { OciIdMapping } from '../oci/config.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { LOCK, O } from '../kernel/constants.ts';

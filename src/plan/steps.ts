@@ -1,5 +1,5 @@
 /** Collects steps in order. The parts of the planner write into one of these and know nothing of each other. */
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
 import { AT, MOVE_MOUNT, O, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import type { Group, Hints, Step } from './plan.ts';

@@ -1,6 +1,7 @@
 /** Parameters of the kernel (sysctl(8)) in the container's own namespaces, and what else is set through its /proc. */
-import type { Because, Model } from '../oci/model.ts';
-import { swapSeparators } from '../oci/sysctls.ts';
+import type { Model } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
+import { swapSeparators } from '../model/sysctls.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';

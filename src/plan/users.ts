@@ -1,7 +1,7 @@
 /** The user namespace's maps, and becoming its root. */
 import type { HostFacts, IdRange } from '../host/facts.ts';
 import type { OciIdMapping } from '../oci/config.ts';
-import { FIRST_SPARE_ID } from '../oci/demands.ts';
+import { FIRST_SPARE_ID } from '../model/demands.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, PR, SECBIT_NO_SETUID_FIXUP } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
@@ -39,7 +39,7 @@ export function maySetGroups(context: PlanContext): boolean {
   return mapsAnything(context) || !writesGidMapItself(context);
 }
 
-/** Above the ids that any container is given by itself (src/oci/ids.ts). */
+/** Above the ids that any container is given by itself (src/model/ids.ts). */
 const NEVER_GIVEN = 0x7fff_0000;
 
 function overlaps(a: IdRange, b: IdRange): boolean {

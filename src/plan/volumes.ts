@@ -1,6 +1,6 @@
 /** Volumes of boxctl's own: made on first use, locked as long as they are in use, filled with what the image has there. */
-import type { VolumeNote } from '../oci/model.ts';
-import { volumesFolder } from '../oci/volume-id.ts';
+import type { VolumeNote } from '../model/model.ts';
+import { volumesFolder } from '../model/volume-id.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AS_SOURCE, LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';

@@ -1,7 +1,7 @@
 /** What a file leaves open, worst first. Pure, but for what the loader has read. */
 import type { HostFacts } from '../host/facts.ts';
-import { outline } from '../oci/compile.ts';
-import { redactor } from '../spec/borrowed.ts';
+import { outline } from '../model/compile.ts';
+import { redactor } from '../text/borrowed.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { demandFindings } from './demand-rules.ts';
 import { SEVERITIES, type Finding, type Severity } from './finding.ts';

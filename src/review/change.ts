@@ -1,5 +1,6 @@
 /** One difference between two files, and what every comparison needs. */
-import type { Because, Model } from '../oci/model.ts';
+import type { Model } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 /** `gains`: more rights, more of the host, or less that holds it back. `loses` is the other way round. */

@@ -1,5 +1,5 @@
 /** The rules about what a container has of its host: one for each kind of demand, so that none can be forgotten. */
-import type { Demand, DemandKind } from '../oci/demands.ts';
+import type { Demand, DemandKind } from '../model/demand.ts';
 import { NAMESPACE_KINDS } from '../spec/spec.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 

@@ -1,8 +1,9 @@
 /** Mounts and devices that differ. */
 import type { OciMount } from '../oci/config.ts';
-import type { Because, MountNote } from '../oci/model.ts';
+import type { MountNote } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
 import { formatBytes } from '../run/ending.ts';
-import { parseSize } from '../spec/units.ts';
+import { parseSize } from '../text/units.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 
 interface Mounted {

@@ -1,6 +1,7 @@
 /** What holds a container back that differs, or lets it do more: demands, capabilities, the filter, hidden paths, priorities. */
-import { allowance, type Demand, type DemandKind } from '../oci/demands.ts';
-import { MASKED_PATHS, READONLY_PATHS } from '../oci/defaults.ts';
+import { allowance } from '../model/demands.ts';
+import type { Demand, DemandKind } from '../model/demand.ts';
+import { MASKED_PATHS, READONLY_PATHS } from '../model/defaults.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 
 /** Told with the mounts. */

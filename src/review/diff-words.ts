@@ -1,6 +1,6 @@
 /** What a container is made of and runs, where it differs. */
 import { DEFAULT_LIMITS } from '../image/limits.ts';
-import { isSecret } from '../oci/secrets.ts';
+import { isSecret } from '../model/secrets.ts';
 import { formatBytes } from '../run/ending.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import {

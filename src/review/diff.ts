@@ -3,10 +3,11 @@
  * writing the same thing is no difference. Pure, but for what the loader has read.
  */
 import type { HostFacts } from '../host/facts.ts';
-import { outline } from '../oci/compile.ts';
+import { outline } from '../model/compile.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
-import type { Because, Model } from '../oci/model.ts';
-import { borrowedVariables, redactor, type Redact } from '../spec/borrowed.ts';
+import type { Model } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
+import { borrowedVariables, redactor, type Redact } from '../text/borrowed.ts';
 import type { Limits, Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareAmounts, compareCpus, compareNodes, compareOptional } from './diff-limits.ts';

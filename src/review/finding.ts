@@ -1,6 +1,7 @@
 /** What an audit finds. */
 import type { HostFacts } from '../host/facts.ts';
-import type { Because, Model } from '../oci/model.ts';
+import type { Model } from '../model/model.ts';
+import type { Because } from '../model/because.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 /** From the least to the worst. */

@@ -1,6 +1,6 @@
 /** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
-import { isSecretName } from '../oci/secrets.ts';
-import type { Because } from '../oci/model.ts';
+import { isSecretName } from '../model/secrets.ts';
+import type { Because } from '../model/because.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 

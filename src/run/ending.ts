@@ -1,8 +1,8 @@
 /** Why a container ended, in words and as data. */
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import type { Plan } from '../plan/plan.ts';
-import { inUnits, signalName, SIGSYS } from '../plan/units.ts';
-import type { Outcome } from './launch.ts';
+import { inUnits, signalName, SIGSYS } from '../kernel/signals.ts';
+import type { Outcome } from '../launcher/launch.ts';
 
 /** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;

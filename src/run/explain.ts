@@ -1,13 +1,13 @@
 /** What a failed launch means to the person who asked for it. */
 import { BoxctlError } from '../errors.ts';
-import type { Because } from '../oci/model.ts';
+import type { Because } from '../model/because.ts';
 import { CLONE, ERRNO, RESOLVE } from '../kernel/constants.ts';
-import { formatCall } from '../plan/format.ts';
+import { formatCall } from '../show/call-text.ts';
 import type { Plan, Step } from '../plan/plan.ts';
-import { shownPlan } from '../plan/shown.ts';
+import { shownPlan } from '../show/redacted.ts';
 import { cgroupHint } from './cgroup-hint.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
-import type { Outcome } from './launch.ts';
+import type { Outcome } from '../launcher/launch.ts';
 
 /** What an outer container must be started with, in the words of boxctl, Docker and Podman. */
 export const OUTER_FILTER =

@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { OciSeccomp } from '../oci/config.ts';
-import { defaultSeccomp } from '../oci/seccomp-default.ts';
-import type { SeccompArch } from '../plan/seccomp/compile.ts';
-import { behind, openUnlinked } from '../spec/read.ts';
+import { defaultSeccomp } from '../model/seccomp-default.ts';
+import type { SeccompArch } from '../kernel/machines.ts';
+import { behind, openUnlinked } from '../files/read.ts';
 import { parseSeccompProfile } from '../spec/seccomp-profile.ts';
 
 /** A call that the default allows for some of its arguments stays so: what a run needs of it is seldom the rest. */

@@ -3,7 +3,7 @@ import { lstatSync, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { clip, hostPath, report, type Context } from './context.ts';
 import { propagationAt } from './propagation.ts';
-import { realPath, whyNot } from './read.ts';
+import { realPath, whyNot } from '../files/read.ts';
 import type { BindVolume } from './spec.ts';
 import { insidePath } from './values.ts';
 

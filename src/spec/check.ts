@@ -1,12 +1,12 @@
 /** The schema's findings as problems with a place, a sentence and a suggestion. */
 import type { ContainerFile } from '../generated/container.ts';
 import validate from '../generated/validate.cjs';
-import type { Problems, Span } from './problems.ts';
+import type { Problems, Span } from '../yaml/problems.ts';
 import { COMPOSE_KEYS } from '../generated/compose-names.ts';
 import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
-import { cut, quoted as clip } from './quote.ts';
+import { cut, quoted as clip } from '../text/quote.ts';
 import { didYouMean } from './suggest.ts';
-import type { Paths } from './paths.ts';
+import type { Paths } from '../yaml/paths.ts';
 
 export interface Checked {
   /** The file without the keys that are wrong. */

@@ -2,11 +2,11 @@
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
-import type { Paths } from './paths.ts';
-import type { ProblemOptions, Problems } from './problems.ts';
-import type { Borrowed } from './borrowed.ts';
+import type { Paths } from '../yaml/paths.ts';
+import type { ProblemOptions, Problems } from '../yaml/problems.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import type { HostFile, HostTool, Taken } from './spec.ts';
-import { isWithin, readableByEveryone, realPath } from './read.ts';
+import { isWithin, readableByEveryone, realPath } from '../files/read.ts';
 
 /** Asked before a file outside of the folder is opened. */
 export type AllowsFile = (kind: HostFile['kind'], file: string, folder: string) => boolean;
@@ -77,7 +77,7 @@ export const noteFile = (context: Context, kind: HostFile['kind'], file: string,
 };
 
 /** For messages: a value of the file. */
-export { quoted as clip } from './quote.ts';
+export { quoted as clip } from '../text/quote.ts';
 
 /** For messages: a key, into which no variable is put. */
-export { cut as clipKey } from './quote.ts';
+export { cut as clipKey } from '../text/quote.ts';

@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, hostPath, report, type Context } from './context.ts';
-import { openUnlinked, realPath, whyNot } from './read.ts';
+import { openUnlinked, realPath, whyNot } from '../files/read.ts';
 import type { Device, Spec } from './spec.ts';
 import { insidePath } from './values.ts';
 

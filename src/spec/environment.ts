@@ -3,7 +3,7 @@ import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, noteFile, report, type Context } from './context.ts';
 import { parseEnvFile, type EnvLine } from './env-file.ts';
 import { interpolateWith } from './interpolate.ts';
-import { readBounded } from './read.ts';
+import { readBounded } from '../files/read.ts';
 
 type EnvFile = Exclude<NonNullable<ContainerFile['env_file']>, string>[number];
 

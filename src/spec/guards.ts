@@ -5,7 +5,7 @@
 import { closeSync, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseGitConfig, submodulePaths } from './git-config.ts';
-import { isWithin, openUnlinkedFile } from './read.ts';
+import { isWithin, openUnlinkedFile } from '../files/read.ts';
 import type { Guard } from './spec.ts';
 
 /** Git directories that are looked at one by one; where there are more submodules, all of them are read-only as a whole. */

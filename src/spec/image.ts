@@ -1,8 +1,8 @@
 /** `image`: an archive, a folder, an image of the store, or programs of this host. */
 import { lstatSync, statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
-import { lookUp } from './lookup.ts';
-import { readableByEveryone, realPath, whyNot } from './read.ts';
+import { lookUp } from '../files/programs.ts';
+import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
 import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
 import { isImageName } from './image-name.ts';
 import type { ImageSource } from './spec.ts';

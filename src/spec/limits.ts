@@ -2,10 +2,10 @@
 import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
-import { whyNot } from './read.ts';
+import { whyNot } from '../files/read.ts';
 import type { HugePageLimit, IoDeviceLimit, IoLimitKind, Limits, Spec } from './spec.ts';
 import { didYouMean } from './suggest.ts';
-import { parseDuration, parseNumbers, parseSignal, parseSize } from './units.ts';
+import { parseDuration, parseNumbers, parseSignal, parseSize } from '../text/units.ts';
 import { sizeAt } from './values.ts';
 
 type RawLimits = NonNullable<ContainerFile['limits']>;

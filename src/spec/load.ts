@@ -1,19 +1,19 @@
 /** container.yaml to SpecDocument: the one way in. All problems of a file are told together. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
-import type { Borrowed } from './borrowed.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import { checkSchema } from './check.ts';
 import { settleCompose } from './compose/settle.ts';
 import { takeCompose } from './compose/take.ts';
 import { guardsOf, type GuardedFiles } from './guards.ts';
 import type { AllowsFile } from './context.ts';
 import { normalise } from './normalise.ts';
-import { Paths } from './paths.ts';
+import { Paths } from '../yaml/paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
-import { Problems } from './problems.ts';
-import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from './read.ts';
+import { Problems } from '../yaml/problems.ts';
+import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from '../files/read.ts';
 import type { HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
-import { parseTree } from './tree.ts';
+import { parseTree } from '../yaml/tree.ts';
 
 export interface LoadOptions {
   /** What `${VAR}` and a bare KEY of the environment are looked up in. */

@@ -17,7 +17,7 @@ import { normaliseSysctls } from './sysctls.ts';
 import { tmpfsSize } from './tmpfs.ts';
 import { insidePath } from './values.ts';
 import { normaliseVolumes } from './volumes.ts';
-import { splitWords } from './words.ts';
+import { splitWords } from '../text/shell-words.ts';
 
 /** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
 export const normalise = (context: Context, raw: ContainerFile): Spec => {

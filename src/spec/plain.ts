@@ -1,10 +1,10 @@
 /** The tree as plain data for the schema, with the variables put in. */
 import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
-import type { Borrowed } from './borrowed.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import { interpolate } from './interpolate.ts';
-import type { Problems } from './problems.ts';
+import type { Problems } from '../yaml/problems.ts';
 import type { Taken } from './spec.ts';
-import type { Branch, Entry, Scalar, Tree } from './tree.ts';
+import type { Branch, Entry, Scalar, Tree } from '../yaml/tree.ts';
 
 const NUMBERS = new Set(NUMBER_PATHS);
 const BOOLEANS = new Set(BOOLEAN_PATHS);

@@ -2,7 +2,7 @@
 import { dirname, relative } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, hostPath, noteFile, report, type Context } from './context.ts';
-import { readBounded, realPath } from './read.ts';
+import { readBounded, realPath } from '../files/read.ts';
 import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
 import type { SeccompChoice } from './spec.ts';
 import { didYouMean } from './suggest.ts';

@@ -3,7 +3,7 @@
  * *language* filled in (defaults that depend on the image or the host are not the spec's business).
  */
 import type { Diagnostic, Position } from '../errors.ts';
-import type { Borrowed } from './borrowed.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;

@@ -1,7 +1,7 @@
 /** Values that several keys have: paths inside, sizes, permission bits. */
 import { posix } from 'node:path';
 import { clip, report, type Context } from './context.ts';
-import { parseMode, parseSize } from './units.ts';
+import { parseMode, parseSize } from '../text/units.ts';
 
 /** An absolute path inside, without `.`, `..` and doubled slashes; not the root itself. */
 export const insidePath = (context: Context, text: string, path: string): string | undefined => {

@@ -1,6 +1,6 @@
 /** What a tree takes of the disk. Nothing in it is followed: each folder is opened through the one above it. */
 import { closeSync, constants, lstatSync, openSync, readdirSync, type Stats } from 'node:fs';
-import { behind } from '../spec/read.ts';
+import { behind } from '../files/read.ts';
 
 export interface DiskUsage {
   readonly bytes: number;

@@ -5,10 +5,10 @@
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolders } from '../folders.ts';
+import { makeFolders } from '../files/folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
-import { autoPool, type IdPool } from '../oci/ids.ts';
+import { autoPool, type IdPool } from '../model/ids.ts';
 import { tryLock } from '../native.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 

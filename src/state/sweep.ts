@@ -17,11 +17,11 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import type { Ownership } from '../image/image.ts';
-import { callerMaps } from '../oci/ids.ts';
-import { isRecord, isTextList } from '../image/json.ts';
-import { parseOwnership } from '../image/owner.ts';
-import { removeTree } from '../image/work.ts';
+import type { Ownership } from '../model/image.ts';
+import { callerMaps } from '../model/ids.ts';
+import { isRecord, isTextList } from '../text/json.ts';
+import { parseOwnership } from '../worker/owner.ts';
+import { removeTree } from '../worker/work.ts';
 import { endNamespace, endProcess, openOwn, tryLock } from '../native.ts';
 
 /** Of a record, and of a container's writable layer. */

@@ -1,15 +1,15 @@
-/** The volumes that boxctl keeps: listed, and removed unless they are in use (src/oci/volume-id.ts says where they lie). */
+/** The volumes that boxctl keeps: listed, and removed unless they are in use (src/model/volume-id.ts says where they lie). */
 import { closeSync, openSync, readdirSync, readlinkSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolders } from '../folders.ts';
-import { unfinishedName } from '../image/whole.ts';
+import { makeFolders } from '../files/folders.ts';
+import { unfinishedName } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { removeTree } from '../image/work.ts';
-import { callerMaps } from '../oci/ids.ts';
-import { volumesFolder } from '../oci/volume-id.ts';
+import { removeTree } from '../worker/work.ts';
+import { callerMaps } from '../model/ids.ts';
+import { volumesFolder } from '../model/volume-id.ts';
 import { tryLock } from '../native.ts';
-import { realPath } from '../spec/read.ts';
+import { realPath } from '../files/read.ts';
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}-[0-9a-f]{12}$/u;
 

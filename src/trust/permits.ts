@@ -1,7 +1,7 @@
 /** What the person who runs a specification allows it: the words of `--allow` and of policy files. */
 import { resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { DEMAND_KINDS, type Demand, type DemandKind } from '../oci/demands.ts';
+import { DEMAND_KINDS, type Demand, type DemandKind } from '../model/demand.ts';
 import { didYouMean } from '../spec/suggest.ts';
 
 export interface Permit {

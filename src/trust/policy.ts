@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { realHost } from '../host/read.ts';
 import { followTrusted } from '../host/trusted.ts';
-import { Paths } from '../spec/paths.ts';
-import { Problems } from '../spec/problems.ts';
-import { isWithin, MAX_FILE_SIZE, realPath } from '../spec/read.ts';
-import { parseTree, type Tree } from '../spec/tree.ts';
+import { Paths } from '../yaml/paths.ts';
+import { Problems } from '../yaml/problems.ts';
+import { isWithin, MAX_FILE_SIZE, realPath } from '../files/read.ts';
+import { parseTree, type Tree } from '../yaml/tree.ts';
 import { parsePermit, type Base, type Permit } from './permits.ts';
 
 export interface PolicyOptions {

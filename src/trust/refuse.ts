@@ -1,6 +1,7 @@
 /** Says no to what nobody has allowed: all of it at once, each with its line and the words that would allow it. */
 import { BoxctlError, type Diagnostic } from '../errors.ts';
-import { allowance, shownDemand, type Demand } from '../oci/demands.ts';
+import { allowance, shownDemand } from '../model/demands.ts';
+import type { Demand } from '../model/demand.ts';
 import { unpermitted, type Permit } from './permits.ts';
 
 /**

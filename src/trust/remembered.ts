@@ -17,12 +17,12 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { makeFolders } from '../folders.ts';
-import { unfinishedName } from '../image/whole.ts';
+import { makeFolders } from '../files/folders.ts';
+import { unfinishedName } from '../files/atomic-write.ts';
 import { sha256 } from '../native.ts';
-import { DEMAND_KINDS, type Demand, type DemandKind } from '../oci/demands.ts';
-import { behind, isWithin, MAX_FILE_SIZE, realPath, whyNot } from '../spec/read.ts';
-import { openOwnFolder } from './own-folder.ts';
+import { DEMAND_KINDS, type Demand, type DemandKind } from '../model/demand.ts';
+import { behind, isWithin, MAX_FILE_SIZE, realPath, whyNot } from '../files/read.ts';
+import { openOwnFolder } from '../files/own-folder.ts';
 import { takesPath, type Permit } from './permits.ts';
 import { policyFiles } from './policy.ts';
 

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureImage, findImage } from '../../src/image/resolve.ts';
 import { readRecordFile } from '../../src/image/records.ts';
-import type { ImageFacts, Ownership } from '../../src/image/image.ts';
+import type { ImageFacts, Ownership } from '../../src/model/image.ts';
 import type { ImageSource } from '../../src/spec/spec.ts';
 import { imageHost, roads, type ImageHost } from '../support/image-host.ts';
 import { isRoot } from '../support/user.ts';
@@ -185,7 +185,7 @@ describe.each(roads)('%s', (road) => {
       { name: 'link', type: '2', link: 'x', pax: { uid: '70000' } },
       { name: 'fifo', type: '6', mode: 0o644, pax: { uid: '70000' } },
     ];
-    const { inspect } = await import('../../src/image/work.ts');
+    const { inspect } = await import('../../src/worker/work.ts');
     const look = async (image: ImageFacts): Promise<readonly string[]> => {
       const { paths } = await inspect(image, at.host, [], ['far', 'last', 'group', 'folder', 'fifo']);
       return paths.map((status) => status.split(' ').slice(0, 3).join(' '));

@@ -171,7 +171,7 @@ describe.each(roads)('archives are %s', (road) => {
 
   test('a device of the host is no way to it: containers see no device of an image', async () => {
     writeFileSync(path, archive({ name: 'disk', type: '4', major: 254, minor: 0, mode: 0o666 }));
-    const { inspect } = await import('../../src/image/work.ts');
+    const { inspect } = await import('../../src/worker/work.ts');
     const { files } = await inspect(await ensure(), at.host, ['disk']);
     expect(files).toEqual(['']);
   });

@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../../src/errors.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
-import type { Ownership } from '../../src/image/image.ts';
+import type { Ownership } from '../../src/model/image.ts';
 import { ensureImage } from '../../src/image/resolve.ts';
 import type { ImageSource } from '../../src/spec/spec.ts';
 

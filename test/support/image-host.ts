@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { HostFacts } from '../../src/host/facts.ts';
 import { realHost } from '../../src/host/read.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
-import type { ImageFacts, Ownership } from '../../src/image/image.ts';
-import { inspect } from '../../src/image/work.ts';
+import type { ImageFacts, Ownership } from '../../src/model/image.ts';
+import { inspect } from '../../src/worker/work.ts';
 import { isRoot } from './user.ts';
 
 /** How archives become layers: mounted under an index, the same through loop devices, or unpacked. */

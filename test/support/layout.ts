@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ImageFacts } from '../../src/image/image.ts';
+import type { ImageFacts } from '../../src/model/image.ts';
 import { inNamespace } from './erofs.ts';
 
 export const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('hex');

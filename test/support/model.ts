@@ -1,8 +1,8 @@
 /** A container's model made by hand: what the planner and the launcher are tested with, without the stages before them. */
 import type { HostFacts } from '../../src/host/facts.ts';
-import type { ImageFacts } from '../../src/image/image.ts';
+import type { ImageFacts } from '../../src/model/image.ts';
 import type { OciConfig, OciNamespace } from '../../src/oci/config.ts';
-import type { Model } from '../../src/oci/model.ts';
+import type { Model } from '../../src/model/model.ts';
 
 const CAPABILITIES = ['CAP_CHOWN', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID', 'CAP_NET_BIND_SERVICE'];
 export const ALL_NAMESPACES: readonly OciNamespace['type'][] = [

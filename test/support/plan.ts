@@ -1,9 +1,9 @@
 /** Plans for hosts that are data, and plans as lines that can be compared. */
 import type { HostFacts } from '../../src/host/facts.ts';
-import type { ImageFacts } from '../../src/image/image.ts';
-import { compile, ownershipFor, type Overrides } from '../../src/oci/compile.ts';
+import type { ImageFacts } from '../../src/model/image.ts';
+import { compile, ownershipFor, type Overrides } from '../../src/model/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
-import { formatCall } from '../../src/plan/format.ts';
+import { formatCall } from '../../src/show/call-text.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { load } from './spec.ts';
 

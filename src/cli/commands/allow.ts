@@ -1,8 +1,9 @@
 /** Shows what a file asks of the host, and remembers the yes to exactly that. */
 import { readSync, statSync } from 'node:fs';
 import { BoxctlError } from '../../errors.ts';
-import { outline } from '../../oci/compile.ts';
-import { allowance, type Demand } from '../../oci/demands.ts';
+import { outline } from '../../model/compile.ts';
+import { allowance } from '../../model/demands.ts';
+import type { Demand } from '../../model/demand.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
 import { columns } from '../../text/columns.ts';
 import { safe, safeJson } from '../../text/safe.ts';

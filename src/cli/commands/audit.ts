@@ -1,5 +1,5 @@
 import { BoxctlError } from '../../errors.ts';
-import type { Because } from '../../oci/model.ts';
+import type { Because } from '../../model/because.ts';
 import { audit as findAll, reaches, type Finding, type Severity } from '../../review/audit.ts';
 import { RULES, SEVERITIES, type RuleName } from '../../review/finding.ts';
 import { didYouMean } from '../../spec/suggest.ts';

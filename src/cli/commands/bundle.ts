@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
-import { writeBundle } from '../../run/bundle.ts';
-import { compile, outline } from '../../oci/compile.ts';
+import { writeBundle } from '../../container/bundle.ts';
+import { compile, outline } from '../../model/compile.ts';
 import { claimIds } from '../../state/id-ranges.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';

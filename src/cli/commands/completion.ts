@@ -4,12 +4,28 @@ import type { Command, Run } from '../command.ts';
 import { TAKES_IMAGES } from '../image-table.ts';
 import { TAKES_VOLUMES } from '../volume-table.ts';
 import { writeOutput } from '../output.ts';
-import { COMMANDS } from '../table.ts';
 
-const names = COMMANDS.map((command) => command.name).join(' ');
-const GROUPS = COMMANDS.filter((command) => command.verbs !== undefined);
-/** All that take options, verbs by both their words. */
-const ALL = COMMANDS.flatMap((command) => [command, ...(command.verbs ?? [])]);
+/** The commands in the forms that the scripts need. */
+interface Table {
+  readonly commands: readonly Command[];
+  readonly names: string;
+  /** Those that have verbs. */
+  readonly groups: readonly Command[];
+  readonly groupPattern: string;
+  /** All that take options, verbs by both their words. */
+  readonly all: readonly Command[];
+}
+
+function tableOf(commands: readonly Command[]): Table {
+  const groups = commands.filter((command) => command.verbs !== undefined);
+  return {
+    commands,
+    names: commands.map(({ name }) => name).join(' '),
+    groups,
+    groupPattern: groups.map(({ name }) => name).join('|'),
+    all: commands.flatMap((command) => [command, ...(command.verbs ?? [])]),
+  };
+}
 
 const verbsOf = (group: Command): readonly Command[] => group.verbs ?? [];
 const lastWord = (name: string): string => name.slice(name.lastIndexOf(' ') + 1);
@@ -19,7 +35,10 @@ const verbNames = (group: Command): string =>
     .join(' ');
 
 /** What a shell has to run, or the words that there are, for the positionals of a command; undefined: files. */
-function positionalsOf({ name, words }: Command): { readonly ask: string } | { readonly words: string } | undefined {
+function positionalsOf(
+  { names }: Table,
+  { name, words }: Command,
+): { readonly ask: string } | { readonly words: string } | undefined {
   if (TAKES_IMAGES.has(name)) return { ask: 'boxctl image ls --names 2>/dev/null' };
   if (TAKES_VOLUMES.has(name)) return { ask: 'boxctl volume ls --ids 2>/dev/null' };
   if (name === 'help') return { words: names };
@@ -43,11 +62,9 @@ function optionWords(command: Command): string {
   return [...words, '--help'].join(' ');
 }
 
-const groupPattern = GROUPS.map(({ name }) => name).join('|');
-
 /** The cases of a shell, `say` making of words the line that offers them. */
-function valueCases(say: (words: string) => string): string {
-  const rows = ALL.flatMap((command) =>
+function valueCases(table: Table, say: (words: string) => string): string {
+  const rows = table.all.flatMap((command) =>
     valuesOf(command).map(({ options, words }) => {
       const patterns = options.map((option) => `"${command.name} ${option}"`).join('|');
       return `    ${patterns}) ${say(words)}; return ;;`;
@@ -56,18 +73,19 @@ function valueCases(say: (words: string) => string): string {
   return rows.join('\n');
 }
 
-function positionalCases(say: (words: string) => string, ask: (program: string) => string): string {
-  const rows = ALL.flatMap((command) => {
-    const found = positionalsOf(command);
+function positionalCases(table: Table, say: (words: string) => string, ask: (program: string) => string): string {
+  const rows = table.all.flatMap((command) => {
+    const found = positionalsOf(table, command);
     if (found === undefined) return [];
     return [`    "${command.name}") ${'ask' in found ? ask(found.ask) : say(found.words)} ;;`];
   });
   return rows.join('\n');
 }
 
-function bash(): string {
-  const cases = ALL.map((command) => `    "${command.name}") words="${optionWords(command)}" ;;`).join('\n');
-  const verbs = GROUPS.map((group) => `      ${group.name}) words="${verbNames(group)} --help" ;;`).join('\n');
+function bash(table: Table): string {
+  const { names, groups, groupPattern, all } = table;
+  const cases = all.map((command) => `    "${command.name}") words="${optionWords(command)}" ;;`).join('\n');
+  const verbs = groups.map((group) => `      ${group.name}) words="${verbNames(group)} --help" ;;`).join('\n');
   const say = (words: string): string => `COMPREPLY=($(compgen -W "${words}" -- "$word"))`;
   const ask = (program: string): string => `COMPREPLY=($(compgen -W "$(${program})" -- "$word"))`;
   return `_boxctl() {
@@ -96,7 +114,7 @@ ${verbs}
     ${groupPattern}) command="$command \${COMP_WORDS[2]}" ;;
   esac
   case "$command $option" in
-${valueCases(say)}
+${valueCases(table, say)}
   esac
   case "$command" in
 ${cases}
@@ -105,7 +123,7 @@ ${cases}
     -*) COMPREPLY=($(compgen -W "$words" -- "$word")); return ;;
   esac
   case "$command" in
-${positionalCases(say, ask)}
+${positionalCases(table, say, ask)}
     *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }
@@ -113,28 +131,31 @@ complete -o filenames -F _boxctl boxctl
 `;
 }
 
-function zsh(): string {
+function zsh(table: Table): string {
+  const { commands, groups, groupPattern, all } = table;
   const quote = (text: string): string => text.replaceAll("'", "'\\''").replaceAll(':', '\\:');
   const described = (rows: readonly Command[], indent: string): string =>
     rows.map(({ name, summary }) => `${indent}'${lastWord(name)}:${quote(summary)}'`).join('\n');
-  const cases = ALL.map((command) => `    "${command.name}") compadd -- ${optionWords(command)} ;;`).join('\n');
+  const cases = all.map((command) => `    "${command.name}") compadd -- ${optionWords(command)} ;;`).join('\n');
   const say = (words: string): string => `compadd -- ${words}`;
   const ask = (program: string): string => `compadd -- \${(f)"$(${program})"}`;
-  const verbs = GROUPS.map(
-    (group) => `      ${group.name})
+  const verbs = groups
+    .map(
+      (group) => `      ${group.name})
         words_of=(
 ${described(verbsOf(group), '          ')}
         )
         _describe verb words_of
         return
         ;;`,
-  ).join('\n');
+    )
+    .join('\n');
   return `#compdef boxctl
 _boxctl() {
   local -a commands words_of
   local command=$words[2] option=$words[CURRENT-1]
   commands=(
-${described(COMMANDS, '    ')}
+${described(commands, '    ')}
   )
   if (( CURRENT == 2 )); then
     _describe command commands
@@ -153,11 +174,11 @@ ${verbs}
     compset -P 1 '*='
   fi
   case "$command $option" in
-${valueCases(say)}
+${valueCases(table, say)}
   esac
   if [[ $PREFIX != -* ]]; then
     case $command in
-${positionalCases(say, ask)}
+${positionalCases(table, say, ask)}
       *) _files ;;
     esac
     return
@@ -175,20 +196,21 @@ fi
 `;
 }
 
-function fish(): string {
+function fish(table: Table): string {
+  const { groups, all } = table;
   const quote = (text: string): string => text.replaceAll("'", "\\'");
   const seen = (name: string): string =>
     name
       .split(' ')
       .map((word) => `__fish_seen_subcommand_from ${word}`)
       .join('; and ');
-  const lines = ALL.flatMap((command) => {
-    const group = GROUPS.find(({ name }) => command.name.startsWith(`${name} `));
+  const lines = all.flatMap((command) => {
+    const group = groups.find(({ name }) => command.name.startsWith(`${name} `));
     const when =
       group === undefined
         ? '__fish_use_subcommand'
         : `${seen(group.name)}; and not __fish_seen_subcommand_from ${verbNames(group)}`;
-    const found = positionalsOf(command);
+    const found = positionalsOf(table, command);
     const offered = found === undefined ? undefined : 'ask' in found ? `(${found.ask})` : found.words;
     const isAlone = command.verbs === undefined && command.positionals[1] === 0;
     const here =
@@ -210,9 +232,9 @@ function fish(): string {
   return `${lines.join('\n')}\n`;
 }
 
-const SCRIPTS: Readonly<Record<string, () => string>> = { bash, zsh, fish };
+const SCRIPTS: Readonly<Record<string, (table: Table) => string>> = { bash, zsh, fish };
 
-export const completion: Run = ({ args }) => {
+export const completion: Run = ({ args, commands }) => {
   const shell = args.positionals[0] ?? '';
   const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (script === undefined) {
@@ -220,6 +242,6 @@ export const completion: Run = ({ args }) => {
       hint: 'boxctl completion bash|zsh|fish',
     });
   }
-  writeOutput(script());
+  writeOutput(script(tableOf(commands)));
   return 0;
 };

@@ -1,4 +1,4 @@
-import type { Because } from '../../oci/model.ts';
+import type { Because } from '../../model/because.ts';
 import { diff as compare, type Change, type Direction } from '../../review/diff.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, showsValues } from '../environment.ts';

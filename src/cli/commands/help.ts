@@ -1,11 +1,11 @@
 import { BoxctlError } from '../../errors.ts';
-import type { Run } from '../command.ts';
+import type { Command, Run } from '../command.ts';
+import { commandOf } from '../command-of.ts';
 import { commandHelp, generalHelp } from '../help.ts';
 import { writeOutput } from '../output.ts';
-import { findCommand } from '../table.ts';
 
-function tell(words: readonly string[]): number {
-  const found = findCommand(words);
+function tell(words: readonly string[], commands: readonly Command[]): number {
+  const found = commandOf(words, commands);
   if (found === undefined) {
     throw new BoxctlError('E_USAGE', `boxctl has no command "${words[0] ?? ''}"`, { hint: 'boxctl --help' });
   }
@@ -22,11 +22,11 @@ function tell(words: readonly string[]): number {
 /** Of a command that does nothing by itself. */
 export const helpOf =
   (name: string): Run =>
-  () =>
-    tell([name]);
+  ({ commands }) =>
+    tell([name], commands);
 
-export const help: Run = ({ args }) => {
-  if (args.positionals.length > 0) return tell(args.positionals);
-  writeOutput(generalHelp());
+export const help: Run = ({ args, commands }) => {
+  if (args.positionals.length > 0) return tell(args.positionals, commands);
+  writeOutput(generalHelp(commands));
   return 0;
 };

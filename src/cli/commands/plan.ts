@@ -1,7 +1,7 @@
-import { compile } from '../../oci/compile.ts';
+import { compile } from '../../model/compile.ts';
 import { planContainer } from '../../plan/container.ts';
-import { planToJson } from '../../plan/json.ts';
-import { printPlan } from '../../plan/print.ts';
+import { planToJson } from '../../show/plan-json.ts';
+import { printPlan } from '../../show/plan-text.ts';
 import type { Run } from '../command.ts';
 import { allowedForGood } from '../trust.ts';
 import { hostFacts, loadDocument, showsValues } from '../environment.ts';

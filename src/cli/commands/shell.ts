@@ -1,5 +1,5 @@
 import { BoxctlError } from '../../errors.ts';
-import type { ImageFacts } from '../../image/image.ts';
+import type { ImageFacts } from '../../model/image.ts';
 import type { Run } from '../command.ts';
 import { isTerminal } from '../output.ts';
 import { start } from '../start.ts';

@@ -1,6 +1,6 @@
 /** Checks files as far as that is possible without starting anything: the image's own users and commands once it is known. */
 import { BoxctlError, type Diagnostic } from '../../errors.ts';
-import { compile } from '../../oci/compile.ts';
+import { compile } from '../../model/compile.ts';
 import type { Invocation, Run } from '../command.ts';
 import { hostFacts, loadDocument, specFile } from '../environment.ts';
 import { checkCommand } from '../find-command.ts';

@@ -7,10 +7,7 @@ import type { OciSeccomp, OciSeccompAction, OciSeccompRule } from '../../oci/con
 import { LISTENER_FLAGS } from '../../kernel/constants.ts';
 import { compareArgument } from './arguments.ts';
 import { Assembler, BPF, type Place } from './bpf.ts';
-import { arm, i386 } from './syscalls-32.ts';
-import { AARCH64, X86_64 } from './syscalls.ts';
-
-export type SeccompArch = 'x86_64' | 'aarch64';
+import { MACHINES, SUBORDINATE, type SeccompArch } from '../../kernel/machines.ts';
 
 /** Longest program that the kernel takes (BPF_MAXINSNS). */
 const MAX_INSTRUCTIONS = 4096;
@@ -34,46 +31,9 @@ const RET = {
 /** SECCOMP_RET_USER_NOTIF. */
 const RET_USER_NOTIF = 0x7fc0_0000;
 
-/** AUDIT_ARCH_… (linux/audit.h). */
-const MACHINES = {
-  x86_64: { audit: 0xc000_003e, numbers: X86_64 },
-  aarch64: { audit: 0xc000_00b7, numbers: AARCH64 },
-} as const;
-
-/** 32-bit programs that the machine also runs, by the OCI's name. */
-const SUBORDINATE = {
-  x86_64: { name: 'SCMP_ARCH_X86', audit: 0x4000_0003, numbers: i386 },
-  aarch64: { name: 'SCMP_ARCH_ARM', audit: 0x4000_0028, numbers: arm },
-} as const;
-
-/** Names and numbers of a machine's calls, by what the kernel calls the machine (AUDIT_ARCH_…). */
-export function numbersOf(audit: number): Readonly<Record<string, number>> | undefined {
-  const machine = Object.values(MACHINES).find((known) => known.audit === audit);
-  return (
-    machine?.numbers ??
-    Object.values(SUBORDINATE)
-      .find((known) => known.audit === audit)
-      ?.numbers()
-  );
-}
-
 export interface FilterOptions {
   /** What the profile would log is put before a listener instead, which lets it go on (seccomp_unotify(2)). */
   readonly observe?: boolean;
-}
-
-/** Names of the calls that the filter can speak of, in the order of their numbers. */
-export function knownSyscalls(arch: SeccompArch): readonly string[] {
-  return Object.keys(MACHINES[arch].numbers);
-}
-
-/** The 32-bit machine that the architecture also runs: its name in a profile, and the names of its calls. */
-export function subordinateMachine(arch: SeccompArch): {
-  readonly architecture: string;
-  readonly names: readonly string[];
-} {
-  const { name, numbers } = SUBORDINATE[arch];
-  return { architecture: name, names: Object.keys(numbers()) };
 }
 
 type Answer = (action: OciSeccompAction, errno: number | undefined) => number;

@@ -1,7 +1,7 @@
 /** Parts of a tree by their dotted path; a change gives a new tree, since anchors may share the old one. */
-import type { Span } from '../problems.ts';
-import { parseSize } from '../units.ts';
-import type { Branch, Entry, Scalar, Tree } from '../tree.ts';
+import type { Span } from '../../yaml/problems.ts';
+import { parseSize } from '../../text/units.ts';
+import type { Branch, Entry, Scalar, Tree } from '../../yaml/tree.ts';
 
 export const entryAt = (tree: Tree, path: string): Entry | undefined => {
   const [first = '', ...rest] = path.split('.');

@@ -1,5 +1,5 @@
 /** Values of Compose that ask for what is so anyway: nothing has to be done for them. */
-import type { Tree } from '../tree.ts';
+import type { Tree } from '../../yaml/tree.ts';
 
 const IDLE: Readonly<Record<string, readonly string[]>> = {
   attach: ['true'],

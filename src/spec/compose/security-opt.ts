@@ -1,7 +1,7 @@
 /** `security_opt`: options that are keys of their own here. */
 import { clip } from '../context.ts';
-import type { Problems } from '../problems.ts';
-import type { Scalar, Tree } from '../tree.ts';
+import type { Problems } from '../../yaml/problems.ts';
+import type { Scalar, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 
 /** A key that an option stands for, and its value. */

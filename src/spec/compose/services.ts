@@ -1,7 +1,7 @@
 /** A whole Compose file: with one service, what stands below it is the container. */
 import { clip } from '../context.ts';
-import type { Problems, Span } from '../problems.ts';
-import type { Branch, Tree } from '../tree.ts';
+import type { Problems, Span } from '../../yaml/problems.ts';
+import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
 

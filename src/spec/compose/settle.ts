@@ -1,8 +1,8 @@
 /** Values that Compose writes otherwise, translated once the variables are in. */
 import { clip } from '../context.ts';
-import type { Problems } from '../problems.ts';
-import type { Branch, Scalar } from '../tree.ts';
-import { parseDuration, parseSize } from '../units.ts';
+import type { Problems } from '../../yaml/problems.ts';
+import type { Branch, Scalar } from '../../yaml/tree.ts';
+import { parseDuration, parseSize } from '../../text/units.ts';
 import { entryAt, scalarOf, withEntry, without } from './branch.ts';
 import { IDLE_KEYS, isIdle } from './idle.ts';
 import type { Taken } from './take.ts';

@@ -3,8 +3,8 @@
  * comes after knows boxctl's keys alone. An entry keeps its place, so that messages point at what the person wrote.
  */
 import { COMPOSE_NAMES } from '../../generated/compose-names.ts';
-import type { Problems } from '../problems.ts';
-import type { Branch, Entry, Tree } from '../tree.ts';
+import type { Problems } from '../../yaml/problems.ts';
+import type { Branch, Entry, Tree } from '../../yaml/tree.ts';
 import { entryAt, isSame, withEntry, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
 import { isIdle } from './idle.ts';

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { encodePlan } from '../../../src/plan/encode.ts';
+import { encodePlan } from '../../../src/launcher/encode.ts';
 import { boxctl, PROJECT } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, self, sh, specFolder } from '../../support/container.ts';

@@ -7,7 +7,7 @@ import { gatherHostFacts } from '../../../src/host/gather.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { planContainer } from '../../../src/plan/container.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
-import { launch, type LaunchEvent, type Outcome } from '../../../src/run/launch.ts';
+import { launch, type LaunchEvent, type Outcome } from '../../../src/launcher/launch.ts';
 import { pipe } from '../../../src/native.ts';
 import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
 import { testImage, testModel, type ModelOptions } from '../../support/model.ts';

@@ -1,7 +1,7 @@
 /** The numbers of an import: how fast, how long, how much. */
 import { describe, expect, test } from 'vitest';
 import { Pace } from '../../../src/cli/pace.ts';
-import { readableBytes, readableSeconds } from '../../../src/cli/sizes.ts';
+import { readableBytes, readableSeconds } from '../../../src/text/sizes.ts';
 
 describe('pace', () => {
   test('says nothing before it has seen enough', () => {

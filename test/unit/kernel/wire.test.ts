@@ -8,7 +8,7 @@ import * as constants from '../../../src/kernel/constants.ts';
 import * as layout from '../../../src/kernel/layout.ts';
 import * as wire from '../../../src/kernel/wire.ts';
 import { byDefault, Steps } from '../../../src/plan/steps.ts';
-import { encodePlan } from '../../../src/plan/encode.ts';
+import { encodePlan } from '../../../src/launcher/encode.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 
 const ALL = { calls, constants, wire, layout };

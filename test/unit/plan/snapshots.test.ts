@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import type { HostFacts } from '../../../src/host/facts.ts';
-import type { Overrides } from '../../../src/oci/compile.ts';
-import { encodePlan } from '../../../src/plan/encode.ts';
-import { planToJson } from '../../../src/plan/json.ts';
+import type { Overrides } from '../../../src/model/compile.ts';
+import { encodePlan } from '../../../src/launcher/encode.ts';
+import { planToJson } from '../../../src/show/plan-json.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import {
   ROOT_HOST,

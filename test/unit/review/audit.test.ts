@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { compile } from '../../../src/oci/compile.ts';
+import { compile } from '../../../src/model/compile.ts';
 import type { ConfigPath } from '../../../src/oci/config-path.ts';
 import type { OciConfig } from '../../../src/oci/config.ts';
-import { demandsOf, type Demand, type DemandKind } from '../../../src/oci/demands.ts';
+import { demandsOf } from '../../../src/model/demands.ts';
+import type { Demand, DemandKind } from '../../../src/model/demand.ts';
 import { audit, reaches, type Finding } from '../../../src/review/audit.ts';
 import { demandFindings } from '../../../src/review/demand-rules.ts';
 import { reviewHost } from '../../../src/review/host.ts';
@@ -12,7 +13,7 @@ import { loadSpecText } from '../../../src/spec/load.ts';
 import { PROJECT } from '../../support/boxctl.ts';
 import { testDocument } from '../../support/document.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
-import { image } from '../oci/fixtures.ts';
+import { image } from '../model/fixtures.ts';
 
 const FOLDER = '/project';
 const GOOD = `

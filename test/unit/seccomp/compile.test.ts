@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { OciSeccomp, OciSeccompAction, OciSeccompArg, OciSeccompRule } from '../../../src/oci/config.ts';
-import { compileSeccomp, type SeccompArch } from '../../../src/plan/seccomp/compile.ts';
-import { AARCH64, X86_64 } from '../../../src/plan/seccomp/syscalls.ts';
+import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
+import { type SeccompArch } from '../../../src/kernel/machines.ts';
+import { AARCH64, X86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
 
 const AUDIT = { x86_64: 0xc000003e, aarch64: 0xc00000b7 } as const;

@@ -1,9 +1,9 @@
 import { describe, expect, it, test } from 'vitest';
-import { defaultSeccomp } from '../../../src/oci/seccomp-default.ts';
-import { allowExcept } from '../../../src/oci/seccomp-except.ts';
+import { defaultSeccomp } from '../../../src/model/seccomp-default.ts';
+import { allowExcept } from '../../../src/model/seccomp-except.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
-import { arm, i386 } from '../../../src/plan/seccomp/syscalls-32.ts';
-import { AARCH64, X86_64 } from '../../../src/plan/seccomp/syscalls.ts';
+import { arm, i386 } from '../../../src/kernel/syscalls-32.ts';
+import { AARCH64, X86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
 
 const ALLOW = 0x7fff_0000;

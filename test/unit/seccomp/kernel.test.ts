@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { defaultSeccomp } from '../../../src/oci/seccomp-default.ts';
+import { defaultSeccomp } from '../../../src/model/seccomp-default.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
 
 const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';

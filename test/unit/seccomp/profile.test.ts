@@ -2,16 +2,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { OciSeccomp } from '../../../src/oci/config.ts';
-import { DEFAULT_CAPABILITIES } from '../../../src/oci/defaults.ts';
-import { Problems } from '../../../src/oci/problems.ts';
-import { resolveProfile } from '../../../src/oci/seccomp-profile.ts';
+import { DEFAULT_CAPABILITIES } from '../../../src/model/defaults.ts';
+import { Problems } from '../../../src/model/problems.ts';
+import { resolveProfile } from '../../../src/model/seccomp-profile.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
-import { arm, i386 } from '../../../src/plan/seccomp/syscalls-32.ts';
-import { X86_64 } from '../../../src/plan/seccomp/syscalls.ts';
+import { arm, i386 } from '../../../src/kernel/syscalls-32.ts';
+import { X86_64 } from '../../../src/kernel/syscalls.ts';
 import { parseSeccompProfile } from '../../../src/spec/seccomp-profile.ts';
 import { testDocument } from '../../support/document.ts';
 import { ROOT_HOST } from '../../support/host-facts.ts';
-import { diagnosticsOf } from '../oci/fixtures.ts';
+import { diagnosticsOf } from '../model/fixtures.ts';
 import { readProfile, runFilter } from './machine.ts';
 
 const ALLOW = 0x7fff_0000;

@@ -1,7 +1,7 @@
 /** Whatever the text: it is a specification, or all that is wrong with it is told with a place. */
 import { array, assert, constantFrom, nat, property, string, tuple } from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatDiagnostics } from '../../../src/spec/frame.ts';
+import { formatDiagnostics } from '../../../src/yaml/frame.ts';
 import { problemsOf } from '../../support/spec.ts';
 
 const FILE = `# yaml-language-server: $schema=x

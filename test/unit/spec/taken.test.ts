@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BoxctlError } from '../../../src/errors.ts';
 import { loadSpecText, type LoadOptions } from '../../../src/spec/load.ts';
-import { readableByEveryone, realPath } from '../../../src/spec/read.ts';
+import { readableByEveryone, realPath } from '../../../src/files/read.ts';
 import type { Volume } from '../../../src/spec/spec.ts';
 import { tempFolder } from '../../support/temp.ts';
 

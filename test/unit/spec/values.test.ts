@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Spec } from '../../../src/spec/spec.ts';
-import { parseDuration, parseMode, parseNumbers, parseSignal, parseSize } from '../../../src/spec/units.ts';
-import { splitWords } from '../../../src/spec/words.ts';
+import { parseDuration, parseMode, parseNumbers, parseSignal, parseSize } from '../../../src/text/units.ts';
+import { splitWords } from '../../../src/text/shell-words.ts';
 import { load, type LoadOptions } from '../../support/spec.ts';
 import { tempFolder } from '../../support/temp.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Demand, DemandKind } from '../../../src/oci/demands.ts';
+import type { Demand, DemandKind } from '../../../src/model/demand.ts';
 import { BoxctlError } from '../../../src/errors.ts';
 import { parsePermit, unpermitted } from '../../../src/trust/permits.ts';
 import { quote, refuseUnpermitted } from '../../../src/trust/refuse.ts';

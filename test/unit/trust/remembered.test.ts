@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Demand, DemandKind } from '../../../src/oci/demands.ts';
+import type { Demand, DemandKind } from '../../../src/model/demand.ts';
 import { unpermitted } from '../../../src/trust/permits.ts';
 import {
   allRemembered,

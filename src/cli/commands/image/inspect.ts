@@ -4,7 +4,7 @@ import { allRecords, folderOf, type ImageRecord } from '../../../image/records.t
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { writeOutput } from '../../output.ts';
-import { readableBytes } from '../../sizes.ts';
+import { readableBytes } from '../../../text/sizes.ts';
 import { formOf } from './form.ts';
 import { selectImage } from './select.ts';
 import { safe, safeJson } from '../../../text/safe.ts';

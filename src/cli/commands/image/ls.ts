@@ -2,7 +2,7 @@ import { listImages, type StoredImage } from '../../../image/maintain.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { writeOutput } from '../../output.ts';
-import { readableBytes, readableSeconds } from '../../sizes.ts';
+import { readableBytes, readableSeconds } from '../../../text/sizes.ts';
 import { formOf } from './form.ts';
 import { shortDigest } from './select.ts';
 import { columns } from '../../../text/columns.ts';

@@ -3,7 +3,7 @@ import { prepareStore } from '../../../image/store.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { writeOutput } from '../../output.ts';
-import { readableBytes } from '../../sizes.ts';
+import { readableBytes } from '../../../text/sizes.ts';
 import { shortDigest } from './select.ts';
 import { safeJson } from '../../../text/safe.ts';
 

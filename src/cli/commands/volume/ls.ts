@@ -5,7 +5,7 @@ import { safeJson } from '../../../text/safe.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { writeOutput } from '../../output.ts';
-import { readableBytes } from '../../sizes.ts';
+import { readableBytes } from '../../../text/sizes.ts';
 
 function rowOf(volume: KeptVolume): readonly string[] {
   const { id, name, folder, folderExists, inUse } = volume;

@@ -1,0 +1,221 @@
+/**
+ * A plan as bytes for the launcher. The format is described in native/launcher/plan.h, whose reader checks every byte.
+ */
+import { AT_FDCWD, NO_FD, rowOf, type ArgKind, type Call, type Fd, type Text } from '../kernel/calls.ts';
+import { ERRNO } from '../kernel/constants.ts';
+import { offsetOf, sizeOf, writeStruct, writeU64, type FieldsOf, type Layout } from '../kernel/layout.ts';
+import {
+  CALL_HEADER,
+  MAX_SLOTS,
+  PLAN_FLAGS,
+  PLAN_HEADER,
+  PLAN_MAGIC,
+  SIDE,
+  SLOT_CWD,
+  SLOT_NONE,
+  STEP_HEADER,
+  WIRE_VERSION,
+} from '../kernel/wire.ts';
+import type { Plan } from '../plan/plan.ts';
+
+const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+
+const encoder = new TextEncoder();
+
+/** Little-endian. Typed arrays and DataView rather than Buffer's own methods, which are slow until they are compiled. */
+class Writer {
+  #bytes = new Uint8Array(65_536);
+  #view = new DataView(this.#bytes.buffer);
+  #size = 0;
+
+  #reserve(size: number): number {
+    const at = this.#size;
+    this.#size += size;
+    if (this.#size > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#size, this.#bytes.length * 2));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    return at;
+  }
+
+  u8(value: number): void {
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
+  }
+  u16(value: number): void {
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value, true);
+  }
+  u32(value: number, at = this.#reserve(4)): void {
+    this.#view.setUint32(at, value, true);
+  }
+  /** A whole number of either sign. */
+  u64(value: bigint | number): void {
+    const at = this.#reserve(8);
+    if (typeof value === 'number' && value >= 0) writeU64(this.#view, at, value);
+    else this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+  }
+  struct<const L extends Layout>(layout: L, fields: FieldsOf<L>): void {
+    const at = this.#reserve(sizeOf(layout));
+    writeStruct(this.#view, at, layout, fields);
+  }
+  text(value: Text, slots: Slots): void {
+    const string = typeof value === 'string' ? value : slots.complete(value.template);
+    if (string.includes('\0')) throw new Error(`a NUL character in ${JSON.stringify(string)}`);
+    this.u8(typeof value === 'string' ? 0 : 1);
+    const sizeAt = this.#reserve(4);
+    // UTF-8 is at most three bytes for each unit of UTF-16.
+    const at = this.#reserve(string.length * 3 + 1);
+    const { written } = encoder.encodeInto(string, this.#bytes.subarray(at));
+    this.u32(written, sizeAt);
+    this.#bytes[at + written] = 0;
+    this.#size = at + written + 1;
+  }
+  bytes(value: Uint8Array): void {
+    this.u32(value.length);
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+  }
+  done(): Uint8Array {
+    return this.#bytes.subarray(0, this.#size);
+  }
+  get size(): number {
+    return this.#size;
+  }
+}
+
+type Values = Readonly<Record<string, unknown>>;
+
+function fdsOf(call: Call): readonly Fd[] {
+  const values: Values = call.args;
+  return rowOf(call.name).args.flatMap(({ name, kind }) => {
+    const value = values[name];
+    return kind === 'fd' && typeof value === 'string' ? [value] : [];
+  });
+}
+
+/** The plan's names of descriptors as numbers, and the calls after which a descriptor is not needed any more. */
+class Slots {
+  readonly #numbers = new Map<Fd, number>();
+  readonly #lastUse = new Map<Fd, Call>();
+
+  constructor(plan: Plan) {
+    for (const { call } of plan.steps) {
+      for (const fd of fdsOf(call)) this.#lastUse.set(fd, call);
+      if (call.returns === undefined) continue;
+      if (this.#numbers.has(call.returns)) throw new Error(`two descriptors are named ${call.returns}`);
+      this.#numbers.set(call.returns, this.#numbers.size);
+    }
+    const kept = [
+      ...plan.steps.flatMap(({ undo }) => (typeof undo === 'string' ? [] : undo.flatMap(fdsOf))),
+      ...plan.reports.map((report) => report.dirfd),
+      ...(plan.terminal === undefined ? [] : [plan.terminal.master]),
+    ];
+    for (const fd of kept) this.#lastUse.delete(fd);
+    if (this.size > MAX_SLOTS) throw new RangeError(`a plan can hold ${MAX_SLOTS} descriptors, not ${this.size}`);
+  }
+
+  get size(): number {
+    return this.#numbers.size;
+  }
+  number(fd: Fd): number {
+    if (fd === AT_FDCWD) return SLOT_CWD;
+    if (fd === NO_FD) return SLOT_NONE;
+    const number = this.#numbers.get(fd);
+    if (number === undefined) throw new Error(`no step returns the descriptor ${fd}`);
+    return number;
+  }
+  /** `$FD(name)`: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
+  complete(template: string): string {
+    return template.replaceAll(/\$FD\(([^)]*)\)/gu, (_, fd: string) => `$FD(${this.number(fd)})`);
+  }
+  isLastUse(fd: Fd, call: Call): boolean {
+    return this.#lastUse.get(fd) === call;
+  }
+}
+
+function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: unknown): void {
+  if (kind === 'fd' && typeof value === 'string') {
+    out.u16(slots.number(value));
+    out.u8(slots.isLastUse(value, call) ? 1 : 0);
+  } else if (kind === 'text') {
+    out.text(asText(value), slots);
+  } else if (kind === 'limit' && value === 'unlimited') {
+    out.u64(RLIM_INFINITY);
+  } else if ((kind === 'int' || kind === 'mode' || kind === 'flags' || kind === 'limit') && typeof value === 'number') {
+    out.u64(value);
+  } else if (kind === 'caps' && typeof value === 'bigint') {
+    out.u64(value);
+  } else if (kind === 'texts' && Array.isArray(value)) {
+    out.u32(value.length);
+    for (const text of value) out.text(asText(text), slots);
+  } else if (kind === 'ids' && Array.isArray(value)) {
+    out.u32(value.length);
+    for (const id of value) out.u32(Number(id));
+  } else if (kind === 'bytes' && value instanceof Uint8Array) {
+    out.bytes(value);
+  } else {
+    throw new TypeError(`${call.name}: an argument of kind ${kind} cannot be ${String(value)}`);
+  }
+}
+
+function asText(value: unknown): Text {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'object' && value !== null && 'template' in value && typeof value.template === 'string') {
+    return { template: value.template };
+  }
+  throw new TypeError(`${String(value)} is no text`);
+}
+
+function writeCall(out: Writer, slots: Slots, call: Call): void {
+  const { op, args } = rowOf(call.name);
+  const values: Values = call.args;
+  const allowed = call.allow ?? [];
+  const returns = call.returns === undefined ? SLOT_NONE : slots.number(call.returns);
+  out.struct(CALL_HEADER, { op, returns, allowed: allowed.length, args: args.length });
+  for (const name of allowed) {
+    const number = ERRNO[name];
+    if (number === undefined) throw new Error(`unknown error name ${name}`);
+    out.u16(number);
+  }
+  for (const { name, kind } of args) writeArg(out, slots, call, kind, values[name]);
+}
+
+/**
+ * The plan in the launcher's wire format. `gate`: the launcher waits for a word before the last step.
+ * Throws when the plan contradicts itself, which is a mistake of the planner and not of its user.
+ */
+export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}): Uint8Array {
+  const slots = new Slots(plan);
+  const out = new Writer();
+  out.struct(PLAN_HEADER, {
+    magic: PLAN_MAGIC,
+    version: WIRE_VERSION,
+    size: 0,
+    steps: plan.steps.length,
+    reports: plan.reports.length,
+    slots: slots.size,
+    terminal: plan.terminal === undefined ? SLOT_NONE : slots.number(plan.terminal.master),
+    flags:
+      (options.gate === true ? PLAN_FLAGS.gate : 0) | (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0),
+    grace: plan.stop.graceMs,
+    time_limit: plan.timeLimit?.ms ?? 0,
+    stop_signal: plan.stop.signal,
+    reserved: 0,
+  });
+  for (const step of plan.steps) {
+    const undo = typeof step.undo === 'string' ? [] : step.undo;
+    out.struct(STEP_HEADER, { side: SIDE[step.side], reserved: 0, undos: undo.length });
+    writeCall(out, slots, step.call);
+    for (const call of undo) writeCall(out, slots, call);
+  }
+  for (const report of plan.reports) {
+    out.u16(slots.number(report.dirfd));
+    out.text(report.file, slots);
+    out.text(report.key, slots);
+  }
+  out.u32(out.size, offsetOf(PLAN_HEADER, 'size'));
+  return out.done();
+}

@@ -1,0 +1,264 @@
+/** Starts the launcher with a plan and turns its binary event stream into typed events. */
+import { closeSync, writeSync } from 'node:fs';
+import { BoxctlError } from '../errors.ts';
+import { readStruct, sizeOf, writeStruct } from '../kernel/layout.ts';
+import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
+import { encodePlan } from './encode.ts';
+import type { Plan } from '../plan/plan.ts';
+import { hangUp, passSignals, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
+import { SIGSYS } from '../kernel/signals.ts';
+import { killedFor } from './kill-record.ts';
+
+export type LaunchEvent =
+  | {
+      readonly kind: 'step';
+      readonly index: number;
+      readonly outcome: 'done' | 'skipped';
+      readonly startNs: number;
+      readonly endNs: number;
+    }
+  /** `errno` is the number; the launcher begins to undo. */
+  | { readonly kind: 'failed'; readonly index: number; readonly errno: number; readonly detail: number }
+  /** `call` is the place in the step's list of undo calls. */
+  | { readonly kind: 'undo'; readonly index: number; readonly call: number; readonly errno: number }
+  /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
+  | { readonly kind: 'gate' }
+  | { readonly kind: 'started'; readonly pid: number }
+  | { readonly kind: 'report'; readonly index: number; readonly value: number }
+  /** A system call that was seen by the listener, by its number; `undefined` is all that have none of this machine. */
+  | { readonly kind: 'syscall'; readonly number: number | undefined; readonly count: number };
+
+export interface LaunchOptions {
+  /** Descriptors of this process that become the container's 0, 1, 2. Default [0, 1, 2]. */
+  readonly stdio?: readonly [number, number, number];
+  /** Wait for `go()` before the command starts, so that the terminal can be tidied first. */
+  readonly gate?: boolean;
+  /** Default: the launcher. */
+  readonly interpreter?: Interpreter;
+  readonly onEvent?: (event: LaunchEvent) => void;
+}
+
+export interface Outcome {
+  /** How it ended: the command's own status, a signal, or a step that failed before the command ran. */
+  readonly kind: 'exited' | 'signaled' | 'failed';
+  readonly status: number;
+  readonly signal: number;
+  readonly failed: { readonly index: number; readonly errno: number; readonly detail: number } | undefined;
+  /** Somebody wanted to write to the archive that the container was running from, so it was ended. */
+  readonly leaseBroken: boolean;
+  /** Steps whose undo failed, with the errno. */
+  readonly undoFailures: readonly { readonly index: number; readonly errno: number }[];
+  /** The command had its time and was stopped; it did not end after its stop signal and was killed. */
+  readonly timeLimit: boolean;
+  readonly graceOver: boolean;
+  /** The signal that began its grace period: the stop signal, or SIGHUP or SIGQUIT. */
+  readonly askedBy: number;
+  /** What the command wrote and the caller's descriptor (1 or 2) did not take, with the errno. */
+  readonly outputLost: readonly { readonly fd: number; readonly errno: number }[];
+  /** One number for each of `plan.reports`; undefined where it could not be read. */
+  readonly reports: readonly (number | undefined)[];
+  /** The system call that a filter ended the command for, by name, where the kernel told; by number if it has none here. */
+  readonly killedFor: string | undefined;
+  /** What was seen by the listener, where the plan has one: how often each number was called. */
+  readonly syscalls: ReadonlyMap<number | undefined, number>;
+}
+
+export interface Launch {
+  go(): void;
+  /** Sends a signal to the container's first process. */
+  signal(signal: number): void;
+  /** Passes on what `catchSignals` catches. */
+  takeSignals(): void;
+  readonly done: Promise<Outcome>;
+}
+
+export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
+
+const RECORD_SIZE = sizeOf(EVENT_RECORD);
+
+/** What has been learned so far of how it goes; becomes the outcome. */
+export class Course {
+  #end: Pick<Outcome, 'kind' | 'status' | 'signal'> | undefined;
+  #failed: Outcome['failed'];
+  #refused: number | undefined;
+  #undoing = { index: -1, call: -1 };
+  #leaseBroken = false;
+  #timeLimit = false;
+  #graceOver = false;
+  #askedBy = 0;
+  readonly #outputLost: { fd: number; errno: number }[] = [];
+  #pid: number | undefined;
+  readonly #undoFailures: { index: number; errno: number }[] = [];
+  readonly #reports: (number | undefined)[];
+  readonly #syscalls = new Map<number | undefined, number>();
+  readonly #onEvent: (event: LaunchEvent) => void;
+
+  constructor(plan: Plan, onEvent: (event: LaunchEvent) => void) {
+    this.#reports = plan.reports.map(() => undefined);
+    this.#onEvent = onEvent;
+  }
+
+  take(record: Buffer): void {
+    const { kind, index, error: errno, value, start, end } = readStruct(viewOf(record), 0, EVENT_RECORD);
+    switch (kind) {
+      case EVENT.done:
+      case EVENT.skipped:
+        this.#onEvent({
+          kind: 'step',
+          index,
+          outcome: kind === EVENT.done ? 'done' : 'skipped',
+          startNs: start,
+          endNs: end,
+        });
+        break;
+      case EVENT.failed:
+        this.#failed = { index, errno, detail: value };
+        this.#onEvent({ kind: 'failed', index, errno, detail: value });
+        break;
+      case EVENT.undo:
+        if (errno !== 0) this.#undoFailures.push({ index, errno });
+        this.#undoing = { index, call: this.#undoing.index === index ? this.#undoing.call + 1 : 0 };
+        this.#onEvent({ kind: 'undo', ...this.#undoing, errno });
+        break;
+      case EVENT.gate:
+        this.#onEvent({ kind: 'gate' });
+        break;
+      case EVENT.started:
+        this.#pid = value;
+        this.#onEvent({ kind: 'started', pid: value });
+        break;
+      case EVENT.report:
+        if (errno !== 0) break;
+        this.#reports[index] = start;
+        this.#onEvent({ kind: 'report', index, value: start });
+        break;
+      case EVENT.syscall: {
+        const number = index === UNKNOWN_SYSCALL ? undefined : index;
+        this.#syscalls.set(number, start);
+        this.#onEvent({ kind: 'syscall', number, count: start });
+        break;
+      }
+      case EVENT.exited:
+        this.#end = { kind: 'exited', status: value, signal: 0 };
+        break;
+      case EVENT.signaled:
+        this.#end = { kind: 'signaled', status: 0, signal: value };
+        break;
+      case EVENT.leaseBroken:
+        this.#leaseBroken = true;
+        break;
+      case EVENT.timeLimit:
+        this.#timeLimit = true;
+        break;
+      case EVENT.graceOver:
+        this.#graceOver = true;
+        this.#askedBy = value;
+        break;
+      case EVENT.outputLost:
+        this.#outputLost.push({ fd: index, errno });
+        break;
+      case EVENT.refused:
+        this.#refused = errno;
+        break;
+      default:
+        throw new BoxctlError('E_LAUNCHER_PROTOCOL', `the launcher sent an event of the unknown kind ${kind}`);
+    }
+  }
+
+  /** The command's process, as the launcher numbers it, once it runs. */
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  outcome(): Outcome {
+    const rest = {
+      killedFor: undefined,
+      undoFailures: this.#undoFailures,
+      reports: this.#reports,
+      leaseBroken: this.#leaseBroken,
+      timeLimit: this.#timeLimit,
+      graceOver: this.#graceOver,
+      askedBy: this.#askedBy,
+      outputLost: this.#outputLost,
+      syscalls: this.#syscalls,
+    };
+    if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
+    if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };
+    if (this.#refused !== undefined) {
+      throw new BoxctlError('E_LAUNCHER_REFUSED', `the launcher refused the plan (errno ${this.#refused})`, {
+        hint: 'this is a mistake of boxctl and not of the specification: please report it with the output of `boxctl plan --json`',
+      });
+    }
+    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
+      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
+    });
+  }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+function order(kind: number, value: number): Uint8Array {
+  const bytes = new Uint8Array(sizeOf(ORDER_RECORD));
+  writeStruct(viewOf(bytes), 0, ORDER_RECORD, { kind, value });
+  return bytes;
+}
+
+/**
+ * Starts the launcher with the plan. The container dies with this process, however that ends. `done` rejects with
+ * `E_LAUNCHER_…` when the launcher itself failed; a failing step and a failing command are outcomes.
+ */
+export const launch: LaunchFunction = (plan, options = {}) => {
+  // Such a plan is for reading: it lacks what an env_file, a filter or an image would have given it.
+  if (plan.demands.some(({ unread }) => unread === true)) {
+    throw new BoxctlError('E_NOT_ALLOWED', 'the plan is made without files that were not allowed to be read', {
+      hint: 'allow them when the file is loaded: loadSpec(file, {allows})',
+    });
+  }
+  const bytes = encodePlan(plan, { gate: options.gate === true });
+  const { socket, pidfd, pid } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
+  const began = Date.now();
+  const course = new Course(plan, options.onEvent ?? (() => undefined));
+  let broken: { readonly error: unknown } | undefined;
+  let open = true;
+  const take = (records: Buffer): void => {
+    try {
+      for (let at = 0; at < records.length; at += RECORD_SIZE) {
+        course.take(records.subarray(at, at + RECORD_SIZE));
+      }
+    } catch (error) {
+      broken = { error };
+      hangUp(socket);
+    }
+  };
+  const ended = new Promise<void>((resolve) => {
+    watch(socket, (records) => {
+      if (records === undefined) resolve();
+      else if (broken === undefined) take(records);
+    });
+  });
+  const done = ended.then(async (): Promise<Outcome> => {
+    open = false;
+    closeSync(socket);
+    reap(pidfd);
+    if (broken !== undefined) throw broken.error;
+    const outcome = course.outcome();
+    if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || course.pid === undefined) return outcome;
+    return { ...outcome, killedFor: await killedFor(course.pid, began) };
+  });
+  const tell = (kind: number, value: number): void => {
+    if (!open) return;
+    try {
+      writeSync(socket, order(kind, value));
+    } catch {
+      // Writing to a launcher that is just ending is no error: its events say how it ended.
+    }
+  };
+  return {
+    go: () => tell(ORDER.go, 0),
+    signal: (signal) => tell(ORDER.signal, signal),
+    takeSignals: () => passSignals(socket, pid),
+    done,
+  };
+};

@@ -1,0 +1,91 @@
+/**
+ * Devices, behind two walls. The nodes themselves hold on every host and without a controller: nothing but what is named
+ * here can be a device inside, since no node can be made (a user namespace) or none works (`nodev` everywhere). The rules
+ * of the cgroup hold whatever becomes of the mounts, where the host lets boxctl make them.
+ */
+import type { DevicesHome, HostFacts } from '../host/facts.ts';
+import type { Device, Spec } from '../spec/spec.ts';
+import type { OciDevice, OciDeviceRule } from '../oci/config.ts';
+import { defaultDevices, TERMINALS } from './defaults.ts';
+import type { DeviceNote } from './model.ts';
+import type { Problems } from './problems.ts';
+import type { Reasons } from './reasons.ts';
+
+/** Where the container's root is not the owner, the bits for others are what it has, and it cannot change them. */
+function restrictedMode({ read, write }: Device): number {
+  return (read ? 0o444 : 0) | (write ? 0o222 : 0);
+}
+
+/** Where the host lets boxctl make rules for devices: the kernel takes them from root of the host alone. */
+export function devicesHome(host: HostFacts): DevicesHome | undefined {
+  return host.privileged ? host.cgroup.devices : undefined;
+}
+
+function checkPermissions(device: Device, spec: Spec, host: HostFacts, problems: Problems): void {
+  if (device.read && device.write) return;
+  const path = device.specPath;
+  if (!host.privileged) {
+    const message =
+      'only root can hold back permissions of a device: without it, the container has what you have yourself';
+    problems.add('E_DEVICE_PERMISSIONS', path, message, 'leave the permissions out, or run boxctl as root');
+  } else if (spec.namespaces.user.kind !== 'private' && (spec.privileged || devicesHome(host) === undefined)) {
+    const reason = spec.privileged
+      ? 'a privileged container has no rules for devices'
+      : 'this host has no rules for devices';
+    const message = `without a user namespace of its own, the container’s root can read and write any device it is given: ${reason}`;
+    problems.add(
+      'E_DEVICE_PERMISSIONS',
+      path,
+      message,
+      'leave `namespaces.user` private, or leave the permissions out',
+    );
+  }
+}
+
+const numberOf = ({ type, major, minor }: OciDeviceRule): string => `${type} ${major}:${minor ?? '*'}`;
+
+/** Nothing, and then what the container has. The kernel adds up what two rules say of the same device. */
+class Rules {
+  readonly list: OciDeviceRule[] = [{ allow: false, access: 'rwm' }];
+
+  /** The place of the rule in the list. */
+  allow(rule: Omit<OciDeviceRule, 'allow' | 'access'>, access: string): number {
+    const known = this.list.findIndex((other) => numberOf(other) === numberOf({ ...rule, allow: true, access }));
+    const index = known < 0 ? this.list.length : known;
+    const letters = `${this.list[known]?.access ?? ''}${access}`;
+    const all = [...'rwm'].filter((letter) => letters.includes(letter)).join('');
+    this.list[index] = { allow: true, ...rule, access: all };
+    return index;
+  }
+}
+
+export interface CompiledDevices {
+  readonly devices: OciDevice[];
+  /** For `linux.resources.devices`, whether or not this host can have them. */
+  readonly rules: OciDeviceRule[];
+  readonly deviceNotes: ReadonlyMap<string, DeviceNote>;
+}
+
+export function compileDevices(spec: Spec, host: HostFacts, reasons: Reasons, problems: Problems): CompiledDevices {
+  const devices = defaultDevices();
+  const deviceNotes = new Map<string, DeviceNote>();
+  const rules = new Rules();
+  for (const { type, major, minor } of devices) rules.allow({ type, major, minor }, 'rwm');
+  for (const terminal of TERMINALS) rules.allow(terminal, 'rw');
+  reasons.byDefault('linux.devices', 'standard devices');
+  reasons.byDefault('linux.resources.devices', 'standard devices');
+  for (const device of spec.devices) {
+    checkPermissions(device, spec, host, problems);
+    const { target, type, major, minor, source, mode, read, write, mknod } = device;
+    const restricted = !read || !write;
+    reasons.set(`linux.devices.${devices.length}`, device.specPath, 'device');
+    const fileMode = restricted ? restrictedMode(device) : mode;
+    devices.push({ type, path: target, major, minor, fileMode, uid: 0, gid: 0 });
+    deviceNotes.set(target, { source, restricted });
+    const rule = rules.allow({ type, major, minor }, `${read ? 'r' : ''}${write ? 'w' : ''}${mknod ? 'm' : ''}`);
+    reasons.set(`linux.resources.devices.${rule}`, device.specPath, 'device');
+  }
+  if (!spec.privileged) return { devices, deviceNotes, rules: rules.list };
+  reasons.set('linux.resources.devices', 'privileged', 'privileged');
+  return { devices, deviceNotes, rules: [{ allow: true, access: 'rwm' }] };
+}

@@ -1,0 +1,32 @@
+/** Who asked for each part of a configuration, so that every step of a plan can say why it is there. */
+import type { SpecDocument } from '../spec/spec.ts';
+import type { ConfigPath } from '../oci/config-path.ts';
+import type { Because } from './because.ts';
+
+/** Who asked for what: the longest known beginning of a configuration's path answers. */
+export class Reasons {
+  readonly #document: SpecDocument;
+  readonly #known = new Map<string, Because>();
+
+  constructor(document: SpecDocument) {
+    this.#document = document;
+  }
+  /** A value of the file, where the file has it; a default of this name otherwise. */
+  set(configPath: ConfigPath, specPath: string, defaultName: string): void {
+    const at = this.#document.where(specPath);
+    this.#known.set(
+      configPath,
+      at === undefined ? { kind: 'default', name: defaultName } : { kind: 'spec', path: specPath, at },
+    );
+  }
+  byDefault(configPath: ConfigPath, name: string): void {
+    this.#known.set(configPath, { kind: 'default', name });
+  }
+  find(configPath: ConfigPath): Because {
+    for (let at: string = configPath; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
+      const reason = this.#known.get(at);
+      if (reason !== undefined) return reason;
+    }
+    return { kind: 'default', name: configPath };
+  }
+}

@@ -1,0 +1,60 @@
+/** Events as JSON lines, for programs that watch a run. */
+import { formatCall, formatUndo } from './call-text.ts';
+import type { Plan } from '../plan/plan.ts';
+import { errnoName } from '../kernel/errno.ts';
+import type { LaunchEvent } from '../launcher/launch.ts';
+import { syscallName } from '../kernel/machines.ts';
+import type { Progress } from './reporter.ts';
+import { safeJson } from '../text/safe.ts';
+
+/** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. */
+export function jsonEvents(plan: Plan, write: (text: string) => void): Progress {
+  const event = (happened: LaunchEvent): void => {
+    const line = asJson(plan, happened);
+    if (line !== undefined) write(`${safeJson(line)}\n`);
+  };
+  return { draws: true, event, finish: async () => undefined };
+}
+
+function asJson(plan: Plan, event: LaunchEvent): unknown {
+  switch (event.kind) {
+    case 'step':
+      return {
+        event: 'step',
+        ...stepOf(plan, event.index),
+        outcome: event.outcome,
+        start_us: event.startNs / 1000,
+        duration_us: (event.endNs - event.startNs) / 1000,
+      };
+    case 'failed':
+      return { event: 'failed', ...stepOf(plan, event.index), errno: errnoName(event.errno) };
+    case 'undo':
+      return {
+        event: 'undo',
+        ...stepOf(plan, event.index),
+        call: undone(plan, event.index, event.call),
+        ...(event.errno === 0 ? {} : { errno: errnoName(event.errno) }),
+      };
+    case 'started':
+      return { event: 'started', pid: event.pid };
+    case 'report':
+      return { event: 'report', what: plan.reports[event.index]?.what, value: event.value };
+    case 'syscall':
+      return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
+    case 'gate':
+      return undefined;
+  }
+}
+
+function undone(plan: Plan, index: number, call: number): string {
+  const step = plan.steps[index];
+  return step === undefined ? '' : formatUndo(step, call);
+}
+
+const machine = (): 'aarch64' | 'x86_64' => (process.arch === 'arm64' ? 'aarch64' : 'x86_64');
+
+function stepOf(plan: Plan, index: number): object {
+  const step = plan.steps[index];
+  if (step === undefined) return { index };
+  return { id: step.id, group: step.group, side: step.side, call: formatCall(step.call) };
+}

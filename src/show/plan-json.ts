@@ -1,0 +1,67 @@
+/** A plan as data: specs/plan.schema.json. */
+import { allowance, shownDemand } from '../model/demands.ts';
+import type { Demand } from '../model/demand.ts';
+import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
+import { NAME_SETS } from '../kernel/constants.ts';
+import { capabilityNames, flagNames } from './call-text.ts';
+import type { Plan, Step } from '../plan/plan.ts';
+import { shownPlan } from './redacted.ts';
+
+function isNameSet(name: string): name is keyof typeof NAME_SETS {
+  return name in NAME_SETS;
+}
+
+function valueToJson(kind: ArgKind, names: string | undefined, value: unknown): unknown {
+  if (kind === 'flags' && names !== undefined && isNameSet(names) && typeof value === 'number') {
+    return value === 0 && NAME_SETS[names].kind === 'bits' ? [] : flagNames(names, value);
+  }
+  if (kind === 'mode' && typeof value === 'number') return `0${value.toString(8)}`;
+  if (kind === 'caps' && typeof value === 'bigint') return capabilityNames(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return value;
+}
+
+function callToJson(call: Call): unknown {
+  const values: Readonly<Record<string, unknown>> = call.args;
+  const args = rowOf(call.name).args.map(({ name, kind, names }) => [name, valueToJson(kind, names, values[name])]);
+  return {
+    name: call.name,
+    args: Object.fromEntries(args),
+    ...(call.returns === undefined ? {} : { returns: call.returns }),
+    ...(call.allow === undefined ? {} : { allow: call.allow }),
+  };
+}
+
+function stepToJson({ id, group, side, call, because, undo }: Step): unknown {
+  const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
+  return { id, group, side, call: callToJson(call), because, undo: reversed };
+}
+
+export interface JsonOptions {
+  /** Demands that somebody has allowed for good. */
+  readonly allowed?: ReadonlySet<Demand>;
+  /** Print values of the caller's environment and of env_files, too. */
+  readonly showValues?: boolean;
+}
+
+/** Everything of the plan, with names where the kernel has names; ready for JSON.stringify. */
+export function planToJson(given: Plan, { allowed, showValues = false }: JsonOptions = {}): unknown {
+  const plan = showValues ? given : shownPlan(given);
+  return {
+    version: plan.version,
+    name: plan.name,
+    steps: plan.steps.map(stepToJson),
+    reports: plan.reports,
+    ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
+    stop: { signal: plan.stop.signal, grace_ms: plan.stop.graceMs },
+    ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),
+    dropped: plan.dropped,
+    demands: plan.demands.map((demand) => ({
+      allow: allowance(showValues ? demand : shownDemand(demand)),
+      message: (showValues ? demand : shownDemand(demand)).message,
+      because: demand.because,
+      ...(allowed?.has(demand) === true ? { allowed: true } : {}),
+    })),
+    warnings: plan.warnings,
+  };
+}

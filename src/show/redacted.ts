@@ -1,0 +1,84 @@
+/** A plan as it is printed: values of the caller's environment and of an env_file are replaced by what the file says. */
+import { isSecret } from '../model/secrets.ts';
+import type { Because } from '../model/because.ts';
+import type { Call } from '../kernel/calls.ts';
+import { borrowedVariables, redactor, type Redact } from '../text/borrowed.ts';
+import type { Plan } from '../plan/plan.ts';
+
+const HIDDEN = '…';
+
+/** `TOKEN=${TOKEN}`: a variable that is borrowed, or sounds secret, in place of its value. */
+function shownVariable(entry: string, variables: ReadonlyMap<string, string>, redact: Redact): string {
+  const equals = entry.indexOf('=');
+  if (equals < 0) return redact(entry, 'environment');
+  const [name, value] = [entry.slice(0, equals), entry.slice(equals + 1)];
+  const known = variables.get(name);
+  const shownName = redact(name, 'environment');
+  if (known !== undefined) return `${shownName}=${known}`;
+  if (isSecret(name, value)) return `${shownName}=${HIDDEN}`;
+  return `${shownName}=${redact(value, 'hostname')}`;
+}
+
+type Show = (value: unknown) => unknown;
+
+/** A path in the file has a name in it where that is a key. */
+function shownBecause(because: Because, redact: Redact): Because {
+  return because.kind === 'spec' ? { ...because, path: redact(because.path, because.path) } : because;
+}
+
+function shownCall(call: Call, show: Show, environment: Show): Call {
+  const args = Object.entries(call.args).map(([name, value]) => [
+    name,
+    call.name === 'execve' && name === 'envp' ? environment(value) : show(value),
+  ]);
+  const returns = call.returns === undefined ? {} : { returns: show(call.returns) };
+  return { ...call, ...returns, args: Object.fromEntries(args) } as Call;
+}
+
+const shower = (redact: Redact, path: string | undefined): Show => {
+  const show: Show = (value) => {
+    if (typeof value === 'string') return redact(value, path);
+    if (typeof value === 'number') {
+      const text = redact(String(value), path);
+      return text === String(value) ? value : text;
+    }
+    if (Array.isArray(value)) return value.map(show);
+    if (typeof value === 'object' && value !== null && 'template' in value) {
+      return { ...value, template: redact(String(value.template), path) };
+    }
+    return value;
+  };
+  return show;
+};
+
+/** Everything of the plan that is text. What is done by it is not: only the plan itself is to be launched. */
+export function shownPlan(plan: Plan): Plan {
+  const { borrowed } = plan;
+  const redact = redactor(borrowed);
+  const variables = borrowedVariables(borrowed);
+  const environment: Show = (value) =>
+    Array.isArray(value)
+      ? value.map((entry) => (typeof entry === 'string' ? shownVariable(entry, variables, redact) : entry))
+      : value;
+  return {
+    ...plan,
+    name: redact(plan.name, 'name'),
+    steps: plan.steps.map((step) => {
+      const path = step.because.kind === 'spec' ? step.because.path : undefined;
+      // Also where the words of the command line take the place of the file's command, its entrypoint stays.
+      const words: Redact = (text) => redact(redact(text, 'command'), 'entrypoint');
+      const show = shower(step.call.name === 'execve' ? words : redact, path);
+      const { call, undo } = step;
+      return {
+        ...step,
+        id: redact(step.id, path),
+        because: shownBecause(step.because, redact),
+        call: shownCall(call, show, environment),
+        undo: typeof undo === 'string' ? undo : undo.map((one) => shownCall(one, show, environment)),
+      };
+    }),
+    warnings: plan.warnings.map((warning) => ({ ...warning, message: redact(warning.message) })),
+    dropped: plan.dropped.map((one) => ({ ...one, reason: redact(one.reason) })),
+    borrowed: [],
+  };
+}
