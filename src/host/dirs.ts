@@ -36,7 +36,8 @@ export function storeFolder(env: Environment, euid: number): string {
 
 /** A folder that others can write to would let them make us remove cgroups of their choice. */
 export function stateFolder(read: HostReader, env: Environment, euid: number): string {
-  if (euid === 0) return '/run/boxctl';
+  // Who is root of a user namespace alone has a /run that is not his.
+  if (euid === 0 && read.writable('/run')) return '/run/boxctl';
   const runtime = absolute(env['XDG_RUNTIME_DIR']);
   const folder = runtime !== undefined && read.writable(runtime) ? `${runtime}/boxctl` : `/tmp/boxctl-${euid}`;
   const found = read.folder(folder);

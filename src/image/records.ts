@@ -25,11 +25,14 @@ export interface RecordedLayer {
   readonly inPlace?: { readonly path: string; readonly identity: string };
 }
 
-/** Where files were squashed, the layer is one for these owners alone; any other serves all. */
+/**
+ * Where files were squashed for the owners that a mount can give, the layer is one for these alone; any other serves all. What
+ * is unpacked under maps goes by the maps anyway.
+ */
 export const ownersOf = (
   { squashed }: { readonly squashed: number },
   owners: Ownership | undefined,
-): Pick<RecordedLayer, 'owners'> => (squashed === 0 ? {} : { owners: ownersKey(owners) });
+): Pick<RecordedLayer, 'owners'> => (squashed === 0 || owners === undefined ? {} : { owners: ownersKey(owners) });
 
 export interface ImageRecord {
   readonly digest: string;

@@ -2,6 +2,8 @@
 import { RLIMIT } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { forksInside } from './namespaces.ts';
+import { byDefault } from './steps.ts';
+import { asOwner } from './users.ts';
 
 /**
  * Where boxctl has privileges, the launcher sets them: raising one over the hard limit takes CAP_SYS_RESOURCE in the
@@ -11,12 +13,19 @@ import { forksInside } from './namespaces.ts';
 export function setLimits(context: PlanContext): void {
   const { model, steps, host } = context;
   const byLauncher = host.privileged && !forksInside(context);
-  for (const [index, { type, soft, hard }] of (model.config.process.rlimits ?? []).entries()) {
-    const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
-    if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
-    const because = model.because(`process.rlimits.${index}`);
-    const place = byLauncher ? onHost('security', because) : inside('security', because);
-    const pid = byLauncher ? { template: '$CHILD' } : '0';
-    steps.add(place, `rlimit.${type}`, 'prlimit64', { pid, resource, soft, hard });
-  }
+  const limits = model.config.process.rlimits ?? [];
+  if (limits.length === 0) return;
+  const set = (): void => {
+    for (const [index, { type, soft, hard }] of limits.entries()) {
+      const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
+      if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
+      const because = model.because(`process.rlimits.${index}`);
+      const place = byLauncher ? onHost('security', because) : inside('security', because);
+      const pid = byLauncher ? { template: '$CHILD' } : '0';
+      steps.add(place, `rlimit.${type}`, 'prlimit64', { pid, resource, soft, hard });
+    }
+  };
+  if (byLauncher)
+    asOwner(context, onHost('security', byDefault('limits of a process are set by its owner')), 'rlimits', set);
+  else set();
 }

@@ -5,7 +5,7 @@ import { FIRST_SPARE_ID } from '../model/demands.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, PR, SECBIT_NO_SETUID_FIXUP } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
-import { byDefault, call } from './steps.ts';
+import { byDefault, call, type Place } from './steps.ts';
 
 /** True where the map is one that the kernel takes from an ordinary user: his own id, once (user_namespaces(7)). */
 function isOwnIdAlone(maps: readonly OciIdMapping[], id: number): boolean {
@@ -91,6 +91,26 @@ export function becomeOwner(context: PlanContext): void {
   // The change of ids has taken this away, and without it the first process would belong to root in /proc.
   const dumpable = { option: PR.PR_SET_DUMPABLE, arg2: 1, arg3: 0, arg4: 0, arg5: 0 };
   steps.add(place, 'owner.dumpable', 'prctl', dumpable);
+}
+
+/**
+ * What the launcher does to the container's process by a capability that it has itself only as the namespace's owner: root
+ * of a container around boxctl may lack it.
+ */
+export function asOwner(context: PlanContext, place: Place, id: string, work: () => void): void {
+  const owner = namespaceOwner(context);
+  if (owner === undefined) return work();
+  const { steps, host } = context;
+  const back = { ruid: -1, euid: host.euid, suid: -1 };
+  steps.add(
+    place,
+    `${id}.owner`,
+    'setresuid',
+    { ruid: -1, euid: owner, suid: -1 },
+    { undo: [call('setresuid', back)] },
+  );
+  work();
+  steps.add(place, `${id}.owner.back`, 'setresuid', back);
 }
 
 /** Once the maps are written, and the namespace is opened, which its owner may do. */

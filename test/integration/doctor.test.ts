@@ -58,7 +58,16 @@ test.skipIf(testUser === undefined)(
     const command = ['unshare', '-Ur', 'sh', '-c', script, 'sh', process.execPath, PROGRAM, 'doctor', '--json'];
     const cwd = tempFolder({ open: true });
     const options =
-      testUser === undefined ? {} : { user: testUser, cwd, env: { XDG_RUNTIME_DIR: '/nowhere', BOXCTL_STORE: '/tmp' } };
+      testUser === undefined
+        ? {}
+        : {
+            user: testUser,
+            cwd,
+            env: {
+              XDG_RUNTIME_DIR: '/nowhere',
+              BOXCTL_STORE: join(ownedFolder({ ...self, user: testUser }, 'beside-the-store', cwd), 'store'),
+            },
+          };
     const { status, stdout } = await run(command, options);
     expect(status).toBe(1);
     const report = JSON.parse(stdout) as Report;

@@ -297,7 +297,7 @@ describe.skipIf(!isRoot)('as an ordinary user (skipped without root: the test ha
   );
 
   test('the tools of this host, with no subordinate ids', () => {
-    chmodSync(base, 0o777);
+    chownSync(base, Number(execFileSync('id', ['-u', user], { encoding: 'utf8' })), -1);
     const source = { kind: 'host_tools', tools: ['sh', 'ls', 'ps'] } as const;
     const { rootfs = '', message } = ensure({ source, folder: join(base, 'home'), mapped: 'alone' }, user);
     expect(message).toBeUndefined();

@@ -35,7 +35,8 @@ describe('the records', () => {
     const env = { XDG_RUNTIME_DIR: run };
     expect(stateFolder(fakeReader({ files: {}, writable: [run] }), env, 1000)).toBe(`${run}/boxctl`);
     expect(stateFolder(fakeReader({ files: {} }), env, 1000)).toBe('/tmp/boxctl-1000');
-    expect(stateFolder(fakeReader({ files: {} }), {}, 0)).toBe('/run/boxctl');
+    expect(stateFolder(fakeReader({ files: {}, writable: ['/run'] }), {}, 0)).toBe('/run/boxctl');
+    expect(stateFolder(fakeReader({ files: {} }), {}, 0)).toBe('/tmp/boxctl-0');
   });
 
   test.each([
