@@ -1,5 +1,5 @@
-// A plan as it comes over the wire (src/launcher/encode.ts writes it). The bytes are hostile until `check` has walked all
-// of them; after that a step is decoded where it lies, without copying.
+// A plan as it comes over the wire (src/launcher/encode.ts writes it). The bytes are hostile until `check` has walked
+// all of them; after that a step is decoded where it lies, without copying.
 //
 //   plan     PlanHeader, step…, report…
 //   step     StepHeader, call, undo call…
