@@ -9,7 +9,7 @@ export type { HostFacts } from './host/facts.ts';
 export { ensureImage, findImage, previewImage } from './image/resolve.ts';
 export { packHostTools } from './image/pack.ts';
 export type { ImageFacts, Ownership } from './model/image.ts';
-export { compile, imageOwnership, outline, ownershipFor, type Overrides } from './model/compile.ts';
+export { compile, imageOwnership, outline, ownershipFor, type Claims, type Overrides } from './model/compile.ts';
 export { allowance } from './model/demands.ts';
 export { type Demand, type DemandKind } from './model/demand.ts';
 export { parsePermit, unpermitted, type Permit } from './trust/permits.ts';
@@ -30,5 +30,5 @@ export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome
 export { writeLearned, type Learned } from './run/learned.ts';
 export { syscallName } from './kernel/machines.ts';
 export { describeObserved } from './run/observed.ts';
-export { claimIds } from './state/id-ranges.ts';
+export { claimIds, type IdClaim } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';

@@ -3,7 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
 import { ensureImage, findImage, previewImage, unseenImage, type ResolveOptions } from '../image/resolve.ts';
-import { imageOwnership } from '../model/compile.ts';
+import { imageOwnership, type Claims } from '../model/compile.ts';
 import { redactor } from '../text/borrowed.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 
@@ -28,9 +28,14 @@ function located(document: SpecDocument, error: unknown): unknown {
 }
 
 /** The image if it is at hand. Throws as `findImage` does. */
-export function findImageOf(document: SpecDocument, source: ImageSource, host: HostFacts): ImageFacts | undefined {
+export function findImageOf(
+  document: SpecDocument,
+  source: ImageSource,
+  host: HostFacts,
+  claims: Claims,
+): ImageFacts | undefined {
   try {
-    return findImage(source, imageOwnership(document, host), host);
+    return findImage(source, imageOwnership(document, host, claims), host);
   } catch (error) {
     throw located(document, error);
   }
@@ -60,10 +65,11 @@ export async function takeImage(
   document: SpecDocument,
   source: ImageSource,
   host: HostFacts,
+  claims: Claims,
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   try {
-    return await ensureImage(source, imageOwnership(document, host), host, options);
+    return await ensureImage(source, imageOwnership(document, host, claims), host, options);
   } catch (error) {
     throw located(document, error);
   }

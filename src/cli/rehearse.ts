@@ -65,9 +65,10 @@ export function rehearse(): void {
     };
     const permits = permitsOf(invocation);
     const document = loadSpecText(TEXT, 'rehearsal.yaml', { env: { HOME: '/' }, home: '/' });
-    const host: HostFacts = claimIds(document, gatherHostFacts({ HOME: '/nonexistent', ...process.env }));
+    const host: HostFacts = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
+    const claims = claimIds(document, host);
     const { image } = document.spec;
-    const ownership = ownershipFor(document, host);
+    const ownership = ownershipFor(document, host, claims);
     if (image !== undefined) findImage(image, ownership, host);
     const facts = {
       digest: '',
@@ -79,7 +80,7 @@ export function rehearse(): void {
       group: '',
       defaults: {},
     };
-    const model = compile(document, facts, host);
+    const model = compile(document, facts, host, {}, claims);
     checkDemands(invocation, document, model.demands, permits);
     const plan = planContainer(model, facts, host);
     encodePlan(plan, { gate: true });

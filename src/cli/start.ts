@@ -3,7 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { ResolveOptions } from '../image/resolve.ts';
-import { compile, outline, type Overrides } from '../model/compile.ts';
+import { compile, outline, type Claims, type Overrides } from '../model/compile.ts';
 import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -62,12 +62,13 @@ function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOp
 async function imageOf(
   document: SpecDocument,
   host: HostFacts,
+  claims: Claims,
   allow: (model: Model) => void,
   take: (source: ImageSource) => Promise<ImageFacts>,
 ): Promise<ImageFacts | undefined> {
   const { image } = document.spec;
   if (image === undefined || document.spec.namespaces.mount.kind !== 'private') return undefined;
-  const found = findImageOf(document, image, host);
+  const found = findImageOf(document, image, host, claims);
   if (found !== undefined) return found;
   // Not before it is allowed is anything of the host read or run for a file.
   allow(outline(document, host));
@@ -120,16 +121,16 @@ async function startWith(invocation: Invocation, choose: Choose, mode: ProgressM
   const document = loadDocument(invocation);
   for (const { message, at } of document.warnings ?? []) voice.warning(message, at);
   const allow = ({ demands }: Model): void => checkDemands(invocation, document, demands, permits);
-  const facts = hostFacts(invocation);
+  const host = hostFacts(invocation);
   const showValues = showsValues(invocation);
   // A file that is refused is given no ids, and nothing of its image is looked at.
-  if (document.spec.autoIds !== undefined || isUnread(document)) allow(outline(document, facts));
-  const host = claimIds(document, facts);
-  const image = await imageOf(document, host, allow, async (source) => {
-    const take = (options: ResolveOptions): Promise<ImageFacts> => takeImage(document, source, host, options);
+  if (document.spec.autoIds !== undefined || isUnread(document)) allow(outline(document, host));
+  const claims = claimIds(document, host);
+  const image = await imageOf(document, host, claims, allow, async (source) => {
+    const take = (options: ResolveOptions): Promise<ImageFacts> => takeImage(document, source, host, claims, options);
     return showImport(invocation, titleOf(source), mode, voice, take);
   });
-  const model = compile(document, image, host, { environment, ...terminal, ...choose(image) });
+  const model = compile(document, image, host, { environment, ...terminal, ...choose(image) }, claims);
   allow(model);
   for (const { message, because } of model.warnings) voice.notice(message, placeOf(because));
   for (const { what, reason, because } of model.dropped) {

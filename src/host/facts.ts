@@ -115,8 +115,6 @@ export interface HostFacts {
   readonly subgids: readonly IdRange[];
   /** Every range of /etc/subuid and /etc/subgid, whoever owns it: a default map keeps clear of them. */
   readonly takenIds: readonly IdRange[];
-  /** Of the pool of `uid_map: auto`, the place that this container was given (src/state/id-ranges.ts). */
-  readonly autoIds?: { readonly offset: number };
   /** Absolute paths of the set-user-id helpers, where they are installed. */
   readonly newuidmap: string | undefined;
   readonly newgidmap: string | undefined;

@@ -16,6 +16,7 @@ import { checkMaps, mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
 import type { Model } from './model.ts';
 import type { Because } from './because.ts';
+import type { Claims } from './claims.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { Problems } from './problems.ts';
@@ -29,6 +30,7 @@ import { compileStop } from './stop.ts';
 import { ociVersion } from '../oci/version.ts';
 
 export { imageOwnership, ownershipFor } from './ids.ts';
+export type { Claims } from './claims.ts';
 export type { Overrides } from './process.ts';
 
 /** What nobody should find out later. */
@@ -66,7 +68,8 @@ function ofCommandLine({ environment = {} }: Overrides): readonly Borrowed[] {
 }
 
 /**
- * Compiles a specification. `image` is undefined only where the mount namespace is not private.
+ * Compiles a specification. `image` is undefined only where the mount namespace is not private. `claims` is what was given
+ * to this run; a model that nothing is started from needs none.
  * Throws a BoxctlError whose `diagnostics` are all problems, with their places.
  */
 export function compile(
@@ -74,13 +77,14 @@ export function compile(
   image: ImageFacts | undefined,
   host: HostFacts,
   overrides: Overrides = {},
+  claims: Claims = {},
 ): Model {
   const { spec } = document;
   const problems = new Problems(document);
   const reasons = new Reasons(document);
   checkPlatform(spec, host, problems);
   checkNamespaces(spec, host, problems);
-  const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host) : undefined;
+  const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host, claims) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
   const namespaces = compileNamespaces(document, host, reasons, problems);
   const limits = compileLimits(document, host, reasons, problems);

@@ -2,6 +2,7 @@
 import { BoxctlError } from '../errors.ts';
 import { howToGetIds } from '../host/subordinate.ts';
 import { isAtLeast, type HostFacts, type IdRange } from '../host/facts.ts';
+import type { Claims } from './claims.ts';
 import type { Ownership } from './image.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
 import type { Problems } from './problems.ts';
@@ -107,13 +108,13 @@ export function callerMaps(host: HostFacts): Ownership | undefined {
 }
 
 /** The maps of a private user namespace: the file's, or the default. */
-export function mapsFor(document: SpecDocument, host: HostFacts): Ownership {
+export function mapsFor(document: SpecDocument, host: HostFacts, claims: Claims): Ownership {
   const { uidMap, gidMap } = document.spec;
   // One map given stands for both, as people expect of `0:100000:65536`.
   const uids = uidMap ?? gidMap;
   const gids = gidMap ?? uidMap;
   if (uids !== undefined && gids !== undefined) return { uidMap: uids, gidMap: gids };
-  if (document.spec.autoIds !== undefined) return autoMaps(document.spec.autoIds, host);
+  if (document.spec.autoIds !== undefined) return autoMaps(document.spec.autoIds, host, claims);
   if (document.spec.keepId && !host.privileged) {
     const { uids: more, gids: groups } = spareIds(host);
     return { uidMap: keepingDefault(host.euid, more), gidMap: keepingDefault(host.egid, groups) };
@@ -207,10 +208,10 @@ export function autoPool(host: HostFacts): IdPool | undefined {
   return { uid: uids.start, gid: gids.start, size: Math.min(uids.size, gids.size), taken: [] };
 }
 
-/** What was claimed; where nothing was, as in a plan that is only looked at, the first place stands for it. */
-function autoMaps(size: number, host: HostFacts): Ownership {
+/** The ids that were claimed. Without a claim, as in a plan that is only printed, those at the start of the pool. */
+function autoMaps(size: number, host: HostFacts, claims: Claims): Ownership {
   const { uid, gid } = autoPool(host) ?? { uid: FIRST_AUTO, gid: FIRST_AUTO };
-  const offset = host.autoIds?.offset ?? 0;
+  const offset = claims.ids?.offset ?? 0;
   return {
     uidMap: [{ container: 0, host: uid + offset, size }],
     gidMap: [{ container: 0, host: gid + offset, size }],
@@ -241,14 +242,16 @@ function canShiftByMount(host: HostFacts): boolean {
  * Under which maps the image is to be unpacked; undefined: as the archive has it. Known before the image is, because it
  * says which of its trees is wanted.
  */
-export function ownershipFor(document: SpecDocument, host: HostFacts): Ownership | undefined {
+export function ownershipFor(document: SpecDocument, host: HostFacts, claims: Claims = {}): Ownership | undefined {
   const user = document.spec.namespaces.user.kind;
   if (host.privileged && user !== 'private') return undefined;
-  return canShiftByMount(host) ? undefined : mapsFor(document, host);
+  return canShiftByMount(host) ? undefined : mapsFor(document, host, claims);
 }
 
 /** The same for who brings the image in: where a mount shifts the owners, with the owners that there can be. */
-export function imageOwnership(document: SpecDocument, host: HostFacts): Ownership | undefined {
-  if (document.spec.namespaces.user.kind !== 'private' || !canShiftByMount(host)) return ownershipFor(document, host);
-  return { ...mapsFor(document, host), byMount: true };
+export function imageOwnership(document: SpecDocument, host: HostFacts, claims: Claims = {}): Ownership | undefined {
+  if (document.spec.namespaces.user.kind !== 'private' || !canShiftByMount(host)) {
+    return ownershipFor(document, host, claims);
+  }
+  return { ...mapsFor(document, host, claims), byMount: true };
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { makeFolders } from '../files/folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
+import type { Claims } from '../model/claims.ts';
 import { autoPool, type IdPool } from '../model/ids.ts';
 import { tryLock } from '../native.ts';
 import type { SpecDocument } from '../spec/spec.ts';
@@ -39,12 +40,12 @@ function lockFolder(dir: string): number {
   return fd;
 }
 
-/** Takes a range whose container does not run. The descriptor, and with it the lock, is kept until this process ends. */
-function take({ path }: Entry): boolean {
+/** Locks a range whose container does not run. Gives the descriptor that holds the lock; undefined: the container runs. */
+function take({ path }: Entry): number | undefined {
   const fd = openSync(path, 'r');
-  if (tryLock(fd, true)) return true;
+  if (tryLock(fd, true)) return fd;
   closeSync(fd);
-  return false;
+  return undefined;
 }
 
 function overlaps(a: IdRange, b: IdRange): boolean {
@@ -61,32 +62,59 @@ function freePlace(pool: IdPool, size: number, taken: readonly IdRange[]): numbe
   return undefined;
 }
 
-/** Ranges of containers whose folder is gone. */
-function forgotten(all: readonly Entry[]): readonly Entry[] {
-  return all.filter((entry) => !existsSync(readFileSync(entry.path, 'utf8').split('\n', 1)[0] ?? '') && take(entry));
+/** Removes the ranges of containers whose folder is gone. */
+function removeForgotten(all: readonly Entry[]): void {
+  for (const entry of all) {
+    const folder = readFileSync(entry.path, 'utf8').split('\n', 1)[0] ?? '';
+    const fd = existsSync(folder) ? undefined : take(entry);
+    if (fd === undefined) continue;
+    unlinkSync(entry.path);
+    closeSync(fd);
+  }
 }
 
+/** The container's own range, locked. */
+function takeOwn(all: readonly Entry[], size: number, owner: string): IdClaim | undefined {
+  for (const entry of all) {
+    if (entry.size !== size || readFileSync(entry.path, 'utf8') !== owner) continue;
+    const fd = take(entry);
+    if (fd !== undefined) return claimOf(entry.start, fd);
+  }
+  return undefined;
+}
+
+/** What a run has claimed, for `compile` and `imageOwnership`. */
+export interface IdClaim extends Claims {
+  /** To be called once at the end of the run. The container keeps its range, and its next run can lock it. */
+  release(): void;
+}
+
+const NOTHING: IdClaim = { release: () => undefined };
+
+const claimOf = (offset: number, lock: number): IdClaim => ({ ids: { offset }, release: () => closeSync(lock) });
+
 /**
- * The host's facts with a range for a container that asks for one (`host.autoIds`); unchanged for others.
+ * Claims a range of ids for a container that asks for one. The range stays locked until `release`, or until this process
+ * ends.
  *
  * @throws BoxctlError `E_NO_FREE_IDS` where all ids of the pool are given away, `E_IDS_LOCKED`
  */
-export function claimIds(document: SpecDocument, host: HostFacts): HostFacts {
+export function claimIds(document: SpecDocument, host: HostFacts): IdClaim {
   const { autoIds: size, name } = document.spec;
   const pool = autoPool(host);
   // What cannot be had at all is told by the compiler, at its line.
-  if (size === undefined || pool === undefined) return host;
+  if (size === undefined || pool === undefined) return NOTHING;
   const dir = join(host.dirs.store, 'id-ranges');
   makeFolders(dir, 0o700);
   const lock = lockFolder(dir);
   try {
     const owner = `${document.folder}\n${name}\n`;
     let all = entries(dir);
-    const own = all.find((entry) => entry.size === size && readFileSync(entry.path, 'utf8') === owner && take(entry));
-    if (own !== undefined) return { ...host, autoIds: { offset: own.start } };
+    const own = takeOwn(all, size, owner);
+    if (own !== undefined) return own;
     let offset = freePlace(pool, size, [...all, ...pool.taken]);
     if (offset === undefined) {
-      for (const { path } of forgotten(all)) unlinkSync(path);
+      removeForgotten(all);
       all = entries(dir);
       offset = freePlace(pool, size, [...all, ...pool.taken]);
     }
@@ -103,8 +131,10 @@ export function claimIds(document: SpecDocument, host: HostFacts): HostFacts {
     }
     const made = { start: offset, size, path: join(dir, `${offset}-${size}`) };
     writeFileSync(made.path, owner, { flag: 'wx', mode: 0o600 });
-    take(made);
-    return { ...host, autoIds: { offset } };
+    const fd = take(made);
+    // Only a holder of the folder's lock looks for ranges.
+    if (fd === undefined) throw new Error(`${made.path} was locked while it was made`);
+    return claimOf(offset, fd);
   } finally {
     closeSync(lock);
   }

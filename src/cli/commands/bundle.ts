@@ -14,20 +14,20 @@ import { textVoice } from '../voice.ts';
 
 export const bundle: Run = async (invocation) => {
   const document = loadDocument(invocation);
-  const facts = hostFacts(invocation);
+  const host = hostFacts(invocation);
   const { image: source } = document.spec;
   if (source === undefined) {
     throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
   }
   // Before anything is read, given away or written for the file.
   const permits = permitsOf(invocation);
-  checkDemands(invocation, document, outline(document, facts).demands, permits);
-  const host = claimIds(document, facts);
+  checkDemands(invocation, document, outline(document, host).demands, permits);
+  const claims = claimIds(document, host);
   const voice = textVoice(wantsColor(2, invocation.env), false);
   const image = await showImport(invocation, titleOf(source), 'auto', voice, (options) =>
-    takeImage(document, source, host, options),
+    takeImage(document, source, host, claims, options),
   );
-  const model = compile(document, image, host);
+  const model = compile(document, image, host, {}, claims);
   checkDemands(invocation, document, model.demands, permits);
   await checkCommand(model, image, host);
   const dir = resolve(invocation.cwd, invocation.args.positionals[1] ?? '');
