@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../shared/fd.h"
@@ -81,6 +83,16 @@ long remove_cgroup(int dirfd, const char* path) {
     remove_inner(dirfd, path);
     usleep(1000);
   }
+}
+
+long remove_unused(int fd, int dirfd, const char* name, int flags, const char* unless) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK ? 0 : -errno;
+  struct stat own, found;
+  if (*unless != '\0' && fstatat(dirfd, unless, &found, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+  if (fstat(fd, &own) != 0) return -errno;
+  if (fstatat(dirfd, name, &found, AT_SYMLINK_NOFOLLOW) != 0) return -errno;
+  if (own.st_dev != found.st_dev || own.st_ino != found.st_ino) return 0;
+  return negate(unlinkat(dirfd, name, flags));
 }
 
 }  // namespace boxctl

@@ -49,7 +49,10 @@ const char* Texts::complete(const Text& text) {
   if (used_ == sizeof buffers_ / sizeof *buffers_) return nullptr;
   Completed out(buffers_[used_++], sizeof *buffers_);
   for (const char* from = text.data; *from != '\0';) {
-    if (strncmp(from, "$ID", 3) == 0) {
+    if (strncmp(from, "$$", 2) == 0) {
+      out.put("$", 1);
+      from += 2;
+    } else if (strncmp(from, "$ID", 3) == 0) {
       out.put(context_.id, strlen(context_.id));
       from += 3;
     } else if (strncmp(from, "$CHILD", 6) == 0) {

@@ -70,6 +70,7 @@ enum class Op : uint16_t {
   kBpfProgAttach = 61,
   kStreams = 62,
   kRemoveCgroup = 65,
+  kRemoveUnused = 66,
   kMakeInRoot = 70,
   kUnpack = 200,
   kIngest = 201,
@@ -218,6 +219,8 @@ struct CallTable {
     row(Op::kStreams) = {"n"};
     // remove_cgroup(dirfd, pathname)
     row(Op::kRemoveCgroup) = {"ft"};
+    // remove_unused(fd, dirfd, pathname, flags, unless)
+    row(Op::kRemoveUnused) = {"fftnt"};
     // make_in_root(dirfd, pathname, mode, flags, resolve)
     row(Op::kMakeInRoot) = {"ftnnn", true};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)

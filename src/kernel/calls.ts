@@ -15,7 +15,7 @@ export const NO_FD: Fd = '-1';
 
 /**
  * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor. A plan
+ * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor, `$$` a `$`. A plan
  * stays the same from run to run because what differs is written like this.
  */
 export interface Template {
@@ -107,6 +107,12 @@ export const CALLS = {
     op: 65,
     args: [fd('dirfd'), text('pathname')],
     does: 'removes the folder of a cgroup (unlinkat); as long as that fails with EBUSY, kills the processes in it and tries again, for some seconds',
+  },
+  /** A file that several launchers may use, each with a shared lock of it: who holds the last one removes it. */
+  remove_unused: {
+    op: 66,
+    args: [fd('fd'), fd('dirfd'), text('pathname'), flags('flags', 'AT'), text('unless')],
+    does: 'removes `pathname` (unlinkat) if it is still the file that `fd` is, nobody else holds a lock of it (flock), and there is nothing at `unless`, where that is given',
   },
   flock: { op: 9, args: [fd('fd'), flags('operation', 'LOCK')] },
   open_tree: { op: 10, args: [fd('dirfd'), text('pathname'), flags('flags', 'OPEN_TREE')], returnsFd: true },

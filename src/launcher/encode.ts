@@ -129,7 +129,9 @@ class Slots {
   }
   /** `$FD(name)`: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
   complete(template: string): string {
-    return template.replaceAll(/\$FD\(([^)]*)\)/gu, (_, fd: string) => `$FD(${this.number(fd)})`);
+    return template.replaceAll(/\$\$|\$FD\(([^)]*)\)/gu, (found, fd: string | undefined) =>
+      fd === undefined ? found : `$FD(${this.number(fd)})`,
+    );
   }
   isLastUse(fd: Fd, call: Call): boolean {
     return this.#lastUse.get(fd) === call;

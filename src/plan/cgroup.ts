@@ -12,7 +12,7 @@ import { limitsOf, shownHierarchies, unifiedHome, usable, type Limit } from './l
 import { SYSTEMD_HIERARCHY } from '../model/systemd.ts';
 import type { Report } from './plan.ts';
 import { rootOutside } from './users.ts';
-import { byDefault, call, type Place } from './steps.ts';
+import { byDefault, call, literal, type Place } from './steps.ts';
 
 export interface Cgroup {
   /** For clone3 (v2): the container's first process is born in it. */
@@ -124,8 +124,8 @@ export function cgroupPaths(context: PlanContext): readonly string[] {
   ];
   const leaf = leafOf(context);
   return [
-    ...versionOne.map(({ dir }) => `${dir}/${leaf}`),
-    ...outer.flatMap((dir) => [`${dir}/${leaf}/${CONTAINER}`, `${dir}/${leaf}`]),
+    ...versionOne.map(({ dir }) => `${literal(dir)}/${leaf}`),
+    ...outer.flatMap((dir) => [`${literal(dir)}/${leaf}/${CONTAINER}`, `${literal(dir)}/${leaf}`]),
   ];
 }
 
@@ -142,10 +142,15 @@ export function planCgroup(context: PlanContext): Cgroup {
   const tasks: Fd[] = [];
   for (const { dir, because, controllers } of versionOne) {
     if (controllers.length === 0) {
-      mkdirCgroup(context, onHost('cgroup', because), nameOf(context, dir), `${dir}/${leaf}`);
+      mkdirCgroup(context, onHost('cgroup', because), nameOf(context, dir), `${literal(dir)}/${leaf}`);
       continue;
     }
-    const handle = makeFolder(context, onHost('cgroup', because), `cgroup.${controllers.join('.')}`, `${dir}/${leaf}`);
+    const handle = makeFolder(
+      context,
+      onHost('cgroup', because),
+      `cgroup.${controllers.join('.')}`,
+      `${literal(dir)}/${leaf}`,
+    );
     for (const controller of controllers) handles.set(controller, handle);
   }
   let birthplace: Fd | undefined;
@@ -175,7 +180,7 @@ export function planCgroup(context: PlanContext): Cgroup {
     const place = onHost('cgroup', because);
     const how = { flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     if (first === undefined) {
-      const args = { dirfd: AT_FDCWD, pathname: { template: `${dir}/${leaf}/tasks` }, ...how };
+      const args = { dirfd: AT_FDCWD, pathname: { template: `${literal(dir)}/${leaf}/tasks` }, ...how };
       tasks.push(steps.add(place, `${nameOf(context, dir)}.tasks`, 'openat2', args));
     } else {
       const args = { dirfd: folderOf(first), pathname: 'tasks', ...how };
@@ -202,7 +207,7 @@ function delegate(context: PlanContext, birthplace: Fd | undefined, leaf: string
   };
   const first = host.cgroup.hierarchies.find(({ names }) => names.includes(SYSTEMD_HIERARCHY));
   if (host.cgroup.layout !== 'v2' && first !== undefined) {
-    const folder = `${first.dir}/${leaf}`;
+    const folder = `${literal(first.dir)}/${leaf}`;
     give('folder', AT_FDCWD, { template: folder });
     for (const name of ['cgroup.procs', 'tasks']) give(name, AT_FDCWD, { template: `${folder}/${name}` });
   } else if (birthplace !== undefined) {
@@ -216,7 +221,7 @@ function delegate(context: PlanContext, birthplace: Fd | undefined, leaf: string
 function makeDevices(context: PlanContext, rules: DeviceRules, leaf: string): Fd {
   const { steps } = context;
   const place = onHost('cgroup', rules.because);
-  const outer = makeFolder(context, place, 'cgroup.devices', `${rules.home.dir}/${leaf}`);
+  const outer = makeFolder(context, place, 'cgroup.devices', `${literal(rules.home.dir)}/${leaf}`);
   writeRules(context, rules, outer);
   makeInner(context, place, 'cgroup.devices.container', outer);
   const args = { dirfd: outer, pathname: `${CONTAINER}/tasks`, flags: O.O_WRONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
@@ -300,7 +305,7 @@ function makeOuter(
     const undo = home.kind === 'own' ? [off] : 'none';
     steps.add(place, 'cgroup.home.subtree_control', 'write', { dirfd, pathname, data: handOn('+', dormant) }, { undo });
   }
-  return makeFolder(context, place, 'cgroup.outer', `${home.dir}/${leaf}`);
+  return makeFolder(context, place, 'cgroup.outer', `${literal(home.dir)}/${leaf}`);
 }
 
 /**

@@ -3,10 +3,12 @@
  * nothing else can be put in its place. The parts are found under the bind's own descriptor, and no link is followed:
  * whoever shares the folder may have put one there.
  */
+import { join } from 'node:path';
 import type { Guard } from '../spec/spec.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
-import { AT, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
+import { AT, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import type { PlanContext } from './context.ts';
+import { recordMade } from './record.ts';
 import { attach, call, EMPTY_PATH, splitPath, type Place } from './steps.ts';
 
 const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
@@ -34,39 +36,58 @@ export function makeGuarded(
   const folder = steps.add(place, `${id}.guard.folder`, 'openat2', open);
   for (const { path, make } of missing) {
     if (make === undefined) continue;
-    const { what, uid, gid } = make;
+    const { what, text, temporary, uid, gid } = make;
     const one = idOf(id, path);
+    if (temporary === true) recordMade(context, place, one, join(source, path));
     const mode = what === 'folder' ? S_IFDIR | 0o755 : S_IFREG | 0o644;
     const args = { dirfd: folder, pathname: path, mode, flags: 0, resolve: UNLINKED | RESOLVE.RESOLVE_IN_ROOT };
     const made = steps.add(place, `${one}.make`, 'make_in_root', args, { allow: NOT_OURS });
     const owner = { dirfd: made, pathname: '', owner: uid, group: gid, flags: AT.AT_EMPTY_PATH };
     if (host.privileged) steps.add(place, `${one}.owner`, 'fchownat', owner);
-    if (what !== 'folder' && what.text !== '') writeMade(context, place, one, folder, path, what);
+    if (temporary === true) holdMade(context, place, one, folder, path, make);
+    if (text !== undefined) writeMade(context, place, one, folder, path, text);
   }
 }
 
-function writeMade(
-  { steps }: PlanContext,
+function openAbove({ steps }: PlanContext, place: Place, id: string, folder: Fd, path: string): Fd {
+  const pathname = splitPath(path).slice(0, -1).join('/') || '.';
+  return steps.add(place, id, 'openat2', { dirfd: folder, pathname, flags: FOLDER, mode: 0, resolve: BENEATH });
+}
+
+const nameOf = (path: string): string => splitPath(path).at(-1) ?? '';
+
+/** As long as a launcher needs it, it has a lock of it; the last one removes it. */
+function holdMade(
+  context: PlanContext,
   place: Place,
   id: string,
   folder: Fd,
   path: string,
-  { text, temporary }: { readonly text: string; readonly temporary: boolean },
+  { what, unless = '' }: NonNullable<Guard['make']>,
 ): void {
-  const parts = splitPath(path);
-  const above = {
-    dirfd: folder,
-    pathname: parts.slice(0, -1).join('/') || '.',
-    flags: FOLDER,
-    mode: 0,
-    resolve: BENEATH,
-  };
-  const parent = steps.add(place, `${id}.parent`, 'openat2', above);
-  const pathname = parts.at(-1) ?? '';
-  const open = { dirfd: parent, pathname, flags: O.O_WRONLY | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
+  const { steps } = context;
+  const parent = openAbove(context, place, `${id}.above`, folder, path);
+  const pathname = nameOf(path);
+  const flags = O.O_RDONLY | O.O_NOFOLLOW | O.O_NONBLOCK | O.O_CLOEXEC | (what === 'folder' ? O.O_DIRECTORY : 0);
+  const open = { dirfd: parent, pathname, flags, mode: 0, resolve: BENEATH };
+  const fd = steps.add(place, `${id}.held`, 'openat2', open, { allow: [...NOT_OURS, 'ENOENT'] });
+  const remove = { fd, dirfd: parent, pathname, flags: what === 'folder' ? AT.AT_REMOVEDIR : 0, unless };
+  const undo = [call('remove_unused', remove, { allow: [...NOT_OURS, 'ENOENT', 'ENOTEMPTY'] })];
+  steps.add(place, `${id}.flock`, 'flock', { fd, operation: LOCK.LOCK_SH | LOCK.LOCK_NB }, { undo });
+  // Another launcher may have removed it in between.
+  const again = { dirfd: parent, pathname, flags: O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve: BENEATH };
+  const seen = { ...place, hints: { other: 'another container has just ended here: start it again' } };
+  const still = steps.add(seen, `${id}.still`, 'openat2', again, { allow: NOT_OURS });
+  steps.add(seen, `${id}.same`, 'statx', { dirfd: still, other: fd }, { allow: ['ENOSYS'] });
+}
+
+function writeMade(context: PlanContext, place: Place, id: string, folder: Fd, path: string, text: string): void {
+  const { steps } = context;
+  const parent = openAbove(context, place, `${id}.parent`, folder, path);
+  const flags = O.O_WRONLY | O.O_NOFOLLOW | O.O_CLOEXEC;
+  const open = { dirfd: parent, pathname: nameOf(path), flags, mode: 0, resolve: BENEATH };
   const file = steps.add(place, `${id}.open`, 'openat2', open, { allow: [...NOT_OURS, 'ENOENT'] });
-  const undo = temporary ? [call('unlinkat', { dirfd: parent, pathname, flags: 0 }, { allow: ['ENOENT'] })] : 'none';
-  steps.add(place, `${id}.text`, 'write', { dirfd: file, pathname: '', data: text }, { undo });
+  steps.add(place, `${id}.text`, 'write', { dirfd: file, pathname: '', data: text });
 }
 
 /** Covers them in the bind, which is attached. */

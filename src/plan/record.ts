@@ -7,7 +7,7 @@ import type { OciIdMapping } from '../oci/config.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { LOCK, O } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
-import { byDefault, call } from './steps.ts';
+import { byDefault, call, literal, type Place } from './steps.ts';
 
 /** Paths of the host, with `$ID` for the run's own id. */
 export interface Leftovers {
@@ -26,12 +26,20 @@ function ownershipOf({ host, model }: PlanContext): { readonly ownership?: Owner
   return { ownership: { uidMap: maps(uidMappings), gidMap: maps(gidMappings) } };
 }
 
+/** The record's descriptor, in every plan. */
+const RECORD = 'record';
+
+/** What is made for as long as the container runs, in a folder that is not boxctl's: its path, in a line of its own. */
+export function recordMade({ steps }: PlanContext, place: Place, id: string, made: string): void {
+  steps.add(place, `${id}.record`, 'write', { dirfd: RECORD, pathname: '', data: `${JSON.stringify({ made })}\n` });
+}
+
 /** The descriptor of the record, for what is only known later. */
 export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
   const { steps, host, model } = context;
   const place = onHost('record', byDefault('record of what the kernel does not clean up'));
   const { state } = host.dirs;
-  const path = { template: `${state}/${model.name}-$ID` };
+  const path = { template: `${literal(state)}/${model.name}-$ID` };
   steps.add(place, 'record.mkdir', 'mkdirat', { dirfd: AT_FDCWD, pathname: state, mode: 0o700 }, { allow: ['EEXIST'] });
   const remove = { dirfd: AT_FDCWD, pathname: path, flags: 0 };
   const open = {
@@ -41,7 +49,7 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
     mode: 0o600,
     resolve: 0,
   };
-  const file = steps.add(place, 'record', 'openat2', open, {
+  const file = steps.add(place, RECORD, 'openat2', open, {
     undo: [call('unlinkat', remove, { allow: ['ENOENT'] })],
   });
   // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.

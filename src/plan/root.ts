@@ -9,7 +9,7 @@ import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { openTree } from './layers.ts';
 import { makeCovers, type Cover } from './own-files.ts';
-import { attach, attachTo, byDefault, call, type Place, type Steps } from './steps.ts';
+import { attach, attachTo, byDefault, call, literal, type Place, type Steps } from './steps.ts';
 
 /**
  * The container's first process is born with the launcher's working directory, as its own mount namespace sees it: so it
@@ -29,7 +29,7 @@ const ON_OVERLAY = { EINVAL: NO_LAYER, EREMOTE: NO_LAYER, EOPNOTSUPP: NO_LAYER }
 
 /** The folder of the store that takes what the container writes, `$ID` and all; undefined: memory takes it. */
 export function upperPath({ model, host }: PlanContext): string | undefined {
-  return model.writable === 'disk' ? `${host.dirs.store}/upper/${model.name}-$ID` : undefined;
+  return model.writable === 'disk' ? `${literal(host.dirs.store)}/upper/${model.name}-$ID` : undefined;
 }
 
 /**
@@ -52,7 +52,7 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
     mode: 0,
     resolve: RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS,
   });
-  const at = { dirfd, pathname: { template: path.slice(uppers.length + 1) } };
+  const at = { dirfd, pathname: { template: `${model.name}-$ID` } };
   const undo = [
     call('rmtree', { ...at, userns }, { allow: ['ENOENT'] }),
     // All there is before the user namespace is known, and where it never came to be.

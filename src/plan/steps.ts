@@ -92,6 +92,11 @@ export function openInRoot(
   return steps.add(place, id, 'openat2', args, allow.length > 0 ? { allow } : {});
 }
 
+/** Text of somebody else's in a template: what looks like a word for the launcher is none. */
+export function literal(text: string): string {
+  return text.replaceAll('$', '$$$$');
+}
+
 export function splitPath(path: string): readonly string[] {
   return path.split('/').filter((part) => part !== '');
 }

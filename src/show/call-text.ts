@@ -150,7 +150,7 @@ function escapeAsC(character: string): string {
 /** Escapes as C does, since a name in an image may hold anything, also what would steer a terminal. */
 function formatText(value: unknown): string {
   const text: Text = typeof value === 'string' ? value : (value as Text);
-  const raw = typeof text === 'string' ? text : text.template;
+  const raw = typeof text === 'string' ? text : text.template.replaceAll('$$', '$');
   const escaped = escapeSteering(raw.replaceAll(/[\\"]/gu, '\\$&'), escapeAsC);
   return `"${escaped}"`;
 }

@@ -3,14 +3,21 @@
 export interface GitWords {
   /** Other files of configuration: relative to the one that names them. */
   readonly included: readonly string[];
-  /** Folders of hooks, and other programs: relative to the top of the project. */
+  /** Folders of hooks, and programs that tell what has changed: relative to the top of the project. */
   readonly hooks: readonly string[];
+  readonly monitors: readonly string[];
+  /** Words of other commands that git runs: filters, drivers, pagers, aliases. Some are paths of the project. */
   readonly programs: readonly string[];
   /** The project's top, relative to the git directory. */
   readonly worktree?: string;
   /** `config.worktree` counts. */
   readonly perWorktree: boolean;
 }
+
+/** Keys, of any section, whose values are commands or programs. Those of the sections in SPOKEN have names of their own. */
+const RUN =
+  /^(?:pager|editor|sshcommand|askpass|gitproxy|alternaterefscommand|external|textconv|command|clean|smudge|process|driver|program|helper|difffilter|cmd|path|defaultkeycommand|packobjectshook)$/u;
+const SPOKEN = /^(?:alias|pager)$/u;
 
 type Entry = readonly [section: string, key: string, value: string];
 
@@ -34,12 +41,14 @@ export function parseGitConfig(text: string): GitWords {
   const all = (section: RegExp, key: string): readonly string[] =>
     entries.filter(([of, name, value]) => section.test(of) && name === key && value !== '').map(([, , value]) => value);
   const worktree = all(/^core$/u, 'worktree').at(-1);
+  const commands = entries.filter(([of, name]) => SPOKEN.test(of) || RUN.test(name)).map(([, , value]) => value);
   // A monitor is a program, or a word for git's own.
   const monitors = all(/^core$/u, 'fsmonitor').filter((value) => value.includes('/'));
   return {
     included: all(/^include(?:if)?$/u, 'path'),
     hooks: all(/^core$/u, 'hookspath'),
-    programs: monitors,
+    monitors,
+    programs: commands.flatMap((value) => value.split(/[\s!;&|()'"=]+/u)).filter(Boolean),
     ...(worktree === undefined ? {} : { worktree }),
     perWorktree: all(/^extensions$/u, 'worktreeconfig').some((value) => /^(?:true|yes|on|1)$/iu.test(value)),
   };

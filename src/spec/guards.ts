@@ -4,7 +4,7 @@
  */
 import { closeSync, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { parseGitConfig, submodulePaths } from './git-config.ts';
+import { parseGitConfig, submodulePaths, type GitWords } from './git-config.ts';
 import { isWithin, openUnlinkedFile } from '../files/read.ts';
 import type { Guard } from './spec.ts';
 
@@ -13,10 +13,21 @@ const MOST_REPOSITORIES = 64;
 const MOST_TEXT = 1 << 20;
 /** Submodules may have names with slashes. */
 const MOST_SLASHES = 6;
-/** What a `commondir` says where a git directory has its own configuration; without one, the container could make another. */
-const NO_COMMON: Made = { text: '.\n', temporary: true };
+/** Configuration that includes itself is read once; this bounds chains that are made to be long. */
+const MOST_INCLUDES = 64;
 
-type Made = NonNullable<Guard['make']>['what'];
+type Made = Omit<NonNullable<Guard['make']>, 'uid' | 'gid'>;
+
+const FOLDER: Made = { what: 'folder' };
+const EMPTY_FILE: Made = { what: 'file' };
+/** What a `commondir` says where a git directory has its own configuration; without one, the container could make another. */
+const NO_COMMON: Made = { what: 'file', text: '.\n', temporary: true };
+/**
+ * Without a valid `.git` (its HEAD must stay writable), git takes the folder around it for a bare repository if that has a
+ * HEAD, and reads the configuration that its `commondir` leads to. One that is a folder ends git there. Git's other commands
+ * do not see an empty folder. What the container has prepared counts for as long as it is there, and so this stays as long.
+ */
+const NO_BARE: Made = { what: 'folder', temporary: true, unless: 'HEAD' };
 type Kind = 'file' | 'folder' | 'link' | 'other' | 'missing';
 
 const statusOf = (path: string): Stats | undefined => {
@@ -54,12 +65,27 @@ const textOf = (path: string): string => {
   }
 };
 
+const isEmpty = (folder: string): boolean => {
+  try {
+    return readdirSync(folder).length === 0;
+  } catch {
+    return false;
+  }
+};
+
 const namesIn = (folder: string): readonly string[] => {
   try {
     return readdirSync(folder).toSorted();
   } catch {
     return [];
   }
+};
+
+/** Made by boxctl for as long as a container runs: another one's, or what a launcher that was killed has left. */
+const isLeft = (path: string, kind: Kind, make: Made | undefined): boolean => {
+  if (make?.temporary !== true) return false;
+  if (make.what === 'folder') return kind === 'folder' && isEmpty(path);
+  return kind === 'file' && (statusOf(path)?.size === 0 || textOf(path) === make.text);
 };
 
 /** Neither where there is nothing to guard. */
@@ -83,7 +109,7 @@ export interface GuardedFiles {
 export const guardsOf = (source: string, named: GuardedFiles): Found => {
   const search = new Search(source, named.home);
   for (const file of named.files) search.cover(file);
-  if (statusOf(dirname(named.policies)) !== undefined) search.cover(named.policies, 'folder');
+  if (statusOf(dirname(named.policies)) !== undefined) search.cover(named.policies, FOLDER);
   // A repository around the source, those on the way from there to the container file, and the source itself.
   const folders = new Set<string>();
   for (let at = source; ; at = dirname(at)) {
@@ -141,15 +167,15 @@ class Search {
       return;
     }
     const below = relative(this.#source, path);
-    const made = kind === 'missing' ? this.#made(path, make) : {};
+    const made = kind === 'missing' || isLeft(path, kind, make) ? this.#made(path, make) : {};
     this.#guards.set(below, { path: below, writable: false, ...made });
   }
 
-  #made(path: string, what: Made | undefined): Pick<Guard, 'make'> {
+  #made(path: string, make: Made | undefined): Pick<Guard, 'make'> {
     let above = dirname(path);
     while (statusOf(above) === undefined && above !== this.#source) above = dirname(above);
     const { uid = 0, gid = 0 } = statusOf(above) ?? {};
-    return what === undefined ? {} : { make: { what, uid, gid } };
+    return make === undefined ? {} : { make: { ...make, uid, gid } };
   }
 
   #pinAbove(path: string): boolean {
@@ -161,7 +187,7 @@ class Search {
       // What lies in something that is read-only as a whole is, too.
       if (this.#guards.get(below)?.writable === false) return false;
       if (kind === 'link') this.#exposed.add(`${at} is a link, which cannot be kept in its place`);
-      const made = kind === 'missing' ? this.#made(at, 'folder') : {};
+      const made = kind === 'missing' ? this.#made(at, FOLDER) : {};
       if (kind === 'folder' || kind === 'missing') this.#guards.set(below, { path: below, writable: true, ...made });
       if (kind === 'link') return false;
     }
@@ -172,7 +198,10 @@ class Search {
   repository(top: string): void {
     const git = join(top, '.git');
     const kind = kindOf(git);
-    if (kind === 'folder') this.gitDirectory(git, top);
+    if (kind === 'folder') {
+      this.gitDirectory(git, top);
+      this.cover(join(top, 'commondir'), NO_BARE);
+    }
     if (kind === 'link') this.cover(git);
     if (kind !== 'file') return;
     this.cover(git);
@@ -190,18 +219,22 @@ class Search {
     }
     const config = join(git, 'config');
     // Read before anything is covered: it may be a link, which is told below.
-    const words = parseGitConfig(textOf(config));
+    const words = this.#configuration(config);
     const common = this.#commonOf(git);
     this.cover(config);
-    this.cover(join(git, 'hooks'), common === undefined ? 'folder' : undefined);
-    this.cover(join(git, 'info'), common === undefined ? 'folder' : undefined);
-    this.cover(join(git, 'config.worktree'), words.perWorktree ? { text: '', temporary: false } : undefined);
+    this.cover(join(git, 'hooks'), common === undefined ? FOLDER : undefined);
+    this.cover(join(git, 'info'), common === undefined ? FOLDER : undefined);
+    this.cover(join(git, 'config.worktree'), words.perWorktree ? EMPTY_FILE : undefined);
     this.cover(join(git, 'commondir'), kindOf(join(git, 'HEAD')) === 'missing' ? undefined : NO_COMMON);
     this.cover(join(git, 'gitdir'));
     if (common !== undefined) this.gitDirectory(common, top);
-    for (const path of words.included) this.cover(this.#path(path, git));
-    for (const path of words.hooks) this.cover(this.#path(path, top), 'folder');
-    for (const path of words.programs) this.cover(this.#path(path, top));
+    for (const path of words.included) this.cover(path, EMPTY_FILE);
+    for (const path of words.hooks) this.cover(this.#path(path, top), FOLDER);
+    for (const path of words.monitors) this.cover(this.#path(path, top), EMPTY_FILE);
+    // Also words of commands that are no paths.
+    for (const path of words.programs.map((word) => this.#path(word, top))) {
+      if (kindOf(path) === 'file') this.cover(path);
+    }
     if (words.worktree !== undefined) this.repository(resolve(git, words.worktree));
     this.#worktrees(join(git, 'worktrees'));
     this.#submodules(join(git, 'modules'), 0);
@@ -209,6 +242,29 @@ class Search {
       const at = resolve(top, path);
       if (isWithin(at, top) && at !== top) this.repository(at);
     }
+  }
+
+  /** What a git directory's files of configuration say together, with those that they include. */
+  #configuration(config: string): GitWords {
+    const files = new Set([config, join(dirname(config), 'config.worktree')]);
+    const all: GitWords[] = [];
+    // A set gives what is added meanwhile, too.
+    for (const file of files) {
+      const words = parseGitConfig(textOf(file));
+      all.push(words);
+      for (const path of words.included) {
+        if (files.size < MOST_INCLUDES) files.add(this.#path(path, dirname(file)));
+      }
+    }
+    const worktree = all.findLast((words) => words.worktree !== undefined)?.worktree;
+    return {
+      included: [...files].slice(2),
+      hooks: all.flatMap(({ hooks }) => hooks),
+      monitors: all.flatMap(({ monitors }) => monitors),
+      programs: all.flatMap(({ programs }) => programs),
+      ...(worktree === undefined ? {} : { worktree }),
+      perWorktree: all.some(({ perWorktree }) => perWorktree),
+    };
   }
 
   #path(path: string, base: string): string {

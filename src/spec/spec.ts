@@ -154,9 +154,15 @@ export interface Guard {
   readonly path: string;
   /** True: it only stays in its place, since what is guarded lies in it. False: it is read-only. */
   readonly writable: boolean;
-  /** It is missing, and is made first on the host: a folder or a file, for the owner of the folder that it comes into. */
+  /** It is missing, or another container's launcher has made it, and is made first, for the owner of the folder around it. */
   readonly make?: {
-    readonly what: 'folder' | { readonly text: string; readonly temporary: boolean };
+    readonly what: 'folder' | 'file';
+    /** What the file says. */
+    readonly text?: string;
+    /** It is removed when the last container that needs it has ended. */
+    readonly temporary?: boolean;
+    /** It stays as long as there is this beside it, which would count without it. */
+    readonly unless?: string;
     readonly uid: number;
     readonly gid: number;
   };

@@ -8,6 +8,7 @@ import {
   constants,
   existsSync,
   fstatSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -19,6 +20,7 @@ import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../model/image.ts';
 import { callerMaps } from '../model/ids.ts';
+import { behind, openUnlinked } from '../files/read.ts';
 import { isRecord, isTextList } from '../text/json.ts';
 import { parseOwnership } from '../worker/owner.ts';
 import { removeTree } from '../worker/work.ts';
@@ -40,11 +42,13 @@ interface Leftovers {
   readonly rmdir: readonly string[];
   readonly rmtree: readonly string[];
   readonly ownership: Ownership | undefined;
+  /** In folders that are not boxctl's. */
+  readonly made: readonly string[];
   /** The first process, and the mount namespace that its others are found by where they have no namespace of their own. */
   readonly child: { readonly pid: number; readonly birth: string; readonly mounts: string | undefined } | undefined;
 }
 
-const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, child: undefined };
+const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, made: [], child: undefined };
 
 function parse(text: string): unknown {
   try {
@@ -71,16 +75,18 @@ function endChild(child: Leftovers['child']): boolean {
 function readRecord(fd: number): Leftovers {
   const bytes = Buffer.alloc(MAX_RECORD);
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
-  const [first = '', second = ''] = bytes.toString('utf8', 0, size).split('\n');
+  const [first = '', ...rest] = bytes.toString('utf8', 0, size).split('\n');
   // Killed before it was written: then nothing was made yet.
   const value = parse(first);
   if (!isRecord(value)) return NOTHING;
   const { rmdir, rmtree, ownership } = value;
+  const lines = rest.map(parse);
   return {
     rmdir: isTextList(rmdir) ? rmdir : [],
     rmtree: isTextList(rmtree) ? rmtree : [],
     ownership: parseOwnership(ownership),
-    child: parseChild(parse(second)),
+    made: lines.flatMap((line) => (isRecord(line) && typeof line['made'] === 'string' ? [line['made']] : [])),
+    child: lines.map(parseChild).find((child) => child !== undefined),
   };
 }
 
@@ -144,6 +150,33 @@ async function removeUpper(host: HostFacts, name: string, path: string, maps: Ow
   }
 }
 
+/** What a cover of git's is made of (src/spec/guards.ts). */
+const COVER = { name: 'commondir', text: '.\n', unless: 'HEAD' };
+
+/** Unless another container needs it, or it has become something else. Whoever owns the project may remove it, too. */
+function removeMade(path: string): void {
+  if (basename(path) !== COVER.name) return;
+  const opened: number[] = [];
+  const keep = (fd: number): number => (opened.push(fd), fd);
+  try {
+    // The container could write there: no link is followed, and nothing is removed but in the folder that was opened.
+    const folder = behind(keep(openUnlinked(dirname(path))));
+    const name = join(folder, COVER.name);
+    const fd = keep(openSync(name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+    if (!tryLock(fd, true)) return;
+    const status = fstatSync(fd);
+    if (status.isDirectory()) {
+      if (lstatSync(join(folder, COVER.unless), { throwIfNoEntry: false }) === undefined) rmdirSync(name);
+    } else if (status.size === 0 || (status.size === COVER.text.length && readFileSync(fd, 'utf8') === COVER.text)) {
+      unlinkSync(name);
+    }
+  } catch {
+    // It is gone, or not empty, or not the caller's any more.
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
+
 async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   const path = join(host.dirs.state, name);
   let fd: number;
@@ -154,10 +187,11 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   }
   try {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
-    const { rmdir, rmtree, ownership, child } = readRecord(fd);
+    const { rmdir, rmtree, ownership, made, child } = readRecord(fd);
     if (!endChild(child)) return false;
     const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
     for (const upper of rmtree) removed.push(await removeUpper(host, name, upper, ownership));
+    for (const one of made) removeMade(one);
     // What could not be removed stays written down for the next time.
     if (!removed.every(Boolean)) return false;
     unlinkSync(path);

@@ -1,5 +1,5 @@
 /** What a container that may write to a project cannot change in it: what programs of the host run by themselves. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -68,6 +68,12 @@ const ATTACKS = [
   'mv container.yaml other',
   'echo x >>variables.env',
 ];
+
+/** Ends a process and its children, the launcher among them, by SIGKILL. */
+function killTree(pid: number): void {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  for (const one of [pid, ...children.map(Number)]) process.kill(one, 'SIGKILL');
+}
 
 /** Tries each, and prints those that worked. */
 const trying = (attacks: readonly string[]): readonly string[] => [
@@ -154,6 +160,101 @@ describe.skipIf(!hasBusybox || !existsSync(GIT)).each(callers)('as $title (needs
     const allowed = await up(folder, '--allow', 'unprotect');
     expect(allowed.stdout).toBe('worked: echo "# x" >>.git/config\n');
     expect(readFileSync(join(folder, '.git/config'), 'utf8')).toContain('# x');
+  });
+
+  test('what is included at any depth, and programs of filters and aliases, are covered; missing ones are made', async () => {
+    const change = `git config include.path ../.inc1; printf '[include]\\n path = .inc2\\n' >.inc1
+      printf '[include]\\n path = .inc3\\n' >.inc2; printf '[core]\\n hooksPath = .late\\n' >.git/config.worktree
+      git config extensions.worktreeConfig true; git config core.fsmonitor tools/mon
+      mkdir tools; touch tools/clean.py tools/x; git config filter.x.clean 'python3 tools/clean.py %f'; git config alias.y '!./tools/x'`;
+    const attacks = [
+      'echo x >>.inc1',
+      'echo x >>.inc2',
+      'echo x >>.inc3',
+      'touch .late/pre-commit',
+      'touch tools/mon && false; echo x >>tools/mon',
+      'echo x >>tools/clean.py',
+      'mv tools other',
+      'echo x >>tools/x',
+    ];
+    expect(await up(project(caller, { command: trying(attacks) }, change))).toMatchObject({ stdout: '', stderr: '' });
+  });
+
+  test('the project’s folder does not become a bare repository with a configuration of the container’s', async () => {
+    const folder = project(caller, {
+      command: trying([
+        'rm .git/HEAD; mkdir objects refs; echo "ref: refs/heads/x" >HEAD; printf "[core]\\nfsmonitor=touch evil;\\nworktree=.\\n" >config; false',
+        'rmdir commondir',
+        'mv commondir other',
+        'touch commondir/x',
+      ]),
+    });
+    expect(await up(folder)).toMatchObject({ stdout: '', stderr: '' });
+    // What the container has prepared would count as soon as what covers it is gone.
+    expect(() => git(folder, 'status')).toThrow();
+    expect((await up(folder)).status).toBe(0);
+    expect(() => git(folder, 'status')).toThrow();
+    expect(existsSync(join(folder, 'evil'))).toBe(false);
+  });
+
+  test('what is made for a while lasts until the last container ends, and the next command removes what a killed launcher left', async () => {
+    const folder = project(caller, { command: ['sleep', '60'] });
+    const made = ['.git/commondir', 'commondir'].map((name) => join(folder, name));
+    const attack = trying(['rm -f .git/commondir', 'echo x >.git/commondir', 'rmdir commondir']);
+    const start = async () => {
+      let child: ChildProcess | undefined;
+      const ended = boxctl(['up'], callerOptions(caller, folder, { onStart: (started) => (child = started) }));
+      await expect.poll(() => made.every((path) => existsSync(path)), { timeout: 10_000 }).toBe(true);
+      return { ended, killAll: () => killTree(child?.pid ?? 0) };
+    };
+    const first = await start();
+    // The first one to end leaves to the other what both need.
+    expect(await boxctl(['run', 'container.yaml', '--', ...attack], callerOptions(caller, folder))).toMatchObject({
+      stdout: '',
+      stderr: '',
+    });
+    expect(made.map((path) => existsSync(path))).toEqual([true, true]);
+    // Launcher and all: nothing is left to remove it but the next command.
+    first.killAll();
+    await first.ended;
+    expect(made.map((path) => existsSync(path))).toEqual([true, true]);
+    const elsewhere = project(caller, { volumes: [], command: ['true'] });
+    expect((await up(elsewhere)).status).toBe(0);
+    expect(made.map((path) => existsSync(path))).toEqual([false, false]);
+    // It also ends by itself.
+    expect((await boxctl(['run', 'container.yaml', '--', 'true'], callerOptions(caller, folder))).status).toBe(0);
+    expect(made.map((path) => existsSync(path))).toEqual([false, false]);
+  });
+
+  test('committing, branches and resets work from inside', async () => {
+    const commands = [
+      'echo new >new',
+      'git add new',
+      'git commit -qm second',
+      'git switch -qc other',
+      'git branch more',
+      'echo changed >new',
+      'git diff --quiet HEAD || git commit -qam third',
+      'git tag t',
+      'git switch -q -',
+      'git merge -q other',
+      'git reset -q --hard HEAD',
+      'git log --format=%s HEAD',
+      'git status --short --ignore-submodules',
+    ];
+    // The exec path has nothing in it, and every one of these is built in.
+    const words =
+      'git() { /usr/bin/git -c safe.directory=\'*\' -c user.name=x -c user.email=x@y "$$@"; }; set -e; cd /w';
+    const image = { host_tools: ['sh', 'git', 'cat'] };
+    const folder = project(caller, { image, command: ['sh', '-c', [words, ...commands].join('\n')] });
+    const { status, stdout, stderr } = await up(folder);
+    expect({ status, stderr, log: stdout.split('\n').slice(0, 3) }).toEqual({
+      status: 0,
+      stderr: '',
+      log: ['third', 'second', 'first'],
+    });
+    expect(git(folder, 'log', '--format=%s', 'HEAD').split('\n').slice(0, 3)).toEqual(['third', 'second', 'first']);
+    expect(git(folder, 'branch', '--list', 'other', 'more').split('\n').length).toBe(3);
   });
 
   test('a link that is swapped in after the file was looked at is not followed', async () => {

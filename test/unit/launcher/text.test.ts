@@ -18,12 +18,13 @@ function complete(...templates: readonly string[]): readonly string[] {
 }
 
 test('each part is put in, and all else stays as it is', () => {
-  expect(complete('/run/$ID', '', '/proc/$CHILD/ns', 'fd/$FD(0)$', '$$X')).toEqual([
+  expect(complete('/run/$ID', '', '/proc/$CHILD/ns', 'fd/$FD(0)$', '$$X', '/a/$$ID$$$CHILD/$X')).toEqual([
     '17 /run/0123456789ab',
     '0 ',
     '14 /proc/12345/ns',
     '5 fd/7$',
-    '3 $$X',
+    '2 $X',
+    '16 /a/$ID$12345/$X',
   ]);
 });
 
