@@ -41,7 +41,7 @@ export function standingPermits(invocation: Invocation, { file, folder }: Judged
   }
 }
 
-const KINDS = { image: 'image', env_file: 'env_file', seccomp: 'profile' } as const satisfies Record<
+const KINDS = { bind: 'bind', image: 'image', env_file: 'env_file', seccomp: 'profile' } as const satisfies Record<
   string,
   DemandKind
 >;

@@ -8,8 +8,8 @@ import type { Borrowed } from '../text/borrowed.ts';
 import type { HostFile, HostTool, Taken } from './spec.ts';
 import { isWithin, readableByEveryone, realPath } from '../files/read.ts';
 
-/** Asked before a file outside of the folder is opened. */
-export type AllowsFile = (kind: HostFile['kind'], file: string, folder: string) => boolean;
+/** Asked before a file outside of the folder is opened, or a folder that a bind gives away is looked into. */
+export type AllowsFile = (kind: HostFile['kind'] | 'bind', file: string, folder: string) => boolean;
 
 export interface Context {
   readonly problems: Problems;

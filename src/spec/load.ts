@@ -12,7 +12,7 @@ import { Paths } from '../yaml/paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
 import { Problems } from '../yaml/problems.ts';
 import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from '../files/read.ts';
-import type { HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
+import type { Guard, HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from '../yaml/tree.ts';
 
 export interface LoadOptions {
@@ -24,7 +24,8 @@ export interface LoadOptions {
   readonly folder?: string;
   /**
    * Whether a file that lies outside of the folder may be opened. By default none may: what it holds is then not part of the
-   * document, which says so in `files`.
+   * document, which says so in `files`; and a bind of such a folder is read-only, since what must not be changed in it is
+   * only looked for where it is allowed.
    */
   readonly allows?: AllowsFile;
   /** Files and folders that are named need not be there: the file is to be reviewed and not started. */
@@ -144,7 +145,8 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
     file,
     folder,
     source,
-    spec: named === undefined ? spec : { ...spec, volumes: spec.volumes.map((volume) => guarded(volume, named)) },
+    spec:
+      named === undefined ? spec : { ...spec, volumes: spec.volumes.map((volume) => guarded(volume, named, allows)) },
     taken,
     files,
     tools,
@@ -182,9 +184,14 @@ const namedFiles = (
 
 type Placed = SpecDocument['spec']['volumes'][number];
 
-const guarded = (volume: Placed, named: GuardedFiles): Placed => {
+/** What nobody has looked into is read-only as a whole. */
+const UNSEEN: readonly Guard[] = [{ path: '', writable: false }];
+
+const guarded = (volume: Placed, named: GuardedFiles, allows: AllowsFile): Placed => {
   if (volume.type !== 'bind' || volume.readOnly || volume.protect === false) return volume;
-  if (!volume.propagation.endsWith('shared')) return { ...volume, ...guardsOf(volume.source, named) };
+  const { source } = volume;
+  if (!isWithin(source, named.folder) && !allows('bind', source, named.folder)) return { ...volume, guards: UNSEEN };
+  if (!volume.propagation.endsWith('shared')) return { ...volume, ...guardsOf(source, named) };
   return {
     ...volume,
     exposed: ['its mounts are the host’s, too, so nothing in it can be covered for the container alone'],

@@ -7,7 +7,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl, PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { callerOptions, callers, ownedFolder, sh, specFolder, state, up, type Caller } from '../support/container.ts';
+import {
+  callerOptions,
+  callers,
+  ownedFolder,
+  self,
+  sh,
+  specFolder,
+  state,
+  up,
+  type Caller,
+} from '../support/container.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const KINDS = ['pid', 'mnt', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
@@ -339,3 +349,13 @@ function isAlive(pid: number): boolean {
 function signalBoxctl(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   spawnSync('kill', [`-${signal.slice(3)}`, String(pid)]);
 }
+
+test.skipIf(!hasBusybox)('a path that looks like the launcher’s own words is taken as it is written', async () => {
+  for (const name of ['$ID', '$CHILD', 'a$FD(x)', '$BIRTH', '$$']) {
+    const store = ownedFolder(self, name, tempFolder());
+    const spec = { volumes: ['kept:/v'], command: ['sh', '-c', 'echo x >/v/x; echo y >/y; cat /v/x /y'] };
+    const { status, stdout, stderr } = await up(spec, self, { env: { BOXCTL_STORE: store } });
+    expect({ name, status, stdout, stderr }).toEqual({ name, status: 0, stdout: 'x\ny\n', stderr: expect.any(String) });
+    expect(readdirSync(join(store, 'upper'))).toEqual([]);
+  }
+});

@@ -10,7 +10,7 @@ export interface LoadOptions {
 }
 
 export function load(yaml: string, { env = {}, folder = '/usr' }: LoadOptions = {}): SpecDocument {
-  return loadSpecText(yaml, `${folder}/container.yaml`, { env, home: '/var' });
+  return loadSpecText(yaml, `${folder}/container.yaml`, { env, home: '/var', allows: (kind) => kind === 'bind' });
 }
 
 /** What is wrong with a file; nothing where it is right. */

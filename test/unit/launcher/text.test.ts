@@ -24,7 +24,7 @@ test('each part is put in, and all else stays as it is', () => {
     '14 /proc/12345/ns',
     '5 fd/7$',
     '2 $X',
-    '16 /a/$ID$12345/$X',
+    '15 /a/$ID$12345/$X',
   ]);
 });
 
