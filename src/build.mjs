@@ -121,7 +121,7 @@ function pack() {
 /** V8 keeps what has been compiled by then, so the usual way is walked first. */
 function writeCache() {
   const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
-  bin.load('cli.cjs').rehearse();
+  bin.load('cli.cjs').warmUp();
   writeFileSync(join(dist, 'cli.pack.cache'), bin.script.createCachedData());
 }
 

@@ -1,4 +1,4 @@
-/** boxctl as a library: the stages, each usable by itself. */
+/** boxctl as a library: `runContainer` for the whole way, and the stages, each usable by itself. */
 export { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 export { BoxctlError, type Diagnostic, type Position } from './errors.ts';
 export { loadSpec, loadSpecText, type LoadOptions } from './spec/load.ts';
@@ -30,5 +30,10 @@ export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome
 export { writeLearned, type Learned } from './run/learned.ts';
 export { syscallName } from './kernel/machines.ts';
 export { describeObserved } from './run/observed.ts';
+export { runContainer, type RunOptions } from './container/run.ts';
+export { prepare, type Judge, type Prepared, type PrepareOptions } from './container/prepare.ts';
+export { previewPlan, checkDocument } from './container/preview.ts';
+export { SILENT, type ImportListener, type ImportReporter, type Reporter } from './container/reporter.ts';
+export type { Progress } from './show/reporter.ts';
 export { claimIds, type IdClaim } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';

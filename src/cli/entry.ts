@@ -1,3 +1,3 @@
 /** What the bin (dist/boxctl.cjs) calls. */
 export { main } from './main.ts';
-export { rehearse } from './rehearse.ts';
+export { warmUp } from './warm-up.ts';

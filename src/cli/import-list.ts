@@ -8,7 +8,7 @@ import {
   type ListrTaskObject,
 } from 'listr2';
 import type { ImportProgress } from '../image/import-job.ts';
-import { Pace } from './pace.ts';
+import { Rate } from './rate.ts';
 import { readableBytes, readableSeconds } from '../text/sizes.ts';
 import type { Screen } from '../show/reporter.ts';
 import { safe } from '../text/safe.ts';
@@ -106,9 +106,9 @@ class Line {
   }
 }
 
-function describe(progress: ImportProgress, pace: Pace): string {
+function describe(progress: ImportProgress, rate: Rate): string {
   const { read, total, entries } = progress;
-  const { bytesPerSecond, secondsLeft } = pace.at(progress);
+  const { bytesPerSecond, secondsLeft } = rate.at(progress);
   const done = total > 0 ? `${readableBytes(read)} of ${readableBytes(total)}` : readableBytes(read);
   return [
     total > 0 ? `${Math.min(100, Math.floor((read / total) * 100))} %` : '',
@@ -124,7 +124,7 @@ function describe(progress: ImportProgress, pace: Pace): string {
 /** Starts to draw an import that began at `since`. What the tasks are is known with the first thing that is told. */
 export function drawImport(title: string, screen: Screen, since: number): ImportList {
   const name = clip(safe(title), MAX_TITLE);
-  const pace = new Pace();
+  const rate = new Rate();
   const renderer = rendererFor(screen);
   let drawn: Promise<unknown> = Promise.resolve();
   let lines: readonly Line[] = [];
@@ -180,7 +180,7 @@ export function drawImport(title: string, screen: Screen, since: number): Import
         lines[at]?.settle('done');
         lines[at + 1]?.begin(performance.now());
       }
-      lines[now]?.say(describe(progress, pace), Math.max(progress.total, progress.read));
+      lines[now]?.say(describe(progress, rate), Math.max(progress.total, progress.read));
     },
     waiting() {
       if (isWaiting) return;

@@ -5,10 +5,10 @@ import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
 import { parseArguments, splitWords } from './parse.ts';
 import { reportError } from './report.ts';
-import { commandOf } from './command-of.ts';
+import { namedCommand } from './named-command.ts';
 import { COMMANDS } from './table.ts';
 import { VERSION } from './version.ts';
-import { jsonVoice } from './voice.ts';
+import { jsonMessages } from './messages.ts';
 
 function unknownCommand(name: string): BoxctlError {
   if (name.startsWith('-')) {
@@ -33,7 +33,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
     writeOutput(`boxctl ${VERSION}\n`);
     return 0;
   }
-  const found = commandOf(words, COMMANDS);
+  const found = namedCommand(words, COMMANDS);
   if (found === undefined) throw unknownCommand(name);
   const { command, rest } = found;
   const { own } = splitWords(command, rest);
@@ -59,6 +59,6 @@ export async function main(words: readonly string[]): Promise<number> {
   } catch (error) {
     // Like other programs whose reader has closed the pipe.
     if (error instanceof ReaderGone) return 141;
-    return wantsJson(words) ? jsonVoice.failure(error) : reportError(error, wantsColor(2, process.env));
+    return wantsJson(words) ? jsonMessages.failure(error) : reportError(error, wantsColor(2, process.env));
   }
 }

@@ -6,7 +6,7 @@ import { readSpecFile } from '../spec/load.ts';
 import { safe, safeLines } from '../text/safe.ts';
 import { painter, RED } from '../text/style.ts';
 import { writeMessage } from './output.ts';
-import { withTrouble } from './trouble.ts';
+import { explainHostFailure } from '../container/host-failure.ts';
 
 /** Once more, for the frames: a pipe has nothing left to say, and a device has no end. */
 function sourceOf(file: string): string {
@@ -23,7 +23,7 @@ const indented = (text: string): string => safeLines(text).replaceAll('\n', '\n 
 
 /** The text for a person; ends with a newline. */
 export function describeError(given: unknown, color: boolean): string {
-  const error = withTrouble(given);
+  const error = explainHostFailure(given);
   if (!(error instanceof BoxctlError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return `boxctl: unexpected: ${text}\n  this is a mistake of boxctl: please report it\n`;

@@ -5,3 +5,8 @@ import type { Position } from '../errors.ts';
 export type Because =
   | { readonly kind: 'spec'; readonly path: string; readonly at: Position | undefined }
   | { readonly kind: 'default'; readonly name: string };
+
+/** The line that a person wrote; undefined for a default. */
+export function placeOf(because: Because): Position | undefined {
+  return because.kind === 'spec' ? because.at : undefined;
+}

@@ -131,7 +131,7 @@ describe.skipIf(!hasBusybox)('the library (needs busybox-static)', () => {
     mkdirSync(join(INSTALLED, 'dist/test'), { recursive: true });
     writeFileSync(
       source,
-      `${code.replace("'boxctl'", "'../index.js'")}\nconsole.error(JSON.stringify({ kind, status }));\n`,
+      `${code.replace("'boxctl'", "'../index.js'")}\nconsole.error(JSON.stringify({ reason, status }));\n`,
     );
     program = join(INSTALLED, 'dist/test/readme.mjs');
     const bundle = await rolldown({ input: source, platform: 'node', external: ['../index.js'], logLevel: 'silent' });
@@ -148,7 +148,7 @@ describe.skipIf(!hasBusybox)('the library (needs busybox-static)', () => {
     const { stdout, stderr, status } = await run([process.execPath, program], callerOptions(self, folder));
     expect({ stdout, stderr, status }).toEqual({
       stdout: 'from a library\n',
-      stderr: '{"kind":"exited","status":3}\n',
+      stderr: '{"reason":"exited","status":3}\n',
       status: 0,
     });
   });

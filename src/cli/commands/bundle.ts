@@ -1,37 +1,39 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
 import { writeBundle } from '../../container/bundle.ts';
-import { compile, outline } from '../../model/compile.ts';
-import { claimIds } from '../../state/id-ranges.ts';
+import { checkCommand } from '../../container/check-command.ts';
+import { prepare } from '../../container/prepare.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
-import { checkCommand } from '../find-command.ts';
-import { takeImage } from '../image-of.ts';
-import { showImport, titleOf } from '../importing.ts';
+import { importView } from '../import-view.ts';
+import { textMessages } from '../messages.ts';
 import { wantsColor } from '../output.ts';
 import { checkDemands, permitsOf } from '../trust.ts';
-import { textVoice } from '../voice.ts';
+
+const noImage = (): BoxctlError =>
+  new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
 
 export const bundle: Run = async (invocation) => {
+  const { args, cwd, env } = invocation;
   const document = loadDocument(invocation);
   const host = hostFacts(invocation);
-  const { image: source } = document.spec;
-  if (source === undefined) {
-    throw new BoxctlError('E_NO_IMAGE', 'a bundle needs an image', { hint: 'add `image:` to the file' });
-  }
-  // Before anything is read, given away or written for the file.
+  if (document.spec.image === undefined) throw noImage();
   const permits = permitsOf(invocation);
-  checkDemands(invocation, document, outline(document, host).demands, permits);
-  const claims = claimIds(document, host);
-  const voice = textVoice(wantsColor(2, invocation.env), false);
-  const image = await showImport(invocation, titleOf(source), 'auto', voice, (options) =>
-    takeImage(document, source, host, claims, options),
-  );
-  const model = compile(document, image, host, {}, claims);
-  checkDemands(invocation, document, model.demands, permits);
-  await checkCommand(model, image, host);
-  const dir = resolve(invocation.cwd, invocation.args.positionals[1] ?? '');
-  const { devices } = await writeBundle(model, image, host, dir);
-  if (devices > 0) voice.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
+  const messages = textMessages(wantsColor(2, env), false);
+  const { image, model, claims } = await prepare(document, {
+    host,
+    reporter: { ...messages, importing: (title) => importView(title, 'auto', env) },
+    judge: (demands) => checkDemands(invocation, document, demands, permits),
+    takesSignals: true,
+    alwaysWithImage: true,
+  });
+  try {
+    if (image === undefined) throw noImage();
+    await checkCommand(model, image, host);
+    const { devices } = await writeBundle(model, image, host, resolve(cwd, args.positionals[1] ?? ''));
+    if (devices > 0) messages.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
+  } finally {
+    claims.release();
+  }
   return 0;
 };

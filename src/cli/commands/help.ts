@@ -1,11 +1,11 @@
 import { BoxctlError } from '../../errors.ts';
 import type { Command, Run } from '../command.ts';
-import { commandOf } from '../command-of.ts';
+import { namedCommand } from '../named-command.ts';
 import { commandHelp, generalHelp } from '../help.ts';
 import { writeOutput } from '../output.ts';
 
 function tell(words: readonly string[], commands: readonly Command[]): number {
-  const found = commandOf(words, commands);
+  const found = namedCommand(words, commands);
   if (found === undefined) {
     throw new BoxctlError('E_USAGE', `boxctl has no command "${words[0] ?? ''}"`, { hint: 'boxctl --help' });
   }

@@ -1,27 +1,20 @@
-import { compile } from '../../model/compile.ts';
-import { planContainer } from '../../plan/container.ts';
+import { previewPlan } from '../../container/preview.ts';
 import { planToJson } from '../../show/plan-json.ts';
 import { printPlan } from '../../show/plan-text.ts';
 import type { Run } from '../command.ts';
 import { allowedForGood } from '../trust.ts';
 import { hostFacts, loadDocument, showsValues } from '../environment.ts';
-import { lookAtImage } from '../image-of.ts';
 import { wantsColor, widthOf, writeOutput } from '../output.ts';
-import { jsonVoice, textVoice } from '../voice.ts';
+import { jsonMessages, textMessages } from '../messages.ts';
 import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = (invocation) => {
   const document = loadDocument(invocation);
-  const host = hostFacts(invocation);
-  const { image: source } = document.spec;
-  const { image, isKnown } =
-    source === undefined ? { image: undefined, isKnown: true } : lookAtImage(document, source, host);
-  if (!isKnown) {
-    const voice = invocation.args.flag('json') ? jsonVoice : textVoice(wantsColor(2, invocation.env), false);
-    voice.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
+  const { plan: made, isDigestMadeUp } = previewPlan(document, hostFacts(invocation));
+  if (isDigestMadeUp) {
+    const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
+    messages.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
   }
-  const model = compile(document, image, host);
-  const made = planContainer(model, image, host);
   const showValues = showsValues(invocation);
   const allowed = allowedForGood(invocation, document, made.demands);
   if (invocation.args.flag('json')) {

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseArguments } from '../../../src/cli/parse.ts';
-import { commandOf } from '../../../src/cli/command-of.ts';
+import { namedCommand } from '../../../src/cli/named-command.ts';
 import { COMMANDS } from '../../../src/cli/table.ts';
 import { boxctl, INSTALLED, PROGRAM, PROJECT, run } from '../../support/boxctl.ts';
 import { tempFolder } from '../../support/temp.ts';
@@ -35,7 +35,7 @@ describe('help', () => {
     const examples = ALL.flatMap(({ examples: list }) => list.map(([line]) => line));
     for (const line of examples) {
       const words = /boxctl ([^|&)]+)/u.exec(line)?.[1]?.trim().split(/\s+/u) ?? [];
-      const found = commandOf(words, COMMANDS);
+      const found = namedCommand(words, COMMANDS);
       expect(found, line).toBeDefined();
       if (found !== undefined) expect(() => parseArguments(found.command, found.rest), line).not.toThrow();
     }
@@ -215,7 +215,7 @@ zpty -d shell`;
 
 describe('the command of `run`', () => {
   const parsed = (...words: readonly string[]) => {
-    const found = commandOf(['run', ...words], COMMANDS);
+    const found = namedCommand(['run', ...words], COMMANDS);
     if (found === undefined) throw new Error('no run');
     const { positionals, rest, ...args } = parseArguments(found.command, found.rest);
     return { positionals, rest, env: args.values('env'), quiet: args.flag('quiet') };

@@ -4,6 +4,7 @@ import { BoxctlError } from '../../../errors.ts';
 import type { ImageFacts } from '../../../model/image.ts';
 import { checkName } from '../../../image/names.ts';
 import { readRecordFile } from '../../../image/records.ts';
+import { reportImport, titleOf } from '../../../container/import-image.ts';
 import { ensureImage, type ResolveOptions, type TarSource } from '../../../image/resolve.ts';
 import { importStream } from '../../../image/stream.ts';
 import { imageOwnership } from '../../../model/compile.ts';
@@ -14,9 +15,9 @@ import { parseSize } from '../../../text/units.ts';
 import type { Arguments, Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { homeOf } from '../../home.ts';
-import { showImport, titleOf } from '../../importing.ts';
+import { importView } from '../../import-view.ts';
 import { wantsColor, writeOutput } from '../../output.ts';
-import { jsonVoice, textVoice } from '../../voice.ts';
+import { jsonMessages, textMessages } from '../../messages.ts';
 import { checkNamesAreFree, nameImage } from './name-image.ts';
 
 const STDIN = 0;
@@ -72,7 +73,7 @@ export const imageImport: Run = async (invocation) => {
   const path = resolve(cwd, file);
   if (file !== '-') checkFolder(path, file);
   const mode = args.flag('json') ? 'json' : args.flag('quiet') ? 'quiet' : 'auto';
-  const voice = mode === 'json' ? jsonVoice : textVoice(wantsColor(2, env), mode === 'quiet');
+  const messages = mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
   try {
     const host = hostFacts(invocation);
     // The ids of a file that says nothing about them; for others, an image that is unpacked is unpacked anew.
@@ -84,14 +85,15 @@ export const imageImport: Run = async (invocation) => {
       file === '-'
         ? importStream(STDIN, { name: 'standard input', ...source }, ownership, host, options)
         : ensureImage(tar, ownership, host, { ...options, copy: true });
-    const image = await showImport(invocation, title, mode, voice, take);
+    const reporter = { ...messages, importing: (name: string) => importView(name, mode, env) };
+    const image = await reportImport({ title, reporter, takesSignals: true }, take);
     const own = readRecordFile(image.record)?.archiveNames ?? [];
     const all = names.length > 0 ? names : own.filter(isName).map(checkName);
     if (names.length === 0 && !args.flag('replace')) checkNamesAreFree(host.dirs.store, image.digest, all, file);
-    nameImage(host.dirs.store, image.digest, all, voice);
+    nameImage(host.dirs.store, image.digest, all, messages);
     writeOutput(`${[image.digest, ...all].join(' ')}\n`);
     return 0;
   } catch (error) {
-    return voice.failure(error);
+    return messages.failure(error);
   }
 };

@@ -1,17 +1,25 @@
 /** Names for an image. One that is another image's is never taken from it without a word. */
 import { BoxctlError } from '../../../errors.ts';
 import { digestNamed, writeName } from '../../../image/names.ts';
-import type { Voice } from '../../voice.ts';
+import type { Messages } from '../../messages.ts';
 
 const SHOWN = 17;
 
 /** Gives the image names that a person has chosen, and says which of them were another image's. */
-export function nameImage(store: string, digest: string, names: readonly string[], voice: Voice): void {
+export function nameImage(
+  store: string,
+  digest: string,
+  names: readonly string[],
+  messages: Pick<Messages, 'warning'>,
+): void {
   for (const name of names) {
     const before = digestNamed(store, name);
     writeName(store, name, digest);
     if (before === undefined || before === digest) continue;
-    voice.warning(`${name} was the image ${before.slice(0, SHOWN)} before, which no longer has this name`, undefined);
+    messages.warning(
+      `${name} was the image ${before.slice(0, SHOWN)} before, which no longer has this name`,
+      undefined,
+    );
   }
 }
 

@@ -1,36 +1,35 @@
 /**
- * What `up` does, without a container. The build runs this and then takes V8's code cache, so that the
- * functions on the way are in it, compiled.
+ * What `up` does, without a container. The build runs this and then takes V8's code cache: functions that have run are in it,
+ * compiled, and those that have not must be compiled at each start.
  */
-import type { HostFacts } from '../host/facts.ts';
+import { endOf } from '../container/run.ts';
+import { readDigestInBackground } from '../container/digest-in-background.ts';
+import { forwardSignals } from '../container/signals.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { findImage } from '../image/resolve.ts';
 import { offsetOf, sizeOf } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD } from '../kernel/wire.ts';
+import { encodePlan } from '../launcher/encode.ts';
+import { Course, type Outcome } from '../launcher/launch.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
-import { encodePlan } from '../launcher/encode.ts';
 import type { Plan } from '../plan/plan.ts';
-import { endingOf } from '../run/ending.ts';
-import { explainFailure } from '../run/explain.ts';
-import { Course } from '../launcher/launch.ts';
-import { createProgress } from '../show/progress.ts';
+import type { Progress } from '../show/reporter.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
-import { screen, wantsColor } from './output.ts';
+import { namedCommand } from './named-command.ts';
+import { textMessages } from './messages.ts';
+import { wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
-import { settleBeside } from './settle.ts';
-import { forwardSignals } from './signals.ts';
-import { commandOf } from './command-of.ts';
+import { reporterFor } from './reporter.ts';
 import { COMMANDS } from './table.ts';
 import { checkDemands, permitsOf } from './trust.ts';
-import { textVoice } from './voice.ts';
 
 const TEXT = `
-name: rehearsal
+name: warm-up
 image: {host_tools: [sh]}
-hostname: rehearsal
+hostname: warm-up
 limits: {memory: 64MiB, pids: 50, cpus: 1, optional: true}
 environment: {A: "1", B: "\${HOME}"}
 working_dir: /work
@@ -38,24 +37,21 @@ command: [sh, -c, "true"]
 tmpfs: [/tmp]
 `;
 
-/** The command's start and end, as the launcher tells them. */
-function rehearseRun(plan: Plan): void {
-  const progress = createProgress({ mode: 'quiet', plan, screen: screen({}) });
+/** The outcome of a plan whose command has run, by records as the launcher writes them. */
+function outcomeOf(plan: Plan, progress: Progress): Outcome {
   const course = new Course(plan, progress.event);
   for (const kind of [EVENT.done, EVENT.gate, EVENT.started, EVENT.report, EVENT.undo, EVENT.exited]) {
     const record = Buffer.alloc(sizeOf(EVENT_RECORD));
     record.writeUInt32LE(kind, offsetOf(EVENT_RECORD, 'kind'));
     course.take(record);
   }
-  const outcome = course.outcome();
-  const ending = explainFailure(plan, outcome) ?? endingOf(plan, outcome);
-  if (ending !== undefined && 'limits' in ending) textVoice(wantsColor(2, {}), true).ended({ ...ending, limits: [] });
+  return course.outcome();
 }
 
 /** Never throws: a build must not depend on the machine that it runs on. */
-export function rehearse(): void {
+export function warmUp(): void {
   try {
-    const found = commandOf(['up', '--quiet', '--allow', 'all', 'rehearsal.yaml'], COMMANDS);
+    const found = namedCommand(['up', '--quiet', '--allow', 'all', 'warm-up.yaml'], COMMANDS);
     if (found === undefined) return;
     const invocation = {
       args: parseArguments(found.command, found.rest),
@@ -63,9 +59,11 @@ export function rehearse(): void {
       cwd: '/',
       commands: COMMANDS,
     };
+    const messages = textMessages(wantsColor(2, {}), true);
+    const reporter = reporterFor(invocation, 'quiet', messages);
     const permits = permitsOf(invocation);
-    const document = loadSpecText(TEXT, 'rehearsal.yaml', { env: { HOME: '/' }, home: '/' });
-    const host: HostFacts = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
+    const document = loadSpecText(TEXT, 'warm-up.yaml', { env: { HOME: '/' }, home: '/' });
+    const host = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
     const claims = claimIds(document, host);
     const { image } = document.spec;
     const ownership = ownershipFor(document, host, claims);
@@ -88,10 +86,11 @@ export function rehearse(): void {
       () => undefined,
       () => undefined,
     )();
-    void settleBeside(undefined, host)();
-    rehearseRun(plan);
+    void readDigestInBackground(undefined, host)();
+    const outcome = outcomeOf(plan, reporter.launching(plan));
+    messages.ended({ ...endOf({ plan, model, host, outcome }, { reporter }), limits: [] });
     void sweepState(host);
   } catch {
-    // The cache is then a little poorer.
+    // The cache then lacks what did not run.
   }
 }

@@ -1,9 +1,9 @@
 /** How fast an import is, and when it will be over. */
 import type { ImportProgress } from '../image/import-job.ts';
 
-/** Long enough for a steady number, short enough to follow a disk that becomes slow. */
+/** The rate is that of the last 3 seconds. Over a shorter time the number jumps; over a longer one it is late to tell of a slow disk. */
 const WINDOW_MS = 3000;
-/** Of less, nothing can be said. */
+/** A rate over a shorter time is not shown: it would jump. */
 const LEAST_MS = 150;
 
 export interface Speed {
@@ -11,7 +11,7 @@ export interface Speed {
   readonly secondsLeft: number | undefined;
 }
 
-export class Pace {
+export class Rate {
   #seen: { readonly read: number; readonly ms: number }[] = [];
   #layer = 0;
 

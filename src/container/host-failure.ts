@@ -1,4 +1,4 @@
-/** Failures that lie with the host, which any part of boxctl can meet: told as such, and not as a mistake of boxctl's. */
+/** Errors of system calls that any part of boxctl can get and that the host is the reason for: a full disk, no memory left. */
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 
@@ -15,8 +15,8 @@ const HINTS: Readonly<Record<string, string>> = {
   EAGAIN: 'there are too many processes: ulimit -u, or the pids of the cgroup that boxctl is in',
 };
 
-/** The error as a person should see it. */
-export function withTrouble(error: unknown): unknown {
+/** E_HOST or E_NO_FOLDER for an error whose reason is the host; any other error as it is. */
+export function explainHostFailure(error: unknown): unknown {
   if (error instanceof BoxctlError || !(error instanceof Error)) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (syscall === 'uv_cwd') {

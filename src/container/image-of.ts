@@ -1,4 +1,4 @@
-/** The image of a file. What is wrong with it is told at the line that names it. */
+/** The image of a container file. An error of the image has the line that names the image. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
@@ -14,6 +14,7 @@ export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
 
 const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
 
+/** The error with the line that names the image. */
 function located(document: SpecDocument, error: unknown): unknown {
   if (!(error instanceof BoxctlError) || error.at !== undefined || error.diagnostics.length > 0) return error;
   const path = KEYS.map((key) => `image.${key}`).find((each) => document.where(each) !== undefined) ?? 'image';
@@ -27,7 +28,7 @@ function located(document: SpecDocument, error: unknown): unknown {
   return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }
 
-/** The image if it is at hand. Throws as `findImage` does. */
+/** The image if the store has it. Throws as `findImage` does. */
 export function findImageOf(
   document: SpecDocument,
   source: ImageSource,
@@ -41,14 +42,20 @@ export function findImageOf(
   }
 }
 
-/** The image if it is at hand, and else what is known of it without an import. Throws as `previewImage` does. */
-export function lookAtImage(
-  document: SpecDocument,
-  source: ImageSource,
-  host: HostFacts,
-): { readonly image: ImageFacts; readonly isKnown: boolean } {
+/** The image of a document, as far as it is known without an import. */
+export interface SeenImage {
+  /** Undefined where the document names none. */
+  readonly image: ImageFacts | undefined;
+  /** Whether the store has it; else users, groups and the shell of the image are not known, and its digest is made up. */
+  readonly isKnown: boolean;
+}
+
+/** The image if the store has it, and else what is known of it without an import. Throws as `previewImage` does. */
+export function lookAtImage(document: SpecDocument, host: HostFacts): SeenImage {
+  const { image: source } = document.spec;
+  if (source === undefined) return { image: undefined, isKnown: false };
   const ownership = imageOwnership(document, host);
-  // What must be allowed is not opened, so nothing is known of it.
+  // A file that must be allowed first is not opened.
   if (isUnread(document, 'image')) return { image: unseenImage(source, ownership, host), isKnown: false };
   try {
     const found = findImage(source, ownership, host);

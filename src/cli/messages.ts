@@ -1,18 +1,18 @@
-/** What boxctl has to say about a run beside its steps: to a person, or as JSON lines to a program. */
+/** Warnings, errors and the end of a run on standard error: as text for a person, or as JSON lines for a program. */
 import { EXIT_BOXCTL } from '../error-codes.ts';
 import { BoxctlError, type Position } from '../errors.ts';
-import type { Because } from '../model/because.ts';
+import { placeOf } from '../model/because.ts';
 import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
 import { describeError } from './report.ts';
-import { withTrouble } from './trouble.ts';
+import { explainHostFailure } from '../container/host-failure.ts';
 import { safe, safeJson } from '../text/safe.ts';
 import { painter, YELLOW } from '../text/style.ts';
 
-export interface Voice {
+export interface Messages {
   /** Something is other than the file says, and the container starts nevertheless. */
   warning(message: string, at: Position | undefined): void;
-  /** Something about the end that the exit status alone does not tell. */
+  /** Something about the run that the exit status alone does not tell. */
   notice(message: string, at: Position | undefined): void;
   /** Tells the error and gives the exit status. */
   failure(error: unknown): number;
@@ -20,11 +20,7 @@ export interface Voice {
   ended(ending: Ending): void;
 }
 
-export function placeOf(because: Because): Position | undefined {
-  return because.kind === 'spec' ? because.at : undefined;
-}
-
-export function textVoice(color: boolean, quiet: boolean): Voice {
+export function textMessages(color: boolean, quiet: boolean): Messages {
   const paint = painter(color);
   const say = (label: string, message: string, at: Position | undefined): void => {
     const place = at === undefined ? '' : `${at.file}:${at.line}:${at.column}: `;
@@ -51,11 +47,11 @@ function line(event: object): void {
   writeMessage(`${safeJson(event)}\n`);
 }
 
-export const jsonVoice: Voice = {
+export const jsonMessages: Messages = {
   warning: (message, at) => line({ event: 'warning', message, at }),
   notice: (message, at) => line({ event: 'warning', message, at }),
   failure: (given) => {
-    const error = withTrouble(given);
+    const error = explainHostFailure(given);
     if (!(error instanceof BoxctlError)) {
       line({ event: 'error', code: 'E_UNEXPECTED', message: error instanceof Error ? error.stack : String(error) });
       return EXIT_BOXCTL;

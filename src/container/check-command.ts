@@ -1,4 +1,4 @@
-/** Whether the image has the command, before anything is started: then the message can point at the line. */
+/** Whether the image has the command. Checked before anything is started, so that the error has the line of the file. */
 import { posix } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** The command that is asked for. */
+/** The command of boxctl that the words name. */
 import { BoxctlError } from '../errors.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import type { Command } from './command.ts';
@@ -10,7 +10,7 @@ export interface FoundCommand {
 }
 
 /** The command that words begin with, and with it its verb. Throws `E_USAGE` for a verb that there is not. */
-export function commandOf(words: readonly string[], commands: readonly Command[]): FoundCommand | undefined {
+export function namedCommand(words: readonly string[], commands: readonly Command[]): FoundCommand | undefined {
   const [name, ...rest] = words;
   const command = commands.find((row) => row.name === name);
   if (command === undefined) return undefined;

@@ -1,19 +1,22 @@
-/** Lets an image that is new get its lasting name while the container runs, and never keeps anybody waiting for it. */
+/**
+ * The digest of an archive that was not read yet (src/image/settle.ts), computed while the container runs from it. Nobody
+ * waits for it: it is given up when the container ends.
+ */
 import type { HostFacts } from '../host/facts.ts';
 import { isUnread } from '../image/identity.ts';
 import type { ImageFacts } from '../model/image.ts';
 
-/** Containers that end before are not worth reading an archive for. */
-const PATIENCE_MS = 1000;
+/** The archive of a container that ends sooner is not read. */
+const DELAY_MS = 1000;
 
 /** Returns what is to be called at the container's end. */
-export function settleBeside(image: ImageFacts | undefined, host: HostFacts): () => Promise<void> {
+export function readDigestInBackground(image: ImageFacts | undefined, host: HostFacts): () => Promise<void> {
   if (image === undefined || !isUnread(image.digest)) return () => Promise.resolve();
   const ended = new AbortController();
   let work: Promise<void> | undefined;
   const timer = setTimeout(() => {
-    work = settle(image, host, ended.signal);
-  }, PATIENCE_MS);
+    work = readDigest(image, host, ended.signal);
+  }, DELAY_MS);
   return async () => {
     clearTimeout(timer);
     ended.abort();
@@ -21,8 +24,8 @@ export function settleBeside(image: ImageFacts | undefined, host: HostFacts): ()
   };
 }
 
-/** Nobody asked for it, so its failures are nobody's business: the next container tries again. */
-async function settle(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
+/** A failure is not reported: the container does not need the digest, and the next one tries again. */
+async function readDigest(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
   const { forgetUnsettled, settleImage } = await import('../image/settle.ts');
   try {
     await settleImage(image, host, signal);

@@ -1,0 +1,38 @@
+/** What a file would do, without doing it: its plan, and whether it is right. Nothing is imported, claimed or started. */
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { compile } from '../model/compile.ts';
+import { planContainer } from '../plan/container.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { checkCommand } from './check-command.ts';
+import { lookAtImage } from './image-of.ts';
+
+export interface PlanPreview {
+  readonly plan: Plan;
+  /** Whether the digest in the plan is made up, because the image is not in the store yet. */
+  readonly isDigestMadeUp: boolean;
+}
+
+/** The plan that a run would have. */
+export function previewPlan(document: SpecDocument, host: HostFacts): PlanPreview {
+  const { image, isKnown } = lookAtImage(document, host);
+  const plan = planContainer(compile(document, image, host), image, host);
+  return { plan, isDigestMadeUp: image !== undefined && !isKnown };
+}
+
+/** Users and groups are the image's: as long as the image is not known, they are not missed. */
+const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
+
+/** Throws a BoxctlError where the file would not start, as far as that can be known without an import. */
+export async function checkDocument(document: SpecDocument, host: HostFacts): Promise<void> {
+  const { image, isKnown } = lookAtImage(document, host);
+  try {
+    const model = compile(document, image, host);
+    if (isKnown && image !== undefined) await checkCommand(model, image, host);
+  } catch (error) {
+    const unknown = !isKnown && error instanceof BoxctlError;
+    if (unknown && error.diagnostics.every(({ code }) => ABOUT_THE_IMAGE.has(code))) return;
+    throw error;
+  }
+}

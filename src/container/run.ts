@@ -1,0 +1,155 @@
+/** The whole way from a file to the end of its container. */
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { gatherHostFacts } from '../host/gather.ts';
+import { errnoName } from '../kernel/errno.ts';
+import { syscallName } from '../kernel/machines.ts';
+import { launch, type Outcome } from '../launcher/launch.ts';
+import { placeOf } from '../model/because.ts';
+import type { Overrides } from '../model/compile.ts';
+import type { ImageFacts } from '../model/image.ts';
+import type { Model } from '../model/model.ts';
+import { restoreTerminal, terminalState } from '../native.ts';
+import { planContainer } from '../plan/container.ts';
+import type { Plan } from '../plan/plan.ts';
+import { endingOf, type Ending } from '../run/ending.ts';
+import { explainFailure } from '../run/explain.ts';
+import { writeLearned } from '../run/learned.ts';
+import { describeObserved } from '../run/observed.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { sweepState } from '../state/sweep.ts';
+import { refuseUnpermitted } from '../trust/refuse.ts';
+import { readDigestInBackground } from './digest-in-background.ts';
+import { explainHostFailure } from './host-failure.ts';
+import { prepare, type Judge, type Prepared } from './prepare.ts';
+import { SILENT, type Reporter } from './reporter.ts';
+import { forwardSignals } from './signals.ts';
+
+export interface RunOptions {
+  /** The caller's environment, which says where the store is; that of this process by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Who is told how the run goes; nobody by default. */
+  readonly reporter?: Reporter;
+  /** Throws where the container must not have what it demands of the host. By default it may have nothing. */
+  readonly judge?: Judge;
+  /** What the caller wants in place of what the file says, by the image that the container has. */
+  readonly overrides?: (image: ImageFacts | undefined) => Overrides;
+  /** Show values of the caller's environment and of env_files in what is told of a failure. */
+  readonly showValues?: boolean;
+  /** Whether signals to this process are passed on to the container, and give an import up; they are by default. */
+  readonly takesSignals?: boolean;
+}
+
+const allowNothing: Judge = (demands) => refuseUnpermitted(demands, []);
+
+/**
+ * Starts a container and resolves when it has ended. The container has this process's standard input and outputs. What
+ * containers of killed processes have left behind is removed first.
+ *
+ * @throws BoxctlError where it cannot be started: the error says which line of the file, and what to do
+ */
+export async function runContainer(document: SpecDocument, options: RunOptions = {}): Promise<Ending> {
+  const { env = process.env, reporter = SILENT, judge = allowNothing, takesSignals = true } = options;
+  try {
+    for (const { message, at } of document.warnings ?? []) reporter.warning(message, at);
+    const host = gatherHostFacts(env);
+    const prepared = await prepare(document, { ...options, host, reporter, judge, takesSignals });
+    try {
+      return await start(prepared, host, { ...options, reporter, takesSignals });
+    } finally {
+      prepared.claims.release();
+    }
+  } catch (error) {
+    throw explainHostFailure(error);
+  }
+}
+
+type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> & Pick<RunOptions, 'showValues'>;
+
+async function start({ model, image }: Prepared, host: HostFacts, options: StartOptions): Promise<Ending> {
+  const { reporter } = options;
+  tellAboutModel(model, reporter);
+  const plan = planContainer(model, image, host);
+  await sweepState(host);
+  const stopReading = readDigestInBackground(image, host);
+  const outcome = await follow(plan, options)
+    .catch(async (error: unknown) => {
+      // A container can arrange that it does not die with the launcher.
+      if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
+      throw error;
+    })
+    .finally(stopReading);
+  return endOf({ plan, model, host, outcome }, options);
+}
+
+function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void {
+  for (const { message, because } of warnings) reporter.notice(message, placeOf(because));
+  for (const { what, reason, because } of dropped) {
+    reporter.warning(`${what} is left out: ${reason}`, placeOf(because));
+  }
+}
+
+/** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
+async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
+  const progress = reporter.launching(plan);
+  const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
+  // Before the command can run: a signal that is meant for the command would else end this process.
+  const stop = takesSignals
+    ? forwardSignals(
+        (signal) => launched.signal(signal),
+        (message) => reporter.notice(message, undefined),
+      )
+    : () => undefined;
+  const launched = launch(plan, {
+    gate: progress.draws,
+    onEvent: (event) => {
+      progress.event(event);
+      if (event.kind === 'gate') void progress.finish().then(() => launched.go());
+    },
+  });
+  if (takesSignals) launched.takeSignals();
+  try {
+    return await launched.done;
+  } finally {
+    stop();
+    await progress.finish();
+    // The launcher restores it, too, unless it was killed.
+    if (saved !== undefined) restoreTerminal(0, saved);
+  }
+}
+
+export interface Run {
+  readonly plan: Plan;
+  readonly model: Model;
+  readonly host: HostFacts;
+  readonly outcome: Outcome;
+}
+
+/** Tells what the run has shown, and gives its end. Throws where the command was not run, or its image was changed. */
+export function endOf(
+  run: Run,
+  { reporter, showValues = false }: Pick<StartOptions, 'reporter' | 'showValues'>,
+): Ending {
+  const { plan, outcome } = run;
+  const failure = explainFailure(plan, outcome, { showValues });
+  if (failure !== undefined) throw failure;
+  tellObserved(run, reporter);
+  for (const { fd, errno } of outcome.outputLost) {
+    const stream = fd === 1 ? 'standard output' : 'standard error';
+    reporter.notice(`${stream} could not be written: ${errnoName(errno)}: what the command wrote is lost`, undefined);
+  }
+  const ending = endingOf(plan, outcome);
+  if (ending === undefined) throw new Error('a launch that neither failed nor ended');
+  return ending;
+}
+
+/** After a run whose calls were watched: the calls that the default filter refuses, or the profile that allows them. */
+function tellObserved({ model, host: { arch }, outcome: { syscalls } }: Run, reporter: Reporter): void {
+  const { observes, because } = model;
+  if (observes === undefined) return;
+  const at = placeOf(because('linux.seccomp'));
+  if (observes.kind === 'log') return reporter.notice(describeObserved(syscalls, arch), at);
+  const names = [...syscalls.keys()].flatMap((number) => (number === undefined ? [] : [syscallName(number, arch)]));
+  const { path, total, added } = writeLearned(observes.path, names, arch);
+  reporter.notice(`the profile that the run needed is ${path}: ${total} system calls, ${added} of them new`, at);
+}
