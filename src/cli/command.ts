@@ -2,9 +2,9 @@
 
 export interface OptionRow {
   readonly short?: string;
-  /** Name of the value, for those that take one. */
+  /** The name of its value in help texts; undefined: it takes none. */
   readonly value?: string;
-  /** The values that there are, or how values begin, for completion. */
+  /** Its possible values, or the beginnings of values, for completion. */
   readonly words?: readonly string[];
   /** May be given more than once. */
   readonly multiple?: boolean;
@@ -24,7 +24,7 @@ export interface Invocation {
   readonly args: Arguments;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** All that there are, for help and completion. */
+  /** Every command, for help and completion. */
   readonly commands: readonly Command[];
 }
 
@@ -40,13 +40,13 @@ export interface Command {
   readonly description: string;
   readonly options: Readonly<Record<string, OptionRow>>;
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** Least and most positionals. */
+  /** How many positionals it takes at least and at most. */
   readonly positionals: readonly [least: number, most: number];
-  /** What positionals are, where they are not files. */
+  /** The possible positionals, for completion; undefined: files. */
   readonly words?: readonly string[];
   /** Whether it takes a command: what comes after `--`, or after the last positional. */
   readonly takesRest: boolean;
   readonly load: () => Promise<Run>;
-  /** Of a command that is only the first word of others. */
+  /** The commands that begin with its name, such as `image ls` of `image`. */
   readonly verbs?: readonly Command[];
 }

@@ -12,7 +12,7 @@ import { homeOf } from './home.ts';
 import { hideInOutput } from './output.ts';
 import { filesAllowedBy } from './trust.ts';
 
-/** A file that works as it is, wherever there is a shell. */
+/** An example file that works on every host that has sh and ls. */
 export const STARTER = `image: {host_tools: [sh, ls]}
 command: [sh, -c, 'echo "hello from $$HOSTNAME"; ls /']
 `;
@@ -45,7 +45,7 @@ export function showsValues({ args }: Invocation): boolean {
   return args.flag('show-values');
 }
 
-/** From now on, nothing that boxctl writes has a borrowed value in it, wherever it comes from. */
+/** Values that the document has from the environment or from files are replaced in all later output. */
 export function hiding(invocation: Invocation, document: SpecDocument): SpecDocument {
   if (!showsValues(invocation)) hideInOutput(redactor(document.borrowed));
   return document;

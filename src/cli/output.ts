@@ -10,7 +10,7 @@ import type { Screen } from '../show/reporter.ts';
 import { safeLines } from '../text/safe.ts';
 import { safeButStyles } from '../text/style.ts';
 
-/** Thrown where nobody reads what is written any more. */
+/** The pipe that standard output is has no reader any more (EPIPE). */
 export class ReaderGone extends Error {}
 
 function codeOf(error: unknown): string {
@@ -31,13 +31,13 @@ function writeAll(fd: number, text: string): void {
     } catch (error) {
       if (codeOf(error) === 'EPIPE') throw new ReaderGone();
       if (codeOf(error) !== 'EAGAIN') throw unwritable(fd, error);
-      // Somebody else made the shared description non-blocking, and its reader is slow.
+      // Another process has set O_NONBLOCK on the shared open file description, and the pipe is full.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
 }
 
-/** What keeps values of the caller's environment out of all that is written. */
+/** Each replaces values of the caller's environment in a text. */
 const redactions: ((text: string) => string)[] = [];
 
 export function hideInOutput(redact: (text: string) => string): void {
@@ -45,34 +45,34 @@ export function hideInOutput(redact: (text: string) => string): void {
 }
 
 /**
- * The last look at all that is written, whoever has forgotten to make a part of it safe: nothing that steers a terminal
- * goes out, but boxctl's own colours to where colours are wanted; and no value that is not to be shown.
+ * Makes all output safe once more, in case a caller has forgotten it. Control characters of terminals are escaped, except
+ * boxctl's own colours where colours are wanted. Values that must not be shown are replaced.
  */
 function checked(fd: 1 | 2, given: string): string {
   const text = redactions.reduce((done, redact) => redact(done), given);
   return text.includes('\u001b') && wantsColor(fd, process.env) ? safeButStyles(text) : safeLines(text);
 }
 
-/** Data that was asked for. */
+/** Writes data that was asked for to standard output. */
 export function writeOutput(text: string): void {
   writeAll(1, checked(1, text));
 }
 
-/** Everything else. A reader that has gone is no reason to stop. */
+/** Writes everything else to standard error. A failure is ignored: the container goes on without a reader. */
 export function writeMessage(text: string): void {
   try {
     writeAll(2, checked(2, text));
   } catch {
-    // There is nowhere to say it.
+    // Standard error is where it would be reported.
   }
 }
 
 /** Goes back to the beginning of the line, and empties it. */
 const CLEAR_LINE = '\r\u001b[K';
-/** Of a page without a terminal, and the least that it can be laid out in. */
+/** Columns of a page that goes to no terminal, and the fewest that a page is laid out in. */
 const USUAL_WIDTH = 100;
 const LEAST_WIDTH = 40;
-/** Where a terminal does not say how wide it is. */
+/** Columns of a terminal that does not tell its size. */
 const USUAL_COLUMNS = 80;
 
 /** Standard error, as what is drawn there needs it. */
@@ -93,7 +93,7 @@ export function screen(env: Environment): Screen {
   };
 }
 
-/** isatty(3), without loading what Node has for terminals where there can be none. */
+/** isatty(3). node:tty is loaded only for a character device, because loading it takes time at the start. */
 export function isTerminal(fd: number): boolean {
   try {
     if (!fstatSync(fd).isCharacterDevice()) return false;
@@ -105,7 +105,7 @@ export function isTerminal(fd: number): boolean {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** no-color.org, force-color.org, and terminals that cannot. */
+/** By NO_COLOR (no-color.org) and FORCE_COLOR (force-color.org); else colours go to terminals that are not `dumb`. */
 export function wantsColor(fd: 1 | 2, env: Environment): boolean {
   if ((env['NO_COLOR'] ?? '') !== '') return false;
   const forced = env['FORCE_COLOR'];

@@ -1,9 +1,9 @@
 /** How fast an import is, and when it will be over. */
 import type { ImportProgress } from '../image/import-job.ts';
 
-/** The rate is that of the last 3 seconds. Over a shorter time the number jumps; over a longer one it is late to tell of a slow disk. */
+/** The rate is measured over this time. With less, the number jumps; with more, a disk that becomes slow shows late. */
 const WINDOW_MS = 3000;
-/** A rate over a shorter time is not shown: it would jump. */
+/** Of a shorter time, no rate is shown. */
 const LEAST_MS = 150;
 
 export interface Speed {

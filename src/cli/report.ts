@@ -8,17 +8,17 @@ import { painter, RED } from '../text/style.ts';
 import { writeMessage } from './output.ts';
 import { explainHostFailure } from '../container/host-failure.ts';
 
-/** Once more, for the frames: a pipe has nothing left to say, and a device has no end. */
+/** The file is read again for the lines in the frames, if it is a regular one: a pipe is empty by now, a device is endless. */
 function sourceOf(file: string): string {
   try {
     return readSpecFile(file, { regular: true }).text ?? '';
   } catch {
-    // A link that was put there just now.
+    // Since it was read first, it was removed, or replaced by a link.
     return '';
   }
 }
 
-/** Lines after the first are indented, so that none that came with a foreign name looks like one of boxctl's own. */
+/** Lines after the first are indented: else a line break in a file's name could begin a line that looks like boxctl's own. */
 const indented = (text: string): string => safeLines(text).replaceAll('\n', '\n  ');
 
 /** The text for a person; ends with a newline. */
@@ -32,7 +32,7 @@ export function describeError(given: unknown, color: boolean): string {
   if (first !== undefined) {
     const file = first.at?.file;
     const all = formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd();
-    // What is to be done about all of it together.
+    // The error's own hint is for all diagnostics together.
     const { hint } = error;
     return hint === undefined || hint === first.hint ? `${all}\n` : `${all}\n\n${safeLines(hint)}\n`;
   }

@@ -15,7 +15,7 @@ export function permitsOf({ args, cwd, env }: Invocation): readonly Permit[] {
   return args.values('allow').map((text) => parsePermit(text, { folder: cwd, home: homeOf(env) }));
 }
 
-/** Whose word counts: the caller's, with what is kept of it. */
+/** The caller, whose policy files and remembered permits count. */
 export function keeperOf({ env }: Invocation): Keeper {
   return { env, home: homeOf(env), euid: process.geteuid?.() ?? 0 };
 }
@@ -24,7 +24,7 @@ type Judged = Pick<SpecDocument, 'file' | 'folder'>;
 
 interface Standing {
   readonly permits: readonly Permit[];
-  /** Why something that was allowed does not count. */
+  /** Why remembered permits are ignored. */
   readonly problems: readonly string[];
 }
 
@@ -55,7 +55,7 @@ export function filesAllowedBy(invocation: Invocation, named: string): AllowsFil
   };
 }
 
-/** Throws E_NOT_ALLOWED. What is kept is read only where there is something left to allow. */
+/** Throws E_NOT_ALLOWED. Policy files and remembered permits are read only where `permits` is not enough. */
 export function checkDemands(
   invocation: Invocation,
   document: SpecDocument,

@@ -16,7 +16,7 @@ export function cgroupHint(call: Call, name: string): string | undefined {
   return undefined;
 }
 
-/** What stands in the way of rules for devices. */
+/** Why rules for devices could not be set. */
 function devicesHint(call: Call, name: string): string | undefined {
   if (call.name === 'bpf_prog_load' || call.name === 'bpf_prog_attach') {
     return name === 'EPERM'
@@ -29,7 +29,7 @@ function devicesHint(call: Call, name: string): string | undefined {
   return undefined;
 }
 
-/** What a user's systemd, or its bus, may have had against it. */
+/** Why a user's systemd, or its bus, may have refused. */
 function scopeHint(name: string): string {
   if (name === 'ENOENT' || name === 'ECONNREFUSED' || name === 'EACCES') {
     return 'the user’s message bus does not answer: log in to a session of your own (ssh, machinectl shell), not by su or sudo';

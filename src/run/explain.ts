@@ -1,4 +1,4 @@
-/** What a failed launch means to the person who asked for it. */
+/** The error message for a launch that failed. */
 import { BoxctlError } from '../errors.ts';
 import type { Because } from '../model/because.ts';
 import { CLONE, ERRNO, RESOLVE } from '../kernel/constants.ts';
@@ -55,7 +55,7 @@ function placeHint({ id, call }: Step, name: string): string | undefined {
   }
 }
 
-/** What a mount of the specification fails by is seldom what its system call says. */
+/** Hints for mounts of the file, whose errno seldom tells the reason. */
 function mountHint({ group, call }: Step, name: string): string | undefined {
   if (group !== 'mounts') return undefined;
   if (call.name === 'move_mount' && (name === 'ENOTDIR' || name === 'EINVAL')) {
@@ -67,7 +67,7 @@ function mountHint({ group, call }: Step, name: string): string | undefined {
   return undefined;
 }
 
-/** What stands between a container and its image. */
+/** Hints for an archive that the container is to run from. */
 function imageHint({ call }: Step, name: string): string | undefined {
   if (call.name === 'fcntl' && name === 'EAGAIN') {
     return 'somebody has the archive open for writing: wait until it is complete, or write it under another name and rename it';
@@ -153,7 +153,7 @@ function executionFailure(step: Step, name: string): BoxctlError | undefined {
   );
 }
 
-/** A container that would soon have read another file's bytes under the names of its own. */
+/** The lease on the archive was broken (fcntl(2), F_SETLEASE): after a write, the container would read other bytes as its files. */
 function explainBrokenLease(plan: Plan): BoxctlError {
   const step = plan.steps.find(({ call }) => call.name === 'fcntl');
   const at = step?.because.kind === 'spec' ? step.because.at : undefined;

@@ -9,7 +9,7 @@ import type { SeccompArch } from '../kernel/machines.ts';
 import { behind, openUnlinked } from '../files/read.ts';
 import { parseSeccompProfile } from '../spec/seccomp-profile.ts';
 
-/** A call that the default allows for some of its arguments stays so: what a run needs of it is seldom the rest. */
+/** A call that the default allows for some arguments only is still limited to those: a run seldom needs the others. */
 export function profileOf(names: Iterable<string>, arch: SeccompArch): OciSeccomp {
   const usual = defaultSeccomp(arch);
   const wanted = new Set(names);

@@ -206,7 +206,7 @@ export function drawGroups({ mode, plan, screen, showValues = false }: ProgressO
       failed = true;
       settleAll();
     } else {
-      // After a run that went well, what is undone is nobody's concern, unless it could not be.
+      // After a run without failure, only what could not be undone is shown.
       if (happened.errno === 0 && !failed) return;
       say(undoneLine(step, happened.errno, paint));
     }

@@ -43,7 +43,7 @@ function verbose(plan: Plan, write: (text: string) => void): Progress {
   return { draws: true, event, finish: async () => undefined };
 }
 
-/** What starts sooner is not worth a look. */
+/** A start that takes less time is not drawn. */
 const MOMENT_MS = 150;
 
 /** Events wait until listr2 is loaded, which goes on while the launcher works; often it is not needed at all. */

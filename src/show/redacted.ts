@@ -51,7 +51,7 @@ const shower = (redact: Redact, path: string | undefined): Show => {
   return show;
 };
 
-/** Everything of the plan that is text. What is done by it is not: only the plan itself is to be launched. */
+/** The texts of the plan with values replaced. For output only: the plan itself is what is launched. */
 export function shownPlan(plan: Plan): Plan {
   const { borrowed } = plan;
   const redact = redactor(borrowed);

@@ -86,7 +86,7 @@ function revoke(invocation: Invocation): number {
   return 0;
 }
 
-/** A pipe or a device has no place at which it could be found again. */
+/** Permits are remembered by the path of the file: a pipe has none, and a device does not keep its text. */
 function checkFile(file: string): void {
   if (statSync(file, { throwIfNoEntry: false })?.isFile() !== false) return;
   throw new BoxctlError('E_USAGE', `${file} is no regular file, and cannot be remembered`, {
@@ -112,7 +112,7 @@ function ask(invocation: Invocation): number {
     writeMessage('boxctl: nothing was changed\n');
     return 1;
   }
-  // What was shown is what is kept, whatever the file holds by now.
+  // The demands that were shown are kept. The file may have been changed since.
   if (demands.length > 0) remember(keeper, file, demands);
   else if (record !== undefined) forget(keeper, file);
   if (args.flag('json')) {

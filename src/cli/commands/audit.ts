@@ -39,7 +39,7 @@ function asText(findings: readonly Finding[], file: string, color: boolean): str
   return `${[...lines, counts.length === 0 ? 'nothing is left open' : counts.join(', ')].join('\n')}\n`;
 }
 
-/** A rule that there is not would be a misspelt one, and found nevertheless. */
+/** An unknown rule is an error: a misspelt one would go on being reported. */
 function ignoredRules({ args }: Invocation): ReadonlySet<RuleName> {
   const words = args.values('ignore').flatMap((word) => word.split(','));
   return new Set(

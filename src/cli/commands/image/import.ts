@@ -53,7 +53,7 @@ function wishes(args: Arguments): Omit<TarSource, 'kind' | 'path'> {
   };
 }
 
-/** A folder that is a root file system has no digest, and nobody could say when it has changed. */
+/** A folder that is a root file system is refused: it has no digest, so a change of it could not be noticed. */
 function checkFolder(path: string, given: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
   if (existsSync(`${path}/oci-layout`) && existsSync(`${path}/index.json`)) return;
@@ -62,7 +62,7 @@ function checkFolder(path: string, given: string): void {
   });
 }
 
-/** What a stranger's archive calls itself need not be a name; a layout often says no more than a tag. */
+/** The name that an archive has for its image may be no valid name. In a layout it is often a tag alone. */
 const isName = (text: string): boolean => isImageName(text) && /[:/]/u.test(text);
 
 export const imageImport: Run = async (invocation) => {

@@ -1,4 +1,4 @@
-/** Names for an image. One that is another image's is never taken from it without a word. */
+/** Names for an image. When a name was another image's, that is reported. */
 import { BoxctlError } from '../../../errors.ts';
 import { digestNamed, writeName } from '../../../image/names.ts';
 import type { Messages } from '../../messages.ts';

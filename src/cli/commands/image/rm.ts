@@ -20,7 +20,7 @@ async function remove(text: string, host: HostFacts): Promise<void> {
   writeOutput(what === 'image' ? `removed ${name} ${shortDigest(digest)}\n` : `removed the name ${name}\n`);
 }
 
-/** One that cannot be removed does not save the others. */
+/** When one image cannot be removed, the others still are. */
 export const imageRm: Run = async (invocation) => {
   const host = hostFacts(invocation);
   let status = 0;
