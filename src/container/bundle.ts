@@ -14,12 +14,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { FILES, writeParts } from './bundle-parts.ts';
 import { makeFolders } from '../files/folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import { copyImage, removeTree } from '../worker/work.ts';
-import type { OciConfig, OciIdMapping } from '../oci/config.ts';
+import type { OciConfig, OciIdMapping, OciMount } from '../oci/config.ts';
 import type { Model } from '../model/model.ts';
 
 const ROOT = 'rootfs';
@@ -28,6 +29,8 @@ const CONFIG = 'config.json';
 export interface BundleReport {
   /** Device nodes of the image that the copy does not have, because nobody makes them in a user namespace. */
   readonly devices: number;
+  /** What is not as boxctl does it: sentences without full stop. */
+  readonly differs: readonly string[];
 }
 
 /** Devices that every runtime makes unasked (config-linux.md, "Default Devices"). */
@@ -58,6 +61,7 @@ async function giveUp(dir: string, isNew: boolean, maps: Ownership | undefined, 
     // What was copied by mapped ids is the caller's to remove by the map alone.
     await removeTree(dir, ROOT, host.privileged ? undefined : maps, host);
     rmSync(join(dir, CONFIG), { force: true });
+    rmSync(join(dir, FILES), { recursive: true, force: true });
     if (isNew) rmdirSync(dir);
   } catch {
     // What led here is the error that a person must see.
@@ -80,12 +84,13 @@ function letPass(dir: string, maps: readonly OciIdMapping[]): void {
  * The configuration for a runtime that is not boxctl, without the devices that it makes anyway: in a user namespace crun
  * would take the host’s nodes for those that are listed, and give them to the container’s root.
  */
-function forOthers({ config }: Model): OciConfig {
+function forOthers({ config }: Model, mounts: readonly OciMount[]): OciConfig {
   const { devices, ...linux } = config.linux;
   const others = (devices ?? []).filter((device) => !UNASKED.has(device.path));
   return {
     ...config,
     root: { ...config.root, path: ROOT },
+    mounts: [...mounts],
     linux: { ...linux, ...(others.length > 0 ? { devices: others } : {}) },
   };
 }
@@ -152,16 +157,19 @@ async function fill(
   const rootfs = join(dir, ROOT);
   mkdirSync(rootfs, { mode: 0o755 });
   const { uidMappings, gidMappings } = model.config.linux;
-  if (host.privileged && uidMappings !== undefined && gidMappings !== undefined) {
-    chownSync(rootfs, toHost(uidMappings, 0) ?? 0, toHost(gidMappings, 0) ?? 0);
-  }
+  const owner =
+    host.privileged && uidMappings !== undefined && gidMappings !== undefined
+      ? { uid: toHost(uidMappings, 0) ?? 0, gid: toHost(gidMappings, 0) ?? 0 }
+      : undefined;
+  if (owner !== undefined) chownSync(rootfs, owner.uid, owner.gid);
+  const { mounts, differs } = writeParts(dir, model, image, owner);
   const devices = await copyImage(image, host, maps, rootfs);
-  writeFileSync(join(dir, CONFIG), `${configText(forOthers(model))}\n`, {
+  writeFileSync(join(dir, CONFIG), `${configText(forOthers(model, mounts))}\n`, {
     mode: 0o644,
     flag: 'wx',
   });
   if (host.privileged && gidMappings !== undefined) letPass(dir, gidMappings);
-  return { devices };
+  return { devices, differs };
 }
 
 const toIdMap = (map: OciIdMapping) => ({ container: map.containerID, host: map.hostID, size: map.size });

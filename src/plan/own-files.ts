@@ -3,6 +3,8 @@
  * nothing of it reaches the image, the store or the host. It is done before anything of the host is mounted, so that no
  * link of the image leads there.
  */
+import { join, relative } from 'node:path';
+import type { OciMount } from '../oci/config.ts';
 import type { OwnFile } from '../model/model.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
@@ -112,4 +114,25 @@ export function makeHome(context: PlanContext, inMount: boolean): void {
   const folder = steps.add(place, 'home', 'make_in_root', make, { undo: 'kernel', allow: ODD });
   const owner = { dirfd: folder, pathname: '', owner: home.uid, group: home.gid, flags: EMPTY_PATH };
   steps.add(place, 'home.owner', 'fchownat', owner, { allow: ODD });
+  if (inMount) return;
+  for (const pathname of foldersBelow(home.path, model.config.mounts)) {
+    const id = `home.${splitPath(relative(home.path, pathname)).join('.')}`;
+    const below = steps.add(place, id, 'make_in_root', { ...make, pathname }, { undo: 'kernel', allow: ODD });
+    steps.add(place, `${id}.owner`, 'fchownat', { ...owner, dirfd: below }, { allow: ODD });
+  }
+}
+
+/** The folders in the home on the way to what is mounted there, which would be root's: `.cache` for `.cache/x`. */
+function foldersBelow(home: string, mounts: readonly OciMount[]): readonly string[] {
+  const targets = new Set(mounts.map(({ destination }) => destination));
+  const found = new Set<string>();
+  for (const target of targets) {
+    const parts = target.startsWith(`${home}/`) ? splitPath(relative(home, target)) : [];
+    for (let count = 1; count < parts.length; count++) {
+      const folder = join(home, ...parts.slice(0, count));
+      if (targets.has(folder)) break;
+      found.add(folder);
+    }
+  }
+  return [...found];
 }

@@ -108,7 +108,7 @@ describe.skipIf(!canRun)('a bundle of root’s (needs root and busybox-static)',
     try {
       const dir = join(folder, 'with-devices');
       const model = compile(testDocument({ command: ['sh'] }), image(), host());
-      expect(await writeBundle(model, image(), host(), dir)).toEqual({ devices: 2 });
+      expect(await writeBundle(model, image(), host(), dir)).toEqual({ devices: 2, differs: [] });
       expect(existsSync(join(dir, 'rootfs/bin/busybox'))).toBe(true);
       expect(readdirSync(join(dir, 'rootfs/dev'))).toEqual([]);
     } finally {
@@ -160,6 +160,52 @@ describe.skipIf(!canRun || !has('runc'))('runc runs the bundle (needs root, busy
       no: 'no user namespace',
     });
     expect(existsSync(join(rootfs, 'written'))).toBe(false);
+  });
+
+  it('has its names, an entry and a home for its user, and what the host runs by itself is read-only', async () => {
+    const project = join(folder, 'project');
+    mkdirSync(join(project, '.git'), { recursive: true });
+    writeFileSync(join(project, '.git/config'), '');
+    execFileSync('chmod', ['-R', 'a+rwX', project]);
+    const made = { what: 'file', text: '.\n', temporary: true, uid: 0, gid: 0 } as const;
+    const script = `cat /etc/hosts /etc/hostname; grep 2000 /etc/passwd; touch ~/x && echo home;
+      touch /w/new && echo new; echo x >/w/.git/config || echo refused; mv /w/.git /w/other || echo stays`;
+    const options: DocumentOptions = {
+      user: { user: 2000, group: 2000 },
+      hostname: 'inside',
+      command: ['sh', '-c', script],
+      namespaces: WITHOUT_TIME,
+      volumes: [
+        {
+          type: 'bind',
+          source: project,
+          target: '/w',
+          specPath: 'volumes.0',
+          readOnly: false,
+          recursive: true,
+          flags: [],
+          propagation: 'rprivate',
+          isFile: false,
+          create: [],
+          guards: [
+            { path: '.git', writable: true },
+            { path: '.git/config', writable: false },
+            { path: '.git/commondir', writable: false, make: made },
+          ],
+        } as unknown as NonNullable<DocumentOptions['volumes']>[number],
+      ],
+    };
+    const dir = join(folder, 'with-parts');
+    const { differs } = await writeBundle(compile(testDocument(options), image(), host()), image(), host(), dir);
+    expect(differs).toEqual([
+      `the container can make ${project}/.git/commondir, which the host believes`,
+      '/home/user is in memory',
+    ]);
+    const output = run(dir);
+    expect(output).toContain('127.0.0.1\tlocalhost\n');
+    expect(output).toContain('127.0.0.1\tinside\n');
+    expect(output).toContain('\ninside\nuser:*:2000:2000::/home/user:/bin/sh\nhome\nnew\nrefused\nstays\n');
+    expect(readFileSync(join(project, '.git/config'), 'utf8')).toBe('');
   });
 
   it('runs as a user of the image, without capabilities', async () => {

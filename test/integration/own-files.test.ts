@@ -194,6 +194,16 @@ root:x:0:0:root:/root:/bin/sh\nuser:*:3000:\n`;
       expect(text(known)).toBe('app\n/home/app\n/etc/passwd:2\n/etc/group:2\n');
     });
 
+    test('folders of an added home on the way to what is mounted in it are its user’s', async () => {
+      const spec = {
+        user: '2000:3000',
+        volumes: ['deep:/home/user/.cache/a/b', 'inner:/home/user/.local/share/c/d', 'other:/data/x/y'],
+        tmpfs: ['/home/user/.local/share'],
+      };
+      const script = `touch ~/.cache/1 ~/.cache/a/1 ~/.cache/a/b/1 ~/.local/1; stat -c %u:%g ~/.cache ~/.cache/a ~/.local /data/x`;
+      expect(text(await sh(script, spec, caller))).toBe('2000:3000\n2000:3000\n2000:3000\n0:0\n');
+    });
+
     test('entries are added to what the image has, byte for byte, and only inside', async () => {
       const image = changedRootfs((tree) => {
         writeFileSync(

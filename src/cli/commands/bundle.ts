@@ -30,8 +30,11 @@ export const bundle: Run = async (invocation) => {
   try {
     if (image === undefined) throw noImage();
     await checkCommand(model, image, host);
-    const { devices } = await writeBundle(model, image, host, resolve(cwd, args.positionals[1] ?? ''));
+    const { devices, differs } = await writeBundle(model, image, host, resolve(cwd, args.positionals[1] ?? ''));
     if (devices > 0) messages.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
+    const { keepGroups } = document.spec;
+    const all = [...differs, ...(keepGroups ? ['no supplementary group of yours is kept'] : [])];
+    if (all.length > 0) messages.warning(`started by another runtime, this differs: ${all.join('; ')}`, undefined);
   } finally {
     claims.release();
   }

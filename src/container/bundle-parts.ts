@@ -1,0 +1,88 @@
+/**
+ * What boxctl does for a container by steps of its own, as mounts that other runtimes make: the container's names and
+ * accounts, its user's home, and what is covered under a bind.
+ */
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { ImageFacts } from '../model/image.ts';
+import type { Model, OwnFile } from '../model/model.ts';
+import type { OciMount } from '../oci/config.ts';
+import type { Guard } from '../spec/spec.ts';
+
+/** In the bundle: sources of binds may be relative to it (config.md of the runtime specification, "Mounts"). */
+export const FILES = 'files';
+
+export interface BundleMounts {
+  readonly mounts: readonly OciMount[];
+  /** What is not as boxctl does it: sentences without full stop. */
+  readonly differs: readonly string[];
+}
+
+/** Writes the files that are the container's own; `owner`: of the container's root on the host. */
+export function writeParts(
+  dir: string,
+  { ownFiles, home, config, mountNotes }: Model,
+  image: ImageFacts,
+  owner: { readonly uid: number; readonly gid: number } | undefined,
+): BundleMounts {
+  const own = [...ownFiles.values()];
+  if (own.length > 0) mkdirSync(join(dir, FILES), { mode: 0o755 });
+  const binds = contents(own, image).map(([path, content]): OciMount => {
+    const source = `${FILES}/${basename(path)}`;
+    writeFileSync(join(dir, source), content, { mode: 0o644, flag: 'wx' });
+    if (owner !== undefined) chownSync(join(dir, source), owner.uid, owner.gid);
+    return { destination: path, type: 'bind', source, options: ['bind', 'nosuid', 'nodev'] };
+  });
+  const homes: readonly OciMount[] =
+    home === undefined || home.inMount
+      ? []
+      : [
+          {
+            destination: home.path,
+            type: 'tmpfs',
+            source: 'tmpfs',
+            options: ['nosuid', 'nodev', 'mode=755', `uid=${home.uid}`, `gid=${home.gid}`],
+          },
+        ];
+  // What the file mounts comes after its own, since it may lie in them.
+  const first = Math.min(config.mounts.length, ...mountNotes.keys());
+  const guarded = config.mounts.map((mount, index) => guardMounts(mount, mountNotes.get(index)?.guards ?? []));
+  return {
+    mounts: [
+      ...config.mounts.slice(0, first),
+      ...homes,
+      ...binds,
+      ...guarded.slice(first).flatMap(({ mounts }) => mounts),
+    ],
+    differs: [
+      ...guarded.flatMap(({ differs }) => differs),
+      ...(homes.length > 0 ? [`${home?.path} is in memory`] : []),
+      ...(home?.inMount === true ? [`${home.path} is not made`] : []),
+    ],
+  };
+}
+
+/** Whole files: what is added comes after what the image has. */
+function contents(own: readonly OwnFile[], image: ImageFacts): readonly (readonly [path: string, content: string])[] {
+  const before: Readonly<Record<string, string>> = { '/etc/passwd': image.passwd, '/etc/group': image.group };
+  return own.map(({ path, content, adds }) => [path, adds ? `${before[path] ?? ''}${content}` : content]);
+}
+
+/** The bind, and over it what the container must not change. What would have to be made first is told. */
+function guardMounts(bind: OciMount, guards: readonly Guard[]): BundleMounts {
+  const whole = guards.some(({ path }) => path === '');
+  const options = bind.options ?? [];
+  const parts = guards.filter(({ path, make }) => path !== '' && make === undefined);
+  const over = parts.map(({ path, writable }): OciMount => ({
+    ...bind,
+    destination: join(bind.destination, path),
+    source: join(bind.source ?? '', path),
+    options: writable ? options : [...options.filter((word) => word !== 'rw'), 'ro'],
+  }));
+  return {
+    mounts: [whole ? { ...bind, options: [...options.filter((word) => word !== 'rw'), 'ro'] } : bind, ...over],
+    differs: guards
+      .filter(({ make }) => make !== undefined)
+      .map(({ path }) => `the container can make ${join(bind.source ?? '', path)}, which the host believes`),
+  };
+}
