@@ -22,15 +22,13 @@ export interface OptionKind {
 
 /** Said for what is meant well and is not there. */
 const REFUSED: Readonly<Record<string, string>> = {
-  z: 'SELinux labels are not set; leave it out',
   suid: 'set-user-id programs of a mount are never honoured',
   dev: 'device nodes of a mount never work; name the device under `devices`',
-  consistent: 'it means nothing on Linux; leave it out',
-  cached: 'it means nothing on Linux; leave it out',
-  delegated: 'it means nothing on Linux; leave it out',
 };
-/** What is so anyway. */
-const ALWAYS: ReadonlySet<string> = new Set(['rw', 'nosuid', 'nodev', 'exec']);
+/** What is so anyway; Docker Desktop's words, which mean nothing on Linux; labels of SELinux: files keep theirs. */
+const ALWAYS: ReadonlySet<string> = new Set(
+  ['rw', 'nosuid', 'nodev', 'exec'].concat(['consistent', 'cached', 'delegated'], ['z', 'Z']),
+);
 
 const isOneOf = <T extends string>(list: readonly T[], word: string): word is T => list.some((entry) => entry === word);
 

@@ -3,10 +3,9 @@
 const NO_WAY_IN = 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host';
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
 const NO_NETWORKS = 'there are no networks between containers yet';
-const RESOLV_CONF = 'boxctl does not write resolv.conf; bind one: `volumes: ["/etc/resolv.conf:/etc/resolv.conf:ro"]`';
-const ETC_HOSTS = 'boxctl does not write /etc/hosts; bind one with `volumes`';
+const RESOLV_CONF = 'a private network has no name server; for another resolv.conf, bind one: `volumes: ["./resolv.conf:/etc/resolv.conf:ro"]`';
+const ETC_HOSTS = '/etc/hosts has the container’s own names; for others, bind one: `volumes: ["./hosts:/etc/hosts:ro"]`';
 const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
-const NOTES = 'nothing reads labels of a container here; keys that start with `x-` may hold any';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
 const NO_PULL = 'boxctl fetches no images: an image is a file, or what `boxctl image import` has put into the store';
@@ -19,7 +18,6 @@ const RESTART = 'boxctl has no daemon that would restart a container; a unit of 
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
 
 const NOT_HERE: Readonly<Record<string, string>> = {
-  annotations: NOTES,
   attach: LOGS,
   build: NO_BUILD,
   cgroup_parent: 'start boxctl in that cgroup: `systemd-run --user --scope --slice=NAME boxctl up`',
@@ -32,7 +30,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   depends_on: ONE_CONTAINER,
   deploy: 'of it, boxctl takes `resources: {limits: {cpus, memory, pids}, reservations: {memory}}`',
   'deploy.endpoint_mode': SWARM,
-  'deploy.labels': NOTES,
   'deploy.mode': 'a file is one container: `replicated`, with `replicas: 1`',
   'deploy.placement': SWARM,
   'deploy.replicas': 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',
@@ -51,7 +48,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   dns_opt: RESOLV_CONF,
   dns_search: RESOLV_CONF,
   driver_opts: NO_NETWORKS,
-  expose: 'it opens nothing in Compose either; leave it out',
   extends: 'write the keys of the other service here; within one file `<<: *anchor` merges them',
   external_links: NO_NETWORKS,
   extra_hosts: ETC_HOSTS,
@@ -59,8 +55,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   healthcheck: 'there are no health checks yet',
   include: 'write what it includes in this file: one file is one container',
   isolation: `${WINDOWS}; leave it out`,
-  label_file: NOTES,
-  labels: NOTES,
   links: NO_NETWORKS,
   logging: LOGS,
   mac_address: 'a private network has `lo` alone, which has no such address',
@@ -88,12 +82,9 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   volume_driver: 'boxctl keeps volumes in folders of its own; leave it out',
   volumes_from: 'name the same volumes here: `volumes: ["cache:/cache"]`',
   'devices.*.count': GPUS,
-  'volumes.*.bind.selinux': 'SELinux labels of files are not changed; leave it out',
   'volumes.*.cluster': SWARM,
-  'volumes.*.consistency': 'it means nothing on Linux; leave it out',
   'volumes.*.image': 'an image cannot be mounted; unpack it into a folder, and bind that',
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
-  'volumes.*.volume.labels': NOTES,
 };
 
 /** Values that Compose has for a key, and boxctl not. */

@@ -3,6 +3,7 @@ import type { Tree } from '../../yaml/tree.ts';
 
 const IDLE: Readonly<Record<string, readonly string[]>> = {
   attach: ['true'],
+  'healthcheck.disable': ['true'],
   isolation: ['default'],
   oom_kill_disable: ['false'],
   pull_policy: ['never'],
@@ -14,7 +15,7 @@ const IDLE: Readonly<Record<string, readonly string[]>> = {
   'deploy.restart_policy.condition': ['none'],
 };
 
-export const IDLE_KEYS: readonly string[] = Object.keys(IDLE);
+export const IDLE_KEYS: readonly string[] = Object.keys(IDLE).map((path) => path.replace(/\..*/u, ''));
 
 export const isIdle = (path: string, tree: Tree): boolean => {
   if (tree.kind === 'scalar') return Object.hasOwn(IDLE, path) && IDLE[path]?.includes(tree.text) === true;

@@ -4,6 +4,7 @@ import type { Problems, Span } from '../../yaml/problems.ts';
 import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
+import { isEmpty } from './nothing.ts';
 
 /** What a container file may be called (`name` of the schema). */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -49,14 +50,14 @@ const checkBeside = (file: Branch, problems: Problems): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });
   };
   for (const [key, { key: at, value }] of file.entries) {
-    if (['services', 'name', 'version'].includes(key) || key.startsWith('x-')) continue;
+    if (['services', 'name', 'version'].includes(key) || key.startsWith('x-') || isEmpty(value)) continue;
     if (key !== 'volumes') refuse(key, at, whyNotBesideServices(key));
     else if (value.kind === 'map') {
       for (const [volume, entry] of value.entries) {
         if (volume.startsWith('x-')) continue;
         if (!isPlainVolume(entry.value)) refuse(`volumes.${volume}`, entry.key, PLAIN_VOLUME);
       }
-    } else if (value.kind !== 'scalar' || value.value !== null) refuse(key, at, PLAIN_VOLUME);
+    } else refuse(key, at, PLAIN_VOLUME);
   }
 };
 

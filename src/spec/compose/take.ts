@@ -4,10 +4,11 @@
  */
 import { COMPOSE_NAMES } from '../../generated/compose-names.ts';
 import type { Problems } from '../../yaml/problems.ts';
-import type { Branch, Entry, Tree } from '../../yaml/tree.ts';
+import type { Branch, Entry } from '../../yaml/tree.ts';
 import { entryAt, isSame, withEntry, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
 import { isIdle } from './idle.ts';
+import { isEmpty, withoutNotes } from './nothing.ts';
 import { optionsOf } from './security-opt.ts';
 import { takeService } from './services.ts';
 
@@ -22,7 +23,7 @@ export const takeCompose = (file: Branch, problems: Problems): Taken | undefined
   const container = takeService(file, problems);
   if (container === undefined) return undefined;
   const names = new Map<string, string>();
-  let tree = container;
+  let tree = withoutNotes(container);
   const put = (to: string, from: string, entry: Entry): void => {
     const there = entryAt(tree, to);
     const [around = ''] = to.split('.');
@@ -82,14 +83,12 @@ const reportConflict = (
 const refuseRest = (map: Branch, path: string, problems: Problems): void => {
   for (const [key, { key: at, value }] of map.entries) {
     const full = `${path}.${key}`;
-    if (key.startsWith('x-') || isIdle(full, value)) continue;
+    if (key.startsWith('x-') || isEmpty(value) || isIdle(full, value)) continue;
     const why = whyNotHere(full);
     if (why === undefined && value.kind === 'map') refuseRest(value, full, problems);
-    else if (!isNothing(value)) {
+    else {
       const hint = why ?? 'boxctl takes `deploy.resources.limits` and `deploy.resources.reservations` alone';
       problems.add('E_SPEC_UNSUPPORTED', `\`${full}\` is not supported`, { path: full, at, hint });
     }
   }
 };
-
-const isNothing = (tree: Tree): boolean => tree.kind === 'scalar' && tree.value === null;

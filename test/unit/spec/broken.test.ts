@@ -593,11 +593,6 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ],
   ],
   [
-    'a volume with a label',
-    `${IMAGE}volumes: ["./:/data:Z"]\n`,
-    ['2:11+12 E_SPEC_VOLUME: a bind has no option "Z" = SELinux labels are not set; leave it out'],
-  ],
-  [
     'a bind that would honour set-user-id programs',
     `${IMAGE}volumes: ["./:/data:suid"]\n`,
     ['2:11+15 E_SPEC_VOLUME: a bind has no option "suid" = set-user-id programs of a mount are never honoured'],

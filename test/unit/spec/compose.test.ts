@@ -190,14 +190,6 @@ describe('values of Compose that are written otherwise here', () => {
       'volumes: {cache: {}}',
       '2:1+7 E_SPEC_TYPE: `volumes` must be a list; found a map = a volume needs no declaration',
     ],
-    [
-      'volumes: [{type: bind, source: ., target: /a, consistency: cached}]',
-      '`consistency` in `volumes.0` is not supported = it means nothing on Linux',
-    ],
-    [
-      'volumes: [{type: bind, source: ., target: /a, bind: {selinux: z}}]',
-      '`selinux` in `volumes.0.bind` is not supported',
-    ],
     ['volumes: [{type: npipe, source: a, target: /a}]', 'found the text "npipe" = Windows alone has it'],
     ['platform: windows/amd64', '2:11+13 E_SPEC_PLATFORM: the platform "windows/amd64" is not Linux'],
     ['platform: linux/386', '"linux/386" is not a platform that boxctl runs on = they are linux/amd64 and linux/arm64'],
@@ -212,6 +204,40 @@ describe('values of Compose that are written otherwise here', () => {
     const [first] = problems('network_mode: "${SECRET}"', { SECRET: 'hunter2' });
     expect(first).toContain('found "${SECRET}"');
     expect(first).not.toContain('hunter2');
+  });
+});
+
+describe('what asks for nothing here is taken', () => {
+  it.each([
+    'labels: ["traefik.enable=true"]',
+    'labels: {a: "${UNSET}"}',
+    'annotations: {a: b}',
+    'label_file: ./labels',
+    'expose: [3306, "8080-8090"]',
+    'deploy: {labels: {a: b}}',
+    'healthcheck: {disable: true}',
+    'restart: "no"',
+    'build: {}\ndeploy: {}\ndevelop: {}\nlogging: {}',
+    'extra_hosts:\ndns:\nhealthcheck:',
+    ...KEYS_NOT_HERE.filter((key) => !key.includes('.') && key !== 'services').map((key) => `${key}: []`),
+  ])('%s', (text) => expect(of(text)).toEqual(of('')));
+
+  it.each(['cached', 'delegated', 'consistent', 'z', 'Z', 'rw,z', 'cached,Z'])('the word %s of a mount', (word) => {
+    expect(of(`volumes: ['./:/a:${word}', 'b:/b:${word}']`)).toEqual(of("volumes: ['./:/a', 'b:/b']"));
+  });
+
+  it('words of a mount in the long form', () => {
+    const plain = 'type: bind, source: ., target: /a';
+    const all = `${plain}, consistency: cached, bind: {selinux: z, propagation: rprivate}`;
+    expect(of(`volumes: [{${all}}]`)).toEqual(of(`volumes: [{${plain}}]`));
+    expect(of(`volumes: [{${plain}, bind: {selinux: Z}}]`)).toEqual(of(`volumes: [{${plain}}]`));
+    const volume = 'type: volume, source: c, target: /a';
+    expect(of(`volumes: [{${volume}, volume: {labels: {a: b}}}]`)).toEqual(of(`volumes: [{${volume}}]`));
+  });
+
+  it('beside the one service of a Compose file', () => {
+    const file = (more: string) => load(`services: {web: {${IMAGE.trim()}}}\n${more}`).spec;
+    expect(file('networks: {}\nsecrets:\nconfigs: {}\nvolumes:\n')).toEqual(file(''));
   });
 });
 
