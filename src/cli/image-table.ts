@@ -1,6 +1,8 @@
 /** The verbs of `boxctl image`. */
 import type { Command } from './command.ts';
 
+const EVENTS = { text: 'write events, and errors among them, as JSON lines to stderr' };
+
 /** Of which the words that follow are images of the store. */
 export const TAKES_IMAGES: ReadonlySet<string> = new Set(['image inspect', 'image tag', 'image rm']);
 
@@ -23,7 +25,7 @@ export const IMAGE_VERBS: readonly Command[] = [
       },
       replace: { text: 'let the archive’s names move, too' },
       quiet: { short: 'q', text: 'say nothing but what went wrong' },
-      json: { text: 'write events as JSON lines to stderr' },
+      json: EVENTS,
     },
     examples: [
       ['boxctl image import debian.tar.zst debian:12', 'then `image: debian:12` in a file'],
@@ -65,10 +67,10 @@ export const IMAGE_VERBS: readonly Command[] = [
   },
   {
     name: 'image tag',
-    usage: 'IMAGE NAME[:TAG]…',
+    usage: '[OPTIONS] IMAGE NAME[:TAG]…',
     summary: 'give an image more names',
     description: `Gives an image more names; a name that another image had is taken from it. ${IMAGE}`,
-    options: {},
+    options: { json: EVENTS },
     examples: [['boxctl image tag debian:12 base', 'the same image as base:latest']],
     positionals: [2, Number.POSITIVE_INFINITY],
     takesRest: false,
@@ -76,10 +78,10 @@ export const IMAGE_VERBS: readonly Command[] = [
   },
   {
     name: 'image rm',
-    usage: 'IMAGE…',
+    usage: '[OPTIONS] IMAGE…',
     summary: 'remove names, and images with their last one',
     description: `Takes a name away, and removes the image when it was the last. By its digest, an image is removed with all its names. Layers that other images have stay. An image that a container uses is not removed. ${IMAGE}`,
-    options: {},
+    options: { json: { text: 'print what went, and errors, as JSON lines' } },
     examples: [['boxctl image rm debian:11 3f2a9c', 'one by its name, one by its digest']],
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
@@ -105,11 +107,11 @@ export const IMAGE_VERBS: readonly Command[] = [
   },
   {
     name: 'image pack',
-    usage: 'PROGRAM… -o FILE',
+    usage: '[OPTIONS] PROGRAM… -o FILE',
     summary: 'make a root file system of programs of this host',
     description:
       'Packs programs of this host, with the libraries and the loader that they need, into a tarball; gzip when the name ends in gz.',
-    options: { output: { short: 'o', value: 'FILE', text: 'where to write the tarball' } },
+    options: { output: { short: 'o', value: 'FILE', text: 'where to write the tarball' }, json: EVENTS },
     examples: [['boxctl image pack sh ls ps -o rootfs.tar.gz', 'an image without a download']],
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,

@@ -12,6 +12,9 @@ import { VOLUME_VERBS } from './volume-table.ts';
 const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {
   'show-values': { text: 'show values of your environment and of env_files, which are hidden otherwise' },
 };
+const EVENTS: Readonly<Record<string, OptionRow>> = {
+  json: { text: 'write events as JSON lines to stderr' },
+};
 const PROGRESS: Readonly<Record<string, OptionRow>> = {
   progress: {
     value: 'HOW',
@@ -20,7 +23,7 @@ const PROGRESS: Readonly<Record<string, OptionRow>> = {
   },
   quiet: { short: 'q', text: 'say nothing but what went wrong' },
   verbose: { short: 'v', text: 'show each system call as it is made' },
-  json: { text: 'write events as JSON lines to stderr' },
+  ...EVENTS,
   ...SHOW_VALUES,
 };
 const ALLOW: Readonly<Record<string, OptionRow>> = {
@@ -190,7 +193,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'write the container as an OCI bundle',
     description:
       'Writes config.json and the root file system to DIR, which must be empty or not there; runc and crun run it.',
-    options: ALLOW,
+    options: { ...ALLOW, ...EVENTS },
     examples: [['boxctl bundle container.yaml out && runc run -b out test', 'the same container by another runtime']],
     positionals: [2, 2],
     takesRest: false,

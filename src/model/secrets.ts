@@ -18,6 +18,12 @@ const SERVICES =
 /** Names that hold such a word and mean something else. */
 const HARMLESS: ReadonlySet<string> = new Set(['PWD', 'OLDPWD', 'SSH_AUTH_SOCK', 'XDG_SESSION_ID', 'XDG_SESSION_TYPE']);
 
+/** `POSTGRES_PASSWORD_FILE` names where the secret is, and a public key is for everybody. */
+const isOpen = (words: readonly string[]): boolean => {
+  const [before, last] = words.slice(-2);
+  return words.length > 1 && (last === 'file' || last === 'path' || (before === 'public' && last === 'key'));
+};
+
 /** `githubToken2` is `github token`. */
 const wordsOf = (name: string): readonly string[] =>
   name
@@ -29,8 +35,8 @@ const wordsOf = (name: string): readonly string[] =>
 
 /** Whether a variable of this name is likely to hold a secret: `GITHUB_TOKEN`, `PGPASSWORD`, `DATABASE_URL`. */
 export function isSecretName(name: string): boolean {
-  if (HARMLESS.has(name)) return false;
   const words = wordsOf(name);
+  if (HARMLESS.has(name) || isOpen(words)) return false;
   if (words.some((word) => WORDS.has(word) || ENDS.test(word))) return true;
   const all = words.join('');
   if (ENDS.test(all) || /(?:connection|conn)(?:string|str)$|connstr(?:ing)?$/u.test(all)) return true;
@@ -44,7 +50,16 @@ const VALUES: readonly RegExp[] = [
   /[a-z][a-z0-9+.-]*:\/\/(?:[^\s/?#@:]*:[^\s@]+|[^\s/?#@:]{20,})@/iu,
   // A password among the parameters of a URL or of a connection.
   /(?:^|[?&;,\s])(?:password|passwd|pwd|pass|secret|token|access_?token|auth_?token|api_?key|client_?secret|account_?key|shared_?access_?key|sig(?:nature)?)\s*=\s*[^\s&;]/iu,
+  // Keys and tokens that show by their form what they are.
   /-----BEGIN [A-Z ]*PRIVATE KEY-----/u,
+  /\bgh[pousr]_[A-Za-z0-9]{30,}\b/u,
+  /\bgithub_pat_\w{30,}/u,
+  /\bglpat-[\w-]{20,}/u,
+  /\bA(?:KIA|SIA)[A-Z0-9]{16}\b/u,
+  /\bxox[abprs]-[\w-]{10,}/u,
+  /\bsk_live_\w{16,}/u,
+  /\bAIza[\w-]{30,}/u,
+  /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+/u,
 ];
 
 /** Whether a value is one that holds a password, whatever its name: `http://me:secret@proxy:3128`. */

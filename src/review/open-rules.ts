@@ -1,5 +1,5 @@
 /** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
-import { isSecretName } from '../model/secrets.ts';
+import { isSecretName, isSecretValue } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
@@ -45,17 +45,6 @@ function ownWritable({ model, document }: Subject): readonly { readonly source: 
   });
 }
 
-/** Keys and tokens that show by their form what they are. */
-const SECRET_FORMS = [
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----/u,
-  /\bgh[pousr]_[A-Za-z0-9]{30,}\b/u,
-  /\bglpat-[\w-]{20,}/u,
-  /\bA(?:KIA|SIA)[A-Z0-9]{16}\b/u,
-  /\bxox[abprs]-[\w-]{10,}/u,
-  /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+/u,
-  /^[a-z][a-z+.-]*:\/\/[^\s:@/]+:[^\s@/]+@/u,
-];
-
 function environment({ model }: Subject): readonly (readonly [name: string, value: string])[] {
   return model.config.process.env.map((entry) => {
     const equals = entry.indexOf('=');
@@ -84,8 +73,8 @@ const RULES: readonly Rule[] = [
     find: (subject) =>
       environment(subject).flatMap(([name, value]) =>
         when(
-          isWritten(subject, name) && SECRET_FORMS.some((form) => form.test(value)),
-          `has a key or token written down in the file, in ${name}`,
+          isWritten(subject, name) && isSecretValue(value),
+          `has a key, a token or a password written down in the file, in ${name}`,
           place(subject, `environment.${name}`),
         ),
       ),
@@ -97,10 +86,7 @@ const RULES: readonly Rule[] = [
     find: (subject) =>
       environment(subject).flatMap(([name, value]) =>
         when(
-          isSecretName(name) &&
-            value !== '' &&
-            isWritten(subject, name) &&
-            !SECRET_FORMS.some((form) => form.test(value)),
+          isSecretName(name) && value !== '' && isWritten(subject, name) && !isSecretValue(value),
           `has ${name} written down in the file`,
           place(subject, `environment.${name}`),
         ),

@@ -2,7 +2,7 @@
 import { isSecret } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import type { Call } from '../kernel/calls.ts';
-import { borrowedVariables, redactor, type Redact } from '../text/borrowed.ts';
+import { borrowedVariables, redactor, type Borrowed, type Redact } from '../text/borrowed.ts';
 import type { Plan } from '../plan/plan.ts';
 
 const HIDDEN = '…';
@@ -35,9 +35,22 @@ function shownCall(call: Call, show: Show, environment: Show): Call {
   return { ...call, ...returns, args: Object.fromEntries(args) } as Call;
 }
 
-const shower = (redact: Redact, path: string | undefined): Show => {
+/** Of a step that is made for a borrowed number: what the kernel is told is that number in another unit, or rounded. */
+function numberOf(borrowed: readonly Borrowed[], path: string | undefined): string | undefined {
+  return borrowed.find(
+    (one) => one.path === path && one.variable === undefined && /^[\d.]+\s*[a-z]*$/iu.test(one.value),
+  )?.shown;
+}
+
+const shower = (redact: Redact, path: string | undefined, number: string | undefined): Show => {
   const show: Show = (value) => {
-    if (typeof value === 'string') return redact(value, path);
+    if (typeof value === 'string') {
+      const text = redact(value, path);
+      if (number === undefined) return text;
+      return /^\d+$/u.test(text)
+        ? number
+        : text.replaceAll(/(?<=\b(?:size|nr_inodes|weight|[rw]bps|[rw]iops)=|^\d+:\d+ |^)\d+(?=$|[,\s])/gu, number);
+    }
     if (typeof value === 'number') {
       const text = redact(String(value), path);
       return text === String(value) ? value : text;
@@ -67,7 +80,7 @@ export function shownPlan(plan: Plan): Plan {
       const path = step.because.kind === 'spec' ? step.because.path : undefined;
       // Also where the words of the command line take the place of the file's command, its entrypoint stays.
       const words: Redact = (text) => redact(redact(text, 'command'), 'entrypoint');
-      const show = shower(step.call.name === 'execve' ? words : redact, path);
+      const show = shower(step.call.name === 'execve' ? words : redact, path, numberOf(borrowed, path));
       const { call, undo } = step;
       return {
         ...step,

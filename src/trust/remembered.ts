@@ -27,7 +27,10 @@ import { takesPath, type Permit } from './permits.ts';
 import { policyFiles } from './policy.ts';
 
 /** What identifies a demand; where it stands in the file, and how it is told, may change. */
-export type Agreed = Pick<Demand, 'kind' | 'value' | 'readOnly'>;
+export type Agreed = Pick<Demand, 'kind' | 'value' | 'readOnly'> & {
+  /** What is printed in place of a value that came from the caller's environment. */
+  readonly shown?: string;
+};
 
 export interface Remembered {
   /** The container file, by the folder that it really lies in. */
@@ -73,12 +76,17 @@ function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function parseAgreed(value: unknown): Agreed | undefined {
   if (!isMap(value)) return undefined;
-  const { kind, value: what, readOnly } = value;
+  const { kind, value: what, readOnly, shown } = value;
   if (typeof kind !== 'string' || typeof what !== 'string' || !Object.hasOwn(DEMAND_KINDS, kind)) return undefined;
   const known = kind as DemandKind;
   // An empty value would mean all of a kind.
   if ((what === '') !== WITHOUT_VALUE.has(known) || (takesPath(known) && !what.startsWith('/'))) return undefined;
-  return { kind: known, value: what, ...(readOnly === true ? { readOnly } : {}) };
+  return {
+    kind: known,
+    value: what,
+    ...(readOnly === true ? { readOnly } : {}),
+    ...(typeof shown === 'string' ? { shown } : {}),
+  };
 }
 
 function parseRecord(text: string): Remembered | undefined {
@@ -166,10 +174,11 @@ export function remember(keeper: Keeper, file: string, demands: readonly Demand[
   const folder = recordsFolder(keeper);
   refuseWithin(realPath(folder), file);
   makeFolders(folder, 0o700);
-  const agreed = demands.map(({ kind, value, readOnly }): Agreed => ({
+  const agreed = demands.map(({ kind, value, readOnly, shown }): Agreed => ({
     kind,
     value,
     ...(readOnly === true ? { readOnly } : {}),
+    ...(shown === undefined ? {} : { shown: shown.value }),
   }));
   const text = `${JSON.stringify({ version: VERSION, file, demands: agreed }, undefined, 2)}\n`;
   const written = inRecords(

@@ -2,7 +2,7 @@
 import { readSync, statSync } from 'node:fs';
 import { BoxctlError } from '../../errors.ts';
 import { outline } from '../../model/compile.ts';
-import { allowance } from '../../model/demands.ts';
+import { allowance, shownDemand } from '../../model/demands.ts';
 import type { Demand } from '../../model/demand.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
 import { columns } from '../../text/columns.ts';
@@ -28,6 +28,9 @@ function readAnswer(): string {
   return line.trim().toLowerCase();
 }
 
+/** A value of the caller's environment is told as the file says it. */
+const shownAllowance = (demand: Demand): string => allowance(shownDemand(demand));
+
 function placeOf({ because }: Demand, file: string): string {
   const at = because.kind === 'spec' ? because.at : undefined;
   return at === undefined ? file : `${at.file}:${at.line}:${at.column}`;
@@ -42,8 +45,8 @@ function asText(
 ): string {
   const paint = painter(color);
   const lines = demands.flatMap((demand) => [
-    `  ${isNew(demand) ? paint(YELLOW, '+') : ' '} the container ${safe(demand.message)}`,
-    `      ${paint(DIM, `${placeOf(demand, document.file)}, --allow ${quote(allowance(demand))}`)}`,
+    `  ${isNew(demand) ? paint(YELLOW, '+') : ' '} the container ${safe(shownDemand(demand).message)}`,
+    `      ${paint(DIM, `${placeOf(demand, document.file)}, --allow ${quote(shownAllowance(demand))}`)}`,
   ]);
   return `${paint(BOLD, `${document.file} asks for this of the host:`)}\n${lines.join('\n')}\n`;
 }
@@ -62,7 +65,9 @@ function confirm(invocation: Invocation, file: string): boolean {
 function list(invocation: Invocation): number {
   const all = allRemembered(keeperOf(invocation));
   const words = (demands: (typeof all)[number]['demands']): readonly string[] =>
-    demands.map((demand) => allowance({ ...demand, message: '', because: { kind: 'default', name: '' } }));
+    demands.map(({ shown, ...demand }) =>
+      allowance({ ...demand, value: shown ?? demand.value, message: '', because: { kind: 'default', name: '' } }),
+    );
   if (invocation.args.flag('json')) {
     writeOutput(
       `${safeJson(
@@ -116,7 +121,7 @@ function ask(invocation: Invocation): number {
   if (demands.length > 0) remember(keeper, file, demands);
   else if (record !== undefined) forget(keeper, file);
   if (args.flag('json')) {
-    writeOutput(`${safeJson({ file, allow: demands.map(allowance), new: asked.map(allowance) }, 2)}\n`);
+    writeOutput(`${safeJson({ file, allow: demands.map(shownAllowance), new: asked.map(shownAllowance) }, 2)}\n`);
   } else if (demands.length === 0) {
     tell(`${safe(document.file)} asks for nothing that would have to be allowed\n`);
   } else {

@@ -6,7 +6,7 @@ import { prepare } from '../../container/prepare.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument } from '../environment.ts';
 import { importView } from '../import-view.ts';
-import { textMessages } from '../messages.ts';
+import { jsonMessages, textMessages } from '../messages.ts';
 import { wantsColor } from '../output.ts';
 import { checkDemands, permitsOf } from '../trust.ts';
 
@@ -19,10 +19,11 @@ export const bundle: Run = async (invocation) => {
   const host = hostFacts(invocation);
   if (document.spec.image === undefined) throw noImage();
   const permits = permitsOf(invocation);
-  const messages = textMessages(wantsColor(2, env), false);
+  const isJson = args.flag('json');
+  const messages = isJson ? jsonMessages : textMessages(wantsColor(2, env), false);
   const { image, model, claims } = await prepare(document, {
     host,
-    reporter: { ...messages, importing: (title) => importView(title, 'auto', env) },
+    reporter: { ...messages, importing: (title) => importView(title, isJson ? 'json' : 'auto', env) },
     judge: (demands) => checkDemands(invocation, document, demands, permits),
     takesSignals: true,
     alwaysWithImage: true,

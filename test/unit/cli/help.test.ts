@@ -243,15 +243,18 @@ describe('the command of `run`', () => {
 describe('errors for programs', () => {
   const JSON_COMMANDS = ALL.filter(({ options }) => options['json'] !== undefined);
 
-  test.each(JSON_COMMANDS.map(({ name }) => name))('boxctl %s --json tells them as one line of JSON', async (name) => {
+  test.each(JSON_COMMANDS.map(({ name }) => name))('boxctl %s --json tells them as lines of JSON', async (name) => {
     for (const words of [['--nope'], ['nowhere', 'nowhere.yaml', 'x', 'y']]) {
       const { stdout, stderr, status } = await boxctl([...name.split(' '), '--json', ...words]);
       if (status === 0) continue;
       // `validate` is asked for what is wrong: that is its result.
       if (stdout !== '') expect(JSON.parse(stdout)).toBeDefined();
-      else expect(stderr.match(/\n/gu), stderr).toHaveLength(1);
-      if (stdout === '')
-        expect(JSON.parse(stderr)).toMatchObject({ event: 'error', code: expect.stringMatching(/^E_/u) });
+      const lines = stdout === '' ? stderr.trimEnd().split('\n') : [];
+      // `image rm` goes on with the next image.
+      if (name !== 'image rm') expect(lines.length, stderr).toBeLessThan(2);
+      for (const line of lines) {
+        expect(JSON.parse(line)).toMatchObject({ event: 'error', code: expect.stringMatching(/^E_/u) });
+      }
     }
   });
 

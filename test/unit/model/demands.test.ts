@@ -218,8 +218,19 @@ describe('a name sounds secret', () => {
     'VAULT_AUTH',
     'KEY',
   ])('%s', (name) => expect(isSecretName(name)).toBe(true));
-  it.each(['PATH', 'PWD', 'OLDPWD', 'HOME', 'LANG', 'IMAGE_TAG', 'KEYBOARD', 'MONKEY', 'PATTERN', 'CI', 'AUTHOR'])(
-    'not %s',
-    (name) => expect(isSecretName(name)).toBe(false),
-  );
+  it.each([
+    'PATH',
+    'PWD',
+    'OLDPWD',
+    'HOME',
+    'LANG',
+    'IMAGE_TAG',
+    'KEYBOARD',
+    'MONKEY',
+    'PATTERN',
+    'CI',
+    'AUTHOR',
+    'DB_PASSWORD_FILE',
+    'PUBLIC_KEY',
+  ])('not %s', (name) => expect(isSecretName(name)).toBe(false));
 });

@@ -148,6 +148,22 @@ test.each(ALL)('a variable in %s is not printed', (_path, wrap, examples) => {
   }
 });
 
+test.each([
+  ['limits: {cpus: "${V}"}', '1.375', /137500/u],
+  ['limits: {memory: "${V}"}', '123456789', /1234\d{5}/u],
+  ['limits: {memory: "${V}"}\nshm_size: "${V}"', '117m', /122683392|117m/u],
+  ['tmpfs: ["/t:size=${V}"]', '123456789', /1234\d{5}/u],
+])('a number that %s puts into another unit is not printed in its steps', (key, V, other) => {
+  const document = loadSpecText(`image: {host_tools: [sh]}\n${key}\n`, join(folder(), 'container.yaml'), {
+    env: { V },
+    home: '/root',
+  });
+  const image = { ...testImage('/image'), ownership: ownershipFor(document, ROOT_HOST) };
+  const plan = planContainer(compile(document, image, ROOT_HOST, { command: ['true'] }), image, ROOT_HOST);
+  expect(printPlan(plan, { color: false, width: 100, file: 'container.yaml' })).not.toMatch(other);
+  expect(JSON.stringify((planToJson(plan) as { steps: unknown }).steps)).not.toMatch(other);
+});
+
 test('messages say what the file says, and not less for it', () => {
   const env = { TOKEN: 'ghp_zq7', BIG: '12 potatoes' };
   const told = printed(

@@ -81,6 +81,13 @@ describe('what is remembered', () => {
     expect(statSync(at.record()).mode & 0o777).toBe(0o600);
   });
 
+  test('keeps what is printed in place of a value that was the caller’s', () => {
+    const at = keeper();
+    const shown = { value: '/srv/${WHERE}', message: 'reads it' };
+    remember(at, FILE, [{ ...demand('bind', '/srv/secret'), shown }]);
+    expect(recall(at, FILE)?.demands).toEqual([{ kind: 'bind', value: '/srv/secret', shown: '/srv/${WHERE}' }]);
+  });
+
   test('is replaced as a whole, and taken back', () => {
     const at = keeper();
     remember(at, FILE, [demand('cap', 'NET_ADMIN')]);

@@ -3,6 +3,7 @@ import { BoxctlError } from '../../../errors.ts';
 import { packHostTools } from '../../../image/pack.ts';
 import type { Run } from '../../command.ts';
 import { writeMessage } from '../../output.ts';
+import { safeJson } from '../../../text/safe.ts';
 
 export const imagePack: Run = async ({ args, cwd }) => {
   const output = args.value('output');
@@ -12,6 +13,7 @@ export const imagePack: Run = async ({ args, cwd }) => {
     });
   }
   const { entries } = await packHostTools(args.positionals, resolve(cwd, output));
-  writeMessage(`boxctl: wrote ${output} (${entries} files and folders)\n`);
+  if (args.flag('json')) writeMessage(`${safeJson({ event: 'packed', file: output, entries })}\n`);
+  else writeMessage(`boxctl: wrote ${output} (${entries} files and folders)\n`);
   return 0;
 };

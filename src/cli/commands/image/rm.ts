@@ -6,30 +6,35 @@ import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { wantsColor, writeOutput } from '../../output.ts';
 import { reportError } from '../../report.ts';
+import { jsonMessages } from '../../messages.ts';
+import { safeJson } from '../../../text/safe.ts';
 import { selectImage, shortDigest } from './select.ts';
 
-async function remove(text: string, host: HostFacts): Promise<void> {
+async function remove(text: string, host: HostFacts, isJson: boolean): Promise<void> {
+  const tell = (said: string, data: object): void => writeOutput(`${isJson ? safeJson(data) : said}\n`);
   const { digest, names } = selectImage(text, host);
   if (!isNamed(host.dirs.store, text)) {
     await removeStored(digest, host);
-    writeOutput(`removed ${[shortDigest(digest), ...names].join(' ')}\n`);
+    tell(`removed ${[shortDigest(digest), ...names].join(' ')}`, { removed: digest, names });
     return;
   }
   const name = fullName(text);
   const what = await removeNamed(name, digest, host);
-  writeOutput(what === 'image' ? `removed ${name} ${shortDigest(digest)}\n` : `removed the name ${name}\n`);
+  if (what === 'image') tell(`removed ${name} ${shortDigest(digest)}`, { removed: digest, names: [name] });
+  else tell(`removed the name ${name}`, { names: [name] });
 }
 
 /** When one image cannot be removed, the others still are. */
 export const imageRm: Run = async (invocation) => {
   const host = hostFacts(invocation);
+  const isJson = invocation.args.flag('json');
   let status = 0;
   for (const text of invocation.args.positionals) {
     try {
-      await remove(text, host);
+      await remove(text, host, isJson);
     } catch (error) {
       if (!(error instanceof BoxctlError)) throw error;
-      status = reportError(error, wantsColor(2, invocation.env));
+      status = isJson ? jsonMessages.failure(error) : reportError(error, wantsColor(2, invocation.env));
     }
   }
   return status;

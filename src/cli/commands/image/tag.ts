@@ -2,7 +2,7 @@ import { checkName } from '../../../image/names.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { wantsColor } from '../../output.ts';
-import { textMessages } from '../../messages.ts';
+import { jsonMessages, textMessages } from '../../messages.ts';
 import { nameImage } from './name-image.ts';
 import { selectImage } from './select.ts';
 
@@ -12,6 +12,11 @@ export const imageTag: Run = (invocation) => {
   // Before anything is written, all of them are looked at.
   const full = names.map(checkName);
   const { digest } = selectImage(image, host);
-  nameImage(host.dirs.store, digest, full, textMessages(wantsColor(2, invocation.env), false));
+  nameImage(
+    host.dirs.store,
+    digest,
+    full,
+    invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false),
+  );
   return 0;
 };
