@@ -3,10 +3,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -151,6 +153,58 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(allowed).toMatchObject({ status: 125 });
     expect(allowed.stderr).toContain('none of this system');
     expect(existsSync(marker)).toBe(false);
+  });
+});
+
+describe.each(callers)('programs of host_tools, as $title', (caller) => {
+  const packing = (folder: string, tool: string, PATH: string, ...words: readonly string[]) => {
+    writeFileSync(
+      join(folder, 'container.yaml'),
+      `image: {host_tools: [sh, ${tool}]}\ncommand: [sh, -c, 'echo ran']\n`,
+    );
+    return boxctl(['up', ...words], callerOptions(caller, folder, { env: { PATH } }));
+  };
+  const programIn = (folder: string, name: string, mode: number): string => {
+    const program = join(folder, name);
+    execFileSync('install', ['-m', mode.toString(8), realpathSync('/bin/true'), program]);
+    if (caller.user !== undefined) chownSync(program, caller.user.uid, caller.user.gid);
+    return program;
+  };
+  const STANDARD = '/usr/bin:/bin';
+
+  test('one that PATH finds in the project’s folder is not run without a word', async () => {
+    const folder = specFolder({}, caller);
+    const bin = ownedFolder(caller, 'bin', folder);
+    // Of a name that the system has, too.
+    for (const name of ['mytool', 'ls']) {
+      const program = programIn(bin, name, 0o755);
+      const refused = await packing(folder, name, `${bin}:${STANDARD}`);
+      expect(refused).toMatchObject({ status: 125, stdout: '' });
+      expect(refused.stderr).toContain(`--allow tool=${program}\n`);
+    }
+    expect(await packing(folder, 'ls', STANDARD)).toMatchObject({ status: 0, stdout: 'ran\n' });
+  });
+
+  test('one that PATH finds through a relative folder is none', async () => {
+    const folder = specFolder({}, caller);
+    const bin = ownedFolder(caller, 'bin', folder);
+    programIn(bin, 'mytool', 0o755);
+    for (const relative of ['bin', './bin', '.', '']) {
+      const refused = await packing(folder, 'mytool', `${relative}:${STANDARD}`);
+      expect(refused).toMatchObject({ status: 125, stdout: '' });
+      expect(refused.stderr).toContain('This host has no program mytool');
+    }
+  });
+
+  test('one that only the caller may read is not packed without a word', async () => {
+    const folder = specFolder({}, caller);
+    const elsewhere = ownedFolder(caller, 'bin', tempFolder({ open: true }));
+    const program = programIn(elsewhere, 'private', 0o700);
+    const refused = await packing(folder, 'private', `${elsewhere}:${STANDARD}`);
+    expect(refused).toMatchObject({ status: 125, stdout: '' });
+    expect(refused.stderr).toContain(`holds ${program}, which not every user of the host may read`);
+    const allowed = await packing(folder, 'private', `${elsewhere}:${STANDARD}`, '--allow', `tool=${program}`);
+    expect(allowed).toMatchObject({ status: 0, stdout: 'ran\n' });
   });
 });
 

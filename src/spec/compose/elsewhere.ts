@@ -3,8 +3,10 @@
 const NO_WAY_IN = 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host';
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
 const NO_NETWORKS = 'there are no networks between containers yet';
-const RESOLV_CONF = 'a private network has no name server; for another resolv.conf, bind one: `volumes: ["./resolv.conf:/etc/resolv.conf:ro"]`';
-const ETC_HOSTS = '/etc/hosts has the container’s own names; for others, bind one: `volumes: ["./hosts:/etc/hosts:ro"]`';
+const RESOLV_CONF =
+  'a private network has no name server; for another resolv.conf, bind one: `volumes: ["./resolv.conf:/etc/resolv.conf:ro"]`';
+const ETC_HOSTS =
+  '/etc/hosts has the container’s own names; for others, bind one: `volumes: ["./hosts:/etc/hosts:ro"]`';
 const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
