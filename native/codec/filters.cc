@@ -258,7 +258,7 @@ size_t Filter::x86(uint8_t* bytes, size_t size) {
       if (mask_ == 0) break;
       const unsigned shift = kNearest[mask_ >> 1 & 7] * 8;
       if (!extends_sign(static_cast<uint8_t>(target >> (24 - shift)))) break;
-      source = target ^ ((1u << (32 - shift)) - 1);
+      source = target ^ (0xffffffffU >> shift);
     }
     const uint32_t sign = 0 - (target >> 24 & 1);
     store_le(bytes + at + 1, (target & 0xffffff) | sign << 24);

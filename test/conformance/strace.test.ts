@@ -27,7 +27,9 @@ interface Traced {
 function parse(trace: string): readonly Traced[] {
   return trace.split('\n').flatMap((line) => {
     const match = /^(\d+) +(\w+)\((.*)/u.exec(line);
-    return match === null ? [] : [{ pid: match[1] ?? '', name: match[2] ?? '', text: match[3] ?? '' }];
+    // To ask how much a pipe holds, and to try a path again, changes nothing; how often depends on others.
+    const asks = / FIONREAD,|^\d+ +openat2\(.* = -1 EAGAIN /u.test(line);
+    return match === null || asks ? [] : [{ pid: match[1] ?? '', name: match[2] ?? '', text: match[3] ?? '' }];
   });
 }
 
