@@ -122,6 +122,9 @@ mseal:462 setxattrat:463 getxattrat:464 listxattrat:465 removexattrat:466 open_t
 file_setattr:469 breakpoint:983041 cacheflush:983042 usr26:983043 usr32:983044 set_tls:983045 get_tls:983046
 `;
 
+let i386Table: Readonly<Record<string, number>> | undefined;
+let armTable: Readonly<Record<string, number>> | undefined;
+
 function parse(text: string): Readonly<Record<string, number>> {
   const words = text.split(/\s+/u).filter(Boolean);
   return Object.fromEntries(
@@ -132,12 +135,14 @@ function parse(text: string): Readonly<Record<string, number>> {
   );
 }
 
-/** 32-bit x86. */
+/** 32-bit x86. The default filter asks for it more than once at a start. */
 export function i386(): Readonly<Record<string, number>> {
-  return parse(I386);
+  i386Table ??= parse(I386);
+  return i386Table;
 }
 
 /** 32-bit arm (EABI). */
 export function arm(): Readonly<Record<string, number>> {
-  return parse(ARM);
+  armTable ??= parse(ARM);
+  return armTable;
 }
