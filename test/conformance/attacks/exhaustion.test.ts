@@ -89,7 +89,7 @@ async function onHost(user: Caller['user']): Promise<Readonly<Record<string, num
 const ALL = { inotify: 0, queue: 0, signal: 0, key: 0 };
 /** keyctl(2) is refused by the default filter. */
 const UNFILTERED = { seccomp: 'unconfined' };
-/** Its root is root of the host: keys are then root’s own, whoever made the namespace. */
+/** Its root is root of the host. */
 const MAP = { uid_map: ['0:0:65536'], gid_map: ['0:0:65536'] };
 const [major = 0, minor = 0] = release().split('.').map(Number);
 const hasPidMax = major > 6 || (major === 6 && minor >= 14);
@@ -99,18 +99,29 @@ describe.skipIf(!isRoot || !hasBusybox || testUser === undefined)(
   () => {
     const KINDS = ['inotify', 'queues', 'signals', 'keys'];
 
-    test.each(
-      KINDS.flatMap((what) => [['a map of its own', what, {}] as const, ['a map with root’s id', what, MAP] as const]),
-    )(
+    // With root's id in its map, a container's keys are root's own, whoever made the namespace.
+    const CASES = KINDS.flatMap((what) => [
+      ['a map of its own', what, {}] as const,
+      ...(what === 'keys' ? [] : [['a map with root’s id', what, MAP] as const]),
+    ]);
+
+    test.each(CASES)(
       'a container with %s uses up its %s, and root and another user of the host have theirs',
+      { timeout: 120_000 },
       async (_title, what, spec) => {
-        const mapped = what === 'keys' ? {} : spec;
-        const { got, found } = await whileTaken(what, { ...UNFILTERED, ...mapped }, self, async () => [
-          await onHost(undefined),
-          await onHost(testUser),
-        ]);
-        expect(got).toBeGreaterThan(5);
-        expect(found).toEqual([ALL, ALL]);
+        const take = () =>
+          whileTaken(what, { ...UNFILTERED, ...spec }, self, async () => [
+            await onHost(undefined),
+            await onHost(testUser),
+          ]);
+        let taken = await take();
+        // The kernel gives back what an earlier container had some time after its end.
+        for (let tries = 0; taken.got <= 5 && tries < 60; tries++) {
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+          taken = await take();
+        }
+        expect(taken.got).toBeGreaterThan(5);
+        expect(taken.found).toEqual([ALL, ALL]);
       },
     );
 
