@@ -113,7 +113,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const spec = { image: undefined, namespaces: { mount: 'host' }, command: ['cat', '/etc/hostname'] };
     const folder = specFolder(spec, caller);
     const ended = await boxctl(['up', '--allow', 'namespace=mount'], callerOptions(caller, folder));
-    if (ended.status === 0) expect(ended.stdout).toBe(readFileSync('/etc/hostname', 'utf8'));
+    expect({ stdout: ended.stdout, stderr: ended.stderr }).toEqual({
+      stdout: readFileSync('/etc/hostname', 'utf8'),
+      stderr: '',
+    });
   });
 });
 
