@@ -4,7 +4,7 @@ import { CGROUP_CONTROLLERS, type CgroupController } from '../host/facts.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import type { Check, State } from './check.ts';
 import type { Findings } from './gather.ts';
-import { OUTER_FILTER, OUTER_PATHS } from '../run/explain.ts';
+import { OUTER_FILTER, OUTER_PATHS } from '../plan/hints.ts';
 import { installCommand } from './install.ts';
 
 const NOT_TRIED = 'not tried, since no container could be made';

@@ -221,7 +221,7 @@ export const NAME_SETS = {
 } as const satisfies Record<string, NameSet>;
 
 /** errno numbers (asm-generic/errno.h, the same on both machines). */
-export const ERRNO: Readonly<Record<string, number>> = {
+const NUMBERS = {
   EPERM: 1,
   ENOENT: 2,
   ESRCH: 3,
@@ -353,4 +353,7 @@ export const ERRNO: Readonly<Record<string, number>> = {
   ENOTRECOVERABLE: 131,
   ERFKILL: 132,
   EHWPOISON: 133,
-};
+} as const;
+
+export type ErrnoName = keyof typeof NUMBERS;
+export const ERRNO: Readonly<Record<string, number>> = NUMBERS;

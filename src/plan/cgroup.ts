@@ -7,6 +7,7 @@ import type { Because } from '../model/because.ts';
 import { AT_FDCWD, type Fd, type Template } from '../kernel/calls.ts';
 import { AT, O } from '../kernel/constants.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
+import { LIMIT_HINTS, NO_LIMIT } from './limit-hints.ts';
 import { attachRules, deviceRules, writeRules, type DeviceRules } from './device-cgroup.ts';
 import { limitsOf, shownHierarchies, unifiedHome, usable, type Limit } from './limits.ts';
 import { SYSTEMD_HIERARCHY } from '../model/systemd.ts';
@@ -168,7 +169,7 @@ export function planCgroup(context: PlanContext): Cgroup {
   };
   for (const { controller, file, value, because } of limits) {
     const args = { dirfd: folderOf(controller), pathname: file, data: value };
-    steps.add(onHost('cgroup', because), `cgroup.${file}`, 'write', args);
+    steps.add(onHost('cgroup', because), `cgroup.${file}`, 'write', args, { hints: LIMIT_HINTS });
   }
   for (const { controller, check, because } of limits) {
     if (check === undefined) continue;
@@ -267,7 +268,7 @@ function makeUnified(
   if (rules?.home.version === 2) attachRules(context, rules, outer);
   if (controllers.length > 0) {
     const args = { dirfd: outer, pathname: 'cgroup.subtree_control', data: handOn('+', controllers) };
-    steps.add(place, 'cgroup.subtree_control', 'write', args);
+    steps.add(place, 'cgroup.subtree_control', 'write', args, { hints: { ENOENT: NO_LIMIT } });
   }
   makeInner(context, place, 'cgroup', outer);
   const open = { dirfd: outer, pathname: CONTAINER, flags: FOLDER, mode: 0, resolve: 0 };

@@ -45,13 +45,15 @@ export function deviceRules(context: PlanContext): DeviceRules | undefined {
 
 const lineOf = ({ type, major, minor, access }: DeviceRule): string => `${type} ${major}:${minor ?? '*'} ${access}`;
 
+const NOT_ABOVE = 'the cgroup that boxctl is in does not have this device itself: allow it there first';
+
 /** Version 1 (devices.rst), read again as a whole. */
 export function writeRules({ steps }: PlanContext, { list, because }: DeviceRules, cgroup: Fd): void {
   const place = onHost('cgroup', because);
   steps.add(place, 'cgroup.devices.deny', 'write', { dirfd: cgroup, pathname: 'devices.deny', data: 'a' });
   for (const rule of list) {
     const args = { dirfd: cgroup, pathname: 'devices.allow', data: lineOf(rule) };
-    steps.add(onHost('cgroup', rule.because), 'cgroup.devices.allow', 'write', args);
+    steps.add(onHost('cgroup', rule.because), 'cgroup.devices.allow', 'write', args, { hints: { EPERM: NOT_ABOVE } });
   }
   const data = list.map(lineOf).join('\n');
   steps.add(place, 'cgroup.devices.list', 'read', { dirfd: cgroup, pathname: 'devices.list', data });

@@ -80,6 +80,9 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
   return { own, recursive, data };
 }
 
+const LOCKED_ATIME =
+  'an ordinary user cannot change how access times are kept: leave out noatime, relatime, strictatime, nodiratime';
+
 /** Sets what the options say on a mount, before it can be reached; what the kernel refuses is an error. */
 export function setAttributes(steps: Steps, place: Place, id: string, mount: Fd, options: MountOptions): void {
   for (const [name, { set, clear, propagation }, flags] of [
@@ -88,7 +91,7 @@ export function setAttributes(steps: Steps, place: Place, id: string, mount: Fd,
   ] as const) {
     if (set === 0 && clear === 0 && propagation === 0) continue;
     const args = { dirfd: mount, pathname: '', flags, attr_set: set, attr_clr: clear, propagation, userns_fd: NO_FD };
-    steps.add(place, `${id}.${name}`, 'mount_setattr', args);
+    steps.add(place, `${id}.${name}`, 'mount_setattr', args, { hints: { EPERM: LOCKED_ATIME } });
   }
 }
 

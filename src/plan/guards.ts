@@ -8,6 +8,7 @@ import type { Guard } from '../spec/spec.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AT, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import type { PlanContext } from './context.ts';
+import { SOURCE_HINTS } from './hints.ts';
 import { recordMade } from './record.ts';
 import { attach, call, EMPTY_PATH, splitPath, type Place } from './steps.ts';
 
@@ -33,7 +34,7 @@ export function makeGuarded(
   const missing = guards.filter(({ make }) => make !== undefined);
   if (missing.length === 0) return;
   const open = { dirfd: AT_FDCWD, pathname: source, flags: FOLDER, mode: 0, resolve: UNLINKED };
-  const folder = steps.add(place, `${id}.guard.folder`, 'openat2', open);
+  const folder = steps.add(place, `${id}.guard.folder`, 'openat2', open, { hints: SOURCE_HINTS });
   for (const { path, make } of missing) {
     if (make === undefined) continue;
     const { what, text, temporary, uid, gid } = make;
@@ -41,7 +42,7 @@ export function makeGuarded(
     if (temporary === true) recordMade(context, place, one, join(source, path));
     const mode = what === 'folder' ? S_IFDIR | 0o755 : S_IFREG | 0o644;
     const args = { dirfd: folder, pathname: path, mode, flags: 0, resolve: UNLINKED | RESOLVE.RESOLVE_IN_ROOT };
-    const made = steps.add(place, `${one}.make`, 'make_in_root', args, { allow: NOT_OURS });
+    const made = steps.add(place, `${one}.make`, 'make_in_root', args, { allow: NOT_OURS, hints: SOURCE_HINTS });
     const owner = { dirfd: made, pathname: '', owner: uid, group: gid, flags: AT.AT_EMPTY_PATH };
     if (host.privileged) steps.add(place, `${one}.owner`, 'fchownat', owner);
     if (temporary === true) holdMade(context, place, one, folder, path, make);

@@ -3,7 +3,7 @@ import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AT, MOUNT_ATTR, O, OPEN_TREE, S_IFCHR } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
-import { attach, EMPTY_PATH, resolveOf, splitPath } from './steps.ts';
+import { attach, EMPTY_PATH, resolveOf, splitPath, type Place } from './steps.ts';
 
 const CLONE_HERE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH;
 const RESTRICTED =
@@ -27,8 +27,14 @@ function isFolder(path: string): boolean {
   return FOLDERS.has(path) || path.endsWith('/');
 }
 
+const WRONG_KIND = 'a folder is masked with a slash at the end of its path, a file without';
+
+function hidden({ model }: PlanContext, path: 'linux.maskedPaths' | 'linux.readonlyPaths'): Place {
+  return { ...inside('hide', model.because(path)), hints: { ENOTDIR: WRONG_KIND, EINVAL: WRONG_KIND } };
+}
+
 function open(context: PlanContext, id: string, path: string, flags: number, allow: readonly string[]): Fd {
-  const place = inside('hide', context.model.because('linux.maskedPaths'));
+  const place = hidden(context, 'linux.maskedPaths');
   const resolve = resolveOf(path);
   const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC | flags, mode: 0, resolve };
   return context.steps.add(place, id, 'openat2', args, { allow });
@@ -42,7 +48,7 @@ function idOf(kind: string, path: string): string {
 export function maskPaths(context: PlanContext): void {
   const { steps, model } = context;
   const paths = model.config.linux.maskedPaths ?? [];
-  const place = inside('hide', model.because('linux.maskedPaths'));
+  const place = hidden(context, 'linux.maskedPaths');
   const files = paths.filter((path) => !isFolder(path));
   if (files.length > 0) {
     open(context, 'mask.null', '/dev/null', 0, []);
@@ -68,7 +74,7 @@ export function maskPaths(context: PlanContext): void {
  */
 export function protectPaths(context: PlanContext): void {
   const { steps, model } = context;
-  const place = inside('hide', model.because('linux.readonlyPaths'));
+  const place = hidden(context, 'linux.readonlyPaths');
   for (const path of model.config.linux.readonlyPaths ?? []) {
     const id = idOf('readonly', path);
     const resolve = resolveOf(path);

@@ -4,6 +4,7 @@ import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
+import { SOURCE_HINTS } from './hints.ts';
 import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';
 
 const CLONE_ONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
@@ -18,6 +19,9 @@ export function openTree(context: PlanContext, place: Place, id: string, path: T
     { undo: 'kernel' },
   );
 }
+
+const NO_IDMAP =
+  'the file system may not support this: id-mapped mounts need ext4, xfs, btrfs, tmpfs or the like, and Linux 5.19 for overlays';
 
 /** Lets the owners of a mount's files be seen through the maps of the container's user namespace. */
 export function shiftOwners(
@@ -37,11 +41,17 @@ export function shiftOwners(
     propagation: 0,
     userns_fd: userns,
   };
-  context.steps.add(place, id, 'mount_setattr', args, options.allow === undefined ? {} : { allow: options.allow });
+  const allow = options.allow === undefined ? {} : { allow: options.allow };
+  context.steps.add(place, id, 'mount_setattr', args, { ...allow, hints: { EINVAL: NO_IDMAP } });
 }
 
 const REMOVED = 'the image is just being removed: start the container again';
 const CHANGED = 'the archive was changed just now: start the container again';
+
+const BEING_WRITTEN =
+  'somebody has the archive open for writing: wait until it is complete, or write it under another name and rename it';
+const MOUNTS_BELOW =
+  'something is mounted in the folder, which only root can leave out: name a folder without mounts, or run boxctl as root';
 
 interface Opening {
   /** The file stays open until the container has ended. */
@@ -56,7 +66,7 @@ function openFile(context: PlanContext, place: Place, id: string, pathname: stri
   const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve };
   // What an undo mentions stays open until the container has ended.
   const undo = held ? { undo: [call('close', { fd: id })] } : {};
-  return context.steps.add(place, id, 'openat2', args, { ...undo, hints: { ENOENT: missing } });
+  return context.steps.add(place, id, 'openat2', args, { ...undo, hints: { ...SOURCE_HINTS, ENOENT: missing } });
 }
 
 /** As long as the container runs, its image is not removed. */
@@ -74,8 +84,9 @@ export function holdImage(context: PlanContext, image: ImageFacts): void {
  */
 function holdArchive(context: PlanContext, place: Place, id: string, path: string, identity: string): Fd {
   const fd = openFile(context, place, `${id}.data`, path, { held: true, missing: CHANGED });
-  context.steps.add(place, `${id}.lease`, 'fcntl', { fd, cmd: FCNTL.F_SETLEASE, arg: LEASE.F_RDLCK });
-  context.steps.add(place, `${id}.identity`, 'fstat_identity', { fd, identity });
+  const lease = { fd, cmd: FCNTL.F_SETLEASE, arg: LEASE.F_RDLCK };
+  context.steps.add(place, `${id}.lease`, 'fcntl', lease, { hints: { EAGAIN: BEING_WRITTEN } });
+  context.steps.add(place, `${id}.identity`, 'fstat_identity', { fd, identity }, { hints: { other: CHANGED } });
   return fd;
 }
 
@@ -86,15 +97,10 @@ function holdArchive(context: PlanContext, place: Place, id: string, path: strin
 function openFolder(context: PlanContext, place: Place, id: string, pathname: string): Fd {
   const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
   const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
-  const folder = context.steps.add(place, `${id}.path`, 'openat2', {
-    dirfd: AT_FDCWD,
-    pathname,
-    flags,
-    mode: 0,
-    resolve,
-  });
+  const open = { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve };
+  const folder = context.steps.add(place, `${id}.path`, 'openat2', open, { hints: SOURCE_HINTS });
   const args = { dirfd: folder, pathname: '', flags: CLONE_ONE | EMPTY_PATH };
-  return context.steps.add(place, id, 'open_tree', args, { undo: 'kernel' });
+  return context.steps.add(place, id, 'open_tree', args, { undo: 'kernel', hints: { EINVAL: MOUNTS_BELOW } });
 }
 
 function openLayer(context: PlanContext, place: Place, id: string, layer: Layer): Fd {

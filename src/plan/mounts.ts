@@ -8,8 +8,19 @@ import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.t
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
 import { guardBind, makeGuarded } from './guards.ts';
+import { hintsOfPath, SOURCE_HINTS } from './hints.ts';
 import { shiftOwners } from './layers.ts';
-import { attach, attachTo, EMPTY_PATH, makeFolder, makeFile, openInRoot, splitPath, type Place } from './steps.ts';
+import {
+  attach,
+  attachTo,
+  EMPTY_PATH,
+  makeFolder,
+  makeFile,
+  openInRoot,
+  resolveOf,
+  splitPath,
+  type Place,
+} from './steps.ts';
 import { fillVolume, makeVolume, openVolume } from './volumes.ts';
 
 /** A mount of the configuration, ready to be attached. */
@@ -68,17 +79,20 @@ export function makeSources(context: PlanContext): void {
  */
 const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
 
+const MOUNTS_BELOW = 'only root can leave out the mounts below a source: use `recursive: enabled`';
+
 function openSource(context: PlanContext, place: Place, id: string, mount: OciMount): Fd {
   const flags = O.O_PATH | O.O_CLOEXEC;
   const found = { dirfd: AT_FDCWD, pathname: mount.source ?? '', flags, mode: 0, resolve: UNLINKED };
-  const source = context.steps.add(place, `${id}.path`, 'openat2', found);
+  const source = context.steps.add(place, `${id}.path`, 'openat2', found, { hints: SOURCE_HINTS });
   const below = isRecursive(mount) ? OPEN_TREE.AT_RECURSIVE : 0;
+  const hints = isRecursive(mount) ? {} : { hints: { EINVAL: MOUNTS_BELOW } };
   const clone = {
     dirfd: source,
     pathname: '',
     flags: OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | below,
   };
-  return context.steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel' });
+  return context.steps.add(place, `${id}.source`, 'open_tree', clone, { undo: 'kernel', ...hints });
 }
 
 /** Makes what is missing of a source, each folder under the handle of the one before it. */
@@ -87,13 +101,14 @@ function makeMissing(context: PlanContext, place: Place, id: string, missing: re
   if (first === undefined) return;
   const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
   const open = { dirfd: AT_FDCWD, pathname: dirname(first), flags, mode: 0, resolve: UNLINKED };
-  let parent = context.steps.add(place, `${id}.parent`, 'openat2', open);
+  let parent = context.steps.add(place, `${id}.parent`, 'openat2', open, { hints: SOURCE_HINTS });
   for (const path of missing) {
     const pathname = basename(path);
     context.steps.add(place, `${id}.mkdir`, 'mkdirat', { dirfd: parent, pathname, mode: 0o755 }, { allow: ['EEXIST'] });
     if (path === missing.at(-1)) return;
     const resolve = UNLINKED | RESOLVE.RESOLVE_BENEATH;
-    parent = context.steps.add(place, `${id}.parent`, 'openat2', { dirfd: parent, pathname, flags, mode: 0, resolve });
+    const next = { dirfd: parent, pathname, flags, mode: 0, resolve };
+    parent = context.steps.add(place, `${id}.parent`, 'openat2', next, { hints: SOURCE_HINTS });
   }
 }
 
@@ -174,17 +189,24 @@ function ownRoot(context: PlanContext, { mount, index, id }: Prepared): Fd {
   });
 }
 
+const FILE_ON_FOLDER = 'the target is a folder in the image, and the source is a file';
+
 /** At a path of the root, following links within it. */
 function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void {
   const { mount, index, id, fd } = entry;
   const note = context.model.mountNotes.get(index);
   if (note?.volume !== undefined) fillVolume(context, place, id, fd, mount.destination, note.volume);
-  const target =
-    note?.isFile === true
-      ? makeFile(context.steps, place, id, mount.destination)
-      : makeFolder(context.steps, place, id, mount.destination);
+  const made = { ...place, hints: hintsOfPath('the target', resolveOf(mount.destination)) };
+  const make = note?.isFile === true ? makeFile : makeFolder;
+  const target = make(context.steps, made, id, mount.destination);
   if (note?.volume !== undefined) restrict(context, entry);
-  attach(context.steps, place, `${id}.attach`, fd, target);
+  attach(
+    context.steps,
+    { ...place, hints: { ENOTDIR: FILE_ON_FOLDER, EINVAL: FILE_ON_FOLDER } },
+    `${id}.attach`,
+    fd,
+    target,
+  );
   guardBind(context, place, id, fd, note?.guards ?? []);
 }
 

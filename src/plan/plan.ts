@@ -4,6 +4,7 @@ import type { Dropped, Stop, Warning } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Call, Fd } from '../kernel/calls.ts';
+import type { Hints } from './hints.ts';
 
 export const PLAN_VERSION = 1;
 
@@ -23,9 +24,6 @@ export type Group =
   | 'security'
   | 'command';
 
-/** What to do about a call that failed, by the name of its error; `other` for all errors that have none of their own. */
-export type Hints = Readonly<Record<string, string>>;
-
 export interface Step {
   /** Unique in the plan, readable, stable: `mount.proc`, `cgroup.memory.limit`. */
   readonly id: string;
@@ -39,7 +37,7 @@ export interface Step {
    * when the last process dies; `none`: there is nothing to take back.
    */
   readonly undo: readonly Call[] | 'kernel' | 'none';
-  /** What is known of this step's failures beyond what holds for every such call (src/run/explain.ts). */
+  /** What to do where this step fails, beyond what holds for every such call (hints.ts). */
   readonly hints?: Hints;
 }
 

@@ -2,14 +2,15 @@
 import type { Because } from '../model/because.ts';
 import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
 import { AT, MOVE_MOUNT, O, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
-import type { Group, Hints, Step } from './plan.ts';
+import type { Hints } from './hints.ts';
+import type { Group, Step } from './plan.ts';
 
 export interface StepOptions {
   readonly undo?: readonly Call[] | 'kernel' | 'none';
   /** The name of the returned descriptor, when it is not the step's id. */
   readonly returns?: Fd;
   readonly allow?: readonly string[];
-  /** Before those of the place. */
+  /** In place of those of `Place`. */
   readonly hints?: Hints;
 }
 

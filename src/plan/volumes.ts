@@ -4,6 +4,7 @@ import { volumesFolder } from '../model/volume-id.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AS_SOURCE, LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
+import { SOURCE_HINTS } from './hints.ts';
 import { call, EMPTY_PATH, openInRoot, type Place } from './steps.ts';
 
 const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
@@ -43,7 +44,7 @@ export function openVolume(context: PlanContext, place: Place, id: string, note:
   const flags = O.O_PATH | O.O_CLOEXEC;
   const noLinks = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
   const open = { dirfd: AT_FDCWD, pathname: data, flags: flags | O.O_DIRECTORY, mode: 0, resolve: noLinks };
-  const dirfd = steps.add(place, `${id}.volume`, 'openat2', open);
+  const dirfd = steps.add(place, `${id}.volume`, 'openat2', open, { hints: SOURCE_HINTS });
   if (note.subpath === undefined) {
     const whole = { dirfd, pathname: '', flags: CLONE | EMPTY_PATH };
     return steps.add(place, `${id}.source`, 'open_tree', whole, { undo: 'kernel' });

@@ -20,7 +20,7 @@ import { errnoName } from '../kernel/errno.ts';
 import { storeTrouble } from './store-failure.ts';
 import { noArchive } from './no-archive.ts';
 import type { Plan } from '../plan/plan.ts';
-import { hintFor } from '../run/explain.ts';
+import { hintOf } from '../plan/hints.ts';
 import { launch, type Outcome } from '../launcher/launch.ts';
 import { pipe } from '../native.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
@@ -124,7 +124,7 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
     const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
     // An archive that somebody writes to, or that lies where there are no leases, cannot be used in place.
     const code = step?.call.name === 'fcntl' ? 'E_IMAGE_BUSY' : 'E_IMAGE_WORK';
-    const hint = step === undefined ? undefined : hintFor(step, name, end.failed.detail);
+    const hint = step === undefined ? undefined : hintOf(step, name, end.failed.detail);
     return new BoxctlError(code, `${what}: ${at} failed with ${name}`, hint === undefined ? {} : { hint });
   }
   const how = end.kind === 'signaled' ? `ended by signal ${end.signal}` : `ended with status ${end.status}`;

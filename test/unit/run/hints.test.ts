@@ -11,11 +11,18 @@ image: {host_tools: [sh]}
 command: [sh, -c, "true"]
 sysctls: {net.ipv4.ip_forward: "1"}
 oom_score_adj: -5
+working_dir: /work
+masked_paths: [/srv/secret]
 volumes: [{type: volume, source: data, target: /data, volume: {subpath: part}}, "./:/src"]
 `;
 
 /** The hint for a failure of the step that fits, by the name of its error. */
-function hintOf(plan: Plan, fits: (step: Plan['steps'][number]) => boolean, name: string): string | undefined {
+function hintOf(
+  plan: Plan,
+  fits: (step: Plan['steps'][number]) => boolean,
+  name: string,
+  detail = 0,
+): string | undefined {
   const index = plan.steps.findIndex((step) => fits(step));
   expect(index).toBeGreaterThanOrEqual(0);
   const errno = ERRNO[name];
@@ -24,7 +31,7 @@ function hintOf(plan: Plan, fits: (step: Plan['steps'][number]) => boolean, name
     kind: 'failed',
     status: 0,
     signal: 0,
-    failed: { index, errno, detail: 0 },
+    failed: { index, errno, detail },
     leaseBroken: false,
     undoFailures: [],
     timeLimit: false,
@@ -85,9 +92,60 @@ describe.each([
     expect(hintOf(plan, ofSpec('volumes.1', 'statx'), 'EXDEV')).toMatch(/write the target without the link/u);
   });
 
+  test('a hint belongs to its step, whatever the step and its group are called', () => {
+    const renamed = planOf(FILE, host);
+    const steps = renamed.steps.map((step, index) => ({ ...step, id: `s${index}`, group: 'record' as const }));
+    for (const [index, step] of plan.steps.entries()) {
+      for (const name of ['EPERM', 'ENOENT', 'EINVAL', 'ELOOP']) {
+        const same = hintOf({ ...renamed, steps }, ({ id }) => id === `s${index}`, name);
+        expect([step.id, name, same]).toEqual([step.id, name, hintOf(plan, ({ id }) => id === step.id, name)]);
+      }
+    }
+  });
+
+  test('a target that cannot be made, and a source that is gone, are told from each other', () => {
+    const target = ofSpec('volumes.1', 'make_in_root');
+    expect(hintOf(plan, target, 'EROFS')).toMatch(/^the target is missing on a read-only mount/u);
+    expect(hintOf(plan, target, 'ELOOP')).toMatch(/links of the image on the way to the target/u);
+    const attached = ofSpec('volumes.1', 'move_mount');
+    expect(hintOf(plan, attached, 'ENOTDIR')).toMatch(/target is a folder in the image, and the source is a file/u);
+    const source = ofSpec('volumes.1', 'openat2');
+    expect(hintOf(plan, source, 'ENOENT')).toBe('the source is not there');
+    expect(hintOf(plan, source, 'ELOOP')).toMatch(/became a symbolic link after the file was checked/u);
+    expect(hintOf(plan, ofSpec('working_dir', 'make_in_root'), 'EROFS')).toMatch(/^the folder is missing/u);
+  });
+
+  test('a path that is masked as another kind of file than it is says how it is written', () => {
+    const masked = ofSpec('masked_paths', 'openat2');
+    expect(hintOf(plan, masked, 'ENOTDIR')).toMatch(/with a slash at the end of its path/u);
+  });
+
+  test('a hint of a bind is not told of a mount that boxctl makes by default', () => {
+    const attached = ({ call, because }: Plan['steps'][number]): boolean =>
+      call.name === 'move_mount' && because.kind === 'default' && because.name === 'mount /proc';
+    expect(hintOf(plan, attached, 'ENOTDIR')).toBeUndefined();
+  });
+
+  test('a helper that fails is told with the status that it ended with', () => {
+    const helper = plan.steps.findIndex(({ call }) => call.name === 'posix_spawn');
+    if (host.privileged) expect(helper).toBe(-1);
+    else expect(hintOf(plan, ({ call }) => call.name === 'posix_spawn', 'EPERM', 3)).toMatch(/ended with status 3:/u);
+  });
+
   test('every planned hint is for an error that exists', () => {
     const names = plan.steps.flatMap(({ hints = {} }) => Object.keys(hints));
     expect(names.length).toBeGreaterThan(5);
     expect(names.filter((name) => name !== 'other' && ERRNO[name] === undefined)).toEqual([]);
   });
+});
+
+test('a limit that the kernel does not take has a hint, and what else is written for a cgroup does not have it', () => {
+  const plan = planOf(`${FILE}limits: {memory: 64MiB}\n`, ROOT_HOST);
+  const written = ({ call, because }: Plan['steps'][number]): boolean =>
+    call.name === 'write' && because.kind === 'spec' && because.path === 'limits.memory';
+  expect(hintOf(plan, written, 'EBUSY')).toMatch(/may be less than what is in use/u);
+  expect(hintOf(plan, written, 'ENOENT')).toBe('this kernel does not have this limit');
+  const joined = ({ call, side }: Plan['steps'][number]): boolean =>
+    side === 'container' && call.name === 'write' && call.args.data === '0';
+  expect(hintOf(plan, joined, 'EBUSY')).toBeUndefined();
 });
