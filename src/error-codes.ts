@@ -27,6 +27,9 @@ export const ERROR_CODES = {
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
   E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
+  E_EGRESS_ADDRESS: {
+    meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',
+  },
   E_GROUPS_DENIED: { meaning: 'supplementary groups are asked for in a user namespace that may not set them' },
   E_GROUP_UNKNOWN: { meaning: 'the /etc/group of the image does not have the group' },
   E_HOST: { meaning: 'the host has run out of something: room on a disk, memory, open files, processes' },

@@ -2,6 +2,7 @@
  * What the planner must know of the host, as plain data, so that planning asks nothing and can be tested for any host.
  * Gathered once by `gatherHostFacts` in gather.ts.
  */
+import type { Family, Subnet } from '../text/addresses.ts';
 
 export interface IdRange {
   readonly start: number;
@@ -81,6 +82,21 @@ export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: num
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
+/** What a container's network is built on. */
+export interface NetworkFacts {
+  /** The interfaces that lead to the world, by the default routes; the preferred one first. */
+  readonly uplinks: readonly { readonly family: Family; readonly device: string }[];
+  readonly addresses: readonly HostAddress[];
+  /** Every route but the default ones, and those to the host itself. */
+  readonly routes: readonly { readonly subnet: Subnet; readonly device: string }[];
+}
+
+export interface HostAddress {
+  readonly family: Family;
+  readonly address: string;
+  readonly device: string;
+}
+
 export interface HostFacts {
   readonly kernel: { readonly release: string; readonly major: number; readonly minor: number };
   readonly arch: 'x86_64' | 'aarch64';
@@ -132,6 +148,8 @@ export interface HostFacts {
   readonly hostname: string;
   /** What /etc/hosts and /etc/resolv.conf say; '' where they are not there. */
   readonly network: { readonly hosts: string; readonly resolv: string };
+  /** Gathered for a file with a network alone (src/host/network.ts). */
+  readonly networking?: NetworkFacts;
   /** The file system that the store is on, by its magic number (statfs(2)); undefined where that is not known. */
   readonly storeType: number | undefined;
   /** A character device that a hidden file is replaced by, and the standard ones; always `/dev/…` of the host. */

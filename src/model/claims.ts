@@ -1,5 +1,37 @@
-/** What a container was given for its run, and no other container has meanwhile. Ids are all of it so far. */
+/** What a container was given for its run, and no other container has meanwhile. */
+import type { Subnet } from '../text/addresses.ts';
+
 export interface Claims {
   /** Where the ids of `uid_map: auto` begin in the pool of `autoPool`. */
   readonly ids?: { readonly offset: number };
+  /** For a file with a network of its own. Without it, the model has made-up addresses, and nothing may be started from it. */
+  readonly network?: NetworkClaim;
+  /** For `network_mode: container:NAME`. */
+  readonly joined?: { readonly path: string };
+}
+
+export interface NetworkClaim {
+  /** From 1 to 4095. 0 where a program carries the packets, and nothing was claimed. */
+  readonly index: number;
+  readonly pool: { readonly ipv4: Subnet; readonly ipv6: Subnet };
+  /** For each of the specification's, in its order. */
+  readonly networks: readonly ClaimedNetwork[];
+  /** The addresses of each name in `egress`. A name that is missing fits nothing. */
+  readonly resolved: ReadonlyMap<string, readonly string[]>;
+}
+
+export interface ClaimedNetwork {
+  readonly subnet4?: Subnet;
+  readonly subnet6?: Subnet;
+  /** The container's own in them. */
+  readonly address4?: string;
+  readonly address6?: string;
+  /** The containers that were on it when the claim was made. */
+  readonly peers: readonly Peer[];
+}
+
+export interface Peer {
+  /** Its name, its host name and its aliases on this network, without repetitions. */
+  readonly names: readonly string[];
+  readonly addresses: readonly string[];
 }

@@ -19,6 +19,7 @@ import type { Because } from './because.ts';
 import type { Claims } from './claims.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
+import { compileNetwork } from './compile-network.ts';
 import { Problems } from './problems.ts';
 import { compileOwnFiles } from './own-files.ts';
 import { compileProcess, type Overrides } from './process.ts';
@@ -86,7 +87,8 @@ export function compile(
   checkNamespaces(spec, host, problems);
   const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host, claims) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
-  const namespaces = compileNamespaces(document, host, reasons, problems);
+  const namespaces = compileNamespaces(document, host, reasons, problems, claims.joined?.path);
+  const network = compileNetwork(document, host, claims, reasons, problems);
   const limits = compileLimits(document, host, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const { files: ownFiles, home } = compileOwnFiles(
@@ -162,6 +164,7 @@ export function compile(
     ...(pidMax === undefined ? {} : { pidMax }),
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,
+    ...(network === undefined ? {} : { network }),
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),

@@ -8,6 +8,7 @@ export const DEMAND_KINDS = {
   device: 'devices of the host',
   namespace: 'namespaces of the host',
   join: 'namespaces of other processes',
+  container: 'the network of another container of yours',
   ids: 'ids of the host’s own accounts',
   privileged: 'every capability, no system call filter, nothing hidden of /proc and /sys',
   cap: 'capabilities beyond the usual set',

@@ -84,6 +84,10 @@ function ofNamespaces(document: SpecDocument): readonly Demand[] {
       return [{ kind: 'namespace', value: kind, message: `${NAMESPACE_GIVES[kind]} (namespace ${kind})`, because }];
     }
     if (choice.kind === 'private') return [];
+    if (choice.kind === 'container') {
+      const message = `joins the network of your container ${choice.name}, and reaches what it reaches`;
+      return [{ kind: 'container', value: choice.name, message, because: ofSpec(document, 'network_mode') }];
+    }
     return [
       { kind: 'join', value: choice.path, message: `joins the ${kind} namespace of others, ${choice.path}`, because },
     ];

@@ -5,6 +5,7 @@ import type { Borrowed } from '../text/borrowed.ts';
 import type { OciConfig } from '../oci/config.ts';
 import type { Because } from './because.ts';
 import type { Demand } from './demand.ts';
+import type { Network } from './network.ts';
 
 /** A limit that was asked for with `optional: true` and that this host cannot apply. */
 export interface Dropped {
@@ -111,6 +112,8 @@ export interface Model {
   readonly stop: Stop;
   /** How long the command may run; OCI has no word for it. */
   readonly timeLimitMs: number | undefined;
+  /** Present where the container has an interface of its own beside `lo`. */
+  readonly network?: Network;
   readonly dropped: readonly Dropped[];
   /** What it has of the host that the person who runs it must have allowed. */
   readonly demands: readonly Demand[];

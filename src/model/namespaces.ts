@@ -17,12 +17,16 @@ const OCI_NAMES: Readonly<Record<NamespaceKind, OciNamespace['type']>> = {
 };
 const NAMESPACE_ORDER: readonly NamespaceKind[] = ['user', 'mount', 'pid', 'uts', 'ipc', 'net', 'cgroup', 'time'];
 
-/** A time namespace that the kernel does not have is an error where the file asks for it; the default goes without. */
+/** Of a container that is joined, where nothing is started and nobody has looked for it. */
+const MADE_UP_PATH = '/proc/PID/ns/net';
+
+/** `joined`: the network namespace of the container that `network_mode` names. A time namespace that the kernel does not have is an error where the file asks for it; the default goes without. */
 export function compileNamespaces(
   document: SpecDocument,
   host: HostFacts,
   reasons: Reasons,
   problems: Problems,
+  joined: string | undefined,
 ): OciNamespace[] {
   const list: OciNamespace[] = [];
   for (const kind of NAMESPACE_ORDER) {
@@ -36,7 +40,8 @@ export function compileNamespaces(
     }
     reasons.set(`linux.namespaces.${list.length}`, `namespaces.${kind}`, `private ${kind} namespace`);
     const type = OCI_NAMES[kind];
-    list.push(choice.kind === 'path' ? { type, path: choice.path } : { type });
+    if (choice.kind === 'private') list.push({ type });
+    else list.push({ type, path: choice.kind === 'path' ? choice.path : (joined ?? MADE_UP_PATH) });
   }
   return list;
 }

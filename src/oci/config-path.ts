@@ -20,7 +20,18 @@ type OwnPath =
   | 'stop.graceMs'
   | 'timeLimitMs'
   | 'pidMax'
-  | 'systemd';
+  | 'systemd'
+  | NetworkPath;
+
+/** Of the container's network (src/model/network.ts). */
+type NetworkPath =
+  | 'network'
+  | 'network.mac'
+  | `network.${'ports' | 'networks'}.${number}`
+  | 'network.egress'
+  | `network.egress.${number}`
+  | 'network.dns'
+  | `network.rates.${'egress' | 'ingress'}`;
 
 export type ConfigPath = PathIn<OciConfig> | OwnPath;
 /** Below `linux.resources`. */

@@ -76,6 +76,11 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     fix: `make it private: \`namespaces: {${value}: private}\`, or name it in the list`,
   }),
   join: () => ({ rule: 'joined-namespace', severity: 'high', fix: 'make it private, unless both belong together' }),
+  container: () => ({
+    rule: 'joined-namespace',
+    severity: 'medium',
+    fix: 'give the container a network of its own: `network_mode: bridge`',
+  }),
   ids: ({ value }) => ({
     rule: 'host-ids',
     severity: /^0(?:-|$)/u.test(value) ? 'critical' : 'high',

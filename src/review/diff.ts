@@ -12,6 +12,7 @@ import type { Limits, Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareAmounts, compareCpus, compareNodes, compareOptional } from './diff-limits.ts';
 import { compareDevices, compareMounts } from './diff-mounts.ts';
+import { compareDns, compareExtraHosts } from './diff-network.ts';
 import {
   compareApparmor,
   compareCapabilities,
@@ -108,6 +109,9 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   hostname: [compareHostname],
   domainname: [compareDomainname],
   sysctls: [compareSysctls],
+  network: [compareDemands],
+  dns: [compareDns],
+  extraHosts: [compareExtraHosts],
   init: [compareInit],
   // A value of `init`.
   systemd: [],

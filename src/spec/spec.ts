@@ -4,6 +4,7 @@
  */
 import type { Diagnostic, Position } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
+import type { ExtraHost, SpecDns, SpecNetwork } from './network.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
@@ -11,7 +12,11 @@ export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
 
 /** `private`: a new one; `host`: the caller's; otherwise an absolute path to join, such as `/proc/123/ns/net`. */
 export type NamespaceChoice =
-  { readonly kind: 'private' } | { readonly kind: 'host' } | { readonly kind: 'path'; readonly path: string };
+  | { readonly kind: 'private' }
+  | { readonly kind: 'host' }
+  | { readonly kind: 'path'; readonly path: string }
+  /** Of the network alone: that of a running container of the caller's, by its name. */
+  | { readonly kind: 'container'; readonly name: string };
 
 /** OCI `linux.uidMappings`: `size` ids from `container` inside are `host` and up outside. */
 export interface IdMap {
@@ -249,6 +254,11 @@ export interface Spec {
   readonly domainname?: string;
   /** All eight, always. */
   readonly namespaces: Readonly<Record<NamespaceKind, NamespaceChoice>>;
+  /** Present where the container has an interface of its own; the network namespace is private then. */
+  readonly network?: SpecNetwork;
+  /** Absent: nothing of it was given. */
+  readonly dns?: SpecDns;
+  readonly extraHosts?: readonly ExtraHost[];
   readonly user?: UserChoice;
   readonly uidMap?: readonly IdMap[];
   readonly gidMap?: readonly IdMap[];

@@ -1,0 +1,81 @@
+/** The network that a file asks for, with what this run was given of the host. */
+import type { HostFacts } from '../host/facts.ts';
+import type { NetworkAttachment, SpecNetwork } from '../spec/network.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { addressAt, type Subnet } from '../text/addresses.ts';
+import { specialKind } from '../text/special-addresses.ts';
+import type { ClaimedNetwork, Claims } from './claims.ts';
+import { compileDns } from './dns.ts';
+import { ruleOf } from './egress.ts';
+import type { JoinedNetwork, Network } from './network.ts';
+import { driverFor } from './network-driver.ts';
+import { networkId } from './network-id.ts';
+import { previewClaim } from './network-preview.ts';
+import type { Problems } from './problems.ts';
+import type { Reasons } from './reasons.ts';
+
+/** Locally administered; the last bytes are the index of the claim. */
+function macOf(index: number): string {
+  const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
+  return `02:62:6f:78:${hex(index >> 8)}:${hex(index & 0xff)}`;
+}
+
+/** Undefined where the file asks for none. */
+export function compileNetwork(
+  document: SpecDocument,
+  host: HostFacts,
+  claims: Claims,
+  reasons: Reasons,
+  problems: Problems,
+): Network | undefined {
+  const { network } = document.spec;
+  if (network === undefined) return undefined;
+  setReasons(network, reasons);
+  const claim = claims.network ?? previewClaim(network);
+  const { index, pool } = claim;
+  const gateway = { ipv4: addressAt(pool.ipv4, 0) ?? '', ipv6: addressAt(pool.ipv6, 0) ?? '' };
+  const networks = network.networks.map((attachment, place) =>
+    joined(document, attachment, claim.networks[place] ?? { peers: [] }),
+  );
+  const egress = network.egress?.map((target) => ruleOf(target, claim, host, problems));
+  return {
+    driver: driverFor(document, host, problems),
+    index,
+    mac: network.macAddress ?? macOf(index),
+    ipv4: addressAt(pool.ipv4, index),
+    ipv6: addressAt(pool.ipv6, index),
+    pool,
+    gateway,
+    networks,
+    toWorld: networks.length === 0 || networks.some(({ internal }) => !internal),
+    ports: network.ports,
+    egress,
+    reaches: {
+      host: egress?.some(({ addresses }) => addresses === 'host') ?? false,
+      linkLocal: egress?.some(({ addresses }) => typeof addresses !== 'string' && addresses.some(isLinkLocal)) ?? false,
+    },
+    dns: compileDns(document.spec, host, egress),
+    rates: network.rates ?? {},
+  };
+}
+
+const isLinkLocal = (subnet: Subnet): boolean => specialKind(subnet) === 'link-local';
+
+function setReasons({ ports, networks, egress = [] }: SpecNetwork, reasons: Reasons): void {
+  reasons.set('network', 'network_mode', 'a network of its own');
+  reasons.set('network.mac', 'mac_address', 'an address made of the index of the claim');
+  reasons.set('network.egress', 'egress', 'anywhere but the host and other containers');
+  reasons.set('network.dns', 'dns', 'name servers of the host');
+  reasons.set('network.rates.egress', 'limits.network.egress', 'no rate');
+  reasons.set('network.rates.ingress', 'limits.network.ingress', 'no rate');
+  for (const [index, { specPath }] of ports.entries()) reasons.set(`network.ports.${index}`, specPath, 'ports');
+  for (const [index, { specPath }] of networks.entries())
+    reasons.set(`network.networks.${index}`, specPath, 'networks');
+  for (const [index, { specPath }] of egress.entries()) reasons.set(`network.egress.${index}`, specPath, 'egress');
+}
+
+function joined(document: SpecDocument, attachment: NetworkAttachment, claimed: ClaimedNetwork): JoinedNetwork {
+  const { peers: _, ...addresses } = claimed;
+  const { name, internal, aliases } = attachment;
+  return { id: networkId(document, attachment), name, ...addresses, internal, aliases };
+}
