@@ -38,12 +38,9 @@ bool Observer::start(Fd listener) {
   return true;
 }
 
-void Observer::handle(short happened) {
-  if (!(happened & POLLIN)) {
-    // POLLHUP: no process has the filter any more.
-    if (happened != 0) listener_.reset();
-    return;
-  }
+// Lets one call go on. POLLHUP: no process has the filter any more.
+void Observer::answer(short happened) {
+  if (!(happened & POLLIN)) return listener_.reset();
   auto* request = static_cast<seccomp_notif*>(request_);
   memset(request_, 0, request_size_);
   // ENOENT: who made the call was killed meanwhile.

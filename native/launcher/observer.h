@@ -6,6 +6,7 @@
 
 #include "../shared/fd.h"
 #include "events.h"
+#include "poller.h"
 
 namespace boxctl {
 
@@ -18,14 +19,12 @@ class Observer {
 
   // False when there is no room for the kernel's messages.
   bool start(Fd listener);
-  // For poll(2), which skips -1.
-  int fd() const { return listener_.get(); }
-  // Answers one call, or notes that nobody is left to make one.
-  void handle(short happened);
+  void add_sources(Poller& poller) { poller.add<&Observer::answer>(listener_.get(), POLLIN, *this); }
   // A record for each call that was seen; before the end of the others'.
   void report(Events& events) const;
 
  private:
+  void answer(short happened);
   void count(uint32_t arch, int number);
 
   static constexpr uint32_t kNumbers = 1024;

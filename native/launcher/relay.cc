@@ -61,28 +61,32 @@ void Input::start(Fd pipe) {
   if (lends) fcntl(pipe_.get(), F_SETPIPE_SZ, kPage);
 }
 
-void Input::prepare(pollfd (&polls)[2], bool pauses) const {
-  const bool waits = phase_ == Phase::kLent || full_ || pending_ > 0;
-  const bool reads = active() && !waits && !(pauses && kind_ == StreamKind::kTerminal);
-  polls[0] = {reads ? STDIN_FILENO : -1, POLLIN, 0};
-  // An end that nobody reads is told as an error, whatever is asked for.
-  polls[1] = {pipe_.get(), static_cast<short>(active() && waits ? POLLOUT : 0), 0};
+void Input::add_sources(Poller& poller, bool paused) {
+  if (!active()) return;
+  const bool waits_for_command = phase_ == Phase::kLent || full_ || pending_ > 0;
+  // An end of the pipe that nobody reads is told as an error, whatever is asked for.
+  poller.add<&Input::on_pipe>(pipe_.get(), waits_for_command ? POLLOUT : 0, *this);
+  if (waits_for_command || (paused && kind_ == StreamKind::kTerminal)) return;
+  poller.add<&Input::on_caller>(STDIN_FILENO, POLLIN, *this);
 }
 
-void Input::handle(const pollfd (&polls)[2]) {
+void Input::on_pipe(short happened) {
   if (!active()) return;
-  if (polls[1].revents & POLLERR) return finish();
-  if (polls[1].revents & POLLOUT) {
-    full_ = false;
-    if (phase_ == Phase::kLent) {
-      take(lent_);
-      phase_ = Phase::kFlowing;
-      fcntl(pipe_.get(), F_SETPIPE_SZ, kPipeSize);
-      return;
-    }
-    return pending_ > 0 ? flush() : flow();
+  if (happened & POLLERR) return finish();
+  if (!(happened & POLLOUT)) return;
+  full_ = false;
+  if (phase_ == Phase::kLent) {
+    take(lent_);
+    phase_ = Phase::kFlowing;
+    fcntl(pipe_.get(), F_SETPIPE_SZ, kPipeSize);
+    return;
   }
-  if (polls[0].revents == 0) return;
+  if (pending_ > 0) return flush();
+  flow();
+}
+
+void Input::on_caller(short) {
+  if (!active()) return;
   if (phase_ == Phase::kFirst) return lend();
   flow();
 }
@@ -197,17 +201,24 @@ void Output::start(Fd pipe, int target) {
   splices_ = kind_ == StreamKind::kPipe || kind_ == StreamKind::kFile;
 }
 
-void Output::prepare(pollfd (&polls)[2]) const {
-  polls[0] = {active() && !blocked_ ? pipe_.get() : -1, POLLIN, 0};
+void Output::add_sources(Poller& poller) {
+  if (!active()) return;
   // A reader that has gone is told as an error, whatever is asked for.
-  polls[1] = {active() ? target_ : -1, static_cast<short>(blocked_ ? POLLOUT : 0), 0};
+  poller.add<&Output::on_target>(target_, blocked_ ? POLLOUT : 0, *this);
+  if (!blocked_) poller.add<&Output::on_pipe>(pipe_.get(), POLLIN, *this);
 }
 
-void Output::handle(const pollfd (&polls)[2]) {
+void Output::on_target(short happened) {
   if (!active()) return;
-  if (polls[1].revents & (POLLERR | POLLHUP | POLLNVAL)) return stop();
-  if (polls[1].revents & POLLOUT) blocked_ = false;
-  if (polls[0].revents == 0 && polls[1].revents == 0) return;
+  if (happened & (POLLERR | POLLHUP | POLLNVAL)) return stop();
+  if (!(happened & POLLOUT)) return;
+  blocked_ = false;
+  carry();
+}
+
+void Output::on_pipe(short) { carry(); }
+
+void Output::carry() {
   for (int turn = 0; turn < kTurns && active() && !blocked_; turn++) {
     if (!move()) return;
   }
@@ -301,16 +312,10 @@ bool Relay::uses(int fd) const {
   return fd == STDIN_FILENO ? in_.active() : (fd == STDOUT_FILENO ? out_ : err_).active();
 }
 
-void Relay::prepare(pollfd (&polls)[kPolls]) const {
-  in_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[0]), paused_);
-  out_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[2]));
-  err_.prepare(reinterpret_cast<pollfd(&)[2]>(polls[4]));
-}
-
-void Relay::handle(const pollfd (&polls)[kPolls]) {
-  in_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[0]));
-  out_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[2]));
-  err_.handle(reinterpret_cast<const pollfd(&)[2]>(polls[4]));
+void Relay::add_sources(Poller& poller) {
+  in_.add_sources(poller, paused_);
+  out_.add_sources(poller);
+  err_.add_sources(poller);
 }
 
 bool Relay::drain() {

@@ -1,13 +1,13 @@
 // Carries bytes between the caller's descriptors 0, 1 and 2 and the pipes that the command has instead of them
-// (streams.h). Nothing here waits: what cannot be read or written now is left to the caller's poll(2).
+// (streams.h). Nothing here blocks: what cannot be read or written now is left to the next poll(2).
 #pragma once
 
-#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "../shared/fd.h"
+#include "poller.h"
 
 namespace boxctl {
 
@@ -20,14 +20,16 @@ class Input {
  public:
   void start(Fd pipe);
   bool active() const { return pipe_.valid(); }
-  void prepare(pollfd (&polls)[2], bool pauses) const;
-  void handle(const pollfd (&polls)[2]);
+  // `paused`: the job is in the background, where a terminal is not read.
+  void add_sources(Poller& poller, bool paused);
   // The command has ended: gives back what it did not read, as far as that can be done.
   void finish();
 
  private:
   enum class Phase { kFirst, kLent, kFlowing };
 
+  void on_pipe(short happened);
+  void on_caller(short happened);
   void lend();
   void flow();
   bool splice_some();
@@ -53,8 +55,7 @@ class Output {
  public:
   void start(Fd pipe, int target);
   bool active() const { return pipe_.valid(); }
-  void prepare(pollfd (&polls)[2]) const;
-  void handle(const pollfd (&polls)[2]);
+  void add_sources(Poller& poller);
   // Carries on until nothing more can be done without waiting. False: nothing is left to be carried.
   bool advance();
   // Forgets what is left. The command's next write fails with EPIPE.
@@ -63,6 +64,9 @@ class Output {
   int error() const { return error_; }
 
  private:
+  void on_target(short happened);
+  void on_pipe(short happened);
+  void carry();
   bool move();
   bool splice_some();
   bool copy_some();
@@ -83,8 +87,6 @@ class Output {
 
 class Relay {
  public:
-  static constexpr size_t kPolls = 6;
-
   // The launcher's end of the pipe that the command has in place of descriptor `fd`. False: there is no such stream.
   bool add(uint32_t fd, Fd pipe);
   // Whether the caller's descriptor is needed any longer.
@@ -92,8 +94,7 @@ class Relay {
   // Not before the job is in the foreground again is a terminal read.
   void pause(bool pauses) { paused_ = pauses; }
 
-  void prepare(pollfd (&polls)[kPolls]) const;
-  void handle(const pollfd (&polls)[kPolls]);
+  void add_sources(Poller& poller);
   // The command has ended. False: everything that it wrote has arrived.
   bool drain();
   void abandon();

@@ -78,20 +78,27 @@ void Terminal::abandon() {
   relays_ = false;
 }
 
-void Terminal::prepare(pollfd (&polls)[2]) const {
-  polls[0] = {relays_ ? master_.get() : -1, static_cast<short>(POLLIN | (pending_ > 0 ? POLLOUT : 0)), 0};
-  polls[1] = {input_ && pending_ == 0 && relays_ && !paused_ ? STDIN_FILENO : -1, POLLIN, 0};
+void Terminal::add_sources(Poller& poller) {
+  if (!relays_) return;
+  poller.add<&Terminal::on_timer>(timer_.fd(), POLLIN, *this);
+  poller.add<&Terminal::on_master>(master_.get(), static_cast<short>(POLLIN | (pending_ > 0 ? POLLOUT : 0)), *this);
+  if (input_ && pending_ == 0 && !paused_) poller.add<&Terminal::on_caller>(STDIN_FILENO, POLLIN, *this);
 }
 
-int Terminal::wait_ms() const { return ended_ ? wait_ : -1; }
-
-void Terminal::handle(const pollfd (&polls)[2]) {
-  if (polls[0].revents & POLLOUT) flush_input();
-  if (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) {
-    relays_ = copy_output();
-  }
-  if (polls[1].revents != 0 && relays_) copy_input();
+void Terminal::on_master(short happened) {
+  if (!relays_) return;
+  if (happened & POLLOUT) flush_input();
+  if (happened & (POLLIN | POLLHUP | POLLERR)) relays_ = copy_output();
+  // Whoever wrote something may have read the end of the input as well.
   if (ended_ && relays_) end_input();
+}
+
+void Terminal::on_caller(short) {
+  if (relays_) copy_input();
+}
+
+void Terminal::on_timer(short) {
+  if (timer_.expired() && relays_) end_input();
 }
 
 void Terminal::drain() {
@@ -155,6 +162,7 @@ void Terminal::end_input() {
   const Fd peer(ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   pollfd unread = {peer.get(), POLLIN, 0};
   wait_ = wait_ == 0 ? kFirstWait : wait_ * 2 < kLongestWait ? wait_ * 2 : kLongestWait;
+  timer_.set(static_cast<uint64_t>(wait_));
   if (peer.valid() && poll(&unread, 1, 0) > 0) return;
   termios settings = {};
   const bool known = tcgetattr(peer.valid() ? peer.get() : master_.get(), &settings) == 0;

@@ -1,12 +1,13 @@
 // Carries bytes between the caller's terminal (descriptors 0 and 1) and the container's pseudo-terminal.
 #pragma once
 
-#include <poll.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <termios.h>
 
 #include "../shared/fd.h"
+#include "poller.h"
+#include "timer.h"
 
 namespace boxctl {
 
@@ -34,18 +35,17 @@ class Terminal {
   // The owner has gone, and whoever started it has the terminal now: puts it back, and touches it no more.
   void abandon();
 
-  // The caller's terminal was closed.
-  bool hung_up() const { return hung_up_; }
-  // How long poll(2) may wait before `handle` is to be called: -1, for ever.
-  int wait_ms() const;
+  // True once after the caller's terminal was closed.
+  bool was_hung_up() { return std::exchange(hung_up_, false); }
 
-  // Fills in what to wait for (2 entries), and acts on what came.
-  void prepare(pollfd (&polls)[2]) const;
-  void handle(const pollfd (&polls)[2]);
+  void add_sources(Poller& poller);
   // Copies what the container wrote before it ended.
   void drain();
 
  private:
+  void on_master(short happened);
+  void on_caller(short happened);
+  void on_timer(short happened);
   bool copy_output();
   void copy_input();
   ssize_t read_input();
@@ -62,6 +62,7 @@ class Terminal {
   bool hung_up_ = false;
   char last_ = '\n';  // the last character of the input
   int wait_ = 0;      // until the end is sent again, in ms
+  Timer timer_;       // for `wait_`
   termios saved_ = {};
   termios raw_mode_ = {};
   size_t pending_ = 0;

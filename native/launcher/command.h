@@ -1,0 +1,75 @@
+// The container's first process, seen from outside: signals to it, how it is stopped and killed, and its end.
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "events.h"
+#include "job.h"
+#include "plan.h"
+#include "poller.h"
+#include "timer.h"
+
+namespace boxctl {
+
+// How the setup or the command came to its end.
+struct End {
+  enum class Kind { kNone, kFailed, kExited, kSignaled } kind = Kind::kNone;
+  uint32_t value = 0;
+};
+
+class Command {
+ public:
+  Command(const Plan& plan, Events& events) : plan_(plan), events_(events) {}
+
+  // The first process exists. Its pidfd stays its owner's.
+  void created(pid_t pid, int pidfd);
+  // The command runs: its time begins.
+  void started();
+
+  bool has_started() const { return started_; }
+  // It runs, or has ended and was not reaped yet.
+  bool running() const { return started_ && !reaped_; }
+
+  // While it is running: its end, and the end of its time.
+  void add_sources(Poller& poller);
+  bool has_ended() const { return has_ended_; }
+
+  void send(uint32_t signal);
+  // What `docker stop` does: asks the command to end by a signal, and kills it when its grace period is over.
+  void stop(uint32_t signal);
+  void stop() { stop(plan_.stop_signal); }
+  // What a closed terminal sends, or somebody by hand: SIGHUP or SIGQUIT. A first process without a handler does not
+  // get it and would stay for ever: it is stopped. One with a handler may have another use for the signal (to read its
+  // configuration again), and is only sent it, unless the terminal has gone indeed.
+  void hang_up(uint32_t signal);
+  // All processes of the container are stopped, and go on, as a shell's job.
+  void pause();
+  void resume();
+
+  // Waits for its end and reaps it. kNone: it was never created, or is reaped already.
+  End reap();
+  bool reaped() const { return reaped_; }
+
+ private:
+  pid_t innermost() const;
+  void on_exit(short happened);
+  void on_timer(short happened);
+  void kill_late();
+
+  const Plan& plan_;
+  Events& events_;
+  pid_t pid_ = -1;
+  int pidfd_ = -1;
+  // Runs for the command's time limit at first, and for its grace period once it is asked to end.
+  Timer timer_;
+  bool started_ = false;
+  bool has_ended_ = false;
+  bool reaped_ = false;
+  bool stopping_ = false;
+  uint32_t asked_by_ = 0;  // the signal that began its grace period
+  StoppedTree stopped_;
+};
+
+}  // namespace boxctl

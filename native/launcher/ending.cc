@@ -1,0 +1,86 @@
+#include "ending.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utility>
+
+namespace boxctl {
+namespace {
+
+// The number alone in the file, or after the key at the start of a line.
+long read_report_value(const Context& context, const Report& report, uint64_t& value) {
+  const int dirfd = context.slots[report.dirfd];
+  if (dirfd < 0) return -ENOENT;
+  const Fd file(openat(dirfd, report.file.data, O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return -errno;
+  char text[4096];
+  const ssize_t size = read(file.get(), text, sizeof text - 1);
+  if (size < 0) return -errno;
+  text[size] = '\0';
+  for (char* line = text; line != nullptr; line = strchr(line, '\n')) {
+    if (*line == '\n') line++;
+    if (strncmp(line, report.key.data, report.key.size) != 0) continue;
+    const char* number = line + report.key.size;
+    if (report.key.size > 0 && *number != ' ') continue;
+    char* end = nullptr;
+    value = strtoull(number, &end, 10);
+    return end == number ? -EBADMSG : 0;
+  }
+  return -ENODATA;
+}
+
+}  // namespace
+
+void close_unneeded(const Plan& plan, Context& context) {
+  auto* needed = static_cast<bool*>(calloc(plan.slots + 1, sizeof(bool)));
+  if (needed == nullptr) return;
+  const auto keep = [&](uint64_t slot) {
+    if (slot < plan.slots) needed[slot] = true;
+  };
+  for (uint32_t index = 0; index < plan.steps; index++) {
+    const Step current = step(plan, index);
+    // The pidfd.
+    if (current.call.op == Op::kClone3) keep(current.call.returns);
+    // A lock is held through the undo of its file, since the lock ends with its descriptor.
+    const uint8_t* at = current.undo;
+    for (uint16_t u = 0; u < current.undos; u++) {
+      const Call undo = next_call(plan, at);
+      for (size_t i = 0; i < undo.count; i++) {
+        if (signature(undo.op)[i] == 'f') keep(undo.args[i].number);
+      }
+    }
+  }
+  const uint8_t* at = plan.reports_at;
+  for (uint32_t i = 0; i < plan.reports; i++) keep(next_report(plan, at).dirfd);
+  for (uint32_t i = 0; i < plan.slots; i++) {
+    if (!needed[i] && context.slots[i] >= 0) Fd(std::exchange(context.slots[i], -1));
+  }
+  free(needed);
+}
+
+void send_reports(const Plan& plan, const Context& context, Events& events) {
+  const uint8_t* at = plan.reports_at;
+  for (uint32_t i = 0; i < plan.reports; i++) {
+    const Report report = next_report(plan, at);
+    uint64_t value = 0;
+    const long result = read_report_value(context, report, value);
+    events.add({Event::kReport, i, static_cast<int32_t>(-result), 0, value, 0});
+  }
+}
+
+void undo(const Plan& plan, Context& context, Events& events, const bool* done) {
+  for (uint32_t index = plan.steps; index-- > 0;) {
+    if (!done[index]) continue;
+    const Step current = step(plan, index);
+    const uint8_t* at = current.undo;
+    for (uint16_t u = 0; u < current.undos; u++) {
+      const Result result = perform(context, next_call(plan, at));
+      const auto error = static_cast<int32_t>(result.value < 0 ? -result.value : 0);
+      events.add({Event::kUndo, index, error, 0, 0, 0});
+    }
+  }
+}
+
+}  // namespace boxctl

@@ -1,0 +1,17 @@
+// What a plan has to be done after the command's end: numbers to be read, and steps to be undone.
+#pragma once
+
+#include "calls.h"
+#include "events.h"
+#include "plan.h"
+
+namespace boxctl {
+
+// Closes all descriptors of the plan but those that the end needs: the container's others would stay open beside it.
+void close_unneeded(const Plan& plan, Context& context);
+// Reads the numbers that the plan asks for, and sends them to the owner.
+void send_reports(const Plan& plan, const Context& context, Events& events);
+// Undoes the steps that are `done`, the last one first.
+void undo(const Plan& plan, Context& context, Events& events, const bool* done);
+
+}  // namespace boxctl

@@ -1,0 +1,238 @@
+#include "supervisor.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+namespace boxctl {
+namespace {
+
+constexpr uint32_t kLastSignal = 64;
+
+}  // namespace
+
+long Supervisor::block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  // The command's end is seen through its pidfd. With SIGCHLD in the set, each orphan that ends would wake the
+  // launcher.
+  sigdelset(&all, SIGCHLD);
+  signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+  return signals_.valid() ? 0 : -errno;
+}
+
+// Everything that the launcher ever waits for, in the order in which it is handled. A part that waits for nothing now
+// adds nothing. A new part is one more line here.
+void Supervisor::add_sources() {
+  poller_.clear();
+  observer_.add_sources(poller_);
+  // An owner that has gone has nothing more to say.
+  if (!owner_gone_) poller_.add<&Supervisor::read_order>(control_, POLLIN, *this);
+  poller_.add<&Supervisor::read_signal>(signals_.get(), POLLIN, *this);
+  // Before the command runs, nothing is taken from the caller's input.
+  if (command_.has_started()) {
+    relay_.add_sources(poller_);
+    terminal_.add_sources(poller_);
+  }
+  command_.add_sources(poller_);
+}
+
+// ---- While the container is set up ----------------------------------------------------------------------------------
+
+long Supervisor::await_peer() {
+  while (wanted_ == 0) {
+    add_sources();
+    poller_.add(context_.peer.get(), POLLIN);
+    if (const long error = poller_.wait(); error != 0) return error;
+    // Looked at again before signals are handled: a signal that came while the command was executed is the command's,
+    // and its sender may have seen it run.
+    if (peer_has_message()) return 0;
+    poller_.dispatch();
+  }
+  return 0;
+}
+
+bool Supervisor::peer_has_message() const {
+  pollfd peer = {context_.peer.get(), POLLIN, 0};
+  return poll(&peer, 1, 0) > 0;
+}
+
+long Supervisor::await_go() {
+  while (!go_ && wanted_ == 0) {
+    add_sources();
+    if (const long error = poller_.wait(); error != 0) return error;
+    poller_.dispatch();
+  }
+  return 0;
+}
+
+// ---- While the command runs -----------------------------------------------------------------------------------------
+
+void Supervisor::started() {
+  terminal_.start();
+  command_.started();
+}
+
+End Supervisor::watch() {
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (!terminal_.attached()) close_standard_streams();
+  pass_on_early();
+  while (!command_.has_ended()) {
+    add_sources();
+    if (poller_.wait() != 0) break;
+    poller_.dispatch();
+    if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
+  }
+  terminal_.drain();
+  return command_.reap();
+}
+
+// The caller's descriptors that are the command's alone: its pipes must end when the command closes them.
+void Supervisor::close_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (!relay_.uses(fd)) dup2(context_.null.get(), fd);
+  }
+}
+
+void Supervisor::deliver_rest() {
+  wanted_ = 0;
+  while (relay_.drain() && wanted_ == 0) {
+    add_sources();
+    if (poller_.wait() != 0) return;
+    poller_.dispatch();
+  }
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    const int error = relay_.error(fd);
+    if (error != 0) events_.add({Event::kOutputLost, static_cast<uint32_t>(fd), error, 0, 0, 0});
+  }
+}
+
+// ---- Orders and signals ---------------------------------------------------------------------------------------------
+
+void Supervisor::read_order(short) {
+  Order order;
+  const ssize_t size = recv(control_, &order, sizeof order, MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (size != sizeof order) return lose_owner();
+  if (order.kind == kOrderGo) go_ = true;
+  if (order.kind == kOrderSignal) take_signal(order.value);
+}
+
+// The container dies with its owner.
+void Supervisor::lose_owner() {
+  owner_gone_ = true;
+  terminal_.abandon();
+  relay_.abandon();
+  wanted_ = SIGKILL;
+  command_.send(SIGKILL);
+}
+
+// Somebody wants to write to an archive that is mounted, and is blocked until the launcher gives up its lease.
+void Supervisor::break_lease() {
+  if (!lease_broken_) events_.add({Event::kLeaseBroken, 0, 0, 0, 0, 0});
+  lease_broken_ = true;
+  wanted_ = SIGKILL;
+  command_.send(SIGKILL);
+}
+
+void Supervisor::read_signal(short) {
+  signalfd_siginfo info;
+  if (read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo == SIGIO && info.ssi_code > 0) return break_lease();
+  // From the launcher's own write to a pipe without a reader. The write has failed with EPIPE as well.
+  if (info.ssi_signo == SIGPIPE && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
+  const bool by_kernel = info.ssi_code == SI_KERNEL;
+  switch (info.ssi_signo) {
+    case SIGWINCH:
+      if (terminal_.attached()) terminal_.resize();
+      if (terminal_.attached() || by_kernel) return;
+      break;
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGCONT:
+      return take_signal(info.ssi_signo);
+    default:
+      break;
+  }
+  // What a terminal sends, it sends to the whole process group. The owner gets it too, and passes it on.
+  if (!by_kernel) take_signal(info.ssi_signo);
+}
+
+void Supervisor::take_signal(uint32_t signal) {
+  if (signal < 1 || signal > kLastSignal) return;
+  if (command_.running()) return pass_on(signal);
+  keep_signal(signal);
+}
+
+// Before the command runs, and after it has ended.
+void Supervisor::keep_signal(uint32_t signal) {
+  switch (signal) {
+    case SIGINT:
+    case SIGTERM:
+    case SIGHUP:
+    case SIGQUIT:
+    case SIGKILL:
+      wanted_ = signal;
+      return;
+    case SIGCHLD:
+    case SIGWINCH:
+      return;
+    case SIGCONT:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+      pause_early_ = signal != SIGCONT;
+      return;
+    default:
+      early_ |= 1ULL << (signal - 1);
+  }
+}
+
+void Supervisor::pass_on_early() {
+  for (uint32_t signal = 1; signal <= kLastSignal; signal++) {
+    if (early_ >> (signal - 1) & 1) command_.send(signal);
+  }
+  if (pause_early_) pause();
+}
+
+void Supervisor::pass_on(uint32_t signal) {
+  switch (signal) {
+    case SIGTERM:
+      return command_.stop();
+    case SIGHUP:
+    case SIGQUIT:
+      return command_.hang_up(signal);
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+      return pause();
+    case SIGCONT:
+      return resume();
+    case SIGWINCH:
+      return terminal_.attached() ? terminal_.resize() : command_.send(signal);
+    case SIGCHLD:
+      return;
+    default:
+      command_.send(signal);
+  }
+}
+
+// boxctl is stopped as a job, and the container with it.
+void Supervisor::pause() {
+  terminal_.pause();
+  relay_.pause(true);
+  command_.pause();
+}
+
+void Supervisor::resume() {
+  command_.resume();
+  relay_.pause(false);
+  if (terminal_.attached()) terminal_.resume();
+}
+
+}  // namespace boxctl
