@@ -17,7 +17,7 @@ const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
 /** The error with the line that names the image. */
 function located(document: SpecDocument, error: unknown): unknown {
   if (!(error instanceof BoxctlError) || error.at !== undefined || error.diagnostics.length > 0) return error;
-  const path = KEYS.map((key) => `image.${key}`).find((each) => document.where(each) !== undefined) ?? 'image';
+  const path = KEYS.map((key) => `image.${key}` as const).find((each) => document.where(each) !== undefined) ?? 'image';
   const at = document.where(path);
   if (at === undefined) return error;
   const { code, signal } = error;

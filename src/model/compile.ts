@@ -6,6 +6,7 @@ import { OVERLAY, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from './image.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
+import { pathOfFile, type SpecPath } from '../spec/spec-path.ts';
 import { accountFor } from './account.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciConfig } from '../oci/config.ts';
@@ -57,7 +58,7 @@ function unreadFiles(document: SpecDocument): Model['warnings'] {
     .filter(({ readable }) => !readable)
     .map(({ kind, path }) => ({
       message: `the ${FILE_KINDS[kind]} is not read before it is allowed: ${STAND_INS[kind]}`,
-      because: { kind: 'spec', path, at: document.where(path) },
+      because: { kind: 'spec', path, at: document.where(pathOfFile(path)) },
     }));
 }
 
@@ -147,7 +148,7 @@ export function compile(
   reasons.set('systemd', 'init', 'systemd');
   reasons.set('privileged', 'privileged', 'privileged');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
-  const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): string =>
+  const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): SpecPath =>
     spec.keepId ? 'keep_id' : document.where(own) === undefined ? other : own;
   reasons.set('linux.uidMappings', mapKey('uid_map', 'gid_map'), 'uid map');
   reasons.set('linux.gidMappings', mapKey('gid_map', 'uid_map'), 'gid map');

@@ -9,6 +9,7 @@ import { redactor } from '../text/borrowed.ts';
 import { STANDARD_PATH } from '../files/programs.ts';
 import { isWithin } from '../files/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
+import { outward, pathOfFile, type SpecPath } from '../spec/spec-path.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciConfig, OciMount } from '../oci/config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
@@ -71,9 +72,9 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
 }
 
 /** A line of the file; a value that it does not have is where its parent is. */
-function ofSpec(document: SpecDocument, path: string): Because {
-  const parent = path.includes('.') ? path.slice(0, path.lastIndexOf('.')) : path;
-  return { kind: 'spec', path, at: document.where(path) ?? document.where(parent) };
+function ofSpec(document: SpecDocument, path: SpecPath): Because {
+  const [own = path, parent = path] = outward(path);
+  return { kind: 'spec', path, at: document.where(own) ?? document.where(parent) };
 }
 
 function ofNamespaces(document: SpecDocument): readonly Demand[] {
@@ -243,7 +244,7 @@ function ofFiles(document: SpecDocument): readonly Demand[] {
   const files = document.files.flatMap(({ kind, file, path, everyone, readable }): readonly Demand[] => {
     // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
     if (isWithin(file, document.folder) || (kind === 'image' && everyone)) return [];
-    const because = ofSpec(document, path);
+    const because = ofSpec(document, pathOfFile(path));
     const [name, gives] = FILES[kind];
     const unread = readable ? {} : ({ unread: true } as const);
     return [{ kind: name, value: file, message: `${gives} ${file} of the host`, because, ...unread }];
@@ -262,7 +263,7 @@ function ofFiles(document: SpecDocument): readonly Demand[] {
 /** Programs by where they lie: a link of a standard folder, or a name that PATH knows, may lead anywhere. */
 function ofTools(document: SpecDocument, named: readonly Demand[]): readonly Demand[] {
   return (document.tools ?? []).flatMap(({ file, path, everyone }): readonly Demand[] => {
-    const because = ofSpec(document, path);
+    const because = ofSpec(document, pathOfFile(path));
     const told = named.some((demand) => demand.because.kind === 'spec' && demand.because.path === path);
     if (told || (everyone && !isWithin(file, document.folder))) return [];
     const why = everyone ? 'whose own loader is run here to pack it' : 'which not every user of the host may read';
@@ -275,7 +276,7 @@ function ofEnvironment(document: SpecDocument): readonly Demand[] {
   return document.taken.flatMap(({ name, path, value }): readonly Demand[] => {
     if (!isSecret(name, value) || seen.has(name)) return [];
     seen.add(name);
-    const because = ofSpec(document, path);
+    const because = ofSpec(document, pathOfFile(path));
     return [{ kind: 'env', value: name, message: `gets the value of your variable ${name}`, because }];
   });
 }

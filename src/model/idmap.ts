@@ -3,6 +3,7 @@ import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from './image.ts';
 import { quoted } from '../text/quote.ts';
 import type { IdMap } from '../spec/spec.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { OciIdMapping, OciProcess } from '../oci/config.ts';
 import type { Problems } from './problems.ts';
 
@@ -19,7 +20,7 @@ function outside(maps: readonly IdMap[] | undefined, id: number): number | undef
 
 /** The maps of such a mount; undefined where there is nothing to map, or where it cannot be done, which is told. */
 export function idmapFor(
-  path: string,
+  path: SpecPath,
   user: OciProcess['user'],
   host: HostFacts,
   maps: Ownership | undefined,

@@ -1,6 +1,7 @@
 /** What the container may use. What this host cannot apply is an error, or is dropped where the file says so. */
 import { homeFor } from '../host/cgroup-home.ts';
 import type { CgroupController, HostFacts } from '../host/facts.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { IoLimitKind, Limits, SpecDocument } from '../spec/spec.ts';
 import { parseNumbers } from '../text/units.ts';
 import type { OciBlockIo, OciResources } from '../oci/config.ts';
@@ -112,7 +113,7 @@ export function compileLimits(
   const toldOf = new Set<string>();
 
   /** True when the limit can be had; otherwise it is told or dropped. */
-  const have = (path: string, obstacle: Obstacle | undefined): boolean => {
+  const have = (path: SpecPath, obstacle: Obstacle | undefined): boolean => {
     if (obstacle === undefined) return true;
     const because: Because = { kind: 'spec', path, at: document.where(path) };
     if (limits.optional) {
@@ -204,7 +205,7 @@ export function compileLimits(
 function compileIo(
   { ioWeight, ioDevices }: Limits,
   host: HostFacts,
-  have: (path: string, obstacle: Obstacle | undefined) => boolean,
+  have: (path: SpecPath, obstacle: Obstacle | undefined) => boolean,
   reasons: Reasons,
 ): OciBlockIo {
   const io: OciBlockIo = {};

@@ -2,7 +2,16 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from './image.ts';
 import { quoted } from '../text/quote.ts';
-import type { BindVolume, NamedVolume, NamespaceKind, Spec, SpecDocument, TmpfsVolume, Volume } from '../spec/spec.ts';
+import type {
+  BindVolume,
+  NamedVolume,
+  NamespaceKind,
+  PlacedVolume,
+  Spec,
+  SpecDocument,
+  TmpfsVolume,
+  Volume,
+} from '../spec/spec.ts';
 import type { OciMount, OciProcess } from '../oci/config.ts';
 import { defaultMounts } from './defaults.ts';
 import { idmapFor, type MountMaps } from './idmap.ts';
@@ -47,8 +56,7 @@ function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']
 
 /** The root of a tmpfs, and a new volume, belong to ids that exist inside. */
 function checkOwner(
-  volume: TmpfsVolume | NamedVolume,
-  path: string,
+  volume: Exclude<PlacedVolume, BindVolume>,
   maps: Ownership | undefined,
   spec: Spec,
   host: HostFacts,
@@ -60,7 +68,7 @@ function checkOwner(
   ] as const) {
     if (id === undefined || isMapped(list, id)) continue;
     const [why, hint] = unmapped(what, id, maps, spec, host);
-    problems.add('E_MOUNT_OWNER', path, `the ${volume.type} cannot belong to it: ${why}`, hint);
+    problems.add('E_MOUNT_OWNER', volume.specPath, `the ${volume.type} cannot belong to it: ${why}`, hint);
   }
 }
 
@@ -97,21 +105,22 @@ export function compileMounts(
     // What a joined user namespace maps is not known.
     isGroupMapped: (gid) => spec.namespaces.user.kind !== 'path' && isMapped(maps?.gidMap, gid),
   });
-  const mountOf = (volume: Volume, path: string): OciMount => {
+  const mountOf = (volume: PlacedVolume): OciMount => {
     const refusal = refuseTarget(volume);
     if (refusal !== undefined) {
       const message = `nothing can be mounted at ${quoted(volume.target)}: ${refusal.reason}`;
-      problems.add('E_MOUNT_TARGET', path, message, refusal.hint);
+      problems.add('E_MOUNT_TARGET', volume.specPath, message, refusal.hint);
     }
-    if (volume.type !== 'bind') checkOwner(volume, path, maps, spec, host, problems);
+    if (volume.type !== 'bind') checkOwner(volume, maps, spec, host, problems);
     if (volume.type === 'volume') return namedMount(volume, volumeSource(host, document, volume));
     if (volume.type === 'bind') {
       if (volume.propagation.endsWith('shared') && !hostUser) {
         const message = `\`${volume.propagation}\` would let the container mount on the host, and its user namespace is not the host's`;
         const hint = 'take `rslave`, by which only the host’s mounts are seen inside';
-        problems.add('E_MOUNT_SHARED', `${path}.bind.propagation`, message, hint);
+        problems.add('E_MOUNT_SHARED', `${volume.specPath}.bind.propagation`, message, hint);
       }
-      const idmap = volume.idmap === true ? idmapFor(`${path}.bind.idmap`, user, host, maps, problems) : undefined;
+      const idmap =
+        volume.idmap === true ? idmapFor(`${volume.specPath}.bind.idmap`, user, host, maps, problems) : undefined;
       return bindMount(volume, idmap);
     }
     return tmpfsMount(volume);
@@ -148,7 +157,7 @@ export function compileMounts(
       if (isInKernelFolder(volume.target) !== wanted) continue;
       reasons.set(`mounts.${mounts.length}`, volume.specPath, 'volume');
       mountNotes.set(mounts.length, noteOf(volume));
-      mounts.push(mountOf(volume, volume.specPath));
+      mounts.push(mountOf(volume));
     }
   };
   // Before the kernel's: where a link of the image leads a target into /proc, /sys or /dev, those come over it.

@@ -75,7 +75,10 @@ export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems)
     problems.add('E_NOT_PRIVATE', 'namespaces.pid', message, hint);
   }
   if (mount.kind !== 'private') {
-    const keys = [...(spec.image === undefined ? [] : ['image']), ...(spec.readOnly ? ['read_only'] : [])];
+    const keys = [
+      ...(spec.image === undefined ? [] : (['image'] as const)),
+      ...(spec.readOnly ? (['read_only'] as const) : []),
+    ];
     for (const key of keys) {
       const message = `${key} needs a mount namespace of the container's own`;
       problems.add('E_NOT_PRIVATE', key, message, `remove ${key}, or make the mount namespace private`);

@@ -4,6 +4,7 @@ import { BoxctlError, type Diagnostic } from '../errors.ts';
 import { redactor } from '../text/borrowed.ts';
 import { redactDiagnostic } from '../yaml/problems.ts';
 import { unquoted } from '../text/quote.ts';
+import { outward, type SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 export class Problems {
@@ -15,7 +16,7 @@ export class Problems {
   }
 
   /** `path` is the value's in the specification; a value that the file does not have is shown by its parent. */
-  add(code: ErrorCode, path: string, message: string, hint?: string): void {
+  add(code: ErrorCode, path: SpecPath, message: string, hint?: string): void {
     this.#list.push({
       code,
       severity: 'error',
@@ -26,8 +27,8 @@ export class Problems {
     });
   }
 
-  #nearest(path: string): Diagnostic['at'] {
-    for (let at = path; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
+  #nearest(path: SpecPath): Diagnostic['at'] {
+    for (const at of outward(path)) {
       const position = this.#document.where(at);
       if (position !== undefined) return position;
     }

@@ -2,6 +2,7 @@
 import type { HostFacts } from '../host/facts.ts';
 import { howToGetIds } from '../host/subordinate.ts';
 import type { ImageFacts, Ownership } from './image.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { Spec, SpecDocument, UserChoice } from '../spec/spec.ts';
 import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS } from '../spec/systemd.ts';
 import { parseImageUser } from '../spec/user.ts';
@@ -113,7 +114,7 @@ function mayHaveGroups(host: HostFacts, maps: Ownership | undefined): boolean {
 }
 
 function checkGroups(
-  groups: readonly { readonly gid: number; readonly specPath: string }[],
+  groups: readonly { readonly gid: number; readonly specPath: SpecPath }[],
   allowed: boolean,
   maps: Ownership | undefined,
   spec: Spec,
@@ -186,7 +187,9 @@ export function compileProcess(
   if (added.length > 0) reasons.set('process.user.additionalGids', 'group_add', 'group_add');
   reasons.set('process.terminal', 'tty', overrides.tty === undefined ? 'no terminal' : 'command line');
   reasons.set('process.cwd', 'working_dir', 'working directory /');
-  const capabilityKey = ['cap_add', 'cap_drop', 'privileged'].find((key) => document.where(key) !== undefined);
+  const capabilityKey = (['cap_add', 'cap_drop', 'privileged'] as const).find(
+    (key) => document.where(key) !== undefined,
+  );
   reasons.set('process.capabilities', capabilityKey ?? 'cap_add', 'capabilities');
   reasons.set('process.noNewPrivileges', 'no_new_privileges', 'no-new-privileges');
   for (const [index, { specPath }] of spec.ulimits.entries())

@@ -1,6 +1,7 @@
 /** Who asked for each part of a configuration, so that every step of a plan can say why it is there. */
 import type { SpecDocument } from '../spec/spec.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { Because } from './because.ts';
 
 /** Who asked for what: the longest known beginning of a configuration's path answers. */
@@ -12,7 +13,7 @@ export class Reasons {
     this.#document = document;
   }
   /** A value of the file, where the file has it; a default of this name otherwise. */
-  set(configPath: ConfigPath, specPath: string, defaultName: string): void {
+  set(configPath: ConfigPath, specPath: SpecPath, defaultName: string): void {
     const at = this.#document.where(specPath);
     this.#known.set(
       configPath,

@@ -1,6 +1,7 @@
 /** Who the command runs as: numbers as they are, names by the image's own files and nobody else's (passwd(5), group(5)). */
 import type { ImageFacts } from './image.ts';
 import type { IdMap, Spec, UserChoice } from '../spec/spec.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import { quoted } from '../text/quote.ts';
 import { parseId } from '../spec/user.ts';
 import type { Problems } from './problems.ts';
@@ -98,7 +99,7 @@ export function resolveGroups(
   wanted: Spec['groupAdd'],
   image: ImageFacts | undefined,
   problems: Problems,
-): readonly { readonly gid: number; readonly specPath: string }[] {
+): readonly { readonly gid: number; readonly specPath: SpecPath }[] {
   const groups = parseGroup(image?.group ?? '');
   return wanted.flatMap(({ group, specPath }) => {
     const gid = typeof group === 'number' ? group : groups.find(({ name }) => name === group)?.gid;

@@ -1,13 +1,6 @@
 /** Paths of values in a configuration, such as `linux.resources.memory.limit` or `mounts.3`: a wrong one is a type error. */
+import type { PathIn } from '../yaml/path-in.ts';
 import type { OciConfig, OciResources } from './config.ts';
-
-type Leaf = string | number | boolean;
-/** The paths of the values in T. Items of lists are numbered, and keys of maps can be any text. */
-type PathIn<T> = T extends Leaf
-  ? never
-  : T extends readonly (infer Item)[]
-    ? `${number}` | `${number}.${PathIn<Item>}`
-    : { [Key in keyof T & string]: Key | `${Key}.${PathIn<NonNullable<T[Key]>>}` }[keyof T & string];
 
 /** What the model has beside the configuration, since OCI has no word for it (model.ts). */
 type OwnPath =

@@ -1,6 +1,7 @@
 /** One difference between two files, and what every comparison needs. */
 import type { Model } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 /** `gains`: more rights, more of the host, or less that holds it back. `loses` is the other way round. */
@@ -25,7 +26,7 @@ export interface Side {
 export type Comparison = (old: Side, young: Side) => readonly Change[];
 
 /** The line of a key; the whole file where it does not have the key. */
-export function keyIn({ document }: Side, ...paths: readonly string[]): Because {
+export function keyIn({ document }: Side, ...paths: readonly SpecPath[]): Because {
   for (const path of paths) {
     const at = document.where(path);
     if (at !== undefined) return { kind: 'spec', path, at };
@@ -38,7 +39,7 @@ export function both(
   message: string,
   old: Side,
   young: Side,
-  ...paths: readonly string[]
+  ...paths: readonly SpecPath[]
 ): Change {
   return { direction, message, before: keyIn(old, ...paths), after: keyIn(young, ...paths) };
 }
@@ -51,7 +52,7 @@ export function shown(path: string, { document }: Side): string {
 }
 
 /** A text that differs, where neither is more than the other. */
-export function reworded(name: string, of: (side: Side) => string, ...paths: readonly string[]): Comparison {
+export function reworded(name: string, of: (side: Side) => string, ...paths: readonly SpecPath[]): Comparison {
   return (old, young) => {
     const [was, is] = [of(old), of(young)];
     return was === is ? [] : [both('changes', `${name} ${was} → ${is}`, old, young, ...paths)];
@@ -63,7 +64,7 @@ export function switched(
   of: (side: Side) => boolean,
   on: { readonly direction: Exclude<Direction, 'changes'>; readonly message: string },
   off: string,
-  ...paths: readonly string[]
+  ...paths: readonly SpecPath[]
 ): Comparison {
   const other = on.direction === 'gains' ? 'loses' : 'gains';
   return (old, young) => {

@@ -1,4 +1,5 @@
 /** Limits that differ: more of one is a gain, and so is none. */
+import { pathOfFile } from '../spec/spec-path.ts';
 import { formatBytes } from '../run/ending.ts';
 import type { Limits } from '../spec/spec.ts';
 import { both, type Change, type Comparison, type Direction } from './change.ts';
@@ -64,7 +65,7 @@ export const compareAmounts: Comparison = (old, young) => {
     if (before === after) return [];
     const text = (value: number): string => (value === NONE ? 'no limit' : format(value));
     const message = `${name}: ${text(before)} → ${text(after)}`;
-    return [both(after > before ? 'gains' : 'loses', message, old, young, path, 'limits')];
+    return [both(after > before ? 'gains' : 'loses', message, old, young, pathOfFile(path), 'limits')];
   });
 };
 
@@ -76,7 +77,7 @@ const numbersOf = (list: string): readonly number[] =>
   });
 
 const compareSet =
-  (key: 'cpuset' | 'cpusetMems', name: string): Comparison =>
+  (key: 'cpuset' | 'cpusetMems', name: 'cpuset' | 'cpuset_mems'): Comparison =>
   (old, young) => {
     const [was, is] = [old.document.spec.limits[key], young.document.spec.limits[key]];
     if (was === is) return [];

@@ -37,7 +37,7 @@ export const compareCapabilities: Comparison = (old, young) => {
   const demanded = new Set([old, young].flatMap(({ model }) => model.demands.map(({ value }) => `CAP_${value}`)));
   const usual = (names: readonly string[]): readonly string[] => names.filter((name) => !demanded.has(name));
   const { added, gone } = moved(usual(held(old)), usual(held(young)));
-  const paths = ['cap_drop', 'cap_add', 'privileged'];
+  const paths = ['cap_drop', 'cap_add', 'privileged'] as const;
   return [
     ...(added.length > 0 ? [both('gains', `keeps ${added.join(', ')}`, old, young, ...paths)] : []),
     ...(gone.length > 0 ? [both('loses', `gives up ${gone.join(', ')}`, old, young, ...paths)] : []),
@@ -96,7 +96,7 @@ const compareCalls: Comparison = (old, young) => {
 const compareHidden =
   (
     key: 'maskedPaths' | 'readonlyPaths',
-    path: string,
+    path: 'masked_paths' | 'readonly_paths',
     usual: readonly string[],
     words: readonly [string, string],
   ): Comparison =>

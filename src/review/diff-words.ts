@@ -1,4 +1,5 @@
 /** What a container is made of and runs, where it differs. */
+import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
 import { formatBytes } from '../run/ending.ts';
@@ -181,7 +182,7 @@ export const compareSysctls: Comparison = (old, young) => {
     const [before, after] = [was.get(path), is.get(path)];
     if (before?.value === after?.value) return [];
     const message = `sysctl ${path.replaceAll('/', '.')} ${text(before?.value)} → ${text(after?.value)}`;
-    const place = (side: Side, specPath: string | undefined) => keyIn(side, specPath ?? 'sysctls', 'sysctls');
+    const place = (side: Side, specPath: SpecPath | undefined) => keyIn(side, specPath ?? 'sysctls', 'sysctls');
     return [
       { direction: 'changes', message, before: place(old, before?.specPath), after: place(young, after?.specPath) },
     ];

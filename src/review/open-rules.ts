@@ -1,6 +1,7 @@
 /** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
 import { isSecretName, isSecretValue } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
+import { outward, type SpecPath } from '../spec/spec-path.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 
@@ -17,8 +18,8 @@ interface Rule {
 }
 
 /** Where the file says something of it, or could. */
-function place({ document }: Subject, path: string): Because {
-  for (let at = path; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
+function place({ document }: Subject, path: SpecPath): Because {
+  for (const at of outward(path)) {
     const position = document.where(at);
     if (position !== undefined) return { kind: 'spec', path: at, at: position };
   }
@@ -54,7 +55,7 @@ function environment({ model }: Subject): readonly (readonly [name: string, valu
 
 function isWritten(subject: Subject, name: string): boolean {
   const { taken, where } = subject.document;
-  const path = `environment.${name}`;
+  const path = `environment.${name}` as const;
   return where(path) !== undefined && !taken.some((one) => one.path === path);
 }
 

@@ -42,15 +42,19 @@ export const report = (
 ): void => context.problems.add(code, message, { ...options, path, at: context.paths.where(path) });
 
 /** The items of a list that have no problem yet, with their paths. */
-export const each = <T>(context: Context, list: readonly T[], path: string): readonly (readonly [T, string])[] =>
+export const each = <T, P extends string>(
+  context: Context,
+  list: readonly T[],
+  path: P,
+): readonly (readonly [T, `${P}.${number}`])[] =>
   list.map((item, index) => [item, `${path}.${index}`] as const).filter(([, full]) => !context.bad.has(full));
 
 /** One value or a list of them, each with its path. */
-export const listOf = <T extends string>(
+export const listOf = <T extends string, P extends string>(
   context: Context,
   value: T | readonly T[] | undefined,
-  path: string,
-): readonly (readonly [T, string])[] => {
+  path: P,
+): readonly (readonly [T, P | `${P}.${number}`])[] => {
   if (value === undefined) return [];
   return typeof value === 'string' ? [[value, path]] : each(context, value, path);
 };

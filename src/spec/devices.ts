@@ -4,6 +4,7 @@ import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, hostPath, report, type Context } from './context.ts';
 import { openUnlinked, realPath, whyNot } from '../files/read.ts';
 import type { Device, Spec } from './spec.ts';
+import type { SpecPath } from './spec-path.ts';
 import { insidePath } from './values.ts';
 
 type Written = NonNullable<ContainerFile['devices']>[number];
@@ -21,7 +22,7 @@ export const normaliseDevices = (
   return devices;
 };
 
-const deviceOf = (context: Context, item: Written, path: string): Device | undefined => {
+const deviceOf = (context: Context, item: Written, path: `devices.${number}`): Device | undefined => {
   const long = typeof item !== 'string';
   const [source, target, permissions] = long ? [item.source, item.target, item.permissions] : parts(item);
   const at = (key: string): string => (long ? `${path}.${key}` : path);
@@ -126,7 +127,7 @@ const checkAccess = (context: Context, path: string, read: boolean, write: boole
 };
 
 const refuseDuplicates = (context: Context, devices: readonly Device[], volumes: Spec['volumes']): void => {
-  const taken = new Map(volumes.map(({ target, specPath }) => [target, specPath]));
+  const taken = new Map<string, SpecPath>(volumes.map(({ target, specPath }) => [target, specPath]));
   for (const { target, specPath } of devices) {
     const first = taken.get(target);
     if (first !== undefined) {

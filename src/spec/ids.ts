@@ -34,7 +34,7 @@ const asWritten = (context: Context, value: string | number, path: string): stri
 export const normaliseGroups = (
   context: Context,
   groups: ContainerFile['group_add'],
-): readonly { readonly group: number | string; readonly specPath: string }[] =>
+): readonly { readonly group: number | string; readonly specPath: `group_add.${number}` }[] =>
   each(context, groups ?? [], 'group_add').flatMap(([item, specPath]) => {
     const group = account(context, asWritten(context, item, specPath), 'group', specPath);
     return group === undefined ? [] : [{ group, specPath }];

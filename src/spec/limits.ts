@@ -121,15 +121,16 @@ const numbersAt = (context: Context, value: string | number | undefined, path: s
 const ioDevicesAt = (context: Context, raw: RawIo | undefined): readonly IoDeviceLimit[] => {
   const path = 'limits.blkio_config';
   const rates = (kind: Exclude<IoLimitKind, 'weight_device'>): readonly IoDeviceLimit[] =>
-    each<{ path: string; rate: string | number }>(context, raw?.[kind] ?? [], `${path}.${kind}`).flatMap(
-      ([item, specPath]) => {
-        const device = deviceAt(context, item.path, `${specPath}.path`);
-        const value = sizeAt(context, item.rate, `${specPath}.rate`);
-        if (value === 0)
-          report(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
-        return device === undefined || value === undefined ? [] : [{ kind, ...device, value, specPath }];
-      },
-    );
+    each<{ path: string; rate: string | number }, `${typeof path}.${typeof kind}`>(
+      context,
+      raw?.[kind] ?? [],
+      `${path}.${kind}`,
+    ).flatMap(([item, specPath]) => {
+      const device = deviceAt(context, item.path, `${specPath}.path`);
+      const value = sizeAt(context, item.rate, `${specPath}.rate`);
+      if (value === 0) report(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
+      return device === undefined || value === undefined ? [] : [{ kind, ...device, value, specPath }];
+    });
   const weights = each(context, raw?.weight_device ?? [], `${path}.weight_device`).flatMap(
     ([item, specPath]): IoDeviceLimit[] => {
       const device = deviceAt(context, item.path, `${specPath}.path`);
@@ -180,7 +181,7 @@ const deviceAt = (
 
 const hugetlbAt = (context: Context, raw: RawLimits['hugetlb']): readonly HugePageLimit[] =>
   Object.entries(raw ?? {}).flatMap(([key, value]): HugePageLimit[] => {
-    const specPath = `limits.hugetlb.${key}`;
+    const specPath = `limits.hugetlb.${key}` as const;
     if (key.startsWith('x-') || context.bad.has(specPath)) return [];
     const limit = sizeAt(context, value, specPath);
     const page = parseSize(key);

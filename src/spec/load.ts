@@ -12,7 +12,7 @@ import { Paths } from '../yaml/paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
 import { Problems } from '../yaml/problems.ts';
 import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from '../files/read.ts';
-import type { Guard, HostFile, HostTool, SpecDocument, Taken } from './spec.ts';
+import type { Guard, HostFile, HostTool, PlacedVolume, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from '../yaml/tree.ts';
 
 export interface LoadOptions {
@@ -182,12 +182,10 @@ const namedFiles = (
   };
 };
 
-type Placed = SpecDocument['spec']['volumes'][number];
-
 /** What nobody has looked into is read-only as a whole. */
 const UNSEEN: readonly Guard[] = [{ path: '', writable: false }];
 
-const guarded = (volume: Placed, named: GuardedFiles, allows: AllowsFile): Placed => {
+const guarded = (volume: PlacedVolume, named: GuardedFiles, allows: AllowsFile): PlacedVolume => {
   if (volume.type !== 'bind' || volume.readOnly || volume.protect === false) return volume;
   const { source } = volume;
   if (!isWithin(source, named.folder) && !allows('bind', source, named.folder)) return { ...volume, guards: UNSEEN };

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, report, type Context } from './context.ts';
+import { knownEntries } from './spec-path.ts';
 import type { PathChanges, Ulimit } from './spec.ts';
 
 /** What has to be written out for a privileged container, so that nobody gets one by habit. */
@@ -23,10 +24,9 @@ const limit = (value: number): Ulimit['soft'] => (value === UNLIMITED ? 'unlimit
 
 /** `ulimits`, soft and hard, in the file's order. */
 export const normaliseUlimits = (context: Context, raw: ContainerFile['ulimits']): readonly Ulimit[] =>
-  Object.entries(raw ?? {}).flatMap(([name, value]) => {
-    const specPath = `ulimits.${name}`;
-    // `x-` keys of the map, and what has its problem already.
-    if (name.startsWith('x-') || context.bad.has(specPath)) return [];
+  knownEntries(raw).flatMap(([name, value]) => {
+    const specPath = `ulimits.${name}` as const;
+    if (value === undefined || context.bad.has(specPath)) return [];
     const { soft, hard } = typeof value === 'number' ? { soft: value, hard: value } : value;
     if (hard !== UNLIMITED && (soft === UNLIMITED || soft > hard)) {
       report(context, specPath, 'E_SPEC_RANGE', `\`${specPath}.soft\` must not be more than \`${specPath}.hard\``);

@@ -2,6 +2,8 @@
  * The specification as the rest of boxctl sees it: every short form expanded, every unit parsed, every default of the
  * *language* filled in (defaults that depend on the image or the host are not the spec's business).
  */
+import type { ContainerFile } from '../generated/container.ts';
+import type { SpecPath } from './spec-path.ts';
 import type { Diagnostic, Position } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { ExtraHost, SpecDns, SpecNetwork } from './network.ts';
@@ -81,12 +83,15 @@ export interface Limits {
   readonly optional: boolean;
 }
 
-/** A resource limit of single processes (getrlimit(2)); `name` in lower case, without `RLIMIT_`. */
+/** In lower case, without `RLIMIT_`. */
+export type UlimitName = keyof NonNullable<ContainerFile['ulimits']>;
+
+/** A resource limit of single processes (getrlimit(2)). */
 export interface Ulimit {
-  readonly name: string;
+  readonly name: UlimitName;
   readonly soft: number | 'unlimited';
   readonly hard: number | 'unlimited';
-  readonly specPath: string;
+  readonly specPath: `ulimits.${UlimitName}`;
 }
 
 export type SeccompChoice =
@@ -100,13 +105,13 @@ export type SeccompChoice =
 export interface Sysctl {
   readonly path: string;
   readonly value: string;
-  readonly specPath: string;
+  readonly specPath: SpecPath;
 }
 
 /** What is added to a list of usual paths, and what is taken from it. */
 export interface PathChanges {
-  readonly add: readonly { readonly path: string; readonly specPath: string }[];
-  readonly remove: readonly { readonly path: string; readonly specPath: string }[];
+  readonly add: readonly { readonly path: string; readonly specPath: SpecPath }[];
+  readonly remove: readonly { readonly path: string; readonly specPath: SpecPath }[];
 }
 
 /** Compose's words for what is limited. */
@@ -119,7 +124,7 @@ export interface IoDeviceLimit {
   readonly minor: number;
   /** A weight, bytes or operations a second. */
   readonly value: number;
-  readonly specPath: string;
+  readonly specPath: SpecPath;
 }
 
 export interface HugePageLimit {
@@ -127,7 +132,7 @@ export interface HugePageLimit {
   readonly page: number;
   /** Bytes. */
   readonly limit: number;
-  readonly specPath: string;
+  readonly specPath: SpecPath;
 }
 
 /** Attributes of a mount that a file may add; `nosuid` and `nodev` are always on. */
@@ -226,6 +231,12 @@ export interface TmpfsVolume extends Mounted {
 
 export type Volume = BindVolume | NamedVolume | TmpfsVolume;
 
+/** Where a mount was written; what `init: systemd` mounts has that key. */
+export type VolumePath = `volumes.${number}` | 'tmpfs' | `tmpfs.${number}` | 'init';
+export type PlacedVolume =
+  | ((BindVolume | NamedVolume) & { readonly specPath: `volumes.${number}` })
+  | (TmpfsVolume & { readonly specPath: VolumePath });
+
 export interface Device {
   /** Absolute host path with every link followed. */
   readonly source: string;
@@ -240,7 +251,7 @@ export interface Device {
   readonly write: boolean;
   /** Whether nodes of it may be made. */
   readonly mknod: boolean;
-  readonly specPath: string;
+  readonly specPath: SpecPath;
 }
 
 export interface Spec {
@@ -269,7 +280,7 @@ export interface Spec {
   /** The caller's supplementary groups stay, instead of those of `user` and of `groupAdd`. */
   readonly keepGroups: boolean;
   /** Groups beside the user's own. `specPath` is where each was written. */
-  readonly groupAdd: readonly { readonly group: number | string; readonly specPath: string }[];
+  readonly groupAdd: readonly { readonly group: number | string; readonly specPath: SpecPath }[];
   /** The kernel's names, or ALL. */
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
@@ -291,7 +302,7 @@ export interface Spec {
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   /** Volumes and the `tmpfs` list together, in the order of the file. `specPath` is where each was written. */
-  readonly volumes: readonly (Volume & { readonly specPath: string })[];
+  readonly volumes: readonly PlacedVolume[];
   readonly devices: readonly Device[];
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
@@ -351,7 +362,7 @@ export interface SpecDocument {
    * Where a value was written: `limits.memory`, `volumes.0`, `namespaces.net`. Undefined where the file does not say it
    * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.
    */
-  where(path: string): Position | undefined;
+  where(path: SpecPath): Position | undefined;
   /** What the file says at a path, or in a part of it, where a variable was put in; undefined where none was. */
   written?(path: string): string | undefined;
 }

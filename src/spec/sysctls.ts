@@ -65,7 +65,7 @@ export const normaliseSysctls = (
   raw: ContainerFile['sysctls'],
   namespaces: Spec['namespaces'],
 ): readonly Sysctl[] => {
-  const entries: (readonly [name: string, value: string, specPath: string])[] = [];
+  const entries: (readonly [name: string, value: string, specPath: `sysctls.${string}`])[] = [];
   if (Array.isArray(raw)) {
     for (const [item, specPath] of each(context, raw, 'sysctls')) {
       const equals = item.indexOf('=');

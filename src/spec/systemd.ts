@@ -13,7 +13,7 @@ const FOLDERS: readonly (readonly [target: string, mode: number])[] = [
 /** Those that the file mounts nothing at. */
 export function systemdVolumes(
   given: readonly { readonly target: string }[],
-): readonly (TmpfsVolume & { readonly specPath: string })[] {
+): readonly (TmpfsVolume & { readonly specPath: 'init' })[] {
   const taken = new Set(given.map(({ target }) => target));
   return FOLDERS.filter(([target]) => !taken.has(target)).map(([target, mode]) => ({
     type: 'tmpfs',

@@ -4,11 +4,18 @@ import type { ContainerFile } from '../generated/container.ts';
 import { bindVolume } from './bind.ts';
 import { clip, each, listOf, report, type Context } from './context.ts';
 import { parseOptions, type OptionKind } from './mount-options.ts';
-import { MOUNT_FLAGS, PROPAGATIONS, type MountFlag, type NamedVolume, type Volume } from './spec.ts';
+import {
+  MOUNT_FLAGS,
+  PROPAGATIONS,
+  type MountFlag,
+  type NamedVolume,
+  type PlacedVolume,
+  type Volume,
+  type VolumePath,
+} from './spec.ts';
 import { shortTmpfs, tmpfsSize, tmpfsVolume } from './tmpfs.ts';
 import { idOption, insidePath, modeAt } from './values.ts';
 
-type Placed = Volume & { readonly specPath: string };
 type LongForm = Exclude<NonNullable<ContainerFile['volumes']>[number], string>;
 
 const BIND: OptionKind = { name: 'a bind', words: [...PROPAGATIONS, 'idmap'], keys: [] };
@@ -20,7 +27,7 @@ export const normaliseVolumes = (
   context: Context,
   volumes: ContainerFile['volumes'],
   tmpfs: ContainerFile['tmpfs'],
-): readonly Placed[] => {
+): readonly PlacedVolume[] => {
   const fromVolumes = each(context, volumes ?? [], 'volumes').map(([item, path]) =>
     place(typeof item === 'string' ? shortForm(context, item, path) : longForm(context, item, path), path),
   );
@@ -32,10 +39,10 @@ export const normaliseVolumes = (
   return placed;
 };
 
-const place = (volume: Volume | undefined, specPath: string): Placed | undefined =>
+const place = <V extends Volume, P extends VolumePath>(volume: V | undefined, specPath: P) =>
   volume === undefined ? undefined : { ...volume, specPath };
 
-const refuseDuplicates = (context: Context, volumes: readonly Placed[]): void => {
+const refuseDuplicates = (context: Context, volumes: readonly PlacedVolume[]): void => {
   const seen = new Map<string, string>();
   for (const { target, specPath } of volumes) {
     const first = seen.get(target);

@@ -92,7 +92,7 @@ describe('a user that does not exist inside', () => {
     ]);
   });
   it('is told of the owner of a tmpfs in the same way', () => {
-    const tmpfs = { ...volume, target: '/t', uid: 1000, specPath: 'volumes.0' };
+    const tmpfs = { ...volume, target: '/t', uid: 1000, specPath: 'volumes.0' as const };
     expect(told({ volumes: [tmpfs] }, USER_ALONE_HOST)).toEqual([
       expect.stringMatching(
         /^the tmpfs cannot belong to it: the user id 1000 .*root is the only user there = install /u,
@@ -212,13 +212,13 @@ describe('mounts', () => {
     expect(pts({ ...USER_HOST, newuidmap: undefined })).not.toContain('gid=5');
   });
   it('come after those that they lie in, and before the kernel’s unless they lie in those', () => {
-    const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` });
+    const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` as const });
     const volumes = [at('/a/b/c', 0), at('/z', 1), at('/dev/log', 2), at('/a', 3), at('/a/b', 4)];
     expect(targets({ volumes }).slice(0, 5)).toEqual(['/z', '/a', '/a/b', '/a/b/c', '/proc']);
     expect(targets({ volumes }).at(-1)).toBe('/dev/log');
   });
   it('never give devices or set-user-id programs of the host', () => {
-    const volumes = [{ ...bind, isFile: true, readOnly: true, specPath: 'volumes.0' }];
+    const volumes = [{ ...bind, isFile: true, readOnly: true, specPath: 'volumes.0' as const }];
     const model = compile(testDocument({ ...COMMAND, volumes }, { 'volumes.0': 12 }), image, ROOT_HOST);
     expect(model.config.mounts[0]?.options).toEqual(['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']);
     expect(model.mountNotes.get(0)).toMatchObject({ isFile: true });
@@ -230,25 +230,25 @@ describe('mounts', () => {
     ['writable', ['rbind', 'rnosuid', 'rnodev', 'ro', 'rprivate']],
     ['disabled', ['bind', 'nosuid', 'nodev', 'ro', 'rprivate']],
   ] as const)('below a read-only bind are as `recursive: %s` says', (recursive, options) => {
-    const volumes = [{ ...bind, readOnly: true, recursive, specPath: 'volumes.0' }];
+    const volumes = [{ ...bind, readOnly: true, recursive, specPath: 'volumes.0' as const }];
     expect(configOf({ volumes }).mounts[0]?.options).toEqual(options);
   });
   it.each(['/proc', '/proc/sys', '/sys/fs', '/dev', '/dev/null', '/dev/pts', '/dev/pts/0', '/dev/fd'])(
     'cannot be at %s',
     (target) => {
-      const volumes = [{ ...volume, target, specPath: 'volumes.0' }];
+      const volumes = [{ ...volume, target, specPath: 'volumes.0' as const }];
       expect(problems({ volumes }, ROOT_HOST, { 'volumes.0': 3 })).toMatchObject([
         { code: 'E_MOUNT_TARGET', at: { line: 3 } },
       ]);
     },
   );
   it('can be at the files of /proc that others show in another way', () => {
-    const file = { ...bind, isFile: true, target: '/proc/cpuinfo', specPath: 'volumes.0' };
+    const file = { ...bind, isFile: true, target: '/proc/cpuinfo', specPath: 'volumes.0' as const };
     expect(targets({ volumes: [file] }).at(-1)).toBe('/proc/cpuinfo');
     expect(problems({ volumes: [{ ...file, isFile: false }] })).toMatchObject([{ code: 'E_MOUNT_TARGET' }]);
   });
   it('that are id-mapped give the caller’s files to the user of the command', () => {
-    const volumes = [{ ...bind, idmap: true, specPath: 'volumes.0' }];
+    const volumes = [{ ...bind, idmap: true, specPath: 'volumes.0' as const }];
     const user = { user: 1000, group: 1001 };
     const [mount] = configOf({ volumes, user }).mounts;
     expect(mount?.options).toContain('ridmap');
@@ -261,21 +261,21 @@ describe('mounts', () => {
     expect(problems({ volumes, user }, old)).toMatchObject([{ code: 'E_IDMAP' }]);
   });
   it('are shared with the host only where the container is as privileged as that', () => {
-    const volumes = [{ ...bind, propagation: 'rshared', specPath: 'volumes.0' }] as const;
+    const volumes = [{ ...bind, propagation: 'rshared', specPath: 'volumes.0' as const }] as const;
     expect(problems({ volumes })).toMatchObject([{ code: 'E_MOUNT_SHARED', path: 'volumes.0.bind.propagation' }]);
     expect(configOf({ volumes, namespaces: { user: HOST } }).mounts[0]?.options).toContain('rshared');
   });
   it('in memory cannot belong to somebody who is not mapped', () => {
-    const volumes = [{ ...volume, target: '/t', uid: 70_000, specPath: 'tmpfs.0' }];
+    const volumes = [{ ...volume, target: '/t', uid: 70_000, specPath: 'tmpfs.0' as const }];
     expect(problems({ volumes }, ROOT_HOST, { 'tmpfs.0': 4 })).toMatchObject([
       { code: 'E_MOUNT_OWNER', at: { line: 4 } },
     ]);
     expect(
-      configOf({ volumes: [{ ...volume, target: '/t', uid: 7, specPath: 'tmpfs.0' }] }).mounts[0]?.options,
+      configOf({ volumes: [{ ...volume, target: '/t', uid: 7, specPath: 'tmpfs.0' as const }] }).mounts[0]?.options,
     ).toContain('uid=7');
   });
   it('that boxctl keeps are another one for each folder of specifications', () => {
-    const volumes = [{ ...named, specPath: 'volumes.0' }];
+    const volumes = [{ ...named, specPath: 'volumes.0' as const }];
     const source = (folder: string) =>
       compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).config.mounts[0]?.source;
     expect(source('/one')).toMatch(/^\/var\/lib\/boxctl\/volumes\/cache-[0-9a-f]{12}\/data$/u);
@@ -309,7 +309,7 @@ describe('what is written to the root', () => {
 describe('what is hidden', () => {
   it('is less by a path, or by all that are beneath one', () => {
     const hidden = (path: string) => {
-      const changes = { add: [], remove: [{ path, specPath: 'masked_paths.0' }] };
+      const changes = { add: [], remove: [{ path, specPath: 'masked_paths.0' as const }] };
       const { maskedPaths = [], readonlyPaths = [] } = configOf({ maskedPaths: changes, readonlyPaths: changes }).linux;
       return [...maskedPaths, ...readonlyPaths];
     };
@@ -334,7 +334,7 @@ describe('devices', () => {
     read: true,
     write: true,
     mknod: true,
-    specPath: 'devices.0',
+    specPath: 'devices.0' as const,
   } as const;
   it('come after the standard ones, with the host’s mode', () => {
     const { devices } = configOf({ devices: [device] }).linux;
@@ -354,7 +354,7 @@ describe('devices', () => {
     expect(problems({ ...host, privileged: true })).toMatchObject(refused);
   });
   it('are the only ones that the rules of the cgroup allow, with what their names allow together', () => {
-    const again = { ...device, target: '/dev/again', read: false, mknod: false, specPath: 'devices.1' };
+    const again = { ...device, target: '/dev/again', read: false, mknod: false, specPath: 'devices.1' as const };
     const rules = configOf({ devices: [{ ...device, write: false, mknod: false }, again] }).linux.resources?.devices;
     expect(rules?.[0]).toEqual({ allow: false, access: 'rwm' });
     const text = rules?.slice(1).map(({ type, major, minor, access }) => `${type} ${major}:${minor ?? '*'} ${access}`);
@@ -399,8 +399,14 @@ describe('limits', () => {
       cpusetMems: '0',
       ioWeight: 300,
       ioDevices: [
-        { kind: 'weight_device', major: 8, minor: 0, value: 20, specPath: 'a' },
-        { kind: 'device_write_iops', major: 8, minor: 16, value: 100, specPath: 'b' },
+        { kind: 'weight_device', major: 8, minor: 0, value: 20, specPath: 'limits.blkio_config.weight_device.0' },
+        {
+          kind: 'device_write_iops',
+          major: 8,
+          minor: 16,
+          value: 100,
+          specPath: 'limits.blkio_config.device_write_iops.0',
+        },
       ],
       optional: false,
     } as const;
@@ -417,8 +423,8 @@ describe('limits', () => {
       unified: { 'memory.high': String(48 << 20) },
     });
     const pages = [
-      { page: 2 << 20, limit: 64 << 20, specPath: 'c' },
-      { page: 2 ** 30, limit: 0, specPath: 'd' },
+      { page: 2 << 20, limit: 64 << 20, specPath: 'limits.hugetlb.2m' } as const,
+      { page: 2 ** 30, limit: 0, specPath: 'limits.hugetlb.1g' } as const,
     ];
     expect(configOf({ limits: { hugetlb: pages, optional: false } }).linux.resources).toEqual({
       devices: expect.any(Array),

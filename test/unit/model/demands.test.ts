@@ -5,7 +5,7 @@ import type { OciConfig } from '../../../src/oci/config.ts';
 import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from '../../../src/model/defaults.ts';
 import { allowance, demandsOf } from '../../../src/model/demands.ts';
 import { isSecretName } from '../../../src/model/secrets.ts';
-import { NAMESPACE_KINDS } from '../../../src/spec/spec.ts';
+import { NAMESPACE_KINDS, type Ulimit } from '../../../src/spec/spec.ts';
 import { testDocument, type DocumentOptions } from '../../support/document.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
 import { image } from './fixtures.ts';
@@ -115,7 +115,9 @@ describe('demands are', () => {
     expect(demanded({ oomScoreAdj: 500 })).toEqual([]);
   });
   it('being run before others', () => {
-    const limit = (name: string, hard: number | 'unlimited') => [{ name, soft: 0, hard, specPath: 'ulimits' }];
+    const limit = (name: Ulimit['name'], hard: number | 'unlimited') => [
+      { name, soft: 0, hard, specPath: `ulimits.${name}` } as const,
+    ];
     expect(demanded({ ulimits: limit('rtprio', 1) })).toEqual(['ulimit=rtprio']);
     expect(demanded({ ulimits: limit('nice', 'unlimited') })).toEqual(['ulimit=nice']);
     expect(demanded({ ulimits: [...limit('rtprio', 0), ...limit('nice', 20), ...limit('nofile', 100)] })).toEqual([]);

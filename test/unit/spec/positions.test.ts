@@ -1,9 +1,10 @@
 /** Every value knows where it was written, also when it came there by an alias, a merge or a variable. */
 import { expect, test } from 'vitest';
+import { pathOfFile } from '../../../src/spec/spec-path.ts';
 import { load } from '../../support/spec.ts';
 
 const place = (yaml: string, path: string, env: Readonly<Record<string, string>> = {}): string | undefined => {
-  const at = load(yaml, { env }).where(path);
+  const at = load(yaml, { env }).where(pathOfFile(path));
   return at === undefined ? undefined : `${at.line}:${at.column}+${at.length}`;
 };
 
