@@ -42,7 +42,7 @@ function isOfHost(subnet: Subnet, host: HostFacts): boolean {
 /** What would be refused in spite of the file. A range may have such addresses among others: they stay out of reach. */
 function checkSubnet(
   subnet: Subnet,
-  specPath: string,
+  specPath: EgressTarget['specPath'],
   { pool }: NetworkClaim,
   host: HostFacts,
   problems: Problems,

@@ -1,4 +1,5 @@
 /** What a file says of the container's network, with every short form expanded. */
+import type { NetworkPath } from './spec-path.ts';
 import type { Subnet } from '../text/addresses.ts';
 
 export type Protocol = 'tcp' | 'udp';
@@ -18,7 +19,7 @@ export interface PublishedPort {
   readonly hostPort: number;
   /** Inside. */
   readonly port: number;
-  readonly specPath: string;
+  readonly specPath: NetworkPath;
 }
 
 /** A part of what the container may reach. */
@@ -35,7 +36,7 @@ export interface EgressTarget {
   readonly ports?: PortRange;
   /** Absent: all of them. */
   readonly protocol?: Protocol;
-  readonly specPath: string;
+  readonly specPath: NetworkPath;
 }
 
 /** A range of addresses that a file chooses for a network. */
@@ -43,7 +44,7 @@ export interface NetworkSubnet {
   readonly subnet: Subnet;
   /** No container is given it. */
   readonly gateway?: string;
-  readonly specPath: string;
+  readonly specPath: NetworkPath;
 }
 
 /** A network that the container shares with others. */
@@ -66,7 +67,7 @@ export interface NetworkAttachment {
   readonly ipv6Address?: string;
   /** Further names of the container, for the others on it. */
   readonly aliases: readonly string[];
-  readonly specPath: string;
+  readonly specPath: NetworkPath;
 }
 
 /** `network_mode: bridge`: an interface of the container's own. */
@@ -94,7 +95,7 @@ export interface ExtraHost {
   readonly name: string;
   /** Or the address by which the container reaches the host. */
   readonly address: string | 'host-gateway';
-  readonly specPath: string;
+  readonly specPath: NetworkPath;
 }
 
 /** Bits per second. */
