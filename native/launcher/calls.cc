@@ -22,10 +22,12 @@
 #include "loop.h"
 #include "make.h"
 #include "mounts.h"
+#include "netlink.h"
 #include "privileges.h"
 #include "process.h"
 #include "reaper.h"
 #include "remove.h"
+#include "sockets.h"
 #include "streams.h"
 #include "systemd.h"
 #include "text.h"
@@ -218,6 +220,16 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bpf_prog_load(n(0), c.args[1].list, c.args[1].list_size, texts[2]);
     case Op::kBpfProgAttach:
       return bpf_prog_attach(fds[0], fds[1], n(2), n(3));
+    case Op::kNetlink:
+      return send_messages(fds[0], c.args[1], context.child, detail);
+    case Op::kNetlinkOnce:
+      return send_messages_once(fds[0], c.args[1], c.args[2], context.child, detail);
+    case Op::kSetsockopt:
+      return set_option(fds[0], n(1), n(2), n(3));
+    case Op::kBind:
+      return bind_address(fds[0], n(1), n(2), texts[3]);
+    case Op::kListen:
+      return call(SYS_listen, fds[0], n(1));
     case Op::kStreams:
       return prepare_streams(context, n(0) != 0);
     case Op::kUnpack:

@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <linux/netlink.h>
 #include <string.h>
 
 namespace boxctl {
@@ -12,6 +13,32 @@ constexpr uint64_t kMaxTime = 1ULL << 55;
 CallRow row_of(Op op) {
   const auto number = static_cast<size_t>(op);
   return number < CallTable::kSize ? kCalls.rows[number] : CallRow{};
+}
+
+// Netlink messages one after the other, each at a multiple of 4, and in their payloads the places that are filled in,
+// in ascending order.
+void read_messages(Reader& in, Arg& arg) {
+  arg.list_size = in.u32();
+  arg.list = in.take(arg.list_size);
+  arg.place_count = in.u32();
+  arg.places = in.take(arg.place_count * sizeof(uint32_t));
+  if (!in.ok()) return;
+  Reader places(arg.places, arg.place_count * sizeof(uint32_t));
+  size_t place = places.u32();
+  for (size_t at = 0; in.ok() && at < arg.list_size;) {
+    nlmsghdr header;
+    if (arg.list_size - at < sizeof header) return static_cast<void>(in.fail());
+    memcpy(&header, arg.list + at, sizeof header);
+    const size_t size = header.nlmsg_len;
+    if (size < sizeof header || size % NLMSG_ALIGNTO != 0 || size > arg.list_size - at) in.fail();
+    if (++arg.number > kMaxMessages) in.fail();
+    while (places.ok() && place >= at + sizeof header && place % sizeof(uint32_t) == 0 && place < at + size) {
+      place = places.u32();
+    }
+    at += size;
+  }
+  // The read past the last place failed unless some place was in no message.
+  if (!in.ok() || arg.number == 0 || places.ok()) in.fail();
 }
 
 Arg read_arg(Reader& in, char kind) {
@@ -42,6 +69,9 @@ Arg read_arg(Reader& in, char kind) {
       arg.number = in.u32();
       arg.list_size = arg.number;
       arg.list = in.take(arg.list_size);
+      break;
+    case 'M':
+      read_messages(in, arg);
       break;
     default:
       in.fail();

@@ -11,6 +11,8 @@
 //   texts    count u32, text…
 //   ids      count u32, u32…
 //   bytes    length u32, bytes
+//   messages length u32, netlink messages, count u32, place u32…: where the number of the container's first process
+//   goes
 // All numbers are little-endian and unaligned.
 #pragma once
 
@@ -73,8 +75,10 @@ struct Arg {
   uint64_t number = 0;  // also the slot of a descriptor and the count of a list
   bool last_use = false;
   Text text;
-  const uint8_t* list = nullptr;  // bytes, ids (u32 each) or texts
-  size_t list_size = 0;           // in bytes
+  const uint8_t* list = nullptr;    // bytes, ids (u32 each), texts or netlink messages, whose number `number` is
+  size_t list_size = 0;             // in bytes
+  const uint8_t* places = nullptr;  // of netlink messages (u32 each)
+  size_t place_count = 0;
 };
 
 struct Call {

@@ -72,6 +72,11 @@ enum class Op : uint16_t {
   kRemoveCgroup = 65,
   kRemoveUnused = 66,
   kMakeInRoot = 70,
+  kNetlink = 71,
+  kNetlinkOnce = 72,
+  kSetsockopt = 73,
+  kBind = 74,
+  kListen = 75,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -82,7 +87,8 @@ enum class Op : uint16_t {
 };
 
 struct CallRow {
-  // A letter for each argument: f descriptor, t text, n number, T texts, I ids, B bytes. Null: there is no such call.
+  // A letter for each argument: f descriptor, t text, n number, T texts, I ids, B bytes, M netlink messages. Null:
+  // there is no such call.
   const char* arguments = nullptr;
   bool returns_descriptor = false;
   bool of_imager = false;
@@ -223,6 +229,16 @@ struct CallTable {
     row(Op::kRemoveUnused) = {"fftnt"};
     // make_in_root(dirfd, pathname, mode, flags, resolve)
     row(Op::kMakeInRoot) = {"ftnnn", true};
+    // netlink(fd, messages)
+    row(Op::kNetlink) = {"fM"};
+    // netlink_once(fd, question, messages)
+    row(Op::kNetlinkOnce) = {"fMM"};
+    // setsockopt(fd, level, optname, value)
+    row(Op::kSetsockopt) = {"fnnn"};
+    // bind(fd, family, port, address)
+    row(Op::kBind) = {"fnnt"};
+    // listen(fd, backlog)
+    row(Op::kListen) = {"fn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -12,6 +12,7 @@ const LETTERS = {
   texts: 'T',
   ids: 'I',
   bytes: 'B',
+  messages: 'M',
 };
 const C_TYPES = { u8: 'uint8_t', u16: 'uint16_t', u32: 'uint32_t', i32: 'int32_t', u64: 'uint64_t' };
 /** Beyond these the numbers would not fit the table in the launcher. */
@@ -92,7 +93,8 @@ function calls({ CALLS }, { MAX_ARGS }) {
       ...enumeration('Op', 'uint16_t', Object.fromEntries(rows.map(([name, { op }]) => [name, op]))),
       '',
       'struct CallRow {',
-      '  // A letter for each argument: f descriptor, t text, n number, T texts, I ids, B bytes. Null: there is no such call.',
+      '  // A letter for each argument: f descriptor, t text, n number, T texts, I ids, B bytes, M netlink messages. Null:',
+      '  // there is no such call.',
       '  const char* arguments = nullptr;',
       '  bool returns_descriptor = false;',
       '  bool of_imager = false;',
@@ -122,6 +124,7 @@ function plan(wire, layout) {
       number('uint32_t', 'kMaxText', wire.MAX_TEXT),
       number('size_t', 'kMaxArgs', wire.MAX_ARGS),
       number('uint16_t', 'kMaxSlots', wire.MAX_SLOTS),
+      number('uint32_t', 'kMaxMessages', wire.MAX_MESSAGES),
       number('uint16_t', 'kCwd', wire.SLOT_CWD),
       number('uint16_t', 'kNoSlot', wire.SLOT_NONE),
       '',

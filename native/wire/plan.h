@@ -12,6 +12,7 @@ inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
 inline constexpr uint16_t kMaxSlots = 65520;
+inline constexpr uint32_t kMaxMessages = 65535;
 inline constexpr uint16_t kCwd = 65534;
 inline constexpr uint16_t kNoSlot = 65535;
 

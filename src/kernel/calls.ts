@@ -4,6 +4,7 @@
  * (`npm run generate`). A new call is a row here and a case in native/launcher/calls.cc.
  */
 import type { NAME_SETS } from './constants.ts';
+import type { Message } from './netlink/message.ts';
 
 type NameSetName = keyof typeof NAME_SETS;
 
@@ -38,6 +39,8 @@ export interface ArgTypes {
   texts: readonly Text[];
   ids: readonly number[];
   bytes: Uint8Array;
+  /** For a netlink socket, in their order. */
+  messages: readonly Message[];
 }
 export type ArgKind = keyof ArgTypes;
 
@@ -76,6 +79,7 @@ const limit = kind('limit');
 const texts = kind('texts');
 const ids = kind('ids');
 const bytes = kind('bytes');
+const messages = kind('messages');
 function flags<const Name extends string>(name: Name, names: NameSetName): Argument<Name, 'flags'> {
   return { name, kind: 'flags', names };
 }
@@ -355,6 +359,25 @@ export const CALLS = {
     args: [fd('dirfd'), text('pathname'), fd('userns')],
     does: 'removes a folder and all that is in it, following no links and staying on its file system',
   },
+  /**
+   * Sends messages over a netlink socket (netlink(7)) and reads the kernel's answers. Several nf_tables messages are one
+   * transaction: the kernel makes all that they ask for, or nothing.
+   */
+  netlink: {
+    op: 71,
+    args: [fd('fd'), messages('messages')],
+    does: 'sends the messages (sendto), reads an answer for each that asks for one (NLM_F_ACK), and fails with the first error among them',
+  },
+  /** For what is made once on a host and used by all containers. */
+  netlink_once: {
+    op: 72,
+    args: [fd('fd'), messages('question'), messages('messages')],
+    does: 'sends the question, and the messages only where the kernel answers ENOENT; where somebody else is quicker (EEXIST), asks again',
+  },
+  setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
+  /** `address` is an Internet address in numbers. */
+  bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },
+  listen: { op: 75, args: [fd('fd'), int('backlog')] },
   landlock_create_ruleset: {
     op: 56,
     args: [int('handled_access_fs'), int('handled_access_net'), flags('scoped', 'LANDLOCK_SCOPE')],

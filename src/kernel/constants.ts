@@ -149,8 +149,25 @@ export const RLIMIT = {
 
 export const IOCTL = { TIOCSCTTY: 0x540e, TIOCSPTLCK: 0x40045431, SIOCSIFFLAGS: 0x8914 } as const;
 export const IFF_UP = 1;
-export const AF = { AF_UNIX: 1, AF_INET: 2, AF_NETLINK: 16 } as const;
-export const SOCK = { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_CLOEXEC: 0o2000000 } as const;
+export const AF = { AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16 } as const;
+/** SOCK_RAW first: it is the bits of both others. */
+export const SOCK = {
+  SOCK_RAW: 3,
+  SOCK_STREAM: 1,
+  SOCK_DGRAM: 2,
+  SOCK_NONBLOCK: 0o4000,
+  SOCK_CLOEXEC: 0o2000000,
+} as const;
+export const NETLINK = { NETLINK_ROUTE: 0, NETLINK_NETFILTER: 12 } as const;
+export const SOL = { IPPROTO_IP: 0, SOL_SOCKET: 1, IPPROTO_IPV6: 41, SOL_NETLINK: 270 } as const;
+/** Options of all levels: setsockopt(2), ipv6(7), netlink(7). No two of them have the same number. */
+export const SOCKET_OPTION = {
+  SO_REUSEADDR: 2,
+  NETLINK_CAP_ACK: 10,
+  NETLINK_EXT_ACK: 11,
+  IPV6_V6ONLY: 26,
+  SO_MARK: 36,
+} as const;
 export const CLOSE_RANGE = { CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 } as const;
 export const FCNTL = { F_SETLEASE: 1024 } as const;
 export const LEASE = { F_RDLCK: 0 } as const;
@@ -207,6 +224,8 @@ export const NAME_SETS = {
   IOCTL: values(IOCTL),
   AF: values(AF),
   SOCK: bits(SOCK),
+  SOL: values(SOL),
+  SOCKET_OPTION: values(SOCKET_OPTION),
   CLOSE_RANGE: bits(CLOSE_RANGE),
   LANDLOCK_SCOPE: bits(LANDLOCK_SCOPE),
   LOCK: bits(LOCK),

@@ -16,6 +16,9 @@ export const MAX_TEXT = 2 ** 20;
 /** The most arguments that a call can have. */
 export const MAX_ARGS = 9;
 
+/** The most netlink messages of one call. */
+export const MAX_MESSAGES = 2 ** 16 - 1;
+
 /** Descriptors go over the wire by numbers (slots). Two of these are none of the plan's own. */
 export const MAX_SLOTS = 0xfff0;
 export const SLOT_CWD = 0xfffe;

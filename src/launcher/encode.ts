@@ -3,6 +3,8 @@
  */
 import { AT_FDCWD, NO_FD, rowOf, type ArgKind, type Call, type Fd, type Text } from '../kernel/calls.ts';
 import { ERRNO } from '../kernel/constants.ts';
+import { encodeMessages } from '../kernel/netlink/encode.ts';
+import type { Message } from '../kernel/netlink/message.ts';
 import { offsetOf, sizeOf, writeStruct, writeU64, type FieldsOf, type Layout } from '../kernel/layout.ts';
 import {
   CALL_HEADER,
@@ -158,6 +160,12 @@ function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: u
     for (const id of value) out.u32(Number(id));
   } else if (kind === 'bytes' && value instanceof Uint8Array) {
     out.bytes(value);
+  } else if (kind === 'messages' && Array.isArray(value)) {
+    // The call's type says what is in the list; here only its kind is known.
+    const { bytes, child } = encodeMessages(value as readonly Message[]);
+    out.bytes(bytes);
+    out.u32(child.length);
+    for (const place of child) out.u32(place);
   } else {
     throw new TypeError(`${call.name}: an argument of kind ${kind} cannot be ${String(value)}`);
   }

@@ -20,6 +20,7 @@ export type Group =
   | 'dev'
   | 'hide'
   | 'identity'
+  | 'network'
   | 'terminal'
   | 'security'
   | 'command';
@@ -37,6 +38,8 @@ export interface Step {
    * when the last process dies; `none`: there is nothing to take back.
    */
   readonly undo: readonly Call[] | 'kernel' | 'none';
+  /** Who asked for each of the call's netlink messages, where that is not for all of them who asked for the step. */
+  readonly messageReasons?: readonly Because[];
   /** What to do where this step fails, beyond what holds for every such call (hints.ts). */
   readonly hints?: Hints;
 }

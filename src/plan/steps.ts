@@ -12,6 +12,7 @@ export interface StepOptions {
   readonly allow?: readonly string[];
   /** In place of those of `Place`. */
   readonly hints?: Hints;
+  readonly messageReasons?: readonly Because[];
 }
 
 /** Where a run of steps belongs: their heading, their side, who asked for them, and what to do when one fails. */
@@ -29,7 +30,7 @@ export function byDefault(name: string): Because {
 export function call<N extends CallName>(
   name: N,
   args: ArgsOf<N>,
-  rest: Omit<StepOptions, 'undo' | 'hints'> = {},
+  rest: Omit<StepOptions, 'undo' | 'hints' | 'messageReasons'> = {},
 ): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
@@ -53,7 +54,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, hints = place.hints, ...rest } = options;
+    const { undo, hints = place.hints, messageReasons, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -63,6 +64,7 @@ export class Steps {
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',
+      ...(messageReasons === undefined ? {} : { messageReasons }),
       ...(hints === undefined ? {} : { hints }),
     });
     return returns;

@@ -2,11 +2,13 @@
 import { BoxctlError, type BoxctlErrorOptions } from '../errors.ts';
 import { placeOf, type Because } from '../model/because.ts';
 import { ERRNO } from '../kernel/constants.ts';
+import { attributeAt } from '../kernel/netlink/encode.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
 import type { Outcome } from '../launcher/launch.ts';
 import { hintOf } from '../plan/hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';
+import { formatMessage } from '../show/netlink-text.ts';
 import { shownPlan } from '../show/redacted.ts';
 
 /** The error for a launch whose setup failed, or that boxctl ended itself; undefined where the command ran to its end. */
@@ -18,11 +20,29 @@ export function explainFailure(plan: Plan, outcome: Outcome, { showValues = fals
   if (step === undefined) return new BoxctlError('E_STEP_FAILED', `step ${index} failed: ${errnoName(errno)}`);
   if (errno === ERRNO['ECHILD']) return endedEarly(step.because, detail);
   const name = errnoName(errno);
-  const options = optionsFor(step.because, hintOf(step, name, detail));
+  const refused = refusedMessage(step, detail);
+  const because = refused?.because ?? step.because;
+  const options = optionsFor(because, hintOf(step, name, detail));
   if (step.call.name === 'execve') return notExecuted(step.call.args.argv[0], name, options);
   const meaning = MEANINGS[name] === undefined ? '' : ` (${MEANINGS[name]})`;
-  const what = `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}`;
-  return new BoxctlError('E_STEP_FAILED', `${what}${askedFor(step.because)}${notUndone(plan, outcome)}`, options);
+  const what = `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${refused?.text ?? ''}`;
+  return new BoxctlError('E_STEP_FAILED', `${what}${askedFor(because)}${notUndone(plan, outcome)}`, options);
+}
+
+/** Which netlink message of a call the kernel has refused, and where in it the mistake is (native/launcher/netlink.h). */
+function refusedMessage(
+  { call, messageReasons, because }: Step,
+  detail: number,
+): { readonly text: string; readonly because: Because } | undefined {
+  if (call.name !== 'netlink' && call.name !== 'netlink_once') return undefined;
+  const { messages } = call.args;
+  const [index, offset] = [detail >>> 16, detail & 0xffff];
+  const message = messages[index];
+  if (message === undefined) return undefined;
+  const attribute = offset === 0 ? undefined : attributeAt(messages, index, offset);
+  const which = messages.length === 1 ? '' : `\nthe kernel refuses ${formatMessage(message)}`;
+  const where = attribute === undefined ? '' : `\nit names ${attribute} as the mistake`;
+  return { text: `${which}${where}`, because: messageReasons?.[index] ?? because };
 }
 
 function optionsFor(because: Because | undefined, hint: string | undefined): BoxctlErrorOptions {

@@ -1,6 +1,8 @@
 /** A call as text, in the way of strace(1): what a person reads in a plan, a run, and an error. */
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import { escapeSteering } from '../text/safe.ts';
+import type { Message } from '../kernel/netlink/message.ts';
+import { formatMessages } from './netlink-text.ts';
 import type { Step } from '../plan/plan.ts';
 import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
 import {
@@ -129,6 +131,8 @@ function formatValue(kind: ArgKind, names: string | undefined, value: unknown): 
       return Array.isArray(value) ? `[${value.map(formatText).join(', ')}]` : String(value);
     case 'ids':
       return Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+    case 'messages':
+      return Array.isArray(value) ? formatMessages(value as readonly Message[]) : String(value);
     case 'bytes':
       return value instanceof Uint8Array ? `<${value.length / 8} instructions>` : String(value);
   }

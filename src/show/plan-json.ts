@@ -3,7 +3,9 @@ import { allowance, shownDemand } from '../model/demands.ts';
 import type { Demand } from '../model/demand.ts';
 import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
 import { NAME_SETS } from '../kernel/constants.ts';
+import type { Message } from '../kernel/netlink/message.ts';
 import { capabilityNames, flagNames } from './call-text.ts';
+import { plainMessage } from './netlink-text.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 
@@ -17,6 +19,7 @@ function valueToJson(kind: ArgKind, names: string | undefined, value: unknown): 
   }
   if (kind === 'mode' && typeof value === 'number') return `0${value.toString(8)}`;
   if (kind === 'caps' && typeof value === 'bigint') return capabilityNames(value);
+  if (kind === 'messages' && Array.isArray(value)) return (value as readonly Message[]).map(plainMessage);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   return value;
 }
@@ -32,9 +35,10 @@ function callToJson(call: Call): unknown {
   };
 }
 
-function stepToJson({ id, group, side, call, because, undo }: Step): unknown {
+function stepToJson({ id, group, side, call, because, messageReasons, undo }: Step): unknown {
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
-  return { id, group, side, call: callToJson(call), because, undo: reversed };
+  const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
+  return { id, group, side, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 
 export interface JsonOptions {

@@ -6,6 +6,7 @@ import type { Because } from '../model/because.ts';
 import { safe } from '../text/safe.ts';
 import { BOLD, ON_RED, painter, YELLOW } from '../text/style.ts';
 import { formatCall, formatWith, inTheManualsForm } from './call-text.ts';
+import { formatMessage, listedMessages } from './netlink-text.ts';
 import type { Group, Plan, Step } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 import { inUnits, signalName } from '../kernel/signals.ts';
@@ -21,6 +22,7 @@ const TITLES: Readonly<Record<Group, string>> = {
   dev: '/dev',
   hide: 'what is hidden of /proc and /sys',
   identity: 'names and interfaces',
+  network: 'network',
   terminal: 'terminal',
   security: 'privileges',
   command: 'command',
@@ -94,6 +96,15 @@ export function printPlan(
     const [first = '', ...more] = wrap(`${text}${times}`, Math.max(room, 30), width - 6);
     out.push(`  ${first}${' '.repeat(Math.max(room - first.length, 0) + 2)}${paint(2, because)}`);
     for (const line of more) out.push(`      ${line}`);
+    for (const [index, message] of listedMessages(step.call).entries()) {
+      const reason = describeBecause(step.messageReasons?.[index] ?? step.because, file);
+      const lines = wrap(formatMessage(message), Math.max(width - 6 - reason.length - 2, 30), width - 8);
+      const [start = '', ...rest] = lines;
+      out.push(
+        `    ${start}${' '.repeat(Math.max(width - 6 - reason.length - start.length, 0) + 2)}${paint(2, reason)}`,
+      );
+      for (const line of rest) out.push(`        ${line}`);
+    }
     if (typeof step.undo === 'string') continue;
     for (const call of step.undo) {
       for (const line of wrap(`undo: ${formatCall(call)}`, width - 6, width - 6)) out.push(paint(2, `      ${line}`));
@@ -140,7 +151,8 @@ function folded(steps: readonly Step[], index: number): readonly string[] {
 /** The end of the run of steps from `at` that differ in one and the same argument; `index` is undefined for a run of one. */
 function sameButOne(steps: readonly Step[], at: number): { readonly end: number; readonly index: number | undefined } {
   const first = steps[at];
-  if (first === undefined || first.call.returns !== undefined || typeof first.undo !== 'string') {
+  const folds = first?.call.returns === undefined && typeof first?.undo === 'string' && first.call.name !== 'netlink';
+  if (!folds) {
     return { end: at + 1, index: undefined };
   }
   const texts = inTheManualsForm(first.call);

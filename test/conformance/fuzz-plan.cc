@@ -1,6 +1,7 @@
 // Feeds arbitrary bytes to the launcher's check of plans, and reads to its end every plan that passes.
 //   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined test/conformance/fuzz-plan.cc native/launcher/plan.cc
 // Without (-DSTANDALONE, any compiler): mutates the given plans, as mutate.h says.
+#include <linux/netlink.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,26 @@ void require(bool condition) {
   if (!condition) abort();
 }
 
+// What the launcher reads of netlink messages, and the places that it fills in: each in a message, behind its header.
+void read_messages(const boxctl::Arg& arg) {
+  size_t place_index = 0;
+  uint64_t count = 0;
+  for (size_t at = 0; at < arg.list_size; count++) {
+    nlmsghdr header;
+    require(arg.list_size - at >= sizeof header);
+    memcpy(&header, arg.list + at, sizeof header);
+    require(header.nlmsg_len >= sizeof header && header.nlmsg_len <= arg.list_size - at);
+    for (; place_index < arg.place_count; place_index++) {
+      uint32_t place;
+      memcpy(&place, arg.places + place_index * sizeof place, sizeof place);
+      if (place >= at + header.nlmsg_len) break;
+      require(place >= at + sizeof header && place + sizeof place <= at + header.nlmsg_len);
+    }
+    at += header.nlmsg_len;
+  }
+  require(count == arg.number && count > 0 && place_index == arg.place_count);
+}
+
 // Every byte that the launcher would pass on.
 void read_call(const boxctl::Plan& plan, const boxctl::Call& call) {
   const char* const kinds = boxctl::signature(call.op);
@@ -26,6 +47,7 @@ void read_call(const boxctl::Plan& plan, const boxctl::Call& call) {
     const auto& arg = call.args[i];
     if (kinds[i] == 't') require(strlen(arg.text.data) == arg.text.size);
     for (size_t j = 0; j < arg.list_size; j++) sum += arg.list[j];
+    if (kinds[i] == 'M') read_messages(arg);
   }
   for (uint8_t i = 0; i < call.allowed; i++) sum += call.tolerates(i);
 }

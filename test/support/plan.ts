@@ -4,6 +4,7 @@ import type { ImageFacts } from '../../src/model/image.ts';
 import { compile, ownershipFor, type Overrides } from '../../src/model/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { formatCall } from '../../src/show/call-text.ts';
+import { formatMessage, listedMessages } from '../../src/show/netlink-text.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { load } from './spec.ts';
 
@@ -37,7 +38,12 @@ export function linesOf(plan: Plan): readonly string[] {
     const place = because.kind === 'default' ? `default: ${because.name}` : `line ${because.at?.line}`;
     const kernel = undo === 'kernel' ? ' ~' : '';
     const line = `${side === 'host' ? 'host  ' : 'inside'} ${id}: ${formatCall(call)}${kernel} (${place})`;
-    return [line, ...(typeof undo === 'string' ? [] : undo.map((one) => `         undo: ${formatCall(one)}`))];
+    const messages = listedMessages(call).map((message) => `         ${formatMessage(message)}`);
+    return [
+      line,
+      ...messages,
+      ...(typeof undo === 'string' ? [] : undo.map((one) => `         undo: ${formatCall(one)}`)),
+    ];
   });
   const reports = plan.reports.map(({ what, dirfd, file, key }) => `report ${what}: ${key} of ${dirfd}/${file}`);
   const dropped = plan.dropped.map(({ what, reason }) => `dropped ${what}: ${reason}`);

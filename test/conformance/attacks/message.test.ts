@@ -2,6 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { CHILD, type Message } from '../../../src/kernel/netlink/message.ts';
+import { onHost } from '../../../src/plan/context.ts';
+import type { Plan } from '../../../src/plan/plan.ts';
+import { byDefault, Steps } from '../../../src/plan/steps.ts';
 import { encodePlan } from '../../../src/launcher/encode.ts';
 import { boxctl, PROJECT } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
@@ -21,11 +25,36 @@ tmpfs: [/tmp]
 command: [sh, -c, 'echo x']
 `;
 
+/** Its last step is made once more, by netlink messages with places that the launcher fills in. */
+function withMessages(plan: Plan): Plan {
+  const link = (name: string): Message => ({
+    type: 'RTM_NEWLINK',
+    flags: 'NLM_F_REQUEST|NLM_F_ACK',
+    header: { ifi_index: 5 },
+    attributes: { IFLA_NET_NS_PID: CHILD, IFLA_IFNAME: name, IFLA_LINKINFO: { IFLA_INFO_KIND: 'veth' } },
+  });
+  const steps = new Steps();
+  const place = onHost('network', byDefault('test'));
+  const fd = steps.add(place, 'fuzz.socket', 'socket', { domain: 16, type: 3, protocol: 0 });
+  const messages = [link('a'), link('bcd'), link('efghijk')];
+  steps.add(place, 'fuzz.netlink', 'netlink', { fd, messages });
+  steps.add(place, 'fuzz.once', 'netlink_once', { fd, question: [link('x')], messages });
+  // Short, so that most mutations are of these.
+  const at = plan.steps.findIndex(({ call }) => call.name === 'clone3');
+  return {
+    ...plan,
+    steps: [...plan.steps.slice(at, at + 1), ...steps.list, ...plan.steps.slice(-1)],
+    reports: [],
+    terminal: undefined,
+  };
+}
+
 test('mutated plans are refused, or can be read to their end', { timeout: 120_000 }, () => {
   const folder = tempFolder();
-  const seeds = [ROOT_HOST, USER_HOST].map((host, index) => {
+  const plans = [...[ROOT_HOST, USER_HOST].map((host) => planOf(FILE, host)), withMessages(planOf(FILE, ROOT_HOST))];
+  const seeds = plans.map((plan, index) => {
     const path = join(folder, `plan-${index}`);
-    writeFileSync(path, encodePlan(planOf(FILE, host)));
+    writeFileSync(path, encodePlan(plan));
     return path;
   });
   const sources = [join(PROJECT, 'native/launcher/plan.cc')];

@@ -1,0 +1,135 @@
+#include "netlink.h"
+
+#include <linux/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../shared/fd.h"
+
+namespace boxctl {
+namespace {
+
+// A transaction of more bytes than this needs a larger buffer than a socket has at first (net.core.wmem_default).
+constexpr size_t kUsualBuffer = 64 * 1024;
+
+// Of a kernel that does not copy the message into its answer (NETLINK_CAP_ACK), or only one of usual size.
+constexpr size_t kMaxAnswer = 32 * 1024;
+
+// Somebody else may be quicker, and the thing may be removed again before it is asked for once more.
+constexpr int kTries = 3;
+
+// The messages that ask for an answer.
+size_t answers_of(const Arg& messages) {
+  size_t count = 0;
+  for (size_t at = 0; at < messages.list_size;) {
+    nlmsghdr header;
+    memcpy(&header, messages.list + at, sizeof header);
+    count += (header.nlmsg_flags & NLM_F_ACK) != 0;
+    at += header.nlmsg_len;
+  }
+  return count;
+}
+
+long send_all(int fd, const uint8_t* bytes, size_t size) {
+  if (size > kUsualBuffer) {
+    const int room = static_cast<int>(2 * size);
+    // Without the right to go beyond the host's limit, the sending fails with EMSGSIZE.
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  }
+  long sent;
+  do sent = negate(send(fd, bytes, size, MSG_NOSIGNAL));
+  while (sent == -EINTR);
+  return sent < 0 ? sent : 0;
+}
+
+long send_filled(int fd, const Arg& messages, pid_t child) {
+  if (messages.place_count == 0) return send_all(fd, messages.list, messages.list_size);
+  auto* const bytes = static_cast<uint8_t*>(malloc(messages.list_size));
+  if (bytes == nullptr) return -ENOMEM;
+  memcpy(bytes, messages.list, messages.list_size);
+  const auto number = static_cast<uint32_t>(child);
+  for (size_t i = 0; i < messages.place_count; i++) {
+    uint32_t place;
+    memcpy(&place, messages.places + i * sizeof place, sizeof place);
+    memcpy(bytes + place, &number, sizeof number);
+  }
+  const long result = send_all(fd, bytes, messages.list_size);
+  free(bytes);
+  return result;
+}
+
+// Where in its message the kernel found a mistake (NLMSGERR_ATTR_OFFS), by an answer's attributes.
+uint32_t mistake_at(const uint8_t* answer, size_t size) {
+  nlmsghdr header;
+  nlmsgerr error;
+  memcpy(&header, answer, sizeof header);
+  if ((header.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return 0;
+  memcpy(&error, answer + sizeof header, sizeof error);
+  size_t at = sizeof header + sizeof error;
+  if ((header.nlmsg_flags & NLM_F_CAPPED) == 0 && error.msg.nlmsg_len > sizeof error.msg)
+    at += NLMSG_ALIGN(error.msg.nlmsg_len - sizeof error.msg);
+  while (at < size && size - at >= sizeof(nlattr)) {
+    nlattr attribute;
+    memcpy(&attribute, answer + at, sizeof attribute);
+    if (attribute.nla_len < sizeof attribute || attribute.nla_len > size - at) return 0;
+    uint32_t offset;
+    if (attribute.nla_type == NLMSGERR_ATTR_OFFS && attribute.nla_len >= sizeof attribute + sizeof offset) {
+      memcpy(&offset, answer + at + sizeof attribute, sizeof offset);
+      return offset;
+    }
+    at += NLA_ALIGN(attribute.nla_len);
+  }
+  return 0;
+}
+
+// Reads `expected` answers, or all that there are once one of them is an error. None of them has to be waited for.
+long read_answers(int fd, size_t expected, uint32_t& detail) {
+  static uint8_t buffer[kMaxAnswer];
+  long first = 0;
+  for (size_t answers = 0; answers < expected || first != 0;) {
+    const long got = negate(recv(fd, buffer, sizeof buffer, MSG_DONTWAIT));
+    if (got == -EINTR) continue;
+    if (first != 0 && got < 0) return first;
+    // There is one fewer than were asked for.
+    if (got == -EAGAIN) return -EPROTO;
+    if (got < 0) return got;
+    const auto size = static_cast<size_t>(got);
+    for (size_t at = 0; at < size && size - at >= sizeof(nlmsghdr);) {
+      nlmsghdr header;
+      memcpy(&header, buffer + at, sizeof header);
+      if (header.nlmsg_len < sizeof header || header.nlmsg_len > size - at) break;
+      if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_len >= sizeof header + sizeof(nlmsgerr)) {
+        nlmsgerr error;
+        memcpy(&error, buffer + at + sizeof header, sizeof error);
+        answers++;
+        if (error.error != 0 && first == 0) {
+          first = error.error;
+          const uint32_t number = error.msg.nlmsg_seq == 0 ? 0 : error.msg.nlmsg_seq - 1;
+          detail = number << 16 | (mistake_at(buffer + at, header.nlmsg_len) & 0xffff);
+        }
+      }
+      at += NLMSG_ALIGN(header.nlmsg_len);
+    }
+  }
+  return first;
+}
+
+}  // namespace
+
+long send_messages(int fd, const Arg& messages, pid_t child, uint32_t& detail) {
+  const long sent = send_filled(fd, messages, child);
+  return sent < 0 ? sent : read_answers(fd, answers_of(messages), detail);
+}
+
+long send_messages_once(int fd, const Arg& question, const Arg& messages, pid_t child, uint32_t& detail) {
+  long result = -EEXIST;
+  for (int tries = 0; tries < kTries && result == -EEXIST; tries++) {
+    result = send_messages(fd, question, child, detail);
+    if (result == -ENOENT) result = send_messages(fd, messages, child, detail);
+  }
+  return result;
+}
+
+}  // namespace boxctl

@@ -1,0 +1,14 @@
+// Sockets that are made for a container.
+#pragma once
+
+#include <stdint.h>
+
+namespace boxctl {
+
+// An option that is a whole number (setsockopt(2)).
+long set_option(int fd, uint64_t level, uint64_t option, uint64_t value);
+
+// Binds to a port of an Internet address, which is in numbers: EINVAL otherwise.
+long bind_address(int fd, uint64_t family, uint64_t port, const char* address);
+
+}  // namespace boxctl

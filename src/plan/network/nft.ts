@@ -1,0 +1,309 @@
+/** Messages of nf_tables: a transaction, and the expressions that rules are made of (nft(8), linux/netfilter/nf_tables.h). */
+import type { Attributes, Message } from '../../kernel/netlink/message.ts';
+import type { Because } from '../../model/because.ts';
+
+/** Of a table: of one device, or of all packets of both families. */
+export type TableFamily = 'NFPROTO_NETDEV' | 'NFPROTO_INET';
+
+/** A message and who asked for it; without one, who asked for the step did. */
+export interface Part {
+  readonly message: Message;
+  readonly because?: Because;
+}
+
+export type Expression = Attributes;
+
+/** A number of 32 bits as registers hold it: in the order of the machine, which is little-endian on both. */
+export function ofMachine(value: number): Uint8Array {
+  return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
+}
+
+/** Two bytes in the order of the network: ports, and the protocol of an Ethernet frame. */
+export function ofNetwork16(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 8, value & 0xff);
+}
+
+const expression = (name: string, data: Attributes = {}): Expression => ({
+  NFTA_EXPR_NAME: name,
+  NFTA_EXPR_DATA: data,
+});
+
+const REG = 'NFT_REG_1';
+
+export const loadMeta = (key: string, register = REG): Expression =>
+  expression('meta', { NFTA_META_DREG: register, NFTA_META_KEY: key });
+export const loadPayload = (
+  base: 'NFT_PAYLOAD_LL_HEADER' | 'NFT_PAYLOAD_NETWORK_HEADER' | 'NFT_PAYLOAD_TRANSPORT_HEADER',
+  offset: number,
+  length: number,
+  register = REG,
+): Expression =>
+  expression('payload', {
+    NFTA_PAYLOAD_DREG: register,
+    NFTA_PAYLOAD_BASE: base,
+    NFTA_PAYLOAD_OFFSET: offset,
+    NFTA_PAYLOAD_LEN: length,
+  });
+export const compare = (op: 'EQ' | 'NEQ' | 'LTE' | 'GTE', value: Uint8Array, register = REG): Expression =>
+  expression('cmp', {
+    NFTA_CMP_SREG: register,
+    NFTA_CMP_OP: `NFT_CMP_${op}`,
+    NFTA_CMP_DATA: { NFTA_DATA_VALUE: value },
+  });
+/** Keeps the bits of `mask`, and turns those of `flip` over. */
+export const maskBits = (mask: Uint8Array, flip = new Uint8Array(mask.length), register = REG): Expression =>
+  expression('bitwise', {
+    NFTA_BITWISE_SREG: register,
+    NFTA_BITWISE_DREG: register,
+    NFTA_BITWISE_LEN: mask.length,
+    NFTA_BITWISE_MASK: { NFTA_DATA_VALUE: mask },
+    NFTA_BITWISE_XOR: { NFTA_DATA_VALUE: flip },
+  });
+export const shiftRight = (bits: number, register = REG): Expression =>
+  expression('bitwise', {
+    NFTA_BITWISE_SREG: register,
+    NFTA_BITWISE_DREG: register,
+    NFTA_BITWISE_LEN: 4,
+    NFTA_BITWISE_OP: 'NFT_BITWISE_RSHIFT',
+    NFTA_BITWISE_DATA: { NFTA_DATA_VALUE: ofMachine(bits) },
+  });
+/** From the order of the machine to that of the network, in units of `size` bytes. */
+export const toNetworkOrder = (size: 2 | 4, register = REG): Expression =>
+  expression('byteorder', {
+    NFTA_BYTEORDER_SREG: register,
+    NFTA_BYTEORDER_DREG: register,
+    NFTA_BYTEORDER_OP: 'NFT_BYTEORDER_HTON',
+    NFTA_BYTEORDER_LEN: size,
+    NFTA_BYTEORDER_SIZE: size,
+  });
+export const setRegister = (value: Uint8Array, register = REG): Expression =>
+  expression('immediate', {
+    NFTA_IMMEDIATE_DREG: register,
+    NFTA_IMMEDIATE_DATA: { NFTA_DATA_VALUE: value },
+  });
+export const setMark = (register = REG): Expression =>
+  expression('meta', { NFTA_META_KEY: 'NFT_META_MARK', NFTA_META_SREG: register });
+/** What the host's routes say of an address: one of its own, of all hosts, of another host. */
+export const loadAddressType = (of: 'SADDR' | 'DADDR', register = REG): Expression =>
+  expression('fib', {
+    NFTA_FIB_DREG: register,
+    NFTA_FIB_RESULT: 'NFT_FIB_RESULT_ADDRTYPE',
+    NFTA_FIB_FLAGS: `NFTA_FIB_F_${of}`,
+  });
+export const loadConnection = (key: 'STATE' | 'STATUS', register = REG): Expression =>
+  expression('ct', { NFTA_CT_DREG: register, NFTA_CT_KEY: `NFT_CT_${key}` });
+export const loadSocketMark = (register = REG): Expression =>
+  expression('socket', { NFTA_SOCKET_KEY: 'NFT_SOCKET_MARK', NFTA_SOCKET_DREG: register });
+export const isIn = (set: string, register = REG): Expression =>
+  expression('lookup', { NFTA_LOOKUP_SET: set, NFTA_LOOKUP_SREG: register });
+export const addTo = (set: string, register = REG): Expression =>
+  expression('dynset', {
+    NFTA_DYNSET_SET_NAME: set,
+    NFTA_DYNSET_OP: 'NFT_DYNSET_OP_ADD',
+    NFTA_DYNSET_SREG_KEY: register,
+  });
+export const count = (counter: string): Expression =>
+  expression('objref', { NFTA_OBJREF_IMM_TYPE: 'NFT_OBJECT_COUNTER', NFTA_OBJREF_IMM_NAME: counter });
+
+const verdict = (code: string, chain?: string): Expression =>
+  expression('immediate', {
+    NFTA_IMMEDIATE_DREG: 'NFT_REG_VERDICT',
+    NFTA_IMMEDIATE_DATA: {
+      NFTA_DATA_VERDICT: {
+        NFTA_VERDICT_CODE: code,
+        ...(chain === undefined ? {} : { NFTA_VERDICT_CHAIN: chain }),
+      },
+    },
+  });
+export const ACCEPT = verdict('NF_ACCEPT');
+export const DROP = verdict('NF_DROP');
+export const RETURN = verdict('NFT_RETURN');
+export const goTo = (chain: string): Expression => verdict('NFT_GOTO', chain);
+
+export const RESET = expression('reject', { NFTA_REJECT_TYPE: 'NFT_REJECT_TCP_RST', NFTA_REJECT_ICMP_CODE: 0 });
+export const PROHIBIT = expression('reject', {
+  NFTA_REJECT_TYPE: 'NFT_REJECT_ICMPX_UNREACH',
+  NFTA_REJECT_ICMP_CODE: 'NFT_REJECT_ICMPX_ADMIN_PROHIBITED',
+});
+export const MASQUERADE = expression('masq');
+/** To the address and the port in the registers, or of them what is given. */
+export const translate = (
+  type: 'SNAT' | 'DNAT',
+  family: 'NFPROTO_IPV4' | 'NFPROTO_IPV6',
+  address: string,
+  port?: string,
+): Expression =>
+  expression('nat', {
+    NFTA_NAT_TYPE: `NFT_NAT_${type}`,
+    NFTA_NAT_FAMILY: family,
+    NFTA_NAT_REG_ADDR_MIN: address,
+    ...(port === undefined ? {} : { NFTA_NAT_REG_PROTO_MIN: port }),
+  });
+/** The segments of a TCP connection are made as small as its route needs them (option 2, maximum segment size). */
+export const CLAMP_SEGMENTS: readonly Expression[] = [
+  expression('rt', { NFTA_RT_DREG: REG, NFTA_RT_KEY: 'NFT_RT_TCPMSS' }),
+  toNetworkOrder(2),
+  expression('exthdr', {
+    NFTA_EXTHDR_SREG: REG,
+    NFTA_EXTHDR_TYPE: 'TCPOPT_MAXSEG',
+    NFTA_EXTHDR_OFFSET: 2,
+    NFTA_EXTHDR_LEN: 2,
+    NFTA_EXTHDR_OP: 'NFT_EXTHDR_OP_TCPOPT',
+  }),
+];
+
+/** What a set's keys are made of. The kernel needs the length, and nft(8) the type to print them. */
+export interface Field {
+  readonly type: number;
+  readonly length: number;
+}
+export const IPV4: Field = { type: 7, length: 4 };
+export const IPV6: Field = { type: 8, length: 16 };
+export const PROTOCOL: Field = { type: 12, length: 1 };
+export const PORT: Field = { type: 13, length: 2 };
+
+/** Where a base chain gets its packets. */
+export interface Hook {
+  readonly type: 'filter' | 'nat';
+  readonly hook: string;
+  readonly priority: number;
+  readonly device?: string;
+  readonly policy?: 'NF_DROP' | 'NF_ACCEPT';
+}
+
+/** The messages that make one table and what is in it. */
+export class TableBuilder {
+  readonly #family: TableFamily;
+  readonly #name: string;
+  readonly #parts: Part[] = [];
+
+  /** `owned`: the table goes with the socket that makes it, and nobody else can change it (Linux 5.12). */
+  constructor(family: TableFamily, name: string, { owned }: { readonly owned: boolean }) {
+    this.#family = family;
+    this.#name = name;
+    this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE|NLM_F_EXCL', {
+      NFTA_TABLE_NAME: name,
+      ...(owned ? { NFTA_TABLE_FLAGS: 'NFT_TABLE_F_OWNER' } : {}),
+    });
+  }
+
+  get parts(): readonly Part[] {
+    return this.#parts;
+  }
+
+  chain(name: string, hook?: Hook): void {
+    this.#add('NFT_MSG_NEWCHAIN', 'NLM_F_REQUEST|NLM_F_CREATE', {
+      NFTA_CHAIN_TABLE: this.#name,
+      NFTA_CHAIN_NAME: name,
+      ...(hook === undefined
+        ? {}
+        : {
+            NFTA_CHAIN_HOOK: {
+              NFTA_HOOK_HOOKNUM: hook.hook,
+              NFTA_HOOK_PRIORITY: hook.priority,
+              ...(hook.device === undefined ? {} : { NFTA_HOOK_DEV: hook.device }),
+            },
+            NFTA_CHAIN_TYPE: hook.type,
+            NFTA_CHAIN_POLICY: hook.policy ?? 'NF_ACCEPT',
+          }),
+    });
+  }
+
+  rule(chain: string, expressions: readonly Expression[], because?: Because): void {
+    const attributes = {
+      NFTA_RULE_TABLE: this.#name,
+      NFTA_RULE_CHAIN: chain,
+      NFTA_RULE_EXPRESSIONS: expressions,
+    };
+    this.#add('NFT_MSG_NEWRULE', 'NLM_F_REQUEST|NLM_F_CREATE|NLM_F_APPEND', attributes, because);
+  }
+
+  counter(name: string): void {
+    this.#add('NFT_MSG_NEWOBJ', 'NLM_F_REQUEST|NLM_F_CREATE', {
+      NFTA_OBJ_TABLE: this.#name,
+      NFTA_OBJ_NAME: name,
+      NFTA_OBJ_TYPE: 'NFT_OBJECT_COUNTER',
+      NFTA_OBJ_DATA: { NFTA_COUNTER_BYTES: 0, NFTA_COUNTER_PACKETS: 0 },
+    });
+  }
+
+  /** Elements that rules add as packets come, at most so many; each key is made of these fields. */
+  growingSet(name: string, fields: readonly Field[], size: number): void {
+    this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', {
+      ...this.#setAttributes(name, 'NFT_SET_EVAL', fields),
+      NFTA_SET_DESC: { NFTA_SET_DESC_SIZE: size },
+    });
+  }
+
+  /** Ranges of addresses, both ends included, of which no two touch or overlap. */
+  rangeSet(
+    name: string,
+    field: Field,
+    ranges: readonly { readonly first: Uint8Array; readonly afterLast: Uint8Array | undefined }[],
+    because?: Because,
+  ): void {
+    const attributes = this.#setAttributes(name, 'NFT_SET_INTERVAL', [field]);
+    this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', attributes, because);
+    const elements = ranges.flatMap(({ first, afterLast }) => [
+      { NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: first } },
+      ...(afterLast === undefined
+        ? []
+        : [
+            {
+              NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: afterLast },
+              NFTA_SET_ELEM_FLAGS: 'NFT_SET_ELEM_INTERVAL_END',
+            },
+          ]),
+    ]);
+    // The length of an attribute has 16 bits.
+    for (let at = 0; at < elements.length; at += MAX_ELEMENTS) {
+      this.#add(
+        'NFT_MSG_NEWSETELEM',
+        'NLM_F_REQUEST|NLM_F_CREATE',
+        {
+          NFTA_SET_ELEM_LIST_TABLE: this.#name,
+          NFTA_SET_ELEM_LIST_SET: name,
+          NFTA_SET_ELEM_LIST_ELEMENTS: elements.slice(at, at + MAX_ELEMENTS),
+        },
+        because,
+      );
+    }
+  }
+
+  #setAttributes(name: string, flags: string, fields: readonly Field[]): Attributes {
+    return {
+      NFTA_SET_TABLE: this.#name,
+      NFTA_SET_NAME: name,
+      NFTA_SET_FLAGS: flags,
+      NFTA_SET_KEY_TYPE: fields.reduce((types, { type }) => types * 64 + type, 0),
+      // Each field begins at a multiple of 4, as in the registers.
+      NFTA_SET_KEY_LEN: fields.reduce((sum, { length }) => sum + 4 * Math.ceil(length / 4), 0),
+      NFTA_SET_ID: ++this.#sets,
+    };
+  }
+  #sets = 0;
+
+  #add(type: string, flags: string, attributes: Attributes, because?: Because): void {
+    const message = { type, flags, header: { nfgen_family: this.#family }, attributes };
+    this.#parts.push(because === undefined ? { message } : { message, because });
+  }
+}
+
+const MAX_ELEMENTS = 1000;
+
+const edge = (type: string): Message => ({
+  type,
+  flags: 'NLM_F_REQUEST',
+  header: { nfgen_family: 'AF_UNSPEC', res_id: 'NFNL_SUBSYS_NFTABLES' },
+  attributes: {},
+});
+
+/** The kernel makes all that the messages ask for, or nothing. It answers the last one when all is made. */
+export function transaction(parts: readonly Part[]): readonly Part[] {
+  const asked = parts.map((part, index) =>
+    index + 1 < parts.length
+      ? part
+      : { ...part, message: { ...part.message, flags: `${part.message.flags}|NLM_F_ACK` } },
+  );
+  return [{ message: edge('NFNL_MSG_BATCH_BEGIN') }, ...asked, { message: edge('NFNL_MSG_BATCH_END') }];
+}
