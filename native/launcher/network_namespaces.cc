@@ -1,0 +1,45 @@
+#include "network_namespaces.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace boxctl {
+namespace {
+
+bool is_same_file(int one, int other) {
+  struct stat a;
+  struct stat b;
+  return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace
+
+int NetworkNamespaces::add(int fd) {
+  if (!own_.valid()) own_ = Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!own_.valid()) return -errno;
+  for (size_t i = 0; i < count_; i++) {
+    if (is_same_file(others_[i].get(), fd)) return static_cast<int>(i);
+  }
+  if (count_ == kMost) return -E2BIG;
+  others_[count_] = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!others_[count_].valid()) return -errno;
+  return static_cast<int>(count_++);
+}
+
+long NetworkNamespaces::open(int number, int family, int type) {
+  const int flags = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  if (number == kOwn) return call(SYS_socket, family, flags, 0);
+  if (static_cast<size_t>(number) >= count_) return -EBADF;
+  const long entered = call(SYS_setns, others_[number].get(), CLONE_NEWNET);
+  if (entered < 0) return entered;
+  const long made = call(SYS_socket, family, flags, 0);
+  // All that is opened later, by an undo step say, would be opened in the container's namespace. The end of the launcher
+  // is the end of the container.
+  if (call(SYS_setns, own_.get(), CLONE_NEWNET) < 0) abort();
+  return made;
+}
+
+}  // namespace boxctl

@@ -1,0 +1,196 @@
+#include "network_relay.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <new>
+
+#include "events.h"
+
+namespace boxctl {
+namespace {
+
+// A call of `handle` takes no new batch of events after so long.
+constexpr uint64_t kTurnNs = 1'000'000;
+constexpr int kBatch = 8;
+// Connections that are accepted from one listener before others are looked at.
+constexpr int kAccepts = 8;
+constexpr uint32_t kMostConnections = 8192;
+constexpr uint32_t kMostFlows = 2048;
+// Descriptors that the launcher keeps for all else.
+constexpr uint64_t kOtherDescriptors = 256;
+// Of all connections, the part that is divided among the listeners, so that one of them cannot take all.
+constexpr uint32_t kReservedPart = 4;
+constexpr uint32_t kUdpIdle = 120;
+// In bytes, of each socket of a connection; the kernel doubles it. A peer that does not read fills these, and no more.
+constexpr int kSocketBuffer = 1 << 18;
+
+uint64_t now_seconds() { return now_ns() / 1'000'000'000; }
+
+// As many descriptors as this process may have. Its child has been started, with the limit that the caller had.
+uint64_t raise_descriptor_limit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+}  // namespace
+
+NetworkRelay::~NetworkRelay() {
+  for (uint32_t i = 0; i < count_; i++) listeners_[i].~Listener();
+  free(listeners_);
+}
+
+long NetworkRelay::add(int socket, const Options& options) {
+  if (options.target_count == 0 || options.target_count > std::size(Listener{}.targets)) return -EINVAL;
+  if (count_ == kMostListeners) return -E2BIG;
+  if (listeners_ == nullptr) {
+    listeners_ = static_cast<Listener*>(calloc(kMostListeners, sizeof(Listener)));
+    if (listeners_ == nullptr) return -ENOMEM;
+  }
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return -errno;
+  if (type != SOCK_STREAM && type != SOCK_DGRAM) return -EPROTOTYPE;
+  Listener listener;
+  listener.is_stream = type == SOCK_STREAM;
+  listener.socket = Fd(fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if (!listener.socket.valid() || fcntl(listener.socket.get(), F_SETFL, O_NONBLOCK) != 0) return -errno;
+  if (options.network >= 0) listener.network = parts_.networks.add(options.network);
+  if (options.network >= 0 && listener.network < 0) return listener.network;
+  std::copy_n(options.targets, options.target_count, listener.targets);
+  listener.target_count = options.target_count;
+  listener.most = options.most;
+  listener.idle = options.idle != 0 || listener.is_stream ? options.idle : kUdpIdle;
+  if (listener.is_stream) {
+    // Accepted sockets inherit these.
+    setsockopt(listener.socket.get(), SOL_SOCKET, SO_RCVBUF, &kSocketBuffer, sizeof kSocketBuffer);
+    setsockopt(listener.socket.get(), SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
+    streams_++;
+  } else if (!UdpRelay::prepare(listener)) {
+    return -errno;
+  }
+  limited_ = limited_ || (listener.is_stream && listener.idle != 0);
+  new (&listeners_[count_++]) Listener(std::move(listener));
+  return 0;
+}
+
+long NetworkRelay::start() {
+  if (count_ == 0) return 0;
+  const uint64_t limit = raise_descriptor_limit();
+  const uint64_t taken = kOtherDescriptors + count_;
+  const uint64_t left = limit > taken ? limit - taken : 2;
+  const uint32_t datagrams = count_ - streams_;
+  const uint32_t flows = datagrams == 0 ? 0 : static_cast<uint32_t>(std::min<uint64_t>(kMostFlows, left / 4 + 1));
+  const uint32_t connections = static_cast<uint32_t>(std::min<uint64_t>(kMostConnections, (left - flows) / 2 + 1));
+  if (!parts_.poller.start()) return -errno;
+  timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_.valid()) return -errno;
+  if (streams_ > 0 && !tcp_.start(connections)) return -ENOMEM;
+  if (datagrams > 0 && !udp_.start(flows, datagrams)) return -ENOMEM;
+  reserve_ = streams_ == 0 ? 0 : std::max(1U, connections / kReservedPart / streams_);
+  parts_.now = now_seconds();
+  if (!parts_.poller.set(timer_.get(), timer_events_, EPOLLIN, {For::kTimer, 0, 0})) return -errno;
+  for (uint32_t i = 0; i < count_; i++) {
+    if (!listen(i, true)) return -errno;
+  }
+  return 0;
+}
+
+void NetworkRelay::handle() {
+  const uint64_t until = now_ns() + kTurnNs;
+  do {
+    // All of a batch are served: epoll puts them at the end of its queue, so nobody is served twice before the others.
+    epoll_event events[kBatch];
+    const int count = parts_.poller.wait(events, kBatch);
+    if (count <= 0) break;
+    parts_.now = now_seconds();
+    for (int i = 0; i < count; i++) dispatch(events[i]);
+  } while (now_ns() < until);
+  set_timer();
+}
+
+void NetworkRelay::dispatch(const epoll_event& event) {
+  const Token token = Token::unpack(event.data.u64);
+  switch (token.whom) {
+    case For::kTimer:
+      return tick();
+    case For::kListener:
+      if (listeners_[token.index].is_stream) return accept(token.index);
+      return udp_.receive(listeners_[token.index], token.index, listeners_);
+    case For::kOuter:
+    case For::kInner:
+      if (tcp_.handle(token, event.events, listeners_) != nullptr) resume();
+      return;
+    case For::kFlow:
+      return udp_.handle(token, listeners_);
+  }
+}
+
+void NetworkRelay::accept(uint32_t index) {
+  Listener& listener = listeners_[index];
+  for (int i = 0; i < kAccepts; i++) {
+    if (!may_accept(listener)) {
+      listen(index, false);
+      return;
+    }
+    if (tcp_.accept(listener, index)) continue;
+    // The connection has ended before it was taken, or there is none.
+    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+    // Out of descriptors or memory: the connection waits, and is tried again by the timer.
+    listen(index, false);
+    return;
+  }
+}
+
+// A listener with few connections finds room when others have taken all but what is reserved.
+bool NetworkRelay::may_accept(const Listener& listener) const {
+  if (listener.most != 0 && listener.open >= listener.most) return false;
+  const uint32_t room = tcp_.room();
+  return room > 0 && (listener.open < reserve_ || room > reserve_ * streams_);
+}
+
+// While a listener is not waited for, connections wait in the kernel's queue, and when that is full, before it.
+bool NetworkRelay::listen(uint32_t index, bool listens) {
+  Listener& listener = listeners_[index];
+  const uint32_t wanted = listens ? static_cast<uint32_t>(EPOLLIN) : 0;
+  if (!parts_.poller.set(listener.socket.get(), listener.events, wanted, {For::kListener, 0, index})) return false;
+  if (!listens) paused_++;
+  return true;
+}
+
+// Some connection has ended: waits again for listeners that may accept.
+void NetworkRelay::resume() {
+  for (uint32_t i = 0; i < count_ && paused_ > 0; i++) {
+    if (listeners_[i].events != 0 || !may_accept(listeners_[i])) continue;
+    if (!listen(i, true)) return;
+    paused_--;
+  }
+}
+
+void NetworkRelay::tick() {
+  uint64_t count;
+  if (read(timer_.get(), &count, sizeof count) != sizeof count) return;
+  if (limited_) tcp_.expire(listeners_);
+  udp_.expire(listeners_);
+  resume();
+}
+
+bool NetworkRelay::needs_timer() const { return !udp_.is_empty() || paused_ > 0 || (limited_ && !tcp_.is_empty()); }
+
+// Once a second, as long as there is something to look after.
+void NetworkRelay::set_timer() {
+  if (needs_timer() == timer_runs_) return;
+  const time_t period = timer_runs_ ? 0 : 1;
+  const itimerspec value = {{period, 0}, {period, 0}};
+  if (timerfd_settime(timer_.get(), 0, &value, nullptr) == 0) timer_runs_ = !timer_runs_;
+}
+
+}  // namespace boxctl

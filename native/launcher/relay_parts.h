@@ -1,0 +1,80 @@
+// What the relays of TCP (relay_tcp.h) and UDP (relay_udp.h) share: the sockets at which the launcher listens, and one
+// epoll instance for all that they wait for.
+#pragma once
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "../shared/fd.h"
+#include "network_namespaces.h"
+#include "socket_address.h"
+
+namespace boxctl {
+
+// Whom an event of the epoll instance is for.
+enum class For : uint8_t { kTimer, kListener, kOuter, kInner, kFlow };
+
+// The data of an event. `generation` tells an entry of a table from an earlier one at the same index, which an event of
+// the same batch may still name.
+struct Token {
+  For whom = For::kTimer;
+  uint32_t generation = 0;  // 24 bits
+  uint32_t index = 0;
+
+  static constexpr uint32_t kGenerations = 0xff'ffff;
+  uint64_t pack() const {
+    return static_cast<uint64_t>(whom) << 56 | static_cast<uint64_t>(generation & kGenerations) << 32 | index;
+  }
+  static Token unpack(uint64_t data) {
+    return {static_cast<For>(data >> 56), static_cast<uint32_t>(data >> 32) & kGenerations,
+            static_cast<uint32_t>(data)};
+  }
+};
+
+class Poller {
+ public:
+  // Not in the epoll instance: not even errors of the descriptor are told.
+  static constexpr uint32_t kAbsent = 0xffff'ffff;
+
+  bool start() {
+    if (!epoll_.valid()) epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+    return epoll_.valid();
+  }
+  int fd() const { return epoll_.get(); }
+  // Changes what is waited for from `events` to `wanted`. False: there is no memory for it.
+  bool set(int fd, uint32_t& events, uint32_t wanted, Token token) const {
+    if (events == wanted) return true;
+    const int operation = wanted == kAbsent ? EPOLL_CTL_DEL : events == kAbsent ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    epoll_event event = {wanted, {}};
+    event.data.u64 = token.pack();
+    if (epoll_ctl(epoll_.get(), operation, fd, &event) != 0) return false;
+    events = wanted;
+    return true;
+  }
+  int wait(epoll_event* events, int most) const { return epoll_wait(epoll_.get(), events, most, 0); }
+
+ private:
+  Fd epoll_;
+};
+
+// A socket at which the launcher listens for connections (TCP) or datagrams (UDP), and where they are carried.
+struct Listener {
+  Fd socket;
+  bool is_stream = false;
+  int network = NetworkNamespaces::kOwn;  // of the sockets to the targets
+  // Tried in order; the second one where nothing listens at the first.
+  SocketAddress targets[2];
+  uint32_t target_count = 0;
+  uint32_t most = 0;  // connections or clients at once; 0: as many as there is room for
+  uint32_t idle = 0;  // seconds until one that carries nothing is given up; 0: never (TCP)
+  uint32_t open = 0;
+  uint32_t events = Poller::kAbsent;
+};
+
+struct RelayParts {
+  Poller poller;
+  NetworkNamespaces networks;
+  uint64_t now = 0;  // seconds, of the monotonic clock, when the current batch of events began
+};
+
+}  // namespace boxctl

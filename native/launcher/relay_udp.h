@@ -1,0 +1,72 @@
+// Carries UDP datagrams. Each client (its address, its port, and the address that it sent to) has a flow: a socket of its
+// own that is connected to the target, so that replies are told apart and nobody but the target can answer. A flow that
+// carries nothing is given up after a time; when there is no room, a flow without a reply goes first.
+//
+// A reply is sent from the address that the client had sent to.
+#pragma once
+
+#include <stdint.h>
+
+#include "relay_parts.h"
+
+namespace boxctl {
+
+class UdpRelay {
+ public:
+  explicit UdpRelay(RelayParts& parts) : parts_(parts) {}
+  ~UdpRelay();
+  UdpRelay(const UdpRelay&) = delete;
+  UdpRelay& operator=(const UdpRelay&) = delete;
+
+  // Asks the kernel to tell the address that each datagram was sent to. False: errno says why.
+  static bool prepare(const Listener& listener);
+  // Room for so many flows, of so many listeners. False: no memory.
+  bool start(uint32_t capacity, uint32_t listeners);
+  // Passes on datagrams that clients have sent.
+  void receive(Listener& listener, uint32_t index, Listener* listeners);
+  // Passes on replies.
+  void handle(const Token& token, Listener* listeners);
+  void expire(Listener* listeners);
+  bool is_empty() const { return open_ == 0; }
+
+ private:
+  // What a flow is found by.
+  struct Client {
+    SocketAddress address;
+    in6_addr local = {};     // the address that it sent to; of IPv4 the first four bytes
+    uint32_t interface = 0;  // of a link-local address
+  };
+  struct Flow {
+    int fd = -1;
+    uint32_t events = Poller::kAbsent;
+    uint32_t generation = 0;
+    uint32_t listener = 0;
+    uint32_t next = 0;  // index + 1 in its chain, or among the free ones
+    uint64_t used = 0;
+    bool in_use = false;
+    bool answered = false;
+    Client client;
+  };
+
+  static ssize_t take_datagram(const Listener& listener, Client& client);
+  static void send_reply(const Listener& listener, const Client& client, size_t size);
+  uint32_t& chain_of(uint32_t listener, const Client& client);
+  Flow* find(uint32_t listener, const Client& client);
+  Flow* make(Listener& listener, uint32_t index, const Client& client, size_t size, Listener* listeners);
+  bool connect(Flow& flow, const Listener& listener, size_t size);
+  bool make_room(const Listener& listener, uint32_t index, Listener* listeners);
+  void close(Flow& flow, Listener& listener);
+
+  static constexpr uint32_t kChains = 1024;
+  RelayParts& parts_;
+  Flow* flows_ = nullptr;
+  uint32_t chains_[kChains] = {};
+  uint32_t capacity_ = 0;
+  uint32_t share_ = 0;  // of each listener, which others cannot take from it
+  uint32_t used_ = 0;
+  uint32_t free_ = 0;
+  uint32_t open_ = 0;
+  uint64_t seed_ = 0;
+};
+
+}  // namespace boxctl

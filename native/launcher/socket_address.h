@@ -1,0 +1,23 @@
+// Addresses of sockets, of IPv4 and IPv6, as the plan writes them: `192.0.2.1:80`, `[2001:db8::1]:80`.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace boxctl {
+
+union SocketAddress {
+  sockaddr_in6 v6 = {};
+  sockaddr_in v4;
+  sockaddr any;
+
+  int family() const { return any.sa_family; }
+  socklen_t size() const { return any.sa_family == AF_INET6 ? sizeof v6 : sizeof v4; }
+};
+
+// False: the text is not an address with a port.
+bool parse_address(const char* text, SocketAddress& address);
+// The same address and port, and the same interface for a link-local address.
+bool is_same(const SocketAddress& one, const SocketAddress& other);
+
+}  // namespace boxctl
