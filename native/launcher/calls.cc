@@ -23,6 +23,7 @@
 #include "make.h"
 #include "mounts.h"
 #include "netlink.h"
+#include "network_relay.h"
 #include "privileges.h"
 #include "process.h"
 #include "reaper.h"
@@ -53,6 +54,21 @@ long control_device(int fd, unsigned long request, const char* name, uint64_t va
     return negate(ioctl(fd, request, &lock));
   }
   return negate(ioctl(fd, request, value));
+}
+
+long add_relay(const Context& context, int socket, int network, const Arg& texts, uint64_t most, uint64_t idle) {
+  if (texts.number > NetworkRelay::kMostTargets || most > UINT32_MAX || idle > UINT32_MAX) return -EINVAL;
+  SocketAddress targets[NetworkRelay::kMostTargets];
+  NetworkRelay::Options options;
+  Reader in(texts.list, texts.list_size);
+  for (uint64_t i = 0; i < texts.number; i++) {
+    if (!parse_address(read_text(in).data, targets[options.target_count++])) return -EINVAL;
+  }
+  options.network = network;
+  options.targets = targets;
+  options.most = static_cast<uint32_t>(most);
+  options.idle = static_cast<uint32_t>(idle);
+  return context.relay->add(socket, options);
 }
 
 bool takes_fd(const Call& c, size_t index) { return signature(c.op)[index] == 'f'; }
@@ -230,6 +246,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bind_address(fds[0], n(1), n(2), texts[3]);
     case Op::kListen:
       return call(SYS_listen, fds[0], n(1));
+    case Op::kRelay:
+      return add_relay(context, fds[0], fds[1], c.args[2], n(3), n(4));
     case Op::kStreams:
       return prepare_streams(context, n(0) != 0);
     case Op::kUnpack:

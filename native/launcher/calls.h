@@ -9,15 +9,18 @@
 
 namespace boxctl {
 
+class NetworkRelay;
+
 // What a step may need besides its arguments; each of the two processes has its own.
 struct Context {
   int* slots = nullptr;  // descriptors by the plan's numbers, -1 where there is none
   uint32_t slot_count = 0;
-  char id[13] = {};           // `$ID`: 12 hex digits
-  pid_t child = -1;           // `$CHILD`: the container's first process; 0 in that process itself
-  Fd peer;                    // the other side of the handover
-  Fd received;                // what sendmsg brought, until recvmsg takes it
-  Fd null;                    // /dev/null of the host
+  char id[13] = {};  // `$ID`: 12 hex digits
+  pid_t child = -1;  // `$CHILD`: the container's first process; 0 in that process itself
+  Fd peer;           // the other side of the handover
+  Fd received;       // what sendmsg brought, until recvmsg takes it
+  Fd null;           // /dev/null of the host
+  NetworkRelay* relay = nullptr;
   unsigned long sigmask = 0;  // what the command starts with
 };
 

@@ -29,6 +29,12 @@ int NetworkNamespaces::add(int fd) {
   return static_cast<int>(count_++);
 }
 
+void NetworkNamespaces::clear() {
+  own_.reset();
+  for (Fd& other : others_) other.reset();
+  count_ = 0;
+}
+
 long NetworkNamespaces::open(int number, int family, int type) {
   const int flags = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
   if (number == kOwn) return call(SYS_socket, family, flags, 0);
@@ -36,8 +42,8 @@ long NetworkNamespaces::open(int number, int family, int type) {
   const long entered = call(SYS_setns, others_[number].get(), CLONE_NEWNET);
   if (entered < 0) return entered;
   const long made = call(SYS_socket, family, flags, 0);
-  // All that is opened later, by an undo step say, would be opened in the container's namespace. The end of the launcher
-  // is the end of the container.
+  // All that is opened later, by an undo step say, would be opened in the container's namespace. The end of the
+  // launcher is the end of the container.
   if (call(SYS_setns, own_.get(), CLONE_NEWNET) < 0) abort();
   return made;
 }

@@ -1,5 +1,5 @@
-// Opens sockets in other network namespaces. A socket stays in the namespace in which it was made, so the launcher enters
-// the namespace for that one call.
+// Opens sockets in other network namespaces. A socket stays in the namespace in which it was made, so the launcher
+// enters the namespace for that one call.
 #pragma once
 
 #include <stddef.h>
@@ -14,6 +14,8 @@ class NetworkNamespaces {
 
   // The number by which `open` knows the namespace; the descriptor is copied. Less than 0: -errno.
   int add(int fd);
+  // Closes all: a namespace ends when nobody holds it.
+  void clear();
   // A socket, non-blocking and closed on exec, or -errno. kOwn: in the namespace that the launcher is in.
   long open(int number, int family, int type);
 

@@ -7,8 +7,8 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
-#include <iterator>
 #include <new>
+#include <utility>
 
 #include "events.h"
 
@@ -17,6 +17,8 @@ namespace {
 
 // A call of `handle` takes no new batch of events after so long.
 constexpr uint64_t kTurnNs = 1'000'000;
+// What `stop` takes for the rest of all connections.
+constexpr uint64_t kLastTurnNs = 50'000'000;
 constexpr int kBatch = 8;
 // Connections that are accepted from one listener before others are looked at.
 constexpr int kAccepts = 8;
@@ -43,13 +45,21 @@ uint64_t raise_descriptor_limit() {
 
 }  // namespace
 
-NetworkRelay::~NetworkRelay() {
+NetworkRelay::~NetworkRelay() { stop(); }
+
+void NetworkRelay::stop() {
+  tcp_.stop(now_ns() + kLastTurnNs);
+  udp_.stop();
   for (uint32_t i = 0; i < count_; i++) listeners_[i].~Listener();
-  free(listeners_);
+  free(std::exchange(listeners_, nullptr));
+  count_ = 0;
+  parts_.networks.clear();
+  parts_.ready.stop();
+  timer_.reset();
 }
 
 long NetworkRelay::add(int socket, const Options& options) {
-  if (options.target_count == 0 || options.target_count > std::size(Listener{}.targets)) return -EINVAL;
+  if (options.target_count == 0 || options.target_count > kMostTargets) return -EINVAL;
   if (count_ == kMostListeners) return -E2BIG;
   if (listeners_ == nullptr) {
     listeners_ = static_cast<Listener*>(calloc(kMostListeners, sizeof(Listener)));
@@ -77,9 +87,18 @@ long NetworkRelay::add(int socket, const Options& options) {
   } else if (!UdpRelay::prepare(listener)) {
     return -errno;
   }
+  if (const long error = open_sets(); error != 0) return error;
   limited_ = limited_ || (listener.is_stream && listener.idle != 0);
   new (&listeners_[count_++]) Listener(std::move(listener));
   return 0;
+}
+
+// Before the command starts, since a lack of descriptors then fails the step that asks for the relay.
+long NetworkRelay::open_sets() {
+  if (timer_.valid()) return 0;
+  if (!parts_.ready.start()) return -errno;
+  timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  return timer_.valid() ? 0 : -errno;
 }
 
 long NetworkRelay::start() {
@@ -90,26 +109,23 @@ long NetworkRelay::start() {
   const uint32_t datagrams = count_ - streams_;
   const uint32_t flows = datagrams == 0 ? 0 : static_cast<uint32_t>(std::min<uint64_t>(kMostFlows, left / 4 + 1));
   const uint32_t connections = static_cast<uint32_t>(std::min<uint64_t>(kMostConnections, (left - flows) / 2 + 1));
-  if (!parts_.poller.start()) return -errno;
-  timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer_.valid()) return -errno;
   if (streams_ > 0 && !tcp_.start(connections)) return -ENOMEM;
   if (datagrams > 0 && !udp_.start(flows, datagrams)) return -ENOMEM;
   reserve_ = streams_ == 0 ? 0 : std::max(1U, connections / kReservedPart / streams_);
   parts_.now = now_seconds();
-  if (!parts_.poller.set(timer_.get(), timer_events_, EPOLLIN, {For::kTimer, 0, 0})) return -errno;
+  if (!parts_.ready.set(timer_.get(), timer_events_, EPOLLIN, {For::kTimer, 0, 0})) return -errno;
   for (uint32_t i = 0; i < count_; i++) {
     if (!listen(i, true)) return -errno;
   }
   return 0;
 }
 
-void NetworkRelay::handle() {
+void NetworkRelay::handle(short) {
   const uint64_t until = now_ns() + kTurnNs;
   do {
     // All of a batch are served: epoll puts them at the end of its queue, so nobody is served twice before the others.
     epoll_event events[kBatch];
-    const int count = parts_.poller.wait(events, kBatch);
+    const int count = parts_.ready.wait(events, kBatch);
     if (count <= 0) break;
     parts_.now = now_seconds();
     for (int i = 0; i < count; i++) dispatch(events[i]);
@@ -161,7 +177,7 @@ bool NetworkRelay::may_accept(const Listener& listener) const {
 bool NetworkRelay::listen(uint32_t index, bool listens) {
   Listener& listener = listeners_[index];
   const uint32_t wanted = listens ? static_cast<uint32_t>(EPOLLIN) : 0;
-  if (!parts_.poller.set(listener.socket.get(), listener.events, wanted, {For::kListener, 0, index})) return false;
+  if (!parts_.ready.set(listener.socket.get(), listener.events, wanted, {For::kListener, 0, index})) return false;
   if (!listens) paused_++;
   return true;
 }

@@ -135,6 +135,7 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   const bool last = op == Op::kExecve || is_image_call(op);
   if (last && index + 1 != steps) return false;
   if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
+  if (op == Op::kRelay && step.side != Side::kHost) return false;
   return step.side == Side::kHost || (cloned && step.undos == 0);
 }
 
@@ -228,6 +229,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
       const Call undo = read_call(in);
       if (!in.ok() || !sound_call(undo, plan.slots)) return false;
       if (undo.op == Op::kClone3 || undo.op == Op::kFork || undo.op == Op::kExecve) return false;
+      if (undo.op == Op::kRelay) return false;
       if (is_image_call(undo.op) || undo.op == Op::kSendmsg || undo.op == Op::kRecvmsg) return false;
     }
   }

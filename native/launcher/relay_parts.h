@@ -31,11 +31,12 @@ struct Token {
   }
 };
 
-class Poller {
+class ReadySet {
  public:
   // Not in the epoll instance: not even errors of the descriptor are told.
   static constexpr uint32_t kAbsent = 0xffff'ffff;
 
+  void stop() { epoll_.reset(); }
   bool start() {
     if (!epoll_.valid()) epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
     return epoll_.valid();
@@ -68,11 +69,11 @@ struct Listener {
   uint32_t most = 0;  // connections or clients at once; 0: as many as there is room for
   uint32_t idle = 0;  // seconds until one that carries nothing is given up; 0: never (TCP)
   uint32_t open = 0;
-  uint32_t events = Poller::kAbsent;
+  uint32_t events = ReadySet::kAbsent;
 };
 
 struct RelayParts {
-  Poller poller;
+  ReadySet ready;
   NetworkNamespaces networks;
   uint64_t now = 0;  // seconds, of the monotonic clock, when the current batch of events began
 };

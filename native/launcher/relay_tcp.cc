@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <utility>
+
+#include "events.h"
+
 namespace boxctl {
 namespace {
 
@@ -47,13 +51,18 @@ bool discard(int fd, size_t size) {
 
 }  // namespace
 
-TcpRelay::~TcpRelay() {
+void TcpRelay::stop(uint64_t until) {
   for (uint32_t i = 0; i < used_; i++) {
-    for (const End& end : connections_[i].ends) {
-      if (connections_[i].in_use && end.fd >= 0) reset(end.fd);
-    }
+    Connection& connection = connections_[i];
+    if (!connection.in_use) continue;
+    const bool carries = !connection.connecting && !connection.broken && now_ns() < until;
+    if (carries) carry(connection, kInner);
+    // A reset tells the other side that something may be missing.
+    if (!connection.ends[kInner].done) connection.broken = true;
+    close_ends(connection);
   }
-  free(connections_);
+  free(std::exchange(connections_, nullptr));
+  used_ = free_ = open_ = capacity_ = 0;
 }
 
 bool TcpRelay::start(uint32_t capacity) {
@@ -154,7 +163,7 @@ void TcpRelay::handle_open(Connection& connection, Side side, uint32_t events) {
   if (closed || (events & EPOLLIN)) carry(connection, side);
   if (events & EPOLLOUT) carry(connection, other(side));
   // The event would come again at once, and there is nothing to do before the other side takes more.
-  if (closed && (end.full || end.done)) wait_for(connection, side, Poller::kAbsent);
+  if (closed && (end.full || end.done)) wait_for(connection, side, ReadySet::kAbsent);
 }
 
 // Passes on what `from` has received, as far as the other side takes it.
@@ -204,7 +213,7 @@ bool TcpRelay::update(Connection& connection) {
     uint32_t wanted = !end.done && !end.full ? static_cast<uint32_t>(EPOLLIN) : 0;
     if (connection.ends[other(side)].full) wanted |= EPOLLOUT;
     // It was taken out because of an error or an end that is told again and again.
-    if (wanted == 0 && end.events == Poller::kAbsent) continue;
+    if (wanted == 0 && end.events == ReadySet::kAbsent) continue;
     if (!wait_for(connection, side, wanted)) return false;
   }
   return true;
@@ -214,7 +223,7 @@ bool TcpRelay::wait_for(Connection& connection, Side side, uint32_t wanted) {
   End& end = connection.ends[side];
   const auto index = static_cast<uint32_t>(&connection - connections_);
   const Token token = {side == kOuter ? For::kOuter : For::kInner, connection.generation, index};
-  return parts_.poller.set(end.fd, end.events, wanted, token);
+  return parts_.ready.set(end.fd, end.events, wanted, token);
 }
 
 // Both sides get a reset.
@@ -228,6 +237,15 @@ bool TcpRelay::has_ended(const Connection& connection) {
 }
 
 void TcpRelay::close(Connection& connection, Listener& listener) {
+  close_ends(connection);
+  connection.in_use = false;
+  connection.next_free = free_;
+  free_ = static_cast<uint32_t>(&connection - connections_) + 1;
+  open_--;
+  listener.open--;
+}
+
+void TcpRelay::close_ends(Connection& connection) {
   for (End& end : connection.ends) {
     if (end.fd < 0) continue;
     if (connection.broken) {
@@ -237,11 +255,6 @@ void TcpRelay::close(Connection& connection, Listener& listener) {
     }
     end.fd = -1;
   }
-  connection.in_use = false;
-  connection.next_free = free_;
-  free_ = static_cast<uint32_t>(&connection - connections_) + 1;
-  open_--;
-  listener.open--;
 }
 
 void TcpRelay::expire(Listener* listeners) {

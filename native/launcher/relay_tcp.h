@@ -1,10 +1,10 @@
-// Carries TCP connections. For each that a listener accepts, the outer one, the launcher connects to the target, the inner
-// one, and copies both ways. No byte is kept in the launcher: what the one side has sent stays in the kernel's buffer of
-// that socket until the other side has taken it, so that a peer that does not read costs no memory here, and holds up
-// nobody but its own partner.
+// Carries TCP connections. For each that a listener accepts, the outer one, the launcher connects to the target, the
+// inner one, and copies both ways. No byte is kept in the launcher: what the one side has sent stays in the kernel's
+// buffer of that socket until the other side has taken it, so that a peer that does not read costs no memory here, and
+// holds up nobody but its own partner.
 //
-// An end of sending (FIN) is passed on by itself; the other way goes on. A reset, and a target where nothing listens, is a
-// reset for the other side.
+// An end of sending (FIN) is passed on by itself; the other way goes on. A reset, and a target where nothing listens,
+// is a reset for the other side.
 #pragma once
 
 #include <stdint.h>
@@ -16,7 +16,7 @@ namespace boxctl {
 class TcpRelay {
  public:
   explicit TcpRelay(RelayParts& parts) : parts_(parts) {}
-  ~TcpRelay();
+  ~TcpRelay() { stop(0); }
   TcpRelay(const TcpRelay&) = delete;
   TcpRelay& operator=(const TcpRelay&) = delete;
 
@@ -28,6 +28,8 @@ class TcpRelay {
   bool accept(Listener& listener, uint32_t index);
   // Returns the listener of a connection that has ended by this event; null while it goes on.
   Listener* handle(const Token& token, uint32_t events, Listener* listeners);
+  // Passes on what the inner sides have sent, as far as it is taken at once and before `until` (in ns), and closes all.
+  void stop(uint64_t until);
   // Ends connections that carried nothing for as long as their listener allows.
   void expire(Listener* listeners);
 
@@ -38,7 +40,7 @@ class TcpRelay {
   // One of the two sockets, and the way of the bytes that it receives.
   struct End {
     int fd = -1;
-    uint32_t events = Poller::kAbsent;
+    uint32_t events = ReadySet::kAbsent;
     bool done = false;  // its last byte was passed on, or nobody takes any more
     bool full = false;  // the other side takes no more now
   };
@@ -64,6 +66,7 @@ class TcpRelay {
   static void abandon(Connection& connection);
   static bool has_ended(const Connection& connection);
   void close(Connection& connection, Listener& listener);
+  static void close_ends(Connection& connection);
 
   RelayParts& parts_;
   Connection* connections_ = nullptr;

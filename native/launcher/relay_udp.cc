@@ -5,6 +5,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 namespace boxctl {
 namespace {
 
@@ -26,11 +28,12 @@ uint64_t mix(uint64_t hash, const void* bytes, size_t size) {
 
 }  // namespace
 
-UdpRelay::~UdpRelay() {
+void UdpRelay::stop() {
   for (uint32_t i = 0; i < used_; i++) {
     if (flows_[i].in_use) ::close(flows_[i].fd);
   }
-  free(flows_);
+  free(std::exchange(flows_, nullptr));
+  used_ = free_ = open_ = capacity_ = 0;
 }
 
 bool UdpRelay::prepare(const Listener& listener) {
@@ -173,7 +176,7 @@ bool UdpRelay::connect(Flow& flow, const Listener& listener, size_t size) {
   for (uint32_t i = 0; i < listener.target_count; i++) {
     const SocketAddress& target = listener.targets[i];
     if (flow.fd >= 0) ::close(flow.fd);
-    flow.events = Poller::kAbsent;
+    flow.events = ReadySet::kAbsent;
     flow.fd = static_cast<int>(parts_.networks.open(listener.network, target.family(), SOCK_DGRAM));
     if (flow.fd < 0 || ::connect(flow.fd, &target.any, target.size()) != 0) continue;
     send(flow.fd, datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -182,7 +185,7 @@ bool UdpRelay::connect(Flow& flow, const Listener& listener, size_t size) {
     socklen_t length = sizeof error;
     if (getsockopt(flow.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error == ECONNREFUSED) continue;
     const auto index = static_cast<uint32_t>(&flow - flows_);
-    return parts_.poller.set(flow.fd, flow.events, EPOLLIN, {For::kFlow, flow.generation, index});
+    return parts_.ready.set(flow.fd, flow.events, EPOLLIN, {For::kFlow, flow.generation, index});
   }
   return false;
 }

@@ -1,6 +1,6 @@
-// Carries UDP datagrams. Each client (its address, its port, and the address that it sent to) has a flow: a socket of its
-// own that is connected to the target, so that replies are told apart and nobody but the target can answer. A flow that
-// carries nothing is given up after a time; when there is no room, a flow without a reply goes first.
+// Carries UDP datagrams. Each client (its address, its port, and the address that it sent to) has a flow: a socket of
+// its own that is connected to the target, so that replies are told apart and nobody but the target can answer. A flow
+// that carries nothing is given up after a time; when there is no room, a flow without a reply goes first.
 //
 // A reply is sent from the address that the client had sent to.
 #pragma once
@@ -14,7 +14,7 @@ namespace boxctl {
 class UdpRelay {
  public:
   explicit UdpRelay(RelayParts& parts) : parts_(parts) {}
-  ~UdpRelay();
+  ~UdpRelay() { stop(); }
   UdpRelay(const UdpRelay&) = delete;
   UdpRelay& operator=(const UdpRelay&) = delete;
 
@@ -27,6 +27,7 @@ class UdpRelay {
   // Passes on replies.
   void handle(const Token& token, Listener* listeners);
   void expire(Listener* listeners);
+  void stop();
   bool is_empty() const { return open_ == 0; }
 
  private:
@@ -38,7 +39,7 @@ class UdpRelay {
   };
   struct Flow {
     int fd = -1;
-    uint32_t events = Poller::kAbsent;
+    uint32_t events = ReadySet::kAbsent;
     uint32_t generation = 0;
     uint32_t listener = 0;
     uint32_t next = 0;  // index + 1 in its chain, or among the free ones

@@ -45,6 +45,7 @@ class Launcher {
     if (getrandom(random, sizeof random, 0) != sizeof random) return -EIO;
     for (uint32_t i = 0; i < plan_.slots; i++) context_.slots[i] = -1;
     for (size_t i = 0; i < sizeof random; i++) snprintf(context_.id + 2 * i, 3, "%02x", random[i]);
+    context_.relay = &supervisor_.network_relay();
     call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
     if (const long error = supervisor_.block_signals(); error != 0) return error;
     fcntl(control_, F_SETFD, FD_CLOEXEC);
@@ -181,6 +182,7 @@ class Launcher {
       supervisor_.command().reap();
     }
     kill_children();
+    supervisor_.network_relay().stop();
     const bool started = supervisor_.command().has_started();
     if (started) {
       send_reports(plan_, context_, events_);

@@ -37,6 +37,7 @@ void Supervisor::add_sources() {
   if (command_.has_started()) {
     relay_.add_sources(poller_);
     terminal_.add_sources(poller_);
+    network_relay_.add_sources(poller_);
   }
   command_.add_sources(poller_);
 }
@@ -80,6 +81,8 @@ void Supervisor::started() {
 End Supervisor::watch() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (!terminal_.attached()) close_standard_streams();
+  // A command without its ports must not go on. There is no memory for them.
+  if (network_relay_.start() != 0) command_.send(SIGKILL);
   pass_on_early();
   while (!command_.has_ended()) {
     add_sources();

@@ -1,5 +1,6 @@
 // The launcher as the container's parent. It waits for everything at once: the owner's orders, signals, the command's
-// end and its time limit, the caller's streams or terminal, and system calls that are only counted.
+// end and its time limit, the caller's streams or terminal, what is relayed for its network, and system calls that are
+// only counted.
 #pragma once
 
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include "calls.h"
 #include "command.h"
 #include "events.h"
+#include "network_relay.h"
 #include "observer.h"
 #include "plan.h"
 #include "poller.h"
@@ -28,6 +30,7 @@ class Supervisor {
   Terminal& terminal() { return terminal_; }
   Relay& relay() { return relay_; }
   Observer& observer() { return observer_; }
+  NetworkRelay& network_relay() { return network_relay_; }
 
   // Each of these two waits for one thing while the container is set up, and ends early when the setup is to end:
   // `wanted` is then the signal that asked for that. 0 or -errno.
@@ -66,6 +69,7 @@ class Supervisor {
   Terminal terminal_;
   Relay relay_;
   Observer observer_;
+  NetworkRelay network_relay_;
   Poller poller_;
   Fd signals_;
   bool go_ = false;  // the owner's order that the command may start

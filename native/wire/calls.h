@@ -77,6 +77,7 @@ enum class Op : uint16_t {
   kSetsockopt = 73,
   kBind = 74,
   kListen = 75,
+  kRelay = 80,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -239,6 +240,8 @@ struct CallTable {
     row(Op::kBind) = {"fnnt"};
     // listen(fd, backlog)
     row(Op::kListen) = {"fn"};
+    // relay(fd, netns, targets, most, idle)
+    row(Op::kRelay) = {"ffTnn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

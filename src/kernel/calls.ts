@@ -378,6 +378,12 @@ export const CALLS = {
   /** `address` is an Internet address in numbers. */
   bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },
   listen: { op: 75, args: [fd('fd'), int('backlog')] },
+  /** Relays what reaches a listening socket to another address for as long as the command runs. */
+  relay: {
+    op: 80,
+    args: [fd('fd'), fd('netns'), texts('targets'), int('most'), int('idle')],
+    does: 'while the command runs, carries what reaches the listening socket (TCP) or the bound one (UDP) to the first of `targets` that does not refuse it (accept4, connect, recv, send), over sockets that it makes in the network namespace `netns` (setns), or in its own where there is none; `most` connections or clients at once, each until it has carried nothing for `idle` seconds (0: no such limit)',
+  },
   landlock_create_ruleset: {
     op: 56,
     args: [int('handled_access_fs'), int('handled_access_net'), flags('scoped', 'LANDLOCK_SCOPE')],

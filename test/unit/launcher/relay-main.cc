@@ -1,7 +1,9 @@
-// The launcher's relay by itself. Each argument is a socket to listen at: `tcp|udp,LISTEN,TARGET[+TARGET],MOST,IDLE`; the
-// ports are written to standard output, a line each. It relays until standard input ends, then writes how many descriptors
-// it has opened and how long the longest call of `handle` took, in microseconds.
+// The launcher's relay by itself. The first argument is a network namespace for the sockets to the targets, or `-` for
+// the program's own. Each other argument is a socket to listen at: `tcp|udp,LISTEN,TARGET[+TARGET],MOST,IDLE`; the
+// ports are written to standard output, a line each. It relays until standard input ends, then writes how many
+// descriptors it has opened and how long the longest call of `handle` took, in microseconds.
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,8 @@ int open_descriptors() {
 int main(int count, char** arguments) {
   const int before = open_descriptors();
   boxctl::NetworkRelay relay;
-  for (int i = 1; i < count; i++) {
+  const int network = count > 1 ? open(arguments[1], O_RDONLY) : -1;
+  for (int i = 2; i < count; i++) {
     const char* const type = strtok(arguments[i], ",");
     boxctl::SocketAddress address;
     boxctl::SocketAddress targets[2];
@@ -58,23 +61,29 @@ int main(int count, char** arguments) {
       if (!boxctl::parse_address(target, targets[options.target_count++])) return 2;
     }
     options.targets = targets;
+    options.network = network;
     const int fd = listen_at(type, address);
     if (fd < 0 || relay.add(fd, options) != 0) return 3;
     printf("%d\n", port_of(fd));
     close(fd);
   }
+  close(network);
   if (relay.start() != 0) return 4;
   fflush(stdout);
   uint64_t longest = 0;
   for (;;) {
-    pollfd polls[] = {{relay.fd(), POLLIN, 0}, {0, POLLIN, 0}};
-    poll(polls, 2, -1);
-    if (polls[1].revents != 0) break;
+    pollfd input = {0, POLLIN, 0};
+    boxctl::Poller poller;
+    relay.add_sources(poller);
+    poller.add(0, POLLIN);
+    poller.wait();
+    if (poll(&input, 1, 0) > 0) break;
     const uint64_t start = boxctl::now_ns();
     relay.handle();
     const uint64_t took = (boxctl::now_ns() - start) / 1000;
     if (took > longest) longest = took;
   }
+  if (getenv("STOP") != nullptr) relay.stop();
   printf("%d %llu\n", open_descriptors() - before, static_cast<unsigned long long>(longest));
   return 0;
 }

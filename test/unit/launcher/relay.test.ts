@@ -10,7 +10,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { build, SANITIZE } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
-const SOURCES = ['network_relay', 'relay_tcp', 'relay_udp', 'network_namespaces', 'socket_address', 'events'];
+const SOURCES = ['network_relay', 'relay_tcp', 'relay_udp', 'network_namespaces', 'socket_address', 'events', 'poller'];
 const program = (): string =>
   build(
     join(import.meta.dirname, 'relay-main.cc'),
@@ -39,14 +39,22 @@ afterEach(() => {
   for (const thing of open.splice(0)) thing.close();
 });
 
-async function relay(...all: readonly (Where | { descriptors: number })[]): Promise<Relay> {
-  const limits = all.flatMap((each) => ('descriptors' in each ? [`ulimit -n ${each.descriptors};`] : []));
+interface Surroundings {
+  readonly descriptors?: number;
+  readonly network?: string;
+  readonly stops?: boolean;
+}
+async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> {
+  const { descriptors, network = '-', stops = false } = (all.find((each) => !('to' in each)) ?? {}) as Surroundings;
+  const limit = descriptors === undefined ? '' : `ulimit -n ${descriptors};`;
   const wheres = all.flatMap((each) => ('to' in each ? [each] : []));
   const words = wheres.map(({ type = 'tcp', at = '127.0.0.1:1', to, most = 0, idle = 0 }) => {
     const targets = to.map((target) => (typeof target === 'number' ? `127.0.0.1:${target}` : target));
     return [type, at, targets.join('+'), most, idle].join(',');
   });
-  const child = spawn('sh', ['-c', `${limits.join('')} exec "$@"`, 'sh', program(), ...words], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', `${limit} ${stops ? 'STOP=1' : ''} exec "$@"`, 'sh', program(), network, ...words], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   let complaint = '';
   child.stderr.on('data', (text) => (complaint += String(text)));
   open.push({ close: () => child.kill('SIGKILL') });
@@ -96,6 +104,11 @@ async function ask(socket: Socket, text: string): Promise<string> {
   socket.write(text);
   const [answer] = (await once(socket, 'data')) as [Buffer];
   return String(answer);
+}
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new Error(`there is no item ${index}`);
+  return item;
 }
 async function ending(socket: Socket): Promise<string> {
   socket.resume();
@@ -154,7 +167,7 @@ describe('connections', () => {
     const { port } = await echo();
     const closed = await unused();
     const { ports, end } = await relay({ to: [closed] }, { to: [closed, port] }, { to: [`[::1]:${closed}`, port] });
-    expect(await ending(await dial(ports[0]))).toBe('ECONNRESET');
+    expect(await ending(connect({ port: ports[0] ?? 0, host: '127.0.0.1' }))).toBe('ECONNRESET');
     expect(await ask(await dial(ports[1]), 'one')).toBe('one');
     expect(await ask(await dial(ports[2]), 'two')).toBe('two');
     await end();
@@ -177,13 +190,13 @@ describe('connections', () => {
     const { ports, end } = await relay({ to: [port] });
     const one = await dial(ports[0]);
     while (accepted.length < 1) await sleep(5);
-    const seen = ending(accepted[0]!);
+    const seen = ending(at(accepted, 0));
     one.resetAndDestroy();
     expect(await seen).toBe('ECONNRESET');
 
     const two = await dial(ports[0]);
     while (accepted.length < 2) await sleep(5);
-    accepted[1]!.resetAndDestroy();
+    accepted[1]?.resetAndDestroy();
     expect(await ending(two)).toBe('ECONNRESET');
     await sleep(50);
     expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
@@ -247,8 +260,8 @@ describe('connections', () => {
     const waiting = await dial(ports[0]);
     const answer = ask(waiting, 'late');
     expect(await Promise.race([answer, sleep(300, 'waits')])).toBe('waits');
-    held[0]!.end();
-    held[0]!.resume();
+    held[0]?.end();
+    held[0]?.resume();
     expect(await answer).toBe('late');
     await end();
   });
@@ -267,7 +280,8 @@ describe('connections', () => {
     const { port } = await echo();
     const { ports, end } = await relay({ to: [port] });
     const sockets: Socket[] = [];
-    for (let i = 0; i < 20; i++) sockets.push(...(await Promise.all(Array.from({ length: 100 }, () => dial(ports[0])))));
+    for (let i = 0; i < 20; i++)
+      sockets.push(...(await Promise.all(Array.from({ length: 100 }, () => dial(ports[0])))));
     const answers = await Promise.all(sockets.map((socket, i) => ask(socket, `n${i}`)));
     expect(answers).toEqual(sockets.map((_, i) => `n${i}`));
     await Promise.all(
@@ -279,6 +293,46 @@ describe('connections', () => {
     );
     expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
   });
+
+  test('at its end the last bytes of a container arrive, and everything is closed', async () => {
+    const { port } = await serve((socket) => socket.end(Buffer.alloc(200_000, 'x')));
+    const { ports, end } = await relay({ stops: true }, { to: [port] }, { type: 'udp', to: [port] });
+    const socket = await dial(ports[0]);
+    const all = readAll(socket);
+    await sleep(100);
+    expect((await end()).descriptors).toBe(0);
+    expect((await all).length).toBe(200_000);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)(
+    'sockets to the target are in the given network namespace, all others are not (needs root)',
+    async () => {
+      const inside = spawn('unshare', ['--net', 'sh', '-c', 'ip link set lo up; echo up; exec sleep 60'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      open.push({ close: () => inside.kill('SIGKILL') });
+      await once(inside.stdout, 'data');
+      const server = spawn(
+        'nsenter',
+        [
+          `--net=/proc/${inside.pid}/ns/net`,
+          process.execPath,
+          '-e',
+          `require('net').createServer((s) => s.end('inside')).listen(4711, '127.0.0.1', () => console.log('up'))`,
+        ],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+      );
+      open.push({ close: () => server.kill('SIGKILL') });
+      await once(server.stdout, 'data');
+      const { ports, end } = await relay(
+        { network: `/proc/${inside.pid}/ns/net`, stops: true },
+        { to: [4711] },
+        { to: [4711] },
+      );
+      for (const port of ports) expect(String(await readAll(await dial(port)))).toBe('inside');
+      expect((await end()).descriptors).toBe(0);
+    },
+  );
 
   test('a listener with many connections leaves room for those of another one', async () => {
     const { port } = await echo();
