@@ -45,12 +45,16 @@ interface Surroundings {
   readonly stops?: boolean;
 }
 async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> {
-  const { descriptors, network = '-', stops = false } = (all.find((each) => !('to' in each)) ?? {}) as Surroundings;
-  const limit = descriptors === undefined ? '' : `ulimit -n ${descriptors};`;
+  const {
+    descriptors: most,
+    network = '-',
+    stops = false,
+  } = (all.find((each) => !('to' in each)) ?? {}) as Surroundings;
+  const limit = most === undefined ? '' : `ulimit -n ${most};`;
   const wheres = all.flatMap((each) => ('to' in each ? [each] : []));
-  const words = wheres.map(({ type = 'tcp', at = '127.0.0.1:1', to, most = 0, idle = 0 }) => {
+  const words = wheres.map(({ type = 'tcp', at = '127.0.0.1:1', to, ...limits }) => {
     const targets = to.map((target) => (typeof target === 'number' ? `127.0.0.1:${target}` : target));
-    return [type, at, targets.join('+'), most, idle].join(',');
+    return [type, at, targets.join('+'), limits.most ?? 0, limits.idle ?? 0].join(',');
   });
   const child = spawn('sh', ['-c', `${limit} ${stops ? 'STOP=1' : ''} exec "$@"`, 'sh', program(), network, ...words], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -105,7 +109,7 @@ async function ask(socket: Socket, text: string): Promise<string> {
   const [answer] = (await once(socket, 'data')) as [Buffer];
   return String(answer);
 }
-function at<T>(list: readonly T[], index: number): T {
+function nth<T>(list: readonly T[], index: number): T {
   const item = list[index];
   if (item === undefined) throw new Error(`there is no item ${index}`);
   return item;
@@ -190,7 +194,7 @@ describe('connections', () => {
     const { ports, end } = await relay({ to: [port] });
     const one = await dial(ports[0]);
     while (accepted.length < 1) await sleep(5);
-    const seen = ending(at(accepted, 0));
+    const seen = ending(nth(accepted, 0));
     one.resetAndDestroy();
     expect(await seen).toBe('ECONNRESET');
 
