@@ -39,7 +39,7 @@ namespace {
 
 // Numbers of calls that are newer than the oldest headers that boxctl is built with; the same on x86-64 and arm64.
 constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsmount = 432, kSysCloseRange = 436,
-               kSysLandlockCreateRuleset = 444, kSysLandlockRestrictSelf = 446;
+               kSysPidfdSendSignal = 424, kSysLandlockCreateRuleset = 444, kSysLandlockRestrictSelf = 446;
 
 long control_device(int fd, unsigned long request, const char* name, uint64_t value) {
   if (request == SIOCSIFFLAGS) {
@@ -206,6 +206,12 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return is_device(fds[0], n(1), n(2), n(3));
     case Op::kPosixSpawn:
       return run_helper(context, texts[0], c.args[1], detail);
+    case Op::kSpawnHelper: {
+      const StringArray argv(context, c.args[1]);
+      return argv.ok() ? context.helper.start(texts[0], argv.get(), n(2), n(3), detail) : -ENOMEM;
+    }
+    case Op::kPidfdSendSignal:
+      return call(kSysPidfdSendSignal, fds[0], n(1), nullptr, 0);
     case Op::kFork:
       return become_reaper(context);
     case Op::kRmtree:

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "../shared/fd.h"
+#include "helper.h"
 #include "plan.h"
 
 namespace boxctl {
@@ -21,6 +22,7 @@ struct Context {
   Fd received;       // what sendmsg brought, until recvmsg takes it
   Fd null;           // /dev/null of the host
   NetworkRelay* relay = nullptr;
+  Helper helper;              // the program that spawn_helper has started
   unsigned long sigmask = 0;  // what the command starts with
 };
 

@@ -81,7 +81,11 @@ class Launcher {
   End make(const Call& call, uint32_t index) {
     if (call.op == Op::kClone3) events_.flush();
     Result result;
-    if (!perform_step(context_, events_, call, index, result)) return failed(index, result.value, result.detail);
+    if (!perform_step(context_, events_, call, index, result)) {
+      if (call.op == Op::kSpawnHelper) context_.helper.tell(events_, index);
+      return failed(index, result.value, result.detail);
+    }
+    if (call.op == Op::kSpawnHelper) context_.helper.watch(events_, index);
     done_[index] = !result.skipped;
     if (call.op == Op::kClone3) {
       if (context_.child == 0) walk_inside(plan_, context_, control_);
@@ -181,6 +185,7 @@ class Launcher {
       supervisor_.command().send(SIGKILL);
       supervisor_.command().reap();
     }
+    context_.helper.release();
     kill_children();
     supervisor_.network_relay().stop();
     const bool started = supervisor_.command().has_started();

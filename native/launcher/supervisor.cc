@@ -39,6 +39,7 @@ void Supervisor::add_sources() {
     terminal_.add_sources(poller_);
     network_relay_.add_sources(poller_);
   }
+  context_.helper.add_sources(poller_);
   command_.add_sources(poller_);
 }
 

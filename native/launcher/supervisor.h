@@ -20,7 +20,7 @@ namespace boxctl {
 
 class Supervisor {
  public:
-  Supervisor(const Plan& plan, const Context& context, Events& events, int control)
+  Supervisor(const Plan& plan, Context& context, Events& events, int control)
       : plan_(plan), context_(context), events_(events), control_(control), command_(plan, events) {}
 
   // From here on signals are read from a descriptor. 0 or -errno.
@@ -62,7 +62,7 @@ class Supervisor {
   void resume();
 
   const Plan& plan_;
-  const Context& context_;
+  Context& context_;
   Events& events_;
   const int control_;
   Command command_;

@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,27 @@ class Completed {
   bool fits_ = true;
 };
 
+// The process of a pidfd; -1 where /proc does not tell.
+pid_t pid_of(int pidfd) {
+  char path[64];
+  char text[512];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  const Fd file(open(path, O_RDONLY | O_CLOEXEC));
+  const ssize_t got = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
+  if (got <= 0) return -1;
+  text[got] = '\0';
+  const char* line = strstr(text, "\nPid:");
+  return line == nullptr ? -1 : static_cast<pid_t>(strtol(line + strlen("\nPid:"), nullptr, 10));
+}
+
 }  // namespace
+
+int Texts::descriptor(const char* at, char*& rest) const {
+  const unsigned long slot = strtoul(at, &rest, 10);
+  if (*at < '0' || *at > '9' || *rest != ')' || slot >= context_.slot_count) return -1;
+  rest++;
+  return context_.slots[slot];
+}
 
 const char* Texts::complete(const Text& text) {
   if (!text.is_template) return text.data;
@@ -58,6 +79,18 @@ const char* Texts::complete(const Text& text) {
     } else if (strncmp(from, "$CHILD", 6) == 0) {
       out.put(static_cast<int>(context_.child));
       from += 6;
+    } else if (strncmp(from, "$PID(", 5) == 0 || strncmp(from, "$BIRTH(", 7) == 0) {
+      const bool number = from[1] == 'P';
+      char* rest = nullptr;
+      const pid_t pid = pid_of(descriptor(from + (number ? 5 : 7), rest));
+      char born[kBirthSize];
+      if (pid <= 0 || !birth_of(pid, born)) return nullptr;
+      if (number) {
+        out.put(static_cast<int>(pid));
+      } else {
+        out.put(born, strlen(born));
+      }
+      from = rest;
     } else if (strncmp(from, "$BIRTH", 6) == 0) {
       char born[kBirthSize];
       if (!birth_of(context_.child, born)) return nullptr;
@@ -73,11 +106,10 @@ const char* Texts::complete(const Text& text) {
       from += 6;
     } else if (strncmp(from, "$FD(", 4) == 0) {
       char* rest = nullptr;
-      const unsigned long slot = strtoul(from + 4, &rest, 10);
-      if (from[4] < '0' || from[4] > '9' || *rest != ')' || slot >= context_.slot_count || context_.slots[slot] < 0)
-        return nullptr;
-      out.put(context_.slots[slot]);
-      from = rest + 1;
+      const int fd = descriptor(from + 4, rest);
+      if (fd < 0) return nullptr;
+      out.put(fd);
+      from = rest;
     } else {
       out.put(from++, 1);
     }

@@ -5,8 +5,8 @@
 
 namespace boxctl {
 
-// Where texts with `$ID`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER` or `$FD(slot)` are completed. No call has more than
-// four.
+// Where texts with `$ID`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER`, `$FD(slot)`, `$PID(slot)` or `$BIRTH(slot)` are
+// completed. No call has more than four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}
@@ -15,6 +15,10 @@ class Texts {
   const char* complete(const Text& text);
 
  private:
+  // The descriptor in the slot whose number is at `at`; -1 where there is none. `rest` is after the closing
+  // parenthesis.
+  int descriptor(const char* at, char*& rest) const;
+
   const Context& context_;
   unsigned used_ = 0;
   char buffers_[4][4096];

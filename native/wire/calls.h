@@ -78,6 +78,8 @@ enum class Op : uint16_t {
   kBind = 74,
   kListen = 75,
   kRelay = 80,
+  kSpawnHelper = 90,
+  kPidfdSendSignal = 91,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -242,6 +244,10 @@ struct CallTable {
     row(Op::kListen) = {"fn"};
     // relay(fd, netns, targets, most, idle)
     row(Op::kRelay) = {"ffTnn"};
+    // spawn_helper(path, argv, ready, timeout_ms)
+    row(Op::kSpawnHelper) = {"tTnn", true};
+    // pidfd_send_signal(pidfd, sig)
+    row(Op::kPidfdSendSignal) = {"fn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

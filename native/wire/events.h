@@ -22,6 +22,8 @@ enum class Event : uint32_t {
   kTimeLimit = 20,
   kGraceOver = 21,
   kOutputLost = 22,
+  kHelperSaid = 30,
+  kHelperEnded = 31,
 };
 inline constexpr uint32_t kUnknownSyscall = 4294967295;
 

@@ -1,5 +1,5 @@
 /** The whole way from a file to the end of its container. */
-import { BoxctlError } from '../errors.ts';
+import { BoxctlError, type Position } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { errnoName } from '../kernel/errno.ts';
@@ -13,7 +13,7 @@ import { restoreTerminal, terminalState } from '../native.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf, type Ending } from '../run/ending.ts';
-import { explainFailure } from '../run/explain.ts';
+import { explainFailure, helperEnded } from '../run/explain.ts';
 import { writeLearned } from '../run/learned.ts';
 import { describeObserved } from '../run/observed.ts';
 import type { SpecDocument } from '../spec/spec.ts';
@@ -89,6 +89,11 @@ function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void 
   }
 }
 
+function placeOfStep({ steps }: Plan, index: number): Position | undefined {
+  const because = steps[index]?.because;
+  return because === undefined ? undefined : placeOf(because);
+}
+
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
 async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
   const progress = reporter.launching(plan);
@@ -104,6 +109,7 @@ async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Pro
     gate: progress.draws,
     onEvent: (event) => {
       progress.event(event);
+      if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));
       if (event.kind === 'gate') void progress.finish().then(() => launched.go());
     },
   });

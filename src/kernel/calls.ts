@@ -16,7 +16,8 @@ export const NO_FD: Fd = '-1';
 
 /**
  * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor, `$$` a `$`. A plan
+ * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor, `$PID(name)` and `$BIRTH(name)`
+ * the process of a pidfd and what tells it from later ones, `$$` a `$`. A plan
  * stays the same from run to run because what differs is written like this.
  */
 export interface Template {
@@ -207,6 +208,14 @@ export const CALLS = {
     args: [text('path'), texts('argv')],
     does: 'starts the program, and waits for its end; a status other than 0 is a failure',
   },
+  /** The program goes on running beside the container, and ends with the launcher. At most one in a plan. */
+  spawn_helper: {
+    op: 90,
+    args: [text('path'), texts('argv'), int('ready'), int('timeout_ms')],
+    returnsFd: true,
+    does: 'starts the program in a session of its own (fork, setsid, PR_SET_PDEATHSIG, execve), and waits until it has written to its descriptor `ready`; gives its pidfd',
+  },
+  pidfd_send_signal: { op: 91, args: [fd('pidfd'), int('sig')] },
   fork: {
     op: 45,
     args: [],

@@ -110,6 +110,10 @@ export const EVENT = {
   graceOver: 21,
   /** What the command wrote to descriptor `index` could not be written: error. */
   outputLost: 22,
+  /** Text of a program that runs beside the container: index is its step, `value` the count of its bytes, which have the place of the times. */
+  helperSaid: 30,
+  /** It ended before the container did: index is its step, value its exit status, or 128 and the signal that ended it. */
+  helperEnded: 31,
 } as const;
 export const UNKNOWN_SYSCALL = 0xffff_ffff;
 

@@ -129,10 +129,12 @@ class Slots {
     if (number === undefined) throw new Error(`no step returns the descriptor ${fd}`);
     return number;
   }
-  /** `$FD(name)`: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
+  /** `$FD(name)` and its like: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
   complete(template: string): string {
-    return template.replaceAll(/\$\$|\$FD\(([^)]*)\)/gu, (found, fd: string | undefined) =>
-      fd === undefined ? found : `$FD(${this.number(fd)})`,
+    return template.replaceAll(
+      /\$\$|\$(FD|PID|BIRTH)\(([^)]*)\)/gu,
+      (found, word: string | undefined, fd: string | undefined) =>
+        word === undefined || fd === undefined ? found : `$${word}(${this.number(fd)})`,
     );
   }
   isLastUse(fd: Fd, call: Call): boolean {

@@ -1,7 +1,7 @@
 /** Starts the launcher with a plan and turns its binary event stream into typed events. */
 import { closeSync, writeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
-import { readStruct, sizeOf, writeStruct } from '../kernel/layout.ts';
+import { offsetOf, readStruct, sizeOf, writeStruct } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
 import { encodePlan } from './encode.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -25,6 +25,8 @@ export type LaunchEvent =
   | { readonly kind: 'gate' }
   | { readonly kind: 'started'; readonly pid: number }
   | { readonly kind: 'report'; readonly index: number; readonly value: number }
+  /** The program that `step` started has ended before the container did; `status` is 128 and more for a signal. */
+  | { readonly kind: 'helper'; readonly index: number; readonly status: number; readonly said: string }
   /** A system call that was seen by the listener, by its number; `undefined` is all that have none of this machine. */
   | { readonly kind: 'syscall'; readonly number: number | undefined; readonly count: number };
 
@@ -46,6 +48,8 @@ export interface Outcome {
   readonly failed: { readonly index: number; readonly errno: number; readonly detail: number } | undefined;
   /** Somebody wanted to write to the archive that the container was running from, so it was ended. */
   readonly leaseBroken: boolean;
+  /** The last of what the program of a failed step (spawn_helper) wrote, as it wrote it. */
+  readonly said: string;
   /** Steps whose undo failed, with the errno. */
   readonly undoFailures: readonly { readonly index: number; readonly errno: number }[];
   /** The command had its time and was stopped; it did not end after its stop signal and was killed. */
@@ -75,6 +79,8 @@ export interface Launch {
 export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
 
 const RECORD_SIZE = sizeOf(EVENT_RECORD);
+/** Where a record has a piece of text. */
+const TEXT_AT = offsetOf(EVENT_RECORD, 'start');
 
 /** What has been learned so far of how it goes; becomes the outcome. */
 export class Course {
@@ -88,6 +94,7 @@ export class Course {
   #askedBy = 0;
   readonly #outputLost: { fd: number; errno: number }[] = [];
   #pid: number | undefined;
+  #said: Buffer[] = [];
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #syscalls = new Map<number | undefined, number>();
@@ -157,12 +164,26 @@ export class Course {
       case EVENT.outputLost:
         this.#outputLost.push({ fd: index, errno });
         break;
+      case EVENT.helperSaid:
+        // A copy: the record's memory is used again.
+        this.#said.push(Buffer.from(record.subarray(TEXT_AT, Math.min(TEXT_AT + value, RECORD_SIZE))));
+        break;
+      case EVENT.helperEnded: {
+        const said = this.#takeSaid();
+        this.#onEvent({ kind: 'helper', index, status: value, said });
+        break;
+      }
       case EVENT.refused:
         this.#refused = errno;
         break;
       default:
         throw new BoxctlError('E_LAUNCHER_PROTOCOL', `the launcher sent an event of the unknown kind ${kind}`);
     }
+  }
+
+  /** A character of several bytes may have come in two pieces. */
+  #takeSaid(): string {
+    return Buffer.concat(this.#said.splice(0)).toString('utf8').trim();
   }
 
   /** The command's process, as the launcher numbers it, once it runs. */
@@ -173,6 +194,7 @@ export class Course {
   outcome(): Outcome {
     const rest = {
       killedFor: undefined,
+      said: this.#takeSaid(),
       undoFailures: this.#undoFailures,
       reports: this.#reports,
       leaseBroken: this.#leaseBroken,

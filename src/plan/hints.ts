@@ -81,6 +81,10 @@ const CALL_HINTS: CallHints = {
     other:
       'the helper ended with status $STATUS: look at /etc/subuid and /etc/subgid, and at whether it is set-user-id root',
   },
+  spawn_helper: {
+    ECANCELED: 'the program ended with status $STATUS before it was ready',
+    ETIMEDOUT: 'the program did not become ready: it was killed',
+  },
   fsmount: {
     EPERM: `the kernel makes another /proc or /sys only where nothing of this one is covered, as by the container around boxctl: ${OUTER_PATHS}`,
   },

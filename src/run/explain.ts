@@ -4,12 +4,15 @@ import { placeOf, type Because } from '../model/because.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import { attributeAt } from '../kernel/netlink/encode.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
-import type { Outcome } from '../launcher/launch.ts';
+import type { LaunchEvent, Outcome } from '../launcher/launch.ts';
 import { hintOf } from '../plan/hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';
 import { formatMessage } from '../show/netlink-text.ts';
 import { shownPlan } from '../show/redacted.ts';
+import { safe, safeLines } from '../text/safe.ts';
+
+type HelperEvent = Extract<LaunchEvent, { kind: 'helper' }>;
 
 /** The error for a launch whose setup failed, or that boxctl ended itself; undefined where the command ran to its end. */
 export function explainFailure(plan: Plan, outcome: Outcome, { showValues = false } = {}): BoxctlError | undefined {
@@ -26,7 +29,8 @@ export function explainFailure(plan: Plan, outcome: Outcome, { showValues = fals
   if (step.call.name === 'execve') return notExecuted(step.call.args.argv[0], name, options);
   const meaning = MEANINGS[name] === undefined ? '' : ` (${MEANINGS[name]})`;
   const what = `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${refused?.text ?? ''}`;
-  return new BoxctlError('E_STEP_FAILED', `${what}${askedFor(because)}${notUndone(plan, outcome)}`, options);
+  const more = `${said(outcome)}${askedFor(because)}${notUndone(plan, outcome)}`;
+  return new BoxctlError('E_STEP_FAILED', `${what}${more}`, options);
 }
 
 /** Which netlink message of a call the kernel has refused, and where in it the mistake is (native/launcher/netlink.h). */
@@ -43,6 +47,20 @@ function refusedMessage(
   const which = messages.length === 1 ? '' : `\nthe kernel refuses ${formatMessage(message)}`;
   const where = attribute === undefined ? '' : `\nit names ${attribute} as the mistake`;
   return { text: `${which}${where}`, because: messageReasons?.[index] ?? because };
+}
+
+/** The words of the program that a step started and that was not ready, or ended. */
+function said({ said: text }: Outcome): string {
+  return text === '' ? '' : `\nit said: ${safeLines(text).replaceAll('\n', '\n  ')}`;
+}
+
+/** For a notice: the program that `step` started has ended while the container runs on. */
+export function helperEnded({ steps }: Plan, { index, status, said: text }: HelperEvent): string {
+  const call = steps[index]?.call;
+  const path = call?.name === 'spawn_helper' && typeof call.args.path === 'string' ? call.args.path : 'a program';
+  const end = status > 128 ? `signal ${status - 128}` : `status ${status}`;
+  const words = text === '' ? '' : `; it said: ${safe(text.replaceAll('\n', ' '))}`;
+  return `${path} has ended (${end}), and the container’s network with it${words}`;
 }
 
 function optionsFor(because: Because | undefined, hint: string | undefined): BoxctlErrorOptions {

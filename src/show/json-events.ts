@@ -41,6 +41,8 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
       return { event: 'report', what: plan.reports[event.index]?.what, value: event.value };
     case 'syscall':
       return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
+    case 'helper':
+      return { event: 'helper', ...stepOf(plan, event.index), status: event.status, said: event.said };
     case 'gate':
       return undefined;
   }

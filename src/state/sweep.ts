@@ -44,11 +44,19 @@ interface Leftovers {
   readonly ownership: Ownership | undefined;
   /** In folders that are not boxctl's. */
   readonly made: readonly string[];
+  /** Programs beside the container that may have outlived the launcher. */
+  readonly helpers: readonly Process[];
   /** The first process, and the mount namespace that its others are found by where they have no namespace of their own. */
-  readonly child: { readonly pid: number; readonly birth: string; readonly mounts: string | undefined } | undefined;
+  readonly child: (Process & { readonly mounts: string | undefined }) | undefined;
 }
 
-const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, made: [], child: undefined };
+/** `birth` tells it from every other process that has had or will have its number. */
+interface Process {
+  readonly pid: number;
+  readonly birth: string;
+}
+
+const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, made: [], helpers: [], child: undefined };
 
 function parse(text: string): unknown {
   try {
@@ -58,11 +66,19 @@ function parse(text: string): unknown {
   }
 }
 
-function parseChild(value: unknown): Leftovers['child'] {
+/** `key` is what the line calls the process's number. */
+function parseProcess(value: unknown, key: 'pid' | 'helper'): Process | undefined {
   if (!isRecord(value)) return undefined;
-  const { pid, birth, mounts } = value;
+  const { [key]: pid, birth } = value;
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1 || typeof birth !== 'string') return undefined;
-  return { pid, birth, mounts: typeof mounts === 'string' ? mounts : undefined };
+  return { pid, birth };
+}
+
+function parseChild(value: unknown): Leftovers['child'] {
+  const process = parseProcess(value, 'pid');
+  if (process === undefined || !isRecord(value)) return undefined;
+  const { mounts } = value;
+  return { ...process, mounts: typeof mounts === 'string' ? mounts : undefined };
 }
 
 /** Ends what a killed launcher left running. False: something of it is still there. */
@@ -86,6 +102,7 @@ function readRecord(fd: number): Leftovers {
     rmtree: isTextList(rmtree) ? rmtree : [],
     ownership: parseOwnership(ownership),
     made: lines.flatMap((line) => (isRecord(line) && typeof line['made'] === 'string' ? [line['made']] : [])),
+    helpers: lines.map((line) => parseProcess(line, 'helper')).filter((helper) => helper !== undefined),
     child: lines.map(parseChild).find((child) => child !== undefined),
   };
 }
@@ -187,8 +204,8 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   }
   try {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
-    const { rmdir, rmtree, ownership, made, child } = readRecord(fd);
-    if (!endChild(child)) return false;
+    const { rmdir, rmtree, ownership, made, helpers, child } = readRecord(fd);
+    if (!endChild(child) || !helpers.every(({ pid, birth }) => endProcess(pid, birth))) return false;
     const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
     for (const upper of rmtree) removed.push(await removeUpper(host, name, upper, ownership));
     for (const one of made) removeMade(one);

@@ -22,6 +22,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   signal: 0,
   failed: undefined,
   undoFailures: [],
+  said: '',
   reports: [],
   timeLimit: false,
   graceOver: false,

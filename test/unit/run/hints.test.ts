@@ -34,6 +34,7 @@ function hintOf(
     failed: { index, errno, detail },
     leaseBroken: false,
     undoFailures: [],
+    said: '',
     timeLimit: false,
     graceOver: false,
     askedBy: 0,

@@ -107,7 +107,12 @@ function printed(text: string, env: Readonly<Record<string, string>>, folder: st
         for (const index of [asked, last]) {
           const step = { kind: 'step', index, outcome: 'done', startNs: 0, endNs: 1 } as const;
           for (const progress of all) progress.event(step);
-          const outcome = { kind: 'failed', failed: { index, errno: 2, detail: 0 }, undoFailures: [] } as const;
+          const outcome = {
+            kind: 'failed',
+            failed: { index, errno: 2, detail: 0 },
+            undoFailures: [],
+            said: '',
+          } as const;
           const failure = explainFailure(plan, outcome as unknown as Parameters<typeof explainFailure>[1]);
           out.push(JSON.stringify([failure?.message, failure?.hint]));
         }
