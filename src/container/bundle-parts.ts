@@ -6,8 +6,9 @@ import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model, OwnFile } from '../model/model.ts';
+import { ociMount } from '../model/as-oci.ts';
+import type { Mount } from '../model/mount.ts';
 import type { OciMount } from '../oci/config.ts';
-import type { Guard } from '../spec/spec.ts';
 
 /** In the bundle: sources of binds may be relative to it (config.md of the runtime specification, "Mounts"). */
 export const FILES = 'files';
@@ -21,7 +22,7 @@ export interface BundleMounts {
 /** Writes the files that are the container's own; `owner`: of the container's root on the host. */
 export function writeParts(
   dir: string,
-  { ownFiles, home, config, mountNotes }: Model,
+  { ownFiles, home, mounts: all }: Model,
   image: ImageFacts,
   owner: { readonly uid: number; readonly gid: number } | undefined,
 ): BundleMounts {
@@ -45,15 +46,11 @@ export function writeParts(
           },
         ];
   // What the file mounts comes after its own, since it may lie in them.
-  const first = Math.min(config.mounts.length, ...mountNotes.keys());
-  const guarded = config.mounts.map((mount, index) => guardMounts(mount, mountNotes.get(index)?.guards ?? []));
+  const asked = all.findIndex((mount) => mount.asked);
+  const first = asked < 0 ? all.length : asked;
+  const guarded = all.slice(first).map(guardMounts);
   return {
-    mounts: [
-      ...config.mounts.slice(0, first),
-      ...homes,
-      ...binds,
-      ...guarded.slice(first).flatMap(({ mounts }) => mounts),
-    ],
+    mounts: [...all.slice(0, first).map(ociMount), ...homes, ...binds, ...guarded.flatMap(({ mounts }) => mounts)],
     differs: [
       ...guarded.flatMap(({ differs }) => differs),
       ...(homes.length > 0 ? [`${home?.path} is in memory`] : []),
@@ -69,7 +66,9 @@ function contents(own: readonly OwnFile[], image: ImageFacts): readonly (readonl
 }
 
 /** The bind, and over it what the container must not change. What would have to be made first is told. */
-function guardMounts(bind: OciMount, guards: readonly Guard[]): BundleMounts {
+function guardMounts(mount: Mount): BundleMounts {
+  const bind = ociMount(mount);
+  const guards = mount.kind === 'bind' ? mount.guards : [];
   const whole = guards.some(({ path }) => path === '');
   const options = bind.options ?? [];
   const parts = guards.filter(({ path, make }) => path !== '' && make === undefined);

@@ -21,6 +21,8 @@ import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import { copyImage, removeTree } from '../worker/work.ts';
 import type { OciConfig, OciIdMapping, OciMount } from '../oci/config.ts';
+import { ociConfig } from '../model/as-oci.ts';
+import { placeOf } from '../model/because.ts';
 import type { Model } from '../model/model.ts';
 
 const ROOT = 'rootfs';
@@ -84,7 +86,8 @@ function letPass(dir: string, maps: readonly OciIdMapping[]): void {
  * The configuration for a runtime that is not boxctl, without the devices that it makes anyway: in a user namespace crun
  * would take the host’s nodes for those that are listed, and give them to the container’s root.
  */
-function forOthers({ config }: Model, mounts: readonly OciMount[]): OciConfig {
+function forOthers(model: Model, mounts: readonly OciMount[]): OciConfig {
+  const config = ociConfig(model);
   const { devices, ...linux } = config.linux;
   const others = (devices ?? []).filter((device) => !UNASKED.has(device.path));
   return {
@@ -101,16 +104,14 @@ function configText(config: OciConfig): string {
 }
 
 /** What other runtimes could not keep: that a volume is filled, and not removed while it is in use. */
-function checkMounts(model: Model): void {
-  for (const [index, { volume }] of model.mountNotes) {
-    if (volume === undefined) continue;
-    const because = model.because(`mounts.${index}`);
-    const at = because.kind === 'spec' ? because.at : undefined;
-    throw new BoxctlError('E_BUNDLE_VOLUME', 'a bundle cannot have a volume of boxctl’s own', {
-      hint: 'bind a folder of the host instead: ./NAME',
-      ...(at === undefined ? {} : { at }),
-    });
-  }
+function checkMounts({ mounts }: Model): void {
+  const volume = mounts.find(({ kind }) => kind === 'volume');
+  if (volume === undefined) return;
+  const at = placeOf(volume.because);
+  throw new BoxctlError('E_BUNDLE_VOLUME', 'a bundle cannot have a volume of boxctl’s own', {
+    hint: 'bind a folder of the host instead: ./NAME',
+    ...(at === undefined ? {} : { at }),
+  });
 }
 
 /**
@@ -151,8 +152,8 @@ async function fill(
   host: HostFacts,
   maps: Ownership | undefined,
 ): Promise<BundleReport> {
-  for (const { create } of model.mountNotes.values()) {
-    for (const path of create) makeFolders(path, 0o755);
+  for (const path of model.mounts.flatMap((mount) => (mount.kind === 'bind' ? mount.create : []))) {
+    makeFolders(path, 0o755);
   }
   const rootfs = join(dir, ROOT);
   mkdirSync(rootfs, { mode: 0o755 });

@@ -15,7 +15,7 @@ const ANY_EXECUTE = 0o111;
 
 /** Paths that are not the image's, because something is mounted there. */
 function isCovered(model: Model, path: string): boolean {
-  return model.config.mounts.some(({ destination }) => path === destination || path.startsWith(`${destination}/`));
+  return model.mounts.some(({ target }) => path === target || path.startsWith(`${target}/`));
 }
 
 function candidatesOf(model: Model): readonly string[] {

@@ -9,7 +9,7 @@ import type { Spec, SpecDocument } from '../spec/spec.ts';
 import { pathOfFile, type SpecPath } from '../spec/spec-path.ts';
 import { accountFor } from './account.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
-import type { OciConfig } from '../oci/config.ts';
+import type { OciBase } from '../oci/config.ts';
 import { demandsOf } from './demands.ts';
 import { compileDevices } from './devices.ts';
 import { compileHidden } from './hidden.ts';
@@ -99,16 +99,9 @@ export function compile(
     accountFor(spec, image, host, process.user),
     reasons,
   );
-  const { mounts, mountNotes } = compileMounts(
-    document,
-    host,
-    maps,
-    process.user,
-    reasons,
-    problems,
-    limits.resources !== undefined,
-  );
-  const { devices, deviceNotes, rules } = compileDevices(spec, host, reasons, problems);
+  const context = { document, host, maps, user: process.user, reasons, problems };
+  const mounts = compileMounts(context, limits.resources !== undefined);
+  const { devices, rules } = compileDevices(spec, host, reasons, problems);
   const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
   const hidden = compileHidden(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
@@ -122,16 +115,15 @@ export function compile(
   const ociMaps = (list: Ownership['uidMap']) =>
     list.map((map) => ({ containerID: map.container, hostID: map.host, size: map.size }));
   const hostname = spec.namespaces.uts.kind === 'private' ? (spec.hostname ?? spec.name) : undefined;
-  const config: Omit<OciConfig, 'ociVersion'> = {
+  const config: Omit<OciBase, 'ociVersion'> = {
     process,
     root: { path: image === undefined ? '/' : 'rootfs', readonly: spec.readOnly },
     ...(hostname === undefined ? {} : { hostname }),
     ...(spec.domainname === undefined ? {} : { domainname: spec.domainname }),
-    mounts,
     linux: {
       namespaces,
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
-      ...(ownRoot ? { devices, rootfsPropagation: 'private' } : {}),
+      ...(ownRoot ? { rootfsPropagation: 'private' } : {}),
       ...(ownRoot || limits.resources !== undefined
         ? { resources: { ...limits.resources, ...(ownRoot ? { devices: rules } : {}) } }
         : {}),
@@ -159,6 +151,8 @@ export function compile(
   return {
     name: spec.name,
     config: { ociVersion: ociVersion(config), ...config },
+    mounts,
+    devices: ownRoot ? devices : [],
     writable,
     init: spec.init,
     ...(spec.systemd ? { systemd: true } : {}),
@@ -168,15 +162,13 @@ export function compile(
     ...(network === undefined ? {} : { network }),
     because,
     dropped: limits.dropped,
-    demands: demandsOf(document, { config, because, mountNotes, deviceNotes }, host),
+    demands: demandsOf(document, { config, because, mounts, devices }, host),
     warnings: [...warningsOf(spec, reasons), ...unreadFiles(document)],
     borrowed: [...document.borrowed, ...ofCommandLine(overrides)],
     landlock: spec.landlock,
     ownFiles,
     ...(home === undefined ? {} : { home }),
     keepGroups: spec.keepGroups,
-    mountNotes,
-    deviceNotes,
     ...(filter.observes === undefined ? {} : { observes: filter.observes }),
   };
 }

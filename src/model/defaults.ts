@@ -1,5 +1,8 @@
 /** What every container gets that does not ask for anything else: the field's usual choices, in one place. */
-import type { OciDevice, OciDeviceRule, OciMount } from '../oci/config.ts';
+import type { OciDeviceRule } from '../oci/config.ts';
+import type { Because } from './because.ts';
+import type { DeviceNode } from './device.ts';
+import type { Mount } from './mount.ts';
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -57,15 +60,17 @@ const NODES = [
   ['tty', 5, 0],
 ] as const;
 
-export function defaultDevices(): OciDevice[] {
+export function defaultDevices(): readonly DeviceNode[] {
   return NODES.map(([name, major, minor]) => ({
-    type: 'c',
     path: `/dev/${name}`,
+    source: `/dev/${name}`,
+    type: 'c',
     major,
     minor,
-    fileMode: 0o666,
-    uid: 0,
-    gid: 0,
+    mode: 0o666,
+    restricted: false,
+    asked: false,
+    because: { kind: 'default', name: 'standard devices' },
   }));
 }
 
@@ -98,43 +103,43 @@ export interface MountFacts {
  * The file systems of the kernel. The kernel gives a new one only to the owner of the namespace that it shows; where that
  * is the host's, the host's own is shown instead.
  */
-export function defaultMounts(facts: MountFacts): OciMount[] {
+export function defaultMounts(facts: MountFacts): readonly Mount[] {
   const common = ['nosuid', 'noexec', 'nodev'];
-  // For the mounts below it, too: among them are cgroups, which may belong to the caller.
-  const hosts = ['rbind', 'rprivate', 'rnosuid', 'rnoexec', 'rnodev'];
   const shm = facts.shmSize === undefined ? 'size=65536k' : `size=${facts.shmSize}`;
   // The kernel has 3072 for all containers together, so that one of them cannot take those of the others.
   const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'max=1024'];
+  const cgroup = [...common, 'relatime', facts.writesCgroup ? 'rw' : 'ro'];
   return [
-    facts.ownsPid
-      ? { destination: '/proc', type: 'proc', source: 'proc', options: common }
-      : { destination: '/proc', type: 'bind', source: '/proc', options: hosts },
-    {
-      destination: '/dev',
-      type: 'tmpfs',
-      source: 'tmpfs',
-      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-    },
-    {
-      destination: '/dev/pts',
-      type: 'devpts',
-      source: 'devpts',
-      options: facts.isGroupMapped(TTY_GID) ? [...pts, `gid=${TTY_GID}`] : pts,
-    },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...common, 'mode=1777', shm] },
-    ...(facts.ownsIpc ? [{ destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: common }] : []),
-    facts.ownsNetwork
-      ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...common, 'ro'] }
-      : { destination: '/sys', type: 'bind', source: '/sys', options: [...hosts, 'rro'] },
-    ...(facts.showsCgroup
-      ? [
-          {
-            destination: '/sys/fs/cgroup',
-            type: 'cgroup',
-            source: 'cgroup',
-            options: [...common, 'relatime', facts.writesCgroup ? 'rw' : 'ro'],
-          },
-        ]
-      : []),
+    facts.ownsPid ? newMount('/proc', 'proc', 'proc', common) : hostMount('/proc', []),
+    newMount('/dev', 'tmpfs', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+    newMount('/dev/pts', 'devpts', 'devpts', facts.isGroupMapped(TTY_GID) ? [...pts, `gid=${TTY_GID}`] : pts),
+    newMount('/dev/shm', 'tmpfs', 'shm', [...common, 'mode=1777', shm]),
+    ...(facts.ownsIpc ? [newMount('/dev/mqueue', 'mqueue', 'mqueue', common)] : []),
+    facts.ownsNetwork ? newMount('/sys', 'sysfs', 'sysfs', [...common, 'ro']) : hostMount('/sys', ['rro']),
+    ...(facts.showsCgroup ? [newMount('/sys/fs/cgroup', 'cgroup', 'cgroup', cgroup)] : []),
   ];
+}
+
+const becauseOf = (target: string): Because => ({ kind: 'default', name: `mount ${target}` });
+
+function newMount(target: string, type: string, source: string, options: readonly string[]): Mount {
+  return { kind: 'new', target, type, source, options, asked: false, because: becauseOf(target) };
+}
+
+/** The host's own, with the mounts below it: among them are cgroups, which may belong to the caller. */
+function hostMount(target: string, more: readonly string[]): Mount {
+  return {
+    kind: 'bind',
+    target,
+    source: target,
+    options: ['rprivate', 'rnosuid', 'rnoexec', 'rnodev', ...more],
+    recursive: true,
+    isFile: false,
+    create: [],
+    translated: true,
+    guards: [],
+    unprotected: false,
+    asked: false,
+    because: becauseOf(target),
+  };
 }

@@ -11,8 +11,8 @@ import { isWithin } from '../files/read.ts';
 import { NAMESPACE_KINDS, type NamespaceKind, type SpecDocument } from '../spec/spec.ts';
 import { outward, pathOfFile, type SpecPath } from '../spec/spec-path.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
-import type { OciConfig, OciMount } from '../oci/config.ts';
-import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
+import type { OciBase } from '../oci/config.ts';
+import { DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import type { Model } from './model.ts';
 import type { Because } from './because.ts';
 import { isSecret } from './secrets.ts';
@@ -42,8 +42,8 @@ const NAMESPACE_GIVES: Readonly<Record<NamespaceKind, string>> = {
 };
 
 /** What of a configuration the demands are told from. */
-export interface Demanding extends Pick<Model, 'mountNotes' | 'deviceNotes'> {
-  readonly config: Pick<OciConfig, 'process' | 'mounts' | 'linux'>;
+export interface Demanding extends Pick<Model, 'mounts' | 'devices'> {
+  readonly config: Pick<OciBase, 'process' | 'linux'>;
   because(path: ConfigPath): Because;
 }
 
@@ -187,28 +187,19 @@ function ofLabels({ config, because }: Demanding): readonly Demand[] {
   return demands;
 }
 
-function isBind({ type, options = [] }: OciMount): boolean {
-  return type === 'bind' || options.some((word) => word === 'bind' || word === 'rbind');
-}
-
-/** The standard mounts are boxctl's own choice, and say so by their reason. */
-function ofMounts({ config, because, mountNotes }: Demanding, folder: string): readonly Demand[] {
-  return config.mounts.flatMap((mount, index): readonly Demand[] => {
-    const reason = because(`mounts.${index}`);
-    const { source = '', destination, options = [] } = mount;
-    if (!isBind(mount) || reason.kind === 'default' || isWithin(source, folder)) return [];
-    // No file can name a volume of another folder's.
-    if (mountNotes.get(index)?.volume !== undefined) return [];
+/** No file can name a volume of another folder's. */
+function ofMounts({ mounts }: Demanding, folder: string): readonly Demand[] {
+  return mounts.flatMap((mount): readonly Demand[] => {
+    if (mount.kind !== 'bind' || !mount.asked || isWithin(mount.source, folder)) return [];
+    const { source, target, options, recursive, because } = mount;
     if (isWithin(source, '/dev')) {
-      return [
-        { kind: 'device', value: source, message: `has ${source} of the host, as ${destination}`, because: reason },
-      ];
+      return [{ kind: 'device', value: source, message: `has ${source} of the host, as ${target}`, because }];
     }
-    // With `ro` alone, mounts below an `rbind` stay writable.
-    const readOnly = options.includes('rro') || (options.includes('ro') && !options.includes('rbind'));
+    // With `ro` alone, mounts below a recursive bind stay writable.
+    const readOnly = options.includes('rro') || (options.includes('ro') && !recursive);
     const verb = readOnly ? 'reads' : 'reads and writes';
-    const message = `${verb} ${source} of the host, as ${destination}`;
-    return [{ kind: 'bind', value: source, ...(readOnly ? { readOnly } : {}), message, because: reason }];
+    const message = `${verb} ${source} of the host, as ${target}`;
+    return [{ kind: 'bind', value: source, ...(readOnly ? { readOnly } : {}), message, because }];
   });
 }
 
@@ -223,15 +214,13 @@ function ofUnprotected(document: SpecDocument): readonly Demand[] {
   });
 }
 
-function ofDevices({ config, because, deviceNotes }: Demanding): readonly Demand[] {
-  const standard = new Set(defaultDevices().map(({ path }) => path));
-  return (config.linux.devices ?? []).flatMap((device, index): readonly Demand[] => {
-    const { path, type, major, minor } = device;
-    if (standard.has(path)) return [];
-    const value = deviceNotes.get(path)?.source ?? path;
-    const message = `has the device ${value} (${type} ${major}:${minor}) of the host`;
-    return [{ kind: 'device', value, message, because: because(`linux.devices.${index}`) }];
-  });
+function ofDevices({ devices }: Demanding): readonly Demand[] {
+  return devices
+    .filter(({ asked }) => asked)
+    .map(({ source: value, type, major, minor, because }): Demand => {
+      const message = `has the device ${value} (${type} ${major}:${minor}) of the host`;
+      return { kind: 'device', value, message, because };
+    });
 }
 
 const FILES = {

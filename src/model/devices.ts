@@ -5,9 +5,9 @@
  */
 import type { DevicesHome, HostFacts } from '../host/facts.ts';
 import type { Device, Spec } from '../spec/spec.ts';
-import type { OciDevice, OciDeviceRule } from '../oci/config.ts';
+import type { OciDeviceRule } from '../oci/config.ts';
 import { defaultDevices, TERMINALS } from './defaults.ts';
-import type { DeviceNote } from './model.ts';
+import type { DeviceNode } from './device.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
@@ -60,32 +60,28 @@ class Rules {
 }
 
 export interface CompiledDevices {
-  readonly devices: OciDevice[];
+  readonly devices: readonly DeviceNode[];
   /** For `linux.resources.devices`, whether or not this host can have them. */
   readonly rules: OciDeviceRule[];
-  readonly deviceNotes: ReadonlyMap<string, DeviceNote>;
 }
 
 export function compileDevices(spec: Spec, host: HostFacts, reasons: Reasons, problems: Problems): CompiledDevices {
-  const devices = defaultDevices();
-  const deviceNotes = new Map<string, DeviceNote>();
+  const devices = [...defaultDevices()];
   const rules = new Rules();
   for (const { type, major, minor } of devices) rules.allow({ type, major, minor }, 'rwm');
   for (const terminal of TERMINALS) rules.allow(terminal, 'rw');
-  reasons.byDefault('linux.devices', 'standard devices');
   reasons.byDefault('linux.resources.devices', 'standard devices');
   for (const device of spec.devices) {
     checkPermissions(device, spec, host, problems);
-    const { target, type, major, minor, source, mode, read, write, mknod } = device;
+    const { target: path, type, major, minor, source, read, write, mknod } = device;
     const restricted = !read || !write;
-    reasons.set(`linux.devices.${devices.length}`, device.specPath, 'device');
-    const fileMode = restricted ? restrictedMode(device) : mode;
-    devices.push({ type, path: target, major, minor, fileMode, uid: 0, gid: 0 });
-    deviceNotes.set(target, { source, restricted });
+    const mode = restricted ? restrictedMode(device) : device.mode;
+    const because = reasons.of(device.specPath, 'device');
+    devices.push({ path, source, type, major, minor, mode, restricted, asked: true, because });
     const rule = rules.allow({ type, major, minor }, `${read ? 'r' : ''}${write ? 'w' : ''}${mknod ? 'm' : ''}`);
     reasons.set(`linux.resources.devices.${rule}`, device.specPath, 'device');
   }
-  if (!spec.privileged) return { devices, deviceNotes, rules: rules.list };
+  if (!spec.privileged) return { devices, rules: rules.list };
   reasons.set('linux.resources.devices', 'privileged', 'privileged');
-  return { devices, deviceNotes, rules: [{ allow: true, access: 'rwm' }] };
+  return { devices, rules: [{ allow: true, access: 'rwm' }] };
 }

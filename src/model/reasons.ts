@@ -14,11 +14,12 @@ export class Reasons {
   }
   /** A value of the file, where the file has it; a default of this name otherwise. */
   set(configPath: ConfigPath, specPath: SpecPath, defaultName: string): void {
+    this.#known.set(configPath, this.of(specPath, defaultName));
+  }
+  /** The same for what is not in the configuration. */
+  of(specPath: SpecPath, defaultName: string): Because {
     const at = this.#document.where(specPath);
-    this.#known.set(
-      configPath,
-      at === undefined ? { kind: 'default', name: defaultName } : { kind: 'spec', path: specPath, at },
-    );
+    return at === undefined ? { kind: 'default', name: defaultName } : { kind: 'spec', path: specPath, at };
   }
   byDefault(configPath: ConfigPath, name: string): void {
     this.#known.set(configPath, { kind: 'default', name });

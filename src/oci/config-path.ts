@@ -1,6 +1,6 @@
-/** Paths of values in a configuration, such as `linux.resources.memory.limit` or `mounts.3`: a wrong one is a type error. */
+/** Paths of values in a configuration, such as `linux.resources.memory.limit` or `process.rlimits.3`: a wrong one is a type error. */
 import type { PathIn } from '../yaml/path-in.ts';
-import type { OciConfig, OciResources } from './config.ts';
+import type { OciBase, OciResources } from './config.ts';
 
 /** What the model has beside the configuration, since OCI has no word for it (model.ts). */
 type OwnPath =
@@ -26,6 +26,6 @@ type NetworkPath =
   | 'network.dns'
   | `network.rates.${'egress' | 'ingress'}`;
 
-export type ConfigPath = PathIn<OciConfig> | OwnPath;
+export type ConfigPath = PathIn<OciBase> | OwnPath;
 /** Below `linux.resources`. */
 export type ResourcePath = PathIn<OciResources>;

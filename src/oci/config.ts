@@ -133,11 +133,10 @@ export interface OciSeccomp {
   syscalls: OciSeccompRule[];
 }
 
-export interface OciLinux {
+export interface OciLinuxBase {
   namespaces: OciNamespace[];
   uidMappings?: OciIdMapping[];
   gidMappings?: OciIdMapping[];
-  devices?: OciDevice[];
   cgroupsPath?: string;
   resources?: OciResources;
   rootfsPropagation?: string;
@@ -147,12 +146,21 @@ export interface OciLinux {
   readonlyPaths?: string[];
 }
 
-export interface OciConfig {
+export interface OciLinux extends OciLinuxBase {
+  devices?: OciDevice[];
+}
+
+/** What a container's model has of a configuration. For mounts and devices it has types of its own (src/model/mount.ts). */
+export interface OciBase {
   ociVersion: string;
   process: OciProcess;
   root: { path: string; readonly: boolean };
   hostname?: string;
   domainname?: string;
+  linux: OciLinuxBase;
+}
+
+export interface OciConfig extends OciBase {
   mounts: OciMount[];
   linux: OciLinux;
 }

@@ -1,7 +1,7 @@
 /** The lowest version of the OCI runtime specification that has every word of a configuration (its ChangeLog). */
-import type { OciConfig } from './config.ts';
+import type { OciBase } from './config.ts';
 
-export function ociVersion(config: Omit<OciConfig, 'ociVersion'>): string {
+export function ociVersion(config: Omit<OciBase, 'ociVersion'>): string {
   const rules = config.linux.seccomp?.syscalls ?? [];
   const usesErrno =
     config.linux.seccomp?.defaultErrnoRet !== undefined || rules.some((rule) => rule.errnoRet !== undefined);

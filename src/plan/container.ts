@@ -20,6 +20,7 @@ import {
   restrictBinds,
   shiftBinds,
   type Prepared,
+  type Taken,
 } from './mounts.ts';
 import {
   dieWithParent,
@@ -50,7 +51,7 @@ class Root {
   readonly #image: ImageFacts;
   #layers: readonly Fd[] = [];
   #disk: Fd | undefined;
-  #binds: readonly Prepared[] = [];
+  #binds: readonly Prepared<Taken>[] = [];
   #dev: Fd | undefined;
 
   constructor(context: PlanContext, image: ImageFacts) {
@@ -92,7 +93,7 @@ class Root {
     restrictBinds(context, this.#binds);
     const nodes = openNodes(context);
     const systems = makeFileSystems(context, this.#dev);
-    const proc = [...systems, ...this.#binds].find(({ mount }) => mount.destination === '/proc')?.fd;
+    const proc = [...systems, ...this.#binds].find(({ mount }) => mount.target === '/proc')?.fd;
     setSysctls(context, proc);
     const { root, covers } = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
@@ -114,7 +115,7 @@ class Root {
     if (splitPath(cwd).length > 0) {
       makeFolder(context.steps, inside('root', context.model.because('process.cwd')), 'cwd', cwd);
     }
-    const devpts = systems.find(({ mount }) => mount.type === 'devpts')?.fd;
+    const devpts = systems.find(({ mount }) => mount.kind === 'new' && mount.type === 'devpts')?.fd;
     const terminal = openTerminal(context, devpts, dev);
     makeRootReadOnly(context);
     return { terminal, proc };

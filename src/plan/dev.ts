@@ -3,7 +3,8 @@
  * another one that works: in a user namespace the kernel makes none, and elsewhere /dev itself is `nodev`, as is all else,
  * and each node a mount of its own. Where boxctl may, it lets the cgroup hold as well (device-cgroup.ts).
  */
-import type { OciDevice } from '../oci/config.ts';
+import type { DeviceNode } from '../model/device.ts';
+import type { Mount } from '../model/mount.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE, S_IFBLK, S_IFCHR, S_IFREG } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
@@ -30,23 +31,20 @@ function makesNodes(context: PlanContext): boolean {
 }
 
 interface Node {
-  readonly device: OciDevice;
-  readonly index: number;
+  readonly device: DeviceNode;
   /** Below /dev. */
   readonly path: readonly string[];
   readonly id: string;
 }
 
 function nodesOf(context: PlanContext): readonly Node[] {
-  const devices = context.model.config.linux.devices ?? [];
-  return devices.map((device, index) => {
+  return context.model.devices.map((device) => {
     const path = splitPath(device.path).slice(1);
-    return { device, index, path, id: `dev.${path.join('.')}` };
+    return { device, path, id: `dev.${path.join('.')}` };
   });
 }
 
-const typeOf = ({ type }: OciDevice): number => (type === 'b' ? S_IFBLK : S_IFCHR);
-const because = (context: PlanContext, { index }: Node) => context.model.because(`linux.devices.${index}`);
+const typeOf = ({ type }: DeviceNode): number => (type === 'b' ? S_IFBLK : S_IFCHR);
 
 /** The folder of a node, made if it is to be and is not /dev itself. There are no links in it yet. */
 function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev: Fd, make = true): Fd {
@@ -61,30 +59,34 @@ function folderOf({ steps }: PlanContext, place: Place, { path, id }: Node, dev:
   return folder;
 }
 
+/** The tmpfs in which the container's devices are. */
+export function isDev(mount: Mount): boolean {
+  return mount.kind === 'new' && mount.type === 'tmpfs' && mount.target === '/dev';
+}
+
 /** /dev made and filled by the launcher; undefined where it cannot do that. */
 export function makeDevOnHost(context: PlanContext): Fd | undefined {
   const { steps, model } = context;
-  const index = model.config.mounts.findIndex(({ destination, type }) => destination === '/dev' && type === 'tmpfs');
-  const mount = model.config.mounts[index];
+  const mount = model.mounts.find(isDev);
   if (!makesNodes(context) || mount === undefined) return undefined;
-  const place = onHost('sources', model.because(`mounts.${index}`));
+  const place = onHost('sources', mount.because);
   const owner = rootOutside(context);
   steps.add(onHost('sources', byDefault('modes as they are written here')), 'umask.host', 'umask', { mask: 0 });
-  const { own, data } = parseMountOptions(mount.options ?? []);
+  const { own, data } = parseMountOptions(mount.options);
   const ids = [
     ['uid', String(owner.uid)],
     ['gid', String(owner.gid)],
   ] as const;
   const dev = newFileSystem(steps, place, 'mount.dev', 'tmpfs', { attributes: own.set, data: [...data, ...ids] });
   for (const node of nodesOf(context)) {
-    const at = onHost('sources', because(context, node));
+    const at = onHost('sources', node.device.because);
     const folder = folderOf(context, at, node, dev);
-    const { major, minor, fileMode } = node.device;
+    const { major, minor, mode, restricted } = node.device;
     const pathname = node.path.at(-1) ?? '';
-    const made = { dirfd: folder, pathname, mode: typeOf(node.device) | fileMode, major, minor };
+    const made = { dirfd: folder, pathname, mode: typeOf(node.device) | mode, major, minor };
     steps.add(at, node.id, 'mknodat', made, { undo: 'kernel' });
     // One that is not wholly the container's belongs to nobody inside, so that its mode holds.
-    if (model.deviceNotes.get(node.device.path)?.restricted === true) continue;
+    if (restricted) continue;
     const args = { dirfd: folder, pathname, owner: owner.uid, group: owner.gid, flags: 0 };
     steps.add(at, `${node.id}.owner`, 'fchownat', args);
   }
@@ -100,13 +102,18 @@ export interface HostNode {
 /** Takes the host's nodes while they can be seen, each checked to be the device that it should be. */
 export function openNodes(context: PlanContext): readonly HostNode[] {
   if (makesNodes(context)) return [];
-  const { steps, model } = context;
+  const { steps } = context;
   return nodesOf(context).map((node) => {
     const { device, id } = node;
-    const place = inside('dev', because(context, node));
-    const pathname = model.deviceNotes.get(device.path)?.source ?? device.path;
+    const place = inside('dev', node.device.because);
     const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
-    const open = { dirfd: AT_FDCWD, pathname, flags: O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC, mode: 0, resolve };
+    const open = {
+      dirfd: AT_FDCWD,
+      pathname: device.source,
+      flags: O.O_PATH | O.O_NOFOLLOW | O.O_CLOEXEC,
+      mode: 0,
+      resolve,
+    };
     const found = steps.add(place, `${id}.node`, 'openat2', open);
     const { major, minor } = device;
     steps.add(place, `${id}.check`, 'fstat', { fd: found, mode: typeOf(device), major, minor });
@@ -120,7 +127,7 @@ export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostN
   const { steps } = context;
   if (makesNodes(context) && context.namespace('user').kind === 'host') isolateNodes(context, dev);
   for (const { node, mount } of taken) {
-    const place = inside('dev', because(context, node));
+    const place = inside('dev', node.device.because);
     const name = node.path.at(-1) ?? '';
     const folder = folderOf(context, place, node, dev);
     const args = { dirfd: folder, pathname: name, mode: S_IFREG | 0o666, major: 0, minor: 0 };
@@ -137,7 +144,7 @@ export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostN
 function isolateNodes(context: PlanContext, dev: Fd): void {
   const { steps } = context;
   const mounts = nodesOf(context).map((node) => {
-    const place = inside('dev', because(context, node));
+    const place = inside('dev', node.device.because);
     const folder = folderOf(context, place, node, dev, false);
     const name = node.path.at(-1) ?? '';
     const clone = { dirfd: folder, pathname: name, flags: CLONE };

@@ -22,10 +22,12 @@ export interface DeviceRules {
  * mount a file system on which they work, or make one. In a user namespace of its own nobody makes nodes.
  */
 function reachesDevices(context: PlanContext): boolean {
-  const { deviceNotes, config } = context.model;
+  const { devices, config } = context.model;
   const may = (name: string): boolean => config.process.capabilities.bounding.includes(name);
   return (
-    deviceNotes.size > 0 || may('CAP_SYS_ADMIN') || (context.namespace('user').kind === 'host' && may('CAP_MKNOD'))
+    devices.some(({ asked }) => asked) ||
+    may('CAP_SYS_ADMIN') ||
+    (context.namespace('user').kind === 'host' && may('CAP_MKNOD'))
   );
 }
 

@@ -27,8 +27,6 @@ const PROPAGATION: Readonly<Record<string, number>> = {
   shared: MS.MS_SHARED,
   unbindable: MS.MS_UNBINDABLE,
 };
-/** Words of OCI bind mounts that say how the source is taken, not how it is mounted. */
-const BIND_WORDS: ReadonlySet<string> = new Set(['bind', 'rbind', 'idmap', 'ridmap']);
 
 /** What mount_setattr(2) is given. */
 export interface Attributes {
@@ -65,7 +63,6 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
   let recursive = own;
   const data: (readonly [string, string | undefined])[] = [];
   for (const option of options) {
-    if (BIND_WORDS.has(option)) continue;
     const here = apply(option, own);
     const below = here === undefined && option.startsWith('r') ? apply(option.slice(1), recursive) : undefined;
     if (here !== undefined) {

@@ -5,7 +5,7 @@
  */
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
-import type { OciConfig } from '../oci/config.ts';
+import type { OciBase } from '../oci/config.ts';
 import { DEFAULT_STOP, type Model } from '../model/model.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { O, PR } from '../kernel/constants.ts';
@@ -36,7 +36,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
   const maps = (ids: Ownership['uidMap']) =>
     ids.map((map) => ({ containerID: map.container, hostID: map.host, size: map.size }));
   const user = ownership === undefined ? [] : [{ type: 'user' } as const];
-  const config: OciConfig = {
+  const config: OciBase = {
     ociVersion: '1.0.2',
     process: {
       terminal: false,
@@ -48,7 +48,6 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
       noNewPrivileges: true,
     },
     root: { path: '/', readonly: false },
-    mounts: [],
     linux: {
       namespaces: [...user, { type: 'mount' }, { type: 'pid' }, { type: 'ipc' }],
       ...(ownership === undefined ? {} : { uidMappings: maps(ownership.uidMap), gidMappings: maps(ownership.gidMap) }),
@@ -68,8 +67,8 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     warnings: [],
     borrowed: [],
     landlock: false,
-    mountNotes: new Map(),
-    deviceNotes: new Map(),
+    mounts: [],
+    devices: [],
     ownFiles: [],
     keepGroups: false,
   };

@@ -61,7 +61,7 @@ export function controllersOf(resources: OciResources): readonly CgroupControlle
  */
 export function shownHierarchies(context: PlanContext): readonly Hierarchy[] {
   const { host, model } = context;
-  const isShown = model.config.mounts.some(({ type }) => type === 'cgroup');
+  const isShown = model.mounts.some((mount) => mount.kind === 'new' && mount.type === 'cgroup');
   const isLimited = controllersOf(model.config.linux.resources ?? {}).length > 0;
   if (!isShown || !(isLimited || model.systemd === true) || context.namespace('cgroup').kind !== 'private') return [];
   const { cpus, mems } = host.cgroup.cpuset;

@@ -1,11 +1,13 @@
-/** The mounts of the configuration: made or taken while the host can be seen, attached once it is gone. */
+/** The mounts of the model: made or taken while the host can be seen, attached once it is gone. */
 import { basename, dirname } from 'node:path';
-import type { OciMount } from '../oci/config.ts';
+import type { BindMount, Mount, VolumeMount } from '../model/mount.ts';
+import type { OciIdMapping } from '../oci/config.ts';
 import type { Fd } from '../kernel/calls.ts';
 import { AT_FDCWD } from '../kernel/calls.ts';
 import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
+import { isDev } from './dev.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
 import { guardBind, makeGuarded } from './guards.ts';
 import { hintsOfPath, SOURCE_HINTS } from './hints.ts';
@@ -23,22 +25,20 @@ import {
 } from './steps.ts';
 import { fillVolume, makeVolume, openVolume } from './volumes.ts';
 
-/** A mount of the configuration, ready to be attached. */
-export interface Prepared {
-  readonly mount: OciMount;
-  readonly index: number;
+/** A mount of the model, ready to be attached. */
+export interface Prepared<M extends Mount = Mount> {
+  readonly mount: M;
   readonly id: string;
   readonly fd: Fd;
   /** What is to be attached in it, by name. */
   readonly parts?: CgroupView['parts'];
 }
 
-function idOf(mount: OciMount): string {
-  return `mount.${splitPath(mount.destination).join('.') || 'root'}`;
-}
+/** Of the host: a file or folder of the caller's, or a volume of the store. */
+export type Taken = BindMount | VolumeMount;
 
-export function isBind(mount: OciMount): boolean {
-  return mount.type === 'bind' || (mount.options ?? []).some((word) => word === 'bind' || word === 'rbind');
+function idOf({ target }: Mount): string {
+  return `mount.${splitPath(target).join('.') || 'root'}`;
 }
 
 /**
@@ -46,30 +46,27 @@ export function isBind(mount: OciMount): boolean {
  * the launcher has made it.
  */
 export function makeFileSystems(context: PlanContext, dev: Fd | undefined): readonly Prepared[] {
-  return context.model.config.mounts.flatMap((mount, index) => {
-    if (isBind(mount)) return [];
-    const id = idOf(mount);
-    if (dev !== undefined && mount.destination === '/dev') return [{ mount, index, id, fd: dev }];
-    const place = inside('mounts', context.model.because(`mounts.${index}`));
-    const { own, data } = parseMountOptions(mount.options ?? []);
-    const options = { attributes: own.set, data };
-    if (mount.type === 'cgroup') return [{ mount, index, id, ...makeCgroupView(context, place, id, options) }];
-    return [{ mount, index, id, fd: newFileSystem(context.steps, place, id, mount.type ?? 'tmpfs', options) }];
-  });
-}
-
-function isRecursive(mount: OciMount): boolean {
-  return (mount.options ?? []).includes('rbind');
+  return context.model.mounts
+    .filter((mount) => mount.kind === 'new')
+    .map((mount) => {
+      const id = idOf(mount);
+      if (dev !== undefined && isDev(mount)) return { mount, id, fd: dev };
+      const place = inside('mounts', mount.because);
+      const { own, data } = parseMountOptions(mount.options);
+      const options = { attributes: own.set, data };
+      if (mount.type === 'cgroup') return { mount, id, ...makeCgroupView(context, place, id, options) };
+      return { mount, id, fd: newFileSystem(context.steps, place, id, mount.type, options) };
+    });
 }
 
 /** What has to be on the host before it can be taken: folders that are to be made, and volumes. */
 export function makeSources(context: PlanContext): void {
-  for (const [index, mount] of context.model.config.mounts.entries()) {
-    const note = context.model.mountNotes.get(index);
-    const place = onHost('sources', context.model.because(`mounts.${index}`));
-    makeMissing(context, place, `${idOf(mount)}.source`, note?.create ?? []);
-    makeGuarded(context, place, idOf(mount), mount.source ?? '', note?.guards ?? []);
-    if (note?.volume !== undefined) makeVolume(context, index, idOf(mount), note.volume);
+  for (const mount of context.model.mounts) {
+    const place = onHost('sources', mount.because);
+    if (mount.kind === 'volume') makeVolume(context, place, idOf(mount), mount.volume);
+    if (mount.kind !== 'bind') continue;
+    makeMissing(context, place, `${idOf(mount)}.source`, mount.create);
+    makeGuarded(context, place, idOf(mount), mount.source, mount.guards);
   }
 }
 
@@ -81,12 +78,12 @@ const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
 
 const MOUNTS_BELOW = 'only root can leave out the mounts below a source: use `recursive: enabled`';
 
-function openSource(context: PlanContext, place: Place, id: string, mount: OciMount): Fd {
+function openSource(context: PlanContext, place: Place, id: string, { source: pathname, recursive }: BindMount): Fd {
   const flags = O.O_PATH | O.O_CLOEXEC;
-  const found = { dirfd: AT_FDCWD, pathname: mount.source ?? '', flags, mode: 0, resolve: UNLINKED };
+  const found = { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve: UNLINKED };
   const source = context.steps.add(place, `${id}.path`, 'openat2', found, { hints: SOURCE_HINTS });
-  const below = isRecursive(mount) ? OPEN_TREE.AT_RECURSIVE : 0;
-  const hints = isRecursive(mount) ? {} : { hints: { EINVAL: MOUNTS_BELOW } };
+  const below = recursive ? OPEN_TREE.AT_RECURSIVE : 0;
+  const hints = recursive ? {} : { hints: { EINVAL: MOUNTS_BELOW } };
   const clone = {
     dirfd: source,
     pathname: '',
@@ -113,20 +110,21 @@ function makeMissing(context: PlanContext, place: Place, id: string, missing: re
 }
 
 /** Host folders and files, taken before the host's root goes. */
-export function openBinds(context: PlanContext): readonly Prepared[] {
+export function openBinds(context: PlanContext): readonly Prepared<Taken>[] {
   const side = context.host.privileged ? onHost : inside;
-  return context.model.config.mounts.flatMap((mount, index) => {
-    if (!isBind(mount)) return [];
-    const id = idOf(mount);
-    const place = side('sources', context.model.because(`mounts.${index}`));
-    const volume = context.model.mountNotes.get(index)?.volume;
-    const fd = volume === undefined ? openSource(context, place, id, mount) : openVolume(context, place, id, volume);
-    return [{ mount, index, id, fd }];
-  });
+  return context.model.mounts
+    .filter((mount) => mount.kind !== 'new')
+    .map((mount) => {
+      const id = idOf(mount);
+      const place = side('sources', mount.because);
+      const fd =
+        mount.kind === 'volume' ? openVolume(context, place, id, mount.volume) : openSource(context, place, id, mount);
+      return { mount, id, fd };
+    });
 }
 
-function mapText(maps: OciMount['uidMappings']): string {
-  return (maps ?? []).map((map) => `${map.containerID} ${map.hostID} ${map.size}\n`).join('');
+function mapText(maps: readonly OciIdMapping[]): string {
+  return maps.map((map) => `${map.containerID} ${map.hostID} ${map.size}\n`).join('');
 }
 
 /**
@@ -134,39 +132,39 @@ function mapText(maps: OciMount['uidMappings']): string {
  * where it cannot, they belong to nobody inside, which is less than was asked for and never more. A mapping that the file
  * asks for, and that of a volume, is made or is an error. `userns` is the container's, where it has one of its own.
  */
-export function shiftBinds(context: PlanContext, binds: readonly Prepared[], userns: Fd | undefined): void {
-  for (const { mount, index, id, fd } of binds) {
-    const place = onHost('sources', context.model.because(`mounts.${index}`));
-    const note = context.model.mountNotes.get(index);
-    const options = { recursive: isRecursive(mount) };
-    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined) {
-      const maps = { uid_map: mapText(mount.uidMappings), gid_map: mapText(mount.gidMappings) };
+export function shiftBinds(context: PlanContext, binds: readonly Prepared<Taken>[], userns: Fd | undefined): void {
+  for (const { mount, id, fd } of binds) {
+    const place = onHost('sources', mount.because);
+    const isBind = mount.kind === 'bind';
+    const options = { recursive: isBind && mount.recursive, ...(isBind ? { allow: ['EINVAL'] } : {}) };
+    if (isBind && mount.maps !== undefined) {
+      const { uidMappings, gidMappings } = mount.maps;
+      const maps = { uid_map: mapText(uidMappings), gid_map: mapText(gidMappings) };
       const own = context.steps.add(place, `${id}.userns`, 'userns', maps, { undo: 'kernel' });
-      shiftOwners(context, place, `${id}.owners`, fd, own, options);
-    } else if (userns !== undefined && note?.translated !== false) {
-      const allow = note?.volume === undefined ? { allow: ['EINVAL'] } : {};
-      shiftOwners(context, place, `${id}.owners`, fd, userns, { ...options, ...allow });
+      shiftOwners(context, place, `${id}.owners`, fd, own, { recursive: mount.recursive });
+    } else if (userns !== undefined && (!isBind || mount.translated)) {
+      shiftOwners(context, place, `${id}.owners`, fd, userns, options);
     }
   }
 }
 
 /** Attributes of a bind are set before it can be reached; a volume's when it has been filled. */
-export function restrictBinds(context: PlanContext, binds: readonly Prepared[]): void {
-  for (const bind of binds) {
-    const note = context.model.mountNotes.get(bind.index);
-    if (note?.volume === undefined) restrict(context, bind);
-    if (note?.guards?.some(({ path }) => path === '') === true) makeReadOnly(context, bind);
+export function restrictBinds(context: PlanContext, binds: readonly Prepared<Taken>[]): void {
+  for (const { mount, id, fd } of binds) {
+    if (mount.kind !== 'bind') continue;
+    restrict(context, { mount, id, fd });
+    if (mount.guards.some(({ path }) => path === '')) makeReadOnly(context, { mount, id, fd });
   }
 }
 
-function restrict(context: PlanContext, { mount, index, id, fd }: Prepared): void {
-  const place = inside('mounts', context.model.because(`mounts.${index}`));
-  setAttributes(context.steps, place, id, fd, parseMountOptions(mount.options ?? []));
+function restrict(context: PlanContext, { mount, id, fd }: Prepared): void {
+  const place = inside('mounts', mount.because);
+  setAttributes(context.steps, place, id, fd, parseMountOptions(mount.options));
 }
 
 /** A source that is itself what the container must not change. */
-function makeReadOnly(context: PlanContext, { index, id, fd }: Prepared): void {
-  const place = inside('mounts', context.model.because(`mounts.${index}`));
+function makeReadOnly(context: PlanContext, { mount, id, fd }: Prepared): void {
+  const place = inside('mounts', mount.because);
   const set = { set: MOUNT_ATTR.MOUNT_ATTR_RDONLY, clear: 0, propagation: 0 };
   const options = { own: { set: 0, clear: 0, propagation: 0 }, recursive: set, data: [] };
   setAttributes(context.steps, place, `${id}.guard`, fd, options);
@@ -175,9 +173,9 @@ function makeReadOnly(context: PlanContext, { index, id, fd }: Prepared): void {
 /** Folders of the kernel's own file systems must be what they seem: a link in the image would misdirect them. */
 const KERNEL_TYPES: ReadonlySet<string> = new Set(['proc', 'sysfs']);
 
-function ownRoot(context: PlanContext, { mount, index, id }: Prepared): Fd {
-  const place = inside('mounts', context.model.because(`mounts.${index}`));
-  const [name = ''] = splitPath(mount.destination);
+function ownRoot(context: PlanContext, { mount, id }: Prepared): Fd {
+  const place = inside('mounts', mount.because);
+  const [name = ''] = splitPath(mount.target);
   const args = { dirfd: AT_FDCWD, pathname: name, mode: 0o755 };
   context.steps.add(place, `${id}.mkdir`, 'mkdirat', args, { allow: ['EEXIST'], undo: 'kernel' });
   return context.steps.add(place, `${id}.target`, 'openat2', {
@@ -193,63 +191,56 @@ const FILE_ON_FOLDER = 'the target is a folder in the image, and the source is a
 
 /** At a path of the root, following links within it. */
 function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void {
-  const { mount, index, id, fd } = entry;
-  const note = context.model.mountNotes.get(index);
-  if (note?.volume !== undefined) fillVolume(context, place, id, fd, mount.destination, note.volume);
-  const made = { ...place, hints: hintsOfPath('the target', resolveOf(mount.destination)) };
-  const make = note?.isFile === true ? makeFile : makeFolder;
-  const target = make(context.steps, made, id, mount.destination);
-  if (note?.volume !== undefined) restrict(context, entry);
-  attach(
-    context.steps,
-    { ...place, hints: { ENOTDIR: FILE_ON_FOLDER, EINVAL: FILE_ON_FOLDER } },
-    `${id}.attach`,
-    fd,
-    target,
-  );
-  guardBind(context, place, id, fd, note?.guards ?? []);
+  const { mount, id, fd } = entry;
+  const { target } = mount;
+  if (mount.kind === 'volume') fillVolume(context, place, id, fd, target, mount.volume);
+  const made = { ...place, hints: hintsOfPath('the target', resolveOf(target)) };
+  const make = mount.kind === 'bind' && mount.isFile ? makeFile : makeFolder;
+  const found = make(context.steps, made, id, target);
+  if (mount.kind === 'volume') restrict(context, entry);
+  const attached = { ...place, hints: { ENOTDIR: FILE_ON_FOLDER, EINVAL: FILE_ON_FOLDER } };
+  attach(context.steps, attached, `${id}.attach`, fd, found);
+  if (mount.kind === 'bind') guardBind(context, place, id, fd, mount.guards);
 }
 
 const COVERED =
   'a link of the image leads this target to where something else is mounted: write the target without the link';
 
 /** A link of the image may have led a mount to where another one covers it. */
-function checkSeen(context: PlanContext, { mount, index, id, fd }: Prepared): void {
-  const place = inside('mounts', context.model.because(`mounts.${index}`));
-  const hidden = { ...place, hints: { other: COVERED } };
-  const seen = openInRoot(context.steps, hidden, `${id}.seen`, mount.destination, 'any');
-  context.steps.add(hidden, `${id}.check`, 'statx', { dirfd: seen, other: fd });
+function checkSeen(context: PlanContext, { mount, id, fd }: Prepared): void {
+  const place = { ...inside('mounts', mount.because), hints: { other: COVERED } };
+  const seen = openInRoot(context.steps, place, `${id}.seen`, mount.target, 'any');
+  context.steps.add(place, `${id}.check`, 'statx', { dirfd: seen, other: fd });
 }
 
-/** Attaches everything in the order of the configuration, where what lies in another mount comes after it. */
+/** Attaches everything in the order of the model, where what lies in another mount comes after it. */
 export function attachMounts(
   context: PlanContext,
   prepared: readonly Prepared[],
   populateDev: (dev: Fd) => void,
 ): void {
-  const ordered = prepared.toSorted((a, b) => a.index - b.index);
+  const byMount = new Map(prepared.map((entry) => [entry.mount, entry]));
+  const ordered = context.model.mounts.flatMap((mount) => byMount.get(mount) ?? []);
   let dev: Fd | undefined;
   for (const entry of ordered) {
-    const { mount, index, id, fd } = entry;
-    const place = inside('mounts', context.model.because(`mounts.${index}`));
-    const parts = splitPath(mount.destination);
+    const { mount, id, fd } = entry;
+    const place = inside('mounts', mount.because);
+    const parts = splitPath(mount.target);
     const [first, second] = parts;
-    if (dev !== undefined && first === 'dev' && second !== undefined && parts.length === 2 && !isBind(mount)) {
+    if (dev !== undefined && first === 'dev' && second !== undefined && parts.length === 2 && mount.kind === 'new') {
       const args = { dirfd: dev, pathname: second, mode: 0o755 };
       context.steps.add(place, `${id}.mkdir`, 'mkdirat', args, { undo: 'kernel' });
       attachTo(context.steps, place, `${id}.attach`, fd, dev, second);
-    } else if (mount.destination === '/dev' && mount.type === 'tmpfs') {
+    } else if (isDev(mount)) {
       attach(context.steps, place, `${id}.attach`, fd, ownRoot(context, entry));
       dev = fd;
       populateDev(fd);
-    } else if (KERNEL_TYPES.has(mount.type ?? '') && parts.length === 1) {
+    } else if (mount.kind === 'new' && KERNEL_TYPES.has(mount.type) && parts.length === 1) {
       attach(context.steps, place, `${id}.attach`, fd, ownRoot(context, entry));
     } else {
       attachInRoot(context, entry, place);
     }
     fillCgroupView(context, place, id, entry);
   }
-  for (const entry of ordered) {
-    if (context.model.mountNotes.has(entry.index)) checkSeen(context, entry);
-  }
+  for (const entry of ordered.filter(({ mount }) => mount.asked)) checkSeen(context, entry);
 }

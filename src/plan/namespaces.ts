@@ -129,7 +129,7 @@ export function unshareCgroup(context: PlanContext): void {
 /** No mount of the container is seen outside, and none of the host's arrives later, unless a bind wants that. */
 export function isolateMounts(context: PlanContext): void {
   if (context.namespace('mount').kind !== 'private') return;
-  const words = new Set(context.model.config.mounts.flatMap(({ options }) => options ?? []));
+  const words = new Set(context.model.mounts.flatMap(({ options }) => options));
   // An ordinary user's binds are taken from these mounts, and made private by themselves.
   const follows = !context.host.privileged && (words.has('slave') || words.has('rslave'));
   const place = inside('namespaces', context.becauseNamespace('mount'));

@@ -4,8 +4,8 @@
  * link of the image leads there.
  */
 import { join, relative } from 'node:path';
-import type { OciMount } from '../oci/config.ts';
 import type { OwnFile } from '../model/model.ts';
+import type { Mount } from '../model/mount.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
@@ -115,7 +115,7 @@ export function makeHome(context: PlanContext, inMount: boolean): void {
   const owner = { dirfd: folder, pathname: '', owner: home.uid, group: home.gid, flags: EMPTY_PATH };
   steps.add(place, 'home.owner', 'fchownat', owner, { allow: ODD });
   if (inMount) return;
-  for (const pathname of foldersBelow(home.path, model.config.mounts)) {
+  for (const pathname of foldersBelow(home.path, model.mounts)) {
     const id = `home.${splitPath(relative(home.path, pathname)).join('.')}`;
     const below = steps.add(place, id, 'make_in_root', { ...make, pathname }, { undo: 'kernel', allow: ODD });
     steps.add(place, `${id}.owner`, 'fchownat', { ...owner, dirfd: below }, { allow: ODD });
@@ -123,8 +123,8 @@ export function makeHome(context: PlanContext, inMount: boolean): void {
 }
 
 /** The folders in the home on the way to what is mounted there, which would be root's: `.cache` for `.cache/x`. */
-function foldersBelow(home: string, mounts: readonly OciMount[]): readonly string[] {
-  const targets = new Set(mounts.map(({ destination }) => destination));
+function foldersBelow(home: string, mounts: readonly Mount[]): readonly string[] {
+  const targets = new Set(mounts.map(({ target }) => target));
   const found = new Set<string>();
   for (const target of targets) {
     const parts = target.startsWith(`${home}/`) ? splitPath(relative(home, target)) : [];

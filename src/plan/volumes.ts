@@ -1,18 +1,17 @@
 /** Volumes of boxctl's own: made on first use, locked as long as they are in use, filled with what the image has there. */
-import type { VolumeNote } from '../model/model.ts';
+import type { StoredVolume } from '../model/mount.ts';
 import { volumesFolder } from '../model/volume-id.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AS_SOURCE, LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
-import { onHost, type PlanContext } from './context.ts';
+import type { PlanContext } from './context.ts';
 import { SOURCE_HINTS } from './hints.ts';
 import { call, EMPTY_PATH, openInRoot, type Place } from './steps.ts';
 
 const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
 /** The launcher does this for every caller: the store is the caller's. Nothing of it is undone: a volume stays. */
-export function makeVolume(context: PlanContext, index: number, id: string, note: VolumeNote): void {
-  const { steps, host, model } = context;
-  const place = onHost('sources', model.because(`mounts.${index}`));
+export function makeVolume(context: PlanContext, place: Place, id: string, stored: StoredVolume): void {
+  const { steps, host } = context;
   const volumes = volumesFolder(host);
   const mkdir = (name: string, path: string, mode: number): void => {
     const args = { dirfd: AT_FDCWD, pathname: path, mode };
@@ -22,7 +21,7 @@ export function makeVolume(context: PlanContext, index: number, id: string, note
   mkdir('locks', `${volumes}/.locks`, 0o700);
   const open = {
     dirfd: AT_FDCWD,
-    pathname: `${volumes}/.locks/${note.id}`,
+    pathname: `${volumes}/.locks/${stored.id}`,
     flags: O.O_RDWR | O.O_CREAT | O.O_NOFOLLOW | O.O_CLOEXEC,
     mode: 0o600,
     resolve: 0,
@@ -31,21 +30,21 @@ export function makeVolume(context: PlanContext, index: number, id: string, note
   // Whoever removes a volume holds the lock for the moment of a rename.
   const unlock = [call('flock', { fd: lock, operation: LOCK.LOCK_UN })];
   steps.add(place, `${id}.volume.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH }, { undo: unlock });
-  mkdir('folder', `${volumes}/${note.id}`, 0o700);
-  const link = { target: note.folder, newdirfd: AT_FDCWD, linkpath: `${volumes}/${note.id}/folder` };
+  mkdir('folder', `${volumes}/${stored.id}`, 0o700);
+  const link = { target: stored.folder, newdirfd: AT_FDCWD, linkpath: `${volumes}/${stored.id}/folder` };
   steps.add(place, `${id}.volume.belongs`, 'symlinkat', link, { allow: ['EEXIST'] });
-  mkdir('data', `${volumes}/${note.id}/data`, 0);
+  mkdir('data', `${volumes}/${stored.id}/data`, 0);
 }
 
 /** A detached mount of the volume, or of a folder in it: there, containers may have made links. */
-export function openVolume(context: PlanContext, place: Place, id: string, note: VolumeNote): Fd {
+export function openVolume(context: PlanContext, place: Place, id: string, stored: StoredVolume): Fd {
   const { steps, host } = context;
-  const data = `${volumesFolder(host)}/${note.id}/data`;
+  const data = `${volumesFolder(host)}/${stored.id}/data`;
   const flags = O.O_PATH | O.O_CLOEXEC;
   const noLinks = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
   const open = { dirfd: AT_FDCWD, pathname: data, flags: flags | O.O_DIRECTORY, mode: 0, resolve: noLinks };
   const dirfd = steps.add(place, `${id}.volume`, 'openat2', open, { hints: SOURCE_HINTS });
-  if (note.subpath === undefined) {
+  if (stored.subpath === undefined) {
     const whole = { dirfd, pathname: '', flags: CLONE | EMPTY_PATH };
     return steps.add(place, `${id}.source`, 'open_tree', whole, { undo: 'kernel' });
   }
@@ -54,7 +53,7 @@ export function openVolume(context: PlanContext, place: Place, id: string, note:
     place,
     `${id}.subpath`,
     'openat2',
-    { dirfd, pathname: note.subpath, flags, mode: 0, resolve },
+    { dirfd, pathname: stored.subpath, flags, mode: 0, resolve },
     {
       hints: { other: 'the folder must be in the volume, with no link on the way' },
     },
@@ -73,7 +72,7 @@ export function fillVolume(
   id: string,
   volume: Fd,
   target: string,
-  { copy, subpath, owner, given }: VolumeNote,
+  { copy, subpath, owner, given }: StoredVolume,
 ): void {
   if (subpath !== undefined) return;
   const { steps } = context;

@@ -1,41 +1,30 @@
 /** Mounts and devices that differ. */
-import type { OciMount } from '../oci/config.ts';
-import type { MountNote } from '../model/model.ts';
+import { ociOptions } from '../model/as-oci.ts';
+import type { DeviceNode } from '../model/device.ts';
+import type { Mount } from '../model/mount.ts';
 import type { Because } from '../model/because.ts';
 import { formatBytes } from '../run/ending.ts';
 import { parseSize } from '../text/units.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 
-interface Mounted {
-  readonly mount: OciMount;
-  readonly note: MountNote | undefined;
-  readonly because: Because;
-}
+const mountsOf = ({ model }: Side): ReadonlyMap<string, Mount> =>
+  new Map(model.mounts.map((mount) => [mount.target, mount]));
 
-function mountsOf({ model }: Side): ReadonlyMap<string, Mounted> {
-  return new Map(
-    model.config.mounts.map((mount, index) => [
-      mount.destination,
-      { mount, note: model.mountNotes.get(index), because: model.because(`mounts.${index}`) },
-    ]),
-  );
-}
-
-function access({ options = [] }: OciMount): string {
+function access({ options }: Mount): string {
   return options.some((word) => word === 'ro' || word === 'rro') ? 'read-only' : 'writable';
 }
 
-function describe({ mount, note }: Mounted, side: Side): string {
-  const path = mount.type === 'bind' ? shown(mount.source ?? '', side) : (mount.type ?? 'mount');
-  const what = note?.volume === undefined ? path : `volume ${note.volume.name}`;
-  return `${what} at ${mount.destination}, ${access(mount)}`;
+function describe(mount: Mount, side: Side): string {
+  return `${nameOf(mount, side)} at ${mount.target}, ${access(mount)}`;
 }
 
-/** The place of a volume in the store is another for each folder. */
-function sourceOf({ mount, note }: Mounted, side: Side): string {
-  if (note?.volume !== undefined) return `volume ${note.volume.name}`;
-  return mount.type === 'bind' ? `bind ${shown(mount.source ?? '', side)}` : (mount.type ?? '');
+/** The place of a volume in the store is another for each folder, so it is not looked at. */
+function nameOf(mount: Mount, side: Side): string {
+  if (mount.kind === 'volume') return `volume ${mount.volume.name}`;
+  return mount.kind === 'bind' ? shown(mount.source, side) : mount.type;
 }
+
+const sourceOf = (mount: Mount, side: Side): string => `${mount.kind} ${nameOf(mount, side)}`;
 
 /** Options that hold a mount back; with `r`, the mounts below it, too. */
 const HOLDING = ['ro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'];
@@ -43,9 +32,10 @@ const HOLDING = ['ro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'];
 const PROPAGATION: Readonly<Record<string, number>> = { slave: 1, rslave: 1, shared: 2, rshared: 2 };
 
 /** Numbers of which more is more for the container, by what they are of. */
-function measures({ mount, note }: Mounted): Readonly<Record<string, number>> {
-  const options = mount.options ?? [];
-  const recursive = options.includes('rbind');
+function measures(mount: Mount): Readonly<Record<string, number>> {
+  const { options } = mount;
+  const bind = mount.kind === 'bind' ? mount : undefined;
+  const recursive = bind?.recursive === true;
   const held = (word: string): number =>
     options.includes(`r${word}`) ? 2 : options.includes(word) ? (recursive ? 1 : 2) : 0;
   const number = (key: string): number | undefined => {
@@ -59,30 +49,46 @@ function measures({ mount, note }: Mounted): Readonly<Record<string, number>> {
     propagation: Math.max(0, ...options.map((word) => PROPAGATION[word] ?? 0)),
     size: number('size') ?? most,
     nr_inodes: number('nr_inodes') ?? most,
-    idmap: Number(options.some((word) => word === 'idmap' || word === 'ridmap')),
-    translated: Number(note?.translated ?? true),
-    create: note?.create.length ?? 0,
-    unprotected: Number(note?.unprotected ?? false),
-    whole: note?.volume?.subpath === undefined ? 1 : 0,
+    idmap: Number(bind?.maps !== undefined),
+    translated: Number(bind?.translated ?? true),
+    create: bind?.create.length ?? 0,
+    unprotected: Number(bind?.unprotected ?? false),
+    whole: mount.kind === 'volume' && mount.volume.subpath !== undefined ? 0 : 1,
   };
 }
 
 /** What a mount is made with, alike wherever it is written. */
-function details({ mount, note }: Mounted, side: Side): string {
-  const options = (mount.options ?? []).map((word) => {
+function details(mount: Mount, side: Side): string {
+  const options = ociOptions(mount).map((word) => {
     const size = word.startsWith('size=') ? parseSize(word.slice(5)) : undefined;
     return size === undefined ? word : `size=${formatBytes(size)}`;
   });
-  const create = note?.create.map((path) => `make ${shown(path, side)}`) ?? [];
-  const subpath = note?.volume?.subpath === undefined ? [] : [`subpath ${note.volume.subpath}`];
-  const copy = note?.volume?.copy === false ? ['nocopy'] : [];
-  const owners = note?.translated === false ? ['owners not translated'] : [];
-  const open = note?.unprotected === true ? ['not protected'] : [];
-  const given = Object.entries(note?.volume?.given ?? {}).map(([key, value]) => `${key}=${value}`);
-  return [...options.toSorted(), ...create, ...subpath, ...copy, ...owners, ...open, ...given].join(',');
+  return [...options.toSorted(), ...bindDetails(mount, side), ...volumeDetails(mount)].join(',');
 }
 
-function changedMount(before: Mounted, after: Mounted, old: Side, young: Side): readonly Change[] {
+function bindDetails(mount: Mount, side: Side): readonly string[] {
+  if (mount.kind !== 'bind') return [];
+  return [
+    ...mount.create.map((path) => `make ${shown(path, side)}`),
+    ...(mount.translated ? [] : ['owners not translated']),
+    ...(mount.unprotected ? ['not protected'] : []),
+  ];
+}
+
+function volumeDetails(mount: Mount): readonly string[] {
+  if (mount.kind !== 'volume') return [];
+  const { subpath, copy, given } = mount.volume;
+  return [
+    ...(subpath === undefined ? [] : [`subpath ${subpath}`]),
+    ...(copy ? [] : ['nocopy']),
+    ...Object.entries(given).map(([key, value]) => `${key}=${value}`),
+  ];
+}
+
+/** It holds files that outlast the container. */
+const isOfHost = ({ kind }: Mount): boolean => kind !== 'new';
+
+function changedMount(before: Mount, after: Mount, old: Side, young: Side): readonly Change[] {
   const sameSource = sourceOf(before, old) === sourceOf(after, young);
   const [was, is] = [details(before, old), details(after, young)];
   if (sameSource && was === is) return [];
@@ -90,7 +96,7 @@ function changedMount(before: Mounted, after: Mounted, old: Side, young: Side): 
   const names = Object.keys(more);
   const weaker = names.some((name) => (more[name] ?? 0) > (less[name] ?? 0));
   const stronger = names.some((name) => (more[name] ?? 0) < (less[name] ?? 0));
-  const bound = after.mount.type === 'bind';
+  const bound = isOfHost(after);
   const direction: Direction = weaker || (!sameSource && bound) ? 'gains' : stronger ? 'loses' : 'changes';
   const [from, to] = [describe(before, old), describe(after, young)];
   const message = from === to ? `mount ${to}: ${was} → ${is}` : `mount ${from} → ${to}`;
@@ -99,13 +105,13 @@ function changedMount(before: Mounted, after: Mounted, old: Side, young: Side): 
 
 export const compareMounts: Comparison = (old, young) => {
   const [before, after] = [mountsOf(old), mountsOf(young)];
-  const isAsked = (entry: Mounted | undefined): boolean => entry?.because.kind === 'spec';
+  const isAsked = (entry: Mount | undefined): boolean => entry?.because.kind === 'spec';
   return [...new Set([...after.keys(), ...before.keys()])].flatMap((destination): readonly Change[] => {
     const [was, is] = [before.get(destination), after.get(destination)];
     // The standard ones follow from the namespaces.
     if (!isAsked(was) && !isAsked(is)) return [];
     if (was !== undefined && is !== undefined) return changedMount(was, is, old, young);
-    const of = (entry: Mounted, bound: Direction): Direction => (entry.mount.type === 'bind' ? bound : 'changes');
+    const of = (entry: Mount, bound: Direction): Direction => (isOfHost(entry) ? bound : 'changes');
     if (is !== undefined) {
       const message = `new mount ${describe(is, young)}`;
       return [{ direction: of(is, 'gains'), message, before: undefined, after: is.because }];
@@ -137,9 +143,10 @@ export const compareDevices: Comparison = (old, young) => {
 };
 
 const comparePlaces: Comparison = (old, young) => {
-  const places = ({ model }: Side, source: string): readonly string[] =>
-    [...model.deviceNotes].filter(([, note]) => note.source === source).map(([target]) => target);
-  const sources = new Set([...old.model.deviceNotes.values()].map(({ source }) => source));
+  const asked = ({ model }: Side): readonly DeviceNode[] => model.devices.filter((device) => device.asked);
+  const places = (side: Side, source: string): readonly string[] =>
+    asked(side).flatMap((device) => (device.source === source ? [device.path] : []));
+  const sources = new Set(asked(old).map(({ source }) => source));
   return [...sources].flatMap((source): readonly Change[] => {
     const [was, is] = [places(old, source), places(young, source)];
     const { added, gone } = moved(was, is);

@@ -6,7 +6,7 @@ import { both, moved, shown, type Change, type Comparison, type Direction, type 
 
 /** Told with the mounts. */
 function isMount({ model }: Side, { kind, value }: Demand): boolean {
-  return (kind === 'bind' || kind === 'device') && model.config.mounts.some(({ source }) => source === value);
+  return (kind === 'bind' || kind === 'device') && model.mounts.some(({ source }) => source === value);
 }
 
 export const compareDemands: Comparison = (old, young) => {

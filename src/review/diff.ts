@@ -165,7 +165,7 @@ export function diff(
 
 /** Of the configuration, what is told above or follows from it. */
 const TOLD =
-  /^(?:ociVersion|root|mounts|hostname|domainname|process\.(?:terminal|args|env|cwd|user|capabilities|rlimits|noNewPrivileges|oomScoreAdj|apparmorProfile|selinuxLabel)|linux\.(?:namespaces|uidMappings|gidMappings|devices|seccomp|sysctl|maskedPaths|readonlyPaths|resources|rootfsPropagation))(?:\.|$)/u;
+  /^(?:ociVersion|root|hostname|domainname|process\.(?:terminal|args|env|cwd|user|capabilities|rlimits|noNewPrivileges|oomScoreAdj|apparmorProfile|selinuxLabel)|linux\.(?:namespaces|uidMappings|gidMappings|seccomp|sysctl|maskedPaths|readonlyPaths|resources|rootfsPropagation))(?:\.|$)/u;
 
 /** Of the model beside its configuration: likewise. */
 const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
@@ -184,8 +184,8 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'demands',
   'warnings',
   'landlock',
-  'mountNotes',
-  'deviceNotes',
+  'mounts',
+  'devices',
   'observes',
   // They follow from the names, the user and the mounts.
   'ownFiles',

@@ -37,11 +37,9 @@ function isRoot({ document, model }: Subject): boolean {
 /** Folders of the host that the container may write, beneath the file's own. */
 function ownWritable({ model, document }: Subject): readonly { readonly source: string; readonly because: Because }[] {
   const demanded = new Set(model.demands.map(({ because }) => because));
-  return model.config.mounts.flatMap(({ type, source, options = [] }, index) => {
-    const because = model.because(`mounts.${index}`);
-    const bound = type === 'bind' || options.includes('bind') || options.includes('rbind');
+  return model.mounts.flatMap(({ kind, source, options, asked, because }) => {
     const written = !options.includes('ro') && !options.includes('rro');
-    if (!bound || !written || source === undefined || because.kind === 'default' || demanded.has(because)) return [];
+    if (kind === 'new' || !written || !asked || demanded.has(because)) return [];
     return source.startsWith(document.folder) ? [{ source, because }] : [];
   });
 }

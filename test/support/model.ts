@@ -1,7 +1,8 @@
 /** A container's model made by hand: what the planner and the launcher are tested with, without the stages before them. */
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { ImageFacts } from '../../src/model/image.ts';
-import type { OciConfig, OciNamespace } from '../../src/oci/config.ts';
+import type { OciBase, OciNamespace } from '../../src/oci/config.ts';
+import type { Mount } from '../../src/model/mount.ts';
 import type { Model } from '../../src/model/model.ts';
 
 const CAPABILITIES = ['CAP_CHOWN', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID', 'CAP_NET_BIND_SERVICE'];
@@ -28,8 +29,11 @@ export interface ModelOptions {
   readonly cwd?: string;
   readonly stop?: Partial<Model['stop']>;
   readonly timeLimitMs?: number;
-  readonly mounts?: OciConfig['mounts'];
-  readonly mountNotes?: Model['mountNotes'];
+}
+
+function newMount(target: string, type: string, options: readonly string[]): Mount {
+  const because = { kind: 'default', name: `mount ${target}` } as const;
+  return { kind: 'new', target, type, source: type, options, asked: false, because };
 }
 
 export function testModel(options: ModelOptions): Model {
@@ -45,15 +49,17 @@ export function testModel(options: ModelOptions): Model {
       ['tty', 5, 0],
     ] as const
   ).map(([name, major, minor]) => ({
-    type: 'c' as const,
     path: `/dev/${name}`,
+    source: `/dev/${name}`,
+    type: 'c' as const,
     major,
     minor,
-    fileMode: 0o666,
-    uid: 0,
-    gid: 0,
+    mode: 0o666,
+    restricted: false,
+    asked: false,
+    because: { kind: 'default', name: 'standard devices' } as const,
   }));
-  const config: OciConfig = {
+  const config: OciBase = {
     ociVersion: '1.2.0',
     process: {
       terminal: options.terminal ?? false,
@@ -72,14 +78,6 @@ export function testModel(options: ModelOptions): Model {
     },
     root: { path: 'rootfs', readonly: options.readonly ?? false },
     hostname: 'inside',
-    mounts: [
-      { destination: '/proc', type: 'proc', options: ['nosuid', 'nodev', 'noexec'] },
-      { destination: '/dev', type: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
-      { destination: '/dev/pts', type: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666'] },
-      { destination: '/dev/shm', type: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', 'mode=1777'] },
-      { destination: '/sys', type: 'sysfs', options: ['nosuid', 'nodev', 'noexec', 'ro'] },
-      ...(options.mounts ?? []),
-    ],
     linux: {
       namespaces: [...namespaces],
       ...(ownUser
@@ -88,7 +86,6 @@ export function testModel(options: ModelOptions): Model {
             gidMappings: [{ containerID: 0, ...shifted, hostID: host.privileged ? 524_288 : host.egid }],
           }
         : {}),
-      devices,
       resources: {
         ...(options.memory === undefined ? {} : { memory: { limit: options.memory } }),
         ...(options.pids === undefined ? {} : { pids: { limit: options.pids } }),
@@ -113,8 +110,14 @@ export function testModel(options: ModelOptions): Model {
     landlock: true,
     ownFiles: [],
     keepGroups: false,
-    mountNotes: options.mountNotes ?? new Map(),
-    deviceNotes: new Map(),
+    mounts: [
+      newMount('/proc', 'proc', ['nosuid', 'nodev', 'noexec']),
+      newMount('/dev', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+      newMount('/dev/pts', 'devpts', ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666']),
+      newMount('/dev/shm', 'tmpfs', ['nosuid', 'nodev', 'noexec', 'mode=1777']),
+      newMount('/sys', 'sysfs', ['nosuid', 'nodev', 'noexec', 'ro']),
+    ],
+    devices,
   };
 }
 

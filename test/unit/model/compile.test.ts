@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ociConfig } from '../../../src/model/as-oci.ts';
 import { compile, ownershipFor, type Overrides } from '../../../src/model/compile.ts';
 import { testDocument, type DocumentOptions } from '../../support/document.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
@@ -22,7 +23,7 @@ const bind = {
 const named = { type: 'volume', source: 'cache', target: '/c', readOnly: false, flags: [], nocopy: false } as const;
 
 const configOf = (options: DocumentOptions = {}, host = ROOT_HOST, overrides: Overrides = {}) =>
-  compile(testDocument({ ...COMMAND, ...options }), image, host, overrides).config;
+  ociConfig(compile(testDocument({ ...COMMAND, ...options }), image, host, overrides));
 const argsOf = (options: DocumentOptions, overrides: Overrides = {}) => {
   const defaults = { entrypoint: ['/image-entry'], command: ['image-command'] };
   return compile(testDocument(options), { ...image, defaults }, ROOT_HOST, overrides).config.process.args;
@@ -220,9 +221,14 @@ describe('mounts', () => {
   it('never give devices or set-user-id programs of the host', () => {
     const volumes = [{ ...bind, isFile: true, readOnly: true, specPath: 'volumes.0' as const }];
     const model = compile(testDocument({ ...COMMAND, volumes }, { 'volumes.0': 12 }), image, ROOT_HOST);
-    expect(model.config.mounts[0]?.options).toEqual(['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']);
-    expect(model.mountNotes.get(0)).toMatchObject({ isFile: true });
-    expect(model.because('mounts.0')).toMatchObject({ kind: 'spec', path: 'volumes.0', at: { line: 12 } });
+    expect(ociConfig(model).mounts[0]?.options).toEqual(['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']);
+    expect(model.mounts[0]).toMatchObject({
+      kind: 'bind',
+      recursive: true,
+      isFile: true,
+      asked: true,
+      because: { kind: 'spec', path: 'volumes.0', at: { line: 12 } },
+    });
   });
   it.each([
     ['enabled', ['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']],
@@ -277,7 +283,7 @@ describe('mounts', () => {
   it('that boxctl keeps are another one for each folder of specifications', () => {
     const volumes = [{ ...named, specPath: 'volumes.0' as const }];
     const source = (folder: string) =>
-      compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).config.mounts[0]?.source;
+      compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).mounts[0]?.source;
     expect(source('/one')).toMatch(/^\/var\/lib\/boxctl\/volumes\/cache-[0-9a-f]{12}\/data$/u);
     expect(source('/one')).not.toBe(source('/two'));
   });
@@ -287,7 +293,7 @@ describe('mounts', () => {
   });
   it('are none without a mount namespace', () => {
     const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });
-    const { mounts, linux } = compile(document, undefined, ROOT_HOST).config;
+    const { mounts, linux } = ociConfig(compile(document, undefined, ROOT_HOST));
     expect(mounts).toEqual([]);
     for (const key of ['devices', 'resources', 'maskedPaths', 'readonlyPaths']) expect(linux).not.toHaveProperty(key);
   });
@@ -543,7 +549,7 @@ describe('every part knows who asked for it', () => {
   });
   it('and defaults have names', () => {
     expect(model.because('linux.seccomp')).toEqual({ kind: 'default', name: 'system call filter' });
-    expect(model.because('mounts.0.options.1')).toEqual({ kind: 'default', name: 'mount /proc' });
+    expect(model.mounts[0]?.because).toEqual({ kind: 'default', name: 'mount /proc' });
     expect(model.because('linux.namespaces.0')).toMatchObject({ kind: 'default' });
   });
 });

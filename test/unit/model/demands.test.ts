@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compile, outline } from '../../../src/model/compile.ts';
 import type { ConfigPath } from '../../../src/oci/config-path.ts';
-import type { OciConfig } from '../../../src/oci/config.ts';
-import { DEFAULT_CAPABILITIES, defaultDevices, MASKED_PATHS, READONLY_PATHS } from '../../../src/model/defaults.ts';
+import type { OciBase } from '../../../src/oci/config.ts';
+import { DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS } from '../../../src/model/defaults.ts';
 import { allowance, demandsOf } from '../../../src/model/demands.ts';
 import { isSecretName } from '../../../src/model/secrets.ts';
 import { NAMESPACE_KINDS, type Ulimit } from '../../../src/spec/spec.ts';
@@ -41,18 +41,16 @@ const placed = (noted: Partial<ReturnType<typeof testDocument>>, options: Docume
 const demandedOf = (document: ReturnType<typeof placed>) => compile(document, image, ROOT_HOST).demands;
 
 /** The demands of a configuration that was changed after it was compiled, as other stages could. */
-const demandedBy = (change: (config: OciConfig) => void, because?: { readonly path: string }) => {
+const demandedBy = (change: (config: OciBase) => void, because?: { readonly path: string }) => {
   const document = testDocument(COMMAND);
   const model = compile(document, image, ROOT_HOST);
   const config = structuredClone(model.config);
   change(config);
   const spec = { kind: 'spec', path: 'key', at: undefined } as const;
   const reasons = (path: ConfigPath) => (path === because?.path ? spec : model.because(path));
-  return demandsOf(
-    document,
-    { config, because: reasons, mountNotes: model.mountNotes, deviceNotes: model.deviceNotes },
-    ROOT_HOST,
-  ).map(allowance);
+  return demandsOf(document, { config, because: reasons, mounts: model.mounts, devices: model.devices }, ROOT_HOST).map(
+    allowance,
+  );
 };
 
 it('a container that says nothing demands nothing, as root and not', () => {
@@ -93,12 +91,13 @@ describe('demands are', () => {
     expect(demanded({ namespaces: { pid: HOST, net: HOST } })).toEqual(['namespace=pid', 'namespace=net']);
   });
   it('every device beyond the standard ones', () => {
-    const fuse = { type: 'c', path: '/dev/fuse', major: 10, minor: 229, fileMode: 0o666, uid: 0, gid: 0 } as const;
-    expect(demandedBy(({ linux }) => void (linux.devices = [...defaultDevices(), fuse]))).toEqual(['device=/dev/fuse']);
+    const fuse = { source: '/dev/fuse', target: '/dev/mine', type: 'c', major: 10, minor: 229, mode: 0o666 } as const;
+    const devices = [{ ...fuse, read: true, write: true, mknod: true, specPath: 'devices.0' }] as const;
+    expect(demanded({ devices })).toEqual(['device=/dev/fuse']);
   });
   it('every capability beyond the usual set, and none that was dropped', () => {
     const held = [...DEFAULT_CAPABILITIES.slice(2), 'CAP_SYS_ADMIN', 'CAP_NET_ADMIN'];
-    const set = ({ process }: OciConfig) => void (process.capabilities.bounding = held);
+    const set = ({ process }: OciBase) => void (process.capabilities.bounding = held);
     expect(demandedBy(set)).toEqual(['cap=SYS_ADMIN', 'cap=NET_ADMIN']);
   });
   it('no filter, and a filter of its own', () => {
@@ -134,7 +133,7 @@ describe('demands are', () => {
     expect(demandedBy(({ process }) => void (process.noNewPrivileges = false))).toEqual(['new_privileges']);
   });
   it('paths of /proc and /sys that are not hidden or not read-only', () => {
-    const change = ({ linux }: OciConfig) => {
+    const change = ({ linux }: OciBase) => {
       linux.maskedPaths = MASKED_PATHS.filter((path) => path !== '/proc/kcore');
       linux.readonlyPaths = READONLY_PATHS.filter((path) => path !== '/proc/sys');
     };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../../src/model/compile.ts';
 import type { ConfigPath } from '../../../src/oci/config-path.ts';
-import type { OciConfig } from '../../../src/oci/config.ts';
+import type { OciBase } from '../../../src/oci/config.ts';
 import { demandsOf } from '../../../src/model/demands.ts';
 import type { Demand, DemandKind } from '../../../src/model/demand.ts';
 import { audit, reaches, type Finding } from '../../../src/review/audit.ts';
@@ -122,7 +122,7 @@ describe('it finds', () => {
 });
 
 /** What the file cannot say yet, or only on some hosts: by the configuration. */
-const verdict = (change: (config: OciConfig) => void, spec?: string): readonly string[] => {
+const verdict = (change: (config: OciBase) => void, spec?: string): readonly string[] => {
   const document = testDocument({ command: ['true'] });
   const compiled = compile(document, image, ROOT_HOST);
   const config = structuredClone(compiled.config);
@@ -132,13 +132,13 @@ const verdict = (change: (config: OciConfig) => void, spec?: string): readonly s
   const demands = demandsOf(document, { ...compiled, config, because }, ROOT_HOST);
   return rated(demandFindings({ document, host: ROOT_HOST, model: { ...compiled, config, because, demands } }));
 };
-const noUsers = ({ linux }: OciConfig): void =>
+const noUsers = ({ linux }: OciBase): void =>
   void (linux.namespaces = linux.namespaces.filter(({ type }) => type !== 'user'));
 const adds =
   (name: string) =>
-  ({ process }: OciConfig): void =>
+  ({ process }: OciBase): void =>
     void process.capabilities.bounding.push(name);
-const noFilter = ({ linux }: OciConfig): void => void delete linux.seccomp;
+const noFilter = ({ linux }: OciBase): void => void delete linux.seccomp;
 
 const CONFIGS: readonly (readonly [title: string, found: readonly string[], () => readonly string[]])[] = [
   ['a grave capability', ['capability high'], () => verdict(adds('CAP_SYS_ADMIN'))],
