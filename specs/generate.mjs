@@ -1,6 +1,7 @@
 // Derives from container.schema.json what must never disagree with it: the TypeScript type of the raw document, the
 // validator (so that no schema is compiled at run time), and the reference page container.md. From src/kernel: the
-// launcher's headers in native/wire, and the table of calls in plan.md. From src/error-codes.ts: errors.md.
+// launcher's headers in native/wire, and the table of calls in plan.md. From src/error-codes.ts: errors.md. From
+// src/limits/table.ts: the limits in container.schema.json, under boxctl's names and Compose's, and the table in limits.md.
 // `--check` writes no file that is checked in, and fails when one of them is not what would be written.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,8 +10,109 @@ import { rolldown } from 'rolldown';
 import { wireHeaders } from '../native/wire/headers.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const schemaText = readFileSync(here('container.schema.json'), 'utf8');
-const whole = JSON.parse(schemaText);
+
+/** A TypeScript module of the sources, which may import others of them, as an object. */
+const load = async (path) => {
+  const bundle = await rolldown({ input: here(`../${path}`), platform: 'node', logLevel: 'warn' });
+  const { output } = await bundle.generate({ format: 'esm' });
+  await bundle.close();
+  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString('base64')}`);
+};
+
+const [calls, constants, wire, layout, errorCodes, limitTable, limitValues] = await Promise.all(
+  [
+    'kernel/calls',
+    'kernel/constants',
+    'kernel/wire',
+    'kernel/layout',
+    'error-codes',
+    'limits/table',
+    'limits/values',
+  ].map((name) => load(`src/${name}.ts`)),
+);
+
+/** JSON as prettier leaves it: on one line what fits there. */
+const toJson = (value, indent = '', before = '') => {
+  const flat = (one) => {
+    if (one === null || typeof one !== 'object') return JSON.stringify(one);
+    if (Array.isArray(one)) return `[${one.map(flat).join(', ')}]`;
+    const entries = Object.entries(one).map(([key, child]) => `${JSON.stringify(key)}: ${flat(child)}`);
+    return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
+  };
+  const line = flat(value);
+  // A comma may follow.
+  if (value === null || typeof value !== 'object' || before.length + line.length < 120) return line;
+  const inner = `${indent}  `;
+  const lines = Array.isArray(value)
+    ? value.map((child) => `${inner}${toJson(child, inner, inner)}`)
+    : Object.entries(value).map(([key, child]) => {
+        const start = `${inner}${JSON.stringify(key)}: `;
+        return `${start}${toJson(child, inner, start)}`;
+      });
+  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  return `${open}\n${lines.join(',\n')}\n${indent}${close}`;
+};
+
+/** The limits by their keys, as the schema describes them. */
+const limitProperties = ({ optional }) => {
+  const { LIMIT_ROWS, LIMIT_GROUPS, topOf } = limitTable;
+  const properties = {};
+  for (const [key, { about, kind, schema }] of LIMIT_ROWS) {
+    const described = { description: about, ...limitValues.KIND_SCHEMAS[kind], ...schema };
+    const top = topOf(key);
+    if (top === key) {
+      properties[key] = described;
+      continue;
+    }
+    const group = LIMIT_GROUPS[top];
+    properties[top] ??= {
+      description: group.about,
+      type: 'object',
+      additionalProperties: false,
+      patternProperties: { '^x-': { description: 'Ignored.' } },
+      properties: {},
+      examples: group.examples,
+    };
+    properties[top].properties[key.slice(top.length + 1)] = described;
+  }
+  return { ...properties, optional };
+};
+
+/** Takes out what the schema had as Compose's names of limits before, and the table has no more. */
+const dropComposeLimits = (node, kept) => {
+  for (const [key, child] of Object.entries(node.properties ?? {})) {
+    const to = child['x-compose'];
+    if (typeof to === 'string' && to.startsWith('limits.') && !kept.has(child)) delete node.properties[key];
+    else if (to !== undefined) dropComposeLimits(child, kept);
+  }
+};
+
+/** Puts Compose's names of limits into the schema; each stays where it is, and new ones come last. */
+const putComposeLimits = (schema) => {
+  const rows = Object.fromEntries(limitTable.LIMIT_ROWS);
+  const put = new Set();
+  for (const [name, key, { description, note, schema: own }] of limitTable.composeNames()) {
+    const parts = name.split('.');
+    const last = parts.pop();
+    const parent = parts.reduce((node, part) => node.properties[part], schema);
+    const { kind, schema: { examples } = {} } = rows[key] ?? {};
+    const usual = { ...limitValues.COMPOSE_SCHEMAS[kind], ...(examples === undefined ? {} : { examples }) };
+    const sentence = `Compose's name of \`limits.${key}\`${note === undefined ? '' : `; ${note}`}.`;
+    const described = { description: description ?? sentence, 'x-compose': `limits.${key}`, ...(own ?? usual) };
+    parent.properties[last] = described;
+    put.add(described);
+  }
+  dropComposeLimits(schema, put);
+};
+
+const writtenSchema = readFileSync(here('container.schema.json'), 'utf8');
+const whole = JSON.parse(writtenSchema);
+const { limits: limitsNode } = whole.properties;
+limitsNode.properties = limitProperties(limitsNode.properties);
+putComposeLimits(whole);
+// A schema that says the same stays as it is laid out.
+const isSame = JSON.stringify(whole) === JSON.stringify(JSON.parse(writtenSchema));
+const schemaText = isSame ? writtenSchema : `${toJson(whole)}\n`;
 const generated = here('../src/generated');
 const self = readFileSync(here('generate.mjs'), 'utf8');
 const stamp = createHash('sha256').update(schemaText).update(self).digest('hex');
@@ -134,14 +236,6 @@ const forTypes = (node) => {
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, forTypes(value)]));
 };
 
-/** A TypeScript module of the sources, which may import others of them, as an object. */
-const load = async (path) => {
-  const bundle = await rolldown({ input: here(`../${path}`), platform: 'node', logLevel: 'warn' });
-  const { output } = await bundle.generate({ format: 'esm' });
-  await bundle.close();
-  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString('base64')}`);
-};
-
 /** The text of a file with what is between two marks replaced. */
 const between = (path, mark, lines) => {
   const text = readFileSync(here(path), 'utf8');
@@ -196,14 +290,27 @@ const errorPage = ({ ERROR_CODES, EXIT_BOXCTL }) => {
   return `${lines.join('\n')}\n`;
 };
 
-const [calls, constants, wire, layout, errorCodes] = await Promise.all(
-  ['kernel/calls', 'kernel/constants', 'kernel/wire', 'kernel/layout', 'error-codes'].map((name) =>
-    load(`src/${name}.ts`),
-  ),
-);
+/** The limits by their keys, and the files by which the kernel is told. */
+const limitRows = ({ LIMIT_ROWS }) => {
+  const file = (name, note, word) => {
+    const text = `${code(name)}${word === undefined ? '' : `, ${code(word)}`}`;
+    return note === undefined ? text : `${text} (${note})`;
+  };
+  const rows = LIMIT_ROWS.map(([key, { cgroup, appliedBy }]) => {
+    if (cgroup === undefined) return [code(key), appliedBy, 'the same', ''];
+    const { v1, v2, v2Word, notes = {}, readAgain } = cgroup;
+    const again =
+      readAgain === undefined ? '' : readAgain === 'written' ? 'yes' : `${code(readAgain.v1)}, ${code(readAgain.v2)}`;
+    return [code(key), v1 === undefined ? 'refused' : file(v1, notes.v1), file(v2, notes.v2, v2Word), again];
+  });
+  return table(['key', 'version 1', 'version 2', 'read again'], rows);
+};
+
 /** All that is derived and checked in, by its path from here. */
 const files = {
+  'container.schema.json': schemaText,
   'container.md': referencePage(),
+  'limits.md': between('limits.md', 'limits', limitRows(limitTable)),
   'errors.md': errorPage(errorCodes),
   'plan.md': between('plan.md', 'calls', callTable(calls)),
   ...Object.fromEntries(

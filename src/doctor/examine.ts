@@ -1,6 +1,7 @@
 /** From what was found to what is said: pure, so that it can be tested for hosts of every kind. */
 import { grantCommand } from '../host/subordinate.ts';
-import { CGROUP_CONTROLLERS, type CgroupController } from '../host/facts.ts';
+import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
+import { LIMIT_ROWS, topOf } from '../limits/table.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import type { Check, State } from './check.ts';
 import type { Findings } from './gather.ts';
@@ -237,14 +238,10 @@ function ofUsers(findings: Findings): readonly Check[] {
   ];
 }
 
-const LIMIT_KEYS: Readonly<Record<CgroupController, string>> = {
-  memory: 'memory, swap',
-  pids: 'pids',
-  cpu: 'cpus',
-  cpuset: 'cpuset',
-  io: 'blkio_config',
-  hugetlb: 'hugetlb',
-};
+/** The keys that a controller gives. */
+function keysOf(controller: CgroupController): readonly string[] {
+  return LIMIT_ROWS.flatMap(([key, { cgroup }]) => (cgroup?.controller === controller ? [topOf(key)] : []));
+}
 
 /** Those that the same change would bring are told together. */
 function missingControllers({ host }: Findings): readonly Check[] {
@@ -257,7 +254,7 @@ function missingControllers({ host }: Findings): readonly Check[] {
     else known.names.push(name);
   }
   return [...byHint].map(([fix, { names, reason }]) => {
-    const gives = names.map((name) => LIMIT_KEYS[name]).join(', ');
+    const gives = [...new Set(names.flatMap(keysOf))].join(', ');
     return make('limits', names.join(', '), 'no', reason, { gives: `\`limits: {${gives}}\``, fix });
   });
 }

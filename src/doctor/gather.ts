@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost, type HostReader } from '../host/read.ts';
+import { LIMIT_ROWS } from '../limits/table.ts';
 import { lookUp } from '../files/programs.ts';
 import { probeCalls } from '../native.ts';
 import { tryContainer, type Trial } from './trial.ts';
@@ -45,12 +46,14 @@ function isSetUser(path: string | undefined): boolean | undefined {
   return (mode & 0o4000) !== 0 && uid === 0;
 }
 
-const KEYS = { memory: 'memory: 64MiB', pids: 'pids: 64', cpu: 'cpus: 1' } as const;
-
+/** A container with a limit of each controller that is there, and that is worth a trial. */
 async function tryLimits(host: HostFacts): Promise<Trial | undefined> {
-  const keys = (['memory', 'pids', 'cpu'] as const).filter((name) => host.cgroup.controllers[name].usable);
-  if (keys.length === 0) return undefined;
-  return tryContainer(host, `limits: {${keys.map((name) => KEYS[name]).join(', ')}}\n`);
+  const tried = LIMIT_ROWS.flatMap(([key, { cgroup, trial }]) =>
+    cgroup !== undefined && trial !== undefined && host.cgroup.controllers[cgroup.controller].usable
+      ? [`${key}: ${trial}`]
+      : [],
+  );
+  return tried.length === 0 ? undefined : tryContainer(host, `limits: {${tried.join(', ')}}\n`);
 }
 
 /** Folders that the kernel keeps empty for others to be mounted there, which covers nothing. */

@@ -1,5 +1,6 @@
 /** Which of the possible places in the unified hierarchy a container gets. */
-import type { CgroupController, CgroupFacts, UnifiedHome } from './facts.ts';
+import type { CgroupController } from '../kernel/cgroup.ts';
+import type { CgroupFacts, UnifiedHome } from './facts.ts';
 
 /** A process has one cgroup: the nearest home that has the most of what is wanted. */
 export function homeFor(facts: CgroupFacts, wanted: readonly CgroupController[]): UnifiedHome | undefined {

@@ -1,13 +1,6 @@
 /** Where a cgroup may be made, on hosts with version 1, version 2, or both (cgroups(7)). */
-import {
-  CGROUP_CONTROLLERS,
-  type CgroupController,
-  type CgroupFacts,
-  type CgroupHome,
-  type DevicesHome,
-  type Hierarchy,
-  type UnifiedHome,
-} from './facts.ts';
+import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
+import type { CgroupFacts, CgroupHome, DevicesHome, Hierarchy, UnifiedHome } from './facts.ts';
 import type { HostReader } from './read.ts';
 
 interface Mount {

@@ -3,15 +3,12 @@
  * Gathered once by `gatherHostFacts` in gather.ts.
  */
 import type { Family, Subnet } from '../text/addresses.ts';
+import type { CgroupController } from '../kernel/cgroup.ts';
 
 export interface IdRange {
   readonly start: number;
   readonly size: number;
 }
-
-/** In version 1 `io` is called blkio. */
-export const CGROUP_CONTROLLERS = ['memory', 'pids', 'cpu', 'cpuset', 'io', 'hugetlb'] as const;
-export type CgroupController = (typeof CGROUP_CONTROLLERS)[number];
 
 export type CgroupHome =
   /** In the unified hierarchy, in one of the homes of `unified`. */

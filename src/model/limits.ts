@@ -1,10 +1,22 @@
 /** What the container may use. What this host cannot apply is an error, or is dropped where the file says so. */
 import { homeFor } from '../host/cgroup-home.ts';
-import type { CgroupController, HostFacts } from '../host/facts.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { CgroupController } from '../kernel/cgroup.ts';
+import {
+  LIMIT_ROWS,
+  LIMITS,
+  topOf,
+  type DevicePath,
+  type LimitKey,
+  type LimitPath,
+  type Row,
+} from '../limits/table.ts';
+import type { IoDeviceLimit, ValueKind } from '../limits/values.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
-import type { IoLimitKind, Limits, SpecDocument } from '../spec/spec.ts';
+import type { Limits, SpecDocument } from '../spec/spec.ts';
 import { parseNumbers } from '../text/units.ts';
-import type { OciBlockIo, OciResources } from '../oci/config.ts';
+import type { OciResources } from '../oci/config.ts';
+import { put } from '../oci/resources.ts';
 import type { Dropped } from './model.ts';
 import type { Because } from './because.ts';
 import type { Problems } from './problems.ts';
@@ -21,51 +33,19 @@ export interface CompiledLimits {
   readonly dropped: readonly Dropped[];
 }
 
-/** Which controller a limit needs, by its key. */
-const CONTROLLERS = {
-  memory: 'memory',
-  swap: 'memory',
-  memory_high: 'memory',
-  memory_low: 'memory',
-  pids: 'pids',
-  cpus: 'cpu',
-  cpu_shares: 'cpu',
-  cpuset: 'cpuset',
-  cpuset_mems: 'cpuset',
-  blkio_config: 'io',
-  hugetlb: 'hugetlb',
-} as const satisfies Readonly<Record<string, CgroupController>>;
-type Key = keyof typeof CONTROLLERS;
-
-function keysOf(limits: Limits): readonly Key[] {
-  const given: Readonly<Record<Key, unknown>> = {
-    memory: limits.memory,
-    swap: limits.swap,
-    memory_high: limits.memoryHigh,
-    memory_low: limits.memoryLow,
-    pids: limits.pids,
-    cpus: limits.cpus,
-    cpu_shares: limits.cpuShares,
-    cpuset: limits.cpuset,
-    cpuset_mems: limits.cpusetMems,
-    blkio_config: limits.ioWeight ?? limits.ioDevices,
-    hugetlb: limits.hugetlb,
-  };
-  return (Object.keys(CONTROLLERS) as Key[]).filter((key) => given[key] !== undefined);
-}
-
 interface Obstacle {
   readonly reason: string;
   readonly hint: string;
 }
 
-/** What stands in the way of a controller; undefined where it can be had. */
-function obstacles(host: HostFacts, keys: readonly Key[]): (controller: CgroupController) => Obstacle | undefined {
-  const { controllers } = host.cgroup;
-  const unified = keys
-    .map((key) => CONTROLLERS[key])
-    .filter((controller) => controllers[controller].usable && controllers[controller].version === 2);
-  const home = homeFor(host.cgroup, unified);
+/** What keeps each controller from being had; undefined where it can be had together with the others of `wanted`. */
+function obstacles(
+  { cgroup }: HostFacts,
+  wanted: readonly CgroupController[],
+): (controller: CgroupController) => Obstacle | undefined {
+  const { controllers } = cgroup;
+  const unified = wanted.filter((name) => controllers[name].usable && controllers[name].version === 2);
+  const home = homeFor(cgroup, unified);
   return (controller) => {
     const found = controllers[controller];
     if (!found.usable) return found;
@@ -93,12 +73,107 @@ function pageName(bytes: number): string {
   return bytes >= 2 ** 20 ? `${bytes / 2 ** 20}MB` : `${bytes / 1024}KB`;
 }
 
-const THROTTLES = {
-  device_read_bps: 'throttleReadBpsDevice',
-  device_write_bps: 'throttleWriteBpsDevice',
-  device_read_iops: 'throttleReadIOPSDevice',
-  device_write_iops: 'throttleWriteIOPSDevice',
-} as const satisfies Record<Exclude<IoLimitKind, 'weight_device'>, keyof OciBlockIo>;
+/** What else a limit needs of the host, by its key. */
+function obstacleOfHost(key: LimitKey, limits: Limits, { cgroup }: HostFacts): Obstacle | undefined {
+  switch (key) {
+    case 'swap':
+      return cgroup.swap ? undefined : { reason: 'this kernel does not count swap', hint: 'boot with swapaccount=1' };
+    case 'cpuset':
+      return beyond(limits.cpuset, cgroup.cpuset.cpus);
+    case 'cpuset_mems':
+      return beyond(limits.cpusetMems, cgroup.cpuset.mems);
+    case 'blkio_config.weight':
+    case 'blkio_config.weight_device':
+      return cgroup.ioWeight === undefined ? UNWEIGHED : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const UNWEIGHED: Obstacle = {
+  reason: 'no scheduler of disks here looks at weights',
+  hint: 'give the disk the scheduler bfq: modprobe bfq; echo bfq >/sys/block/DISK/queue/scheduler',
+};
+
+function beyond(list: string | undefined, all: string | undefined): Obstacle | undefined {
+  if (list === undefined || isPart(list, all)) return undefined;
+  return { reason: `"${list}" is not a part of "${all}", which is all that boxctl has`, hint: 'take some of those' };
+}
+
+/** The devices that one key limits: they share a field with those of other keys. */
+function devicesOf(key: LimitKey, { ioDevices = [] }: Limits): readonly IoDeviceLimit[] {
+  return ioDevices.filter(({ kind }) => key === `blkio_config.${kind}`);
+}
+
+function isGiven(key: LimitKey, { field }: Row, limits: Limits): boolean {
+  return field === 'ioDevices' ? devicesOf(key, limits).length > 0 : limits[field] !== undefined;
+}
+
+/** A limit that is being compiled, and where its parts go. */
+interface Scope {
+  readonly key: LimitKey;
+  readonly path: LimitPath;
+  readonly limits: Limits;
+  readonly host: HostFacts;
+  readonly resources: OciResources;
+  readonly reasons: Reasons;
+  readonly problems: Problems;
+  /** True when nothing is in the way of the limit at this path of the file; otherwise that has been reported. */
+  readonly have: (path: SpecPath, obstacle: Obstacle | undefined) => boolean;
+}
+
+/** How limits are set that OCI has otherwise than the file: in whole pages, or as lists. All others are set as they are. */
+const BY_KIND: Partial<Record<ValueKind, (scope: Scope) => void>> = {
+  size: setSize,
+  deviceWeights: setDevices,
+  byteRates: setDevices,
+  operationRates: setDevices,
+  hugePages: setHugePages,
+};
+
+function setValue({ key, path, limits, resources }: Scope): void {
+  put(resources, path, limits[LIMITS[key].field]);
+}
+
+function setSize({ key, path, limits, host, resources }: Scope): void {
+  const bytes = limits[LIMITS[key].field];
+  if (typeof bytes !== 'number') return;
+  const size = wholePages(bytes, host.arch);
+  // OCI's figure is memory and swap together.
+  const value = key === 'swap' ? size + wholePages(limits.memory ?? 0, host.arch) : size;
+  put(resources, path, path.startsWith('unified.') ? String(value) : value);
+}
+
+function setCpus({ limits, resources, problems }: Scope): void {
+  const quota = Math.round((limits.cpus ?? 0) * CPU_PERIOD);
+  if (quota < LEAST_QUOTA) {
+    problems.add(
+      'E_LIMIT_TOO_SMALL',
+      'limits.cpus',
+      `the least that the kernel can give is ${LEAST_QUOTA / CPU_PERIOD} of a CPU`,
+    );
+  }
+  put(resources, 'cpu.quota', quota);
+  resources.cpu = { ...resources.cpu, period: CPU_PERIOD };
+}
+
+/** Each device has the line of its own, and is left out by itself where it cannot be had. */
+function setDevices({ key, path, limits, host, resources, reasons, have }: Scope): void {
+  const list: object[] = [];
+  for (const { kind, major, minor, value, specPath } of devicesOf(key, limits)) {
+    if (!have(specPath, obstacleOfHost(key, limits, host))) continue;
+    reasons.set(`linux.resources.${path as DevicePath}.${list.length}`, specPath, kind);
+    list.push({ major, minor, ...(kind === 'weight_device' ? { weight: value } : { rate: value }) });
+  }
+  if (list.length > 0) put(resources, path, list);
+}
+
+function setHugePages({ limits, resources, reasons }: Scope): void {
+  resources.hugepageLimits = (limits.hugetlb ?? []).map(({ page, limit, specPath }, index) => {
+    reasons.set(`linux.resources.hugepageLimits.${index}`, specPath, LIMITS.hugetlb.label);
+    return { pageSize: pageName(page), limit };
+  });
+}
 
 export function compileLimits(
   document: SpecDocument,
@@ -108,129 +183,57 @@ export function compileLimits(
 ): CompiledLimits {
   const { limits } = document.spec;
   const dropped: Dropped[] = [];
-  const keys = keysOf(limits);
-  const obstacleOf = obstacles(host, keys);
-  const toldOf = new Set<string>();
-
-  /** True when the limit can be had; otherwise it is told or dropped. */
+  const told = new Set<string>();
   const have = (path: SpecPath, obstacle: Obstacle | undefined): boolean => {
     if (obstacle === undefined) return true;
+    if (told.has(path)) return false;
+    told.add(path);
     const because: Because = { kind: 'spec', path, at: document.where(path) };
     if (limits.optional) {
       dropped.push({ what: path, reason: obstacle.reason, because });
-    } else if (!toldOf.has(path)) {
+    } else {
       const escape = 'or write `optional: true` beside the limits to go on without those that cannot be had';
       const hint = obstacle.hint === '' ? escape : `${obstacle.hint}; ${escape}`;
       problems.add('E_LIMIT_UNAVAILABLE', path, `the limit cannot be applied here: ${obstacle.reason}`, hint);
     }
-    toldOf.add(path);
     return false;
   };
-  const isVersionOne = (controller: CgroupController): boolean => {
-    const home = host.cgroup.controllers[controller];
-    return home.usable && home.version === 1;
-  };
-  /** Whether the key is given and its controller can be had. */
-  const wants = (key: Key): boolean => keys.includes(key) && have(`limits.${key}`, obstacleOf(CONTROLLERS[key]));
-  const needsVersionTwo = (key: Key, file: string): boolean =>
-    have(
-      `limits.${key}`,
-      isVersionOne(CONTROLLERS[key]) ? { reason: `version 1 of cgroups has no ${file}`, hint: VERSION_2 } : undefined,
-    );
 
+  const given = LIMIT_ROWS.flatMap(([key, row]) =>
+    row.cgroup !== undefined && isGiven(key, row, limits) ? [{ key, row, cgroup: row.cgroup }] : [],
+  );
+  const obstacleOf = obstacles(
+    host,
+    given.map(({ cgroup }) => cgroup.controller),
+  );
   const resources: OciResources = {};
-  const { memory, swap, memoryHigh, memoryLow, pids, cpus, cpuShares, cpuset, cpusetMems } = limits;
-  const pages = (bytes: number): number => wholePages(bytes, host.arch);
-  if (memory !== undefined && wants('memory')) {
-    resources.memory = { limit: pages(memory) };
-    const uncounted = { reason: 'this kernel does not count swap', hint: 'boot with swapaccount=1' };
-    if (swap !== undefined && have('limits.swap', host.cgroup.swap ? undefined : uncounted)) {
-      resources.memory.swap = pages(memory) + pages(swap);
+  const set = new Set<LimitKey>();
+  for (const { key, row, cgroup } of given) {
+    const { controller, path } = cgroup;
+    if (path !== 'hugepageLimits') reasons.set(`linux.resources.${path}`, `limits.${key}`, row.label);
+    if (row.needs !== undefined && !set.has(row.needs)) {
+      // Why that one cannot be had has been reported.
+      const nothing = { reason: `there is no limit of ${row.needs} for it to add to`, hint: '' };
+      if (limits.optional) have(`limits.${key}`, nothing);
+      continue;
     }
-  } else if (swap !== undefined && limits.optional) {
-    // It goes with the memory's limit, whose problem has been told.
-    have('limits.swap', { reason: 'there is no limit of memory for it to add to', hint: '' });
-  }
-  if (memoryHigh !== undefined && wants('memory_high') && needsVersionTwo('memory_high', 'memory.high')) {
-    resources.unified = { 'memory.high': String(pages(memoryHigh)) };
-    reasons.set('linux.resources.unified.memory.high', 'limits.memory_high', 'memory.high');
-  }
-  if (memoryLow !== undefined && wants('memory_low') && needsVersionTwo('memory_low', 'memory.low')) {
-    resources.memory = { ...resources.memory, reservation: pages(memoryLow) };
-  }
-  if (pids !== undefined && wants('pids')) resources.pids = { limit: pids };
-  if (cpus !== undefined && wants('cpus')) {
-    const quota = Math.round(cpus * CPU_PERIOD);
-    if (quota < LEAST_QUOTA) {
-      problems.add(
-        'E_LIMIT_TOO_SMALL',
-        'limits.cpus',
-        `the least that the kernel can give is ${LEAST_QUOTA / CPU_PERIOD} of a CPU`,
-      );
+    // What keeps the controller away is reported once for all keys that are below one.
+    if (!have(`limits.${topOf(key)}`, obstacleOf(controller))) continue;
+    if (cgroup.v1 === undefined && isVersionOne(host, controller)) {
+      have(`limits.${key}`, { reason: `version 1 of cgroups has no ${cgroup.v2}`, hint: VERSION_2 });
+      continue;
     }
-    resources.cpu = { quota, period: CPU_PERIOD };
+    // Devices have a line each.
+    if (row.field !== 'ioDevices' && !have(`limits.${key}`, obstacleOfHost(key, limits, host))) continue;
+    const scope: Scope = { key, path, limits, host, resources, reasons, problems, have };
+    const setIt = key === 'cpus' ? setCpus : (BY_KIND[row.kind] ?? setValue);
+    setIt(scope);
+    set.add(key);
   }
-  if (cpuShares !== undefined && wants('cpu_shares')) resources.cpu = { ...resources.cpu, shares: cpuShares };
-  for (const [key, file, list, all] of [
-    ['cpuset', 'cpus', cpuset, host.cgroup.cpuset.cpus],
-    ['cpuset_mems', 'mems', cpusetMems, host.cgroup.cpuset.mems],
-  ] as const) {
-    if (list === undefined || !wants(key)) continue;
-    const beyond = isPart(list, all)
-      ? undefined
-      : { reason: `"${list}" is not a part of "${all}", which is all that boxctl has`, hint: 'take some of those' };
-    if (have(`limits.${key}`, beyond)) resources.cpu = { ...resources.cpu, [file]: list };
-  }
-  if (wants('blkio_config')) {
-    const io = compileIo(limits, host, have, reasons);
-    if (Object.keys(io).length > 0) resources.blockIO = io;
-  }
-  if (wants('hugetlb')) {
-    resources.hugepageLimits = (limits.hugetlb ?? []).map(({ page, limit, specPath }, index) => {
-      reasons.set(`linux.resources.hugepageLimits.${index}`, specPath, 'huge pages');
-      return { pageSize: pageName(page), limit };
-    });
-  }
-  reasons.set('linux.resources.memory.limit', 'limits.memory', 'memory limit');
-  reasons.set('linux.resources.memory.swap', 'limits.swap', 'swap limit');
-  reasons.set('linux.resources.memory.reservation', 'limits.memory_low', 'memory.low');
-  reasons.set('linux.resources.pids', 'limits.pids', 'pids limit');
-  reasons.set('linux.resources.cpu.quota', 'limits.cpus', 'cpu limit');
-  reasons.set('linux.resources.cpu.shares', 'limits.cpu_shares', 'cpu weight');
-  reasons.set('linux.resources.cpu.cpus', 'limits.cpuset', 'CPUs');
-  reasons.set('linux.resources.cpu.mems', 'limits.cpuset_mems', 'memory nodes of the parent');
   return { resources: Object.keys(resources).length === 0 ? undefined : resources, dropped };
 }
 
-function compileIo(
-  { ioWeight, ioDevices }: Limits,
-  host: HostFacts,
-  have: (path: SpecPath, obstacle: Obstacle | undefined) => boolean,
-  reasons: Reasons,
-): OciBlockIo {
-  const io: OciBlockIo = {};
-  const unweighed =
-    host.cgroup.ioWeight === undefined
-      ? {
-          reason: 'no scheduler of disks here looks at weights',
-          hint: 'give the disk the scheduler bfq: modprobe bfq; echo bfq >/sys/block/DISK/queue/scheduler',
-        }
-      : undefined;
-  if (ioWeight !== undefined && have('limits.blkio_config.weight', unweighed)) {
-    io.weight = ioWeight;
-    reasons.set('linux.resources.blockIO.weight', 'limits.blkio_config.weight', 'weight of disks');
-  }
-  for (const { kind, major, minor, value, specPath } of ioDevices ?? []) {
-    if (kind === 'weight_device') {
-      if (!have(specPath, unweighed)) continue;
-      io.weightDevice ??= [];
-      reasons.set(`linux.resources.blockIO.weightDevice.${io.weightDevice.length}`, specPath, kind);
-      io.weightDevice.push({ major, minor, weight: value });
-      continue;
-    }
-    const list = (io[THROTTLES[kind]] ??= []);
-    reasons.set(`linux.resources.blockIO.${THROTTLES[kind]}.${list.length}`, specPath, kind);
-    list.push({ major, minor, rate: value });
-  }
-  return io;
+function isVersionOne({ cgroup }: HostFacts, controller: CgroupController): boolean {
+  const home = cgroup.controllers[controller];
+  return home.usable && home.version === 1;
 }

@@ -2,7 +2,10 @@
  * Limits and devices: a cgroup of the container's own in each hierarchy that is needed. The kernel does not remove it by
  * itself: the launcher does, or the next command (record.ts).
  */
-import type { CgroupController, UnifiedHome } from '../host/facts.ts';
+import type { UnifiedHome } from '../host/facts.ts';
+import type { CgroupController } from '../kernel/cgroup.ts';
+import { COUNTED_LIMITS } from '../limits/table.ts';
+import { valueAt } from '../oci/resources.ts';
 import type { Because } from '../model/because.ts';
 import { AT_FDCWD, type Fd, type Template } from '../kernel/calls.ts';
 import { AT, O } from '../kernel/constants.ts';
@@ -331,33 +334,23 @@ function stepAside({ steps }: PlanContext, place: Place, home: Fd): void {
   steps.add(place, 'cgroup.aside', 'write', { dirfd: home, pathname: members, data: '0' }, { undo: [back('0')] });
 }
 
-/** What the kernel counts, read after the end to name the limit that was hit. */
+/** What the kernel counts, read when the container has ended, to name the limit that was reached. */
 function reportsOf(
   context: PlanContext,
   limits: readonly Limit[],
   folder: (controller: CgroupController) => Fd,
 ): readonly Report[] {
-  const reports: Report[] = [];
-  const { memory: bytes, pids: processes } = context.model.config.linux.resources ?? {};
-  const memory = limits.find((limit) => limit.controller === 'memory');
-  if (memory !== undefined) {
-    const limit = bytes?.limit === undefined ? {} : { limit: bytes.limit };
-    const rest = { dirfd: folder('memory'), because: memory.because, ...limit };
-    const first = usable(context, 'memory').version === 1;
-    reports.push({ what: 'oom_kill', file: first ? 'memory.oom_control' : 'memory.events', key: 'oom_kill', ...rest });
-    // How often the limit itself was in the way: 0 where the whole host, or a cgroup above, was out of memory.
-    const failures = first ? { file: 'memory.failcnt', key: '' } : { file: 'memory.events', key: 'max' };
-    reports.push({ what: 'memory_max', ...failures, ...rest });
-    const peak = first ? 'memory.max_usage_in_bytes' : 'memory.peak';
-    reports.push({ what: 'memory_peak', file: peak, key: '', ...rest });
-  }
-  const pids = limits.find((limit) => limit.controller === 'pids');
-  if (pids !== undefined) {
-    const limit = processes === undefined ? {} : { limit: processes.limit };
-    const dirfd = folder('pids');
-    reports.push({ what: 'pids_max', file: 'pids.events', key: 'max', dirfd, because: pids.because, ...limit });
-  }
-  return reports;
+  const resources = context.model.config.linux.resources ?? {};
+  return COUNTED_LIMITS.flatMap(({ cgroup: { controller, path }, reached: { counters } }): readonly Report[] => {
+    // Another limit of the controller is enough: the kernel counts all the same.
+    const first = limits.find((limit) => limit.controller === controller);
+    if (first === undefined) return [];
+    const { version } = usable(context, controller);
+    const value = valueAt(resources, path);
+    const limit = typeof value === 'number' ? { limit: value } : {};
+    const rest = { dirfd: folder(controller), because: first.because, ...limit };
+    return counters.map(({ what, v1, v2 }) => ({ what, ...(version === 1 ? v1 : v2), ...rest }));
+  });
 }
 
 /** The first process joins by itself: moved from outside, it would wait for milliseconds. */

@@ -1,14 +1,15 @@
-/** Limits as files of a cgroup and what is written to them, for both versions (cgroup-v1/, cgroup-v2.rst of the kernel). */
+/**
+ * Limits as files of a cgroup and what is written to them, for both versions (cgroup-v1/, cgroup-v2.rst of the kernel). The
+ * names of the files are in the table of limits; here is what stands in them.
+ */
 import { homeFor } from '../host/cgroup-home.ts';
-import {
-  CGROUP_CONTROLLERS,
-  type CgroupController,
-  type CgroupHome,
-  type Hierarchy,
-  type UnifiedHome,
-} from '../host/facts.ts';
-import type { ResourcePath } from '../oci/config-path.ts';
-import type { OciBlockIo, OciResources } from '../oci/config.ts';
+import type { CgroupHome, Hierarchy, UnifiedHome } from '../host/facts.ts';
+import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
+import type { CgroupLimit } from '../limits/row.ts';
+import { LIMIT_ROWS, LIMITS, type DevicePath, type LimitKey, type LimitPath } from '../limits/table.ts';
+import type { ConfigPath } from '../oci/config-path.ts';
+import type { OciResources } from '../oci/config.ts';
+import { valueAt } from '../oci/resources.ts';
 import type { Because } from '../model/because.ts';
 import type { PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
@@ -18,7 +19,7 @@ export interface Limit {
   readonly file: string;
   readonly value: string;
   readonly because: Because;
-  /** Where the kernel may take less than it was told without a word: what must be read afterwards. */
+  /** Where the kernel may take a value and apply another without an error: what is read afterwards, and must say this. */
   readonly check?: { readonly file: string; readonly data: string };
 }
 
@@ -40,19 +41,27 @@ export function unifiedHome(context: PlanContext, controllers: readonly CgroupCo
   return home;
 }
 
+interface Wanted {
+  readonly key: LimitKey;
+  readonly row: CgroupLimit<LimitPath>;
+  readonly value: unknown;
+}
+
+const isWeight = ({ row }: Wanted): boolean => row.weight === true;
+
+/** The limits of a configuration, weights before maxima. */
+function wantedOf(resources: OciResources): readonly Wanted[] {
+  const wanted = LIMIT_ROWS.flatMap(([key, { cgroup }]): readonly Wanted[] => {
+    const value = cgroup === undefined ? undefined : valueAt(resources, cgroup.path);
+    return cgroup === undefined || value === undefined ? [] : [{ key, row: cgroup, value }];
+  });
+  return [...wanted.filter(isWeight), ...wanted.filter((one) => !isWeight(one))];
+}
+
 /** The controllers that have something to do for these limits. */
 export function controllersOf(resources: OciResources): readonly CgroupController[] {
-  const { memory, pids, cpu, blockIO, hugepageLimits, unified } = resources;
-  const used: Readonly<Record<CgroupController, boolean>> = {
-    memory: memory !== undefined,
-    pids: pids !== undefined,
-    cpu: cpu?.quota !== undefined || cpu?.shares !== undefined,
-    cpuset: cpu?.cpus !== undefined || cpu?.mems !== undefined,
-    io: blockIO !== undefined,
-    hugetlb: hugepageLimits !== undefined,
-  };
-  const files = Object.keys(unified ?? {});
-  return CGROUP_CONTROLLERS.filter((name) => used[name] || files.some((file) => file.startsWith(`${name}.`)));
+  const used = new Set(wantedOf(resources).map(({ row }) => row.controller));
+  return CGROUP_CONTROLLERS.filter((name) => used.has(name));
 }
 
 /**
@@ -75,141 +84,118 @@ function weightOfShares(shares: number): number {
   return 1 + Math.floor(((shares - 2) * 9999) / 262_142);
 }
 
-/** The same for disks: from 10 … 1000 to 1 … 10000. */
-function costWeight(weight: number): number {
-  return 1 + Math.floor(((weight - 10) * 9999) / 990);
+/** BFQ takes 10 … 1000 as they are; the cost model has the same as 1 … 10000. */
+function diskWeight(file: string, weight: number): number {
+  return file === 'io.weight' ? 1 + Math.floor(((weight - 10) * 9999) / 990) : weight;
 }
 
-const THROTTLES = {
-  throttleReadBpsDevice: { key: 'rbps', file: 'blkio.throttle.read_bps_device' },
-  throttleWriteBpsDevice: { key: 'wbps', file: 'blkio.throttle.write_bps_device' },
-  throttleReadIOPSDevice: { key: 'riops', file: 'blkio.throttle.read_iops_device' },
-  throttleWriteIOPSDevice: { key: 'wiops', file: 'blkio.throttle.write_iops_device' },
-} as const satisfies Partial<Record<keyof OciBlockIo, { key: string; file: string }>>;
+type ListPath = DevicePath | 'hugepageLimits';
+type Throttle = { readonly major: number; readonly minor: number; readonly rate: number };
+type DeviceWeight = { readonly major: number; readonly minor: number; readonly weight: number };
+type HugePages = { readonly pageSize: string; readonly limit: number };
 
-/** Collects limits, each with who asked for it. */
-class Limits {
-  readonly list: Limit[] = [];
-  readonly #context: PlanContext;
-
-  constructor(context: PlanContext) {
-    this.#context = context;
-  }
-
-  version(controller: CgroupController): 1 | 2 {
-    return usable(this.#context, controller).version;
-  }
-
-  /** The file that the hierarchy's version has, and what is written; `exact`: and read again. */
-  add(
-    path: ResourcePath,
-    controller: CgroupController,
-    files: { readonly v1?: string; readonly v2: string },
-    value: string,
-    exact = false,
-  ): void {
-    const file = this.version(controller) === 1 ? files.v1 : files.v2;
-    if (file === undefined) throw new Error(`version 1 of cgroups has no ${files.v2}`);
-    const because = this.#context.model.because(`linux.resources.${path}`);
-    const check = exact ? { check: { file, data: value } } : {};
-    this.list.push({ controller, file, value, because, ...check });
-  }
+/** A file, what is written to it, and which part of the configuration says so. */
+interface Line {
+  readonly path: ConfigPath;
+  readonly file: string;
+  readonly value: string;
 }
 
-function addMemory(limits: Limits, memory: NonNullable<OciResources['memory']>): void {
-  const { limit, swap, reservation } = memory;
-  if (limit !== undefined) {
-    const files = { v1: 'memory.limit_in_bytes', v2: 'memory.max' };
-    limits.add('memory.limit', 'memory', files, String(limit), true);
-  }
-  if (swap !== undefined) {
-    // The OCI's figure, like v1's, is memory and swap together; v2 counts swap alone.
-    const value = limits.version('memory') === 1 ? swap : swap - (limit ?? 0);
-    const files = { v1: 'memory.memsw.limit_in_bytes', v2: 'memory.swap.max' };
-    limits.add('memory.swap', 'memory', files, String(value), true);
-  }
-  if (reservation !== undefined) {
-    const files = { v1: 'memory.soft_limit_in_bytes', v2: 'memory.low' };
-    limits.add('memory.reservation', 'memory', files, String(reservation), true);
-  }
-}
-
-function addCpu(limits: Limits, cpu: NonNullable<OciResources['cpu']>): void {
-  const { shares, quota, period } = cpu;
-  if (shares !== undefined) {
-    const value = limits.version('cpu') === 1 ? shares : weightOfShares(shares);
-    limits.add('cpu.shares', 'cpu', { v1: 'cpu.shares', v2: 'cpu.weight' }, String(value), true);
-  }
-  if (quota === undefined || period === undefined) return;
-  if (limits.version('cpu') === 1) {
-    limits.add('cpu.quota', 'cpu', { v1: 'cpu.cfs_period_us', v2: '' }, String(period));
-    limits.add('cpu.quota', 'cpu', { v1: 'cpu.cfs_quota_us', v2: '' }, String(quota));
-  } else {
-    limits.add('cpu.quota', 'cpu', { v2: 'cpu.max' }, `${quota} ${period}`);
-  }
-}
-
-/** A cpuset of version 1 is empty when it is new, and takes no process until it has both. */
-function addCpuset(context: PlanContext, limits: Limits, cpu: OciResources['cpu']): void {
-  const home = context.host.cgroup.controllers.cpuset;
-  const wanted = cpu?.cpus !== undefined || cpu?.mems !== undefined;
-  const joined = controllersOf(context.model.config.linux.resources ?? {}).some((controller) => {
-    const other = usable(context, controller);
-    return home.usable && home.version === 1 && other.version === 1 && other.dir === home.dir;
-  });
-  const shown = home.usable && home.version === 1 && shownHierarchies(context).some(({ dir }) => dir === home.dir);
-  if (!home.usable || (!wanted && !joined && !shown)) return;
-  for (const [key, file] of [
-    ['cpus', 'cpuset.cpus'],
-    ['mems', 'cpuset.mems'],
-  ] as const) {
-    const own = cpu?.[key];
-    const value = own ?? (home.version === 1 ? context.host.cgroup.cpuset[key] : undefined);
-    if (value === undefined) continue;
-    const effective = home.version === 1 ? `cpuset.effective_${key}` : `${file}.effective`;
-    const because =
-      own === undefined ? byDefault(`${key} of the parent`) : context.model.because(`linux.resources.cpu.${key}`);
-    limits.list.push({ controller: 'cpuset', file, value, because, check: { file: effective, data: value } });
-  }
-}
-
-function addIo(context: PlanContext, limits: Limits, io: OciBlockIo): void {
-  const weigh = context.host.cgroup.ioWeight ?? 'io.bfq.weight';
-  const versionOne = limits.version('io') === 1;
-  const weight = (value: number): number => (weigh === 'io.weight' ? costWeight(value) : value);
-  if (io.weight !== undefined) limits.add('blockIO.weight', 'io', { v1: weigh, v2: weigh }, String(weight(io.weight)));
-  for (const [index, device] of (io.weightDevice ?? []).entries()) {
-    const files = { v1: `${weigh}_device`, v2: weigh };
-    const value = `${device.major}:${device.minor} ${weight(device.weight)}`;
-    limits.add(`blockIO.weightDevice.${index}`, 'io', files, value);
-  }
-  for (const name of Object.keys(THROTTLES) as (keyof typeof THROTTLES)[]) {
-    const { key, file } = THROTTLES[name];
-    for (const [index, { major, minor, rate }] of (io[name] ?? []).entries()) {
-      const value = `${major}:${minor} ${versionOne ? '' : `${key}=`}${rate}`;
-      limits.add(`blockIO.${name}.${index}`, 'io', { v1: file, v2: 'io.max' }, value);
+/** What is written for a limit: a line, or one for each device or size of page. */
+function linesOf(context: PlanContext, resources: OciResources, { key, row, value }: Wanted): readonly Line[] {
+  const { version } = usable(context, row.controller);
+  const file = version === 1 ? row.v1 : row.v2;
+  if (file === undefined) throw new Error(`version 1 of cgroups has no ${row.v2}`);
+  const line = (text: unknown, name = file): Line => {
+    return { path: `linux.resources.${row.path}`, file: name, value: String(text) };
+  };
+  const lines = <Item>(of: (item: Item) => readonly [name: string, text: string]): readonly Line[] =>
+    (value as readonly Item[]).map((item, index) => {
+      const [name, text] = of(item);
+      return { path: `linux.resources.${row.path as ListPath}.${index}`, file: name, value: text };
+    });
+  // On version 2 it depends on the host what weighs disks.
+  const weigher = version === 1 ? file : (context.host.cgroup.ioWeight ?? file);
+  switch (key) {
+    case 'swap':
+      // The OCI's figure, like that of version 1, is memory and swap together; version 2 counts swap alone.
+      return [line(version === 1 ? value : Number(value) - (resources.memory?.limit ?? 0))];
+    case 'cpu_shares':
+      return [line(version === 1 ? value : weightOfShares(Number(value)))];
+    case 'cpus': {
+      const period = resources.cpu?.period;
+      if (period === undefined) return [];
+      return version === 1 ? [line(period, 'cpu.cfs_period_us'), line(value)] : [line(`${String(value)} ${period}`)];
     }
+    case 'blkio_config.weight':
+      return [line(diskWeight(weigher, Number(value)), weigher)];
+    case 'blkio_config.weight_device':
+      return lines<DeviceWeight>(({ major, minor, weight }) => [
+        weigher,
+        `${major}:${minor} ${diskWeight(weigher, weight)}`,
+      ]);
+    case 'hugetlb':
+      return lines<HugePages>(({ pageSize, limit }) => [file.replace('SIZE', pageSize), String(limit)]);
+    default:
+      if (!Array.isArray(value)) return [line(value)];
+      return lines<Throttle>(({ major, minor, rate }) => [
+        file,
+        `${major}:${minor} ${version === 1 ? '' : `${row.v2Word ?? ''}=`}${rate}`,
+      ]);
   }
 }
 
-/** In the order in which they are written. */
+/** The limits of one row, as they are written and read again. */
+function limitsFor(context: PlanContext, resources: OciResources, wanted: Wanted): readonly Limit[] {
+  const { controller, readAgain } = wanted.row;
+  return linesOf(context, resources, wanted).map(({ path, file, value }) => ({
+    controller,
+    file,
+    value,
+    because: context.model.because(path),
+    ...(readAgain === undefined ? {} : { check: { file, data: value } }),
+  }));
+}
+
+/**
+ * A new cpuset of version 1 has neither CPUs nor memory nodes, and takes no process before it has both. So both are written
+ * in each cgroup that is in that hierarchy, with the values of the parent where the file does not limit them.
+ */
+function cpusetLimits(context: PlanContext, resources: OciResources): readonly Limit[] {
+  const { controllers, cpuset: parent } = context.host.cgroup;
+  const home = controllers.cpuset;
+  if (!home.usable) return [];
+  const controllersUsed = controllersOf(resources);
+  const inHierarchy = (dir: string): boolean =>
+    shownHierarchies(context).some((hierarchy) => hierarchy.dir === dir) ||
+    controllersUsed.map((name) => usable(context, name)).some((other) => other.version === 1 && other.dir === dir);
+  const fill = home.version === 1 && inHierarchy(home.dir);
+  return (['cpuset', 'cpuset_mems'] as const).flatMap((key): readonly Limit[] => {
+    const { cgroup } = LIMITS[key];
+    const own = valueAt(resources, cgroup.path);
+    const name = key === 'cpuset' ? 'cpus' : 'mems';
+    const value = own ?? (fill ? parent[name] : undefined);
+    if (value === undefined) return [];
+    const because =
+      own === undefined ? byDefault(`${name} of the parent`) : context.model.because(`linux.resources.${cgroup.path}`);
+    const check = { file: home.version === 1 ? cgroup.readAgain.v1 : cgroup.readAgain.v2, data: String(value) };
+    return [{ controller: 'cpuset', file: cgroup.v2, value: String(value), because, check }];
+  });
+}
+
+/** In the order in which they are written: by controller, and last what OCI has no word for but the file's name. */
 export function limitsOf(context: PlanContext): readonly Limit[] {
   const resources = context.model.config.linux.resources ?? {};
-  const { memory, pids, cpu, blockIO, hugepageLimits, unified } = resources;
-  const limits = new Limits(context);
-  if (memory !== undefined) addMemory(limits, memory);
-  if (pids !== undefined) limits.add('pids.limit', 'pids', { v1: 'pids.max', v2: 'pids.max' }, String(pids.limit));
-  if (cpu !== undefined) addCpu(limits, cpu);
-  addCpuset(context, limits, cpu);
-  if (blockIO !== undefined) addIo(context, limits, blockIO);
-  for (const [index, { pageSize, limit }] of (hugepageLimits ?? []).entries()) {
-    const files = { v1: `hugetlb.${pageSize}.limit_in_bytes`, v2: `hugetlb.${pageSize}.max` };
-    limits.add(`hugepageLimits.${index}`, 'hugetlb', files, String(limit), true);
+  const all = wantedOf(resources);
+  const isUnified = ({ row }: Wanted): boolean => row.path.startsWith('unified.');
+  for (const file of Object.keys(resources.unified ?? {})) {
+    if (all.some(({ row }) => row.path === `unified.${file}`)) continue;
+    throw new Error(`${file} is no file of a limit that boxctl knows`);
   }
-  for (const [file, value] of Object.entries(unified ?? {})) {
-    const controller = CGROUP_CONTROLLERS.find((name) => file.startsWith(`${name}.`));
-    if (controller === undefined) throw new Error(`${file} is no file of a controller that boxctl knows`);
-    limits.add(`unified.${file}`, controller, { v2: file }, value, controller === 'memory');
-  }
-  return limits.list;
+  const byController = CGROUP_CONTROLLERS.flatMap((controller) => {
+    if (controller === 'cpuset') return cpusetLimits(context, resources);
+    const own = all.filter((one) => one.row.controller === controller && !isUnified(one));
+    return own.flatMap((wanted) => limitsFor(context, resources, wanted));
+  });
+  return [...byController, ...all.filter(isUnified).flatMap((wanted) => limitsFor(context, resources, wanted))];
 }

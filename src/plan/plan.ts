@@ -2,6 +2,7 @@
 import type { Demand } from '../model/demand.ts';
 import type { Dropped, Stop, Warning } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
+import type { CounterName } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Call, Fd } from '../kernel/calls.ts';
 import type { Hints } from './hints.ts';
@@ -46,7 +47,7 @@ export interface Step {
 
 /** A number that the launcher reads after the end, to tell why it ended. `key` is the line's first word in the file. */
 export interface Report {
-  readonly what: 'oom_kill' | 'memory_max' | 'memory_peak' | 'pids_max';
+  readonly what: CounterName;
   readonly dirfd: Fd;
   readonly file: string;
   /** Empty: the file is the number. */

@@ -3,7 +3,7 @@ import { ociOptions } from '../model/as-oci.ts';
 import type { DeviceNode } from '../model/device.ts';
 import type { Mount } from '../model/mount.ts';
 import type { Because } from '../model/because.ts';
-import { formatBytes } from '../run/ending.ts';
+import { formatBytes } from '../text/sizes.ts';
 import { parseSize } from '../text/units.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 

@@ -2,7 +2,7 @@
 import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
-import { formatBytes } from '../run/ending.ts';
+import { formatBytes } from '../text/sizes.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import {
   both,

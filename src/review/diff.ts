@@ -8,9 +8,9 @@ import type { ConfigPath } from '../oci/config-path.ts';
 import type { Model } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
 import { borrowedVariables, redactor, type Redact } from '../text/borrowed.ts';
-import type { Limits, Spec, SpecDocument } from '../spec/spec.ts';
+import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
-import { compareAmounts, compareCpus, compareNodes, compareOptional } from './diff-limits.ts';
+import { compareLimits } from './diff-limits.ts';
 import { compareDevices, compareMounts } from './diff-mounts.ts';
 import { compareDns, compareExtraHosts } from './diff-network.ts';
 import {
@@ -53,24 +53,6 @@ import { reviewHost } from './host.ts';
 
 export type { Change, Direction } from './change.ts';
 
-/** Limits that differ; each has its row, so that none can be forgotten. */
-const LIMITS: Readonly<Record<keyof Limits, Comparison>> = {
-  memory: compareAmounts,
-  swap: compareAmounts,
-  pids: compareAmounts,
-  cpus: compareAmounts,
-  memoryHigh: compareAmounts,
-  memoryLow: compareAmounts,
-  cpuShares: compareAmounts,
-  cpuset: compareCpus,
-  cpusetMems: compareNodes,
-  ioWeight: compareAmounts,
-  ioDevices: compareAmounts,
-  hugetlb: compareAmounts,
-  time: compareAmounts,
-  optional: compareOptional,
-};
-
 /** What tells of a difference, for everything that a file can say: the type has each key, so that none can be forgotten. */
 const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   namespaces: [compareDemands],
@@ -81,7 +63,7 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   volumes: [compareMounts],
   shmSize: [compareMounts],
   devices: [compareDevices],
-  limits: Object.values(LIMITS),
+  limits: compareLimits,
   ulimits: [compareUlimits],
   seccomp: [compareFilter],
   landlock: [compareLandlock],

@@ -3,7 +3,8 @@
  * told in full and the same on every machine, whoever reviews it.
  */
 import type { SpecDocument } from '../spec/spec.ts';
-import { CGROUP_CONTROLLERS, type CgroupFacts, type CgroupHome, type HostFacts } from '../host/facts.ts';
+import { CGROUP_CONTROLLERS } from '../kernel/cgroup.ts';
+import type { CgroupFacts, CgroupHome, HostFacts } from '../host/facts.ts';
 
 const WHOLE = [{ start: 0, size: 4_294_967_295 }];
 

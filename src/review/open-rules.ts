@@ -1,7 +1,9 @@
 /** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
+import { LIMIT_ROWS } from '../limits/table.ts';
 import { isSecretName, isSecretValue } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import { outward, type SpecPath } from '../spec/spec-path.ts';
+import { valueAt } from '../oci/resources.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 
@@ -64,6 +66,23 @@ function isPinned(image: ImageSource | undefined): boolean {
   return image?.kind !== 'folder';
 }
 
+/** A rule for each limit without which the container can use up the host. */
+const LIMIT_RULES: readonly Rule[] = LIMIT_ROWS.flatMap(([, { audit }]): readonly Rule[] => {
+  if (audit === undefined) return [];
+  const { rule: id, severity, fix, open, message } = audit;
+  return [
+    {
+      id,
+      severity,
+      fix,
+      find: (subject) => {
+        const { resources = {} } = subject.model.config.linux;
+        return when(valueAt(resources, open) === undefined, message, place(subject, 'limits'));
+      },
+    },
+  ];
+});
+
 const RULES: readonly Rule[] = [
   {
     id: 'secret-value',
@@ -112,39 +131,7 @@ const RULES: readonly Rule[] = [
         .filter(({ source }) => source !== subject.document.folder)
         .map(({ source, because }) => ({ message: `can change ${source}`, because })),
   },
-  {
-    id: 'no-memory-limit',
-    severity: 'medium',
-    fix: '`limits: {memory: 512MiB}`',
-    find: (subject) =>
-      when(
-        subject.model.config.linux.resources?.memory?.limit === undefined,
-        'can use all of the host’s memory',
-        place(subject, 'limits'),
-      ),
-  },
-  {
-    id: 'no-pids-limit',
-    severity: 'medium',
-    fix: '`limits: {pids: 256}`',
-    find: (subject) =>
-      when(
-        subject.model.config.linux.resources?.pids === undefined,
-        'can use all process ids of the host',
-        place(subject, 'limits'),
-      ),
-  },
-  {
-    id: 'no-cpu-limit',
-    severity: 'low',
-    fix: '`limits: {cpus: 2}`',
-    find: (subject) =>
-      when(
-        subject.model.config.linux.resources?.cpu === undefined,
-        'can use all CPUs of the host',
-        place(subject, 'limits'),
-      ),
-  },
+  ...LIMIT_RULES,
   {
     id: 'optional-limits',
     severity: 'low',

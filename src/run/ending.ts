@@ -1,4 +1,5 @@
 /** Why a container ended, in words and as data. */
+import { COUNTED_LIMITS, type CountedLimit } from '../limits/table.ts';
 import type { Because } from '../model/because.ts';
 import type { Plan } from '../plan/plan.ts';
 import { inUnits, signalName, SIGSYS } from '../kernel/signals.ts';
@@ -7,12 +8,10 @@ import type { Outcome } from '../launcher/launch.ts';
 /** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;
 const SIGKILL = 9;
-/** The kernel charges memory in batches, of up to 64 pages on each CPU. */
-const NEARLY = 1 << 20;
 
 /** A limit that the container ran into, by the kernel's own counts or the launcher's clock. */
 export interface LimitHit {
-  readonly limit: 'memory' | 'pids' | 'time';
+  readonly limit: CountedLimit | 'time';
   /** What was written: bytes, processes, or milliseconds; undefined where the limit is a cgroup's further above. */
   readonly value: number | undefined;
   /** Killed processes, failed forks, or 1. */
@@ -40,49 +39,21 @@ export interface Ending {
   readonly limits: readonly LimitHit[];
 }
 
-/** `64 MiB`; numbers of bytes that are no whole unit stay bytes. */
-export function formatBytes(bytes: number): string {
-  for (const [unit, size] of [
-    ['GiB', 2 ** 30],
-    ['MiB', 2 ** 20],
-    ['KiB', 2 ** 10],
-  ] as const) {
-    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`;
-  }
-  return `${bytes} bytes`;
-}
-
 const DEFAULT: Because = { kind: 'default', name: 'the host' };
 
-function memoryHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
-  const numberOf = (what: Plan['reports'][number]['what']): number | undefined =>
-    outcome.reports[plan.reports.findIndex((report) => report.what === what)];
-  const count = numberOf('oom_kill') ?? 0;
-  if (count === 0) return undefined;
-  const report = plan.reports.find(({ what }) => what === 'oom_kill');
-  const peak = numberOf('memory_peak');
-  const rest = { limit: 'memory', count, ...(peak === undefined ? {} : { peak }) } as const;
-  const processes = count === 1 ? 'a process' : `${count} processes`;
-  // Version 1 does not count what ran into the limit of swap; but then all of the memory was in use.
-  const isOwn = numberOf('memory_max') !== 0 || (peak ?? 0) > (report?.limit ?? 0) - NEARLY;
-  if (report?.limit === undefined || !isOwn) {
-    const message = `out of memory: the kernel killed ${processes}, since the host or a cgroup further above had none left`;
-    return { ...rest, value: undefined, message, because: DEFAULT };
-  }
-  const most = peak === undefined ? '' : ` (${formatBytes(peak)} at the most)`;
-  const limit = formatBytes(report.limit);
-  const message = `out of memory: the kernel killed ${processes} at the memory limit of ${limit}${most}`;
-  return { ...rest, value: report.limit, message, because: report.because };
-}
-
-function pidsHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
-  const index = plan.reports.findIndex(({ what }) => what === 'pids_max');
-  const report = plan.reports[index];
-  const count = outcome.reports[index] ?? 0;
-  if (report === undefined || count === 0) return undefined;
-  const times = count === 1 ? 'once' : `${count} times`;
-  const message = `the limit of ${report.limit ?? 'some'} processes was reached: fork failed ${times}`;
-  return { limit: 'pids', value: report.limit, count, message, because: report.because };
+/** The limits that the kernel counts, where they were reached. */
+function countedHits(plan: Plan, outcome: Outcome): readonly LimitHit[] {
+  return COUNTED_LIMITS.flatMap(({ key, reached }): readonly LimitHit[] => {
+    const names: readonly string[] = reached.counters.map(({ what }) => what);
+    const report = plan.reports.find(({ what }) => what === names[0]);
+    if (report === undefined) return [];
+    const counts = Object.fromEntries(plan.reports.map(({ what }, index) => [what, outcome.reports[index]]));
+    const told = reached.tell(counts, report.limit);
+    if (told === undefined) return [];
+    const { own, message, ...numbers } = told;
+    const value = own ? report.limit : undefined;
+    return [{ limit: key, ...numbers, value, message, because: own ? report.because : DEFAULT }];
+  });
 }
 
 function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
@@ -96,9 +67,10 @@ function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
 /** The end of a command that ran; undefined where it did not get that far. */
 export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   if (outcome.kind === 'failed') return undefined;
-  const memory = memoryHit(plan, outcome);
   const time = timeHit(plan, outcome);
-  const limits = [time, memory, pidsHit(plan, outcome)].filter((hit) => hit !== undefined);
+  const counted = countedHits(plan, outcome);
+  const limits = time === undefined ? counted : [time, ...counted];
+  const memory = counted.find(({ limit }) => limit === 'memory');
   const signaled = outcome.kind === 'signaled';
   const status = signaled ? 128 + outcome.signal : outcome.status;
   const signal = signaled ? { signal: signalName(outcome.signal) } : {};

@@ -3,68 +3,97 @@ import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
 import { whyNot } from '../files/read.ts';
-import type { HugePageLimit, IoDeviceLimit, IoLimitKind, Limits, Spec } from './spec.ts';
+import { LIMIT_ROWS, type LimitFields, type LimitKey, type Row } from '../limits/table.ts';
+import type { HugePageLimit, IoDeviceLimit, IoLimitKind, LimitValues, ValueKind } from '../limits/values.ts';
+import type { Limits, Spec } from './spec.ts';
 import { didYouMean } from './suggest.ts';
+import { formatBytes } from '../text/sizes.ts';
 import { parseDuration, parseNumbers, parseSignal, parseSize } from '../text/units.ts';
 import { sizeAt } from './values.ts';
 
-type RawLimits = NonNullable<ContainerFile['limits']>;
-type RawIo = NonNullable<RawLimits['blkio_config']>;
+type RawDevice = { readonly path: string };
+/** What the validator lets through for each kind of limit. */
+interface RawValues {
+  size: string | number;
+  integer: number;
+  number: number;
+  numbers: string | number;
+  duration: string;
+  deviceWeights: readonly (RawDevice & { readonly weight: number })[];
+  byteRates: readonly (RawDevice & { readonly rate: string | number })[];
+  operationRates: readonly (RawDevice & { readonly rate: number })[];
+  hugePages: Readonly<Record<string, unknown>>;
+}
 
-/** Below this no program starts, and the number lacks its unit. */
-const LEAST_MEMORY = 1024 * 1024;
+/** Reads a value; undefined where there is none, or where its problem has been reported at `path`. */
+type Parser<Raw, Value> = (context: Context, raw: Raw | undefined, path: string) => Value | undefined;
+
+const asItIs = <Value>(_context: Context, raw: Value | undefined): Value | undefined => raw;
+
+const PARSERS: { readonly [Kind in ValueKind]: Parser<RawValues[Kind], LimitValues[Kind]> } = {
+  size: sizeAt,
+  integer: asItIs,
+  number: asItIs,
+  numbers: (context, raw, path) => numbersAt(context, raw, path),
+  duration: (context, raw, path) => durationAt(context, raw, path),
+  deviceWeights: (context, raw, path) => weightsAt(context, raw, path),
+  byteRates: (context, raw, path) => ratesAt(context, raw, path),
+  operationRates: (context, raw, path) => ratesAt(context, raw, path),
+  hugePages: (context, raw, path) => hugePagesAt(context, raw, path),
+};
+
+/** The value below `limits`, as the validator has let it through. */
+const rawAt = (limits: ContainerFile['limits'], key: LimitKey): unknown => {
+  let value: unknown = limits;
+  for (const name of key.split('.')) value = (value as Readonly<Record<string, unknown>> | undefined)?.[name];
+  return value;
+};
 
 export const normaliseLimits = (context: Context, raw: ContainerFile['limits']): Limits => {
-  const memory = sizeAt(context, raw?.memory, 'limits.memory');
-  const swap = sizeAt(context, raw?.swap, 'limits.swap');
-  const memoryHigh = sizeAt(context, raw?.memory_high, 'limits.memory_high');
-  const memoryLow = sizeAt(context, raw?.memory_low, 'limits.memory_low');
-  const cpuset = numbersAt(context, raw?.cpuset, 'limits.cpuset');
-  const cpusetMems = numbersAt(context, raw?.cpuset_mems, 'limits.cpuset_mems');
-  const ioDevices = ioDevicesAt(context, raw?.blkio_config);
-  const hugetlb = hugetlbAt(context, raw?.hugetlb);
-  const time = durationAt(context, raw?.time, 'limits.time');
-  checkLeast(context, memory, 'limits.memory');
-  checkLeast(context, memoryHigh, 'limits.memory_high');
-  if (swap !== undefined && raw?.memory === undefined && !context.bad.has('limits.memory')) {
-    report(context, 'limits.swap', 'E_SPEC_CONFLICT', '`limits.swap` needs `limits.memory` beside it');
+  const limits: Record<string, unknown> = {};
+  for (const [key, row] of LIMIT_ROWS) {
+    const parse = PARSERS[row.kind] as Parser<unknown, unknown>;
+    const value = parse(context, rawAt(raw, key), `limits.${key}`);
+    const before = limits[row.field];
+    // Lists of limits may have one field together.
+    if (value !== undefined)
+      limits[row.field] = Array.isArray(before) ? [...(before as unknown[]), value].flat() : value;
   }
-  for (const [value, key] of [
-    [memoryHigh, 'memory_high'],
-    [memoryLow, 'memory_low'],
-  ] as const) {
-    if (memory === undefined || value === undefined || value <= memory) continue;
-    report(
-      context,
-      `limits.${key}`,
-      'E_SPEC_CONFLICT',
-      `\`limits.${key}\` is beyond \`limits.memory\`, and is never reached`,
-    );
+  const fields: LimitFields = limits;
+  for (const [key, row] of LIMIT_ROWS) checkLimit(context, fields, raw, key, row);
+  return { ...fields, optional: raw?.optional ?? false };
+};
+
+/** What no schema can check: a value beside the others, and below the least that makes sense. */
+const checkLimit = (
+  context: Context,
+  fields: LimitFields,
+  raw: ContainerFile['limits'],
+  key: LimitKey,
+  row: Row,
+): void => {
+  const path = `limits.${key}`;
+  const value = fields[row.field];
+  if (value === undefined) return;
+  if (row.least !== undefined && typeof value === 'number') checkLeast(context, value, row.least, path);
+  if (row.needs !== undefined && raw?.[row.needs] === undefined && !context.bad.has(`limits.${row.needs}`)) {
+    report(context, path, 'E_SPEC_CONFLICT', `\`${path}\` needs \`limits.${row.needs}\` beside it`);
   }
-  if (time === 0) report(context, 'limits.time', 'E_SPEC_RANGE', 'no command can run in no time');
-  return {
-    ...(memory === undefined ? {} : { memory }),
-    ...(swap === undefined ? {} : { swap }),
-    ...(memoryHigh === undefined ? {} : { memoryHigh }),
-    ...(memoryLow === undefined ? {} : { memoryLow }),
-    ...(raw?.pids === undefined ? {} : { pids: raw.pids }),
-    ...(raw?.cpus === undefined ? {} : { cpus: raw.cpus }),
-    ...(raw?.cpu_shares === undefined ? {} : { cpuShares: raw.cpu_shares }),
-    ...(cpuset === undefined ? {} : { cpuset }),
-    ...(cpusetMems === undefined ? {} : { cpusetMems }),
-    ...(raw?.blkio_config?.weight === undefined ? {} : { ioWeight: raw.blkio_config.weight }),
-    ...(ioDevices.length === 0 ? {} : { ioDevices }),
-    ...(hugetlb.length === 0 ? {} : { hugetlb }),
-    ...(time === undefined ? {} : { time }),
-    optional: raw?.optional ?? false,
-  };
+  const most = row.within === undefined ? undefined : fields[row.within];
+  if (most !== undefined && typeof value === 'number' && value > most) {
+    const message = `\`${path}\` is beyond \`limits.${row.within ?? ''}\`, and is never reached`;
+    report(context, path, 'E_SPEC_CONFLICT', message);
+  }
+  if (row.notZero !== undefined && value === 0) report(context, path, 'E_SPEC_RANGE', row.notZero);
 };
 
 /** A number without its unit is what people forget; with one, the number is meant. */
-const checkLeast = (context: Context, bytes: number | undefined, path: string): void => {
-  if (bytes === undefined || bytes >= LEAST_MEMORY) return;
+const checkLeast = (context: Context, bytes: number, least: number, path: string): void => {
+  if (bytes >= least) return;
   const text = context.paths.text(path) ?? '';
-  const bare = /^[1-9]\d*$/.test(text) ? `with a unit: ${clip(`${text}MiB`)}` : 'the least is 1MiB';
+  const bare = /^[1-9]\d*$/.test(text)
+    ? `with a unit: ${clip(`${text}MiB`)}`
+    : `the least is ${formatBytes(least).replace(' ', '')}`;
   report(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
     hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
   });
@@ -118,33 +147,38 @@ const numbersAt = (context: Context, value: string | number | undefined, path: s
   return numbers;
 };
 
-const ioDevicesAt = (context: Context, raw: RawIo | undefined): readonly IoDeviceLimit[] => {
-  const path = 'limits.blkio_config';
-  const rates = (kind: Exclude<IoLimitKind, 'weight_device'>): readonly IoDeviceLimit[] =>
-    each<{ path: string; rate: string | number }, `${typeof path}.${typeof kind}`>(
-      context,
-      raw?.[kind] ?? [],
-      `${path}.${kind}`,
-    ).flatMap(([item, specPath]) => {
-      const device = deviceAt(context, item.path, `${specPath}.path`);
-      const value = sizeAt(context, item.rate, `${specPath}.rate`);
-      if (value === 0) report(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
-      return device === undefined || value === undefined ? [] : [{ kind, ...device, value, specPath }];
-    });
-  const weights = each(context, raw?.weight_device ?? [], `${path}.weight_device`).flatMap(
-    ([item, specPath]): IoDeviceLimit[] => {
-      const device = deviceAt(context, item.path, `${specPath}.path`);
-      return device === undefined ? [] : [{ kind: 'weight_device', ...device, value: item.weight, specPath }];
-    },
-  );
-  return [
-    ...weights,
-    ...rates('device_read_bps'),
-    ...rates('device_write_bps'),
-    ...rates('device_read_iops'),
-    ...rates('device_write_iops'),
-  ];
+/** The kind of a limit of devices is its key: `device_read_bps` of `limits.blkio_config.device_read_bps`. */
+const kindOf = (path: string): IoLimitKind => path.slice(path.lastIndexOf('.') + 1) as IoLimitKind;
+
+/** The items of a list of devices; `valueOf` gives what an item says of its own. */
+const devicesAt = <Raw extends RawDevice>(
+  context: Context,
+  raw: readonly Raw[] | undefined,
+  path: string,
+  valueOf: (item: Raw, specPath: string) => number | undefined,
+): readonly IoDeviceLimit[] | undefined => {
+  const kind = kindOf(path);
+  const items = each(context, raw ?? [], `limits.blkio_config.${kind}` as const);
+  const found = items.flatMap(([item, specPath]): readonly IoDeviceLimit[] => {
+    const device = deviceAt(context, item.path, `${specPath}.path`);
+    const value = valueOf(item, specPath);
+    return device === undefined || value === undefined ? [] : [{ kind, ...device, value, specPath }];
+  });
+  return unlessEmpty(found);
 };
+
+const weightsAt: Parser<RawValues['deviceWeights'], readonly IoDeviceLimit[]> = (context, raw, path) =>
+  devicesAt(context, raw, path, ({ weight }) => weight);
+
+const ratesAt: Parser<RawValues['byteRates'], readonly IoDeviceLimit[]> = (context, raw, path) =>
+  devicesAt(context, raw, path, ({ rate }, specPath) => {
+    const value = sizeAt(context, rate, `${specPath}.rate`);
+    if (value === 0) report(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
+    return value;
+  });
+
+const unlessEmpty = <Item>(list: readonly Item[]): readonly Item[] | undefined =>
+  list.length === 0 ? undefined : list;
 
 /** glibc's encoding of a device's number (makedev(3)). */
 const major = (device: number): number =>
@@ -179,11 +213,11 @@ const deviceAt = (
   return undefined;
 };
 
-const hugetlbAt = (context: Context, raw: RawLimits['hugetlb']): readonly HugePageLimit[] =>
-  Object.entries(raw ?? {}).flatMap(([key, value]): HugePageLimit[] => {
+const hugePagesAt: Parser<RawValues['hugePages'], readonly HugePageLimit[]> = (context, raw) => {
+  const found = Object.entries(raw ?? {}).flatMap(([key, value]): readonly HugePageLimit[] => {
     const specPath = `limits.hugetlb.${key}` as const;
     if (key.startsWith('x-') || context.bad.has(specPath)) return [];
-    const limit = sizeAt(context, value, specPath);
+    const limit = sizeAt(context, value as string | number, specPath);
     const page = parseSize(key);
     if (page === undefined || page === 0 || Math.log2(page) % 1 !== 0) {
       report(context, specPath, 'E_SPEC_SIZE', `"${clipKey(key)}" is not the size of a page`, {
@@ -197,3 +231,5 @@ const hugetlbAt = (context: Context, raw: RawLimits['hugetlb']): readonly HugePa
     }
     return [{ page, limit, specPath }];
   });
+  return unlessEmpty(found);
+};

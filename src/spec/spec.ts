@@ -5,6 +5,7 @@
 import type { ContainerFile } from '../generated/container.ts';
 import type { SpecPath } from './spec-path.ts';
 import type { Diagnostic, Position } from '../errors.ts';
+import type { LimitFields } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { ExtraHost, SpecDns, SpecNetwork } from './network.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
@@ -56,29 +57,8 @@ export interface UserChoice {
   readonly group?: number | string;
 }
 
-export interface Limits {
-  /** Bytes. */
-  readonly memory?: number;
-  /** Bytes of swap beside the memory (not memory plus swap). */
-  readonly swap?: number;
-  /** Processes and threads. */
-  readonly pids?: number;
-  /** CPUs; 1.5 is one and a half. */
-  readonly cpus?: number;
-  /** Bytes; the kernel's memory.high and memory.low. */
-  readonly memoryHigh?: number;
-  readonly memoryLow?: number;
-  /** Docker's weight: 1024 is the usual one. */
-  readonly cpuShares?: number;
-  /** Numbers and ranges in the kernel's own form: ascending, without gaps where there need be none. */
-  readonly cpuset?: string;
-  readonly cpusetMems?: string;
-  /** From 10 to 1000. */
-  readonly ioWeight?: number;
-  readonly ioDevices?: readonly IoDeviceLimit[];
-  readonly hugetlb?: readonly HugePageLimit[];
-  /** Milliseconds. */
-  readonly time?: number;
+/** What the container may use: a field for each row of the table of limits, absent where the file does not limit it. */
+export interface Limits extends LimitFields {
   /** True: a limit that this host cannot apply is dropped with a warning instead of refused. */
   readonly optional: boolean;
 }
@@ -112,27 +92,6 @@ export interface Sysctl {
 export interface PathChanges {
   readonly add: readonly { readonly path: string; readonly specPath: SpecPath }[];
   readonly remove: readonly { readonly path: string; readonly specPath: SpecPath }[];
-}
-
-/** Compose's words for what is limited. */
-export type IoLimitKind =
-  'weight_device' | 'device_read_bps' | 'device_write_bps' | 'device_read_iops' | 'device_write_iops';
-
-export interface IoDeviceLimit {
-  readonly kind: IoLimitKind;
-  readonly major: number;
-  readonly minor: number;
-  /** A weight, bytes or operations a second. */
-  readonly value: number;
-  readonly specPath: SpecPath;
-}
-
-export interface HugePageLimit {
-  /** Bytes of a page. */
-  readonly page: number;
-  /** Bytes. */
-  readonly limit: number;
-  readonly specPath: SpecPath;
 }
 
 /** Attributes of a mount that a file may add; `nosuid` and `nodev` are always on. */

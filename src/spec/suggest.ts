@@ -1,25 +1,9 @@
 /** "Did you mean …": by edit distance, and by meaning for words that people bring along from Compose and Docker. */
+import { otherWords } from '../limits/table.ts';
 
 /** Words of elsewhere and the path that says it here. */
 const MEANS: Readonly<Record<string, string>> = {
-  mem_limit: 'limits.memory',
-  memory: 'limits.memory',
-  memswap_limit: 'limits.swap',
-  mem_reservation: 'limits.memory_low',
-  memory_reservation: 'limits.memory_low',
-  'memory.high': 'limits.memory_high',
-  'memory.low': 'limits.memory_low',
-  cpu_shares: 'limits.cpu_shares',
-  cpu_weight: 'limits.cpu_shares',
-  cpuset: 'limits.cpuset',
-  cpuset_cpus: 'limits.cpuset',
-  blkio_config: 'limits.blkio_config',
-  io: 'limits.blkio_config',
-  timeout: 'limits.time',
-  pids_limit: 'limits.pids',
-  pids: 'limits.pids',
-  cpus: 'limits.cpus',
-  cpu: 'limits.cpus',
+  ...otherWords(),
   deploy: 'limits',
   resources: 'limits',
   cmd: 'command',
@@ -69,7 +53,6 @@ const MEANS: Readonly<Record<string, string>> = {
   ro: 'read_only',
   containerID: 'container',
   hostID: 'host',
-  mem: 'memory',
 };
 
 const hasOwn = (table: Readonly<Record<string, string>>, key: string): string | undefined =>

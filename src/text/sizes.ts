@@ -20,3 +20,15 @@ export function readableSeconds(seconds: number): string {
   const step = STEPS.find(([limit]) => seconds < limit);
   return step === undefined ? `${Math.floor(seconds / 86_400)} d` : `${Math.floor(seconds / step[1])} ${step[2]}`;
 }
+
+/** Bytes in powers of 1024, as a file says them: `64 MiB`. What is no whole number of a unit stays bytes. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of [
+    ['GiB', 2 ** 30],
+    ['MiB', 2 ** 20],
+    ['KiB', 2 ** 10],
+  ] as const) {
+    if (bytes >= size && bytes % size === 0) return `${bytes / size} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}

@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['text'],
   ['native.ts'],
   ['files'],
+  ['limits'],
   ['yaml'],
   ['generated'],
   ['spec'],

@@ -1,4 +1,5 @@
 /** Keys of Compose that have no place here: what to write instead, or why not. By path; `*` is any item of a list. */
+import { composeNames } from '../../limits/table.ts';
 
 const NO_WAY_IN = 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host';
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
@@ -19,6 +20,13 @@ const SWARM = 'it is for a swarm of machines; boxctl starts one container on thi
 const RESTART = 'boxctl has no daemon that would restart a container; a unit of systemd can: `Restart=on-failure`';
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
 
+/** The keys of `deploy.resources.limits`, or of `reservations`, that are limits here. */
+const below = (part: string): string => {
+  const prefix = `deploy.resources.${part}.`;
+  const names = composeNames().flatMap(([name]) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+  return names.sort().join(', ');
+};
+
 const NOT_HERE: Readonly<Record<string, string>> = {
   attach: LOGS,
   build: NO_BUILD,
@@ -30,7 +38,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   cpu_rt_runtime: REAL_TIME,
   credential_spec: WINDOWS,
   depends_on: ONE_CONTAINER,
-  deploy: 'of it, boxctl takes `resources: {limits: {cpus, memory, pids}, reservations: {memory}}`',
+  deploy: `of it, boxctl takes \`resources: {limits: {${below('limits')}}, reservations: {${below('reservations')}}}\``,
   'deploy.endpoint_mode': SWARM,
   'deploy.mode': 'a file is one container: `replicated`, with `replicas: 1`',
   'deploy.placement': SWARM,

@@ -1,4 +1,6 @@
 /** Values that Compose writes otherwise, translated once the variables are in. */
+import { composeNames } from '../../limits/table.ts';
+import type { ComposeName } from '../../limits/row.ts';
 import { clip } from '../context.ts';
 import type { Problems } from '../../yaml/problems.ts';
 import type { Branch, Scalar } from '../../yaml/tree.ts';
@@ -77,18 +79,21 @@ const namespace =
 
 const LO = 'a container has a network of its own with `lo` alone: leave the key out, or share the host’s with `host`';
 
+const CONVERSIONS: Readonly<Record<NonNullable<ComposeName['convert']>, Rule>> = {
+  'memory and swap': swapOf,
+  quota: cpusOf,
+};
+
+/** For each name of a limit that does not mean the same by every value. */
+const LIMIT_RULES: Readonly<Record<string, Rule>> = Object.fromEntries(
+  composeNames().flatMap(([name, , { convert, none }]): readonly (readonly [string, Rule])[] => {
+    if (convert !== undefined) return [[name, CONVERSIONS[convert]]];
+    return none === undefined ? [] : [[name, noneIf(...none)]];
+  }),
+);
+
 const RULES: Readonly<Record<string, Rule>> = {
-  mem_limit: noneIf(0),
-  mem_reservation: noneIf(0),
-  pids_limit: noneIf(0, -1),
-  cpus: noneIf(0),
-  cpu_shares: noneIf(0),
-  'deploy.resources.limits.cpus': noneIf(0),
-  'deploy.resources.limits.memory': noneIf(0),
-  'deploy.resources.limits.pids': noneIf(0, -1),
-  'deploy.resources.reservations.memory': noneIf(0),
-  memswap_limit: swapOf,
-  cpu_quota: cpusOf,
+  ...LIMIT_RULES,
   network_mode: namespace(
     'net',
     { none: 'private', host: 'host' },

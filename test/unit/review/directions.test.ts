@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { LIMIT_ROWS } from '../../../src/limits/table.ts';
 import { diff, type Direction } from '../../../src/review/diff.ts';
 import { loadSpecText } from '../../../src/spec/load.ts';
 import { USER_HOST } from '../../support/host-facts.ts';
@@ -178,6 +179,15 @@ function sides(path: string, node: Node): readonly [without: string, together: s
   return [stringify(path === 'command' ? { ...base, command: ['true'] } : base), stringify(together)];
 }
 
+/** What a new limit is, which has no line above: less where there was none, as the table of limits has it. */
+function ofTable(path: string): Direction {
+  const row = LIMIT_ROWS.find(([key]) => path === `limits.${key}`)?.[1];
+  if (row === undefined) return 'changes';
+  return row.diff === 'set' || (row.diff.unset === Number.POSITIVE_INFINITY && row.diff.more === 'gains')
+    ? 'loses'
+    : 'gains';
+}
+
 const load = (text: string) =>
   loadSpecText(text, 'container.yaml', { env: {}, home: '/home/me', folder: '/project', review: true });
 
@@ -186,7 +196,7 @@ describe('every key that a file may leave out', () => {
     const [without, together] = sides(path, node);
     const given = diff(load(without), load(together), USER_HOST);
     const taken = diff(load(together), load(without), USER_HOST);
-    const expected: Direction = GAINS.includes(path) ? 'gains' : LOSES.includes(path) ? 'loses' : 'changes';
+    const expected: Direction = GAINS.includes(path) ? 'gains' : LOSES.includes(path) ? 'loses' : ofTable(path);
     const other: Direction = expected === 'gains' ? 'loses' : expected === 'loses' ? 'gains' : 'changes';
     const directions = (changes: typeof given) => [...new Set(changes.map(({ direction }) => direction))];
     // Beside what is gained or lost, something may be neither.
