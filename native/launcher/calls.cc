@@ -80,6 +80,9 @@ int descriptor(const Context& context, const Arg& arg) {
   return context.slots[arg.number];
 }
 
+// The container's first process knows itself by the number that it has in its own process namespace.
+Filled filled(const Context& context) { return {context.child == 0 ? getpid() : context.child, context.link}; }
+
 long dispatch(Context& context, const Call& c, uint32_t& detail) {
   int fds[kMaxArgs] = {-1, -1, -1, -1, -1, -1, -1, -1};
   const char* texts[kMaxArgs] = {"", "", "", "", "", "", "", ""};
@@ -183,6 +186,11 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return control_device(fds[0], n(1), texts[2], n(3));
     case Op::kIoctlTiocgptpeer:
       return negate(ioctl(fds[0], TIOCGPTPEER, open_flags(n(1)) | O_CLOEXEC));
+    case Op::kIoctlSiocgifindex: {
+      const long index = interface_index(fds[0], texts[1]);
+      if (index > 0) context.link = static_cast<uint32_t>(index);
+      return index < 0 ? index : 0;
+    }
     case Op::kSocket:
       return call(SYS_socket, n(0), n(1) | SOCK_CLOEXEC, n(2));
     case Op::kDup3:
@@ -243,9 +251,9 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kBpfProgAttach:
       return bpf_prog_attach(fds[0], fds[1], n(2), n(3));
     case Op::kNetlink:
-      return send_messages(fds[0], c.args[1], context.child, detail);
+      return send_messages(fds[0], c.args[1], filled(context), detail);
     case Op::kNetlinkOnce:
-      return send_messages_once(fds[0], c.args[1], c.args[2], context.child, detail);
+      return send_messages_once(fds[0], c.args[1], c.args[2], filled(context), detail);
     case Op::kSetsockopt:
       return set_option(fds[0], n(1), n(2), n(3));
     case Op::kBind:

@@ -22,6 +22,7 @@ struct Context {
   Fd received;       // what sendmsg brought, until recvmsg takes it
   Fd null;           // /dev/null of the host
   NetworkRelay* relay = nullptr;
+  uint32_t link = 0;          // `$LINK` in netlink messages: the interface that was asked for last
   Helper helper;              // the program that spawn_helper has started
   unsigned long sigmask = 0;  // what the command starts with
 };

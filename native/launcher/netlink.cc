@@ -1,8 +1,10 @@
 #include "netlink.h"
 
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "../shared/fd.h"
@@ -44,15 +46,17 @@ long send_all(int fd, const uint8_t* bytes, size_t size) {
   return sent < 0 ? sent : 0;
 }
 
-long send_filled(int fd, const Arg& messages, pid_t child) {
+long send_filled(int fd, const Arg& messages, const Filled& filled) {
   if (messages.place_count == 0) return send_all(fd, messages.list, messages.list_size);
   auto* const bytes = static_cast<uint8_t*>(malloc(messages.list_size));
   if (bytes == nullptr) return -ENOMEM;
   memcpy(bytes, messages.list, messages.list_size);
-  const auto number = static_cast<uint32_t>(child);
   for (size_t i = 0; i < messages.place_count; i++) {
     uint32_t place;
     memcpy(&place, messages.places + i * sizeof place, sizeof place);
+    uint32_t which;
+    memcpy(&which, bytes + place, sizeof which);
+    const uint32_t number = which == 0 ? static_cast<uint32_t>(filled.child) : filled.link;
     memcpy(bytes + place, &number, sizeof number);
   }
   const long result = send_all(fd, bytes, messages.list_size);
@@ -118,16 +122,24 @@ long read_answers(int fd, size_t expected, uint32_t& detail) {
 
 }  // namespace
 
-long send_messages(int fd, const Arg& messages, pid_t child, uint32_t& detail) {
-  const long sent = send_filled(fd, messages, child);
+long interface_index(int fd, const char* name) {
+  ifreq interface = {};
+  if (strlen(name) >= sizeof interface.ifr_name) return -ENAMETOOLONG;
+  memcpy(interface.ifr_name, name, strlen(name) + 1);
+  const long result = negate(ioctl(fd, SIOCGIFINDEX, &interface));
+  return result < 0 ? result : interface.ifr_ifindex;
+}
+
+long send_messages(int fd, const Arg& messages, const Filled& filled, uint32_t& detail) {
+  const long sent = send_filled(fd, messages, filled);
   return sent < 0 ? sent : read_answers(fd, answers_of(messages), detail);
 }
 
-long send_messages_once(int fd, const Arg& question, const Arg& messages, pid_t child, uint32_t& detail) {
+long send_messages_once(int fd, const Arg& question, const Arg& messages, const Filled& filled, uint32_t& detail) {
   long result = -EEXIST;
   for (int tries = 0; tries < kTries && result == -EEXIST; tries++) {
-    result = send_messages(fd, question, child, detail);
-    if (result == -ENOENT) result = send_messages(fd, messages, child, detail);
+    result = send_messages(fd, question, filled, detail);
+    if (result == -ENOENT) result = send_messages(fd, messages, filled, detail);
   }
   return result;
 }

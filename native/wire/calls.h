@@ -80,6 +80,7 @@ enum class Op : uint16_t {
   kRelay = 80,
   kSpawnHelper = 90,
   kPidfdSendSignal = 91,
+  kIoctlSiocgifindex = 92,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -248,6 +249,8 @@ struct CallTable {
     row(Op::kSpawnHelper) = {"tTnn", true};
     // pidfd_send_signal(pidfd, sig)
     row(Op::kPidfdSendSignal) = {"fn"};
+    // ioctl_siocgifindex(fd, name)
+    row(Op::kIoctlSiocgifindex) = {"ft"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -84,8 +84,23 @@ export interface NetworkFacts {
   /** The interfaces that lead to the world, by the default routes; the preferred one first. */
   readonly uplinks: readonly { readonly family: Family; readonly device: string }[];
   readonly addresses: readonly HostAddress[];
+  /** boxctl may change the host's own network: CAP_NET_ADMIN, in the initial user namespace. */
+  readonly netAdmin?: boolean;
+  /** What carries the packets where it may not. */
+  readonly programs?: NetworkPrograms;
   /** Every route but the default ones, and those to the host itself. */
   readonly routes: readonly { readonly subnet: Subnet; readonly device: string }[];
+}
+
+/** Programs that are a network stack in a process of the user's own (network-programs.ts). */
+export interface NetworkPrograms {
+  /** Absolute paths, with links followed. */
+  readonly slirp4netns?: string;
+  readonly pasta?: string;
+  /** Why the device of both cannot be opened, and what changes that; absent where it can. */
+  readonly noTun?: { readonly reason: string; readonly hint: string };
+  /** The command that installs one of them here. */
+  readonly install: string;
 }
 
 export interface HostAddress {

@@ -1,7 +1,9 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
 import { networkInterfaces } from 'node:os';
 import { formatAddress, parseAddress, type Subnet } from '../text/addresses.ts';
-import type { HostAddress, NetworkFacts } from './facts.ts';
+import type { HostAddress, HostFacts, NetworkFacts } from './facts.ts';
+import { parseStatus } from './ids.ts';
+import { gatherNetworkPrograms } from './network-programs.ts';
 import { realHost, type HostReader } from './read.ts';
 
 interface Route {
@@ -78,4 +80,20 @@ export function gatherNetworkFacts(read: HostReader = realHost, interfaces = net
       .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address))
       .map(({ subnet, device }) => ({ subnet, device })),
   };
+}
+
+const CAP_NET_ADMIN = 1n << 12n;
+
+/** The facts with those of the network. `env` says where programs are looked for. */
+export function withNetwork(
+  host: HostFacts,
+  env: Readonly<Record<string, string | undefined>>,
+  read: HostReader = realHost,
+): HostFacts {
+  const { euid, initialUserNamespace } = host;
+  const { capabilities } = parseStatus(read.text('/proc/self/status'));
+  const netAdmin = host.privileged && (capabilities & CAP_NET_ADMIN) !== 0n;
+  const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
+  const programs = netAdmin ? {} : { programs: gatherNetworkPrograms(read, { euid, path: env['PATH'] ?? '', nobody }) };
+  return { ...host, networking: { ...gatherNetworkFacts(read), netAdmin, ...programs } };
 }

@@ -183,6 +183,8 @@ export const CALLS = {
   ioctl: { op: 33, args: [fd('fd'), flags('request', 'IOCTL'), text('name'), int('value')] },
   /** Returns the other end of the pseudo-terminal `fd` (Linux 4.13): no path is looked up (CVE-2025-52565). */
   ioctl_tiocgptpeer: { op: 34, args: [fd('fd'), flags('flags', 'O')], returnsFd: true },
+  /** Keeps the number of the interface, which is `$LINK` in later netlink messages of the same side. */
+  ioctl_siocgifindex: { op: 92, args: [fd('fd'), text('name')] },
   socket: { op: 35, args: [flags('domain', 'AF'), flags('type', 'SOCK'), int('protocol')], returnsFd: true },
   dup3: { op: 36, args: [fd('oldfd'), int('newfd'), flags('flags', 'O')] },
   close_range: { op: 37, args: [int('first'), int('last'), flags('flags', 'CLOSE_RANGE')] },

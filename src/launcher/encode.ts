@@ -164,10 +164,10 @@ function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: u
     out.bytes(value);
   } else if (kind === 'messages' && Array.isArray(value)) {
     // The call's type says what is in the list; here only its kind is known.
-    const { bytes, child } = encodeMessages(value as readonly Message[]);
+    const { bytes, places } = encodeMessages(value as readonly Message[]);
     out.bytes(bytes);
-    out.u32(child.length);
-    for (const place of child) out.u32(place);
+    out.u32(places.length);
+    for (const place of places) out.u32(place);
   } else {
     throw new TypeError(`${call.name}: an argument of kind ${kind} cannot be ${String(value)}`);
   }

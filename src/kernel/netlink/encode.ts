@@ -1,6 +1,6 @@
 /** Netlink messages as bytes, each at a multiple of 4, with the places where the launcher fills in a number. */
 import type { Header, Kind, MessageRow, Names, Scalar, Table } from './declare.ts';
-import { CHILD, type Attributes, type Message, type Value } from './message.ts';
+import { CHILD, LINK, type Attributes, type Message, type Value } from './message.ts';
 import { numberOf } from './names.ts';
 import { NFTABLES_MESSAGES } from './nftables.ts';
 import { ROUTE_MESSAGES } from './route.ts';
@@ -19,9 +19,12 @@ const MAX_ATTRIBUTE = 0xffff;
 
 export interface EncodedMessages {
   readonly bytes: Uint8Array;
-  /** Where in `bytes` the launcher writes the number of the container's first process, 32 bits each. */
-  readonly child: readonly number[];
+  /** Where in `bytes` the launcher writes a number, 32 bits each. What is there before says which (FILLED). */
+  readonly places: readonly number[];
 }
+
+/** The container's first process, and the interface that was asked for. */
+const FILLED = { [CHILD]: 0, [LINK]: 1 } as const;
 
 /** A message of a list, or an attribute in it, and where its bytes begin, counted from the start of its message. */
 export interface Place {
@@ -42,7 +45,7 @@ class Encoder {
   #bytes = new Uint8Array(4096);
   #view = new DataView(this.#bytes.buffer);
   #size = 0;
-  readonly child: number[] = [];
+  readonly filled: number[] = [];
   readonly places: Place[] = [];
   #message = 0;
   #start = 0;
@@ -95,7 +98,8 @@ class Encoder {
     for (const [name, kind, names] of header) {
       const value = values[name] ?? 0;
       if (typeof value !== 'number' && typeof value !== 'string') throw new TypeError(`${name} is no number`);
-      this.#number(kind, numberOf(value, names));
+      if (value === LINK) this.#fill(LINK);
+      else this.#number(kind, numberOf(value, names));
     }
   }
 
@@ -136,8 +140,7 @@ class Encoder {
         return this.#raw(value);
       case 'child':
         if (value !== CHILD) break;
-        this.child.push(this.#size);
-        return this.#number('u32', 0);
+        return this.#fill(CHILD);
       case 'list':
         if (!Array.isArray(value)) break;
         for (const one of value as readonly Attributes[]) {
@@ -158,9 +161,15 @@ class Encoder {
       }
       default:
         if (typeof value !== 'number' && typeof value !== 'string') break;
+        if (value === LINK) return this.#fill(LINK);
         return this.#number(kind.kind, numberOf(value, kind.names));
     }
     throw new TypeError(`the attribute ${name} cannot be ${String(value)}`);
+  }
+
+  #fill(what: keyof typeof FILLED): void {
+    this.filled.push(this.#size);
+    this.#number('u32', FILLED[what]);
   }
 
   #raw(value: Uint8Array): void {
@@ -184,7 +193,7 @@ export function isAttributes(value: Value): value is Attributes {
 export function encodeMessages(messages: readonly Message[]): EncodedMessages {
   const encoder = new Encoder();
   for (const [index, message] of messages.entries()) encoder.add(message, index);
-  return { bytes: encoder.done(), child: encoder.child };
+  return { bytes: encoder.done(), places: encoder.filled };
 }
 
 /** The attribute that the kernel means when it says at which byte of a message it found a mistake (NLMSGERR_ATTR_OFFS). */

@@ -3,6 +3,9 @@
 /** In place of a number: the container's first process, as the host numbers it. The launcher fills it in. */
 export const CHILD = '$CHILD';
 
+/** In place of a number: the interface whose number the call ioctl_siocgifindex has asked for. */
+export const LINK = '$LINK';
+
 /** A number by its name, names of bits joined by `|`, text, bytes, or attributes within. */
 export type Value = number | string | Uint8Array | Attributes | readonly Attributes[];
 

@@ -1,7 +1,7 @@
 /** Netlink messages as data, as bytes, and as words. */
 import { describe, expect, test } from 'vitest';
 import { attributeAt, encodeMessages } from '../../../src/kernel/netlink/encode.ts';
-import { CHILD, type Message } from '../../../src/kernel/netlink/message.ts';
+import { CHILD, LINK as NAMED, type Message } from '../../../src/kernel/netlink/message.ts';
 import { formatMessage, formatMessages, plainMessage } from '../../../src/show/netlink-text.ts';
 
 const LINK: Message = {
@@ -33,7 +33,7 @@ const RULE: Message = {
 
 describe('netlink messages', () => {
   test('are encoded as the kernel reads them, with the place of the first process', () => {
-    const { bytes, child } = encodeMessages([LINK, LINK]);
+    const { bytes, places } = encodeMessages([LINK, LINK]);
     const one = [
       [48, 0, 0, 0, 16, 0, 0x05, 0x04],
       [1, 0, 0, 0, 0, 0, 0, 0],
@@ -44,7 +44,20 @@ describe('netlink messages', () => {
     ].flat();
     expect([...bytes.subarray(0, 48)]).toEqual(one);
     expect(bytes[48 + 8]).toBe(2);
-    expect(child).toEqual([44, 92]);
+    expect(places).toEqual([44, 92]);
+  });
+
+  test('have the place of an interface whose number is asked for when they are sent', () => {
+    const address: Message = {
+      type: 'RTM_NEWADDR',
+      flags: 'NLM_F_REQUEST',
+      header: { ifa_index: NAMED },
+      attributes: {},
+    };
+    const { bytes, places } = encodeMessages([address]);
+    expect(places).toEqual([20]);
+    expect([...bytes.subarray(20, 24)]).toEqual([1, 0, 0, 0]);
+    expect(formatMessage(address)).toBe('RTM_NEWADDR {ifa_index=$LINK}');
   });
 
   test('are words in the names of the kernel’s headers', () => {
