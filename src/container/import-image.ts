@@ -32,7 +32,7 @@ export async function reportImport<T>(
   work: (hooks: ImportHooks) => Promise<T>,
 ): Promise<T> {
   const listener = reporter.importing(title);
-  const interruption = takesSignals ? listen() : NO_SIGNALS;
+  const interruption = takesSignals ? listen() : { signal: new AbortController().signal, stop: () => undefined };
   const { signal } = interruption;
   const imported: ImageRecord[] = [];
   const hooks: ImportHooks = {
@@ -66,7 +66,6 @@ interface Interruption {
   stop(): void;
 }
 
-const NO_SIGNALS: Interruption = { signal: new AbortController().signal, stop: () => undefined };
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** The second signal ends this process at once. The next import removes what it leaves. */

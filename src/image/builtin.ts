@@ -4,8 +4,8 @@
 import { createRequire } from 'node:module';
 
 // The path does not matter: only modules with the prefix `node:` are asked for.
-const load = createRequire('/');
+const loader = (): NodeJS.Require => createRequire('/');
 
-export const zlib = (): typeof import('node:zlib') => load('node:zlib');
-export const stream = (): typeof import('node:stream') => load('node:stream');
-export const childProcess = (): typeof import('node:child_process') => load('node:child_process');
+export const zlib = (): typeof import('node:zlib') => loader()('node:zlib');
+export const stream = (): typeof import('node:stream') => loader()('node:stream');
+export const childProcess = (): typeof import('node:child_process') => loader()('node:child_process');

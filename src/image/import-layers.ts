@@ -51,8 +51,12 @@ interface Made extends Counts {
   readonly packed: string;
 }
 
-/** An image may have no layer, and overlay wants one. */
-const NO_LAYER: LayerSource = { path: '', diffId: sha256(Buffer.alloc(0)), digest: undefined };
+/** An image may have no layer, and overlay wants one. Its digest is that of no bytes at all. */
+const NO_LAYER: LayerSource = {
+  path: '',
+  diffId: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  digest: undefined,
+};
 
 export async function importLayers(members: Members, image: LayeredImage, job: Job): Promise<ImportedLayers> {
   const sum = { entries: 0, bytes: 0, squashed: 0, skipped: 0 };

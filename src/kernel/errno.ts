@@ -1,11 +1,9 @@
 /** Errors of system calls: their names, and what they mean in words. */
 import { ERRNO } from './constants.ts';
 
-const NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number, name]));
-
 /** `EPERM`; `error 999` for a number that has no name. */
 export function errnoName(errno: number): string {
-  return NAMES.get(errno) ?? `error ${errno}`;
+  return Object.keys(ERRNO).findLast((name) => ERRNO[name] === errno) ?? `error ${errno}`;
 }
 
 export const MEANINGS: Readonly<Record<string, string>> = {

@@ -15,10 +15,10 @@ export function parseId(text: string | undefined): number | undefined {
 }
 
 /** As passwd(5) can hold it, in any letters; at most 255 of them. */
-const NAME = /^[^\s:\p{Cc}\p{Cf}+-][^\s:\p{Cc}\p{Cf}]{0,254}$/u;
+const isWord = (text: string): boolean => /^[^\s:\p{Cc}\p{Cf}+-][^\s:\p{Cc}\p{Cf}]{0,254}$/u.test(text);
 
 /** A name that could be meant as a number is none: `+1`, `0x1`, `01`, `1e3` would be read as one id or another. */
-const isName = (text: string): boolean => NAME.test(text) && !Number.isFinite(Number(text)) && !/^0[xob]/iu.test(text);
+const isName = (text: string): boolean => isWord(text) && !Number.isFinite(Number(text)) && !/^0[xob]/iu.test(text);
 
 /** An id, or a name; undefined where it is neither. */
 export function parseAccount(text: string | undefined): number | string | undefined {

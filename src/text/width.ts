@@ -3,12 +3,11 @@
 /** Wide in a terminal: CJK, Hangul, full-width forms, emoji (Unicode East Asian Width W and F, the large blocks). */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-const NO_WIDTH = /\p{Mn}|\p{Me}/u;
 
 /** Columns of one character. */
 export function characterWidth(character: string): 0 | 1 | 2 {
   if (character <= '~') return 1;
-  return NO_WIDTH.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  return /\p{Mn}|\p{Me}/u.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
 export function textWidth(text: string): number {
