@@ -1,7 +1,8 @@
 // Derives from container.schema.json what must never disagree with it: the TypeScript type of the raw document, the
-// validator (so that no schema is compiled at run time), and the reference page container.md. From src/kernel: the
-// launcher's headers in native/wire, and the table of calls in plan.md. From src/error-codes.ts: errors.md. From
-// src/limits/table.ts: the limits in container.schema.json, under boxctl's names and Compose's, and the table in limits.md.
+// validator (so that no schema is compiled at run time), and the reference page container.md. From the default profile of
+// system calls: its filters. From src/kernel: the launcher's headers in native/wire, and the table of calls in plan.md.
+// From src/error-codes.ts: errors.md. From src/limits/table.ts: the limits in container.schema.json, under boxctl's names
+// and Compose's, and the table in limits.md.
 // `--check` writes no file that is checked in, and fails when one of them is not what would be written.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -331,6 +332,22 @@ if (!process.argv.includes('--check')) {
   process.exit(1);
 }
 
+mkdirSync(generated, { recursive: true });
+const [{ defaultSeccomp }, { compileSeccomp }] = await Promise.all(
+  ['model/seccomp-default', 'plan/seccomp/compile'].map((name) => load(`src/${name}.ts`)),
+);
+const defaultFilter = (arch) => Buffer.from(compileSeccomp(defaultSeccomp(arch), arch)).toString('base64');
+writeIfChanged(
+  `${generated}/default-filters.ts`,
+  `// Written by specs/generate.mjs from src/model/seccomp-default.ts.
+/** The filters of the default profile, in base64. */
+export const DEFAULT_FILTERS = {
+  x86_64: '${defaultFilter('x86_64')}',
+  aarch64: '${defaultFilter('aarch64')}',
+} as const;
+`,
+);
+
 const stampFile = `${generated}/stamp`;
 if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
   // Loaded only here: the two packages take longer than everything else together.
@@ -339,7 +356,6 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
     import('ajv/dist/standalone/index.js'),
     import('json-schema-to-typescript'),
   ]);
-  mkdirSync(generated, { recursive: true });
   const ajv = new Ajv.default({
     allErrors: true,
     verbose: true,

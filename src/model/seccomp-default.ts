@@ -2,7 +2,7 @@
  * The default seccomp profile. The tables of calls end where this was written, and what they do not know is answered with
  * ENOSYS; so a list of what is refused is a list of what is allowed, and the shorter of the two to review.
  */
-import { knownSyscalls, subordinateMachine, type SeccompArch } from '../kernel/machines.ts';
+import { knownSyscalls, SUBORDINATE, subordinateMachine, type SeccompArch } from '../kernel/machines.ts';
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from '../oci/config.ts';
 import { allowExcept } from './seccomp-except.ts';
 
@@ -179,17 +179,33 @@ export interface DefaultOptions {
   readonly socketcall?: boolean;
 }
 
-/** The profile for an architecture and the 32-bit programs that it also runs, in the terms of the OCI. */
-export function defaultSeccomp(arch: SeccompArch, { socketcall = false }: DefaultOptions = {}): OciSeccomp {
-  const subordinate = subordinateMachine(arch);
+function rulesFor(arch: SeccompArch, socketcall: boolean): OciSeccompRule[] {
   const special = partial(socketcall);
   const spoken = new Set([...Object.values(REFUSED).flat(), ...special.flatMap((rule) => rule.names)]);
-  const known = new Set([...knownSyscalls(arch), ...subordinate.names]);
-  const names = [...known].filter((name) => !spoken.has(name));
+  const known = new Set([...knownSyscalls(arch), ...subordinateMachine(arch).names]);
+  return [allow([...known].filter((name) => !spoken.has(name))), ...special];
+}
+
+function profileFor(arch: SeccompArch, socketcall: boolean): OciSeccomp {
+  let rules: OciSeccompRule[] | undefined;
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: EPERM,
-    architectures: [arch === 'x86_64' ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64', subordinate.architecture],
-    syscalls: [allow(names), ...special],
+    architectures: [arch === 'x86_64' ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64', SUBORDINATE[arch].name],
+    // Made when they are read: a start does not read them (src/plan/seccomp/filter.ts).
+    get syscalls() {
+      rules ??= rulesFor(arch, socketcall);
+      return rules;
+    },
   };
+}
+
+const USUAL = { x86_64: profileFor('x86_64', false), aarch64: profileFor('aarch64', false) } as const;
+
+/**
+ * The profile for an architecture and the 32-bit programs that it also runs, in the terms of the OCI. Without options it
+ * is the same object each time, by which the planner knows it.
+ */
+export function defaultSeccomp(arch: SeccompArch, { socketcall = false }: DefaultOptions = {}): OciSeccomp {
+  return socketcall ? profileFor(arch, true) : USUAL[arch];
 }

@@ -17,7 +17,7 @@ import {
 } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
 import { scopeWithLandlock, usesLandlock } from './landlock.ts';
-import { compileSeccomp } from './seccomp/compile.ts';
+import { filterOf } from './seccomp/filter.ts';
 import { byDefault } from './steps.ts';
 import { maySetGroups } from './users.ts';
 
@@ -148,7 +148,7 @@ export function filterCalls(context: PlanContext): void {
   const observe = model.observes !== undefined;
   const operation = SECCOMP.SECCOMP_SET_MODE_FILTER;
   const flags = (profile.flags ?? []).reduce((sum, name) => sum | SECCOMP_FILTER[name], 0);
-  const program = compileSeccomp(profile, host.arch, { observe });
+  const program = filterOf(profile, host.arch, { observe });
   if (observe) {
     const listens = SECCOMP_FILTER.SECCOMP_FILTER_FLAG_NEW_LISTENER | killable(context);
     const args = { operation, flags: flags | listens, program };

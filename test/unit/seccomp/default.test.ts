@@ -2,6 +2,7 @@ import { describe, expect, it, test } from 'vitest';
 import { defaultSeccomp } from '../../../src/model/seccomp-default.ts';
 import { allowExcept } from '../../../src/model/seccomp-except.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
+import { filterOf } from '../../../src/plan/seccomp/filter.ts';
 import { arm, i386 } from '../../../src/kernel/syscalls-32.ts';
 import { AARCH64, X86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
@@ -20,6 +21,13 @@ describe.each(['x86_64', 'aarch64'] as const)('default profile on %s', (arch) =>
   const profile = defaultSeccomp(arch);
   const program = compileSeccomp(profile, arch);
   const ask = (nr: number, args: readonly bigint[]): number => runFilter(program, { arch: ARCH[arch], nr, args });
+
+  it('has a filter, made when boxctl is built, that is the one that its rules compile to', () => {
+    expect(filterOf(profile, arch, {})).toEqual(compileSeccomp({ ...profile }, arch));
+    expect(filterOf(profile, arch, { observe: true })).toEqual(compileSeccomp(profile, arch, { observe: true }));
+    const withSocketcall = defaultSeccomp(arch, { socketcall: true });
+    expect(filterOf(withSocketcall, arch, {})).toEqual(compileSeccomp(withSocketcall, arch));
+  });
 
   it('answers every number as the profile says', () => {
     const names = new Map(Object.entries(TABLE[arch]).map(([name, number]) => [number, name]));
