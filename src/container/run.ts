@@ -55,7 +55,7 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
     const host = gatherHostFacts(env);
     const prepared = await prepare(document, { ...options, host, reporter, judge, takesSignals });
     try {
-      return await start(prepared, host, { ...options, reporter, takesSignals });
+      return await runModel(prepared, host, { ...options, reporter, takesSignals });
     } finally {
       prepared.claims.release();
     }
@@ -64,9 +64,15 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
   }
 }
 
-type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> & Pick<RunOptions, 'showValues'>;
+/** Of `RunOptions`. */
+export type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> & Pick<RunOptions, 'showValues'>;
 
-async function start({ model, image }: Prepared, host: HostFacts, options: StartOptions): Promise<Ending> {
+/** The part of a run after its model is compiled and judged. Throws as `runContainer` does. */
+export async function runModel(
+  { model, image }: Pick<Prepared, 'model' | 'image'>,
+  host: HostFacts,
+  options: StartOptions,
+): Promise<Ending> {
   const { reporter } = options;
   tellAboutModel(model, reporter);
   const plan = planContainer(model, image, host);

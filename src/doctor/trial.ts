@@ -7,11 +7,14 @@ import { dirname, join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { SILENT, type Reporter } from '../container/reporter.ts';
+import { runModel } from '../container/run.ts';
+import type { LaunchEvent } from '../launcher/launch.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
-import { planContainer } from '../plan/container.ts';
-import { explainFailure } from '../run/explain.ts';
-import { launch } from '../launcher/launch.ts';
+import type { ImageFacts, Ownership } from '../model/image.ts';
+import type { Step } from '../plan/plan.ts';
 import { loadSpecText } from '../spec/load.ts';
+import type { IdMap, SpecDocument } from '../spec/spec.ts';
 
 export type Trial =
   | { readonly ok: true; readonly steps: number }
@@ -39,31 +42,66 @@ function workFolder(store: string): string {
   throw new BoxctlError('E_IMAGE_STORE', `neither ${parent} nor ${tmpdir()} can be written`);
 }
 
+/** The document of a container with these keys beside its image and command. */
+function documentWith(keys: string): SpecDocument {
+  const text = `name: doctor\nimage: {host_tools: [sh]}\ncommand: [${NOT_THERE}]\n${keys}`;
+  return loadSpecText(text, 'doctor', { env: {}, home: '/' });
+}
+
+/** An empty root file system in the folder, with the owner that the container's root has on the host. */
+function makeEmptyImage(folder: string, host: HostFacts, ownership: Ownership | undefined): ImageFacts {
+  const rootfs = join(folder, 'rootfs');
+  for (const path of [rootfs, join(folder, 'mnt')]) mkdirSync(path, { mode: 0o755 });
+  const root = (maps: readonly IdMap[]): number => maps[0]?.host ?? 0;
+  if (host.privileged && ownership !== undefined) chownSync(rootfs, root(ownership.uidMap), root(ownership.gidMap));
+  const layers = [{ kind: 'tree', path: rootfs }] as const;
+  return { digest: '', record: '', layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
+}
+
+/** Remembers the plan, and which step of it failed. */
+class Observer {
+  #steps: readonly Step[] = [];
+  #failed: number | undefined;
+
+  readonly reporter: Reporter = {
+    ...SILENT,
+    launching: ({ steps }) => {
+      this.#steps = steps;
+      const event = (one: LaunchEvent): void => {
+        if (one.kind === 'failed') this.#failed = one.index;
+      };
+      return { draws: false, event, finish: () => Promise.resolve() };
+    },
+  };
+
+  /** The number of steps, where all of them were done but the last, which is the command's. */
+  get done(): number | undefined {
+    return this.#failed !== undefined && this.#failed === this.#steps.length - 1 ? this.#steps.length : undefined;
+  }
+
+  /** The call that failed. */
+  get call(): string | undefined {
+    return this.#failed === undefined ? undefined : this.#steps[this.#failed]?.call.name;
+  }
+}
+
 /** Tries a container with these keys beside its image and command. */
 export async function tryContainer(host: HostFacts, keys: string): Promise<Trial> {
+  const observer = new Observer();
   let folder: string | undefined;
   try {
     folder = workFolder(host.dirs.store);
-    const text = `name: doctor\nimage: {host_tools: [sh]}\ncommand: [${NOT_THERE}]\n${keys}`;
-    const document = loadSpecText(text, 'doctor', { env: {}, home: '/' });
+    const document = documentWith(keys);
     const there = { ...host, dirs: { ...host.dirs, store: folder } };
-    const ownership = ownershipFor(document, there);
-    const rootfs = join(folder, 'rootfs');
-    for (const path of [rootfs, join(folder, 'mnt')]) mkdirSync(path, { mode: 0o755 });
-    const root = (maps: readonly { readonly host: number }[]): number => maps[0]?.host ?? 0;
-    if (host.privileged && ownership !== undefined) chownSync(rootfs, root(ownership.uidMap), root(ownership.gidMap));
-    const layers = [{ kind: 'tree', path: rootfs }] as const;
-    const image = { digest: '', record: '', layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
-    const plan = planContainer(compile(document, image, there), image, there);
-    const outcome = await launch(plan).done;
-    if (outcome.failed?.index === plan.steps.length - 1) return { ok: true, steps: plan.steps.length };
-    const failure = explainFailure(plan, outcome);
-    const call = plan.steps[outcome.failed?.index ?? -1]?.call.name;
-    return { ok: false, call, message: failure?.message ?? `it ended early (${outcome.kind})`, hint: failure?.hint };
+    const image = makeEmptyImage(folder, host, ownershipFor(document, there));
+    const prepared = { image, model: compile(document, image, there) };
+    const { reason } = await runModel(prepared, there, { reporter: observer.reporter, takesSignals: false });
+    return { ok: false, call: undefined, message: `it ended early (${reason})`, hint: undefined };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
+    if (observer.done !== undefined) return { ok: true, steps: observer.done };
     const hint = error instanceof BoxctlError ? error.hint : undefined;
-    return { ok: false, call: undefined, message: error.message, hint };
+    return { ok: false, call: observer.call, message: error.message, hint };
   } finally {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }

@@ -30,8 +30,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['state'],
   ['image'],
   ['review'],
-  ['doctor'],
   ['container'],
+  ['doctor'],
   ['index.ts'],
   ['cli'],
 ];
