@@ -34,6 +34,6 @@ export { runContainer, type RunOptions } from './container/run.ts';
 export { prepare, type Judge, type Prepared, type PrepareOptions } from './container/prepare.ts';
 export { previewPlan, checkDocument } from './container/preview.ts';
 export { SILENT, type ImportListener, type ImportReporter, type Reporter } from './container/reporter.ts';
-export type { Progress } from './show/reporter.ts';
+export type { Progress } from './show/progress-interface.ts';
 export { claimIds, type IdClaim } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';

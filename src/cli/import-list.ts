@@ -10,7 +10,7 @@ import {
 import type { ImportProgress } from '../image/import-job.ts';
 import { Rate } from './rate.ts';
 import { readableBytes, readableSeconds } from '../text/sizes.ts';
-import type { Screen } from '../show/reporter.ts';
+import type { Screen } from '../show/progress-interface.ts';
 import { safe } from '../text/safe.ts';
 import { DIM, GREEN, painter, RED } from '../text/style.ts';
 import { clip, textWidth } from '../text/width.ts';

@@ -1,7 +1,7 @@
 /** How an import of an image is shown: a list on a terminal, JSON lines to a program, and nothing to others. */
 import type { ImportListener } from '../container/reporter.ts';
 import { SILENT_IMPORT } from '../container/reporter.ts';
-import type { ProgressMode, Screen } from '../show/reporter.ts';
+import type { ProgressMode, Screen } from '../show/progress-interface.ts';
 import { safeJson } from '../text/safe.ts';
 import type { Invocation } from './command.ts';
 import type { ImportList } from './import-list.ts';

@@ -4,7 +4,7 @@ import { didYouMean } from '../spec/suggest.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
 import { parseArguments, splitWords } from './parse.ts';
-import { reportError } from './report.ts';
+import { reportError } from './describe-error.ts';
 import { namedCommand } from './named-command.ts';
 import { COMMANDS } from './table.ts';
 import { VERSION } from './version.ts';

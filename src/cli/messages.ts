@@ -4,7 +4,7 @@ import { BoxctlError, type Position } from '../errors.ts';
 import { placeOf } from '../model/because.ts';
 import type { Ending } from '../run/ending.ts';
 import { writeMessage } from './output.ts';
-import { describeError } from './report.ts';
+import { describeError } from './describe-error.ts';
 import { explainHostFailure } from '../container/host-failure.ts';
 import { safe, safeJson } from '../text/safe.ts';
 import { painter, YELLOW } from '../text/style.ts';

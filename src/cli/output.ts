@@ -6,7 +6,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { BoxctlError } from '../errors.ts';
 import { terminalColumns } from '../native.ts';
-import type { Screen } from '../show/reporter.ts';
+import type { Screen } from '../show/progress-interface.ts';
 import { safeLines } from '../text/safe.ts';
 import { safeButStyles } from '../text/style.ts';
 

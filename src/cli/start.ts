@@ -3,12 +3,12 @@ import { runContainer } from '../container/run.ts';
 import { BoxctlError } from '../errors.ts';
 import type { Overrides } from '../model/compile.ts';
 import type { ImageFacts } from '../model/image.ts';
-import { PROGRESS_MODES, type ProgressMode } from '../show/reporter.ts';
+import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, loadDocument, showsValues } from './environment.ts';
 import { jsonMessages, textMessages } from './messages.ts';
 import { isTerminal, wantsColor } from './output.ts';
-import { reporterFor } from './reporter.ts';
+import { reporterFor } from './terminal-reporter.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 
 const isMode = (word: string): word is ProgressMode => PROGRESS_MODES.some((mode) => mode === word);

@@ -6,7 +6,7 @@ import { up } from './commands/up.ts';
 import { IMAGE_VERBS } from './image-table.ts';
 import { DEMAND_KINDS } from '../model/demand.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
-import { PROGRESS_MODES } from '../show/reporter.ts';
+import { PROGRESS_MODES } from '../show/progress-interface.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
 const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {

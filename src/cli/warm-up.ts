@@ -14,7 +14,7 @@ import { Course, type Outcome } from '../launcher/launch.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Progress } from '../show/reporter.ts';
+import type { Progress } from '../show/progress-interface.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
@@ -22,7 +22,7 @@ import { namedCommand } from './named-command.ts';
 import { textMessages } from './messages.ts';
 import { wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
-import { reporterFor } from './reporter.ts';
+import { reporterFor } from './terminal-reporter.ts';
 import { COMMANDS } from './table.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 

@@ -3,7 +3,7 @@ import type { Position } from '../errors.ts';
 import type { ImportProgress } from '../image/import-job.ts';
 import type { ImageRecord } from '../image/records.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Progress } from '../show/reporter.ts';
+import type { Progress } from '../show/progress-interface.ts';
 
 export interface ImportListener {
   progress(progress: ImportProgress): void;

@@ -4,7 +4,7 @@ import type { Plan } from '../plan/plan.ts';
 import { errnoName } from '../kernel/errno.ts';
 import type { LaunchEvent } from '../launcher/launch.ts';
 import { syscallName } from '../kernel/machines.ts';
-import type { Progress } from './reporter.ts';
+import type { Progress } from './progress-interface.ts';
 import { safeJson } from '../text/safe.ts';
 
 /** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. */

@@ -3,7 +3,7 @@
  * containers start before there is anything to look at; a start that takes longer has one line, which is gone when the
  * command starts; and one that fails is shown as a whole.
  */
-import { type Progress, type ProgressOptions, undoneLine } from './reporter.ts';
+import { type Progress, type ProgressOptions, undoneLine } from './progress-interface.ts';
 import type { Plan } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 import { formatCall, formatUndo } from './call-text.ts';

@@ -24,7 +24,7 @@ import { hintOf } from '../plan/hints.ts';
 import { launch, type Outcome } from '../launcher/launch.ts';
 import { pipe } from '../native.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
-import { lastReport, type OnRead, type Report } from './report.ts';
+import { lastReport, type OnRead, type Report } from './json-lines.ts';
 
 export type { Part, WorkLimits, WorkPlace } from '../plan/image-work.ts';
 

@@ -4,7 +4,7 @@ import { checkDocument } from '../../container/preview.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, loadDocument, specFile } from '../environment.ts';
 import { wantsColor, writeMessage, writeOutput } from '../output.ts';
-import { describeError } from '../report.ts';
+import { describeError } from '../describe-error.ts';
 import { safeJson } from '../../text/safe.ts';
 
 function asDiagnostics(error: BoxctlError): readonly Diagnostic[] {

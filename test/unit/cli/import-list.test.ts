@@ -1,7 +1,7 @@
 /** An import as it is drawn, on terminals of every width. */
 import { expect, test } from 'vitest';
 import { drawImport } from '../../../src/cli/import-list.ts';
-import type { Screen } from '../../../src/show/reporter.ts';
+import type { Screen } from '../../../src/show/progress-interface.ts';
 import { textWidth } from '../../../src/text/width.ts';
 import { steeringIn } from '../../support/steering.ts';
 

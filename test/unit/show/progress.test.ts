@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LaunchEvent } from '../../../src/launcher/launch.ts';
 import { createProgress } from '../../../src/show/progress.ts';
-import type { ProgressMode, Screen } from '../../../src/show/reporter.ts';
+import type { ProgressMode, Screen } from '../../../src/show/progress-interface.ts';
 import { textWidth } from '../../../src/text/width.ts';
 import { ROOT_HOST } from '../../support/host-facts.ts';
 import { planOf } from '../../support/plan.ts';

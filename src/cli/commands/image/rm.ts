@@ -5,7 +5,7 @@ import { fullName, isNamed } from '../../../image/names.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { wantsColor, writeOutput } from '../../output.ts';
-import { reportError } from '../../report.ts';
+import { reportError } from '../../describe-error.ts';
 import { jsonMessages } from '../../messages.ts';
 import { safeJson } from '../../../text/safe.ts';
 import { selectImage, shortDigest } from './select.ts';

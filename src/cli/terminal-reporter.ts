@@ -1,7 +1,7 @@
 /** The command line's reporter: messages on standard error, and steps drawn as `--progress` says. */
 import type { Reporter } from '../container/reporter.ts';
 import { createProgress } from '../show/progress.ts';
-import type { ProgressMode } from '../show/reporter.ts';
+import type { ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
 import { showsValues } from './environment.ts';
 import { importView } from './import-view.ts';
