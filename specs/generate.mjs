@@ -163,8 +163,12 @@ const scalarPaths = (node, path, wanted, found) => {
     scalarPaths(child, path === '' ? key : `${path}.${key}`, wanted, found);
   }
   if (full.items !== undefined) scalarPaths(full.items, `${path}.*`, wanted, found);
+  // A map with keys of the file's own; of a map of single values, each is what its key makes of it.
+  if (hasProperties(full.additionalProperties)) scalarPaths(full.additionalProperties, `${path}.*`, wanted, found);
   return found;
 };
+
+const hasProperties = (node) => node?.properties !== undefined;
 
 const code = (value) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 
@@ -184,6 +188,7 @@ const describe = (node, path, lines) => {
   for (const [key, child] of Object.entries(full.items?.properties ?? {})) {
     describe(child, `${path}[].${key}`, lines);
   }
+  if (hasProperties(full.additionalProperties)) describe(full.additionalProperties, `${path}.NAME`, lines);
 };
 
 const referencePage = () => {

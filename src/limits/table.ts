@@ -17,6 +17,8 @@ const LEAST_MEMORY = 1024 * 1024;
 function amount(name: string, unset = UNLIMITED) {
   return { name, more: 'gains', unset } as const;
 }
+/** Bits in a second: below this, one full packet takes a second. */
+const LEAST_RATE = 16_000;
 
 export const LIMITS = {
   memory: {
@@ -325,6 +327,24 @@ export const LIMITS = {
     appliedBy: 'the launcher’s own timer',
     diff: amount('time'),
   },
+  'network.egress': {
+    about: 'Bits in a second that the container sends to its network at most; as root.',
+    kind: 'rate',
+    field: 'networkEgress',
+    least: LEAST_RATE,
+    label: 'rate of what is sent',
+    appliedBy: 'a queueing discipline of the interface (tc-tbf(8))',
+    diff: amount('rate of what is sent'),
+  },
+  'network.ingress': {
+    about: 'The same for what it receives.',
+    kind: 'rate',
+    field: 'networkIngress',
+    least: LEAST_RATE,
+    label: 'rate of what is received',
+    appliedBy: 'a queueing discipline of the interface (tc-tbf(8))',
+    diff: amount('rate of what is received'),
+  },
 } as const satisfies Readonly<Record<string, LimitRow>>;
 
 /** A key below `limits`, such as `memory` or `blkio_config.weight`. */
@@ -362,6 +382,12 @@ export const LIMIT_GROUPS: Readonly<Record<Exclude<TopKey, LimitKey>, LimitGroup
     words: ['blkio_config', 'io'],
     compose: { blkio_config: { schema: { type: 'object', examples: [{ weight: 300 }] } } },
     examples: [{ device_write_bps: [{ path: '/dev/sda', rate: '10MiB' }] }],
+  },
+  network: {
+    about: 'Rates of the container’s network (network.md).',
+    words: ['bandwidth'],
+    compose: {},
+    examples: [{ egress: '10mbit', ingress: '50mbit' }],
   },
 };
 

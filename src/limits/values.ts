@@ -34,6 +34,8 @@ export interface LimitValues {
   numbers: string;
   /** Milliseconds. */
   duration: number;
+  /** Bits per second. */
+  rate: number;
   deviceWeights: readonly IoDeviceLimit[];
   byteRates: readonly IoDeviceLimit[];
   operationRates: readonly IoDeviceLimit[];
@@ -51,6 +53,7 @@ export const KIND_SCHEMAS: Readonly<Record<ValueKind, Schema>> = {
   number: { type: 'number' },
   numbers: { type: ['string', 'integer'], minLength: 1, minimum: 0 },
   duration: { $ref: '#/definitions/duration' },
+  rate: { $ref: '#/definitions/rate' },
   deviceWeights: {
     type: 'array',
     items: {

@@ -1,6 +1,6 @@
 /** The network that a file asks for, with what this run was given of the host. */
 import type { HostFacts } from '../host/facts.ts';
-import type { NetworkAttachment, SpecNetwork } from '../spec/network.ts';
+import type { NetworkAttachment, SpecNetwork } from '../spec/network/network.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { addressAt, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
@@ -25,6 +25,7 @@ export function compileNetwork(
   document: SpecDocument,
   host: HostFacts,
   claims: Claims,
+  rates: Network['rates'],
   reasons: Reasons,
   problems: Problems,
 ): Network | undefined {
@@ -55,7 +56,7 @@ export function compileNetwork(
       linkLocal: egress?.some(({ addresses }) => typeof addresses !== 'string' && addresses.some(isLinkLocal)) ?? false,
     },
     dns: compileDns(document.spec, host, egress),
-    rates: network.rates ?? {},
+    rates,
   };
 }
 

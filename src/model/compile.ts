@@ -89,8 +89,8 @@ export function compile(
   const maps = spec.namespaces.user.kind === 'private' ? mapsFor(document, host, claims) : undefined;
   if (maps !== undefined) checkMaps(problems, document, host, maps);
   const namespaces = compileNamespaces(document, host, reasons, problems, claims.joined?.path);
-  const network = compileNetwork(document, host, claims, reasons, problems);
   const limits = compileLimits(document, host, reasons, problems);
+  const network = compileNetwork(document, host, claims, limits.rates, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const { files: ownFiles, home } = compileOwnFiles(
     document,

@@ -14,6 +14,8 @@ import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciBase } from '../oci/config.ts';
 import { DEFAULT_CAPABILITIES, MASKED_PATHS, READONLY_PATHS } from './defaults.ts';
 import type { Model } from './model.ts';
+import { namespacePath } from './namespaces.ts';
+import { networkDemands } from './network-demands.ts';
 import type { Because } from './because.ts';
 import { isSecret } from './secrets.ts';
 
@@ -52,6 +54,7 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
   const redact = redactor(document.borrowed);
   const all = [
     ...ofNamespaces(document),
+    ...networkDemands(document, (path) => ofSpec(document, path)),
     ...ofIds(model, host),
     ...ofGroups(document, host),
     ...(document.spec.privileged ? ofPrivileged(model) : ofPrivileges(model, document)),
@@ -80,14 +83,14 @@ function ofSpec(document: SpecDocument, path: SpecPath): Because {
 function ofNamespaces(document: SpecDocument): readonly Demand[] {
   return NAMESPACE_KINDS.flatMap((kind): readonly Demand[] => {
     const choice = document.spec.namespaces[kind];
-    const because = ofSpec(document, `namespaces.${kind}`);
+    const because = ofSpec(document, namespacePath(document, kind));
     if (choice.kind === 'host') {
       return [{ kind: 'namespace', value: kind, message: `${NAMESPACE_GIVES[kind]} (namespace ${kind})`, because }];
     }
     if (choice.kind === 'private') return [];
     if (choice.kind === 'container') {
       const message = `joins the network of your container ${choice.name}, and reaches what it reaches`;
-      return [{ kind: 'container', value: choice.name, message, because: ofSpec(document, 'network_mode') }];
+      return [{ kind: 'container', value: choice.name, message, because: because }];
     }
     return [
       { kind: 'join', value: choice.path, message: `joins the ${kind} namespace of others, ${choice.path}`, because },

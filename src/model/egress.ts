@@ -1,6 +1,6 @@
 /** What a container may reach of the world, as rules. */
 import type { HostFacts } from '../host/facts.ts';
-import type { EgressTarget } from '../spec/network.ts';
+import type { EgressTarget } from '../spec/network/network.ts';
 import { containsAddress, containsSubnet, subnetOf, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import type { NetworkClaim } from './claims.ts';

@@ -18,6 +18,7 @@ import { parseNumbers } from '../text/units.ts';
 import type { OciResources } from '../oci/config.ts';
 import { put } from '../oci/resources.ts';
 import type { Dropped } from './model.ts';
+import type { Network } from './network.ts';
 import type { Because } from './because.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
@@ -31,6 +32,7 @@ const VERSION_2 = 'boot with systemd.unified_cgroup_hierarchy=1';
 export interface CompiledLimits {
   readonly resources: OciResources | undefined;
   readonly dropped: readonly Dropped[];
+  readonly rates: Network['rates'];
 }
 
 interface Obstacle {
@@ -230,8 +232,19 @@ export function compileLimits(
     setIt(scope);
     set.add(key);
   }
-  return { resources: Object.keys(resources).length === 0 ? undefined : resources, dropped };
+  const rate = (key: 'network.egress' | 'network.ingress'): number | undefined => {
+    const bits = limits[LIMITS[key].field];
+    return bits !== undefined && have(`limits.${key}`, host.privileged ? undefined : NO_QDISC) ? bits : undefined;
+  };
+  const [egress, ingress] = [rate('network.egress'), rate('network.ingress')];
+  const rates = { ...(egress === undefined ? {} : { egress }), ...(ingress === undefined ? {} : { ingress }) };
+  return { resources: Object.keys(resources).length === 0 ? undefined : resources, dropped, rates };
 }
+
+const NO_QDISC: Obstacle = {
+  reason: 'the network of an ordinary user is carried by a program, which has no rates',
+  hint: 'run it as root',
+};
 
 function isVersionOne({ cgroup }: HostFacts, controller: CgroupController): boolean {
   const home = cgroup.controllers[controller];

@@ -1,5 +1,6 @@
 /** Which namespaces are the container's own, and which combinations cannot be (namespaces(7)). */
 import type { HostFacts } from '../host/facts.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { NamespaceKind, Spec, SpecDocument } from '../spec/spec.ts';
 import type { OciNamespace } from '../oci/config.ts';
 import type { Problems } from './problems.ts';
@@ -16,6 +17,11 @@ const OCI_NAMES: Readonly<Record<NamespaceKind, OciNamespace['type']>> = {
   time: 'time',
 };
 const NAMESPACE_ORDER: readonly NamespaceKind[] = ['user', 'mount', 'pid', 'uts', 'ipc', 'net', 'cgroup', 'time'];
+
+/** Which key of the file says what a namespace is. */
+export function namespacePath(document: SpecDocument, kind: NamespaceKind): SpecPath {
+  return kind === 'net' && document.where('network_mode') !== undefined ? 'network_mode' : `namespaces.${kind}`;
+}
 
 /** Of a container that is joined, where nothing is started and nobody has looked for it. */
 const MADE_UP_PATH = '/proc/PID/ns/net';
@@ -38,7 +44,7 @@ export function compileNamespaces(
       problems.add('E_NO_TIME_NAMESPACE', 'namespaces.time', message, 'take `time` out, or use Linux 5.6 or newer');
       continue;
     }
-    reasons.set(`linux.namespaces.${list.length}`, `namespaces.${kind}`, `private ${kind} namespace`);
+    reasons.set(`linux.namespaces.${list.length}`, namespacePath(document, kind), `private ${kind} namespace`);
     const type = OCI_NAMES[kind];
     if (choice.kind === 'private') list.push({ type });
     else list.push({ type, path: choice.kind === 'path' ? choice.path : (joined ?? MADE_UP_PATH) });

@@ -3,7 +3,7 @@
  * another project cannot reach it by using its name. One with `name:` or `external:` is known by that name to all files.
  */
 import { sha256 } from '../native.ts';
-import type { NetworkAttachment } from '../spec/network.ts';
+import type { NetworkAttachment } from '../spec/network/network.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 export function networkId({ folder }: SpecDocument, { name, hostName }: NetworkAttachment): string {

@@ -1,5 +1,5 @@
 /** What stands in for a claim where nothing is started: the addresses that the first container of a host would have. */
-import type { SpecNetwork } from '../spec/network.ts';
+import type { SpecNetwork } from '../spec/network/network.ts';
 import { addressAt } from '../text/addresses.ts';
 import type { ClaimedNetwork, NetworkClaim } from './claims.ts';
 import { DEFAULT_POOL, FIRST_SUBNETS, MADE_UP_ADDRESSES } from './network-defaults.ts';

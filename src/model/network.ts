@@ -1,8 +1,8 @@
 /** The container's network as the planner receives it; OCI has no word for it beyond the namespace. */
-import type { NetworkRates, PortRange, Protocol, PublishedPort } from '../spec/network.ts';
+import type { PortRange, Protocol, PublishedPort } from '../spec/network/network.ts';
 import type { Subnet } from '../text/addresses.ts';
 
-export type { NetworkRates, PortRange, Protocol } from '../spec/network.ts';
+export type { PortRange, Protocol } from '../spec/network/network.ts';
 export type { Subnet } from '../text/addresses.ts';
 
 /** Who carries the packets: the kernel, or a program of the user's. */
@@ -34,7 +34,8 @@ export interface Network {
   /** What is refused otherwise, and some rule of `egress` names. */
   readonly reaches: { readonly host: boolean; readonly linkLocal: boolean };
   readonly dns: Dns;
-  readonly rates: NetworkRates;
+  /** Bits per second of what the container sends, and of what it receives. */
+  readonly rates: { readonly egress?: number; readonly ingress?: number };
 }
 
 /** A network that the container shares with others. */

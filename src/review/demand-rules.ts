@@ -60,6 +60,10 @@ const ROOTLIKE = new Set([
   'SYSLOG',
 ]);
 
+/** Every address, or so many of a family that those of strangers are among them. */
+const isWideEgress = (value: string): boolean =>
+  value.startsWith('*') || Number(/\/(\d+)/u.exec(value)?.[1] ?? 128) < 8;
+
 const RULES: Readonly<Record<DemandKind, Rule>> = {
   bind: bindVerdict,
   unprotect: () => ({ rule: 'bind-unprotected', severity: 'high', fix: 'take `protect: false` out, or add `:ro`' }),
@@ -81,6 +85,34 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: 'medium',
     fix: 'give the container a network of its own: `network_mode: bridge`',
   }),
+  network: () => ({
+    rule: 'network-wide',
+    severity: 'medium',
+    fix: 'say what it needs: `egress: ["example.com:443"]`; or `egress: none`',
+  }),
+  egress: ({ value }) => ({
+    rule: isWideEgress(value) ? 'network-wide' : 'network-egress',
+    severity: isWideEgress(value) ? 'medium' : 'low',
+    fix: 'take out of `egress` what is not needed',
+  }),
+  reach: ({ value }) => ({
+    rule: value.startsWith('host-gateway') ? 'host-services' : 'link-local',
+    severity: 'high',
+    fix: 'take it out of `egress`, or name the one port that is needed',
+  }),
+  shared_network: () => ({
+    rule: 'shared-network',
+    severity: 'medium',
+    fix: 'take `name` and `external` out: then containers of this folder alone are on it',
+  }),
+  port: ({ value }) =>
+    /^(?:127\.[\d.]*|\[::1\]):/u.test(value)
+      ? { rule: 'port-local', severity: 'low', fix: 'take it out of `ports` if nothing on this host needs it' }
+      : {
+          rule: 'port-open',
+          severity: 'medium',
+          fix: `for this host alone, write the address before it: "127.0.0.1:${/\d+(?:-\d+)?(?:\/udp)?$/u.exec(value)?.[0] ?? ''}:…"`,
+        },
   ids: ({ value }) => ({
     rule: 'host-ids',
     severity: /^0(?:-|$)/u.test(value) ? 'critical' : 'high',

@@ -1,7 +1,7 @@
 /** Limits that differ: more of one is a gain, and so is none. What more of a limit is, the table of limits says. */
 import { LIMIT_ROWS, type LimitKey, type Row } from '../limits/table.ts';
 import type { Limits } from '../spec/spec.ts';
-import { formatBytes } from '../text/sizes.ts';
+import { formatBytes, formatRate } from '../text/sizes.ts';
 import { both, type Change, type Comparison, type Direction } from './change.ts';
 
 /** A number of one of the sides. */
@@ -24,6 +24,7 @@ const FORMATS: Readonly<Partial<Record<Row['kind'], (value: number) => string>>>
   byteRates: formatBytes,
   hugePages: formatBytes,
   duration,
+  rate: formatRate,
 };
 
 /** The numbers of one row: one, or one for each device or size of page. */

@@ -2,6 +2,7 @@
 import { allowance } from '../model/demands.ts';
 import type { Demand, DemandKind } from '../model/demand.ts';
 import { MASKED_PATHS, READONLY_PATHS } from '../model/defaults.ts';
+import { NETWORK_DEMANDS } from './diff-network.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 
 /** Told with the mounts. */
@@ -13,7 +14,7 @@ export const compareDemands: Comparison = (old, young) => {
   const missing = (from: Side, other: Side, direction: 'gains' | 'loses'): readonly Change[] => {
     const known = new Set(other.model.demands.map(allowance));
     return from.model.demands
-      .filter((demand) => !known.has(allowance(demand)) && !isMount(from, demand))
+      .filter((demand) => !NETWORK_DEMANDS.has(demand.kind) && !known.has(allowance(demand)) && !isMount(from, demand))
       .map(({ message, because }) => ({
         direction,
         message,

@@ -12,7 +12,15 @@ import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareLimits } from './diff-limits.ts';
 import { compareDevices, compareMounts } from './diff-mounts.ts';
-import { compareDns, compareExtraHosts } from './diff-network.ts';
+import {
+  compareDns,
+  compareExtraHosts,
+  compareInterface,
+  compareMac,
+  compareNetworks,
+  comparePorts,
+  compareReach,
+} from './diff-network.ts';
 import {
   compareApparmor,
   compareCapabilities,
@@ -91,7 +99,7 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   hostname: [compareHostname],
   domainname: [compareDomainname],
   sysctls: [compareSysctls],
-  network: [compareDemands],
+  network: [compareInterface, compareReach, comparePorts, compareNetworks, compareMac, compareDemands],
   dns: [compareDns],
   extraHosts: [compareExtraHosts],
   init: [compareInit],
@@ -160,6 +168,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'because',
   'stop',
   'timeLimitMs',
+  'network',
   // It follows from the limit of processes, the namespaces, and the kernel.
   'pidMax',
   'dropped',

@@ -32,14 +32,14 @@ export interface Context {
   readonly allows: AllowsFile;
 }
 
-/** Reports a problem of the value at `path`. */
+/** Reports a problem of the value at `path`. Gives undefined, as a value that cannot be had. */
 export const report = (
   context: Context,
   path: string,
   code: ErrorCode,
   message: string,
   options: Omit<ProblemOptions, 'path' | 'at'> = {},
-): void => context.problems.add(code, message, { ...options, path, at: context.paths.where(path) });
+): undefined => void context.problems.add(code, message, { ...options, path, at: context.paths.where(path) });
 
 /** The items of a list that have no problem yet, with their paths. */
 export const each = <T, P extends string>(

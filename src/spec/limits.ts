@@ -5,6 +5,7 @@ import { clip, clipKey, each, hostPath, report, type Context } from './context.t
 import { whyNot } from '../files/read.ts';
 import { LIMIT_ROWS, type LimitFields, type LimitKey, type Row } from '../limits/table.ts';
 import type { HugePageLimit, IoDeviceLimit, IoLimitKind, LimitValues, ValueKind } from '../limits/values.ts';
+import { checkRate, rateAt } from './network/rates.ts';
 import type { Limits, Spec } from './spec.ts';
 import { didYouMean } from './suggest.ts';
 import { formatBytes } from '../text/sizes.ts';
@@ -19,6 +20,7 @@ interface RawValues {
   number: number;
   numbers: string | number;
   duration: string;
+  rate: string;
   deviceWeights: readonly (RawDevice & { readonly weight: number })[];
   byteRates: readonly (RawDevice & { readonly rate: string | number })[];
   operationRates: readonly (RawDevice & { readonly rate: number })[];
@@ -36,6 +38,7 @@ const PARSERS: { readonly [Kind in ValueKind]: Parser<RawValues[Kind], LimitValu
   number: asItIs,
   numbers: (context, raw, path) => numbersAt(context, raw, path),
   duration: (context, raw, path) => durationAt(context, raw, path),
+  rate: rateAt,
   deviceWeights: (context, raw, path) => weightsAt(context, raw, path),
   byteRates: (context, raw, path) => ratesAt(context, raw, path),
   operationRates: (context, raw, path) => ratesAt(context, raw, path),
@@ -75,7 +78,12 @@ const checkLimit = (
   const path = `limits.${key}`;
   const value = fields[row.field];
   if (value === undefined) return;
-  if (row.least !== undefined && typeof value === 'number') checkLeast(context, value, row.least, path);
+  if (row.kind === 'size' && row.least !== undefined && typeof value === 'number') {
+    checkLeast(context, value, row.least, path);
+  }
+  if (row.kind === 'rate' && row.least !== undefined && typeof value === 'number') {
+    checkRate(context, value, row.least, path);
+  }
   if (row.needs !== undefined && raw?.[row.needs] === undefined && !context.bad.has(`limits.${row.needs}`)) {
     report(context, path, 'E_SPEC_CONFLICT', `\`${path}\` needs \`limits.${row.needs}\` beside it`);
   }

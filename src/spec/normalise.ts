@@ -10,6 +10,7 @@ import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, no
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePlatform } from './platform.ts';
+import { normaliseNetwork } from './network/mode.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
 import { normaliseSeccomp } from './seccomp.ts';
 import { NAMESPACE_KINDS, type NamespaceChoice, type Spec } from './spec.ts';
@@ -21,7 +22,7 @@ import { splitWords } from '../text/shell-words.ts';
 
 /** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
 export const normalise = (context: Context, raw: ContainerFile): Spec => {
-  const namespaces = normaliseNamespaces(context, raw.namespaces);
+  const { namespaces, ...network } = normaliseNetwork(context, raw, normaliseNamespaces(context, raw.namespaces));
   const name = raw.name ?? defaultName(context.folder);
   const image = normaliseImage(context, raw.image);
   const platform = normalisePlatform(context, raw.platform);
@@ -49,6 +50,7 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     ...(hostname === undefined ? {} : { hostname }),
     ...(raw.domainname === undefined ? {} : { domainname: raw.domainname }),
     namespaces,
+    ...network,
     ...(user === undefined ? {} : { user }),
     ...(uidMap === undefined ? {} : { uidMap }),
     ...(gidMap === undefined ? {} : { gidMap }),
@@ -141,7 +143,21 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
   conflicts('user', ['uid_map', 'gid_map', 'keep_id'], 'there is nothing to map');
   conflicts(
     'mount',
-    ['image', 'volumes', 'tmpfs', 'devices', 'shm_size', 'read_only', 'writable', 'masked_paths', 'readonly_paths'],
+    [
+      'image',
+      'volumes',
+      'tmpfs',
+      'devices',
+      'shm_size',
+      'read_only',
+      'writable',
+      'masked_paths',
+      'readonly_paths',
+      'dns',
+      'dns_search',
+      'dns_opt',
+      'extra_hosts',
+    ],
     "it would change the host's files",
   );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {

@@ -27,13 +27,19 @@ export const interpolateTree = (
     const entries = new Map(
       [...node.entries].map(([name, entry]) => {
         const skip = path === '' && name.startsWith('x-');
-        return [name, skip ? entry : { ...entry, value: walk(entry.value, below(path, name), below(pattern, name)) }];
+        const value = skip
+          ? entry.value
+          : walk(entry.value, below(path, name), below(pattern, patternOf(pattern, name)));
+        return [name, skip ? entry : { ...entry, value }];
       }),
     );
     return { ...node, entries };
   };
   return walkMap(tree, '', '');
 };
+
+/** Keys of the file's own are `*`, as items of lists are. */
+const patternOf = (around: string, name: string): string => (around === 'networks' ? '*' : name);
 
 const replace = (
   node: Scalar,

@@ -3,17 +3,7 @@ import type { ContainerFile } from '../generated/container.ts';
 import type { PathIn } from '../yaml/path-in.ts';
 
 /** By the keys of the schema, so that a mistyped one is a type error. */
-export type SpecPath = PathIn<ContainerFile> | NetworkPath;
-
-/** Keys of the network that the schema does not have yet (network.ts). */
-export type NetworkPath =
-  | 'network_mode'
-  | 'mac_address'
-  | 'dns'
-  | 'dns_search'
-  | 'dns_opt'
-  | `${'ports' | 'egress' | 'networks' | 'extra_hosts'}${'' | `.${string}`}`
-  | `limits.network${'' | '.egress' | '.ingress'}`;
+export type SpecPath = PathIn<ContainerFile>;
 
 /** A path that was made while the file was read, and so is one of its paths: of what a variable was put in, say. */
 export function pathOfFile(path: string): SpecPath {

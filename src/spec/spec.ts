@@ -7,7 +7,7 @@ import type { SpecPath } from './spec-path.ts';
 import type { Diagnostic, Position } from '../errors.ts';
 import type { LimitFields } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
-import type { ExtraHost, SpecDns, SpecNetwork } from './network.ts';
+import type { ExtraHost, SpecDns, SpecNetwork } from './network/network.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;

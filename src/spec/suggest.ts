@@ -2,7 +2,7 @@
 import { otherWords } from '../limits/table.ts';
 
 /** Words of elsewhere and the path that says it here. */
-const MEANS: Readonly<Record<string, string>> = {
+const MEANS: Readonly<Record<string, string | readonly string[]>> = {
   ...otherWords(),
   deploy: 'limits',
   resources: 'limits',
@@ -21,7 +21,6 @@ const MEANS: Readonly<Record<string, string>> = {
   binds: 'volumes',
   bind: 'volumes',
   userns_mode: 'namespaces.user',
-  network_mode: 'namespaces.net',
   pid: 'namespaces.pid',
   ipc: 'namespaces.ipc',
   cgroup: 'namespaces.cgroup',
@@ -30,7 +29,19 @@ const MEANS: Readonly<Record<string, string>> = {
   domain_name: 'domainname',
   readonly: 'read_only',
   interactive: 'stdin_open',
-  network: 'namespaces.net',
+  // A key of its own, or a namespace.
+  network: ['network_mode', 'net'],
+  net: 'network_mode',
+  netns: 'network_mode',
+  publish: 'ports',
+  hosts: 'extra_hosts',
+  add_host: 'extra_hosts',
+  nameserver: 'dns',
+  nameservers: 'dns',
+  dns_options: 'dns_opt',
+  mac: 'mac_address',
+  firewall: 'egress',
+  outgoing: 'egress',
   mnt: 'mount',
   capabilities: 'cap_add',
   cap: 'cap_add',
@@ -55,16 +66,16 @@ const MEANS: Readonly<Record<string, string>> = {
   hostID: 'host',
 };
 
-const hasOwn = (table: Readonly<Record<string, string>>, key: string): string | undefined =>
-  Object.hasOwn(table, key) ? table[key] : undefined;
+const meaningsOf = (word: string): readonly string[] => (Object.hasOwn(MEANS, word) ? [MEANS[word] ?? []].flat() : []);
 
 /** The word of `known` that `word` was probably meant to be: a slip of the keys, or the same thing by another name. */
 export const didYouMean = (word: string, known: readonly string[]): string | undefined => {
-  const means = hasOwn(MEANS, word);
-  const parts = means?.split('.') ?? [];
-  // The whole path at the top; in the middle of things, its end.
-  if (means !== undefined && known.includes(parts[0] ?? '')) return means;
-  if (means !== undefined && known.includes(parts.at(-1) ?? '')) return parts.at(-1);
+  for (const means of meaningsOf(word)) {
+    const parts = means.split('.');
+    // The whole path at the top; in the middle of things, its end.
+    if (known.includes(parts[0] ?? '')) return means;
+    if (known.includes(parts.at(-1) ?? '')) return parts.at(-1);
+  }
   if (word.length > 40) return undefined;
   const simple = (text: string) => text.toLowerCase().replaceAll(/[-_ ]/g, '');
   const wanted = simple(word);

@@ -32,3 +32,15 @@ export function formatBytes(bytes: number): string {
   }
   return `${bytes} bytes`;
 }
+
+/** Bits in a second, in the largest unit of which they are a whole number: `10mbit`. */
+export function formatRate(bits: number): string {
+  for (const [unit, size] of [
+    ['gbit', 1e9],
+    ['mbit', 1e6],
+    ['kbit', 1e3],
+  ] as const) {
+    if (bits >= size && bits % size === 0) return `${bits / size}${unit}`;
+  }
+  return `${bits}bit`;
+}

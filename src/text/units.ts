@@ -17,6 +17,17 @@ export const parseSize = (text: string): number | undefined => {
 export const parseMode = (text: string): number | undefined =>
   /^(0o?)?[0-7]{1,4}$/.test(text) ? Number.parseInt(text.replace(/^0o/, ''), 8) : undefined;
 
+const RATE = /^(\d+(?:\.\d+)?)\s*([kmgt]?)bit(?:\/s)?$/i;
+
+/** Bits per second of `10mbit`, `1.5gbit` or `64kbit`: 1000-based, as tc(8) has them. Undefined when it is no rate. */
+export const parseRate = (text: string): number | undefined => {
+  const match = RATE.exec(text.trim());
+  if (match === null) return undefined;
+  const power = POWERS[(match[2] ?? '').toLowerCase()] ?? 0;
+  const bits = Math.floor(Number(match[1]) * 1000 ** power);
+  return Number.isSafeInteger(bits) ? bits : undefined;
+};
+
 const DURATION = /^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/;
 
 /** Milliseconds of `1h30m`, `90s` or `500ms`, as in Compose; undefined when it is no duration, or none at all. */

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { DEMAND_KINDS, type Demand, type DemandKind } from '../model/demand.ts';
+import { coversEgress, coversPort } from '../spec/network/target.ts';
 import { didYouMean } from '../spec/suggest.ts';
 
 export interface Permit {
@@ -78,6 +79,7 @@ export function parsePermit(text: string, base: Base): Permit {
 /** What the permit for a kind includes of other kinds. */
 const INCLUDES: Partial<Record<DemandKind | 'all', ReadonlySet<DemandKind>>> = {
   privileged: new Set(['cap', 'seccomp', 'unmask']),
+  network: new Set(['egress']),
 };
 
 /** `FIRST-LAST`, or one number. */
@@ -102,6 +104,11 @@ function covers(permit: Permit, demand: Demand): boolean {
       return value === 'ALL';
     case 'env':
       return exact !== true && value.endsWith('*') && demand.value.startsWith(value.slice(0, -1));
+    case 'egress':
+    case 'reach':
+      return exact !== true && coversEgress(value, demand.value);
+    case 'port':
+      return exact !== true && coversPort(value, demand.value);
     case 'ids':
       return coversRange(value, demand.value);
     case 'oom_score_adj':

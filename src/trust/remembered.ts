@@ -47,7 +47,7 @@ export interface Keeper {
 const VERSION = 1;
 const RECORD = /^[0-9a-f]{64}\.json$/u;
 /** Demands whose kind says it all. */
-const WITHOUT_VALUE: ReadonlySet<DemandKind> = new Set(['privileged', 'new_privileges']);
+const WITHOUT_VALUE: ReadonlySet<DemandKind> = new Set(['privileged', 'new_privileges', 'groups', 'network']);
 
 /**
  * What a file is remembered by: its name in the folder that it really lies in. The same name in a folder that a link leads

@@ -1,13 +1,10 @@
 /** Keys of Compose that have no place here: what to write instead, or why not. By path; `*` is any item of a list. */
 import { composeNames } from '../../limits/table.ts';
 
-const NO_WAY_IN = 'a private network has no way in yet; `namespaces: {net: host}` shares the ports of the host';
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
-const NO_NETWORKS = 'there are no networks between containers yet';
-const RESOLV_CONF =
-  'a private network has no name server; for another resolv.conf, bind one: `volumes: ["./resolv.conf:/etc/resolv.conf:ro"]`';
-const ETC_HOSTS =
-  '/etc/hosts has the container’s own names; for others, bind one: `volumes: ["./hosts:/etc/hosts:ro"]`';
+const BY_NETWORK = 'containers on one network find each other by their names: `networks: [NAME]` in both files';
+const ONE_INTERFACE = 'a container has one interface, with the addresses of all its networks';
+const NO_OPTIONS = 'no program with options makes the network: it is system calls, which `boxctl plan` shows';
 const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
@@ -54,26 +51,19 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   device_cgroup_rules:
     'name each device under `devices`, with its permissions: `devices: ["/dev/ttyUSB0:/dev/ttyUSB0:rw"]`',
   device_read_bps: 'it is in `blkio_config`',
-  dns: RESOLV_CONF,
-  dns_opt: RESOLV_CONF,
-  dns_search: RESOLV_CONF,
-  driver_opts: NO_NETWORKS,
+  driver_opts: NO_OPTIONS,
   extends: 'write the keys of the other service here; within one file `<<: *anchor` merges them',
-  external_links: NO_NETWORKS,
-  extra_hosts: ETC_HOSTS,
+  external_links: BY_NETWORK,
   gpus: GPUS,
   healthcheck: 'there are no health checks yet',
   include: 'write what it includes in this file: one file is one container',
   isolation: `${WINDOWS}; leave it out`,
-  links: NO_NETWORKS,
+  links: BY_NETWORK,
   logging: LOGS,
-  mac_address: 'a private network has `lo` alone, which has no such address',
   mem_swappiness: 'version 2 of cgroups does not have it; `memswap_limit` as large as `mem_limit` leaves no swap',
   models: ONE_CONTAINER,
-  net: 'write `network_mode`, or `namespaces: {net: host}`',
-  networks: NO_NETWORKS,
+  net: 'write `network_mode: host`, or another of its words',
   oom_kill_disable: 'a container that may not be killed hangs at its limit; `oom_score_adj` says who is killed first',
-  ports: NO_WAY_IN,
   post_start: HOOK,
   pre_stop: `${HOOK}; \`stop_signal\` tells it when to end`,
   profiles: 'one file is one container: it is started by being named',
@@ -92,6 +82,17 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   volume_driver: 'boxctl keeps volumes in folders of its own; leave it out',
   volumes_from: 'name the same volumes here: `volumes: ["cache:/cache"]`',
   'devices.*.count': GPUS,
+  'networks.*.config_from': SWARM,
+  'networks.*.config_only': SWARM,
+  'networks.*.driver': 'a network is of one kind here: leave it out, or write `bridge`',
+  'networks.*.driver_opts': NO_OPTIONS,
+  'networks.*.interface_name': `${ONE_INTERFACE}: it is \`eth0\``,
+  'networks.*.ipam.config.*.aux_addresses': 'name each container’s own address with `ipv4_address` or `ipv6_address`',
+  'networks.*.ipam.config.*.ip_range': 'addresses are given out from all of `subnet`; `ipv4_address` chooses one',
+  'networks.*.ipam.driver': 'boxctl gives addresses itself: leave it out',
+  'networks.*.ipam.options': 'boxctl gives addresses itself: leave it out',
+  'networks.*.link_local_ips': 'link-local addresses are out of a container’s reach',
+  'networks.*.mac_address': `${ONE_INTERFACE}: write \`mac_address\` beside \`networks\``,
   'volumes.*.cluster': SWARM,
   'volumes.*.image': 'an image cannot be mounted; unpack it into a folder, and bind that',
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
@@ -114,7 +115,9 @@ const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>>
   devices: { map: 'one item for each: `devices: ["/dev/fuse"]`' },
 };
 
-const pattern = (path: string): string => path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*');
+/** Items of lists, and networks by their names. */
+const pattern = (path: string): string =>
+  path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^networks\.[^.]+/u, 'networks.*');
 
 const find = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
   Object.hasOwn(table, key) ? table[key] : undefined;
@@ -130,7 +133,7 @@ export const whyNotThisType = (path: string, type: 'map' | 'list'): string | und
 
 /** Of a key beside `services`. */
 export const whyNotBesideServices = (key: string): string =>
-  find({ networks: NO_NETWORKS, secrets: BIND_FILE, configs: BIND_FILE }, key) ??
+  find({ secrets: BIND_FILE, configs: BIND_FILE }, key) ??
   whyNotHere(key) ??
   'what belongs to the container stands below its service';
 

@@ -6,11 +6,17 @@ import type { Branch, Tree } from '../../yaml/tree.ts';
 import { entryAt, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
 
-/** Notes for other programs, and `expose`, which opens nothing in Compose either. */
-const NOTES: ReadonlySet<string> = new Set(['annotations', 'expose', 'label_file', 'labels']);
+/** Notes for other programs. */
+const NOTES: ReadonlySet<string> = new Set(['annotations', 'label_file', 'labels']);
 
 /** Of an item of `volumes`: Docker Desktop's words, labels of SELinux (files keep theirs), notes. */
 const OF_A_VOLUME: readonly string[] = ['consistency', 'bind.selinux', 'volume.labels'];
+
+/** Of an item of `ports`: a swarm's words, notes. */
+const OF_A_PORT: readonly string[] = ['mode', 'app_protocol', 'name'];
+
+/** Of a network: words that mean nothing where one interface has all networks of one host; notes. */
+const OF_A_NETWORK: readonly string[] = ['attachable', 'labels', 'priority', 'gw_priority'];
 
 /** `ports:`, `ports: []`, `build: {}`. */
 export const isEmpty = (tree: Tree): boolean =>
@@ -18,22 +24,68 @@ export const isEmpty = (tree: Tree): boolean =>
   (tree.kind === 'list' && tree.items.length === 0) ||
   (tree.kind === 'map' && tree.entries.size === 0);
 
-const plainVolume = (item: Tree): Tree =>
-  item.kind === 'map'
-    ? OF_A_VOLUME.filter((path) => entryAt(item, path)).reduce((tree: Branch, path) => without(tree, path), item)
-    : item;
+const freeOf =
+  (paths: readonly string[]) =>
+  (item: Tree): Tree =>
+    item.kind === 'map'
+      ? paths.filter((path) => entryAt(item, path)).reduce((tree: Branch, path) => without(tree, path), item)
+      : item;
+
+const plainVolume = freeOf(OF_A_VOLUME);
+const plainPort = freeOf(OF_A_PORT);
+
+/** What asks for the one kind of network that there is asks for nothing, too. */
+const plainNetwork = (network: Tree): Tree => {
+  const isPlain = (path: string, words: readonly string[]): boolean => {
+    const value = network.kind === 'map' ? entryAt(network, path)?.value : undefined;
+    return value !== undefined && (isEmpty(value) || (value.kind === 'scalar' && words.includes(value.text)));
+  };
+  return freeOf([
+    ...OF_A_NETWORK,
+    ...(isPlain('driver', ['bridge', 'default']) ? ['driver'] : []),
+    ...(isPlain('driver_opts', []) ? ['driver_opts'] : []),
+    ...(isPlain('ipam.driver', ['default']) ? ['ipam.driver'] : []),
+    ...(isPlain('ipam.options', []) ? ['ipam.options'] : []),
+  ])(network);
+};
+
+/** The items of a list, or the values of a map. */
+const mapItems = (tree: Tree, change: (item: Tree) => Tree): Tree => {
+  if (tree.kind === 'list') return { ...tree, items: tree.items.map(change) };
+  if (tree.kind !== 'map') return tree;
+  const entries = [...tree.entries].map(([key, entry]) => [key, { ...entry, value: change(entry.value) }] as const);
+  return { ...tree, entries: new Map(entries) };
+};
+
+/** Of Compose, and asks for nothing where it has no value. */
+const mayBeEmpty = (key: string): boolean => EMPTY_KEYS.has(key) || whyNotHere(key) !== undefined;
+const EMPTY_KEYS: ReadonlySet<string> = new Set([
+  'ports',
+  'networks',
+  'expose',
+  'extra_hosts',
+  'dns',
+  'dns_search',
+  'dns_opt',
+  'mac_address',
+  'network_mode',
+]);
 
 export const withoutNotes = (service: Branch): Branch => {
   const entries = new Map(service.entries);
   for (const [key, { value }] of entries) {
-    if (NOTES.has(key) || (isEmpty(value) && whyNotHere(key) !== undefined)) entries.delete(key);
+    if (NOTES.has(key) || (isEmpty(value) && mayBeEmpty(key))) entries.delete(key);
   }
-  const volumes = entries.get('volumes');
-  if (volumes?.value.kind === 'list') {
-    entries.set('volumes', {
-      ...volumes,
-      value: { ...volumes.value, items: volumes.value.items.map(plainVolume) },
-    });
+  for (const [key, change] of [
+    ['volumes', plainVolume],
+    ['ports', plainPort],
+    ['networks', plainNetwork],
+  ] as const) {
+    const entry = entries.get(key);
+    // A map of volumes is a problem of its own.
+    if (entry !== undefined && !(key === 'volumes' && entry.value.kind === 'map')) {
+      entries.set(key, { ...entry, value: mapItems(entry.value, change) });
+    }
   }
   const deploy = entries.get('deploy');
   if (deploy?.value.kind === 'map') {

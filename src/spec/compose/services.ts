@@ -4,6 +4,7 @@ import type { Problems, Span } from '../../yaml/problems.ts';
 import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
+import { withNetworks } from './networks.ts';
 import { isEmpty } from './nothing.ts';
 
 /** What a container file may be called (`name` of the schema). */
@@ -34,7 +35,7 @@ export const takeService = (file: Branch, problems: Problems): Branch | undefine
   const called = file.entries.get('name') ?? { key: service.key, value: scalarOf(name, service.key) };
   const isNamed = entries.has('container_name') || entries.has('name');
   if (!isNamed && (file.entries.has('name') || NAME.test(name))) entries.set('name', called);
-  return { ...service.value, entries };
+  return withNetworks({ ...service.value, entries }, file, problems);
 };
 
 const ONE_FILE = 'one file is one container: `services: {web: {image: ./rootfs.tar.gz}}`';
@@ -50,7 +51,7 @@ const checkBeside = (file: Branch, problems: Problems): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });
   };
   for (const [key, { key: at, value }] of file.entries) {
-    if (['services', 'name', 'version'].includes(key) || key.startsWith('x-') || isEmpty(value)) continue;
+    if (['services', 'name', 'version', 'networks'].includes(key) || key.startsWith('x-') || isEmpty(value)) continue;
     if (key !== 'volumes') refuse(key, at, whyNotBesideServices(key));
     else if (value.kind === 'map') {
       for (const [volume, entry] of value.entries) {

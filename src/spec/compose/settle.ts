@@ -77,8 +77,6 @@ const namespace =
     };
   };
 
-const LO = 'a container has a network of its own with `lo` alone: leave the key out, or share the host’s with `host`';
-
 const CONVERSIONS: Readonly<Record<NonNullable<ComposeName['convert']>, Rule>> = {
   'memory and swap': swapOf,
   quota: cpusOf,
@@ -94,11 +92,6 @@ const LIMIT_RULES: Readonly<Record<string, Rule>> = Object.fromEntries(
 
 const RULES: Readonly<Record<string, Rule>> = {
   ...LIMIT_RULES,
-  network_mode: namespace(
-    'net',
-    { none: 'private', host: 'host' },
-    { bridge: LO, default: LO, slirp4netns: LO, pasta: LO },
-  ),
   pid: namespace('pid', { private: 'private', host: 'host' }),
   ipc: namespace(
     'ipc',

@@ -37,7 +37,9 @@ function keysOf(given: Node, path = ''): readonly (readonly [path: string, node:
     const own = node.required?.includes(key) === true ? [] : [[full, resolve(child)] as const];
     return [...own, ...keysOf(child, full)];
   });
-  return node.items === undefined ? below : [...below, ...keysOf(node.items, `${path}.*`)];
+  // Networks by their names.
+  const named = typeof node.additionalProperties === 'object' ? keysOf(node.additionalProperties, `${path}.NAME`) : [];
+  return [...below, ...named, ...(node.items === undefined ? [] : keysOf(node.items, `${path}.*`))];
 }
 const KEYS = keysOf(SCHEMA);
 
@@ -72,6 +74,11 @@ const GAINS: readonly string[] = [
   'volumes.*.bind.idmap',
   'devices',
   'shm_size',
+  'network_mode',
+  'ports',
+  'networks',
+  'networks.NAME.name',
+  'networks.NAME.external',
 ];
 const LOSES: readonly string[] = [
   'image.sha256',
@@ -125,12 +132,23 @@ const LOSES: readonly string[] = [
   'volumes.*.tmpfs.size',
   'volumes.*.tmpfs.nr_inodes',
   'devices.*.permissions',
+  'egress',
+  'networks.NAME.internal',
+  'ports.*.host_ip',
+  'limits.network',
+  'limits.network.egress',
+  'limits.network.ingress',
 ];
+
+/** One right in the place of another: more and less. */
+const MOVES: readonly string[] = ['ports.*.published', 'ports.*.protocol'];
 
 /** Examples that this machine may not have, or that say what is so anyway. */
 const EXAMPLES: Readonly<Record<string, unknown>> = {
   image: { tar: './y.tar' },
   namespaces: { net: 'host', ipc: 'host' },
+  network_mode: 'bridge',
+  networks: { backend: {} },
   user: '1000:1000',
   masked_paths: ['/etc/secret'],
   readonly_paths: ['/etc'],
@@ -150,6 +168,18 @@ for (const kind of ['device_read_bps', 'device_write_bps']) {
 
 /** What has to be there for the key to be allowed; the key is put into it. */
 const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string, unknown>>])[] = [
+  ['ports.*.', { network_mode: 'bridge', ports: [{ target: 80 }] }],
+  ['networks.NAME.ipam.config.*.', { networks: { NAME: { ipam: { config: [{ subnet: '172.30.0.0/24' }] } } } }],
+  ...['ipam', 'external', 'enable_ipv4', 'enable_ipv6'].map(
+    (key) => [`networks.NAME.${key}`, { networks: { NAME: {} } }] as const,
+  ),
+  [
+    'networks.NAME.',
+    { networks: { NAME: { ipam: { config: [{ subnet: '172.30.0.0/24' }, { subnet: 'fd00:30::/64' }] } } } },
+  ],
+  ...['ports', 'egress', 'mac_address', 'limits.network', 'extra_hosts'].map(
+    (prefix) => [prefix, { network_mode: 'bridge' }] as const,
+  ),
   ['image.', { image: { tar: './x.tar' } }],
   ['limits.swap', { limits: { memory: '1g' } }],
   ['volumes.*.volume', { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }],
@@ -158,9 +188,9 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
   ['devices.*.', { devices: [{ source: '/dev/ptmx', target: '/dev/mine' }] }],
 ];
 
-/** Keys that stand instead of others, and those that only a list or map of its own has. */
+/** Keys that stand instead of others, those that only a list or map of its own has, and notes. */
 const SKIPPED =
-  /^(?:image\.(?:tar|folder|name|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*)$/u;
+  /^(?:image\.(?:tar|folder|name|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
 
 function put(into: Record<string, unknown>, path: string, value: unknown): void {
   const [first = '', ...rest] = path.split('.');
@@ -199,6 +229,10 @@ describe('every key that a file may leave out', () => {
     const expected: Direction = GAINS.includes(path) ? 'gains' : LOSES.includes(path) ? 'loses' : ofTable(path);
     const other: Direction = expected === 'gains' ? 'loses' : expected === 'loses' ? 'gains' : 'changes';
     const directions = (changes: typeof given) => [...new Set(changes.map(({ direction }) => direction))];
+    if (MOVES.includes(path)) {
+      expect(directions(given)).toEqual(expect.arrayContaining(['gains', 'loses']));
+      return;
+    }
     // Beside what is gained or lost, something may be neither.
     const neither = expected === 'changes' ? [] : [expect.stringMatching('changes')];
     expect([[expected], [expected, ...neither]], JSON.stringify(given)).toContainEqual(directions(given));
@@ -207,6 +241,6 @@ describe('every key that a file may leave out', () => {
 
   it('is a key of the schema where a direction is given', () => {
     const known = new Set(KEYS.map(([path]) => path));
-    expect([...GAINS, ...LOSES, ...Object.keys(EXAMPLES)].filter((path) => !known.has(path))).toEqual([]);
+    expect([...GAINS, ...LOSES, ...MOVES, ...Object.keys(EXAMPLES)].filter((path) => !known.has(path))).toEqual([]);
   });
 });

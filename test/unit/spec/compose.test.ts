@@ -152,10 +152,9 @@ describe('values of Compose that are written otherwise here', () => {
   });
 
   it.each([
-    ['network_mode: bridge', '2:15+6 E_SPEC_VALUE: `network_mode` must be none or host; found "bridge" = a container'],
     [
-      'network_mode: "container:db"',
-      '`network_mode` must be none or host; found "container:db" = a namespace of others',
+      'network_mode: "service:db"',
+      '2:15+12 E_SPEC_VALUE: `network_mode` must be none, bridge, host, container:NAME or an absolute path; found "service:db" = a file has no other services: `container:db` names',
     ],
     ['pid: service:db', '2:6+10 E_SPEC_VALUE: `pid` must be private or host; found "service:db" = '],
     ['userns_mode: keep-id', 'found "keep-id" = write `keep_id: true`'],
@@ -266,8 +265,20 @@ describe('a whole Compose file', () => {
     ['services: [a]\n', '1:1+8 E_SPEC_UNSUPPORTED: `services` must be a map of one service'],
     ['services: {a: b}\n', '1:12+1 E_SPEC_UNSUPPORTED: `services.a` must be a map'],
     [
-      `services: {a: {${IMAGE.trim()}}}\nnetworks: {b: }\n`,
-      '2:1+8 E_SPEC_UNSUPPORTED: `networks` beside `services` is not supported',
+      `services: {a: {${IMAGE.trim()}}}\nnetworks: [b]\n`,
+      '2:1+8 E_SPEC_TYPE: `networks` beside `services` must be a map of networks',
+    ],
+    [
+      `services: {a: {${IMAGE.trim()}, networks: [back, frnt]}}\nnetworks: {back: , front: }\n`,
+      '1:60+4 E_SPEC_VALUE: the network `frnt` is not declared = did you mean `front`?',
+    ],
+    [
+      `services: {a: {${IMAGE.trim()}, networks: [back]}}\nnetworks: {back: {aliases: [x]}}\n`,
+      '2:19+7 E_SPEC_UNSUPPORTED: `aliases` is the service',
+    ],
+    [
+      `services: {a: {${IMAGE.trim()}, networks: [back]}}\nnetworks: {back: {driver: overlay}}\n`,
+      '2:19+6 E_SPEC_UNSUPPORTED: `driver` in `networks.back` is not supported = a network is of one kind here',
     ],
     [
       `services: {a: {${IMAGE.trim()}}}\nlimits: {pids: 1}\n`,

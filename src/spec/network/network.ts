@@ -1,6 +1,6 @@
 /** What a file says of the container's network, with every short form expanded. */
-import type { NetworkPath } from './spec-path.ts';
-import type { Subnet } from '../text/addresses.ts';
+import type { SpecPath } from '../spec-path.ts';
+import type { Subnet } from '../../text/addresses.ts';
 
 export type Protocol = 'tcp' | 'udp';
 
@@ -19,7 +19,7 @@ export interface PublishedPort {
   readonly hostPort: number;
   /** Inside. */
   readonly port: number;
-  readonly specPath: NetworkPath;
+  readonly specPath: `ports.${number}`;
 }
 
 /** A part of what the container may reach. */
@@ -36,7 +36,7 @@ export interface EgressTarget {
   readonly ports?: PortRange;
   /** Absent: all of them. */
   readonly protocol?: Protocol;
-  readonly specPath: NetworkPath;
+  readonly specPath: `egress.${number}`;
 }
 
 /** A range of addresses that a file chooses for a network. */
@@ -44,7 +44,7 @@ export interface NetworkSubnet {
   readonly subnet: Subnet;
   /** No container is given it. */
   readonly gateway?: string;
-  readonly specPath: NetworkPath;
+  readonly specPath: `networks.${string}.ipam.config.${number}`;
 }
 
 /** A network that the container shares with others. */
@@ -67,7 +67,7 @@ export interface NetworkAttachment {
   readonly ipv6Address?: string;
   /** Further names of the container, for the others on it. */
   readonly aliases: readonly string[];
-  readonly specPath: NetworkPath;
+  readonly specPath: `networks.${string}`;
 }
 
 /** `network_mode: bridge`: an interface of the container's own. */
@@ -79,8 +79,6 @@ export interface SpecNetwork {
   readonly egress: readonly EgressTarget[] | undefined;
   /** Six bytes in lower case, with colons. */
   readonly macAddress?: string;
-  /** `limits.network`. */
-  readonly rates?: NetworkRates;
 }
 
 /** What /etc/resolv.conf says (resolv.conf(5)); absent parts are the host's. */
@@ -95,13 +93,5 @@ export interface ExtraHost {
   readonly name: string;
   /** Or the address by which the container reaches the host. */
   readonly address: string | 'host-gateway';
-  readonly specPath: NetworkPath;
-}
-
-/** Bits per second. */
-export interface NetworkRates {
-  /** What the container sends. */
-  readonly egress?: number;
-  /** What it receives. */
-  readonly ingress?: number;
+  readonly specPath: SpecPath;
 }

@@ -1,0 +1,90 @@
+/** What a container reaches beyond itself, and what reaches it: demands, since a file may be hostile. */
+import type { EgressTarget, PublishedPort, SpecNetwork } from '../spec/network/network.ts';
+import { formatTarget } from '../spec/network/target.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { specialKind } from '../text/special-addresses.ts';
+import { subnetOf } from '../text/addresses.ts';
+import type { Because } from './because.ts';
+import type { Demand } from './demand.ts';
+
+type Place = (path: SpecPath) => Because;
+
+export function networkDemands({ spec: { network } }: SpecDocument, place: Place): readonly Demand[] {
+  if (network === undefined) return [];
+  return [...ofShared(network, place), ...ofReach(network, place), ...ofPorts(network.ports, place)];
+}
+
+/** Containers of other folders are on it, or can be. */
+function ofShared({ networks }: SpecNetwork, place: Place): readonly Demand[] {
+  return networks.flatMap(({ hostName, specPath }): readonly Demand[] => {
+    if (hostName === undefined) return [];
+    const message = `is on the network ${hostName}, on which containers of other folders can be`;
+    return [{ kind: 'shared_network', value: hostName, message, because: place(specPath) }];
+  });
+}
+
+/** Whether it is the same as no entry at all, for one family at least. */
+function isWide({ to, ports, protocol }: EgressTarget): boolean {
+  if (ports !== undefined || protocol !== undefined) return false;
+  return to.kind === 'any' || (to.kind === 'subnet' && to.subnet.prefix === 0);
+}
+
+function ofReach({ networks, egress }: SpecNetwork, place: Place): readonly Demand[] {
+  if (networks.length > 0 && networks.every(({ internal }) => internal)) return [];
+  const anywhere = (because: Because): Demand => ({
+    kind: 'network',
+    value: '',
+    message: 'reaches every address of the network but those of this host and of other containers',
+    because,
+  });
+  if (egress === undefined) return [anywhere(place('network_mode'))];
+  const wide = egress.find(isWide);
+  return [
+    ...(wide === undefined ? [] : [anywhere(place(wide.specPath))]),
+    ...egress.filter((target) => !isWide(target)).map((target) => ofTarget(target, place(target.specPath))),
+  ];
+}
+
+function ofTarget(target: EgressTarget, because: Because): Demand {
+  const value = formatTarget(target);
+  const { to } = target;
+  if (to.kind === 'host') {
+    return { kind: 'reach', value, message: `reaches what listens on this host, by ${value}`, because };
+  }
+  if (to.kind === 'subnet' && specialKind(to.subnet) === 'link-local') {
+    const message = `reaches ${value}, which is link-local: clouds keep credentials at such addresses`;
+    return { kind: 'reach', value, message, because };
+  }
+  return { kind: 'egress', value, message: `reaches ${value}`, because };
+}
+
+/** Where it can be reached from, by the address of the host that it listens at. */
+export function widthOfPort({ hostAddress }: PublishedPort): 'this host' | 'one address' | 'everywhere' {
+  if (hostAddress === undefined || hostAddress === '0.0.0.0' || hostAddress === '::') return 'everywhere';
+  const subnet = subnetOf(hostAddress);
+  return subnet !== undefined && specialKind(subnet) === 'loopback' ? 'this host' : 'one address';
+}
+
+function ofPorts(ports: readonly PublishedPort[], place: Place): readonly Demand[] {
+  return [...new Set(ports.map(({ specPath }) => specPath))].flatMap((specPath): readonly Demand[] => {
+    const range = ports.filter((port) => port.specPath === specPath);
+    const [first, last] = [range[0], range.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const { hostAddress, protocol } = first;
+    const numbers = first.hostPort === last.hostPort ? `${first.hostPort}` : `${first.hostPort}-${last.hostPort}`;
+    const address = hostAddress?.includes(':') === true ? `[${hostAddress}]` : hostAddress;
+    const value = `${address === undefined ? '' : `${address}:`}${numbers}${protocol === 'tcp' ? '' : `/${protocol}`}`;
+    const which =
+      first.hostPort === 0
+        ? `a ${protocol} port of this host that is free`
+        : `${protocol} port ${numbers} of this host`;
+    const from = {
+      'this host': `this host alone (${hostAddress})`,
+      'one address': `all who reach its address ${hostAddress}`,
+      everywhere: 'everywhere',
+    }[widthOfPort(first)];
+    const message = `can be reached at ${which}, from ${from}`;
+    return [{ kind: 'port', value, message, because: place(specPath) }];
+  });
+}
