@@ -260,6 +260,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bind_address(fds[0], n(1), n(2), texts[3]);
     case Op::kListen:
       return call(SYS_listen, fds[0], n(1));
+    case Op::kBindFree:
+      return bind_free(fds[0], texts[1], fds[2], texts[3]);
     case Op::kRelay:
       return add_relay(context, fds[0], fds[1], c.args[2], n(3), n(4));
     case Op::kStreams:

@@ -54,6 +54,8 @@ void close_unneeded(const Plan& plan, Context& context) {
   }
   const uint8_t* at = plan.reports_at;
   for (uint32_t i = 0; i < plan.reports; i++) keep(next_report(plan, at).dirfd);
+  at = plan.tallies_at;
+  for (uint32_t i = 0; i < plan.tallies; i++) keep(next_tally(plan, at).socket);
   for (uint32_t i = 0; i < plan.slots; i++) {
     if (!needed[i] && context.slots[i] >= 0) Fd(std::exchange(context.slots[i], -1));
   }

@@ -8,6 +8,9 @@ bool perform_step(Context& context, Events& events, const Call& call, uint32_t i
   const uint64_t start = now_ns();
   result = perform(context, call);
   if (result.value < 0) return false;
+  if (call.op == Op::kBindFree && !result.skipped) {
+    events.add({Event::kPort, index, 0, static_cast<uint32_t>(result.value), 0, 0});
+  }
   events.add({result.skipped ? Event::kSkipped : Event::kDone, index, 0, 0, start, now_ns()});
   return true;
 }

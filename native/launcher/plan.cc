@@ -116,6 +116,15 @@ Report read_report(Reader& in) {
   return report;
 }
 
+Tally read_tally(Reader& in) {
+  Tally tally;
+  tally.socket = in.u16();
+  tally.question = read_arg(in, 'M');
+  // Nothing is filled in: it is asked after the container's end.
+  if (tally.question.place_count != 0) in.fail();
+  return tally;
+}
+
 bool sound_call(const Call& call, uint32_t slots) {
   if (call.returns != kNoSlot && (call.returns >= slots || !row_of(call.op).returns_descriptor)) return false;
   const char* kinds = signature(call.op);
@@ -200,6 +209,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   if (header.magic != kMagic || header.version != kVersion || header.size != size) return false;
   plan.steps = header.steps;
   plan.reports = header.reports;
+  plan.tallies = header.tallies;
   plan.slots = header.slots;
   plan.terminal = header.terminal;
   plan.flags = header.flags;
@@ -210,7 +220,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   plan.end = data + size;
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
-  if ((plan.flags & ~kAllFlags) != 0 || header.reserved != 0) return false;
+  if ((plan.flags & ~kAllFlags) != 0) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;
@@ -241,6 +251,11 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
     const Report report = read_report(in);
     if (!in.ok() || report.dirfd >= plan.slots) return false;
   }
+  plan.tallies_at = in.at();
+  for (uint32_t i = 0; i < plan.tallies; i++) {
+    const Tally tally = read_tally(in);
+    if (!in.ok() || tally.socket >= plan.slots) return false;
+  }
   return in.ok() && in.done();
 }
 
@@ -262,6 +277,13 @@ Report next_report(const Plan& plan, const uint8_t*& at) {
   Report report = read_report(in);
   at = in.at();
   return report;
+}
+
+Tally next_tally(const Plan& plan, const uint8_t*& at) {
+  Reader in(at, static_cast<size_t>(plan.end - at));
+  Tally tally = read_tally(in);
+  at = in.at();
+  return tally;
 }
 
 }  // namespace boxctl

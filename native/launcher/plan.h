@@ -1,9 +1,10 @@
 // A plan as it comes over the wire (src/launcher/encode.ts writes it). The bytes are hostile until `check` has walked
 // all of them; after that a step is decoded where it lies, without copying.
 //
-//   plan     PlanHeader, step…, report…
+//   plan     PlanHeader, step…, report…, tally…
 //   step     StepHeader, call, undo call…
 //   report   dirfd u16, file text, key text
+//   tally    socket u16, messages
 //   call     CallHeader, allowed errno u16…, argument…
 //   fd       slot u16, last use u8
 //   text     template u8, length u32, bytes, NUL
@@ -105,9 +106,16 @@ struct Report {
   Text key;
 };
 
+// A question to nf_tables.
+struct Tally {
+  uint16_t socket = kNoSlot;
+  Arg question;
+};
+
 struct Plan {
   uint32_t steps = 0;
   uint32_t reports = 0;
+  uint32_t tallies = 0;
   uint32_t slots = 0;
   // From this step on the container's side says nothing more: the command's filter may be on it. The last step, or the
   // filter's where only it and its like are left.
@@ -119,6 +127,7 @@ struct Plan {
   uint32_t stop_signal = 0;
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;
+  const uint8_t* tallies_at = nullptr;
   const uint8_t* end = nullptr;
 };
 
@@ -131,5 +140,6 @@ uint32_t step_count(const uint8_t* data, size_t size);
 Step step(const Plan& plan, uint32_t index);
 Call next_call(const Plan& plan, const uint8_t*& at);
 Report next_report(const Plan& plan, const uint8_t*& at);
+Tally next_tally(const Plan& plan, const uint8_t*& at);
 
 }  // namespace boxctl

@@ -16,6 +16,7 @@
 #include "inside.h"
 #include "reaper.h"
 #include "supervisor.h"
+#include "tally.h"
 
 namespace boxctl {
 namespace {
@@ -191,6 +192,7 @@ class Launcher {
     const bool started = supervisor_.command().has_started();
     if (started) {
       send_reports(plan_, context_, events_);
+      send_tallies(plan_, context_, events_);
       supervisor_.observer().report(events_);
     }
     undo(plan_, context_, events_, done_);

@@ -8,15 +8,23 @@ namespace boxctl {
 namespace {
 
 // Digits alone, 1 to 65535.
-bool parse_port(const char* text, in_port_t& port) {
+bool parse_port(const char* text, uint16_t& port) {
   if (*text < '1' || *text > '9' || strlen(text) > 5) return false;
   char* end = nullptr;
   const unsigned long value = strtoul(text, &end, 10);
-  port = htons(static_cast<uint16_t>(value));
+  port = static_cast<uint16_t>(value);
   return *end == '\0' && value <= 65535;
 }
 
 }  // namespace
+
+bool parse_host(const char* text, SocketAddress& address) {
+  address = {};
+  const bool is_ipv6 = strchr(text, ':') != nullptr;
+  address.any.sa_family = is_ipv6 ? AF_INET6 : AF_INET;
+  if (is_ipv6) return inet_pton(AF_INET6, text, &address.v6.sin6_addr) == 1;
+  return inet_pton(AF_INET, text, &address.v4.sin_addr) == 1;
+}
 
 bool parse_address(const char* text, SocketAddress& address) {
   char host[INET6_ADDRSTRLEN];
@@ -26,14 +34,12 @@ bool parse_address(const char* text, SocketAddress& address) {
   if (end == nullptr || static_cast<size_t>(end - start) >= sizeof host) return false;
   memcpy(host, start, static_cast<size_t>(end - start));
   host[end - start] = '\0';
-  address = {};
-  if (!bracketed) {
-    address.v4.sin_family = AF_INET;
-    return inet_pton(AF_INET, host, &address.v4.sin_addr) == 1 && parse_port(end + 1, address.v4.sin_port);
-  }
-  address.v6.sin6_family = AF_INET6;
-  return end[1] == ':' && inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1 &&
-         parse_port(end + 2, address.v6.sin6_port);
+  if (!parse_host(host, address) || bracketed != (address.family() == AF_INET6)) return false;
+  if (bracketed && end[1] != ':') return false;
+  uint16_t port = 0;
+  if (!parse_port(end + (bracketed ? 2 : 1), port)) return false;
+  address.set_port(port);
+  return true;
 }
 
 bool is_same(const SocketAddress& one, const SocketAddress& other) {

@@ -78,6 +78,7 @@ enum class Op : uint16_t {
   kBind = 74,
   kListen = 75,
   kRelay = 80,
+  kBindFree = 81,
   kSpawnHelper = 90,
   kPidfdSendSignal = 91,
   kIoctlSiocgifindex = 92,
@@ -245,6 +246,8 @@ struct CallTable {
     row(Op::kListen) = {"fn"};
     // relay(fd, netns, targets, most, idle)
     row(Op::kRelay) = {"ffTnn"};
+    // bind_free(fd, address, other, other_address)
+    row(Op::kBindFree) = {"ftft"};
     // spawn_helper(path, argv, ready, timeout_ms)
     row(Op::kSpawnHelper) = {"tTnn", true};
     // pidfd_send_signal(pidfd, sig)

@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -37,7 +37,7 @@ struct PlanHeader {
   uint32_t grace;
   uint64_t time_limit;
   uint32_t stop_signal;
-  uint32_t reserved;
+  uint32_t tallies;
 };
 static_assert(sizeof(PlanHeader) == 48);
 static_assert(offsetof(PlanHeader, magic) == 0);
@@ -51,7 +51,7 @@ static_assert(offsetof(PlanHeader, flags) == 26);
 static_assert(offsetof(PlanHeader, grace) == 28);
 static_assert(offsetof(PlanHeader, time_limit) == 32);
 static_assert(offsetof(PlanHeader, stop_signal) == 40);
-static_assert(offsetof(PlanHeader, reserved) == 44);
+static_assert(offsetof(PlanHeader, tallies) == 44);
 
 struct StepHeader {
   uint8_t side;

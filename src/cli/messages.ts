@@ -35,10 +35,11 @@ export function textMessages(color: boolean, quiet: boolean): Messages {
       writeMessage(describeError(error, color));
       return error instanceof BoxctlError ? error.exitCode : EXIT_BOXCTL;
     },
-    ended: ({ message, because, limits }) => {
+    ended: ({ message, because, limits, refused }) => {
       const told = limits.filter((hit) => hit.message !== message);
       if (message !== undefined) say('', message, because === undefined ? undefined : placeOf(because));
       for (const hit of told) say('', hit.message, placeOf(hit.because));
+      if (refused !== undefined && !quiet) say('', refused.message, placeOf(refused.because));
     },
   };
 }
@@ -60,7 +61,7 @@ export const jsonMessages: Messages = {
     line({ event: 'error', code, message, hint, at, ...(diagnostics.length === 0 ? {} : { diagnostics }) });
     return exitCode;
   },
-  ended: ({ limits, because, systemCall: system_call, ...ending }) => {
+  ended: ({ limits, because, refused, systemCall: system_call, ...ending }) => {
     const hits = limits.map(({ because: of, ...hit }) => ({ ...hit, at: placeOf(of) }));
     line({
       event: 'exited',
@@ -68,6 +69,7 @@ export const jsonMessages: Messages = {
       system_call,
       at: because === undefined ? undefined : placeOf(because),
       limits: hits,
+      ...(refused === undefined ? {} : { refused: { packets: refused.packets, destinations: refused.destinations } }),
     });
   },
 };

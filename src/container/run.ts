@@ -104,6 +104,10 @@ function placeOfStep({ steps }: Plan, index: number): Position | undefined {
 async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
   const progress = reporter.launching(plan);
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
+  const ports: string[] = [];
+  const tellPorts = (): void => {
+    for (const port of ports) reporter.notice(port, undefined);
+  };
   // Before the command can run: a signal that is meant for the command would else end this process.
   const stop = takesSignals
     ? forwardSignals(
@@ -116,7 +120,13 @@ async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Pro
     onEvent: (event) => {
       progress.event(event);
       if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));
-      if (event.kind === 'gate') void progress.finish().then(() => launched.go());
+      if (event.kind === 'port') ports.push(describePort(plan, event));
+      if (event.kind === 'started' && !progress.draws) tellPorts();
+      if (event.kind !== 'gate') return;
+      void progress.finish().then(() => {
+        tellPorts();
+        launched.go();
+      });
     },
   });
   if (takesSignals) launched.takeSignals();
@@ -128,6 +138,13 @@ async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Pro
     // The launcher restores it, too, unless it was killed.
     if (saved !== undefined) restoreTerminal(0, saved);
   }
+}
+
+/** Of a port that the kernel has chosen. */
+function describePort(plan: Plan, { index, port }: { readonly index: number; readonly port: number }): string {
+  const { hostAddress = '0.0.0.0', port: inside, protocol } = plan.steps[index]?.publishes ?? { port, protocol: 'tcp' };
+  const host = hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
+  return `port ${inside}/${protocol} of the container is published at ${host}:${port}`;
 }
 
 export interface Run {

@@ -388,6 +388,12 @@ export const CALLS = {
   setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
   /** `address` is an Internet address in numbers. */
   bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },
+  /** For a port that nobody has chosen. */
+  bind_free: {
+    op: 81,
+    args: [fd('fd'), text('address'), fd('other'), text('other_address')],
+    does: 'binds the socket to a free port, and `other`, where there is one, to the same port of its own address; the port is told by an event',
+  },
   listen: { op: 75, args: [fd('fd'), int('backlog')] },
   /** Relays what reaches a listening socket to another address for as long as the command runs. */
   relay: {

@@ -9,7 +9,7 @@
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** Changes with everything here, and in calls.ts, that would be read differently by a launcher of the version before. */
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 /** The largest plan, and the longest text in it, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -32,7 +32,7 @@ export const PLAN_FLAGS = {
   terminalStdin: 2,
 } as const;
 
-/** Followed by the steps and the reports. */
+/** Followed by the steps, the reports and the tallies. */
 export const PLAN_HEADER = [
   ['magic', 'u32'],
   ['version', 'u32'],
@@ -48,7 +48,7 @@ export const PLAN_HEADER = [
   /** Milliseconds that the command may run; 0: no limit. */
   ['time_limit', 'u64'],
   ['stop_signal', 'u32'],
-  ['reserved', 'u32'],
+  ['tallies', 'u32'],
 ] as const;
 
 /** Followed by the step's call and by its undo calls. */
@@ -104,6 +104,15 @@ export const EVENT = {
   leaseBroken: 11,
   /** A system call that the listener saw: index is its number, or UNKNOWN_SYSCALL; start is how often. */
   syscall: 12,
+  /** The container's socket of step `index` was bound to a free port: value. */
+  port: 13,
+  /** Packets that were refused, all together: index of the tally, start is how many. */
+  refusals: 14,
+  /**
+   * Packets to one destination that were refused: index of the tally; error is how many; value is the family (4 or 6), the
+   * protocol and the port, in 8, 8 and 16 bits; start and end are the address, in its first 4 bytes or in all 16.
+   */
+  refusal: 15,
   /** The command has had its time, and is stopped. */
   timeLimit: 20,
   /** The command did not end after the signal `value`, which asked for it, and is killed. */

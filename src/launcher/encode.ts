@@ -105,6 +105,12 @@ class Writer {
     const at = this.#reserve(value.length);
     this.#bytes.set(value, at);
   }
+  messages(value: readonly Message[]): void {
+    const { bytes, places } = encodeMessages(value);
+    this.bytes(bytes);
+    this.u32(places.length);
+    for (const place of places) this.u32(place);
+  }
   done(): Uint8Array {
     return this.#bytes.subarray(0, this.#size);
   }
@@ -138,6 +144,7 @@ class Slots {
     const kept = [
       ...plan.steps.flatMap(({ undo }) => (typeof undo === 'string' ? [] : undo.flatMap(fdsOf))),
       ...plan.reports.map((report) => report.dirfd),
+      ...(plan.tallies ?? []).map(({ socket }) => socket),
       ...(plan.terminal === undefined ? [] : [plan.terminal.master]),
     ];
     for (const fd of kept) this.#lastUse.delete(fd);
@@ -189,10 +196,7 @@ function writeArg(out: Writer, slots: Slots, call: Call, kind: ArgKind, value: u
     out.bytes(value);
   } else if (kind === 'messages' && Array.isArray(value)) {
     // The call's type says what is in the list; here only its kind is known.
-    const { bytes, places } = encodeMessages(value as readonly Message[]);
-    out.bytes(bytes);
-    out.u32(places.length);
-    for (const place of places) out.u32(place);
+    out.messages(value as readonly Message[]);
   } else {
     throw new TypeError(`${call.name}: an argument of kind ${kind} cannot be ${String(value)}`);
   }
@@ -240,7 +244,7 @@ export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}
     grace: plan.stop.graceMs,
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,
-    reserved: 0,
+    tallies: plan.tallies?.length ?? 0,
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
@@ -252,6 +256,10 @@ export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}
     out.u16(slots.number(report.dirfd));
     out.text(report.file, slots);
     out.text(report.key, slots);
+  }
+  for (const { socket, question } of plan.tallies ?? []) {
+    out.u16(slots.number(socket));
+    out.messages([question]);
   }
   out.u32(out.size, offsetOf(PLAN_HEADER, 'size'));
   return out.done();

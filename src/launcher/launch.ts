@@ -7,6 +7,7 @@ import { encodePlan } from './encode.ts';
 import type { Plan } from '../plan/plan.ts';
 import { hangUp, passSignals, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
 import { SIGSYS } from '../kernel/signals.ts';
+import { formatAddress } from '../text/addresses.ts';
 import { killedFor } from './kill-record.ts';
 
 export type LaunchEvent =
@@ -27,8 +28,20 @@ export type LaunchEvent =
   | { readonly kind: 'report'; readonly index: number; readonly value: number }
   /** The program that `step` started has ended before the container did; `status` is 128 and more for a signal. */
   | { readonly kind: 'helper'; readonly index: number; readonly status: number; readonly said: string }
+  /** A step has bound a published port to this free port of the host. */
+  | { readonly kind: 'port'; readonly index: number; readonly port: number }
+  /** Packets to one destination that were refused, or packets to any. `index` is the tally's. */
+  | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly to?: Destination }
   /** A system call that was seen by the listener, by its number; `undefined` is all that have none of this machine. */
   | { readonly kind: 'syscall'; readonly number: number | undefined; readonly count: number };
+
+/** Where packets were to go. */
+export interface Destination {
+  readonly address: string;
+  readonly protocol: string;
+  /** 0 where the protocol has no ports. */
+  readonly port: number;
+}
 
 export interface LaunchOptions {
   /** Descriptors of this process that become the container's 0, 1, 2. Default [0, 1, 2]. */
@@ -63,8 +76,15 @@ export interface Outcome {
   readonly reports: readonly (number | undefined)[];
   /** The system call that a filter ended the command for, by name, where the kernel told; by number if it has none here. */
   readonly killedFor: string | undefined;
+  /** Packets of the container that were refused, and to how many of what destinations, as far as they were counted. */
+  readonly refused: Refusals;
   /** What was seen by the listener, where the plan has one: how often each number was called. */
   readonly syscalls: ReadonlyMap<number | undefined, number>;
+}
+
+export interface Refusals {
+  readonly packets: number;
+  readonly destinations: readonly { readonly to: Destination; readonly packets: number }[];
 }
 
 export interface Launch {
@@ -95,6 +115,8 @@ export class Course {
   readonly #outputLost: { fd: number; errno: number }[] = [];
   #pid: number | undefined;
   #said: Buffer[] = [];
+  #refusedPackets = 0;
+  readonly #destinations: { to: Destination; packets: number }[] = [];
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #syscalls = new Map<number | undefined, number>();
@@ -143,6 +165,19 @@ export class Course {
         const number = index === UNKNOWN_SYSCALL ? undefined : index;
         this.#syscalls.set(number, start);
         this.#onEvent({ kind: 'syscall', number, count: start });
+        break;
+      }
+      case EVENT.port:
+        this.#onEvent({ kind: 'port', index, port: value });
+        break;
+      case EVENT.refusals:
+        this.#refusedPackets += start;
+        this.#onEvent({ kind: 'refused', index, count: start });
+        break;
+      case EVENT.refusal: {
+        const to = destinationOf(record, value);
+        this.#destinations.push({ to, packets: errno });
+        this.#onEvent({ kind: 'refused', index, count: errno, to });
         break;
       }
       case EVENT.exited:
@@ -203,6 +238,7 @@ export class Course {
       askedBy: this.#askedBy,
       outputLost: this.#outputLost,
       syscalls: this.#syscalls,
+      refused: { packets: this.#refusedPackets, destinations: this.#destinations },
     };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
     if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };
@@ -215,6 +251,20 @@ export class Course {
       hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
     });
   }
+}
+
+const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6' };
+
+function destinationOf(record: Buffer, value: number): Destination {
+  const at = offsetOf(EVENT_RECORD, 'start');
+  const family = value >>> 24 === 4 ? 4 : 6;
+  const bytes = record.subarray(at, at + (family === 4 ? 4 : 16));
+  const protocol = (value >>> 16) & 0xff;
+  return {
+    address: formatAddress({ family, value: BigInt(`0x${bytes.toString('hex')}`) }),
+    protocol: PROTOCOLS[protocol] ?? String(protocol),
+    port: value & 0xffff,
+  };
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

@@ -5,6 +5,7 @@ import type { Because } from '../model/because.ts';
 import type { CounterName } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Call, Fd } from '../kernel/calls.ts';
+import type { Message } from '../kernel/netlink/message.ts';
 import type { Hints } from './hints.ts';
 
 export const PLAN_VERSION = 1;
@@ -41,6 +42,8 @@ export interface Step {
   readonly undo: readonly Call[] | 'kernel' | 'none';
   /** Who asked for each of the call's netlink messages, where that is not for all of them who asked for the step. */
   readonly messageReasons?: readonly Because[];
+  /** Of the step that binds a published port to a free one of the host: what the user is told of it. */
+  readonly publishes?: PublishedStep;
   /** What to do where this step fails, beyond what holds for every such call (hints.ts). */
   readonly hints?: Hints;
 }
@@ -57,11 +60,33 @@ export interface Report {
   readonly limit?: number;
 }
 
+export interface PublishedStep {
+  /** Of the host; undefined: all. */
+  readonly hostAddress: string | undefined;
+  /** Of the container. */
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+/**
+ * A question to nf_tables that the launcher asks after the end, to tell which packets were refused. The answer is a counter
+ * object (NFT_MSG_GETOBJ), or the elements of a set (NFT_MSG_GETSETELEM with NLM_F_DUMP). Each key of such a set is the
+ * destination's address, the protocol and the destination's port, in this order, as a rule adds them to the set with a
+ * counter of each.
+ */
+export interface Tally {
+  /** The descriptor of the netlink socket. */
+  readonly socket: Fd;
+  readonly question: Message;
+  readonly because: Because;
+}
+
 export interface Plan {
   readonly version: typeof PLAN_VERSION;
   readonly name: string;
   readonly steps: readonly Step[];
   readonly reports: readonly Report[];
+  readonly tallies?: readonly Tally[];
   /** The name of the pseudo-terminal's master on the host's side; the launcher relays it to descriptors 0 and 1. */
   readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
   /** What a SIGTERM to the launcher, and the end of the time, become for the command. */

@@ -3,7 +3,7 @@ import type { Because } from '../model/because.ts';
 import { AT_FDCWD, rowOf, type ArgsOf, type Call, type CallName, type Fd } from '../kernel/calls.ts';
 import { AT, MOVE_MOUNT, O, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
 import type { Hints } from './hints.ts';
-import type { Group, Step } from './plan.ts';
+import type { Group, PublishedStep, Step } from './plan.ts';
 
 export interface StepOptions {
   readonly undo?: readonly Call[] | 'kernel' | 'none';
@@ -13,6 +13,7 @@ export interface StepOptions {
   /** In place of those of `Place`. */
   readonly hints?: Hints;
   readonly messageReasons?: readonly Because[];
+  readonly publishes?: PublishedStep;
 }
 
 /** Where a run of steps belongs: their heading, their side, who asked for them, and what to do when one fails. */
@@ -30,7 +31,7 @@ export function byDefault(name: string): Because {
 export function call<N extends CallName>(
   name: N,
   args: ArgsOf<N>,
-  rest: Omit<StepOptions, 'undo' | 'hints' | 'messageReasons'> = {},
+  rest: Omit<StepOptions, 'undo' | 'hints' | 'messageReasons' | 'publishes'> = {},
 ): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
@@ -54,7 +55,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, hints = place.hints, messageReasons, ...rest } = options;
+    const { undo, hints = place.hints, messageReasons, publishes, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -65,6 +66,7 @@ export class Steps {
       because: place.because,
       undo: undo ?? 'none',
       ...(messageReasons === undefined ? {} : { messageReasons }),
+      ...(publishes === undefined ? {} : { publishes }),
       ...(hints === undefined ? {} : { hints }),
     });
     return returns;

@@ -3,7 +3,7 @@ import { COUNTED_LIMITS, type CountedLimit } from '../limits/table.ts';
 import type { Because } from '../model/because.ts';
 import type { Plan } from '../plan/plan.ts';
 import { inUnits, signalName, SIGSYS } from '../kernel/signals.ts';
-import type { Outcome } from '../launcher/launch.ts';
+import type { Outcome, Refusals } from '../launcher/launch.ts';
 
 /** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;
@@ -37,6 +37,14 @@ export interface Ending {
   readonly message?: string;
   readonly because?: Because;
   readonly limits: readonly LimitHit[];
+  /** Packets of the container that its network did not let through. */
+  readonly refused?: Refused;
+}
+
+export interface Refused extends Refusals {
+  /** One sentence without full stop. */
+  readonly message: string;
+  readonly because: Because;
 }
 
 const DEFAULT: Because = { kind: 'default', name: 'the host' };
@@ -64,6 +72,24 @@ function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
   return { limit: 'time', value: ms, count: 1, message: `${stopped}${killed}`, because };
 }
 
+/** Destinations that the sentence names, those with the most packets first. */
+const NAMED_DESTINATIONS = 3;
+
+function refusedPackets(plan: Plan, { refused: { packets, destinations } }: Outcome): Refused | undefined {
+  const because = plan.tallies?.[0]?.because;
+  if (packets === 0 || because === undefined) return undefined;
+  const sorted = destinations.toSorted((a, b) => b.packets - a.packets);
+  const named = sorted.slice(0, NAMED_DESTINATIONS).map(({ to: { address, protocol, port } }) => {
+    const host = address.includes(':') && port !== 0 ? `[${address}]` : address;
+    return `${host}${port === 0 ? '' : `:${port}`}/${protocol}`;
+  });
+  const more = sorted.length > named.length ? ' and others' : '';
+  const where = named.length === 0 ? '' : `, to ${named.join(', ')}${more}`;
+  const what = packets === 1 ? 'a packet of the container was' : `${packets} packets of the container were`;
+  const message = `${what} refused by the rules of its network${where}`;
+  return { packets, destinations: sorted, message, because };
+}
+
 /** The end of a command that ran; undefined where it did not get that far. */
 export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   if (outcome.kind === 'failed') return undefined;
@@ -74,7 +100,8 @@ export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   const signaled = outcome.kind === 'signaled';
   const status = signaled ? 128 + outcome.signal : outcome.status;
   const signal = signaled ? { signal: signalName(outcome.signal) } : {};
-  const base = { status, ...signal, limits };
+  const refused = refusedPackets(plan, outcome);
+  const base = { status, ...signal, limits, ...(refused === undefined ? {} : { refused }) };
   if (outcome.leaseBroken) {
     const message = 'the archive of the image was opened for writing, which the container ran from: it was killed';
     return { ...base, reason: 'image_changed', message };

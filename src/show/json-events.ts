@@ -39,6 +39,12 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
       return { event: 'started', pid: event.pid };
     case 'report':
       return { event: 'report', what: plan.reports[event.index]?.what, value: event.value };
+    case 'port':
+      return { event: 'port', ...published(plan, event.index), host_port: event.port };
+    case 'refused': {
+      const { to } = event;
+      return { event: 'refused', packets: event.count, ...(to === undefined ? {} : { to }) };
+    }
     case 'syscall':
       return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
     case 'helper':
@@ -46,6 +52,18 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
     case 'gate':
       return undefined;
   }
+}
+
+function published(plan: Plan, index: number): object {
+  const step = plan.steps[index];
+  if (step?.publishes === undefined) return {};
+  const { hostAddress, port, protocol } = step.publishes;
+  return {
+    id: step.id,
+    container_port: port,
+    protocol,
+    ...(hostAddress === undefined ? {} : { host_address: hostAddress }),
+  };
 }
 
 function undone(plan: Plan, index: number, call: number): string {

@@ -6,7 +6,7 @@ import { NAME_SETS } from '../kernel/constants.ts';
 import type { Message } from '../kernel/netlink/message.ts';
 import { capabilityNames, flagNames } from './call-text.ts';
 import { plainMessage } from './netlink-text.ts';
-import type { Plan, Step } from '../plan/plan.ts';
+import type { Plan, Step, Tally } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 
 function isNameSet(name: string): name is keyof typeof NAME_SETS {
@@ -41,6 +41,10 @@ function stepToJson({ id, group, side, call, because, messageReasons, undo }: St
   return { id, group, side, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 
+function tallyToJson({ socket, question, because }: Tally): unknown {
+  return { socket, question: plainMessage(question), because };
+}
+
 export interface JsonOptions {
   /** Demands that somebody has allowed for good. */
   readonly allowed?: ReadonlySet<Demand>;
@@ -56,6 +60,7 @@ export function planToJson(given: Plan, { allowed, showValues = false }: JsonOpt
     name: plan.name,
     steps: plan.steps.map(stepToJson),
     reports: plan.reports,
+    ...(plan.tallies === undefined ? {} : { tallies: plan.tallies.map(tallyToJson) }),
     ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
     stop: { signal: plan.stop.signal, grace_ms: plan.stop.graceMs },
     ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),

@@ -110,6 +110,12 @@ export function printPlan(
       for (const line of wrap(`undo: ${formatCall(call)}`, width - 6, width - 6)) out.push(paint(2, `      ${line}`));
     }
   }
+  if (plan.tallies !== undefined) out.push('', paint(1, 'what the network refused, after the end'));
+  for (const { socket, question, because } of plan.tallies ?? []) {
+    const lines = wrap(`netlink(${safe(socket)}, ${formatMessage(question)})`, width - 2, width - 6);
+    out.push(...lines.map((line, index) => `${index === 0 ? '  ' : '      '}${line}`));
+    out.push(`      ${paint(2, describeBecause(because, file))}`);
+  }
   if (plan.timeLimit !== undefined) {
     const { signal, graceMs } = plan.stop;
     const then = `${signalName(signal)}, and SIGKILL ${inUnits(graceMs)} later`;

@@ -76,6 +76,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       const boxctl::Report report = boxctl::next_report(plan, at);
       require(strlen(report.file.data) == report.file.size && strlen(report.key.data) == report.key.size);
     }
+    at = plan.tallies_at;
+    for (uint32_t i = 0; i < plan.tallies; i++) {
+      const boxctl::Tally tally = boxctl::next_tally(plan, at);
+      require(tally.socket < plan.slots && tally.question.place_count == 0);
+      read_messages(tally.question);
+    }
   }
   free(places);
   free(data);

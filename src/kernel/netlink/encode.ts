@@ -8,6 +8,8 @@ import { ROUTE_MESSAGES } from './route.ts';
 export const NLM_F: Names = {
   NLM_F_REQUEST: 1,
   NLM_F_ACK: 4,
+  /** Of a question: all that there are. */
+  NLM_F_DUMP: 0x300,
   NLM_F_REPLACE: 0x100,
   NLM_F_EXCL: 0x200,
   NLM_F_CREATE: 0x400,

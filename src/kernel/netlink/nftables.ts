@@ -78,12 +78,12 @@ const DATA = once<Table>(() => ({
   NFTA_DATA_VERDICT: nest(2, () => ({ NFTA_VERDICT_CODE: be32(1, VERDICTS), NFTA_VERDICT_CHAIN: text(2) })),
 }));
 
-const EXPRESSION = once<Table>(() => ({
+const EXPRESSION: () => Table = once<Table>(() => ({
   NFTA_EXPR_NAME: text(1),
   NFTA_EXPR_DATA: choice(2, 'NFTA_EXPR_NAME', EXPRESSIONS),
 }));
 
-const EXPRESSIONS = once<Readonly<Record<string, Table>>>(() => ({
+const EXPRESSIONS: () => Readonly<Record<string, Table>> = once<Readonly<Record<string, Table>>>(() => ({
   meta: {
     NFTA_META_DREG: be32(1, REGISTERS),
     NFTA_META_KEY: be32(2, META),
@@ -139,7 +139,10 @@ const EXPRESSIONS = once<Readonly<Record<string, Table>>>(() => ({
     NFTA_DYNSET_SET_NAME: text(1),
     NFTA_DYNSET_OP: be32(3, { NFT_DYNSET_OP_ADD: 0, NFT_DYNSET_OP_UPDATE: 1 }),
     NFTA_DYNSET_SREG_KEY: be32(4, REGISTERS),
+    /** Made for each element. */
+    NFTA_DYNSET_EXPR: nest(7, EXPRESSION),
   },
+  counter: {},
   objref: {
     NFTA_OBJREF_IMM_TYPE: be32(1, { NFT_OBJECT_COUNTER: 1 }),
     NFTA_OBJREF_IMM_NAME: text(2),
@@ -244,5 +247,7 @@ export const NFTABLES_MESSAGES: Readonly<Record<string, MessageRow>> = {
   NFT_MSG_NEWRULE: row(6, RULE),
   NFT_MSG_NEWSET: row(9, SET),
   NFT_MSG_NEWSETELEM: row(12, ELEMENTS),
+  NFT_MSG_GETSETELEM: row(13, ELEMENTS),
   NFT_MSG_NEWOBJ: row(18, OBJECT),
+  NFT_MSG_GETOBJ: row(19, OBJECT),
 };

@@ -28,7 +28,7 @@ int port_of(int fd) {
   boxctl::SocketAddress address;
   socklen_t size = sizeof address;
   getsockname(fd, &address.any, &size);
-  return ntohs(address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+  return address.port();
 }
 
 int open_descriptors() {
@@ -56,7 +56,7 @@ int main(int count, char** arguments) {
     options.most = static_cast<uint32_t>(atoi(strtok(nullptr, ",")));
     options.idle = static_cast<uint32_t>(atoi(strtok(nullptr, ",")));
     if (!boxctl::parse_address(listen_text, address)) return 2;
-    (address.family() == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port) = 0;
+    address.set_port(0);
     for (char* target = strtok(target_text, "+"); target != nullptr; target = strtok(nullptr, "+")) {
       if (!boxctl::parse_address(target, targets[options.target_count++])) return 2;
     }

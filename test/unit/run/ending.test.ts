@@ -31,6 +31,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   leaseBroken: false,
   killedFor: undefined,
   syscalls: new Map(),
+  refused: { packets: 0, destinations: [] },
   ...more,
 });
 
@@ -40,6 +41,28 @@ const counts = (values: Readonly<Record<string, number>>): Outcome['reports'] =>
 describe('the reason', () => {
   test('a plain end says nothing', () => {
     expect(endingOf(PLAN, ended({ status: 7 }))).toEqual({ reason: 'exited', status: 7, limits: [] });
+  });
+
+  test('packets that were refused are told with the destinations that had most of them, and as data', () => {
+    const to = (address: string, port: number, protocol = 'tcp') => ({ address, protocol, port });
+    const destinations = [
+      { to: to('10.0.0.1', 25), packets: 2 },
+      { to: to('169.254.169.254', 80), packets: 40 },
+      { to: to('fe80::1', 0, 'icmpv6'), packets: 3 },
+      { to: to('2001:db8::1', 53, 'udp'), packets: 7 },
+    ];
+    const because = { kind: 'default', name: 'network' } as const;
+    const question = { type: 'NFT_MSG_GETOBJ', flags: 'NLM_F_REQUEST', header: {}, attributes: {} };
+    const plan = { ...PLAN, tallies: [{ socket: 'network', question, because }] };
+    const ending = endingOf(plan, ended({ refused: { packets: 60, destinations } }));
+    expect(ending?.refused?.message).toBe(
+      '60 packets of the container were refused by the rules of its network, to 169.254.169.254:80/tcp, [2001:db8::1]:53/udp, fe80::1/icmpv6 and others',
+    );
+    expect(ending?.refused?.destinations.map(({ packets }) => packets)).toEqual([40, 7, 3, 2]);
+    expect(endingOf(plan, ended({}))).toEqual({ reason: 'exited', status: 0, limits: [] });
+    expect(endingOf(plan, ended({ refused: { packets: 1, destinations: [] } }))?.refused?.message).toBe(
+      'a packet of the container was refused by the rules of its network',
+    );
   });
 
   test('a command that did not start has none', () => {

@@ -42,6 +42,7 @@ function hintOf(
     reports: [],
     killedFor: undefined,
     syscalls: new Map(),
+    refused: { packets: 0, destinations: [] },
   })?.hint;
 }
 
