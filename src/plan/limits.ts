@@ -1,17 +1,16 @@
 /**
- * Limits as files of a cgroup and what is written to them, for both versions (cgroup-v1/, cgroup-v2.rst of the kernel). The
- * names of the files are in the table of limits; here is what stands in them.
+ * Limits as files of a cgroup and what is written to them, for both versions (cgroup-v1/, cgroup-v2.rst of the kernel), and in
+ * which hierarchies they are. The names of the files are in the table of limits.
  */
 import { homeFor } from '../host/cgroup-home.ts';
 import type { CgroupHome, Hierarchy, UnifiedHome } from '../host/facts.ts';
 import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
-import type { CgroupLimit } from '../limits/row.ts';
-import { LIMIT_ROWS, LIMITS, type DevicePath, type LimitKey, type LimitPath } from '../limits/table.ts';
-import type { ConfigPath } from '../oci/config-path.ts';
+import { LIMITS } from '../limits/table.ts';
 import type { OciResources } from '../oci/config.ts';
 import { valueAt } from '../oci/resources.ts';
 import type { Because } from '../model/because.ts';
 import type { PlanContext } from './context.ts';
+import { wantedOf, written, type Wanted } from './limit-lines.ts';
 import { byDefault } from './steps.ts';
 
 export interface Limit {
@@ -27,12 +26,12 @@ export type UsableHome = Extract<CgroupHome, { readonly usable: true }>;
 
 export function usable(context: PlanContext, controller: CgroupController): UsableHome {
   const home = context.host.cgroup.controllers[controller];
-  // The model refuses limits that this host cannot apply; to go on without one would be a container without limits.
+  // The model refuses a limit that this host cannot apply. If it did not, the container must not start without it.
   if (!home.usable) throw new Error(`the ${controller} controller is not usable: ${home.reason}`);
   return home;
 }
 
-/** The place in the unified hierarchy for these controllers. */
+/** The place in the unified hierarchy that has all of these controllers. */
 export function unifiedHome(context: PlanContext, controllers: readonly CgroupController[]): UnifiedHome {
   const home = homeFor(context.host.cgroup, controllers);
   if (home === undefined || !controllers.every((controller) => home.controllers.includes(controller))) {
@@ -41,32 +40,15 @@ export function unifiedHome(context: PlanContext, controllers: readonly CgroupCo
   return home;
 }
 
-interface Wanted {
-  readonly key: LimitKey;
-  readonly row: CgroupLimit<LimitPath>;
-  readonly value: unknown;
-}
-
-const isWeight = ({ row }: Wanted): boolean => row.weight === true;
-
-/** The limits of a configuration, weights before maxima. */
-function wantedOf(resources: OciResources): readonly Wanted[] {
-  const wanted = LIMIT_ROWS.flatMap(([key, { cgroup }]): readonly Wanted[] => {
-    const value = cgroup === undefined ? undefined : valueAt(resources, cgroup.path);
-    return cgroup === undefined || value === undefined ? [] : [{ key, row: cgroup, value }];
-  });
-  return [...wanted.filter(isWeight), ...wanted.filter((one) => !isWeight(one))];
-}
-
-/** The controllers that have something to do for these limits. */
-export function controllersOf(resources: OciResources): readonly CgroupController[] {
+/** The controllers by which a container with these limits is limited. */
+function controllersOf(resources: OciResources): readonly CgroupController[] {
   const used = new Set(wantedOf(resources).map(({ row }) => row.controller));
   return CGROUP_CONTROLLERS.filter((name) => used.has(name));
 }
 
 /**
- * The hierarchies of version 1 that the container sees, and has a cgroup of its own in: all, once it has a limit. The JVM
- * takes the host's memory for its own where one of those for memory, CPUs and accounting is missing.
+ * The hierarchies of version 1 that the container sees, and has a cgroup of its own in: all of them, once it has a limit. If
+ * one for memory, CPUs or accounting were missing, the Java virtual machine would take the memory of the host for its own.
  */
 export function shownHierarchies(context: PlanContext): readonly Hierarchy[] {
   const { host, model } = context;
@@ -74,87 +56,22 @@ export function shownHierarchies(context: PlanContext): readonly Hierarchy[] {
   const isLimited = controllersOf(model.config.linux.resources ?? {}).length > 0;
   if (!isShown || !(isLimited || model.systemd === true) || context.namespace('cgroup').kind !== 'private') return [];
   const { cpus, mems } = host.cgroup.cpuset;
-  // A new cpuset takes no process before it has both.
+  // A new cpuset takes no process before it has both, and here are the values that it would be given.
   const canJoin = cpus !== undefined && mems !== undefined;
   return host.cgroup.hierarchies.filter(({ names }) => canJoin || !names.includes('cpuset'));
-}
-
-/** runc's and crun's conversion: from 2 … 262144 to 1 … 10000. */
-function weightOfShares(shares: number): number {
-  return 1 + Math.floor(((shares - 2) * 9999) / 262_142);
-}
-
-/** BFQ takes 10 … 1000 as they are; the cost model has the same as 1 … 10000. */
-function diskWeight(file: string, weight: number): number {
-  return file === 'io.weight' ? 1 + Math.floor(((weight - 10) * 9999) / 990) : weight;
-}
-
-type ListPath = DevicePath | 'hugepageLimits';
-type Throttle = { readonly major: number; readonly minor: number; readonly rate: number };
-type DeviceWeight = { readonly major: number; readonly minor: number; readonly weight: number };
-type HugePages = { readonly pageSize: string; readonly limit: number };
-
-/** A file, what is written to it, and which part of the configuration says so. */
-interface Line {
-  readonly path: ConfigPath;
-  readonly file: string;
-  readonly value: string;
-}
-
-/** What is written for a limit: a line, or one for each device or size of page. */
-function linesOf(context: PlanContext, resources: OciResources, { key, row, value }: Wanted): readonly Line[] {
-  const { version } = usable(context, row.controller);
-  const file = version === 1 ? row.v1 : row.v2;
-  if (file === undefined) throw new Error(`version 1 of cgroups has no ${row.v2}`);
-  const line = (text: unknown, name = file): Line => {
-    return { path: `linux.resources.${row.path}`, file: name, value: String(text) };
-  };
-  const lines = <Item>(of: (item: Item) => readonly [name: string, text: string]): readonly Line[] =>
-    (value as readonly Item[]).map((item, index) => {
-      const [name, text] = of(item);
-      return { path: `linux.resources.${row.path as ListPath}.${index}`, file: name, value: text };
-    });
-  // On version 2 it depends on the host what weighs disks.
-  const weigher = version === 1 ? file : (context.host.cgroup.ioWeight ?? file);
-  switch (key) {
-    case 'swap':
-      // The OCI's figure, like that of version 1, is memory and swap together; version 2 counts swap alone.
-      return [line(version === 1 ? value : Number(value) - (resources.memory?.limit ?? 0))];
-    case 'cpu_shares':
-      return [line(version === 1 ? value : weightOfShares(Number(value)))];
-    case 'cpus': {
-      const period = resources.cpu?.period;
-      if (period === undefined) return [];
-      return version === 1 ? [line(period, 'cpu.cfs_period_us'), line(value)] : [line(`${String(value)} ${period}`)];
-    }
-    case 'blkio_config.weight':
-      return [line(diskWeight(weigher, Number(value)), weigher)];
-    case 'blkio_config.weight_device':
-      return lines<DeviceWeight>(({ major, minor, weight }) => [
-        weigher,
-        `${major}:${minor} ${diskWeight(weigher, weight)}`,
-      ]);
-    case 'hugetlb':
-      return lines<HugePages>(({ pageSize, limit }) => [file.replace('SIZE', pageSize), String(limit)]);
-    default:
-      if (!Array.isArray(value)) return [line(value)];
-      return lines<Throttle>(({ major, minor, rate }) => [
-        file,
-        `${major}:${minor} ${version === 1 ? '' : `${row.v2Word ?? ''}=`}${rate}`,
-      ]);
-  }
 }
 
 /** The limits of one row, as they are written and read again. */
 function limitsFor(context: PlanContext, resources: OciResources, wanted: Wanted): readonly Limit[] {
   const { controller, readAgain } = wanted.row;
-  return linesOf(context, resources, wanted).map(({ path, file, value }) => ({
-    controller,
-    file,
-    value,
-    because: context.model.because(path),
-    ...(readAgain === undefined ? {} : { check: { file, data: value } }),
-  }));
+  const { version } = usable(context, controller);
+  const lines = written(wanted, resources, { version, weigher: context.host.cgroup.ioWeight });
+  return lines.map(({ path, file, value }) => {
+    const limit = { controller, file, value, because: context.model.because(path) };
+    if (readAgain === undefined) return limit;
+    const other = version === 1 ? 'v1' : 'v2';
+    return { ...limit, check: { file: readAgain === 'written' ? file : readAgain[other], data: value } };
+  });
 }
 
 /**
