@@ -56,9 +56,9 @@ const toJson = (value, indent = '', before = '') => {
 
 /** The limits by their keys, as the schema describes them. */
 const limitProperties = ({ optional }) => {
-  const { LIMIT_ROWS, LIMIT_GROUPS, topOf } = limitTable;
+  const { LIMITS, LIMIT_GROUPS, topOf } = limitTable;
   const properties = {};
-  for (const [key, { about, kind, schema }] of LIMIT_ROWS) {
+  for (const [key, { about, kind, schema }] of Object.entries(LIMITS)) {
     const described = { description: about, ...limitValues.KIND_SCHEMAS[kind], ...schema };
     const top = topOf(key);
     if (top === key) {
@@ -90,13 +90,12 @@ const dropComposeLimits = (node, kept) => {
 
 /** Puts Compose's names of limits into the schema; each stays where it is, and new ones come last. */
 const putComposeLimits = (schema) => {
-  const rows = Object.fromEntries(limitTable.LIMIT_ROWS);
   const put = new Set();
   for (const [name, key, { description, note, schema: own }] of limitTable.composeNames()) {
     const parts = name.split('.');
     const last = parts.pop();
     const parent = parts.reduce((node, part) => node.properties[part], schema);
-    const { kind, schema: { examples } = {} } = rows[key] ?? {};
+    const { kind, schema: { examples } = {} } = limitTable.LIMITS[key] ?? {};
     const usual = { ...limitValues.COMPOSE_SCHEMAS[kind], ...(examples === undefined ? {} : { examples }) };
     const sentence = `Compose's name of \`limits.${key}\`${note === undefined ? '' : `; ${note}`}.`;
     const described = { description: description ?? sentence, 'x-compose': `limits.${key}`, ...(own ?? usual) };

@@ -1,8 +1,9 @@
 /**
  * The limits of a container: a row for each key below `limits`, and all that boxctl knows of it. The schema and the reference
  * pages are generated from this table (specs/generate.mjs). The loader, the model, the planner, `diff`, `audit`, `doctor` and
- * the explanation of an end read it. A limit that needs a calculation of its own has that where it is made, by its key.
+ * the explanation of an end read it. The order is that of the schema and of its reference page. A limit that needs a calculation of its own has that where it is made, by its key.
  */
+import { CGROUP_CONTROLLERS } from '../kernel/cgroup.ts';
 import { MEMORY_COUNTERS, PIDS_COUNTERS, tellMemory, tellPids } from './reached.ts';
 import type { ComposeName, LimitGroup, LimitRow } from './row.ts';
 import type { LimitValues } from './values.ts';
@@ -367,8 +368,13 @@ export type LimitFields = {
 };
 
 export type Row = LimitRow<LimitPath, keyof LimitFields, AuditRule>;
-/** In the order of the reference page. */
-export const LIMIT_ROWS = Object.entries(LIMITS) as unknown as readonly (readonly [LimitKey, Row])[];
+type KeyedRow = readonly [key: LimitKey, row: Row];
+const ROWS = Object.entries(LIMITS) as unknown as readonly KeyedRow[];
+
+/** By controller, and last those that no cgroup applies: the order in which they are compiled, written and compared. */
+export const LIMIT_ROWS: readonly KeyedRow[] = [...CGROUP_CONTROLLERS, undefined].flatMap((controller) =>
+  ROWS.filter(([, { cgroup }]) => cgroup?.controller === controller),
+);
 
 /** The limits that the kernel counts, with their keys. */
 export const COUNTED_LIMITS = Object.entries(LIMITS).flatMap(([key, row]) =>

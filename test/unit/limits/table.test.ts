@@ -102,7 +102,7 @@ const CGROUP_ROWS = LIMIT_ROWS.flatMap(([key, { cgroup }]): readonly (readonly [
 
 describe('the documents', () => {
   test('the schema has each limit of the table, and no other key but `optional`', () => {
-    expect(leaves(nodeAt('limits'))).toEqual([...LIMIT_ROWS.map(([key]) => key), 'optional']);
+    expect(leaves(nodeAt('limits'))).toEqual([...Object.keys(LIMITS), 'optional']);
   });
 
   test.each(ROWS)('the schema describes limits.%s by the words of the table, with an example', (key, { about }) => {
