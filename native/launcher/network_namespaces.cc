@@ -26,12 +26,19 @@ int NetworkNamespaces::add(int fd) {
   if (count_ == kMost) return -E2BIG;
   others_[count_] = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!others_[count_].valid()) return -errno;
-  return static_cast<int>(count_++);
+  long result = enter(count_);
+  if (result == 0) {
+    leave();
+  } else if (result == -EPERM) {
+    result = openers_[count_].start(fd);
+  }
+  return static_cast<int>(result < 0 ? result : count_++);
 }
 
 void NetworkNamespaces::clear() {
   own_.reset();
   for (Fd& other : others_) other.reset();
+  for (SocketOpener& opener : openers_) opener.clear();
   count_ = 0;
 }
 
@@ -39,13 +46,20 @@ long NetworkNamespaces::open(int number, int family, int type) {
   const int flags = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
   if (number == kOwn) return call(SYS_socket, family, flags, 0);
   if (static_cast<size_t>(number) >= count_) return -EBADF;
-  const long entered = call(SYS_setns, others_[number].get(), CLONE_NEWNET);
+  if (openers_[number].started()) return openers_[number].open(family, flags);
+  const long entered = enter(static_cast<size_t>(number));
   if (entered < 0) return entered;
   const long made = call(SYS_socket, family, flags, 0);
+  leave();
+  return made;
+}
+
+long NetworkNamespaces::enter(size_t number) { return call(SYS_setns, others_[number].get(), CLONE_NEWNET); }
+
+void NetworkNamespaces::leave() {
   // All that is opened later, by an undo step say, would be opened in the container's namespace. The end of the
   // launcher is the end of the container.
   if (call(SYS_setns, own_.get(), CLONE_NEWNET) < 0) abort();
-  return made;
 }
 
 }  // namespace boxctl

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "../shared/fd.h"
+#include "socket_opener.h"
 
 namespace boxctl {
 
@@ -22,8 +23,12 @@ class NetworkNamespaces {
  private:
   // A container has one, and its relays to the host's resolver have none.
   static constexpr size_t kMost = 8;
+  long enter(size_t number);
+  void leave();
+
   Fd own_;  // to return to
   Fd others_[kMost];
+  SocketOpener openers_[kMost];  // of those that the launcher may not enter itself
   size_t count_ = 0;
 };
 

@@ -1,5 +1,5 @@
 /** The launcher's relay of connections and datagrams, as a program of its own (relay-main.cc) with the sanitizers. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -7,10 +7,20 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { asUser, isRoot, testUser } from '../../support/user.ts';
 import { build, SANITIZE } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
-const SOURCES = ['network_relay', 'relay_tcp', 'relay_udp', 'network_namespaces', 'socket_address', 'events', 'poller'];
+const SOURCES = [
+  'network_relay',
+  'relay_tcp',
+  'relay_udp',
+  'network_namespaces',
+  'socket_opener',
+  'socket_address',
+  'events',
+  'poller',
+];
 const program = (): string =>
   build(
     join(import.meta.dirname, 'relay-main.cc'),
@@ -42,12 +52,15 @@ afterEach(() => {
 interface Surroundings {
   readonly descriptors?: number;
   readonly network?: string;
+  /** The command that it is run by. */
+  readonly by?: readonly string[];
   readonly stops?: boolean;
 }
 async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> {
   const {
     descriptors: most,
     network = '-',
+    by = [],
     stops = false,
   } = (all.find((each) => !('to' in each)) ?? {}) as Surroundings;
   const limit = most === undefined ? '' : `ulimit -n ${most};`;
@@ -56,7 +69,8 @@ async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> 
     const targets = to.map((target) => (typeof target === 'number' ? `127.0.0.1:${target}` : target));
     return [type, at, targets.join('+'), limits.most ?? 0, limits.idle ?? 0].join(',');
   });
-  const child = spawn('sh', ['-c', `${limit} ${stops ? 'STOP=1' : ''} exec "$@"`, 'sh', program(), network, ...words], {
+  const script = `${limit} ${stops ? 'STOP=1' : ''} exec "$@"`;
+  const child = spawn('sh', ['-c', script, 'sh', ...by, program(), network, ...words], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let complaint = '';
@@ -333,6 +347,29 @@ describe('connections', () => {
         { to: [4711] },
         { to: [4711] },
       );
+      for (const port of ports) expect(String(await readAll(await dial(port)))).toBe('inside');
+      expect((await end()).descriptors).toBe(0);
+    },
+  );
+
+  test.skipIf(isRoot && testUser === undefined)(
+    'an ordinary user’s relay has sockets in a network namespace of his user namespace (needs the user boxctl-test)',
+    async () => {
+      const by = testUser === undefined ? [] : asUser(testUser, []);
+      const start = async (...command: readonly string[]): Promise<ChildProcess> => {
+        const [first = '', ...rest] = [...by, ...command];
+        const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+        open.push({ close: () => child.kill('SIGKILL') });
+        await once(child.stdout, 'data');
+        return child;
+      };
+      const script = 'ip link set lo up; echo up; exec sleep 60';
+      const { pid } = await start('unshare', '--user', '--map-root-user', '--net', 'sh', '-c', script);
+      const server = `require('net').createServer((s) => s.end('inside')).listen(4711, '::', () => console.log('up'))`;
+      const enter = ['nsenter', `--target=${pid}`, '--user', '--preserve-credentials', '--net'];
+      await start(...enter, process.execPath, '-e', server);
+      const places = [{ to: [4711] }, { to: [4712, 4711] }, { to: ['[::1]:4711'] }];
+      const { ports, end } = await relay({ network: `/proc/${pid}/ns/net`, by, stops: true }, ...places);
       for (const port of ports) expect(String(await readAll(await dial(port)))).toBe('inside');
       expect((await end()).descriptors).toBe(0);
     },
