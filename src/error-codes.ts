@@ -30,6 +30,9 @@ export const ERROR_CODES = {
   E_EGRESS_ADDRESS: {
     meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',
   },
+  E_EGRESS_NET_ADMIN: {
+    meaning: 'without root, the network’s rules cannot be kept from a container with NET_ADMIN',
+  },
   E_GROUPS_DENIED: { meaning: 'supplementary groups are asked for in a user namespace that may not set them' },
   E_GROUP_UNKNOWN: { meaning: 'the /etc/group of the image does not have the group' },
   E_HOST: { meaning: 'the host has run out of something: room on a disk, memory, open files, processes' },
@@ -73,6 +76,7 @@ export const ERROR_CODES = {
   E_MOUNT_TARGET: { meaning: 'nothing may be mounted at this path inside' },
   E_NATIVE_MISSING: { meaning: 'the native part of boxctl is missing, or is for another Node or machine' },
   E_NEEDS_ROOT: { meaning: 'what the file asks for can be done by root of the host only' },
+  E_NETWORK_NEEDS_ROOT: { meaning: 'networks between containers take root' },
   E_NOT_ALLOWED: { meaning: 'the file asks for more of this host than the caller allows' },
   E_NOT_A_TERMINAL: {
     meaning: 'a terminal is needed, and standard input is none',
@@ -87,6 +91,7 @@ export const ERROR_CODES = {
   E_NO_GIT: { meaning: 'REVISION:FILE needs git, and it is not installed' },
   E_NO_HOME: { meaning: 'the environment does not say where the image store is to be' },
   E_NO_IMAGE: { meaning: 'a bundle needs an image, and the file has none' },
+  E_NO_NETWORK_PROGRAM: { meaning: 'nothing here can carry the packets of an ordinary user’s container' },
   E_NO_PROC: { meaning: 'there is no /proc here' },
   E_NO_SECCOMP_LISTENER: { meaning: 'this kernel cannot watch system calls, as the seccomp choice needs it' },
   E_NO_SECURITY_MODULE: { meaning: 'AppArmor or SELinux is asked for, and is not active on this host' },

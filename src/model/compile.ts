@@ -21,6 +21,7 @@ import type { Claims } from './claims.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
 import { compileNetwork } from './compile-network.ts';
+import { checkNetworkCapabilities } from './network-driver.ts';
 import { Problems } from './problems.ts';
 import { compileOwnFiles } from './own-files.ts';
 import { compileProcess, type Overrides } from './process.ts';
@@ -92,6 +93,7 @@ export function compile(
   const limits = compileLimits(document, host, reasons, problems);
   const network = compileNetwork(document, host, claims, limits.rates, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
+  checkNetworkCapabilities(network, process.capabilities.bounding, document, problems);
   const { files: ownFiles, home } = compileOwnFiles(
     document,
     image,

@@ -1,10 +1,64 @@
-/** Who carries a container's packets. */
+/** Who carries a container's packets: the kernel, or for an ordinary user a program of his own. */
 import type { HostFacts } from '../host/facts.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import type { NetworkDriver } from './network.ts';
+import type { Network, NetworkDriver } from './network.ts';
 import type { Problems } from './problems.ts';
 
-/** The kernel, for root; else a program of the user's. */
-export function driverFor(_document: SpecDocument, host: HostFacts, _problems: Problems): NetworkDriver {
-  return host.privileged ? 'veth' : 'pasta';
+/** Where nobody has looked at the host's network, nothing is started from the model. */
+export function driverFor(document: SpecDocument, host: HostFacts, problems: Problems): NetworkDriver {
+  const { networking } = host;
+  if (networking?.netAdmin ?? host.privileged) return 'veth';
+  checkNamespacesFor(document, problems);
+  for (const { name, specPath } of document.spec.network?.networks ?? []) {
+    const message = `the network ${name} is between containers, which takes root: an ordinary user’s container has a way to the world alone`;
+    problems.add('E_NETWORK_NEEDS_ROOT', specPath, message, 'leave `networks` out, or run boxctl as root');
+  }
+  const programs = networking?.programs;
+  if (programs === undefined) return 'slirp4netns';
+  if (programs.noTun !== undefined) {
+    const message = `the container’s packets cannot be carried: ${programs.noTun.reason}`;
+    problems.add('E_NO_NETWORK_PROGRAM', 'network_mode', message, programs.noTun.hint);
+  }
+  // Of those that were tried, slirp4netns is ready in 5 ms and pasta in 100, and the pasta of 2023 breaks off long uploads.
+  if (programs.slirp4netns !== undefined) return 'slirp4netns';
+  if (programs.pasta !== undefined) return 'pasta';
+  const message =
+    'an ordinary user’s container has its packets carried by slirp4netns or pasta, and neither is installed by root';
+  problems.add('E_NO_NETWORK_PROGRAM', 'network_mode', message, `as root: ${programs.install}`);
+  return 'slirp4netns';
+}
+
+/** The program belongs to the container's user namespace, and is not to be seen from inside. */
+function checkNamespacesFor({ spec }: SpecDocument, problems: Problems): void {
+  const { user, pid } = spec.namespaces;
+  if (user.kind !== 'private') {
+    const message = 'without root, a container with a network has a user namespace of its own';
+    problems.add('E_NOT_PRIVATE', 'namespaces.user', message, 'leave `user` private, or use `network_mode: none`');
+  }
+  if (pid.kind !== 'private') {
+    const message =
+      'a container that sees other processes could take over the one that carries its packets, and reach the host';
+    problems.add('E_NOT_PRIVATE', 'namespaces.pid', message, 'leave `pid` private, or run boxctl as root');
+  }
+}
+
+/**
+ * Where a program carries the packets, the rules lie in a network namespace that belongs to the container's own user namespace:
+ * who may change networks there can take the program's interface, and with it go where the rules do not let him.
+ */
+export function checkNetworkCapabilities(
+  network: Network | undefined,
+  capabilities: readonly string[],
+  document: SpecDocument,
+  problems: Problems,
+): void {
+  if (network === undefined || network.driver === 'veth' || !capabilities.includes('CAP_NET_ADMIN')) return;
+  const path = (['cap_add', 'privileged'] as const).find((key) => document.where(key) !== undefined) ?? 'cap_add';
+  const rules = network.egress === undefined ? 'the rules that keep it from the host' : 'the rules of `egress`';
+  problems.add(
+    'E_EGRESS_NET_ADMIN',
+    path,
+    `with NET_ADMIN the container could undo ${rules}, since boxctl is not root here`,
+    'leave NET_ADMIN out, run boxctl as root, or use `network_mode: none`',
+  );
 }
