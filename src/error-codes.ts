@@ -11,6 +11,7 @@ interface ErrorRow {
 }
 
 export const ERROR_CODES = {
+  E_ADDRESS_TAKEN: { meaning: 'another container has the address that the file asks for' },
   E_ALLOWED_UNSAFE: {
     meaning: 'others could have written the records of what was allowed',
   },
@@ -30,6 +31,7 @@ export const ERROR_CODES = {
   E_EGRESS_ADDRESS: {
     meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',
   },
+  E_EGRESS_NAME: { meaning: 'a name in `egress` has no address' },
   E_EGRESS_NET_ADMIN: {
     meaning: 'without root, the network’s rules cannot be kept from a container with NET_ADMIN',
   },
@@ -76,6 +78,8 @@ export const ERROR_CODES = {
   E_MOUNT_TARGET: { meaning: 'nothing may be mounted at this path inside' },
   E_NATIVE_MISSING: { meaning: 'the native part of boxctl is missing, or is for another Node or machine' },
   E_NEEDS_ROOT: { meaning: 'what the file asks for can be done by root of the host only' },
+  E_NETWORK_CONFIG: { meaning: 'the machine’s settings for networks of containers cannot be used' },
+  E_NETWORK_LOCKED: { meaning: 'another boxctl has held the list of given addresses for too long' },
   E_NETWORK_NEEDS_ROOT: { meaning: 'networks between containers take root' },
   E_NOT_ALLOWED: { meaning: 'the file asks for more of this host than the caller allows' },
   E_NOT_A_TERMINAL: {
@@ -87,6 +91,7 @@ export const ERROR_CODES = {
   E_NO_CAPABILITY: { meaning: 'this kernel does not know a capability of `cap_add`' },
   E_NO_COMMAND: { meaning: 'neither the file nor the image has a command' },
   E_NO_FOLDER: { meaning: 'the folder that boxctl was started in is gone' },
+  E_NO_FREE_ADDRESS: { meaning: 'all addresses or subnets for containers are given away' },
   E_NO_FREE_IDS: { meaning: 'all ids for containers are given away' },
   E_NO_GIT: { meaning: 'REVISION:FILE needs git, and it is not installed' },
   E_NO_HOME: { meaning: 'the environment does not say where the image store is to be' },
@@ -103,6 +108,7 @@ export const ERROR_CODES = {
   E_POLICY_INVALID: { meaning: 'a policy file has mistakes' },
   E_POLICY_UNREADABLE: { meaning: 'a policy file cannot be read' },
   E_POLICY_UNSAFE: { meaning: 'others could have written a policy file, or it lies in the folder that it judges' },
+  E_POOL_OVERLAP: { meaning: 'the addresses for containers are those of something else on this host' },
   E_SECCOMP_LEARN: { meaning: 'the learned seccomp profile cannot be written' },
   E_SECCOMP_PROFILE: { meaning: 'no command could start under the seccomp profile' },
   E_SECCOMP_TOO_LONG: { meaning: 'the seccomp profile needs more instructions than the kernel takes' },
@@ -166,6 +172,7 @@ export const ERROR_CODES = {
   E_STORE_UNSAFE: {
     meaning: 'the image store, or a file of it, belongs to another user, can be written by others, or is a link',
   },
+  E_SUBNET_TAKEN: { meaning: 'the subnet that the file asks for is in use' },
   E_SYSCTL_OF_HOST: { meaning: 'the kernel parameter belongs to the host on a kernel as old as this one' },
   E_SYSTEMD: { meaning: 'systemd is to be the command, and lacks what it needs' },
   E_TOOL_NOT_FOUND: { meaning: 'this host does not have a program of `host_tools`' },

@@ -119,6 +119,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return remove_cgroup(fds[0], texts[1]);
     case Op::kRemoveUnused:
       return remove_unused(fds[0], fds[1], texts[2], static_cast<int>(n(3)), texts[4]);
+    case Op::kIfUnused:
+      return copy_if_unused(fds[0], fds[1]);
     case Op::kFlock:
       return call(SYS_flock, fds[0], n(1));
     case Op::kOpenTree:

@@ -85,6 +85,11 @@ long remove_cgroup(int dirfd, const char* path) {
   }
 }
 
+long copy_if_unused(int fd, int other) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) return -errno;
+  return negate(fcntl(other, F_DUPFD_CLOEXEC, 3));
+}
+
 long remove_unused(int fd, int dirfd, const char* name, int flags, const char* unless) {
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK ? 0 : -errno;
   struct stat own, found;

@@ -11,5 +11,7 @@ long remove_cgroup(int dirfd, const char* path);
 // Removes a name if it still is the file that `fd` is, nobody else holds a lock of that, and there is no `unless`,
 // which may be empty. Else it is left, as 0 says, too.
 long remove_unused(int fd, int dirfd, const char* name, int flags, const char* unless);
+// A copy of `other` where nobody else holds a lock of `fd`, which this process then locks for itself; else -EAGAIN.
+long copy_if_unused(int fd, int other);
 
 }  // namespace boxctl

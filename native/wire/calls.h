@@ -77,6 +77,7 @@ enum class Op : uint16_t {
   kSetsockopt = 73,
   kBind = 74,
   kListen = 75,
+  kIfUnused = 76,
   kRelay = 80,
   kBindFree = 81,
   kSpawnHelper = 90,
@@ -244,6 +245,8 @@ struct CallTable {
     row(Op::kBind) = {"fnnt"};
     // listen(fd, backlog)
     row(Op::kListen) = {"fn"};
+    // if_unused(fd, other)
+    row(Op::kIfUnused) = {"ff", true};
     // relay(fd, netns, targets, most, idle)
     row(Op::kRelay) = {"ffTnn"};
     // bind_free(fd, address, other, other_address)

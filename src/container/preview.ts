@@ -1,6 +1,7 @@
 /** What a file would do, without doing it: its plan, and whether it is right. Nothing is imported, claimed or started. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { withNetworkFacts } from './prepare.ts';
 import { compile } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -15,7 +16,8 @@ export interface PlanPreview {
 }
 
 /** The plan that a run would have. */
-export function previewPlan(document: SpecDocument, host: HostFacts): PlanPreview {
+export async function previewPlan(document: SpecDocument, facts: HostFacts): Promise<PlanPreview> {
+  const host = await withNetworkFacts(document, facts);
   const { image, isKnown } = lookAtImage(document, host);
   const plan = planContainer(compile(document, image, host), image, host);
   return { plan, isDigestMadeUp: image !== undefined && !isKnown };
@@ -25,7 +27,8 @@ export function previewPlan(document: SpecDocument, host: HostFacts): PlanPrevie
 const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
 
 /** Throws a BoxctlError where the file would not start, as far as that can be known without an import. */
-export async function checkDocument(document: SpecDocument, host: HostFacts): Promise<void> {
+export async function checkDocument(document: SpecDocument, facts: HostFacts): Promise<void> {
+  const host = await withNetworkFacts(document, facts);
   const { image, isKnown } = lookAtImage(document, host);
   try {
     const model = compile(document, image, host);

@@ -55,7 +55,7 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
     const host = gatherHostFacts(env);
     const prepared = await prepare(document, { ...options, host, reporter, judge, takesSignals });
     try {
-      return await runModel(prepared, host, { ...options, reporter, takesSignals });
+      return await runModel(prepared, prepared.host, { ...options, reporter, takesSignals });
     } finally {
       prepared.claims.release();
     }

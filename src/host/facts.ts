@@ -90,6 +90,30 @@ export interface NetworkFacts {
   readonly programs?: NetworkPrograms;
   /** Every route but the default ones, and those to the host itself. */
   readonly routes: readonly { readonly subnet: Subnet; readonly device: string }[];
+  /** What decides whether the host passes on packets that come from an interface. */
+  readonly forwarding: readonly ForwardingFact[];
+  /** An interface forwards IPv6 by itself, without becoming a router for good (Linux 6.17). */
+  readonly forcesForwarding: boolean;
+  /** The folder for what containers of this network namespace of the host share (src/state/addresses.ts). */
+  readonly state: string;
+}
+
+/** A setting of the kernel's that passing on packets needs. */
+export interface ForwardingFact {
+  readonly family: Family;
+  /** The interface from which packets come. */
+  readonly device: string;
+  /** A file below /proc/sys/net. */
+  readonly setting: string;
+  readonly value: string;
+  /** What it was before, and is again once no container needs it. */
+  readonly restore: string;
+  /** The file that containers which need it lock; its text is what the value was before. */
+  readonly lock: string;
+  /** It has the value already. */
+  readonly on: boolean;
+  /** boxctl gave it the value, for a container that may run still. */
+  readonly ours: boolean;
 }
 
 /** Programs that are a network stack in a process of the user's own (network-programs.ts). */

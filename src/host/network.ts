@@ -1,7 +1,7 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
 import { networkInterfaces } from 'node:os';
 import { formatAddress, parseAddress, type Subnet } from '../text/addresses.ts';
-import type { HostAddress, HostFacts, NetworkFacts } from './facts.ts';
+import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
 import { parseStatus } from './ids.ts';
 import { gatherNetworkPrograms } from './network-programs.ts';
 import { realHost, type HostReader } from './read.ts';
@@ -62,23 +62,78 @@ function hostAddresses(interfaces: ReturnType<typeof networkInterfaces>): readon
   );
 }
 
-/** `read` and `interfaces` are for tests. */
-export function gatherNetworkFacts(read: HostReader = realHost, interfaces = networkInterfaces()): NetworkFacts {
+/** The names of containers' interfaces on the host (src/plan/network/names.ts). */
+const OWN = /^boxctl\d+$/u;
+
+/** The lock of a setting that boxctl has changed, in the folder for such locks: its first line is the value before. */
+const forwardingLock = (state: string, setting: string): string =>
+  `${state}/forwarding/${setting.replace('/proc/sys/net/', '').replaceAll('/', '.')}`;
+
+/** An interface, and the settings by which the host passes on what comes from it. */
+function forwardingOf(
+  read: HostReader,
+  { family, device }: Pick<Uplink, 'family' | 'device'>,
+  forces: boolean,
+  state: string,
+): readonly ForwardingFact[] {
+  const own = `/proc/sys/net/ipv${family}/conf/${device}`;
+  const fact = (setting: string, value: string): readonly ForwardingFact[] => {
+    const found = read.text(setting)?.trim();
+    if (found === undefined) return [];
+    const lock = forwardingLock(state, setting);
+    const before = read.text(lock);
+    const [ours, on] = [before !== undefined, found === value];
+    return [{ family, device, setting, value, restore: before?.trim() || found, lock, on, ours }];
+  };
+  if (family === 4) return fact(`${own}/forwarding`, '1');
+  if (read.text('/proc/sys/net/ipv6/conf/all/forwarding')?.trim() === '1') return [];
+  if (forces) return fact(`${own}/force_forwarding`, '1');
+  // A router does not listen to other routers, unless it is told to: the host would lose its own way out.
+  const listens =
+    read.text(`${own}/accept_ra`)?.trim() === '1' || read.exists(forwardingLock(state, `${own}/accept_ra`));
+  return [...(listens ? fact(`${own}/accept_ra`, '2') : []), ...fact('/proc/sys/net/ipv6/conf/all/forwarding', '1')];
+}
+
+type Uplink = NetworkFacts['uplinks'][number];
+
+function unique(list: readonly Uplink[]): readonly Uplink[] {
+  return list.filter(
+    (one, index) => list.findIndex(({ family, device }) => family === one.family && device === one.device) === index,
+  );
+}
+
+/** `netns` tells this network namespace from others of the machine. `read` and `interfaces` are for tests. */
+export function gatherNetworkFacts(
+  { state: folder }: HostFacts['dirs'],
+  read: HostReader = realHost,
+  interfaces = networkInterfaces(),
+): NetworkFacts {
+  const netns = /\d+/u.exec(read.entry('/proc/self/ns/net')?.target ?? '')?.[0] ?? '0';
+  const state = `${folder}/network/${netns}`;
   const all = [
     ...parseRoutes4(read.text('/proc/net/route') ?? ''),
     ...parseRoutes6(read.text('/proc/net/ipv6_route') ?? ''),
   ];
   const isDefault = ({ subnet }: Route): boolean => subnet.prefix === 0;
+  const uplinks = all
+    .filter(isDefault)
+    .toSorted((a, b) => a.metric - b.metric)
+    .map(({ subnet: { family }, device }) => ({ family, device }));
+  const routes = all
+    // Multicast and link-local routes belong to every interface.
+    .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address) && !OWN.test(route.device))
+    .map(({ subnet, device }) => ({ subnet, device }));
+  const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
+  const outward = unique([...uplinks, ...routes.map(({ subnet: { family }, device }) => ({ family, device }))]);
   return {
-    uplinks: all
-      .filter(isDefault)
-      .toSorted((a, b) => a.metric - b.metric)
-      .map(({ subnet: { family }, device }) => ({ family, device })),
-    addresses: hostAddresses(interfaces),
-    routes: all
-      // Multicast and link-local routes belong to every interface.
-      .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address))
-      .map(({ subnet, device }) => ({ subnet, device })),
+    uplinks,
+    addresses: hostAddresses(interfaces).filter(({ device }) => !OWN.test(device)),
+    routes,
+    forwarding: outward
+      .filter(({ device }) => device !== 'lo')
+      .flatMap((uplink) => forwardingOf(read, uplink, forcesForwarding, state)),
+    forcesForwarding,
+    state,
   };
 }
 
@@ -95,5 +150,5 @@ export function withNetwork(
   const netAdmin = host.privileged && (capabilities & CAP_NET_ADMIN) !== 0n;
   const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
   const programs = netAdmin ? {} : { programs: gatherNetworkPrograms(read, { euid, path: env['PATH'] ?? '', nobody }) };
-  return { ...host, networking: { ...gatherNetworkFacts(read), netAdmin, ...programs } };
+  return { ...host, networking: { ...gatherNetworkFacts(host.dirs, read), netAdmin, ...programs } };
 }

@@ -119,6 +119,13 @@ export const CALLS = {
     args: [fd('fd'), fd('dirfd'), text('pathname'), flags('flags', 'AT'), text('unless')],
     does: 'removes `pathname` (unlinkat) if it is still the file that `fd` is, nobody else holds a lock of it (flock), and there is nothing at `unless`, where that is given',
   },
+  /** For what several launchers use, each with a shared lock of `fd`: the calls of the last one, after this, undo it. */
+  if_unused: {
+    op: 76,
+    args: [fd('fd'), fd('other')],
+    returnsFd: true,
+    does: 'takes an exclusive lock of `fd` in place of its own (flock), and gives a copy of `other` (dup); fails with EAGAIN where somebody else holds a lock',
+  },
   flock: { op: 9, args: [fd('fd'), flags('operation', 'LOCK')] },
   open_tree: { op: 10, args: [fd('dirfd'), text('pathname'), flags('flags', 'OPEN_TREE')], returnsFd: true },
   move_mount: {

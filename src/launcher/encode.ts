@@ -135,11 +135,10 @@ class Slots {
   readonly #lastUse = new Map<Fd, Call>();
 
   constructor(plan: Plan) {
-    for (const { call } of plan.steps) {
+    for (const { call, undo } of plan.steps) {
       for (const fd of fdsOf(call)) this.#lastUse.set(fd, call);
-      if (call.returns === undefined) continue;
-      if (this.#numbers.has(call.returns)) throw new Error(`two descriptors are named ${call.returns}`);
-      this.#numbers.set(call.returns, this.#numbers.size);
+      this.#addReturned(call);
+      if (typeof undo !== 'string') undo.forEach((one) => this.#addReturned(one));
     }
     const kept = [
       ...plan.steps.flatMap(({ undo }) => (typeof undo === 'string' ? [] : undo.flatMap(fdsOf))),
@@ -149,6 +148,12 @@ class Slots {
     ];
     for (const fd of kept) this.#lastUse.delete(fd);
     if (this.size > MAX_SLOTS) throw new RangeError(`a plan can hold ${MAX_SLOTS} descriptors, not ${this.size}`);
+  }
+
+  #addReturned({ returns }: Call): void {
+    if (returns === undefined) return;
+    if (this.#numbers.has(returns)) throw new Error(`two descriptors are named ${returns}`);
+    this.#numbers.set(returns, this.#numbers.size);
   }
 
   get size(): number {

@@ -33,6 +33,7 @@ import {
   planIdentity,
   unshareCgroup,
 } from './namespaces.ts';
+import { planNetworkInside, planNetworkOnHost } from './network/network.ts';
 import { addEntries, attachCovers, makeHome } from './own-files.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord, recordChild } from './record.ts';
@@ -219,11 +220,16 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   setOomScore(context);
   root?.shift();
   leaveOwner(context);
+  // In a network namespace that the container's side makes later, there is nothing to do yet.
+  if (!joinsUser) planNetworkOnHost(context);
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
   // Its mount namespace is only made now.
-  if (joinsUser) recordChild(context, record);
+  if (joinsUser) {
+    recordChild(context, record);
+    planNetworkOnHost(context);
+  }
   isolateMounts(context);
   root?.takeInside();
   becomeRoot(context);
@@ -234,6 +240,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();
   joinMounts(context, joined);
   planIdentity(context);
+  planNetworkInside(context);
 
   enterWorkingDirectory(context, root !== undefined);
   setLimits(context);

@@ -244,6 +244,16 @@ async function sweepUpper(host: HostFacts, name: string): Promise<boolean> {
   }
 }
 
+/** A launcher that was killed with its container's record has left these, too, if it had a network. */
+async function sweepAddresses({ dirs }: HostFacts): Promise<void> {
+  const { sweepNetwork } = await import('./addresses.ts');
+  try {
+    sweepNetwork(dirs.state);
+  } catch {
+    // It is tried again by the next.
+  }
+}
+
 /** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
 export async function sweepState(host: HostFacts): Promise<number> {
   let swept = 0;
@@ -251,5 +261,6 @@ export async function sweepState(host: HostFacts): Promise<number> {
   const uppers = namesIn(uppersOf(host));
   for (const name of namesIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
   for (const name of uppers) if (await sweepUpper(host, name)) swept++;
+  if (swept > 0) await sweepAddresses(host);
   return swept;
 }

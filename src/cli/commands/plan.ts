@@ -8,9 +8,9 @@ import { wantsColor, widthOf, writeOutput } from '../output.ts';
 import { jsonMessages, textMessages } from '../messages.ts';
 import { safeJson } from '../../text/safe.ts';
 
-export const plan: Run = (invocation) => {
+export const plan: Run = async (invocation) => {
   const document = loadDocument(invocation);
-  const { plan: made, isDigestMadeUp } = previewPlan(document, hostFacts(invocation));
+  const { plan: made, isDigestMadeUp } = await previewPlan(document, hostFacts(invocation));
   if (isDigestMadeUp) {
     const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
     messages.notice('the image is not in the store yet: its digest in this plan is made up', undefined);

@@ -51,7 +51,11 @@ export const compare = (op: 'EQ' | 'NEQ' | 'LTE' | 'GTE', value: Uint8Array, reg
     NFTA_CMP_DATA: { NFTA_DATA_VALUE: value },
   });
 /** Keeps the bits of `mask`, and turns those of `flip` over. */
-export const maskBits = (mask: Uint8Array, flip = new Uint8Array(mask.length), register = REG): Expression =>
+export const maskBits = (
+  mask: Uint8Array,
+  flip: Uint8Array = new Uint8Array(mask.length),
+  register = REG,
+): Expression =>
   expression('bitwise', {
     NFTA_BITWISE_SREG: register,
     NFTA_BITWISE_DREG: register,
@@ -160,6 +164,7 @@ export interface Field {
 export const IPV4: Field = { type: 7, length: 4 };
 export const IPV6: Field = { type: 8, length: 16 };
 export const PROTOCOL: Field = { type: 12, length: 1 };
+export const INTERFACE_NAME: Field = { type: 41, length: 16 };
 export const PORT: Field = { type: 13, length: 2 };
 
 /** Where a base chain gets its packets. */
@@ -177,10 +182,22 @@ export class TableBuilder {
   readonly #name: string;
   readonly #parts: Part[] = [];
 
-  /** `owned`: the table goes with the socket that makes it, and nobody else can change it (Linux 5.12). */
-  constructor(family: TableFamily, name: string, { owned }: { readonly owned: boolean }) {
+  /**
+   * `owned`: the table goes with the socket that makes it, and nobody else can change it (Linux 5.12). `replaces`: there may
+   * be one of that name.
+   */
+  constructor(
+    family: TableFamily,
+    name: string,
+    { owned, replaces = false }: { readonly owned: boolean; readonly replaces?: boolean },
+  ) {
     this.#family = family;
     this.#name = name;
+    if (replaces) {
+      // A table that is not there cannot be removed.
+      this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE', { NFTA_TABLE_NAME: name });
+      this.#add('NFT_MSG_DELTABLE', 'NLM_F_REQUEST', { NFTA_TABLE_NAME: name });
+    }
     this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE|NLM_F_EXCL', {
       NFTA_TABLE_NAME: name,
       ...(owned ? { NFTA_TABLE_FLAGS: 'NFT_TABLE_F_OWNER' } : {}),
@@ -235,6 +252,11 @@ export class TableBuilder {
     });
   }
 
+  /** Elements that come and go by messages. */
+  openSet(name: string, fields: readonly Field[]): void {
+    this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', this.#setAttributes(name, undefined, fields));
+  }
+
   /** Ranges of addresses, both ends included, of which no two touch or overlap. */
   rangeSet(
     name: string,
@@ -270,11 +292,11 @@ export class TableBuilder {
     }
   }
 
-  #setAttributes(name: string, flags: string, fields: readonly Field[]): Attributes {
+  #setAttributes(name: string, flags: string | undefined, fields: readonly Field[]): Attributes {
     return {
       NFTA_SET_TABLE: this.#name,
       NFTA_SET_NAME: name,
-      NFTA_SET_FLAGS: flags,
+      ...(flags === undefined ? {} : { NFTA_SET_FLAGS: flags }),
       NFTA_SET_KEY_TYPE: fields.reduce((types, { type }) => types * 64 + type, 0),
       // Each field begins at a multiple of 4, as in the registers.
       NFTA_SET_KEY_LEN: fields.reduce((sum, { length }) => sum + 4 * Math.ceil(length / 4), 0),

@@ -10,7 +10,18 @@ const BRIDGE = { network: { ports: [], networks: [], egress: undefined }, comman
 const INSTALL = 'apt install slirp4netns';
 
 function on(host: HostFacts, networking: Partial<NetworkFacts>): HostFacts {
-  return { ...host, networking: { uplinks: [], addresses: [], routes: [], ...networking } };
+  return {
+    ...host,
+    networking: {
+      uplinks: [],
+      addresses: [],
+      routes: [],
+      forwarding: [],
+      forcesForwarding: true,
+      state: '/run/boxctl/network/1',
+      ...networking,
+    },
+  };
 }
 const both = { slirp4netns: '/usr/bin/slirp4netns', pasta: '/usr/bin/passt', install: INSTALL };
 const driverOn = (host: HostFacts, options: DocumentOptions = {}) =>

@@ -1,0 +1,55 @@
+/**
+ * Lets the host pass on packets between its uplink and containers. Where this was off, it is switched on for as long as some
+ * container needs it: each holds a shared lock of a file, and the last one switches it off. What comes from the uplink and is
+ * for neither a container nor a part of a known connection is not passed on meanwhile (`guarded` in the shared table).
+ */
+import type { ForwardingFact } from '../../host/facts.ts';
+import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
+import { LOCK, O } from '../../kernel/constants.ts';
+import type { Message } from '../../kernel/netlink/message.ts';
+import type { PlanContext } from '../context.ts';
+import { onHost } from '../context.ts';
+import { byDefault, call, type Place } from '../steps.ts';
+import { guardMessages } from './shared-table.ts';
+
+export function planForwarding(context: PlanContext, netfilter: Fd): void {
+  const { host, steps } = context;
+  const facts = host.networking;
+  const needed = facts?.forwarding.filter(({ on, ours }) => !on || ours) ?? [];
+  if (facts === undefined || needed.length === 0) return;
+  const place = onHost('network', byDefault('the host passes on what containers send and get'));
+  const make = (id: string, pathname: string): void => {
+    steps.add(place, id, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o700 }, { allow: ['EEXIST'] });
+  };
+  make('forwarding.mkdir', `${facts.state}/forwarding`);
+  for (const one of needed) holdForwarding(context, place, one, netfilter);
+}
+
+function holdForwarding(
+  { steps }: PlanContext,
+  place: Place,
+  { family, device, setting, value, restore, lock: path }: ForwardingFact,
+  netfilter: Fd,
+): void {
+  const id = `forwarding.${device}.${setting.slice(setting.lastIndexOf('/') + 1)}${family}`;
+  const flags = O.O_RDWR | O.O_CREAT | O.O_CLOEXEC | O.O_NOFOLLOW;
+  const open = { dirfd: AT_FDCWD, pathname: path, flags, mode: 0o600, resolve: 0 };
+  const remove = { fd: id, dirfd: AT_FDCWD, pathname: path, flags: 0, unless: '' };
+  const lock = steps.add(place, id, 'openat2', open, {
+    undo: [call('remove_unused', remove, { allow: ['ENOENT'] })],
+  });
+  steps.add(place, `${id}.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH });
+  steps.add(place, `${id}.before`, 'write', { dirfd: lock, pathname: '', data: `${restore}\n` });
+  const guard = (type: 'add' | 'remove'): readonly Message[] => guardMessages(family, device, type);
+  steps.add(place, `${id}.guard`, 'netlink', { fd: netfilter, messages: guard('add') });
+  const [last, lastGuard] = [`${id}.last`, `${id}.last-guard`];
+  // Each of these is left out where another container holds the lock: then there is no such descriptor.
+  const undo = [
+    call('if_unused', { fd: lock, other: lock }, { returns: last, allow: ['EAGAIN'] }),
+    call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] }),
+    call('if_unused', { fd: lock, other: netfilter }, { returns: lastGuard, allow: ['EAGAIN'] }),
+    // Somebody may have removed the table, or emptied the set.
+    call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] }),
+  ];
+  steps.add(place, `${id}.on`, 'write', { dirfd: AT_FDCWD, pathname: setting, data: value }, { undo });
+}

@@ -1,0 +1,101 @@
+/** rtnetlink messages of a container's network: the pair of interfaces, addresses, neighbours and routes (rtnetlink(7)). */
+import type { Attributes, Message } from '../../kernel/netlink/message.ts';
+import { addressBytes, type Subnet } from '../../text/addresses.ts';
+import type { FamilyOf } from './names.ts';
+
+const REQUEST = 'NLM_F_REQUEST|NLM_F_ACK';
+const CREATE = `${REQUEST}|NLM_F_CREATE|NLM_F_EXCL`;
+
+export const newLink = (index: number, attributes: Attributes): Message => ({
+  type: 'RTM_NEWLINK',
+  flags: CREATE,
+  header: { ifi_index: index },
+  attributes,
+});
+
+export const setLink = (index: number, attributes: Attributes): Message => ({
+  type: 'RTM_SETLINK',
+  flags: REQUEST,
+  header: { ifi_index: index },
+  attributes,
+});
+
+export const linkUp = (index: number): Message => ({
+  type: 'RTM_SETLINK',
+  flags: REQUEST,
+  header: { ifi_index: index, ifi_flags: 'IFF_UP', ifi_change: 'IFF_UP' },
+  attributes: {},
+});
+
+/** An address alone, without the search for others who have it, which takes IPv6 a second. */
+export const newAddress = ({ af, width }: FamilyOf, link: number, address: Uint8Array): Message => ({
+  type: 'RTM_NEWADDR',
+  flags: CREATE,
+  header: { ifa_family: af, ifa_prefixlen: width, ifa_index: link },
+  attributes: { IFA_LOCAL: address, IFA_ADDRESS: address, IFA_FLAGS: 'IFA_F_NODAD|IFA_F_PERMANENT' },
+});
+
+/** Known for good, so that nobody asks for it, and no answer of somebody else's is believed. */
+export const newNeighbour = ({ af }: FamilyOf, link: number, address: Uint8Array, mac: Uint8Array): Message => ({
+  type: 'RTM_NEWNEIGH',
+  flags: `${REQUEST}|NLM_F_CREATE|NLM_F_REPLACE`,
+  header: { ndm_family: af, ndm_ifindex: link, ndm_state: 'NUD_PERMANENT' },
+  attributes: { NDA_DST: address, NDA_LLADDR: mac },
+});
+
+/** A route to one address, or by a gateway to a subnet. */
+export function newRoute(
+  { af, width, family }: FamilyOf,
+  link: number,
+  to: Uint8Array | Subnet | 'default',
+  { gateway, source }: { readonly gateway?: Uint8Array; readonly source?: Uint8Array } = {},
+): Message {
+  const destination = to === 'default' ? undefined : to instanceof Uint8Array ? to : addressBytes(to.address);
+  const length = to === 'default' ? 0 : to instanceof Uint8Array ? width : to.prefix;
+  return {
+    type: 'RTM_NEWROUTE',
+    flags: CREATE,
+    header: {
+      rtm_family: af,
+      rtm_dst_len: length,
+      rtm_table: 'RT_TABLE_MAIN',
+      rtm_protocol: 'RTPROT_STATIC',
+      // IPv6 has no scopes of routes.
+      rtm_scope: gateway === undefined && family === 4 ? 'RT_SCOPE_LINK' : 'RT_SCOPE_UNIVERSE',
+      rtm_type: 'RTN_UNICAST',
+      ...(gateway === undefined ? {} : { rtm_flags: 'RTNH_F_ONLINK' }),
+    },
+    attributes: {
+      ...(destination === undefined ? {} : { RTA_DST: destination }),
+      RTA_OIF: link,
+      ...(gateway === undefined ? {} : { RTA_GATEWAY: gateway }),
+      ...(source === undefined ? {} : { RTA_PREFSRC: source }),
+    },
+  };
+}
+
+/** A queue that lets so many bits a second through (tc-tbf(8)). */
+export function newRate(link: number, bitsPerSecond: number): Message {
+  const bytes = Math.max(1, Math.floor(bitsPerSecond / 8));
+  // What may go at once: 10 ms of it, and at least one large packet, as segmentation offload makes them.
+  const burst = Math.max(64 * 1024 + 64, Math.ceil(bytes / 100));
+  return {
+    type: 'RTM_NEWQDISC',
+    flags: CREATE,
+    header: { tcm_ifindex: link, tcm_handle: 0x1_0000, tcm_parent: 'TC_H_ROOT' },
+    attributes: {
+      TCA_KIND: 'tbf',
+      TCA_OPTIONS: {
+        TCA_TBF_PARMS: {
+          'rate.linklayer': 'TC_LINKLAYER_ETHERNET',
+          'rate.rate': Math.min(bytes, 0xffff_ffff),
+          // What waits longer than 50 ms is dropped.
+          limit: Math.min(0xffff_ffff, burst + Math.ceil(bytes / 20)),
+          buffer: 0,
+        },
+        ...(bytes > 0xffff_ffff ? { TCA_TBF_RATE64: bytes } : {}),
+        TCA_TBF_BURST: burst,
+      },
+    },
+  };
+}

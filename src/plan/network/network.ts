@@ -1,0 +1,219 @@
+/**
+ * A container's network as root: a pair of interfaces made directly in its network namespace, routed by single addresses. No
+ * bridge, and no rule of a single container in a table that packets of others pass.
+ */
+import type { Fd } from '../../kernel/calls.ts';
+import { AT_FDCWD } from '../../kernel/calls.ts';
+import { AF, NETLINK, O, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
+import { CHILD, type Message } from '../../kernel/netlink/message.ts';
+import type { Because } from '../../model/because.ts';
+import { inside, onHost, type PlanContext } from '../context.ts';
+import type { Hints } from '../hints.ts';
+import { byDefault, call, type Place } from '../steps.ts';
+import { planForwarding } from './forwarding.ts';
+import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import {
+  FAMILIES,
+  gatewayOf,
+  GROUP,
+  hostInterface,
+  hostMac,
+  INNER_INTERFACE,
+  interfaceNumber,
+  macBytes,
+  ownAddress,
+  sharedNetworks,
+} from './names.ts';
+import type { Part } from './nft.ts';
+import { transaction } from './nft.ts';
+import { ownedTable } from './owned-table.ts';
+import { planPorts } from './ports.ts';
+import { sharedTable, sharedTableQuestion } from './shared-table.ts';
+
+/** A netlink socket that tells of mistakes by their place, and does not repeat the messages that it answers. */
+export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
+  const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
+  const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
+  const fd = steps.add(place, id, 'socket', args, { undo });
+  const level = SOL.SOL_NETLINK;
+  steps.add(place, `${id}.cap_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_CAP_ACK, value: 1 });
+  steps.add(place, `${id}.ext_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_EXT_ACK, value: 1 });
+  return fd;
+}
+
+/** One step for a message. */
+type Send = (id: string, message: Message, because?: Because) => void;
+
+function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
+  return (id, message, because) => {
+    const where = because === undefined ? place : { ...place, because };
+    steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel' });
+  };
+}
+
+/** A transaction of nf_tables as one step. */
+function sendTable(
+  { steps }: PlanContext,
+  place: Place,
+  id: string,
+  fd: Fd,
+  parts: readonly Part[],
+  question?: Message,
+): void {
+  const all = transaction(parts);
+  const messages = all.map(({ message }) => message);
+  const messageReasons = all.map(({ because }) => because ?? place.because);
+  if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo: 'kernel', messageReasons });
+  else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
+}
+
+const LINK_HINTS: Hints = {
+  EEXIST: 'the interface of an earlier container is still there: start again',
+  EOPNOTSUPP: 'this kernel has no veth interfaces (CONFIG_VETH)',
+  EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
+};
+const TABLE_HINTS: Hints = {
+  EOPNOTSUPP: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
+  ENOENT: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
+  EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
+};
+
+/** The file that says that the addresses are taken (src/state/addresses.ts). It goes even if boxctl itself was killed. */
+function holdClaim({ steps, host, model }: PlanContext, index: number): void {
+  if (host.networking === undefined) return;
+  const place = onHost('network', model.because('network'));
+  const pathname = `${host.networking.state}/addresses/${index}`;
+  const open = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC | O.O_NOFOLLOW, mode: 0, resolve: 0 };
+  const remove = call('unlinkat', { dirfd: AT_FDCWD, pathname, flags: 0 }, { allow: ['ENOENT'] });
+  steps.add(place, 'claim', 'openat2', open, { undo: [remove] });
+}
+
+/** The host's side, once the container's first process is in its network namespace. */
+export function planNetworkOnHost(context: PlanContext): void {
+  const { network } = context.model;
+  if (network?.driver !== 'veth') return;
+  const { steps, model } = context;
+  const { index } = network;
+  const place = { ...onHost('network', model.because('network')), hints: LINK_HINTS };
+  holdClaim(context, index);
+  // First of all: a port that somebody else has ends the start.
+  const sockets = planPorts(context, network);
+  void sockets;
+  const link = interfaceNumber(index);
+  const route = openNetlink(context, place, 'netlink.route', NETLINK.NETLINK_ROUTE);
+  const send = sender(context, place, route);
+  send(
+    'veth',
+    newLink(link, {
+      IFLA_IFNAME: hostInterface(index),
+      IFLA_ADDRESS: hostMac(index),
+      IFLA_GROUP: GROUP,
+      IFLA_LINKINFO: {
+        IFLA_INFO_KIND: 'veth',
+        IFLA_INFO_DATA: {
+          VETH_INFO_PEER: {
+            ifi_index: link,
+            IFLA_IFNAME: INNER_INTERFACE,
+            IFLA_ADDRESS: macBytes(network.mac),
+            IFLA_NET_NS_PID: CHILD,
+          },
+        },
+      },
+    }),
+  );
+  send(
+    'veth.settings',
+    setLink(link, {
+      IFLA_AF_SPEC: {
+        AF_INET: {
+          IFLA_INET_CONF: {
+            IPV4_DEVCONF_FORWARDING: 1,
+            IPV4_DEVCONF_RP_FILTER: 0,
+            IPV4_DEVCONF_SEND_REDIRECTS: 0,
+            IPV4_DEVCONF_ACCEPT_REDIRECTS: 0,
+            IPV4_DEVCONF_ROUTE_LOCALNET: 0,
+          },
+        },
+        AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' },
+      },
+    }),
+  );
+
+  const tables = { ...onHost('network', byDefault('what the container may send')), hints: TABLE_HINTS };
+  const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
+  sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
+  sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network));
+  if (network.toWorld || network.ports.length > 0) {
+    planForwarding(context, netfilter);
+    if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
+      const setting = `/proc/sys/net/ipv6/conf/${hostInterface(index)}/force_forwarding`;
+      steps.add(
+        place,
+        'veth.forwarding',
+        'write',
+        { dirfd: AT_FDCWD, pathname: setting, data: '1' },
+        { undo: 'kernel' },
+      );
+    }
+  }
+  const { ingress } = network.rates;
+  if (ingress !== undefined) send('rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));
+  send('veth.up', linkUp(link));
+  const reachesHost = network.reaches.host;
+  for (const family of FAMILIES) {
+    const own = ownAddress(network, family);
+    if (own === undefined) continue;
+    const name = (what: string): string => `${what}.ipv${family.family}`;
+    if (reachesHost) {
+      send(name('veth.address'), newAddress(family, link, gatewayOf(network, family)), model.because('network.egress'));
+    }
+    for (const [id, address, because] of [
+      ['veth', own, place.because] as const,
+      ...sharedNetworks(network, family).map(
+        (one) => [`veth.network${one.index}`, one.address, model.because(`network.networks.${one.index}`)] as const,
+      ),
+    ]) {
+      send(name(`${id}.neighbour`), newNeighbour(family, link, address, macBytes(network.mac)), because);
+      send(name(`${id}.route`), newRoute(family, link, address), because);
+    }
+  }
+}
+
+/** The container's side: its end of the pair, before privileges go. */
+export function planNetworkInside(context: PlanContext): void {
+  const { network } = context.model;
+  if (network?.driver !== 'veth') return;
+  const { model } = context;
+  const place = inside('network', model.because('network'));
+  const link = interfaceNumber(network.index);
+  const route = openNetlink(context, place, 'inner.route', NETLINK.NETLINK_ROUTE);
+  const send = sender(context, place, route);
+  send(
+    'inner.settings',
+    setLink(link, { IFLA_AF_SPEC: { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' } } }),
+  );
+  const { egress } = network.rates;
+  if (egress !== undefined) send('rate.egress', newRate(link, egress), model.because('network.rates.egress'));
+  for (const family of FAMILIES) {
+    const own = ownAddress(network, family);
+    if (own === undefined) continue;
+    send(`inner.address.ipv${family.family}`, newAddress(family, link, own));
+    for (const { index, address } of sharedNetworks(network, family)) {
+      const because = model.because(`network.networks.${index}`);
+      send(`inner.network${index}.address.ipv${family.family}`, newAddress(family, link, address), because);
+    }
+  }
+  send('inner.up', linkUp(link));
+  for (const family of FAMILIES) {
+    const own = ownAddress(network, family);
+    if (own === undefined) continue;
+    const gateway = gatewayOf(network, family);
+    send(`inner.neighbour.ipv${family.family}`, newNeighbour(family, link, gateway, hostMac(network.index)));
+    send(`inner.route.ipv${family.family}`, newRoute(family, link, 'default', { gateway, source: own }));
+    for (const { index, subnet, address } of sharedNetworks(network, family)) {
+      const because = model.because(`network.networks.${index}`);
+      const message = newRoute(family, link, subnet, { gateway, source: address });
+      send(`inner.network${index}.route.ipv${family.family}`, message, because);
+    }
+  }
+}

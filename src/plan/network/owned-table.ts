@@ -1,0 +1,277 @@
+/**
+ * The container's own table, on the host's end of its pair: what it may send. It is owned by a socket of the launcher's, so
+ * that it goes with the launcher, and nobody else can change it (Linux 5.12).
+ */
+import type { EgressRule, Network } from '../../model/network.ts';
+import type { Because } from '../../model/because.ts';
+import { formatSubnet, type Subnet } from '../../text/addresses.ts';
+import type { PlanContext } from '../context.ts';
+import { byDefault } from '../steps.ts';
+import { matchAddress, matchPorts, matchProtocol, matchSubnet, PORT_OFFSET } from './match.ts';
+import {
+  FAMILIES,
+  gatewayOf,
+  hostInterface,
+  macBytes,
+  ownAddress,
+  PACKET_MARK,
+  poolOf,
+  sharedNetworks,
+  type FamilyOf,
+} from './names.ts';
+import {
+  ACCEPT,
+  addTo,
+  compare,
+  count,
+  DROP,
+  goTo,
+  IPV4,
+  IPV6,
+  isIn,
+  loadAddressType,
+  loadMeta,
+  loadPayload,
+  maskBits,
+  ofMachine,
+  ofNetwork16,
+  PORT,
+  PROHIBIT,
+  PROTOCOL,
+  RESET,
+  setMark,
+  setRegister,
+  TableBuilder,
+  type Expression,
+  type Part,
+} from './nft.ts';
+import { rangesOf } from './ranges.ts';
+
+export const ownedTableName = (index: number): string => `boxctl-${index}`;
+
+/** What the launcher reads of the table at the end: a counter of refused packets, and where they were to go. */
+export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6', most: 1024 } as const;
+
+const SOURCE_MAC_AT = 6;
+const RTN_UNICAST = 1;
+const TCP = Uint8Array.of(6);
+const TCP_FLAGS_AT = 13;
+const SYN_AND_ACK = Uint8Array.of(0x12);
+const SYN = Uint8Array.of(0x02);
+
+/** Addresses that are nobody's on the internet: refused, whatever the host's routes say of them. */
+const SPECIAL: Readonly<Record<4 | 6, readonly string[]>> = {
+  4: ['0.0.0.0/8', '127.0.0.0/8', '240.0.0.0/4'],
+  6: ['::/127'],
+};
+const LINK_LOCAL: Readonly<Record<4 | 6, string>> = { 4: '169.254.0.0/16', 6: 'fe80::/10' };
+const MULTICAST: Readonly<Record<4 | 6, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
+/** IPv4 within IPv6: what is refused there could be reached by these. */
+const MAPPED = '::ffff:0:0/96';
+
+const subnet = (text: string): Subnet => {
+  const [address = '', prefix] = text.split('/');
+  return { family: address.includes(':') ? 6 : 4, address, prefix: Number(prefix) };
+};
+
+const mark = (value: number): readonly Expression[] => [setRegister(ofMachine(value)), setMark()];
+
+/** No beginning of a connection: it is part of one, or is thrown away by the shared table. */
+const continuesTcp: readonly Expression[] = [
+  loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', TCP_FLAGS_AT, 1),
+  maskBits(SYN_AND_ACK),
+  compare('NEQ', SYN),
+];
+
+class OwnedTable {
+  readonly #network: Network;
+  readonly #context: PlanContext;
+  readonly #table: TableBuilder;
+
+  constructor(context: PlanContext, network: Network) {
+    this.#context = context;
+    this.#network = network;
+    this.#table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(network.index), { owned: true });
+  }
+
+  build(): readonly Part[] {
+    const table = this.#table;
+    const { index, mac } = this.#network;
+    table.counter(REFUSED.counter);
+    table.growingSet(REFUSED.set4, [IPV4, PORT, PROTOCOL], REFUSED.most);
+    table.growingSet(REFUSED.set6, [IPV6, PORT, PROTOCOL], REFUSED.most);
+    table.chain('refuse');
+    this.#refuse();
+    for (const family of FAMILIES) if (ownAddress(this.#network, family) !== undefined) this.#family(family);
+    table.chain('sent', {
+      type: 'filter',
+      hook: 'NF_NETDEV_INGRESS',
+      priority: 0,
+      device: hostInterface(index),
+      policy: 'NF_DROP',
+    });
+    const because = this.#context.model.because('network.mac');
+    const source = loadPayload('NFT_PAYLOAD_LL_HEADER', SOURCE_MAC_AT, 6);
+    table.rule('sent', [source, compare('NEQ', macBytes(mac)), DROP], because);
+    for (const family of FAMILIES) {
+      if (ownAddress(this.#network, family) === undefined) continue;
+      const isFamily = [loadMeta('NFT_META_PROTOCOL'), compare('EQ', ofNetwork16(family.etherType))];
+      table.rule('sent', [...isFamily, goTo(chainOf(family))]);
+    }
+    return table.parts;
+  }
+
+  /** At once, so that nobody waits; counted, so that the end can say how many there were. */
+  #refuse(): void {
+    const because = byDefault('what is refused is refused at once, and counted');
+    this.#table.rule('refuse', [count(REFUSED.counter)], because);
+    for (const family of FAMILIES) {
+      const [set, words] = family.family === 4 ? ([REFUSED.set4, 1] as const) : ([REFUSED.set6, 4] as const);
+      const [port, protocol] = [`NFT_REG32_0${words}`, `NFT_REG32_0${words + 1}`];
+      this.#table.rule(
+        'refuse',
+        [
+          loadMeta('NFT_META_PROTOCOL'),
+          compare('EQ', ofNetwork16(family.etherType)),
+          loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length, 'NFT_REG32_00'),
+          loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', PORT_OFFSET.destination, 2, port),
+          loadMeta('NFT_META_L4PROTO', protocol),
+          addTo(set, 'NFT_REG32_00'),
+        ],
+        because,
+      );
+    }
+    this.#table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
+    this.#table.rule('refuse', [PROHIBIT], because);
+  }
+
+  #family(family: FamilyOf): void {
+    const table = this.#table;
+    const { model } = this.#context;
+    const chain = chainOf(family);
+    const { reaches, toWorld, egress } = this.#network;
+    const own = ownAddress(this.#network, family) ?? new Uint8Array();
+    const isolation = byDefault('a container reaches neither the host nor containers of other networks');
+    table.chain(chain);
+
+    const networks = sharedNetworks(this.#network, family);
+    for (const { index, subnet: shared, address } of networks) {
+      const from = matchAddress(address, family.sourceOffset);
+      const accepted = [
+        ...from,
+        ...matchSubnet(shared, family.destinationOffset),
+        ...mark(PACKET_MARK.toNetwork),
+        ACCEPT,
+      ];
+      table.rule(chain, accepted, model.because(`network.networks.${index}`));
+    }
+    const foreign = byDefault('a container sends from its own addresses');
+    table.rule(chain, [...matchAddress(own, family.sourceOffset, 'NEQ'), DROP], foreign);
+    // Its kernel sends these by itself, and nobody is told.
+    const quiet = [...matchSubnet(subnet(MULTICAST[family.family]), family.destinationOffset), DROP];
+    table.rule(chain, quiet, byDefault('multicast stays in the container'));
+    this.#replies(family);
+
+    const gateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
+    for (const [index, rule] of (egress ?? []).entries()) {
+      if (rule.addresses !== 'host') continue;
+      const because = model.because(`network.egress.${index}`);
+      for (const kinds of kindsOf(rule)) {
+        table.rule(chain, [...gateway, ...kinds, ...mark(PACKET_MARK.toHost), ACCEPT], because);
+      }
+    }
+    const refused = [
+      ...SPECIAL[family.family],
+      ...(reaches.linkLocal ? [] : [LINK_LOCAL[family.family]]),
+      ...(family.family === 6 ? [MAPPED] : []),
+      formatSubnet(poolOf(this.#network, family)),
+      ...networks.map((one) => formatSubnet(one.subnet)),
+    ];
+    for (const text of refused) {
+      table.rule(chain, [...matchSubnet(subnet(text), family.destinationOffset), goTo('refuse')], isolation);
+    }
+    // The host's own addresses, broadcasts, and what the host has no route for.
+    table.rule(chain, [loadAddressType('DADDR'), compare('NEQ', ofMachine(RTN_UNICAST)), goTo('refuse')], isolation);
+
+    if (!toWorld) {
+      table.rule(chain, [goTo('refuse')], model.because('network.networks.0'));
+    } else if (egress === undefined) {
+      table.rule(chain, [ACCEPT], model.because('network.egress'));
+    } else {
+      for (const [index, rule] of egress.entries()) this.#egress(family, rule, index);
+      table.rule(chain, [goTo('refuse')], model.because('network.egress'));
+    }
+  }
+
+  /** Answers of published ports: to whoever asked, whatever `egress` says. The shared table knows who did. */
+  #replies(family: FamilyOf): void {
+    const chain = chainOf(family);
+    const seen = new Set<string>();
+    for (const [index, { protocol, port }] of this.#network.ports.entries()) {
+      const key = `${port}/${protocol}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const from = [
+        ...matchProtocol(protocol),
+        ...matchPorts({ first: port, last: port }, PORT_OFFSET.source),
+        ...(protocol === 'tcp' ? continuesTcp : []),
+      ];
+      // UDP does not show which packet begins something: only the shared table can tell.
+      const needed = protocol === 'tcp' || this.#network.egress !== undefined || !this.#network.toWorld;
+      if (!needed) continue;
+      const isForHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
+      const because = this.#context.model.because(`network.ports.${index}`);
+      this.#table.rule(chain, [...from, ...isForHost, ...mark(PACKET_MARK.reply), ACCEPT], because);
+    }
+  }
+
+  #egress(family: FamilyOf, rule: EgressRule, index: number): void {
+    if (rule.addresses === 'host') return;
+    const chain = chainOf(family);
+    const because = this.#context.model.because(`network.egress.${index}`);
+    const to = this.#destination(family, rule.addresses, index, because);
+    if (to === undefined) return;
+    for (const kinds of kindsOf(rule)) this.#table.rule(chain, [...to, ...kinds, ACCEPT], because);
+    // Of a datagram in parts, only the first part has ports. The others are of no use without it.
+    if (rule.ports !== undefined && family.family === 4) {
+      this.#table.rule(chain, [...to, ...LATER_FRAGMENT, ACCEPT], because);
+    }
+  }
+
+  /** Undefined: nothing of this family. Many addresses are a set, which costs a packet the same as one. */
+  #destination(
+    family: FamilyOf,
+    addresses: readonly Subnet[] | 'any',
+    index: number,
+    because: Because,
+  ): readonly Expression[] | undefined {
+    if (addresses === 'any') return [];
+    const own = addresses.filter((one) => one.family === family.family);
+    const [only, ...more] = own;
+    if (only === undefined) return undefined;
+    if (more.length === 0) return matchSubnet(only, family.destinationOffset);
+    const name = `egress${index}-${family.family}`;
+    this.#table.rangeSet(name, family.family === 4 ? IPV4 : IPV6, rangesOf(own), because);
+    return [loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length), isIn(name)];
+  }
+}
+
+const chainOf = ({ family }: FamilyOf): string => `ipv${family}`;
+
+const LATER_FRAGMENT: readonly Expression[] = [
+  loadPayload('NFT_PAYLOAD_NETWORK_HEADER', 6, 2),
+  maskBits(ofNetwork16(0x1fff)),
+  compare('NEQ', ofNetwork16(0)),
+];
+
+/** The protocols and ports of a rule, one list of conditions for each rule that it takes. */
+function kindsOf({ ports, protocol }: EgressRule): readonly (readonly Expression[])[] {
+  const portRange = ports === undefined ? [] : matchPorts(ports, PORT_OFFSET.destination);
+  if (protocol !== undefined) return [[...matchProtocol(protocol), ...portRange]];
+  if (ports === undefined) return [[]];
+  return (['tcp', 'udp'] as const).map((one) => [...matchProtocol(one), ...portRange]);
+}
+
+export function ownedTable(context: PlanContext, network: Network): readonly Part[] {
+  return new OwnedTable(context, network).build();
+}

@@ -1,0 +1,80 @@
+/**
+ * Sockets of published ports. What other machines and containers send to them never arrives there: the shared table sends it on
+ * to the container by the socket's mark. What the host sends itself does, and is relayed (relay.ts).
+ */
+import type { Fd } from '../../kernel/calls.ts';
+import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
+import type { Network } from '../../model/network.ts';
+import type { PublishedPort } from '../../spec/network/network.ts';
+import type { Hints } from '../hints.ts';
+import { onHost, type PlanContext } from '../context.ts';
+import { call } from '../steps.ts';
+import { socketMark } from './names.ts';
+
+/** A socket that listens for a published port. */
+export interface PortSocket {
+  readonly fd: Fd;
+  readonly port: PublishedPort;
+  /** Of `network.ports`. */
+  readonly index: number;
+  readonly family: 4 | 6;
+}
+
+/** As many as the kernel lets wait (net.core.somaxconn). */
+const BACKLOG = 4096;
+
+const WILDCARD = { 4: '0.0.0.0', 6: '::' } as const;
+
+function addressesOf({ hostAddress }: PublishedPort, network: Network): readonly { family: 4 | 6; address: string }[] {
+  if (hostAddress !== undefined) return [{ family: hostAddress.includes(':') ? 6 : 4, address: hostAddress }];
+  return ([4, 6] as const)
+    .filter((family) => (family === 4 ? network.ipv4 : network.ipv6) !== undefined)
+    .map((family) => ({ family, address: WILDCARD[family] }));
+}
+
+function hintsFor({ hostPort, protocol, hostAddress }: PublishedPort): Hints {
+  const port = `${hostPort}/${protocol}`;
+  return {
+    EADDRINUSE: `another program, or another container, has port ${port} of the host: \`ss -Hlnp${protocol === 'tcp' ? 't' : 'u'} sport = :${hostPort}\` says which; end it, publish another port, or write 0 for one that is free`,
+    EADDRNOTAVAIL: `no interface of the host has the address ${hostAddress ?? ''}: \`ip addr\` lists those that there are`,
+    EACCES: `ports below ${hostPort + 1} are kept for root here: see \`sysctl net.ipv4.ip_unprivileged_port_start\``,
+  };
+}
+
+/** For each published port a socket of each family that it is for. */
+export function planPorts(context: PlanContext, network: Network): readonly PortSocket[] {
+  return network.ports.flatMap((port, index) =>
+    addressesOf(port, network).map(({ family, address }) => planPort(context, network, port, index, family, address)),
+  );
+}
+
+function planPort(
+  { steps, model }: PlanContext,
+  network: Network,
+  port: PublishedPort,
+  index: number,
+  family: 4 | 6,
+  address: string,
+): PortSocket {
+  const place = { ...onHost('network', model.because(`network.ports.${index}`)), hints: hintsFor(port) };
+  const id = `port.${port.hostPort === 0 ? 'free' : port.hostPort}.${port.protocol}${family}`;
+  const af = family === 4 ? AF.AF_INET : AF.AF_INET6;
+  const type = (port.protocol === 'tcp' ? SOCK.SOCK_STREAM : SOCK.SOCK_DGRAM) + SOCK.SOCK_NONBLOCK + SOCK.SOCK_CLOEXEC;
+  const fd: Fd = steps.add(
+    place,
+    id,
+    'socket',
+    { domain: af, type, protocol: 0 },
+    { undo: [call('close', { fd: id })] },
+  );
+  const set = (name: string, level: number, optname: number, value: number): void => {
+    steps.add(place, `${fd}.${name}`, 'setsockopt', { fd, level, optname, value });
+  };
+  // A port can be had again while old connections of it wait for their end. Of two who listen, one is refused all the same.
+  if (port.protocol === 'tcp') set('reuse', SOL.SOL_SOCKET, SOCKET_OPTION.SO_REUSEADDR, 1);
+  if (family === 6) set('v6only', SOL.IPPROTO_IPV6, SOCKET_OPTION.IPV6_V6ONLY, 1);
+  set('mark', SOL.SOL_SOCKET, SOCKET_OPTION.SO_MARK, socketMark(network.index, port.port));
+  steps.add(place, `${fd}.bind`, 'bind', { fd, family: af, port: port.hostPort, address });
+  if (port.protocol === 'tcp') steps.add(place, `${fd}.listen`, 'listen', { fd, backlog: BACKLOG });
+  return { fd, port, index, family };
+}

@@ -1,0 +1,397 @@
+/**
+ * Addresses of containers: each has a number of its own, its place in the pool, and addresses in the networks that it shares
+ * with others. A claim is a file in the state folder, named by the number, whose text says what was given; it is locked as
+ * long as the container runs. A file that nobody holds a lock of is free.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import { makeFolders } from '../files/folders.ts';
+import type { NetworkFacts } from '../host/facts.ts';
+import { readNetworkConfig } from '../host/network-config.ts';
+import type { ClaimedNetwork, NetworkClaim, Peer } from '../model/claims.ts';
+import { LAST_INDEX } from '../model/network-defaults.ts';
+import { networkId } from '../model/network-id.ts';
+import { tryLock } from '../native.ts';
+import type { NetworkAttachment } from '../spec/network/network.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import {
+  addressAt,
+  containsSubnet,
+  formatSubnet,
+  overlapsSubnet,
+  parseSubnet,
+  widthOf,
+  type Family,
+  type Subnet,
+} from '../text/addresses.ts';
+import { isRecord, isTextList } from '../text/json.ts';
+import { chooseRanges, overlapOf, type Ranges } from './address-pool.ts';
+
+const PATIENCE_MS = 5000;
+
+/** What a claim's file says of a network. */
+interface Membership {
+  readonly id: string;
+  readonly subnet4?: string;
+  readonly subnet6?: string;
+  readonly address4?: string;
+  readonly address6?: string;
+  readonly names: readonly string[];
+}
+
+/** What has been claimed for a run. */
+export interface AddressClaim {
+  readonly network: NetworkClaim;
+  /** To be called once, at the end of the run. */
+  release(): void;
+}
+
+/** One process at a time makes claims. Gives the descriptor that holds the lock. */
+function lockFolder(dir: string): number {
+  const fd = openSync(join(dir, 'lock'), 'a', 0o600);
+  for (const until = Date.now() + PATIENCE_MS; !tryLock(fd, true);) {
+    if (Date.now() > until) {
+      closeSync(fd);
+      throw new BoxctlError(
+        'E_NETWORK_LOCKED',
+        `another boxctl has held ${dir}/lock for ${PATIENCE_MS / 1000} seconds`,
+      );
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+  }
+  return fd;
+}
+
+/** Opens and locks the file; undefined: a container that runs has it. */
+function tryTake(path: string): number | undefined {
+  for (;;) {
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const locked = tryLock(fd, true);
+    // Its holder may have removed it in between: then it is nobody's.
+    if (locked && fstatSync(fd).nlink > 0) return fd;
+    closeSync(fd);
+    if (!locked) return undefined;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function membership(value: unknown): readonly Membership[] {
+  if (!isRecord(value) || typeof value['id'] !== 'string' || !isTextList(value['names'])) return [];
+  const text = (key: string): string | undefined => (typeof value[key] === 'string' ? value[key] : undefined);
+  const entries = ['subnet4', 'subnet6', 'address4', 'address6'].flatMap((key) => {
+    const found = text(key);
+    return found === undefined ? [] : [[key, found]];
+  });
+  return [{ id: value['id'], names: value['names'], ...Object.fromEntries(entries) }];
+}
+
+/** What is written in the claims of containers that run. */
+function memberships(claims: string): readonly Membership[] {
+  return readdirSync(claims).flatMap((name) => {
+    const path = join(claims, name);
+    const fd = tryTake(path);
+    if (fd !== undefined) {
+      unlinkSync(path);
+      closeSync(fd);
+      return [];
+    }
+    const value = parse(readFileSync(path, 'utf8'));
+    return isRecord(value) && Array.isArray(value['networks']) ? value['networks'].flatMap(membership) : [];
+  });
+}
+
+/** The ranges that are in use, and the number that was given last. */
+interface Remembered {
+  readonly ranges: Ranges | undefined;
+  readonly last: number;
+}
+
+const subnetFrom = (value: unknown): Subnet | undefined =>
+  typeof value === 'string' ? parseSubnet(value)?.subnet : undefined;
+
+function pairFrom(value: unknown): Ranges['pool'] | undefined {
+  if (!isRecord(value)) return undefined;
+  const [ipv4, ipv6] = [subnetFrom(value['ipv4']), subnetFrom(value['ipv6'])];
+  return ipv4 === undefined || ipv6 === undefined ? undefined : { ipv4, ipv6 };
+}
+
+function readRemembered(path: string): Remembered {
+  const value = existsSync(path) ? parse(readFileSync(path, 'utf8')) : undefined;
+  if (!isRecord(value)) return { ranges: undefined, last: 0 };
+  const [pool, subnets] = [pairFrom(value['pool']), pairFrom(value['subnets'])];
+  const last = typeof value['last'] === 'number' && value['last'] <= LAST_INDEX ? value['last'] : 0;
+  return { ranges: pool === undefined || subnets === undefined ? undefined : { pool, subnets }, last };
+}
+
+function writeRemembered(path: string, { pool, subnets }: Ranges, last: number): void {
+  const shown = (pair: Ranges['pool']) => ({ ipv4: formatSubnet(pair.ipv4), ipv6: formatSubnet(pair.ipv6) });
+  writeFileSync(path, `${JSON.stringify({ pool: shown(pool), subnets: shown(subnets), last })}\n`, { mode: 0o600 });
+}
+
+const same = (one: Ranges, other: Ranges): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+/** While some container runs, all others are given addresses of its pool, whatever is wanted meanwhile. */
+function rangesFor(claims: string, facts: NetworkFacts, remembered: Ranges | undefined): Ranges {
+  let wanted: Ranges;
+  try {
+    wanted = chooseRanges(readNetworkConfig(), facts);
+  } catch (error) {
+    if (remembered === undefined || !isAnyHeld(claims)) throw error;
+    return remembered;
+  }
+  if (remembered === undefined || same(wanted, remembered)) return wanted;
+  return isAnyHeld(claims) ? remembered : wanted;
+}
+
+function isAnyHeld(claims: string): boolean {
+  return readdirSync(claims).some((name) => {
+    const fd = tryTake(join(claims, name));
+    if (fd === undefined) return true;
+    closeSync(fd);
+    return false;
+  });
+}
+
+/** An interface of a container whose end the kernel has not come to yet, or whose launcher was killed. */
+const isBusy = (index: number): boolean => existsSync(`/proc/sys/net/ipv4/conf/boxctl${index}`);
+
+/**
+ * A number that no container has. They are given in turn: the kernel takes some time to remove an interface, and whoever knew
+ * a container's address does not meet another one there at once.
+ */
+function takeIndex(claims: string, last: number): { readonly index: number; readonly fd: number } {
+  for (let step = 1; step <= LAST_INDEX; step++) {
+    const index = ((last + step - 1) % LAST_INDEX) + 1;
+    if (isBusy(index)) continue;
+    const fd = tryTake(join(claims, String(index)));
+    if (fd !== undefined) return { index, fd };
+  }
+  throw new BoxctlError('E_NO_FREE_ADDRESS', `all ${LAST_INDEX} addresses for containers are taken`, {
+    hint: 'end some containers',
+  });
+}
+
+class Networks {
+  readonly #document: SpecDocument;
+  readonly #others: readonly Membership[];
+  readonly #ranges: Ranges;
+  readonly #facts: NetworkFacts;
+  readonly #given: Membership[] = [];
+
+  constructor(document: SpecDocument, others: readonly Membership[], ranges: Ranges, facts: NetworkFacts) {
+    this.#document = document;
+    this.#others = others;
+    this.#ranges = ranges;
+    this.#facts = facts;
+  }
+
+  get memberships(): readonly Membership[] {
+    return this.#given;
+  }
+
+  claim(attachment: NetworkAttachment): ClaimedNetwork {
+    const id = networkId(this.#document, attachment);
+    const members = this.#others.filter((one) => one.id === id);
+    const of4 = attachment.ipv4 ? this.#family(attachment, members, 4) : undefined;
+    const of6 = attachment.ipv6 ? this.#family(attachment, members, 6) : undefined;
+    const { name, hostname } = this.#document.spec;
+    const names = [...new Set([name, ...(hostname === undefined ? [] : [hostname]), ...attachment.aliases])];
+    this.#given.push({
+      id,
+      names,
+      ...(of4 === undefined ? {} : { subnet4: formatSubnet(of4.subnet), address4: of4.address }),
+      ...(of6 === undefined ? {} : { subnet6: formatSubnet(of6.subnet), address6: of6.address }),
+    });
+    return {
+      ...(of4 === undefined ? {} : { subnet4: of4.subnet, address4: of4.address }),
+      ...(of6 === undefined ? {} : { subnet6: of6.subnet, address6: of6.address }),
+      peers: members.map((one): Peer => ({
+        names: one.names,
+        addresses: [one.address4, one.address6].filter((address) => address !== undefined),
+      })),
+    };
+  }
+
+  #family(attachment: NetworkAttachment, members: readonly Membership[], family: Family) {
+    const subnetOf = (one: Membership): Subnet | undefined => subnetFrom(family === 4 ? one.subnet4 : one.subnet6);
+    const addressOf = (one: Membership): string | undefined => (family === 4 ? one.address4 : one.address6);
+    const used = members.map(subnetOf).find((found) => found !== undefined);
+    const given = attachment.subnets.find((one) => one.subnet.family === family);
+    const at = (path: Parameters<SpecDocument['where']>[0]) => {
+      const place = this.#document.where(path);
+      return place === undefined ? {} : { at: place };
+    };
+    if (given !== undefined && used !== undefined && formatSubnet(given.subnet) !== formatSubnet(used)) {
+      throw new BoxctlError(
+        'E_SUBNET_TAKEN',
+        `the network ${attachment.name} has the subnet ${formatSubnet(used)} as long as the containers run that are on it`,
+        { ...at(given.specPath), hint: 'end them first, or give the network the same subnet' },
+      );
+    }
+    if (given !== undefined && used === undefined) this.#checkGiven(given.subnet, at(given.specPath));
+    const subnet = used ?? given?.subnet ?? this.#freeSubnet(family, at(attachment.specPath));
+    const taken = new Set(members.map(addressOf));
+    for (const one of attachment.subnets) if (one.gateway !== undefined) taken.add(one.gateway);
+    const wanted = family === 4 ? attachment.ipv4Address : attachment.ipv6Address;
+    if (wanted !== undefined) {
+      if (!taken.has(wanted)) return { subnet, address: wanted };
+      throw new BoxctlError('E_ADDRESS_TAKEN', `another container on ${attachment.name} has the address ${wanted}`, {
+        ...at(attachment.specPath),
+        hint: 'choose another, or leave it out',
+      });
+    }
+    const address = freeAddress(subnet, taken);
+    if (address !== undefined) return { subnet, address };
+    throw new BoxctlError('E_NO_FREE_ADDRESS', `all addresses of ${formatSubnet(subnet)} are taken`, {
+      ...at(attachment.specPath),
+      hint: 'give the network a larger subnet',
+    });
+  }
+
+  /** Subnets of all networks in use, and the pool. */
+  #inUse(family: Family): readonly Subnet[] {
+    const pool = family === 4 ? this.#ranges.pool.ipv4 : this.#ranges.pool.ipv6;
+    const all = [...this.#others, ...this.#given].map((one) => (family === 4 ? one.subnet4 : one.subnet6));
+    return [pool, ...all.flatMap((text) => subnetFrom(text) ?? [])];
+  }
+
+  #checkGiven(subnet: Subnet, at: object): void {
+    const other = this.#inUse(subnet.family).find((one) => overlapsSubnet(one, subnet));
+    const host = overlapOf(subnet, this.#facts);
+    if (other === undefined && host === undefined) return;
+    const what = other === undefined ? `${host} is in it` : `${formatSubnet(other)} is in use`;
+    throw new BoxctlError('E_SUBNET_TAKEN', `the subnet ${formatSubnet(subnet)} cannot be had: ${what}`, {
+      ...at,
+      hint: 'choose another, or leave it out',
+    });
+  }
+
+  #freeSubnet(family: Family, at: object): Subnet {
+    const range = family === 4 ? this.#ranges.subnets.ipv4 : this.#ranges.subnets.ipv6;
+    const prefix = family === 4 ? 24 : 112;
+    const inUse = this.#inUse(family);
+    const count = Math.min(2 ** (prefix - range.prefix), 65_536);
+    for (let place = 0; place < count; place++) {
+      const address = addressAt(range, place * 2 ** (widthOf(family) - prefix));
+      if (address === undefined) break;
+      const subnet: Subnet = { family, address, prefix };
+      if (inUse.some((one) => overlapsSubnet(one, subnet)) || overlapOf(subnet, this.#facts) !== undefined) continue;
+      if (containsSubnet(range, subnet)) return subnet;
+    }
+    throw new BoxctlError('E_NO_FREE_ADDRESS', `all subnets of ${formatSubnet(range)} are taken`, at);
+  }
+}
+
+/** The first is the subnet's own, the second usually a gateway's, and the last of IPv4 is for all. */
+function freeAddress(subnet: Subnet, taken: ReadonlySet<string | undefined>): string | undefined {
+  const size = 2 ** Math.min(widthOf(subnet.family) - subnet.prefix, 16);
+  const end = subnet.family === 4 ? size - 1 : size;
+  for (let place = size > 4 ? 2 : 0; place < end; place++) {
+    const address = addressAt(subnet, place);
+    if (address !== undefined && !taken.has(address)) return address;
+  }
+  return undefined;
+}
+
+/**
+ * Claims addresses for a container with a network of its own. They stay its own until `release`, or until this process ends.
+ * `resolved` are the addresses of names in `egress`.
+ *
+ * @throws BoxctlError E_NETWORK_LOCKED, E_NO_FREE_ADDRESS, E_ADDRESS_TAKEN, E_SUBNET_TAKEN, E_POOL_OVERLAP, E_NETWORK_CONFIG
+ */
+export function claimAddresses(
+  document: SpecDocument,
+  facts: NetworkFacts,
+  resolved: NetworkClaim['resolved'],
+): AddressClaim {
+  const claims = claimsFolder(facts.state);
+  makeFolders(claims, 0o700);
+  const lock = lockFolder(facts.state);
+  try {
+    const file = join(facts.state, 'pool');
+    const { ranges: remembered, last } = readRemembered(file);
+    const ranges = rangesFor(claims, facts, remembered);
+    const attachments = document.spec.network?.networks ?? [];
+    const networks = new Networks(document, attachments.length > 0 ? memberships(claims) : [], ranges, facts);
+    const claimed = attachments.map((attachment) => networks.claim(attachment));
+    const { index, fd } = takeIndex(claims, last);
+    writeRemembered(file, ranges, index);
+    writeSync(fd, `${JSON.stringify({ name: document.spec.name, networks: networks.memberships })}\n`, 0);
+    return {
+      network: { index, pool: ranges.pool, networks: claimed, resolved },
+      release: () => {
+        removeClaim(join(claims, String(index)), fd);
+        closeSync(fd);
+      },
+    };
+  } finally {
+    closeSync(lock);
+  }
+}
+
+/** Where the files of claims are. The launcher removes the one of its container, too (src/plan/network/network.ts). */
+export const claimsFolder = (state: string): string => join(state, 'addresses');
+
+/** The launcher may have removed it, and another container may have made its own since. */
+function removeClaim(path: string, fd: number): void {
+  try {
+    if (fstatSync(fd).nlink > 0) unlinkSync(path);
+  } catch {
+    // It is gone.
+  }
+}
+
+/** What killed launchers have left: claims that nobody holds, and settings of forwarding that no container needs. */
+export function sweepNetwork(stateFolder: string): void {
+  const folder = join(stateFolder, 'network');
+  if (!existsSync(folder)) return;
+  for (const netns of readdirSync(folder)) {
+    const state = join(folder, netns);
+    sweepFiles(claimsFolder(state), () => undefined);
+    // Settings of another network namespace are not to be had from here, and went with it.
+    if (isOwnNetns(netns)) sweepFiles(join(state, 'forwarding'), restoreSetting);
+  }
+}
+
+function sweepFiles(folder: string, before: (path: string) => void): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const fd = tryTake(path);
+    if (fd === undefined) continue;
+    before(path);
+    unlinkSync(path);
+    closeSync(fd);
+  }
+}
+
+const isOwnNetns = (name: string): boolean => readlinkSync('/proc/self/ns/net') === `net:[${name}]`;
+
+/** `ipv4.conf.eth0.forwarding`, whose text is the value before. */
+function restoreSetting(path: string): void {
+  const text = readFileSync(path, 'utf8').trim();
+  const match = /^(ipv[46])\.conf\.(.+)\.(forwarding|force_forwarding|accept_ra)$/u.exec(basename(path));
+  if (match === null || !/^[012]$/u.test(text)) return;
+  const setting = `/proc/sys/net/${match.slice(1, 2).join('')}/conf/${match[2]}/${match[3]}`;
+  if (existsSync(setting)) writeFileSync(setting, text);
+}
