@@ -1,0 +1,66 @@
+/** Where the hierarchies of control groups are mounted, and boxctl's own cgroup in each. */
+import type { HostReader } from './read.ts';
+
+export interface CgroupMount {
+  readonly version: 1 | 2;
+  readonly point: string;
+  /** In version 1: the controllers that are mounted together, or `name=…`. */
+  readonly names: readonly string[];
+  /** The folder of boxctl's own cgroup; where the mount does not show it, the mount itself. */
+  readonly own: string;
+  /** Of that folder and those around it, the nearest in which the caller may make a cgroup. */
+  readonly home: string | undefined;
+}
+
+/** By /proc/self/mountinfo and /proc/self/cgroup (proc_pid_mountinfo(5), cgroups(7)). */
+export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
+  const paths = ownPaths(read.text('/proc/self/cgroup') ?? '');
+  return (read.text('/proc/self/mountinfo') ?? '').split('\n').flatMap((line): readonly CgroupMount[] => {
+    const [left = '', right = ''] = line.split(' - ');
+    const [, , , rootText, pointText] = left.split(' ');
+    const [type, , options = ''] = right.split(' ');
+    if ((type !== 'cgroup' && type !== 'cgroup2') || rootText === undefined || pointText === undefined) return [];
+    const [root, point] = [unescape(rootText), unescape(pointText)];
+    const names = type === 'cgroup' ? namesOf(options.split(',')) : [];
+    const own = folderOf(root, point, paths.get(names[0] ?? '') ?? '/') ?? point;
+    const home = upwards(own, point).find((folder) => read.writable(folder));
+    return [{ version: type === 'cgroup' ? 1 : 2, point, names, own, home }];
+  });
+}
+
+/** boxctl's own cgroup by the name of a controller or hierarchy; by '' in version 2. */
+function ownPaths(text: string): ReadonlyMap<string, string> {
+  const paths = new Map<string, string>();
+  for (const [, names = '', path = '/'] of text.matchAll(/^\d+:([^:]*):(.*)$/gmu)) {
+    for (const name of names.split(',')) paths.set(name, path);
+  }
+  return paths;
+}
+
+/** mountinfo has blanks and the like as three octal digits. */
+function unescape(path: string): string {
+  return path.replaceAll(/\\(\d{3})/gu, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)));
+}
+
+/** Of a mount's options, those that say which hierarchy it is: the controllers first. */
+function namesOf(options: readonly string[]): readonly string[] {
+  const others = /^(?:r[ow]|no\w+|\w+=.*|xattr|clone_children|cpuset_v2_mode|seclabel)$/u;
+  return [...options.filter((one) => !others.test(one)), ...options.filter((one) => one.startsWith('name='))];
+}
+
+/** A cgroup's folder below the mount. Undefined: the mount shows another part of the hierarchy, whose top is `root`. */
+function folderOf(root: string, point: string, path: string): string | undefined {
+  if (path === root) return point;
+  if (root === '/') return `${point}${path}`;
+  return path.startsWith(`${root}/`) ? `${point}${path.slice(root.length)}` : undefined;
+}
+
+/** A folder and those around it, up to `top`. */
+export function upwards(folder: string, top: string): readonly string[] {
+  const chain: string[] = [];
+  for (let at = folder; at.startsWith(top); at = at.slice(0, at.lastIndexOf('/'))) {
+    chain.push(at);
+    if (at === top) break;
+  }
+  return chain;
+}
