@@ -1,4 +1,4 @@
-/** What the container may use. What this host cannot apply is an error, or is dropped where the file says so. */
+/** The limits of a file in OCI's words. One that this host cannot apply is a problem, or is dropped where the file says so. */
 import { homeFor } from '../host/cgroup-home.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { CgroupController } from '../kernel/cgroup.ts';
@@ -19,7 +19,6 @@ import type { OciResources } from '../oci/config.ts';
 import { put } from '../oci/resources.ts';
 import type { Dropped } from './model.ts';
 import type { Network } from './network.ts';
-import type { Because } from './because.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
@@ -59,7 +58,7 @@ function obstacles(
   };
 }
 
-/** The kernel counts whole pages and rounds down without a word; arm64 has pages of up to 64 KiB. */
+/** The kernel counts whole pages, and rounds down without an error. arm64 has pages of up to 64 KiB. */
 function wholePages(bytes: number, arch: HostFacts['arch']): number {
   const page = arch === 'x86_64' ? 4096 : 65_536;
   return bytes - (bytes % page);
@@ -111,21 +110,27 @@ function isGiven(key: LimitKey, { field }: Row, limits: Limits): boolean {
   return field === 'ioDevices' ? devicesOf(key, limits).length > 0 : limits[field] !== undefined;
 }
 
-/** A limit that is being compiled, and where its parts go. */
+/** What every limit is compiled from, and where its parts go. */
 interface Scope {
-  readonly key: LimitKey;
-  readonly path: LimitPath;
   readonly limits: Limits;
   readonly host: HostFacts;
   readonly resources: OciResources;
   readonly reasons: Reasons;
   readonly problems: Problems;
   /** True when nothing is in the way of the limit at this path of the file; otherwise that has been reported. */
-  readonly have: (path: SpecPath, obstacle: Obstacle | undefined) => boolean;
+  readonly canHave: (path: SpecPath, obstacle: Obstacle | undefined) => boolean;
 }
 
+/** The limit that is being compiled: its key, and where OCI has it. */
+interface Target {
+  readonly key: LimitKey;
+  readonly path: LimitPath;
+}
+
+type Setter = (scope: Scope, target: Target) => void;
+
 /** How limits are set that OCI has otherwise than the file: in whole pages, or as lists. All others are set as they are. */
-const BY_KIND: Partial<Record<ValueKind, (scope: Scope) => void>> = {
+const BY_KIND: Readonly<Partial<Record<ValueKind, Setter>>> = {
   size: setSize,
   deviceWeights: setDevices,
   byteRates: setDevices,
@@ -133,11 +138,12 @@ const BY_KIND: Partial<Record<ValueKind, (scope: Scope) => void>> = {
   hugePages: setHugePages,
 };
 
-function setValue({ key, path, limits, resources }: Scope): void {
-  put(resources, path, limits[LIMITS[key].field]);
+function setValue({ limits, resources }: Scope, { key, path }: Target): void {
+  const value = limits[LIMITS[key].field];
+  put(resources, path, path.startsWith('unified.') ? String(value) : value);
 }
 
-function setSize({ key, path, limits, host, resources }: Scope): void {
+function setSize({ limits, host, resources }: Scope, { key, path }: Target): void {
   const bytes = limits[LIMITS[key].field];
   if (typeof bytes !== 'number') return;
   const size = wholePages(bytes, host.arch);
@@ -159,11 +165,11 @@ function setCpus({ limits, resources, problems }: Scope): void {
   resources.cpu = { ...resources.cpu, period: CPU_PERIOD };
 }
 
-/** Each device has the line of its own, and is left out by itself where it cannot be had. */
-function setDevices({ key, path, limits, host, resources, reasons, have }: Scope): void {
+/** Each device has a line of its own, and is left out by itself where it cannot be had. */
+function setDevices({ limits, host, resources, reasons, canHave }: Scope, { key, path }: Target): void {
   const list: object[] = [];
   for (const { kind, major, minor, value, specPath } of devicesOf(key, limits)) {
-    if (!have(specPath, obstacleOfHost(key, limits, host))) continue;
+    if (!canHave(specPath, obstacleOfHost(key, limits, host))) continue;
     reasons.set(`linux.resources.${path as DevicePath}.${list.length}`, specPath, kind);
     list.push({ major, minor, ...(kind === 'weight_device' ? { weight: value } : { rate: value }) });
   }
@@ -177,74 +183,85 @@ function setHugePages({ limits, resources, reasons }: Scope): void {
   });
 }
 
-export function compileLimits(
-  document: SpecDocument,
-  host: HostFacts,
-  reasons: Reasons,
-  problems: Problems,
-): CompiledLimits {
-  const { limits } = document.spec;
-  const dropped: Dropped[] = [];
-  const told = new Set<string>();
-  const have = (path: SpecPath, obstacle: Obstacle | undefined): boolean => {
+/** Reports what is in the way of a limit, once for each path: as a problem, or as dropped where the file says `optional`. */
+function reporter(document: SpecDocument, problems: Problems, dropped: Dropped[]): Scope['canHave'] {
+  const reported = new Set<SpecPath>();
+  return (path, obstacle) => {
     if (obstacle === undefined) return true;
-    if (told.has(path)) return false;
-    told.add(path);
-    const because: Because = { kind: 'spec', path, at: document.where(path) };
-    if (limits.optional) {
-      dropped.push({ what: path, reason: obstacle.reason, because });
-    } else {
-      const escape = 'or write `optional: true` beside the limits to go on without those that cannot be had';
-      const hint = obstacle.hint === '' ? escape : `${obstacle.hint}; ${escape}`;
-      problems.add('E_LIMIT_UNAVAILABLE', path, `the limit cannot be applied here: ${obstacle.reason}`, hint);
+    if (reported.has(path)) return false;
+    reported.add(path);
+    if (document.spec.limits.optional) {
+      dropped.push({ what: path, reason: obstacle.reason, because: { kind: 'spec', path, at: document.where(path) } });
+      return false;
     }
+    const escape = 'or write `optional: true` beside the limits to go on without those that cannot be had';
+    const hint = obstacle.hint === '' ? escape : `${obstacle.hint}; ${escape}`;
+    problems.add('E_LIMIT_UNAVAILABLE', path, `the limit cannot be applied here: ${obstacle.reason}`, hint);
     return false;
   };
+}
 
+/** Those that a cgroup applies, in OCI's words. */
+function compileCgroupLimits(scope: Scope): void {
+  const { limits, host, reasons, canHave } = scope;
   const given = LIMIT_ROWS.flatMap(([key, row]) =>
     row.cgroup !== undefined && isGiven(key, row, limits) ? [{ key, row, cgroup: row.cgroup }] : [],
   );
-  const obstacleOf = obstacles(
-    host,
-    given.map(({ cgroup }) => cgroup.controller),
-  );
-  const resources: OciResources = {};
-  const set = new Set<LimitKey>();
+  const controllers = given.map(({ cgroup }) => cgroup.controller);
+  const obstacleOf = obstacles(host, controllers);
+  const done = new Set<LimitKey>();
   for (const { key, row, cgroup } of given) {
-    const { controller, path } = cgroup;
+    const { controller, path, v1, v2 } = cgroup;
+    // Lists have a reason for each item.
     if (path !== 'hugepageLimits') reasons.set(`linux.resources.${path}`, `limits.${key}`, row.label);
-    if (row.needs !== undefined && !set.has(row.needs)) {
-      // Why that one cannot be had has been reported.
+    if (row.needs !== undefined && !done.has(row.needs)) {
+      // Why there is none has been reported as a problem, if it is one.
       const nothing = { reason: `there is no limit of ${row.needs} for it to add to`, hint: '' };
-      if (limits.optional) have(`limits.${key}`, nothing);
+      if (limits.optional) canHave(`limits.${key}`, nothing);
       continue;
     }
-    // What keeps the controller away is reported once for all keys that are below one.
-    if (!have(`limits.${topOf(key)}`, obstacleOf(controller))) continue;
-    if (cgroup.v1 === undefined && isVersionOne(host, controller)) {
-      have(`limits.${key}`, { reason: `version 1 of cgroups has no ${cgroup.v2}`, hint: VERSION_2 });
+    // What keeps a controller away is reported once for all keys of a group.
+    if (!canHave(`limits.${topOf(key)}`, obstacleOf(controller))) continue;
+    const old = v1 === undefined && isVersionOne(host, controller);
+    if (!canHave(`limits.${key}`, old ? { reason: `version 1 of cgroups has no ${v2}`, hint: VERSION_2 } : undefined)) {
       continue;
     }
-    // Devices have a line each.
-    if (row.field !== 'ioDevices' && !have(`limits.${key}`, obstacleOfHost(key, limits, host))) continue;
-    const scope: Scope = { key, path, limits, host, resources, reasons, problems, have };
-    const setIt = key === 'cpus' ? setCpus : (BY_KIND[row.kind] ?? setValue);
-    setIt(scope);
-    set.add(key);
+    // Of devices, each is judged by itself.
+    if (row.field !== 'ioDevices' && !canHave(`limits.${key}`, obstacleOfHost(key, limits, host))) continue;
+    const setter = key === 'cpus' ? setCpus : (BY_KIND[row.kind] ?? setValue);
+    setter(scope, { key, path });
+    done.add(key);
   }
-  const rate = (key: 'network.egress' | 'network.ingress'): number | undefined => {
-    const bits = limits[LIMITS[key].field];
-    return bits !== undefined && have(`limits.${key}`, host.privileged ? undefined : NO_QDISC) ? bits : undefined;
-  };
-  const [egress, ingress] = [rate('network.egress'), rate('network.ingress')];
-  const rates = { ...(egress === undefined ? {} : { egress }), ...(ingress === undefined ? {} : { ingress }) };
-  return { resources: Object.keys(resources).length === 0 ? undefined : resources, dropped, rates };
 }
 
 const NO_QDISC: Obstacle = {
   reason: 'the network of an ordinary user is carried by a program, which has no rates',
   hint: 'run it as root',
 };
+
+function compileRates({ limits, host, canHave }: Scope): Network['rates'] {
+  const rateOf = (key: 'network.egress' | 'network.ingress'): number | undefined => {
+    const bits = limits[LIMITS[key].field];
+    return bits !== undefined && canHave(`limits.${key}`, host.privileged ? undefined : NO_QDISC) ? bits : undefined;
+  };
+  const [egress, ingress] = [rateOf('network.egress'), rateOf('network.ingress')];
+  return { ...(egress === undefined ? {} : { egress }), ...(ingress === undefined ? {} : { ingress }) };
+}
+
+export function compileLimits(
+  document: SpecDocument,
+  host: HostFacts,
+  reasons: Reasons,
+  problems: Problems,
+): CompiledLimits {
+  const dropped: Dropped[] = [];
+  const resources: OciResources = {};
+  const canHave = reporter(document, problems, dropped);
+  const scope: Scope = { limits: document.spec.limits, host, resources, reasons, problems, canHave };
+  compileCgroupLimits(scope);
+  const rates = compileRates(scope);
+  return { resources: Object.keys(resources).length === 0 ? undefined : resources, dropped, rates };
+}
 
 function isVersionOne({ cgroup }: HostFacts, controller: CgroupController): boolean {
   const home = cgroup.controllers[controller];

@@ -5,7 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import { inUnits, signalName, SIGSYS } from '../kernel/signals.ts';
 import type { Outcome, Refusals } from '../launcher/launch.ts';
 
-/** timeout(1)'s status for a command that had its time, whether it ended by itself then or had to be killed. */
+/** What timeout(1) ends with when the time is over, whether the command then ended by itself or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;
 const SIGKILL = 9;
 
@@ -47,9 +47,9 @@ export interface Refused extends Refusals {
   readonly because: Because;
 }
 
-const DEFAULT: Because = { kind: 'default', name: 'the host' };
+const THE_HOST: Because = { kind: 'default', name: 'the host' };
 
-/** The limits that the kernel counts, where they were reached. */
+/** The limits that were reached by the counts of the kernel, which the launcher has read by the plan's reports. */
 function countedHits(plan: Plan, outcome: Outcome): readonly LimitHit[] {
   return COUNTED_LIMITS.flatMap(({ key, reached }): readonly LimitHit[] => {
     const names: readonly string[] = reached.counters.map(({ what }) => what);
@@ -60,7 +60,7 @@ function countedHits(plan: Plan, outcome: Outcome): readonly LimitHit[] {
     if (told === undefined) return [];
     const { own, message, ...numbers } = told;
     const value = own ? report.limit : undefined;
-    return [{ limit: key, ...numbers, value, message, because: own ? report.because : DEFAULT }];
+    return [{ limit: key, ...numbers, value, message, because: own ? report.because : THE_HOST }];
   });
 }
 
@@ -90,13 +90,30 @@ function refusedPackets(plan: Plan, { refused: { packets, destinations } }: Outc
   return { packets, destinations: sorted, message, because };
 }
 
-/** The end of a command that ran; undefined where it did not get that far. */
+/** What SIGSYS ended: a filter of the plan's, for a system call that the kernel's log may have named. */
+function filterEnding(
+  plan: Plan,
+  { killedFor }: Outcome,
+): Pick<Ending, 'reason' | 'systemCall' | 'message' | 'because'> {
+  const filter = plan.steps.find(({ call }) => call.name === 'seccomp');
+  const call = killedFor === undefined ? 'a system call that' : `the system call ${killedFor}, which`;
+  return {
+    reason: 'system_call',
+    ...(killedFor === undefined ? {} : { systemCall: killedFor }),
+    message: `the command was ended by SIGSYS: it made ${call} its filter ends it for`,
+    ...(filter === undefined ? {} : { because: filter.because }),
+  };
+}
+
+/**
+ * The end of a command that ran; undefined where it did not get that far. What the launcher or the
+ * kernel did to the command is tried as the reason before how the command itself ended, since the one led to the other.
+ */
 export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   if (outcome.kind === 'failed') return undefined;
   const time = timeHit(plan, outcome);
   const counted = countedHits(plan, outcome);
   const limits = time === undefined ? counted : [time, ...counted];
-  const memory = counted.find(({ limit }) => limit === 'memory');
   const signaled = outcome.kind === 'signaled';
   const status = signaled ? 128 + outcome.signal : outcome.status;
   const signal = signaled ? { signal: signalName(outcome.signal) } : {};
@@ -109,7 +126,9 @@ export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
   if (time !== undefined) {
     return { ...base, reason: 'time_limit', status: EXIT_TIME_LIMIT, message: time.message, because: time.because };
   }
-  if (memory !== undefined && status === 128 + SIGKILL) {
+  // A shell, or the container's own init, ends with this status when a process of its was killed.
+  const memory = status === 128 + SIGKILL ? counted.find(({ limit }) => limit === 'memory') : undefined;
+  if (memory !== undefined) {
     return { ...base, reason: 'out_of_memory', message: memory.message, because: memory.because };
   }
   if (outcome.graceOver) {
@@ -117,14 +136,6 @@ export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
     return { ...base, reason: 'stopped', message: `${asked}: SIGKILL` };
   }
   if (!signaled) return { ...base, reason: 'exited' };
-  if (outcome.signal === SIGSYS) {
-    const filter = plan.steps.find(({ call }) => call.name === 'seccomp');
-    const { killedFor } = outcome;
-    const call = killedFor === undefined ? 'a system call that' : `the system call ${killedFor}, which`;
-    const message = `the command was ended by SIGSYS: it made ${call} its filter ends it for`;
-    const known = killedFor === undefined ? {} : { systemCall: killedFor };
-    const because = filter === undefined ? {} : { because: filter.because };
-    return { ...base, reason: 'system_call', ...known, message, ...because };
-  }
+  if (outcome.signal === SIGSYS) return { ...base, ...filterEnding(plan, outcome) };
   return { ...base, reason: 'signaled', message: `the command was ended by ${signalName(outcome.signal)}` };
 }
