@@ -1,4 +1,4 @@
-/** What the doctor looks at beside the planner's facts: read, or really tried. */
+/** What `doctor` looks at beside the planner's facts: files of the host, and containers that it starts. */
 import { statSync } from 'node:fs';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost, type HostReader } from '../host/read.ts';
@@ -12,7 +12,7 @@ export interface Findings {
   /** errno by call; the version of Landlock. */
   readonly calls: Readonly<Record<string, number>>;
   readonly container: Trial;
-  /** With the limits whose controllers are there; undefined where there is none, or no container anyway. */
+  /** A container with limits; undefined where no controller is usable, or no container could be started. */
   readonly limits: Trial | undefined;
   /** `ID` and `ID_LIKE` of /etc/os-release. */
   readonly distribution: readonly string[];
@@ -22,12 +22,12 @@ export interface Findings {
   readonly sysctls: Readonly<
     Record<'maxUserNamespaces' | 'unprivilegedClone' | 'apparmorRestricts', string | undefined>
   >;
-  /** What of /proc and /sys has something mounted over it. */
+  /** Paths of /proc and /sys that have something mounted over them. */
   readonly coveredPaths: readonly string[];
-  /** A filter around boxctl itself, as in another container. */
+  /** boxctl itself runs under a system call filter, as in another container. */
   readonly filtered: boolean;
   readonly seccomp: boolean;
-  /** Set-user-id programs give nothing to boxctl itself, as in a container. */
+  /** boxctl itself has no_new_privs, as in a container: set-user-id programs give it nothing. */
   readonly noNewPrivileges: boolean;
   /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not of use. */
   readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
@@ -46,7 +46,7 @@ function isSetUser(path: string | undefined): boolean | undefined {
   return (mode & 0o4000) !== 0 && uid === 0;
 }
 
-/** A container with a limit of each controller that is there, and that is worth a trial. */
+/** A container with the limits that the table has a trial value for, and whose controllers are usable. */
 async function tryLimits(host: HostFacts): Promise<Trial | undefined> {
   const tried = LIMIT_ROWS.flatMap(([key, { cgroup, trial }]) =>
     cgroup !== undefined && trial !== undefined && host.cgroup.controllers[cgroup.controller].usable

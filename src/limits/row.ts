@@ -4,8 +4,9 @@ import type { Schema, ValueKind } from './values.ts';
 
 /** A name that Compose has for a limit. */
 export interface ComposeName {
-  /** What the schema says beyond "Compose's name of …"; `description` replaces that sentence, too. */
+  /** What the schema says after "Compose's name of …". */
   readonly note?: string;
+  /** What the schema says instead of both. */
   readonly description?: string;
   /** Keywords of the schema, where they are not those of the limit's kind. */
   readonly schema?: Schema;
@@ -25,7 +26,7 @@ export interface CgroupLimit<Path extends string = string> {
   readonly v2: string;
   /** The word before the value, where one file of version 2 has several limits of a device. */
   readonly v2Word?: string;
-  /** It is a share where containers compete, and no maximum. */
+  /** A share for when containers compete, not a maximum. It is written before the maxima of its controller. */
   readonly weight?: true;
   /**
    * Where the kernel may take a value and apply another without an error: what is read after the write, and must say the
@@ -36,10 +37,11 @@ export interface CgroupLimit<Path extends string = string> {
   readonly notes?: { readonly v1?: string; readonly v2?: string };
 }
 
-/** A number that the kernel counts in a cgroup, read when the container has ended. `key` is the first word of a line. */
+/** A number that the kernel counts in a cgroup, read when the container has ended. */
 export interface Counter {
+  /** Its name in a plan's reports. */
   readonly what: string;
-  /** `key`: empty where the file is the number. */
+  /** `key` is the first word of the line with the number; empty where the file is the number. */
   readonly v1: { readonly file: string; readonly key: string };
   readonly v2: { readonly file: string; readonly key: string };
 }
@@ -62,9 +64,9 @@ export interface LimitRow<Path extends string = string, Field extends string = s
   readonly kind: ValueKind;
   /** Keywords of the schema beside those of the kind: bounds, and examples. */
   readonly schema?: Schema;
-  /** Its name in a `Spec`. Lists of limits may have one together. */
+  /** Its name in `Spec.limits`. Several rows may name one list, which then has the items of all of them. */
   readonly field: Field;
-  /** Other words that people write for it: what "did you mean" goes by. */
+  /** Other words that people write for it, for "did you mean". */
   readonly words?: readonly string[];
   readonly compose?: Readonly<Record<string, ComposeName>>;
   /** The least number of bytes that makes sense. */

@@ -355,7 +355,7 @@ type Rows = (typeof LIMITS)[LimitKey];
 type CgroupRows = Extract<Rows, { readonly cgroup: object }>;
 type CountedRows = Extract<Rows, { readonly reached: object }>;
 export type LimitPath = CgroupRows['cgroup']['path'];
-/** Of those, the lists of devices. */
+/** Those that are lists of devices. */
 export type DevicePath = Extract<LimitPath, `blockIO.${string}Device`>;
 export type AuditRule = Extract<Rows, { readonly audit: object }>['audit']['rule'];
 export type CounterName = CountedRows['reached']['counters'][number]['what'];
@@ -381,7 +381,7 @@ export const COUNTED_LIMITS = Object.entries(LIMITS).flatMap(([key, row]) =>
   'reached' in row ? [{ key: key as CountedLimit, cgroup: row.cgroup, reached: row.reached }] : [],
 );
 
-/** Keys that have others below them, and are one name of Compose. */
+/** Keys that have limits below them. */
 export const LIMIT_GROUPS: Readonly<Record<Exclude<TopKey, LimitKey>, LimitGroup>> = {
   blkio_config: {
     about: 'Weight and rates of block devices. A device is a path, or MAJOR:MINOR.',
@@ -400,7 +400,7 @@ export const LIMIT_GROUPS: Readonly<Record<Exclude<TopKey, LimitKey>, LimitGroup
 /** The keys that stand right below `limits`. */
 export type TopKey = LimitKey extends infer Key ? (Key extends `${infer Top}.${string}` ? Top : Key) : never;
 
-/** The one of them that a key is, or is below: `blkio_config` of `blkio_config.weight`. */
+/** The top key that a key is, or is below: `blkio_config` of `blkio_config.weight`. */
 export function topOf(key: LimitKey): TopKey {
   return key.split('.', 1)[0] as TopKey;
 }
@@ -414,7 +414,7 @@ export function composeNames(): readonly (readonly [name: string, key: LimitKey 
   );
 }
 
-/** Words of elsewhere, and the path of the limit that they mean. */
+/** Words that other programs or Compose have for a limit, and its path in a file. */
 export function otherWords(): Readonly<Record<string, string>> {
   const rows = [...LIMIT_ROWS, ...GROUP_ROWS];
   return Object.fromEntries(rows.flatMap(([key, { words = [] }]) => words.map((word) => [word, `limits.${key}`])));

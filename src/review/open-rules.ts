@@ -1,4 +1,4 @@
-/** The rules about what a file could have closed and has left open. Each is a small pure function of the subject. */
+/** The audit's rules about what a file leaves open and could close. Each is a pure function of the subject. */
 import { LIMIT_ROWS } from '../limits/table.ts';
 import { isSecretName, isSecretValue } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
@@ -19,7 +19,7 @@ interface Rule {
   find(subject: Subject): readonly Found[];
 }
 
-/** Where the file says something of it, or could. */
+/** The line of a value; where the file does not have it, the line of what it would be in. */
 function place({ document }: Subject, path: SpecPath): Because {
   for (const at of outward(path)) {
     const position = document.where(at);

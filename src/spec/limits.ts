@@ -1,4 +1,7 @@
-/** `limits`, and how a container is stopped: units parsed, devices looked up, and what no schema can check. */
+/**
+ * `limits`, by the table of limits: units are parsed, devices looked up, and what no schema can check is checked. Also
+ * `stop_signal` and `stop_grace_period`.
+ */
 import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
@@ -13,7 +16,7 @@ import { parseDuration, parseNumbers, parseSignal, parseSize } from '../text/uni
 import { sizeAt } from './values.ts';
 
 type RawDevice = { readonly path: string };
-/** What the validator lets through for each kind of limit. */
+/** The types that the validator allows for each kind of limit. */
 interface RawValues {
   size: string | number;
   integer: number;
@@ -45,7 +48,7 @@ const PARSERS: { readonly [Kind in ValueKind]: Parser<RawValues[Kind], LimitValu
   hugePages: (context, raw, path) => hugePagesAt(context, raw, path),
 };
 
-/** The value below `limits`, as the validator has let it through. */
+/** The value of a key below `limits`. The validator has checked its type. */
 const rawAt = (limits: ContainerFile['limits'], key: LimitKey): unknown => {
   let value: unknown = limits;
   for (const name of key.split('.')) value = (value as Readonly<Record<string, unknown>> | undefined)?.[name];
@@ -58,7 +61,7 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
     const parse = PARSERS[row.kind] as Parser<unknown, unknown>;
     const value = parse(context, rawAt(raw, key), `limits.${key}`);
     const before = limits[row.field];
-    // Lists of limits may have one field together.
+    // Several rows may name one list.
     if (value !== undefined)
       limits[row.field] = Array.isArray(before) ? [...(before as unknown[]), value].flat() : value;
   }
@@ -67,7 +70,7 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
   return { ...fields, optional: raw?.optional ?? false };
 };
 
-/** What no schema can check: a value beside the others, and below the least that makes sense. */
+/** What no schema can check: that a value fits the others, and is not below the least that makes sense. */
 const checkLimit = (
   context: Context,
   fields: LimitFields,
@@ -95,7 +98,7 @@ const checkLimit = (
   if (row.notZero !== undefined && value === 0) report(context, path, 'E_SPEC_RANGE', row.notZero);
 };
 
-/** A number without its unit is what people forget; with one, the number is meant. */
+/** A bare number most likely lacks its unit: the hint adds one. */
 const checkLeast = (context: Context, bytes: number, least: number, path: string): void => {
   if (bytes >= least) return;
   const text = context.paths.text(path) ?? '';
@@ -158,7 +161,7 @@ const numbersAt = (context: Context, value: string | number | undefined, path: s
 /** The kind of a limit of devices is its key: `device_read_bps` of `limits.blkio_config.device_read_bps`. */
 const kindOf = (path: string): IoLimitKind => path.slice(path.lastIndexOf('.') + 1) as IoLimitKind;
 
-/** The items of a list of devices; `valueOf` gives what an item says of its own. */
+/** The items of a list of devices; `valueOf` gives the number of an item. */
 const devicesAt = <Raw extends RawDevice>(
   context: Context,
   raw: readonly Raw[] | undefined,

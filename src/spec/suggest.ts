@@ -1,7 +1,7 @@
-/** "Did you mean …": by edit distance, and by meaning for words that people bring along from Compose and Docker. */
+/** "Did you mean …": by edit distance, and by a table of words that Compose, Docker and OCI have for the same thing. */
 import { otherWords } from '../limits/table.ts';
 
-/** Words of elsewhere and the path that says it here. */
+/** Those words, and the path of the key that means the same here. */
 const MEANS: Readonly<Record<string, string | readonly string[]>> = {
   ...otherWords(),
   deploy: 'limits',
@@ -68,11 +68,11 @@ const MEANS: Readonly<Record<string, string | readonly string[]>> = {
 
 const meaningsOf = (word: string): readonly string[] => (Object.hasOwn(MEANS, word) ? [MEANS[word] ?? []].flat() : []);
 
-/** The word of `known` that `word` was probably meant to be: a slip of the keys, or the same thing by another name. */
+/** The key of `known` that `word` was probably meant to be: a typing mistake, or another name of the same thing. */
 export const didYouMean = (word: string, known: readonly string[]): string | undefined => {
   for (const means of meaningsOf(word)) {
     const parts = means.split('.');
-    // The whole path at the top; in the middle of things, its end.
+    // At the top of a file the whole path is suggested; in a map, its last key.
     if (known.includes(parts[0] ?? '')) return means;
     if (known.includes(parts.at(-1) ?? '')) return parts.at(-1);
   }

@@ -1,4 +1,4 @@
-/** Keys of Compose that have no place here: what to write instead, or why not. By path; `*` is any item of a list. */
+/** Keys of Compose that boxctl does not have, by path: what to write instead, or why not. `*` is any item of a list. */
 import { composeNames } from '../../limits/table.ts';
 
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
@@ -98,7 +98,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
 };
 
-/** Values that Compose has for a key, and boxctl not. */
+/** Values that Compose has for a key, and boxctl does not have. */
 const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'volumes.*.type': {
     image: 'an image cannot be mounted; unpack it into a folder, and bind that: `type: bind`',
@@ -122,7 +122,7 @@ const pattern = (path: string): string =>
 const find = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
   Object.hasOwn(table, key) ? table[key] : undefined;
 
-/** Why a key of Compose is not supported, or undefined for a key that Compose has not. */
+/** Why a key of Compose is not supported; undefined for a key that Compose does not have. */
 export const whyNotHere = (path: string): string | undefined => find(NOT_HERE, pattern(path));
 
 export const whyNotThisValue = (path: string, value: string): string | undefined =>
@@ -137,5 +137,5 @@ export const whyNotBesideServices = (key: string): string =>
   whyNotHere(key) ??
   'what belongs to the container stands below its service';
 
-/** For the test that no sentence stays when its key comes. */
+/** For the test that no sentence is left for a key that boxctl has. */
 export const KEYS_NOT_HERE: readonly string[] = Object.keys(NOT_HERE);

@@ -1,4 +1,4 @@
-/** Values that Compose writes otherwise, translated once the variables are in. */
+/** Values that Compose writes in another way than boxctl. They are translated after variables have been put in. */
 import { composeNames } from '../../limits/table.ts';
 import type { ComposeName } from '../../limits/row.ts';
 import { clip } from '../context.ts';
@@ -13,7 +13,7 @@ interface Refusal {
   readonly expected: string;
   readonly hint: string;
 }
-/** A value in boxctl's words; `none`: nothing is asked for. */
+/** A value as boxctl writes it; `none`: the value means that there is no limit. */
 type Meaning = { readonly value: Scalar['value'] } | 'none' | 'as it is' | Refusal;
 type Rule = (scalar: Scalar, tree: Branch) => Meaning;
 
@@ -21,7 +21,7 @@ const number = ({ value, text }: Scalar): number => (typeof value === 'number' ?
 const bytes = (scalar: Scalar): number | undefined =>
   typeof scalar.value === 'number' ? scalar.value : parseSize(scalar.text);
 
-/** Docker's way to write that there is no limit. */
+/** Numbers by which Docker says that there is no limit. */
 const noneIf =
   (...values: readonly number[]): Rule =>
   (scalar) =>
@@ -31,7 +31,7 @@ const swapOf: Rule = (scalar, tree) => {
   if ([0, -1].includes(number(scalar))) return 'none';
   const memory = entryAt(tree, 'limits.memory')?.value;
   const [both, own] = [bytes(scalar), memory?.kind === 'scalar' ? bytes(memory) : undefined];
-  // What is no size, and swap without memory, is told by the key itself.
+  // A text that is no size, and swap without memory, are reported by the check of the key.
   if (both === undefined || own === undefined) return 'as it is';
   if (both >= own) return { value: both - own };
   return {
@@ -82,7 +82,7 @@ const CONVERSIONS: Readonly<Record<NonNullable<ComposeName['convert']>, Rule>> =
   quota: cpusOf,
 };
 
-/** For each name of a limit that does not mean the same by every value. */
+/** For the names of limits that have values with another meaning than the limit's own key has. */
 const LIMIT_RULES: Readonly<Record<string, Rule>> = Object.fromEntries(
   composeNames().flatMap(([name, , { convert, none }]): readonly (readonly [string, Rule])[] => {
     if (convert !== undefined) return [[name, CONVERSIONS[convert]]];
@@ -107,7 +107,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   ),
 };
 
-/** The tree with the values of moved keys in boxctl's words; `written` is it with the variables as the file has them. */
+/** The tree with the values of moved keys as boxctl writes them. `written` is the tree before variables were put in. */
 export const settleCompose = ({ names, tree: written }: Taken, filled: Branch, problems: Problems): Branch => {
   let tree = filled;
   for (const [to, from] of names) {

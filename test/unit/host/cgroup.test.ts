@@ -19,7 +19,7 @@ const UNIFIED = '34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
 const V2_MOUNT = '30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n';
 const V1_PATHS = '4:cpu,cpuacct:/job\n3:pids:/\n2:memory:/job\n';
 
-test('in a container, what the host could change is no advice: its own limits are', () => {
+test('in a container the advice is to limit that container, since the host cannot be changed from there', () => {
   for (const mounts of ['', V1_MOUNTS, V2_MOUNT]) {
     const read = fakeReader({ files: { '/proc/self/mountinfo': mounts, '/proc/self/cgroup': '0::/\n' } });
     const { controllers } = gather(read, { pid: PID, euid: 0, env: {}, contained: true });
@@ -38,20 +38,20 @@ describe('version 1', () => {
   const memory = '/sys/fs/cgroup/memory';
   const rest = ['/sys/fs/cgroup/pids', '/sys/fs/cgroup/cpu,cpuacct'];
 
-  test('a child is made in one’s own cgroup, so that its limits go on applying', () => {
+  test('a cgroup is made beneath boxctl’s own, so that the limits of that one go on applying', () => {
     const found = gatherCgroup(fakeReader({ files, writable: [memory, `${memory}/job`, ...rest] }));
     expect(found.layout).toBe('v1');
     expect(found.controllers.memory).toEqual({ usable: true, version: 1, dir: `${memory}/job` });
     expect(found.controllers.pids).toEqual({ usable: true, version: 1, dir: rest[0] });
   });
 
-  test('the nearest ancestor serves where one’s own is not writable', () => {
+  test('a cgroup is made beneath the nearest ancestor where boxctl’s own cannot be written', () => {
     const found = gatherCgroup(fakeReader({ files, writable: rest }));
     expect(found.controllers.cpu).toEqual({ usable: true, version: 1, dir: rest[1] });
     expect(found.controllers.memory.usable).toBe(false);
   });
 
-  test('an ordinary user is told whose folder it is', () => {
+  test('an ordinary user is told which folder belongs to another user', () => {
     const found = gatherCgroup(fakeReader({ files }));
     expect(found.controllers.memory).toMatchObject({ usable: false, reason: expect.stringContaining(`${memory}/job`) });
   });
@@ -63,7 +63,7 @@ describe('version 1', () => {
     expect(gatherCgroup(fakeReader({ files: counted, writable })).swap).toBe(true);
   });
 
-  test('a mount of a part of the hierarchy, as inside of a container', () => {
+  test('the own cgroup is found where the mount shows a part of the hierarchy, as in a container', () => {
     const mountinfo = '31 30 0:27 /outer /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n';
     const read = fakeReader({
       files: { '/proc/self/mountinfo': mountinfo, '/proc/self/cgroup': '2:memory:/outer/job\n' },
@@ -73,8 +73,8 @@ describe('version 1', () => {
   });
 });
 
-describe('hybrid', () => {
-  test('a controller of version 1 is used there, one of version 2 in the unified hierarchy', () => {
+describe('both versions', () => {
+  test('on a hybrid host each controller is used in the version that has it', () => {
     const mounts = V1_MOUNTS.split('\n').filter((line) => !line.includes('/pids'));
     const unified = '/sys/fs/cgroup/unified';
     const read = fakeReader({
@@ -106,11 +106,31 @@ describe('rules for devices', () => {
   const both = ['/sys/fs/cgroup/devices', '/sys/fs/cgroup/devices/job', unified, `${unified}/mine`];
 
   test.each<[string, string, readonly string[], CgroupFacts['devices']]>([
-    ['are made in the hierarchy of version 1 where there is one', 'devices', both, { version: 1, dir: both[1] ?? '' }],
-    ['are a program where its hierarchy has other controllers', 'devices,io', both, { version: 2, dir: both[3] ?? '' }],
-    ['are a program where there is none', '', both, { version: 2, dir: `${unified}/mine` }],
-    ['are made in the nearest that can be written', 'devices', both.slice(0, 1), { version: 1, dir: both[0] ?? '' }],
-    ['cannot be had where nothing can', 'devices', [], undefined],
+    [
+      'rules for devices are made in the hierarchy of version 1 where there is one',
+      'devices',
+      both,
+      { version: 1, dir: both[1] ?? '' },
+    ],
+    [
+      'rules for devices are a program where the hierarchy of version 1 has other controllers',
+      'devices,io',
+      both,
+      { version: 2, dir: both[3] ?? '' },
+    ],
+    [
+      'rules for devices are a program where version 1 has no hierarchy for them',
+      '',
+      both,
+      { version: 2, dir: `${unified}/mine` },
+    ],
+    [
+      'rules for devices are made in the nearest cgroup that can be written',
+      'devices',
+      both.slice(0, 1),
+      { version: 1, dir: both[0] ?? '' },
+    ],
+    ['rules for devices cannot be had where no cgroup can be written', 'devices', [], undefined],
   ])('%s', (_title, hierarchy, writable, expected) => {
     expect(devicesOf(hierarchy, writable)).toEqual(expected);
   });
@@ -132,7 +152,7 @@ describe('version 2', () => {
   };
   const delegated = [slice, app, own].flatMap((folder) => [folder, `${folder}/cgroup.procs`]);
 
-  test('ancestors that hand controllers on, the nearest first, and never a cgroup with processes of others', () => {
+  test('homes are the ancestors that hand controllers on, the nearest first, and never a cgroup with processes of others', () => {
     const found = gatherCgroup(fakeReader({ files, writable: delegated }));
     expect(found.layout).toBe('v2');
     expect(found.controllers.memory).toEqual({ usable: true, version: 2 });
@@ -140,7 +160,7 @@ describe('version 2', () => {
     expect(homeFor(found, ['memory', 'cpu'])?.dir).toBe(app);
   });
 
-  test('the home is the nearest that has the most of what is wanted', () => {
+  test('the home is the nearest one with the most of the controllers that are wanted', () => {
     const less = { ...files, [`${app}/cgroup.subtree_control`]: 'pids' };
     const found = gatherCgroup(fakeReader({ files: less, writable: delegated }));
     expect(homeFor(found, ['pids'])?.dir).toBe(app);
@@ -156,20 +176,20 @@ describe('version 2', () => {
   };
   const scope = [own, `${own}/cgroup.procs`, `${own}/cgroup.subtree_control`];
 
-  test('boxctl’s own cgroup, where boxctl is alone in it, since its limits go on applying there', () => {
+  test('the home is boxctl’s own cgroup where boxctl is alone in it', () => {
     const found = gatherCgroup(fakeReader({ files: mine, writable: [...delegated, ...scope] }));
     const controllers = ['memory', 'pids', 'cpu'];
     expect(found.unified[0]).toEqual({ kind: 'own', dir: own, controllers, dormant: controllers });
   });
 
-  test('boxctl’s own cgroup with others in it is refused with what to do, where there is no other', () => {
+  test('where boxctl’s own cgroup is the only one and has other processes, the refusal says how to move them', () => {
     const shared = { ...mine, [`${own}/cgroup.procs`]: `1\n${PID}\n` };
     const { memory } = gatherCgroup(fakeReader({ files: shared, writable: scope })).controllers;
     expect(memory).toMatchObject({ usable: false, reason: expect.stringContaining(own) });
     expect(memory).toMatchObject({ hint: expect.stringContaining(`mkdir ${own}/init`) });
   });
 
-  test('the top of what is delegated to a container, once nobody is in it', () => {
+  test('the home is the top of what is delegated to a container, once it has no processes', () => {
     const inside = {
       '/proc/self/mountinfo': V2_MOUNT,
       '/proc/self/cgroup': '0::/init\n',
@@ -184,7 +204,7 @@ describe('version 2', () => {
     expect(found.unified).toEqual([{ kind: 'parent', dir: top, controllers, dormant: controllers }]);
   });
 
-  test('root switches controllers on at the root of the hierarchy, which may hold processes', () => {
+  test('root switches controllers on at the root of the hierarchy, which may have processes', () => {
     const host = { ...files, '/proc/self/cgroup': '0::/\n', [`${top}/cgroup.procs`]: '1\n2\n' };
     const writable = [top, `${top}/cgroup.procs`, `${top}/cgroup.subtree_control`];
     const less = { ...host, [`${top}/cgroup.subtree_control`]: 'memory' };
@@ -194,7 +214,7 @@ describe('version 2', () => {
     ]);
   });
 
-  test('a scope of systemd’s where nothing is one’s own, and a bus to ask over', () => {
+  test('the home is a scope of systemd’s where the user has no cgroup, and a bus that answers', () => {
     const session = {
       '/proc/self/mountinfo': V2_MOUNT,
       '/proc/self/cgroup': '0::/user.slice/user-1000.slice/session-1.scope\n',
@@ -213,19 +233,19 @@ describe('version 2', () => {
     expect(gatherCgroup(fakeReader({ files: gone })).unified).toEqual([]);
   });
 
-  test('a folder whose cgroup.procs is another’s cannot be moved into', () => {
+  test('a folder whose cgroup.procs cannot be written is no home, since no process can be moved into it', () => {
     const found = gatherCgroup(fakeReader({ files, writable: [slice, app] }));
     expect(found.controllers.memory).toMatchObject({ usable: false, hint: expect.stringContaining('Delegate=') });
   });
 
-  test('a controller that the kernel lacks is told from one that is not delegated', () => {
+  test('the refusal says whether the kernel lacks a controller, or it is not delegated', () => {
     const lacking = { ...files, [`${top}/cgroup.controllers`]: 'cpu pids' };
     const { memory } = gatherCgroup(fakeReader({ files: lacking })).controllers;
     expect(memory).toMatchObject({ usable: false, reason: 'this host has no memory controller' });
   });
 });
 
-test('no cgroup file system at all', () => {
+test('no controller is usable where no cgroup file system is mounted', () => {
   const found = gatherCgroup(fakeReader({ files: {} }));
   expect(found.layout).toBe('none');
   expect(found.controllers.pids.usable).toBe(false);

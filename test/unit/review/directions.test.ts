@@ -209,7 +209,7 @@ function sides(path: string, node: Node): readonly [without: string, together: s
   return [stringify(path === 'command' ? { ...base, command: ['true'] } : base), stringify(together)];
 }
 
-/** What a new limit is, which has no line above: less where there was none, as the table of limits has it. */
+/** The direction of a limit that has no line above, by the table of limits. */
 function ofTable(path: string): Direction {
   const row = LIMIT_ROWS.find(([key]) => path === `limits.${key}`)?.[1];
   if (row === undefined) return 'changes';
@@ -221,25 +221,28 @@ function ofTable(path: string): Direction {
 const load = (text: string) =>
   loadSpecText(text, 'container.yaml', { env: {}, home: '/home/me', folder: '/project', review: true });
 
-describe('every key that a file may leave out', () => {
-  it.each(KEYS.filter(([path]) => !SKIPPED.test(path)))('%s makes a difference, both ways', (path, node) => {
-    const [without, together] = sides(path, node);
-    const given = diff(load(without), load(together), USER_HOST);
-    const taken = diff(load(together), load(without), USER_HOST);
-    const expected: Direction = GAINS.includes(path) ? 'gains' : LOSES.includes(path) ? 'loses' : ofTable(path);
-    const other: Direction = expected === 'gains' ? 'loses' : expected === 'loses' ? 'gains' : 'changes';
-    const directions = (changes: typeof given) => [...new Set(changes.map(({ direction }) => direction))];
-    if (MOVES.includes(path)) {
-      expect(directions(given)).toEqual(expect.arrayContaining(['gains', 'loses']));
-      return;
-    }
-    // Beside what is gained or lost, something may be neither.
-    const neither = expected === 'changes' ? [] : [expect.stringMatching('changes')];
-    expect([[expected], [expected, ...neither]], JSON.stringify(given)).toContainEqual(directions(given));
-    expect([[other], [other, ...neither]], JSON.stringify(taken)).toContainEqual(directions(taken));
-  });
+describe('diff of each key that a file may leave out', () => {
+  it.each(KEYS.filter(([path]) => !SKIPPED.test(path)))(
+    '%s is told when it is put in, and the other way round when it is taken out',
+    (path, node) => {
+      const [without, together] = sides(path, node);
+      const given = diff(load(without), load(together), USER_HOST);
+      const taken = diff(load(together), load(without), USER_HOST);
+      const expected: Direction = GAINS.includes(path) ? 'gains' : LOSES.includes(path) ? 'loses' : ofTable(path);
+      const other: Direction = expected === 'gains' ? 'loses' : expected === 'loses' ? 'gains' : 'changes';
+      const directions = (changes: typeof given) => [...new Set(changes.map(({ direction }) => direction))];
+      if (MOVES.includes(path)) {
+        expect(directions(given)).toEqual(expect.arrayContaining(['gains', 'loses']));
+        return;
+      }
+      // Beside what is gained or lost, something may be neither.
+      const neither = expected === 'changes' ? [] : [expect.stringMatching('changes')];
+      expect([[expected], [expected, ...neither]], JSON.stringify(given)).toContainEqual(directions(given));
+      expect([[other], [other, ...neither]], JSON.stringify(taken)).toContainEqual(directions(taken));
+    },
+  );
 
-  it('is a key of the schema where a direction is given', () => {
+  it('the schema has each key that has a direction here', () => {
     const known = new Set(KEYS.map(([path]) => path));
     expect([...GAINS, ...LOSES, ...MOVES, ...Object.keys(EXAMPLES)].filter((path) => !known.has(path))).toEqual([]);
   });

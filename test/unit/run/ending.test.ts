@@ -1,4 +1,4 @@
-/** Why a container ended: from the launcher's numbers to a sentence. */
+/** Why a container ended: what the launcher counted, as a sentence. */
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../src/launcher/launch.ts';
 import { endingOf } from '../../../src/run/ending.ts';
@@ -38,8 +38,8 @@ const ended = (more: Partial<Outcome>): Outcome => ({
 const counts = (values: Readonly<Record<string, number>>): Outcome['reports'] =>
   PLAN.reports.map(({ what }) => values[what] ?? 0);
 
-describe('the reason', () => {
-  test('a plain end says nothing', () => {
+describe('why a container ended', () => {
+  test('a command that just ended has no message', () => {
     expect(endingOf(PLAN, ended({ status: 7 }))).toEqual({ reason: 'exited', status: 7, limits: [] });
   });
 
@@ -65,84 +65,84 @@ describe('the reason', () => {
     );
   });
 
-  test('a command that did not start has none', () => {
+  test('a command that did not start has no ending', () => {
     expect(endingOf(PLAN, ended({ kind: 'failed' }))).toBeUndefined();
   });
 
   test.each<[string, Partial<Outcome>, object, string, line?: number]>([
     [
-      'a signal',
+      'a signal is named',
       { kind: 'signaled', signal: 11 },
       { reason: 'signaled', status: 139, signal: 'SIGSEGV' },
       'the command was ended by SIGSEGV',
     ],
     [
-      'a real-time signal',
+      'a real-time signal is named by its distance from the first',
       { kind: 'signaled', signal: 37 },
       { reason: 'signaled', status: 165, signal: 'SIGRTMIN+3' },
       'the command was ended by SIGRTMIN+3',
     ],
     [
-      'the filter',
+      'SIGSYS is the end by the filter',
       { kind: 'signaled', signal: 31 },
       { reason: 'system_call', status: 159, signal: 'SIGSYS' },
       'the command was ended by SIGSYS: it made a system call that its filter ends it for',
     ],
     [
-      'the filter, and the kernel told for which call',
+      'the call that the filter ended it for is named where the kernel told it',
       { kind: 'signaled', signal: 31, killedFor: 'mkdir' },
       { reason: 'system_call', status: 159, systemCall: 'mkdir' },
       'the command was ended by SIGSYS: it made the system call mkdir, which its filter ends it for',
     ],
     [
-      'an archive that somebody writes to',
+      'the image has changed where somebody opened its archive for writing',
       { kind: 'signaled', signal: 9, leaseBroken: true },
       { reason: 'image_changed', status: 137 },
       'the archive of the image was opened for writing, which the container ran from: it was killed',
     ],
     [
-      'memory',
+      'the kernel killed processes at the limit of memory, whose line is told',
       { kind: 'signaled', signal: 9, reports: counts({ oom_kill: 2, memory_max: 5, memory_peak: 64 << 20 }) },
       { reason: 'out_of_memory', status: 137 },
       'out of memory: the kernel killed 2 processes at the memory limit of 64 MiB (64 MiB at the most)',
       6,
     ],
     [
-      'memory, told by a shell or an init',
+      'a shell or an init that ends with 137 tells of a process that was killed for memory',
       { status: 137, reports: counts({ oom_kill: 1, memory_max: 1, memory_peak: 4097 }) },
       { reason: 'out_of_memory', status: 137 },
       'out of memory: the kernel killed a process at the memory limit of 64 MiB (4097 bytes at the most)',
       6,
     ],
     [
-      'memory of the host',
+      'the limit is not blamed where the host had no memory left',
       { kind: 'signaled', signal: 9, reports: counts({ oom_kill: 1 }) },
       { reason: 'out_of_memory', status: 137 },
       'out of memory: the kernel killed a process, since the host or a cgroup further above had none left',
     ],
     [
-      'time',
+      'the time was over',
       { kind: 'signaled', signal: 2, timeLimit: true },
       { reason: 'time_limit', status: 124, signal: 'SIGINT' },
       'the time limit of 10m was reached: SIGINT',
       8,
     ],
     [
-      'time, and a command that ended by itself when it was told',
+      'the time was over, also for a command that ended by itself at its stop signal',
       { status: 0, timeLimit: true },
       { reason: 'time_limit', status: 124 },
       'the time limit of 10m was reached: SIGINT',
       8,
     ],
     [
-      'time, and a command that would not end',
+      'the time was over, and SIGKILL followed where the command did not end',
       { kind: 'signaled', signal: 9, timeLimit: true, graceOver: true },
       { reason: 'time_limit', status: 124, signal: 'SIGKILL' },
       'the time limit of 10m was reached: SIGINT, and SIGKILL after 2s more',
       8,
     ],
     [
-      'a SIGTERM to boxctl that the command did not heed',
+      'it was stopped: SIGKILL followed a SIGTERM to boxctl at which the command did not end',
       { kind: 'signaled', signal: 9, graceOver: true, askedBy: 2 },
       { reason: 'stopped', status: 137 },
       'SIGINT did not end the command within 2s: SIGKILL',
