@@ -1,6 +1,7 @@
 /** Devices of the host that the container may use. */
 import { accessSync, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
+import { deviceNumbers } from '../kernel/device-number.ts';
 import { clip, each, hostPath, report, type Context } from './context.ts';
 import { openUnlinked, realPath, whyNot } from '../files/read.ts';
 import type { Device, Spec } from './spec.ts';
@@ -55,8 +56,7 @@ const deviceOf = (context: Context, item: Written, path: `devices.${number}`): D
     source: real,
     target: inside,
     type: status.isBlockDevice() ? 'b' : 'c',
-    major: major(status.rdev),
-    minor: minor(status.rdev),
+    ...deviceNumbers(status.rdev),
     mode: status.mode & 0o666,
     read,
     write,
@@ -71,10 +71,6 @@ const parts = (text: string): readonly [string, string | undefined, string | und
   if (second !== undefined && rest.length === 0 && !second.includes('/')) return [source, undefined, second];
   return [source, second, rest.length === 0 ? undefined : rest.join(':')];
 };
-
-/** makedev(3) */
-const major = (dev: number): number => (Math.floor(dev / 256) & 0xfff) + Math.floor(dev / 2 ** 44) * 4096;
-const minor = (dev: number): number => (dev & 0xff) + (Math.floor(dev / 2 ** 20) % 2 ** 24) * 256;
 
 /** Of the device that is judged, by its number: not of one that a link leads to since. */
 const statusOf = (context: Context, source: string, real: string, path: string): Stats | undefined => {

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
+import { deviceNumbers } from '../kernel/device-number.ts';
 import { whyNot } from '../files/read.ts';
 import { LIMIT_ROWS, type LimitFields, type LimitKey, type Row } from '../limits/table.ts';
 import type { HugePageLimit, IoDeviceLimit, IoLimitKind, LimitValues, ValueKind } from '../limits/values.ts';
@@ -191,11 +192,6 @@ const ratesAt: Parser<RawValues['byteRates'], readonly IoDeviceLimit[]> = (conte
 const unlessEmpty = <Item>(list: readonly Item[]): readonly Item[] | undefined =>
   list.length === 0 ? undefined : list;
 
-/** glibc's encoding of a device's number (makedev(3)). */
-const major = (device: number): number =>
-  Number((BigInt(device) >> 8n) & 0xfffn) + Number((BigInt(device) >> 44n) << 12n);
-const minor = (device: number): number => Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n));
-
 const deviceAt = (
   context: Context,
   text: string,
@@ -206,7 +202,7 @@ const deviceAt = (
   const file = hostPath(context, text);
   try {
     const status = statSync(file);
-    if (status.isBlockDevice()) return { major: major(status.rdev), minor: minor(status.rdev) };
+    if (status.isBlockDevice()) return deviceNumbers(status.rdev);
     report(context, path, 'E_SPEC_DEVICE', `"${clip(text)}" is not a block device`, {
       hint: '`lsblk` shows them; a whole disk, not one of its partitions',
     });
