@@ -1,0 +1,209 @@
+/** A container's network as root, in a lab of namespaces: to the world and back. */
+import type { ChildProcess } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { attacker, hasCompiler } from '../support/attack.ts';
+import { callerOptions, self, specFolder } from '../support/container.ts';
+import { makeLab, networkState, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import type { Ended } from '../support/boxctl.ts';
+
+/** busybox-static's wget needs more of the C library than there is. */
+const get = (address: string, path: string, port = 80): string =>
+  `printf 'GET ${path} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 ${address} ${port} | tail -n 1`;
+
+const WHY = whyNoLab() ?? (hasCompiler ? undefined : 'needs a C compiler');
+
+describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as root'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab();
+  });
+  afterAll(() => lab.end());
+
+  /** A script in a container of the lab's host. */
+  function sh(script: string, keys: Readonly<Record<string, unknown>> = {}): Promise<Ended> {
+    const command = ['sh', '-c', script.replaceAll('$', '$$$$')];
+    const folder = specFolder({
+      network_mode: 'bridge',
+      stop_signal: 'SIGKILL',
+      volumes: [`${attacker('udp')}:/udp:ro`],
+      command,
+      ...keys,
+    });
+    return lab.host.boxctl(['up', '--allow', 'all'], callerOptions(self, folder));
+  }
+
+  /** A container that goes on until the test is done with it. */
+  async function started(
+    script: string,
+    keys: Readonly<Record<string, unknown>>,
+    use: (output: () => string) => Promise<void>,
+  ): Promise<Ended> {
+    let child: ChildProcess | undefined;
+    let output = '';
+    const command = ['sh', '-c', script.replaceAll('$', '$$$$')];
+    const folder = specFolder({
+      network_mode: 'bridge',
+      stop_signal: 'SIGKILL',
+      volumes: [`${attacker('udp')}:/udp:ro`],
+      command,
+      ...keys,
+    });
+    const ended = lab.host.boxctl(['up', '--allow', 'all'], {
+      ...callerOptions(self, folder),
+      onStart: (process) => {
+        child = process;
+        process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      },
+    });
+    try {
+      await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 5000 }), ended]);
+      await use(() => output);
+    } finally {
+      child?.kill('SIGTERM');
+    }
+    return ended;
+  }
+
+  const SERVER =
+    'mkdir -p /w; echo served > /w/index.html; httpd -p 80 -h /w; /udp serve 7 & ip -o addr; echo ready; sleep 100';
+
+  test('reaches the world by both families, as the host', async () => {
+    const { stdout, stderr } = await sh(`${get(WORLD.ipv4, '/four')}; ${get(WORLD.ipv6, '/six')}`);
+    expect({ stdout, stderr }).toEqual({ stdout: 'from 192.0.2.2 /four\nfrom 2001:db8:1::2 /six\n', stderr: '' });
+  });
+
+  test('answers the world at the ports that it publishes, and sees who asks', async () => {
+    const keys = { ports: ['8080:80', '9007:7/udp'] };
+    await started(SERVER, keys, async () => {
+      expect(await lab.world.get('http://192.0.2.2:8080/')).toBe('served\n');
+      expect(await lab.world.get('http://[2001:db8:1::2]:8080/')).toBe('served\n');
+      expect(await lab.world.out(attacker('udp'), 'ask', '192.0.2.2', '9007', 'hallo')).toBe('hallo\n');
+    });
+  });
+
+  test('reaches neither the host, nor its loopback, nor link-local addresses, nor other containers', async () => {
+    await lab.host.shell('busybox httpd -p 81 -h /usr/share/doc');
+    await lab.host.shell('ip addr add 169.254.169.254/32 dev lo');
+    await started(SERVER, {}, async (output) => {
+      const other4 = / inet (10\.215\.\S+)\/32/u.exec(output())?.[1] ?? '';
+      const other6 = / inet6 (fd62:\S+)\/128/u.exec(output())?.[1] ?? '';
+      const targets = [
+        ['192.0.2.2', 81],
+        ['2001:db8:1::2', 81],
+        ['169.254.169.254', 81],
+        ['10.215.0.0', 81],
+        ['fd62:6f78:6374:6c::', 81],
+        [other4, 80],
+        [other6, 80],
+      ] as const;
+      const tries = targets.map(([address, port]) => `nc -w 2 ${address} ${port} </dev/null 2>&1 | head -n 1`);
+      const { stdout } = await sh(tries.join('; '));
+      const lines = stdout.trim().split('\n');
+      expect(lines).toHaveLength(targets.length);
+      for (const line of lines) expect(line).toMatch(/Connection refused/u);
+    });
+  });
+
+  test('what is refused is refused at once', async () => {
+    const { stdout } = await sh('date +%s%N >/dev/null; time nc -w 5 192.0.2.2 81 2>&1');
+    expect(stdout).toContain('refused');
+  });
+
+  test('reaches what egress names, and nothing else', async () => {
+    const keys = { egress: [`${WORLD.ipv4}:80`, '203.0.113.0/24', `[${WORLD.ipv6}]:80/tcp`] };
+    const { stdout } = await sh(
+      [
+        get(WORLD.ipv4, '/allowed'),
+        get(WORLD.ipv6, '/allowed6'),
+        get(SECOND.ipv4, '/second'),
+        `nc -w 2 ${WORLD.ipv4} 443 </dev/null 2>&1`,
+        `nc -w 2 ${SECOND.ipv6} 80 </dev/null 2>&1`,
+        `/udp ask ${WORLD.ipv4} 7 x`,
+        `/udp ask ${WORLD.ipv6} 7 x`,
+      ].join('; '),
+      keys,
+    );
+    expect(stdout.split('\n')).toEqual([
+      'from 192.0.2.2 /allowed',
+      'from 2001:db8:1::2 /allowed6',
+      'from 192.0.2.2 /second',
+      expect.stringMatching(/refused$/u),
+      expect.stringMatching(/refused$/u),
+      'No route to host',
+      'Permission denied',
+      '',
+    ]);
+  });
+
+  test('a published port answers whatever egress says', async () => {
+    await started(SERVER, { ports: ['8080:80', '9007:7/udp'], egress: ['none'] }, async () => {
+      expect(await lab.world.get('http://192.0.2.2:8080/')).toBe('served\n');
+      expect(await lab.world.out(attacker('udp'), 'ask', '192.0.2.2', '9007', 'hallo')).toBe('hallo\n');
+    });
+  });
+
+  test('reaches the host where egress says so, by the address of its gateway', async () => {
+    const { stdout } = await sh(
+      `nc -w 2 10.215.0.0 82 </dev/null 2>&1 | head -n 1; ${get('10.215.0.0', '/copyright', 81)}`,
+      {
+        egress: ['host-gateway:81'],
+      },
+    );
+    expect(stdout).toMatch(/Connection refused\n/u);
+    expect(stdout.split('\n').length).toBeGreaterThan(1);
+  });
+
+  test('containers on one network reach each other by their addresses in it, and nobody else does', async () => {
+    const inner = { name: 'lab-inner', ipam: { config: [{ subnet: '10.77.0.0/24' }] } };
+    const server = { networks: { inner: { ...inner, ipv4_address: '10.77.0.9', aliases: ['server'] } } };
+    await started(SERVER, server, async (output) => {
+      const six = / inet6 (fd62:6f78:6374:6d:\S+)\/128/u.exec(output())?.[1] ?? '';
+      expect(six).not.toBe('');
+      const script = [
+        get('10.77.0.9', '/'),
+        get(six, '/'),
+        '/udp ask 10.77.0.9 7 by-udp',
+        // The server's address of the pool is nobody's business.
+        'nc -w 2 10.215.0.1 80 </dev/null 2>&1',
+        'nc -w 2 10.77.0.77 80 </dev/null 2>&1',
+        get(WORLD.ipv4, '/world'),
+      ].join('; ');
+      const friend = await sh(script, { networks: { mine: inner } });
+      expect(friend.stderr).toBe('');
+      const lines = friend.stdout.split('\n');
+      expect(lines.slice(0, 3)).toEqual(['served', 'served', 'by-udp']);
+      expect(lines[3]).toMatch(/refused$/u);
+      expect(lines[4]).toMatch(/No route to host$/u);
+      expect(lines[5]).toBe('from 192.0.2.2 /world');
+      const stranger = await sh(`nc -w 2 10.77.0.9 80 </dev/null 2>&1; nc -w 2 ${six} 80 </dev/null 2>&1; echo end`);
+      expect(stranger.stdout).toMatch(/refused\n.*refused\nend\n$/u);
+      const other = await sh('nc -w 2 10.77.0.9 80 </dev/null 2>&1; echo end', { networks: { other: {} } });
+      expect(other.stdout).toMatch(/refused\nend\n$/u);
+      const taken = await sh('true', { networks: { mine: { ...inner, ipv4_address: '10.77.0.9' } } });
+      expect(taken.stderr).toMatch(/error: another container on mine has the address 10\.77\.0\.9/u);
+    });
+  });
+
+  test('a container on an internal network alone reaches nothing else', async () => {
+    const { stdout } = await sh(`nc -w 2 ${WORLD.ipv4} 80 </dev/null 2>&1; nc -w 2 ${WORLD.ipv6} 80 </dev/null 2>&1`, {
+      networks: { closed: { internal: true } },
+    });
+    expect(stdout).toMatch(/refused\n.*refused\n$/u);
+  });
+
+  test('a port that somebody else has is an error at its line', async () => {
+    await started(SERVER, { ports: ['8080:80'] }, async () => {
+      const { stderr, status } = await sh('true', { ports: ['8080:80'] });
+      expect(status).toBe(125);
+      expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: the step port\.8080\.tcp4\.bind failed.*EADDRINUSE/u);
+      expect(stderr).toContain('ss -Hlnpt');
+    });
+  });
+
+  test('nothing is left of it', async () => {
+    await sh('true', { ports: ['8080:80'] });
+    const before = await networkState(lab.host);
+    await sh('true', { ports: ['8080:80', '53:53/udp'] });
+    await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 2000 });
+  });
+});
