@@ -14,7 +14,7 @@ namespace {
 constexpr int kMostMessages = 256;
 // The largest that the kernel makes of an answer to a dump.
 constexpr size_t kMessageSize = 32 * 1024;
-// A key: the address, then the protocol and the port, each at a multiple of 4.
+// A key: the address, then the port and the protocol, each at a multiple of 4.
 constexpr size_t kAddress4 = 4, kAddress6 = 16, kRest = 8;
 
 // Attributes one after the other, within bytes that may end too early.
@@ -81,9 +81,9 @@ void tell_element(uint32_t index, Attributes element, Events& events) {
       memcpy(&record.start, bytes, sizeof record.start);
       memcpy(&record.end, bytes + sizeof record.start, sizeof record.end);
       uint16_t port;
-      memcpy(&port, key.value() + address + 4, sizeof port);
+      memcpy(&port, key.value() + address, sizeof port);
       const uint32_t family = address == kAddress4 ? 4 : 6;
-      record.value = family << 24 | static_cast<uint32_t>(key.value()[address]) << 16 | be16toh(port);
+      record.value = family << 24 | static_cast<uint32_t>(key.value()[address + 4]) << 16 | be16toh(port);
       has_key = true;
     } else if (element.type() == NFTA_SET_ELEM_EXPR) {
       Attributes expression = element.within();

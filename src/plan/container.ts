@@ -221,14 +221,14 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   root?.shift();
   leaveOwner(context);
   // In a network namespace that the container's side makes later, there is nothing to do yet.
-  if (!joinsUser) planNetworkOnHost(context);
+  let tallies = joinsUser ? undefined : planNetworkOnHost(context);
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
   // Its mount namespace is only made now.
   if (joinsUser) {
     recordChild(context, record);
-    planNetworkOnHost(context);
+    tallies = planNetworkOnHost(context);
   }
   isolateMounts(context);
   root?.takeInside();
@@ -268,6 +268,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
     name: model.name,
     steps: steps.list,
     reports: cgroup.reports,
+    ...(tallies === undefined ? {} : { tallies }),
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
     stop: model.stop,
     timeLimit:

@@ -71,7 +71,7 @@ export interface PublishedStep {
 /**
  * A question to nf_tables that the launcher asks after the end, to tell which packets were refused. The answer is a counter
  * object (NFT_MSG_GETOBJ), or the elements of a set (NFT_MSG_GETSETELEM with NLM_F_DUMP). Each key of such a set is the
- * destination's address, the protocol and the destination's port, in this order, as a rule adds them to the set with a
+ * destination's address, the destination's port and the protocol, in this order, as a rule adds them to the set with a
  * counter of each.
  */
 export interface Tally {

@@ -9,6 +9,7 @@ import { CHILD, type Message } from '../../kernel/netlink/message.ts';
 import type { Because } from '../../model/because.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
+import type { Tally } from '../plan.ts';
 import { byDefault, call, type Place } from '../steps.ts';
 import { planForwarding } from './forwarding.ts';
 import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
@@ -28,6 +29,8 @@ import type { Part } from './nft.ts';
 import { transaction } from './nft.ts';
 import { ownedTable } from './owned-table.ts';
 import { planPorts } from './ports.ts';
+import { planDnsRelays, planPortRelays } from './relay.ts';
+import { talliesOf } from './tallies.ts';
 import { sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 /** A netlink socket that tells of mistakes by their place, and does not repeat the messages that it answers. */
@@ -89,16 +92,16 @@ function holdClaim({ steps, host, model }: PlanContext, index: number): void {
 }
 
 /** The host's side, once the container's first process is in its network namespace. */
-export function planNetworkOnHost(context: PlanContext): void {
+export function planNetworkOnHost(context: PlanContext): readonly Tally[] | undefined {
   const { network } = context.model;
-  if (network?.driver !== 'veth') return;
+  if (network?.driver !== 'veth') return undefined;
   const { steps, model } = context;
   const { index } = network;
   const place = { ...onHost('network', model.because('network')), hints: LINK_HINTS };
   holdClaim(context, index);
   // First of all: a port that somebody else has ends the start.
   const sockets = planPorts(context, network);
-  void sockets;
+  planPortRelays(context, network, sockets);
   const link = interfaceNumber(index);
   const route = openNetlink(context, place, 'netlink.route', NETLINK.NETLINK_ROUTE);
   const send = sender(context, place, route);
@@ -177,6 +180,7 @@ export function planNetworkOnHost(context: PlanContext): void {
       send(name(`${id}.route`), newRoute(family, link, address), because);
     }
   }
+  return talliesOf(network, netfilter);
 }
 
 /** The container's side: its end of the pair, before privileges go. */
@@ -216,4 +220,5 @@ export function planNetworkInside(context: PlanContext): void {
       send(`inner.network${index}.route.ipv${family.family}`, message, because);
     }
   }
+  planDnsRelays(context, network);
 }

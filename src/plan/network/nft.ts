@@ -100,11 +100,13 @@ export const loadSocketMark = (register = REG): Expression =>
   expression('socket', { NFTA_SOCKET_KEY: 'NFT_SOCKET_MARK', NFTA_SOCKET_DREG: register });
 export const isIn = (set: string, register = REG): Expression =>
   expression('lookup', { NFTA_LOOKUP_SET: set, NFTA_LOOKUP_SREG: register });
+/** Adds an element with a counter of its own, or counts once more. */
 export const addTo = (set: string, register = REG): Expression =>
   expression('dynset', {
     NFTA_DYNSET_SET_NAME: set,
-    NFTA_DYNSET_OP: 'NFT_DYNSET_OP_ADD',
+    NFTA_DYNSET_OP: 'NFT_DYNSET_OP_UPDATE',
     NFTA_DYNSET_SREG_KEY: register,
+    NFTA_DYNSET_EXPR: expression('counter'),
   });
 export const count = (counter: string): Expression =>
   expression('objref', { NFTA_OBJREF_IMM_TYPE: 'NFT_OBJECT_COUNTER', NFTA_OBJREF_IMM_NAME: counter });

@@ -55,6 +55,7 @@ export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6',
 const SOURCE_MAC_AT = 6;
 const RTN_UNICAST = 1;
 const TCP = Uint8Array.of(6);
+const UDP = Uint8Array.of(17);
 const TCP_FLAGS_AT = 13;
 const SYN_AND_ACK = Uint8Array.of(0x12);
 const SYN = Uint8Array.of(0x02);
@@ -128,18 +129,22 @@ class OwnedTable {
     for (const family of FAMILIES) {
       const [set, words] = family.family === 4 ? ([REFUSED.set4, 1] as const) : ([REFUSED.set6, 4] as const);
       const [port, protocol] = [`NFT_REG32_0${words}`, `NFT_REG32_0${words + 1}`];
-      this.#table.rule(
-        'refuse',
-        [
-          loadMeta('NFT_META_PROTOCOL'),
-          compare('EQ', ofNetwork16(family.etherType)),
-          loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length, 'NFT_REG32_00'),
-          loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', PORT_OFFSET.destination, 2, port),
-          loadMeta('NFT_META_L4PROTO', protocol),
-          addTo(set, 'NFT_REG32_00'),
-        ],
-        because,
-      );
+      // Other messages have no ports, and are only counted.
+      for (const kind of [TCP, UDP]) {
+        this.#table.rule(
+          'refuse',
+          [
+            loadMeta('NFT_META_PROTOCOL'),
+            compare('EQ', ofNetwork16(family.etherType)),
+            loadMeta('NFT_META_L4PROTO', protocol),
+            compare('EQ', kind, protocol),
+            loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length, 'NFT_REG32_00'),
+            loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', PORT_OFFSET.destination, 2, port),
+            addTo(set, 'NFT_REG32_00'),
+          ],
+          because,
+        );
+      }
     }
     this.#table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
     this.#table.rule('refuse', [PROHIBIT], because);

@@ -2,13 +2,13 @@
  * Sockets of published ports. What other machines and containers send to them never arrives there: the shared table sends it on
  * to the container by the socket's mark. What the host sends itself does, and is relayed (relay.ts).
  */
-import type { Fd } from '../../kernel/calls.ts';
+import { NO_FD, type Fd } from '../../kernel/calls.ts';
 import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
 import type { Network } from '../../model/network.ts';
 import type { PublishedPort } from '../../spec/network/network.ts';
 import type { Hints } from '../hints.ts';
 import { onHost, type PlanContext } from '../context.ts';
-import { call } from '../steps.ts';
+import type { Place } from '../steps.ts';
 import { socketMark } from './names.ts';
 
 /** A socket that listens for a published port. */
@@ -43,30 +43,34 @@ function hintsFor({ hostPort, protocol, hostAddress }: PublishedPort): Hints {
 
 /** For each published port a socket of each family that it is for. */
 export function planPorts(context: PlanContext, network: Network): readonly PortSocket[] {
-  return network.ports.flatMap((port, index) =>
-    addressesOf(port, network).map(({ family, address }) => planPort(context, network, port, index, family, address)),
-  );
+  return network.ports.flatMap((port, index) => planPort(context, network, port, index));
 }
 
-function planPort(
-  { steps, model }: PlanContext,
-  network: Network,
-  port: PublishedPort,
-  index: number,
-  family: 4 | 6,
-  address: string,
-): PortSocket {
+interface Opened extends PortSocket {
+  readonly address: string;
+}
+
+function planPort(context: PlanContext, network: Network, port: PublishedPort, index: number): readonly PortSocket[] {
+  const { steps, model } = context;
   const place = { ...onHost('network', model.because(`network.ports.${index}`)), hints: hintsFor(port) };
+  const sockets = addressesOf(port, network).map(({ family, address }): Opened => {
+    const fd = openSocket(context, place, network, port, family);
+    return { fd, port, index, family, address };
+  });
+  if (port.hostPort === 0) bindFree(context, place, port, sockets);
+  for (const { fd, family, address } of sockets) {
+    const af = family === 4 ? AF.AF_INET : AF.AF_INET6;
+    if (port.hostPort !== 0) steps.add(place, `${fd}.bind`, 'bind', { fd, family: af, port: port.hostPort, address });
+    if (port.protocol === 'tcp') steps.add(place, `${fd}.listen`, 'listen', { fd, backlog: BACKLOG });
+  }
+  return sockets;
+}
+
+function openSocket({ steps }: PlanContext, place: Place, network: Network, port: PublishedPort, family: 4 | 6): Fd {
   const id = `port.${port.hostPort === 0 ? 'free' : port.hostPort}.${port.protocol}${family}`;
-  const af = family === 4 ? AF.AF_INET : AF.AF_INET6;
+  const domain = family === 4 ? AF.AF_INET : AF.AF_INET6;
   const type = (port.protocol === 'tcp' ? SOCK.SOCK_STREAM : SOCK.SOCK_DGRAM) + SOCK.SOCK_NONBLOCK + SOCK.SOCK_CLOEXEC;
-  const fd: Fd = steps.add(
-    place,
-    id,
-    'socket',
-    { domain: af, type, protocol: 0 },
-    { undo: [call('close', { fd: id })] },
-  );
+  const fd = steps.add(place, id, 'socket', { domain, type, protocol: 0 });
   const set = (name: string, level: number, optname: number, value: number): void => {
     steps.add(place, `${fd}.${name}`, 'setsockopt', { fd, level, optname, value });
   };
@@ -74,7 +78,19 @@ function planPort(
   if (port.protocol === 'tcp') set('reuse', SOL.SOL_SOCKET, SOCKET_OPTION.SO_REUSEADDR, 1);
   if (family === 6) set('v6only', SOL.IPPROTO_IPV6, SOCKET_OPTION.IPV6_V6ONLY, 1);
   set('mark', SOL.SOL_SOCKET, SOCKET_OPTION.SO_MARK, socketMark(network.index, port.port));
-  steps.add(place, `${fd}.bind`, 'bind', { fd, family: af, port: port.hostPort, address });
-  if (port.protocol === 'tcp') steps.add(place, `${fd}.listen`, 'listen', { fd, backlog: BACKLOG });
-  return { fd, port, index, family };
+  return fd;
+}
+
+/** One port for the sockets of both families. */
+function bindFree({ steps }: PlanContext, place: Place, port: PublishedPort, sockets: readonly Opened[]): void {
+  const [one, other] = sockets;
+  if (one === undefined) return;
+  const args = {
+    fd: one.fd,
+    address: one.address,
+    other: other?.fd ?? NO_FD,
+    other_address: other?.address ?? '',
+  };
+  const publishes = { hostAddress: port.hostAddress, port: port.port, protocol: port.protocol };
+  steps.add(place, `${one.fd}.bind`, 'bind_free', args, { publishes });
 }

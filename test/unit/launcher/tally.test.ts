@@ -17,9 +17,9 @@ const hasNft = process.geteuid?.() === 0 && spawnSync('nft', ['--version']).stat
 const RULES = `
 table netdev t {
   counter refused { packets 77 bytes 1000 }
-  set four { type ipv4_addr . inet_proto . inet_service; size 100; counter; elements = {
-    169.254.169.254 . tcp . 80 counter packets 41 bytes 99, 10.0.0.1 . udp . 53 counter packets 5 bytes 9 } }
-  set six { type ipv6_addr . inet_proto . inet_service; size 5000; counter; }
+  set four { type ipv4_addr . inet_service . inet_proto; size 100; counter; elements = {
+    169.254.169.254 . 80 . tcp counter packets 41 bytes 99, 10.0.0.1 . 53 . udp counter packets 5 bytes 9 } }
+  set six { type ipv6_addr . inet_service . inet_proto; size 5000; counter; }
 }
 `;
 const attributes = (set: string) => ({ NFTA_SET_ELEM_LIST_TABLE: 't', NFTA_SET_ELEM_LIST_SET: set });
@@ -43,7 +43,7 @@ test.skipIf(!hasNft)(
     const program = build(join(import.meta.dirname, 'tally-main.cc'), SANITIZE, sources);
     const many = Array.from(
       { length: 3000 },
-      (_, i) => `2001:db8::${i.toString(16)} . tcp . ${i} counter packets ${i} bytes 1`,
+      (_, i) => `2001:db8::${i.toString(16)} . ${i} . tcp counter packets ${i} bytes 1`,
     );
     const rules = `${RULES}\nadd element netdev t six { ${many.join(', ')} }\n`;
     const questions = [counter, elements('four'), elements('six'), elements('missing'), counter].map((message) =>

@@ -1,0 +1,74 @@
+/**
+ * What the launcher carries itself while the command runs (native/launcher/network_relay.h): connections and datagrams of the
+ * host to its own published ports, which no rule of the kernel's takes to the container, and questions for a name server
+ * that the container cannot reach.
+ */
+import { AT_FDCWD, NO_FD, type Fd } from '../../kernel/calls.ts';
+import { AF, MSG, O, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
+import type { DnsRelay, Network } from '../../model/network.ts';
+import { inside, onHost, type PlanContext } from '../context.ts';
+import type { PortSocket } from './ports.ts';
+
+const DNS_PORT = 53;
+/** Questions and connections at once, and the seconds that one lasts: the name server is everybody's. */
+const DNS_MOST = 256;
+const DNS_IDLE = 10;
+const DNS_BACKLOG = 64;
+/** Seconds that a client of a UDP port is remembered after its last datagram. */
+const UDP_IDLE = 120;
+
+function endpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Where a server of the container's may listen: at its address of the same family, or only at the other one. */
+function targetsOf({ family, port }: PortSocket, { ipv4, ipv6 }: Network): readonly string[] {
+  const addresses = family === 4 ? [ipv4, ipv6] : [ipv6, ipv4];
+  return addresses.filter((address) => address !== undefined).map((address) => endpoint(address, port.port));
+}
+
+/** After the container's first process is in its network namespace. */
+export function planPortRelays(context: PlanContext, network: Network, sockets: readonly PortSocket[]): void {
+  if (sockets.length === 0) return;
+  const { steps, model } = context;
+  const namespace = steps.add(onHost('network', model.because('network')), 'netns', 'openat2', {
+    dirfd: AT_FDCWD,
+    pathname: { template: '/proc/$CHILD/ns/net' },
+    flags: O.O_RDONLY | O.O_CLOEXEC,
+    mode: 0,
+    resolve: 0,
+  });
+  for (const socket of sockets) {
+    const { fd, port, index } = socket;
+    const place = onHost('network', model.because(`network.ports.${index}`));
+    const idle = port.protocol === 'udp' ? UDP_IDLE : 0;
+    const targets = targetsOf(socket, network);
+    steps.add(place, `${fd}.relay`, 'relay', { fd, netns: namespace, targets, most: 0, idle });
+  }
+}
+
+/** After the container's loopback interface is up, and before the rights go that a port below 1024 takes. */
+export function planDnsRelays(context: PlanContext, { dns }: Network): void {
+  for (const [index, relay] of dns.relays.entries()) {
+    for (const type of ['udp', 'tcp'] as const) planDnsRelay(context, relay, `dns${index}.${type}`, type);
+  }
+}
+
+function planDnsRelay(context: PlanContext, { at, to }: DnsRelay, id: string, type: 'udp' | 'tcp'): void {
+  const { steps, model } = context;
+  const place = inside('network', model.because('network.dns'));
+  const isIpv6 = at.includes(':');
+  const family = isIpv6 ? AF.AF_INET6 : AF.AF_INET;
+  const kind = (type === 'udp' ? SOCK.SOCK_DGRAM : SOCK.SOCK_STREAM) + SOCK.SOCK_NONBLOCK + SOCK.SOCK_CLOEXEC;
+  const fd: Fd = steps.add(place, id, 'socket', { domain: family, type: kind, protocol: 0 });
+  // A name server of the container's may listen at all addresses, if it sets this, too.
+  const reuse = { fd, level: SOL.SOL_SOCKET, optname: SOCKET_OPTION.SO_REUSEADDR, value: 1 };
+  steps.add(place, `${id}.reuse`, 'setsockopt', reuse);
+  steps.add(place, `${id}.bind`, 'bind', { fd, family, port: DNS_PORT, address: at });
+  if (type === 'tcp') steps.add(place, `${id}.listen`, 'listen', { fd, backlog: DNS_BACKLOG });
+  steps.add(place, `${id}.send`, 'sendmsg', { fd, flags: MSG.MSG_NOSIGNAL });
+  const receive = onHost('network', model.because('network.dns'));
+  const received = steps.add(receive, `${id}.receive`, 'recvmsg', {}, { returns: `${id}.relayed`, undo: 'kernel' });
+  const targets = [endpoint(to, DNS_PORT)];
+  steps.add(receive, `${id}.relay`, 'relay', { fd: received, netns: NO_FD, targets, most: DNS_MOST, idle: DNS_IDLE });
+}

@@ -1,0 +1,88 @@
+/** Containers in the lab: started in its `host`, and running until the test is over. */
+import type { ChildProcess } from 'node:child_process';
+import { chmodSync, copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { onTestFinished } from 'vitest';
+import { attacker } from './attack.ts';
+import type { Ended } from './boxctl.ts';
+import { specFolder } from './container.ts';
+import { networkState, type Place } from './network-lab.ts';
+
+/** Where the servers of server.c begin. */
+export const SERVER = 7000;
+
+export interface Running {
+  /** What it has written so far. */
+  stdout(): string;
+  stderr(): string;
+  readonly child: ChildProcess;
+  /** Asks it to end, and waits for that. */
+  end(): Promise<Ended>;
+  readonly ended: Promise<Ended>;
+}
+
+/** A folder with a container.yaml and these programs of test/conformance/attacks, in /w of the container. */
+export function networkFolder(spec: Readonly<Record<string, unknown>>, programs: readonly string[] = []): string {
+  const folder = specFolder({ network_mode: 'bridge', volumes: ['./:/w:ro'], init: true, ...spec });
+  for (const program of programs) {
+    copyFileSync(attacker(program), join(folder, program));
+    chmodSync(join(folder, program), 0o755);
+  }
+  return folder;
+}
+
+/** Starts boxctl in the folder; resolves when the container has written `ready`. */
+export async function startIn(place: Place, folder: string, words: readonly string[] = []): Promise<Running> {
+  const output = { stdout: '', stderr: '' };
+  let child: ChildProcess | undefined;
+  const ended = place.boxctl(['up', '--allow', 'all', ...words], {
+    cwd: folder,
+    onStart: (started) => {
+      child = started;
+      started.stdout?.on('data', (text) => (output.stdout += String(text)));
+      started.stderr?.on('data', (text) => (output.stderr += String(text)));
+    },
+  });
+  if (child === undefined) throw new Error('nothing was started');
+  const process = child;
+  const end = async (): Promise<Ended> => {
+    if (process.exitCode === null) process.kill('SIGTERM');
+    return ended;
+  };
+  onTestFinished(async () => void (await end()));
+  const over = ended.then(() => 'over');
+  while (!output.stdout.includes('ready')) {
+    if ((await Promise.race([over, sleep(10)])) !== 'over' || output.stdout.includes('ready')) continue;
+    throw new Error(`the container has ended: ${output.stderr}`);
+  }
+  return { stdout: () => output.stdout, stderr: () => output.stderr, child: process, end, ended };
+}
+
+/** A container with the servers of server.c. */
+export function startServer(
+  place: Place,
+  spec: Readonly<Record<string, unknown>> = {},
+  words: readonly string[] = [],
+): Promise<Running> {
+  const command = ['/w/server', String(SERVER)];
+  return startIn(place, networkFolder({ command, ...spec }, ['server']), words);
+}
+
+/** The host's network once containers that have ended are gone from it: the kernel takes its time for an interface. */
+export async function settledState(place: Place): Promise<object> {
+  let state = '';
+  for (let i = 0; i < 50; i++) {
+    const now = await networkState(place);
+    if (!JSON.stringify(now).includes('boxctl') || JSON.stringify(now) === state) return now;
+    state = JSON.stringify(now);
+    await sleep(100);
+  }
+  return networkState(place);
+}
+
+/** Runs network-client.mjs, and gives its line. */
+export async function client(place: Place, ...words: readonly (string | number)[]): Promise<string> {
+  const script = join(import.meta.dirname, 'network-client.mjs');
+  return (await place.out(process.execPath, script, ...words.map(String))).trim();
+}
