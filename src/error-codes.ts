@@ -27,11 +27,14 @@ export const ERROR_CODES = {
     status: 127,
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
+  E_CONTAINER_AMBIGUOUS: { meaning: '`network_mode` names a container, and several of that name run' },
+  E_CONTAINER_HOST_NETWORK: { meaning: '`network_mode` names a container that is in the network of the host' },
+  E_CONTAINER_NOT_RUNNING: { meaning: '`network_mode` names a container that does not run' },
   E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
   E_EGRESS_ADDRESS: {
     meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',
   },
-  E_EGRESS_NAME: { meaning: 'a name in `egress` has no address' },
+  E_EGRESS_NAME: { meaning: 'a name in `egress` has no address, or no name server answers' },
   E_EGRESS_NET_ADMIN: {
     meaning: 'without root, the network’s rules cannot be kept from a container with NET_ADMIN',
   },

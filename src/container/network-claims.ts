@@ -1,35 +1,51 @@
 /** What a file with a network of its own is given of the host: addresses, and what the names of its `egress` lead to. */
 import { lookup } from 'node:dns/promises';
-import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import type { NetworkClaim } from '../model/claims.ts';
 import { DEFAULT_POOL } from '../model/network-defaults.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { claimAddresses, type AddressClaim } from '../state/addresses.ts';
+import { located, type Problem } from './located.ts';
 
-/** Once, before the start: the addresses are written in the container's /etc/hosts and in its rules. */
-async function resolveNames(document: SpecDocument): Promise<NetworkClaim['resolved']> {
-  const resolved = new Map<string, readonly string[]>();
-  for (const { to, specPath } of document.spec.network?.egress ?? []) {
-    if (to.kind !== 'name' || resolved.has(to.name)) continue;
-    try {
-      const found = await lookup(to.name, { all: true });
-      resolved.set(to.name, [...new Set(found.map(({ address }) => address))]);
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-      const at = document.where(specPath);
-      throw new BoxctlError('E_EGRESS_NAME', `the host finds no address of ${to.name} (${code})`, {
-        ...(at === undefined ? {} : { at }),
-        hint: 'is the name right, and does `getent ahosts` find it? An address can be written in its place',
-      });
-    }
-  }
-  return resolved;
+/** As the C library looks names up: by /etc/hosts and by name servers. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'there is no such name',
+  EAI_AGAIN: 'no name server answers',
+};
+
+/**
+ * The addresses of the names in `egress`, looked up on the host, once.
+ *
+ * @throws BoxctlError E_EGRESS_NAME with a diagnostic for each name that has none
+ */
+export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap<string, readonly string[]>> {
+  const targets = document.spec.network?.egress ?? [];
+  const paths = new Map(
+    targets.flatMap(({ to, specPath }) => (to.kind === 'name' ? [[to.name, specPath] as const] : [])),
+  );
+  const failed: (readonly [SpecPath, Problem])[] = [];
+  const found = await Promise.all(
+    [...paths].map(async ([name, path]): Promise<readonly [string, readonly string[]]> => {
+      try {
+        const all = await lookup(name, { all: true, verbatim: true });
+        return [name, [...new Set(all.map(({ address }) => address))]];
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+        const message = `${name} cannot be looked up: ${MEANINGS[code] ?? code}`;
+        const hint =
+          'names in `egress` are looked up before the start: write the address where there is no name server';
+        failed.push([path, { code: 'E_EGRESS_NAME', message, hint }]);
+        return [name, []];
+      }
+    }),
+  );
+  if (failed.length > 0) throw located(document, failed);
+  return new Map(found);
 }
 
 /** The file must have been allowed: what it names is asked for in the world. */
 export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
-  const resolved = await resolveNames(document);
+  const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
   const network = { index: 0, pool: DEFAULT_POOL, networks: [], resolved };
   return { network, release: () => undefined };

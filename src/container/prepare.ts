@@ -21,6 +21,8 @@ export interface PrepareOptions {
   readonly reporter: ImportReporter;
   readonly judge: Judge;
   readonly takesSignals: boolean;
+  /** Nothing is started from the model: it is given no addresses of the host, and no name is looked up for it. */
+  readonly isStatic?: boolean;
   /** Take the image even where the container shares the mount namespace of others and does not see it. */
   readonly alwaysWithImage?: boolean;
   /** What the caller wants in place of what the file says. */
@@ -47,9 +49,9 @@ interface Claimed extends Claims {
 export async function prepare(document: SpecDocument, options: PrepareOptions): Promise<Prepared> {
   const { judge, overrides, env } = options;
   const host = await withNetworkFacts(document, options.host, env);
-  const { autoIds, network } = document.spec;
-  if (autoIds !== undefined || network !== undefined || isUnread(document)) judge(outline(document, host).demands);
-  const claims = await claimFor(document, host);
+  const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
+  if (isFirst) judge(outline(document, host).demands);
+  const claims = await claimFor(document, host, options);
   try {
     const image = await imageOf(document, claims, { ...options, host });
     const model = compile(document, image, host, overrides?.(image), claims);
@@ -61,28 +63,36 @@ export async function prepare(document: SpecDocument, options: PrepareOptions): 
   }
 }
 
+/** Whether the host's network has to be looked at for the file. */
+export function usesNetwork({ spec: { network, namespaces } }: SpecDocument): boolean {
+  return network !== undefined || namespaces.net.kind === 'container';
+}
+
 /** Nothing of the host's network is looked at, and no code for it is loaded, for a file without one. */
 export async function withNetworkFacts(
   document: SpecDocument,
   host: HostFacts,
   env: PrepareOptions['env'] = process.env,
 ): Promise<HostFacts> {
-  if (document.spec.network === undefined) return host;
+  if (!usesNetwork(document)) return host;
   const { withNetwork } = await import('../host/network.ts');
   return withNetwork(host, env);
 }
 
-async function claimFor(document: SpecDocument, host: HostFacts): Promise<Claimed> {
+async function claimFor(
+  document: SpecDocument,
+  host: HostFacts,
+  { isStatic = false }: PrepareOptions,
+): Promise<Claimed> {
   const ids = claimIds(document, host);
-  if (document.spec.network === undefined) return ids;
+  if (!usesNetwork(document)) return ids;
   try {
-    const { claimNetwork } = await import('./network-claims.ts');
-    const addresses = await claimNetwork(document, host);
+    const { release, ...claims } = await claimOfNetwork(document, host, isStatic);
     return {
       ...ids,
-      network: addresses.network,
+      ...claims,
       release: () => {
-        addresses.release();
+        release();
         ids.release();
       },
     };
@@ -90,6 +100,15 @@ async function claimFor(document: SpecDocument, host: HostFacts): Promise<Claime
     ids.release();
     throw error;
   }
+}
+
+/** A container's own network, or that of another container. */
+async function claimOfNetwork(document: SpecDocument, host: HostFacts, isStatic: boolean): Promise<Claimed> {
+  if (document.spec.network === undefined) {
+    return (await import('./join-container.ts')).joinContainer(document, host, isStatic);
+  }
+  if (isStatic) return { release: () => undefined };
+  return (await import('./network-claims.ts')).claimNetwork(document, host);
 }
 
 async function imageOf(

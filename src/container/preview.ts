@@ -1,7 +1,7 @@
 /** What a file would do, without doing it: its plan, and whether it is right. Nothing is imported, claimed or started. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { withNetworkFacts } from './prepare.ts';
+import { usesNetwork, withNetworkFacts } from './prepare.ts';
 import { compile } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -13,22 +13,33 @@ export interface PlanPreview {
   readonly plan: Plan;
   /** Whether the digest in the plan is made up, because the image is not in the store yet. */
   readonly isDigestMadeUp: boolean;
+  /** Whether addresses in the plan are made up: a run claims its own, and looks names up. */
+  readonly isNetworkMadeUp: boolean;
 }
 
 /** The plan that a run would have. */
-export async function previewPlan(document: SpecDocument, facts: HostFacts): Promise<PlanPreview> {
-  const host = await withNetworkFacts(document, facts);
+export async function previewPlan(
+  document: SpecDocument,
+  facts: HostFacts,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<PlanPreview> {
+  const host = await withNetworkFacts(document, facts, env);
   const { image, isKnown } = lookAtImage(document, host);
   const plan = planContainer(compile(document, image, host), image, host);
-  return { plan, isDigestMadeUp: image !== undefined && !isKnown };
+  const isNetworkMadeUp = usesNetwork(document);
+  return { plan, isDigestMadeUp: image !== undefined && !isKnown, isNetworkMadeUp };
 }
 
 /** Users and groups are the image's: as long as the image is not known, they are not missed. */
 const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP_UNKNOWN']);
 
 /** Throws a BoxctlError where the file would not start, as far as that can be known without an import. */
-export async function checkDocument(document: SpecDocument, facts: HostFacts): Promise<void> {
-  const host = await withNetworkFacts(document, facts);
+export async function checkDocument(
+  document: SpecDocument,
+  facts: HostFacts,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<void> {
+  const host = await withNetworkFacts(document, facts, env);
   const { image, isKnown } = lookAtImage(document, host);
   try {
     const model = compile(document, image, host);

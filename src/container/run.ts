@@ -53,7 +53,7 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
   try {
     for (const { message, at } of document.warnings ?? []) reporter.warning(message, at);
     const host = gatherHostFacts(env);
-    const prepared = await prepare(document, { ...options, host, reporter, judge, takesSignals });
+    const prepared = await prepare(document, { ...options, env, host, reporter, judge, takesSignals });
     try {
       return await runModel(prepared, prepared.host, { ...options, reporter, takesSignals });
     } finally {

@@ -4,10 +4,10 @@ import type { NetworkAttachment, SpecNetwork } from '../spec/network/network.ts'
 import type { SpecDocument } from '../spec/spec.ts';
 import { addressAt, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
-import type { ClaimedNetwork, Claims } from './claims.ts';
+import type { ClaimedNetwork, Claims, NetworkClaim } from './claims.ts';
 import { compileDns } from './dns.ts';
 import { ruleOf } from './egress.ts';
-import type { JoinedNetwork, Network } from './network.ts';
+import type { EgressRule, HostLine, JoinedNetwork, Network } from './network.ts';
 import { driverFor } from './network-driver.ts';
 import { networkId } from './network-id.ts';
 import { previewClaim } from './network-preview.ts';
@@ -56,8 +56,26 @@ export function compileNetwork(
       linkLocal: egress?.some(({ addresses }) => typeof addresses !== 'string' && addresses.some(isLinkLocal)) ?? false,
     },
     dns: compileDns(document.spec, host, egress),
+    hosts: [...pinned(egress ?? []), ...peersOf(claim)],
     rates,
   };
+}
+
+/** Names mean the addresses that the rules have. */
+function pinned(egress: readonly EgressRule[]): readonly HostLine[] {
+  const lines = egress.flatMap(({ name, addresses }) =>
+    name === undefined || typeof addresses === 'string'
+      ? []
+      : addresses.map(({ address }) => ({ address, names: [name] })),
+  );
+  // A name may be there with several ports.
+  return [...new Map(lines.map((line) => [`${line.address} ${line.names.join(' ')}`, line])).values()];
+}
+
+function peersOf({ networks }: NetworkClaim): readonly HostLine[] {
+  return networks.flatMap(({ peers }) =>
+    peers.flatMap(({ names, addresses }) => addresses.map((address) => ({ address, names }))),
+  );
 }
 
 const isLinkLocal = (subnet: Subnet): boolean => specialKind(subnet) === 'link-local';

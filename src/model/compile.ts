@@ -99,6 +99,7 @@ export function compile(
     image,
     host,
     accountFor(spec, image, host, process.user),
+    network,
     reasons,
   );
   const context = { document, host, maps, user: process.user, reasons, problems };

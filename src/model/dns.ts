@@ -4,7 +4,7 @@ import type { Spec } from '../spec/spec.ts';
 import { formatAddress, parseAddress, subnetOf } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import { reachesPort } from './egress.ts';
-import type { Dns, EgressRule } from './network.ts';
+import type { Dns, EgressRule, Network } from './network.ts';
 
 /** What the C library reads of them. */
 const MOST_SERVERS = 3;
@@ -61,6 +61,30 @@ function hostServers(host: HostFacts, egress: readonly EgressRule[] | undefined)
   }
   return { servers, relays };
 }
+
+const NO_NETWORK = '# This container has no network beyond its own, and so no name server.\n';
+const NO_SERVER = '# This container may ask no name server.\n';
+
+function textOf({ servers, search, options }: Omit<Dns, 'relays'>, comment: string): string {
+  const lines = [
+    ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(options.length === 0 ? [] : [`options ${options.join(' ')}`]),
+  ];
+  return `${servers.length === 0 ? comment : ''}${lines.map((line) => `${line}\n`).join('')}`;
+}
+
+/** The whole file. In a network that is joined, name servers are those that a container with `bridge` has. */
+export function resolvConf(spec: Spec, host: HostFacts, network: Network | undefined): string {
+  const { kind } = spec.namespaces.net;
+  if (network !== undefined) return textOf(network.dns, NO_SERVER);
+  if (kind === 'container') return textOf(compileDns(spec, host, undefined), NO_SERVER);
+  if (kind !== 'host') return spec.dns === undefined ? NO_NETWORK : textOf({ ...NOTHING, ...spec.dns }, NO_NETWORK);
+  if (spec.dns === undefined) return host.network.resolv;
+  return textOf({ ...parseResolvConf(host.network.resolv), ...spec.dns }, NO_SERVER);
+}
+
+const NOTHING: ResolvConf = { servers: [], search: [], options: [] };
 
 export function compileDns({ dns = {} }: Spec, host: HostFacts, egress: readonly EgressRule[] | undefined): Dns {
   const given = parseResolvConf(host.network.resolv);

@@ -46,6 +46,14 @@ export function compileNamespaces(
     }
     reasons.set(`linux.namespaces.${list.length}`, namespacePath(document, kind), `private ${kind} namespace`);
     const type = OCI_NAMES[kind];
+    if (choice.kind === 'container' && !host.privileged && document.spec.namespaces.user.kind === 'private') {
+      problems.add(
+        'E_NOT_PRIVATE',
+        'network_mode',
+        'an ordinary user joins the network of a container only with the user namespace that it belongs to',
+        'join that as well: `namespaces: {user: /proc/PID/ns/user}`, with the process id of the container; or run it as root',
+      );
+    }
     if (choice.kind === 'private') list.push({ type });
     else list.push({ type, path: choice.kind === 'path' ? choice.path : (joined ?? MADE_UP_PATH) });
   }

@@ -34,8 +34,15 @@ export interface Network {
   /** What is refused otherwise, and some rule of `egress` names. */
   readonly reaches: { readonly host: boolean; readonly linkLocal: boolean };
   readonly dns: Dns;
+  /** Lines of /etc/hosts: the names of `egress`, then the containers on the same networks. */
+  readonly hosts: readonly HostLine[];
   /** Bits per second of what the container sends, and of what it receives. */
   readonly rates: { readonly egress?: number; readonly ingress?: number };
+}
+
+export interface HostLine {
+  readonly address: string;
+  readonly names: readonly string[];
 }
 
 /** A network that the container shares with others. */

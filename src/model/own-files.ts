@@ -5,7 +5,10 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from './image.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
+import { resolvConf } from './dns.ts';
+import { hostsFile } from './hosts-file.ts';
 import type { Home, OwnFile } from './model.ts';
+import type { Network } from './network.ts';
 import { isWithin } from './mount-targets.ts';
 import type { Reasons } from './reasons.ts';
 import type { Account } from './account.ts';
@@ -15,43 +18,10 @@ export interface OwnFiles {
   readonly home?: Home;
 }
 
-/** As Docker writes it. */
-const LOCAL_NAMES = [
-  ['127.0.0.1', 'localhost'],
-  ['::1', 'localhost ip6-localhost ip6-loopback'],
-  ['fe00::', 'ip6-localnet'],
-  ['ff00::', 'ip6-mcastprefix'],
-  ['ff02::1', 'ip6-allnodes'],
-  ['ff02::2', 'ip6-allrouters'],
-] as const;
-
-const NO_NAME_SERVER = '# This container has no network beyond its own, and so no name server.\n';
-
-/** A hosts file with a hundred thousand names, as blockers of advertisements write it, is not copied at each start. */
-const MAX_HOSTS = 65_536;
-
 /** What a plan can hold is text without NUL. */
 const textOf = (content: string): string => content.replaceAll('\0', '');
 
-/** Whether a line of a hosts file (hosts(5)) gives the name. */
-function hasName(hosts: string, name: string): boolean {
-  return hosts.split('\n').some((line) => {
-    const [, ...names] = line.replace(/#.*/u, '').trim().split(/\s+/u);
-    return names.includes(name);
-  });
-}
-
 const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
-
-/** `names`: those by which the container knows itself. In the host's network, the host's names hold, too. */
-function hostsFile(inHostNetwork: boolean, host: HostFacts, names: readonly string[]): string {
-  const given = inHostNetwork && host.network.hosts.length <= MAX_HOSTS ? ended(textOf(host.network.hosts)) : '';
-  const lines = [
-    ...(hasName(given, 'localhost') ? [] : LOCAL_NAMES.map((line) => line.join('\t'))),
-    ...(names[0] === undefined || hasName(given, names[0]) ? [] : [`127.0.0.1\t${names.join(' ')}`]),
-  ];
-  return given + lines.map((line) => `${line}\n`).join('');
-}
 
 /** Undefined where the names are those of a namespace that is joined, and not known. */
 function nameOf(spec: Spec, host: HostFacts): string | undefined {
@@ -102,25 +72,29 @@ function homeOf(spec: Spec, { user }: Account): Home | undefined {
 }
 
 export function compileOwnFiles(
-  { spec }: SpecDocument,
+  document: SpecDocument,
   image: ImageFacts | undefined,
   host: HostFacts,
   account: Account,
+  network: Network | undefined,
   reasons: Reasons,
 ): OwnFiles {
+  const { spec } = document;
   if (spec.namespaces.mount.kind !== 'private') return { files: [] };
   const name = nameOf(spec, host);
-  const inHostNetwork = spec.namespaces.net.kind === 'host';
   const covers: readonly (readonly [path: string, content: string])[] = [
-    ['/etc/hosts', hostsFile(inHostNetwork, host, allNames(spec, name))],
+    ['/etc/hosts', hostsFile(spec, host, allNames(spec, name), network)],
     ...(name === undefined ? [] : [['/etc/hostname', `${name}\n`] as const]),
-    ['/etc/resolv.conf', inHostNetwork ? textOf(host.network.resolv) : NO_NAME_SERVER],
+    ['/etc/resolv.conf', textOf(resolvConf(spec, host, network))],
   ];
   const files = [
     ...covers.map(([path, content]): OwnFile => ({ path, content, adds: false })),
     ...entriesOf(account, image),
   ].filter(({ path }) => coverOf(spec, path) === undefined);
   reasons.set('files', 'hostname', 'names of its own');
+  if (spec.extraHosts !== undefined) reasons.set('files.hosts', 'extra_hosts', 'extra_hosts');
+  const dnsKey = (['dns', 'dns_search', 'dns_opt'] as const).find((key) => document.where(key) !== undefined);
+  if (dnsKey !== undefined) reasons.set('files.resolv', dnsKey, 'dns');
   reasons.set('account', spec.user === undefined && spec.keepId ? 'keep_id' : 'user', 'an entry for the user');
   const home = homeOf(spec, account);
   return { files, ...(home === undefined ? {} : { home }) };

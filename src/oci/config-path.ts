@@ -5,6 +5,7 @@ import type { OciBase, OciResources } from './config.ts';
 /** What the model has beside the configuration, since OCI has no word for it (model.ts). */
 type OwnPath =
   | 'files'
+  | `files.${'hosts' | 'resolv'}`
   | 'account'
   | 'init'
   | 'privileged'

@@ -5,6 +5,7 @@
  */
 import { join, relative } from 'node:path';
 import type { OwnFile } from '../model/model.ts';
+import type { ConfigPath } from '../oci/config-path.ts';
 import type { Mount } from '../model/mount.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
@@ -38,8 +39,13 @@ export interface Cover {
 }
 
 const idOf = ({ path }: Pick<OwnFile, 'path'>): string => `files.${splitPath(path).slice(1).join('.')}`;
-const placeOf = (context: PlanContext, { adds }: OwnFile): Place =>
-  inside('root', context.model.because(adds ? 'account' : 'files'));
+/** Who asked for it. */
+const asked = ({ path, adds }: OwnFile): ConfigPath => {
+  if (adds) return 'account';
+  if (path === '/etc/hosts') return 'files.hosts';
+  return path === '/etc/resolv.conf' ? 'files.resolv' : 'files';
+};
+const placeOf = (context: PlanContext, file: OwnFile): Place => inside('root', context.model.because(asked(file)));
 
 /** Makes the files that cover the image's, in the file system in memory that `scratch` is. */
 export function makeCovers(context: PlanContext, scratch: Fd): readonly Cover[] {

@@ -38,7 +38,7 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-interface Leftovers {
+export interface Leftovers {
   readonly rmdir: readonly string[];
   readonly rmtree: readonly string[];
   readonly ownership: Ownership | undefined;
@@ -88,7 +88,8 @@ function endChild(child: Leftovers['child']): boolean {
   return (child.mounts === undefined || endNamespace(child.mounts)) && ended;
 }
 
-function readRecord(fd: number): Leftovers {
+/** What a record says, as far as it can be read. */
+export function readRecord(fd: number): Leftovers {
   const bytes = Buffer.alloc(MAX_RECORD);
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
   const [first = '', ...rest] = bytes.toString('utf8', 0, size).split('\n');

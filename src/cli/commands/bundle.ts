@@ -26,7 +26,9 @@ export const bundle: Run = async (invocation) => {
     reporter: { ...messages, importing: (title) => importView(title, isJson ? 'json' : 'auto', env) },
     judge: (demands) => checkDemands(invocation, document, demands, permits),
     takesSignals: true,
+    env,
     alwaysWithImage: true,
+    isStatic: true,
   });
   try {
     if (image === undefined) throw noImage();

@@ -10,10 +10,17 @@ import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = async (invocation) => {
   const document = loadDocument(invocation);
-  const { plan: made, isDigestMadeUp } = await previewPlan(document, hostFacts(invocation));
+  const {
+    plan: made,
+    isDigestMadeUp,
+    isNetworkMadeUp,
+  } = await previewPlan(document, hostFacts(invocation), invocation.env);
+  const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
   if (isDigestMadeUp) {
-    const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
     messages.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
+  }
+  if (isNetworkMadeUp) {
+    messages.notice('addresses in this plan are made up: a run claims its own, and looks names up', undefined);
   }
   const showValues = showsValues(invocation);
   const allowed = allowedForGood(invocation, document, made.demands);

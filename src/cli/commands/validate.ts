@@ -19,7 +19,7 @@ export const validate: Run = async (invocation) => {
   const results: { file: string; problems: readonly Diagnostic[] }[] = [];
   for (const file of files) {
     try {
-      await checkDocument(loadDocument(invocation, file), hostFacts(invocation));
+      await checkDocument(loadDocument(invocation, file), hostFacts(invocation), invocation.env);
       results.push({ file, problems: [] });
     } catch (error) {
       if (!(error instanceof BoxctlError)) throw error;

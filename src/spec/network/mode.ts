@@ -37,6 +37,7 @@ export const normaliseNetwork = (context: Context, raw: ContainerFile, given: Sp
     refuseWithout(context, raw, net);
     return { namespaces, ...names };
   }
+  if (networks.length > 0 && networks.every(({ internal }) => internal)) refuseOutward(context, raw);
   const network: SpecNetwork = {
     ports,
     networks,
@@ -58,8 +59,6 @@ const modeOf = (context: Context, raw: ContainerFile, given: Spec['namespaces'])
   }
   if (context.bad.has('network_mode') || !isGiven(raw.networks)) return given.net;
   if (given.net.kind === 'private') return { kind: 'bridge' };
-  const message = '`networks` need a network namespace of the container’s own, and `namespaces` give it another';
-  report(context, 'networks', 'E_SPEC_CONFLICT', message, { hint: 'take `networks` out, or make `net` private' });
   return given.net;
 };
 
@@ -108,12 +107,27 @@ const checkAgainstNamespaces = (context: Context, raw: ContainerFile, net: Names
   report(context, 'network_mode', 'E_SPEC_CONFLICT', message, { hint: 'keep one of them' });
 };
 
+/** What an internal network alone has no way for. */
+const refuseOutward = (context: Context, raw: ContainerFile): void => {
+  const keys = { ports: raw.ports, egress: reachesNothing(raw.egress) ? undefined : raw.egress };
+  for (const [key, value] of Object.entries(keys)) {
+    if (!isGiven(value)) continue;
+    const message = `\`${key}\` needs a way to the world, and the container is on internal networks alone`;
+    report(context, key, 'E_SPEC_CONFLICT', message.replace('`ports` needs', '`ports` need'), {
+      hint: 'add a network that is not internal',
+    });
+  }
+};
+
+const reachesNothing = (egress: ContainerFile['egress']): boolean =>
+  egress === 'none' || (Array.isArray(egress) && egress.every((text) => text === 'none'));
+
 /** Keys that mean nothing without an interface of the container's own. */
 const refuseWithout = (context: Context, raw: ContainerFile, net: NamespaceChoice): void => {
   const keys = {
     ports: raw.ports,
     networks: raw.networks,
-    egress: raw.egress === 'none' && net.kind === 'private' ? undefined : raw.egress,
+    egress: reachesNothing(raw.egress) && net.kind === 'private' ? undefined : raw.egress,
     mac_address: raw.mac_address,
     'limits.network': raw.limits?.network,
   };

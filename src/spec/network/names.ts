@@ -49,6 +49,10 @@ export const normaliseExtraHosts = (
 ): Pick<Spec, 'extraHosts'> => {
   if (raw === undefined) return {};
   const entry = (name: string, text: string, path: SpecPath): readonly ExtraHost[] => {
+    if (text === '') {
+      report(context, path, 'E_SPEC_VALUE', `"${clip(name)}" has no address`, { hint: FORM });
+      return [];
+    }
     if (!isHostName(name)) {
       const message = name === '' ? `a name is missing in "${clip(text)}"` : `"${clip(name)}" is not a host name`;
       report(context, path, 'E_SPEC_HOSTNAME', message, { hint: FORM });

@@ -120,6 +120,9 @@ const subnetAt = (context: Context, text: string, path: string): Subnet | undefi
   const parsed = parseSubnet(text);
   if (parsed === undefined) return refuse(`"${clip(text)}" is not a subnet`, 'such as 172.30.0.0/24, or fd00:30::/64');
   const { subnet, isExact } = parsed;
+  if (subnet.prefix < LEAST_PREFIX) {
+    return refuse(`"${clip(text)}" is too large for a network of containers`, `at least /${LEAST_PREFIX}`);
+  }
   if (!isExact) {
     return refuse(
       `"${clip(text)}" is an address within a subnet, and not the subnet`,
@@ -128,9 +131,6 @@ const subnetAt = (context: Context, text: string, path: string): Subnet | undefi
   }
   if (specialKind(subnet) !== undefined) {
     return refuse(`"${clip(text)}" has no addresses for containers`, 'such as 172.30.0.0/24, or fd00:30::/64');
-  }
-  if (subnet.prefix < LEAST_PREFIX) {
-    return refuse(`"${clip(text)}" is too large for a network of containers`, `at least /${LEAST_PREFIX}`);
   }
   if (widthOf(subnet.family) - subnet.prefix < 2) {
     return refuse(`"${clip(text)}" has no room for two containers`, `at most /${widthOf(subnet.family) - 2}`);

@@ -28,7 +28,7 @@ export const normalisePorts = (context: Context, raw: ContainerFile['ports']): r
     const ports = expand(mapping, path);
     if (all.length + ports.length > MOST_PORTS) {
       report(context, path, 'E_SPEC_PORT', `more than ${MOST_PORTS} ports are published`, {
-        hint: 'each port of a range is a listening socket; with `network_mode: host` every port is the host’s',
+        hint: 'each port of a range is a listening socket of its own: publish those that are needed',
       });
       break;
     }
@@ -56,9 +56,15 @@ const shortForm = (context: Context, text: string, path: PortPath): Mapping | un
     });
     return undefined;
   }
-  if (address === undefined && /[.\]]|^[A-Za-z]/u.test(published)) {
+  if (address === undefined && subnetOf(published.replace(/^\[(.*)\]$/u, '$1')) !== undefined) {
     report(context, path, 'E_SPEC_PORT', `\`${path}\` has no port of the host; found "${clip(text)}"`, {
-      hint: `${FORM}; with one that is free, "${clip(`${published}::${target}`)}"`,
+      hint: `with one that is free, "${clip(`${published}::${target}`)}"`,
+    });
+    return undefined;
+  }
+  if (address === '' || /^\d+$/u.test(address ?? '')) {
+    report(context, path, 'E_SPEC_PORT', `\`${path}\` has no address before the ports; found "${clip(text)}"`, {
+      hint: FORM,
     });
     return undefined;
   }
@@ -158,7 +164,7 @@ const refuseClashes = (context: Context, ports: readonly PublishedPort[]): void 
     const at = context.paths.where(other.specPath);
     const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
     const where = port.hostAddress === undefined ? '' : ` on ${clip(port.hostAddress)}`;
-    const message = `\`${port.specPath}\` publishes at ${port.protocol} port ${clip(port.hostPort)}${where}, as \`${other.specPath}\`${line} does already`;
+    const message = `\`${port.specPath}\` wants ${port.protocol} port ${clip(port.hostPort)} of the host${where}, as \`${other.specPath}\`${line} does already`;
     report(context, port.specPath, 'E_SPEC_PORT', message, { hint: 'one port of the host leads to one port inside' });
   }
 };

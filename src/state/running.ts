@@ -1,0 +1,62 @@
+/** Containers of the caller's that run, by their records (src/plan/record.ts). */
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { openOwn, tryLock } from '../native.ts';
+import { readRecord } from './sweep.ts';
+
+export interface RunningNetwork {
+  /** The first process of the container. */
+  readonly pid: number;
+  /** Its network namespace, which stays the same one as long as this is open. */
+  readonly fd: number;
+  /** It is that of the caller, too. */
+  readonly isOwn: boolean;
+}
+
+/** As native/shared/birth.h has it; undefined where there is no such process. */
+function birthOf(pid: number): string | undefined {
+  try {
+    // The name of the program, in parentheses, can have any character.
+    const rest = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\)/su, '');
+    const start = rest.trim().split(' ')[19] ?? '';
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${start}-${boot}-${statSync('/proc/self/ns/pid').ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Opens the network namespace of the record's container; undefined where it does not run. */
+function openNetwork(path: string): RunningNetwork | undefined {
+  const record = openOwn(path, 'file');
+  try {
+    // As long as its launcher lives, nobody else has the lock, and the process is not waited for by others.
+    const { child } = readRecord(record);
+    if (child === undefined || tryLock(record, true)) return undefined;
+    const fd = openSync(`/proc/${child.pid}/ns/net`, 'r');
+    // Read after the namespace is open: a later process of this number has another birth.
+    if (birthOf(child.pid) === child.birth) {
+      return { pid: child.pid, fd, isOwn: fstatSync(fd).ino === statSync('/proc/self/ns/net').ino };
+    }
+    closeSync(fd);
+  } catch {
+    // It has ended meanwhile.
+  } finally {
+    closeSync(record);
+  }
+  return undefined;
+}
+
+/** The network namespaces of the caller's running containers of this name. Each is to be closed. */
+export function runningNetworks({ dirs }: HostFacts, name: string): readonly RunningNetwork[] {
+  let records: readonly string[];
+  try {
+    records = readdirSync(dirs.state);
+  } catch {
+    return [];
+  }
+  return records
+    .filter((record) => record.startsWith(`${name}-`) && /^[0-9a-f]{12}$/u.test(record.slice(name.length + 1)))
+    .flatMap((record) => openNetwork(join(dirs.state, record)) ?? []);
+}

@@ -1,0 +1,257 @@
+/** The network of a model: names, name servers, what may be reached, and what a person must allow. */
+import { describe, expect, it } from 'vitest';
+import { BoxctlError } from '../../../src/errors.ts';
+import type { HostFacts } from '../../../src/host/facts.ts';
+import type { NetworkClaim } from '../../../src/model/claims.ts';
+import { compile } from '../../../src/model/compile.ts';
+import { allowance } from '../../../src/model/demands.ts';
+import type { Model } from '../../../src/model/model.ts';
+import { DEFAULT_POOL } from '../../../src/model/network-defaults.ts';
+import { parseSubnet } from '../../../src/text/addresses.ts';
+import { parsePermit, unpermitted } from '../../../src/trust/permits.ts';
+import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { testImage } from '../../support/model.ts';
+import { load } from '../../support/spec.ts';
+
+const IMAGE = 'name: web\nimage: {host_tools: [sh]}\ncommand: [sh]\n';
+const BRIDGE = `${IMAGE}network_mode: bridge\n`;
+
+/** A host with these addresses, and this /etc/resolv.conf. */
+const hostWith = (resolv: string, addresses: readonly string[] = ['10.0.0.5']): HostFacts => ({
+  ...ROOT_HOST,
+  network: { hosts: '127.0.0.1 localhost\n', resolv },
+  networking: {
+    netAdmin: true,
+    uplinks: [{ family: 4, device: 'eth0' }],
+    addresses: addresses.map((address) => ({ family: address.includes(':') ? 6 : 4, address, device: 'eth0' })),
+    routes: [],
+  } as unknown as NonNullable<HostFacts['networking']>,
+});
+const HOST = hostWith('search example.net\nnameserver 10.0.0.1\noptions ndots:2\n');
+
+const claim = (resolved: Readonly<Record<string, readonly string[]>> = {}): NetworkClaim => ({
+  index: 17,
+  pool: DEFAULT_POOL,
+  networks: [],
+  resolved: new Map(Object.entries(resolved)),
+});
+
+function model(yaml: string, host: HostFacts = HOST, network: NetworkClaim | undefined = claim()): Model {
+  return compile(load(yaml), testImage('/image'), host, {}, { network });
+}
+const fileOf = ({ ownFiles }: Model, path: string): string =>
+  ownFiles.find((file) => file.path === path)?.content ?? '';
+const namesIn = (text: string): readonly string[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '' && !/localhost|ip6-/u.test(line))
+    .map((line) => line.replace('\t', ' '));
+
+describe('the network of a model', () => {
+  it('has the addresses of its claim, which are as many places after the first of the pool', () => {
+    expect(model(BRIDGE).network).toMatchObject({
+      index: 17,
+      ipv4: '10.215.0.17',
+      ipv6: 'fd62:6f78:6374:6c::11',
+      mac: '02:62:6f:78:00:11',
+      gateway: { ipv4: '10.215.0.0', ipv6: 'fd62:6f78:6374:6c::' },
+      toWorld: true,
+      egress: undefined,
+    });
+  });
+
+  it('is there without a claim, for a plan that nobody starts', () => {
+    const { network } = compile(load(`${BRIDGE}egress: [example.com]\n`), testImage('/image'), HOST);
+    expect(network).toMatchObject({ index: 1, ipv4: '10.215.0.1' });
+    expect(network?.egress?.[0]).toMatchObject({ name: 'example.com', addresses: [{ address: '192.0.2.1' }, {}] });
+  });
+
+  it('is not there where the file has none', () => {
+    expect(model(IMAGE).network).toBeUndefined();
+    expect(model(`${IMAGE}network_mode: host\n`).network).toBeUndefined();
+  });
+
+  it('has no way to the world on internal networks alone', () => {
+    expect(model(`${IMAGE}networks: {a: {internal: true}}\n`).network?.toWorld).toBe(false);
+    expect(model(`${IMAGE}networks: {a: {internal: true}, b: {}}\n`).network?.toWorld).toBe(true);
+  });
+
+  it('has rates as root, and an ordinary user is told that there are none', () => {
+    const yaml = `${BRIDGE}limits: {network: {egress: 10mbit}}\n`;
+    expect(model(yaml).network?.rates).toEqual({ egress: 10_000_000 });
+    expect(() => model(yaml, { ...HOST, ...USER_HOST })).toThrow(
+      expect.objectContaining({ code: 'E_LIMIT_UNAVAILABLE' }),
+    );
+  });
+});
+
+describe('/etc/hosts', () => {
+  it('has the container’s own name with its addresses', () => {
+    expect(namesIn(fileOf(model(BRIDGE), '/etc/hosts'))).toEqual(['10.215.0.17 web', 'fd62:6f78:6374:6c::11 web']);
+    expect(namesIn(fileOf(model(IMAGE), '/etc/hosts'))).toEqual(['127.0.0.1 web']);
+  });
+
+  it('has `extra_hosts`, with the address of the gateway for `host-gateway`', () => {
+    const yaml = `${BRIDGE}extra_hosts: [db=10.0.0.7, "v6:2001:DB8::7", host.docker.internal=host-gateway]\n`;
+    expect(namesIn(fileOf(model(yaml), '/etc/hosts')).slice(0, 4)).toEqual([
+      '10.0.0.7 db',
+      '2001:db8::7 v6',
+      '10.215.0.0 host.docker.internal',
+      'fd62:6f78:6374:6c:: host.docker.internal',
+    ]);
+    const host = `${IMAGE}network_mode: host\nextra_hosts: [gate=host-gateway]\n`;
+    expect(namesIn(fileOf(model(host), '/etc/hosts'))).toContain('127.0.0.1 gate');
+  });
+
+  it('has the names of `egress` with the addresses that the rules let through', () => {
+    const yaml = `${BRIDGE}egress: ["example.com:443", "example.com:80"]\n`;
+    const made = model(yaml, HOST, claim({ 'example.com': ['192.0.2.7', '2001:db8::7'] }));
+    expect(namesIn(fileOf(made, '/etc/hosts')).slice(2)).toEqual(['192.0.2.7 example.com', '2001:db8::7 example.com']);
+    expect(made.network?.egress?.[0]).toEqual({
+      addresses: [
+        { family: 4, address: '192.0.2.7', prefix: 32 },
+        { family: 6, address: '2001:db8::7', prefix: 128 },
+      ],
+      ports: { first: 443, last: 443 },
+      protocol: 'tcp',
+      name: 'example.com',
+    });
+  });
+
+  it('has the containers on the same networks, but for names that are taken', () => {
+    const peers = [
+      { names: ['db', 'web', 'localhost'], addresses: ['172.30.0.9'] },
+      { names: ['localhost'], addresses: ['172.30.0.10'] },
+    ];
+    const subnet4 = parseSubnet('172.30.0.0/24')?.subnet;
+    const network = { ...claim(), networks: [{ ...(subnet4 && { subnet4, address4: '172.30.0.2' }), peers }] };
+    const text = fileOf(model(`${IMAGE}networks: [back]\n`, HOST, network), '/etc/hosts');
+    expect(namesIn(text)).toEqual(['172.30.0.2 web', '172.30.0.9 db']);
+  });
+});
+
+describe('/etc/resolv.conf', () => {
+  const resolv = (yaml: string, host = HOST): string => fileOf(model(yaml, host), '/etc/resolv.conf');
+
+  it('has what the host’s has', () => {
+    expect(resolv(BRIDGE)).toBe('search example.net\nnameserver 10.0.0.1\noptions ndots:2\n');
+  });
+
+  it.each(['127.0.0.53', '10.0.0.5', '169.254.169.253', '::1'])(
+    'a name server at %s, which the container cannot reach, is passed on to',
+    (address) => {
+      const made = model(BRIDGE, hostWith(`nameserver ${address}\nnameserver 10.0.0.1\n`));
+      expect(made.network?.dns.relays).toEqual([{ at: '127.0.0.11', to: address }]);
+      expect(fileOf(made, '/etc/resolv.conf')).toBe('nameserver 127.0.0.11\nnameserver 10.0.0.1\n');
+    },
+  );
+
+  it('has what the file says instead, key by key', () => {
+    expect(resolv(`${BRIDGE}dns: [9.9.9.9, "2620:FE::FE"]\n`)).toBe(
+      'search example.net\nnameserver 9.9.9.9\nnameserver 2620:fe::fe\noptions ndots:2\n',
+    );
+    expect(resolv(`${BRIDGE}dns_search: .\ndns_opt: [use-vc]\n`)).toBe('nameserver 10.0.0.1\noptions use-vc\n');
+    expect(resolv(`${IMAGE}network_mode: host\ndns: 9.9.9.9\n`)).toBe(
+      'search example.net\nnameserver 9.9.9.9\noptions ndots:2\n',
+    );
+    expect(resolv(`${IMAGE}network_mode: host\n`)).toBe(HOST.network.resolv);
+  });
+
+  it('has no name server that `egress` does not let through', () => {
+    const loopback = hostWith('nameserver 127.0.0.53\n');
+    for (const egress of ['none', '["example.com:443"]', '["10.0.0.0/8:443"]']) {
+      const made = model(`${BRIDGE}egress: ${egress}\n`, loopback, claim({ 'example.com': ['192.0.2.7'] }));
+      expect(made.network?.dns).toMatchObject({ servers: [], relays: [] });
+      expect(fileOf(made, '/etc/resolv.conf')).toMatch(/^# This container may ask no name server/u);
+    }
+    expect(model(`${BRIDGE}egress: ["*:53/udp"]\n`, loopback).network?.dns.relays).toHaveLength(1);
+    expect(model(`${BRIDGE}egress: ["10.0.0.1:53/udp"]\n`).network?.dns.servers).toEqual(['10.0.0.1']);
+  });
+});
+
+describe('a name in `egress`', () => {
+  const failure = (resolved: readonly string[], yaml = 'egress: [example.com]'): unknown => {
+    try {
+      return model(`${BRIDGE}${yaml}\n`, HOST, claim({ 'example.com': resolved })).network?.egress?.[0]?.addresses;
+    } catch (error) {
+      return error instanceof BoxctlError ? error.code : error;
+    }
+  };
+  it.each(['127.0.0.1', '10.0.0.5', '169.254.169.254', '10.215.3.4', '::1', 'fe80::1', '::ffff:127.0.0.1', '0.0.0.0'])(
+    'that leads to %s opens nothing',
+    (address) => {
+      expect(failure([address])).toBe('E_EGRESS_ADDRESS');
+      expect(failure([address, '192.0.2.7'])).toEqual([{ family: 4, address: '192.0.2.7', prefix: 32 }]);
+    },
+  );
+
+  it('is an error where it is an address of the host or of a container', () => {
+    expect(failure([], 'egress: ["10.0.0.5:5432"]')).toBe('E_EGRESS_ADDRESS');
+    expect(failure([], 'egress: ["10.215.0.0/24"]')).toBe('E_EGRESS_ADDRESS');
+    expect(failure([], 'egress: ["host-gateway:5432"]')).toBe('host');
+  });
+
+  it('says whether the host, or link-local addresses, are reached', () => {
+    const reaches = (egress: string) => model(`${BRIDGE}egress: ${egress}\n`).network?.reaches;
+    expect(reaches('["*"]')).toEqual({ host: false, linkLocal: false });
+    expect(reaches('["host-gateway:5432"]')).toEqual({ host: true, linkLocal: false });
+    expect(reaches('["169.254.169.254:80"]')).toEqual({ host: false, linkLocal: true });
+  });
+});
+
+describe('what must be allowed', () => {
+  // Programs of the host are asked for, too, since the file lies in their folder.
+  const demandsOf = (yaml: string) =>
+    model(`${IMAGE}${yaml}\n`, HOST, claim({ 'example.com': ['192.0.2.7'] })).demands.filter(
+      ({ kind }) => kind !== 'tool',
+    );
+  const demands = (yaml: string): readonly string[] => demandsOf(yaml).map(allowance);
+  it.each([
+    ['network_mode: bridge', ['network']],
+    ['network_mode: bridge\negress: none', []],
+    ['network_mode: bridge\negress: ["*"]', ['network']],
+    ['network_mode: bridge\negress: ["0.0.0.0/0", "example.com:443"]', ['network', 'egress=example.com:443']],
+    ['network_mode: bridge\negress: ["10.0.0.0/8", "*:53/udp"]', ['egress=10.0.0.0/8', 'egress=*:53/udp']],
+    ['network_mode: bridge\negress: ["[FD00::]/8:443"]', ['egress=[fd00::/8]:443']],
+    [
+      'network_mode: bridge\negress: ["host-gateway:5432", "169.254.169.254"]',
+      ['reach=host-gateway:5432', 'reach=169.254.169.254'],
+    ],
+    ['networks: {a: {internal: true}}', []],
+    ['networks: {a: {internal: true, name: lab}}', ['shared_network=lab']],
+    ['networks: {a: {external: true}}', ['shared_network=a', 'network']],
+    [
+      'network_mode: bridge\negress: none\nports: ["8080:80", "127.0.0.1:53:53/udp", "[::1]:9000-9001:9000-9001", "80"]',
+      ['port=8080', 'port=127.0.0.1:53/udp', 'port=[::1]:9000-9001', 'port=0'],
+    ],
+    ['network_mode: "container:db"', ['container=db']],
+    ['network_mode: host', ['namespace=net']],
+    ['network_mode: /run/netns/lab', ['join=/run/netns/lab']],
+  ])('%j asks for %j', (yaml, expected) => expect(demands(yaml)).toEqual(expected));
+
+  it.each([
+    ['network', 'network_mode: bridge', true],
+    ['network', 'network_mode: bridge\negress: ["example.com:443"]', true],
+    ['network', 'network_mode: bridge\negress: ["host-gateway:1"]', false],
+    ['egress', 'network_mode: bridge', false],
+    ['egress=example.com', 'network_mode: bridge\negress: ["example.com:443"]', true],
+    ['egress=example.com:443', 'network_mode: bridge\negress: ["example.com"]', false],
+    ['egress=example.com:443', 'network_mode: bridge\negress: ["example.com:443/udp"]', false],
+    ['egress=10.0.0.0/8', 'network_mode: bridge\negress: ["10.1.2.3:80", "10.1.0.0/16"]', true],
+    ['egress=10.0.0.0/8', 'network_mode: bridge\negress: ["11.1.2.3:80"]', false],
+    ['egress=*:443', 'network_mode: bridge\negress: ["[2001:db8::7]:443"]', true],
+    ['egress=fd00::/8', 'network_mode: bridge\negress: ["[fd01::7]:443"]', true],
+    ['port=8080', 'networks: {a: }\negress: none\nports: ["127.0.0.1:8080:80"]', true],
+    ['port=127.0.0.1:8080', 'networks: {a: }\negress: none\nports: ["8080:80"]', false],
+    ['port=8000-9000', 'networks: {a: }\negress: none\nports: ["8080-8090:80-90"]', true],
+    ['port=8080', 'networks: {a: }\negress: none\nports: ["8080:80/udp"]', false],
+    ['port=[::1]:8080', 'networks: {a: }\negress: none\nports: ["[::1]:8080:80"]', true],
+    ['container=db', 'network_mode: "container:db"', true],
+    ['container=d', 'network_mode: "container:db"', false],
+    ['reach', 'network_mode: bridge\negress: ["host-gateway"]', true],
+    ['shared_network=lab', 'networks: {a: {name: lab, internal: true}}', true],
+  ])('--allow %s, for %j: %s', (permit, yaml, expected) => {
+    const left = unpermitted(demandsOf(yaml), [parsePermit(permit, { folder: '/', home: '/' })]);
+    expect(left.length === 0).toBe(expected);
+  });
+});
