@@ -1,5 +1,5 @@
 // Derives from container.schema.json what must never disagree with it: the TypeScript type of the raw document, the
-// schema as the validator wants it, and the reference page container.md. From the default profile of
+// validator (so that no schema is compiled at run time), and the reference page container.md. From the default profile of
 // system calls: its filters. From src/kernel: the launcher's headers in native/wire, and the table of calls in plan.md.
 // From src/error-codes.ts: errors.md. From src/limits/table.ts: the limits in container.schema.json, under boxctl's names
 // and Compose's, and the table in limits.md.
@@ -241,49 +241,26 @@ const forTypes = (node) => {
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, forTypes(value)]));
 };
 
-/** Keywords that src/spec/validate.ts checks, and those that its messages are made from. */
-const CHECKED = new Set(
-  '$ref type enum minimum maximum minLength pattern minItems maxItems items required properties patternProperties additionalProperties definitions'.split(
-    ' ',
-  ),
-);
+const FOR_READERS = new Set(['$schema', '$id', 'title', 'description', 'default', 'x-compose']);
 const IN_MESSAGES = new Set(['examples', 'x-expected', 'x-unit']);
-const FOR_READERS = new Set(['$schema', '$id', 'title', 'description', 'default']);
 
-/** Each schema below this one, and this one. */
-const nodesOf = (node) => [
-  node,
-  ...['properties', 'patternProperties', 'definitions'].flatMap((keyword) =>
-    Object.values(node[keyword] ?? {}).flatMap(nodesOf),
-  ),
-  ...[node.items, node.additionalProperties].flatMap((child) => (typeof child === 'object' ? nodesOf(child) : [])),
-];
-
-/** A keyword that nobody checks would let through what it forbids. */
-const checkKeywords = (root) => {
-  for (const node of nodesOf(root)) {
-    for (const keyword of Object.keys(node)) {
-      if (CHECKED.has(keyword) || IN_MESSAGES.has(keyword) || FOR_READERS.has(keyword)) continue;
-      throw new Error(`container.schema.json: src/spec/validate.ts does not know the keyword \`${keyword}\``);
-    }
-  }
-};
-
-/** What validation and its messages need of the schema. */
-const forValidation = (node) => {
+/** The schema without the given keywords; those that are names of properties stay. */
+const without = (node, keywords) => {
   const map = (children) =>
-    Object.fromEntries(Object.entries(children).map(([key, child]) => [key, forValidation(child)]));
+    Object.fromEntries(Object.entries(children).map(([key, child]) => [key, without(child, keywords)]));
   return Object.fromEntries(
     Object.entries(node).flatMap(([keyword, value]) => {
-      if (FOR_READERS.has(keyword)) return [];
+      if (keywords.has(keyword)) return [];
       if (['properties', 'patternProperties', 'definitions'].includes(keyword)) return [[keyword, map(value)]];
-      // A message shows the first example alone.
-      if (keyword === 'examples') return [[keyword, value.slice(0, 1)]];
       const isSchema = ['items', 'additionalProperties'].includes(keyword) && typeof value === 'object';
-      return [[keyword, isSchema ? forValidation(value) : value]];
+      return [[keyword, isSchema ? without(value, keywords) : value]];
     }),
   );
 };
+
+/** What validation and its messages need of the schema, and what validation alone does. */
+const forValidation = (root) => without(root, FOR_READERS);
+const withoutWords = (root) => without(root, new Set([...FOR_READERS, ...IN_MESSAGES]));
 
 /** The text of a file with what is between two marks replaced. */
 const between = (path, mark, lines) => {
@@ -398,14 +375,44 @@ export const DEFAULT_FILTERS = {
 
 const stampFile = `${generated}/stamp`;
 if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
-  // Loaded only here: the package takes longer than everything else together.
-  const { compile } = await import('json-schema-to-typescript');
+  // Loaded only here: the two packages take longer than everything else together.
+  const [{ default: Ajv }, { default: standalone }, { compile }] = await Promise.all([
+    import('ajv'),
+    import('ajv/dist/standalone/index.js'),
+    import('json-schema-to-typescript'),
+  ]);
   const banner = '// Written by specs/generate.mjs from specs/container.schema.json.\n';
-  checkKeywords(schema);
+  /** The source of a module that ajv makes of the schema. */
+  const moduleOf = (settings, source) => {
+    const ajv = new Ajv.default({
+      allowUnionTypes: true,
+      strict: true,
+      // It would say on every build that `unicode: false` is discouraged.
+      logger: false,
+      // `required` beside `properties` of another type in the same union is meant.
+      strictRequired: false,
+      // Lengths in UTF-16 units: one module less to load, and no length here depends on it.
+      unicode: false,
+      // A reference is a call: half of the code, and read in less time.
+      inlineRefs: false,
+      code: { source: true, esm: false },
+      ...settings,
+    });
+    for (const keyword of ['x-expected', 'x-unit', 'x-compose']) ajv.addKeyword({ keyword });
+    return (standalone.default ?? standalone)(ajv, ajv.compile(source));
+  };
+  // Two validators by one schema: a start runs the short one, which only says whether the file is sound. The other is
+  // evaluated where it is not.
+  const lazily = (text) => `(() => { let made; return (data) => { if (made === undefined) {
+const module = { exports: {} };
+${text}
+made = module.exports; } return made(data) ? [] : made.errors; }; })()`;
   writeIfChanged(
-    `${generated}/schema.ts`,
-    `${banner}/** The schema without its descriptions, as JSON: that is read in less time than an object literal. */
-export const SCHEMA = ${JSON.stringify(JSON.stringify(forValidation(schema)))};
+    `${generated}/validate.cjs`,
+    `${banner}'use strict';
+exports.violations = ${lazily(moduleOf({ allErrors: true, verbose: true }, forValidation(schema)))};
+const short = ${lazily(moduleOf({ messages: false }, withoutWords(schema)))};
+exports.isValid = (data) => short(data).length === 0;
 `,
   );
   const { definitions: _definitions, ...withoutDefinitions } = schema;
@@ -415,6 +422,32 @@ export const SCHEMA = ${JSON.stringify(JSON.stringify(forValidation(schema)))};
     additionalProperties: false,
   });
   writeIfChanged(`${generated}/container.ts`, types);
+  writeIfChanged(
+    `${generated}/validate.d.cts`,
+    `${banner}import type { ContainerFile } from './container.ts';
+
+export interface SchemaNode {
+  readonly type?: string | readonly string[];
+  readonly properties?: Readonly<Record<string, unknown>>;
+  readonly examples?: readonly unknown[];
+  readonly enum?: readonly unknown[];
+  readonly pattern?: string;
+  readonly 'x-expected'?: string;
+  /** The unit that a number without one was probably meant in. */
+  readonly 'x-unit'?: string;
+}
+export interface Problem {
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly parentSchema: SchemaNode;
+  readonly data: unknown;
+}
+export function isValid(data: unknown): data is ContainerFile;
+/** All that is wrong. */
+export function violations(data: unknown): readonly Problem[];
+`,
+  );
   const list = (wanted) => JSON.stringify(scalarPaths(schema, '', wanted, []));
   writeIfChanged(
     `${generated}/scalars.ts`,

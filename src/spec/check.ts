@@ -1,12 +1,11 @@
 /** The schema's findings as problems with a place, a sentence and a suggestion. */
 import type { ContainerFile } from '../generated/container.ts';
-import { SCHEMA } from '../generated/schema.ts';
+import { isValid, violations, type Problem, type SchemaNode } from '../generated/validate.cjs';
 import type { Problems, Span } from '../yaml/problems.ts';
 import { COMPOSE_KEYS } from '../generated/compose-names.ts';
 import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
 import { cut, quoted as clip } from '../text/quote.ts';
 import { didYouMean } from './suggest.ts';
-import { validate, type SchemaNode, type Violation } from './validate.ts';
 import type { Paths } from '../yaml/paths.ts';
 
 export interface Checked {
@@ -16,18 +15,18 @@ export interface Checked {
   readonly bad: ReadonlySet<string>;
 }
 
-let containerSchema: SchemaNode | undefined;
-
 /** Checks plain data against specs/container.schema.json, and takes what is wrong out of it. */
 export const checkSchema = (data: Record<string, unknown>, paths: Paths, problems: Problems): Checked => {
   const wrong = new Set(paths.broken);
-  containerSchema ??= JSON.parse(SCHEMA) as SchemaNode;
-  const found = validate(containerSchema, data);
-  const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.path));
-  for (const violation of found) {
-    // A value of the wrong type fails other keywords too; one sentence is enough.
-    if (violation.keyword !== 'type' && ofTypes.has(violation.path)) continue;
-    if (!paths.broken.has(violation.path)) describe(violation, paths, problems, wrong);
+  if (!isValid(data)) {
+    const found = violations(data);
+    const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
+    for (const problem of found) {
+      const path = pathOf(problem.instancePath);
+      // A value of the wrong type fails other keywords too; one sentence is enough.
+      if (problem.keyword !== 'type' && ofTypes.has(problem.instancePath)) continue;
+      if (!paths.broken.has(path)) describe(problem, path, paths, problems, wrong);
+    }
   }
   prune(data, wrong);
   // The wrong parts are gone, so what is left has the schema's shape: lists keep wrong items, which `bad` names.
@@ -44,12 +43,13 @@ const withAncestors = (paths: ReadonlySet<string>): ReadonlySet<string> => {
   return all;
 };
 
-const describe = (violation: Violation, paths: Paths, problems: Problems, bad: Set<string>): void => {
-  const { path, keyword, schema: node, data, key = '' } = violation;
+const describe = (problem: Problem, path: string, paths: Paths, problems: Problems, bad: Set<string>): void => {
+  const { keyword, params, parentSchema, data } = problem;
   const at = paths.where(path);
   const label = path === '' ? 'the file' : `\`${path}\``;
-  const expected = node['x-expected'] ?? typesInWords(node);
-  const example = node.examples?.[0];
+  const key = typeof params['additionalProperty'] === 'string' ? params['additionalProperty'] : '';
+  const expected = parentSchema['x-expected'] ?? typesInWords(parentSchema);
+  const example = parentSchema.examples?.[0];
   const such =
     example === undefined || typeof example === 'boolean' || String(example).length > 40 || expected.includes('such as')
       ? ''
@@ -60,26 +60,27 @@ const describe = (violation: Violation, paths: Paths, problems: Problems, bad: S
       bad.delete(path);
       const full = path === '' ? key : `${path}.${key}`;
       bad.add(full);
-      unknownKey(key, full, label, Object.keys(node.properties ?? {}), paths.key(full), problems);
+      unknownKey(key, full, label, Object.keys(parentSchema.properties ?? {}), paths.key(full), problems);
       return;
     }
     case 'type':
       problems.add('E_SPEC_TYPE', `${label} must be ${expected}${such}; found ${inWords(data)}`, {
         path,
         at,
-        hint: typeHint(data, node, paths.text(path), path),
+        hint: typeHint(data, parentSchema, paths.text(path), path),
       });
       return;
     case 'required': {
-      problems.add('E_SPEC_MISSING_KEY', `${label} lacks the key \`${key}\``, {
+      const missing = String(params['missingProperty']);
+      problems.add('E_SPEC_MISSING_KEY', `${label} lacks the key \`${missing}\``, {
         path,
         at,
-        ...(key === 'type' ? { hint: 'the long form says `type: bind` or `type: tmpfs`' } : {}),
+        ...(missing === 'type' ? { hint: 'the long form says `type: bind` or `type: tmpfs`' } : {}),
       });
       return;
     }
     case 'enum': {
-      const allowed = (node.enum ?? []).map(String);
+      const allowed = Array.isArray(params['allowedValues']) ? params['allowedValues'].map(String) : [];
       const meant = typeof data === 'string' ? didYouMean(data, allowed) : undefined;
       problems.add('E_SPEC_VALUE', `${label} must be one of ${allowed.join(', ')}; found ${inWords(data)}`, {
         path,
@@ -95,10 +96,14 @@ const describe = (violation: Violation, paths: Paths, problems: Problems, bad: S
     case 'minimum':
     case 'maximum': {
       const bound = keyword === 'minimum' ? 'at least' : 'at most';
-      problems.add('E_SPEC_RANGE', `${label} must be ${bound} ${String(node[keyword])}; found ${clip(String(data))}`, {
-        path,
-        at,
-      });
+      problems.add(
+        'E_SPEC_RANGE',
+        `${label} must be ${bound} ${String(params['limit'])}; found ${clip(String(data))}`,
+        {
+          path,
+          at,
+        },
+      );
       return;
     }
     default:
@@ -179,6 +184,14 @@ const inWords = (data: unknown): string => {
 };
 
 const inYaml = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value));
+
+/** A JSON pointer (RFC 6901) as boxctl's dotted path. */
+const pathOf = (pointer: string): string =>
+  pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .join('.');
 
 /** Takes the wrong values out of maps. Lists keep theirs: an index must stay what it is. */
 const prune = (value: unknown, bad: ReadonlySet<string>, path = ''): void => {
