@@ -55,16 +55,19 @@ async function bundle() {
   const common = {
     cwd: root,
     platform: 'node',
+    // The same as modules, of which the bundle needs half: what differs is the one function that prints warnings.
+    resolve: { alias: { yaml: join(root, 'node_modules/yaml/browser/dist/index.js') } },
     transform: { define: { BOXCTL_VERSION: JSON.stringify(version) }, target: 'node20' },
     logLevel: 'warn',
   };
   const cli = await rolldown({ ...common, input: { cli: 'src/cli/entry.ts' } });
-  await cli.write({
+  const { output } = await cli.write({
     dir: dist,
     format: 'cjs',
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
-    minify: { compress: true, mangle: false },
+    // Names of functions are in the report of a mistake.
+    minify: { compress: true, mangle: { keepNames: true } },
   });
   const library = await rolldown({ ...common, input: { index: 'src/index.ts' } });
   await library.write({
@@ -75,6 +78,20 @@ async function bundle() {
   });
   copyFileSync(join(root, 'src/cli/bin.cjs'), join(dist, 'boxctl.cjs'));
   chmodSync(join(dist, 'boxctl.cjs'), 0o755);
+  return output.filter(({ type }) => type === 'chunk');
+}
+
+/** The chunks that `up` loads: its own, the entry's, and what they import at once. */
+function chunksOfStart(chunks) {
+  const up = join(root, 'src/cli/commands/up.ts');
+  const found = new Set();
+  const add = ({ fileName, imports }) => {
+    if (found.has(fileName)) return;
+    found.add(fileName);
+    for (const chunk of chunks) if (imports.includes(chunk.fileName)) add(chunk);
+  };
+  for (const chunk of chunks) if (chunk.isEntry || chunk.moduleIds.includes(up)) add(chunk);
+  return found;
 }
 
 function writeTypes() {
@@ -104,25 +121,39 @@ function writeTypes() {
 }
 
 /**
- * All modules of the command line as one script: a map of functions, which V8 compiles when they are called, and keeps
- * in one cache. Letters beyond ASCII are escaped, which they can be wherever JavaScript has them in our sources.
+ * All modules of the command line as two scripts, that of a start and that of all else: each a map of functions, which V8
+ * compiles when they are called, and keeps in a cache. Letters beyond ASCII are escaped, which they can be wherever
+ * JavaScript has them in our sources.
  */
-function pack() {
-  const names = readdirSync(dist).filter((name) => name.endsWith('.cjs') && name !== 'boxctl.cjs');
-  const functions = names.map((name) => {
-    const text = readFileSync(join(dist, name), 'utf8');
-    rmSync(join(dist, name));
-    return `${JSON.stringify(name)}: function (exports, require, module, __filename, __dirname) {\n${text}\n}`;
-  });
+function pack(chunks) {
+  const start = chunksOfStart(chunks);
   const escape = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  writeFileSync(join(dist, 'cli.pack'), `({\n${functions.join(',\n')}\n})\n`.replaceAll(/[^\0-\x7f]/g, escape));
+  const write = (name, members) => {
+    const functions = members.map(({ fileName }) => {
+      const text = readFileSync(join(dist, fileName), 'utf8');
+      rmSync(join(dist, fileName));
+      return `${JSON.stringify(fileName)}: function (exports, require, module, __filename, __dirname) {\n${text}\n}`;
+    });
+    const text = `({\n${functions.join(',\n')}\n})\n`;
+    writeFileSync(join(dist, `${name}.pack`), text.replaceAll(/[^\0-\x7f]/g, escape));
+  };
+  write(
+    'start',
+    chunks.filter(({ fileName }) => start.has(fileName)),
+  );
+  write(
+    'rest',
+    chunks.filter(({ fileName }) => !start.has(fileName)),
+  );
 }
 
 /** V8 keeps what has been compiled by then, so the usual way is walked first. */
-function writeCache() {
+function writeCaches() {
   const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
   bin.load('cli.cjs').warmUp();
-  writeFileSync(join(dist, 'cli.pack.cache'), bin.script.createCachedData());
+  for (const name of ['start', 'rest']) {
+    writeFileSync(join(dist, `${name}.pack.cache`), bin.openPack(name).script.createCachedData());
+  }
 }
 
 const wanted = stamp();
@@ -132,9 +163,8 @@ if (!isCurrent(wanted)) {
   for (const name of readdirSync(dist)) {
     if (/\.(?:cjs|js|pack|cache|stamp)$/u.test(name)) rmSync(join(dist, name));
   }
-  await bundle();
-  pack();
-  writeCache();
+  pack(await bundle());
+  writeCaches();
   writeTypes();
   // Last, and taken again: the generated reference page is among the inputs.
   writeFileSync(stampFile, stamp());

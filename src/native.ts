@@ -1,6 +1,5 @@
 /** The addon, typed. Every failure of a system call is an Error with `code` (the errno's name) and `syscall`. */
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
@@ -60,8 +59,10 @@ function load(): { readonly addon: Addon; readonly folder: string } {
   const folder = nativeFolder();
   const path = join(folder, 'boxctl.node');
   try {
-    const addon = createRequire(path)(path) as Addon;
-    loaded = { addon, folder };
+    // Not by `require`, which looks for a package.json in each folder above.
+    const module = { exports: {} };
+    process.dlopen(module, path);
+    loaded = { addon: module.exports as Addon, folder };
     return loaded;
   } catch (error) {
     throw new BoxctlError('E_NATIVE_MISSING', `the native part cannot be loaded: ${path}: ${messageOf(error)}`, {

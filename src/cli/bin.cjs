@@ -19,9 +19,13 @@ if (process.platform !== 'linux' || Number.parseInt(process.versions.node, 10) <
 const folder = __dirname;
 const nodeRequire = createRequire(join(folder, 'boxctl.cjs'));
 
-/** All modules as one script, whose value is a map of functions by name: src/build.mjs packs them. */
-function readPack() {
-  const path = join(folder, 'cli.pack');
+const packs = new Map();
+
+/** Modules as one script, whose value is a map of functions by name: src/build.mjs packs them. */
+function openPack(name) {
+  const known = packs.get(name);
+  if (known !== undefined) return known;
+  const path = join(folder, `${name}.pack`);
   let cachedData;
   try {
     cachedData = readFileSync(`${path}.cache`);
@@ -29,11 +33,12 @@ function readPack() {
     // Built without one.
   }
   // ASCII alone: nothing has to be decoded.
-  return new Script(readFileSync(path, 'latin1'), { filename: path, cachedData });
+  const script = new Script(readFileSync(path, 'latin1'), { filename: path, cachedData });
+  const pack = { script, modules: script.runInThisContext() };
+  packs.set(name, pack);
+  return pack;
 }
 
-const script = readPack();
-const modules = script.runInThisContext();
 const loaded = new Map();
 
 function load(name) {
@@ -41,7 +46,9 @@ function load(name) {
   if (known !== undefined) return known.exports;
   const module = { exports: {} };
   loaded.set(name, module);
-  modules[name](module.exports, requireHere, module, join(folder, name), folder);
+  // What a start does not need is not read by it.
+  const evaluate = openPack('start').modules[name] ?? openPack('rest').modules[name];
+  evaluate(module.exports, requireHere, module, join(folder, name), folder);
   return module.exports;
 }
 
@@ -49,7 +56,7 @@ function requireHere(name) {
   return name.startsWith('./') ? load(name.slice(2)) : nodeRequire(name);
 }
 
-module.exports = { load, script };
+module.exports = { load, openPack };
 if (require.main === module) {
   load('cli.cjs')
     .main(process.argv.slice(2))

@@ -24,7 +24,8 @@ const below = (part: string): string => {
   return names.sort().join(', ');
 };
 
-const NOT_HERE: Readonly<Record<string, string>> = {
+// A function, so that a start does not make the table.
+const notHere = (): Readonly<Record<string, string>> => ({
   attach: LOGS,
   build: NO_BUILD,
   cgroup_parent: 'start boxctl in that cgroup: `systemd-run --user --scope --slice=NAME boxctl up`',
@@ -96,7 +97,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'volumes.*.cluster': SWARM,
   'volumes.*.image': 'an image cannot be mounted; unpack it into a folder, and bind that',
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
-};
+});
 
 /** Values that Compose has for a key, and boxctl does not have. */
 const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -123,7 +124,7 @@ const find = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined
   Object.hasOwn(table, key) ? table[key] : undefined;
 
 /** Why a key of Compose is not supported; undefined for a key that Compose does not have. */
-export const whyNotHere = (path: string): string | undefined => find(NOT_HERE, pattern(path));
+export const whyNotHere = (path: string): string | undefined => find(notHere(), pattern(path));
 
 export const whyNotThisValue = (path: string, value: string): string | undefined =>
   find(find(VALUES_NOT_HERE, pattern(path)) ?? {}, value);
@@ -138,4 +139,4 @@ export const whyNotBesideServices = (key: string): string =>
   'what belongs to the container stands below its service';
 
 /** For the test that no sentence is left for a key that boxctl has. */
-export const KEYS_NOT_HERE: readonly string[] = Object.keys(NOT_HERE);
+export const keysNotHere = (): readonly string[] => Object.keys(notHere());

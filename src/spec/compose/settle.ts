@@ -83,15 +83,17 @@ const CONVERSIONS: Readonly<Record<NonNullable<ComposeName['convert']>, Rule>> =
 };
 
 /** For the names of limits that have values with another meaning than the limit's own key has. */
-const LIMIT_RULES: Readonly<Record<string, Rule>> = Object.fromEntries(
-  composeNames().flatMap(([name, , { convert, none }]): readonly (readonly [string, Rule])[] => {
-    if (convert !== undefined) return [[name, CONVERSIONS[convert]]];
-    return none === undefined ? [] : [[name, noneIf(...none)]];
-  }),
-);
+const limitRules = (): Readonly<Record<string, Rule>> =>
+  Object.fromEntries(
+    composeNames().flatMap(([name, , { convert, none }]): readonly (readonly [string, Rule])[] => {
+      if (convert !== undefined) return [[name, CONVERSIONS[convert]]];
+      return none === undefined ? [] : [[name, noneIf(...none)]];
+    }),
+  );
 
-const RULES: Readonly<Record<string, Rule>> = {
-  ...LIMIT_RULES,
+// A function, so that a start without names of Compose does not make the table.
+const allRules = (): Readonly<Record<string, Rule>> => ({
+  ...limitRules(),
   pid: namespace('pid', { private: 'private', host: 'host' }),
   ipc: namespace(
     'ipc',
@@ -105,13 +107,14 @@ const RULES: Readonly<Record<string, Rule>> = {
     { private: 'private', host: 'host' },
     { 'keep-id': 'write `keep_id: true`', auto: 'write `uid_map: auto`' },
   ),
-};
+});
 
 /** The tree with the values of moved keys as boxctl writes them. `written` is the tree before variables were put in. */
 export const settleCompose = ({ names, tree: written }: Taken, filled: Branch, problems: Problems): Branch => {
   let tree = filled;
+  const rules = names.size === 0 ? {} : allRules();
   for (const [to, from] of names) {
-    const rule = Object.hasOwn(RULES, from) ? RULES[from] : undefined;
+    const rule = Object.hasOwn(rules, from) ? rules[from] : undefined;
     const entry = entryAt(tree, to);
     if (rule === undefined || entry === undefined) continue;
     const { value } = entry;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { COMPOSE_KEYS, COMPOSE_NAMES } from '../../../src/generated/compose-names.ts';
-import { KEYS_NOT_HERE, whyNotHere } from '../../../src/spec/compose/elsewhere.ts';
+import { keysNotHere, whyNotHere } from '../../../src/spec/compose/elsewhere.ts';
 import { load, problemsOf, problemText } from '../../support/spec.ts';
 
 const IMAGE = 'image: {host_tools: [sh]}\n';
@@ -43,11 +43,11 @@ describe('each key of Compose', () => {
       return node !== undefined;
     };
     const stays = new Set(['deploy', 'services']);
-    expect(KEYS_NOT_HERE.filter((key) => here(key) && !stays.has(key))).toEqual([]);
+    expect(keysNotHere().filter((key) => here(key) && !stays.has(key))).toEqual([]);
   });
 
   it('that is not taken is one problem, at its place, and not a list of keys', () => {
-    for (const key of KEYS_NOT_HERE.filter((one) => !one.includes('.') && one !== 'services')) {
+    for (const key of keysNotHere().filter((one) => !one.includes('.') && one !== 'services')) {
       const [first, ...more] = problems(`${key}: [a]`);
       expect(first).toMatch(new RegExp(`^2:1\\+${key.length} E_SPEC_UNSUPPORTED: \`${key}\` is not supported = `, 'u'));
       expect(more).toEqual([]);
@@ -218,7 +218,9 @@ describe('what asks for nothing here is taken', () => {
     'restart: "no"',
     'build: {}\ndeploy: {}\ndevelop: {}\nlogging: {}',
     'extra_hosts:\ndns:\nhealthcheck:',
-    ...KEYS_NOT_HERE.filter((key) => !key.includes('.') && key !== 'services').map((key) => `${key}: []`),
+    ...keysNotHere()
+      .filter((key) => !key.includes('.') && key !== 'services')
+      .map((key) => `${key}: []`),
   ])('%s', (text) => expect(of(text)).toEqual(of('')));
 
   it.each(['cached', 'delegated', 'consistent', 'z', 'Z', 'rw,z', 'cached,Z'])('the word %s of a mount', (word) => {
