@@ -41,9 +41,9 @@ tmpfs: [/tmp]
 function outcomeOf(plan: Plan, progress: Progress): Outcome {
   const course = new Course(plan, progress.event);
   for (const kind of [EVENT.done, EVENT.gate, EVENT.started, EVENT.report, EVENT.undo, EVENT.exited]) {
-    const record = Buffer.alloc(sizeOf(EVENT_RECORD));
-    record.writeUInt32LE(kind, offsetOf(EVENT_RECORD, 'kind'));
-    course.take(record);
+    const record = new DataView(new ArrayBuffer(sizeOf(EVENT_RECORD)));
+    record.setUint32(offsetOf(EVENT_RECORD, 'kind'), kind, true);
+    course.take(record, 0);
   }
   return course.outcome();
 }

@@ -12,14 +12,15 @@ const DELAY_MS = 1000;
 /** Returns what is to be called at the container's end. */
 export function readDigestInBackground(image: ImageFacts | undefined, host: HostFacts): () => Promise<void> {
   if (image === undefined || !isUnread(image.digest)) return () => Promise.resolve();
-  const ended = new AbortController();
+  let ended: AbortController | undefined;
   let work: Promise<void> | undefined;
   const timer = setTimeout(() => {
+    ended = new AbortController();
     work = readDigest(image, host, ended.signal);
   }, DELAY_MS);
   return async () => {
     clearTimeout(timer);
-    ended.abort();
+    ended?.abort();
     await work;
   };
 }

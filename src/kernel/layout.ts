@@ -69,6 +69,11 @@ function readField(view: DataView, at: number, type: FieldType): number {
     case 'i32':
       return view.getInt32(at, true);
     case 'u64':
-      return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+      return readU64(view, at);
   }
+}
+
+/** Exact up to 2^53. */
+export function readU64(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

@@ -2,7 +2,7 @@
 import { otherWords } from '../limits/table.ts';
 
 /** Those words, and the path of the key that means the same here. */
-const MEANS: Readonly<Record<string, string | readonly string[]>> = {
+const meanings = (): Readonly<Record<string, string | readonly string[]>> => ({
   ...otherWords(),
   deploy: 'limits',
   resources: 'limits',
@@ -64,9 +64,12 @@ const MEANS: Readonly<Record<string, string | readonly string[]>> = {
   ro: 'read_only',
   containerID: 'container',
   hostID: 'host',
-};
+});
 
-const meaningsOf = (word: string): readonly string[] => (Object.hasOwn(MEANS, word) ? [MEANS[word] ?? []].flat() : []);
+const meaningsOf = (word: string): readonly string[] => {
+  const table = meanings();
+  return Object.hasOwn(table, word) ? [table[word] ?? []].flat() : [];
+};
 
 /** The key of `known` that `word` was probably meant to be: a typing mistake, or another name of the same thing. */
 export const didYouMean = (word: string, known: readonly string[]): string | undefined => {

@@ -183,7 +183,7 @@ export function compileSeccomp(
     // The accumulator still holds the machine where the jump comes from.
     foreign = code.jump(BPF.JEQ, subordinate.audit, entry, foreign);
   }
-  let entry = emitMachine(code, profile, numbers, say, written);
+  let entry = emitMachine(code, profile, numbers(), say, written);
   if (arch === 'x86_64') entry = code.jump(BPF.JGE, X32_BIT, code.ret(RET.SCMP_ACT_ERRNO | ENOSYS), entry);
   entry = code.goTo(entry);
   entry = code.load(NR_OFFSET);

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import type { OciSeccomp, OciSeccompAction, OciSeccompArg, OciSeccompRule } from '../../../src/oci/config.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
 import { type SeccompArch } from '../../../src/kernel/machines.ts';
-import { AARCH64, X86_64 } from '../../../src/kernel/syscalls.ts';
+import { aarch64, x86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
 
 const AUDIT = { x86_64: 0xc000003e, aarch64: 0xc00000b7 } as const;
-const TABLES = { x86_64: X86_64, aarch64: AARCH64 } as const;
+const TABLES = { x86_64: x86_64(), aarch64: aarch64() } as const;
 const NO_ARGS = [0n, 0n, 0n, 0n, 0n, 0n] as const;
 
 const NAMES = ['read', 'ioctl', 'clone', 'socket', 'mount', 'openat2', 'mseal', 'nosuchcall', 'personality', 'open'];

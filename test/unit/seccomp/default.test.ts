@@ -4,7 +4,7 @@ import { allowExcept } from '../../../src/model/seccomp-except.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
 import { filterOf } from '../../../src/plan/seccomp/filter.ts';
 import { arm, i386 } from '../../../src/kernel/syscalls-32.ts';
-import { AARCH64, X86_64 } from '../../../src/kernel/syscalls.ts';
+import { aarch64, x86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
 
 const ALLOW = 0x7fff_0000;
@@ -15,7 +15,7 @@ const THIRTY_TWO = {
   x86_64: { audit: 0x4000_0003, table: i386 },
   aarch64: { audit: 0x4000_0028, table: arm },
 } as const;
-const TABLE = { x86_64: X86_64, aarch64: AARCH64 } as const;
+const TABLE = { x86_64: x86_64(), aarch64: aarch64() } as const;
 
 describe.each(['x86_64', 'aarch64'] as const)('default profile on %s', (arch) => {
   const profile = defaultSeccomp(arch);

@@ -7,7 +7,7 @@ import { Problems } from '../../../src/model/problems.ts';
 import { resolveProfile } from '../../../src/model/seccomp-profile.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
 import { arm, i386 } from '../../../src/kernel/syscalls-32.ts';
-import { X86_64 } from '../../../src/kernel/syscalls.ts';
+import { x86_64 } from '../../../src/kernel/syscalls.ts';
 import { parseSeccompProfile } from '../../../src/spec/seccomp-profile.ts';
 import { testDocument } from '../../support/document.ts';
 import { ROOT_HOST } from '../../support/host-facts.ts';
@@ -35,7 +35,7 @@ const profile = (syscalls: readonly object[], rest: object = {}): object => ({
 });
 
 const ask = (given: OciSeccomp, name: string, args: readonly bigint[] = NO_ARGS): number =>
-  runFilter(compileSeccomp(given, 'x86_64'), { arch: MACHINE.x86_64, nr: X86_64[name] ?? -1, args });
+  runFilter(compileSeccomp(given, 'x86_64'), { arch: MACHINE.x86_64, nr: x86_64()[name] ?? -1, args });
 
 describe('what a profile must be', () => {
   test.each([
@@ -183,7 +183,7 @@ const PODMAN = '/usr/share/containers/seccomp.json';
 test.skipIf(!existsSync(PODMAN))('Podman’s own profile (needs golang-github-containers-common)', () => {
   const given = resolve(JSON.parse(readFileSync(PODMAN, 'utf8')) as object);
   const program = compileSeccomp(given, 'x86_64');
-  const names = new Map(Object.entries(X86_64).map(([name, number]) => [number, name]));
+  const names = new Map(Object.entries(x86_64()).map(([name, number]) => [number, name]));
   for (let nr = 0; nr < 600; nr++) {
     for (const first of [0n, 16n, 0x7e02_0000n, 0xffff_ffffn]) {
       const args = [first, first, 9n, 0n, 0n, 0n];
@@ -200,7 +200,7 @@ test('what is watched goes before the listener, and nothing is refused', () => {
   const notify = 0x7fc0_0000;
   const given: OciSeccomp = { defaultAction: 'SCMP_ACT_LOG', architectures: [], syscalls: [] };
   const program = compileSeccomp(given, 'x86_64', { observe: true });
-  const sendmsg = X86_64['sendmsg'] ?? -1;
+  const sendmsg = x86_64()['sendmsg'] ?? -1;
   const at = (arch: number, nr: number, flags: bigint): number =>
     runFilter(program, { arch, nr, args: [0n, 0n, flags, 0n, 0n, 0n] });
   expect([0, 165, 600].map((nr) => at(MACHINE.x86_64, nr, 0n))).toEqual([notify, notify, notify]);
