@@ -1,4 +1,5 @@
 /** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
+import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf } from '../kernel/errno.ts';
@@ -138,9 +139,9 @@ const decode = (bytes: Buffer): ReadResult => {
   if (bytes.length > MAX_FILE_SIZE) {
     return { text: undefined, missing: false, kind: 'size', problem: `it is larger than ${MAX_FILE_SIZE} bytes` };
   }
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-  } catch {
+  if (!isUtf8(bytes)) {
     return { text: undefined, missing: false, kind: 'encoding', problem: 'it is not UTF-8 text' };
   }
+  // A byte order mark is no part of the text.
+  return { text: bytes.toString('utf8').replace(/^\ufeff/, '') };
 };

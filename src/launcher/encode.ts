@@ -121,12 +121,12 @@ class Writer {
 
 type Values = Readonly<Record<string, unknown>>;
 
-function fdsOf(call: Call): readonly Fd[] {
+function forEachFd(call: Call, use: (fd: Fd, call: Call) => void): void {
   const values: Values = call.args;
-  return rowOf(call.name).args.flatMap(({ name, kind }) => {
+  for (const { name, kind } of rowOf(call.name).args) {
     const value = values[name];
-    return kind === 'fd' && typeof value === 'string' ? [value] : [];
-  });
+    if (kind === 'fd' && typeof value === 'string') use(value, call);
+  }
 }
 
 /** The plan's names of descriptors as numbers, and the calls after which a descriptor is not needed any more. */
@@ -135,18 +135,17 @@ class Slots {
   readonly #lastUse = new Map<Fd, Call>();
 
   constructor(plan: Plan) {
+    const use = (fd: Fd, call: Call): void => void this.#lastUse.set(fd, call);
+    const keep = (fd: Fd): void => void this.#lastUse.delete(fd);
     for (const { call, undo } of plan.steps) {
-      for (const fd of fdsOf(call)) this.#lastUse.set(fd, call);
+      forEachFd(call, use);
       this.#addReturned(call);
       if (typeof undo !== 'string') undo.forEach((one) => this.#addReturned(one));
     }
-    const kept = [
-      ...plan.steps.flatMap(({ undo }) => (typeof undo === 'string' ? [] : undo.flatMap(fdsOf))),
-      ...plan.reports.map((report) => report.dirfd),
-      ...(plan.tallies ?? []).map(({ socket }) => socket),
-      ...(plan.terminal === undefined ? [] : [plan.terminal.master]),
-    ];
-    for (const fd of kept) this.#lastUse.delete(fd);
+    for (const { undo } of plan.steps) if (typeof undo !== 'string') for (const call of undo) forEachFd(call, keep);
+    for (const { dirfd } of plan.reports) keep(dirfd);
+    for (const { socket } of plan.tallies ?? []) keep(socket);
+    if (plan.terminal !== undefined) keep(plan.terminal.master);
     if (this.size > MAX_SLOTS) throw new RangeError(`a plan can hold ${MAX_SLOTS} descriptors, not ${this.size}`);
   }
 

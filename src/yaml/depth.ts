@@ -6,8 +6,18 @@ import { Lexer } from 'yaml';
 
 export const MAX_DEPTH = 64;
 
+/** Each level of nesting takes one of these. */
+const INDICATORS = /[[{:?-]/g;
+/** A longer text is not searched for them: it has too many. */
+const SHORT = 4096;
+
+/** Whether the text has too few characters to nest too deep: most files are told by that alone. */
+const isPlainlyShallow = (text: string): boolean =>
+  text.length < SHORT && (text.match(INDICATORS)?.length ?? 0) < MAX_DEPTH;
+
 /** The offset at which the text nests deeper than MAX_DEPTH, or undefined. Errs to the deep side by a small factor. */
 export const tooDeepAt = (text: string): number | undefined => {
+  if (isPlainlyShallow(text)) return undefined;
   /** Columns at which block collections may have begun. */
   const columns: number[] = [];
   let flow = 0;
