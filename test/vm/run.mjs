@@ -1,6 +1,7 @@
 // What a machine like this one cannot show: other layouts of cgroups, systemd's delegation, and a user's session, in a
 // virtual machine with a stock kernel, and AppArmor. `npm run test:vm [LAYOUT…]`; the layouts are v2, hybrid and v1.
-import { spawnSync } from 'node:child_process';
+// Two machines run at a time: most of the time, one uses one processor.
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 const project = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/u, '');
 const vm = process.env.BOXCTL_VM_SCRIPT ?? `${project}/../shared/vm/vm`;
 const SECONDS = '600';
+const MACHINES_AT_ONCE = 2;
 
 /** Of the tests of a whole run, those that another kernel and another kind of login could change. */
 const ROOTLESS = [
@@ -16,21 +18,25 @@ const ROOTLESS = [
   '-t',
   'namespaces are its own|root inside is|blocks is blocked|takes the container|stays behind',
 ];
-const RUNS = {
-  v2: [
-    ['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation', 'test/vm/apparmor']],
-    ['dev', ['test/vm/apparmor', 'test/integration/ending', 'test/vm/delegation']],
-    ['dev', ROOTLESS],
+/** What each machine runs, the longest first. Root and the user do not need the same machine. */
+const MACHINES = [
+  ['v2', [['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation', 'test/vm/apparmor']]]],
+  [
+    'v2',
+    [
+      ['dev', ['test/vm/apparmor', 'test/integration/ending', 'test/vm/delegation']],
+      ['dev', ROOTLESS],
+    ],
   ],
-  hybrid: [
-    ['root', ['test/integration/limits']],
-    ['dev', ['test/vm/refused']],
-  ],
-  v1: [
-    ['root', ['test/integration/limits']],
-    ['dev', ['test/vm/refused']],
-  ],
-};
+  ...['hybrid', 'v1'].map((layout) => [
+    layout,
+    [
+      ['root', ['test/integration/limits']],
+      ['dev', ['test/vm/refused']],
+    ],
+  ]),
+];
+const LAYOUTS = [...new Set(MACHINES.map(([layout]) => layout))];
 
 /** Compiled here for the oldest set of features, since the guest has the kernel's part of AppArmor alone. */
 function compileProfile(folder) {
@@ -56,14 +62,13 @@ function command([user, filters]) {
   return user === 'root' ? `(${line})` : `su -l ${user} --command=${quote(line)}`;
 }
 
-/** True when all of it passed. */
-function runIn(layout, policy) {
-  const said = RUNS[layout].map(([user, filters]) => `  as ${user}: ${filters.join(' ')}\n`).join('');
-  process.stdout.write(`\n== a virtual machine with cgroups ${layout}\n${said}`);
+/** Resolves with whether all of it passed. What a machine prints is printed when it has ended. */
+function runIn(layout, runs, policy) {
+  const said = runs.map(([user, filters]) => `  as ${user}: ${filters.join(' ')}\n`).join('');
   // What a test runner writes beside its sources must be writable for the user, too.
   const prepare =
     'cat /run/policy/profile >/sys/kernel/security/apparmor/.load || exit; mkdir -p node_modules/.vite-temp node_modules/.vite && chmod 1777 node_modules/.vite-temp node_modules/.vite';
-  const script = `${prepare}; status=0; ${RUNS[layout].map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
+  const script = `${prepare}; status=0; ${runs.map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
   const args = [
     'run',
     '--cgroup',
@@ -79,12 +84,23 @@ function runIn(layout, policy) {
     '-c',
     script,
   ];
-  return spawnSync(vm, args, { stdio: 'inherit' }).status === 0;
+  return new Promise((resolve) => {
+    const machine = spawn(vm, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const output = [];
+    machine.stdout.on('data', (data) => output.push(data));
+    machine.stderr.on('data', (data) => output.push(data));
+    machine.on('error', (error) => output.push(Buffer.from(`${vm}: ${error.message}\n`)));
+    machine.on('close', (status) => {
+      process.stdout.write(`\n== a virtual machine with cgroups ${layout}\n${said}`);
+      process.stdout.write(Buffer.concat(output));
+      resolve(status === 0);
+    });
+  });
 }
 
-const unknown = process.argv.slice(2).filter((layout) => !(layout in RUNS));
+const unknown = process.argv.slice(2).filter((layout) => !LAYOUTS.includes(layout));
 if (unknown.length > 0) {
-  process.stderr.write(`there is no layout ${unknown.join(', ')}: ${Object.keys(RUNS).join(', ')}\n`);
+  process.stderr.write(`there is no layout ${unknown.join(', ')}: ${LAYOUTS.join(', ')}\n`);
   process.exit(1);
 }
 if (!existsSync(vm)) {
@@ -93,11 +109,19 @@ if (!existsSync(vm)) {
   );
   process.exit(0);
 }
-const layouts = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RUNS);
+const layouts = process.argv.length > 2 ? process.argv.slice(2) : LAYOUTS;
 const policy = mkdtempSync(join(tmpdir(), 'boxctl-vm-'));
 process.on('exit', () => rmSync(policy, { recursive: true, force: true }));
 compileProfile(policy);
-const failed = layouts.filter((layout) => !runIn(layout, policy));
+const waiting = MACHINES.filter(([layout]) => layouts.includes(layout));
+const failed = [];
+const runNext = async () => {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const [layout, runs] = next;
+    if (!(await runIn(layout, runs, policy))) failed.push(layout);
+  }
+};
+await Promise.all(Array.from({ length: MACHINES_AT_ONCE }, runNext));
 process.stdout.write(
   failed.length === 0 ? `\nall passed: ${layouts.join(', ')}\n` : `\nfailed: ${failed.join(', ')}\n`,
 );

@@ -61,10 +61,11 @@ test.skipIf(!hasNft)(
     expect({ stderr: String(stderr), status }).toEqual({ stderr: '', status: 0 });
     const course = new Course(planOf('image: {host_tools: [sh]}\ncommand: [sh]\n', ROOT_HOST), () => undefined);
     const size = sizeOf(EVENT_RECORD);
-    for (let at = 0; at < stdout.length; at += size) course.take(stdout.subarray(at, at + size));
-    const end = Buffer.alloc(size);
-    end.writeUInt32LE(8);
-    course.take(end);
+    const events = new DataView(stdout.buffer, stdout.byteOffset, stdout.byteLength);
+    for (let at = 0; at < stdout.length; at += size) course.take(events, at);
+    const end = new DataView(new ArrayBuffer(size));
+    end.setUint32(0, 8, true);
+    course.take(end, 0);
     const { packets, destinations } = course.outcome().refused;
     // The counter was asked for twice.
     expect(packets).toBe(2 * 77);
