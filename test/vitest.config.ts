@@ -1,6 +1,16 @@
 import { defineConfig } from 'vitest/config';
 import { noSkips } from './support/no-skips.ts';
 
+// Each looks at what it has made itself, so that files can run side by side.
+const INTEGRATION = ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'];
+/** These measure time, or take all that a machine has. */
+const ALONE = [
+  'test/integration/limits.test.ts',
+  'test/integration/endurance.test.ts',
+  'test/conformance/attacks/exhaustion.test.ts',
+  'test/conformance/attacks/message.test.ts',
+];
+
 export default defineConfig({
   test: {
     // Containers are real processes: more at a time than there are processors only makes them wait for each other.
@@ -15,10 +25,18 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
-          // They look at the whole host, before and after.
-          fileParallelism: false,
+          include: INTEGRATION,
+          exclude: ALONE,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration-alone',
+          include: ALONE,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       // Only in a virtual machine: test/vm/run.mjs.
@@ -30,7 +48,7 @@ export default defineConfig({
                 name: 'vm',
                 include: ['test/vm/**/*.test.ts'],
                 fileParallelism: false,
-                sequence: { groupOrder: 2 },
+                sequence: { groupOrder: 3 },
               },
             },
           ]

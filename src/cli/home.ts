@@ -1,4 +1,4 @@
-/** The caller's home, which `~` stands for. */
+/** The caller's home folder, for paths that begin with `~`. */
 import { readFileSync } from 'node:fs';
 import type { Invocation } from './command.ts';
 

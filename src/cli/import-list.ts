@@ -93,7 +93,7 @@ class Line {
   }
   settle(how: 'done' | 'failed' | 'skipped'): void {
     const took = `${((performance.now() - this.#since) / 1000).toFixed(1)} s`;
-    // Of what was not looked at on its way, nothing is known.
+    // A task that reported no progress has no numbers to show.
     if (how === 'done' && this.#text !== '') this.#output(`${readableBytes(this.#size)} in ${took}`);
     this.#settle(how);
   }
@@ -148,7 +148,7 @@ export function drawImport(title: string, screen: Screen, since: number): Import
       renderer,
       fallbackRenderer: renderer,
     });
-    // A failure is drawn here and told by whoever waits for the import.
+    // A failure is drawn here; the caller of the import reports it.
     drawn = list.run().catch(() => undefined);
   };
   const settleAll = async (how: 'done' | 'failed' | 'skipped'): Promise<void> => {

@@ -3,7 +3,7 @@ import type { ImportProgress } from '../image/import-job.ts';
 
 /** The rate is measured over this time. With less, the number jumps; with more, a disk that becomes slow shows late. */
 const WINDOW_MS = 3000;
-/** Of a shorter time, no rate is shown. */
+/** No rate is shown before this time has passed. */
 const LEAST_MS = 150;
 
 export interface Speed {
@@ -15,7 +15,7 @@ export class Rate {
   #seen: { readonly read: number; readonly ms: number }[] = [];
   #layer = 0;
 
-  /** `ms`: when it was so far, by a clock that only goes on. */
+  /** `ms`: the time of the measurement, by a monotonic clock. */
   at({ read, total, layer }: ImportProgress, ms: number = performance.now()): Speed {
     // Another layer, or another reading of the same archive.
     if ((layer?.number ?? 0) !== this.#layer || read < (this.#seen.at(-1)?.read ?? 0)) this.#seen = [];

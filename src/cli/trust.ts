@@ -75,7 +75,7 @@ export function checkDemands(
   );
 }
 
-/** The demands that need no `--allow` any more. */
+/** The demands that are allowed without `--allow`. */
 export function allowedForGood(
   invocation: Invocation,
   document: SpecDocument,

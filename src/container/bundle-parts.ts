@@ -15,7 +15,7 @@ export const FILES = 'files';
 
 export interface BundleMounts {
   readonly mounts: readonly OciMount[];
-  /** What is not as boxctl does it: sentences without full stop. */
+  /** How the bundle differs from what boxctl does: sentences without a full stop. */
   readonly differs: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export function writeParts(
             options: ['nosuid', 'nodev', 'mode=755', `uid=${home.uid}`, `gid=${home.gid}`],
           },
         ];
-  // What the file mounts comes after its own, since it may lie in them.
+  // The mounts of the file come after boxctl's own, since a mount point may lie in one of those.
   const asked = all.findIndex((mount) => mount.asked);
   const first = asked < 0 ? all.length : asked;
   const guarded = all.slice(first).map(guardMounts);
@@ -59,7 +59,7 @@ export function writeParts(
   };
 }
 
-/** Whole files: what is added comes after what the image has. */
+/** The content of the files: the image's lines first, then those that boxctl adds. */
 function contents(own: readonly OwnFile[], image: ImageFacts): readonly (readonly [path: string, content: string])[] {
   const before: Readonly<Record<string, string>> = { '/etc/passwd': image.passwd, '/etc/group': image.group };
   return own.map(({ path, content, adds }) => [path, adds ? `${before[path] ?? ''}${content}` : content]);

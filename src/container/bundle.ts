@@ -29,9 +29,9 @@ const ROOT = 'rootfs';
 const CONFIG = 'config.json';
 
 export interface BundleReport {
-  /** Device nodes of the image that the copy does not have, because nobody makes them in a user namespace. */
+  /** The number of the image's device nodes that the copy lacks: mknod(2) fails in a user namespace. */
   readonly devices: number;
-  /** What is not as boxctl does it: sentences without full stop. */
+  /** How the bundle differs from what boxctl does: sentences without a full stop. */
   readonly differs: readonly string[];
 }
 
@@ -66,7 +66,7 @@ async function giveUp(dir: string, isNew: boolean, maps: Ownership | undefined, 
     rmSync(join(dir, FILES), { recursive: true, force: true });
     if (isNew) rmdirSync(dir);
   } catch {
-    // What led here is the error that a person must see.
+    // The error that is thrown already is the one that a person must see.
   }
 }
 

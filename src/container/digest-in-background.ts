@@ -1,6 +1,6 @@
 /**
- * The digest of an archive that was not read yet (src/image/settle.ts), computed while the container runs from it. Nobody
- * waits for it: it is given up when the container ends.
+ * The digest of an archive that was not read yet (src/image/settle.ts), computed while the container runs from it. The
+ * computation is cancelled when the container ends.
  */
 import type { HostFacts } from '../host/facts.ts';
 import { isUnread } from '../image/identity.ts';

@@ -7,7 +7,7 @@ import { imageOwnership, type Claims } from '../model/compile.ts';
 import { redactor } from '../text/borrowed.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 
-/** Whether a file that the document names has not been read, because nobody has allowed it. */
+/** Whether a file that the document names was left unread, because it has not been allowed. */
 export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
   return files.some((file) => !file.readable && (kind === undefined || file.kind === kind));
 }

@@ -1,4 +1,4 @@
-/** An import of an image that a reporter is told of, and that a signal gives up. Given up, it leaves nothing. */
+/** An import of an image, reported to a reporter. A signal cancels it; a cancelled import leaves nothing in the store. */
 import { constants } from 'node:os';
 import { basename } from 'node:path';
 import { BoxctlError } from '../errors.ts';
@@ -85,7 +85,7 @@ function listen(): Interruption {
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
 
-/** What of the archive is not in the image as it was. Told once, when the image is imported. */
+/** Warns of owners, devices and attributes of the archive that the image lacks. Once, when the image is imported. */
 function warnOfLosses({ squashed, skipped, source }: ImageRecord, reporter: ImportReporter): void {
   const losses = [
     squashed === 0

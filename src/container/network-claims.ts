@@ -43,7 +43,7 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
   return new Map(found);
 }
 
-/** The file must have been allowed: what it names is asked for in the world. */
+/** The file must have been allowed: its names are sent to the resolver. */
 export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
   const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);

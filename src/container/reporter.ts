@@ -1,4 +1,4 @@
-/** Who is told how a run goes. The command line draws and prints; a library's caller may hand in anything else. */
+/** The interface that a run reports to. The command line's draws and prints; a library's caller may pass another. */
 import type { Position } from '../errors.ts';
 import type { ImportProgress } from '../image/import-job.ts';
 import type { ImageRecord } from '../image/records.ts';
@@ -9,7 +9,7 @@ export interface ImportListener {
   progress(progress: ImportProgress): void;
   /** Another process imports the same image, and is waited for. */
   waiting(): void;
-  /** The image has come into the store. Layers and archives that were there already are not told. */
+  /** The image is in the store now. Not called for layers and archives that were there already. */
   imported(record: ImageRecord): void;
   /** Resolves when nothing of the import is left to be drawn. `failed`: the import failed, or was interrupted. */
   end(failed: boolean): Promise<void>;
@@ -26,7 +26,7 @@ export interface ImportReporter {
 export interface Reporter extends ImportReporter {
   /** Something about the run that the exit status alone does not tell. */
   notice(message: string, at: Position | undefined): void;
-  /** Called before a plan is launched. What it returns is told of each step, and may hold the command back. */
+  /** Called before a plan is launched. The result gets the event of each step, and may delay the command until it has drawn. */
   launching(plan: Plan): Progress;
 }
 

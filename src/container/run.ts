@@ -28,7 +28,7 @@ import { forwardSignals } from './signals.ts';
 export interface RunOptions {
   /** The caller's environment, which says where the store is; that of this process by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Who is told how the run goes; nobody by default. */
+  /** Receives warnings, notices and the progress of the run. By default nothing is reported. */
   readonly reporter?: Reporter;
   /** Throws where the container must not have what it demands of the host. By default it may have nothing. */
   readonly judge?: Judge;
@@ -154,7 +154,7 @@ export interface Run {
   readonly outcome: Outcome;
 }
 
-/** Tells what the run has shown, and gives its end. Throws where the command was not run, or its image was changed. */
+/** Reports what the run has observed, and returns its ending. Throws if the command was not run, or if its image was changed. */
 export function endOf(
   run: Run,
   { reporter, showValues = false }: Pick<StartOptions, 'reporter' | 'showValues'>,

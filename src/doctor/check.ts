@@ -1,6 +1,6 @@
-/** What the doctor says of one thing. */
+/** The result of one check of `boxctl doctor`. */
 
-/** `yes`: it is there; `no`: it is missed; `none`: it is not there, and not needed here. */
+/** `yes`: the host has it. `no`: the host lacks it, and a container could use it. `none`: the host lacks it and needs none. */
 export type State = 'yes' | 'no' | 'none';
 
 export interface Check {
@@ -9,8 +9,8 @@ export interface Check {
   readonly state: State;
   /** A few words about what was found. */
   readonly detail: string;
-  /** What it would give; only where it is missed. */
+  /** What containers would gain by it. Only where the state is `no`. */
   readonly gives?: string;
-  /** The one command, or change, that turns it on. */
+  /** The command, or the change, that turns it on. */
   readonly fix?: string;
 }

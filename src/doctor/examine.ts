@@ -1,4 +1,4 @@
-/** From what was found to what is said: pure, so that it can be tested for hosts of every kind. */
+/** Findings to checks. Pure, so that tests can give it the findings of any host. */
 import { grantCommand } from '../host/subordinate.ts';
 import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
 import { LIMIT_ROWS, topOf } from '../limits/table.ts';
@@ -43,7 +43,7 @@ function since({ host }: Findings, major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
-/** What is known to keep user namespaces from being made or used, with what lets them. */
+/** Settings that forbid to make or to use a user namespace, and the command that changes each. */
 export function obstacle(findings: Findings): { readonly reason: string; readonly fix: string } | undefined {
   const { host, container, sysctls, filtered } = findings;
   if (!host.userNamespaces.usable) {
@@ -68,7 +68,7 @@ export function obstacle(findings: Findings): { readonly reason: string; readonl
   return { reason: container.message, fix: container.hint ?? 'run boxctl as root' };
 }
 
-/** Of proc and sysfs the kernel makes another one only where nothing of the one that is there is covered. */
+/** The kernel mounts a new proc or sysfs only where nothing is mounted over a part of the present one. */
 function covered({ container, coveredPaths }: Findings): ReturnType<typeof obstacle> {
   if (container.ok || container.call !== 'fsmount' || coveredPaths.length === 0) return undefined;
   const more = coveredPaths.length > 1 ? ` and ${coveredPaths.length - 1} more` : '';
@@ -91,7 +91,7 @@ function ofContainer(findings: Findings): readonly Check[] {
   ];
 }
 
-/** A call that answers with ENOSYS is not there; with EPERM, to arguments that make no sense, it is filtered. */
+/** ENOSYS: the kernel lacks the call. EPERM for arguments that are invalid: a seccomp filter refuses the call. */
 function callCheck(findings: Findings, name: string, calls: readonly string[], version: string, gives: string): Check {
   const missing = calls.filter(
     (call) => findings.calls[call] === ERRNO['ENOSYS'] || findings.calls[call] === ERRNO['EPERM'],
@@ -238,12 +238,12 @@ function ofUsers(findings: Findings): readonly Check[] {
   ];
 }
 
-/** The keys that a controller gives. */
+/** The keys of a file that need this controller. */
 function keysOf(controller: CgroupController): readonly string[] {
   return LIMIT_ROWS.flatMap(([key, { cgroup }]) => (cgroup?.controller === controller ? [topOf(key)] : []));
 }
 
-/** Those that the same change would bring are told together. */
+/** Controllers that the same change would turn on are one check. */
 function missingControllers({ host }: Findings): readonly Check[] {
   const byHint = new Map<string, { readonly names: CgroupController[]; readonly reason: string }>();
   for (const name of CGROUP_CONTROLLERS) {
@@ -259,7 +259,7 @@ function missingControllers({ host }: Findings): readonly Check[] {
   });
 }
 
-/** The kernel takes rules for devices from root of the host alone. */
+/** The kernel accepts device rules from root of the host only. */
 function ofDevices(findings: Findings): readonly Check[] {
   const { host } = findings;
   if (!host.privileged) return [];

@@ -9,7 +9,7 @@ import { tryContainer, type Trial } from './trial.ts';
 
 export interface Findings {
   readonly host: HostFacts;
-  /** errno by call; the version of Landlock. */
+  /** The errno of each probed call, and the version of Landlock. */
   readonly calls: Readonly<Record<string, number>>;
   readonly container: Trial;
   /** A container with limits; undefined where no controller is usable, or no container could be started. */
@@ -29,7 +29,7 @@ export interface Findings {
   readonly seccomp: boolean;
   /** boxctl itself has no_new_privs, as in a container: set-user-id programs give it nothing. */
   readonly noNewPrivileges: boolean;
-  /** Of newuidmap and newgidmap: whether they have the set-user-id bit; undefined where they are not of use. */
+  /** Whether newuidmap and newgidmap have the set-user-id bit. Undefined where boxctl does not use them. */
   readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
   readonly programs: Readonly<Record<'slirp4netns' | 'pasta' | 'fuse-overlayfs', string | undefined>>;
   readonly devices: Readonly<Record<'/dev/fuse' | '/dev/net/tun', boolean>>;
@@ -56,7 +56,7 @@ async function tryLimits(host: HostFacts): Promise<Trial | undefined> {
   return tried.length === 0 ? undefined : tryContainer(host, `limits: {${tried.join(', ')}}\n`);
 }
 
-/** Folders that the kernel keeps empty for others to be mounted there, which covers nothing. */
+/** Folders that the kernel keeps empty as mount points. A mount there hides nothing. */
 const PLACES =
   /^\/(?:proc\/sys\/fs\/binfmt_misc|proc\/fs\/nfsd|sys\/fs\/|sys\/kernel\/(?:config|debug|security|tracing))/u;
 
@@ -66,7 +66,7 @@ function coveredPaths(mountinfo: string): readonly string[] {
   return points.filter((point) => /^\/(?:proc|sys)\/./u.test(point) && !PLACES.test(point));
 }
 
-/** Makes up to two containers, which leave nothing behind. */
+/** Starts up to two containers, and removes all that they have made. */
 export async function gatherFindings(
   host: HostFacts,
   env: Readonly<Record<string, string | undefined>>,

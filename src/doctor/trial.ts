@@ -28,7 +28,7 @@ export type Trial =
 
 const NOT_THERE = '/boxctl-doctor-has-no-command';
 
-/** On the store's own file system, as far as it is there. */
+/** A folder on the store's file system: in the store, or in the nearest folder above it that exists. */
 function workFolder(store: string): string {
   let parent = store;
   while (!existsSync(parent) && parent !== dirname(parent)) parent = dirname(parent);
@@ -36,7 +36,7 @@ function workFolder(store: string): string {
     try {
       return mkdtempSync(join(folder, 'boxctl-doctor-'));
     } catch {
-      // Not ours to write to.
+      // This user may not write there.
     }
   }
   throw new BoxctlError('E_IMAGE_STORE', `neither ${parent} nor ${tmpdir()} can be written`);
@@ -58,7 +58,7 @@ function makeEmptyImage(folder: string, host: HostFacts, ownership: Ownership | 
   return { digest: '', record: '', layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
 }
 
-/** Remembers the plan, and which step of it failed. */
+/** A reporter that remembers the plan and the step that failed. */
 class Observer {
   #steps: readonly Step[] = [];
   #failed: number | undefined;
@@ -74,7 +74,7 @@ class Observer {
     },
   };
 
-  /** The number of steps, where all of them were done but the last, which is the command's. */
+  /** The number of steps, if all but the last succeeded. The last is the `execve` of the command, which is missing on purpose. */
   get done(): number | undefined {
     return this.#failed !== undefined && this.#failed === this.#steps.length - 1 ? this.#steps.length : undefined;
   }

@@ -9,9 +9,9 @@ export type Direction = 'gains' | 'loses' | 'changes';
 
 export interface Change {
   readonly direction: Direction;
-  /** Short, without full stop. */
+  /** A short sentence, without a full stop. */
   readonly message: string;
-  /** Who says so in either file; undefined where that file has nothing to do with it. */
+  /** The place in either file. Undefined for a file that does not have it. */
   readonly before: Because | undefined;
   readonly after: Because | undefined;
 }
@@ -44,14 +44,14 @@ export function both(
   return { direction, message, before: keyIn(old, ...paths), after: keyIn(young, ...paths) };
 }
 
-/** Paths of both projects are alike when they are alike in their folders. */
+/** Paths relative to each project's folder, so that two copies of a project compare as equal. */
 export function shown(path: string, { document }: Side): string {
   const { folder } = document;
   if (path === folder) return './';
   return path.startsWith(`${folder}/`) ? `.${path.slice(folder.length)}` : path;
 }
 
-/** A text that differs, where neither is more than the other. */
+/** A text that differs. Neither value is a gain. */
 export function reworded(name: string, of: (side: Side) => string, ...paths: readonly SpecPath[]): Comparison {
   return (old, young) => {
     const [was, is] = [of(old), of(young)];
@@ -59,7 +59,7 @@ export function reworded(name: string, of: (side: Side) => string, ...paths: rea
   };
 }
 
-/** A switch: on is a gain, or off is. */
+/** A switch. Either `on` or `off` is the gain. */
 export function switched(
   of: (side: Side) => boolean,
   on: { readonly direction: Exclude<Direction, 'changes'>; readonly message: string },
@@ -74,7 +74,7 @@ export function switched(
   };
 }
 
-/** What is only in the younger list, and what only in the old one. */
+/** Items that only the new list has, and items that only the old one has. */
 export function moved<T>(
   was: readonly T[],
   is: readonly T[],

@@ -4,12 +4,12 @@ import type { Limits } from '../spec/spec.ts';
 import { formatBytes, formatRate } from '../text/sizes.ts';
 import { both, type Change, type Comparison, type Direction } from './change.ts';
 
-/** A number of one of the sides. */
+/** The value of a limit in one of the two files. */
 interface Amount {
   readonly name: string;
   readonly path: `limits.${LimitKey}`;
   readonly value: number;
-  /** What holds where the file says nothing. */
+  /** The value that applies where the file has none. */
   readonly unset: number;
   readonly more: 'gains' | 'loses';
   readonly format: (value: number) => string;

@@ -1,4 +1,4 @@
-/** Mounts and devices that differ. */
+/** Differences of mounts and devices. */
 import { ociOptions } from '../model/as-oci.ts';
 import type { DeviceNode } from '../model/device.ts';
 import type { Mount } from '../model/mount.ts';
@@ -26,12 +26,12 @@ function nameOf(mount: Mount, side: Side): string {
 
 const sourceOf = (mount: Mount, side: Side): string => `${mount.kind} ${nameOf(mount, side)}`;
 
-/** Options that hold a mount back; with `r`, the mounts below it, too. */
+/** Options that restrict a mount. With a leading `r` they restrict the mounts below it, too. */
 const HOLDING = ['ro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'];
-/** How far what one side mounts is seen on the other. */
+/** Mount propagation, from the least to the most that one side sees of the other's mounts. */
 const PROPAGATION: Readonly<Record<string, number>> = { slave: 1, rslave: 1, shared: 2, rshared: 2 };
 
-/** Numbers of which more is more for the container, by what they are of. */
+/** Properties of a mount as numbers, by their names in messages. A larger number is a gain for the container. */
 function measures(mount: Mount): Readonly<Record<string, number>> {
   const { options } = mount;
   const bind = mount.kind === 'bind' ? mount : undefined;
@@ -57,7 +57,7 @@ function measures(mount: Mount): Readonly<Record<string, number>> {
   };
 }
 
-/** What a mount is made with, alike wherever it is written. */
+/** The options of a mount in one order, so that the order in the file makes no difference. */
 function details(mount: Mount, side: Side): string {
   const options = ociOptions(mount).map((word) => {
     const size = word.startsWith('size=') ? parseSize(word.slice(5)) : undefined;
@@ -85,7 +85,7 @@ function volumeDetails(mount: Mount): readonly string[] {
   ];
 }
 
-/** It holds files that outlast the container. */
+/** Whether files in it stay when the container is gone. */
 const isOfHost = ({ kind }: Mount): boolean => kind !== 'new';
 
 function changedMount(before: Mount, after: Mount, old: Side, young: Side): readonly Change[] {

@@ -1,11 +1,11 @@
-/** What the container reaches, and what reaches it, that differs. */
+/** Differences of what the container can reach, and of who can reach it. */
 import { allowance } from '../model/demands.ts';
 import type { Demand, DemandKind } from '../model/demand.ts';
 import { coversEgress, coversPort } from '../spec/network/target.ts';
 import type { NetworkAttachment } from '../spec/network/network.ts';
 import { both, moved, reworded, type Change, type Comparison, type Side } from './change.ts';
 
-/** The kinds of demands that are told here, and not with the others: one may cover another. */
+/** The kinds of demands that are compared here, because one may include another. */
 export const NETWORK_DEMANDS: ReadonlySet<DemandKind> = new Set(['network', 'egress', 'reach', 'port']);
 
 function covers(one: Demand, other: Demand): boolean {
@@ -15,7 +15,7 @@ function covers(one: Demand, other: Demand): boolean {
   return one.kind === 'port' ? coversPort(one.value, other.value) : coversEgress(one.value, other.value);
 }
 
-/** Of either side what the other had not, or not as widely. */
+/** For each side the demands that the other side does not have, or has in a narrower form. */
 export const compareReach: Comparison = (old, young) => {
   const of = ({ model }: Side): readonly Demand[] => model.demands.filter(({ kind }) => NETWORK_DEMANDS.has(kind));
   const missing = (from: Side, other: Side, direction: 'gains' | 'loses'): readonly Change[] =>
@@ -30,7 +30,7 @@ export const compareReach: Comparison = (old, young) => {
   return [...missing(young, old, 'gains'), ...missing(old, young, 'loses')];
 };
 
-/** Inside: which port of the host leads where. */
+/** The port of the host for each port of the container. */
 export const comparePorts = reworded(
   'ports',
   ({ document }) =>

@@ -1,11 +1,11 @@
-/** What holds a container back that differs, or lets it do more: demands, capabilities, the filter, hidden paths, priorities. */
+/** Differences of demands, capabilities, the seccomp filter, hidden paths and priorities. */
 import { allowance } from '../model/demands.ts';
 import type { Demand, DemandKind } from '../model/demand.ts';
 import { MASKED_PATHS, READONLY_PATHS } from '../model/defaults.ts';
 import { NETWORK_DEMANDS } from './diff-network.ts';
 import { both, moved, shown, type Change, type Comparison, type Direction, type Side } from './change.ts';
 
-/** Told with the mounts. */
+/** Whether the demand is for a mount or a device: `compareMounts` and `compareDevices` report those. */
 function isMount({ model }: Side, { kind, value }: Demand): boolean {
   return (kind === 'bind' || kind === 'device') && model.mounts.some(({ source }) => source === value);
 }
@@ -25,14 +25,14 @@ export const compareDemands: Comparison = (old, young) => {
   return [...missing(young, old, 'gains'), ...missing(old, young, 'loses')];
 };
 
-/** Whether a demand of a kind, and of this value, says what is to be said. */
+/** Whether a demand of this kind and value already reports the difference. */
 function isDemanded(kind: DemandKind, old: Side, young: Side, value?: string): boolean {
   return [old, young].some(({ model }) =>
     model.demands.some((demand) => demand.kind === kind && (value === undefined || demand.value === value)),
   );
 }
 
-/** Those of the usual set that were dropped before, or are now; the others are demands. */
+/** Capabilities of the default set that one side drops. Others are demands. */
 export const compareCapabilities: Comparison = (old, young) => {
   const held = ({ model }: Side): readonly string[] => model.config.process.capabilities.bounding;
   const demanded = new Set([old, young].flatMap(({ model }) => model.demands.map(({ value }) => `CAP_${value}`)));
@@ -48,7 +48,7 @@ export const compareCapabilities: Comparison = (old, young) => {
 const LETS: ReadonlySet<string> = new Set(['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG']);
 
 interface Filter {
-  /** What it does not name goes through. */
+  /** Whether calls that the filter does not name are allowed. */
   readonly open: boolean;
   /** What it lets through at least for some arguments; of an open one, what it stops. */
   readonly named: readonly string[];
@@ -75,7 +75,7 @@ export const compareFilter: Comparison = (old, young) => {
 
 const compareCalls: Comparison = (old, young) => {
   const [was, is] = [filterOf(old), filterOf(young)];
-  // With and without a filter is a demand.
+  // A filter on one side only is a demand.
   if (was === undefined || is === undefined) return [];
   const [before, after] = [old, young].map(({ model }) => JSON.stringify(model.config.linux.seccomp));
   if (before === after) return [];
@@ -144,7 +144,7 @@ export const compareUlimits: Comparison = (old, young) => {
   });
 };
 
-/** Less than the caller's own is a demand. */
+/** A value below the caller's own is a demand. */
 export const compareOomScore: Comparison = (old, young) => {
   const [was, is] = [old, young].map(({ document }) => Math.max(document.spec.oomScoreAdj ?? 0, 0));
   if (was === undefined || is === undefined || was === is) return [];

@@ -1,4 +1,4 @@
-/** What a container is made of and runs, where it differs. */
+/** Differences of image, command, environment and names. */
 import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
@@ -69,7 +69,7 @@ export const compareEnvironment: Comparison = (old, young) => {
   return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name): readonly Change[] => {
     const [from, to] = [was[name], is[name]];
     if (from === to) return [];
-    // What a review prints is read by many.
+    // The output of a review is public, in a CI log for instance.
     const text = (value: string | undefined, { variables }: Side): string => {
       if (value === undefined) return 'not set';
       return variables?.get(name) ?? (variables && isSecret(name, value) ? '…' : JSON.stringify(value));
@@ -80,7 +80,7 @@ export const compareEnvironment: Comparison = (old, young) => {
   });
 };
 
-/** Files of variables in the folder of the file; others are demands. */
+/** Files of variables within the file's own folder. Others are demands. */
 export const compareFiles: Comparison = (old, young) => {
   const files = (side: Side): readonly string[] => {
     const demanded = new Set(side.model.demands.map(({ value }) => value));
@@ -95,7 +95,7 @@ export const compareFiles: Comparison = (old, young) => {
   ];
 };
 
-/** Names that follow from a folder's are no difference. */
+/** A name that boxctl took from the folder's name is not compared. */
 const named = (key: 'name' | 'hostname' | 'domainname' | 'platform'): Comparison =>
   reworded(key, ({ document }) => (document.where(key) === undefined ? 'default' : String(document.spec[key])), key);
 export const compareName = named('name');
@@ -160,7 +160,7 @@ export const compareUser: Comparison = (old, young) => {
 };
 
 export const compareMaps: Comparison = (old, young) => {
-  // Each is reviewed for a host of its own kind.
+  // Each side is reviewed for the kind of host that it asks for.
   if (old.document.spec.keepId !== young.document.spec.keepId) return [];
   return (['uid', 'gid'] as const).flatMap((kind): readonly Change[] => {
     const text = ({ model }: Side): string =>

@@ -61,7 +61,7 @@ import { reviewHost } from './host.ts';
 
 export type { Change, Direction } from './change.ts';
 
-/** What tells of a difference, for everything that a file can say: the type has each key, so that none can be forgotten. */
+/** For each key of a file, the comparison that reports its differences. The type has every key, so that none can be forgotten. */
 const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   namespaces: [compareDemands],
   privileged: [compareDemands],
@@ -145,7 +145,7 @@ export function diff(
     variables: showValues ? undefined : borrowedVariables(document.borrowed),
   }));
   if (old === undefined || young === undefined) return [];
-  // One comparison tells of several keys, and says it once.
+  // One comparison serves several keys and runs once.
   const comparisons = [...new Set([...Object.values(COMPARISONS).flat(), compareRest])];
   const all = comparisons.flatMap((compare) => compare(old, young));
   const order: readonly Direction[] = ['gains', 'loses', 'changes'];
@@ -153,11 +153,11 @@ export function diff(
   return told.sort((a, b) => order.indexOf(a.direction) - order.indexOf(b.direction));
 }
 
-/** Of the configuration, what is told above or follows from it. */
+/** Parts of the configuration that the comparisons above report, or that follow from those. */
 const TOLD =
   /^(?:ociVersion|root|hostname|domainname|process\.(?:terminal|args|env|cwd|user|capabilities|rlimits|noNewPrivileges|oomScoreAdj|apparmorProfile|selinuxLabel)|linux\.(?:namespaces|uidMappings|gidMappings|seccomp|sysctl|maskedPaths|readonlyPaths|resources|rootfsPropagation))(?:\.|$)/u;
 
-/** Of the model beside its configuration: likewise. */
+/** The same for parts of the model that are not in its configuration. */
 const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'name',
   'config',
@@ -191,7 +191,7 @@ function flatten(value: unknown, path: string, into: Map<string, string>): void 
   } else if (value !== undefined) into.set(path, JSON.stringify(value));
 }
 
-/** Whatever else a model has: nothing that differs is left out. */
+/** All other differences of the two models, so that none is left out. */
 const compareRest: Comparison = (old, young) => {
   const flat = ({ model }: Side): ReadonlyMap<string, string> => {
     const all = new Map<string, string>();

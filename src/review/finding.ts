@@ -4,7 +4,7 @@ import type { Model } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
-/** From the least to the worst. */
+/** In order, the least severe first. */
 export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
@@ -69,14 +69,14 @@ export type RuleName = (typeof RULES)[number];
 export interface Finding {
   readonly rule: RuleName;
   readonly severity: Severity;
-  /** A sentence about the container, without full stop. */
+  /** A sentence about the container, without a full stop. */
   readonly message: string;
-  /** The change that closes it. */
+  /** The change to the file that removes the finding. */
   readonly fix: string;
   readonly because: Because;
 }
 
-/** What is looked at: the compiled model, so that what is said is what is done, and what it was compiled from. */
+/** The input of each rule: the compiled model, which is what would run, and the document that it was compiled from. */
 export interface Subject {
   readonly document: SpecDocument;
   readonly model: Model;

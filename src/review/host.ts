@@ -1,6 +1,6 @@
 /**
  * The host that a file is reviewed for: one on which everything can be had, started by root. What a file may have is then
- * told in full and the same on every machine, whoever reviews it.
+ * reported in full, and the same on every machine and for every user.
  */
 import type { SpecDocument } from '../spec/spec.ts';
 import { CGROUP_CONTROLLERS } from '../kernel/cgroup.ts';

@@ -173,7 +173,7 @@ export function drawGroups({ mode, plan, screen, showValues = false }: ProgressO
     renderer,
     fallbackRenderer: renderer,
   });
-  // A failure is drawn here and told by whoever waits for the launch.
+  // A failure is drawn here; the caller of `launch` reports it.
   const drawn = list.run({ groups: byTitle }).then(
     () => undefined,
     () => undefined,
@@ -199,7 +199,7 @@ export function drawGroups({ mode, plan, screen, showValues = false }: ProgressO
       run.tookNs += happened.endNs - happened.startNs;
       if (--run.left === 0) run.settle();
     } else if (happened.kind === 'failed') {
-      // Told in full by the error that follows, when the list is over.
+      // The error that follows the list has the details.
       if (run === undefined || isOver) return;
       const shown = showValues ? step : (shownPlan(plan).steps[happened.index] ?? step);
       run.failure = `${formatCall(shown.call)}: ${errnoName(happened.errno)}`;

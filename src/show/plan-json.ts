@@ -46,7 +46,7 @@ function tallyToJson({ socket, question, because }: Tally): unknown {
 }
 
 export interface JsonOptions {
-  /** Demands that somebody has allowed for good. */
+  /** Demands that policy files or `boxctl allow` have allowed. */
   readonly allowed?: ReadonlySet<Demand>;
   /** Print values of the caller's environment and of env_files, too. */
   readonly showValues?: boolean;

@@ -38,7 +38,7 @@ export interface PrintOptions {
   readonly width: number;
   /** The specification's file, as it was named. */
   readonly file: string;
-  /** Demands that somebody has allowed for good. */
+  /** Demands that policy files or `boxctl allow` have allowed. */
   readonly allowed?: ReadonlySet<Demand>;
   /** Print values of the caller's environment and of env_files, too. */
   readonly showValues?: boolean;

@@ -1,7 +1,7 @@
 /**
- * How a run is shown, by mode. A list is drawn by listr2, which is loaded for that alone. Where nobody asked for more, most
- * containers start before there is anything to look at; a start that takes longer has one line, which is gone when the
- * command starts; and one that fails is shown as a whole.
+ * How a run is shown, by mode. A list is drawn by listr2, which is loaded for that alone. By default, a
+ * start that is over soon is not drawn. A longer one has one line, which is removed when the command starts. A start that
+ * fails is drawn with all its steps.
  */
 import { type Progress, type ProgressOptions, undoneLine } from './progress-interface.ts';
 import type { Plan } from '../plan/plan.ts';

@@ -15,7 +15,7 @@ export function selectImage(text: string, host: HostFacts): StoredImage {
   return found;
 }
 
-/** What stands for an archive whose digest nobody has computed yet keeps its mark. */
+/** The first digits. The prefix `seen-`, of an archive whose digest is not computed yet, is kept. */
 export const shortDigest = (digest: string): string => {
   const mark = digest.startsWith('seen-') ? 'seen-' : '';
   return digest.slice(0, mark.length + SHORT);
