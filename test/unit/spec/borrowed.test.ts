@@ -120,7 +120,8 @@ function printed(text: string, env: Readonly<Record<string, string>>, folder: st
       });
     });
   }
-  return out.join('\n');
+  // The folder has a random name, which can look like a marker.
+  return out.join('\n').replaceAll(folder, '');
 }
 
 const folder = tempFolderFor();
