@@ -1,6 +1,5 @@
 #include "end.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "../shared/birth.h"
+#include "../shared/directory.h"
 #include "../shared/namespace_id.h"
 
 namespace boxctl {
@@ -28,10 +28,10 @@ constexpr int kRounds = 2000;
 
 // Kills the members that can be seen now; the number of those that were there.
 int kill_members(uint64_t id) {
-  DIR* const processes = opendir("/proc");
-  if (processes == nullptr) return 0;
+  Directory processes(AT_FDCWD, "/proc");
+  if (!processes.valid()) return 0;
   int found = 0;
-  while (const dirent* entry = readdir(processes)) {
+  while (const dirent* entry = processes.next()) {
     char* end = nullptr;
     const long pid = strtol(entry->d_name, &end, 10);
     if (*end != '\0' || pid <= 1) continue;
@@ -43,7 +43,6 @@ int kill_members(uint64_t id) {
     found++;
     syscall(kSysPidfdSendSignal, process.get(), SIGKILL, nullptr, 0);
   }
-  closedir(processes);
   return found;
 }
 

@@ -21,6 +21,7 @@
 #include <string>
 
 #include "../shared/fd.h"
+#include "../wire/descriptors.h"
 #include "result.h"
 
 namespace boxctl {
@@ -30,6 +31,8 @@ constexpr long kSysCloseRange = 436;
 constexpr unsigned kMfdExec = 0x10;  // Linux 6.3; without it a warning in the log, or a refusal where that is the rule
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 constexpr size_t kStack = 64 * 1024;
+// The launcher's program in the process that executes it, where it is closed.
+constexpr int kProgramFd = kLauncherFds;
 
 bool copy_file(int from, int to, size_t size) {
   for (size_t left = size; left > 0;) {
@@ -103,7 +106,7 @@ rlimit original_nofile() {
 
 struct Child {
   int program;
-  int fds[5];  // what become 0 to 4
+  int fds[kLauncherFds];  // what become 0, 1, 2 and so on
   rlimit nofile;
   int error;  // set where exec did not happen
 };
@@ -115,21 +118,24 @@ int start(void* argument) {
   action.sa_handler = SIG_DFL;
   // Node ignores some signals and handles others; the container starts with none of that.
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, nullptr);
-  int moved[5];
-  for (int i = 0; i < 5; i++) {
-    moved[i] = fcntl(child->fds[i], F_DUPFD_CLOEXEC, 16);
+  // Beyond the numbers that are filled below.
+  constexpr int kAside = 16;
+  static_assert(kProgramFd < kAside);
+  int moved[kLauncherFds];
+  for (int i = 0; i < kLauncherFds; i++) {
+    moved[i] = fcntl(child->fds[i], F_DUPFD_CLOEXEC, kAside);
     if (moved[i] < 0) {
       child->error = errno;
       _exit(127);
     }
   }
-  const int program = fcntl(child->program, F_DUPFD_CLOEXEC, 16);
-  for (int i = 0; i < 5; i++) dup2(moved[i], i);
-  if (program < 0 || dup3(program, 5, O_CLOEXEC) < 0) {
+  const int program = fcntl(child->program, F_DUPFD_CLOEXEC, kAside);
+  for (int i = 0; i < kLauncherFds; i++) dup2(moved[i], i);
+  if (program < 0 || dup3(program, kProgramFd, O_CLOEXEC) < 0) {
     child->error = errno;
     _exit(127);
   }
-  syscall(kSysCloseRange, 6U, ~0U, 0U);
+  syscall(kSysCloseRange, static_cast<unsigned>(kProgramFd) + 1, ~0U, 0U);
   setrlimit(RLIMIT_NOFILE, &child->nofile);
   sigset_t none;
   sigemptyset(&none);
@@ -137,7 +143,7 @@ int start(void* argument) {
   static char name[] = "boxctl-launcher";
   char* argv[] = {name, nullptr};
   char* envp[] = {nullptr};
-  syscall(SYS_execveat, 5, "", argv, envp, AT_EMPTY_PATH);
+  syscall(SYS_execveat, kProgramFd, "", argv, envp, AT_EMPTY_PATH);
   child->error = errno;
   _exit(127);
 }
@@ -190,8 +196,8 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   const Fd theirs(sockets[1]);
   Child child = {program, {}, original_nofile(), 0};
   for (uint32_t i = 0; i < 3; i++) child.fds[i] = info[i + 2].As<Napi::Number>().Int32Value();
-  child.fds[3] = plan.get();
-  child.fds[4] = theirs.get();
+  child.fds[kPlanFd] = plan.get();
+  child.fds[kControlFd] = theirs.get();
   int pidfd = -1;
   const int pid = spawn(child, pidfd);
   if (pid < 0) return fail(env, "execveat", -pid);

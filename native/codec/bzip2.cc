@@ -1,10 +1,8 @@
 // bzip2: streams of blocks, each of which is decoded as a whole and then given out. Behind the last stream, as bzip2(1)
 // tolerates it, anything may follow that is no stream.
-#include <stdlib.h>
 #include <string.h>
 
 #include <array>
-#include <new>
 
 #include "codec.h"
 
@@ -76,11 +74,11 @@ struct Code {
 class Bzip2 : public Codec {
  public:
   using Codec::Codec;
-  ~Bzip2() override { free(links_); }
 
   bool allocate() {
-    links_ = static_cast<uint32_t*>(malloc(kMaxBlock * sizeof *links_));
-    return links_ != nullptr;
+    if (!memory_.resize(kMaxBlock)) return false;
+    links_ = memory_.begin();
+    return true;
   }
 
   ssize_t read(uint8_t* to, size_t size) override {
@@ -135,7 +133,7 @@ class Bzip2 : public Codec {
     const bool whole = input_.require(4);
     const uint8_t* const header = input_.next;
     if (!whole || memcmp(header, "BZh", 3) != 0 || header[3] < '1' || header[3] > '9') {
-      if (first_ || input_.error_number() != 0 || !input_.drain()) return cut_off(kTooEarly);
+      if (first_ || input_.failure() || !input_.drain()) return cut_off(kTooEarly);
       state_ = State::kEnd;
       return true;
     }
@@ -360,6 +358,7 @@ class Bzip2 : public Codec {
   uint32_t counts_[256] = {};
   uint8_t selectors_[kMaxSelectors] = {};
   Code codes_[kMaxTables] = {};
+  List<uint32_t> memory_;
   uint32_t* links_ = nullptr;
   size_t size_ = 0;  // bytes in the block
 
@@ -370,11 +369,6 @@ class Bzip2 : public Codec {
 
 }  // namespace
 
-Codec* make_bzip2(Input& input) {
-  auto* const bzip2 = new (std::nothrow) Bzip2(input);
-  if (bzip2 == nullptr || bzip2->allocate()) return bzip2;
-  delete bzip2;
-  return nullptr;
-}
+std::unique_ptr<Codec> make_bzip2(Input& input) { return make_codec<Bzip2>(input); }
 
 }  // namespace boxctl::codec

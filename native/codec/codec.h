@@ -6,6 +6,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "../shared/failure.h"
 #include "input.h"
 
 namespace boxctl::codec {
@@ -25,33 +30,37 @@ class Codec {
   // As read(2), with a size that is not 0. After -1 or 0 it is not called again.
   virtual ssize_t read(uint8_t* to, size_t size) = 0;
 
-  const char* error() const { return error_; }
-  int error_number() const { return errno_; }
+  const Failure& failure() const { return failure_; }
 
  protected:
   bool fail(const char* why, int number = 0) {
-    error_ = why;
-    errno_ = number;
+    failure_ = {why, number};
     return false;
   }
   bool out_of_memory() { return fail("there is not enough memory to decompress the archive", ENOMEM); }
   // After Input::require() has said false: what the format calls its end, unless the source is at fault.
   bool cut_off(const char* too_early) {
-    const int number = input_.error_number();
-    return number != 0 ? fail("the archive cannot be read", number) : fail(too_early);
+    failure_ = input_.failure() ? input_.failure() : Failure{too_early};
+    return false;
   }
 
   Input& input_;
 
  private:
-  const char* error_ = nullptr;
-  int errno_ = 0;
+  Failure failure_;
 };
 
-// Each returns nullptr when memory has run out.
-Codec* make_gzip(Input& input);
-Codec* make_zstd(Input& input);
-Codec* make_xz(Input& input);
-Codec* make_bzip2(Input& input);
+// Each returns null when memory has run out.
+std::unique_ptr<Codec> make_gzip(Input& input);
+std::unique_ptr<Codec> make_zstd(Input& input);
+std::unique_ptr<Codec> make_xz(Input& input);
+std::unique_ptr<Codec> make_bzip2(Input& input);
+
+// A codec that has memory to ask for before it can be used.
+template <typename T>
+std::unique_ptr<Codec> make_codec(Input& input) {
+  std::unique_ptr<T> codec(new (std::nothrow) T(input));
+  return codec != nullptr && codec->allocate() ? std::move(codec) : nullptr;
+}
 
 }  // namespace boxctl::codec

@@ -1,6 +1,5 @@
 #include "filters.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 namespace boxctl::codec {
@@ -268,8 +267,6 @@ size_t Filter::x86(uint8_t* bytes, size_t size) {
   return at;
 }
 
-Filters::~Filters() { free(buffer_); }
-
 void Filters::clear() {
   count_ = 0;
   memset(done_, 0, sizeof done_);
@@ -285,12 +282,8 @@ bool Filters::feed(const uint8_t* bytes, size_t size, bool last) {
   for (size_t i = 0; i <= count_; i++) done_[i] -= gone;
   const size_t kept = done_[count_];
   if (kept > 0) memmove(buffer_, buffer_ + gone, kept);
-  if (kept + size > room_) {
-    auto* const grown = static_cast<uint8_t*>(realloc(buffer_, kept + size));
-    if (grown == nullptr) return false;
-    buffer_ = grown;
-    room_ = kept + size;
-  }
+  if (!memory_.resize(kept + size)) return false;
+  buffer_ = memory_.begin();
   if (size > 0) memcpy(buffer_ + kept, bytes, size);
   done_[count_] = kept + size;
   // The one that was applied last is undone first. At the end, what it waits with is as it was.

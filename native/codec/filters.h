@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shared/list.h"
+
 namespace boxctl::codec {
 
 class Filter {
@@ -34,7 +36,6 @@ class Filter {
 class Filters {
  public:
   Filters() = default;
-  ~Filters();
   Filters(const Filters&) = delete;
   Filters& operator=(const Filters&) = delete;
 
@@ -54,8 +55,8 @@ class Filters {
   Filter filters_[kMax];
   size_t done_[kMax + 1] = {};  // how far each has come in the buffer; the last one is what there is
   size_t count_ = 0;
-  uint8_t* buffer_ = nullptr;
-  size_t room_ = 0;
+  List<uint8_t> memory_;
+  uint8_t* buffer_ = nullptr;  // the beginning of memory_
 };
 
 }  // namespace boxctl::codec

@@ -1,8 +1,6 @@
 // gzip (RFC 1952): members one after the other, then, as gzip(1) tolerates it, zeroes or anything that is no member.
 #include <string.h>
 
-#include <new>
-
 #include "codec.h"
 #include "crc32.h"
 #include "inflate.h"
@@ -25,7 +23,7 @@ class Gzip : public Codec {
 
   ssize_t read(uint8_t* to, size_t size) override {
     while (ready_ == inflater_.end()) {
-      if (!(in_member_ ? body() : header())) return error() == nullptr ? 0 : -1;
+      if (!(in_member_ ? body() : header())) return failure() ? -1 : 0;
     }
     const auto left = static_cast<size_t>(inflater_.end() - ready_);
     const size_t part = left < size ? left : size;
@@ -52,7 +50,7 @@ class Gzip : public Codec {
   // False at the end as well.
   bool header() {
     if (!input_.require(2) || input_.next[0] != 0x1f || input_.next[1] != 0x8b) {
-      return !first_ && input_.error_number() == 0 ? end() : cut_off(kTooEarly);
+      return !first_ && !input_.failure() ? end() : cut_off(kTooEarly);
     }
     first_ = false;
     if (!input_.require(10)) return cut_off(kTooEarly);
@@ -119,11 +117,6 @@ class Gzip : public Codec {
 
 }  // namespace
 
-Codec* make_gzip(Input& input) {
-  auto* const gzip = new (std::nothrow) Gzip(input);
-  if (gzip == nullptr || gzip->allocate()) return gzip;
-  delete gzip;
-  return nullptr;
-}
+std::unique_ptr<Codec> make_gzip(Input& input) { return make_codec<Gzip>(input); }
 
 }  // namespace boxctl::codec

@@ -1,6 +1,5 @@
 #include "inflate.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <array>
@@ -168,13 +167,11 @@ uint32_t value_of(uint32_t entry, uint64_t bits) {
 
 }  // namespace
 
-Inflater::~Inflater() { free(window_); }
-
 bool Inflater::allocate() {
-  window_ = static_cast<uint8_t*>(malloc(kHistory + kPiece + kSlack));
-  out_ = window_;
+  if (!memory_.resize(kHistory + kPiece + kSlack)) return false;
+  window_ = out_ = memory_.begin();
   restart();
-  return window_ != nullptr;
+  return true;
 }
 
 void Inflater::restart() {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shared/list.h"
 #include "input.h"
 
 namespace boxctl::codec {
@@ -11,7 +12,6 @@ namespace boxctl::codec {
 class Inflater {
  public:
   explicit Inflater(Input& input) : input_(input) {}
-  ~Inflater();
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
@@ -46,6 +46,7 @@ class Inflater {
   bool overrun() const;
 
   Input& input_;
+  List<uint8_t> memory_;
   uint8_t* window_ = nullptr;
   uint8_t* out_ = nullptr;
   const uint8_t* piece_ = nullptr;

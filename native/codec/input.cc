@@ -1,21 +1,24 @@
 #include "input.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 namespace boxctl::codec {
+namespace {
 
-Input::~Input() { free(buffer_); }
+// After a source has returned -1.
+Failure cannot_be_read() { return {"the archive cannot be read", errno == 0 ? EIO : errno}; }
+
+}  // namespace
 
 bool Input::want(size_t count) {
-  if (errno_ != 0) return false;
+  if (failure_) return false;
   if (buffer_ == nullptr) {
-    buffer_ = static_cast<uint8_t*>(calloc(1, kBack + kSize + kPadding));
-    if (buffer_ == nullptr) {
-      errno_ = ENOMEM;
+    if (!memory_.reset(kBack + kSize + kPadding)) {
+      failure_ = {kNoMemory, ENOMEM};
       return false;
     }
+    buffer_ = memory_.begin();
     next = end_ = buffer_ + kBack;
   }
   if (available() >= count || ended_) return true;
@@ -27,7 +30,7 @@ bool Input::want(size_t count) {
     const ssize_t got = source_.read(source_.context, end_, kSize - available());
     if (got < 0) {
       if (errno == EINTR) continue;
-      errno_ = errno == 0 ? EIO : errno;
+      failure_ = cannot_be_read();
       return false;
     }
     if (got == 0) {
@@ -53,7 +56,7 @@ ssize_t Input::read_through(void* buffer, size_t size) {
   for (;;) {
     const ssize_t got = source_.read(source_.context, buffer, size);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) errno_ = errno == 0 ? EIO : errno;
+    if (got < 0) failure_ = cannot_be_read();
     if (got == 0) ended_ = true;
     return got;
   }

@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include "../image/source.h"
+#include "../shared/failure.h"
+#include "../shared/list.h"
 
 namespace boxctl::codec {
 
@@ -17,7 +19,6 @@ class Input {
   static constexpr size_t kBack = 8;
 
   explicit Input(Source source) : source_(source) {}
-  ~Input();
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
@@ -29,21 +30,22 @@ class Input {
 
   // Reads until `count` bytes (at most kSize) are available or the source has ended. False when it cannot be read.
   bool want(size_t count);
-  // The same, and false as well when the source has ended before: error_number() is 0 then.
+  // The same, and false as well when the source has ended before: there is no failure() then.
   bool require(size_t count) { return want(count) && available() >= count; }
   // Reads and drops the rest of the source.
   bool drain();
   // Past the buffer, once it is empty.
   ssize_t read_through(void* buffer, size_t size);
 
-  int error_number() const { return errno_; }
+  const Failure& failure() const { return failure_; }
 
  private:
   Source source_;
+  List<uint8_t> memory_;
   uint8_t* buffer_ = nullptr;
   uint8_t* end_ = nullptr;
   bool ended_ = false;
-  int errno_ = 0;
+  Failure failure_;
 };
 
 }  // namespace boxctl::codec

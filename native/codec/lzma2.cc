@@ -1,6 +1,5 @@
 #include "lzma2.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 namespace boxctl::codec {
@@ -24,18 +23,12 @@ static_assert(Input::kSize >= 65536);
 
 }  // namespace
 
-Lzma2::~Lzma2() { free(dictionary_); }
-
 bool Lzma2::restart(size_t dictionary, size_t most) {
   most_ = dictionary < kMinRing ? kMinRing : dictionary < most ? dictionary : most;
   size_ = most_ < kFirstRing ? most_ : kFirstRing;
   distance_ = dictionary;
-  if (size_ > allocated_) {
-    free(dictionary_);
-    dictionary_ = static_cast<uint8_t*>(malloc(size_));
-    allocated_ = dictionary_ == nullptr ? 0 : size_;
-    if (dictionary_ == nullptr) return false;
-  }
+  if (size_ > memory_.size() && !memory_.reset(size_)) return false;
+  dictionary_ = memory_.begin();
   position_ = 0;
   piece_ = dictionary_;
   consumed_ = 0;
@@ -52,12 +45,8 @@ Lzma2::Step Lzma2::turn() {
     return Step::kMore;
   }
   const size_t size = most_ / 2 < size_ ? most_ : size_ * 2;
-  if (size > allocated_) {
-    auto* const grown = static_cast<uint8_t*>(realloc(dictionary_, size));
-    if (grown == nullptr) return Step::kNoMemory;
-    dictionary_ = grown;
-    allocated_ = size;
-  }
+  if (size > memory_.size() && !memory_.resize(size)) return Step::kNoMemory;
+  dictionary_ = memory_.begin();
   size_ = size;
   return Step::kMore;
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shared/list.h"
 #include "input.h"
 
 namespace boxctl::codec {
@@ -11,7 +12,6 @@ namespace boxctl::codec {
 class Lzma2 {
  public:
   explicit Lzma2(Input& input) : input_(input) {}
-  ~Lzma2();
   Lzma2(const Lzma2&) = delete;
   Lzma2& operator=(const Lzma2&) = delete;
 
@@ -52,11 +52,11 @@ class Lzma2 {
   void reset_state();
 
   Input& input_;
-  uint8_t* dictionary_ = nullptr;  // a ring
-  size_t allocated_ = 0;
-  size_t size_ = 0;      // of the ring
-  size_t most_ = 0;      // so large it may get
-  size_t distance_ = 0;  // how far back a match may reach at most
+  List<uint8_t> memory_;
+  uint8_t* dictionary_ = nullptr;  // a ring at the beginning of memory_
+  size_t size_ = 0;                // of the ring
+  size_t most_ = 0;                // so large it may get
+  size_t distance_ = 0;            // how far back a match may reach at most
   size_t position_ = 0;
   uint64_t filled_ = 0;  // bytes since the dictionary was reset
   const uint8_t* piece_ = nullptr;

@@ -2,8 +2,6 @@
 // their sizes. What xz(1) does to the bytes before it compresses them is undone (filters.h).
 #include <string.h>
 
-#include <new>
-
 #include "codec.h"
 #include "crc32.h"
 #include "crc64.h"
@@ -314,6 +312,6 @@ class Xz : public Codec {
 
 }  // namespace
 
-Codec* make_xz(Input& input) { return new (std::nothrow) Xz(input); }
+std::unique_ptr<Codec> make_xz(Input& input) { return std::unique_ptr<Codec>(new (std::nothrow) Xz(input)); }
 
 }  // namespace boxctl::codec

@@ -3,8 +3,6 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include <new>
-
 #include "codec.h"
 
 namespace boxctl::codec {
@@ -76,11 +74,6 @@ class Zstd : public Codec {
 
 }  // namespace
 
-Codec* make_zstd(Input& input) {
-  auto* const zstd = new (std::nothrow) Zstd(input);
-  if (zstd == nullptr || zstd->allocate()) return zstd;
-  delete zstd;
-  return nullptr;
-}
+std::unique_ptr<Codec> make_zstd(Input& input) { return make_codec<Zstd>(input); }
 
 }  // namespace boxctl::codec

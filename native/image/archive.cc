@@ -53,45 +53,40 @@ void Window::tell() {
 Archive::Archive(int fd, uint64_t offset, uint64_t size, Digests digests)
     : window_(fd, offset, size), raw_(window_.source()), digests_(digests) {}
 
-// The digest of what `tap` sees, which has not been read. Null, with start_error_: there is none.
-Digest* Archive::start_digest(const Stage::Tap& tap) {
-  auto* const digest = new (std::nothrow) Digest(*tap.stage, tap.stage->add_reader(tap.reader));
-  start_error_ = digest == nullptr ? ENOMEM : digest->start();
-  return digest;
+bool Archive::started(const Failure& failure) {
+  start_failure_ = failure;
+  return !failure;
+}
+
+// The digest of what `tap` sees, of which nothing was read.
+bool Archive::start_digest(std::unique_ptr<Digest>& digest, const Stage::Tap& tap) {
+  digest.reset(new (std::nothrow) Digest(*tap.stage, tap.stage->add_reader(tap.reader)));
+  return started(digest == nullptr ? Failure{kNoMemory, ENOMEM} : digest->start());
 }
 
 bool Archive::start(bool decompress) {
-  if (digests_ != Digests::kNone) raw_digest_ = start_digest(raw_tap_);
-  if (start_error_ == 0) start_error_ = raw_.start();
+  if (digests_ != Digests::kNone && !start_digest(raw_digest_, raw_tap_)) return false;
+  if (!started(raw_.start())) return false;
   // The first piece tells the compression and stays to be read.
-  if (start_error_ == 0 && !raw_.next(raw_tap_.reader, raw_tap_.data, raw_tap_.left)) start_error_ = errno;
-  if (start_error_ != 0) return false;
+  if (!raw_.next(raw_tap_.reader, raw_tap_.data, raw_tap_.left)) return started({"the archive cannot be read", errno});
   compression_ = detect(raw_tap_.data, raw_tap_.left);
   if (compression_ == Compression::kNone || !decompress) {
     out_ = raw_tap_;
     return true;
   }
-  decoder_ = new (std::nothrow) Decoder(Stage::source(raw_tap_));
-  if (decoder_ == nullptr) {
-    start_error_ = ENOMEM;
-    return false;
-  }
+  decoder_.reset(new (std::nothrow) Decoder(Stage::source(raw_tap_)));
+  if (decoder_ == nullptr) return started({kNoMemory, ENOMEM});
   if (!decoder_->open()) return false;
-  plain_ = new (std::nothrow) Stage(decoder_->source());
-  if (plain_ == nullptr) {
-    start_error_ = ENOMEM;
-    return false;
-  }
-  out_ = {plain_, 0};
-  if (digests_ == Digests::kBoth) plain_digest_ = start_digest(out_);
-  if (start_error_ == 0) start_error_ = plain_->start();
-  return start_error_ == 0;
+  plain_.reset(new (std::nothrow) Stage(decoder_->source()));
+  if (plain_ == nullptr) return started({kNoMemory, ENOMEM});
+  out_ = {plain_.get(), 0};
+  if (digests_ == Digests::kBoth && !start_digest(plain_digest_, out_)) return false;
+  return started(plain_->start());
 }
 
 bool Archive::copy_to(int fd, uint64_t limit) {
-  copy_ = new (std::nothrow) Copy(*out_.stage, out_.stage->add_reader(out_.reader), fd, limit);
-  start_error_ = copy_ == nullptr ? ENOMEM : copy_->start();
-  return start_error_ == 0;
+  copy_.reset(new (std::nothrow) Copy(*out_.stage, out_.stage->add_reader(out_.reader), fd, limit));
+  return started(copy_ == nullptr ? Failure{kNoMemory, ENOMEM} : copy_->start());
 }
 
 bool Archive::finish_copy(uint64_t& bytes) {
@@ -106,15 +101,10 @@ const char* Archive::digest() { return raw_digest_ == nullptr ? "" : raw_digest_
 
 const char* Archive::plain_digest() { return plain_digest_ == nullptr ? digest() : plain_digest_->wait(); }
 
-const char* Archive::error() const {
-  if (start_error_ != 0) return "the archive cannot be read";
-  if (decoder_ != nullptr && decoder_->error() != nullptr) return decoder_->error();
-  return copy_ == nullptr ? nullptr : copy_->error();
-}
-
-int Archive::error_number() const {
-  if (start_error_ != 0) return start_error_;
-  return decoder_ != nullptr && decoder_->error() != nullptr ? decoder_->error_number() : copy_->error_number();
+Failure Archive::failure() const {
+  if (start_failure_) return start_failure_;
+  if (decoder_ != nullptr && decoder_->failure()) return decoder_->failure();
+  return copy_ == nullptr ? Failure{} : copy_->failure();
 }
 
 }  // namespace boxctl::image

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <memory>
+
 #include "decompress.h"
 #include "flow.h"
 
@@ -37,7 +39,7 @@ class Archive {
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
 
-  // `decompress`: false gives the stream as it is, whatever it is compressed by. False: see error().
+  // `decompress`: false gives the stream as it is, whatever it is compressed by. False: see failure().
   bool start(bool decompress = true);
   Stage::Tap& tap() { return out_; }
   Source stream() { return Stage::source(out_); }
@@ -46,32 +48,33 @@ class Archive {
   // After start() and before anything is read: writes all of the stream to a file as well, no more than `limit` bytes
   // of it.
   bool copy_to(int fd, uint64_t limit);
-  // After the stream's end: waits until all of it is in the file. False: see error().
+  // After the stream's end: waits until all of it is in the file. False: see failure().
   bool finish_copy(uint64_t& bytes);
 
   // After the stream's end. Empty where they are not computed.
   const char* digest();
   const char* plain_digest();
 
-  // What made the stream fail, one sentence, or null.
-  const char* error() const;
-  int error_number() const;
+  // What made the stream fail.
+  Failure failure() const;
 
  private:
-  Digest* start_digest(const Stage::Tap& tap);
+  // Each is false after start_failure_ was set.
+  bool start_digest(std::unique_ptr<Digest>& digest, const Stage::Tap& tap);
+  bool started(const Failure& failure);
 
   Window window_;
   Stage raw_;
   Stage::Tap raw_tap_{&raw_, 0};
   const Digests digests_;
-  Digest* raw_digest_ = nullptr;
+  std::unique_ptr<Digest> raw_digest_;
   Compression compression_ = Compression::kNone;
-  Decoder* decoder_ = nullptr;
-  Stage* plain_ = nullptr;
-  Digest* plain_digest_ = nullptr;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<Stage> plain_;
+  std::unique_ptr<Digest> plain_digest_;
   Stage::Tap out_{&raw_, 0};
-  Copy* copy_ = nullptr;
-  int start_error_ = 0;
+  std::unique_ptr<Copy> copy_;
+  Failure start_failure_;
 };
 
 }  // namespace boxctl::image

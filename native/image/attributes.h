@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../shared/list.h"
 #include "erofs_format.h"
-#include "list.h"
 #include "tar.h"
 
 namespace boxctl::image {

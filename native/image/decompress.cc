@@ -9,6 +9,11 @@
 #include "../codec/input.h"
 
 namespace boxctl::image {
+namespace {
+
+constexpr char kTooLittleMemory[] = "there is not enough memory to decompress the archive";
+
+}  // namespace
 
 Compression detect(const uint8_t* start, size_t size) {
   const auto starts = [&](const char* magic, size_t length) {
@@ -46,23 +51,20 @@ const char* name(Compression compression) {
 
 Decoder::Decoder(Source source) : input_(new (std::nothrow) codec::Input(source)) {}
 
-Decoder::~Decoder() {
-  delete codec_;
-  delete input_;
-}
+Decoder::~Decoder() = default;
 
-bool Decoder::fail(const char* why, int number) {
-  error_ = why;
-  errno_ = number;
-  errno = number == 0 ? EBADMSG : number;
+// Also sets errno, as read(2) does.
+bool Decoder::fail(const Failure& failure) {
+  failure_ = failure;
+  errno = failure.number == 0 ? EBADMSG : failure.number;
   return false;
 }
 
 bool Decoder::open() {
-  if (opened_ || error_ != nullptr) return error_ == nullptr;
+  if (opened_ || failure_) return !failure_;
   opened_ = true;
-  if (input_ == nullptr) return fail("there is not enough memory to decompress the archive", ENOMEM);
-  if (!input_->want(kDetectSize)) return fail("the archive cannot be read", input_->error_number());
+  if (input_ == nullptr) return fail({kTooLittleMemory, ENOMEM});
+  if (!input_->want(kDetectSize)) return fail(input_->failure());
   compression_ = detect(input_->next, input_->available());
   switch (compression_) {
     case Compression::kNone:
@@ -80,19 +82,19 @@ bool Decoder::open() {
       codec_ = codec::make_bzip2(*input_);
       break;
   }
-  return codec_ != nullptr || fail("there is not enough memory to decompress the archive", ENOMEM);
+  return codec_ != nullptr || fail({kTooLittleMemory, ENOMEM});
 }
 
 ssize_t Decoder::read(void* buffer, size_t size) {
-  if (error_ != nullptr) {
-    fail(error_, errno_);
+  if (failure_) {
+    fail(failure_);
     return -1;
   }
   if (!open()) return -1;
   if (ended_ || size == 0) return 0;
   if (codec_ != nullptr) {
     const ssize_t got = codec_->read(static_cast<uint8_t*>(buffer), size);
-    if (got < 0) fail(codec_->error(), codec_->error_number());
+    if (got < 0) fail(codec_->failure());
     ended_ = got == 0;
     return got;
   }
@@ -104,7 +106,7 @@ ssize_t Decoder::read(void* buffer, size_t size) {
     return static_cast<ssize_t>(part);
   }
   const ssize_t got = input_->read_through(buffer, size);
-  if (got < 0) fail("the archive cannot be read", input_->error_number());
+  if (got < 0) fail(input_->failure());
   return got;
 }
 

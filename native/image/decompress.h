@@ -15,6 +15,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <memory>
+
+#include "../shared/failure.h"
 #include "source.h"
 
 namespace boxctl::codec {
@@ -51,24 +54,21 @@ class Decoder {
   // read(2)'s contract: 0 at the end, which is the end of the source too; -1 on failure, with errno.
   ssize_t read(void* buffer, size_t size);
 
-  // After a failure: one sentence without a full stop. `error_number()` is an errno, or 0 for a bad archive.
-  const char* error() const { return error_; }
-  int error_number() const { return errno_; }
+  const Failure& failure() const { return failure_; }
 
   // This decoder as the source of the next stage.
   Source source() { return {read_source, this}; }
 
  private:
   static ssize_t read_source(void* context, void* buffer, size_t size);
-  bool fail(const char* why, int number);
+  bool fail(const Failure& failure);
 
-  codec::Input* input_;
-  codec::Codec* codec_ = nullptr;  // none when the bytes are passed through
+  const std::unique_ptr<codec::Input> input_;
+  std::unique_ptr<codec::Codec> codec_;  // null when the bytes are passed through
   Compression compression_ = Compression::kNone;
   bool opened_ = false;
   bool ended_ = false;
-  const char* error_ = nullptr;
-  int errno_ = 0;
+  Failure failure_;
 };
 
 }  // namespace boxctl::image

@@ -217,8 +217,7 @@ class IndexWriter {
  private:
   bool fail(const char* why, int number, Outcome outcome = Outcome::kRefused) {
     report_.outcome = outcome;
-    report_.error = why;
-    report_.number = number;
+    report_.failure = {why, number};
     return false;
   }
   bool put(const void* bytes, size_t size) {
@@ -272,7 +271,7 @@ bool IndexWriter::sort_names() {
       tree_.nodes[name.folder].whiteouts = true;
     }
     if (name.hides && S_ISDIR(tree_.nodes[name.node].mode)) tree_.nodes[name.node].opaque = true;
-    if (name.node != kNone && !names_.add(id)) return fail("there is no memory left", ENOMEM);
+    if (name.node != kNone && !names_.add(id)) return fail(kNoMemory, ENOMEM);
   }
   std::sort(names_.begin(), names_.end(), [this](Id a, Id b) {
     const Name &left = tree_.names[a], &right = tree_.names[b];
@@ -298,7 +297,7 @@ bool IndexWriter::order_nodes() {
       fixed_nsec_ = node.mtime_ns;
     }
     votes = node.mtime == epoch_ && node.mtime_ns == fixed_nsec_ ? votes + 1 : votes - 1;
-    return order_.add(id) || fail("there is no memory left", ENOMEM);
+    return order_.add(id) || fail(kNoMemory, ENOMEM);
   };
   if (!reach(kRoot)) return false;
   tree_.nodes[kRoot].links = 2;

@@ -34,8 +34,7 @@ void octal(char* field, size_t size, uint64_t value) {
 }  // namespace
 
 bool Extract::fail(const char* why, int number) {
-  error_ = why;
-  number_ = number;
+  failure_ = {why, number};
   return false;
 }
 
@@ -54,7 +53,7 @@ bool Extract::record(const char* key, const void* value, size_t size) {
   if (wrote < 0 || static_cast<size_t>(wrote) >= sizeof start) return fail("an extended attribute cannot be kept", 0);
   const bool kept = records_.add(start, static_cast<size_t>(wrote)) &&
                     records_.add(static_cast<const char*>(value), size) && records_.add('\n');
-  return kept || fail("there is no memory left", ENOMEM);
+  return kept || fail(kNoMemory, ENOMEM);
 }
 
 bool Extract::number(const char* key, uint64_t value) {

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "list.h"
+#include "../shared/failure.h"
+#include "../shared/list.h"
 
 namespace boxctl::image {
 
@@ -17,12 +18,11 @@ class Extract {
   Extract& operator=(const Extract&) = delete;
 
   // The file itself, never what a link leads to; nothing where there is none. With a slash at its end the path is a
-  // folder's. False: see error().
+  // folder's. False: see failure().
   bool add(const char* path);
 
   uint64_t entries() const { return entries_; }
-  const char* error() const { return error_; }
-  int error_number() const { return number_; }
+  const Failure& failure() const { return failure_; }
 
  private:
   bool fail(const char* why, int number);
@@ -40,8 +40,7 @@ class Extract {
   uint64_t left_;
   uint64_t entries_ = 0;
   List<char> records_;  // of the entry's pax header
-  const char* error_ = nullptr;
-  int number_ = 0;
+  Failure failure_;
 };
 
 }  // namespace boxctl::image

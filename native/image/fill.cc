@@ -1,46 +1,29 @@
 #include "fill.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utility>
+
 namespace boxctl::image {
 
-Filler::~Filler() {
-  give_up();
-  for (Job& job : jobs_) release(job);
+Filler::~Filler() { give_up(); }
+
+Failure Filler::start() {
+  const Failure failure = start_thread(thread_, run, this);
+  started_ = !failure;
+  return failure;
 }
 
-int Filler::start() {
-  const int error = pthread_create(&thread_, nullptr, run, this);
-  started_ = error == 0;
-  return error;
-}
-
-void Filler::release(Job& job) {
-  if (job.fd >= 0) close(job.fd);
-  job.fd = -1;
-  free(job.chunks);
-  free(job.attributes);
-  job.chunks = nullptr;
-  job.attributes = nullptr;
-}
-
-bool Filler::add(int fd, const tar::Reader& from) {
+bool Filler::add(Fd fd, const tar::Reader& from) {
   const Lock lock(mutex_);
   while (added_ - done_ == kJobs && !ended_) pthread_cond_wait(&changed_, &mutex_);
+  if (ended_) return false;
   Job& job = jobs_[added_ % kJobs];
-  if (ended_) {
-    close(fd);
-    return false;
-  }
-  job.fd = fd;
-  if (!describe(job, from)) {
-    release(job);
-    return false;
-  }
+  if (!describe(job, from)) return false;
+  job.fd = std::move(fd);
   added_++;
   if (idle_ && has_work()) pthread_cond_broadcast(&changed_);
   return true;
@@ -49,28 +32,25 @@ bool Filler::add(int fd, const tar::Reader& from) {
 bool Filler::describe(Job& job, const tar::Reader& from) {
   job.entry = from.entry();
   job.start = from.data_offset();
+  job.chunks.clear();
+  job.attributes.clear();
   const tar::Chunk all = {0, from.stored_size()};
-  const tar::Chunk* chunks = from.chunks(job.chunk_count);
-  if (!from.sparse()) {
-    chunks = &all;
-    job.chunk_count = 1;
-  }
-  size_t size = 0;
+  size_t count = 1;
+  const tar::Chunk* const chunks = from.sparse() ? from.chunks(count) : &all;
+  if (!job.chunks.add(chunks, count)) return false;
   for (size_t i = 0; i < job.entry.xattr_count; i++) {
-    size += strlen(job.entry.xattrs[i].name) + 1 + job.entry.xattrs[i].size;
+    const tar::Xattr& xattr = job.entry.xattrs[i];
+    if (!job.attributes.add(xattr.name, strlen(xattr.name) + 1) || !job.attributes.add(xattr.value, xattr.size)) {
+      return false;
+    }
   }
-  // One byte at least: none is not to be mistaken for no memory.
-  job.chunks = static_cast<tar::Chunk*>(malloc(job.chunk_count * sizeof *chunks + 1));
-  job.attributes = static_cast<char*>(malloc(size + 1));
-  if (job.chunks == nullptr || job.attributes == nullptr) return false;
-  if (job.chunk_count > 0) memcpy(job.chunks, chunks, job.chunk_count * sizeof *chunks);
-  char* to = job.attributes;
+  // Only now do they lie where they stay.
+  const char* at = job.attributes.begin();
   for (size_t i = 0; i < job.entry.xattr_count; i++) {
     tar::Xattr& xattr = job.entry.xattrs[i];
-    const size_t name = strlen(xattr.name) + 1;
-    xattr.name = static_cast<char*>(memcpy(to, xattr.name, name));
-    xattr.value = static_cast<char*>(memcpy(to + name, xattr.value, xattr.size));
-    to += name + xattr.size;
+    xattr.name = at;
+    xattr.value = at + strlen(at) + 1;
+    at = xattr.value + xattr.size;
   }
   return true;
 }
@@ -101,7 +81,7 @@ void* Filler::run(void* self) {
   auto& filler = *static_cast<Filler*>(self);
   filler.work();
   // Who waits for the stream must not wait for this reader any more.
-  if (filler.error_ != nullptr) filler.stage_.abandon(ECANCELED);
+  if (filler.failure_) filler.stage_.abandon(ECANCELED);
   const Lock lock(filler.mutex_);
   filler.ended_ = true;
   pthread_cond_broadcast(&filler.changed_);
@@ -131,7 +111,7 @@ void Filler::work() {
       }
       if (job == nullptr) break;
       if (!fill(*job)) return;
-      release(*job);
+      job->fd.reset();
       const Lock lock(mutex_);
       done_++;
       pthread_cond_broadcast(&changed_);
@@ -141,45 +121,44 @@ void Filler::work() {
   }
 }
 
-bool Filler::fail(const char* why, int number) {
-  error_ = why;
-  errno_ = number;
+bool Filler::fail(const Failure& failure) {
+  failure_ = failure;
   return false;
 }
 
 bool Filler::fill(Job& job) {
   uint64_t end = 0;
   if (!write(job, end)) return false;
-  if (end != job.entry.size && ftruncate(job.fd, static_cast<off_t>(job.entry.size)) != 0) {
-    return fail("the file cannot get its size", errno);
+  if (end != job.entry.size && ftruncate(job.fd.get(), static_cast<off_t>(job.entry.size)) != 0) {
+    return fail({"the file cannot get its size", errno});
   }
   // The owner first: chown(2) takes the set-id bits and the capabilities away.
   uint32_t mode = job.entry.mode;
-  const char* why = give_owner(job.fd, "", job.entry, owners_, mode, losses_);
-  if (why == nullptr) why = give_attributes(job.fd, job.entry, losses_);
-  if (why != nullptr) return fail(why, errno);
+  Failure failure = give_owner(job.fd.get(), "", job.entry, owners_, mode, losses_);
+  if (!failure) failure = give_attributes(job.fd.get(), job.entry, losses_);
+  if (failure) return fail(failure);
   struct stat now;
-  const bool differs = fstat(job.fd, &now) != 0 || (now.st_mode & 07777) != mode;
-  if (differs && fchmod(job.fd, mode) != 0) return fail("the mode cannot be set", errno);
+  const bool differs = fstat(job.fd.get(), &now) != 0 || (now.st_mode & 07777) != mode;
+  if (differs && fchmod(job.fd.get(), mode) != 0) return fail({"the mode cannot be set", errno});
   const struct timespec times[2] = {time_of(job.entry), time_of(job.entry)};
-  if (futimens(job.fd, times) != 0) return fail("the time cannot be set", errno);
+  if (futimens(job.fd.get(), times) != 0) return fail({"the time cannot be set", errno});
   return true;
 }
 
 // `end`: of the file, as far as it was written.
 bool Filler::write(const Job& job, uint64_t& end) {
   uint64_t at = job.start;
-  for (const tar::Chunk* chunk = job.chunks; chunk != job.chunks + job.chunk_count; chunk++) {
-    for (uint64_t done = 0; done < chunk->size;) {
+  for (const tar::Chunk& chunk : job.chunks) {
+    for (uint64_t done = 0; done < chunk.size;) {
       if (!seek(at)) return false;
-      const size_t part = chunk->size - done < left_ ? static_cast<size_t>(chunk->size - done) : left_;
-      const ssize_t wrote = pwrite(job.fd, data_, part, static_cast<off_t>(chunk->offset + done));
+      const size_t part = chunk.size - done < left_ ? static_cast<size_t>(chunk.size - done) : left_;
+      const ssize_t wrote = pwrite(job.fd.get(), data_, part, static_cast<off_t>(chunk.offset + done));
       if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return fail("the file cannot be written", errno);
+      if (wrote < 0) return fail({"the file cannot be written", errno});
       at += static_cast<uint64_t>(wrote);
       done += static_cast<uint64_t>(wrote);
     }
-    if (chunk->size > 0) end = chunk->offset + chunk->size;
+    if (chunk.size > 0) end = chunk.offset + chunk.size;
   }
   return true;
 }

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shared/failure.h"
+#include "../shared/fd.h"
+#include "../shared/list.h"
 #include "flow.h"
 #include "owner.h"
 #include "tar.h"
@@ -22,13 +25,12 @@ class Filler {
   Filler(const Filler&) = delete;
   Filler& operator=(const Filler&) = delete;
 
-  // Returns 0 or an errno.
-  int start();
+  Failure start();
 
-  // Takes a new, empty file, which the entry of `from` describes, none of whose data has been read. False: see error(),
-  // or else there is no memory.
-  bool add(int fd, const tar::Reader& from);
-  // What comes before this place of the stream and was not added is nobody's.
+  // Takes a new, empty file, which the entry of `from` describes, none of whose data has been read. False: see
+  // failure(), or else there is no memory.
+  bool add(Fd fd, const tar::Reader& from);
+  // No file that is added later has data before this place of the stream.
   void pass(uint64_t position);
   // Waits until all that was added is done, or something has failed.
   void finish();
@@ -37,19 +39,17 @@ class Filler {
 
   // After either.
   const Losses& losses() const { return losses_; }
-  // One sentence or null, the entry that it is about, and an errno or 0.
-  const char* error() const { return error_; }
+  const Failure& failure() const { return failure_; }
+  // What a failure is about.
   const char* entry() const { return jobs_[done_ % kJobs].entry.path; }
-  int error_number() const { return errno_; }
 
  private:
   struct Job {
-    int fd = -1;
+    Fd fd;
     tar::Entry entry;
     uint64_t start = 0;  // of the data in the stream
-    tar::Chunk* chunks = nullptr;
-    size_t chunk_count = 0;
-    char* attributes = nullptr;  // what the entry's point to
+    List<tar::Chunk> chunks;
+    List<char> attributes;  // what the entry's point to
   };
   // Each holds a file open.
   static constexpr size_t kJobs = 24;
@@ -63,9 +63,8 @@ class Filler {
   bool write(const Job& job, uint64_t& end);
   bool seek(uint64_t position);
   void advance(size_t size);
-  bool fail(const char* why, int number);
+  bool fail(const Failure& failure);
   static bool describe(Job& job, const tar::Reader& from);
-  static void release(Job& job);
 
   Stage& stage_;
   const size_t reader_;
@@ -87,8 +86,7 @@ class Filler {
   size_t left_ = 0;
   uint64_t position_ = 0;  // of data_ in the stream
   Losses losses_;
-  const char* error_ = nullptr;
-  int errno_ = 0;
+  Failure failure_;
 };
 
 }  // namespace boxctl::image

@@ -1,21 +1,24 @@
 #include "flow.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 namespace boxctl::image {
 
-int Stage::start() {
+Failure start_thread(pthread_t& thread, void* (*run)(void*), void* argument) {
+  const int error = pthread_create(&thread, nullptr, run, argument);
+  return error == 0 ? Failure{} : Failure{"a thread cannot be started", error};
+}
+
+Failure Stage::start() {
   for (Piece& piece : pieces_) {
-    piece.data = static_cast<uint8_t*>(malloc(kPiece));
-    if (piece.data == nullptr) return ENOMEM;
+    if (!piece.bytes.resize(kPiece)) return {kNoMemory, ENOMEM};
   }
   pthread_t thread;
-  const int error = pthread_create(&thread, nullptr, run, this);
-  if (error == 0) pthread_detach(thread);
-  return error;
+  const Failure failure = start_thread(thread, run, this);
+  if (!failure) pthread_detach(thread);
+  return failure;
 }
 
 void* Stage::run(void* self) {
@@ -34,7 +37,7 @@ void Stage::pull() {
     size_t size = 0;
     int error = 0;
     while (size < kPiece && !end) {
-      const ssize_t got = from_.read(from_.context, piece.data + size, kPiece - size);
+      const ssize_t got = from_.read(from_.context, piece.bytes.begin() + size, kPiece - size);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) error = errno == 0 ? EIO : errno;
       end = got <= 0;
@@ -67,8 +70,8 @@ bool Stage::next(size_t reader, const uint8_t*& data, size_t& size) {
     errno = error_;
     return error_ == 0;
   }
-  const Piece& piece = pieces_[taken++ % kPieces];
-  data = piece.data;
+  Piece& piece = pieces_[taken++ % kPieces];
+  data = piece.bytes.begin();
   size = piece.size;
   return true;
 }
@@ -112,7 +115,7 @@ ssize_t Stage::lend_tap(void* context, const void** bytes) {
   return size;
 }
 
-int Digest::start() { return pthread_create(&thread_, nullptr, run, this); }
+Failure Digest::start() { return start_thread(thread_, run, this); }
 
 void* Digest::run(void* self) {
   auto& digest = *static_cast<Digest*>(self);
@@ -132,7 +135,7 @@ const char* Digest::wait() {
   return hex_;
 }
 
-int Copy::start() { return pthread_create(&thread_, nullptr, run, this); }
+Failure Copy::start() { return start_thread(thread_, run, this); }
 
 void* Copy::run(void* self) {
   auto& copy = *static_cast<Copy*>(self);
@@ -147,14 +150,13 @@ bool Copy::write() {
     if (!stage_.next(reader_, data, size)) return false;
     if (size == 0) return true;
     bytes_ += size;
-    if (bytes_ > limit_) return fail("the archive has more data than an image may have", 0);
-    if (!write_all(fd_, data, size)) return fail("the file cannot be written", errno);
+    if (bytes_ > limit_) return fail({"the archive has more data than an image may have"});
+    if (const Failure failure = write_all(fd_, data, size); failure) return fail(failure);
   }
 }
 
-bool Copy::fail(const char* why, int number) {
-  error_ = why;
-  errno_ = number;
+bool Copy::fail(const Failure& failure) {
+  failure_ = failure;
   stage_.abandon(ECANCELED);
   return false;
 }
@@ -164,16 +166,16 @@ bool Copy::wait() {
   return done_;
 }
 
-bool write_all(int fd, const void* data, size_t size) {
+Failure write_all(int fd, const void* data, size_t size) {
   const auto* from = static_cast<const char*>(data);
   while (size > 0) {
     const ssize_t wrote = write(fd, from, size);
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return false;
+    if (wrote < 0) return {"the file cannot be written", errno};
     from += wrote;
     size -= static_cast<size_t>(wrote);
   }
-  return true;
+  return {};
 }
 
 }  // namespace boxctl::image

@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 #include "../codec/sha256.h"
+#include "../shared/failure.h"
+#include "../shared/list.h"
 #include "source.h"
 
 namespace boxctl::image {
@@ -36,8 +38,8 @@ class Stage {
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
 
-  // Returns 0 or an errno. The thread starts to pull at once.
-  int start();
+  // The thread starts to pull at once.
+  Failure start();
 
   // Another reader, which sees what `reader` has now, if it has asked for a piece, and all that comes after it.
   size_t add_reader(size_t reader);
@@ -60,7 +62,7 @@ class Stage {
 
  private:
   struct Piece {
-    uint8_t* data = nullptr;
+    List<uint8_t> bytes;
     size_t size = 0;
     size_t users = 0;
   };
@@ -86,7 +88,7 @@ class Digest {
   Digest(Stage& stage, size_t reader) : stage_(stage), reader_(reader) {}
   Digest(const Digest&) = delete;
   Digest& operator=(const Digest&) = delete;
-  int start();
+  Failure start();
   // Waits for the end. 64 hex digits; empty when the stage failed.
   const char* wait();
 
@@ -105,19 +107,18 @@ class Copy {
   Copy(Stage& stage, size_t reader, int fd, uint64_t limit) : stage_(stage), reader_(reader), fd_(fd), limit_(limit) {}
   Copy(const Copy&) = delete;
   Copy& operator=(const Copy&) = delete;
-  int start();
-  // Waits for the end. False: the stage failed, or see error().
+  Failure start();
+  // Waits for the end. False: the stage failed, or see failure().
   bool wait();
   // After wait().
   uint64_t bytes() const { return bytes_; }
-  // Known to everyone who has found the stage abandoned: one sentence, or null, and an errno.
-  const char* error() const { return error_; }
-  int error_number() const { return errno_; }
+  // Known to everyone who has found the stage abandoned.
+  const Failure& failure() const { return failure_; }
 
  private:
   static void* run(void* self);
   bool write();
-  bool fail(const char* why, int number);
+  bool fail(const Failure& failure);
   Stage& stage_;
   const size_t reader_;
   const int fd_;
@@ -125,11 +126,11 @@ class Copy {
   pthread_t thread_ = {};
   uint64_t bytes_ = 0;
   bool done_ = false;
-  const char* error_ = nullptr;
-  int errno_ = 0;
+  Failure failure_;
 };
 
-// False with errno.
-bool write_all(int fd, const void* data, size_t size);
+Failure write_all(int fd, const void* data, size_t size);
+// pthread_create(3).
+Failure start_thread(pthread_t& thread, void* (*run)(void*), void* argument);
 
 }  // namespace boxctl::image

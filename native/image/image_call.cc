@@ -1,5 +1,5 @@
-// The imager's work, each a call that ends the process. The archive is descriptor 0; what is to be said goes to
-// descriptor 2 (report.h).
+// The imager's work, each a call that ends the process. The archive is kArchiveFd; what is to be said goes to
+// kReportFd (report.h).
 #include "../launcher/image_call.h"
 
 #include <fcntl.h>
@@ -48,36 +48,37 @@ void report_stream(Report& report, Archive& archive) {
   report.text("plain_sha256", archive.plain_digest());
 }
 
-// `image`: the archive may hold one all the same.
-[[noreturn]] void fail(const Archive& archive, const char* error, const char* entry, int number, bool image = false) {
-  // A stream that failed is the cause of what failed after it.
-  const char* const cause = archive.error();
-  if (cause != nullptr) {
-    image::report_failure(cause, "", archive.error_number());
-  } else {
-    image::report_failure(error, entry, number, image);
-  }
+// `image`: the archive may hold an image in layers.
+[[noreturn]] void fail(const Failure& failure, const char* entry, bool image = false) {
+  image::report_failure(failure, entry, image);
   _exit(1);
+}
+
+// A stream that failed is the cause of what failed after it.
+[[noreturn]] void fail(const Archive& archive, const Failure& failure = {}, const char* entry = "",
+                       bool image = false) {
+  const Failure cause = archive.failure();
+  if (cause) fail(cause, "");
+  fail(failure, entry, image);
 }
 
 image::Owners owners_of(const Arg& text) {
   image::Owners owners;
   if (owners.parse(text.text.data)) return owners;
-  image::report_failure("the owners that an image may have are malformed", "", EINVAL);
-  _exit(1);
+  fail({"the owners that an image may have are malformed", EINVAL}, "");
 }
 
-void report_list(Report& report, const char* key, char** list) {
+void report_list(Report& report, const char* key, const image::Paths& list) {
   report.open_list(key);
-  for (char** item = list; item != nullptr && *item != nullptr; item++) report.item(*item);
+  for (size_t i = 0; i < list.size(); i++) report.item(list[i]);
   report.close_list();
 }
 
 // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
 [[noreturn]] void work_unpack(int dirfd, const Call& c) {
   const uint64_t flags = c.args[3].number;
-  Archive archive(0, c.args[1].number, c.args[2].number, digests_of(flags));
-  if (!archive.start()) fail(archive, "", "", 0);
+  Archive archive(kArchiveFd, c.args[1].number, c.args[2].number, digests_of(flags));
+  if (!archive.start()) fail(archive);
   UnpackOptions options;
   options.walk = walk_options(flags, c.args[5].number);
   options.links_below = (flags & kImageComplete) == 0;
@@ -91,7 +92,7 @@ void report_list(Report& report, const char* key, char** list) {
     report.send();
     _exit(0);
   }
-  if (result.error != nullptr) fail(archive, result.error, result.entry, result.number, result.image);
+  if (result.failure) fail(archive, result.failure, result.entry, result.image);
   report.number("entries", result.entries);
   report.number("bytes", result.bytes);
   report.number("squashed", result.squashed);
@@ -108,8 +109,7 @@ void report_list(Report& report, const char* key, char** list) {
 int create(int dirfd, const char* pathname) {
   const int fd = openat(dirfd, pathname, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd >= 0) return fd;
-  image::report_failure("the file cannot be made", "", errno);
-  _exit(1);
+  fail({"the file cannot be made", errno}, "");
 }
 
 // ingest(dirfd, pathname, offset, size, flags, max_bytes): the archive decompressed into a new file, or with an empty
@@ -118,20 +118,21 @@ int create(int dirfd, const char* pathname) {
   Fd file;
   if (*pathname != 0) file.reset(create(dirfd, pathname));
   const bool layer = (c.args[4].number & kImageLayer) != 0;
-  Archive archive(0, c.args[2].number, c.args[3].number, layer ? Archive::Digests::kBoth : Archive::Digests::kArchive);
-  if (!archive.start(file.valid() || layer)) fail(archive, "", "", 0);
+  Archive archive(kArchiveFd, c.args[2].number, c.args[3].number,
+                  layer ? Archive::Digests::kBoth : Archive::Digests::kArchive);
+  if (!archive.start(file.valid() || layer)) fail(archive);
   const Source stream = archive.stream();
   uint64_t bytes = 0;
   for (;;) {
     const void* piece;
     const ssize_t got = stream.lend(stream.context, &piece);
-    if (got < 0) fail(archive, "the archive cannot be read", "", errno);
+    if (got < 0) fail(archive, {"the archive cannot be read", errno});
     if (got == 0) break;
     bytes += static_cast<uint64_t>(got);
-    if (bytes > c.args[5].number) fail(archive, "the archive has more data than an image may have", "", 0);
-    if (file.valid() && !image::write_all(file.get(), piece, static_cast<size_t>(got))) {
-      fail(archive, "the file cannot be written", "", errno);
-    }
+    if (bytes > c.args[5].number) fail(archive, {"the archive has more data than an image may have"});
+    if (!file.valid()) continue;
+    const Failure failure = image::write_all(file.get(), piece, static_cast<size_t>(got));
+    if (failure) fail(archive, failure);
   }
   Report report;
   report_stream(report, archive);
@@ -166,10 +167,11 @@ void report_index(Report& report, const image::Index& index, bool layer) {
 
 void check_index(const Archive* archive, const image::IndexReport& made) {
   if (made.outcome == image::Outcome::kDone) return;
-  const int number = made.outcome == image::Outcome::kUnsuitable ? EFBIG : made.number;
-  if (archive != nullptr) fail(*archive, made.error, made.entry, number, made.image);
-  image::report_failure(made.error, made.entry, number, made.image);
-  _exit(1);
+  Failure failure = made.failure;
+  // By this number boxctl knows that the archive may be good, and unpacks it (src/worker/work.ts).
+  if (made.outcome == image::Outcome::kUnsuitable) failure.number = EFBIG;
+  if (archive != nullptr) fail(*archive, failure, made.entry, made.image);
+  fail(failure, made.entry, made.image);
 }
 
 // index(dirfd, pathname, data, offset, size, flags, max_bytes, max_entries, owners). With a name for `data`, the
@@ -187,17 +189,17 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
   static image::Index index(options);
   Report report;
   if (*data == 0) {
-    image::index_tar(index, 0, offset, size != 0 ? size : size_of(0) - offset, out.get());
+    image::index_tar(index, kArchiveFd, offset, size != 0 ? size : size_of(kArchiveFd) - offset, out.get());
     check_index(nullptr, index.report());
   } else {
     const Fd file(create(dirfd, data));
-    Archive archive(0, offset, size, digests_of(flags));
-    if (!archive.start() || !archive.copy_to(file.get(), options.bytes)) fail(archive, "", "", 0);
+    Archive archive(kArchiveFd, offset, size, digests_of(flags));
+    if (!archive.start() || !archive.copy_to(file.get(), options.bytes)) fail(archive);
     tar::Reader reader(archive.stream());
     index.scan(reader, 0);
     check_index(&archive, index.report());
     uint64_t bytes = 0;
-    if (!reader.drain() || !archive.finish_copy(bytes)) fail(archive, reader.error(), "", reader.error_number());
+    if (!reader.drain() || !archive.finish_copy(bytes)) fail(archive, reader.failure());
     image::write_index(index, file.get(), bytes, out.get());
     check_index(&archive, index.report());
     report_stream(report, archive);
@@ -214,7 +216,7 @@ constexpr size_t kMaxMembers = 20'000;
 // scan(): of the first so many, each regular file and link of the tar as "offset size path"; of a link, " -> " and
 // where it leads.
 [[noreturn]] void work_scan() {
-  image::HeaderSource source(0, 0, size_of(0));
+  image::HeaderSource source(kArchiveFd, 0, size_of(kArchiveFd));
   tar::Reader reader(source.source());
   Report report;
   report.open_list("members");
@@ -224,8 +226,7 @@ constexpr size_t kMaxMembers = 20'000;
     const tar::Reader::Step step = reader.next();
     if (step == tar::Reader::Step::kEnd) break;
     if (step == tar::Reader::Step::kError) {
-      image::report_failure(reader.error(), reader.entry().path, reader.error_number());
-      _exit(1);
+      fail(reader.failure(), reader.entry().path);
     }
     const tar::Entry& entry = reader.entry();
     const bool link = entry.type == tar::Type::kSymlink || entry.type == tar::Type::kHardLink;
@@ -298,10 +299,9 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
 [[noreturn]] void work_copy(int dirfd, int to) {
   static char path[PATH_MAX];
   CopyLosses losses;
-  const int error = copy_tree(dirfd, to, {image::keeps_attribute, true}, path, &losses);
+  const long error = copy_tree(dirfd, to, {image::keeps_attribute, true}, path, &losses);
   if (error != 0) {
-    image::report_failure("it cannot be copied", path, error);
-    _exit(1);
+    fail({"it cannot be copied", static_cast<int>(-error)}, path);
   }
   Report report;
   report.number("devices", losses.devices);
@@ -309,15 +309,14 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
   _exit(0);
 }
 
-// extract(dirfd, paths, max_bytes): what is there of the paths as a tar on descriptor 1.
+// extract(dirfd, paths, max_bytes): what is there of the paths as a tar on kOutputFd.
 [[noreturn]] void work_extract(int dirfd, const Call& c) {
-  image::Extract extract(dirfd, 1, c.args[2].number);
+  image::Extract extract(dirfd, kOutputFd, c.args[2].number);
   Reader in(c.args[1].list, c.args[1].list_size);
   for (uint64_t i = 0; i < c.args[1].number; i++) {
     const char* const path = read_text(in).data;
     if (extract.add(path)) continue;
-    image::report_failure(extract.error(), path, extract.error_number());
-    _exit(1);
+    fail(extract.failure(), path);
   }
   Report report;
   report.number("entries", extract.entries());

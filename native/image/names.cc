@@ -1,5 +1,6 @@
 #include "names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 namespace boxctl::image {
@@ -30,6 +31,10 @@ bool normalise(const char* from, Path& path) {
     path.folder = path.text;
   }
   return true;
+}
+
+void join(const Path& path, char (&whole)[tar::kMaxPath + 1]) {
+  snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
 }
 
 bool keeps_attribute(const char* name) {

@@ -13,6 +13,9 @@ struct Path {
   const char* name;    // "" when the path is the root itself
 };
 
+// The whole path as one text; "" for the root.
+void join(const Path& path, char (&whole)[tar::kMaxPath + 1]);
+
 // What names that begin with `.wh.` are.
 enum class Whiteouts {
   kNames,    // names like others: the archive is a root file system

@@ -11,8 +11,8 @@
 
 namespace boxctl::image {
 
-const char* give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
-                       Losses& losses) {
+Failure give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
+                   Losses& losses) {
   constexpr uid_t kSame = static_cast<uid_t>(-1);
   const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
   const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0; };
@@ -22,34 +22,34 @@ const char* give_owner(int fd, const char* name, const tar::Entry& entry, const 
   const bool squashed = owners.squash(uid, gid, mode);
   if (squashed) losses.squashed++;
   const bool roots = uid == 0 && gid == 0;
-  if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return nullptr;
-  if (change(uid, gid)) return nullptr;
-  if (errno != EINVAL && errno != EPERM) return "the owner cannot be set";
+  if (roots && fstatat(fd, name, &now, flags) == 0 && now.st_uid == 0 && now.st_gid == 0) return {};
+  if (change(uid, gid)) return {};
+  if (errno != EINVAL && errno != EPERM) return {"the owner cannot be set", errno};
   if (!squashed) losses.squashed++;
   mode &= ~static_cast<uint32_t>(S_ISUID | S_ISGID);
-  if (!change(uid, kSame) && !change(0, kSame)) return "the owner cannot be set";
-  if (!change(kSame, gid) && !change(kSame, 0)) return "the group cannot be set";
-  return nullptr;
+  if (!change(uid, kSame) && !change(0, kSame)) return {"the owner cannot be set", errno};
+  if (!change(kSame, gid) && !change(kSame, 0)) return {"the group cannot be set", errno};
+  return {};
 }
 
-const char* give_attributes(int fd, const tar::Entry& entry, Losses& losses) {
+Failure give_attributes(int fd, const tar::Entry& entry, Losses& losses) {
   for (size_t i = 0; i < entry.xattr_count; i++) {
     const tar::Xattr& xattr = entry.xattrs[i];
     if (entry.type == tar::Type::kDirectory && strcmp(xattr.name, kDefaultAcl) == 0) continue;
     if (!keeps_attribute(xattr.name)) {
       losses.skipped++;
-    } else if (const char* why = give_attribute(fd, xattr.name, xattr.value, xattr.size, losses); why != nullptr) {
-      return why;
+    } else if (const Failure failure = give_attribute(fd, xattr.name, xattr.value, xattr.size, losses); failure) {
+      return failure;
     }
   }
-  return nullptr;
+  return {};
 }
 
-const char* give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses) {
-  if (fsetxattr(fd, name, value, size, 0) == 0) return nullptr;
-  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return "an extended attribute cannot be set";
+Failure give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses) {
+  if (fsetxattr(fd, name, value, size, 0) == 0) return {};
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return {"an extended attribute cannot be set", errno};
   losses.skipped++;
-  return nullptr;
+  return {};
 }
 
 struct timespec time_of(const tar::Entry& entry) {

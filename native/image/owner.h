@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "../shared/failure.h"
 #include "owners.h"
 #include "tar.h"
 
@@ -18,16 +19,14 @@ struct Losses {
 
 inline constexpr char kDefaultAcl[] = "system.posix_acl_default";
 
-// Each returns null, or one sentence, with errno.
-
 // A number that this user namespace does not have, or that is not among `owners`, becomes 0, and with it the set-id
 // bits go from `mode`: they would lend the rights of another user than the archive meant. `fd` is the file, or its
 // folder with a name.
-const char* give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
-                       Losses& losses);
+Failure give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
+                   Losses& losses);
 // All but a folder's default ACL.
-const char* give_attributes(int fd, const tar::Entry& entry, Losses& losses);
-const char* give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses);
+Failure give_attributes(int fd, const tar::Entry& entry, Losses& losses);
+Failure give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses);
 
 struct timespec time_of(const tar::Entry& entry);
 

@@ -82,14 +82,14 @@ void Report::send(int fd) {
   }
 }
 
-void report_failure(const char* error, const char* entry, int number, bool image) {
+void report_failure(const Failure& failure, const char* entry, bool image) {
   Report report;
-  const char* const hint = foreign::advice(error);
+  const char* const hint = foreign::advice(failure.sentence);
   if (hint != nullptr) report.text("hint", hint);
   if (image) report.flag("image");
-  report.text("error", error);
+  report.text("error", failure.sentence);
   report.text("entry", entry);
-  report.number("errno", static_cast<uint64_t>(number));
+  report.number("errno", static_cast<uint64_t>(failure.number));
   report.send();
 }
 

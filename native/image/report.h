@@ -1,4 +1,4 @@
-// What a worker of images says: lines of JSON on descriptor 2. The last one is the outcome; those before it are
+// What a worker of images says: lines of JSON on kReportFd. The last one is the outcome; those before it are
 // `{"read":N,"entries":N}`, from time to time: the bytes of the archive that have been read, and what has been
 // unpacked.
 #pragma once
@@ -8,9 +8,10 @@
 
 #include <atomic>
 
-namespace boxctl::image {
+#include "../shared/failure.h"
+#include "../wire/descriptors.h"
 
-inline constexpr int kReportFd = 2;
+namespace boxctl::image {
 
 // Counted by the one who unpacks, told by the one who reads.
 inline std::atomic<uint64_t> entries_done{0};
@@ -42,6 +43,6 @@ class Report {
 };
 
 // {"error":sentence,"entry":path,"errno":N}; with `image`, and `hint` where there is one for the sentence (foreign.h).
-void report_failure(const char* error, const char* entry, int number, bool image = false);
+void report_failure(const Failure& failure, const char* entry, bool image = false);
 
 }  // namespace boxctl::image

@@ -26,10 +26,9 @@ uint32_t encode_device(uint32_t major, uint32_t minor) {
 
 }  // namespace
 
-bool Scan::fail(const char* why, int number) {
+bool Scan::fail(const Failure& failure) {
   report_.outcome = Outcome::kRefused;
-  report_.error = why;
-  report_.number = number;
+  report_.failure = failure;
   return false;
 }
 
@@ -50,7 +49,7 @@ Node Scan::node_of(const tar::Entry& entry, mode_t type) {
   return node;
 }
 
-bool Scan::no_memory() { return fail("there is no memory left", ENOMEM); }
+bool Scan::no_memory() { return fail(kNoMemory, ENOMEM); }
 
 // Counts what the index will need, also of what later entries replace: so the tree is bounded, too.
 bool Scan::charge(uint64_t bytes) {

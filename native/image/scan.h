@@ -2,6 +2,7 @@
 // its data: where that lies is all that is kept.
 #pragma once
 
+#include "../shared/failure.h"
 #include "owners.h"
 #include "tree.h"
 #include "walk.h"
@@ -41,10 +42,8 @@ struct IndexReport {
   // them out of the stack.
   bool opaque_root = false;
 
-  // One sentence without a full stop, the entry that it is about or "", and an errno, or 0 for a bad archive.
-  const char* error = nullptr;
-  char entry[tar::kMaxPath] = {};
-  int number = 0;
+  Failure failure;
+  char entry[tar::kMaxPath] = {};  // that the failure is about, or ""
 };
 
 class Scan {
@@ -59,7 +58,8 @@ class Scan {
   bool run();
 
   // What walk() calls.
-  bool fail(const char* why, int number = 0);
+  bool fail(const Failure& failure);
+  bool fail(const char* why, int number = 0) { return fail(Failure{why, number}); }
   bool skip() {
     report_.skipped++;
     return true;

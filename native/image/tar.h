@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../shared/failure.h"
+#include "../shared/list.h"
 #include "source.h"
 
 namespace boxctl::tar {
@@ -55,7 +57,6 @@ struct Entry {
 class Reader {
  public:
   explicit Reader(Source source);
-  ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
@@ -70,20 +71,20 @@ class Reader {
   uint64_t stored_size() const { return stored_; }
   bool sparse() const { return sparse_; }
   const Chunk* chunks(size_t& count) const {
-    count = chunk_count_;
-    return chunks_;
+    count = chunks_.size();
+    return chunks_.begin();
   }
 
   // Reads on to the end of the stream, so that its writer is not cut off. What comes after the end mark is ignored.
   bool drain();
 
-  // After kError or false: one sentence without a full stop. `error_number()` is an errno, or 0 for a bad archive.
-  const char* error() const { return error_; }
-  int error_number() const { return errno_; }
+  // After kError or false.
+  const Failure& failure() const { return failure_; }
 
  private:
   struct Header;
   struct Overrides;
+  struct Preceding;
 
   bool fail(const char* why, int number = 0);
   bool fill();
@@ -92,22 +93,29 @@ class Reader {
   bool gather(void* to, size_t size, size_t& done);
   bool not_a_tar(const Header& start, size_t size, const char* otherwise);
   bool skip(uint64_t size);
-  bool read_text(uint64_t size, size_t limit, char*& text);
+  bool read_header(Header& header, const Preceding& preceding, bool& end);
+  bool read_description(const Header& header, Preceding& preceding);
+  bool read_global(uint64_t size);
+  bool read_text(uint64_t size, size_t limit, List<char>& text);
   bool read_long(uint64_t size, char* out);
   bool parse_pax(uint64_t size, Overrides& overrides, bool global);
   bool pax_record(char* key, char* value, size_t size, Overrides& overrides, bool global);
-  bool parse_entry(const Header& header, Overrides& local, bool long_path, bool long_link);
+  bool parse_entry(const Header& header, const Preceding& preceding);
+  void parse_names(const Header& header, const Preceding& preceding);
+  bool parse_id(const char* field, bool has, uint64_t own, bool has_global, uint32_t global, uint32_t& id);
+  bool parse_type(const Header& header);
+  bool parse_device(const Header& header);
   bool add_chunk(uint64_t offset, uint64_t size);
   bool old_sparse(const Header& header);
+  bool pax_sparse(const Overrides& pax);
   bool sparse_1_0();
   bool check_chunks();
 
   Source source_;
   Entry entry_;
-  const char* error_ = nullptr;
-  int errno_ = 0;
+  Failure failure_;
 
-  char* buffer_ = nullptr;
+  List<char> buffer_;            // empty where bytes are lent
   const char* bytes_ = nullptr;  // what has been read, or lent, from start_ to end_
   size_t start_ = 0;
   size_t end_ = 0;
@@ -118,12 +126,10 @@ class Reader {
   uint64_t stored_ = 0;   // bytes of data still to come from the stream
   uint64_t padding_ = 0;  // and the zeroes after them
 
-  char* pax_ = nullptr;  // the extended header; the xattrs of the entry point into it
-  char* global_pax_ = nullptr;
+  List<char> pax_;  // the extended header; the xattrs of the entry point into it
+  List<char> global_pax_;
   char long_path_[kMaxPath] = {}, long_link_[kMaxPath] = {};  // GNU's names for the entry that comes next
-  Chunk* chunks_ = nullptr;
-  size_t chunk_count_ = 0;
-  size_t chunk_room_ = 0;
+  List<Chunk> chunks_;
   bool sparse_ = false;
 
   bool has_global_mtime_ = false, has_global_uid_ = false, has_global_gid_ = false;

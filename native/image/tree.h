@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "list.h"
+#include "../shared/list.h"
 
 namespace boxctl::image {
 

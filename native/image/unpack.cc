@@ -2,18 +2,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "../launcher/rmtree.h"
 #include "../shared/fd.h"
+#include "beneath.h"
 #include "fill.h"
+#include "late.h"
 #include "names.h"
 #include "owner.h"
 #include "report.h"
@@ -21,28 +23,9 @@
 namespace boxctl {
 namespace {
 
-constexpr long kSysOpenat2 = 437;
-// Of the paths of folders, which are kept until the end: more than any honest image has.
-constexpr size_t kMaxFolderMemory = size_t{256} << 20;
-
-long open_beneath(int dirfd, const char* path, uint64_t flags) {
-  struct open_how how = {};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return call(kSysOpenat2, dirfd, path, &how, sizeof how);
-}
-
 constexpr char kOpaque[] = "user.overlay.opaque", kOrigin[] = "user.overlay.origin";
 
-// What a directory gets after its contents: to write into it would change its time, its mode may forbid it, and what is
-// made in it would inherit the default ACL.
-struct Later {
-  char* path;
-  uint32_t mode;
-  struct timespec mtime;
-  void* acl;  // null: none
-  size_t acl_size;
-};
+using image::open_beneath;
 
 class Unpacker {
  public:
@@ -52,24 +35,17 @@ class Unpacker {
         tap_(tap),
         filler_(*tap.stage, tap.stage->add_reader(tap.reader), options.owners),
         reader_({nullptr, this, nullptr, lend}) {}
-  ~Unpacker() {
-    for (size_t i = 0; i < later_count_; i++) {
-      free(later_[i].path);
-      free(later_[i].acl);
-    }
-    free(later_);
-  }
   Unpacker(const Unpacker&) = delete;
   Unpacker& operator=(const Unpacker&) = delete;
 
   bool run();
 
   // What walk() calls.
-  bool fail(const char* why, int number = 0) {
-    result.error = why;
-    result.number = number;
+  bool fail(const Failure& failure) {
+    result.failure = failure;
     return false;
   }
+  bool fail(const char* why, int number = 0) { return fail(Failure{why, number}); }
   bool skip() {
     losses_.skipped++;
     return true;
@@ -97,17 +73,14 @@ class Unpacker {
   bool mark(int dirfd, const char* name, const char* attribute, const char* value);
   bool is_whiteout(int dirfd, const char* name) const;
   bool imply(const char* folder);
-  bool note(char**& list, size_t& count, size_t room, const char* path);
   bool want(const image::Path& target);
   void state(const char* folder, const char* name);
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
-    const char* const why = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
-    return why == nullptr || fail(why, errno);
+    const Failure failure = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
+    return !failure || fail(failure);
   }
-  bool later(const image::Path& path, const tar::Entry& entry, uint32_t mode);
-  bool finish_directories();
   bool cut_off(const char* folder) const;
   void forget_cut_off();
 
@@ -124,12 +97,10 @@ class Unpacker {
   image::Filler filler_;
   tar::Reader reader_;
   image::Losses losses_;
-  size_t implied_count_ = 0, wanted_count_ = 0;
   // The folder of the last entry: most entries share it with the one before.
   Fd parent_;
   char parent_path_[tar::kMaxPath] = {};
-  Later* later_ = nullptr;
-  size_t later_count_ = 0, later_room_ = 0, later_memory_ = 0;
+  image::LateFolders late_folders_;
 };
 
 // Opens the folder of an entry, making what is missing of it.
@@ -178,39 +149,26 @@ long Unpacker::make_folder(int dirfd, const char* name, const char* whole) {
 }
 
 bool Unpacker::imply(const char* folder) {
-  if (implied_count_ == kMaxImplied) return fail("the layer leaves out more folders than a layer may");
-  return note(result.implied, implied_count_, kMaxImplied, folder);
-}
-
-bool Unpacker::note(char**& list, size_t& count, size_t room, const char* path) {
-  if (list == nullptr) list = static_cast<char**>(calloc(room + 1, sizeof(char*)));
-  char* const copy = list == nullptr ? nullptr : strdup(path);
-  if (copy == nullptr) return fail("there is no memory left", ENOMEM);
-  list[count++] = copy;
-  return true;
+  if (result.implied.size() == kMaxImplied) return fail("the layer leaves out more folders than a layer may");
+  return result.implied.add(folder) || fail(kNoMemory, ENOMEM);
 }
 
 // The target of a hard link is not here.
 bool Unpacker::want(const image::Path& target) {
-  if (options_.walk.whiteouts != image::Whiteouts::kMarks || !options_.links_below || wanted_count_ == kMaxWanted) {
+  if (options_.walk.whiteouts != image::Whiteouts::kMarks || !options_.links_below ||
+      result.wanted.size() == kMaxWanted) {
     return fail("a hard link leads to nothing that came before it in the archive");
   }
   char whole[tar::kMaxPath + 1];
-  snprintf(whole, sizeof whole, "%s%s%s", target.folder, *target.folder == 0 ? "" : "/", target.name);
-  return note(result.wanted, wanted_count_, kMaxWanted, whole);
+  image::join(target, whole);
+  return result.wanted.add(whole) || fail(kNoMemory, ENOMEM);
 }
 
 // An entry names the folder after all, or hides what layers below have in its place.
 void Unpacker::state(const char* folder, const char* name) {
   char whole[tar::kMaxPath + 1];
   snprintf(whole, sizeof whole, "%s%s%s", folder, *folder == 0 ? "" : "/", name);
-  for (size_t i = 0; i < implied_count_; i++) {
-    if (strcmp(result.implied[i], whole) != 0) continue;
-    free(result.implied[i]);
-    result.implied[i] = result.implied[--implied_count_];
-    result.implied[implied_count_] = nullptr;
-    return;
-  }
+  if (const size_t found = result.implied.find(whole); found < result.implied.size()) result.implied.remove(found);
 }
 
 // Overlay's mark of a deleted file (kernel: Documentation/filesystems/overlayfs.rst).
@@ -253,22 +211,22 @@ bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
 bool Unpacker::clear(const char* name) {
   if (unlinkat(parent(), name, 0) == 0) return true;
   if (errno == ENOENT) return true;
-  const int removed = rmtree(parent(), name);
-  return removed == 0 || fail("an earlier entry of the same name cannot be replaced", removed);
+  const long removed = rmtree(parent(), name);
+  return removed == 0 || fail("an earlier entry of the same name cannot be replaced", static_cast<int>(-removed));
 }
 
 bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const mode_t permissions = entry.mode & 0777;
-  int fd = openat(parent(), path.name, kFlags, permissions);
-  if (fd < 0 && errno == EEXIST) {
+  Fd fd(openat(parent(), path.name, kFlags, permissions));
+  if (!fd.valid() && errno == EEXIST) {
     if (!clear(path.name)) return false;
-    fd = openat(parent(), path.name, kFlags, permissions);
+    fd.reset(openat(parent(), path.name, kFlags, permissions));
   }
-  if (fd < 0) return fail("the file cannot be made", errno);
+  if (!fd.valid()) return fail("the file cannot be made", errno);
   result.bytes += reader_.stored_size();
   if (result.bytes > options_.bytes) return fail("the archive has more data than an image may have");
-  return filler_.add(fd, reader_) || fail("there is no memory left", ENOMEM);
+  return filler_.add(std::move(fd), reader_) || fail(kNoMemory, ENOMEM);
 }
 
 bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
@@ -287,7 +245,7 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
         if (mkdirat(parent(), path.name, 0700) != 0) return fail("the folder cannot be made", errno);
         if (hides && !make_opaque(parent(), path.name)) return false;
         raw = -ENOENT;
-      } else if (implied_count_ > 0) {
+      } else if (result.implied.size() > 0) {
         state(path.folder, path.name);
       }
     }
@@ -297,37 +255,9 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
   const Fd fd(static_cast<int>(raw));
   uint32_t mode = entry.mode;
   if (!own(fd.get(), "", entry, mode)) return false;
-  if (const char* why = image::give_attributes(fd.get(), entry, losses_); why != nullptr) return fail(why, errno);
-  return later(path, entry, mode);
-}
-
-bool Unpacker::later(const image::Path& path, const tar::Entry& entry, uint32_t mode) {
-  if (later_count_ == later_room_) {
-    const size_t room = later_room_ == 0 ? 256 : later_room_ * 2;
-    auto* const grown = static_cast<Later*>(realloc(later_, room * sizeof(Later)));
-    if (grown == nullptr) return fail("there is no memory left", ENOMEM);
-    later_ = grown;
-    later_room_ = room;
-  }
-  const tar::Xattr* acl = nullptr;
-  for (size_t i = 0; i < entry.xattr_count; i++) {
-    if (strcmp(entry.xattrs[i].name, image::kDefaultAcl) == 0) acl = &entry.xattrs[i];
-  }
-  const size_t acl_size = acl == nullptr ? 0 : acl->size;
-  char whole[tar::kMaxPath + 1];
-  snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
-  later_memory_ += strlen(whole) + acl_size + sizeof(Later);
-  if (later_memory_ > kMaxFolderMemory) return fail("the archive has more folders than an image may have");
-  char* const copy = strdup(*whole == 0 ? "." : whole);
-  if (copy == nullptr) return fail("there is no memory left", ENOMEM);
-  later_[later_count_++] = {copy, mode, image::time_of(entry), nullptr, acl_size};
-  if (acl == nullptr) return true;
-  // One byte at least: an ACL without any is one, too.
-  void* const value = malloc(acl_size + 1);
-  if (value == nullptr) return fail("there is no memory left", ENOMEM);
-  memcpy(value, acl->value, acl_size);
-  later_[later_count_ - 1].acl = value;
-  return true;
+  Failure failure = image::give_attributes(fd.get(), entry, losses_);
+  if (!failure) failure = late_folders_.add(path, entry, mode);
+  return !failure || fail(failure);
 }
 
 bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
@@ -404,27 +334,6 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
   return true;
 }
 
-// In the archive's order, so that of two entries for one folder the last one wins.
-bool Unpacker::finish_directories() {
-  for (size_t i = 0; i < later_count_; i++) {
-    const Later& later = later_[i];
-    const long raw = open_beneath(root_, later.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
-    // A later entry has put something else in its place.
-    if (raw == -ENOENT || raw == -ENOTDIR || raw == -ELOOP) continue;
-    if (raw < 0) return fail("a folder cannot be opened", static_cast<int>(-raw));
-    const Fd fd(static_cast<int>(raw));
-    const struct timespec times[2] = {later.mtime, later.mtime};
-    if (later.acl != nullptr) {
-      const char* why = image::give_attribute(fd.get(), image::kDefaultAcl, later.acl, later.acl_size, losses_);
-      if (why != nullptr) return fail(why, errno);
-    }
-    if (fchmod(fd.get(), later.mode) != 0 || futimens(fd.get(), times) != 0) {
-      return fail("the mode of a folder cannot be set", errno);
-    }
-  }
-  return true;
-}
-
 // Whether a folder that it lies in hides what layers below have.
 bool Unpacker::cut_off(const char* folder) const {
   char path[tar::kMaxPath];
@@ -445,11 +354,8 @@ bool Unpacker::cut_off(const char* folder) const {
 
 // What layers below cannot say anything about need not be told.
 void Unpacker::forget_cut_off() {
-  for (size_t i = implied_count_; i-- > 0;) {
-    if (!cut_off(result.implied[i])) continue;
-    free(result.implied[i]);
-    result.implied[i] = result.implied[--implied_count_];
-    result.implied[implied_count_] = nullptr;
+  for (size_t i = result.implied.size(); i-- > 0;) {
+    if (cut_off(result.implied[i])) result.implied.remove(i);
   }
 }
 
@@ -465,7 +371,7 @@ ssize_t Unpacker::lend(void* context, const void** bytes) {
 }
 
 bool Unpacker::entries() {
-  if (const int error = filler_.start(); error != 0) return fail("there is no memory left", error);
+  if (const Failure failure = filler_.start(); failure) return fail(failure);
   image::ImageSigns signs;
   const image::Walked walked = image::walk(reader_, options_.walk, signs, *this);
   result.image = !options_.walk.layer() && (signs.complete() || (walked != image::Walked::kEnd && signs.likely()));
@@ -477,7 +383,7 @@ bool Unpacker::entries() {
     about(reader_.entry().path);
     return false;
   }
-  return reader_.drain() || fail(reader_.error(), reader_.error_number());
+  return reader_.drain() || fail(reader_.failure());
 }
 
 bool Unpacker::run() {
@@ -488,14 +394,14 @@ bool Unpacker::run() {
   } else {
     filler_.give_up();
   }
-  if (filler_.error() != nullptr) {
+  if (filler_.failure()) {
     about(filler_.entry());
-    return fail(filler_.error(), filler_.error_number());
+    return fail(filler_.failure());
   }
   if (!read) return false;
   forget_parent();
   forget_cut_off();
-  if (!finish_directories()) return false;
+  if (const Failure failure = late_folders_.finish(root_, losses_); failure) return fail(failure);
   result.squashed = losses_.squashed + filler_.losses().squashed;
   result.skipped = losses_.skipped + filler_.losses().skipped;
   return true;
@@ -506,7 +412,7 @@ bool Unpacker::run() {
 Unpacked unpack(int dirfd, image::Stage::Tap& tap, const UnpackOptions& options) {
   Unpacker unpacker(dirfd, tap, options);
   unpacker.run();
-  return unpacker.result;
+  return std::move(unpacker.result);
 }
 
 }  // namespace boxctl

@@ -6,6 +6,7 @@
 
 #include "flow.h"
 #include "owners.h"
+#include "paths.h"
 #include "walk.h"
 
 namespace boxctl {
@@ -19,9 +20,8 @@ struct UnpackOptions {
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
 };
 
-// Folders that no entry names and that were made because something lies in them.
+// The most of Unpacked::implied and of Unpacked::wanted.
 inline constexpr size_t kMaxImplied = 8192;
-// Hard links to files of the layers below.
 inline constexpr size_t kMaxWanted = 8192;
 
 struct Unpacked {
@@ -31,15 +31,13 @@ struct Unpacked {
   uint64_t squashed = 0;
   // Device nodes and extended attributes that may not be made here, and entries of no known type.
   uint64_t skipped = 0;
-  // Of a layer: where hard links lead that have no target in it, NULL at the end; they are not made. Never freed.
-  char** wanted = nullptr;
-  // Of a layer: the folders below the root that only its entries' paths imply, NULL at the end. Never freed.
-  char** implied = nullptr;
+  // Of a layer: where hard links lead that have no target in it. They are not made.
+  image::Paths wanted;
+  // Of a layer: the folders below the root that no entry names, and that were made because an entry lies in them.
+  image::Paths implied;
 
-  // One sentence without a full stop, or null; the entry that it is about, or ""; an errno, or 0 for a bad archive.
-  const char* error = nullptr;
-  char entry[tar::kMaxPath] = {};
-  int number = 0;
+  Failure failure;
+  char entry[tar::kMaxPath] = {};  // that the failure is about, or ""
   // A layer hides all that is below it.
   bool opaque_root = false;
   // The archive may hold an image in layers. `stopped`: that was told by its first entry, and nothing was unpacked.

@@ -34,8 +34,8 @@ class ImageSigns {
   bool first_ = true, likely_ = false, manifest_ = false, index_ = false, layout_ = false;
 };
 
-// `to` has a member function for each kind of entry, which is false after `to.fail(sentence, errno)`;
-// `to.enter(folder)` comes before it.
+// `to` has a member function for each kind of entry, which is false after `to.fail(sentence, errno)` or
+// `to.fail(Failure)`; `to.enter(folder)` comes before it.
 template <typename Target>
 bool take_entry(const tar::Entry& entry, Whiteouts whiteouts, Target& to) {
   Path path;
@@ -79,7 +79,7 @@ Walked walk(tar::Reader& reader, const WalkOptions& options, ImageSigns& signs, 
     }
     const tar::Entry& entry = reader.entry();
     if (step == tar::Reader::Step::kError) {
-      to.fail(reader.error(), reader.error_number());
+      to.fail(reader.failure());
       return Walked::kFailed;
     }
     if (to.count() > options.entries) {

@@ -84,11 +84,11 @@ int descriptor(const Context& context, const Arg& arg) {
 Filled filled(const Context& context) { return {context.child == 0 ? getpid() : context.child, context.link}; }
 
 long dispatch(Context& context, const Call& c, uint32_t& detail) {
-  int fds[kMaxArgs] = {-1, -1, -1, -1, -1, -1, -1, -1};
-  const char* texts[kMaxArgs] = {"", "", "", "", "", "", "", ""};
+  int fds[kMaxArgs];
+  const char* texts[kMaxArgs];
   Texts completed(context);
-  for (size_t i = 0; i < c.count; i++) {
-    if (takes_fd(c, i)) fds[i] = descriptor(context, c.args[i]);
+  for (size_t i = 0; i < kMaxArgs; i++) {
+    fds[i] = i < c.count && takes_fd(c, i) ? descriptor(context, c.args[i]) : -1;
     texts[i] = completed.complete(c.args[i].text);
     if (texts[i] == nullptr) return -ENAMETOOLONG;
   }
@@ -233,8 +233,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kUserns:
       return make_user_namespace(texts[0], texts[1]);
     case Op::kCopytree:
-      return -static_cast<long>(copytree(fds[0], fds[1], static_cast<uint32_t>(n(2)), static_cast<uint32_t>(n(3)),
-                                         static_cast<uint32_t>(n(4))));
+      return copytree(fds[0], fds[1], static_cast<uint32_t>(n(2)), static_cast<uint32_t>(n(3)),
+                      static_cast<uint32_t>(n(4)));
     case Op::kFcntl:
       // With a lease the signal of its breaking goes to the process that took it.
       return n(1) == F_SETLEASE ? negate(fcntl(fds[0], F_SETLEASE, static_cast<int>(n(2)))) : -EINVAL;
@@ -295,7 +295,7 @@ void close_last_uses(Context& context, const Call& c) {
     const uint64_t slot = c.args[i].number;
     const bool last = c.args[i].last_use || c.op == Op::kClose;
     if (!last || !takes_fd(c, i) || slot >= context.slot_count) continue;
-    Fd(std::exchange(context.slots[slot], -1));
+    context.slots.close(slot);
   }
 }
 
@@ -313,7 +313,7 @@ Result perform(Context& context, const Call& c) {
     result.value = 0;
     result.skipped = true;
   } else if (result.value >= 0 && c.returns != kNoSlot && !(c.op == Op::kClone3 && context.child == 0)) {
-    Fd(std::exchange(context.slots[c.returns], static_cast<int>(result.value)));
+    context.slots.put(c.returns, static_cast<int>(result.value));
   }
   close_last_uses(context, c);
   return result;

@@ -7,6 +7,7 @@
 #include "../shared/fd.h"
 #include "helper.h"
 #include "plan.h"
+#include "slots.h"
 
 namespace boxctl {
 
@@ -14,7 +15,7 @@ class NetworkRelay;
 
 // What a step may need besides its arguments; each of the two processes has its own.
 struct Context {
-  int* slots = nullptr;  // descriptors by the plan's numbers, -1 where there is none
+  Slots slots;
   uint32_t slot_count = 0;
   char id[13] = {};  // `$ID`: 12 hex digits
   pid_t child = -1;  // `$CHILD`: the container's first process; 0 in that process itself

@@ -26,8 +26,9 @@ struct CopyLosses {
 
 // Copies what is in the directory `from` into the empty directory `to`, and then what describes `from` itself: owner,
 // attributes, times, and unless it is 0 the mode. Of the files: owners, modes, times, extended attributes, hard links,
-// holes; links are never followed. Where the file system can, data is shared. Returns 0 or an errno, and in `path` (of
-// PATH_MAX bytes) what it is about. The umask must not take what a mode needs; modes are set after it.
-int copy_tree(int from, int to, const CopyOptions& options, char* path, CopyLosses* losses = nullptr);
+// holes; links are never followed. Where the file system can, data is shared. Returns 0 or -errno, and in `path` (of
+// PATH_MAX bytes) what it is about. Modes are set by
+// chmod(2), so the umask only must leave the owner the bits that he needs meanwhile.
+long copy_tree(int from, int to, const CopyOptions& options, char* path, CopyLosses* losses = nullptr);
 
 }  // namespace boxctl

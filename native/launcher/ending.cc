@@ -1,10 +1,10 @@
 #include "ending.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <utility>
+#include "../shared/list.h"
+#include "proc.h"
 
 namespace boxctl {
 namespace {
@@ -13,12 +13,9 @@ namespace {
 long read_report_value(const Context& context, const Report& report, uint64_t& value) {
   const int dirfd = context.slots[report.dirfd];
   if (dirfd < 0) return -ENOENT;
-  const Fd file(openat(dirfd, report.file.data, O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return -errno;
   char text[4096];
-  const ssize_t size = read(file.get(), text, sizeof text - 1);
-  if (size < 0) return -errno;
-  text[size] = '\0';
+  const long size = read_text_file(dirfd, report.file.data, text, sizeof text);
+  if (size < 0) return size;
   for (char* line = text; line != nullptr; line = strchr(line, '\n')) {
     if (*line == '\n') line++;
     if (strncmp(line, report.key.data, report.key.size) != 0) continue;
@@ -34,8 +31,9 @@ long read_report_value(const Context& context, const Report& report, uint64_t& v
 }  // namespace
 
 void close_unneeded(const Plan& plan, Context& context) {
-  auto* needed = static_cast<bool*>(calloc(plan.slots + 1, sizeof(bool)));
-  if (needed == nullptr) return;
+  List<bool> needed;
+  // Without memory they stay open.
+  if (!needed.reset(plan.slots)) return;
   const auto keep = [&](uint64_t slot) {
     if (slot < plan.slots) needed[slot] = true;
   };
@@ -57,9 +55,8 @@ void close_unneeded(const Plan& plan, Context& context) {
   at = plan.tallies_at;
   for (uint32_t i = 0; i < plan.tallies; i++) keep(next_tally(plan, at).socket);
   for (uint32_t i = 0; i < plan.slots; i++) {
-    if (!needed[i] && context.slots[i] >= 0) Fd(std::exchange(context.slots[i], -1));
+    if (!needed[i]) context.slots.close(i);
   }
-  free(needed);
 }
 
 void send_reports(const Plan& plan, const Context& context, Events& events) {

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <signal.h>
-#include <stddef.h>
 #include <sys/types.h>
+
+#include "../shared/list.h"
 
 namespace boxctl {
 
@@ -32,11 +33,6 @@ pid_t eldest_child(pid_t pid);
 // The processes of a container that were stopped, to be continued later.
 class StoppedTree {
  public:
-  StoppedTree() = default;
-  ~StoppedTree();
-  StoppedTree(const StoppedTree&) = delete;
-  StoppedTree& operator=(const StoppedTree&) = delete;
-
   bool stopped() const { return stopped_; }
   // Stops `first` and all that descend from it. One that handles SIGTSTP is sent that, as by a terminal.
   void stop(pid_t first);
@@ -46,10 +42,13 @@ class StoppedTree {
   bool add(pid_t pid);
   void add_children(pid_t pid);
 
+  struct Stopped {
+    pid_t pid;
+    bool by_us;
+  };
+
   bool stopped_ = false;
-  pid_t* pids_ = nullptr;
-  size_t count_ = 0;
-  size_t room_ = 0;
+  List<Stopped> processes_;
 };
 
 }  // namespace boxctl

@@ -3,7 +3,6 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -18,22 +17,19 @@ constexpr uint32_t kMachine = AUDIT_ARCH_X86_64;
 constexpr uint32_t kMachine = AUDIT_ARCH_AARCH64;
 #endif
 
-}  // namespace
-
-Observer::~Observer() {
-  free(request_);
-  free(answer_);
+// The kernel's structures may have grown since this was compiled. Words, since they are aligned like these.
+bool make(List<uint64_t>& structure, size_t kernels, size_t ours) {
+  const size_t size = std::max(kernels, ours);
+  return structure.reset((size + sizeof(uint64_t) - 1) / sizeof(uint64_t));
 }
 
+}  // namespace
+
 bool Observer::start(Fd listener) {
-  // The kernel's structures may have grown since this was compiled.
   seccomp_notif_sizes sizes = {};
   if (call(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) return false;
-  request_size_ = std::max<size_t>(sizes.seccomp_notif, sizeof(seccomp_notif));
-  answer_size_ = std::max<size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp));
-  request_ = malloc(request_size_);
-  answer_ = malloc(answer_size_);
-  if (request_ == nullptr || answer_ == nullptr) return false;
+  if (!make(request_, sizes.seccomp_notif, sizeof(seccomp_notif))) return false;
+  if (!make(answer_, sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp))) return false;
   listener_ = std::move(listener);
   return true;
 }
@@ -41,13 +37,14 @@ bool Observer::start(Fd listener) {
 // Lets one call go on. POLLHUP: no process has the filter any more.
 void Observer::answer(short happened) {
   if (!(happened & POLLIN)) return listener_.reset();
-  auto* request = static_cast<seccomp_notif*>(request_);
-  memset(request_, 0, request_size_);
-  // ENOENT: who made the call was killed meanwhile.
+  auto* request = reinterpret_cast<seccomp_notif*>(request_.begin());
+  // The kernel refuses a structure that is not all zero (EINVAL).
+  memset(request_.begin(), 0, request_.size() * sizeof(uint64_t));
+  // ENOENT: the process that made the call was killed meanwhile.
   if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, request) != 0) return;
   count(request->data.arch, request->data.nr);
-  auto* answer = static_cast<seccomp_notif_resp*>(answer_);
-  memset(answer_, 0, answer_size_);
+  auto* answer = reinterpret_cast<seccomp_notif_resp*>(answer_.begin());
+  memset(answer_.begin(), 0, answer_.size() * sizeof(uint64_t));
   answer->id = request->id;
   answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, answer);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "../shared/fd.h"
+#include "../shared/list.h"
 #include "events.h"
 #include "poller.h"
 
@@ -12,11 +13,6 @@ namespace boxctl {
 
 class Observer {
  public:
-  Observer() = default;
-  ~Observer();
-  Observer(const Observer&) = delete;
-  Observer& operator=(const Observer&) = delete;
-
   // False when there is no room for the kernel's messages.
   bool start(Fd listener);
   void add_sources(Poller& poller) { poller.add<&Observer::answer>(listener_.get(), POLLIN, *this); }
@@ -31,10 +27,8 @@ class Observer {
   Fd listener_;
   uint64_t counts_[kNumbers] = {};
   uint64_t others_ = 0;  // of other machines, and numbers beyond all that there are
-  void* request_ = nullptr;
-  void* answer_ = nullptr;
-  size_t request_size_ = 0;
-  size_t answer_size_ = 0;
+  List<uint64_t> request_;
+  List<uint64_t> answer_;
 };
 
 }  // namespace boxctl

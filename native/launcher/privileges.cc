@@ -2,20 +2,18 @@
 
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <stdlib.h>
 
 #include "../shared/fd.h"
+#include "../shared/list.h"
 
 namespace boxctl {
 
 long set_groups(const Arg& list) {
   Reader in(list.list, list.list_size);
-  auto* groups = static_cast<gid_t*>(calloc(list.number + 1, sizeof(gid_t)));
-  if (groups == nullptr) return -ENOMEM;
+  List<gid_t> groups;
+  if (!groups.reset(list.number)) return -ENOMEM;
   for (uint64_t i = 0; i < list.number; i++) groups[i] = in.u32();
-  const long result = call(SYS_setgroups, list.number, groups);
-  free(groups);
-  return result;
+  return call(SYS_setgroups, list.number, groups.begin());
 }
 
 long set_capabilities(const Call& c) {

@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "calls.h"
+#include "proc.h"
 
 namespace boxctl {
 namespace {
@@ -33,19 +33,6 @@ constexpr long kSysCloseRange = 436;
     // The kernel's own are about this process; everything that somebody has sent is meant for the command.
     if (info.si_signo != SIGCHLD && info.si_code <= 0) kill(child, info.si_signo);
   }
-}
-
-// Numbers in a small text file of the kernel, one after the other, each given to `use`.
-template <typename Use>
-int for_numbers(int dirfd, const char* path, Use use) {
-  const Fd file(openat(dirfd, path, O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return 0;
-  FILE* stream = fdopen(dup(file.get()), "re");
-  if (stream == nullptr) return 0;
-  int count = 0;
-  for (int number = 0; fscanf(stream, "%d", &number) == 1; count++) use(number);
-  fclose(stream);
-  return count;
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "remove.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../shared/directory.h"
 #include "../shared/fd.h"
 #include "reaper.h"
 #include "rmtree.h"
@@ -18,29 +18,24 @@ namespace {
 
 // The name of a directory in this one; false: there is none.
 bool first_directory(int fd, char* name, size_t size) {
-  const int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* list = copy < 0 ? nullptr : fdopendir(copy);
-  if (list == nullptr) return false;
-  bool found = false;
-  while (const dirent* entry = readdir(list)) {
-    if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-    found = static_cast<size_t>(snprintf(name, size, "%s", entry->d_name)) < size;
-    break;
+  Directory listing(fd);
+  if (!listing.valid()) return false;
+  while (const dirent* entry = listing.next()) {
+    if (entry->d_type == DT_DIR) return static_cast<size_t>(snprintf(name, size, "%s", entry->d_name)) < size;
   }
-  closedir(list);
-  return found;
+  return false;
 }
 
 }  // namespace
 
 long remove_tree(int dirfd, const char* path, int userns) {
-  if (userns < 0) return -static_cast<long>(rmtree(dirfd, path));
+  if (userns < 0) return rmtree(dirfd, path);
   const pid_t pid = fork();
   if (pid < 0) return -errno;
   if (pid == 0) {
     // With every right over what the namespace has, and still with the caller's own ids over what is the caller's.
     if (setns(userns, CLONE_NEWUSER) != 0) _exit(errno);
-    _exit(rmtree(dirfd, path));
+    _exit(static_cast<int>(-rmtree(dirfd, path)));
   }
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {

@@ -3,8 +3,8 @@
 
 namespace boxctl {
 
-// Removes `name` beneath `dirfd`, whatever it is, with all that it contains. Returns 0 or an errno: ENOENT when there
+// Removes `name` beneath `dirfd`, whatever it is, with all that it contains. Returns 0 or -errno: ENOENT when there
 // is nothing of that name, EXDEV when something is mounted in it. What was removed before a failure stays removed.
-int rmtree(int dirfd, const char* name);
+long rmtree(int dirfd, const char* name);
 
 }  // namespace boxctl

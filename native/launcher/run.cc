@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 
 #include <utility>
 
+#include "../shared/list.h"
 #include "calls.h"
 #include "ending.h"
 #include "events.h"
@@ -39,12 +39,9 @@ class Launcher {
  private:
   long prepare() {
     context_.slot_count = plan_.slots;
-    context_.slots = static_cast<int*>(malloc(sizeof(int) * (plan_.slots + 1)));
-    done_ = static_cast<bool*>(calloc(plan_.steps, sizeof(bool)));
+    if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
     uint8_t random[6];
-    if (context_.slots == nullptr || done_ == nullptr) return -ENOMEM;
     if (getrandom(random, sizeof random, 0) != sizeof random) return -EIO;
-    for (uint32_t i = 0; i < plan_.slots; i++) context_.slots[i] = -1;
     for (size_t i = 0; i < sizeof random; i++) snprintf(context_.id + 2 * i, 3, "%02x", random[i]);
     context_.relay = &supervisor_.network_relay();
     call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
@@ -93,8 +90,7 @@ class Launcher {
       supervisor_.command().created(context_.child, context_.slots[call.returns]);
     }
     if (call.op == Op::kRecvmsg && call.returns == plan_.terminal) {
-      Fd master(std::exchange(context_.slots[plan_.terminal], -1));
-      supervisor_.terminal().attach(std::move(master), plan_.flags & kFlagTerminalStdin);
+      supervisor_.terminal().attach(context_.slots.take(plan_.terminal), plan_.flags & kFlagTerminalStdin);
     }
     return {};
   }
@@ -195,7 +191,7 @@ class Launcher {
       send_tallies(plan_, context_, events_);
       supervisor_.observer().report(events_);
     }
-    undo(plan_, context_, events_, done_);
+    undo(plan_, context_, events_, done_.begin());
     if (started) supervisor_.deliver_rest();
     if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, 0});
     if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, 0});
@@ -207,7 +203,7 @@ class Launcher {
   Events events_;
   Context context_;
   Supervisor supervisor_;
-  bool* done_ = nullptr;
+  List<bool> done_;     // by step: it was made, and is to be undone
   bool ready_ = false;  // the command is about to start: the container's side has nothing more to say
   uint32_t quiet_ = 0;  // the first step that the container's side did not tell of
 };

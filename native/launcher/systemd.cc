@@ -4,13 +4,13 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
 #include "../shared/fd.h"
+#include "../shared/list.h"
 
 namespace boxctl {
 namespace {
@@ -174,15 +174,11 @@ class Values {
 // A connection to a message bus.
 class Bus {
  public:
-  Bus() : buffer_(static_cast<uint8_t*>(malloc(kMaxMessage))), deadline_(now_ms() + kPatienceMs) {}
-  ~Bus() { free(buffer_); }
-  Bus(const Bus&) = delete;
-  Bus& operator=(const Bus&) = delete;
-
   long connect_to(const char* path) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
-    if (buffer_ == nullptr) return -ENOMEM;
+    if (!memory_.resize(kMaxMessage)) return -ENOMEM;
+    buffer_ = memory_.begin();
     if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path) + 1);
     socket_ = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -294,8 +290,9 @@ class Bus {
   }
 
   Fd socket_;
-  uint8_t* buffer_;
-  long deadline_;
+  List<uint8_t> memory_;
+  uint8_t* buffer_ = nullptr;
+  const long deadline_ = now_ms() + kPatienceMs;
 };
 
 constexpr const char* kDaemon = "org.freedesktop.DBus";

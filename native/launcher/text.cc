@@ -117,22 +117,19 @@ const char* Texts::complete(const Text& text) {
   return out.finish();
 }
 
-StringArray::StringArray(const Context& context, const Arg& arg)
-    : entries_(static_cast<char**>(calloc(arg.number + 1, sizeof(char*)))) {
-  if (entries_ == nullptr) return;
+bool StringArray::fill(const Context& context, const Arg& arg) {
   Reader in(arg.list, arg.list_size);
   for (uint64_t i = 0; i < arg.number; i++) {
-    const Text text = read_text(in);
     Texts texts(context);
-    const char* complete = texts.complete(text);
-    entries_[i] = strdup(complete == nullptr ? "" : complete);
-    if (entries_[i] == nullptr || complete == nullptr) failed_ = true;
+    const char* const complete = texts.complete(read_text(in));
+    if (complete == nullptr || !text_.add(complete, strlen(complete) + 1)) return false;
   }
-}
-
-StringArray::~StringArray() {
-  for (char** at = entries_; at != nullptr && *at != nullptr; at++) free(*at);
-  free(entries_);
+  // Only now does the text lie where it stays.
+  char* at = text_.begin();
+  for (uint64_t i = 0; i < arg.number; i++, at += strlen(at) + 1) {
+    if (!entries_.add(at)) return false;
+  }
+  return entries_.add(nullptr);
 }
 
 }  // namespace boxctl

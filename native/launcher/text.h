@@ -1,6 +1,7 @@
 // The texts of a plan as system calls take them.
 #pragma once
 
+#include "../shared/list.h"
 #include "calls.h"
 
 namespace boxctl {
@@ -27,16 +28,17 @@ class Texts {
 // A NULL-terminated array of strings, as execve(2) wants it.
 class StringArray {
  public:
-  StringArray(const Context& context, const Arg& arg);
-  ~StringArray();
-  StringArray(const StringArray&) = delete;
-  StringArray& operator=(const StringArray&) = delete;
-  bool ok() const { return entries_ != nullptr && !failed_; }
-  char** get() const { return entries_; }
+  StringArray(const Context& context, const Arg& arg) : ok_(fill(context, arg)) {}
+  // False: a text could not be completed, or there is no memory left.
+  bool ok() const { return ok_; }
+  char* const* get() const { return entries_.begin(); }
 
  private:
-  char** entries_;
-  bool failed_ = false;
+  bool fill(const Context& context, const Arg& arg);
+
+  List<char> text_;
+  List<char*> entries_;
+  const bool ok_;
 };
 
 }  // namespace boxctl

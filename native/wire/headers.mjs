@@ -31,7 +31,7 @@ function header(source, includes, lines) {
     '#pragma once',
     '',
     ...includes.map((file) => `#include <${file}>`),
-    '',
+    ...(includes.length > 0 ? [''] : []),
     'namespace boxctl {',
     '',
     ...lines,
@@ -113,6 +113,30 @@ function calls({ CALLS }, { MAX_ARGS }) {
   );
 }
 
+/** Descriptors by name. They are consecutive, so that a program can be given them as a list. */
+function descriptors({ LAUNCHER_FD, IMAGER_FD }) {
+  const consecutive = (name, table, first) => {
+    for (const [index, [key, fd]] of Object.entries(table).entries()) {
+      if (fd !== first + index)
+        throw new Error(`${name}.${key} is ${fd}: it must be ${first + index}, the next number`);
+    }
+  };
+  consecutive('LAUNCHER_FD', LAUNCHER_FD, 3);
+  consecutive('IMAGER_FD', IMAGER_FD, 0);
+  const lines = (table) => Object.entries(table).map(([name, fd]) => number('int', `${constant(name)}Fd`, fd));
+  return header(
+    'src/kernel/wire.ts',
+    [],
+    [
+      ...lines(LAUNCHER_FD),
+      '// All of the launcher, the three of the caller included.',
+      number('int', 'kLauncherFds', 3 + Object.keys(LAUNCHER_FD).length),
+      '',
+      ...lines(IMAGER_FD),
+    ],
+  );
+}
+
 function plan(wire, layout) {
   return header(
     'src/kernel/wire.ts',
@@ -182,6 +206,7 @@ function flags({ IMAGE, LISTENER_FLAGS, O }) {
 export function wireHeaders({ calls: table, constants, wire, layout }) {
   return {
     'calls.h': calls(table, wire),
+    'descriptors.h': descriptors(wire),
     'plan.h': plan(wire, layout),
     'events.h': events(wire, layout),
     'flags.h': flags(constants),

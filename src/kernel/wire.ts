@@ -4,6 +4,13 @@
  * variable length are described in native/launcher/plan.h.
  */
 
+// ---- Descriptors ----------------------------------------------------------------------------------------------------
+
+/** What the launcher is started with after 0, 1 and 2, which are the caller's: the sealed plan, and the owner's socket. */
+export const LAUNCHER_FD = { plan: 3, control: 4 } as const;
+/** What the imager has as 0, 1 and 2: the archive, what is extracted, and lines of JSON that say what it found. */
+export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
+
 // ---- A plan ---------------------------------------------------------------------------------------------------------
 
 /** "BXPL". */

@@ -23,6 +23,7 @@ import type { Plan } from '../plan/plan.ts';
 import { hintOf } from '../plan/hints.ts';
 import { launch, type Outcome } from '../launcher/launch.ts';
 import { pipe } from '../native.ts';
+import { IMAGER_FD } from '../kernel/wire.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import { lastReport, type OnRead, type Report } from './json-lines.ts';
 
@@ -65,9 +66,9 @@ export interface Rootfs<T> {
 
 interface Work {
   readonly plan: Plan;
-  /** Descriptor 0 of the worker; stays the caller's. */
+  /** The archive; stays the caller's. */
   readonly input?: number;
-  /** Descriptor 1 of the worker; stays the caller's. */
+  /** For what is extracted; stays the caller's. */
   readonly output?: number;
   readonly onRead?: OnRead;
   readonly signal?: AbortSignal;
@@ -96,7 +97,11 @@ async function run({ plan, input, output, onRead, signal }: Work): Promise<Repor
   const [report, reportEnd] = pipe();
   let worker;
   try {
-    worker = launch(plan, { stdio: [input ?? nothing, output ?? nothing, reportEnd], interpreter: 'imager' });
+    const stdio: [number, number, number] = [nothing, nothing, nothing];
+    stdio[IMAGER_FD.archive] = input ?? nothing;
+    stdio[IMAGER_FD.output] = output ?? nothing;
+    stdio[IMAGER_FD.report] = reportEnd;
+    worker = launch(plan, { stdio, interpreter: 'imager' });
   } finally {
     closeSync(nothing);
     closeSync(reportEnd);

@@ -47,8 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // A byte at a time is no way to read megabytes under a sanitizer.
     if (total > (piece < 64 ? size_t{64} << 10 : kEnough)) return 0;
   }
-  require((got == 0) == (decoder.error() == nullptr));
-  if (got == 0) require(memory.size == 0 && decoder.error_number() == 0);
+  require((got == 0) == !decoder.failure());
+  if (got == 0) require(memory.size == 0 && !decoder.failure());
   require(decoder.read(buffer, piece) == got);
   return 0;
 }

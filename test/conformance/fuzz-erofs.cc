@@ -260,7 +260,7 @@ bool make(const uint8_t* archive, size_t size, const IndexOptions& options, Imag
   Bytes all{archive, size};
   const bool done = index.scan(reader, 0) && index.write({write_image, &image}, {read_at, &all}, size);
   const IndexReport& report = index.report();
-  REQUIRE(done == (report.outcome == Outcome::kDone) && done == (report.error == nullptr));
+  REQUIRE(done == (report.outcome == Outcome::kDone) && done == !report.failure);
   uint64_t implied = 0;
   index.implied(
       [](void* context, const char* path) {

@@ -1,5 +1,6 @@
 // Feeds arbitrary bytes to the tar reader. With libFuzzer:
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined test/conformance/fuzz-tar.cc native/image/tar.cc
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined test/conformance/fuzz-tar.cc native/image/tar*.cc
+//     native/image/foreign.cc
 // Without (-DSTANDALONE, any compiler): mutates the given archives for ITERATIONS rounds, repairing most checksums so
 // that the mutants get past the first header.
 //   fuzz-tar ITERATIONS ARCHIVE…
@@ -42,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (;;) {
     const Reader::Step step = reader.next();
     if (step == Reader::Step::kError) {
-      require(reader.error() != nullptr && reader.next() == Reader::Step::kError);
+      require(reader.failure() && reader.next() == Reader::Step::kError);
       break;
     }
     if (step == Reader::Step::kEnd) {

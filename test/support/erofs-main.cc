@@ -84,10 +84,10 @@ int index(int argc, char** argv) {
     return 0;
   }
   printf("{\"ok\":false,\"unsuitable\":%s,\"error\":", report.outcome == Outcome::kUnsuitable ? "true" : "false");
-  put_text(report.error);
+  put_text(report.failure.sentence);
   printf(",\"entry\":");
   put_text(report.entry);
-  printf(",\"errno\":%d}\n", report.number);
+  printf(",\"errno\":%d}\n", report.failure.number);
   return 1;
 }
 

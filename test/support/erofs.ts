@@ -2,23 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, parseReport, SANITIZE, unpackMain, type UnpackReport } from '../unit/image/worker.ts';
+import { build, parseReport, SANITIZE, TAR_SOURCES, unpackMain, type UnpackReport } from '../unit/image/worker.ts';
 import { PROJECT } from './boxctl.ts';
 
 const native = join(PROJECT, 'native/image');
 /** What the unpacker and the imager's main function need is not needed here. */
-export const INDEX_SOURCES = [
-  'attributes',
-  'erofs',
-  'foreign',
-  'names',
-  'owners',
-  'scan',
-  'sparse',
-  'tar',
-  'tree',
-  'walk',
-].map((name) => join(native, `${name}.cc`));
+export const INDEX_SOURCES = ['attributes', 'erofs', 'names', 'owners', 'scan', 'sparse', 'tree', 'walk']
+  .map((name) => join(native, `${name}.cc`))
+  .concat(TAR_SOURCES);
 export const erofsMain = (): string => build(join(import.meta.dirname, 'erofs-main.cc'), SANITIZE, INDEX_SOURCES);
 
 export type IndexReport =

@@ -44,7 +44,7 @@ int stream(size_t in, size_t out) {
   // The end stays the end, and a failure stays the same failure.
   if (decoder.read(buffer.data(), out) != got || (got < 0 && errno != number)) return 3;
   fprintf(stderr, "%s\n", name(decoder.compression()));
-  if (got < 0) fprintf(stderr, "%s\n", decoder.error());
+  if (got < 0) fprintf(stderr, "%s\n", decoder.failure().sentence);
   return got < 0 ? 1 : 0;
 }
 
@@ -65,7 +65,7 @@ std::string outcome(const std::string& archive, std::string& content) {
   ssize_t got;
   while ((got = decoder.read(buffer, sizeof buffer)) > 0) content.append(buffer, static_cast<size_t>(got));
   const std::string format = name(decoder.compression());
-  return got < 0 ? format + ": " + decoder.error() : format;
+  return got < 0 ? format + ": " + decoder.failure().sentence : format;
 }
 
 void trial(const std::string& archive, const std::string& expected) {

@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const int dir = open(argv[2], O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return 2;
-  if (strcmp(argv[1], "rmtree") == 0 && argc == 4) return boxctl::rmtree(dir, argv[3]);
+  if (strcmp(argv[1], "rmtree") == 0 && argc == 4) return static_cast<int>(-boxctl::rmtree(dir, argv[3]));
   boxctl::UnpackOptions options;
   if (strcmp(argv[1], "layer") == 0) options.walk.whiteouts = boxctl::image::Whiteouts::kMarks;
   if (argc == 5) {
@@ -30,11 +30,11 @@ int main(int argc, char** argv) {
   }
   umask(0);
   boxctl::image::Stage stage({read_input, nullptr});
-  if (stage.start() != 0) return 2;
+  if (stage.start()) return 2;
   boxctl::image::Stage::Tap tap{&stage, 0};
   const boxctl::Unpacked result = boxctl::unpack(dir, tap, options);
-  if (result.error != nullptr) {
-    boxctl::image::report_failure(result.error, result.entry, result.number);
+  if (result.failure) {
+    boxctl::image::report_failure(result.failure, result.entry);
     _exit(1);
   }
   boxctl::image::Report report;
@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   report.number("squashed", result.squashed);
   report.number("skipped", result.skipped);
   report.open_list("implied");
-  for (char** folder = result.implied; folder != nullptr && *folder != nullptr; folder++) report.item(*folder);
+  for (size_t i = 0; i < result.implied.size(); i++) report.item(result.implied[i]);
   report.close_list();
   report.send();
   // As the imager does: the stage's thread may still be reading.

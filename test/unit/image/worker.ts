@@ -29,10 +29,13 @@ export function parseReport(text: string): UnpackReport | undefined {
 
 const root = join(import.meta.dirname, '../../..');
 const native = join(root, 'native');
+/** The reader of tar archives. */
+export const TAR_SOURCES = ['foreign', 'tar', 'tar_numbers', 'tar_pax', 'tar_sparse', 'tar_stream'].map((name) =>
+  join(native, `image/${name}.cc`),
+);
 const sources = [
-  'image/foreign.cc',
   'image/owners.cc',
-  'image/tar.cc',
+  'image/late.cc',
   'image/names.cc',
   'image/report.cc',
   'image/fill.cc',
@@ -42,7 +45,9 @@ const sources = [
   'image/walk.cc',
   'codec/sha256.cc',
   'launcher/rmtree.cc',
-].map((name) => join(native, name));
+]
+  .map((name) => join(native, name))
+  .concat(TAR_SOURCES);
 
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {

@@ -46,6 +46,22 @@ describe('the headers of the launcher', () => {
     );
   });
 
+  test('cannot be derived when the descriptors of the launcher are not consecutive', () => {
+    const gap = { plan: 3, control: 5 };
+    expect(() => wireHeaders({ ...ALL, wire: { ...wire, LAUNCHER_FD: gap } })).toThrow(
+      'LAUNCHER_FD.control is 5: it must be 4, the next number',
+    );
+  });
+
+  test('have the numbers of all descriptors that the launcher and the imager are started with', () => {
+    const text = wireHeaders(ALL)['descriptors.h'];
+    for (const [name, fd] of Object.entries({ ...wire.LAUNCHER_FD, ...wire.IMAGER_FD })) {
+      const constant = `k${name[0]?.toUpperCase()}${name.slice(1)}Fd`;
+      expect(text).toContain(`inline constexpr int ${constant} = ${fd};`);
+    }
+    expect(text).toContain('inline constexpr int kLauncherFds = 5;');
+  });
+
   test('have the arguments of a call in the order in which they are declared', () => {
     const text = wireHeaders(ALL)['calls.h'];
     expect(text).toContain('// fsconfig(fd, cmd, key, value, aux)\n    row(Op::kFsconfig) = {"fnttf"};');
