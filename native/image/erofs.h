@@ -61,7 +61,6 @@ class Index {
   void wanted(bool (*found)(void* context, const char* path), void* context) const;
 
  private:
-  friend class IndexWriter;
   IndexOptions options_;
   Tree tree_;
   IndexReport report_;

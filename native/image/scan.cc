@@ -26,17 +26,7 @@ uint32_t encode_device(uint32_t major, uint32_t minor) {
 
 }  // namespace
 
-bool Scan::fail(const Failure& failure) {
-  report_.outcome = Outcome::kRefused;
-  report_.failure = failure;
-  return false;
-}
-
-bool Scan::unsuitable(const char* why) {
-  fail(why);
-  report_.outcome = Outcome::kUnsuitable;
-  return false;
-}
+bool Scan::unsuitable(const char* why) { return report_.fail({why}, Outcome::kUnsuitable); }
 
 Node Scan::node_of(const tar::Entry& entry, mode_t type) {
   Node node;

@@ -44,6 +44,12 @@ struct IndexReport {
 
   Failure failure;
   char entry[tar::kMaxPath] = {};  // that the failure is about, or ""
+
+  bool fail(const Failure& why, Outcome what = Outcome::kRefused) {
+    outcome = what;
+    failure = why;
+    return false;
+  }
 };
 
 class Scan {
@@ -58,8 +64,8 @@ class Scan {
   bool run();
 
   // What walk() calls.
-  bool fail(const Failure& failure);
-  bool fail(const char* why, int number = 0) { return fail(Failure{why, number}); }
+  bool fail(const Failure& failure) { return report_.fail(failure); }
+  bool fail(const char* why, int number = 0) { return report_.fail({why, number}); }
   bool skip() {
     report_.skipped++;
     return true;

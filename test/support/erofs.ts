@@ -7,7 +7,19 @@ import { PROJECT } from './boxctl.ts';
 
 const native = join(PROJECT, 'native/image');
 /** What the unpacker and the imager's main function need is not needed here. */
-export const INDEX_SOURCES = ['attributes', 'erofs', 'names', 'owners', 'scan', 'sparse', 'tree', 'walk']
+export const INDEX_SOURCES = [
+  'attributes',
+  'erofs',
+  'erofs_folder',
+  'erofs_layout',
+  'erofs_writer',
+  'names',
+  'owners',
+  'scan',
+  'sparse',
+  'tree',
+  'walk',
+]
   .map((name) => join(native, `${name}.cc`))
   .concat(TAR_SOURCES);
 export const erofsMain = (): string => build(join(import.meta.dirname, 'erofs-main.cc'), SANITIZE, INDEX_SOURCES);
