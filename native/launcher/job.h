@@ -8,20 +8,25 @@
 
 namespace boxctl {
 
-// Lets the kernel stop the job for using a terminal that is not its to use (SIGTTIN, SIGTTOU).
+// While it exists, the kernel may stop the job because it uses a terminal from the background (SIGTTIN, SIGTTOU). With
+// 0 it does nothing.
 class Stoppable {
  public:
-  explicit Stoppable(int signal) {
+  explicit Stoppable(int signal) : signal_(signal) {
+    if (signal_ == 0) return;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
     sigprocmask(SIG_UNBLOCK, &set, &before_);
   }
-  ~Stoppable() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~Stoppable() {
+    if (signal_ != 0) sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
   Stoppable(const Stoppable&) = delete;
   Stoppable& operator=(const Stoppable&) = delete;
 
  private:
+  const int signal_;
   sigset_t before_;
 };
 

@@ -3,14 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "job.h"
-#include "streams.h"
 
 namespace boxctl {
 namespace {
@@ -20,30 +17,9 @@ constexpr int kPipeSize = 1 << 16;
 constexpr size_t kMost = 1 << 20;
 // How often one stream is served before the others are looked at.
 constexpr int kTurns = 32;
-// What a terminal that is writable takes without waiting.
-constexpr size_t kTerminalPiece = 256;
 constexpr size_t kBuffer = 1 << 16;
 // One for each of 1 and 2; no page of them is there before it is used.
 char buffers[2][kBuffer];
-
-StreamKind kind_of(int fd) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return StreamKind::kOther;
-  if (S_ISFIFO(status.st_mode)) return StreamKind::kPipe;
-  if (S_ISSOCK(status.st_mode)) return StreamKind::kSocket;
-  if (S_ISREG(status.st_mode)) return StreamKind::kFile;
-  return is_terminal(fd) ? StreamKind::kTerminal : StreamKind::kOther;
-}
-
-// The flags of the caller's own descriptor are shared with everybody who holds it, and must stay. Not everybody may
-// open the terminal that he was given (su(1)).
-Fd open_again(int fd, int flags) {
-  char path[32];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  return Fd(open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-}
-
-bool would_block(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
 
 }  // namespace
 
@@ -193,18 +169,16 @@ void Input::finish() {
 
 void Output::start(Fd pipe, int target) {
   pipe_ = std::move(pipe);
-  target_ = target;
+  target_.start(target);
   buffer_ = buffers[target - 1];
   fcntl(pipe_.get(), F_SETFL, O_RDONLY | O_NONBLOCK);
-  kind_ = kind_of(target);
-  if (kind_ == StreamKind::kTerminal) own_ = open_again(target, O_WRONLY);
-  splices_ = kind_ == StreamKind::kPipe || kind_ == StreamKind::kFile;
+  splices_ = target_.kind() == StreamKind::kPipe || target_.kind() == StreamKind::kFile;
 }
 
 void Output::add_sources(Poller& poller) {
   if (!active()) return;
   // A reader that has gone is told as an error, whatever is asked for.
-  poller.add<&Output::on_target>(target_, blocked_ ? POLLOUT : 0, *this);
+  poller.add<&Output::on_target>(target_.fd(), blocked_ ? POLLOUT : 0, *this);
   if (!blocked_) poller.add<&Output::on_pipe>(pipe_.get(), POLLIN, *this);
 }
 
@@ -240,7 +214,7 @@ void Output::stop() {
 bool Output::move() { return splices_ ? splice_some() : copy_some(); }
 
 bool Output::splice_some() {
-  const ssize_t size = splice(pipe_.get(), nullptr, target_, nullptr, kMost, SPLICE_F_NONBLOCK);
+  const ssize_t size = splice(pipe_.get(), nullptr, target_.fd(), nullptr, kMost, SPLICE_F_NONBLOCK);
   if (size > 0) return true;
   if (size == 0) {
     stop();
@@ -265,7 +239,7 @@ bool Output::copy_some() {
     pending_ = static_cast<size_t>(size);
     at_ = 0;
   }
-  const ssize_t wrote = write_some(buffer_ + at_, pending_);
+  const ssize_t wrote = target_.write_some(buffer_ + at_, pending_);
   if (would_block(wrote)) {
     blocked_ = true;
     return false;
@@ -278,18 +252,8 @@ bool Output::copy_some() {
   return !blocked_;
 }
 
-ssize_t Output::write_some(const char* bytes, size_t size) {
-  if (kind_ == StreamKind::kSocket) return send(target_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (kind_ == StreamKind::kPipe) return write(target_, bytes, size < kPage ? size : kPage);
-  if (kind_ != StreamKind::kTerminal) return write(target_, bytes, size);
-  // In the background, a terminal of the mode `tostop` stops the whole job here, as it does any program.
-  const Stoppable stoppable(SIGTTOU);
-  if (own_.valid()) return write(own_.get(), bytes, size);
-  return write(target_, bytes, size < kTerminalPiece ? size : kTerminalPiece);
-}
-
 bool Output::lose(int error) {
-  if (error != EPIPE && error != ECONNRESET && kind_ != StreamKind::kTerminal) error_ = error;
+  if (error != EPIPE && error != ECONNRESET && target_.kind() != StreamKind::kTerminal) error_ = error;
   stop();
   return false;
 }

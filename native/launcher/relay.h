@@ -7,12 +7,10 @@
 #include <sys/types.h>
 
 #include "../shared/fd.h"
+#include "caller_output.h"
 #include "poller.h"
 
 namespace boxctl {
-
-// What a caller's descriptor is, as far as its calls differ.
-enum class StreamKind { kPipe, kSocket, kFile, kTerminal, kOther };
 
 // From the caller's descriptor 0 to the command. A command that reads nothing leaves the caller's input as it was: at
 // first one page is lent, and taken from the caller only when the command has read it.
@@ -70,13 +68,10 @@ class Output {
   bool move();
   bool splice_some();
   bool copy_some();
-  ssize_t write_some(const char* bytes, size_t size);
   bool lose(int error);
 
   Fd pipe_;  // the reading end
-  Fd own_;   // the caller's terminal, opened again so that writing does not wait; none: the descriptor itself
-  int target_ = -1;
-  StreamKind kind_ = StreamKind::kOther;
+  CallerOutput target_;
   bool splices_ = false;
   bool blocked_ = false;  // until the caller's side takes more
   int error_ = 0;

@@ -91,6 +91,7 @@ End Supervisor::watch() {
     poller_.dispatch();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
+  // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.
   terminal_.drain();
   return command_.reap();
 }
@@ -104,7 +105,10 @@ void Supervisor::close_standard_streams() {
 
 void Supervisor::deliver_rest() {
   wanted_ = 0;
-  while (relay_.drain() && wanted_ == 0) {
+  for (;;) {
+    const bool streams = relay_.drain();
+    const bool terminal = terminal_.drain();
+    if ((!streams && !terminal) || wanted_ != 0) break;
     add_sources();
     if (poller_.wait() != 0) return;
     poller_.dispatch();

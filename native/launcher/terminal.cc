@@ -34,6 +34,7 @@ void Terminal::attach(Fd master, bool with_input) {
   relays_ = true;
   input_ = with_input;
   fcntl(master_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+  target_.start(STDOUT_FILENO);
   resize();
 }
 
@@ -81,16 +82,24 @@ void Terminal::abandon() {
 void Terminal::add_sources(Poller& poller) {
   if (!relays_) return;
   poller.add<&Terminal::on_timer>(timer_.fd(), POLLIN, *this);
-  poller.add<&Terminal::on_master>(master_.get(), static_cast<short>(POLLIN | (pending_ > 0 ? POLLOUT : 0)), *this);
+  const bool reads = out_at_ == out_end_;
+  const auto events = static_cast<short>((reads ? POLLIN : 0) | (pending_ > 0 ? POLLOUT : 0));
+  // With nothing asked for, a hang-up would still be told, again and again.
+  if (events != 0) poller.add<&Terminal::on_master>(master_.get(), events, *this);
+  if (!reads) poller.add<&Terminal::on_output>(target_.fd(), POLLOUT, *this);
   if (input_ && pending_ == 0 && !paused_) poller.add<&Terminal::on_caller>(STDIN_FILENO, POLLIN, *this);
 }
 
 void Terminal::on_master(short happened) {
   if (!relays_) return;
   if (happened & POLLOUT) flush_input();
-  if (happened & (POLLIN | POLLHUP | POLLERR)) relays_ = copy_output();
+  if (out_at_ == out_end_ && (happened & (POLLIN | POLLHUP | POLLERR))) relays_ = copy_output();
   // Whoever wrote something may have read the end of the input as well.
   if (ended_ && relays_) end_input();
+}
+
+void Terminal::on_output(short) {
+  if (relays_) relays_ = flush_output();
 }
 
 void Terminal::on_caller(short) {
@@ -101,30 +110,35 @@ void Terminal::on_timer(short) {
   if (timer_.expired() && relays_) end_input();
 }
 
-void Terminal::drain() {
-  while (relays_ && copy_output()) {
+bool Terminal::drain() {
+  while (relays_ && out_at_ == out_end_) {
     pollfd more = {master_.get(), POLLIN, 0};
-    if (poll(&more, 1, 0) <= 0 || !(more.revents & POLLIN)) break;
+    if (poll(&more, 1, 0) <= 0 || !(more.revents & POLLIN)) return false;
+    relays_ = copy_output();
   }
+  return relays_;
 }
 
 // False: nobody has the other end any more, or nobody reads ours.
 bool Terminal::copy_output() {
-  char bytes[16384];
-  const ssize_t size = read(master_.get(), bytes, sizeof bytes);
-  if (size <= 0) return size < 0 && (errno == EAGAIN || errno == EINTR);
-  for (ssize_t done = 0; done < size;) {
-    const ssize_t wrote = write(STDOUT_FILENO, bytes + done, static_cast<size_t>(size - done));
-    if (wrote > 0) {
-      done += wrote;
-    } else if (errno == EAGAIN) {
-      pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
-      poll(&wait, 1, -1);
-    } else if (errno != EINTR) {
+  const ssize_t size = read(master_.get(), out_, sizeof out_);
+  if (size <= 0) return would_block(size);
+  out_at_ = 0;
+  out_end_ = static_cast<size_t>(size);
+  return flush_output();
+}
+
+// Writes what can be written without blocking. False: nobody reads it.
+bool Terminal::flush_output() {
+  while (out_at_ < out_end_) {
+    const ssize_t wrote = target_.write_some(out_ + out_at_, out_end_ - out_at_);
+    if (would_block(wrote)) return true;
+    if (wrote < 0) {
       // The command's terminal is hung up, as a person's is whose window is closed: else it would wait for ever.
       hang_up(is_terminal(STDOUT_FILENO));
       return false;
     }
+    out_at_ += static_cast<size_t>(wrote);
   }
   return true;
 }
@@ -177,7 +191,10 @@ void Terminal::end_input() {
 
 void Terminal::flush_input() {
   const ssize_t wrote = write(master_.get(), buffer_, pending_);
-  if (wrote <= 0) return;
+  if (wrote <= 0) {
+    if (!would_block(wrote)) pending_ = 0;
+    return;
+  }
   pending_ -= static_cast<size_t>(wrote);
   memmove(buffer_, buffer_ + wrote, pending_);
 }

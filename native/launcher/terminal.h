@@ -6,6 +6,7 @@
 #include <termios.h>
 
 #include "../shared/fd.h"
+#include "caller_output.h"
 #include "poller.h"
 #include "timer.h"
 
@@ -39,14 +40,16 @@ class Terminal {
   bool was_hung_up() { return std::exchange(hung_up_, false); }
 
   void add_sources(Poller& poller);
-  // Copies what the container wrote before it ended.
-  void drain();
+  // The command has ended. False: everything that it wrote has arrived, or the caller reads no more.
+  bool drain();
 
  private:
   void on_master(short happened);
   void on_caller(short happened);
   void on_timer(short happened);
+  void on_output(short happened);
   bool copy_output();
+  bool flush_output();
   void copy_input();
   ssize_t read_input();
   void flush_input();
@@ -65,8 +68,11 @@ class Terminal {
   Timer timer_;       // for `wait_`
   termios saved_ = {};
   termios raw_mode_ = {};
-  size_t pending_ = 0;
+  size_t pending_ = 0;  // of buffer_, from the caller to the terminal
   char buffer_[4096];
+  CallerOutput target_;
+  size_t out_at_ = 0, out_end_ = 0;  // of out_, from the terminal to the caller
+  char out_[16384];
 };
 
 }  // namespace boxctl
