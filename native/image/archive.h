@@ -8,6 +8,7 @@
 
 #include "decompress.h"
 #include "flow.h"
+#include "stage_readers.h"
 
 namespace boxctl::image {
 

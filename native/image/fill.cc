@@ -80,7 +80,7 @@ void Filler::give_up() {
 void* Filler::run(void* self) {
   auto& filler = *static_cast<Filler*>(self);
   filler.work();
-  // Who waits for the stream must not wait for this reader any more.
+  // The stage would wait for this reader for ever.
   if (filler.failure_) filler.stage_.abandon(ECANCELED);
   const Lock lock(filler.mutex_);
   filler.ended_ = true;
@@ -88,10 +88,10 @@ void* Filler::run(void* self) {
   return nullptr;
 }
 
-// A piece that lies behind has to be let go of: the stream waits for it.
+// There are enough files, or the stage needs the piece back that this reader still has.
 bool Filler::has_work() const { return complete_ || added_ - done_ >= kBatch || passed_ >= position_ + kPiece; }
 
-// Until all is done, the stream has ended too early, or something has failed.
+// Returns when all is done, when the stream has ended too early, or when something has failed.
 void Filler::work() {
   for (bool complete = false; !complete;) {
     {
@@ -116,7 +116,7 @@ void Filler::work() {
       done_++;
       pthread_cond_broadcast(&changed_);
     }
-    // It may have been told before the last file, and be behind.
+    // `passed` may be older than the last file, and then lie before position_.
     if (passed > position_ && !seek(passed)) return;
   }
 }
@@ -169,7 +169,8 @@ void Filler::advance(size_t size) {
   position_ += size;
 }
 
-// Goes on to a place that is not behind, where there is at least a byte. False: the stream ends before.
+// Reads on to a place in the stream that is not before position_, until there is at least one byte. False: the stream
+// ends before.
 bool Filler::seek(uint64_t position) {
   for (;;) {
     const uint64_t ahead = position - position_;

@@ -1,6 +1,9 @@
-// Files get their data, owners and times on a thread of its own, while the unpacker goes on to the next entries: making
-// names and writing data are about the same amount of work. The thread is one more reader of the stream, so that
-// nothing has to be handed over but where a file's data lies.
+// The data of files is written on a thread of its own, while the unpacker goes on to the next entries: making names and
+// writing data take about the same time. The thread is one more reader of the stage that has the archive. So no data is
+// handed over: a job says where in the stream the data of a file lies, and the thread reads up to there.
+//
+// The unpacker must not wait for the stage while the stage waits for this thread, and this thread for the unpacker:
+// pass() lets the thread go on past data that belongs to no file.
 #pragma once
 
 #include <pthread.h>
@@ -20,7 +23,6 @@ class Filler {
  public:
   // `reader` of the stage is the filler's alone, and stands at the beginning of the archive.
   Filler(Stage& stage, size_t reader, const Owners& owners) : stage_(stage), reader_(reader), owners_(owners) {}
-  // Gives the rest up.
   ~Filler();
   Filler(const Filler&) = delete;
   Filler& operator=(const Filler&) = delete;
@@ -34,10 +36,10 @@ class Filler {
   void pass(uint64_t position);
   // Waits until all that was added is done, or something has failed.
   void finish();
-  // Waits for no more than what is being done.
+  // Leaves out what was added and not begun, and waits for the rest.
   void give_up();
 
-  // After either.
+  // After finish() or give_up().
   const Losses& losses() const { return losses_; }
   const Failure& failure() const { return failure_; }
   // What a failure is about.
@@ -51,9 +53,9 @@ class Filler {
     List<tar::Chunk> chunks;
     List<char> attributes;  // what the entry's point to
   };
-  // Each holds a file open.
+  // So many files are open at a time.
   static constexpr size_t kJobs = 24;
-  // To wake the thread for every file would take longer than many a file does.
+  // The thread is woken for so many files at once: waking it takes longer than writing a small file.
   static constexpr size_t kBatch = 8;
 
   static void* run(void* self);

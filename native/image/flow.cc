@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 namespace boxctl::image {
 
@@ -26,6 +25,7 @@ void* Stage::run(void* self) {
   return nullptr;
 }
 
+// Fills one piece after the other until the source ends or fails, or the stage is abandoned.
 void Stage::pull() {
   for (bool end = false; !end;) {
     Piece& piece = pieces_[made_ % kPieces];
@@ -60,6 +60,7 @@ bool Stage::next(size_t reader, const uint8_t*& data, size_t& size) {
   const Lock lock(mutex_);
   uint64_t& taken = taken_[reader];
   if (taken > 0 && data != nullptr) {
+    // The reader lets go of the piece that it had.
     pieces_[(taken - 1) % kPieces].users--;
     pthread_cond_broadcast(&changed_);
   }
@@ -76,6 +77,7 @@ bool Stage::next(size_t reader, const uint8_t*& data, size_t& size) {
   return true;
 }
 
+// It begins with the piece that `reader` has now.
 size_t Stage::add_reader(size_t reader) {
   const Lock lock(mutex_);
   const uint64_t taken = taken_[reader];
@@ -95,7 +97,7 @@ void Stage::abandon(int error) {
 ssize_t Stage::read_tap(void* context, void* buffer, size_t size) {
   auto& tap = *static_cast<Tap*>(context);
   if (tap.left == 0) {
-    // `data` has moved on within its piece; that there is one is all that matters.
+    // next() only asks whether there was a piece, so that `data` may have moved on within it.
     if (!tap.stage->next(tap.reader, tap.data, tap.left)) return -1;
     if (tap.left == 0) return 0;
   }
@@ -113,69 +115,6 @@ ssize_t Stage::lend_tap(void* context, const void** bytes) {
   const auto size = static_cast<ssize_t>(tap.left);
   tap.left = 0;
   return size;
-}
-
-Failure Digest::start() { return start_thread(thread_, run, this); }
-
-void* Digest::run(void* self) {
-  auto& digest = *static_cast<Digest*>(self);
-  codec::Sha256 hash;
-  const uint8_t* data = nullptr;
-  size_t size = 0;
-  do {
-    if (!digest.stage_.next(digest.reader_, data, size)) return nullptr;
-    hash.update(data, size);
-  } while (size > 0);
-  hash.finish(digest.hex_);
-  return nullptr;
-}
-
-const char* Digest::wait() {
-  pthread_join(thread_, nullptr);
-  return hex_;
-}
-
-Failure Copy::start() { return start_thread(thread_, run, this); }
-
-void* Copy::run(void* self) {
-  auto& copy = *static_cast<Copy*>(self);
-  copy.done_ = copy.write();
-  return nullptr;
-}
-
-bool Copy::write() {
-  const uint8_t* data = nullptr;
-  size_t size = 0;
-  for (;;) {
-    if (!stage_.next(reader_, data, size)) return false;
-    if (size == 0) return true;
-    bytes_ += size;
-    if (bytes_ > limit_) return fail({"the archive has more data than an image may have"});
-    if (const Failure failure = write_all(fd_, data, size); failure) return fail(failure);
-  }
-}
-
-bool Copy::fail(const Failure& failure) {
-  failure_ = failure;
-  stage_.abandon(ECANCELED);
-  return false;
-}
-
-bool Copy::wait() {
-  pthread_join(thread_, nullptr);
-  return done_;
-}
-
-Failure write_all(int fd, const void* data, size_t size) {
-  const auto* from = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t wrote = write(fd, from, size);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return {"the file cannot be written", errno};
-    from += wrote;
-    size -= static_cast<size_t>(wrote);
-  }
-  return {};
 }
 
 }  // namespace boxctl::image

@@ -1,15 +1,22 @@
-// Streams that run on threads of their own: a stage pulls from a source and hands what it got to several readers, each
-// of which sees all of it. So an archive is read once while one thread decompresses it, others compute digests, and the
-// process's own thread unpacks. Memory is bounded by the pieces of each stage; the slowest reader sets the pace.
+// A stream on a thread of its own: a stage reads from a source, and gives what it has read to several readers, each of
+// which sees all of it. So an archive is read once, while one thread decompresses it, others compute digests
+// (stage_readers.h), and the process's own thread unpacks:
 //
-// Nothing here is ever taken down: a worker of images ends by _exit(2), threads and all.
+//   file ─► Stage ─┬─► Digest of the archive
+//                  └─► Decoder ─► Stage ─┬─► Digest of the content
+//                                        ├─► Filler (fill.h): the data of files
+//                                        └─► Unpacker or Scan: the entries
+//
+// A stage has a ring of pieces. A piece is filled again only after all readers have let go of it, so memory is bounded,
+// and the slowest reader holds up all others.
+//
+// No thread is ever stopped, and no stage is destroyed: the imager ends by _exit(2).
 #pragma once
 
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../codec/sha256.h"
 #include "../shared/failure.h"
 #include "../shared/list.h"
 #include "source.h"
@@ -33,7 +40,7 @@ class Lock {
 
 class Stage {
  public:
-  // With one reader, numbered 0. Each must read to the end, or nobody gets on.
+  // With one reader, numbered 0. Each must read to the end: the stage waits for a reader that stops before.
   explicit Stage(Source from) : from_(from) {}
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
@@ -44,11 +51,11 @@ class Stage {
   // Another reader, which sees what `reader` has now, if it has asked for a piece, and all that comes after it.
   size_t add_reader(size_t reader);
 
-  // Nothing more is pulled, and who asks for more gets the errno.
+  // Nothing more is read from the source. Readers get what was read before, and then the errno.
   void abandon(int error);
 
-  // The next piece for a reader, valid until its next call; a size of 0 is the end. False: pulling failed, with
-  // errno().
+  // The next piece for a reader, valid until its next call; a size of 0 is the end. `data` must be what the call before
+  // has given, or null at first. False with errno: the source could not be read.
   bool next(size_t reader, const uint8_t*& data, size_t& size);
 
   // A reader as a source; `context` is a Tap that must live as long.
@@ -64,7 +71,7 @@ class Stage {
   struct Piece {
     List<uint8_t> bytes;
     size_t size = 0;
-    size_t users = 0;
+    size_t users = 0;  // readers that have not let go of it
   };
   static void* run(void* self);
   static ssize_t read_tap(void* context, void* buffer, size_t size);
@@ -82,54 +89,6 @@ class Stage {
   int error_ = 0;
 };
 
-// The digest of all that a stage hands out, on a thread of its own.
-class Digest {
- public:
-  Digest(Stage& stage, size_t reader) : stage_(stage), reader_(reader) {}
-  Digest(const Digest&) = delete;
-  Digest& operator=(const Digest&) = delete;
-  Failure start();
-  // Waits for the end. 64 hex digits; empty when the stage failed.
-  const char* wait();
-
- private:
-  static void* run(void* self);
-  Stage& stage_;
-  const size_t reader_;
-  pthread_t thread_ = {};
-  char hex_[65] = {};
-};
-
-// Writes all that a stage hands out to a file, on a thread of its own. When that fails, nobody gets on.
-class Copy {
- public:
-  // `limit`: in bytes.
-  Copy(Stage& stage, size_t reader, int fd, uint64_t limit) : stage_(stage), reader_(reader), fd_(fd), limit_(limit) {}
-  Copy(const Copy&) = delete;
-  Copy& operator=(const Copy&) = delete;
-  Failure start();
-  // Waits for the end. False: the stage failed, or see failure().
-  bool wait();
-  // After wait().
-  uint64_t bytes() const { return bytes_; }
-  // Known to everyone who has found the stage abandoned.
-  const Failure& failure() const { return failure_; }
-
- private:
-  static void* run(void* self);
-  bool write();
-  bool fail(const Failure& failure);
-  Stage& stage_;
-  const size_t reader_;
-  const int fd_;
-  const uint64_t limit_;
-  pthread_t thread_ = {};
-  uint64_t bytes_ = 0;
-  bool done_ = false;
-  Failure failure_;
-};
-
-Failure write_all(int fd, const void* data, size_t size);
 // pthread_create(3).
 Failure start_thread(pthread_t& thread, void* (*run)(void*), void* argument);
 

@@ -1,4 +1,5 @@
 /** Descriptors 0, 1 and 2 of a command without a terminal of its own: what they are, and what arrives through them. */
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, sh, specFolder, type Caller } from '../support/container.ts';
-import { isRoot } from '../support/user.ts';
+import { asUser, isRoot, userEnvironment } from '../support/user.ts';
 
 /** `boxctl up` in a command line of the host's shell, where `BOXCTL` is it. The spec's command is a script. */
 function shell(
@@ -119,6 +120,34 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const { stdout } = await shell('BOXCTL 2>&1 | cat', script, {}, caller);
     expect(stdout).toBe(expected);
   });
+
+  test.each([
+    { signal: 'SIGKILL', tty: true },
+    { signal: 'SIGTERM', tty: true },
+    { signal: 'SIGTERM', tty: false },
+  ] as const)(
+    'output that nobody reads does not keep the container from ending by $signal to boxctl, with a terminal: $tty',
+    async ({ signal, tty }) => {
+      const marker = `unread-${process.pid}-${signal}-${tty}`;
+      const script = `: ${marker}; while :; do echo 0123456789; done`;
+      const folder = specFolder({ command: ['sh', '-c', script], tty, stop_grace_period: '200ms' }, caller);
+      const { user, cwd, env } = callerOptions(caller, folder);
+      const words = [process.execPath, PROGRAM, 'up', '--quiet'];
+      const [program = '', ...args] = user === undefined ? words : asUser(user, words);
+      const given = user === undefined ? { HOME: '/root', PATH: process.env['PATH'] } : userEnvironment(user);
+      const child = spawn(program, args, { cwd, env: { ...given, ...env }, stdio: ['ignore', 'pipe', 'ignore'] });
+      const pids = (): string => spawnSync('pgrep', ['-f', `^sh -c : ${marker}`], { encoding: 'utf8' }).stdout;
+      try {
+        await expect.poll(pids, { timeout: 15_000 }).not.toBe('');
+        // Until the pipe is full, and whoever writes to it would block.
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        child.kill(signal);
+        await expect.poll(pids, { timeout: 10_000 }).toBe('');
+      } finally {
+        child.kill('SIGKILL');
+      }
+    },
+  );
 
   test('a process that was left behind and holds the streams does not hold up the end', async () => {
     const started = Date.now();

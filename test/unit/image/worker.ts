@@ -40,6 +40,7 @@ const sources = [
   'image/report.cc',
   'image/fill.cc',
   'image/flow.cc',
+  'image/stage_readers.cc',
   'image/owner.cc',
   'image/unpack.cc',
   'image/walk.cc',
