@@ -35,7 +35,7 @@ int kill_members(uint64_t id) {
     char* end = nullptr;
     const long pid = strtol(entry->d_name, &end, 10);
     if (*end != '\0' || pid <= 1) continue;
-    // Through the pidfd, so that a number that is given anew meanwhile hits nobody else.
+    // Through a pidfd: another process may get the same number before the signal is sent.
     const Fd process(static_cast<int>(syscall(kSysPidfdOpen, pid, 0)));
     if (!process.valid() || mount_namespace_id(static_cast<pid_t>(pid)) != id) continue;
     pollfd ended = {process.get(), POLLIN, 0};
@@ -66,7 +66,7 @@ Napi::Value end_process(const Napi::CallbackInfo& info) {
 
 Napi::Value end_namespace(const Napi::CallbackInfo& info) {
   const uint64_t id = strtoull(info[0].As<Napi::String>().Utf8Value().c_str(), nullptr, 10);
-  // Of the host's own, everybody is a member.
+  // The host's own namespace: every process would be killed.
   if (id == 0 || id == mount_namespace_id(getpid())) return Napi::Boolean::New(info.Env(), true);
   for (int round = 0; round < kRounds; round++) {
     if (kill_members(id) == 0) return Napi::Boolean::New(info.Env(), true);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr long kSysOpenat2 = 437;
 
-// A handle of what `path` names for somebody whose root is `root`; it can be looked at and not yet read.
+// Opens, by name only (O_PATH), what `path` leads to inside the root `root`. -1 with errno.
 int open_in_root(const std::string& root, const std::string& path) {
   const Fd folder(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) return -1;

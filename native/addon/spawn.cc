@@ -43,7 +43,7 @@ bool copy_file(int from, int to, size_t size) {
   return true;
 }
 
-// The launcher as a file that nobody can write to, not even through /proc/PID/exe of a container (CVE-2019-5736).
+// A copy of the launcher that cannot be written to, not even through /proc/PID/exe in a container (CVE-2019-5736).
 // Returns the descriptor, or -errno.
 int seal_program(const char* path) {
   const Fd file(open(path, O_RDONLY | O_CLOEXEC));
@@ -59,8 +59,8 @@ int seal_program(const char* path) {
   return copy.release();
 }
 
-// One copy of a program serves every launch of the process, from whichever of Node's threads it comes: each worker
-// thread has the addon to itself, and its static variables in common with the others.
+// One copy of a program serves every launch of the process. Each of Node's threads has its own instance of the addon,
+// but all of them share its static variables: hence the lock.
 int sealed_copy(const std::string& path) {
   static std::mutex lock;
   static std::map<std::string, int> copies;

@@ -277,7 +277,7 @@ const char* Filters::add(uint64_t id, const uint8_t* properties, size_t size) {
 }
 
 bool Filters::feed(const uint8_t* bytes, size_t size, bool last) {
-  // What was given out goes; what the filters wait with moves to the front.
+  // Drops what was given out, and moves what the filters hold back to the front.
   const size_t gone = done_[0];
   for (size_t i = 0; i <= count_; i++) done_[i] -= gone;
   const size_t kept = done_[count_];
@@ -286,7 +286,8 @@ bool Filters::feed(const uint8_t* bytes, size_t size, bool last) {
   buffer_ = memory_.begin();
   if (size > 0) memcpy(buffer_ + kept, bytes, size);
   done_[count_] = kept + size;
-  // The one that was applied last is undone first. At the end, what it waits with is as it was.
+  // The filter that was applied last is undone first. At the end of the data, bytes that a filter still holds back are
+  // unchanged.
   for (size_t i = count_; i-- > 0;) {
     done_[i] += filters_[i].run(buffer_ + done_[i], done_[i + 1] - done_[i]);
     if (last) done_[i] = done_[i + 1];

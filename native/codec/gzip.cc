@@ -35,7 +35,7 @@ class Gzip : public Codec {
  private:
   enum : uint8_t { kHeaderCrc = 2, kExtra = 4, kName = 8, kComment = 16, kReserved = 0xe0 };
 
-  // The members have ended. Whoever writes the archive is not cut off.
+  // The members have ended. The rest is read, so that the writer of a pipe gets no SIGPIPE.
   bool end() { return input_.drain() ? false : cut_off(kTooEarly); }
 
   uint8_t take() { return *input_.next++; }

@@ -342,7 +342,7 @@ Inflater::Step Inflater::dynamic_tables() {
     memset(lengths + i, repeated, times);
     i += times;
   }
-  // A block that cannot end is none.
+  // A block without a code for its end is malformed.
   if (lengths[256] == 0) return Step::kDamaged;
   if (!make_table(lengths_, kLengthRoom, kLengthBits, lengths, kLengthMeanings.data(), length_codes, true) ||
       !make_table(distances_, kDistanceRoom, kDistanceBits, lengths + length_codes, kDistanceMeanings.data(),

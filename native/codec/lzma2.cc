@@ -6,7 +6,7 @@ namespace boxctl::codec {
 
 namespace {
 
-// At least so large is the ring, so that pieces are no crumbs, and at most so much is decoded by one run.
+// The smallest ring: with a smaller one, pieces would be too small. And the most that one run decodes.
 constexpr size_t kMinRing = 256 * 1024, kPiece = 256 * 1024;
 // Twice what `xz -9` uses. A larger dictionary is asked for when there is so much to remember.
 constexpr size_t kFirstRing = size_t{128} << 20;
@@ -270,7 +270,7 @@ Lzma2::Step Lzma2::coded() {
           step = Step::kDamaged;
           break;
         }
-        // The byte that a repeated match would have had tells something about the one that is here instead.
+        // A literal after a match is coded by the byte at the match's distance as well.
         uint32_t expected = behind(rep0), offset = 0x100;
         do {
           expected <<= 1;

@@ -131,7 +131,7 @@ class Xz : public Codec {
     stated_packed_ = stated_plain_ = kUnknown;
     if (flags & 0x40 && (!number(at, end, stated_packed_) || stated_packed_ == 0)) return damaged();
     if (flags & 0x80 && !number(at, end, stated_plain_)) return damaged();
-    // The last filter is the one that compresses; what comes before is to be undone afterwards.
+    // The last filter is the compression. Those before it are undone after it.
     filters_.clear();
     uint64_t filter = 0, properties = 0;
     for (unsigned left = flags & 3;; left--) {

@@ -8,7 +8,7 @@ namespace boxctl::image {
 
 namespace {
 
-// One that has been looked at: its name as EROFS spells it, and its value.
+// An attribute with its name as EROFS writes it, and its value.
 struct Attribute {
   uint8_t index;
   const char* name;
@@ -155,7 +155,7 @@ Attributes encode_attributes(const tar::Entry& entry, mode_t mode, const uint8_t
                              List<uint8_t>& out, uint64_t& skipped) {
   Attribute fresh[tar::kMaxXattrs];
   size_t count = 0;
-  // The last of one name wins; one that is empty for lack of content takes the name away.
+  // Of several with one name, the last one counts; an ACL without entries removes the attribute.
   for (size_t i = 0; i < entry.xattr_count; i++) {
     Attribute attribute;
     const Verdict verdict = look_at(entry.xattrs[i], S_ISDIR(mode), attribute);

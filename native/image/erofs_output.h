@@ -50,7 +50,7 @@ class Output {
   // Different contents, different numbers: overlay tells lower layers apart by them. No safety depends on it.
   void fingerprint(uint8_t (&uuid)[16]) const {
     memcpy(uuid, mixed_, sizeof uuid);
-    // Version 8 and the variant of RFC 9562: a number that was made in a way of its own.
+    // Version 8 of RFC 9562: the way in which it is made is our own.
     uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x80);
     uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
   }

@@ -210,7 +210,7 @@ void check_index(const Archive* archive, const image::IndexReport& made) {
   _exit(0);
 }
 
-// Of an archive that holds an image: manifests, configurations, layers. More is none.
+// More members than an archive of an image has: manifests, configurations, layers.
 constexpr size_t kMaxMembers = 20'000;
 
 // scan(): of the first so many, each regular file and link of the tar as "offset size path"; of a link, " -> " and
@@ -231,7 +231,7 @@ constexpr size_t kMaxMembers = 20'000;
     const tar::Entry& entry = reader.entry();
     const bool link = entry.type == tar::Type::kSymlink || entry.type == tar::Type::kHardLink;
     if ((entry.type != tar::Type::kFile || reader.sparse()) && !link) continue;
-    // What no tool would put into an image's archive is not looked for, and a root file system may have it.
+    // No tool writes such a path into an image's archive, and a root file system may have it.
     if (!image::normalise(entry.path, path)) continue;
     if (++count > kMaxMembers) break;
     snprintf(line, sizeof line, "%llu %llu %s%s%s%s%s", static_cast<unsigned long long>(reader.data_offset()),
@@ -246,7 +246,7 @@ constexpr size_t kMaxMembers = 20'000;
 
 constexpr off_t kMaxText = 1 << 20;
 
-// The text of a regular file as the root `dirfd` finds it; "" where there is none, or too much of it.
+// The text of a regular file in the root `dirfd`; "" if there is no such file, or if it is too long.
 void report_file(Report& report, int dirfd, const char* path) {
   open_how how = {};
   how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -309,7 +309,7 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
   _exit(0);
 }
 
-// extract(dirfd, paths, max_bytes): what is there of the paths as a tar on kOutputFd.
+// extract(dirfd, paths, max_bytes): those of the paths that exist, as a tar on kOutputFd.
 [[noreturn]] void work_extract(int dirfd, const Call& c) {
   image::Extract extract(dirfd, kOutputFd, c.args[2].number);
   Reader in(c.args[1].list, c.args[1].list_size);
@@ -327,7 +327,7 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
 }  // namespace
 
 long image_call(Context& context, const Call& call, int dirfd, const char* pathname) {
-  // What follows ends with this process; the launcher need not wait for more.
+  // The call ends with this process. That the handover is closed tells the launcher that it has begun.
   context.peer.reset();
   umask(0);
   switch (call.op) {

@@ -1,5 +1,5 @@
-// What the unpacker and the index of an archive must agree on: where an entry goes, and which of its attributes it
-// keeps.
+// What the unpacker and the index of an archive do in the same way: where an entry goes, and which of its attributes
+// are kept.
 #pragma once
 
 #include "tar.h"
@@ -28,7 +28,7 @@ enum class Whiteouts {
 bool normalise(const char* from, Path& path);
 
 // Overlay's own attributes would redirect what is looked up in the layer above (they come from another overlay, or from
-// an attacker); labels and signatures of the host's security modules mean nothing here.
+// an attacker). Labels and signatures of the host's security modules mean nothing in a container.
 bool keeps_attribute(const char* name);
 
 // What the name of an entry means in a layer (OCI image specification, "Representing Changes"; the names come from

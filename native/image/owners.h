@@ -1,5 +1,5 @@
-// Which owners an image's files may have: the ids that its containers will have. A mount that shifts ids shows others
-// as nobody's, so what belongs to others is root's, and counted.
+// Which owners an image's files may have: the ids that its containers will have. An id-mapped mount shows all others as
+// the overflow id (65534). So files of others become root's, and are counted.
 #pragma once
 
 #include <stddef.h>

@@ -13,7 +13,7 @@
 
 namespace boxctl::image {
 
-// Counted by the one who unpacks, told by the one who reads.
+// Counted by the thread that unpacks, reported by the one that reads the archive.
 inline std::atomic<uint64_t> entries_done{0};
 
 // One object, written as a line by `send`. Keys are the caller's own and need no escaping.

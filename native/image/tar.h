@@ -1,5 +1,5 @@
 // Reads an uncompressed tar stream as hostile input: entry by entry, with bounded memory, errors as values. It only
-// tells what the archive says; what may be done about it is unpack.cc's business.
+// tells what the archive says. Whether that may be done is decided by unpack.cc and scan.cc.
 //
 // Understood: ustar (POSIX.1-1988), pax extended headers (POSIX.1-2001), GNU long names, GNU sparse files (the old
 // format and pax 0.0, 0.1, 1.0), base-256 numbers, and the format of Unix V7.
@@ -137,8 +137,8 @@ class Reader {
   uint32_t global_mtime_ns_ = 0, global_uid_ = 0, global_gid_ = 0;
 };
 
-// The fields of a header and of a pax record as numbers; false when they are none. Exposed for the tests. Of a time,
-// what follows the number is left out, as GNU tar and bsdtar do.
+// The fields of a header and of a pax record as numbers. False: it is not a number. What follows a time's number is
+// ignored, as GNU tar and bsdtar do.
 bool parse_number(const char* field, size_t size, int64_t& value);
 bool parse_decimal(const char* text, uint64_t limit, uint64_t& value);
 bool parse_time(const char* text, int64_t& seconds, uint32_t& nanoseconds);

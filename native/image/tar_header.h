@@ -32,7 +32,7 @@ struct Reader::Header {
   char extended() const { return bytes[482]; }
   const char* real_size() const { return bytes + 483; }
 
-  // It is none of an entry, but says something of the next one, or of all that follow (`g`).
+  // A header that describes the next entry, or with `g` all that follow.
   bool describes_next() const {
     return type() == 'x' || type() == 'X' || type() == 'g' || type() == 'L' || type() == 'K';
   }

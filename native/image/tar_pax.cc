@@ -110,7 +110,7 @@ bool Reader::pax_record(char* key, char* value, size_t size, Overrides& o, bool 
     return true;
   }
   if (is("mtime")) {
-    // One that is none leaves the entry the time of its own header.
+    // A malformed time is ignored: the entry has the one of its header.
     o.mtime = set && parse_time(value, o.mtime_value, o.mtime_ns);
     return true;
   }

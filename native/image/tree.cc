@@ -9,7 +9,7 @@ namespace {
 
 uint64_t rotate(uint64_t value, int bits) { return value << bits | value >> (64 - bits); }
 
-// SipHash-1-3 (Aumasson, Bernstein 2012): whoever writes the archive must not be able to choose names that meet in the
+// SipHash-1-3 (Aumasson, Bernstein 2012): the writer of an archive must not be able to choose names that collide in the
 // table.
 class SipHash {
  public:

@@ -23,7 +23,8 @@ struct Part {
   uint64_t stored;
 };
 
-// An inode. What only one kind of file has shares no place: a tree is small beside the data that it describes.
+// An inode. Fields that only one kind of file has do not share memory: a tree is small beside the data that it
+// describes.
 struct Node {
   mode_t mode = 0;  // with its type
   uint32_t uid = 0;
@@ -79,7 +80,7 @@ class Tree {
   Id find(Id folder, const char* name, size_t length) const;
   // The same, made when it is missing; kNone: no memory left.
   Id find_or_add(Id folder, const char* name, size_t length);
-  // What the name stands for: a node, or kNone.
+  // The node of the name, or kNone.
   Id lookup(Id folder, const char* name, size_t length) const {
     const Id found = find(folder, name, length);
     return found == kNone ? kNone : names[found].node;

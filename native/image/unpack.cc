@@ -74,15 +74,15 @@ class Unpacker {
   bool is_whiteout(int dirfd, const char* name) const;
   bool imply(const char* folder);
   bool want(const image::Path& target);
-  void state(const char* folder, const char* name);
+  void take_back_implied(const char* folder, const char* name);
   long make_folder(int dirfd, const char* name, const char* whole);
   bool clear(const char* name);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
     const Failure failure = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
     return !failure || fail(failure);
   }
-  bool cut_off(const char* folder) const;
-  void forget_cut_off();
+  bool is_hidden_below(const char* folder) const;
+  void drop_hidden_implied();
 
   int parent() const { return parent_.valid() ? parent_.get() : root_; }
   void forget_parent() {
@@ -137,8 +137,8 @@ bool Unpacker::enter(const char* folder) {
   return true;
 }
 
-// A folder that the archive has not named (yet). Where it takes the place of a whiteout, what lies below stays hidden.
-// `whole` is its path from the target. Returns a handle, or a negative number after fail().
+// Makes a folder that no entry has named so far. If a whiteout was in its place, the folder is made opaque, so that
+// what the layers below have stays hidden. `whole` is its path from the root. Returns a descriptor, or -1 after fail().
 long Unpacker::make_folder(int dirfd, const char* name, const char* whole) {
   const bool hides = is_whiteout(dirfd, name);
   if (hides && unlinkat(dirfd, name, 0) != 0) return fail("a folder cannot be made", errno) - 1;
@@ -164,8 +164,9 @@ bool Unpacker::want(const image::Path& target) {
   return result.wanted.add(whole) || fail(kNoMemory, ENOMEM);
 }
 
-// An entry names the folder after all, or hides what layers below have in its place.
-void Unpacker::state(const char* folder, const char* name) {
+// An entry that comes later names the folder, or a whiteout hides what the layers below have in its place: then their
+// attributes of the folder mean nothing.
+void Unpacker::take_back_implied(const char* folder, const char* name) {
   char whole[tar::kMaxPath + 1];
   snprintf(whole, sizeof whole, "%s%s%s", folder, *folder == 0 ? "" : "/", name);
   if (const size_t found = result.implied.find(whole); found < result.implied.size()) result.implied.remove(found);
@@ -178,8 +179,9 @@ bool Unpacker::is_whiteout(int dirfd, const char* name) const {
          status.st_rdev == 0;
 }
 
-// Gives a folder a mark of overlay's: `opaque` hides all of that name in the layers below; `origin`, whatever it says,
-// lets overlay look for whiteouts also where no other layer has the folder, which it would list otherwise.
+// Gives a folder a mark of overlay's. `opaque` hides what the layers below have in the folder. In a folder that has an
+// `origin`, of whatever value, overlay looks for whiteouts even if no other layer has the folder. Without it they would
+// be listed as files that cannot be opened.
 bool Unpacker::mark(int dirfd, const char* name, const char* attribute, const char* value) {
   const long fd = open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return fail("a folder cannot be opened", static_cast<int>(-fd));
@@ -203,7 +205,7 @@ bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
   struct stat status;
   if (fstatat(parent(), hidden, &status, AT_SYMLINK_NOFOLLOW) != 0) return fail("the whiteout cannot be made", errno);
   if (!S_ISDIR(status.st_mode)) return true;
-  state(path.folder, hidden);
+  take_back_implied(path.folder, hidden);
   return make_opaque(parent(), hidden);
 }
 
@@ -246,7 +248,7 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
         if (hides && !make_opaque(parent(), path.name)) return false;
         raw = -ENOENT;
       } else if (result.implied.size() > 0) {
-        state(path.folder, path.name);
+        take_back_implied(path.folder, path.name);
       }
     }
     if (raw == -ENOENT) raw = open_beneath(parent(), path.name, kFlags);
@@ -319,7 +321,7 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
     made = mknodat(parent(), name, kind | 0600, device);
   }
   if (made != 0) {
-    // In a user namespace nobody makes devices. A container has its own /dev anyway.
+    // In a user namespace mknod(2) makes no devices. A container gets its /dev elsewhere.
     if (errno != EPERM || kind == S_IFIFO) return fail("the special file cannot be made", errno);
     losses_.skipped++;
     return true;
@@ -327,15 +329,15 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
   uint32_t mode = entry.mode;
   if (!own(parent(), name, entry, mode)) return false;
   losses_.skipped += entry.xattr_count;
-  // It is no link: this process made it a moment ago, and nobody else is here.
+  // By name, which is safe: it was made just now, and no other process changes the tree.
   if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
   const struct timespec times[2] = {image::time_of(entry), image::time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
   return true;
 }
 
-// Whether a folder that it lies in hides what layers below have.
-bool Unpacker::cut_off(const char* folder) const {
+// Whether the folder lies in an opaque one, or is one: then nothing of the layers below is seen there.
+bool Unpacker::is_hidden_below(const char* folder) const {
   char path[tar::kMaxPath];
   memcpy(path, folder, strlen(folder) + 1);
   Fd at;
@@ -352,15 +354,15 @@ bool Unpacker::cut_off(const char* folder) const {
   }
 }
 
-// What layers below cannot say anything about need not be told.
-void Unpacker::forget_cut_off() {
+// The attributes of implied folders are those of the layers below, but not where these are hidden.
+void Unpacker::drop_hidden_implied() {
   for (size_t i = result.implied.size(); i-- > 0;) {
-    if (cut_off(result.implied[i])) result.implied.remove(i);
+    if (is_hidden_below(result.implied[i])) result.implied.remove(i);
   }
 }
 
-// What lies before the next piece has been added, or is nobody's. The filler hears of it and goes on, before the stream
-// waits for it here.
+// All files whose data begins in the pieces so far were added. The filler is told before the next piece is waited for:
+// otherwise the stage would wait for the filler, the filler for more files, and this thread for the stage.
 ssize_t Unpacker::lend(void* context, const void** bytes) {
   auto& self = *static_cast<Unpacker*>(context);
   self.filler_.pass(self.lent_);
@@ -400,7 +402,7 @@ bool Unpacker::run() {
   }
   if (!read) return false;
   forget_parent();
-  forget_cut_off();
+  drop_hidden_implied();
   if (const Failure failure = late_folders_.finish(root_, losses_); failure) return fail(failure);
   result.squashed = losses_.squashed + filler_.losses().squashed;
   result.skipped = losses_.skipped + filler_.losses().skipped;

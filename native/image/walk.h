@@ -1,5 +1,5 @@
-// The way through an archive that the unpacker and the index have in common: which entries there are, where they go,
-// and when to stop. What becomes of each is theirs.
+// The walk through an archive's entries, which the unpacker and the index have in common: where each entry goes, and
+// when to stop. What is done with an entry is up to them.
 #pragma once
 
 #include "names.h"
@@ -25,9 +25,9 @@ enum class Walked { kEnd, kImage, kFailed };
 class ImageSigns {
  public:
   void see(const tar::Entry& entry);
-  // The first member is one that tools put first into an image's archive. A guess.
+  // A guess by the first member: tools write it first into the archive of an image.
   bool likely() const { return likely_; }
-  // The members without which there is no image have come.
+  // All members that an image must have were seen.
   bool complete() const { return manifest_ || (index_ && layout_); }
 
  private:

@@ -1,5 +1,5 @@
-// Makes the calls of a plan. Each is one system call with the plan's own arguments (src/kernel/calls.ts), so that what
-// was printed is what happens.
+// Makes the calls of a plan: each is one system call with the plan's own arguments (src/kernel/calls.ts), as `boxctl
+// plan` prints them.
 #pragma once
 
 #include <sys/types.h>
@@ -34,8 +34,8 @@ struct Result {
   bool skipped = false;
 };
 
-// What comes before the command is executed and must not fail silently under its filter: the signal mask that it starts
-// with, and a look at whether the launcher is still there. 0 or -errno.
+// Sets the signal mask that the command starts with, and looks whether the launcher still lives. Before the command's
+// filter, which may forbid either. 0 or -errno.
 long prepare_command(const Context& context);
 
 // Makes one call. A returned descriptor is put in its slot; descriptors at their last use are closed. `skipped`: an

@@ -25,7 +25,7 @@ long is_same_place(int fd, int other) {
   if (first < 0) return first;
   const long second = call(SYS_statx, other, "", AT_EMPTY_PATH, kMask, &two);
   if (second < 0) return second;
-  // Linux 5.8. An older kernel has not said which mounts these are, and so has not said that they are the same.
+  // Before Linux 5.8 the kernel does not say which mounts these are.
   if (!(one.stx_mask & two.stx_mask & STATX_MNT_ID)) return -ENOSYS;
   return one.stx_mnt_id == two.stx_mnt_id && one.stx_ino == two.stx_ino ? 0 : -EXDEV;
 }

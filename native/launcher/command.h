@@ -40,9 +40,10 @@ class Command {
   // What `docker stop` does: asks the command to end by a signal, and kills it when its grace period is over.
   void stop(uint32_t signal);
   void stop() { stop(plan_.stop_signal); }
-  // What a closed terminal sends, or somebody by hand: SIGHUP or SIGQUIT. A first process without a handler does not
-  // get it and would stay for ever: it is stopped. One with a handler may have another use for the signal (to read its
-  // configuration again), and is only sent it, unless the terminal has gone indeed.
+  // SIGHUP or SIGQUIT, sent by a terminal that is closed or by kill(1). The kernel does not deliver it to a first
+  // process without a handler: that is stopped, or it would stay for ever. One with a handler may use the signal for
+  // something else (to read its configuration again): it is sent the signal, and stopped only if the terminal was
+  // closed.
   void hang_up(uint32_t signal);
   // All processes of the container are stopped, and go on, as a shell's job.
   void pause();

@@ -117,7 +117,7 @@ long Copier::file(int from, int to, const char* name, const struct stat& status)
     if (first != nullptr) return linkat(to_, first, to, name, 0) == 0 ? 0 : -errno;
   }
   if (device && mknodat(to, name, (status.st_mode & S_IFMT) | 0600, status.st_rdev) != 0) {
-    // In a user namespace nobody makes devices. A container has its own /dev anyway.
+    // In a user namespace mknod(2) makes no devices. A container gets its /dev elsewhere.
     if (errno != EPERM) return -errno;
     losses_.devices++;
     return 0;
@@ -164,7 +164,7 @@ long Copier::entry(int from, int to, const char* name) {
   } else {
     error = file(from, to, name, status);
   }
-  // On a failure the path stays, to be told.
+  // After a failure the path stays, for the message.
   if (error == 0) path_[length] = 0;
   return error;
 }
@@ -186,7 +186,7 @@ long Copier::folder(int from, int to, size_t length) {
     if (options_.gid != kAsSource) status.st_gid = options_.gid;
     if (options_.mode != kAsSource) status.st_mode = (status.st_mode & S_IFMT) | options_.mode;
   }
-  // A folder that nobody may enter could not even be looked at by who copies into it.
+  // Mode 0 says that a volume is not filled yet (copytree.cc).
   const mode_t mode = status.st_mode & 07777;
   return describe(from, to, status, depth_ == 0 && mode == 0 ? 0700 : mode);
 }

@@ -1,4 +1,4 @@
-// Copies a tree that somebody else filled, with all that describes its files.
+// Copies a tree of files with their owners, modes, times and attributes. Its contents are not trusted.
 #pragma once
 
 #include <stdint.h>
@@ -11,7 +11,8 @@ inline constexpr uint32_t kAsSource = UINT32_MAX;
 struct CopyOptions {
   // Which extended attributes are copied.
   bool (*keeps)(const char* name);
-  // Device nodes are copied, too, where they may be made: in a user namespace nobody may. Sockets never are.
+  // Device nodes are copied as well, where mknod(2) is permitted, which it is not in a user namespace. Sockets never
+  // are.
   bool devices;
   // Of the directory itself, not of what is in it.
   uint32_t uid = kAsSource;
@@ -28,7 +29,7 @@ struct CopyLosses {
 // attributes, times, and unless it is 0 the mode. Of the files: owners, modes, times, extended attributes, hard links,
 // holes; links are never followed. Where the file system can, data is shared. Returns 0 or -errno, and in `path` (of
 // PATH_MAX bytes) what it is about. Modes are set by
-// chmod(2), so the umask only must leave the owner the bits that he needs meanwhile.
+// chmod(2), so the umask matters only if it takes the owner's bits of what is being made.
 long copy_tree(int from, int to, const CopyOptions& options, char* path, CopyLosses* losses = nullptr);
 
 }  // namespace boxctl

@@ -15,7 +15,7 @@
 namespace boxctl {
 namespace {
 
-// Labels and what the overlay writes for itself are not the file's own.
+// Labels of security modules and overlay's own attributes do not belong to the file.
 bool is_copied(const char* name) {
   return strncmp(name, "trusted.", 8) != 0 && strncmp(name, "security.selinux", 16) != 0 &&
          strncmp(name, "user.overlay.", 13) != 0;
@@ -38,7 +38,7 @@ long clear(int folder) {
 long copytree(int from, int to, uint32_t uid, uint32_t gid, uint32_t mode) {
   const Fd target(openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!target.valid()) return -errno;
-  // Of two containers that begin at the same time, one fills it, and the other waits for that.
+  // Of two containers that start at the same time, one fills the volume while the other waits here.
   if (flock(target.get(), LOCK_EX) != 0) return -errno;
   struct stat status;
   if (fstat(target.get(), &status) != 0) return -errno;

@@ -15,7 +15,7 @@ class Events {
  public:
   explicit Events(int socket) : socket_(socket) {}
   void add(const Record& record);
-  // Drops what cannot be delivered: an owner that has gone is noticed elsewhere.
+  // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
 
  private:

@@ -81,7 +81,7 @@ long inside_root() {
 }
 
 long move_fd(int from, int to, uint64_t flags) {
-  // dup3 refuses equal numbers, and here they would mean that the descriptor is where it should be.
+  // dup3(2) refuses equal numbers (EINVAL). Here they mean that nothing is to be done.
   return from == to ? 0 : call(SYS_dup3, from, to, flags);
 }
 

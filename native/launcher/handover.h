@@ -8,7 +8,7 @@
 
 namespace boxctl {
 
-// One message of the handover between the two processes, with at most one descriptor. False when the other is gone.
+// One message between the two processes, with at most one descriptor.
 struct Handover {
   uint32_t kind = 0;
   uint32_t index = 0;
@@ -21,8 +21,9 @@ inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
 inline constexpr uint32_t kListener = 5;
 inline constexpr uint32_t kStream = 6;  // index: which of 0, 1 and 2 the launcher relays through the descriptor
-// A message that brings a listener is sent with kListenerFlags: a filter that asks the listener for every call lets
-// only this one pass, and these flags mean nothing on a local socket.
+// A message with a listener is sent with kListenerFlags, which mean nothing on a local socket. The filter that makes
+// the listener asks it about every call but a sendmsg with these flags; without that exception the message would wait
+// for itself.
 inline constexpr int kPlainFlags = 0x4000;  // MSG_NOSIGNAL
 long send_handover(int socket, const Handover& message, int fd = -1, int flags = kPlainFlags);
 // Returns 0, -ECONNRESET when the other side is gone, or another -errno. A descriptor replaces `received`.

@@ -41,7 +41,7 @@ class Inside {
   uint32_t await_turn() {
     for (;;) {
       Handover message;
-      // Without the launcher there is nobody to undo what would follow.
+      // The launcher has ended, and could not undo any further step.
       if (receive_handover(context_.peer.get(), message, context_.received) != 0) _exit(125);
       if (message.kind == kTurn) return message.index;
     }
@@ -52,14 +52,14 @@ class Inside {
     Result result;
     if (perform_step(context_, events_, call, index, result)) {
       if (index + 1 < plan_.steps) return;
-      // A plan that ends without a command has done its work.
+      // The plan has no command.
       _exit(0);
     }
     fail(index, result.value, result.detail);
   }
 
-  // The last step does not come back: from here on, an end of the handover without a failure means that it worked. The
-  // steps of a quiet stretch are told by the launcher, since a filter may refuse this side even that.
+  // The last step does not return. From here on, the launcher takes it for success when the handover's socket closes
+  // without a failure. It also sends the events of the quiet steps, since a filter may forbid this side to send any.
   void announce(uint32_t index) {
     events_.flush();
     Handover ready;

@@ -12,7 +12,7 @@
 namespace boxctl {
 namespace {
 
-// A process that forks on and on while it is being looked for is stopped in the second round, or the third.
+// A process may fork while its tree is walked. Its new children are found in the next round.
 constexpr int kRounds = 16;
 
 bool is_stopped(pid_t pid) {

@@ -39,7 +39,7 @@ pid_t eldest_child(pid_t pid);
 class StoppedTree {
  public:
   bool stopped() const { return stopped_; }
-  // Stops `first` and all that descend from it. One that handles SIGTSTP is sent that, as by a terminal.
+  // Stops `first` and all its descendants: by SIGTSTP, as a terminal does, where a process handles it, else by SIGSTOP.
   void stop(pid_t first);
   void resume();
 

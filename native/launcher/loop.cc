@@ -17,7 +17,7 @@ long attach_loop(int file) {
   config.fd = static_cast<uint32_t>(file);
   config.block_size = 512;
   config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
-  // Another process may take the same free one first.
+  // EBUSY: another process has taken the same free device first.
   for (int attempt = 0; attempt < 64; attempt++) {
     const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return -errno;

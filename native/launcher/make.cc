@@ -15,18 +15,18 @@ namespace {
 
 // As many as the kernel follows on the way to one file (path_resolution(7)).
 constexpr int kMaxLinks = 40;
-// Each is a descriptor that stays open until the end is reached.
+// Each level is a descriptor that stays open until the walk ends.
 constexpr size_t kMaxDepth = 128;
-// How often one name is looked at again after it was made or replaced. More than once only where another container that
-// shares the folder interferes.
+// How often one name is looked at again after it was made or replaced. More than once is needed only when another
+// container that shares the folder changes it at the same time.
 constexpr int kMaxTries = 16;
 
 bool is_kernels(const char* name) {
   return strcmp(name, "proc") == 0 || strcmp(name, "sys") == 0 || strcmp(name, "dev") == 0;
 }
 
-// Walks a path name by name. No name is resolved by the kernel together with another, so what somebody swaps meanwhile
-// can only be met as a link, and a link only leads to where the walk goes next.
+// Walks a path name by name. The kernel resolves one name at a time, and never follows a link. If another process puts
+// a link in a folder's place, the walk finds a link, reads it, and goes where it leads inside the root.
 class Walk {
  public:
   Walk(uint64_t mode, uint64_t flags, uint64_t resolve)
@@ -66,7 +66,7 @@ class Walk {
     return size > 0;
   }
 
-  // Puts a name, or what a link says, before the rest of the path.
+  // Puts a name, or the target of a link, before the rest of the path.
   bool put_back(const char* text) {
     const size_t size = strlen(text), left = strlen(rest_);
     if (size + 1 + left + 1 > sizeof rest_) return false;
@@ -113,7 +113,7 @@ class Walk {
     const bool file = last && !S_ISDIR(mode_);
     const long made = file ? call(SYS_mknodat, here(), name, mode_, 0)
                            : call(SYS_mkdirat, here(), name, last ? mode_ & 07777 : 0755U);
-    // Also where it was there already: it is opened as whatever is found.
+    // EEXIST: another process has made it. The next step opens what is there.
     return made == 0 || made == -EEXIST ? -EAGAIN : made;
   }
 
@@ -138,7 +138,7 @@ class Walk {
 
 long make_in_root(int root, const char* path, uint64_t mode, uint64_t flags, uint64_t resolve) {
   const bool replace = flags & AT_SYMLINK_NOFOLLOW;
-  // Nearly always all of it is there.
+  // Usually the whole path exists.
   const uint64_t how = O_PATH | O_CLOEXEC | (S_ISDIR(mode) ? O_DIRECTORY : 0) | (replace ? O_NOFOLLOW : 0);
   const long result = open_at(root, path, how, 0, resolve);
   if (result < 0) return result == -ENOENT ? Walk(mode, flags, resolve).go(root, path) : result;

@@ -2,12 +2,12 @@
 
 #include <linux/netlink.h>
 #include <net/if.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "../shared/fd.h"
+#include "../shared/list.h"
 
 namespace boxctl {
 namespace {
@@ -48,20 +48,17 @@ long send_all(int fd, const uint8_t* bytes, size_t size) {
 
 long send_filled(int fd, const Arg& messages, const Filled& filled) {
   if (messages.place_count == 0) return send_all(fd, messages.list, messages.list_size);
-  auto* const bytes = static_cast<uint8_t*>(malloc(messages.list_size));
-  if (bytes == nullptr) return -ENOMEM;
-  memcpy(bytes, messages.list, messages.list_size);
+  List<uint8_t> bytes;
+  if (!bytes.add(messages.list, messages.list_size)) return -ENOMEM;
   for (size_t i = 0; i < messages.place_count; i++) {
     uint32_t place;
     memcpy(&place, messages.places + i * sizeof place, sizeof place);
     uint32_t which;
-    memcpy(&which, bytes + place, sizeof which);
+    memcpy(&which, bytes.begin() + place, sizeof which);
     const uint32_t number = which == 0 ? static_cast<uint32_t>(filled.child) : filled.link;
-    memcpy(bytes + place, &number, sizeof number);
+    memcpy(bytes.begin() + place, &number, sizeof number);
   }
-  const long result = send_all(fd, bytes, messages.list_size);
-  free(bytes);
-  return result;
+  return send_all(fd, bytes.begin(), bytes.size());
 }
 
 // Where in its message the kernel found a mistake (NLMSGERR_ATTR_OFFS), by an answer's attributes.

@@ -62,6 +62,7 @@ long NetworkRelay::add(int socket, const Options& options) {
   if (options.target_count == 0 || options.target_count > kMostTargets) return -EINVAL;
   if (count_ == kMostListeners) return -E2BIG;
   if (listeners_ == nullptr) {
+    // Not a List, which holds plain data only. calloc(3) takes no pages before they are used.
     listeners_ = static_cast<Listener*>(calloc(kMostListeners, sizeof(Listener)));
     if (listeners_ == nullptr) return -ENOMEM;
   }

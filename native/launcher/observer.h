@@ -1,5 +1,5 @@
 // Watches the system calls that a filter puts before a listener (seccomp_unotify(2)), counts them, and lets them go on.
-// It decides nothing: what is only counted cannot be made unsafe by a change of arguments behind its back.
+// It decides nothing by a call's arguments, which another thread could change after they were read.
 #pragma once
 
 #include <stdint.h>
@@ -26,7 +26,7 @@ class Observer {
   static constexpr uint32_t kNumbers = 1024;
   Fd listener_;
   uint64_t counts_[kNumbers] = {};
-  uint64_t others_ = 0;  // of other machines, and numbers beyond all that there are
+  uint64_t others_ = 0;  // of other architectures, and of numbers from kNumbers on
   List<uint64_t> request_;
   List<uint64_t> answer_;
 };

@@ -6,10 +6,10 @@
 namespace boxctl {
 namespace {
 
-// A timer's seconds are a signed 64-bit number, and nobody waits for a million years.
+// In ms: a million years. A timer's seconds are a signed 64-bit number.
 constexpr uint64_t kMaxTime = 1ULL << 55;
 
-// A row without arguments: there is no call of this number.
+// With null for its arguments where there is no call of this number.
 CallRow row_of(Op op) {
   const auto number = static_cast<size_t>(op);
   return number < CallTable::kSize ? kCalls.rows[number] : CallRow{};
@@ -136,11 +136,11 @@ bool sound_call(const Call& call, uint32_t slots) {
   return true;
 }
 
-// What must hold of the list as a whole, whatever the calls do.
+// Rules for the order of steps.
 bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) {
   const Op op = step.call.op;
   if (op == Op::kClone3 && (cloned || step.side != Side::kHost)) return false;
-  // Nothing comes after the call that does not return.
+  // These do not return: they must be the last step.
   const bool last = op == Op::kExecve || is_image_call(op);
   if (last && index + 1 != steps) return false;
   if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
@@ -232,7 +232,7 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
     if (!in.ok() || !sound_call(last.call, plan.slots) || !sound_order(last, i, plan.steps, cloned)) return false;
     cloned = cloned || last.call.op == Op::kClone3;
     const bool filters = last.call.op == Op::kSeccomp || last.call.op == Op::kSeccompListener;
-    // The other side takes part in these, so the stretch before them was not the quiet one.
+    // The container's side still speaks with the launcher here, so the quiet part begins later.
     if (last.side == Side::kHost || last.call.op == Op::kFork) quiet = plan.steps - 1;
     if (filters && quiet > i) quiet = i;
     for (uint16_t u = 0; u < last.undos; u++) {

@@ -28,7 +28,7 @@
 
 namespace boxctl {
 
-// True for calls of the imager alone (native/image). Each ends the process.
+// True for calls that only the imager has (native/image). Each ends the process.
 bool is_image_call(Op op);
 
 // The kinds of a call's arguments, a letter each, as in native/wire/calls.h. Null: there is no such call.
@@ -64,7 +64,7 @@ class Reader {
   bool ok_ = true;
 };
 
-// NUL-terminated; `size` is without the NUL, and there is none within.
+// With a NUL at its end, which `size` does not count. There is no NUL inside.
 struct Text {
   const char* data = "";
   uint32_t size = 0;
@@ -117,8 +117,8 @@ struct Plan {
   uint32_t reports = 0;
   uint32_t tallies = 0;
   uint32_t slots = 0;
-  // From this step on the container's side says nothing more: the command's filter may be on it. The last step, or the
-  // filter's where only it and its like are left.
+  // From this step on the container's side sends nothing more, since the command's filter may forbid it: the last step,
+  // or the first of the filters before it.
   uint32_t quiet = 0;
   uint16_t terminal = kNoSlot;
   uint16_t flags = 0;

@@ -15,7 +15,7 @@ namespace {
 constexpr long kSysCloseRange = 436;
 
 [[noreturn]] void reap_until(pid_t child) {
-  // Not one of the command's descriptors is kept, so that its pipes end when it closes them.
+  // The command's pipes must end when the command closes them.
   call(kSysCloseRange, 0U, ~0U, 0U);
   sigset_t all;
   sigfillset(&all);
@@ -30,7 +30,7 @@ constexpr long kSysCloseRange = 436;
     if (ended < 0 && errno == ECHILD) _exit(125);
     siginfo_t info;
     if (sigwaitinfo(&all, &info) < 0) continue;
-    // The kernel's own are about this process; everything that somebody has sent is meant for the command.
+    // A signal of the kernel's (si_code > 0) is about this process. One that a process has sent is for the command.
     if (info.si_signo != SIGCHLD && info.si_code <= 0) kill(child, info.si_signo);
   }
 }
@@ -49,13 +49,13 @@ void kill_members(int dirfd, const char* path) {
   char name[4200];
   if (snprintf(name, sizeof name, "%s/cgroup.procs", path) >= static_cast<int>(sizeof name)) return;
   for_numbers(dirfd, name, [](int pid) {
-    // 0 stands for a process that this one cannot see: kill(0) would hit ourselves.
+    // The kernel writes 0 for a process of another pid namespace. kill(0) would kill our own process group.
     if (pid > 1) kill(pid, SIGKILL);
   });
 }
 
 void kill_children() {
-  // A process that may not be killed by us (set-user-id) must not hold us for ever.
+  // Not for ever: kill(2) may not be permitted (a set-user-id program).
   for (int attempt = 0; attempt < 2000; attempt++) {
     int status;
     while (waitpid(-1, &status, WNOHANG | __WALL) > 0) {

@@ -1,4 +1,4 @@
-// What lives on beside the command: the first process of a container that has `init`, and the hunt for stragglers.
+// The parent of the command in a container that has `init`, and how processes are killed that a command has left.
 #pragma once
 
 namespace boxctl {

@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr int kPipeSize = 1 << 16;
 constexpr size_t kMost = 1 << 20;
-// How often one stream is served before the others are looked at.
+// How often one stream is read before the other descriptors are looked at.
 constexpr int kTurns = 32;
 constexpr size_t kBuffer = 1 << 16;
-// One for each of 1 and 2; no page of them is there before it is used.
+// One for each of 1 and 2. Memory is taken only when they are used.
 char buffers[2][kBuffer];
 
 }  // namespace
@@ -30,7 +30,7 @@ void Input::start(Fd pipe) {
   fcntl(pipe_.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
   kind_ = kind_of(STDIN_FILENO);
   if (kind_ == StreamKind::kTerminal) own_ = open_again(STDIN_FILENO, O_RDONLY);
-  // Of a terminal or a device nothing can be given back.
+  // What was read from a terminal or a device cannot be given back.
   const bool lends = kind_ == StreamKind::kPipe || kind_ == StreamKind::kSocket || kind_ == StreamKind::kFile;
   phase_ = lends ? Phase::kFirst : Phase::kFlowing;
   // With room for one page, the pipe is writable again when the command has read all that was lent.
@@ -40,7 +40,7 @@ void Input::start(Fd pipe) {
 void Input::add_sources(Poller& poller, bool paused) {
   if (!active()) return;
   const bool waits_for_command = phase_ == Phase::kLent || full_ || pending_ > 0;
-  // An end of the pipe that nobody reads is told as an error, whatever is asked for.
+  // POLLERR, that the other end of the pipe was closed, is always told.
   poller.add<&Input::on_pipe>(pipe_.get(), waits_for_command ? POLLOUT : 0, *this);
   if (waits_for_command || (paused && kind_ == StreamKind::kTerminal)) return;
   poller.add<&Input::on_caller>(STDIN_FILENO, POLLIN, *this);
@@ -177,7 +177,7 @@ void Output::start(Fd pipe, int target) {
 
 void Output::add_sources(Poller& poller) {
   if (!active()) return;
-  // A reader that has gone is told as an error, whatever is asked for.
+  // POLLERR, that the reader has closed its end, is always told.
   poller.add<&Output::on_target>(target_.fd(), blocked_ ? POLLOUT : 0, *this);
   if (!blocked_) poller.add<&Output::on_pipe>(pipe_.get(), POLLIN, *this);
 }

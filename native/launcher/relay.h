@@ -56,9 +56,9 @@ class Output {
   void add_sources(Poller& poller);
   // Carries on until nothing more can be done without waiting. False: nothing is left to be carried.
   bool advance();
-  // Forgets what is left. The command's next write fails with EPIPE.
+  // Drops what was not written. The command's next write fails with EPIPE.
   void stop();
-  // The error that ended it, but EPIPE: the bytes are lost. 0: none.
+  // The error by which bytes were lost; 0: none were. A reader that has gone (EPIPE) is no error.
   int error() const { return error_; }
 
  private:
@@ -86,7 +86,7 @@ class Relay {
   bool add(uint32_t fd, Fd pipe);
   // Whether the caller's descriptor is needed any longer.
   bool uses(int fd) const;
-  // Not before the job is in the foreground again is a terminal read.
+  // While the job is stopped, a terminal is not read.
   void pause(bool pauses) { paused_ = pauses; }
 
   void add_sources(Poller& poller);

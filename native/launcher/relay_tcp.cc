@@ -1,7 +1,6 @@
 #include "relay_tcp.h"
 
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <utility>
@@ -61,15 +60,15 @@ void TcpRelay::stop(uint64_t until) {
     if (!connection.ends[kInner].done) connection.broken = true;
     close_ends(connection);
   }
-  free(std::exchange(connections_, nullptr));
+  connections_ = {};
   used_ = free_ = open_ = capacity_ = 0;
 }
 
 bool TcpRelay::start(uint32_t capacity) {
-  // Of memory that was never used there is nothing but its address.
-  connections_ = static_cast<Connection*>(calloc(capacity, sizeof(Connection)));
-  if (connections_ != nullptr) capacity_ = capacity;
-  return connections_ != nullptr;
+  // The kernel gives pages of it only as they are used.
+  if (!connections_.reset(capacity)) return false;
+  capacity_ = capacity;
+  return true;
 }
 
 bool TcpRelay::accept(Listener& listener, uint32_t index) {
@@ -221,7 +220,7 @@ bool TcpRelay::update(Connection& connection) {
 
 bool TcpRelay::wait_for(Connection& connection, Side side, uint32_t wanted) {
   End& end = connection.ends[side];
-  const auto index = static_cast<uint32_t>(&connection - connections_);
+  const auto index = static_cast<uint32_t>(&connection - connections_.begin());
   const Token token = {side == kOuter ? For::kOuter : For::kInner, connection.generation, index};
   return parts_.ready.set(end.fd, end.events, wanted, token);
 }
@@ -240,7 +239,7 @@ void TcpRelay::close(Connection& connection, Listener& listener) {
   close_ends(connection);
   connection.in_use = false;
   connection.next_free = free_;
-  free_ = static_cast<uint32_t>(&connection - connections_) + 1;
+  free_ = static_cast<uint32_t>(&connection - connections_.begin()) + 1;
   open_--;
   listener.open--;
 }

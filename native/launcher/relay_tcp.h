@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "../shared/list.h"
 #include "relay_parts.h"
 
 namespace boxctl {
@@ -69,7 +70,7 @@ class TcpRelay {
   static void close_ends(Connection& connection);
 
   RelayParts& parts_;
-  Connection* connections_ = nullptr;
+  List<Connection> connections_;
   uint32_t capacity_ = 0;
   uint32_t used_ = 0;  // those from here on were never in use
   uint32_t free_ = 0;  // index + 1 of the first free one before

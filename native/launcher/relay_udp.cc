@@ -1,6 +1,5 @@
 #include "relay_udp.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -32,7 +31,7 @@ void UdpRelay::stop() {
   for (uint32_t i = 0; i < used_; i++) {
     if (flows_[i].in_use) ::close(flows_[i].fd);
   }
-  free(std::exchange(flows_, nullptr));
+  flows_ = {};
   used_ = free_ = open_ = capacity_ = 0;
 }
 
@@ -47,8 +46,7 @@ bool UdpRelay::prepare(const Listener& listener) {
 
 bool UdpRelay::start(uint32_t capacity, uint32_t listeners) {
   if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) return false;
-  flows_ = static_cast<Flow*>(calloc(capacity, sizeof(Flow)));
-  if (flows_ == nullptr) return false;
+  if (!flows_.reset(capacity)) return false;
   capacity_ = capacity;
   share_ = capacity / (listeners == 0 ? 1 : listeners);
   return true;
@@ -184,7 +182,7 @@ bool UdpRelay::connect(Flow& flow, const Listener& listener, size_t size) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(flow.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error == ECONNREFUSED) continue;
-    const auto index = static_cast<uint32_t>(&flow - flows_);
+    const auto index = static_cast<uint32_t>(&flow - flows_.begin());
     return parts_.ready.set(flow.fd, flow.events, EPOLLIN, {For::kFlow, flow.generation, index});
   }
   return false;
@@ -224,7 +222,7 @@ void UdpRelay::handle(const Token& token, Listener* listeners) {
 }
 
 void UdpRelay::close(Flow& flow, Listener& listener) {
-  const auto place = static_cast<uint32_t>(&flow - flows_) + 1;
+  const auto place = static_cast<uint32_t>(&flow - flows_.begin()) + 1;
   uint32_t* at = &chain_of(flow.listener, flow.client);
   while (*at != place) at = &flows_[*at - 1].next;
   *at = flow.next;

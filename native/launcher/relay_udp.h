@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "../shared/list.h"
 #include "relay_parts.h"
 
 namespace boxctl {
@@ -60,7 +61,7 @@ class UdpRelay {
 
   static constexpr uint32_t kChains = 1024;
   RelayParts& parts_;
-  Flow* flows_ = nullptr;
+  List<Flow> flows_;
   uint32_t chains_[kChains] = {};
   uint32_t capacity_ = 0;
   uint32_t share_ = 0;  // of each listener, which others cannot take from it

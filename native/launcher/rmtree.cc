@@ -25,8 +25,8 @@ long open_directory(int parent, const char* name) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   const long fd = call(kSysOpenat2, parent, name, &how, sizeof how);
   if (fd != -EACCES) return fd;
-  // A directory of one's own without the right to read it. fchmodat() would follow a link, so it goes by a descriptor
-  // (and through /proc where fchmod() refuses O_PATH).
+  // The owner may have no right to read the directory, but may give it to himself. fchmodat(2) would follow a link, and
+  // fchmod(2) refuses O_PATH: so chmod(2) by the descriptor's name in /proc.
   how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   const Fd path(static_cast<int>(call(kSysOpenat2, parent, name, &how, sizeof how)));
   if (!path.valid()) return fd;

@@ -1,5 +1,5 @@
 // Walks a plan in two processes: the launcher makes the calls of the host's side, the container's first process those
-// of its own, and at each change of side one waits for the other.
+// of its own. At each change of side, the one waits for the other.
 #pragma once
 
 #include "plan.h"

@@ -30,8 +30,8 @@ int socket_option(int fd, int name) {
   return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// A local stream, which carries bytes as a pipe does but cannot be opened by a name. Others are passed: a relay would
-// take the addresses and the borders of messages from them.
+// A local stream socket, which cannot be opened by its name in /proc and carries bytes as a pipe does. Other sockets
+// are passed: their addresses and the borders of their messages would be lost in a relay.
 bool is_local_stream(int fd) {
   return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
          socket_option(fd, SO_ACCEPTCONN) == 0;
@@ -52,7 +52,7 @@ Way way_of(int fd, bool reads_terminal) {
   return can_reopen(fd, input ? R_OK : W_OK) ? Way::kPass : Way::kRelay;
 }
 
-// Where the kernel does not compare (CONFIG_KCMP), two descriptors of one pipe, socket or terminal are as good as one.
+// Without kcmp(2) (CONFIG_KCMP), two descriptors of one pipe, socket or terminal count as the same.
 bool is_same_open_file(int one, int other) {
   const pid_t self = getpid();
   const long order = call(SYS_kcmp, self, self, KCMP_FILE, one, other);
@@ -63,8 +63,8 @@ bool is_same_open_file(int one, int other) {
          first.st_ino == second.st_ino && !S_ISREG(first.st_mode);
 }
 
-// The pipe is made by the command's user, and so is that user's to open. Its mode lets the users open it that the
-// command may change to: who finds it in /proc/PID/fd holds it already.
+// The pipe belongs to the command's user, who can open it by its name in /proc. Its mode lets other users open it as
+// well, since the command may change its user. Only a process that has the pipe already finds it in /proc/PID/fd.
 long relay_through_pipe(const Context& context, int fd) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -errno;

@@ -2,8 +2,8 @@
 //   passed    when the command's user could open it again by its name in /proc: a pipe, a file or /dev/null of its own;
 //   null      when it is a terminal and the command is to read nothing from it;
 //   relayed   otherwise: the command gets a pipe of its own, and the launcher carries the bytes (relay.h).
-// A descriptor of the caller's terminal is never passed. Who holds one reads what is typed after boxctl went to the
-// background, since a session of its own is not stopped by SIGTTIN.
+// A descriptor of the caller's terminal is never passed. The command would read what is typed in the shell after boxctl
+// went to the background: it is in another session, which SIGTTIN does not stop.
 #pragma once
 
 #include "calls.h"

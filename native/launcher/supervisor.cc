@@ -139,7 +139,8 @@ void Supervisor::lose_owner() {
   command_.send(SIGKILL);
 }
 
-// Somebody wants to write to an archive that is mounted, and is blocked until the launcher gives up its lease.
+// Another process has opened, for writing, an archive that is mounted. It is blocked until the launcher gives up its
+// lease.
 void Supervisor::break_lease() {
   if (!lease_broken_) events_.add({Event::kLeaseBroken, 0, 0, 0, 0, 0});
   lease_broken_ = true;

@@ -13,11 +13,12 @@
 namespace boxctl {
 namespace {
 
-// How often it is looked whether the end of the input has been read: at first, and later.
+// Milliseconds between two looks at whether the end of the input was read: at first, and at most.
 constexpr int kFirstWait = 10;
 constexpr int kLongestWait = 200;
 
-// Without a terminal of the session's own there is no foreground; a job that nobody can continue is not stopped.
+// Stops the job until it is in the foreground. Without a controlling terminal there is no foreground, and no shell that
+// would continue the job.
 void await_foreground() {
   const Stoppable stoppable(SIGTTOU);
   for (int attempt = 0; attempt < 1000; attempt++) {
@@ -94,7 +95,7 @@ void Terminal::on_master(short happened) {
   if (!relays_) return;
   if (happened & POLLOUT) flush_input();
   if (out_at_ == out_end_ && (happened & (POLLIN | POLLHUP | POLLERR))) relays_ = copy_output();
-  // Whoever wrote something may have read the end of the input as well.
+  // A command that writes may just have read the end of the input, and may ask for it again.
   if (ended_ && relays_) end_input();
 }
 
@@ -119,7 +120,7 @@ bool Terminal::drain() {
   return relays_;
 }
 
-// False: nobody has the other end any more, or nobody reads ours.
+// False: the other end of the pseudo-terminal is closed, or the caller reads no more.
 bool Terminal::copy_output() {
   const ssize_t size = read(master_.get(), out_, sizeof out_);
   if (size <= 0) return would_block(size);
@@ -128,13 +129,13 @@ bool Terminal::copy_output() {
   return flush_output();
 }
 
-// Writes what can be written without blocking. False: nobody reads it.
+// Writes what can be written without blocking. False: the caller reads no more.
 bool Terminal::flush_output() {
   while (out_at_ < out_end_) {
     const ssize_t wrote = target_.write_some(out_ + out_at_, out_end_ - out_at_);
     if (would_block(wrote)) return true;
     if (wrote < 0) {
-      // The command's terminal is hung up, as a person's is whose window is closed: else it would wait for ever.
+      // The command's terminal is hung up, as when its window is closed. Otherwise the command would wait for ever.
       hang_up(is_terminal(STDOUT_FILENO));
       return false;
     }
@@ -168,9 +169,9 @@ void Terminal::copy_input() {
   flush_input();
 }
 
-// A terminal has no end of file but the character for it. The kernel gives it to one read alone, and forgets it when
-// the mode changes meanwhile, as it does when a shell begins to edit a line. So it is sent again whenever nothing is
-// left to be read: then each read finds the end, as it does at the end of a pipe.
+// The end of a terminal's input is a character (VEOF). The kernel ends one read by it, and loses it when the mode is
+// changed before, as a shell does when it begins to edit a line. So the character is sent again whenever the command
+// has read everything. Then each read finds the end, as at the end of a pipe.
 void Terminal::end_input() {
   if (pending_ > 0) return;
   const Fd peer(ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -181,7 +182,7 @@ void Terminal::end_input() {
   termios settings = {};
   const bool known = tcgetattr(peer.valid() ? peer.get() : master_.get(), &settings) == 0;
   const bool by_line = !known || (settings.c_lflag & ICANON) != 0;
-  // Who edits a line of his own takes the character for the end of the input at the start of a line alone.
+  // A shell that edits lines itself takes the character for the end only at the start of a line.
   const bool breaks_line = !by_line && last_ != '\n' && last_ != '\r';
   if (breaks_line) last_ = '\n';
   buffer_[0] = breaks_line ? '\r' : known && settings.c_cc[VEOF] != 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';

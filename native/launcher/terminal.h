@@ -25,15 +25,15 @@ class Terminal {
   // Puts the caller's terminal into raw mode, where descriptor 0 is one. Not before the owner has stopped drawing. In
   // the background the whole job stops here, as any program does that wants the terminal.
   void start();
-  // The job stops: the terminal is the shell's meanwhile.
+  // The job is stopped: until resume() the shell has the terminal.
   void pause();
-  // The job goes on: the shell may have changed the mode meanwhile.
+  // The job goes on. The shell may have changed the terminal's mode, so it is set again.
   void resume();
   // Gives the pseudo-terminal the size of the caller's.
   void resize();
   // Puts the caller's terminal back as it was.
   void restore();
-  // The owner has gone, and whoever started it has the terminal now: puts it back, and touches it no more.
+  // The owner has ended, and its parent uses the terminal now: puts the mode back, and never uses the terminal again.
   void abandon();
 
   // True once after the caller's terminal was closed.

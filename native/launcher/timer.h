@@ -23,7 +23,7 @@ class Timer {
   }
   // Becomes readable when the time is over; -1 before the first start.
   int fd() const { return fd_.get(); }
-  // To be called when it is readable. False: it was set anew meanwhile.
+  // To be called when it is readable. False: it was set again after poll(2) had returned.
   bool expired() {
     uint64_t times;
     return read(fd_.get(), &times, sizeof times) == sizeof times;
