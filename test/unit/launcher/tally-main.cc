@@ -23,9 +23,9 @@ int main(int count, char** arguments) {
     }
     size += sizeof(uint32_t);
   }
-  int slots[] = {socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
   boxctl::Context context;
-  context.slots = slots;
+  if (!context.slots.make(1)) return 2;
+  context.slots.put(0, socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
   context.slot_count = 1;
   boxctl::Plan plan;
   plan.tallies = static_cast<uint32_t>(count - 1);

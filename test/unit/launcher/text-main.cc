@@ -8,8 +8,8 @@ int main(int count, char** arguments) {
   boxctl::Context context;
   memcpy(context.id, "0123456789ab", 13);
   context.child = 12345;
-  int slots[] = {7, -1};
-  context.slots = slots;
+  if (!context.slots.make(2)) return 2;
+  context.slots.put(0, 7);
   context.slot_count = 2;
   for (int i = 1; i < count; i++) {
     boxctl::Text text;
