@@ -1,12 +1,15 @@
 /** What the indexer refuses, and what it hands on to the unpacker. No index is mounted here. */
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { makeIndex } from '../../support/erofs.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { erofsMain, makeIndex } from '../../support/erofs.ts';
 import type { IndexOptions, IndexReport } from '../../support/erofs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { archive } from './archive-fixture.ts';
 import type { Fixture } from './archive-fixture.ts';
+
+// Compiled here and not in the first test, whose time limit is that of a test: on a loaded machine this takes minutes.
+beforeAll(() => void erofsMain(), 300_000);
 
 function index(fixtures: readonly Fixture[], options: IndexOptions = {}): IndexReport {
   const folder = tempFolder();
