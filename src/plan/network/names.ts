@@ -36,6 +36,10 @@ export const PACKET_MARK = {
   reply: socketMark(0, 2),
   /** To a container on the same network: to be refused where there is none. */
   toNetwork: socketMark(0, 3),
+  /** To an address of the host: for a published port of some container, or to be refused. */
+  toPort: socketMark(0, 4),
+  /** To a container, and passed on by the host: what the host itself sends has no such mark. */
+  passedOn: socketMark(0, 5),
 } as const;
 
 /** One family's addresses, and where they are in a packet. */

@@ -146,18 +146,10 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
   sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network));
-  if (network.toWorld || network.ports.length > 0) {
-    planForwarding(context, netfilter);
-    if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
-      const setting = `/proc/sys/net/ipv6/conf/${hostInterface(index)}/force_forwarding`;
-      steps.add(
-        place,
-        'veth.forwarding',
-        'write',
-        { dirfd: AT_FDCWD, pathname: setting, data: '1' },
-        { undo: 'kernel' },
-      );
-    }
+  if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
+  if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
+    const pathname = `/proc/sys/net/ipv6/conf/${hostInterface(index)}/force_forwarding`;
+    steps.add(place, 'veth.forwarding', 'write', { dirfd: AT_FDCWD, pathname, data: '1' }, { undo: 'kernel' });
   }
   const { ingress } = network.rates;
   if (ingress !== undefined) send('rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));

@@ -131,6 +131,11 @@ export const PROHIBIT = expression('reject', {
   NFTA_REJECT_TYPE: 'NFT_REJECT_ICMPX_UNREACH',
   NFTA_REJECT_ICMP_CODE: 'NFT_REJECT_ICMPX_ADMIN_PROHIBITED',
 });
+/** What a connection to a port without a listener is answered with, by both families. */
+export const NOBODY_LISTENS = expression('reject', {
+  NFTA_REJECT_TYPE: 'NFT_REJECT_ICMPX_UNREACH',
+  NFTA_REJECT_ICMP_CODE: 'NFT_REJECT_ICMPX_PORT_UNREACH',
+});
 export const MASQUERADE = expression('masq');
 /** To the address and the port in the registers, or of them what is given. */
 export const translate = (

@@ -4,6 +4,7 @@
  */
 import type { EgressRule, Network } from '../../model/network.ts';
 import type { Because } from '../../model/because.ts';
+import { isAtLeast } from '../../host/facts.ts';
 import { formatSubnet, type Subnet } from '../../text/addresses.ts';
 import type { PlanContext } from '../context.ts';
 import { byDefault } from '../steps.ts';
@@ -54,6 +55,7 @@ export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6',
 
 const SOURCE_MAC_AT = 6;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 const TCP = Uint8Array.of(6);
 const UDP = Uint8Array.of(17);
 const TCP_FLAGS_AT = 13;
@@ -84,6 +86,13 @@ const continuesTcp: readonly Expression[] = [
   compare('NEQ', SYN),
 ];
 
+/** The kernel refuses by resets what `refuse` refuses. */
+const isNoReset: readonly Expression[] = [
+  loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', TCP_FLAGS_AT, 1),
+  maskBits(Uint8Array.of(0x04)),
+  compare('EQ', Uint8Array.of(0)),
+];
+
 class OwnedTable {
   readonly #network: Network;
   readonly #context: PlanContext;
@@ -111,6 +120,7 @@ class OwnedTable {
       device: hostInterface(index),
       policy: 'NF_DROP',
     });
+    if (this.#reachesPorts) this.#received();
     const because = this.#context.model.because('network.mac');
     const source = loadPayload('NFT_PAYLOAD_LL_HEADER', SOURCE_MAC_AT, 6);
     table.rule('sent', [source, compare('NEQ', macBytes(mac)), DROP], because);
@@ -120,6 +130,49 @@ class OwnedTable {
       table.rule('sent', [...isFamily, goTo(chainOf(family))]);
     }
     return table.parts;
+  }
+
+  /**
+   * Whether it reaches published ports by the host's addresses. Where `egress` lists what it reaches, only an entry of its
+   * own would say so. The hook for what goes to the container came with Linux 5.16.
+   */
+  get #reachesPorts(): boolean {
+    const { toWorld, egress } = this.#network;
+    return toWorld && egress === undefined && isAtLeast(this.#context.host.kernel, 5, 16);
+  }
+
+  /**
+   * What the host itself sends to the container. The shared table refuses connections to the host's own programs. Should
+   * somebody remove that table, the programs' answers still do not arrive.
+   */
+  #received(): void {
+    const table = this.#table;
+    const because = byDefault('no program of the host answers a container');
+    const { index, reaches } = this.#network;
+    table.chain('received', {
+      type: 'filter',
+      hook: 'NF_NETDEV_EGRESS',
+      priority: 0,
+      device: hostInterface(index),
+      policy: 'NF_ACCEPT',
+    });
+    const isPassedOn = [loadMeta('NFT_META_MARK'), compare('EQ', ofMachine(PACKET_MARK.passedOn))];
+    table.rule('received', [...isPassedOn, ACCEPT], because);
+    for (const family of FAMILIES) {
+      if (ownAddress(this.#network, family) === undefined) continue;
+      const isFamily = [loadMeta('NFT_META_PROTOCOL'), compare('EQ', ofNetwork16(family.etherType))];
+      const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      const refusal = refusalOf(family);
+      table.rule('received', [...isOfHost, ...refusal.matches, count(REFUSED.counter)], because);
+      table.rule(
+        'received',
+        [...isOfHost, ...refusal.matches, ...refusal.load, addTo(refusal.set, 'NFT_REG32_00')],
+        because,
+      );
+      const answers = reaches.host ? matchAddress(gatewayOf(this.#network, family), family.sourceOffset, 'NEQ') : [];
+      table.rule('received', [...isOfHost, ...answers, ...matchProtocol('udp'), DROP], because);
+      table.rule('received', [...isOfHost, ...answers, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
+    }
   }
 
   /** At once, so that nobody waits; counted, so that the end can say how many there were. */
@@ -195,6 +248,11 @@ class OwnedTable {
     for (const text of refused) {
       table.rule(chain, [...matchSubnet(subnet(text), family.destinationOffset), goTo('refuse')], isolation);
     }
+    if (this.#reachesPorts) {
+      const isOfHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      const ports = byDefault('published ports of other containers answer by the host’s addresses');
+      table.rule(chain, [...isOfHost, ...matchProtocol('tcp'), ...mark(PACKET_MARK.toPort), ACCEPT], ports);
+    }
     // The host's own addresses, broadcasts, and what the host has no route for.
     table.rule(chain, [loadAddressType('DADDR'), compare('NEQ', ofMachine(RTN_UNICAST)), goTo('refuse')], isolation);
 
@@ -224,9 +282,13 @@ class OwnedTable {
       // UDP does not show which packet begins something: only the shared table can tell.
       const needed = protocol === 'tcp' || this.#network.egress !== undefined || !this.#network.toWorld;
       if (!needed) continue;
-      const isForHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
       const because = this.#context.model.because(`network.ports.${index}`);
-      this.#table.rule(chain, [...from, ...isForHost, ...mark(PACKET_MARK.reply), ACCEPT], because);
+      const isOfWorld = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
+      // By the gateway's address, the shared table lets other containers ask.
+      const isGateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
+      for (const asker of [isOfWorld, isGateway]) {
+        this.#table.rule(chain, [...from, ...asker, ...mark(PACKET_MARK.reply), ACCEPT], because);
+      }
     }
   }
 
@@ -259,6 +321,37 @@ class OwnedTable {
     this.#table.rangeSet(name, family.family === 4 ? IPV4 : IPV6, rangesOf(own), because);
     return [loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length), isIn(name)];
   }
+}
+
+/**
+ * The answer of the shared table to a connection that it refuses: an ICMP message, which has the first bytes of what it is
+ * about behind a header of 8 bytes. `load` takes the address, the port and the protocol from there.
+ */
+function refusalOf(family: FamilyOf): {
+  readonly matches: readonly Expression[];
+  readonly load: readonly Expression[];
+  readonly set: string;
+} {
+  const isFour = family.family === 4;
+  const [icmp, type, code, header] = isFour ? [1, 3, 3, 20] : [58, 1, 4, 40];
+  const inner = header + 8;
+  const load = (offset: number, length: number, register: string): Expression =>
+    loadPayload('NFT_PAYLOAD_NETWORK_HEADER', inner + offset, length, register);
+  const [port, protocol] = isFour ? ['NFT_REG32_01', 'NFT_REG32_02'] : ['NFT_REG32_04', 'NFT_REG32_05'];
+  return {
+    matches: [
+      loadMeta('NFT_META_L4PROTO'),
+      compare('EQ', Uint8Array.of(icmp)),
+      loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', 0, 2),
+      compare('EQ', Uint8Array.of(type, code)),
+    ],
+    load: [
+      load(family.destinationOffset, family.length, 'NFT_REG32_00'),
+      load(header + PORT_OFFSET.destination, 2, port),
+      load(isFour ? 9 : 6, 1, protocol),
+    ],
+    set: isFour ? REFUSED.set4 : REFUSED.set6,
+  };
 }
 
 const chainOf = ({ family }: FamilyOf): string => `ipv${family}`;

@@ -21,8 +21,10 @@ import {
   loadSocketMark,
   maskBits,
   MASQUERADE,
+  NOBODY_LISTENS,
   ofMachine,
   PROHIBIT,
+  setMark,
   setRegister,
   shiftRight,
   TableBuilder,
@@ -36,7 +38,7 @@ import { matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** Changes with everything here: a table of another version is replaced. */
-const VERSION = 1;
+const VERSION = 3;
 
 /** Before and after those of others at these hooks (-100 and 100), who would else translate to their own targets first. */
 const BEFORE_DNAT = -105;
@@ -182,10 +184,13 @@ export function sharedTable(network: Network): readonly Part[] {
     compare('NEQ', Uint8Array.of(0)),
     ...CLAMP_SEGMENTS,
   ]);
-  table.rule('forward', [...toContainer, ...known, ACCEPT]);
-  table.rule('forward', [...toContainer, ...translated, ACCEPT]);
+  const pass = [setRegister(ofMachine(PACKET_MARK.passedOn)), setMark(), ACCEPT];
+  table.rule('forward', [...toContainer, ...known, ...pass]);
+  table.rule('forward', [...toContainer, ...translated, ...pass]);
   // The sender's own table has seen that both are on one network.
-  table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), ACCEPT]);
+  table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), ...pass]);
+  // A subnet that the sender's table does not know of.
+  table.rule('forward', [...toContainer, ...fromContainer, NOBODY_LISTENS]);
   table.rule('forward', [...toContainer, DROP]);
   // Nobody has the address: it must not leave the host in search of one who does.
   table.rule('forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork), PROHIBIT]);
@@ -194,6 +199,8 @@ export function sharedTable(network: Network): readonly Part[] {
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
   table.rule('input', [...fromContainer, ...known, ACCEPT]);
   table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toHost), ACCEPT]);
+  // No container publishes that port. The container's own table counts the answer, which looks as if nobody listened.
+  table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toPort), NOBODY_LISTENS]);
   table.rule('input', [...fromContainer, DROP]);
   return table.parts;
 }
