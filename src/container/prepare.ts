@@ -46,8 +46,9 @@ interface Claimed extends Claims {
  * Judges the file, claims its ids and addresses, finds or imports its image, compiles its model and judges that. A file that
  * is refused is given nothing, and nothing of its image is read.
  */
-export async function prepare(document: SpecDocument, options: PrepareOptions): Promise<Prepared> {
-  const { judge, overrides, env } = options;
+export async function prepare(given: SpecDocument, options: PrepareOptions): Promise<Prepared> {
+  const { judge, overrides, env, isStatic = false } = options;
+  const document = isStatic ? withoutNetwork(given) : given;
   const host = await withNetworkFacts(document, options.host, env);
   const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
   if (isFirst) judge(outline(document, host).demands);
@@ -61,6 +62,13 @@ export async function prepare(document: SpecDocument, options: PrepareOptions): 
     claims.release();
     throw error;
   }
+}
+
+/** The same with `lo` alone: other runtimes make no interface. */
+function withoutNetwork(document: SpecDocument): SpecDocument {
+  const { network, extraHosts = [], ...spec } = document.spec;
+  if (network === undefined) return document;
+  return { ...document, spec: { ...spec, extraHosts: extraHosts.filter(({ address }) => address !== 'host-gateway') } };
 }
 
 /** Whether the host's network has to be looked at for the file. */
@@ -102,12 +110,12 @@ async function claimFor(
   }
 }
 
-/** A container's own network, or that of another container. */
-async function claimOfNetwork(document: SpecDocument, host: HostFacts, isStatic: boolean): Promise<Claimed> {
+/** A container's own network, or that of another container; nothing for a file without either. */
+export async function claimOfNetwork(document: SpecDocument, host: HostFacts, isStatic = false): Promise<Claimed> {
+  if (!usesNetwork(document) || (isStatic && document.spec.network !== undefined)) return { release: () => undefined };
   if (document.spec.network === undefined) {
     return (await import('./join-container.ts')).joinContainer(document, host, isStatic);
   }
-  if (isStatic) return { release: () => undefined };
   return (await import('./network-claims.ts')).claimNetwork(document, host);
 }
 

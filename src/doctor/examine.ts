@@ -7,6 +7,7 @@ import type { Check, State } from './check.ts';
 import type { Findings } from './gather.ts';
 import { OUTER_FILTER, OUTER_PATHS } from '../plan/hints.ts';
 import { installCommand } from './install.ts';
+import { examineNetwork } from './network.ts';
 
 const NOT_TRIED = 'not tried, since no container could be made';
 
@@ -20,7 +21,7 @@ export function examine(findings: Findings): readonly Check[] {
     ...ofUsers(findings),
     ...ofLimits(findings),
     ...ofStorage(findings),
-    ...ofNetwork(findings),
+    ...examineNetwork(findings.host, findings.network),
   ];
 }
 
@@ -338,18 +339,3 @@ function ofStorage(findings: Findings): readonly Check[] {
 }
 
 /** boxctl gives a container `lo`, the host's network or another's: none of these is asked for by it. */
-function ofNetwork({ programs, devices }: Findings): readonly Check[] {
-  const helper = (name: 'slirp4netns' | 'pasta'): Check =>
-    make(
-      'network',
-      name,
-      programs[name] === undefined ? 'none' : 'yes',
-      programs[name] ?? 'not installed, and not needed: containers have `lo`',
-    );
-  const tun = devices['/dev/net/tun'];
-  return [
-    helper('pasta'),
-    helper('slirp4netns'),
-    make('network', '/dev/net/tun', tun ? 'yes' : 'none', tun ? 'there' : 'not there'),
-  ];
-}

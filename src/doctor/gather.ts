@@ -5,6 +5,7 @@ import { realHost, type HostReader } from '../host/read.ts';
 import { LIMIT_ROWS } from '../limits/table.ts';
 import { lookUp } from '../files/programs.ts';
 import { probeCalls } from '../native.ts';
+import { gatherNetworkFindings, type NetworkFindings } from './network.ts';
 import { tryContainer, type Trial } from './trial.ts';
 
 export interface Findings {
@@ -31,8 +32,9 @@ export interface Findings {
   readonly noNewPrivileges: boolean;
   /** Whether newuidmap and newgidmap have the set-user-id bit. Undefined where boxctl does not use them. */
   readonly helpers: Readonly<Record<'newuidmap' | 'newgidmap', boolean | undefined>>;
-  readonly programs: Readonly<Record<'slirp4netns' | 'pasta' | 'fuse-overlayfs', string | undefined>>;
-  readonly devices: Readonly<Record<'/dev/fuse' | '/dev/net/tun', boolean>>;
+  readonly programs: Readonly<Record<'fuse-overlayfs', string | undefined>>;
+  readonly devices: Readonly<Record<'/dev/fuse', boolean>>;
+  readonly network: NetworkFindings;
 }
 
 function osRelease(text: string): ReadonlyMap<string, string> {
@@ -66,7 +68,7 @@ function coveredPaths(mountinfo: string): readonly string[] {
   return points.filter((point) => /^\/(?:proc|sys)\/./u.test(point) && !PLACES.test(point));
 }
 
-/** Starts up to two containers, and removes all that they have made. */
+/** Starts up to four containers, and removes all that they have made. */
 export async function gatherFindings(
   host: HostFacts,
   env: Readonly<Record<string, string | undefined>>,
@@ -95,10 +97,9 @@ export async function gatherFindings(
     noNewPrivileges: /^NoNewPrivs:\t1$/mu.test(read.text('/proc/self/status') ?? ''),
     helpers: { newuidmap: isSetUser(host.newuidmap), newgidmap: isSetUser(host.newgidmap) },
     programs: {
-      slirp4netns: program('slirp4netns'),
-      pasta: program('pasta'),
       'fuse-overlayfs': program('fuse-overlayfs'),
     },
-    devices: { '/dev/fuse': read.exists('/dev/fuse'), '/dev/net/tun': read.exists('/dev/net/tun') },
+    devices: { '/dev/fuse': read.exists('/dev/fuse') },
+    network: await gatherNetworkFindings(host, env, container.ok, read),
   };
 }

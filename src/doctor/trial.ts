@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { claimOfNetwork, withNetworkFacts } from '../container/prepare.ts';
 import { SILENT, type Reporter } from '../container/reporter.ts';
 import { runModel } from '../container/run.ts';
 import type { LaunchEvent } from '../launcher/launch.ts';
@@ -86,15 +87,23 @@ class Observer {
 }
 
 /** Tries a container with these keys beside its image and command. */
-export async function tryContainer(host: HostFacts, keys: string): Promise<Trial> {
+export async function tryContainer(
+  host: HostFacts,
+  keys: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<Trial> {
   const observer = new Observer();
   let folder: string | undefined;
+  let release = (): void => undefined;
   try {
     folder = workFolder(host.dirs.store);
     const document = documentWith(keys);
-    const there = { ...host, dirs: { ...host.dirs, store: folder } };
+    const facts = await withNetworkFacts(document, host, env);
+    const there = { ...facts, dirs: { ...host.dirs, store: folder } };
     const image = makeEmptyImage(folder, host, ownershipFor(document, there));
-    const prepared = { image, model: compile(document, image, there) };
+    const claims = await claimOfNetwork(document, there);
+    ({ release } = claims);
+    const prepared = { image, model: compile(document, image, there, {}, claims) };
     const { reason } = await runModel(prepared, there, { reporter: observer.reporter, takesSignals: false });
     return { ok: false, call: undefined, message: `it ended early (${reason})`, hint: undefined };
   } catch (error) {
@@ -103,6 +112,7 @@ export async function tryContainer(host: HostFacts, keys: string): Promise<Trial
     const hint = error instanceof BoxctlError ? error.hint : undefined;
     return { ok: false, call: observer.call, message: error.message, hint };
   } finally {
+    release();
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -35,8 +35,12 @@ export const bundle: Run = async (invocation) => {
     await checkCommand(model, image, host);
     const { devices, differs } = await writeBundle(model, image, host, resolve(cwd, args.positionals[1] ?? ''));
     if (devices > 0) messages.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
-    const { keepGroups } = document.spec;
-    const all = [...differs, ...(keepGroups ? ['no supplementary group of yours is kept'] : [])];
+    const { keepGroups, network } = document.spec;
+    const all = [
+      ...differs,
+      ...(keepGroups ? ['no supplementary group of yours is kept'] : []),
+      ...(network === undefined ? [] : ['the container has `lo` alone, since the other runtime makes no network']),
+    ];
     if (all.length > 0) messages.warning(`started by another runtime, this differs: ${all.join('; ')}`, undefined);
   } finally {
     claims.release();

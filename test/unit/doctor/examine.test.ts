@@ -22,8 +22,23 @@ const WELL: Findings = {
   seccomp: true,
   noNewPrivileges: false,
   helpers: { newuidmap: true, newgidmap: true },
-  programs: { slirp4netns: undefined, pasta: undefined, 'fuse-overlayfs': undefined },
-  devices: { '/dev/fuse': true, '/dev/net/tun': true },
+  programs: { 'fuse-overlayfs': undefined },
+  devices: { '/dev/fuse': true },
+  network: {
+    facts: {
+      netAdmin: true,
+      uplinks: [{ family: 4, device: 'eth0' }],
+      addresses: [],
+      routes: [],
+      forwarding: [],
+      forcesForwarding: true,
+      state: '/run/boxctl/network/1',
+    },
+    trial: { ok: true, steps: 300 },
+    rates: { ok: true, steps: 302 },
+    firewalls: [],
+    locked: [],
+  },
 };
 const failed = (call: string | undefined, message = 'it failed') =>
   ({ ok: false, call, message, hint: 'do this' }) as const;
