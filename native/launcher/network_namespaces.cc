@@ -32,7 +32,7 @@ int NetworkNamespaces::add(int fd) {
   } else if (result == -EPERM) {
     result = openers_[count_].start(fd);
   }
-  return static_cast<int>(result < 0 ? result : count_++);
+  return result < 0 ? static_cast<int>(result) : static_cast<int>(count_++);
 }
 
 void NetworkNamespaces::clear() {

@@ -21,7 +21,7 @@ namespace boxctl {
 class Supervisor {
  public:
   Supervisor(const Plan& plan, Context& context, Events& events, int control)
-      : plan_(plan), context_(context), events_(events), control_(control), command_(plan, events) {}
+      : context_(context), events_(events), control_(control), command_(plan, events) {}
 
   // From here on signals are read from a descriptor. 0 or -errno.
   long block_signals();
@@ -61,7 +61,6 @@ class Supervisor {
   void pause();
   void resume();
 
-  const Plan& plan_;
   Context& context_;
   Events& events_;
   const int control_;
