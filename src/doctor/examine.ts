@@ -1,4 +1,5 @@
 /** Findings to checks. Pure, so that tests can give it the findings of any host. */
+import { isAtLeast } from '../host/facts.ts';
 import { grantCommand } from '../host/subordinate.ts';
 import { CGROUP_CONTROLLERS, type CgroupController } from '../kernel/cgroup.ts';
 import { LIMIT_ROWS, topOf } from '../limits/table.ts';
@@ -37,11 +38,6 @@ function make(group: string, name: string, state: State, detail: string, rest: R
 /** What root has to do is said so to those who are not. */
 function asRoot({ host }: Findings, command: string): string {
   return host.euid === 0 ? command : `sudo ${command}`;
-}
-
-function since({ host }: Findings, major: number, minor: number): boolean {
-  const { kernel } = host;
-  return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
 /** Settings that forbid to make or to use a user namespace, and the command that changes each. */
@@ -108,7 +104,7 @@ function ofKernel(findings: Findings): readonly Check[] {
   const { host, container, filesystems, calls } = findings;
   const landlock = calls['landlock_create_ruleset'] ?? 0;
   const newer = (version: string): string => `use Linux ${version} or newer`;
-  const newEnough = since(findings, 5, 19);
+  const newEnough = isAtLeast(host.kernel, 5, 19);
   const shifts = host.privileged && (container.ok || !newEnough);
   const idMapped = make(
     'kernel',
@@ -126,14 +122,14 @@ function ofKernel(findings: Findings): readonly Check[] {
   const overlay = make(
     'kernel',
     host.privileged ? 'overlay' : 'overlay without root',
-    container.ok ? 'yes' : filesystems.has('overlay') && since(findings, 5, 11) ? 'none' : 'no',
+    container.ok ? 'yes' : filesystems.has('overlay') && isAtLeast(host.kernel, 5, 11) ? 'none' : 'no',
     container.ok ? 'tried' : NOT_TRIED,
     {
       gives: 'a writable root file system of the container’s own',
-      fix: since(findings, 5, 11) ? asRoot(findings, 'modprobe overlay') : newer('5.11'),
+      fix: isAtLeast(host.kernel, 5, 11) ? asRoot(findings, 'modprobe overlay') : newer('5.11'),
     },
   );
-  const erofs = filesystems.has('erofs') && since(findings, 6, 12);
+  const erofs = filesystems.has('erofs') && isAtLeast(host.kernel, 6, 12);
   return [
     callCheck(findings, 'mounts by descriptor', ['open_tree', 'mount_setattr'], '5.12', 'all of boxctl'),
     callCheck(findings, 'paths confined by the kernel', ['openat2'], '5.6', 'all of boxctl'),
@@ -144,7 +140,7 @@ function ofKernel(findings: Findings): readonly Check[] {
       ? make('kernel', 'EROFS from a file', 'none', 'for root alone')
       : make('kernel', 'EROFS from a file', erofs ? 'yes' : 'no', erofs ? 'in the kernel' : 'not in this kernel', {
           gives: 'images that start without being unpacked',
-          fix: since(findings, 6, 12) ? asRoot(findings, 'modprobe erofs') : newer('6.12'),
+          fix: isAtLeast(host.kernel, 6, 12) ? asRoot(findings, 'modprobe erofs') : newer('6.12'),
         }),
     make(
       'kernel',

@@ -12,7 +12,7 @@ import { SILENT, type Reporter } from '../container/reporter.ts';
 import { runModel } from '../container/run.ts';
 import type { LaunchEvent } from '../launcher/launch.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
-import type { ImageFacts, Ownership } from '../model/image.ts';
+import { UNKNOWN_IMAGE, type ImageFacts, type Ownership } from '../model/image.ts';
 import type { Step } from '../plan/plan.ts';
 import { loadSpecText } from '../spec/load.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
@@ -56,7 +56,7 @@ function makeEmptyImage(folder: string, host: HostFacts, ownership: Ownership | 
   const root = (maps: readonly IdMap[]): number => maps[0]?.host ?? 0;
   if (host.privileged && ownership !== undefined) chownSync(rootfs, root(ownership.uidMap), root(ownership.gidMap));
   const layers = [{ kind: 'tree', path: rootfs }] as const;
-  return { digest: '', record: '', layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
+  return { ...UNKNOWN_IMAGE, layers, ownership };
 }
 
 /** A reporter that remembers the plan and the step that failed. */

@@ -4,7 +4,7 @@ import { BoxctlError } from '../errors.ts';
 import { MAX_FILE_SIZE } from '../files/read.ts';
 import { parseSubnet, type Subnet } from '../text/addresses.ts';
 import { Paths } from '../yaml/paths.ts';
-import { Problems } from '../yaml/problems.ts';
+import { TextProblems } from '../yaml/problems.ts';
 import { parseTree, type Tree } from '../yaml/tree.ts';
 
 export const NETWORK_CONFIG = '/etc/boxctl/network.yaml';
@@ -43,7 +43,7 @@ function readOwn(file: string): string | undefined {
 
 /** Throws where the text is not what it must be: an address in the wrong place would be somebody else's. */
 export function parseNetworkConfig(text: string, file: string): NetworkConfig {
-  const problems = new Problems(file, text);
+  const problems = new TextProblems(file, text);
   const tree = parseTree(text, problems);
   const paths = tree === undefined ? undefined : new Paths(tree);
   const wrong = (path: string, message: string, hint?: string): void =>

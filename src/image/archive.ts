@@ -7,7 +7,7 @@ import { reasonOf } from '../kernel/errno.ts';
 import { openUnlinkedFile } from '../files/read.ts';
 import { identityOf } from './identity.ts';
 
-/** Longer than the kernel's clock tick: a file written after this much rest gets another ctime. */
+/** Longer than the kernel's clock tick. A file that is written after this time gets another ctime. */
 const TICK_MS = 20;
 
 export interface Archive {
@@ -32,7 +32,7 @@ export function openArchive(path: string): Archive {
   });
 }
 
-/** The archive once it has rested: within one tick it could be written again without its times showing it. */
+/** Waits until the archive is older than one clock tick: within the tick, a second write would not change its times. */
 export async function settled(archive: Archive): Promise<Archive> {
   const age = Date.now() - Number(archive.stat.ctimeNs / 1_000_000n);
   if (age < 0 || age >= TICK_MS) return archive;

@@ -103,10 +103,15 @@ function addInterpreter(list: FileList, script: string, line: string, from: Sear
 const isStandard = (program: string): boolean => STANDARD_PATH.some((folder) => folder === dirname(program));
 
 /** A script decides which loader runs here when its interpreter is packed; so it may choose the host's own alone. */
-const notAsked = (script: string, program: string): BoxctlError =>
-  new BoxctlError('E_TOOL_UNREADABLE', `The script ${script} is run by ${program}, which is in no standard folder`, {
-    hint: `name ${program} in \`host_tools\`, too, if it may be packed`,
-  });
+function notAsked(script: string, program: string): BoxctlError {
+  return new BoxctlError(
+    'E_TOOL_UNREADABLE',
+    `The script ${script} is run by ${program}, which is in no standard folder`,
+    {
+      hint: `name ${program} in \`host_tools\`, too, if it may be packed`,
+    },
+  );
+}
 
 const LOADER_CACHE = '/etc/ld.so.cache';
 

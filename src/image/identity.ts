@@ -1,6 +1,6 @@
 /**
- * Remembers which file had which digest, so that an archive that has not changed is not read again. A file counts as
- * unchanged while its size, inode, device and times are; ctime cannot be set back by who writes the file.
+ * Remembers the digest of each archive with the file's identity, so that an unchanged archive is not read again. The identity
+ * is device, inode, size, mtime and ctime. A writer of the file can set mtime back, but not ctime.
  */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
@@ -10,13 +10,14 @@ import { isRecord, isTexts } from '../text/json.ts';
 import { readOwnJson } from '../files/own.ts';
 import { shortHash } from './store.ts';
 
-/** One line of text: the same text, the same file with the same content. */
+/** One line of text. If two identities are equal, it is the same file with the same content. */
 export type Identity = string;
 
-export const identityOf = (stat: BigIntStats): Identity =>
-  [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
+export function identityOf(stat: BigIntStats): Identity {
+  return [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
+}
 
-/** Of the file itself with `link`, of what it leads to without; '' where there is none. */
+/** Identity of what the path leads to; with `link`, of a symbolic link itself. '' if there is no file. */
 export function identityAt(path: string, link = false): Identity {
   const options = { bigint: true, throwIfNoEntry: false } as const;
   try {
@@ -35,7 +36,7 @@ export interface Seen {
   readonly links: Readonly<Record<string, Identity>>;
 }
 
-/** An archive's sha256, or what stands for it until it is known (import.ts). */
+/** An archive's sha256, or `seenDigest` of import-source.ts as long as the archive has not been read as a whole. */
 const isDigest = (text: string): boolean => /^(?:[0-9a-f]{64}|seen-[0-9a-f]{32})$/u.test(text);
 
 /** Whether the archive has not been read as a whole yet. */
@@ -58,7 +59,7 @@ function readRemembered(path: string): (Remembered & { readonly name: string }) 
   return { name, digest, files, links, ...(typeof pinned === 'string' ? { pinned } : {}) };
 }
 
-/** What is remembered under a name (an archive's path, a list of tools), whether or not it still holds. */
+/** What is remembered under a name (an archive's path, a list of tools). The files may have changed since: see `holds`. */
 export function recall(store: string, name: string): Remembered | undefined {
   const remembered = readRemembered(place(store, name));
   return remembered?.name === name ? remembered : undefined;
@@ -80,9 +81,12 @@ export function rememberedIn(store: string): readonly { readonly path: string; r
 }
 
 /** Whether all files are what they were. */
-export const holds = (remembered: Remembered): boolean =>
-  Object.entries(remembered.files).every(([path, identity]) => identityAt(path) === identity) &&
-  Object.entries(remembered.links).every(([path, identity]) => identityAt(path, true) === identity);
+export function holds(remembered: Remembered): boolean {
+  return (
+    Object.entries(remembered.files).every(([path, identity]) => identityAt(path) === identity) &&
+    Object.entries(remembered.links).every(([path, identity]) => identityAt(path, true) === identity)
+  );
+}
 
 /** The digest under a name, if it still holds. */
 export function digestOf(store: string, name: string): string | undefined {

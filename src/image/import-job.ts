@@ -1,4 +1,4 @@
-/** An import at work: what was asked for, and what each part of it needs. */
+/** The options of an import, and what its parts have in common. */
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../model/image.ts';
 import type { ImageRecord } from './records.ts';
@@ -31,11 +31,11 @@ export interface ImportOptions {
   readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
   readonly onImported?: ((record: ImageRecord) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** What the record says that it came from; by default the archive's path. */
+  /** The origin that is written into the record; by default the archive's path. */
   readonly source?: string | undefined;
 }
 
-/** An import at work: what each part of it needs. */
+/** A running import. */
 export interface Job {
   readonly host: HostFacts;
   readonly options: ImportOptions;

@@ -1,57 +1,30 @@
-/** The layers of an image, each under the digest of its tar, so that two images that share one share its files. */
-import {
-  closeSync,
-  createReadStream,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { sha256 } from '../native.ts';
+/** Imports the layers of an image. Each is kept under the digest of its tar, so images share the layers that they have in common. */
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import type { ImageFacts } from '../model/image.ts';
-import type { ImportProgress, Job } from './import-job.ts';
-import { isRecord, isTextList } from '../text/json.ts';
-import type { LayeredImage, LayerSource } from './manifest.ts';
-import { badImage, type Members } from './members.ts';
-import { folderOf, layerOf, ownersOf, type RecordedLayer } from './records.ts';
 import {
   digestLayer,
-  extract,
-  indexTar,
   ingest,
   LIMIT_HINT,
   ownPlace,
-  storeTar,
-  unpackLayer,
   WHOLE,
   type Archived,
-  type Contents,
   type Digests,
   type LayerKind,
 } from '../worker/work.ts';
-import { ownershipKey } from './store.ts';
-import { noteOwner } from '../worker/owner.ts';
-
-type Counts = Pick<Contents, 'entries' | 'bytes' | 'squashed' | 'skipped'>;
-const COUNTS = ['entries', 'bytes', 'squashed', 'skipped'] as const;
+import { impliedFolders } from './implied-folders.ts';
+import type { ImportProgress, Job } from './import-job.ts';
+import { COUNTS, formOf, placeOf, publishLayer, readMade, type Counts, type Made } from './layer-record.ts';
+import { completeLayer, mountLayer, shortDigest, unpackLayerInto } from './make-layer.ts';
+import type { LayeredImage, LayerSource } from './manifest.ts';
+import { badImage, type Members } from './members.ts';
+import { ownersOf, type RecordedLayer } from './records.ts';
 
 export interface ImportedLayers extends Counts {
   readonly recorded: readonly RecordedLayer[];
 }
 
-/** What is kept of a layer beside it. */
-interface Made extends Counts {
-  readonly implied: readonly string[];
-  readonly opaqueRoot: boolean;
-  /** sha256 of the archive's member that it was made from: the same bytes need not be decompressed to be known again. */
-  readonly packed: string;
-}
-
-/** An image may have no layer, and overlay wants one. Its digest is that of no bytes at all. */
+/** Stands for the layers of an image that has none: overlayfs needs one. Its digest is that of an empty file. */
 const NO_LAYER: LayerSource = {
   path: '',
   diffId: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
@@ -76,22 +49,18 @@ export async function importLayers(members: Members, image: LayeredImage, job: J
 }
 
 /**
- * Overlay takes no tree twice, and need not: all that a layer adds and hides, it adds and hides again where it comes a
- * second time.
+ * overlayfs refuses the same lower folder twice. The upper one of two equal layers is enough: it adds and hides the same files
+ * as the lower one.
  */
-const stackOn = (below: readonly RecordedLayer[], layer: RecordedLayer): readonly RecordedLayer[] => [
-  ...below.filter(({ digest }) => digest !== layer.digest),
-  layer,
-];
+function stackOn(below: readonly RecordedLayer[], layer: RecordedLayer): readonly RecordedLayer[] {
+  return [...below.filter(({ digest }) => digest !== layer.digest), layer];
+}
 
-const tooLarge = (members: Members): BoxctlError =>
-  new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${members.name} has more data than an image may have`, {
+function tooLarge(members: Members): BoxctlError {
+  return new BoxctlError('E_IMAGE_TOO_LARGE', `The image ${members.name} has more data than an image may have`, {
     hint: LIMIT_HINT,
   });
-
-const formOf = (job: Job): RecordedLayer['form'] => (job.mounts ? 'erofs' : 'tree');
-const placeOf = (layer: RecordedLayer, job: Job): string =>
-  folderOf(job.host.dirs.store, layer, ownershipKey(job.options.ownership));
+}
 
 interface Ensured {
   readonly layer: RecordedLayer;
@@ -105,8 +74,8 @@ async function ensureLayer(
   number: NonNullable<ImportProgress['layer']>,
   job: Job,
 ): Promise<Ensured> {
-  // The same layer means something else where there is none below it: whiteouts have nothing to take away. And one whose
-  // hard links lead to files of other layers is another one over each of them.
+  // The lowest layer is kept under another name than the same layer above others: its whiteouts are dropped. A layer whose
+  // hard links lead to files of the layers below is kept once for each list of layers below it.
   const form = formOf(job);
   const lowest = number.number === 1;
   const alone: RecordedLayer = { digest: lowest ? source.diffId : `${source.diffId}.upper`, form };
@@ -117,7 +86,7 @@ async function ensureLayer(
     for (const layer of lowest ? [alone] : [alone, over]) {
       const stored = findLayer(layer, job);
       if (stored === undefined) continue;
-      // The store has what the configuration asks for; the archive must have it, too, or it is another image.
+      // The store has the layer already. The archive's own copy must still have the digests that the image states.
       await checkStored(archive, source, stored.made, job);
       return stored;
     }
@@ -127,7 +96,7 @@ async function ensureLayer(
   }
 }
 
-/** The layer of the store; where files of it became root's, the one for the same owners. */
+/** The layer, if the store has it. If files of it were changed to root's, it must be the one for the same owners. */
 function findLayer(layer: RecordedLayer, job: Job): Ensured | undefined {
   const squashed = { ...layer, ...ownersOf({ squashed: 1 }, job.options.limits.owners) };
   for (const each of [layer, squashed]) {
@@ -139,7 +108,7 @@ function findLayer(layer: RecordedLayer, job: Job): Ensured | undefined {
 
 type Member = NonNullable<ReturnType<Members['open']>>;
 
-/** Builders write layers without a byte; the imager takes a size of 0 for "to the end", so it reads none from elsewhere. */
+/** Some builders write a layer of 0 bytes. To the imager a size of 0 means "to the end", so such a layer is read from /dev/null. */
 function openLayer(members: Members, { path }: LayerSource): Member {
   const member = path === NO_LAYER.path ? undefined : members.open(path);
   if (member === undefined && path !== NO_LAYER.path) throw badImage(members, `its layer ${path} is missing`);
@@ -185,31 +154,8 @@ async function checkStored(archive: Archived, source: LayerSource, made: Made, j
   checkDigests(archive.name, source, found);
 }
 
-/** A tar is larger than the files in it: so much may its headers take. */
+/** What the headers of a tar may take beside the files. */
 const MAX_HEADERS = 1 << 30;
-
-const shortDigest = (layers: readonly RecordedLayer[]): string =>
-  sha256(layers.map(({ digest }) => digest).join(' ')).slice(0, 32);
-
-/** Undefined: the store does not have the layer. */
-function readMade(folder: string): Made | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, 'layer.json'), 'utf8'));
-    if (!isRecord(value) || !isTextList(value['implied'])) return undefined;
-    const count = (key: (typeof COUNTS)[number]): number => Number(value[key] ?? 0);
-    return {
-      entries: count('entries'),
-      bytes: count('bytes'),
-      squashed: count('squashed'),
-      skipped: count('skipped'),
-      implied: value['implied'],
-      opaqueRoot: value['opaqueRoot'] === true,
-      packed: String(value['packed'] ?? ''),
-    };
-  } catch {
-    return undefined;
-  }
-}
 
 async function importLayer(
   archive: Archived,
@@ -224,7 +170,7 @@ async function importLayer(
   workspace.makePart(part);
   try {
     const first = await (alone.form === 'erofs' ? mountLayer : unpackLayerInto)(archive, part, kind, job);
-    // Under this digest other images will find it.
+    // Other images will find the layer under this digest, so it must be true.
     checkDigests(archive.name, source, first);
     const links = first.wanted.length > 0;
     const contents = links ? await completeLayer(archive, first, part, below, job) : first;
@@ -235,168 +181,4 @@ async function importLayer(
   } finally {
     await workspace.removePart(part);
   }
-}
-
-function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job): void {
-  const { workspace } = job;
-  const { entries, bytes, squashed, skipped, implied, opaqueRoot, packed } = made;
-  const kept: Made = { entries, bytes, squashed, skipped, implied, opaqueRoot, packed };
-  writeFileSync(join(workspace.folder, part, 'layer.json'), JSON.stringify(kept), { mode: 0o600 });
-  workspace.movePart(part, placeOf(layer, job));
-}
-
-async function mountLayer(archive: Archived, part: string, kind: LayerKind, job: Job): Promise<Contents & Digests> {
-  const { host, options, workspace } = job;
-  const place = { folder: join(workspace.folder, part), ownership: undefined, host };
-  const made = await storeTar(archive, place, kind, options.limits);
-  // The caller unpacks the image instead.
-  if (made === undefined) throw tooMuch();
-  return made;
-}
-
-const tooMuch = (): BoxctlError => new BoxctlError('E_IMAGE_WORK', 'The layer is too large for an index');
-
-/** Of the file `data` of a part. */
-async function indexLayer(name: string, part: string, kind: LayerKind, job: Job): Promise<Contents> {
-  const { host, options, workspace } = job;
-  const folder = join(workspace.folder, part);
-  const fd = openSync(join(folder, 'data'), 'r');
-  try {
-    const place = { folder, ownership: undefined, host };
-    const made = await indexTar({ fd, name, part: WHOLE }, place, kind, options.limits);
-    if (made === undefined) throw tooMuch();
-    return made;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-async function unpackLayerInto(
-  archive: Archived,
-  part: string,
-  kind: LayerKind,
-  job: Job,
-): Promise<Contents & Digests> {
-  const { host, options, workspace } = job;
-  const { ownership, limits } = options;
-  const folder = join(workspace.folder, part);
-  noteOwner(folder, ownership);
-  return unpackLayer(archive, { folder, ownership, host }, kind, limits);
-}
-
-/**
- * Makes a layer anew whose hard links lead to files of the layers below: those come first in its tar. So a file that has
- * a name in this layer is this layer's, and all its names are names of one file.
- */
-async function completeLayer(
-  archive: Archived,
-  first: Contents,
-  part: string,
-  below: readonly RecordedLayer[],
-  job: Job,
-): Promise<Contents> {
-  const { host, options, workspace } = job;
-  const folder = join(workspace.folder, part);
-  const mounts = formOf(job) === 'erofs';
-  const beside = `${part}-tar`;
-  const own = join(workspace.makePart(beside), 'own');
-  try {
-    if (mounts) {
-      renameSync(join(folder, 'data'), own);
-      rmSync(join(folder, 'index'));
-    } else {
-      await workspace.removePart(part);
-      workspace.makePart(part);
-      await ingest(archive, ownPlace(dirname(own), host), 'own', options.limits.maxBytes);
-    }
-    const whole = join(mounts ? folder : dirname(own), 'data');
-    const fd = openSync(whole, 'wx+', 0o600);
-    try {
-      await extractFrom(below, [...new Set(first.wanted)], fd, archive.name, job);
-      for await (const piece of createReadStream(own, { highWaterMark: 1 << 20 })) writeSync(fd, piece as Buffer);
-      if (mounts) return await indexLayer(archive.name, part, 'complete', job);
-      return await unpackLayerInto({ fd, name: archive.name, part: WHOLE }, part, 'complete', job);
-    } finally {
-      closeSync(fd);
-    }
-  } finally {
-    await workspace.removePart(beside);
-  }
-}
-
-/** Writes what layers have at paths to a descriptor; says how much there was. */
-function extractFrom(
-  layers: readonly RecordedLayer[],
-  paths: readonly string[],
-  fd: number,
-  name: string,
-  { host, options }: Job,
-): Promise<number> {
-  const { ownership, limits } = options;
-  const facts: ImageFacts = {
-    digest: shortDigest(layers),
-    record: '',
-    layers: layers.map((layer) => layerOf(host.dirs.store, layer, ownership)),
-    ownership,
-    passwd: '',
-    group: '',
-    shell: '',
-    defaults: {},
-  };
-  return extract(facts, host, paths, fd, { name, maxBytes: limits.maxBytes });
-}
-
-/**
- * Folders that the layer only implies look as the layers below have them, for which a layer of nothing but these folders
- * lies above it. So the layer itself remains one that other images can share. Empty where there are no such folders.
- */
-async function impliedFolders(
-  members: Members,
-  { implied }: Made,
-  layer: RecordedLayer,
-  below: readonly RecordedLayer[],
-  job: Job,
-): Promise<readonly RecordedLayer[]> {
-  // The root is what the container's own layer makes of it.
-  const folders = implied.filter((path) => path !== '');
-  if (folders.length === 0 || below.length === 0) return [];
-  const { workspace } = job;
-  const part = `above-${layer.digest.slice(0, 16)}`;
-  const name = `${members.name} (folders that a layer implies)`;
-  const folder = workspace.makePart(part);
-  const beside = workspace.makePart(`${part}-tar`);
-  const fd = openSync(join(beside, 'data'), 'wx+', 0o600);
-  try {
-    if ((await extractFrom(below, folders.map(asFolder), fd, name, job)) === 0) return [];
-    const named = ancestorsOf(folders);
-    if (named.length > 0) await extractFrom([...below, layer], named.map(asFolder), fd, name, job);
-    const tar = readFileSync(join(beside, 'data'));
-    const digest = sha256(tar);
-    const above: RecordedLayer = { digest: `${digest}.folders`, form: formOf(job) };
-    if (readMade(placeOf(above, job)) !== undefined) return [above];
-    if (above.form === 'erofs') writeFileSync(join(folder, 'data'), tar, { mode: 0o600 });
-    const archive: Archived = { fd, name, part: WHOLE };
-    const made =
-      above.form === 'erofs'
-        ? await indexLayer(name, part, 'complete', job)
-        : await unpackLayerInto(archive, part, 'complete', job);
-    publishLayer(part, above, { ...made, packed: '' }, job);
-    return [above];
-  } finally {
-    closeSync(fd);
-    await workspace.removePart(part);
-    await workspace.removePart(`${part}-tar`);
-  }
-}
-
-const asFolder = (path: string): string => `${path}/`;
-
-/** Folders that lead to the given ones and are none of them. */
-function ancestorsOf(folders: readonly string[]): readonly string[] {
-  const all = new Set(folders);
-  const found = new Set<string>();
-  for (const folder of folders) {
-    for (let path = dirname(folder); path !== '.'; path = dirname(path)) if (!all.has(path)) found.add(path);
-  }
-  return [...found];
 }

@@ -94,7 +94,7 @@ export async function removeNamed(name: string, digest: string, host: HostFacts)
   return 'image';
 }
 
-/** For what nobody asked to be removed: a failure is no reason to fail. */
+/** Removes an image that the user did not ask to remove. A failure is not reported. */
 export async function removeImageQuietly(digest: string, host: HostFacts): Promise<void> {
   try {
     await removeImage(digest, host);

@@ -108,8 +108,9 @@ interface Candidate {
 }
 
 /** What a person can call it by, and is told. */
-const labelOf = ({ id, names }: Candidate): string =>
-  (names.length > 0 ? names : [/^(?:sha256:)?([0-9a-f]{12})/u.exec(id)?.[1] ?? id]).join(', ');
+function labelOf({ id, names }: Candidate): string {
+  return (names.length > 0 ? names : [/^(?:sha256:)?([0-9a-f]{12})/u.exec(id)?.[1] ?? id]).join(', ');
+}
 
 const LEAST_DIGITS = 4;
 
@@ -230,11 +231,13 @@ function isImage(entry: Json): boolean {
   return isManifest && !isUnknown && !(isRecord(annotations) && 'vnd.docker.reference.type' in annotations);
 }
 
-const entryOf = (entry: Json): IndexEntry => ({
-  id: typeof entry['digest'] === 'string' ? entry['digest'] : '',
-  names: namesOf(entry),
-  platform: isRecord(entry['platform']) ? platformOf(entry['platform']) : undefined,
-});
+function entryOf(entry: Json): IndexEntry {
+  return {
+    id: typeof entry['digest'] === 'string' ? entry['digest'] : '',
+    names: namesOf(entry),
+    platform: isRecord(entry['platform']) ? platformOf(entry['platform']) : undefined,
+  };
+}
 
 function groupsOf(entries: readonly IndexEntry[]): readonly (readonly IndexEntry[])[] {
   const groups = new Map<string, IndexEntry[]>();

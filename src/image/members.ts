@@ -86,5 +86,6 @@ export function tryMember(members: Members, path: string): Buffer | undefined {
   return file === undefined || file.size > MAX_TEXT ? undefined : readMember(members, path);
 }
 
-export const badImage = (members: Members, why: string): BoxctlError =>
-  new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${members.name} cannot be read: ${why}`);
+export function badImage(members: Members, why: string): BoxctlError {
+  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${members.name} cannot be read: ${why}`);
+}

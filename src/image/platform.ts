@@ -30,8 +30,9 @@ const EMULATED: Readonly<Record<string, string>> = {
 
 export const hostPlatform = (arch: Arch): Platform => ({ os: 'linux', architecture: NATIVE[arch], variant: '' });
 
-export const platformName = ({ os, architecture, variant }: Platform): string =>
-  [os, architecture, variant].filter((part) => part !== '').join('/');
+export function platformName({ os, architecture, variant }: Platform): string {
+  return [os, architecture, variant].filter((part) => part !== '').join('/');
+}
 
 /** By the flags of /proc/cpuinfo (the psABI's levels, x86-64-v2 and up). */
 const LEVELS: readonly (readonly string[])[] = [
@@ -55,10 +56,10 @@ function cpuLevel(): number {
   }
 }
 
-const isEmulated = (architecture: string): boolean => {
+function isEmulated(architecture: string): boolean {
   const name = EMULATED[architecture];
   return name !== undefined && existsSync(`/proc/sys/fs/binfmt_misc/qemu-${name}`);
-};
+}
 
 /**
  * How well an image of a platform suits this machine, more being better; undefined: it does not run here. What needs the

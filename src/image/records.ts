@@ -55,18 +55,22 @@ export interface ImageRecord {
 }
 
 /** `ownership` is an ownership's key. */
-export const recordFile = (store: string, digest: string, ownership: string): string =>
-  join(store, 'images', digest, `${ownership}.json`);
+export function recordFile(store: string, digest: string, ownership: string): string {
+  return join(store, 'images', digest, `${ownership}.json`);
+}
 
 /** An image in which files of other owners became root's has a record for each set of owners. */
-const recordKey = (ownership: Ownership | undefined, isSquashed: boolean): string =>
-  `${ownershipKey(ownership)}${isSquashed ? `-${ownersKey(ownership)}` : ''}`;
+function recordKey(ownership: Ownership | undefined, squashed: boolean): string {
+  return `${ownershipKey(ownership)}${squashed ? `-${ownersKey(ownership)}` : ''}`;
+}
 
-const isSquashed = ({ layers }: Pick<ImageRecord, 'layers'>): boolean =>
-  layers.some(({ owners }) => owners !== undefined);
+function isSquashed({ layers }: Pick<ImageRecord, 'layers'>): boolean {
+  return layers.some(({ owners }) => owners !== undefined);
+}
 
-export const recordPath = (store: string, digest: string, ownership: Ownership | undefined, squashed = false): string =>
-  recordFile(store, digest, recordKey(ownership, squashed));
+export function recordPath(store: string, digest: string, ownership: Ownership | undefined, squashed = false): string {
+  return recordFile(store, digest, recordKey(ownership, squashed));
+}
 
 export function writeRecord(store: string, record: ImageRecord, ownership: Ownership | undefined): void {
   writeRecordFile(recordPath(store, record.digest, ownership, isSquashed(record)), record);
@@ -114,8 +118,8 @@ function isImageRecord(
 }
 
 /**
- * `ownership` is an ownership's key, or the name of a record. An index without its archive is another thing than one with
- * it.
+ * `ownership` is an ownership's key, or the name of a record. An index alone has another folder than an index with a copy
+ * of its archive.
  */
 export function folderOf(store: string, layer: RecordedLayer, ownership: string): string {
   const form = layer.inPlace === undefined ? 'erofs' : 'index';
@@ -195,28 +199,30 @@ export function readFacts(
   return factsOf(store, record, ownership);
 }
 
-const list = (folder: string): readonly string[] => {
+function list(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch {
     return [];
   }
-};
+}
 
 /** The files of all records, also of those that cannot be read. */
-export const recordFiles = (store: string): readonly { readonly path: string; readonly digest: string }[] =>
-  list(join(store, 'images')).flatMap((digest) =>
+export function recordFiles(store: string): readonly { readonly path: string; readonly digest: string }[] {
+  return list(join(store, 'images')).flatMap((digest) =>
     list(join(store, 'images', digest))
       .filter((name) => name.endsWith('.json'))
       .map((name) => ({ path: join(store, 'images', digest, name), digest })),
   );
+}
 
 /** Every record of the store, with its path. */
-export const allRecords = (store: string): readonly { readonly path: string; readonly record: ImageRecord }[] =>
-  recordFiles(store).flatMap(({ path }) => {
+export function allRecords(store: string): readonly { readonly path: string; readonly record: ImageRecord }[] {
+  return recordFiles(store).flatMap(({ path }) => {
     const record = readRecordFile(path);
     return record === undefined ? [] : [{ path, record }];
   });
+}
 
 /** A digest's folder goes with its last record. */
 export function removeEmptyFolder(file: string): void {

@@ -11,8 +11,9 @@ import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
 import { digestOf, identityOf, isUnread, recall, remember } from './identity.ts';
-import { treeOwnership, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
-import { importArchive, importLayout, isInPlace, layerInPlace, seenDigest } from './import.ts';
+import { treeOwnership, UNKNOWN_IMAGE, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
+import { importArchive, importLayout } from './import.ts';
+import { isInPlace, layerInPlace, seenDigest } from './import-source.ts';
 import type { ImportOptions, ImportProgress } from './import-job.ts';
 import { withLock } from '../files/locks.ts';
 import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
@@ -86,14 +87,12 @@ function folderImage(path: string, ownership: Ownership | undefined): ImageFacts
   const layers: readonly Layer[] = [{ kind: 'tree', path, named: true }];
   const shell = SHELLS.find((candidate) => statInRoot(path, candidate) !== undefined) ?? '';
   return {
-    digest: '',
-    record: '',
+    ...UNKNOWN_IMAGE,
     layers,
     ownership: treeOwnership(ownership),
     passwd: text('etc/passwd'),
     group: text('etc/group'),
     shell,
-    defaults: {},
   };
 }
 
@@ -119,14 +118,15 @@ export async function ensureImage(
     return await importOnce(source, ownership, host, options);
   } catch (cause) {
     await removeLeftoversQuietly(host);
-    // A full disk, say, met by one of the small files around the image.
+    // For example, the disk is full, and one of the small files beside the image could not be written.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
     throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, { cause });
   }
 }
 
-const suffices = (image: ImageFacts, { copy }: ResolveOptions): boolean =>
-  copy !== true || (!isInPlace(image) && !isUnread(image.digest));
+function suffices(image: ImageFacts, { copy }: ResolveOptions): boolean {
+  return copy !== true || (!isInPlace(image) && !isUnread(image.digest));
+}
 
 async function importOnce(
   source: ImageSource,
@@ -156,10 +156,12 @@ async function importOnce(
 
 export type TarSource = ImageSource & { readonly kind: 'tar' };
 
-const limitsOf = ({ maxSize, maxEntries }: Pick<TarSource, 'maxSize' | 'maxEntries'>) => ({
-  maxBytes: maxSize ?? DEFAULT_LIMITS.maxBytes,
-  maxEntries: maxEntries ?? DEFAULT_LIMITS.maxEntries,
-});
+function limitsOf({ maxSize, maxEntries }: Pick<TarSource, 'maxSize' | 'maxEntries'>) {
+  return {
+    maxBytes: maxSize ?? DEFAULT_LIMITS.maxBytes,
+    maxEntries: maxEntries ?? DEFAULT_LIMITS.maxEntries,
+  };
+}
 
 /** What an import is told. */
 export function importOptions(
@@ -191,7 +193,7 @@ async function ensureArchive(
   const { image, identity } = await importArchive(path, host, wants);
   const pinned = source.sha256 === undefined ? {} : { pinned: source.sha256 };
   remember(store, name, { digest: image.digest, files: { [path]: identity }, links: {}, ...pinned });
-  // What stood for the archive as it was has lost its meaning.
+  // The old name was for the archive as it was before.
   if (before !== undefined && isUnread(before) && before !== image.digest) await removeImageQuietly(before, host);
   return image;
 }

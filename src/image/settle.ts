@@ -1,6 +1,6 @@
 /**
- * The digest of an archive, found beside the container that already runs from it: reading the archive takes longer than
- * starting, and only what was read as a whole has a name by its content.
+ * Computes the digest of an archive while a container already runs from it. Reading the whole archive takes longer than
+ * starting the container, and the digest is needed only to name the image by its content.
  */
 import { closeSync, existsSync, linkSync, openSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -48,7 +48,7 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
 
 const sourceOf = (image: ImageFacts): string => readRecordFile(image.record)?.source ?? '';
 
-/** An image that was imported by its digest is the better one. Containers that run from the old name keep it. */
+/** If the store has an image under the digest already, that one stays. Containers that run from the old name keep theirs. */
 function rename(store: string, from: string, to: string): void {
   for (const { path, record } of allRecords(store)) {
     const target = recordFile(store, to, basename(path, '.json'));
@@ -68,7 +68,7 @@ function shareIndex(store: string, from: RecordedLayer, to: RecordedLayer): void
   linkSync(join(old, 'index'), join(folder, 'index'));
 }
 
-/** After the last container that ran from it: the old name goes. */
+/** Removes the old name, after the last container that ran from it. */
 export async function forgetUnsettled(image: ImageFacts, host: HostFacts): Promise<void> {
   const { store } = host.dirs;
   if (recall(store, sourceOf(image))?.digest !== image.digest) await removeImageQuietly(image.digest, host);

@@ -55,12 +55,13 @@ export function ownershipKey(ownership: Ownership | undefined): string {
 }
 
 /** A file name for the ids that the containers of these maps have. */
-export const ownersKey = (owners: Ownership | undefined): string =>
-  shortHash(
+export function ownersKey(owners: Ownership | undefined): string {
+  return shortHash(
     [owners?.uidMap ?? [], owners?.gidMap ?? []]
       .map((maps) => maps.map(({ container, size }) => `${container}+${size}`).join(','))
       .join(' '),
   );
+}
 
 /** A layer's folder: `form` is `erofs`, `index`, or an ownership's key. */
 export const layerFolder = (store: string, digest: string, form: string): string => join(store, 'layers', digest, form);

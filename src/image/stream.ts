@@ -66,7 +66,8 @@ async function keepStream(fd: number, path: string, { limits, signal, onProgress
   }
 }
 
-const tooLarge = (): BoxctlError =>
-  new BoxctlError('E_IMAGE_TOO_LARGE', 'The archive has more data than an image may have', {
+function tooLarge(): BoxctlError {
+  return new BoxctlError('E_IMAGE_TOO_LARGE', 'The archive has more data than an image may have', {
     hint: 'raise --max-size if it is to be trusted',
   });
+}

@@ -90,8 +90,9 @@ function removeEmpty(folder: string): boolean {
   return true;
 }
 
-const isTaken = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST');
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST');
+}
 
 async function sweep(temporary: string, host: HostFacts): Promise<void> {
   for (const name of readdirSync(temporary)) {

@@ -17,15 +17,3 @@ export function signalName(signal: number): string {
   if (signal < SIGRTMIN) return `signal ${signal}`;
   return signal === SIGRTMIN ? 'SIGRTMIN' : `SIGRTMIN+${signal - SIGRTMIN}`;
 }
-
-/** Milliseconds as `1h30m`. */
-export function inUnits(ms: number): string {
-  const parts = [
-    [Math.floor(ms / 3_600_000), 'h'],
-    [Math.floor(ms / 60_000) % 60, 'm'],
-    [Math.floor(ms / 1000) % 60, 's'],
-    [ms % 1000, 'ms'],
-  ] as const;
-  const text = parts.map(([count, unit]) => (count === 0 ? '' : `${count}${unit}`)).join('');
-  return text === '' ? '0s' : text;
-}

@@ -1,4 +1,4 @@
-/** An entry in the image's users and groups for who the command runs as, where the image has none. */
+/** The entries for the command's user and group that the image's /etc/passwd and /etc/group lack. */
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from './image.ts';
 import type { Spec } from '../spec/spec.ts';
@@ -20,13 +20,13 @@ export interface Account {
 /** What useradd(8) takes. */
 const NAME = /^[a-z_][a-z0-9_-]{0,31}$/u;
 
-/** The wished name, or one with the id in it where another id has that already. */
+/** The name `wish`; with the id appended if another id has that name. */
 function freeName(wish: string, id: number, taken: readonly { readonly name: string }[]): string {
   const isFree = (name: string): boolean => !taken.some((entry) => entry.name === name);
   return [wish, `${wish}${id}`].find(isFree) ?? `id-${id}`;
 }
 
-/** Nothing where the root file system is none of the container's own. */
+/** Empty if the container has no root file system of its own. */
 export function accountFor(
   spec: Spec,
   image: ImageFacts | undefined,

@@ -21,7 +21,7 @@ export function ociMount(mount: Mount): OciMount {
   return { destination, type: 'bind', source: mount.source, options, ...mount.maps };
 }
 
-/** Those of a bind say how it is taken; with an `r` before them they are for the mounts below, too. */
+/** Options of a mount. Those of a bind begin with `bind` or `rbind`; an `r` before a word is for the mounts below, too. */
 export function ociOptions(mount: Mount): string[] {
   if (mount.kind === 'new') return [...mount.options];
   if (mount.kind === 'volume') return ['bind', ...mount.options];

@@ -3,7 +3,7 @@
  * spelled out. Pure. Everything that is wrong is told at once, each at its own line.
  */
 import { OVERLAY, type HostFacts } from '../host/facts.ts';
-import type { ImageFacts, Ownership } from './image.ts';
+import { UNKNOWN_IMAGE, type ImageFacts, type Ownership } from './image.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
 import { pathOfFile, type SpecPath } from '../spec/spec-path.ts';
@@ -13,7 +13,8 @@ import type { OciBase } from '../oci/config.ts';
 import { demandsOf } from './demands.ts';
 import { compileDevices } from './devices.ts';
 import { compileHidden } from './hidden.ts';
-import { checkMaps, mapsFor } from './ids.ts';
+import { checkMaps } from './check-ids.ts';
+import { mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
 import type { Model } from './model.ts';
 import type { Because } from './because.ts';
@@ -36,7 +37,7 @@ export { imageOwnership, ownershipFor } from './ids.ts';
 export type { Claims } from './claims.ts';
 export type { Overrides } from './process.ts';
 
-/** What nobody should find out later. */
+/** Warnings that are told before the start. */
 function warningsOf(spec: Spec, reasons: Reasons): Model['warnings'] {
   if (!spec.privileged) return [];
   const message =
@@ -53,7 +54,7 @@ const STAND_INS = {
   seccomp: 'the default filter is in its place',
 } as const;
 
-/** A file that must be allowed first: until then the model is not the one that would be started. */
+/** Warnings of files that were not read because nobody has allowed them. The model of such a document cannot be started. */
 function unreadFiles(document: SpecDocument): Model['warnings'] {
   return document.files
     .filter(({ readable }) => !readable)
@@ -176,7 +177,7 @@ export function compile(
   };
 }
 
-/** A program of another machine would end in ENOEXEC. */
+/** On another machine, execve(2) of the image's programs would fail with ENOEXEC. */
 function checkPlatform({ platform }: Spec, host: HostFacts, problems: Problems): void {
   if (platform === undefined || platform === host.arch) return;
   const message = `the file is for ${GO_NAMES[platform]}, and this machine is ${GO_NAMES[host.arch]}`;
@@ -190,7 +191,7 @@ function checkPlatform({ platform }: Spec, host: HostFacts, problems: Problems):
 
 const GO_NAMES = { x86_64: 'linux/amd64', aarch64: 'linux/arm64' } as const;
 
-/** An overlay takes no upper folder that is on an overlay itself, as the store is in most containers. */
+/** overlayfs refuses an upper folder that is on overlayfs itself, as the store is inside most containers. */
 function writableOf(spec: Spec, host: HostFacts, reasons: Reasons, problems: Problems): Model['writable'] {
   const nested = host.storeType === OVERLAY;
   const label = nested
@@ -208,22 +209,12 @@ function writableOf(spec: Spec, host: HostFacts, reasons: Reasons, problems: Pro
 }
 
 /**
- * The model without its image, in which users, groups, and a command that the image would give, stand for others. It tells
- * what the file demands of the host before anything is done for it. Throws as `compile` does.
+ * The model without its image. Users, groups and the command are placeholders where the image would give them. It shows what
+ * the file demands of the host, before anything of the image is read. Throws as `compile` does.
  */
 export function outline(document: SpecDocument, host: HostFacts): Model {
   const { user: _user, ...spec } = document.spec;
-  const image = {
-    digest: '',
-    record: '',
-    layers: [],
-    ownership: undefined,
-    passwd: '',
-    group: '',
-    shell: '',
-    defaults: {},
-  };
   const command = spec.command === undefined && spec.entrypoint === undefined ? { command: ['true'] } : {};
   const known = { ...document, spec: { ...spec, groupAdd: [] } };
-  return compile(known, spec.image === undefined ? undefined : image, host, command);
+  return compile(known, spec.image === undefined ? undefined : UNKNOWN_IMAGE, host, command);
 }

@@ -75,8 +75,8 @@ export function defaultDevices(): readonly DeviceNode[] {
 }
 
 /**
- * What devpts needs, opened through it alone. The kernel's console (5:1), which others allow, is none of the container's:
- * its /dev/console is a terminal of devpts.
+ * The devices behind devpts: /dev/ptmx, and the terminals. The kernel's console (5:1) is not among them, since the container's
+ * /dev/console is a terminal of devpts.
  */
 export const TERMINALS: readonly Pick<OciDeviceRule, 'type' | 'major' | 'minor'>[] = [
   { type: 'c', major: 5, minor: 2 },

@@ -44,6 +44,6 @@ export interface Demand {
   readonly because: Because;
   /** What is printed of it, where a value that is not to be printed is a part of it. */
   readonly shown?: { readonly value: string; readonly message: string };
-  /** What it is about has not been read, since it was not allowed when the file was loaded. It cannot be allowed later. */
+  /** The file that the demand names was not allowed when the document was loaded, so it was not read. The document must be loaded again with it allowed. */
   readonly unread?: true;
 }

@@ -74,7 +74,7 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
   });
 }
 
-/** A line of the file; a value that it does not have is where its parent is. */
+/** The line of a value; if the file does not have it, the line of its parent. */
 function ofSpec(document: SpecDocument, path: SpecPath): Because {
   const [own = path, parent = path] = outward(path);
   return { kind: 'spec', path, at: document.where(own) ?? document.where(parent) };
@@ -98,7 +98,7 @@ function ofNamespaces(document: SpecDocument): readonly Demand[] {
   });
 }
 
-/** An ordinary user has no ids but his own; of root the kernel takes any. */
+/** Only root can map ids that are not the caller's. */
 function ofIds({ config, because }: Demanding, host: HostFacts): readonly Demand[] {
   if (!host.privileged) return [];
   const maps = [
@@ -157,7 +157,7 @@ function ofPrivileged(model: Demanding): readonly Demand[] {
   return [{ kind: 'privileged', value: '', message, because: model.because('privileged') }];
 }
 
-/** Up to these, nobody gets ahead of others: no real-time priority, and a nice value of 0 (getrlimit(2)). */
+/** With no more than these, a process cannot raise its priority: no real-time scheduling, and a nice value of 0 (getrlimit(2)). */
 const USUAL_PRIORITY: Readonly<Record<string, number>> = { RLIMIT_RTPRIO: 0, RLIMIT_NICE: 20 };
 
 /** What is the same whether or not a container is privileged. */

@@ -1,7 +1,7 @@
 /**
- * Devices, behind two walls. The nodes themselves hold on every host and without a controller: nothing but what is named
- * here can be a device inside, since no node can be made (a user namespace) or none works (`nodev` everywhere). The rules
- * of the cgroup hold whatever becomes of the mounts, where the host lets boxctl make them.
+ * The devices that a container has. Two things refuse all others. First, /dev has no other nodes, and new ones cannot be made
+ * (in a user namespace) or do not work (`nodev` on all mounts); this holds on every host. Second, rules of the cgroup, where
+ * the host lets boxctl make them; these hold whatever the container mounts.
  */
 import type { DevicesHome, HostFacts } from '../host/facts.ts';
 import type { Device, Spec } from '../spec/spec.ts';
@@ -11,7 +11,7 @@ import type { DeviceNode } from './device.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
-/** Where the container's root is not the owner, the bits for others are what it has, and it cannot change them. */
+/** The container's root is not the owner of such a node: it has the permissions of others, and cannot change them. */
 function restrictedMode({ read, write }: Device): number {
   return (read ? 0o444 : 0) | (write ? 0o222 : 0);
 }
@@ -44,11 +44,11 @@ function checkPermissions(device: Device, spec: Spec, host: HostFacts, problems:
 
 const numberOf = ({ type, major, minor }: OciDeviceRule): string => `${type} ${major}:${minor ?? '*'}`;
 
-/** Nothing, and then what the container has. The kernel adds up what two rules say of the same device. */
+/** The rules: all devices are denied, then each is allowed. If two rules are for one device, it has the permissions of both. */
 class Rules {
   readonly list: OciDeviceRule[] = [{ allow: false, access: 'rwm' }];
 
-  /** The place of the rule in the list. */
+  /** Returns the index of the rule in the list. */
   allow(rule: Omit<OciDeviceRule, 'allow' | 'access'>, access: string): number {
     const known = this.list.findIndex((other) => numberOf(other) === numberOf({ ...rule, allow: true, access }));
     const index = known < 0 ? this.list.length : known;

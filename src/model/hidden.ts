@@ -29,7 +29,7 @@ export interface HiddenPaths {
   readonly readonlyPaths: string[];
 }
 
-/** A privileged container begins with none. */
+/** A privileged container has no default paths. */
 export function compileHidden(spec: Spec, reasons: Reasons, problems: Problems): HiddenPaths {
   const usual = (paths: readonly string[]): readonly string[] => (spec.privileged ? [] : paths);
   const key = spec.privileged ? 'privileged' : undefined;

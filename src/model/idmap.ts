@@ -1,5 +1,5 @@
 /** Id-mapped binds: the caller's files belong to the command's user inside (mount_setattr(2), MOUNT_ATTR_IDMAP). */
-import type { HostFacts } from '../host/facts.ts';
+import { isAtLeast, type HostFacts } from '../host/facts.ts';
 import type { Ownership } from './image.ts';
 import { quoted } from '../text/quote.ts';
 import type { IdMap } from '../spec/spec.ts';
@@ -18,7 +18,7 @@ function outside(maps: readonly IdMap[] | undefined, id: number): number | undef
   return map === undefined ? undefined : map.host + (id - map.container);
 }
 
-/** The maps of such a mount; undefined where there is nothing to map, or where it cannot be done, which is told. */
+/** The maps of an id-mapped mount. Undefined if the ids are equal, or if it is impossible; that is added to `problems`. */
 export function idmapFor(
   path: SpecPath,
   user: OciProcess['user'],
@@ -28,7 +28,7 @@ export function idmapFor(
 ): MountMaps | undefined {
   const uid = outside(maps?.uidMap, user.uid);
   const gid = outside(maps?.gidMap, user.gid);
-  // A user that is not mapped is a problem of its own.
+  // A user that is not mapped is reported elsewhere (process.ts).
   if (uid === undefined || gid === undefined) return undefined;
   if (uid === host.euid && gid === host.egid) return undefined;
   if (!host.privileged) {
@@ -40,8 +40,7 @@ export function idmapFor(
     );
     return undefined;
   }
-  const { major, minor } = host.kernel;
-  if (major < 5 || (major === 5 && minor < 12)) {
+  if (!isAtLeast(host.kernel, 5, 12)) {
     problems.add('E_IDMAP', path, 'this kernel has no id-mapped mounts', 'use Linux 5.12 or newer');
     return undefined;
   }

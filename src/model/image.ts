@@ -7,15 +7,16 @@ export interface Ownership {
   readonly uidMap: readonly IdMap[];
   readonly gidMap: readonly IdMap[];
   /**
-   * The image is kept with the archive's own owners, and a mount shifts them; to the image the maps only say which owners
-   * there can be. What belongs to others is root's, because a mount would show it as nobody's.
+   * The store keeps the image with the archive's owners, and an id-mapped mount shifts them. The maps then only say which owners
+   * can be shown. Files of other owners are changed to root's at the import: the mount would show them as nobody's.
    */
   readonly byMount?: true;
 }
 
 /** The maps under which the files of an image are unpacked; undefined: with the archive's own owners. */
-export const treeOwnership = (ownership: Ownership | undefined): Ownership | undefined =>
-  ownership?.byMount === true ? undefined : ownership;
+export function treeOwnership(ownership: Ownership | undefined): Ownership | undefined {
+  return ownership?.byMount === true ? undefined : ownership;
+}
 
 /** All paths are the host's, absolute, and in the store unless it says otherwise. */
 export type Layer =
@@ -30,7 +31,7 @@ export type Layer =
 export interface ImageFacts {
   /** 64 hex digits: the archive's sha256, or an image's own id; `seen-…` until an archive's digest is known. */
   readonly digest: string;
-  /** Absolute host path of the file that stands for the image: who runs it holds a shared lock on it. '' for a folder. */
+  /** Absolute host path of the image's record. A running container holds a shared lock on it. '' for a folder. */
   readonly record: string;
   /** From the lowest to the highest. */
   readonly layers: readonly Layer[];
@@ -52,3 +53,15 @@ export interface ImageFacts {
     readonly stopSignal?: string;
   };
 }
+
+/** What is known of an image that has not been looked into. */
+export const UNKNOWN_IMAGE: ImageFacts = {
+  digest: '',
+  record: '',
+  layers: [],
+  ownership: undefined,
+  passwd: '',
+  group: '',
+  shell: '',
+  defaults: {},
+};

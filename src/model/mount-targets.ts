@@ -1,4 +1,5 @@
-/** Where nothing can be mounted: what the container's own file systems hold, and boxctl itself relies on. */
+/** Targets at which nothing can be mounted: boxctl itself writes to them, or mounts there. */
+import { isWithin } from '../files/read.ts';
 import type { Volume } from '../spec/spec.ts';
 
 /** What lxcfs and the like replace: files that programs read and that boxctl does not write to. */
@@ -21,10 +22,6 @@ const DEV_NAMES: ReadonlySet<string> = new Set([
   'zero',
 ]);
 
-export function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
-}
-
 /** In one of the kernel's file systems, and so to be attached once that is there. */
 export function isInKernelFolder(target: string): boolean {
   return ['/proc', '/sys', '/dev'].some((folder) => isWithin(target, folder));
@@ -39,7 +36,7 @@ export interface Refusal {
 export function refuseTarget(volume: Volume): Refusal | undefined {
   const { target } = volume;
   if (isWithin(target, '/proc')) {
-    // What is written to a false /proc was meant for the kernel (CVE-2019-19921 and kin).
+    // boxctl writes security labels through /proc: a false one would catch them (CVE-2019-19921).
     if (PROC_FILES.has(target) && volume.type === 'bind' && volume.isFile) return undefined;
     const names = [...PROC_FILES].join(', ');
     return { reason: '/proc is the kernel’s', hint: `a bind of a file can be at ${names}` };

@@ -39,7 +39,7 @@ function tmpfsOptions({ mode, size, nrInodes, uid, gid, flags, readOnly }: Tmpfs
   return options;
 }
 
-/** What lies in another mount comes after it; beside that, the file's order stays. */
+/** A mount inside another one comes after it. Otherwise the order of the file is kept. */
 function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']['volumes'] {
   const depth = (target: string): number => target.split('/').length;
   return volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
@@ -175,7 +175,7 @@ export function compileMounts(context: MountContext, hasLimits: boolean): readon
   const asked = byDepth(spec.volumes).map((volume) => mountOf(volume, context));
   const isInKernels = ({ target }: Mount): boolean => isInKernelFolder(target);
   return [
-    // Before the kernel's: where a link of the image leads a target into /proc, /sys or /dev, those come over it.
+    // Before /proc, /sys and /dev: if a link of the image leads a target into one of them, that one covers it.
     ...asked.filter((mount) => !isInKernels(mount)),
     ...standardMounts(context, hasLimits),
     ...asked.filter(isInKernels),

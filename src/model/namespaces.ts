@@ -60,7 +60,7 @@ export function compileNamespaces(
   return list;
 }
 
-/** Combinations that the kernel would refuse, or that would not mean what they say. */
+/** Combinations that the kernel refuses, or that give less isolation than the file says. */
 export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems): void {
   const { user, mount, uts, pid } = spec.namespaces;
   if (user.kind === 'private' && !host.userNamespaces.usable) {

@@ -9,7 +9,7 @@ import { resolvConf } from './dns.ts';
 import { hostsFile } from './hosts-file.ts';
 import type { Home, OwnFile } from './model.ts';
 import type { Network } from './network.ts';
-import { isWithin } from './mount-targets.ts';
+import { isWithin } from '../files/read.ts';
 import type { Reasons } from './reasons.ts';
 import type { Account } from './account.ts';
 
@@ -66,7 +66,7 @@ function homeOf(spec: Spec, { user }: Account): Home | undefined {
   if (user === undefined) return undefined;
   const { home: path, uid, gid } = user;
   const cover = coverOf(spec, path);
-  // A bind's folders are the host's to make.
+  // In a bind, a new folder would be made on the host.
   if (cover !== undefined && (cover.target === path || cover.type === 'bind' || cover.readOnly)) return undefined;
   return { path, uid, gid, inMount: cover !== undefined };
 }

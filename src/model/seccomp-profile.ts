@@ -2,7 +2,7 @@
  * A profile as it counts for this container: of this machine, its kernel and its capabilities (what Docker does before
  * it hands a profile to a runtime), with rules in the order and the meaning that libseccomp gives them.
  */
-import type { HostFacts } from '../host/facts.ts';
+import { isAtLeast, type HostFacts } from '../host/facts.ts';
 import type { SeccompCondition, SeccompProfile, SeccompRule } from '../spec/seccomp-profile.ts';
 import type { OciSeccomp, OciSeccompRule } from '../oci/config.ts';
 import type { Problems } from './problems.ts';
@@ -15,19 +15,17 @@ const MACHINES = {
 /** Without these no command starts, or starts as it should. */
 const NEEDED = ['execve'] as const;
 
-function isAtLeast(host: HostFacts, [major, minor]: readonly [number, number]): boolean {
-  return host.kernel.major > major || (host.kernel.major === major && host.kernel.minor >= minor);
-}
-
 /** All that is said must hold. */
 function includes({ arches, caps, minKernel }: SeccompCondition, host: HostFacts, held: ReadonlySet<string>): boolean {
   const arch = arches.length === 0 || arches.includes(MACHINES[host.arch].docker);
-  return arch && caps.every((cap) => held.has(cap)) && (minKernel === undefined || isAtLeast(host, minKernel));
+  return (
+    arch && caps.every((cap) => held.has(cap)) && (minKernel === undefined || isAtLeast(host.kernel, ...minKernel))
+  );
 }
 
 /** One that holds is enough. */
 function excludes({ arches, caps, minKernel }: SeccompCondition, host: HostFacts, held: ReadonlySet<string>): boolean {
-  const kernel = minKernel !== undefined && isAtLeast(host, minKernel);
+  const kernel = minKernel !== undefined && isAtLeast(host.kernel, ...minKernel);
   return kernel || arches.includes(MACHINES[host.arch].docker) || caps.some((cap) => held.has(cap));
 }
 

@@ -1,5 +1,5 @@
 /** Which system calls the container may make: the default, a profile of the file's own, all of them, or all of them watched. */
-import type { HostFacts } from '../host/facts.ts';
+import { isAtLeast, type HostFacts } from '../host/facts.ts';
 import type { Spec } from '../spec/spec.ts';
 import type { OciSeccomp } from '../oci/config.ts';
 import type { Observes } from './model.ts';
@@ -23,9 +23,8 @@ function logging({ architectures, syscalls }: OciSeccomp, all: boolean): OciSecc
 
 /** SECCOMP_USER_NOTIF_FLAG_CONTINUE, by which a call that was seen goes on, is of Linux 5.5. */
 function checkObserving(host: HostFacts, problems: Problems): void {
-  const { major, minor, release } = host.kernel;
-  if (major > 5 || (major === 5 && minor >= 5)) return;
-  const message = `watching system calls takes Linux 5.5, and this is ${release}`;
+  if (isAtLeast(host.kernel, 5, 5)) return;
+  const message = `watching system calls takes Linux 5.5, and this is ${host.kernel.release}`;
   problems.add('E_NO_SECCOMP_LISTENER', 'seccomp', message, 'use `default`, or a newer kernel');
 }
 

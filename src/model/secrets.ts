@@ -19,19 +19,20 @@ const SERVICES =
 const HARMLESS: ReadonlySet<string> = new Set(['PWD', 'OLDPWD', 'SSH_AUTH_SOCK', 'XDG_SESSION_ID', 'XDG_SESSION_TYPE']);
 
 /** `POSTGRES_PASSWORD_FILE` names where the secret is, and a public key is for everybody. */
-const isOpen = (words: readonly string[]): boolean => {
+function isOpen(words: readonly string[]): boolean {
   const [before, last] = words.slice(-2);
   return words.length > 1 && (last === 'file' || last === 'path' || (before === 'public' && last === 'key'));
-};
+}
 
 /** `githubToken2` is `github token`. */
-const wordsOf = (name: string): readonly string[] =>
-  name
+function wordsOf(name: string): readonly string[] {
+  return name
     .replaceAll(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/gu, '_')
     .toLowerCase()
     .split(/[^a-z0-9]+/u)
     .map((word) => word.replace(/\d+$/u, ''))
     .filter((word) => word !== '');
+}
 
 /** Whether a variable of this name is likely to hold a secret: `GITHUB_TOKEN`, `PGPASSWORD`, `DATABASE_URL`. */
 export function isSecretName(name: string): boolean {

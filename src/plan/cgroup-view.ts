@@ -15,7 +15,7 @@ export interface CgroupView {
   readonly parts: readonly { readonly name: string; readonly fd: Fd }[];
 }
 
-/** Made while the namespace is new: the file system shows the cgroup that is its root. */
+/** Made right after unshare(CLONE_NEWCGROUP): the file system shows the cgroup that is the root of the cgroup namespace. */
 export function makeCgroupView(context: PlanContext, place: Place, id: string, options: NewFileSystem): CgroupView {
   const { steps, host } = context;
   if (host.cgroup.layout === 'v2') return { fd: newFileSystem(steps, place, id, 'cgroup2', options), parts: [] };
@@ -37,7 +37,7 @@ function option(word: string): readonly [key: string, value: string | undefined]
   return word.startsWith('name=') ? ['name', word.slice('name='.length)] : [word, undefined];
 }
 
-/** Attaches the hierarchies in their folder, which must be attached itself. */
+/** Attaches each hierarchy in the folder. The folder must have been attached before. */
 export function fillCgroupView(
   { steps }: PlanContext,
   place: Place,

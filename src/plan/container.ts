@@ -47,7 +47,7 @@ import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERN
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Everything about the root: built on the stage, filled, entered. */
+/** The steps that build the container's root file system, mount into it, and enter it. */
 class Root {
   readonly #context: PlanContext;
   readonly #image: ImageFacts;
@@ -61,7 +61,7 @@ class Root {
     this.#image = image;
   }
 
-  /** Before there is a container: what is held and made on the host, and what only the privileged launcher may take. */
+  /** Before the first process exists: locks and folders on the host, and what only a privileged launcher may open. */
   prepareOnHost(): void {
     holdImage(this.#context, this.#image);
     makeSources(this.#context);
@@ -72,7 +72,7 @@ class Root {
     enterStage(this.#context);
   }
 
-  /** What only the container's first process may take, as long as it has the caller's own ids. */
+  /** What an ordinary user's first process opens, while it still has the caller's ids. */
   takeInside(): void {
     if (!this.#context.host.privileged) this.#take();
   }
@@ -89,7 +89,7 @@ class Root {
     shiftBinds(context, this.#binds, userns);
   }
 
-  /** Gives the terminal, and the root of the container's proc. */
+  /** Returns the terminal, and the descriptor of the container's /proc. */
   buildInside(): { readonly terminal: Terminal | undefined; readonly proc: Fd | undefined } {
     const context = this.#context;
     restrictBinds(context, this.#binds);
@@ -99,13 +99,13 @@ class Root {
     setSysctls(context, proc);
     const { root, covers } = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
-    // Before anything of the host is mounted, to which a link of the image could lead.
+    // Before anything of the host is mounted: a link of the image could lead there.
     addEntries(context);
     attachCovers(context, covers);
     makeHome(context, false);
     let dev: Fd | undefined;
     const all = [...systems, ...this.#binds];
-    // The terminal needs devpts before it is attached: once it is, its mount is reached by the same descriptor.
+    // The terminal needs devpts. The descriptor stays valid after the mount is attached.
     attachMounts(context, all, (fd) => {
       dev = fd;
       populateDev(context, fd, nodes);
@@ -162,7 +162,7 @@ function planCommand(context: PlanContext): void {
   steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
 }
 
-/** A container without mounts of its own is set up where the host's /proc is the host's. */
+/** Opens the host's /proc, for a container that has no mount namespace of its own. */
 function openProc(context: PlanContext): Fd | undefined {
   const { process } = context.model.config;
   if (
@@ -182,7 +182,7 @@ function openProc(context: PlanContext): Fd | undefined {
   return context.steps.add(inside('security', byDefault('/proc of the host')), 'proc', 'openat2', args);
 }
 
-/** What the container's first process does in the host's mounts, for want of its own. */
+/** Without a mount namespace of its own, the container keeps the host's root: only kernel parameters and the terminal are set up. */
 function buildOutside(context: PlanContext): {
   readonly terminal: Terminal | undefined;
   readonly proc: Fd | undefined;
@@ -199,7 +199,7 @@ function hideFromPeers(context: PlanContext): void {
 
 /**
  * The plan for a container. `image` is undefined only where the mount namespace is not the container's own.
- * Throws where model and host facts contradict each other, which the model's compiler has excluded.
+ * Throws if model and host facts contradict each other. `compile` never makes such a model.
  */
 export function planContainer(model: Model, image: ImageFacts | undefined, host: HostFacts): Plan {
   const steps = new Steps();
@@ -225,7 +225,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
-  // Its mount namespace is only made now.
+  // Here its mount namespace is made by unshare(2), so the record could not name it before.
   if (joinsUser) {
     recordChild(context, record);
     tallies = planNetworkOnHost(context);
@@ -248,7 +248,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   prepareStreams(context);
   closeDescriptors(context);
   if (model.init) {
-    // The reaper is confined as the command is, since the container can reach it.
+    // The reaper gets the same filter as the command: processes of the container can ptrace it or send it signals.
     filterCalls(context);
     dieWithParent(context, 'init.pdeathsig');
     const place = inside('command', model.because('init'));

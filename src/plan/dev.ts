@@ -1,7 +1,7 @@
 /**
- * `/dev`: the standard nodes and those that the file names, and nothing of the host's beside them. Nobody inside can make
- * another one that works: in a user namespace the kernel makes none, and elsewhere /dev itself is `nodev`, as is all else,
- * and each node a mount of its own. Where boxctl may, it lets the cgroup hold as well (device-cgroup.ts).
+ * `/dev`: the standard nodes, and those that the file names. The container cannot make others that work: in a user namespace
+ * mknod(2) is refused, and otherwise all mounts are `nodev`, and each node is a mount of its own. Where the host allows it,
+ * the cgroup refuses other devices as well (device-cgroup.ts).
  */
 import type { DeviceNode } from '../model/device.ts';
 import type { Mount } from '../model/mount.ts';
@@ -23,8 +23,7 @@ const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC;
 
 /**
  * Whether the launcher makes the nodes: it is privileged and, unlike the container, not held back by rules for devices.
- * Otherwise they are the host's, each a mount of its own. In a user namespace nobody makes nodes, whatever else is allowed
- * there.
+ * Otherwise the host's nodes are bind-mounted one by one: mknod(2) of a device is refused in a user namespace.
  */
 function makesNodes(context: PlanContext): boolean {
   return context.host.privileged && context.namespace('user').kind !== 'path';
@@ -85,7 +84,7 @@ export function makeDevOnHost(context: PlanContext): Fd | undefined {
     const pathname = node.path.at(-1) ?? '';
     const made = { dirfd: folder, pathname, mode: typeOf(node.device) | mode, major, minor };
     steps.add(at, node.id, 'mknodat', made, { undo: 'kernel' });
-    // One that is not wholly the container's belongs to nobody inside, so that its mode holds.
+    // A restricted node keeps the host's owner: the container's root could change the mode of its own files.
     if (restricted) continue;
     const args = { dirfd: folder, pathname, owner: owner.uid, group: owner.gid, flags: 0 };
     steps.add(at, `${node.id}.owner`, 'fchownat', args);
@@ -99,7 +98,7 @@ export interface HostNode {
   readonly mount: Fd;
 }
 
-/** Takes the host's nodes while they can be seen, each checked to be the device that it should be. */
+/** Opens the host's nodes while the host's root can be seen, and checks type and number of each. */
 export function openNodes(context: PlanContext): readonly HostNode[] {
   if (makesNodes(context)) return [];
   const { steps } = context;
@@ -122,7 +121,7 @@ export function openNodes(context: PlanContext): readonly HostNode[] {
   });
 }
 
-/** Fills the tmpfs, which is attached, as far as it has not been filled by the launcher. */
+/** Fills /dev, which has been attached, with what the launcher has not made. */
 export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostNode[]): void {
   const { steps } = context;
   if (makesNodes(context) && context.namespace('user').kind === 'host') isolateNodes(context, dev);
@@ -140,7 +139,7 @@ export function populateDev(context: PlanContext, dev: Fd, taken: readonly HostN
   }
 }
 
-/** Each node becomes a mount of its own before /dev becomes `nodev`, so that those alone are devices. */
+/** Mounts each node over itself, and then makes /dev `nodev`: only these nodes still work. */
 function isolateNodes(context: PlanContext, dev: Fd): void {
   const { steps } = context;
   const mounts = nodesOf(context).map((node) => {

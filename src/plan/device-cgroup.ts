@@ -1,7 +1,7 @@
 /**
- * Devices by cgroup: nothing, and then what the container has. It is the second wall; /dev and `nodev` are the first
- * (dev.ts). The rules belong to a cgroup around the container's own: who is root of the host inside can mount what lies
- * in its own cgroup namespace and change that, and the kernel gives no child more than its parent has.
+ * Rules of the cgroup for devices: all are denied, and then those of the container allowed. They are a second protection beside
+ * /dev and `nodev` (dev.ts). The rules are set on a cgroup around the container's own. A container whose root is the host's
+ * root can mount the cgroups of its namespace and change them, but a child never gets more devices than its parent has.
  */
 import type { DevicesHome } from '../host/facts.ts';
 import type { Because } from '../model/because.ts';
@@ -18,8 +18,8 @@ export interface DeviceRules {
 }
 
 /**
- * True where only mounts stand between the container and the host's devices: nodes of some are given to it, or it could
- * mount a file system on which they work, or make one. In a user namespace of its own nobody makes nodes.
+ * True if the container could reach a device of the host but for its mounts: the file gives it nodes, or it can mount file
+ * systems (CAP_SYS_ADMIN), or make nodes (CAP_MKNOD in the host's user namespace).
  */
 function reachesDevices(context: PlanContext): boolean {
   const { devices, config } = context.model;
@@ -31,7 +31,7 @@ function reachesDevices(context: PlanContext): boolean {
   );
 }
 
-/** Undefined where there are to be none, or where the host does not let boxctl make some. */
+/** Undefined if the container needs no rules, or the host does not let boxctl make them. */
 export function deviceRules(context: PlanContext): DeviceRules | undefined {
   const path = 'linux.resources.devices';
   const { model } = context;
@@ -49,7 +49,7 @@ const lineOf = ({ type, major, minor, access }: DeviceRule): string => `${type} 
 
 const NOT_ABOVE = 'the cgroup that boxctl is in does not have this device itself: allow it there first';
 
-/** Version 1 (devices.rst), read again as a whole. */
+/** cgroup v1 (devices.rst). The list is read again as a whole, and must be what was written. */
 export function writeRules({ steps }: PlanContext, { list, because }: DeviceRules, cgroup: Fd): void {
   const place = onHost('cgroup', because);
   steps.add(place, 'cgroup.devices.deny', 'write', { dirfd: cgroup, pathname: 'devices.deny', data: 'a' });
@@ -61,7 +61,7 @@ export function writeRules({ steps }: PlanContext, { list, because }: DeviceRule
   steps.add(place, 'cgroup.devices.list', 'read', { dirfd: cgroup, pathname: 'devices.list', data });
 }
 
-/** Version 2 (bpf(2)). The program goes with the cgroup. */
+/** cgroup v2 (bpf(2)). The kernel removes the program with the cgroup. */
 export function attachRules({ steps }: PlanContext, { list, because }: DeviceRules, cgroup: Fd): void {
   const place = onHost('cgroup', because);
   const { BPF_PROG_TYPE_CGROUP_DEVICE: prog_type } = BPF_PROG_TYPE;

@@ -42,7 +42,7 @@ interface Instruction {
 const EXIT: Instruction = { code: OP.EXIT, to: 0 };
 const answer = (imm: 0 | 1): readonly Instruction[] => [{ code: OP.MOV64, to: R.result, imm }, EXIT];
 
-/** Goes on behind the rule where something of it does not fit. */
+/** Jumps to the next rule if type, number or access do not match. */
 function ruleCode({ type, major, minor, access }: DeviceRule): readonly Instruction[] {
   const given = [...access].reduce((sum, letter) => sum | (ACCESS[letter] ?? 0), 0);
   const body: readonly Instruction[] = [

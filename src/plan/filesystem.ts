@@ -18,7 +18,7 @@ const ATTRIBUTES = {
   relatime: 0,
   nosymfollow: MOUNT_ATTR.MOUNT_ATTR_NOSYMFOLLOW,
 } as const;
-/** The ways of keeping access times exclude each other: one is taken out before another is set. */
+/** The kernel keeps one mode of access times: the old one is cleared when another is set. */
 const ATIME: ReadonlySet<string> = new Set(['noatime', 'strictatime', 'relatime']);
 const ATIME_MASK = 0x70;
 const PROPAGATION: Readonly<Record<string, number>> = {
@@ -32,7 +32,7 @@ const PROPAGATION: Readonly<Record<string, number>> = {
 export interface Attributes {
   readonly set: number;
   readonly clear: number;
-  /** One of MS_PRIVATE and its kin, or 0. */
+  /** MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE; 0 leaves it as it is. */
   readonly propagation: number;
 }
 
@@ -47,7 +47,7 @@ export interface MountOptions {
 
 const isAttribute = (word: string): word is keyof typeof ATTRIBUTES => Object.hasOwn(ATTRIBUTES, word);
 
-/** A word, or what it stands for with an `r` before it: then it is for the mounts below, too. */
+/** What a word of mount(8) adds to the attributes; undefined if it is none of these words. */
 function apply(word: string, before: Attributes): Attributes | undefined {
   if (isAttribute(word)) {
     const clear = before.clear | (ATIME.has(word) ? ATIME_MASK : 0);
@@ -80,7 +80,7 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
 const LOCKED_ATIME =
   'an ordinary user cannot change how access times are kept: leave out noatime, relatime, strictatime, nodiratime';
 
-/** Sets what the options say on a mount, before it can be reached; what the kernel refuses is an error. */
+/** Sets the attributes of a detached mount, before anybody can reach it. */
 export function setAttributes(steps: Steps, place: Place, id: string, mount: Fd, options: MountOptions): void {
   for (const [name, { set, clear, propagation }, flags] of [
     ['attributes', options.recursive, AT.AT_EMPTY_PATH | AT.AT_RECURSIVE],

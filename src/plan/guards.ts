@@ -1,7 +1,7 @@
 /**
- * Parts of a bind that the container must not change: each becomes a mount over itself, read-only, or just there, so that
- * nothing else can be put in its place. The parts are found under the bind's own descriptor, and no link is followed:
- * whoever shares the folder may have put one there.
+ * Parts of a bind that the container must not change. Each is mounted over itself: read-only, or writable but impossible to
+ * rename or replace. The parts are opened under the bind's own descriptor, and no link is followed: another process that
+ * writes to the folder could have put one there.
  */
 import { join } from 'node:path';
 import type { Guard } from '../spec/spec.ts';
@@ -17,12 +17,12 @@ const BENEATH = UNLINKED | RESOLVE.RESOLVE_BENEATH;
 const FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
 const CLONE = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | EMPTY_PATH | OPEN_TREE.AT_RECURSIVE;
 
-/** Where boxctl may not make it, the container, which can do no more, cannot make it either. */
+/** If boxctl cannot make a missing part, the container cannot either: it never has more rights there. */
 const NOT_OURS = ['EACCES', 'EPERM', 'EROFS'];
 
 const idOf = (id: string, path: string): string => `${id}.guard.${splitPath(path).join('.')}`;
 
-/** Makes on the host what is missing of them. */
+/** Makes the missing parts on the host. */
 export function makeGuarded(
   context: PlanContext,
   place: Place,
@@ -57,7 +57,7 @@ function openAbove({ steps }: PlanContext, place: Place, id: string, folder: Fd,
 
 const nameOf = (path: string): string => splitPath(path).at(-1) ?? '';
 
-/** As long as a launcher needs it, it has a lock of it; the last one removes it. */
+/** Each launcher that uses the part holds a shared lock on it. The last one removes it. */
 function holdMade(
   context: PlanContext,
   place: Place,
@@ -91,7 +91,7 @@ function writeMade(context: PlanContext, place: Place, id: string, folder: Fd, p
   steps.add(place, `${id}.text`, 'write', { dirfd: file, pathname: '', data: text });
 }
 
-/** Covers them in the bind, which is attached. */
+/** Mounts the parts over themselves, in the bind that has been attached. */
 export function guardBind(context: PlanContext, place: Place, id: string, bind: Fd, guards: readonly Guard[]): void {
   const { steps } = context;
   for (const { path, writable, make } of guards) {

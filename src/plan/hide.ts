@@ -11,7 +11,7 @@ const RESTRICTED =
   MOUNT_ATTR.MOUNT_ATTR_NODEV |
   MOUNT_ATTR.MOUNT_ATTR_NOEXEC |
   MOUNT_ATTR.MOUNT_ATTR_RDONLY;
-/** Of the usual paths, those that are folders; others say so by a slash at their end. */
+/** The default paths that are folders. A path of the file is a folder if it ends with a slash. */
 const FOLDERS: ReadonlySet<string> = new Set([
   '/proc/acpi',
   '/proc/asound',
@@ -22,7 +22,7 @@ const FOLDERS: ReadonlySet<string> = new Set([
   '/sys/fs/selinux',
 ]);
 
-/** One that is not what it is taken for is an error later, so that nothing stays open. */
+/** If the image has a file where a folder is expected, or the reverse, the open or the mount fails: the path never stays visible. */
 function isFolder(path: string): boolean {
   return FOLDERS.has(path) || path.endsWith('/');
 }
@@ -69,8 +69,8 @@ export function maskPaths(context: PlanContext): void {
 }
 
 /**
- * A copy of the mount, read-only with all that is mounted below, over the path itself. What is masked in it is masked
- * afterwards: a cover that became read-only and `nodev` with the rest would be no null device any more.
+ * Mounts a read-only copy of the path, with all mounts below it, over the path. Masking comes after this: a null device
+ * that covers a file must not become read-only and `nodev` with the rest.
  */
 export function protectPaths(context: PlanContext): void {
   const { steps, model } = context;

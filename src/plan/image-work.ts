@@ -1,7 +1,7 @@
 /**
- * Plans that work on the image store. Each runs where nothing but the folder or the image that it is about can be seen,
- * as the one who owns it, so that what an archive says can do no harm outside. All of them are the imager's; what they
- * have to say comes as lines of JSON from descriptor 2 (native/image/report.h).
+ * Plans for work on the image store. The process of each sees one folder or one image as its root, with the ids that own it,
+ * so a hostile archive cannot name files outside. The imager runs them all, and reports in lines of JSON on descriptor 2
+ * (native/image/report.h).
  */
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
@@ -74,7 +74,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
   };
 }
 
-/** Everything up to a process that sees `folder` as its root and nothing else, and that owns what is in it. */
+/** The steps that make a process whose root is `folder`, and which owns the files in it. */
 function confine({ folder, ownership, host }: WorkPlace, name: string, as: 'root' | 'caller' = 'root'): PlanContext {
   const context = workContext(name, ownership, undefined, host);
   // Entered by the launcher, because the container's own ids may not be allowed to walk there.
@@ -87,7 +87,7 @@ function confine({ folder, ownership, host }: WorkPlace, name: string, as: 'root
   return context;
 }
 
-/** Everything up to a process that sees an image as its root, read-only, and nothing else. */
+/** The steps that make a process whose root is an image, read-only. */
 function enterImage(
   image: ImageFacts,
   host: HostFacts,
@@ -119,8 +119,8 @@ function workContext(name: string, ownership: Ownership | undefined, image: Imag
 }
 
 /**
- * The process itself, in namespaces of its own. With the caller's own ids it still has every right over what the maps
- * have, and over what is the caller's; `inside` is what needs them.
+ * Makes the process, in namespaces of its own. `take.inside` runs before it changes its ids: with the caller's ids it has all
+ * rights over the caller's files and over files of the mapped ids.
  */
 function isolate(
   context: PlanContext,

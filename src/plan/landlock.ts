@@ -1,7 +1,6 @@
 /**
- * Landlock as a wall where a namespace of the host's leaves none (landlock(7), Linux 6.12): a container that shares the
- * host's network does not reach its abstract sockets (CVE-2020-15257), and one that shares its processes sends them no
- * signals. What else Landlock can restrict is the container's own here, or refused by the filter already.
+ * Landlock where the container shares a namespace of the host (landlock(7), Linux 6.12). With the host's network, it cannot
+ * connect to abstract sockets of the host (CVE-2020-15257). With the host's processes, it cannot send them signals.
  */
 import type { OciNamespace } from '../oci/config.ts';
 import { LANDLOCK_SCOPE } from '../kernel/constants.ts';
@@ -22,7 +21,7 @@ export function usesLandlock(context: PlanContext): boolean {
   return scopes(context) !== 0;
 }
 
-/** Needs no_new_privs, or CAP_SYS_ADMIN. A kernel that has no such scopes goes without. */
+/** Needs no_new_privs or CAP_SYS_ADMIN. A kernel without these scopes skips the steps. */
 export function scopeWithLandlock(context: PlanContext): void {
   const scoped = scopes(context);
   if (scoped === 0) return;

@@ -61,10 +61,10 @@ interface Opening {
 }
 
 function openFile(context: PlanContext, place: Place, id: string, pathname: string, { held, missing }: Opening): Fd {
-  // The store's own, and an archive that was judged by where it really lies: no link is on the way.
+  // These paths had no symbolic link when they were checked. One that is there now is not followed.
   const resolve = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
   const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve };
-  // What an undo mentions stays open until the container has ended.
+  // The launcher keeps a descriptor open that an undo uses: until the container has ended.
   const undo = held ? { undo: [call('close', { fd: id })] } : {};
   return context.steps.add(place, id, 'openat2', args, { ...undo, hints: { ...SOURCE_HINTS, ENOENT: missing } });
 }
@@ -79,8 +79,8 @@ export function holdImage(context: PlanContext, image: ImageFacts): void {
 }
 
 /**
- * The archive is mounted through the descriptor that was looked at, and nobody can open it for writing as long as the
- * lease is held (fcntl(2), F_SETLEASE): who tries waits, and the launcher ends the container.
+ * Mounts the archive through the descriptor that was checked, and holds a lease on it (fcntl(2), F_SETLEASE). A process that
+ * opens the archive for writing is blocked by the lease until the launcher has ended the container.
  */
 function holdArchive(context: PlanContext, place: Place, id: string, path: string, identity: string): Fd {
   const fd = openFile(context, place, `${id}.data`, path, { held: true, missing: CHANGED });
@@ -91,8 +91,8 @@ function holdArchive(context: PlanContext, place: Place, id: string, path: strin
 }
 
 /**
- * A folder that the file names as its image. Its path had no link when it was judged: one that is there now was put there
- * since, and is not followed.
+ * A folder that the file names as its image. Its path had no symbolic link when it was checked. One that is there now is not
+ * followed.
  */
 function openFolder(context: PlanContext, place: Place, id: string, pathname: string): Fd {
   const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
@@ -113,7 +113,7 @@ function openLayer(context: PlanContext, place: Place, id: string, layer: Layer)
   return newFileSystem(context.steps, place, id, 'erofs', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [
-      // Or it would open the devices for writing.
+      // Without this the kernel opens index and archive for writing.
       ['ro', undefined],
       ['source', mountable(context, place, `${id}.index`, index, undefined)],
       ['device', mountable(context, place, `${id}.data`, data, file)],
@@ -121,13 +121,13 @@ function openLayer(context: PlanContext, place: Place, id: string, layer: Layer)
   });
 }
 
-/** What the kernel can mount of a file: its path, the one behind a descriptor, or before Linux 6.12 a loop device. */
+/** What EROFS mounts for a file: its path, or its descriptor's path in /proc. Before Linux 6.12, a loop device over it. */
 function mountable(context: PlanContext, place: Place, id: string, path: string, opened: Fd | undefined): Text {
   const { erofs } = context.host;
   if (!erofs.usable || !erofs.loop) return opened === undefined ? path : behind(opened);
   const file = opened ?? openFile(context, place, id, path, { held: false, missing: CHANGED });
   const loop = `${id}.loop`;
-  // What an undo mentions stays open: until it is mounted, nothing else holds the device.
+  // The undo keeps the device open: until it is mounted, no other user holds it.
   return behind(
     context.steps.add(place, loop, 'loop_configure', { fd: file }, { undo: [call('close', { fd: loop })] }),
   );
@@ -143,7 +143,7 @@ export function shiftLayers(context: PlanContext, layers: readonly Fd[], userns:
   }
 }
 
-/** On the side that may make mounts of the host's files. */
+/** Opened by the launcher if it is privileged, and by the first process otherwise: each may mount the host's files. */
 export function openLayers(context: PlanContext, image: ImageFacts): readonly Fd[] {
   const because = context.model.because('root.path');
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);

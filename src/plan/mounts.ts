@@ -1,4 +1,4 @@
-/** The mounts of the model: made or taken while the host can be seen, attached once it is gone. */
+/** The mounts of the model. They are made or opened while the host's root can be seen, and attached after pivot_root. */
 import { basename, dirname } from 'node:path';
 import type { BindMount, Mount, VolumeMount } from '../model/mount.ts';
 import type { OciIdMapping } from '../oci/config.ts';
@@ -42,8 +42,8 @@ function idOf({ target }: Mount): string {
 }
 
 /**
- * The container's first process may see file systems like `proc` only while the host's own is in sight. `dev`: /dev, where
- * the launcher has made it.
+ * The kernel makes a new `proc` or `sysfs` only while a complete one is mounted, so this comes before pivot_root. `dev`: the
+ * /dev that the launcher has made, if it has.
  */
 export function makeFileSystems(context: PlanContext, dev: Fd | undefined): readonly Prepared[] {
   return context.model.mounts
@@ -59,7 +59,7 @@ export function makeFileSystems(context: PlanContext, dev: Fd | undefined): read
     });
 }
 
-/** What has to be on the host before it can be taken: folders that are to be made, and volumes. */
+/** Makes what the binds need on the host: missing folders, protected parts, and volumes. */
 export function makeSources(context: PlanContext): void {
   for (const mount of context.model.mounts) {
     const place = onHost('sources', mount.because);
@@ -71,8 +71,8 @@ export function makeSources(context: PlanContext): void {
 }
 
 /**
- * The path has no links any more, so one that is met now was put there since it was judged, by another container that
- * shares the folder, say: it is not followed.
+ * The path had no symbolic link when the file was loaded. One that is there now was put there since, by another container that
+ * shares the folder, for example. It is not followed.
  */
 const UNLINKED = RESOLVE.RESOLVE_NO_SYMLINKS | RESOLVE.RESOLVE_NO_MAGICLINKS;
 
@@ -109,7 +109,7 @@ function makeMissing(context: PlanContext, place: Place, id: string, missing: re
   }
 }
 
-/** Host folders and files, taken before the host's root goes. */
+/** Opens the sources of binds and volumes, before pivot_root. */
 export function openBinds(context: PlanContext): readonly Prepared<Taken>[] {
   const side = context.host.privileged ? onHost : inside;
   return context.model.mounts
@@ -128,9 +128,9 @@ function mapText(maps: readonly OciIdMapping[]): string {
 }
 
 /**
- * Whose the files of binds are. By default the owners that they have outside, as far as the file system can do that:
- * where it cannot, they belong to nobody inside, which is less than was asked for and never more. A mapping that the file
- * asks for, and that of a volume, is made or is an error. `userns` is the container's, where it has one of its own.
+ * Id-maps the mounts of binds, so that files have the same owners inside as outside. If the file system does not support
+ * that, the files belong to nobody inside: the container gets less access, never more. A map that the file asks for, and the
+ * map of a volume, must succeed. `userns`: the container's own user namespace, if it has one.
  */
 export function shiftBinds(context: PlanContext, binds: readonly Prepared<Taken>[], userns: Fd | undefined): void {
   for (const { mount, id, fd } of binds) {

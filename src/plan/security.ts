@@ -1,4 +1,5 @@
 /** The command's credentials, capabilities and system-call filter; nothing after this needs privileges. */
+import { isAtLeast } from '../host/facts.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciCapabilities, OciProcess } from '../oci/config.ts';
 import { CAPABILITIES } from '../spec/capabilities.ts';
@@ -132,8 +133,7 @@ export function closeDescriptors(context: PlanContext): void {
 
 /** A call that is being looked at is not broken off by signals, which some programs send themselves all the time (5.19). */
 function killable({ host }: PlanContext): number {
-  const { major, minor } = host.kernel;
-  return major > 5 || (major === 5 && minor >= 19) ? SECCOMP_FILTER.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
+  return isAtLeast(host.kernel, 5, 19) ? SECCOMP_FILTER.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
 }
 
 /** The last thing but the command: what comes after it, the filter would have to allow. */

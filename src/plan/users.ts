@@ -1,5 +1,6 @@
 /** The user namespace's maps, and becoming its root. */
 import type { HostFacts, IdRange } from '../host/facts.ts';
+import { overlaps } from '../host/id-range.ts';
 import type { OciIdMapping } from '../oci/config.ts';
 import { FIRST_SPARE_ID } from '../model/demands.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
@@ -41,10 +42,6 @@ export function maySetGroups(context: PlanContext): boolean {
 
 /** Above the ids that any container is given by itself (src/model/ids.ts). */
 const NEVER_GIVEN = 0x7fff_0000;
-
-function overlaps(a: IdRange, b: IdRange): boolean {
-  return a.start < b.start + b.size && b.start < a.start + a.size;
-}
 
 /** True where the ids are the container's alone: of no person, and of no other user's subordinate ranges. */
 function areSpare(maps: readonly OciIdMapping[], host: HostFacts): boolean {

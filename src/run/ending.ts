@@ -2,7 +2,8 @@
 import { COUNTED_LIMITS, type CountedLimit } from '../limits/table.ts';
 import type { Because } from '../model/because.ts';
 import type { Plan } from '../plan/plan.ts';
-import { inUnits, signalName, SIGSYS } from '../kernel/signals.ts';
+import { inUnits } from '../text/duration.ts';
+import { signalName, SIGSYS } from '../kernel/signals.ts';
 import type { Outcome, Refusals } from '../launcher/launch.ts';
 
 /** What timeout(1) ends with when the time is over, whether the command then ended by itself or had to be killed. */

@@ -9,7 +9,8 @@ import { formatCall, formatWith, inTheManualsForm } from './call-text.ts';
 import { formatMessage, listedMessages } from './netlink-text.ts';
 import type { Group, Plan, Step } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
-import { inUnits, signalName } from '../kernel/signals.ts';
+import { inUnits } from '../text/duration.ts';
+import { signalName } from '../kernel/signals.ts';
 
 const TITLES: Readonly<Record<Group, string>> = {
   record: 'what is written down first',

@@ -18,13 +18,13 @@ export type BindOptions = Pick<BindVolume, 'readOnly' | 'flags' | 'recursive' | 
   readonly createHostPath: boolean;
 };
 
-export const bindVolume = (
+export function bindVolume(
   context: Context,
   from: string,
   to: string,
   { createHostPath, ...options }: BindOptions,
   places: BindPlaces,
-): BindVolume | undefined => {
+): BindVolume | undefined {
   const target = insidePath(context, to, places.target);
   const named = hostPath(context, from);
   const source = realPath(named);
@@ -55,25 +55,25 @@ export const bindVolume = (
   const create = status === undefined && createHostPath ? missingFolders(source) : [];
   const isFile = status?.isDirectory() === false;
   return { type: 'bind', source, target, ...options, create, isFile };
-};
+}
 
 /** From the outermost folder that is not there to the source itself. */
-const missingFolders = (source: string): readonly string[] => {
+function missingFolders(source: string): readonly string[] {
   const missing: string[] = [];
   for (let path = source; path !== '/' && !isThere(path); path = dirname(path)) missing.unshift(path);
   return missing;
-};
+}
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** The kernel takes these words for a mount that nothing propagates to, and they would mean nothing. */
-const checkPropagation = (
+function checkPropagation(
   context: Context,
   source: string,
   wanted: BindVolume['propagation'],
   path: string,
   about: string,
-): void => {
+): void {
   const slave = wanted.endsWith('slave');
   if (context.review || (!slave && !wanted.endsWith('shared'))) return;
   const found = propagationAt(source);
@@ -83,4 +83,4 @@ const checkPropagation = (
     hint: `mount --make-rshared ${clip(found.mountPoint)}`,
     about,
   });
-};
+}

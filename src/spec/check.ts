@@ -1,7 +1,7 @@
 /** The schema's findings as problems with a place, a sentence and a suggestion. */
 import type { ContainerFile } from '../generated/container.ts';
 import { isValid, violations, type Problem, type SchemaNode } from '../generated/validate.cjs';
-import type { Problems, Span } from '../yaml/problems.ts';
+import type { TextProblems, Span } from '../yaml/problems.ts';
 import { COMPOSE_KEYS } from '../generated/compose-names.ts';
 import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
 import { cut, quoted as clip } from '../text/quote.ts';
@@ -16,7 +16,7 @@ export interface Checked {
 }
 
 /** Checks plain data against specs/container.schema.json, and takes what is wrong out of it. */
-export const checkSchema = (data: Record<string, unknown>, paths: Paths, problems: Problems): Checked => {
+export function checkSchema(data: Record<string, unknown>, paths: Paths, problems: TextProblems): Checked {
   const wrong = new Set(paths.broken);
   if (!isValid(data)) {
     const found = violations(data);
@@ -31,9 +31,9 @@ export const checkSchema = (data: Record<string, unknown>, paths: Paths, problem
   prune(data, wrong);
   // The wrong parts are gone, so what is left has the schema's shape: lists keep wrong items, which `bad` names.
   return { raw: data as ContainerFile, bad: withAncestors(wrong) };
-};
+}
 
-const withAncestors = (paths: ReadonlySet<string>): ReadonlySet<string> => {
+function withAncestors(paths: ReadonlySet<string>): ReadonlySet<string> {
   const all = new Set<string>();
   for (const path of paths) {
     all.add(path);
@@ -41,9 +41,9 @@ const withAncestors = (paths: ReadonlySet<string>): ReadonlySet<string> => {
     for (let end = path.lastIndexOf('.'); end > 0; end = path.lastIndexOf('.', end - 1)) all.add(path.slice(0, end));
   }
   return all;
-};
+}
 
-const describe = (problem: Problem, path: string, paths: Paths, problems: Problems, bad: Set<string>): void => {
+function describe(problem: Problem, path: string, paths: Paths, problems: TextProblems, bad: Set<string>): void {
   const { keyword, params, parentSchema, data } = problem;
   const at = paths.where(path);
   const label = path === '' ? 'the file' : `\`${path}\``;
@@ -109,16 +109,16 @@ const describe = (problem: Problem, path: string, paths: Paths, problems: Proble
     default:
       problems.add('E_SPEC_VALUE', `${label} must be ${expected}${such}; found ${inWords(data)}`, { path, at });
   }
-};
+}
 
-const unknownKey = (
+function unknownKey(
   key: string,
   path: string,
   label: string,
   known: readonly string[],
   at: Span | undefined,
-  problems: Problems,
-): void => {
+  problems: TextProblems,
+): void {
   const top = path === key;
   const why = whyNotHere(path);
   const where = top ? '' : ` in ${label}`;
@@ -132,10 +132,10 @@ const unknownKey = (
     at,
     hint: meant === undefined ? `the keys are: ${known.join(', ')}` : `did you mean \`${meant}\`?`,
   });
-};
+}
 
 /** YAML 1.1 had more words for true and false than YAML 1.2; people still write them. */
-const typeHint = (data: unknown, schema: SchemaNode, text: string | undefined, path: string): string | undefined => {
+function typeHint(data: unknown, schema: SchemaNode, text: string | undefined, path: string): string | undefined {
   if (typeof data === 'object' && data !== null) return whyNotThisType(path, Array.isArray(data) ? 'list' : 'map');
   const types = new Set([schema.type ?? []].flat());
   if (types.has('boolean') && typeof data === 'string') {
@@ -148,17 +148,17 @@ const typeHint = (data: unknown, schema: SchemaNode, text: string | undefined, p
   }
   if (data === null) return 'give it a value, or leave the key out';
   return undefined;
-};
+}
 
 /** Text that YAML has read as something else: in quotes it is right, or still wrong by what text it must be. */
-const quoteHint = (text: string, schema: SchemaNode): string | undefined => {
+function quoteHint(text: string, schema: SchemaNode): string | undefined {
   if (schema['x-unit'] !== undefined)
     return /^\d/.test(text) ? `with a unit: ${clip(text)}${schema['x-unit']}` : undefined;
   const isOfPattern = schema.pattern === undefined || new RegExp(schema.pattern).test(text);
   const isOfEnum = schema.enum === undefined || schema.enum.includes(text);
   const isPath = String(schema.examples?.[0]).startsWith('/');
   return isOfPattern && isOfEnum && !isPath ? `quote it: "${clip(text)}"` : undefined;
-};
+}
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {
   string: 'text',
@@ -170,35 +170,36 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   null: 'nothing',
 };
 
-const typesInWords = (schema: SchemaNode): string => {
+function typesInWords(schema: SchemaNode): string {
   const words = [schema.type ?? []].flat().map((type) => TYPE_WORDS[type] ?? type);
   return words.length < 2 ? (words[0] ?? 'something else') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
-};
+}
 
-const inWords = (data: unknown): string => {
+function inWords(data: unknown): string {
   if (typeof data === 'string') return data === '' ? 'empty text' : `the text "${clip(data)}"`;
   if (typeof data === 'number') return `the number ${clip(data)}`;
   if (data === null) return 'nothing';
   if (Array.isArray(data)) return 'a list';
   return typeof data === 'object' ? 'a map' : clip(String(data));
-};
+}
 
 const inYaml = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value));
 
 /** A JSON pointer (RFC 6901) as boxctl's dotted path. */
-const pathOf = (pointer: string): string =>
-  pointer
+function pathOf(pointer: string): string {
+  return pointer
     .split('/')
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .join('.');
+}
 
 /** Takes the wrong values out of maps. Lists keep theirs: an index must stay what it is. */
-const prune = (value: unknown, bad: ReadonlySet<string>, path = ''): void => {
+function prune(value: unknown, bad: ReadonlySet<string>, path = ''): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [key, child] of Object.entries(value)) {
     const full = path === '' ? key : `${path}.${key}`;
     if (!bad.has(full)) prune(child, bad, full);
     else if (!Array.isArray(value)) Reflect.deleteProperty(value, key);
   }
-};
+}

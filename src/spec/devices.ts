@@ -10,20 +10,20 @@ import { insidePath } from './values.ts';
 
 type Written = NonNullable<ContainerFile['devices']>[number];
 
-export const normaliseDevices = (
+export function normaliseDevices(
   context: Context,
   raw: ContainerFile['devices'],
   volumes: Spec['volumes'],
-): readonly Device[] => {
+): readonly Device[] {
   const devices = each(context, raw ?? [], 'devices').flatMap(([item, path]) => {
     const device = deviceOf(context, item, path);
     return device === undefined ? [] : [device];
   });
   refuseDuplicates(context, devices, volumes);
   return devices;
-};
+}
 
-const deviceOf = (context: Context, item: Written, path: `devices.${number}`): Device | undefined => {
+function deviceOf(context: Context, item: Written, path: `devices.${number}`): Device | undefined {
   const long = typeof item !== 'string';
   const [source, target, permissions] = long ? [item.source, item.target, item.permissions] : parts(item);
   const at = (key: string): string => (long ? `${path}.${key}` : path);
@@ -63,17 +63,17 @@ const deviceOf = (context: Context, item: Written, path: `devices.${number}`): D
     mknod: permissions?.includes('m') ?? true,
     specPath: path,
   };
-};
+}
 
 /** HOST, HOST:rw, HOST:CONTAINER, HOST:CONTAINER:rw */
-const parts = (text: string): readonly [string, string | undefined, string | undefined] => {
+function parts(text: string): readonly [string, string | undefined, string | undefined] {
   const [source = '', second, ...rest] = text.split(':');
   if (second !== undefined && rest.length === 0 && !second.includes('/')) return [source, undefined, second];
   return [source, second, rest.length === 0 ? undefined : rest.join(':')];
-};
+}
 
 /** Of the device that is judged, by its number: not of one that a link leads to since. */
-const statusOf = (context: Context, source: string, real: string, path: string): Stats | undefined => {
+function statusOf(context: Context, source: string, real: string, path: string): Stats | undefined {
   try {
     const fd = openUnlinked(real);
     const status = fstatSync(fd);
@@ -87,14 +87,14 @@ const statusOf = (context: Context, source: string, real: string, path: string):
     report(context, path, 'E_SPEC_MISSING_FILE', `the device "${clip(source)}" cannot be used: ${problem}`);
   }
   return undefined;
-};
+}
 
 const TAKEN = new Set(
   'console fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split(' '),
 );
 
 /** Everything else is mounted so that no node in it works. */
-const checkTarget = (context: Context, target: string, path: string): boolean => {
+function checkTarget(context: Context, target: string, path: string): boolean {
   const [, dev, name] = target.split('/');
   if (dev !== 'dev' || name === undefined) {
     report(context, path, 'E_SPEC_DEVICE', `devices work in /dev alone; found "${clip(target)}"`, {
@@ -107,10 +107,10 @@ const checkTarget = (context: Context, target: string, path: string): boolean =>
     hint: 'give it another name inside',
   });
   return false;
-};
+}
 
 /** Root may open all of them. */
-const checkAccess = (context: Context, path: string, read: boolean, write: boolean, at: string): void => {
+function checkAccess(context: Context, path: string, read: boolean, write: boolean, at: string): void {
   if (context.review) return;
   try {
     accessSync(path, (read ? constants.R_OK : 0) | (write ? constants.W_OK : 0));
@@ -120,9 +120,9 @@ const checkAccess = (context: Context, path: string, read: boolean, write: boole
       hint: 'be added to its group, or run boxctl as root',
     });
   }
-};
+}
 
-const refuseDuplicates = (context: Context, devices: readonly Device[], volumes: Spec['volumes']): void => {
+function refuseDuplicates(context: Context, devices: readonly Device[], volumes: Spec['volumes']): void {
   const taken = new Map<string, SpecPath>(volumes.map(({ target, specPath }) => [target, specPath]));
   for (const { target, specPath } of devices) {
     const first = taken.get(target);
@@ -134,4 +134,4 @@ const refuseDuplicates = (context: Context, devices: readonly Device[], volumes:
     }
     taken.set(target, specPath);
   }
-};
+}

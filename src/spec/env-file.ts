@@ -17,12 +17,12 @@ const KEY = /^[A-Za-z0-9_.[\]-]+$/u;
 const NO_PAIR = 'is not KEY=VALUE';
 
 /** `raw`: everything after the first `=` is the value (Docker's own format, `format: raw`). */
-export const parseEnvFile = (source: string, raw: boolean): readonly EnvLine[] => {
+export function parseEnvFile(source: string, raw: boolean): readonly EnvLine[] {
   const text = (source.startsWith('\ufeff') ? source.slice(1) : source).replaceAll('\r\n', '\n');
   return raw ? text.split('\n').flatMap(rawLine) : new Reader(text).lines();
-};
+}
 
-const rawLine = (text: string, index: number): readonly EnvLine[] => {
+function rawLine(text: string, index: number): readonly EnvLine[] {
   const line = index + 1;
   const start = text.trimStart();
   if (start === '' || start.startsWith('#')) return [];
@@ -31,12 +31,13 @@ const rawLine = (text: string, index: number): readonly EnvLine[] => {
   if (!KEY.test(key)) return [{ kind: 'wrong', line, problem: NO_PAIR }];
   if (equals === -1) return [{ kind: 'inherited', line, key }];
   return [checked({ kind: 'value', line, key, text: start.slice(equals + 1), expand: false })];
-};
+}
 
-const checked = (line: EnvLine): EnvLine =>
-  line.kind === 'value' && line.text.includes('\0')
+function checked(line: EnvLine): EnvLine {
+  return line.kind === 'value' && line.text.includes('\0')
     ? { kind: 'wrong', line: line.line, problem: 'holds a NUL character, which cannot be passed to any program' }
     : line;
+}
 
 const ESCAPES: Readonly<Record<string, string>> = {
   a: '\x07',
@@ -53,10 +54,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** The escapes of double quotes; an unknown one stays as it is. `\0` is followed by up to three octal digits. */
-const unescape = (text: string): string =>
-  text.replaceAll(/\\(0[0-7]{0,3}|[abfnrtv"\\$])/gu, (_whole, code: string) =>
+function unescape(text: string): string {
+  return text.replaceAll(/\\(0[0-7]{0,3}|[abfnrtv"\\$])/gu, (_whole, code: string) =>
     code.startsWith('0') ? String.fromCodePoint(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code),
   );
+}
 
 class Reader {
   readonly #text: string;

@@ -8,11 +8,11 @@ import { readBounded } from '../files/read.ts';
 type EnvFile = Exclude<NonNullable<ContainerFile['env_file']>, string>[number];
 
 /** Keys in the order in which they were first said; later values win. */
-export const normaliseEnvironment = (
+export function normaliseEnvironment(
   context: Context,
   environment: ContainerFile['environment'],
   envFile: ContainerFile['env_file'],
-): Readonly<Record<string, string>> => {
+): Readonly<Record<string, string>> {
   const own = fromKey(context, environment);
   const result = new Map<string, string>();
   for (const [file, path] of filesOf(context, envFile)) fromFile(context, file, path, own, result);
@@ -23,10 +23,10 @@ export const normaliseEnvironment = (
   }
   // fromEntries defines, so even `__proto__` is a key like any other.
   return Object.fromEntries(result);
-};
+}
 
 /** `environment`, as a map or as a list. */
-const fromKey = (context: Context, environment: ContainerFile['environment']): Map<string, string> => {
+function fromKey(context: Context, environment: ContainerFile['environment']): Map<string, string> {
   const result = new Map<string, string>();
   if (Array.isArray(environment)) {
     for (const [item, path] of each(context, environment, 'environment')) {
@@ -47,17 +47,17 @@ const fromKey = (context: Context, environment: ContainerFile['environment']): M
     }
   }
   return result;
-};
+}
 
 /** `value` undefined: the caller's own, or nothing where the caller has none. */
-const add = (
+function add(
   context: Context,
   key: string,
   value: string | undefined,
   path: string,
   shownKey: string,
   result: Map<string, string>,
-): void => {
+): void {
   // eslint-disable-next-line no-control-regex -- NUL ends a string of the environment (environ(7))
   if (key === '' || /[=\0]/.test(key)) {
     report(context, path, 'E_SPEC_ENVIRONMENT', `"${shownKey}" cannot be the name of a variable`);
@@ -88,35 +88,36 @@ const add = (
   borrow(context, key, taken, path);
   context.borrowed.push({ path, variable: key, value: taken, shown: `\${${key}}` });
   result.set(key, taken);
-};
+}
 
-const callers = ({ env }: Context, name: string): string | undefined =>
-  Object.hasOwn(env, name) ? env[name] : undefined;
+function callers({ env }: Context, name: string): string | undefined {
+  return Object.hasOwn(env, name) ? env[name] : undefined;
+}
 
-const borrow = (context: Context, name: string, value: string, path: string): void => {
+function borrow(context: Context, name: string, value: string, path: string): void {
   context.taken.push({ name, path, value });
   context.borrowed.push({ path, value, shown: `\${${name}}` });
-};
+}
 
-const filesOf = (
+function filesOf(
   context: Context,
   raw: ContainerFile['env_file'],
-): readonly (readonly [Exclude<EnvFile, string>, string])[] => {
+): readonly (readonly [Exclude<EnvFile, string>, string])[] {
   if (raw === undefined) return [];
   if (typeof raw === 'string') return [[{ path: raw }, 'env_file']];
   return each(context, raw, 'env_file').map(([item, path]) =>
     typeof item === 'string' ? [{ path: item }, path] : [item, path],
   );
-};
+}
 
 /** Values of a file are never printed: not even that one of its lines looks like a name. */
-const fromFile = (
+function fromFile(
   context: Context,
   { path: named, required = true, format }: Exclude<EnvFile, string>,
   path: string,
   own: ReadonlyMap<string, string>,
   result: Map<string, string>,
-): void => {
+): void {
   const file = noteFile(context, 'env_file', hostPath(context, named), path);
   if (file === undefined) return;
   const read = readBounded(file, { judged: true });
@@ -138,7 +139,7 @@ const fromFile = (
     severity: 'warning',
     hint: 'a line of a name alone is left out, `$NAME` in a value is empty; `$$` is a dollar sign',
   });
-};
+}
 
 /** Puts the lines of one file into the environment. */
 class EnvLines {

@@ -30,24 +30,24 @@ const NO_COMMON: Made = { what: 'file', text: '.\n', temporary: true };
 const NO_BARE: Made = { what: 'folder', temporary: true, unless: 'HEAD' };
 type Kind = 'file' | 'folder' | 'link' | 'other' | 'missing';
 
-const statusOf = (path: string): Stats | undefined => {
+function statusOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch {
     return undefined;
   }
-};
+}
 
-const kindOf = (path: string): Kind => {
+function kindOf(path: string): Kind {
   const status = statusOf(path);
   if (status === undefined) return 'missing';
   if (status.isSymbolicLink()) return 'link';
   if (status.isDirectory()) return 'folder';
   return status.isFile() ? 'file' : 'other';
-};
+}
 
 /** Of git's own files, which are small; '' where it is none, or a link. */
-const textOf = (path: string): string => {
+function textOf(path: string): string {
   const status = statusOf(path);
   if (status?.isFile() !== true || status.size > MOST_TEXT) return '';
   let fd: number;
@@ -63,30 +63,30 @@ const textOf = (path: string): string => {
   } finally {
     closeSync(fd);
   }
-};
+}
 
-const isEmpty = (folder: string): boolean => {
+function isEmpty(folder: string): boolean {
   try {
     return readdirSync(folder).length === 0;
   } catch {
     return false;
   }
-};
+}
 
-const namesIn = (folder: string): readonly string[] => {
+function namesIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder).toSorted();
   } catch {
     return [];
   }
-};
+}
 
 /** Made by boxctl for as long as a container runs: another one's, or what a launcher that was killed has left. */
-const isLeft = (path: string, kind: Kind, make: Made | undefined): boolean => {
+function isLeft(path: string, kind: Kind, make: Made | undefined): boolean {
   if (make?.temporary !== true) return false;
   if (make.what === 'folder') return kind === 'folder' && isEmpty(path);
   return kind === 'file' && (statusOf(path)?.size === 0 || textOf(path) === make.text);
-};
+}
 
 /** Neither where there is nothing to guard. */
 export interface Found {
@@ -106,7 +106,7 @@ export interface GuardedFiles {
 }
 
 /** What is to be guarded in `source`, a path without links that the container may write to. */
-export const guardsOf = (source: string, named: GuardedFiles): Found => {
+export function guardsOf(source: string, named: GuardedFiles): Found {
   const search = new Search(source, named.home);
   for (const file of named.files) search.cover(file);
   if (statusOf(dirname(named.policies)) !== undefined) search.cover(named.policies, FOLDER);
@@ -123,10 +123,11 @@ export const guardsOf = (source: string, named: GuardedFiles): Found => {
   for (const folder of folders) search.repository(folder);
   if (isBare(source)) search.gitDirectory(source, source);
   return search.found();
-};
+}
 
-const isBare = (folder: string): boolean =>
-  ['HEAD', 'config', 'objects', 'refs'].every((name) => statusOf(join(folder, name)) !== undefined);
+function isBare(folder: string): boolean {
+  return ['HEAD', 'config', 'objects', 'refs'].every((name) => statusOf(join(folder, name)) !== undefined);
+}
 
 class Search {
   readonly #source: string;

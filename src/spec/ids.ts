@@ -5,7 +5,7 @@ import type { IdMap, UserChoice } from './spec.ts';
 import { LARGEST_ID, parseAccount } from './user.ts';
 
 /** `user`: an id, a name, or USER:GROUP. */
-export const normaliseUser = (context: Context, user: ContainerFile['user']): UserChoice | undefined => {
+export function normaliseUser(context: Context, user: ContainerFile['user']): UserChoice | undefined {
   if (user === undefined) return undefined;
   const parts = asWritten(context, user, 'user').split(':');
   if (parts.length > 2) {
@@ -24,23 +24,25 @@ export const normaliseUser = (context: Context, user: ContainerFile['user']): Us
   const [first, second] = parts.map((part, index) => account(context, part, index === 0 ? 'user' : 'group', 'user'));
   if (first === undefined || (parts.length === 2 && second === undefined)) return undefined;
   return { user: first, ...(second === undefined ? {} : { group: second }) };
-};
+}
 
 /** YAML reads `0x1` and `01` as numbers; whoever wrote that may have meant another. */
-const asWritten = (context: Context, value: string | number, path: string): string =>
-  typeof value === 'number' ? (context.paths.text(path) ?? String(value)) : value;
+function asWritten(context: Context, value: string | number, path: string): string {
+  return typeof value === 'number' ? (context.paths.text(path) ?? String(value)) : value;
+}
 
 /** `group_add`: ids, or names that the image knows. */
-export const normaliseGroups = (
+export function normaliseGroups(
   context: Context,
   groups: ContainerFile['group_add'],
-): readonly { readonly group: number | string; readonly specPath: `group_add.${number}` }[] =>
-  each(context, groups ?? [], 'group_add').flatMap(([item, specPath]) => {
+): readonly { readonly group: number | string; readonly specPath: `group_add.${number}` }[] {
+  return each(context, groups ?? [], 'group_add').flatMap(([item, specPath]) => {
     const group = account(context, asWritten(context, item, specPath), 'group', specPath);
     return group === undefined ? [] : [{ group, specPath }];
   });
+}
 
-const account = (context: Context, text: string, what: 'user' | 'group', path: string): number | string | undefined => {
+function account(context: Context, text: string, what: 'user' | 'group', path: string): number | string | undefined {
   const found = parseAccount(text);
   if (found !== undefined) return found;
   if (/^\d+$/.test(text)) {
@@ -54,13 +56,13 @@ const account = (context: Context, text: string, what: 'user' | 'group', path: s
     hint: 'write decimal ids, or names that the image knows: `user: "1000:1000"`',
   });
   return undefined;
-};
+}
 
 /** As many as a system has for one user (subuid(5)). */
 const AUTO_SIZE = 65_536;
 
 /** `auto`, or `auto:SIZE`; one of the two maps stands for both. */
-export const normaliseAutoIds = (context: Context, raw: ContainerFile): number | undefined => {
+export function normaliseAutoIds(context: Context, raw: ContainerFile): number | undefined {
   const sizes = (['uid_map', 'gid_map'] as const).flatMap((key) => {
     const text = raw[key];
     if (typeof text !== 'string') return [];
@@ -76,10 +78,10 @@ export const normaliseAutoIds = (context: Context, raw: ContainerFile): number |
     report(context, 'gid_map', 'E_SPEC_CONFLICT', 'users and groups are given the same ids: write `auto` once');
   }
   return size;
-};
+}
 
 /** `keep_id` is a map of its own. */
-export const normaliseKeepId = (context: Context, raw: ContainerFile): boolean => {
+export function normaliseKeepId(context: Context, raw: ContainerFile): boolean {
   const other = (['uid_map', 'gid_map'] as const).find((key) => raw[key] !== undefined);
   if (raw.keep_id === true && other !== undefined) {
     report(context, 'keep_id', 'E_SPEC_CONFLICT', `\`keep_id\` and \`${other}\` both say which ids there are`, {
@@ -87,14 +89,14 @@ export const normaliseKeepId = (context: Context, raw: ContainerFile): boolean =
     });
   }
   return raw.keep_id ?? false;
-};
+}
 
 /** `uid_map` or `gid_map`: each entry within the ids that there are, and none overlapping another on either side. */
-export const normaliseIdMaps = (
+export function normaliseIdMaps(
   context: Context,
   maps: ContainerFile['uid_map'],
   key: 'uid_map' | 'gid_map',
-): readonly IdMap[] | undefined => {
+): readonly IdMap[] | undefined {
   if (maps === undefined || typeof maps === 'string') return undefined;
   const done: { readonly map: IdMap; readonly path: string }[] = [];
   for (const [item, path] of each(context, maps, key)) {
@@ -116,9 +118,9 @@ export const normaliseIdMaps = (
     done.push({ map: { container: map.container, host: map.host, size: map.size }, path });
   }
   return done.map((one) => one.map);
-};
+}
 
-const parseMap = (context: Context, text: string, path: string): IdMap | undefined => {
+function parseMap(context: Context, text: string, path: string): IdMap | undefined {
   const match = /^(\d+):(\d+):(\d+)$/.exec(text);
   if (match === null || /(^|:)0\d/.test(text)) {
     report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` must be CONTAINER:HOST:SIZE; found "${clip(text)}"`, {
@@ -129,9 +131,9 @@ const parseMap = (context: Context, text: string, path: string): IdMap | undefin
   const [container, host, size] = match.slice(1).map(Number);
   if (container === undefined || host === undefined || size === undefined) return undefined;
   return { container, host, size };
-};
+}
 
-const fits = (context: Context, map: IdMap, path: string): boolean => {
+function fits(context: Context, map: IdMap, path: string): boolean {
   if (map.size < 1) {
     report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` maps no id at all`);
     return false;
@@ -139,11 +141,11 @@ const fits = (context: Context, map: IdMap, path: string): boolean => {
   if (map.container + map.size - 1 <= LARGEST_ID && map.host + map.size - 1 <= LARGEST_ID) return true;
   report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` goes beyond the last id, ${LARGEST_ID}`);
   return false;
-};
+}
 
-const overlap = (a: IdMap, b: IdMap): 'container' | 'host' | undefined => {
+function overlap(a: IdMap, b: IdMap): 'container' | 'host' | undefined {
   for (const side of ['container', 'host'] as const) {
     if (a[side] < b[side] + b.size && b[side] < a[side] + a.size) return side;
   }
   return undefined;
-};
+}

@@ -16,7 +16,7 @@ const KINDS = ['tar', 'folder', 'name', 'host_tools'] as const;
 /** What is said beside an archive, and of nothing else. */
 const OF_ARCHIVES = ['sha256', 'max_size', 'max_entries'] as const;
 
-export const normaliseImage = (context: Context, raw: ContainerFile['image']): ImageSource | undefined => {
+export function normaliseImage(context: Context, raw: ContainerFile['image']): ImageSource | undefined {
   if (raw === undefined) return undefined;
   if (typeof raw === 'string') return byText(context, raw);
   const given = KINDS.filter((kind) => raw[kind] !== undefined);
@@ -37,7 +37,7 @@ export const normaliseImage = (context: Context, raw: ContainerFile['image']): I
     report(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about an archive, and there is none`);
   }
   return byKey(context, raw);
-};
+}
 
 function byKey(context: Context, raw: RawObject): ImageSource | undefined {
   if (raw.host_tools !== undefined) return hostTools(context, raw.host_tools);
@@ -65,10 +65,11 @@ function byText(context: Context, text: string): ImageSource | undefined {
 }
 
 /** An OCI image layout is an archive that was not packed. A root file system may have a file of either name. */
-const isLayout = (full: string): boolean =>
-  ['oci-layout', 'index.json'].every(
+function isLayout(full: string): boolean {
+  return ['oci-layout', 'index.json'].every(
     (name) => lstatSync(`${full}/${name}`, { throwIfNoEntry: false })?.isFile() === true,
   );
+}
 
 function archive(context: Context, text: string, path: string): ImageSource & { readonly kind: 'tar' } {
   const full = hostPath(context, text);

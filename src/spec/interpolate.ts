@@ -21,11 +21,12 @@ const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const MAX_NESTING = 8;
 
 /** Replaces every form of `$` in `text`; `$$` is one dollar sign. Defaults may hold variables themselves. */
-export const interpolate = (text: string, env: Readonly<Record<string, string | undefined>>): Interpolated =>
-  interpolateWith(text, (name) => (Object.hasOwn(env, name) ? env[name] : undefined));
+export function interpolate(text: string, env: Readonly<Record<string, string | undefined>>): Interpolated {
+  return interpolateWith(text, (name) => (Object.hasOwn(env, name) ? env[name] : undefined));
+}
 
 /** The same with variables from anywhere; one that is not set is a problem, and empty. */
-export const interpolateWith = (text: string, valueOf: (name: string) => string | undefined): Interpolated => {
+export function interpolateWith(text: string, valueOf: (name: string) => string | undefined): Interpolated {
   if (!text.includes('$')) return { text, changed: false, taken: new Map(), problems: [] };
   const problems: InterpolationProblem[] = [];
   const taken = new Map<string, string>();
@@ -129,4 +130,4 @@ export const interpolateWith = (text: string, valueOf: (name: string) => string 
 
   const { text: result } = read(0, 0, true);
   return { text: result, changed: true, taken, problems };
-};
+}

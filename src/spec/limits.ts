@@ -50,13 +50,13 @@ const PARSERS: { readonly [Kind in ValueKind]: Parser<RawValues[Kind], LimitValu
 };
 
 /** The value of a key below `limits`. The validator has checked its type. */
-const rawAt = (limits: ContainerFile['limits'], key: LimitKey): unknown => {
+function rawAt(limits: ContainerFile['limits'], key: LimitKey): unknown {
   let value: unknown = limits;
   for (const name of key.split('.')) value = (value as Readonly<Record<string, unknown>> | undefined)?.[name];
   return value;
-};
+}
 
-export const normaliseLimits = (context: Context, raw: ContainerFile['limits']): Limits => {
+export function normaliseLimits(context: Context, raw: ContainerFile['limits']): Limits {
   const limits: Record<string, unknown> = {};
   for (const [key, row] of LIMIT_ROWS) {
     const parse = PARSERS[row.kind] as Parser<unknown, unknown>;
@@ -69,16 +69,16 @@ export const normaliseLimits = (context: Context, raw: ContainerFile['limits']):
   const fields: LimitFields = limits;
   for (const [key, row] of LIMIT_ROWS) checkLimit(context, fields, raw, key, row);
   return { ...fields, optional: raw?.optional ?? false };
-};
+}
 
 /** What no schema can check: that a value fits the others, and is not below the least that makes sense. */
-const checkLimit = (
+function checkLimit(
   context: Context,
   fields: LimitFields,
   raw: ContainerFile['limits'],
   key: LimitKey,
   row: Row,
-): void => {
+): void {
   const path = `limits.${key}`;
   const value = fields[row.field];
   if (value === undefined) return;
@@ -97,10 +97,10 @@ const checkLimit = (
     report(context, path, 'E_SPEC_CONFLICT', message);
   }
   if (row.notZero !== undefined && value === 0) report(context, path, 'E_SPEC_RANGE', row.notZero);
-};
+}
 
 /** A bare number most likely lacks its unit: the hint adds one. */
-const checkLeast = (context: Context, bytes: number, least: number, path: string): void => {
+function checkLeast(context: Context, bytes: number, least: number, path: string): void {
   if (bytes >= least) return;
   const text = context.paths.text(path) ?? '';
   const bare = /^[1-9]\d*$/.test(text)
@@ -109,21 +109,21 @@ const checkLeast = (context: Context, bytes: number, least: number, path: string
   report(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
     hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
   });
-};
+}
 
 /** `stop_signal` and `stop_grace_period`. */
-export const normaliseStop = (context: Context, raw: ContainerFile): Pick<Spec, 'stopSignal' | 'stopGracePeriod'> => {
+export function normaliseStop(context: Context, raw: ContainerFile): Pick<Spec, 'stopSignal' | 'stopGracePeriod'> {
   const stopSignal = signalAt(context, raw.stop_signal);
   const stopGracePeriod = durationAt(context, raw.stop_grace_period, 'stop_grace_period');
   return {
     ...(stopSignal === undefined ? {} : { stopSignal }),
     ...(stopGracePeriod === undefined ? {} : { stopGracePeriod }),
   };
-};
+}
 
 const COMMON_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGKILL', 'SIGWINCH'];
 
-const signalAt = (context: Context, value: string | number | undefined): number | undefined => {
+function signalAt(context: Context, value: string | number | undefined): number | undefined {
   if (value === undefined) return undefined;
   const number = parseSignal(String(value));
   if (number === undefined) {
@@ -133,10 +133,10 @@ const signalAt = (context: Context, value: string | number | undefined): number 
     });
   }
   return number;
-};
+}
 
 /** Milliseconds, or undefined with the problem reported at `path`. */
-const durationAt = (context: Context, text: string | undefined, path: string): number | undefined => {
+function durationAt(context: Context, text: string | undefined, path: string): number | undefined {
   if (text === undefined) return undefined;
   const duration = parseDuration(text);
   if (duration === undefined) {
@@ -146,9 +146,9 @@ const durationAt = (context: Context, text: string | undefined, path: string): n
     });
   }
   return duration;
-};
+}
 
-const numbersAt = (context: Context, value: string | number | undefined, path: string): string | undefined => {
+function numbersAt(context: Context, value: string | number | undefined, path: string): string | undefined {
   if (value === undefined) return undefined;
   const numbers = parseNumbers(String(value));
   if (numbers === undefined) {
@@ -157,18 +157,18 @@ const numbersAt = (context: Context, value: string | number | undefined, path: s
     });
   }
   return numbers;
-};
+}
 
 /** The kind of a limit of devices is its key: `device_read_bps` of `limits.blkio_config.device_read_bps`. */
 const kindOf = (path: string): IoLimitKind => path.slice(path.lastIndexOf('.') + 1) as IoLimitKind;
 
 /** The items of a list of devices; `valueOf` gives the number of an item. */
-const devicesAt = <Raw extends RawDevice>(
+function devicesAt<Raw extends RawDevice>(
   context: Context,
   raw: readonly Raw[] | undefined,
   path: string,
   valueOf: (item: Raw, specPath: string) => number | undefined,
-): readonly IoDeviceLimit[] | undefined => {
+): readonly IoDeviceLimit[] | undefined {
   const kind = kindOf(path);
   const items = each(context, raw ?? [], `limits.blkio_config.${kind}` as const);
   const found = items.flatMap(([item, specPath]): readonly IoDeviceLimit[] => {
@@ -177,7 +177,7 @@ const devicesAt = <Raw extends RawDevice>(
     return device === undefined || value === undefined ? [] : [{ kind, ...device, value, specPath }];
   });
   return unlessEmpty(found);
-};
+}
 
 const weightsAt: Parser<RawValues['deviceWeights'], readonly IoDeviceLimit[]> = (context, raw, path) =>
   devicesAt(context, raw, path, ({ weight }) => weight);
@@ -189,14 +189,15 @@ const ratesAt: Parser<RawValues['byteRates'], readonly IoDeviceLimit[]> = (conte
     return value;
   });
 
-const unlessEmpty = <Item>(list: readonly Item[]): readonly Item[] | undefined =>
-  list.length === 0 ? undefined : list;
+function unlessEmpty<Item>(list: readonly Item[]): readonly Item[] | undefined {
+  return list.length === 0 ? undefined : list;
+}
 
-const deviceAt = (
+function deviceAt(
   context: Context,
   text: string,
   path: string,
-): { readonly major: number; readonly minor: number } | undefined => {
+): { readonly major: number; readonly minor: number } | undefined {
   const numbers = /^(\d{1,4}):(\d{1,7})$/.exec(text);
   if (numbers !== null) return { major: Number(numbers[1]), minor: Number(numbers[2]) };
   const file = hostPath(context, text);
@@ -218,7 +219,7 @@ const deviceAt = (
     );
   }
   return undefined;
-};
+}
 
 const hugePagesAt: Parser<RawValues['hugePages'], readonly HugePageLimit[]> = (context, raw) => {
   const found = Object.entries(raw ?? {}).flatMap(([key, value]): readonly HugePageLimit[] => {

@@ -10,7 +10,7 @@ import type { AllowsFile } from './context.ts';
 import { normalise } from './normalise.ts';
 import { Paths } from '../yaml/paths.ts';
 import { interpolateTree, toPlainMap } from './plain.ts';
-import { Problems } from '../yaml/problems.ts';
+import { TextProblems } from '../yaml/problems.ts';
 import { isWithin, MAX_FILE_SIZE, readBounded, realPath, type ReadResult } from '../files/read.ts';
 import type { Guard, HostFile, HostTool, PlacedVolume, SpecDocument, Taken } from './spec.ts';
 import { parseTree } from '../yaml/tree.ts';
@@ -41,7 +41,7 @@ const isDescriptor = (path: string): boolean => /^\/(?:dev|proc)\//u.test(path);
  *
  * @throws BoxctlError E_SPEC_LINK
  */
-export const readSpecFile = (file: string, options: { readonly regular?: boolean } = {}): ReadResult => {
+export function readSpecFile(file: string, options: { readonly regular?: boolean } = {}): ReadResult {
   const named = resolve(file);
   if (isDescriptor(named)) return readBounded(file, options);
   // The caller has named the folder, so that its own links are his.
@@ -55,13 +55,13 @@ export const readSpecFile = (file: string, options: { readonly regular?: boolean
     });
   }
   return readBounded(real, { judged: true });
-};
+}
 
 /**
  * Reads and checks a container file.
  * @throws BoxctlError E_SPEC_NOT_FOUND, E_SPEC_LINK, E_SPEC_UNREADABLE, or E_SPEC_INVALID with all its `diagnostics`
  */
-export const loadSpec = (file: string, options: LoadOptions): SpecDocument => {
+export function loadSpec(file: string, options: LoadOptions): SpecDocument {
   const read = readSpecFile(file);
   if (read.text !== undefined) return loadSpecText(read.text, file, options);
   if (read.missing) {
@@ -74,27 +74,27 @@ export const loadSpec = (file: string, options: LoadOptions): SpecDocument => {
     const extra = read.problem === 'it is a folder' ? { hint } : {};
     throw new BoxctlError('E_SPEC_UNREADABLE', `${file} cannot be read: ${read.problem}`, extra);
   }
-  const problems = new Problems(file, '');
+  const problems = new TextProblems(file, '');
   const code = read.kind === 'size' ? 'E_SPEC_TOO_LARGE' : 'E_SPEC_ENCODING';
   problems.add(code, `the file cannot be used: ${read.problem}`, { at: { start: 0, end: 1 } });
   throw invalid(file, problems.sorted());
-};
+}
 
 /**
  * The same for text that is already read; `file` names it in messages, and relative paths count from its folder.
  * Everything else that the text names (tarball, env_file, sources of binds) is looked at on disk.
  * @throws BoxctlError E_SPEC_INVALID with all its `diagnostics`
  */
-export const loadSpecText = (text: string, file: string, options: LoadOptions): SpecDocument => {
+export function loadSpecText(text: string, file: string, options: LoadOptions): SpecDocument {
   // A byte order mark is not part of the first line.
   const source = text.startsWith('\ufeff') ? text.slice(1) : text;
-  const problems = new Problems(file, source);
+  const problems = new TextProblems(file, source);
   const document = load(source, file, options, problems);
   if (document === undefined || problems.failed) throw invalid(file, problems.sorted(document?.borrowed));
   return document;
-};
+}
 
-const load = (source: string, file: string, options: LoadOptions, problems: Problems): SpecDocument | undefined => {
+function load(source: string, file: string, options: LoadOptions, problems: TextProblems): SpecDocument | undefined {
   if (Buffer.byteLength(source) > MAX_FILE_SIZE) {
     problems.add('E_SPEC_TOO_LARGE', `the file is larger than ${MAX_FILE_SIZE} bytes`, { at: { start: 0, end: 1 } });
     return undefined;
@@ -158,15 +158,15 @@ const load = (source: string, file: string, options: LoadOptions, problems: Prob
       return span === undefined ? undefined : problems.position(span);
     },
   };
-};
+}
 
 /** What the host believes of the project: the container file, one of the usual name beside it, what it names, policies. */
-const namedFiles = (
+function namedFiles(
   file: string,
   folder: string,
   files: readonly HostFile[],
   { env, home }: LoadOptions,
-): GuardedFiles => {
+): GuardedFiles {
   const path = resolve(file);
   const config = env['XDG_CONFIG_HOME'];
   return {
@@ -180,12 +180,12 @@ const namedFiles = (
     folder,
     home,
   };
-};
+}
 
 /** What nobody has looked into is read-only as a whole. */
 const UNSEEN: readonly Guard[] = [{ path: '', writable: false }];
 
-const guarded = (volume: PlacedVolume, named: GuardedFiles, allows: AllowsFile): PlacedVolume => {
+function guarded(volume: PlacedVolume, named: GuardedFiles, allows: AllowsFile): PlacedVolume {
   if (volume.type !== 'bind' || volume.readOnly || volume.protect === false) return volume;
   const { source } = volume;
   if (!isWithin(source, named.folder) && !allows('bind', source, named.folder)) return { ...volume, guards: UNSEEN };
@@ -194,9 +194,9 @@ const guarded = (volume: PlacedVolume, named: GuardedFiles, allows: AllowsFile):
     ...volume,
     exposed: ['its mounts are the host’s, too, so nothing in it can be covered for the container alone'],
   };
-};
+}
 
-const invalid = (file: string, diagnostics: readonly Diagnostic[]): BoxctlError => {
+function invalid(file: string, diagnostics: readonly Diagnostic[]): BoxctlError {
   const errors = diagnostics.filter((one) => one.severity === 'error');
   const first = errors[0];
   const count = errors.length === 1 ? 'a problem' : `${errors.length} problems`;
@@ -204,4 +204,4 @@ const invalid = (file: string, diagnostics: readonly Diagnostic[]): BoxctlError 
     diagnostics,
     ...(first?.at === undefined ? {} : { at: first.at }),
   });
-};
+}

@@ -33,12 +33,12 @@ const ALWAYS: ReadonlySet<string> = new Set(
 const isOneOf = <T extends string>(list: readonly T[], word: string): word is T => list.some((entry) => entry === word);
 
 /** Undefined where one of them is not known; the problem is reported at `path`. */
-export const parseOptions = (
+export function parseOptions(
   context: Context,
   text: string | undefined,
   path: string,
   kind: OptionKind,
-): MountOptions | undefined => {
+): MountOptions | undefined {
   const flags = new Set<MountFlag>();
   const values = new Map<string, string>();
   let readOnly = false;
@@ -60,13 +60,13 @@ export const parseOptions = (
     }
   }
   return { readOnly, flags: [...flags], ...(propagation === undefined ? {} : { propagation }), nocopy, idmap, values };
-};
+}
 
-const unknown = (context: Context, option: string, key: string, path: string, kind: OptionKind): void => {
+function unknown(context: Context, option: string, key: string, path: string, kind: OptionKind): void {
   const names = ['ro', 'rw', ...kind.keys, ...kind.words, ...MOUNT_FLAGS];
   const meant = didYouMean(key, names);
   const hint = REFUSED[option.toLowerCase()] ?? (meant === undefined ? undefined : `did you mean \`${meant}\`?`);
   report(context, path, 'E_SPEC_VOLUME', `${kind.name} has no option "${clip(option)}"`, {
     hint: hint ?? `it has ${names.map((name) => (kind.keys.includes(name) ? `${name}=` : name)).join(', ')}`,
   });
-};
+}

@@ -21,7 +21,7 @@ import { normaliseVolumes } from './volumes.ts';
 import { splitWords } from '../text/shell-words.ts';
 
 /** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
-export const normalise = (context: Context, raw: ContainerFile): Spec => {
+export function normalise(context: Context, raw: ContainerFile): Spec {
   const { namespaces, ...network } = normaliseNetwork(context, raw, normaliseNamespaces(context, raw.namespaces));
   const name = raw.name ?? defaultName(context.folder);
   const image = normaliseImage(context, raw.image);
@@ -86,16 +86,19 @@ export const normalise = (context: Context, raw: ContainerFile): Spec => {
     stdinOpen: raw.stdin_open ?? false,
     ...normaliseStop(context, raw),
   };
-};
+}
 
 /** The folder's name with what a name may not have replaced. */
-const defaultName = (folder: string): string =>
-  basename(folder)
-    .replaceAll(/[^A-Za-z0-9_.-]/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '')
-    .slice(0, 63) || 'container';
+function defaultName(folder: string): string {
+  return (
+    basename(folder)
+      .replaceAll(/[^A-Za-z0-9_.-]/g, '-')
+      .replace(/^[^A-Za-z0-9]+/, '')
+      .slice(0, 63) || 'container'
+  );
+}
 
-const normaliseNamespaces = (context: Context, raw: ContainerFile['namespaces']): Spec['namespaces'] => {
+function normaliseNamespaces(context: Context, raw: ContainerFile['namespaces']): Spec['namespaces'] {
   const all = (choice: NamespaceChoice): Record<(typeof NAMESPACE_KINDS)[number], NamespaceChoice> => ({
     pid: choice,
     mount: choice,
@@ -126,10 +129,10 @@ const normaliseNamespaces = (context: Context, raw: ContainerFile['namespaces'])
     }
   }
   return result;
-};
+}
 
 /** What makes sense only in a namespace of the container's own. */
-const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Spec['namespaces']): void => {
+function checkNamespaceKeys(context: Context, raw: ContainerFile, namespaces: Spec['namespaces']): void {
   const conflicts = (kind: 'mount' | 'uts' | 'user', keys: readonly (keyof ContainerFile)[], why: string) => {
     if (namespaces[kind].kind === 'private') return;
     for (const key of keys) {
@@ -165,32 +168,32 @@ const checkNamespaceKeys = (context: Context, raw: ContainerFile, namespaces: Sp
       hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
     });
   }
-};
+}
 
-const normaliseShmSize = (
+function normaliseShmSize(
   context: Context,
   value: ContainerFile['shm_size'],
   volumes: Spec['volumes'],
-): number | undefined => {
+): number | undefined {
   const size = tmpfsSize(context, value, 'shm_size');
   const other = volumes.find(({ target }) => target === '/dev/shm');
   if (size !== undefined && other !== undefined) {
     report(context, 'shm_size', 'E_SPEC_CONFLICT', `\`shm_size\` is of /dev/shm, and \`${other.specPath}\` is there`);
   }
   return size;
-};
+}
 
-const normaliseWorkingDir = (context: Context, text: string | undefined): string | undefined => {
+function normaliseWorkingDir(context: Context, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   if (/^\/+$/.test(text)) return '/';
   return insidePath(context, text, 'working_dir');
-};
+}
 
-const normaliseWords = (
+function normaliseWords(
   context: Context,
   raw: ContainerFile['command'],
   key: 'command' | 'entrypoint',
-): readonly string[] | undefined => {
+): readonly string[] | undefined {
   if (raw === undefined) return undefined;
   let words: readonly string[] = [];
   if (typeof raw === 'string') {
@@ -207,10 +210,10 @@ const normaliseWords = (
     report(context, key, 'E_SPEC_VALUE', `\`${key}\` names no program`);
   }
   return words;
-};
+}
 
 /** It would wait for what no container of boxctl's has. A privileged one may have been given it. */
-const checkSystemd = (context: Context, raw: ContainerFile, words: readonly string[]): void => {
+function checkSystemd(context: Context, raw: ContainerFile, words: readonly string[]): void {
   if (raw.privileged !== undefined || raw.init === 'systemd') return;
   if (context.bad.has('command') || context.bad.has('entrypoint')) return;
   const key = raw.entrypoint === undefined ? 'command' : 'entrypoint';
@@ -221,14 +224,14 @@ const checkSystemd = (context: Context, raw: ContainerFile, words: readonly stri
     const message = `if ${clip(words[0] ?? '')} is systemd, it cannot be the command: ${SYSTEMD_LACKS}`;
     report(context, key, 'E_SYSTEMD', message, { severity: 'warning', hint: SYSTEMD_HINT });
   }
-};
+}
 
 /** hostname(7): labels of letters, digits, `-` and (as is common) `_`; the kernel keeps 64 bytes. */
-const checkHostname = (context: Context, text: string | undefined, key: 'hostname' | 'domainname'): void => {
+function checkHostname(context: Context, text: string | undefined, key: 'hostname' | 'domainname'): void {
   if (text === undefined) return;
   const label = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
   if (text.length <= 64 && text.split('.').every((part) => label.test(part))) return;
   report(context, key, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a ${key === 'hostname' ? 'host' : 'domain'} name`, {
     hint: 'letters, digits and `-`, in parts joined by dots, at most 64 in all',
   });
-};
+}

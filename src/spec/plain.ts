@@ -2,7 +2,7 @@
 import { BOOLEAN_PATHS, NUMBER_PATHS } from '../generated/scalars.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import { interpolate } from './interpolate.ts';
-import type { Problems } from '../yaml/problems.ts';
+import type { TextProblems } from '../yaml/problems.ts';
 import type { Taken } from './spec.ts';
 import type { Branch, Entry, Scalar, Tree } from '../yaml/tree.ts';
 
@@ -10,13 +10,13 @@ const NUMBERS = new Set(NUMBER_PATHS);
 const BOOLEANS = new Set(BOOLEAN_PATHS);
 
 /** A tree whose texts have their variables replaced. Top-level `x-` keys are left as they are: nobody reads them. */
-export const interpolateTree = (
+export function interpolateTree(
   tree: Branch,
   env: Readonly<Record<string, string | undefined>>,
-  problems: Problems,
+  problems: TextProblems,
   taken: Taken[],
   borrowed: Borrowed[],
-): Branch => {
+): Branch {
   const below = (prefix: string, name: string | number) => (prefix === '' ? String(name) : `${prefix}.${name}`);
   const walk = (node: Tree, path: string, pattern: string): Tree => {
     if (node.kind === 'scalar') return replace(node, path, pattern, env, problems, taken, borrowed);
@@ -36,20 +36,20 @@ export const interpolateTree = (
     return { ...node, entries };
   };
   return walkMap(tree, '', '');
-};
+}
 
 /** Keys of the file's own are `*`, as items of lists are. */
 const patternOf = (around: string, name: string): string => (around === 'networks' ? '*' : name);
 
-const replace = (
+function replace(
   node: Scalar,
   path: string,
   pattern: string,
   env: Readonly<Record<string, string | undefined>>,
-  problems: Problems,
+  problems: TextProblems,
   taken: Taken[],
   borrowed: Borrowed[],
-): Scalar => {
+): Scalar {
   if (typeof node.value !== 'string') return node;
   if (node.value.includes('\0')) {
     problems.add('E_SPEC_VALUE', 'a NUL character cannot be passed to any program', { path, at: node.span });
@@ -69,18 +69,18 @@ const replace = (
     return { ...node, text, value: Number(text) };
   if (BOOLEANS.has(pattern) && (text === 'true' || text === 'false')) return { ...node, text, value: text === 'true' };
   return changed ? { ...node, text, value: text } : node;
-};
+}
 
 /** Plain data. Maps have no prototype, so that no key of a file means anything to JavaScript. */
-export const toPlain = (tree: Tree): unknown => {
+export function toPlain(tree: Tree): unknown {
   if (tree.kind === 'scalar') return tree.value;
   if (tree.kind === 'list') return tree.items.map(toPlain);
   return toPlainMap(tree.entries);
-};
+}
 
 /** The entries of a map as plain data. */
-export const toPlainMap = (entries: ReadonlyMap<string, Entry>): Record<string, unknown> => {
+export function toPlainMap(entries: ReadonlyMap<string, Entry>): Record<string, unknown> {
   const map: Record<string, unknown> = Object.create(null);
   for (const [key, entry] of entries) map[key] = toPlain(entry.value);
   return map;
-};
+}

@@ -11,7 +11,7 @@ const ARCHITECTURES: Readonly<Record<string, NonNullable<Spec['platform']>>> = {
   aarch64: 'aarch64',
 };
 
-export const normalisePlatform = (context: Context, text: string | undefined): Spec['platform'] => {
+export function normalisePlatform(context: Context, text: string | undefined): Spec['platform'] {
   if (text === undefined || text === 'linux') return undefined;
   const [, system, architecture = ''] = /^([a-z]+)\/(.+)$/i.exec(text.toLowerCase()) ?? [];
   if (system !== undefined && system !== 'linux') {
@@ -30,4 +30,4 @@ export const normalisePlatform = (context: Context, text: string | undefined): S
     hint: variant ? 'write linux/amd64: the kinds of it are not told apart' : 'they are linux/amd64 and linux/arm64',
   });
   return undefined;
-};
+}

@@ -8,7 +8,7 @@ import type { PathChanges, Ulimit } from './spec.ts';
 /** What has to be written out for a privileged container, so that nobody gets one by habit. */
 export const PRIVILEGED_SENTENCE = 'this container may harm the host';
 
-export const normalisePrivileged = (context: Context, raw: ContainerFile['privileged']): boolean => {
+export function normalisePrivileged(context: Context, raw: ContainerFile['privileged']): boolean {
   if (raw === undefined || raw === false) return false;
   if (raw === PRIVILEGED_SENTENCE) return true;
   const found = raw === true ? '' : `; found "${clip(raw)}"`;
@@ -16,15 +16,15 @@ export const normalisePrivileged = (context: Context, raw: ContainerFile['privil
     hint: `\`cap_add\`, \`seccomp\` and their like give what is needed key by key; for all of it at once write \`privileged: ${PRIVILEGED_SENTENCE}\``,
   });
   return false;
-};
+}
 
 const UNLIMITED = -1;
 
 const limit = (value: number): Ulimit['soft'] => (value === UNLIMITED ? 'unlimited' : value);
 
 /** `ulimits`, soft and hard, in the file's order. */
-export const normaliseUlimits = (context: Context, raw: ContainerFile['ulimits']): readonly Ulimit[] =>
-  knownEntries(raw).flatMap(([name, value]) => {
+export function normaliseUlimits(context: Context, raw: ContainerFile['ulimits']): readonly Ulimit[] {
+  return knownEntries(raw).flatMap(([name, value]) => {
     const specPath = `ulimits.${name}` as const;
     if (value === undefined || context.bad.has(specPath)) return [];
     const { soft, hard } = typeof value === 'number' ? { soft: value, hard: value } : value;
@@ -34,13 +34,14 @@ export const normaliseUlimits = (context: Context, raw: ContainerFile['ulimits']
     }
     return [{ name, soft: limit(soft), hard: limit(hard), specPath }];
   });
+}
 
 /** `masked_paths` or `readonly_paths`: PATH is added to the usual ones, !PATH taken from them. */
-export const normalisePathChanges = (
+export function normalisePathChanges(
   context: Context,
   raw: readonly string[] | undefined,
   key: 'masked_paths' | 'readonly_paths',
-): PathChanges => {
+): PathChanges {
   const add: PathChanges['add'][number][] = [];
   const remove: PathChanges['remove'][number][] = [];
   for (const [item, specPath] of each(context, raw ?? [], key)) {
@@ -54,4 +55,4 @@ export const normalisePathChanges = (
     (taken ? remove : add).push({ path, specPath });
   }
   return { add, remove };
-};
+}

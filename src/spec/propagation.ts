@@ -8,10 +8,10 @@ export interface PropagationState {
 }
 
 /** Of the mount that is seen at an absolute path without links; `mountinfo` is for tests. */
-export const propagationAt = (
+export function propagationAt(
   path: string,
   mountinfo = readFileSync('/proc/self/mountinfo', 'utf8'),
-): PropagationState => {
+): PropagationState {
   let best: PropagationState = { mountPoint: '/', shared: false, slave: false };
   for (const line of mountinfo.split('\n')) {
     const fields = line.split(' ');
@@ -27,8 +27,9 @@ export const propagationAt = (
     };
   }
   return best;
-};
+}
 
 /** Blanks and backslashes are octal there. */
-const unescape = (text: string): string =>
-  text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8)));
+function unescape(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCodePoint(Number.parseInt(octal, 8)));
+}

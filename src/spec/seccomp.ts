@@ -9,11 +9,11 @@ import { didYouMean } from './suggest.ts';
 
 const WORDS = ['default', 'socketcall', 'unconfined', 'log', 'learn'] as const;
 
-export const normaliseSeccomp = (
+export function normaliseSeccomp(
   context: Context,
   raw: ContainerFile['seccomp'],
   name: string,
-): SeccompChoice | undefined => {
+): SeccompChoice | undefined {
   if (raw === undefined) return undefined;
   if (typeof raw !== 'string') return learn(context, raw.learn ?? '', 'seccomp.learn');
   const word = WORDS.find((known) => known === raw);
@@ -28,10 +28,10 @@ export const normaliseSeccomp = (
         : `did you mean \`${meant}\`?`,
   });
   return { kind: 'default' };
-};
+}
 
 /** The file is written by whoever starts the container, so its place is not the file's choice beyond its own folder. */
-const learn = (context: Context, text: string, path: string): SeccompChoice => {
+function learn(context: Context, text: string, path: string): SeccompChoice {
   const file = hostPath(context, text);
   const below = relative(context.folder, file);
   if (dirname(file) !== context.folder || below === '' || !below.endsWith('.json')) {
@@ -46,15 +46,15 @@ const learn = (context: Context, text: string, path: string): SeccompChoice => {
     );
   }
   return { kind: 'learn', path: file };
-};
+}
 
 /** Where JSON ends to be that. The engine's own message quotes the file, which may be another than it should. */
-const jsonProblem = ({ message }: SyntaxError): string => {
+function jsonProblem({ message }: SyntaxError): string {
   const position = /at position (\d+)/u.exec(message)?.[1];
   return position === undefined ? 'it is not JSON' : `it is not JSON (at character ${position})`;
-};
+}
 
-const profile = (context: Context, text: string): SeccompChoice => {
+function profile(context: Context, text: string): SeccompChoice {
   const path = noteFile(context, 'seccomp', hostPath(context, text), 'seccomp');
   if (path === undefined) return { kind: 'profile', path: realPath(hostPath(context, text)), profile: undefined };
   const read = readBounded(path, { judged: true });
@@ -71,4 +71,4 @@ const profile = (context: Context, text: string): SeccompChoice => {
     if (error instanceof SyntaxError) return wrong(jsonProblem(error));
     throw error;
   }
-};
+}

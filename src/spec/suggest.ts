@@ -72,7 +72,7 @@ const meaningsOf = (word: string): readonly string[] => {
 };
 
 /** The key of `known` that `word` was probably meant to be: a typing mistake, or another name of the same thing. */
-export const didYouMean = (word: string, known: readonly string[]): string | undefined => {
+export function didYouMean(word: string, known: readonly string[]): string | undefined {
   for (const means of meaningsOf(word)) {
     const parts = means.split('.');
     // At the top of a file the whole path is suggested; in a map, its last key.
@@ -92,10 +92,10 @@ export const didYouMean = (word: string, known: readonly string[]): string | und
     }
   }
   return best;
-};
+}
 
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
-export const editDistance = (a: string, b: string): number => {
+export function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
@@ -111,4 +111,4 @@ export const editDistance = (a: string, b: string): number => {
     last = row;
   }
   return last[b.length] ?? 0;
-};
+}

@@ -27,19 +27,20 @@ const OWN_KEYS: Readonly<Record<string, string>> = {
  * `net.ipv4.ip_forward` and `net/ipv4/ip_forward` as the path below /proc/sys. The first separator decides, as in
  * sysctl(8): after a dot, a slash is the dot in a name (`net.ipv4.conf.eth0/1.forwarding`), and after a slash, a dot is.
  */
-export const sysctlPath = (text: string): string | undefined => {
+export function sysctlPath(text: string): string | undefined {
   const first = /[./]/u.exec(text)?.[0];
   const swap: Readonly<Record<string, string>> = { '.': '/', '/': '.' };
   const path = first === '.' ? text.replaceAll(/[./]/gu, (character) => swap[character] ?? character) : text;
   const parts = path.split('/');
   const sound = parts.length > 1 && parts.every((part) => /^[A-Za-z0-9_.:@-]+$/u.test(part) && !/^\.+$/u.test(part));
   return sound ? parts.join('/') : undefined;
-};
+}
 
-const namespaceOf = (path: string): NamespaceKind | undefined =>
-  NAMESPACED.find(([known]) => path === known || (known.endsWith('/') && path.startsWith(known)))?.[1];
+function namespaceOf(path: string): NamespaceKind | undefined {
+  return NAMESPACED.find(([known]) => path === known || (known.endsWith('/') && path.startsWith(known)))?.[1];
+}
 
-const check = (context: Context, name: string, path: string, namespaces: Spec['namespaces'], specPath: string) => {
+function check(context: Context, name: string, path: string, namespaces: Spec['namespaces'], specPath: string) {
   const own = OWN_KEYS[path];
   if (own !== undefined) {
     report(context, specPath, 'E_SPEC_SYSCTL', `\`${name}\` has a key of its own`, { hint: `write \`${own}\`` });
@@ -57,14 +58,14 @@ const check = (context: Context, name: string, path: string, namespaces: Spec['n
   const whose = choice.kind === 'host' ? 'the host' : 'another container';
   const why = `\`${clip(name)}\` would change ${whose}, because the ${kind} namespace is not private`;
   report(context, specPath, 'E_SPEC_CONFLICT', why, { hint: `make \`namespaces.${kind}\` private` });
-};
+}
 
 /** As a map or as a list of KEY=VALUE, in the file's order. */
-export const normaliseSysctls = (
+export function normaliseSysctls(
   context: Context,
   raw: ContainerFile['sysctls'],
   namespaces: Spec['namespaces'],
-): readonly Sysctl[] => {
+): readonly Sysctl[] {
   const entries: (readonly [name: string, value: string, specPath: `sysctls.${string}`])[] = [];
   if (Array.isArray(raw)) {
     for (const [item, specPath] of each(context, raw, 'sysctls')) {
@@ -96,4 +97,4 @@ export const normaliseSysctls = (
     check(context, name, path, namespaces, specPath);
     return [{ path, value, specPath }];
   });
-};
+}

@@ -8,7 +8,7 @@ const TMPFS: OptionKind = { name: 'a tmpfs', words: [], keys: ['size', 'mode', '
 const MOST_INODES = Number.MAX_SAFE_INTEGER;
 
 /** PATH[:OPTION,…] */
-export const shortTmpfs = (context: Context, text: string, path: string): TmpfsVolume | undefined => {
+export function shortTmpfs(context: Context, text: string, path: string): TmpfsVolume | undefined {
   const colon = text.indexOf(':');
   const target = insidePath(context, colon === -1 ? text : text.slice(0, colon), path);
   const options = parseOptions(context, colon === -1 ? undefined : text.slice(colon + 1), path, TMPFS);
@@ -23,7 +23,7 @@ export const shortTmpfs = (context: Context, text: string, path: string): TmpfsV
     uid: idOption(context, values, 'uid', path),
     gid: idOption(context, values, 'gid', path),
   });
-};
+}
 
 interface Options {
   readonly size: number | undefined;
@@ -34,7 +34,7 @@ interface Options {
 }
 
 /** Bytes. To the kernel, 0 is no limit at all. */
-export const tmpfsSize = (context: Context, value: string | number | undefined, path: string): number | undefined => {
+export function tmpfsSize(context: Context, value: string | number | undefined, path: string): number | undefined {
   const size = sizeAt(context, value, path);
   if (size === 0) {
     report(context, path, 'E_SPEC_SIZE', 'a file system of 0 bytes would be one without a limit to the kernel', {
@@ -42,21 +42,23 @@ export const tmpfsSize = (context: Context, value: string | number | undefined, 
     });
   }
   return size;
-};
+}
 
-export const tmpfsVolume = (
+export function tmpfsVolume(
   target: string,
   readOnly: boolean,
   flags: TmpfsVolume['flags'],
   { size, mode, nrInodes, uid, gid }: Options,
-): TmpfsVolume => ({
-  type: 'tmpfs',
-  target,
-  readOnly,
-  flags,
-  ...(size === undefined ? {} : { size }),
-  ...(mode === undefined ? {} : { mode }),
-  ...(nrInodes === undefined ? {} : { nrInodes }),
-  ...(uid === undefined ? {} : { uid }),
-  ...(gid === undefined ? {} : { gid }),
-});
+): TmpfsVolume {
+  return {
+    type: 'tmpfs',
+    target,
+    readOnly,
+    flags,
+    ...(size === undefined ? {} : { size }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(nrInodes === undefined ? {} : { nrInodes }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+  };
+}

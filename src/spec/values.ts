@@ -4,7 +4,7 @@ import { clip, report, type Context } from './context.ts';
 import { parseMode, parseSize } from '../text/units.ts';
 
 /** An absolute path inside, without `.`, `..` and doubled slashes; not the root itself. */
-export const insidePath = (context: Context, text: string, path: string): string | undefined => {
+export function insidePath(context: Context, text: string, path: string): string | undefined {
   if (!text.startsWith('/')) {
     report(context, path, 'E_SPEC_PATH', `a path inside must be absolute; found "${clip(text)}"`, {
       hint: `write \`/${clip(text.replace(/^[./]+/, ''))}\``,
@@ -19,10 +19,10 @@ export const insidePath = (context: Context, text: string, path: string): string
     return undefined;
   }
   return normal;
-};
+}
 
 /** Bytes, or undefined with the problem reported at `path`. */
-export const sizeAt = (context: Context, value: string | number | undefined, path: string): number | undefined => {
+export function sizeAt(context: Context, value: string | number | undefined, path: string): number | undefined {
   if (value === undefined || typeof value === 'number') return value;
   const bytes = parseSize(value);
   if (bytes === undefined) {
@@ -32,10 +32,10 @@ export const sizeAt = (context: Context, value: string | number | undefined, pat
     });
   }
   return bytes;
-};
+}
 
 /** Permission bits, or undefined with the problem reported at `path`. */
-export const modeAt = (context: Context, value: string | number | undefined, path: string): number | undefined => {
+export function modeAt(context: Context, value: string | number | undefined, path: string): number | undefined {
   if (value === undefined) return undefined;
   const text = typeof value === 'number' ? (context.paths.text(path) ?? '') : value;
   if (typeof value === 'number' && text.startsWith('0o')) return value;
@@ -47,19 +47,19 @@ export const modeAt = (context: Context, value: string | number | undefined, pat
     });
   }
   return mode;
-};
+}
 
 const LARGEST_ID = 4_294_967_294;
 
 /** A whole number of a mount's options, or undefined with the problem reported at `path`. */
-export const numberOption = (
+export function numberOption(
   context: Context,
   values: ReadonlyMap<string, string>,
   key: string,
   path: string,
   least: number,
   most: number,
-): number | undefined => {
+): number | undefined {
   const value = values.get(key);
   if (value === undefined) return undefined;
   const parsed = /^(0|[1-9]\d*)$/.test(value) ? Number(value) : Number.NaN;
@@ -67,7 +67,7 @@ export const numberOption = (
   const message = `\`${key}\` must be a number from ${least} to ${most}; found "${clip(value)}"`;
   report(context, path, 'E_SPEC_VALUE', message);
   return undefined;
-};
+}
 
 /** The same for a user's or a group's id. */
 export const idOption = (

@@ -23,11 +23,11 @@ const NAMED: OptionKind = { name: 'a volume', words: ['nocopy'], keys: ['uid', '
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** All mounts that the file asks for, in the order in which it says them; no two at the same target. */
-export const normaliseVolumes = (
+export function normaliseVolumes(
   context: Context,
   volumes: ContainerFile['volumes'],
   tmpfs: ContainerFile['tmpfs'],
-): readonly PlacedVolume[] => {
+): readonly PlacedVolume[] {
   const fromVolumes = each(context, volumes ?? [], 'volumes').map(([item, path]) =>
     place(typeof item === 'string' ? shortForm(context, item, path) : longForm(context, item, path), path),
   );
@@ -37,12 +37,13 @@ export const normaliseVolumes = (
   const placed = ordered.filter((volume) => volume !== undefined);
   refuseDuplicates(context, placed);
   return placed;
-};
+}
 
-const place = <V extends Volume, P extends VolumePath>(volume: V | undefined, specPath: P) =>
-  volume === undefined ? undefined : { ...volume, specPath };
+function place<V extends Volume, P extends VolumePath>(volume: V | undefined, specPath: P) {
+  return volume === undefined ? undefined : { ...volume, specPath };
+}
 
-const refuseDuplicates = (context: Context, volumes: readonly PlacedVolume[]): void => {
+function refuseDuplicates(context: Context, volumes: readonly PlacedVolume[]): void {
   const seen = new Map<string, string>();
   for (const { target, specPath } of volumes) {
     const first = seen.get(target);
@@ -55,9 +56,9 @@ const refuseDuplicates = (context: Context, volumes: readonly PlacedVolume[]): v
     const message = `\`${specPath}\` is mounted at ${clip(target)}, as \`${first}\`${line} is already`;
     report(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
   }
-};
+}
 
-const shortForm = (context: Context, text: string, path: string): Volume | undefined => {
+function shortForm(context: Context, text: string, path: string): Volume | undefined {
   const parts = text.split(':');
   const [source, target, words] = parts;
   if (source === undefined || target === undefined || source === '' || target === '' || parts.length > 3) {
@@ -90,9 +91,9 @@ const shortForm = (context: Context, text: string, path: string): Volume | undef
     createHostPath: false,
   } as const;
   return bindVolume(context, source, target, all, { source: path, target: path, propagation: path });
-};
+}
 
-const longForm = (context: Context, item: LongForm, path: string): Volume | undefined => {
+function longForm(context: Context, item: LongForm, path: string): Volume | undefined {
   for (const other of ['bind', 'volume', 'tmpfs'] as const) {
     if (item.type === other || item[other] === undefined) continue;
     const message = `\`${other}\` options do not belong to a volume of type ${item.type}`;
@@ -136,15 +137,15 @@ const longForm = (context: Context, item: LongForm, path: string): Volume | unde
     createHostPath: createHostPath ?? false,
   };
   return bindVolume(context, item.source, item.target, options, places);
-};
+}
 
-const longTmpfs = (
+function longTmpfs(
   context: Context,
   item: LongForm,
   path: string,
   readOnly: boolean,
   flags: readonly MountFlag[],
-): Volume | undefined => {
+): Volume | undefined {
   if (item.source !== undefined) {
     report(context, `${path}.source`, 'E_SPEC_CONFLICT', 'a tmpfs has no `source`: it starts empty');
   }
@@ -154,16 +155,16 @@ const longTmpfs = (
   if (target === undefined) return undefined;
   const { nr_inodes: nrInodes, uid, gid } = item.tmpfs ?? {};
   return tmpfsVolume(target, readOnly, flags, { size, mode, nrInodes, uid, gid });
-};
+}
 
 /** Of a new volume. A mode of 0 is that of one that has not been filled yet. */
-const ownerOptions = (
+function ownerOptions(
   context: Context,
   uid: number | undefined,
   gid: number | undefined,
   written: string | number | undefined,
   path: string,
-): Pick<NamedVolume, 'uid' | 'gid' | 'mode'> => {
+): Pick<NamedVolume, 'uid' | 'gid' | 'mode'> {
   const mode = modeAt(context, written, path);
   if (mode === 0) {
     report(context, path, 'E_SPEC_MODE', 'nobody could use a volume of mode 0', { hint: 'for example "0750"' });
@@ -173,16 +174,16 @@ const ownerOptions = (
     ...(gid === undefined ? {} : { gid }),
     ...(mode === undefined ? {} : { mode }),
   };
-};
+}
 
-const namedVolume = (
+function namedVolume(
   context: Context,
   source: string,
   to: string,
   options: Omit<NamedVolume, 'type' | 'source' | 'target'>,
   sourcePath: string,
   targetPath: string,
-): NamedVolume | undefined => {
+): NamedVolume | undefined {
   const target = insidePath(context, to, targetPath);
   if (!NAME.test(source)) {
     report(context, sourcePath, 'E_SPEC_VOLUME', `"${clip(source)}" is neither a path nor a volume's name`, {
@@ -191,12 +192,12 @@ const namedVolume = (
     return undefined;
   }
   return target === undefined ? undefined : { type: 'volume', source, target, ...options };
-};
+}
 
 /** A relative path that does not leave its folder. */
-const belowPath = (context: Context, text: string, path: string): string | undefined => {
+function belowPath(context: Context, text: string, path: string): string | undefined {
   const normal = posix.normalize(text).replace(/\/$/, '');
   if (!text.startsWith('/') && normal !== '..' && !normal.startsWith('../')) return normal === '.' ? undefined : normal;
   report(context, path, 'E_SPEC_PATH', `a path in a volume must be relative and stay in it; found "${clip(text)}"`);
   return undefined;
-};
+}

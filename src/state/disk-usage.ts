@@ -38,7 +38,7 @@ export function diskUsage(path: string): DiskUsage {
   const walk = (fd: number, depth: number): void => {
     for (const name of readdirSync(Buffer.from(behind(fd)), { encoding: 'buffer' })) {
       const at = Buffer.concat([Buffer.from(`${behind(fd)}/`), name]);
-      // What is removed meanwhile takes nothing any more.
+      // It was removed since the folder was read.
       const status = lstatSync(at, { throwIfNoEntry: false });
       if (status === undefined) continue;
       add(status);

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { makeFolders } from '../files/folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
+import { overlaps } from '../host/id-range.ts';
 import type { Claims } from '../model/claims.ts';
-import { autoPool, type IdPool } from '../model/ids.ts';
+import { autoPool, type IdPool } from '../model/auto-ids.ts';
 import { tryLock } from '../native.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
@@ -46,10 +47,6 @@ function take({ path }: Entry): number | undefined {
   if (tryLock(fd, true)) return fd;
   closeSync(fd);
   return undefined;
-}
-
-function overlaps(a: IdRange, b: IdRange): boolean {
-  return a.start < b.start + b.size && b.start < a.start + a.size;
 }
 
 /** The first place in the pool that nobody has. */
@@ -132,7 +129,7 @@ export function claimIds(document: SpecDocument, host: HostFacts): IdClaim {
     const made = { start: offset, size, path: join(dir, `${offset}-${size}`) };
     writeFileSync(made.path, owner, { flag: 'wx', mode: 0o600 });
     const fd = take(made);
-    // Only a holder of the folder's lock looks for ranges.
+    // Only the holder of the folder's lock opens ranges, so this cannot happen.
     if (fd === undefined) throw new Error(`${made.path} was locked while it was made`);
     return claimOf(offset, fd);
   } finally {

@@ -1,7 +1,7 @@
 /**
  * Ends and removes what a killed launcher left: the container's processes, and the cgroups and the writable layer that
- * its record names. A record is locked as long as its launcher lives, so one that can be locked is a leftover. Records do not outlive the machine's going down, and
- * writable layers do: those are locked themselves.
+ * its record names. A record is locked as long as its launcher lives, so one that can be locked is a leftover. Records are
+ * gone after a reboot. Writable layers lie on the disk and are not, so each has a lock of its own.
  */
 import {
   closeSync,
@@ -42,7 +42,7 @@ export interface Leftovers {
   readonly rmdir: readonly string[];
   readonly rmtree: readonly string[];
   readonly ownership: Ownership | undefined;
-  /** In folders that are not boxctl's. */
+  /** Files and folders that were made in the user's own folders. */
   readonly made: readonly string[];
   /** Programs beside the container that may have outlived the launcher. */
   readonly helpers: readonly Process[];
@@ -93,7 +93,7 @@ export function readRecord(fd: number): Leftovers {
   const bytes = Buffer.alloc(MAX_RECORD);
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
   const [first = '', ...rest] = bytes.toString('utf8', 0, size).split('\n');
-  // Killed before it was written: then nothing was made yet.
+  // The launcher was killed before it wrote the record. It had made nothing yet.
   const value = parse(first);
   if (!isRecord(value)) return NOTHING;
   const { rmdir, rmtree, ownership } = value;
@@ -168,10 +168,10 @@ async function removeUpper(host: HostFacts, name: string, path: string, maps: Ow
   }
 }
 
-/** What a cover of git's is made of (src/spec/guards.ts). */
+/** The file or folder that a container's bind covers against git (src/spec/guards.ts). */
 const COVER = { name: 'commondir', text: '.\n', unless: 'HEAD' };
 
-/** Unless another container needs it, or it has become something else. Whoever owns the project may remove it, too. */
+/** Removes a cover for git, unless another container uses it, or it is not what boxctl made. The user may have removed it. */
 function removeMade(path: string): void {
   if (basename(path) !== COVER.name) return;
   const opened: number[] = [];
@@ -258,7 +258,7 @@ async function sweepAddresses({ dirs }: HostFacts): Promise<void> {
 /** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
 export async function sweepState(host: HostFacts): Promise<number> {
   let swept = 0;
-  // Read first: who makes a layer has made his record before.
+  // Listed before the records: a launcher makes its record first, so a layer of this list has one, or is a leftover.
   const uppers = namesIn(uppersOf(host));
   for (const name of namesIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
   for (const name of uppers) if (await sweepUpper(host, name)) swept++;

@@ -51,7 +51,7 @@ function describe(host: HostFacts, id: string): KeptVolume {
   try {
     folder = readlinkSync(join(place, 'folder'));
   } catch {
-    // Its container was killed while it made it.
+    // The launcher was killed while it made the volume.
   }
   const inUse = ifUnused(host, id, () => true) === undefined;
   return { id, name: id.replace(HASH, ''), folder, folderExists: isFolder(folder), inUse, data: join(place, 'data') };

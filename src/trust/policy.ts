@@ -8,7 +8,7 @@ import { BoxctlError } from '../errors.ts';
 import { realHost } from '../host/read.ts';
 import { followTrusted } from '../host/trusted.ts';
 import { Paths } from '../yaml/paths.ts';
-import { Problems } from '../yaml/problems.ts';
+import { TextProblems } from '../yaml/problems.ts';
 import { isWithin, MAX_FILE_SIZE, realPath } from '../files/read.ts';
 import { parseTree, type Tree } from '../yaml/tree.ts';
 import { parsePermit, type Base, type Permit } from './permits.ts';
@@ -72,7 +72,7 @@ function readTrusted(file: string, { euid, folder }: PolicyOptions): string | un
 
 /** `allow: […]` for every file, `folders: {/path: […]}` for those beneath a folder. Everything else is an error. */
 export function parsePolicy(text: string, file: string, base: Base & { readonly judged: string }): readonly Permit[] {
-  const problems = new Problems(file, text);
+  const problems = new TextProblems(file, text);
   const tree = parseTree(text, problems);
   const permits: Permit[] = [];
   const paths = tree === undefined ? undefined : new Paths(tree);

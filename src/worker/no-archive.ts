@@ -27,7 +27,7 @@ const KINDS: readonly (readonly [start: RegExp, found: NoArchive])[] = [
 ];
 
 /** Undefined where the file is no text, or cannot be read from a place, as a pipe. */
-export const noArchive = (fd: number, { offset }: Part): NoArchive | undefined => {
+export function noArchive(fd: number, { offset }: Part): NoArchive | undefined {
   const bytes = Buffer.alloc(START);
   let length: number;
   try {
@@ -40,12 +40,12 @@ export const noArchive = (fd: number, { offset }: Part): NoArchive | undefined =
   if (text === undefined) return undefined;
   const found = KINDS.find(([start]) => start.test(text))?.[1];
   return found ?? { what: 'it is a text file', hint: ARCHIVE };
-};
+}
 
 /** A tar, plain or compressed, has bytes in its first block that no text has. */
-const textOf = (bytes: Buffer): string | undefined => {
+function textOf(bytes: Buffer): string | undefined {
   // Characters of several bytes may be cut at the end.
   const text = new TextDecoder('utf-8').decode(bytes, { stream: true });
   // eslint-disable-next-line no-control-regex -- those that text has are tab, line feed, form feed, carriage return, escape
   return /[\u0000-\u0008\u000b\u000e-\u001a\u001c-\u001f\u007f\ufffd]/u.test(text) ? undefined : text;
-};
+}

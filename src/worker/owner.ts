@@ -25,6 +25,9 @@ export function parseOwnership(value: unknown): Ownership | undefined {
   return isMaps(uidMap) && isMaps(gidMap) ? { uidMap, gidMap } : undefined;
 }
 
-const isMaps = (value: unknown): value is readonly IdMap[] =>
-  Array.isArray(value) &&
-  value.every((map) => isRecord(map) && ['container', 'host', 'size'].every((key) => Number.isSafeInteger(map[key])));
+function isMaps(value: unknown): value is readonly IdMap[] {
+  return (
+    Array.isArray(value) &&
+    value.every((map) => isRecord(map) && ['container', 'host', 'size'].every((key) => Number.isSafeInteger(map[key])))
+  );
+}

@@ -168,10 +168,10 @@ function explained(error: BadArchive, name: string, archive?: Pick<Archived, 'fd
 
 const text = (report: Report, key: string): string => String(report[key] ?? '');
 const number = (report: Report, key: string): number => Number(report[key] ?? 0);
-const list = (report: Report, key: string): readonly string[] => {
+function list(report: Report, key: string): readonly string[] {
   const value = report[key];
   return Array.isArray(value) ? value.map(String) : [];
-};
+}
 
 function digests(report: Report): Digests {
   return {
@@ -325,8 +325,9 @@ export async function storeTar(
 }
 
 /** The archive can be unpacked all the same. */
-export const isTooLargeForIndex = (error: unknown): boolean =>
-  error instanceof BoxctlError && error.cause instanceof BadArchive && error.cause.errno === EFBIG;
+export function isTooLargeForIndex(error: unknown): boolean {
+  return error instanceof BoxctlError && error.cause instanceof BadArchive && error.cause.errno === EFBIG;
+}
 
 async function unlessTooLarge<T>(done: Promise<T>): Promise<T | undefined> {
   try {

@@ -30,7 +30,7 @@ const tooMany: Diagnostic = {
   at: undefined,
 };
 
-export class Problems {
+export class TextProblems {
   readonly #file: string;
   readonly #text: string;
   /** Offsets at which the lines start; found when first asked for. */

@@ -14,7 +14,7 @@ import {
   type YAMLParseError,
 } from 'yaml';
 import { MAX_DEPTH, tooDeepAt } from './depth.ts';
-import type { Problems, Span } from './problems.ts';
+import type { TextProblems, Span } from './problems.ts';
 
 /** A file that grows beyond this many nodes through its aliases is an attack, not a container. */
 const MAX_NODES = 100_000;
@@ -83,7 +83,7 @@ const TOKEN_WORDS: Readonly<Record<string, string>> = {
 };
 
 /** Parses one document. Undefined when there is no tree; the problems say why. */
-export const parseTree = (source: string, problems: Problems): Tree | undefined => {
+export const parseTree = (source: string, problems: TextProblems): Tree | undefined => {
   const deep = tooDeepAt(source);
   if (deep !== undefined) {
     problems.add('E_SPEC_TOO_DEEP', `the file nests deeper than ${MAX_DEPTH} levels`, {
@@ -136,7 +136,7 @@ const findUnclosed = (error: YAMLParseError, document: Document, source: string)
   return at === undefined ? undefined : { at, sign };
 };
 
-const reportSyntax = (error: YAMLParseError, document: Document, source: string, problems: Problems): void => {
+const reportSyntax = (error: YAMLParseError, document: Document, source: string, problems: TextProblems): void => {
   const at = { start: error.pos[0], end: error.pos[1] };
   if (error.code === 'MULTIPLE_DOCS') {
     problems.add('E_SPEC_MULTIPLE_DOCUMENTS', 'the file holds more than one YAML document', {
@@ -166,13 +166,13 @@ const reportSyntax = (error: YAMLParseError, document: Document, source: string,
 
 class Walk {
   readonly #source: string;
-  readonly #problems: Problems;
+  readonly #problems: TextProblems;
   /** `open`: the node is still being read, so an alias to it would contain itself. */
   readonly #anchors = new Map<string, Tree | 'open'>();
   #nodes = 0;
   #gaveUp = false;
 
-  constructor(source: string, problems: Problems) {
+  constructor(source: string, problems: TextProblems) {
     this.#source = source;
     this.#problems = problems;
   }

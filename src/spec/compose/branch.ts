@@ -3,14 +3,14 @@ import type { Span } from '../../yaml/problems.ts';
 import { parseSize } from '../../text/units.ts';
 import type { Branch, Entry, Scalar, Tree } from '../../yaml/tree.ts';
 
-export const entryAt = (tree: Tree, path: string): Entry | undefined => {
+export function entryAt(tree: Tree, path: string): Entry | undefined {
   const [first = '', ...rest] = path.split('.');
   const entry = tree.kind === 'map' ? tree.entries.get(first) : undefined;
   return entry === undefined || rest.length === 0 ? entry : entryAt(entry.value, rest.join('.'));
-};
+}
 
 /** Without the entry, and without the maps around it that have nothing else. */
-export const without = (tree: Branch, path: string): Branch => {
+export function without(tree: Branch, path: string): Branch {
   const [first = '', ...rest] = path.split('.');
   const entries = new Map(tree.entries);
   const entry = entries.get(first);
@@ -19,33 +19,35 @@ export const without = (tree: Branch, path: string): Branch => {
     entries.set(first, { ...entry, value: inner });
   else entries.delete(first);
   return { ...tree, entries };
-};
+}
 
 /** Undefined where something else than a map is in the way. A map that is missing is written where the entry is. */
-export const withEntry = (tree: Branch, path: string, entry: Entry): Branch | undefined => {
+export function withEntry(tree: Branch, path: string, entry: Entry): Branch | undefined {
   const [first = '', ...rest] = path.split('.');
   if (rest.length === 0) return { ...tree, entries: new Map([...tree.entries, [first, entry]]) };
   const around = tree.entries.get(first) ?? { key: entry.key, value: { ...tree, entries: new Map(), span: entry.key } };
   const value = around.value.kind === 'map' ? withEntry(around.value, rest.join('.'), entry) : undefined;
   return value && { ...tree, entries: new Map([...tree.entries, [first, { ...around, value }]]) };
-};
+}
 
-export const scalarOf = (value: Scalar['value'], span: Span): Scalar => ({
-  kind: 'scalar',
-  value,
-  text: String(value),
-  span,
-});
+export function scalarOf(value: Scalar['value'], span: Span): Scalar {
+  return {
+    kind: 'scalar',
+    value,
+    text: String(value),
+    span,
+  };
+}
 
 /** `2` and `2.0`, `1g` and `1024m`. Sizes without a unit are compared as numbers, since they may be no whole bytes. */
-const isSameAmount = (a: string, b: string): boolean => {
+function isSameAmount(a: string, b: string): boolean {
   const [plain, other] = [a, b].map((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined));
   if (plain !== undefined && other !== undefined) return plain === other;
   return parseSize(a) !== undefined && parseSize(a) === parseSize(b);
-};
+}
 
 /** Whether two parts of a file say the same. */
-export const isSame = (a: Tree, b: Tree): boolean => {
+export function isSame(a: Tree, b: Tree): boolean {
   if (a.kind === 'scalar' && b.kind === 'scalar') return a.text === b.text || isSameAmount(a.text, b.text);
   if (a.kind === 'list' && b.kind === 'list') {
     return a.items.length === b.items.length && a.items.every((item, index) => isSame(item, b.items[index] ?? item));
@@ -55,4 +57,4 @@ export const isSame = (a: Tree, b: Tree): boolean => {
     const other = b.entries.get(key);
     return other !== undefined && isSame(value, other.value);
   });
-};
+}

@@ -18,11 +18,11 @@ const RESTART = 'boxctl has no daemon that would restart a container; a unit of 
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
 
 /** The keys of `deploy.resources.limits`, or of `reservations`, that are limits here. */
-const below = (part: string): string => {
+function below(part: string): string {
   const prefix = `deploy.resources.${part}.`;
   const names = composeNames().flatMap(([name]) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
   return names.sort().join(', ');
-};
+}
 
 // A function, so that a start does not make the table.
 const notHere = (): Readonly<Record<string, string>> => ({
@@ -117,26 +117,33 @@ const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>>
 };
 
 /** Items of lists, and networks by their names. */
-const pattern = (path: string): string =>
-  path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^networks\.[^.]+/u, 'networks.*');
+function pattern(path: string): string {
+  return path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^networks\.[^.]+/u, 'networks.*');
+}
 
-const find = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
-  Object.hasOwn(table, key) ? table[key] : undefined;
+function find<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
 
 /** Why a key of Compose is not supported; undefined for a key that Compose does not have. */
 export const whyNotHere = (path: string): string | undefined => find(notHere(), pattern(path));
 
-export const whyNotThisValue = (path: string, value: string): string | undefined =>
-  find(find(VALUES_NOT_HERE, pattern(path)) ?? {}, value);
+export function whyNotThisValue(path: string, value: string): string | undefined {
+  return find(find(VALUES_NOT_HERE, pattern(path)) ?? {}, value);
+}
 
-export const whyNotThisType = (path: string, type: 'map' | 'list'): string | undefined =>
-  find(find(TYPES_NOT_HERE, pattern(path)) ?? {}, type);
+export function whyNotThisType(path: string, type: 'map' | 'list'): string | undefined {
+  return find(find(TYPES_NOT_HERE, pattern(path)) ?? {}, type);
+}
 
 /** Of a key beside `services`. */
-export const whyNotBesideServices = (key: string): string =>
-  find({ secrets: BIND_FILE, configs: BIND_FILE }, key) ??
-  whyNotHere(key) ??
-  'what belongs to the container stands below its service';
+export function whyNotBesideServices(key: string): string {
+  return (
+    find({ secrets: BIND_FILE, configs: BIND_FILE }, key) ??
+    whyNotHere(key) ??
+    'what belongs to the container stands below its service'
+  );
+}
 
 /** For the test that no sentence is left for a key that boxctl has. */
 export const keysNotHere = (): readonly string[] => Object.keys(notHere());

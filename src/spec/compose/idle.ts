@@ -17,7 +17,7 @@ const IDLE: Readonly<Record<string, readonly string[]>> = {
 
 export const IDLE_KEYS: readonly string[] = Object.keys(IDLE).map((path) => path.replace(/\..*/u, ''));
 
-export const isIdle = (path: string, tree: Tree): boolean => {
+export function isIdle(path: string, tree: Tree): boolean {
   if (tree.kind === 'scalar') return Object.hasOwn(IDLE, path) && IDLE[path]?.includes(tree.text) === true;
   return tree.kind === 'map' && [...tree.entries].every(([key, { value }]) => isIdle(`${path}.${key}`, value));
-};
+}

@@ -1,7 +1,7 @@
 /** The networks of a Compose file: what stands beside `services` says what those are like that the service is on. */
 import { clip } from '../context.ts';
 import { didYouMean } from '../suggest.ts';
-import type { Problems } from '../../yaml/problems.ts';
+import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Entry, Tree } from '../../yaml/tree.ts';
 import { isEmpty } from './nothing.ts';
 
@@ -21,7 +21,7 @@ const OF_A_SERVICE: ReadonlySet<string> = new Set([
 const UNDECLARED = 'default';
 
 /** The service with what the file says of its networks. */
-export const withNetworks = (service: Branch, file: Branch, problems: Problems): Branch => {
+export function withNetworks(service: Branch, file: Branch, problems: TextProblems): Branch {
   const own = service.entries.get('networks');
   const declared = file.entries.get('networks');
   const all = declared?.value.kind === 'map' ? declared.value.entries : new Map<string, Entry>();
@@ -51,10 +51,10 @@ export const withNetworks = (service: Branch, file: Branch, problems: Problems):
   }
   const value: Branch = { ...own.value, kind: 'map', entries };
   return { ...service, entries: new Map([...service.entries, ['networks', { ...own, value }]]) };
-};
+}
 
 /** Undefined: it is a list of something else than names, or has one twice. */
-const entriesOf = (networks: Tree): readonly (readonly [string, Entry])[] | undefined => {
+function entriesOf(networks: Tree): readonly (readonly [string, Entry])[] | undefined {
   if (networks.kind === 'map') return [...networks.entries];
   if (networks.kind !== 'list') return undefined;
   const names = networks.items.flatMap((item) => (item.kind === 'scalar' && item.text !== '' ? [item] : []));
@@ -62,9 +62,9 @@ const entriesOf = (networks: Tree): readonly (readonly [string, Entry])[] | unde
     return undefined;
   }
   return names.map((item) => [item.text, { key: item.span, value: { ...item, value: null, text: '' } }]);
-};
+}
 
-const merged = (name: string, entry: Entry, definition: Entry, problems: Problems): Entry => {
+function merged(name: string, entry: Entry, definition: Entry, problems: TextProblems): Entry {
   if (definition.value.kind !== 'map') return entry;
   const own = entry.value.kind === 'map' ? entry.value.entries : new Map<string, Entry>();
   if (entry.value.kind !== 'map' && !isEmpty(entry.value)) return entry;
@@ -79,4 +79,4 @@ const merged = (name: string, entry: Entry, definition: Entry, problems: Problem
   }
   const defined = [...definition.value.entries].filter(([key]) => !OF_A_SERVICE.has(key));
   return { ...entry, value: { ...definition.value, entries: new Map([...defined, ...own]) } };
-};
+}

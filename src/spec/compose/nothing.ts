@@ -19,10 +19,13 @@ const OF_A_PORT: readonly string[] = ['mode', 'app_protocol', 'name'];
 const OF_A_NETWORK: readonly string[] = ['attachable', 'labels', 'priority', 'gw_priority'];
 
 /** `ports:`, `ports: []`, `build: {}`. */
-export const isEmpty = (tree: Tree): boolean =>
-  (tree.kind === 'scalar' && tree.value === null) ||
-  (tree.kind === 'list' && tree.items.length === 0) ||
-  (tree.kind === 'map' && tree.entries.size === 0);
+export function isEmpty(tree: Tree): boolean {
+  return (
+    (tree.kind === 'scalar' && tree.value === null) ||
+    (tree.kind === 'list' && tree.items.length === 0) ||
+    (tree.kind === 'map' && tree.entries.size === 0)
+  );
+}
 
 const freeOf =
   (paths: readonly string[]) =>
@@ -35,7 +38,7 @@ const plainVolume = freeOf(OF_A_VOLUME);
 const plainPort = freeOf(OF_A_PORT);
 
 /** What asks for the one kind of network that there is asks for nothing, too. */
-const plainNetwork = (network: Tree): Tree => {
+function plainNetwork(network: Tree): Tree {
   const isPlain = (path: string, words: readonly string[]): boolean => {
     const value = network.kind === 'map' ? entryAt(network, path)?.value : undefined;
     return value !== undefined && (isEmpty(value) || (value.kind === 'scalar' && words.includes(value.text)));
@@ -47,15 +50,15 @@ const plainNetwork = (network: Tree): Tree => {
     ...(isPlain('ipam.driver', ['default']) ? ['ipam.driver'] : []),
     ...(isPlain('ipam.options', []) ? ['ipam.options'] : []),
   ])(network);
-};
+}
 
 /** The items of a list, or the values of a map. */
-const mapItems = (tree: Tree, change: (item: Tree) => Tree): Tree => {
+function mapItems(tree: Tree, change: (item: Tree) => Tree): Tree {
   if (tree.kind === 'list') return { ...tree, items: tree.items.map(change) };
   if (tree.kind !== 'map') return tree;
   const entries = [...tree.entries].map(([key, entry]) => [key, { ...entry, value: change(entry.value) }] as const);
   return { ...tree, entries: new Map(entries) };
-};
+}
 
 /** Of Compose, and asks for nothing where it has no value. */
 const mayBeEmpty = (key: string): boolean => EMPTY_KEYS.has(key) || whyNotHere(key) !== undefined;
@@ -71,7 +74,7 @@ const EMPTY_KEYS: ReadonlySet<string> = new Set([
   'network_mode',
 ]);
 
-export const withoutNotes = (service: Branch): Branch => {
+export function withoutNotes(service: Branch): Branch {
   const entries = new Map(service.entries);
   for (const [key, { value }] of entries) {
     if (NOTES.has(key) || (isEmpty(value) && mayBeEmpty(key))) entries.delete(key);
@@ -94,4 +97,4 @@ export const withoutNotes = (service: Branch): Branch => {
     else entries.set('deploy', { ...deploy, value: rest });
   }
   return { ...service, entries };
-};
+}

@@ -1,6 +1,6 @@
 /** `security_opt`: options that are keys of their own here. */
 import { clip } from '../context.ts';
-import type { Problems } from '../../yaml/problems.ts';
+import type { TextProblems } from '../../yaml/problems.ts';
 import type { Scalar, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 
@@ -23,7 +23,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   'proc-opts': 'options of /proc cannot be given; `masked_paths` hides parts of it',
 };
 
-export const optionsOf = (tree: Tree, problems: Problems): readonly Option[] => {
+export function optionsOf(tree: Tree, problems: TextProblems): readonly Option[] {
   if (tree.kind !== 'list') {
     problems.add('E_SPEC_TYPE', '`security_opt` must be a list of options', {
       path: 'security_opt',
@@ -33,9 +33,9 @@ export const optionsOf = (tree: Tree, problems: Problems): readonly Option[] => 
     return [];
   }
   return tree.items.flatMap((item, index) => optionOf(item, `security_opt.${index}`, problems));
-};
+}
 
-const optionOf = (tree: Tree, item: string, problems: Problems): readonly Option[] => {
+function optionOf(tree: Tree, item: string, problems: TextProblems): readonly Option[] {
   const text = tree.kind === 'scalar' ? tree.text : '';
   const [, key = '', value] = /^([A-Za-z][\w-]*)(?:[=:]([^]*))?$/.exec(text) ?? [];
   const one = (to: string, said: string): readonly Option[] => [{ to, value: textOf(said, tree), item }];
@@ -66,6 +66,6 @@ const optionOf = (tree: Tree, item: string, problems: Problems): readonly Option
     },
   );
   return [];
-};
+}
 
 const textOf = (value: string, { span }: Tree): Scalar => scalarOf(value, span);

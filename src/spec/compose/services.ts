@@ -1,6 +1,6 @@
 /** A whole Compose file: with one service, what stands below it is the container. */
 import { clip } from '../context.ts';
-import type { Problems, Span } from '../../yaml/problems.ts';
+import type { TextProblems, Span } from '../../yaml/problems.ts';
 import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
@@ -11,7 +11,7 @@ import { isEmpty } from './nothing.ts';
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
 /** The container of a Compose file; undefined where it has none or several, which is reported. */
-export const takeService = (file: Branch, problems: Problems): Branch | undefined => {
+export function takeService(file: Branch, problems: TextProblems): Branch | undefined {
   const services = file.entries.get('services');
   if (services === undefined) return file;
   const refuse = (message: string, at: Span, hint: string): undefined => {
@@ -36,17 +36,17 @@ export const takeService = (file: Branch, problems: Problems): Branch | undefine
   const isNamed = entries.has('container_name') || entries.has('name');
   if (!isNamed && (file.entries.has('name') || NAME.test(name))) entries.set('name', called);
   return withNetworks({ ...service.value, entries }, file, problems);
-};
+}
 
 const ONE_FILE = 'one file is one container: `services: {web: {image: ./rootfs.tar.gz}}`';
 
-const linesOf = (span: Span, problems: Problems): string => {
+function linesOf(span: Span, problems: TextProblems): string {
   const [from, to] = [problems.position(span).line, problems.position({ start: span.end - 1, end: span.end }).line];
   return from === to ? `line ${from}` : `lines ${from} to ${to}`;
-};
+}
 
 /** What a Compose file says outside of its service. */
-const checkBeside = (file: Branch, problems: Problems): void => {
+function checkBeside(file: Branch, problems: TextProblems): void {
   const refuse = (path: string, at: Span, hint: string): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });
   };
@@ -60,16 +60,16 @@ const checkBeside = (file: Branch, problems: Problems): void => {
       }
     } else refuse(key, at, PLAIN_VOLUME);
   }
-};
+}
 
 const PLAIN_VOLUME = 'a volume is known by its name alone, and made when it is first used: leave its options out';
 
 /** `cache:`, `cache: {}` and `cache: {driver: local}` say nothing that is not so anyway. */
-const isPlainVolume = (value: Tree): boolean => {
+function isPlainVolume(value: Tree): boolean {
   if (value.kind === 'scalar') return value.value === null;
   if (value.kind !== 'map') return false;
   return [...value.entries].every(
     ([key, entry]) =>
       key.startsWith('x-') || (key === 'driver' && entry.value.kind === 'scalar' && entry.value.value === 'local'),
   );
-};
+}

@@ -2,7 +2,7 @@
 import { composeNames } from '../../limits/table.ts';
 import type { ComposeName } from '../../limits/row.ts';
 import { clip } from '../context.ts';
-import type { Problems } from '../../yaml/problems.ts';
+import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Scalar } from '../../yaml/tree.ts';
 import { parseDuration, parseSize } from '../../text/units.ts';
 import { entryAt, scalarOf, withEntry, without } from './branch.ts';
@@ -18,8 +18,9 @@ type Meaning = { readonly value: Scalar['value'] } | 'none' | 'as it is' | Refus
 type Rule = (scalar: Scalar, tree: Branch) => Meaning;
 
 const number = ({ value, text }: Scalar): number => (typeof value === 'number' ? value : Number(text.trim() || 'x'));
-const bytes = (scalar: Scalar): number | undefined =>
-  typeof scalar.value === 'number' ? scalar.value : parseSize(scalar.text);
+function bytes(scalar: Scalar): number | undefined {
+  return typeof scalar.value === 'number' ? scalar.value : parseSize(scalar.text);
+}
 
 /** Numbers by which Docker says that there is no limit. */
 const noneIf =
@@ -53,11 +54,11 @@ const cpusOf: Rule = (scalar, tree) => {
   return { value: quota / period };
 };
 
-const microseconds = (scalar: Scalar): number | undefined => {
+function microseconds(scalar: Scalar): number | undefined {
   const plain = number(scalar);
   const duration = parseDuration(scalar.text);
   return Number.isNaN(plain) ? (duration === undefined ? undefined : duration * 1000) : plain;
-};
+}
 
 /** Which kernel file a namespace of another container has, and what else people write. */
 const namespace =
@@ -110,7 +111,7 @@ const allRules = (): Readonly<Record<string, Rule>> => ({
 });
 
 /** The tree with the values of moved keys as boxctl writes them. `written` is the tree before variables were put in. */
-export const settleCompose = ({ names, tree: written }: Taken, filled: Branch, problems: Problems): Branch => {
+export function settleCompose({ names, tree: written }: Taken, filled: Branch, problems: TextProblems): Branch {
   let tree = filled;
   const rules = names.size === 0 ? {} : allRules();
   for (const [to, from] of names) {
@@ -152,4 +153,4 @@ export const settleCompose = ({ names, tree: written }: Taken, filled: Branch, p
     if (value !== undefined && isIdle(key, value)) tree = without(tree, key);
   }
   return tree;
-};
+}

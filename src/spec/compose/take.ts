@@ -3,7 +3,7 @@
  * comes after knows boxctl's keys alone. An entry keeps its place, so that messages point at what the person wrote.
  */
 import { COMPOSE_NAMES } from '../../generated/compose-names.ts';
-import type { Problems } from '../../yaml/problems.ts';
+import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Entry } from '../../yaml/tree.ts';
 import { entryAt, isSame, withEntry, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
@@ -19,7 +19,7 @@ export interface Taken {
 }
 
 /** Undefined where the file is a Compose file without one container; the problems say why. */
-export const takeCompose = (file: Branch, problems: Problems): Taken | undefined => {
+export function takeCompose(file: Branch, problems: TextProblems): Taken | undefined {
   const container = takeService(file, problems);
   if (container === undefined) return undefined;
   const names = new Map<string, string>();
@@ -57,16 +57,16 @@ export const takeCompose = (file: Branch, problems: Problems): Taken | undefined
     refuseRest(deploy.value, 'deploy', problems);
   }
   return { tree, names };
-};
+}
 
-const reportConflict = (
-  problems: Problems,
+function reportConflict(
+  problems: TextProblems,
   path: string,
   one: string,
   other: string,
   first: Entry,
   second: Entry,
-): void => {
+): void {
   const line = problems.position(first.key).line;
   problems.add(
     'E_SPEC_CONFLICT',
@@ -77,10 +77,10 @@ const reportConflict = (
       hint: 'keep one of them',
     },
   );
-};
+}
 
 /** What is left of a map of Compose's after its parts were moved. */
-const refuseRest = (map: Branch, path: string, problems: Problems): void => {
+function refuseRest(map: Branch, path: string, problems: TextProblems): void {
   for (const [key, { key: at, value }] of map.entries) {
     const full = `${path}.${key}`;
     if (key.startsWith('x-') || isEmpty(value) || isIdle(full, value)) continue;
@@ -91,4 +91,4 @@ const refuseRest = (map: Branch, path: string, problems: Problems): void => {
       problems.add('E_SPEC_UNSUPPORTED', `\`${full}\` is not supported`, { path: full, at, hint });
     }
   }
-};
+}

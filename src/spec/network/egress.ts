@@ -11,10 +11,7 @@ import { addressAt, isHostName, portsAt, splitProtocol } from './values.ts';
 const MOST_TARGETS = 500;
 
 /** Undefined: the file does not say. Empty: nothing. */
-export const normaliseEgress = (
-  context: Context,
-  raw: ContainerFile['egress'],
-): readonly EgressTarget[] | undefined => {
+export function normaliseEgress(context: Context, raw: ContainerFile['egress']): readonly EgressTarget[] | undefined {
   if (raw === undefined) return undefined;
   if (typeof raw === 'string') {
     if (raw === 'none') return [];
@@ -40,7 +37,7 @@ export const normaliseEgress = (
     return [];
   }
   return items.flatMap(([text, path]) => targetOf(context, text, path) ?? []);
-};
+}
 
 const FORM =
   'TARGET[:PORT[-PORT]][/PROTOCOL], such as "example.com:443", "10.0.0.0/8", "*:53/udp" or "[2001:db8::7]:443"';
@@ -51,7 +48,7 @@ interface Parts {
 }
 
 /** IPv6 before a port is in brackets, with the length of a subnet in them or after them. */
-const partsOf = (text: string): Parts | undefined => {
+function partsOf(text: string): Parts | undefined {
   const bracketed = /^\[([^\]]*)\](\/\d+)?(?::(.*))?$/su.exec(text);
   if (bracketed !== null) return { target: `${bracketed[1] ?? ''}${bracketed[2] ?? ''}`, ports: bracketed[3] };
   const subnet = /^([^/]*\/\d+)(?::(.*))?$/su.exec(text);
@@ -59,9 +56,9 @@ const partsOf = (text: string): Parts | undefined => {
   if (parseAddress(text) !== undefined) return { target: text, ports: undefined };
   const plain = /^([^:/[\]]*)(?::([^:]*))?$/su.exec(text);
   return plain === null ? undefined : { target: plain[1] ?? '', ports: plain[2] };
-};
+}
 
-const targetOf = (context: Context, text: string, specPath: EgressTarget['specPath']): EgressTarget | undefined => {
+function targetOf(context: Context, text: string, specPath: EgressTarget['specPath']): EgressTarget | undefined {
   const url = /^[a-z][a-z0-9+.-]*:\/\/([^/:]*)(?::(\d+))?/iu.exec(text);
   if (url !== null) {
     const port = url[2] ?? (/^https:/iu.test(text) ? '443' : /^http:/iu.test(text) ? '80' : 'PORT');
@@ -86,9 +83,9 @@ const targetOf = (context: Context, text: string, specPath: EgressTarget['specPa
   if (to === undefined) return undefined;
   const protocol = split.protocol ?? (ports === undefined ? undefined : 'tcp');
   return { to, ...(ports === undefined ? {} : { ports }), ...(protocol === undefined ? {} : { protocol }), specPath };
-};
+}
 
-const toOf = (context: Context, text: string, path: string): EgressTarget['to'] | undefined => {
+function toOf(context: Context, text: string, path: string): EgressTarget['to'] | undefined {
   if (text === '*') return { kind: 'any' };
   if (text === 'host-gateway') return { kind: 'host' };
   if (text.includes('/')) return subnetAt(context, text, path);
@@ -119,9 +116,9 @@ const toOf = (context: Context, text: string, path: string): EgressTarget['to'] 
     return { kind: 'name', name: text.replace(/\.$/u, '').toLowerCase() };
   }
   return refuse(`"${clip(text)}" is neither an address nor a host name`, `write ${FORM}`);
-};
+}
 
-const subnetAt = (context: Context, text: string, path: string): EgressTarget['to'] | undefined => {
+function subnetAt(context: Context, text: string, path: string): EgressTarget['to'] | undefined {
   const parsed = parseSubnet(text);
   if (parsed === undefined) {
     report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not a subnet`, {
@@ -136,16 +133,16 @@ const subnetAt = (context: Context, text: string, path: string): EgressTarget['t
     return undefined;
   }
   return checked(context, parsed.subnet, text, path);
-};
+}
 
 /** What no packet of a container can reach. Link-local addresses can be, where a file names them. */
-const checked = (context: Context, subnet: Subnet, text: string, path: string): EgressTarget['to'] | undefined => {
+function checked(context: Context, subnet: Subnet, text: string, path: string): EgressTarget['to'] | undefined {
   const kind = specialKind(subnet);
   if (kind === undefined || kind === 'link-local') return { kind: 'subnet', subnet };
   const [what, hint] = OUT_OF_REACH[kind];
   report(context, path, 'E_SPEC_EGRESS', `"${clip(text)}" is ${what}`, { hint });
   return undefined;
-};
+}
 
 const OUT_OF_REACH = {
   loopback: ['the container itself', 'this host is `host-gateway`, with the port: "host-gateway:5432"'],

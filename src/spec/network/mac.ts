@@ -2,7 +2,7 @@
 import { clip, report, type Context } from '../context.ts';
 
 /** In lower case with colons, or undefined with the problem reported. */
-export const normaliseMac = (context: Context, text: string | undefined): string | undefined => {
+export function normaliseMac(context: Context, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const refuse = (message: string, hint: string): undefined =>
     report(context, 'mac_address', 'E_SPEC_ADDRESS', message, { hint });
@@ -16,4 +16,4 @@ export const normaliseMac = (context: Context, text: string | undefined): string
   }
   if (mac === '00:00:00:00:00:00') return refuse(`"${clip(text)}" is no address of an interface`, example);
   return mac;
-};
+}

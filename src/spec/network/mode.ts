@@ -19,7 +19,7 @@ const WORDS = ['none', 'bridge', 'host', 'container:NAME'];
 
 type Part = Pick<Spec, 'namespaces' | 'network' | 'dns' | 'extraHosts'>;
 
-export const normaliseNetwork = (context: Context, raw: ContainerFile, given: Spec['namespaces']): Part => {
+export function normaliseNetwork(context: Context, raw: ContainerFile, given: Spec['namespaces']): Part {
   const mode = modeOf(context, raw, given);
   const net: NamespaceChoice = mode.kind === 'bridge' ? { kind: 'private' } : mode;
   const namespaces = { ...given, net };
@@ -45,12 +45,13 @@ export const normaliseNetwork = (context: Context, raw: ContainerFile, given: Sp
     ...(macAddress === undefined ? {} : { macAddress }),
   };
   return { namespaces, network, ...names };
-};
+}
 
-const isGiven = (value: unknown): boolean =>
-  value !== undefined && (typeof value !== 'object' || value === null || Object.keys(value).length > 0);
+function isGiven(value: unknown): boolean {
+  return value !== undefined && (typeof value !== 'object' || value === null || Object.keys(value).length > 0);
+}
 
-const modeOf = (context: Context, raw: ContainerFile, given: Spec['namespaces']): Mode => {
+function modeOf(context: Context, raw: ContainerFile, given: Spec['namespaces']): Mode {
   if (raw.network_mode !== undefined) {
     const mode = parseMode(context, raw.network_mode);
     if (mode === undefined) return given.net;
@@ -60,9 +61,9 @@ const modeOf = (context: Context, raw: ContainerFile, given: Spec['namespaces'])
   if (context.bad.has('network_mode') || !isGiven(raw.networks)) return given.net;
   if (given.net.kind === 'private') return { kind: 'bridge' };
   return given.net;
-};
+}
 
-const parseMode = (context: Context, text: string): Mode | undefined => {
+function parseMode(context: Context, text: string): Mode | undefined {
   if (text === 'none') return { kind: 'private' };
   if (text === 'bridge' || text === 'host') return { kind: text };
   if (text.startsWith('/')) return { kind: 'path', path: posix.normalize(text) };
@@ -76,9 +77,9 @@ const parseMode = (context: Context, text: string): Mode | undefined => {
     { hint: name === undefined ? hintFor(text) : 'the name is that of a container of yours that runs' },
   );
   return undefined;
-};
+}
 
-const hintFor = (text: string): string => {
+function hintFor(text: string): string {
   const [word = '', rest = ''] = text.split(/:(.*)/su);
   if (word === 'service')
     return `a file has no other services: \`container:${clip(rest || 'NAME')}\` names a container that runs`;
@@ -90,10 +91,10 @@ const hintFor = (text: string): string => {
   const meant = didYouMean(text, WORDS);
   if (meant !== undefined) return `did you mean \`${meant}\`?`;
   return 'a network of several containers is named in `networks`: `networks: [NAME]`';
-};
+}
 
 /** Both keys say which namespace it is. */
-const checkAgainstNamespaces = (context: Context, raw: ContainerFile, net: NamespaceChoice, mode: Mode): void => {
+function checkAgainstNamespaces(context: Context, raw: ContainerFile, net: NamespaceChoice, mode: Mode): void {
   const isList = Array.isArray(raw.namespaces);
   const at = context.paths.where('namespaces.net');
   if (!isList && at === undefined) return;
@@ -105,7 +106,7 @@ const checkAgainstNamespaces = (context: Context, raw: ContainerFile, net: Names
     ? `\`network_mode\` and the list of \`namespaces\`${line} do not say the same of \`net\``
     : `\`network_mode\` says something else than \`namespaces.net\`${line}, which means the same`;
   report(context, 'network_mode', 'E_SPEC_CONFLICT', message, { hint: 'keep one of them' });
-};
+}
 
 /** What an internal network alone has no way for. */
 const refuseOutward = (context: Context, raw: ContainerFile): void => {
@@ -123,7 +124,7 @@ const reachesNothing = (egress: ContainerFile['egress']): boolean =>
   egress === 'none' || (Array.isArray(egress) && egress.every((text) => text === 'none'));
 
 /** Keys that mean nothing without an interface of the container's own. */
-const refuseWithout = (context: Context, raw: ContainerFile, net: NamespaceChoice): void => {
+function refuseWithout(context: Context, raw: ContainerFile, net: NamespaceChoice): void {
   const keys = {
     ports: raw.ports,
     networks: raw.networks,
@@ -136,9 +137,9 @@ const refuseWithout = (context: Context, raw: ContainerFile, net: NamespaceChoic
     const [why, hint] = reasonFor(key, net);
     report(context, key, 'E_SPEC_CONFLICT', `\`${key}\` ${why}`, { hint });
   }
-};
+}
 
-const reasonFor = (key: string, net: NamespaceChoice): readonly [why: string, hint: string] => {
+function reasonFor(key: string, net: NamespaceChoice): readonly [why: string, hint: string] {
   const needs = key === 'ports' || key === 'networks' ? 'need' : 'needs';
   if (net.kind === 'private') {
     return [`${needs} a network, and the container has \`lo\` alone`, 'add `network_mode: bridge`'];
@@ -158,4 +159,4 @@ const reasonFor = (key: string, net: NamespaceChoice): readonly [why: string, hi
       ? `write \`${key}\` in the file of the container that is joined`
       : `take \`${key}\` out, or write \`network_mode: bridge\``,
   ];
-};
+}

@@ -9,7 +9,7 @@ import { addressAt, isHostName } from './values.ts';
 /** What the C library reads of them (resolv.conf(5)). */
 const MOST_SERVERS = 3;
 
-export const normaliseDns = (context: Context, raw: ContainerFile): Pick<Spec, 'dns'> => {
+export function normaliseDns(context: Context, raw: ContainerFile): Pick<Spec, 'dns'> {
   const servers = listOf(context, raw.dns, 'dns').flatMap(([text, path]) => addressAt(context, text, path)?.text ?? []);
   if (servers.length > MOST_SERVERS) {
     report(context, `dns.${MOST_SERVERS}`, 'E_SPEC_RANGE', `only the first ${MOST_SERVERS} name servers are asked`, {
@@ -37,16 +37,16 @@ export const normaliseDns = (context: Context, raw: ContainerFile): Pick<Spec, '
     ...(raw.dns_opt === undefined ? {} : { options }),
   };
   return Object.keys(dns).length === 0 ? {} : { dns };
-};
+}
 
 const FORM = 'write NAME=ADDRESS, such as "db=10.0.0.7" or "host.docker.internal=host-gateway"';
 
-export const normaliseExtraHosts = (
+export function normaliseExtraHosts(
   context: Context,
   raw: ContainerFile['extra_hosts'],
   net: Spec['namespaces']['net'],
   hasNetwork: boolean,
-): Pick<Spec, 'extraHosts'> => {
+): Pick<Spec, 'extraHosts'> {
   if (raw === undefined) return {};
   const entry = (name: string, text: string, path: SpecPath): readonly ExtraHost[] => {
     if (text === '') {
@@ -89,4 +89,4 @@ export const normaliseExtraHosts = (
     return listOf(context, value, path).flatMap(([text, item]) => entry(name, text, item));
   });
   return { extraHosts };
-};
+}

@@ -25,7 +25,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/u;
 /** A route for more than this would take the place of the way to the world. */
 const LEAST_PREFIX = 8;
 
-export const normaliseNetworks = (context: Context, raw: ContainerFile['networks']): readonly NetworkAttachment[] => {
+export function normaliseNetworks(context: Context, raw: ContainerFile['networks']): readonly NetworkAttachment[] {
   const all = Array.isArray(raw)
     ? each(context, raw, 'networks').map(([name, path]) => attachment(context, name, {}, path, clip(name)))
     : Object.entries(raw ?? {})
@@ -34,15 +34,15 @@ export const normaliseNetworks = (context: Context, raw: ContainerFile['networks
   const found = all.filter((one) => one !== undefined);
   refuseClashes(context, found);
   return found;
-};
+}
 
-const attachment = (
+function attachment(
   context: Context,
   name: string,
   raw: RawNetwork,
   specPath: NetworkPath,
   shown: string,
-): NetworkAttachment | undefined => {
+): NetworkAttachment | undefined {
   if (!NAME.test(name)) {
     report(context, specPath, 'E_SPEC_VALUE', `"${shown}" is not a name of a network`, {
       hint: 'a letter or digit, then letters, digits, `_`, `.` or `-`, at most 63 in all',
@@ -73,26 +73,27 @@ const attachment = (
     aliases: aliasesOf(context, raw, specPath),
     specPath,
   };
-};
+}
 
-const refuseBesideExternal = (context: Context, raw: RawNetwork, path: NetworkPath): void => {
+function refuseBesideExternal(context: Context, raw: RawNetwork, path: NetworkPath): void {
   for (const key of ['internal', 'ipam', 'enable_ipv4', 'enable_ipv6'] as const) {
     if (raw[key] === undefined) continue;
     const message = `\`${key}\` says what \`${path}\` is like, and it is external: other files say so`;
     report(context, `${path}.${key}`, 'E_SPEC_CONFLICT', message, { hint: `take \`${key}\` or \`external\` out` });
   }
-};
+}
 
-const aliasesOf = (context: Context, raw: RawNetwork, path: NetworkPath): readonly string[] =>
-  each(context, raw.aliases ?? [], `${path}.aliases`).flatMap(([text, item]) => {
+function aliasesOf(context: Context, raw: RawNetwork, path: NetworkPath): readonly string[] {
+  return each(context, raw.aliases ?? [], `${path}.aliases`).flatMap(([text, item]) => {
     if (isHostName(text)) return [text];
     report(context, item, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a host name`, {
       hint: 'letters, digits and `-`, in parts joined by dots',
     });
     return [];
   });
+}
 
-const subnetsOf = (context: Context, raw: RawNetwork, path: NetworkPath): readonly NetworkSubnet[] => {
+function subnetsOf(context: Context, raw: RawNetwork, path: NetworkPath): readonly NetworkSubnet[] {
   const found: NetworkSubnet[] = [];
   for (const [config, item] of each(context, raw.ipam?.config ?? [], `${path}.ipam.config`)) {
     const subnet = subnetAt(context, config.subnet, `${item}.subnet`);
@@ -112,9 +113,9 @@ const subnetsOf = (context: Context, raw: RawNetwork, path: NetworkPath): readon
     found.push({ subnet, ...(gateway === undefined ? {} : { gateway }), specPath: item });
   }
   return found;
-};
+}
 
-const subnetAt = (context: Context, text: string, path: string): Subnet | undefined => {
+function subnetAt(context: Context, text: string, path: string): Subnet | undefined {
   const refuse = (message: string, hint: string): undefined =>
     report(context, path, 'E_SPEC_ADDRESS', message, { hint });
   const parsed = parseSubnet(text);
@@ -136,25 +137,25 @@ const subnetAt = (context: Context, text: string, path: string): Subnet | undefi
     return refuse(`"${clip(text)}" has no room for two containers`, `at most /${widthOf(subnet.family) - 2}`);
   }
   return subnet;
-};
+}
 
-const gatewayOf = (context: Context, { gateway }: RawConfig, subnet: Subnet, item: string): string | undefined => {
+function gatewayOf(context: Context, { gateway }: RawConfig, subnet: Subnet, item: string): string | undefined {
   if (gateway === undefined) return undefined;
   const found = addressAt(context, gateway, `${item}.gateway`);
   if (found === undefined || containsAddress(subnet, found.text)) return found?.text;
   const message = `the gateway "${clip(gateway)}" is not in the subnet ${clip(formatSubnet(subnet))}`;
   report(context, `${item}.gateway`, 'E_SPEC_ADDRESS', message, { hint: 'give an address of it, or leave it out' });
   return undefined;
-};
+}
 
-const ownAddress = (
+function ownAddress(
   context: Context,
   raw: RawNetwork,
   family: Family,
   subnets: readonly NetworkSubnet[],
   specPath: NetworkPath,
   enabled: boolean,
-): Pick<NetworkAttachment, 'ipv4Address' | 'ipv6Address'> => {
+): Pick<NetworkAttachment, 'ipv4Address' | 'ipv6Address'> {
   const key = `ipv${family}_address` as const;
   const text = raw[key];
   const path = `${specPath}.${key}`;
@@ -182,14 +183,9 @@ const ownAddress = (
     });
   }
   return { [`ipv${family}Address`]: found.text };
-};
+}
 
-const checkOwn = (
-  context: Context,
-  address: string,
-  { subnet, gateway, specPath }: NetworkSubnet,
-  path: string,
-): void => {
+function checkOwn(context: Context, address: string, { subnet, gateway, specPath }: NetworkSubnet, path: string): void {
   const refuse = (why: string, hint: string): void =>
     report(context, path, 'E_SPEC_ADDRESS', `${clip(address)} ${why}`, { hint });
   const at = context.paths.where(`${specPath}.subnet`);
@@ -204,9 +200,9 @@ const checkOwn = (
   } else if (index === 0n || (subnet.family === 4 && index === size - 1n)) {
     refuse(`is the ${index === 0n ? 'first' : 'last'} address of ${shown}, which is no host's`, `another of ${shown}`);
   }
-};
+}
 
-const refuseClashes = (context: Context, all: readonly NetworkAttachment[]): void => {
+function refuseClashes(context: Context, all: readonly NetworkAttachment[]): void {
   for (const [index, one] of all.entries()) {
     for (const other of all.slice(0, index)) {
       const at = context.paths.where(other.specPath);
@@ -222,4 +218,4 @@ const refuseClashes = (context: Context, all: readonly NetworkAttachment[]): voi
       }
     }
   }
-};
+}

@@ -20,7 +20,7 @@ interface Mapping {
   readonly protocol: Protocol;
 }
 
-export const normalisePorts = (context: Context, raw: ContainerFile['ports']): readonly PublishedPort[] => {
+export function normalisePorts(context: Context, raw: ContainerFile['ports']): readonly PublishedPort[] {
   const all: PublishedPort[] = [];
   for (const [item, path] of each(context, raw ?? [], 'ports')) {
     const mapping = typeof item === 'object' ? longForm(context, item, path) : shortForm(context, String(item), path);
@@ -36,12 +36,12 @@ export const normalisePorts = (context: Context, raw: ContainerFile['ports']): r
   }
   refuseClashes(context, all);
   return all;
-};
+}
 
 const FORM = 'write HOST:CONTAINER, such as "8080:80", or ADDRESS:HOST:CONTAINER, such as "127.0.0.1:8080:80"';
 
 /** Read from the end, since an IPv6 address may stand before it without brackets. */
-const shortForm = (context: Context, text: string, path: PortPath): Mapping | undefined => {
+function shortForm(context: Context, text: string, path: PortPath): Mapping | undefined {
   const split = splitProtocol(context, text, path);
   if (split === undefined) return undefined;
   const { rest, protocol = 'tcp' } = split;
@@ -72,9 +72,9 @@ const shortForm = (context: Context, text: string, path: PortPath): Mapping | un
   if (address !== undefined && hostAddress === undefined) return undefined;
   const host = published === '' ? 'free' : hostPortsAt(context, published, path);
   return host === undefined ? undefined : paired(context, { host, inside, hostAddress, protocol }, path);
-};
+}
 
-const longForm = (context: Context, item: LongForm, path: PortPath): Mapping | undefined => {
+function longForm(context: Context, item: LongForm, path: PortPath): Mapping | undefined {
   const { target, published, host_ip: address, protocol = 'tcp' } = item;
   // A value with a problem is no longer in a map.
   if (['published', 'host_ip', 'protocol', 'target'].some((key) => context.bad.has(`${path}.${key}`))) return undefined;
@@ -84,15 +84,15 @@ const longForm = (context: Context, item: LongForm, path: PortPath): Mapping | u
   if (host === undefined) return undefined;
   const inside = { first: target, last: target };
   return paired(context, { host, inside, hostAddress, protocol }, path);
-};
+}
 
-const hostPortsAt = (context: Context, text: string, path: string): PortRange | 'free' | undefined => {
+function hostPortsAt(context: Context, text: string, path: string): PortRange | 'free' | undefined {
   const range = portsAt(context, text, path, 0);
   return range?.last === 0 ? 'free' : range;
-};
+}
 
 /** An address that the host can listen at. */
-const hostAddressAt = (context: Context, text: string, path: string): string | undefined => {
+function hostAddressAt(context: Context, text: string, path: string): string | undefined {
   const found = addressAt(context, text, path, 'an address of this host');
   const subnet = found === undefined ? undefined : subnetOf(found.text);
   if (found === undefined || subnet === undefined) return undefined;
@@ -107,13 +107,13 @@ const hostAddressAt = (context: Context, text: string, path: string): string | u
     hint: 'give an address of this host, or leave it out for all of them',
   });
   return undefined;
-};
+}
 
 const NOT_AN_OWN = { unspecified: 'no address of a host', multicast: 'a multicast address', mapped: 'IPv4' } as const;
 
 const lengthOf = ({ first, last }: PortRange): number => last - first + 1;
 
-const paired = (context: Context, mapping: Mapping, path: PortPath): Mapping | undefined => {
+function paired(context: Context, mapping: Mapping, path: PortPath): Mapping | undefined {
   const { host, inside } = mapping;
   if (host === 'free' || lengthOf(host) === lengthOf(inside)) return mapping;
   const [outer, inner] = [lengthOf(host), lengthOf(inside)];
@@ -125,19 +125,20 @@ const paired = (context: Context, mapping: Mapping, path: PortPath): Mapping | u
         : 'a range is as long on both sides: "9000-9010:8000-8010"',
   });
   return undefined;
-};
+}
 
-const expand = ({ host, inside, hostAddress, protocol }: Mapping, specPath: PortPath): readonly PublishedPort[] =>
-  Array.from({ length: Math.min(lengthOf(inside), MOST_PORTS + 1) }, (_, index) => ({
+function expand({ host, inside, hostAddress, protocol }: Mapping, specPath: PortPath): readonly PublishedPort[] {
+  return Array.from({ length: Math.min(lengthOf(inside), MOST_PORTS + 1) }, (_, index) => ({
     protocol,
     ...(hostAddress === undefined ? {} : { hostAddress }),
     hostPort: host === 'free' ? 0 : host.first + index,
     port: inside.first + index,
     specPath,
   }));
+}
 
 /** Which addresses of the host a port is bound to; `*` is all of a family. */
-const boundTo = ({ hostAddress }: PublishedPort): readonly (readonly [family: 4 | 6, address: string])[] => {
+function boundTo({ hostAddress }: PublishedPort): readonly (readonly [family: 4 | 6, address: string])[] {
   if (hostAddress === undefined)
     return [
       [4, '*'],
@@ -145,14 +146,15 @@ const boundTo = ({ hostAddress }: PublishedPort): readonly (readonly [family: 4 
     ];
   const family = hostAddress.includes(':') ? 6 : 4;
   return [[family, hostAddress === '0.0.0.0' || hostAddress === '::' ? '*' : hostAddress]];
-};
+}
 
-const overlap = (a: PublishedPort, b: PublishedPort): boolean =>
-  boundTo(a).some(([family, address]) =>
+function overlap(a: PublishedPort, b: PublishedPort): boolean {
+  return boundTo(a).some(([family, address]) =>
     boundTo(b).some(([other, its]) => family === other && (address === its || address === '*' || its === '*')),
   );
+}
 
-const refuseClashes = (context: Context, ports: readonly PublishedPort[]): void => {
+function refuseClashes(context: Context, ports: readonly PublishedPort[]): void {
   const seen = new Map<string, PublishedPort[]>();
   for (const port of ports) {
     if (port.hostPort === 0) continue;
@@ -167,12 +169,12 @@ const refuseClashes = (context: Context, ports: readonly PublishedPort[]): void 
     const message = `\`${port.specPath}\` wants ${port.protocol} port ${clip(port.hostPort)} of the host${where}, as \`${other.specPath}\`${line} does already`;
     report(context, port.specPath, 'E_SPEC_PORT', message, { hint: 'one port of the host leads to one port inside' });
   }
-};
+}
 
 /** `expose` opens nothing; what is no port is told all the same. */
-export const checkExpose = (context: Context, raw: ContainerFile['expose']): void => {
+export function checkExpose(context: Context, raw: ContainerFile['expose']): void {
   for (const [item, path] of each(context, raw ?? [], 'expose')) {
     const split = splitProtocol(context, String(item), path);
     if (split !== undefined) portsAt(context, split.rest, path, 1);
   }
-};
+}

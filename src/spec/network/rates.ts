@@ -3,7 +3,7 @@ import { parseRate } from '../../text/units.ts';
 import { clip, report, type Context } from '../context.ts';
 
 /** Undefined with the problem reported at `path`. */
-export const rateAt = (context: Context, text: string | undefined, path: string): number | undefined => {
+export function rateAt(context: Context, text: string | undefined, path: string): number | undefined {
   if (text === undefined) return undefined;
   const bits = parseRate(text);
   if (bits === undefined) {
@@ -14,11 +14,11 @@ export const rateAt = (context: Context, text: string | undefined, path: string)
     });
   }
   return bits;
-};
+}
 
-export const checkRate = (context: Context, bits: number, least: number, path: string): void => {
+export function checkRate(context: Context, bits: number, least: number, path: string): void {
   if (bits >= least) return;
   report(context, path, 'E_SPEC_RANGE', `at ${clip(bits)} bits in a second, one full packet takes longer than that`, {
     hint: `the least is ${least / 1000}kbit; for no network at all, write \`network_mode: none\``,
   });
-};
+}

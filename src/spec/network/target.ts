@@ -5,22 +5,23 @@ import type { EgressTarget, PortRange } from './network.ts';
 const portsText = ({ first, last }: PortRange): string => (first === last ? `${first}` : `${first}-${last}`);
 
 /** A subnet of one address is the address. */
-const subnetText = (subnet: Subnet): string =>
-  subnet.prefix === widthOf(subnet.family) ? subnet.address : formatSubnet(subnet);
+function subnetText(subnet: Subnet): string {
+  return subnet.prefix === widthOf(subnet.family) ? subnet.address : formatSubnet(subnet);
+}
 
-const targetText = (to: EgressTarget['to'], hasPorts: boolean): string => {
+function targetText(to: EgressTarget['to'], hasPorts: boolean): string {
   if (to.kind === 'any') return '*';
   if (to.kind === 'host') return 'host-gateway';
   if (to.kind === 'name') return to.name;
   const text = subnetText(to.subnet);
   return to.subnet.family === 6 && hasPorts ? `[${text}]` : text;
-};
+}
 
 /** `example.com:443`, `10.0.0.0/8`, `*:53/udp`: `tcp` is left out where there is a port. */
-export const formatTarget = ({ to, ports, protocol }: Omit<EgressTarget, 'specPath'>): string => {
+export function formatTarget({ to, ports, protocol }: Omit<EgressTarget, 'specPath'>): string {
   const shown = protocol === undefined || (protocol === 'tcp' && ports !== undefined) ? '' : `/${protocol}`;
   return `${targetText(to, ports !== undefined)}${ports === undefined ? '' : `:${portsText(ports)}`}${shown}`;
-};
+}
 
 interface Pattern {
   readonly target: string;
@@ -31,36 +32,36 @@ interface Pattern {
 
 const ALL_PORTS: PortRange = { first: 0, last: 65_535 };
 
-const patternOf = (text: string): Pattern => {
+function patternOf(text: string): Pattern {
   const [, rest = text, protocol] = /^(.*?)(?:\/(tcp|udp))?$/su.exec(text) ?? [];
   const [, around = rest, port, last = port] =
     /^(\[.*\]|[^:]*):(\d{1,5})(?:-(\d{1,5}))?$/su.exec(rest) ?? ([] as readonly (string | undefined)[]);
   const target = around.replace(/^\[(.*)\]$/su, '$1').toLowerCase();
   if (port === undefined) return { target, ports: ALL_PORTS, protocol };
   return { target, ports: { first: Number(port), last: Number(last) }, protocol: protocol ?? 'tcp' };
-};
+}
 
 const subnetIn = (text: string): Subnet | undefined => parseSubnet(text)?.subnet ?? subnetOf(text);
 
-const coversTarget = (one: string, other: string): boolean => {
+function coversTarget(one: string, other: string): boolean {
   if (one === '*' || one === other) return true;
   const [outer, inner] = [subnetIn(one), subnetIn(other)];
   return outer !== undefined && inner !== undefined && containsSubnet(outer, inner);
-};
+}
 
 const coversPorts = (one: PortRange, other: PortRange): boolean => one.first <= other.first && other.last <= one.last;
 
 /** Whether all that `wanted` reaches is reached by `given`, too. Both as `formatTarget` writes them. */
-export const coversEgress = (given: string, wanted: string): boolean => {
+export function coversEgress(given: string, wanted: string): boolean {
   const [one, other] = [patternOf(given), patternOf(wanted)];
   if (one.protocol !== undefined && one.protocol !== other.protocol) return false;
   return coversPorts(one.ports, other.ports) && coversTarget(one.target, other.target);
-};
+}
 
 /** `8080`, `127.0.0.1:8080`, `[::1]:8000-8010/udp`: without an address, every one; `tcp` where nothing else is said. */
-export const coversPort = (given: string, wanted: string): boolean => {
+export function coversPort(given: string, wanted: string): boolean {
   const parse = (text: string): Pattern => patternOf(/^\d/u.test(text) && !text.includes(':') ? `*:${text}` : text);
   const [one, other] = [parse(given), parse(wanted)];
   if (one.protocol !== undefined && one.protocol !== other.protocol) return false;
   return coversPorts(one.ports, other.ports) && (one.target === '*' || one.target === other.target);
-};
+}

@@ -7,12 +7,12 @@ import type { PortRange, Protocol } from './network.ts';
 export const LAST_PORT = 65_535;
 
 /** An address as the kernel writes it, or undefined with the problem reported at `path`. `what` is what it should be. */
-export const addressAt = (
+export function addressAt(
   context: Context,
   text: string,
   path: string,
   what = 'an address',
-): { readonly text: string; readonly family: Address['family'] } | undefined => {
+): { readonly text: string; readonly family: Address['family'] } | undefined {
   const bare = /^\[.*\]$/u.test(text) ? text.slice(1, -1) : text;
   const parsed = parseAddress(bare);
   if (parsed === undefined) {
@@ -28,25 +28,25 @@ export const addressAt = (
     return undefined;
   }
   return { text: formatted, family: parsed.family };
-};
+}
 
-const hintFor = (text: string): string => {
+function hintFor(text: string): string {
   if (text.includes('%')) return 'an address with a zone cannot be used here';
   if (/(?:^|\.)0\d/u.test(text)) return 'a number that begins with a zero could be meant as octal';
   if (text === 'localhost') return 'write 127.0.0.1, or ::1';
   return 'four numbers from 0 to 255, such as 192.0.2.7, or IPv6, such as 2001:db8::7';
-};
+}
 
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/u;
 
 /** hostname(7), with `_`. What ends in a number could be taken for an address. */
-export const isHostName = (text: string): boolean => {
+export function isHostName(text: string): boolean {
   const labels = (text.endsWith('.') ? text.slice(0, -1) : text).split('.');
   return text.length <= 253 && labels.every((label) => LABEL.test(label)) && !/^\d+$/u.test(labels.at(-1) ?? '');
-};
+}
 
 /** `80` or `8000-8010`, or undefined with the problem reported at `path`. */
-export const portsAt = (context: Context, text: string, path: string, least: 0 | 1): PortRange | undefined => {
+export function portsAt(context: Context, text: string, path: string, least: 0 | 1): PortRange | undefined {
   const match = /^(0|[1-9]\d*)(?:-(0|[1-9]\d*))?$/u.exec(text);
   if (match === null) {
     const hint = 'a port is a number from 1 to 65535; a range is FIRST-LAST';
@@ -67,14 +67,14 @@ export const portsAt = (context: Context, text: string, path: string, least: 0 |
     return undefined;
   }
   return { first, last };
-};
+}
 
 /** Splits off `/tcp` or `/udp`; undefined with the problem reported where it is another. */
-export const splitProtocol = (
+export function splitProtocol(
   context: Context,
   text: string,
   path: string,
-): { readonly rest: string; readonly protocol: Protocol | undefined } | undefined => {
+): { readonly rest: string; readonly protocol: Protocol | undefined } | undefined {
   const match = /^(.*)\/([A-Za-z][\w-]*|)$/su.exec(text);
   if (match === null) return { rest: text, protocol: undefined };
   const word = (match[2] ?? '').toLowerCase();
@@ -82,4 +82,4 @@ export const splitProtocol = (
   const message = word === '' ? 'a protocol is missing after `/`' : `"${clip(match[2] ?? '')}" is not a protocol`;
   report(context, path, 'E_SPEC_PORT', message, { hint: 'it is `tcp` or `udp`' });
   return undefined;
-};
+}

@@ -51,20 +51,23 @@ function program(name: string, text: string): void {
 const isRoot = process.geteuid?.() === 0;
 
 describe('what is packed', () => {
-  test.skipIf(!isRoot)('runs with nothing but itself (skipped without root: chroot needs it)', async () => {
-    const rootfs = await unpacked(['sh', 'ls', 'ps', 'hostname', 'id', 'cat']);
-    // With namespaces of its own, so that ps finds a /proc and nothing stays mounted.
-    const enter = `mount -t proc proc ${rootfs}/proc && exec chroot ${rootfs} /bin/sh -c "$0"`;
-    const run = (command: string) => spawnSync('unshare', ['-mpf', 'sh', '-c', enter, command], { encoding: 'utf8' });
-    expect(run('ls -d /tmp /etc/passwd; id -un; cat /etc/group')).toMatchObject({
-      status: 0,
-      stdout: '/etc/passwd\n/tmp\nroot\nroot:x:0:\ntty:x:5:\nnogroup:x:65534:\n',
-    });
-    expect(run('ps -o pid=,comm= -p 1')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ +1 sh$/m) });
-    expect(run('hostname')).toMatchObject({ status: 0 });
-  });
+  test.skipIf(!isRoot)(
+    'what is packed runs with nothing but itself (skipped without root: chroot needs it)',
+    async () => {
+      const rootfs = await unpacked(['sh', 'ls', 'ps', 'hostname', 'id', 'cat']);
+      // With namespaces of its own, so that ps finds a /proc and nothing stays mounted.
+      const enter = `mount -t proc proc ${rootfs}/proc && exec chroot ${rootfs} /bin/sh -c "$0"`;
+      const run = (command: string) => spawnSync('unshare', ['-mpf', 'sh', '-c', enter, command], { encoding: 'utf8' });
+      expect(run('ls -d /tmp /etc/passwd; id -un; cat /etc/group')).toMatchObject({
+        status: 0,
+        stdout: '/etc/passwd\n/tmp\nroot\nroot:x:0:\ntty:x:5:\nnogroup:x:65534:\n',
+      });
+      expect(run('ps -o pid=,comm= -p 1')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ +1 sh$/m) });
+      expect(run('hostname')).toMatchObject({ status: 0 });
+    },
+  );
 
-  test('has the usual folders with their modes, and the links that merge /usr as the host has them', async () => {
+  test('what is packed has the usual folders with their modes, and the links that merge /usr as the host has them', async () => {
     const rootfs = await unpacked(['sh']);
     expect(lstatSync(join(rootfs, 'tmp')).mode & 0o7777).toBe(0o1777);
     expect(lstatSync(join(rootfs, 'root')).mode & 0o7777).toBe(0o700);

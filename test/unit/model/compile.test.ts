@@ -34,20 +34,20 @@ const targets = (options: DocumentOptions = {}, host = ROOT_HOST) =>
   configOf(options, host).mounts.map((mount) => mount.destination);
 
 describe('the command', () => {
-  it('is the entrypoint and the command of the image', () => {
+  it('the command is the entrypoint and the command of the image', () => {
     expect(argsOf({})).toEqual(['/image-entry', 'image-command']);
   });
-  it('keeps the entrypoint of the image when the file gives a command', () => {
+  it('the command keeps the entrypoint of the image when the file gives a command', () => {
     expect(argsOf({ command: ['sh'] })).toEqual(['/image-entry', 'sh']);
   });
-  it('drops the command of the image when the file gives an entrypoint', () => {
+  it('the command drops the command of the image when the file gives an entrypoint', () => {
     expect(argsOf({ entrypoint: ['/mine'] })).toEqual(['/mine']);
     expect(argsOf({ entrypoint: ['/mine'], command: ['x'] })).toEqual(['/mine', 'x']);
   });
-  it('can be replaced from the command line', () => {
+  it('the command can be replaced from the command line', () => {
     expect(argsOf({ command: ['sh'] }, { command: ['ls', '-l'] })).toEqual(['/image-entry', 'ls', '-l']);
   });
-  it('must be somewhere', () => {
+  it('the command must be somewhere', () => {
     const none = () => compile(testDocument({}), image, ROOT_HOST);
     expect(diagnosticsOf(none)).toMatchObject([{ code: 'E_NO_COMMAND' }]);
   });
@@ -55,18 +55,18 @@ describe('the command', () => {
 
 describe('who goes first when memory runs out', () => {
   const spared = { ...ROOT_HOST, oomScoreAdj: -900 };
-  it('is what the kernel hands on, but for being spared', () => {
+  it('who goes first when memory runs out is what the kernel hands on, but for being spared', () => {
     expect(configOf().process.oomScoreAdj).toBeUndefined();
     expect(configOf({}, spared).process.oomScoreAdj).toBe(0);
     expect(configOf({}, { ...ROOT_HOST, oomScoreAdj: 300 }).process.oomScoreAdj).toBeUndefined();
   });
-  it('is what the file says', () => {
+  it('who goes first when memory runs out is what the file says', () => {
     expect(configOf({ oomScoreAdj: -5 }, spared).process.oomScoreAdj).toBe(-5);
   });
 });
 
 describe('the environment', () => {
-  it('has a path, a home and a host name, and a terminal type on a terminal', () => {
+  it('the environment has a path, a home and a host name, and a terminal type on a terminal', () => {
     expect(configOf({ hostname: 'inside' }).process.env).toEqual([
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       'HOSTNAME=inside',
@@ -74,7 +74,7 @@ describe('the environment', () => {
     ]);
     expect(configOf({ tty: true }).process.env).toContain('TERM=xterm');
   });
-  it('is the file’s where the file says something', () => {
+  it('the environment is the file’s where the file says something', () => {
     const { env } = configOf({ environment: { HOME: '/elsewhere', CI: '1' } }).process;
     expect(env).toContain('HOME=/elsewhere');
     expect(env).not.toContain('HOME=/root');
@@ -86,13 +86,13 @@ describe('a user that does not exist inside', () => {
   const user = { user: { user: 1000 } };
   const told = (options: DocumentOptions, host: HostFacts) =>
     problems(options, host).map(({ message, hint }) => `${message} = ${hint}`);
-  it('without subordinate ids is told how to get some, with a range that nobody has', () => {
+  it('a user that does not exist inside without subordinate ids is told how to get some, with a range that nobody has', () => {
     const host = { ...USER_ALONE_HOST, euid: 1001, userName: 'me', takenIds: [{ start: 100_000, size: 65_536 }] };
     expect(told(user, host)).toEqual([
       'the user id 1000 does not exist inside: without subordinate ids, root is the only user there = install newuidmap and newgidmap, and sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me; or run it as root: `user: 0`',
     ]);
   });
-  it('is told of the owner of a tmpfs in the same way', () => {
+  it('a user that does not exist inside is told of the owner of a tmpfs in the same way', () => {
     const tmpfs = { ...volume, target: '/t', uid: 1000, specPath: 'volumes.0' as const };
     expect(told({ volumes: [tmpfs] }, USER_ALONE_HOST)).toEqual([
       expect.stringMatching(
@@ -100,13 +100,13 @@ describe('a user that does not exist inside', () => {
       ),
     ]);
   });
-  it('in a map of the file’s own is told of that map', () => {
+  it('a user that does not exist inside in a map of the file’s own is told of that map', () => {
     const map = [{ container: 0, host: 200_000, size: 10 }];
     expect(told({ ...user, uidMap: map, gidMap: map }, ROOT_HOST)).toEqual([
       'the user id 1000 does not exist inside: uid_map does not map it = map more ids with uid_map and gid_map, or take another user',
     ]);
   });
-  it('beyond the ids that there are is told which there are', () => {
+  it('a user that does not exist inside beyond the ids that there are is told which there are', () => {
     expect(told({ user: { user: 70_000 } }, ROOT_HOST)).toEqual([
       'the user id 70000 does not exist inside: there are 0–65535 = take another user, or map more ids with uid_map and gid_map',
     ]);
@@ -114,7 +114,7 @@ describe('a user that does not exist inside', () => {
 });
 
 describe('the platform', () => {
-  it('is an error at its line where this machine is another', () => {
+  it('the platform is an error at its line where this machine is another', () => {
     expect(problems({ platform: 'aarch64' }, ROOT_HOST, { platform: 3 })).toMatchObject([
       {
         code: 'E_PLATFORM',
@@ -127,16 +127,16 @@ describe('the platform', () => {
 });
 
 describe('maps', () => {
-  it('of root keep clear of ids that were given to somebody', () => {
+  it('maps of root keep clear of ids that were given to somebody', () => {
     expect(configOf().linux.uidMappings).toEqual([{ containerID: 0, hostID: 524_288, size: 65_536 }]);
     const taken = { ...ROOT_HOST, takenIds: [{ start: 500_000, size: 65_536 }] };
     expect(configOf({}, taken).linux.uidMappings).toEqual([{ containerID: 0, hostID: 589_824, size: 65_536 }]);
   });
-  it('of root are root’s own range where there is one', () => {
+  it('maps of root are root’s own range where there is one', () => {
     const own = { ...ROOT_HOST, subuids: [{ start: 300_000, size: 200_000 }] };
     expect(configOf({}, own).linux.uidMappings).toEqual([{ containerID: 0, hostID: 300_000, size: 65_536 }]);
   });
-  it('of a user are the caller, then the subordinate ids', () => {
+  it('maps of a user are the caller, then the subordinate ids', () => {
     const { uidMappings, gidMappings } = configOf({}, USER_HOST).linux;
     expect(uidMappings).toEqual([
       { containerID: 0, hostID: 1000, size: 1 },
@@ -147,13 +147,13 @@ describe('maps', () => {
       { containerID: 1, hostID: 200_000, size: 65_536 },
     ]);
   });
-  it('of a user without the helpers are the caller alone', () => {
+  it('maps of a user without the helpers are the caller alone', () => {
     const { linux, process } = configOf({}, { ...USER_HOST, newgidmap: undefined });
     expect(linux.uidMappings).toEqual([{ containerID: 0, hostID: 1000, size: 1 }]);
     expect(linux.gidMappings).toEqual([{ containerID: 0, hostID: 1001, size: 1 }]);
     expect(process.user.additionalGids ?? []).toEqual([]);
   });
-  it('of root in another container are all that this one has', () => {
+  it('maps of root in another container are all that this one has', () => {
     const own = {
       ownUids: [{ start: 0, size: 1000 }],
       ownGids: [
@@ -180,7 +180,7 @@ describe('maps', () => {
       { code: 'E_ID_MAP_NOT_ALLOWED' },
     ]);
   });
-  it('that a user may not have are errors at their lines', () => {
+  it('maps that a user may not have are errors at their lines', () => {
     const uidMap = [
       { container: 0, host: 1000, size: 1 },
       { container: 1, host: 0, size: 10 },
@@ -190,10 +190,10 @@ describe('maps', () => {
       { code: 'E_ID_MAP_NOT_ALLOWED', path: 'uid_map.1', at: { line: 9 } },
     ]);
   });
-  it('are not there without a user namespace', () => {
+  it('maps are not there without a user namespace', () => {
     expect(configOf({ namespaces: { user: HOST } }).linux).not.toHaveProperty('uidMappings');
   });
-  it('shift the image where the mounts cannot', () => {
+  it('maps shift the image where the mounts cannot', () => {
     expect(ownershipFor(testDocument(), ROOT_HOST)).toBeUndefined();
     const old = { ...ROOT_HOST, kernel: { release: '5.12.0', major: 5, minor: 12 } };
     expect(ownershipFor(testDocument(), old)?.uidMap).toEqual([{ container: 0, host: 524_288, size: 65_536 }]);
@@ -203,22 +203,22 @@ describe('maps', () => {
 });
 
 describe('mounts', () => {
-  it('are those of other runtimes', () => {
+  it('mounts are those of other runtimes', () => {
     expect(targets()).toEqual(['/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys']);
     expect(targets({}, { ...ROOT_HOST, cgroup: { ...ROOT_HOST.cgroup, layout: 'v2' } })).toContain('/sys/fs/cgroup');
   });
-  it('give terminals to the group tty where it is mapped', () => {
+  it('mounts give terminals to the group tty where it is mapped', () => {
     const pts = (host: typeof ROOT_HOST) => configOf({}, host).mounts.find(({ type }) => type === 'devpts')?.options;
     expect(pts(ROOT_HOST)).toContain('gid=5');
     expect(pts({ ...USER_HOST, newuidmap: undefined })).not.toContain('gid=5');
   });
-  it('come after those that they lie in, and before the kernel’s unless they lie in those', () => {
+  it('mounts come after those that they lie in, and before the kernel’s unless they lie in those', () => {
     const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` as const });
     const volumes = [at('/a/b/c', 0), at('/z', 1), at('/dev/log', 2), at('/a', 3), at('/a/b', 4)];
     expect(targets({ volumes }).slice(0, 5)).toEqual(['/z', '/a', '/a/b', '/a/b/c', '/proc']);
     expect(targets({ volumes }).at(-1)).toBe('/dev/log');
   });
-  it('never give devices or set-user-id programs of the host', () => {
+  it('mounts never give devices or set-user-id programs of the host', () => {
     const volumes = [{ ...bind, isFile: true, readOnly: true, specPath: 'volumes.0' as const }];
     const model = compile(testDocument({ ...COMMAND, volumes }, { 'volumes.0': 12 }), image, ROOT_HOST);
     expect(ociConfig(model).mounts[0]?.options).toEqual(['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']);
@@ -248,12 +248,12 @@ describe('mounts', () => {
       ]);
     },
   );
-  it('can be at the files of /proc that others show in another way', () => {
+  it('mounts can be at the files of /proc that others show in another way', () => {
     const file = { ...bind, isFile: true, target: '/proc/cpuinfo', specPath: 'volumes.0' as const };
     expect(targets({ volumes: [file] }).at(-1)).toBe('/proc/cpuinfo');
     expect(problems({ volumes: [{ ...file, isFile: false }] })).toMatchObject([{ code: 'E_MOUNT_TARGET' }]);
   });
-  it('that are id-mapped give the caller’s files to the user of the command', () => {
+  it('mounts that are id-mapped give the caller’s files to the user of the command', () => {
     const volumes = [{ ...bind, idmap: true, specPath: 'volumes.0' as const }];
     const user = { user: 1000, group: 1001 };
     const [mount] = configOf({ volumes, user }).mounts;
@@ -266,12 +266,12 @@ describe('mounts', () => {
     const old = { ...ROOT_HOST, kernel: { release: '5.10.0', major: 5, minor: 10 } };
     expect(problems({ volumes, user }, old)).toMatchObject([{ code: 'E_IDMAP' }]);
   });
-  it('are shared with the host only where the container is as privileged as that', () => {
+  it('mounts are shared with the host only where the container is as privileged as that', () => {
     const volumes = [{ ...bind, propagation: 'rshared', specPath: 'volumes.0' as const }] as const;
     expect(problems({ volumes })).toMatchObject([{ code: 'E_MOUNT_SHARED', path: 'volumes.0.bind.propagation' }]);
     expect(configOf({ volumes, namespaces: { user: HOST } }).mounts[0]?.options).toContain('rshared');
   });
-  it('in memory cannot belong to somebody who is not mapped', () => {
+  it('mounts in memory cannot belong to somebody who is not mapped', () => {
     const volumes = [{ ...volume, target: '/t', uid: 70_000, specPath: 'tmpfs.0' as const }];
     expect(problems({ volumes }, ROOT_HOST, { 'tmpfs.0': 4 })).toMatchObject([
       { code: 'E_MOUNT_OWNER', at: { line: 4 } },
@@ -280,18 +280,18 @@ describe('mounts', () => {
       configOf({ volumes: [{ ...volume, target: '/t', uid: 7, specPath: 'tmpfs.0' as const }] }).mounts[0]?.options,
     ).toContain('uid=7');
   });
-  it('that boxctl keeps are another one for each folder of specifications', () => {
+  it('mounts that boxctl keeps are another one for each folder of specifications', () => {
     const volumes = [{ ...named, specPath: 'volumes.0' as const }];
     const source = (folder: string) =>
       compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).mounts[0]?.source;
     expect(source('/one')).toMatch(/^\/var\/lib\/boxctl\/volumes\/cache-[0-9a-f]{12}\/data$/u);
     expect(source('/one')).not.toBe(source('/two'));
   });
-  it('size /dev/shm as the file says', () => {
+  it('mounts size /dev/shm as the file says', () => {
     const shm = configOf({ shmSize: 1 << 20 }).mounts.find(({ destination }) => destination === '/dev/shm');
     expect(shm?.options).toContain('size=1048576');
   });
-  it('are none without a mount namespace', () => {
+  it('mounts are none without a mount namespace', () => {
     const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });
     const { mounts, linux } = ociConfig(compile(document, undefined, ROOT_HOST));
     expect(mounts).toEqual([]);
@@ -302,18 +302,18 @@ describe('mounts', () => {
 describe('what is written to the root', () => {
   const on = (storeType: number, spec: DocumentOptions = {}) =>
     compile(testDocument({ command: ['true'], ...spec }), image, { ...ROOT_HOST, storeType }).writable;
-  it('lies on the disk, but not where this is an overlay, which takes no other', () => {
+  it('what is written to the root lies on the disk, but not where this is an overlay, which takes no other', () => {
     expect([on(0xef53), on(0x794c7630)]).toEqual(['disk', 'tmpfs']);
     expect([on(0xef53, { writable: 'tmpfs' }), on(0x794c7630, { writable: 'tmpfs' })]).toEqual(['tmpfs', 'tmpfs']);
   });
-  it('cannot lie there when the file says so', () => {
+  it('what is written to the root cannot lie there when the file says so', () => {
     const found = diagnosticsOf(() => on(0x794c7630, { writable: 'disk' }));
     expect(found).toMatchObject([{ code: 'E_STORE_OVERLAY', path: 'writable' }]);
   });
 });
 
 describe('what is hidden', () => {
-  it('is less by a path, or by all that are beneath one', () => {
+  it('what is hidden is less by a path, or by all that are beneath one', () => {
     const hidden = (path: string) => {
       const changes = { add: [], remove: [{ path, specPath: 'masked_paths.0' as const }] };
       const { maskedPaths = [], readonlyPaths = [] } = configOf({ maskedPaths: changes, readonlyPaths: changes }).linux;
@@ -342,13 +342,13 @@ describe('devices', () => {
     mknod: true,
     specPath: 'devices.0' as const,
   } as const;
-  it('come after the standard ones, with the host’s mode', () => {
+  it('devices come after the standard ones, with the host’s mode', () => {
     const { devices } = configOf({ devices: [device] }).linux;
     const node = { type: 'c', path: '/dev/fuse', major: 10, minor: 229, fileMode: 0o600, uid: 0, gid: 0 };
     expect(devices?.at(-1)).toEqual(node);
     expect(devices).toHaveLength(7);
   });
-  it('that are held back have the mode of others, where nobody inside owns them', () => {
+  it('devices that are held back have the mode of others, where nobody inside owns them', () => {
     const devices = [{ ...device, write: false }];
     expect(configOf({ devices }).linux.devices?.at(-1)).toMatchObject({ fileMode: 0o444 });
     const refused = [{ code: 'E_DEVICE_PERMISSIONS', path: 'devices.0' }];
@@ -359,7 +359,7 @@ describe('devices', () => {
     expect(problems(host, without)).toMatchObject(refused);
     expect(problems({ ...host, privileged: true })).toMatchObject(refused);
   });
-  it('are the only ones that the rules of the cgroup allow, with what their names allow together', () => {
+  it('devices are the only ones that the rules of the cgroup allow, with what their names allow together', () => {
     const again = { ...device, target: '/dev/again', read: false, mknod: false, specPath: 'devices.1' as const };
     const rules = configOf({ devices: [{ ...device, write: false, mknod: false }, again] }).linux.resources?.devices;
     expect(rules?.[0]).toEqual({ allow: false, access: 'rwm' });
@@ -377,7 +377,7 @@ describe('devices', () => {
 
 describe('limits', () => {
   const limits = { memory: 1 << 20, swap: 1 << 19, pids: 64, cpus: 1.5 };
-  it('are the OCI’s, where swap counts with the memory', () => {
+  it('limits are the OCI’s, where swap counts with the memory', () => {
     expect(configOf({ limits: { ...limits, optional: false } }).linux.resources).toEqual({
       devices: expect.any(Array),
       memory: { limit: 1 << 20, swap: (1 << 20) + (1 << 19) },
@@ -385,7 +385,7 @@ describe('limits', () => {
       cpu: { quota: 150_000, period: 100_000 },
     });
   });
-  it('that cannot be had are errors, all of them, each at its line', () => {
+  it('limits that cannot be had are errors, all of them, each at its line', () => {
     const lines = { 'limits.memory': 4, 'limits.pids': 5, 'limits.cpus': 6 };
     const found = problems({ limits: { ...limits, optional: false } }, USER_HOST, lines);
     expect(found.map(({ code, at }) => [code, at?.line])).toEqual([
@@ -395,7 +395,7 @@ describe('limits', () => {
     ]);
     expect(found[0]?.message).toContain('no cgroup is delegated to you');
   });
-  it('of every kind are the OCI’s words, version 2’s own as files', () => {
+  it('limits of every kind are the OCI’s words, version 2’s own as files', () => {
     const more = {
       memory: (64 << 20) + 1,
       memoryHigh: 48 << 20,
@@ -479,7 +479,7 @@ describe('limits', () => {
     const model = compile(testDocument({ ...COMMAND, limits: { ...more, optional: true } }), image, host);
     expect(model.dropped.map((one) => [one.what, one.reason])).toEqual([[path, reason]]);
   });
-  it('that are optional are left out and named', () => {
+  it('limits that are optional are left out and named', () => {
     const model = compile(testDocument({ ...COMMAND, limits: { ...limits, optional: true } }), image, USER_HOST);
     expect(Object.keys(model.config.linux.resources ?? {})).toEqual(['devices']);
     expect(model.dropped.map(({ what }) => what)).toEqual([
@@ -492,41 +492,41 @@ describe('limits', () => {
 });
 
 describe('namespaces', () => {
-  it('are all eight', () => {
+  it('namespaces are all eight', () => {
     expect(
       configOf()
         .linux.namespaces.map(({ type }) => type)
         .toSorted(),
     ).toEqual(['cgroup', 'ipc', 'mount', 'network', 'pid', 'time', 'user', 'uts']);
   });
-  it('can be the host’s or another process’s', () => {
+  it('namespaces can be the host’s or another process’s', () => {
     const path = '/proc/123/ns/net';
     const { namespaces } = configOf({ namespaces: { net: { kind: 'path', path }, ipc: HOST } }).linux;
     expect(namespaces).toContainEqual({ type: 'network', path });
     expect(namespaces.map(({ type }) => type)).not.toContain('ipc');
   });
-  it('bind the host’s /sys and /proc where the kernel gives no new one', () => {
+  it('namespaces bind the host’s /sys and /proc where the kernel gives no new one', () => {
     const { mounts } = configOf({ namespaces: { net: HOST, pid: HOST } });
     for (const destination of ['/proc', '/sys']) {
       expect(mounts).toContainEqual(expect.objectContaining({ destination, type: 'bind', source: destination }));
     }
   });
-  it('that are not the container’s own are not renamed', () => {
+  it('namespaces that are not the container’s own are not renamed', () => {
     expect(problems({ hostname: 'x', namespaces: { uts: HOST } }, ROOT_HOST, { hostname: 2 })).toMatchObject([
       { code: 'E_NOT_PRIVATE', path: 'hostname', at: { line: 2 } },
     ]);
     expect(configOf({ namespaces: { uts: HOST } })).not.toHaveProperty('hostname');
   });
-  it('need root without a user namespace', () => {
+  it('namespaces need root without a user namespace', () => {
     expect(problems({ namespaces: { user: HOST } }, USER_HOST)).toMatchObject([{ code: 'E_NEEDS_ROOT' }]);
   });
-  it('that cannot be made are told with their reason', () => {
+  it('namespaces that cannot be made are told with their reason', () => {
     const userNamespaces = { usable: false, reason: 'they are switched off', hint: 'switch them on' } as const;
     expect(problems({}, { ...ROOT_HOST, userNamespaces })).toMatchObject([
       { code: 'E_NO_USER_NAMESPACES', message: 'they are switched off', hint: 'switch them on' },
     ]);
   });
-  it('of time are left out by default where the kernel has none, and refused where they were asked for', () => {
+  it('namespaces of time are left out by default where the kernel has none, and refused where they were asked for', () => {
     const old = { ...ROOT_HOST, timeNamespace: false };
     expect(configOf({}, old).linux.namespaces.map(({ type }) => type)).not.toContain('time');
     expect(problems({}, old, { 'namespaces.time': 8 })).toMatchObject([
@@ -568,7 +568,7 @@ it('tells all problems at once', () => {
 });
 
 describe('the version', () => {
-  it('is 1.1.0 because of what 1.0.2 has no word for', () => {
+  it('the version is 1.1.0 because of what 1.0.2 has no word for', () => {
     expect(configOf().ociVersion).toBe('1.1.0');
   });
 });

@@ -59,17 +59,17 @@ it('a container that says nothing demands nothing, as root and not', () => {
 });
 
 describe('demands are', () => {
-  it.each(NAMESPACE_KINDS)('the host’s %s namespace', (kind) => {
+  it.each(NAMESPACE_KINDS)('demands are the host’s %s namespace', (kind) => {
     expect(demanded({ namespaces: { [kind]: HOST } })).toContain(`namespace=${kind}`);
   });
-  it('a namespace that is joined, by its path', () => {
+  it('demands are a namespace that is joined, by its path', () => {
     const path = '/proc/1/ns/net';
     expect(demanded({ namespaces: { net: { kind: 'path', path } } })).toEqual([`join=${path}`]);
   });
-  it('no time namespace where the kernel has none', () => {
+  it('demands are no time namespace where the kernel has none', () => {
     expect(demanded({}, { ...ROOT_HOST, timeNamespace: false })).toEqual([]);
   });
-  it('ids of the host’s accounts, which root alone could map', () => {
+  it('demands are ids of the host’s accounts, which root alone could map', () => {
     const map = (host: number, size: number) => ({ uidMap: [{ container: 0, host, size }] });
     expect(demanded(map(0, 1))).toEqual(['ids=0']);
     expect(demanded(map(1000, 70_000))).toEqual(['ids=1000-70999']);
@@ -77,43 +77,43 @@ describe('demands are', () => {
     const own = { ...map(1000, 1), gidMap: [{ container: 0, host: 1001, size: 1 }] };
     expect(demanded(own, USER_HOST)).toEqual([]);
   });
-  it('a bind from outside of the folder, to be read or written', () => {
+  it('demands are a bind from outside of the folder, to be read or written', () => {
     const all = ['/project', '/project/src', '/projects', '/', '/etc/passwd'];
     const of = (readOnly: boolean) =>
       all.flatMap((source) => demandedOf(placed({}, { volumes: [bindOf(source, readOnly)] })).map(allowance));
     expect(of(false)).toEqual(['bind=/projects', 'bind=/', 'bind=/etc/passwd']);
     expect(of(true)).toEqual(['bind=/projects:ro', 'bind=/:ro', 'bind=/etc/passwd:ro']);
   });
-  it('a bind of a device, as that', () => {
+  it('demands are a bind of a device, as that', () => {
     expect(demandedOf(placed({}, { volumes: [bindOf('/dev/fuse')] })).map(allowance)).toEqual(['device=/dev/fuse']);
   });
-  it('not the host’s /proc and /sys that boxctl itself chose', () => {
+  it('demands are not the host’s /proc and /sys that boxctl itself chose', () => {
     expect(demanded({ namespaces: { pid: HOST, net: HOST } })).toEqual(['namespace=pid', 'namespace=net']);
   });
-  it('every device beyond the standard ones', () => {
+  it('demands are every device beyond the standard ones', () => {
     const fuse = { source: '/dev/fuse', target: '/dev/mine', type: 'c', major: 10, minor: 229, mode: 0o666 } as const;
     const devices = [{ ...fuse, read: true, write: true, mknod: true, specPath: 'devices.0' }] as const;
     expect(demanded({ devices })).toEqual(['device=/dev/fuse']);
   });
-  it('every capability beyond the usual set, and none that was dropped', () => {
+  it('demands are every capability beyond the usual set, and none that was dropped', () => {
     const held = [...DEFAULT_CAPABILITIES.slice(2), 'CAP_SYS_ADMIN', 'CAP_NET_ADMIN'];
     const set = ({ process }: OciBase) => void (process.capabilities.bounding = held);
     expect(demandedBy(set)).toEqual(['cap=SYS_ADMIN', 'cap=NET_ADMIN']);
   });
-  it('no filter, and a filter of its own', () => {
+  it('demands are no filter, and a filter of its own', () => {
     expect(demandedBy(({ linux }) => void delete linux.seccomp)).toEqual(['seccomp=unconfined']);
     expect(demandedBy(() => undefined, { path: 'linux.seccomp' })).toEqual(['seccomp=custom']);
   });
-  it('being privileged, as one', () => {
+  it('demands are being privileged, as one', () => {
     expect(demanded({ privileged: true })).toEqual(['privileged']);
     const both = { privileged: true, noNewPrivileges: false, namespaces: { net: HOST } };
     expect(demanded(both)).toEqual(['namespace=net', 'privileged', 'new_privileges']);
   });
-  it('being spared when memory runs out, and not being the first', () => {
+  it('demands are being spared when memory runs out, and not being the first', () => {
     expect(demanded({ oomScoreAdj: -5 })).toEqual(['oom_score_adj=-5']);
     expect(demanded({ oomScoreAdj: 500 })).toEqual([]);
   });
-  it('being run before others', () => {
+  it('demands are being run before others', () => {
     const limit = (name: Ulimit['name'], hard: number | 'unlimited') => [
       { name, soft: 0, hard, specPath: `ulimits.${name}` } as const,
     ];
@@ -121,7 +121,7 @@ describe('demands are', () => {
     expect(demanded({ ulimits: limit('nice', 'unlimited') })).toEqual(['ulimit=nice']);
     expect(demanded({ ulimits: [...limit('rtprio', 0), ...limit('nice', 20), ...limit('nofile', 100)] })).toEqual([]);
   });
-  it('labels that are laxer than those of containers', () => {
+  it('demands are labels that are laxer than those of containers', () => {
     const host = { ...ROOT_HOST, apparmor: true, selinux: true };
     expect(demanded({ apparmor: 'unconfined' }, host)).toEqual(['apparmor=unconfined']);
     expect(demanded({ apparmor: 'docker-default' }, host)).toEqual([]);
@@ -129,17 +129,17 @@ describe('demands are', () => {
     expect(demanded({ selinux: 'system_u:system_r:container_t:s0:c1' }, host)).toEqual([]);
     expect(demanded({ selinux: 'system_u:system_r:container_init_t' }, host)).toEqual([]);
   });
-  it('new privileges', () => {
+  it('demands are new privileges', () => {
     expect(demandedBy(({ process }) => void (process.noNewPrivileges = false))).toEqual(['new_privileges']);
   });
-  it('paths of /proc and /sys that are not hidden or not read-only', () => {
+  it('demands are paths of /proc and /sys that are not hidden or not read-only', () => {
     const change = ({ linux }: OciBase) => {
       linux.maskedPaths = MASKED_PATHS.filter((path) => path !== '/proc/kcore');
       linux.readonlyPaths = READONLY_PATHS.filter((path) => path !== '/proc/sys');
     };
     expect(demandedBy(change)).toEqual(['unmask=/proc/kcore', 'unmask=/proc/sys']);
   });
-  it('an image that not everybody may read, and any env_file, from outside of the folder', () => {
+  it('demands are an image that not everybody may read, and any env_file, from outside of the folder', () => {
     const file = (kind: 'image' | 'env_file' | 'seccomp', path: string, everyone: boolean) =>
       ({ kind, file: path, path: 'volumes.0', readable: true, everyone }) as const;
     const files = [
@@ -156,7 +156,7 @@ describe('demands are', () => {
       'profile=/etc/profile.json',
     ]);
   });
-  it('a program of the host that is not where programs are', () => {
+  it('demands are a program of the host that is not where programs are', () => {
     const tools = ['sh', '/bin/ls', '/root/bin/deploy', '/project/evil', '/usr/bin/../../root/x'];
     expect(demandedOf(placed({}, { image: { kind: 'host_tools', tools } })).map(allowance)).toEqual([
       'tool=/root/bin/deploy',
@@ -164,7 +164,7 @@ describe('demands are', () => {
       'tool=/usr/bin/../../root/x',
     ]);
   });
-  it('a program of the host by where it lies: in the file’s folder, or where not every user may read', () => {
+  it('demands are a program of the host by where it lies: in the file’s folder, or where not every user may read', () => {
     const found = (file: string, everyone: boolean) => ({ file, path: 'image.host_tools.0', everyone });
     const told = (tools: ReturnType<typeof found>[]) =>
       demandedOf(placed({ tools }, { image: { kind: 'host_tools', tools: ['tool'] } })).map(allowance);
@@ -172,7 +172,7 @@ describe('demands are', () => {
     expect(told([found('/project/bin/tool', true)])).toEqual(['tool=/project/bin/tool']);
     expect(told([found('/usr/local/bin/tool', false)])).toEqual(['tool=/usr/local/bin/tool']);
   });
-  it('a variable of the caller’s that sounds secret, once', () => {
+  it('demands are a variable of the caller’s that sounds secret, once', () => {
     const taken = ['LANG', 'GITHUB_TOKEN', 'IMAGE_TAG', 'GITHUB_TOKEN'].map((name) => ({
       name,
       path: 'environment',

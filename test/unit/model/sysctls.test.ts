@@ -65,7 +65,7 @@ describe('parameters of a network namespace of its own', () => {
 });
 
 describe('the greatest process id', () => {
-  test('is 4096 where nothing else limits processes, for root and for users', () => {
+  test('the greatest process id is 4096 where nothing else limits processes, for root and for users', () => {
     expect(written('', 'kernel.pid_max')).toBe('4096');
     const user = { ...USER_HOST, kernel: NEW_KERNEL.kernel };
     expect(written('', 'kernel.pid_max', user)).toBe('4096');
@@ -75,11 +75,11 @@ describe('the greatest process id', () => {
     ['the file has a limit', 'limits: {pids: 20000}\n', NEW_KERNEL],
     ['the process namespace is the host’s', 'namespaces: {pid: host}\n', NEW_KERNEL],
     ['the kernel has one for all namespaces', '', ROOT_HOST],
-  ])('is not set where %s', (_title, more, host) => {
+  ])('the greatest process id is not set where %s', (_title, more, host) => {
     expect(written(more, 'kernel.pid_max', host)).toBeUndefined();
   });
 
-  test('is what the file says, where the kernel has one for each namespace', () => {
+  test('the greatest process id is what the file says, where the kernel has one for each namespace', () => {
     const more = 'sysctls: {kernel.pid_max: 100000}\n';
     expect(written(more, 'kernel.pid_max')).toBe('100000');
     expect(() => planOf(`${FILE}${more}`, ROOT_HOST)).toThrow('before Linux 6.14');
@@ -97,11 +97,11 @@ describe('who makes the user namespace', () => {
     ['nobody, where a user has the range', 'uid_map: ["0:100000:65536"]\n', '2147418112'],
     ['nobody, where a person has the group', 'uid_map: ["0:300000:10"]\ngid_map: ["0:27:1"]\n', '2147418112'],
     ['the root of a range of its own', 'uid_map: auto\n', '1879048192'],
-  ])('is %s', (_title, more, expected) => {
+  ])('who makes the user namespace is %s', (_title, more, expected) => {
     expect(owner(more)).toBe(expected);
   });
 
-  test('is the caller who can be nobody else, and who would lose his capabilities', () => {
+  test('who makes the user namespace is the caller who can be nobody else, and who would lose his capabilities', () => {
     expect(owner('', USER_HOST)).toBeUndefined();
     expect(owner('', { ...ROOT_HOST, setsSecurebits: false })).toBeUndefined();
     expect(owner('namespaces: {user: host}\n')).toBeUndefined();

@@ -51,29 +51,29 @@ describe('ids', () => {
 });
 
 describe('the user of the command', () => {
-  it('is root where nobody says anything', () => {
+  it('the user of the command is root where nobody says anything', () => {
     expect(userOf(undefined).user).toMatchObject({ uid: 0, gid: 0 });
   });
-  it('by name has the groups, home and ids that the image gives it', () => {
+  it('the user of the command by name has the groups, home and ids that the image gives it', () => {
     const process = userOf({ user: 'builder' });
     expect(process.user).toMatchObject({ uid: 1000, gid: 1000, additionalGids: [44, 0] });
     expect(process.env).toContain('HOME=/home/builder');
   });
-  it('by number is that number, whatever names the image has', () => {
+  it('the user of the command by number is that number, whatever names the image has', () => {
     expect(userOf({ user: 1000 }).user).toMatchObject({ uid: 1000, gid: 1000 });
     expect(userOf({ user: 1000, group: 1000 }).user).toMatchObject({ uid: 1000, gid: 1000 });
     expect(userOf({ user: 4321 }).user).toMatchObject({ uid: 4321, gid: 0 });
   });
-  it('with a group has that group alone', () => {
+  it('the user of the command with a group has that group alone', () => {
     const { user } = userOf({ user: 'builder', group: 'audio' });
     expect(user).toMatchObject({ uid: 1000, gid: 29 });
     expect(user.additionalGids ?? []).toEqual([]);
   });
-  it('may come from the image', () => {
+  it('the user of the command may come from the image', () => {
     expect(userOf(undefined, '1000:44').user).toMatchObject({ uid: 1000, gid: 44 });
     expect(userOf({ user: 0 }, '1000:44').user).toMatchObject({ uid: 0, gid: 0 });
   });
-  it('has capabilities only as root', () => {
+  it('the user of the command has capabilities only as root', () => {
     expect(userOf({ user: 0 }).capabilities.effective).toHaveLength(14);
     const { capabilities } = userOf({ user: 1000 });
     expect(capabilities).toMatchObject({ effective: [], permitted: [], inheritable: [], ambient: [] });
@@ -85,15 +85,15 @@ describe('the user of the command', () => {
   test.each(['nobody-here', 'wrapped', 'minus', 'empty', 'octal', 'broken'])('%s is an error at its line', (user) => {
     expect(refused({ user })).toMatchObject([{ code: 'E_USER_UNKNOWN', path: 'user', at: { line: 7 } }]);
   });
-  it('with an unknown group is an error', () => {
+  it('the user of the command with an unknown group is an error', () => {
     expect(refused({ user: 0, group: 'wheel' })).toMatchObject([{ code: 'E_GROUP_UNKNOWN', at: { line: 7 } }]);
   });
-  it('that no map has is an error', () => {
+  it('the user of the command that no map has is an error', () => {
     expect(refused({ user: 70_000 })).toMatchObject([{ code: 'E_USER_NOT_MAPPED', at: { line: 7 } }]);
     const alone = { ...USER_HOST, subuids: [], subgids: [] };
     expect(refused({ user: 1000, group: 0 }, alone)).toMatchObject([{ code: 'E_USER_NOT_MAPPED' }]);
   });
-  it('that the image asks for and nobody can read is an error, and not root', () => {
+  it('the user of the command that the image asks for and nobody can read is an error, and not root', () => {
     expect(diagnosticsOf(() => userOf(undefined, '0x0'))).toMatchObject([{ code: 'E_IMAGE_USER' }]);
   });
 });

@@ -68,7 +68,7 @@ describe('--allow', () => {
 });
 
 describe('what is refused', () => {
-  it('is told all at once, each with its line and the words that allow it', () => {
+  it('what is refused is told all at once, each with its line and the words that allow it', () => {
     const demands = [demand('bind', '/my data', true), demand('namespace', 'net'), demand('cap', 'SYS_ADMIN')];
     const refuse = () => refuseUnpermitted(demands, [parsePermit('namespace', BASE)]);
     expect(refuse).toThrow(
@@ -85,10 +85,10 @@ describe('what is refused', () => {
       }),
     );
   });
-  it('is nothing where everything was allowed', () => {
+  it('what is refused is nothing where everything was allowed', () => {
     expect(() => refuseUnpermitted([demand('cap', 'KILL')], [parsePermit('all', BASE)])).not.toThrow();
   });
-  it('is quoted as a shell needs it', () => {
+  it('what is refused is quoted as a shell needs it', () => {
     expect(quote("bind=/it's")).toBe("'bind=/it'\\''s'");
     expect(quote('bind=/$(reboot)')).toBe("'bind=/$(reboot)'");
     expect(quote('bind=/a:ro')).toBe('bind=/a:ro');

@@ -19,7 +19,7 @@ function policyHome(text: string): { readonly home: string; readonly file: strin
 const read = (home: string, folder = '/work/api') => readPolicies({ env: {}, home, euid, folder });
 
 describe('a policy', () => {
-  it('allows every file what is in `allow`, and some what is in `folders`', () => {
+  it('a policy allows every file what is in `allow`, and some what is in `folders`', () => {
     const text = `
 allow: [namespace=net, "bind=~/data:ro"]
 folders:
@@ -45,7 +45,7 @@ folders:
     ['folders: {/elsewhere: [nonsense]}', 'nothing called'],
     ['[all]', 'is a map with'],
     ['allow: [all', 'not valid YAML'],
-  ])('is refused as a whole: %s', (text, said) => {
+  ])('a policy is refused as a whole: %s', (text, said) => {
     const message = expect.stringContaining(said) as string;
     expect(() => parse(text)).toThrow(
       expect.objectContaining({
@@ -57,7 +57,7 @@ folders:
 });
 
 describe('policy files', () => {
-  it('are the machine’s and the person’s', () => {
+  it('policy files are the machine’s and the person’s', () => {
     expect(policyFiles({}, '/home/me').at(-1)).toBe('/home/me/.config/boxctl/policy.yaml');
     expect(policyFiles({ XDG_CONFIG_HOME: '/cfg' }, '/home/me')).toEqual([
       '/etc/boxctl/policy.yaml',
@@ -65,28 +65,28 @@ describe('policy files', () => {
     ]);
     expect(policyFiles({ XDG_CONFIG_HOME: 'relative' }, '/home/me').at(-1)).toBe('/home/me/.config/boxctl/policy.yaml');
   });
-  it('need not be there', () => {
+  it('policy files need not be there', () => {
     expect(read(tempFolder())).toEqual([]);
   });
-  it('are read', () => {
+  it('policy files are read', () => {
     const { home } = policyHome('allow: [all]');
     expect(read(home)).toMatchObject([{ kind: 'all' }]);
   });
-  it('that others may write are not used', () => {
+  it('policy files that others may write are not used', () => {
     const { home, file } = policyHome('allow: [all]');
     for (const mode of [0o664, 0o646]) {
       chmodSync(file, mode);
       expect(() => read(home)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
     }
   });
-  it('that are no files are not used, nor waited for', () => {
+  it('policy files that are no files are not used, nor waited for', () => {
     const { home } = policyHome('');
     const config = join(home, 'other');
     mkdirSync(join(config, 'boxctl/policy.yaml'), { recursive: true });
     const options = { env: { XDG_CONFIG_HOME: config }, home, euid, folder: '/work' };
     expect(() => readPolicies(options)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
   });
-  it('in the folder that they would judge are not used, also behind a link', () => {
+  it('policy files in the folder that they would judge are not used, also behind a link', () => {
     const { home, file } = policyHome('allow: [all]');
     expect(() => read(home, home)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
     const outside = tempFolder();
@@ -94,12 +94,15 @@ describe('policy files', () => {
     symlinkSync(file, join(outside, '.config/boxctl/policy.yaml'));
     expect(() => read(outside, home)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
   });
-  it.skipIf(euid !== 0)('of another user are not used, those of root are by everybody (needs root)', () => {
-    const { home, file } = policyHome('allow: [all]');
-    const as = (id: number) => readPolicies({ env: {}, home, euid: id, folder: '/work' });
-    expect(as(12_345)).toMatchObject([{ kind: 'all' }]);
-    chownSync(file, 12_345, 0);
-    expect(as(12_345)).toMatchObject([{ kind: 'all' }]);
-    expect(() => as(0)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
-  });
+  it.skipIf(euid !== 0)(
+    'policy files of another user are not used, those of root are by everybody (needs root)',
+    () => {
+      const { home, file } = policyHome('allow: [all]');
+      const as = (id: number) => readPolicies({ env: {}, home, euid: id, folder: '/work' });
+      expect(as(12_345)).toMatchObject([{ kind: 'all' }]);
+      chownSync(file, 12_345, 0);
+      expect(as(12_345)).toMatchObject([{ kind: 'all' }]);
+      expect(() => as(0)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
+    },
+  );
 });

@@ -63,7 +63,7 @@ function left(agreed: readonly Demand[], asked: readonly Demand[]): readonly Dem
 }
 
 describe('what is remembered', () => {
-  test('is exactly what was agreed to, for that file alone', () => {
+  test('what is remembered is exactly what was agreed to, for that file alone', () => {
     const at = keeper();
     const demands = [demand('bind', '/data', true), demand('privileged'), demand('cap', 'NET_ADMIN')];
     remember(at, FILE, demands);
@@ -81,14 +81,14 @@ describe('what is remembered', () => {
     expect(statSync(at.record()).mode & 0o777).toBe(0o600);
   });
 
-  test('keeps what is printed in place of a value that was the caller’s', () => {
+  test('what is remembered keeps what is printed in place of a value that was the caller’s', () => {
     const at = keeper();
     const shown = { value: '/srv/${WHERE}', message: 'reads it' };
     remember(at, FILE, [{ ...demand('bind', '/srv/secret'), shown }]);
     expect(recall(at, FILE)?.demands).toEqual([{ kind: 'bind', value: '/srv/secret', shown: '/srv/${WHERE}' }]);
   });
 
-  test('is replaced as a whole, and taken back', () => {
+  test('what is remembered is replaced as a whole, and taken back', () => {
     const at = keeper();
     remember(at, FILE, [demand('cap', 'NET_ADMIN')]);
     remember(at, FILE, [demand('cap', 'SYS_TIME')]);
@@ -134,13 +134,13 @@ describe('a record that somebody else could have written is not believed', () =>
     return at;
   };
 
-  test('one that others may write', () => {
+  test('a record that somebody else could have written is not believed: one that others may write', () => {
     const at = prepared();
     chmodSync(at.record(), 0o666);
     expect(recall(at, FILE)).toBeUndefined();
   });
 
-  test('one that is a link, symbolic or hard', () => {
+  test('a record that somebody else could have written is not believed: one that is a link, symbolic or hard', () => {
     const at = prepared();
     const elsewhere = join(at.home, 'elsewhere');
     const record = at.record();
@@ -152,7 +152,7 @@ describe('a record that somebody else could have written is not believed', () =>
     expect(recall(at, FILE)).toBeUndefined();
   });
 
-  test('one that is about another file, or was renamed', () => {
+  test('a record that somebody else could have written is not believed: one that is about another file, or was renamed', () => {
     const at = prepared();
     const text = readFileSync(at.record(), 'utf8');
     remember(at, '/work/other/container.yaml', [demand('cap', 'CHOWN')]);
@@ -170,13 +170,16 @@ describe('a record that somebody else could have written is not believed', () =>
     '{"version":1,"file":"/work/api/container.yaml","demands":[{"kind":"bind","value":""}]}',
     '{"version":1,"file":"/work/api/container.yaml","demands":[{"kind":"cap","value":"SYS_ADMIN"},{"kind":"bind","value":"etc"}]}',
     '{"version":1,"file":"/work/api/container.yaml","demands":[{"kind":"toString","value":"x"}]}',
-  ])('one that does not say what one says: %s', (text) => {
-    const at = prepared();
-    writeFileSync(at.record(), text);
-    expect(recall(at, FILE)).toBeUndefined();
-  });
+  ])(
+    'a record that somebody else could have written is not believed: one that does not say what one says: %s',
+    (text) => {
+      const at = prepared();
+      writeFileSync(at.record(), text);
+      expect(recall(at, FILE)).toBeUndefined();
+    },
+  );
 
-  test('all of a folder that others may write to, or one above it', () => {
+  test('a record that somebody else could have written is not believed: all of a folder that others may write to, or one above it', () => {
     for (const path of ['.config/boxctl/allowed', '.config/boxctl', '.config']) {
       const at = prepared();
       chmodSync(join(at.home, path), 0o777);
@@ -186,23 +189,26 @@ describe('a record that somebody else could have written is not believed', () =>
     }
   });
 
-  test('all of a folder beneath the one of the container file', () => {
+  test('a record that somebody else could have written is not believed: all of a folder beneath the one of the container file', () => {
     const at = keeper();
     const said = expect.objectContaining({ code: 'E_ALLOWED_UNSAFE' });
     expect(() => remember(at, join(at.home, 'container.yaml'), [])).toThrow(said);
     expect(readdirSync(at.home)).toEqual([]);
   });
 
-  test.skipIf(!isRoot)('root does not believe a user, whatever HOME says (needs root)', () => {
-    for (const path of ['.config/boxctl/allowed', '.config/boxctl', '.config']) {
+  test.skipIf(!isRoot)(
+    'a record that somebody else could have written is not believed: root does not believe a user, whatever HOME says (needs root)',
+    () => {
+      for (const path of ['.config/boxctl/allowed', '.config/boxctl', '.config']) {
+        const at = prepared();
+        chownSync(join(at.home, path), OTHER_USER, OTHER_USER);
+        expect(() => recall(at, FILE)).toThrow(expect.objectContaining({ code: 'E_ALLOWED_UNSAFE' }));
+      }
       const at = prepared();
-      chownSync(join(at.home, path), OTHER_USER, OTHER_USER);
-      expect(() => recall(at, FILE)).toThrow(expect.objectContaining({ code: 'E_ALLOWED_UNSAFE' }));
-    }
-    const at = prepared();
-    chownSync(at.record(), OTHER_USER, OTHER_USER);
-    expect(recall(at, FILE)).toBeUndefined();
-  });
+      chownSync(at.record(), OTHER_USER, OTHER_USER);
+      expect(recall(at, FILE)).toBeUndefined();
+    },
+  );
 });
 
 test('a file is its name in the folder that it really lies in', () => {
