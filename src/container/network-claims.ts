@@ -47,6 +47,7 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
 export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
   const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
-  const network = { index: 0, pool: DEFAULT_POOL, networks: [], resolved };
+  // Behind a router of its own, where no other container is.
+  const network = { index: 1, pool: DEFAULT_POOL, networks: [], resolved };
   return { network, release: () => undefined };
 }

@@ -11,7 +11,7 @@ export interface Claims {
 }
 
 export interface NetworkClaim {
-  /** From 1 to 4095. 0 where a program carries the packets, and nothing was claimed. */
+  /** From 1 to 4095. 1 where a program carries the packets, and nothing was claimed. */
   readonly index: number;
   readonly pool: { readonly ipv4: Subnet; readonly ipv6: Subnet };
   /** For each of the specification's, in its order. */

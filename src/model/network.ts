@@ -14,7 +14,7 @@ export type NetworkDriver = 'veth' | 'pasta' | 'slirp4netns';
  */
 export interface Network {
   readonly driver: NetworkDriver;
-  /** Of the claim, from 1 to 4095; 0 where a program carries the packets. */
+  /** Of the claim, from 1 to 4095; 1 where a program carries the packets. */
   readonly index: number;
   /** Of the container's end, in lower case with colons. */
   readonly mac: string;

@@ -34,6 +34,7 @@ import {
   unshareCgroup,
 } from './namespaces.ts';
 import { planNetworkInside, planNetworkOnHost } from './network/network.ts';
+import { planRouter } from './network/router.ts';
 import { addEntries, attachCovers, makeHome } from './own-files.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord, recordChild } from './record.ts';
@@ -233,6 +234,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   isolateMounts(context);
   root?.takeInside();
   becomeRoot(context);
+  tallies = planRouter(context) ?? tallies;
   hideFromPeers(context);
   unshareCgroup(context);
   const zeroMask = inside('root', byDefault('modes as they are written here'));

@@ -61,6 +61,12 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
   return file;
 }
 
+/** A program beside the container (spawn_helper) may take back that it dies with the launcher, too. */
+export function recordHelper({ steps }: PlanContext, place: Place, helper: Fd): void {
+  const data = { template: `{"helper":$PID(${helper}),"birth":"$BIRTH(${helper})"}\n` };
+  steps.add(place, `${helper}.record`, 'write', { dirfd: RECORD, pathname: '', data });
+}
+
 /**
  * The command can undo that it dies with the launcher (PR_SET_PDEATHSIG, which a change of credentials clears as well). So
  * it is written down who it is, before it runs. With a process namespace of its own, its end is that of all others; else

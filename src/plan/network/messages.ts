@@ -1,26 +1,29 @@
 /** rtnetlink messages of a container's network: the pair of interfaces, addresses, neighbours and routes (rtnetlink(7)). */
-import type { Attributes, Message } from '../../kernel/netlink/message.ts';
+import type { Attributes, LINK, Message } from '../../kernel/netlink/message.ts';
 import { addressBytes, type Subnet } from '../../text/addresses.ts';
 import type { FamilyOf } from './names.ts';
+
+/** The number of an interface, or the one that was asked for by its name (ioctl_siocgifindex). */
+type Link = number | typeof LINK;
 
 const REQUEST = 'NLM_F_REQUEST|NLM_F_ACK';
 const CREATE = `${REQUEST}|NLM_F_CREATE|NLM_F_EXCL`;
 
-export const newLink = (index: number, attributes: Attributes): Message => ({
+export const newLink = (index: Link, attributes: Attributes): Message => ({
   type: 'RTM_NEWLINK',
   flags: CREATE,
   header: { ifi_index: index },
   attributes,
 });
 
-export const setLink = (index: number, attributes: Attributes): Message => ({
+export const setLink = (index: Link, attributes: Attributes): Message => ({
   type: 'RTM_SETLINK',
   flags: REQUEST,
   header: { ifi_index: index },
   attributes,
 });
 
-export const linkUp = (index: number): Message => ({
+export const linkUp = (index: Link): Message => ({
   type: 'RTM_SETLINK',
   flags: REQUEST,
   header: { ifi_index: index, ifi_flags: 'IFF_UP', ifi_change: 'IFF_UP' },
@@ -28,7 +31,7 @@ export const linkUp = (index: number): Message => ({
 });
 
 /** An address alone, without the search for others who have it, which takes IPv6 a second. */
-export const newAddress = ({ af, width }: FamilyOf, link: number, address: Uint8Array): Message => ({
+export const newAddress = ({ af, width }: FamilyOf, link: Link, address: Uint8Array): Message => ({
   type: 'RTM_NEWADDR',
   flags: CREATE,
   header: { ifa_family: af, ifa_prefixlen: width, ifa_index: link },
@@ -36,7 +39,7 @@ export const newAddress = ({ af, width }: FamilyOf, link: number, address: Uint8
 });
 
 /** Known for good, so that nobody asks for it, and no answer of somebody else's is believed. */
-export const newNeighbour = ({ af }: FamilyOf, link: number, address: Uint8Array, mac: Uint8Array): Message => ({
+export const newNeighbour = ({ af }: FamilyOf, link: Link, address: Uint8Array, mac: Uint8Array): Message => ({
   type: 'RTM_NEWNEIGH',
   flags: `${REQUEST}|NLM_F_CREATE|NLM_F_REPLACE`,
   header: { ndm_family: af, ndm_ifindex: link, ndm_state: 'NUD_PERMANENT' },
@@ -46,7 +49,7 @@ export const newNeighbour = ({ af }: FamilyOf, link: number, address: Uint8Array
 /** A route to one address, or by a gateway to a subnet. */
 export function newRoute(
   { af, width, family }: FamilyOf,
-  link: number,
+  link: Link,
   to: Uint8Array | Subnet | 'default',
   { gateway, source }: { readonly gateway?: Uint8Array; readonly source?: Uint8Array } = {},
 ): Message {
@@ -75,7 +78,7 @@ export function newRoute(
 }
 
 /** A queue that lets so many bits a second through (tc-tbf(8)). */
-export function newRate(link: number, bitsPerSecond: number): Message {
+export function newRate(link: Link, bitsPerSecond: number): Message {
   const bytes = Math.max(1, Math.floor(bitsPerSecond / 8));
   // What may go at once: 10 ms of it, and at least one large packet, as segmentation offload makes them.
   const burst = Math.max(64 * 1024 + 64, Math.ceil(bytes / 100));

@@ -2,15 +2,13 @@
  * A container's network as root: a pair of interfaces made directly in its network namespace, routed by single addresses. No
  * bridge, and no rule of a single container in a table that packets of others pass.
  */
-import type { Fd } from '../../kernel/calls.ts';
 import { AT_FDCWD } from '../../kernel/calls.ts';
-import { AF, NETLINK, O, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
-import { CHILD, type Message } from '../../kernel/netlink/message.ts';
-import type { Because } from '../../model/because.ts';
+import { NETLINK, O } from '../../kernel/constants.ts';
+import { CHILD } from '../../kernel/netlink/message.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
 import type { Tally } from '../plan.ts';
-import { byDefault, call, type Place } from '../steps.ts';
+import { byDefault, call } from '../steps.ts';
 import { planForwarding } from './forwarding.ts';
 import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
 import {
@@ -25,62 +23,19 @@ import {
   ownAddress,
   sharedNetworks,
 } from './names.ts';
-import type { Part } from './nft.ts';
-import { transaction } from './nft.ts';
 import { ownedTable } from './owned-table.ts';
 import { planPorts } from './ports.ts';
+import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
+import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
 import { talliesOf } from './tallies.ts';
 import { sharedTable, sharedTableQuestion } from './shared-table.ts';
-
-/** A netlink socket that tells of mistakes by their place, and does not repeat the messages that it answers. */
-export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
-  const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
-  const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
-  const fd = steps.add(place, id, 'socket', args, { undo });
-  const level = SOL.SOL_NETLINK;
-  steps.add(place, `${id}.cap_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_CAP_ACK, value: 1 });
-  steps.add(place, `${id}.ext_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_EXT_ACK, value: 1 });
-  return fd;
-}
-
-/** One step for a message. */
-type Send = (id: string, message: Message, because?: Because) => void;
-
-function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
-  return (id, message, because) => {
-    const where = because === undefined ? place : { ...place, because };
-    steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel' });
-  };
-}
-
-/** A transaction of nf_tables as one step. */
-function sendTable(
-  { steps }: PlanContext,
-  place: Place,
-  id: string,
-  fd: Fd,
-  parts: readonly Part[],
-  question?: Message,
-): void {
-  const all = transaction(parts);
-  const messages = all.map(({ message }) => message);
-  const messageReasons = all.map(({ because }) => because ?? place.because);
-  if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo: 'kernel', messageReasons });
-  else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
-}
 
 const LINK_HINTS: Hints = {
   EEXIST: 'the interface of an earlier container is still there: start again',
   EOPNOTSUPP: 'this kernel has no veth interfaces (CONFIG_VETH)',
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
-const TABLE_HINTS: Hints = {
-  EOPNOTSUPP: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
-  ENOENT: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
-  EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
-};
-
 /** The file that says that the addresses are taken (src/state/addresses.ts). It goes even if boxctl itself was killed. */
 function holdClaim({ steps, host, model }: PlanContext, index: number): void {
   if (host.networking === undefined) return;
@@ -94,7 +49,11 @@ function holdClaim({ steps, host, model }: PlanContext, index: number): void {
 /** The host's side, once the container's first process is in its network namespace. */
 export function planNetworkOnHost(context: PlanContext): readonly Tally[] | undefined {
   const { network } = context.model;
-  if (network?.driver !== 'veth') return undefined;
+  if (network === undefined) return undefined;
+  if (network.driver !== 'veth') {
+    planProgram(context, network);
+    return undefined;
+  }
   const { steps, model } = context;
   const { index } = network;
   const place = { ...onHost('network', model.because('network')), hints: LINK_HINTS };
@@ -178,7 +137,7 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
 /** The container's side: its end of the pair, before privileges go. */
 export function planNetworkInside(context: PlanContext): void {
   const { network } = context.model;
-  if (network?.driver !== 'veth') return;
+  if (network === undefined) return;
   const { model } = context;
   const place = inside('network', model.because('network'));
   const link = interfaceNumber(network.index);

@@ -98,9 +98,12 @@ class OwnedTable {
   readonly #context: PlanContext;
   readonly #table: TableBuilder;
 
-  constructor(context: PlanContext, network: Network) {
+  readonly #host: readonly Subnet[];
+
+  constructor(context: PlanContext, network: Network, host: readonly Subnet[]) {
     this.#context = context;
     this.#network = network;
+    this.#host = host;
     this.#table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(network.index), { owned: true });
   }
 
@@ -137,8 +140,8 @@ class OwnedTable {
    * own would say so. The hook for what goes to the container came with Linux 5.16.
    */
   get #reachesPorts(): boolean {
-    const { toWorld, egress } = this.#network;
-    return toWorld && egress === undefined && isAtLeast(this.#context.host.kernel, 5, 16);
+    const { driver, toWorld, egress } = this.#network;
+    return driver === 'veth' && toWorld && egress === undefined && isAtLeast(this.#context.host.kernel, 5, 16);
   }
 
   /**
@@ -248,6 +251,8 @@ class OwnedTable {
     for (const text of refused) {
       table.rule(chain, [...matchSubnet(subnet(text), family.destinationOffset), goTo('refuse')], isolation);
     }
+    const host = this.#destination(family, this.#host, 'host', isolation);
+    if (host !== undefined) table.rule(chain, [...host, goTo('refuse')], isolation);
     if (this.#reachesPorts) {
       const isOfHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
       const ports = byDefault('published ports of other containers answer by the host’s addresses');
@@ -296,7 +301,7 @@ class OwnedTable {
     if (rule.addresses === 'host') return;
     const chain = chainOf(family);
     const because = this.#context.model.because(`network.egress.${index}`);
-    const to = this.#destination(family, rule.addresses, index, because);
+    const to = this.#destination(family, rule.addresses, `egress${index}`, because);
     if (to === undefined) return;
     for (const kinds of kindsOf(rule)) this.#table.rule(chain, [...to, ...kinds, ACCEPT], because);
     // Of a datagram in parts, only the first part has ports. The others are of no use without it.
@@ -309,7 +314,7 @@ class OwnedTable {
   #destination(
     family: FamilyOf,
     addresses: readonly Subnet[] | 'any',
-    index: number,
+    set: string,
     because: Because,
   ): readonly Expression[] | undefined {
     if (addresses === 'any') return [];
@@ -317,7 +322,7 @@ class OwnedTable {
     const [only, ...more] = own;
     if (only === undefined) return undefined;
     if (more.length === 0) return matchSubnet(only, family.destinationOffset);
-    const name = `egress${index}-${family.family}`;
+    const name = `${set}-${family.family}`;
     this.#table.rangeSet(name, family.family === 4 ? IPV4 : IPV6, rangesOf(own), because);
     return [loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length), isIn(name)];
   }
@@ -370,6 +375,7 @@ function kindsOf({ ports, protocol }: EgressRule): readonly (readonly Expression
   return (['tcp', 'udp'] as const).map((one) => [...matchProtocol(one), ...portRange]);
 }
 
-export function ownedTable(context: PlanContext, network: Network): readonly Part[] {
-  return new OwnedTable(context, network).build();
+/** `host`: its addresses, where the table is not made in the host's network namespace and so cannot ask for them. */
+export function ownedTable(context: PlanContext, network: Network, host: readonly Subnet[] = []): readonly Part[] {
+  return new OwnedTable(context, network, host).build();
 }

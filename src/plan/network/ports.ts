@@ -77,7 +77,10 @@ function openSocket({ steps }: PlanContext, place: Place, network: Network, port
   // A port can be had again while old connections of it wait for their end. Of two who listen, one is refused all the same.
   if (port.protocol === 'tcp') set('reuse', SOL.SOL_SOCKET, SOCKET_OPTION.SO_REUSEADDR, 1);
   if (family === 6) set('v6only', SOL.IPPROTO_IPV6, SOCKET_OPTION.IPV6_V6ONLY, 1);
-  set('mark', SOL.SOL_SOCKET, SOCKET_OPTION.SO_MARK, socketMark(network.index, port.port));
+  // For the shared table, which an ordinary user does not have.
+  if (network.driver === 'veth') {
+    set('mark', SOL.SOL_SOCKET, SOCKET_OPTION.SO_MARK, socketMark(network.index, port.port));
+  }
   return fd;
 }
 

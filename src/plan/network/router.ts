@@ -1,0 +1,219 @@
+/**
+ * Between an ordinary user's container and the program that carries its packets (program.ts) lies a network namespace of its own,
+ * the router's. The container's first process is born in it, makes the rules, leaves it for the container's own namespace, and
+ * makes the pair of interfaces between the two. It has the rights for that in its user namespace; the container has no
+ * descriptor of the router's namespace, and no interface in it. The namespace lives as long as the program does.
+ */
+import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
+import { CLONE, MSG, NETLINK } from '../../kernel/constants.ts';
+import { CHILD, LINK, type Message } from '../../kernel/netlink/message.ts';
+import type { Network } from '../../model/network.ts';
+import { addressBytes, subnetOf, type Subnet } from '../../text/addresses.ts';
+import { inside, onHost, type PlanContext } from '../context.ts';
+import type { Tally } from '../plan.ts';
+import { byDefault } from '../steps.ts';
+import { matchAddress } from './match.ts';
+import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import {
+  FAMILIES,
+  gatewayOf,
+  GROUP,
+  hostInterface,
+  hostMac,
+  INNER_INTERFACE,
+  interfaceNumber,
+  macBytes,
+  ownAddress,
+  PACKET_MARK,
+  type FamilyOf,
+} from './names.ts';
+import {
+  ACCEPT,
+  compare,
+  DROP,
+  loadConnection,
+  loadMeta,
+  maskBits,
+  MASQUERADE,
+  ofMachine,
+  PROHIBIT,
+  setRegister,
+  TableBuilder,
+  translate,
+  type Expression,
+  type Part,
+} from './nft.ts';
+import { ownedTable } from './owned-table.ts';
+import { hasUplink, MTU, PROGRAM_SUBNET, transitOf, UPLINK } from './program.ts';
+import { planPorts } from './ports.ts';
+import { planPortRelays } from './relay.ts';
+import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
+import { talliesOf } from './tallies.ts';
+
+/** Of connections (linux/netfilter/nf_conntrack_common.h). */
+const ESTABLISHED_OR_RELATED = ofMachine(0b110);
+const NONE = ofMachine(0);
+
+const isFamily = ({ nfprotoNumber }: FamilyOf): readonly Expression[] => [
+  loadMeta('NFT_META_NFPROTO'),
+  compare('EQ', Uint8Array.of(nfprotoNumber)),
+];
+const fromContainer = (link: number): readonly Expression[] => [
+  loadMeta('NFT_META_IIF'),
+  compare('EQ', ofMachine(link)),
+];
+
+/** Where the container's gateway leads if the file lets it reach the host: to an address of the host on its way out. */
+function hostAddress({ host }: PlanContext, { family }: FamilyOf): Uint8Array | undefined {
+  const { uplinks = [], addresses = [] } = host.networking ?? {};
+  const device = uplinks.find((uplink) => uplink.family === family)?.device;
+  const own = addresses.find(
+    (one) => one.family === family && one.device === device && !/^fe[89ab]/u.test(one.address),
+  );
+  return own === undefined ? undefined : addressBytes(own.address);
+}
+
+/** What the container must not reach by the program, which is a process of the host, nor of the program itself. */
+function outOfReach({ host }: PlanContext): readonly Subnet[] {
+  const own = (host.networking?.addresses ?? []).flatMap(({ address }) => subnetOf(address) ?? []);
+  return [...own, PROGRAM_SUBNET];
+}
+
+/** What passes the router: what the container may send (owned-table.ts lets nothing else in), and answers to it. */
+function routerTable(context: PlanContext, network: Network): readonly Part[] {
+  const table = new TableBuilder('NFPROTO_INET', 'boxctl', { owned: true });
+  const link = interfaceNumber(network.index);
+  table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: 0, policy: 'NF_DROP' });
+  const known = [loadConnection('STATE'), maskBits(ESTABLISHED_OR_RELATED), compare('NEQ', NONE)];
+  table.rule('forward', [...known, ACCEPT]);
+  table.rule('forward', [loadMeta('NFT_META_MARK'), compare('EQ', ofMachine(PACKET_MARK.reply)), DROP]);
+  for (const family of FAMILIES) {
+    // No address of the host was found for the gateway.
+    table.rule('forward', [
+      ...isFamily(family),
+      ...matchAddress(gatewayOf(network, family), family.destinationOffset),
+      PROHIBIT,
+    ]);
+  }
+  table.rule('forward', [...fromContainer(link), ACCEPT]);
+
+  table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
+  table.rule('input', [...fromContainer(link), DROP]);
+
+  // The program knows the router alone.
+  table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: 100 });
+  table.rule('postrouting', [loadMeta('NFT_META_OIFGROUP'), compare('NEQ', ofMachine(GROUP)), MASQUERADE]);
+
+  if (network.reaches.host) {
+    const because = context.model.because('network.egress');
+    table.chain('prerouting', { type: 'nat', hook: 'NF_INET_PRE_ROUTING', priority: -100 });
+    for (const family of FAMILIES) {
+      const target = hostAddress(context, family);
+      if (target === undefined) continue;
+      table.rule(
+        'prerouting',
+        [
+          ...isFamily(family),
+          ...matchAddress(gatewayOf(network, family), family.destinationOffset),
+          setRegister(target, 'NFT_REG32_00'),
+          translate('DNAT', family.nfproto, 'NFT_REG32_00'),
+        ],
+        because,
+      );
+    }
+  }
+  return table.parts;
+}
+
+const PAIR_SETTINGS = {
+  IFLA_AF_SPEC: {
+    AF_INET: {
+      IFLA_INET_CONF: { IPV4_DEVCONF_FORWARDING: 1, IPV4_DEVCONF_SEND_REDIRECTS: 0, IPV4_DEVCONF_RP_FILTER: 0 },
+    },
+    AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' },
+  },
+} as const;
+
+const pair = (network: Network): Message => {
+  const link = interfaceNumber(network.index);
+  return newLink(link, {
+    IFLA_IFNAME: hostInterface(network.index),
+    IFLA_ADDRESS: hostMac(network.index),
+    IFLA_MTU: MTU,
+    IFLA_GROUP: GROUP,
+    IFLA_LINKINFO: {
+      IFLA_INFO_KIND: 'veth',
+      IFLA_INFO_DATA: {
+        VETH_INFO_PEER: {
+          ifi_index: link,
+          IFLA_IFNAME: INNER_INTERFACE,
+          IFLA_ADDRESS: macBytes(network.mac),
+          IFLA_MTU: MTU,
+          IFLA_NET_NS_PID: CHILD,
+        },
+      },
+    },
+  });
+};
+
+/** The container's first process makes the router of the namespace that it is in, and goes on in one of its own. */
+export function planRouter(context: PlanContext): readonly Tally[] | undefined {
+  const { steps, model } = context;
+  const { network } = model;
+  if (network === undefined || network.driver === 'veth') return undefined;
+  const place = inside('network', model.because('network'));
+  const link = interfaceNumber(network.index);
+
+  const setting = '/proc/sys/net/ipv6/conf/all/forwarding';
+  const readOnly = 'the container around boxctl must give it a /proc/sys/net that can be written to';
+  const forward = { ...place, hints: { EROFS: readOnly, EACCES: readOnly } };
+  // A kernel without IPv6 has no such file.
+  steps.add(
+    forward,
+    'router.forwarding.ipv6',
+    'write',
+    { dirfd: AT_FDCWD, pathname: setting, data: '1' },
+    { allow: ['ENOENT'] },
+  );
+
+  const route = openNetlink(context, place, 'router.route', NETLINK.NETLINK_ROUTE);
+  const tables = { ...inside('network', byDefault('what the container may send')), hints: TABLE_HINTS };
+  const netfilter = openNetlink(context, tables, 'router.netfilter', NETLINK.NETLINK_NETFILTER);
+  steps.add(place, 'router.uplink', 'ioctl_siocgifindex', { fd: route, name: UPLINK });
+  steps.add(place, 'router.leave', 'unshare', { flags: CLONE.CLONE_NEWNET }, { undo: 'kernel' });
+
+  const send = sender(context, place, route);
+  send('router.pair', pair(network));
+  send('router.pair.settings', setLink(link, PAIR_SETTINGS));
+  send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: { AF_INET: PAIR_SETTINGS.IFLA_AF_SPEC.AF_INET } }));
+  sendTable(context, tables, 'router.table', netfilter, routerTable(context, network));
+  sendTable(context, tables, 'router.table.own', netfilter, ownedTable(context, network, outOfReach(context)));
+  const { ingress, egress } = network.rates;
+  if (ingress !== undefined)
+    send('router.rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));
+  void egress;
+  send('router.pair.up', linkUp(link));
+  for (const family of FAMILIES) {
+    const own = ownAddress(network, family);
+    if (own === undefined) continue;
+    send(`router.neighbour.ipv${family.family}`, newNeighbour(family, link, own, macBytes(network.mac)));
+    send(`router.route.ipv${family.family}`, newRoute(family, link, own));
+    // slirp4netns gives its interface an address of IPv4 alone.
+    if (family.family === 6 && network.driver === 'slirp4netns' && hasUplink(context, 6)) {
+      const { own: address, gateway } = transitOf(network).ipv6;
+      send('router.uplink.address', newAddress(family, LINK, addressBytes(address)));
+      send('router.uplink.route', newRoute(family, LINK, 'default', { gateway: addressBytes(gateway) }));
+    }
+  }
+  const kept = keepTables(context, tables, netfilter);
+  // As long as the first process may still be looked at (PR_SET_DUMPABLE).
+  planPortRelays(context, network, planPorts(context, network));
+  return talliesOf(network, kept);
+}
+
+/** The tables go with the socket that has made them, and the command has none of them: the launcher keeps it. */
+function keepTables({ steps, model }: PlanContext, place: ReturnType<typeof inside>, netfilter: Fd): Fd {
+  steps.add(place, 'router.send', 'sendmsg', { fd: netfilter, flags: MSG.MSG_NOSIGNAL });
+  const receive = onHost('network', model.because('network'));
+  return steps.add(receive, 'netlink.netfilter', 'recvmsg', {}, { undo: 'kernel' });
+}

@@ -1,0 +1,52 @@
+/** Netlink sockets of a plan, and the steps that send messages by them. */
+import type { Fd } from '../../kernel/calls.ts';
+import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
+import type { Message } from '../../kernel/netlink/message.ts';
+import type { Because } from '../../model/because.ts';
+import type { PlanContext } from '../context.ts';
+import type { Hints } from '../hints.ts';
+import { call, type Place } from '../steps.ts';
+import { transaction, type Part } from './nft.ts';
+
+export const TABLE_HINTS: Hints = {
+  EOPNOTSUPP: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
+  ENOENT: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
+  EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
+};
+
+/** A netlink socket that tells of mistakes by their place, and does not repeat the messages that it answers. */
+export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
+  const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
+  const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
+  const fd = steps.add(place, id, 'socket', args, { undo });
+  const level = SOL.SOL_NETLINK;
+  steps.add(place, `${id}.cap_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_CAP_ACK, value: 1 });
+  steps.add(place, `${id}.ext_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_EXT_ACK, value: 1 });
+  return fd;
+}
+
+/** One step for a message. */
+export type Send = (id: string, message: Message, because?: Because) => void;
+
+export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
+  return (id, message, because) => {
+    const where = because === undefined ? place : { ...place, because };
+    steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel' });
+  };
+}
+
+/** A transaction of nf_tables as one step. */
+export function sendTable(
+  { steps }: PlanContext,
+  place: Place,
+  id: string,
+  fd: Fd,
+  parts: readonly Part[],
+  question?: Message,
+): void {
+  const all = transaction(parts);
+  const messages = all.map(({ message }) => message);
+  const messageReasons = all.map(({ because }) => because ?? place.because);
+  if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo: 'kernel', messageReasons });
+  else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
+}
