@@ -234,17 +234,9 @@ function compileCgroupLimits(scope: Scope): void {
   }
 }
 
-const NO_QDISC: Obstacle = {
-  reason: 'the network of an ordinary user is carried by a program, which has no rates',
-  hint: 'run it as root',
-};
-
-function compileRates({ limits, host, canHave }: Scope): Network['rates'] {
-  const rateOf = (key: 'network.egress' | 'network.ingress'): number | undefined => {
-    const bits = limits[LIMITS[key].field];
-    return bits !== undefined && canHave(`limits.${key}`, host.privileged ? undefined : NO_QDISC) ? bits : undefined;
-  };
-  const [egress, ingress] = [rateOf('network.egress'), rateOf('network.ingress')];
+/** Queues of the pair of interfaces: every network has one, also that of an ordinary user (src/plan/network/router.ts). */
+function compileRates({ limits }: Scope): Network['rates'] {
+  const [egress, ingress] = [limits[LIMITS['network.egress'].field], limits[LIMITS['network.ingress'].field]];
   return { ...(egress === undefined ? {} : { egress }), ...(ingress === undefined ? {} : { ingress }) };
 }
 

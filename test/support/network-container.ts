@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { attacker } from './attack.ts';
 import type { Ended } from './boxctl.ts';
-import { specFolder } from './container.ts';
+import { callerOptions, self, specFolder, type Caller } from './container.ts';
 import { networkState, type Place } from './network-lab.ts';
 
 /** Where the servers of server.c begin. */
@@ -23,8 +23,12 @@ export interface Running {
 }
 
 /** A folder with a container.yaml and these programs of test/conformance/attacks, in /w of the container. */
-export function networkFolder(spec: Readonly<Record<string, unknown>>, programs: readonly string[] = []): string {
-  const folder = specFolder({ network_mode: 'bridge', volumes: ['./:/w:ro'], init: true, ...spec });
+export function networkFolder(
+  spec: Readonly<Record<string, unknown>>,
+  programs: readonly string[] = [],
+  caller: Caller = self,
+): string {
+  const folder = specFolder({ network_mode: 'bridge', volumes: ['./:/w:ro'], init: true, ...spec }, caller);
   for (const program of programs) {
     copyFileSync(attacker(program), join(folder, program));
     chmodSync(join(folder, program), 0o755);
@@ -33,11 +37,16 @@ export function networkFolder(spec: Readonly<Record<string, unknown>>, programs:
 }
 
 /** Starts boxctl in the folder; resolves when the container has written `ready`. */
-export async function startIn(place: Place, folder: string, words: readonly string[] = []): Promise<Running> {
+export async function startIn(
+  place: Place,
+  folder: string,
+  words: readonly string[] = [],
+  caller: Caller = self,
+): Promise<Running> {
   const output = { stdout: '', stderr: '' };
   let child: ChildProcess | undefined;
   const ended = place.boxctl(['up', '--allow', 'all', ...words], {
-    cwd: folder,
+    ...callerOptions(caller, folder),
     onStart: (started) => {
       child = started;
       started.stdout?.on('data', (text) => (output.stdout += String(text)));
@@ -64,9 +73,10 @@ export function startServer(
   place: Place,
   spec: Readonly<Record<string, unknown>> = {},
   words: readonly string[] = [],
+  caller: Caller = self,
 ): Promise<Running> {
   const command = ['/w/server', String(SERVER)];
-  return startIn(place, networkFolder({ command, ...spec }, ['server']), words);
+  return startIn(place, networkFolder({ command, ...spec }, ['server'], caller), words, caller);
 }
 
 /** The host's network once containers that have ended are gone from it: the kernel takes its time for an interface. */

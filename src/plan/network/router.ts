@@ -188,10 +188,9 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: { AF_INET: PAIR_SETTINGS.IFLA_AF_SPEC.AF_INET } }));
   sendTable(context, tables, 'router.table', netfilter, routerTable(context, network));
   sendTable(context, tables, 'router.table.own', netfilter, ownedTable(context, network, outOfReach(context)));
-  const { ingress, egress } = network.rates;
+  const { ingress } = network.rates;
   if (ingress !== undefined)
     send('router.rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));
-  void egress;
   send('router.pair.up', linkUp(link));
   for (const family of FAMILIES) {
     const own = ownAddress(network, family);
