@@ -249,7 +249,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
 
     test('nothing of it is left when the launcher is killed', async () => {
       const container = await serve();
-      const [own] = running().filter((pid) => !before.includes(pid));
+      const own = running().find((pid) => !before.includes(pid));
       const launcher = Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${own ?? 0}/stat`, 'utf8'))?.[1]);
       process.kill(launcher, 'SIGKILL');
       expect((await container.ended).stderr).toContain('the launcher ended before the container did');

@@ -231,7 +231,8 @@ class OwnedTable {
     // Its kernel sends these by itself, and nobody is told.
     const quiet = [...matchSubnet(subnet(MULTICAST[family.family]), family.destinationOffset), DROP];
     table.rule(chain, quiet, byDefault('multicast stays in the container'));
-    this.#replies(family);
+    // An ordinary user's ports are relayed within the container's namespace.
+    if (this.#network.driver === 'veth') this.#replies(family);
 
     const gateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
     for (const [index, rule] of (egress ?? []).entries()) {

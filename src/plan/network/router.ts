@@ -24,7 +24,6 @@ import {
   interfaceNumber,
   macBytes,
   ownAddress,
-  PACKET_MARK,
   type FamilyOf,
 } from './names.ts';
 import {
@@ -86,7 +85,6 @@ function routerTable(context: PlanContext, network: Network): readonly Part[] {
   table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: 0, policy: 'NF_DROP' });
   const known = [loadConnection('STATE'), maskBits(ESTABLISHED_OR_RELATED), compare('NEQ', NONE)];
   table.rule('forward', [...known, ACCEPT]);
-  table.rule('forward', [loadMeta('NFT_META_MARK'), compare('EQ', ofMachine(PACKET_MARK.reply)), DROP]);
   for (const family of FAMILIES) {
     // No address of the host was found for the gateway.
     table.rule('forward', [

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
-import type { HostFacts } from '../../../src/host/facts.ts';
+import type { HostFacts, NetworkPrograms } from '../../../src/host/facts.ts';
 import type { Overrides } from '../../../src/model/compile.ts';
 import { encodePlan } from '../../../src/launcher/encode.ts';
 import { planToJson } from '../../../src/show/plan-json.ts';
@@ -46,6 +46,32 @@ const ALL_LIMITS_V2 = `${ALL_LIMITS}  memory_high: 48MiB
 
 const KINDS = ['pid', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time', 'mount'] as const;
 const ALL_JOINED = KINDS.map((kind) => `${kind}: /proc/5/ns/${kind === 'mount' ? 'mnt' : kind}`).join(', ');
+
+const NETWORK = `${FILE}network_mode: bridge
+ports: ["127.0.0.1:8080:80"]
+egress: ["10.0.0.0/8:443/tcp", host-gateway]
+limits: {network: {ingress: 10mbit}}
+`;
+const withPrograms = (programs: Partial<NetworkPrograms>): HostFacts => ({
+  ...USER_HOST,
+  networking: {
+    uplinks: [
+      { family: 4, device: 'up0' },
+      { family: 6, device: 'up0' },
+    ],
+    addresses: [
+      { family: 4, address: '127.0.0.1', device: 'lo' },
+      { family: 4, address: '192.0.2.2', device: 'up0' },
+      { family: 6, address: '2001:db8:1::2', device: 'up0' },
+    ],
+    routes: [],
+    forwarding: [],
+    forcesForwarding: true,
+    state: '/run/user/1000/boxctl/network',
+    netAdmin: false,
+    programs: { install: 'apt install slirp4netns', ...programs },
+  },
+});
 
 /** What holds for every plan. */
 function check(plan: Plan): void {
@@ -121,6 +147,8 @@ describe('what changes for an ordinary user', () => {
     ['volumes', `${FILE}volumes: ["./:/src:ro"]\n`],
     ['host-net', `${FILE}namespaces: {net: host}\n`],
     ['user-key', `${FILE}user: app\n`],
+    ['network-slirp4netns', NETWORK, withPrograms({ slirp4netns: '/usr/bin/slirp4netns' })],
+    ['network-pasta', NETWORK, withPrograms({ pasta: '/usr/bin/passt' })],
   ])('%s', async (name, yaml, host = USER_HOST) => {
     const lines = differences(checked(FILE, USER_HOST), checked(yaml, host));
     await expect(lines).toMatchFileSnapshot(snapshot(`user-${name}`));
