@@ -50,14 +50,14 @@ bool FolderBlocks::next() {
 
 // The next entry; false at the end.
 bool FolderBlocks::peek(Item& item) const {
-  const Item dots[2] = {{".", 1, id_, true}, {"..", 2, tree_.nodes[id_].parent, true}};
-  if (dots_ == 2 && at_ == end_) return false;
-  if (at_ != end_) {
+  const bool is_named = at_ != end_;
+  if (is_named) {
     const Name& name = tree_.names[*at_];
     item = {tree_.name_text(name), name.length, name.node, false};
-    if (dots_ == 2 || compare_names(item.name, item.length, dots[dots_].name, dots[dots_].length) < 0) return true;
   }
-  item = dots[dots_];
+  if (dots_ >= 2) return is_named;
+  const Item dots = dots_ == 0 ? Item{".", 1, id_, true} : Item{"..", 2, tree_.nodes[id_].parent, true};
+  if (!is_named || compare_names(dots.name, dots.length, item.name, item.length) < 0) item = dots;
   return true;
 }
 
