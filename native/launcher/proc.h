@@ -9,8 +9,9 @@
 
 namespace boxctl {
 
-// Reads the beginning of a small text file, with a NUL after it. The number of bytes, or -errno.
+// Reads the beginning of a small text file, with a NUL after it. The number of bytes, or -errno and an empty text.
 inline long read_text_file(int dirfd, const char* path, char* text, size_t size) {
+  text[0] = '\0';
   const Fd file(openat(dirfd, path, O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return -errno;
   const long got = negate(read(file.get(), text, size - 1));
