@@ -6,7 +6,8 @@ import { addressAt, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import type { ClaimedNetwork, Claims, NetworkClaim } from './claims.ts';
 import { compileDns } from './dns.ts';
-import { ruleOf } from './egress.ts';
+import { reachesPort, ruleOf } from './egress.ts';
+import type { Warning } from './model.ts';
 import type { EgressRule, HostLine, JoinedNetwork, Network } from './network.ts';
 import { driverFor } from './network-driver.ts';
 import { networkId } from './network-id.ts';
@@ -39,6 +40,7 @@ export function compileNetwork(
     joined(document, attachment, claim.networks[place] ?? { peers: [] }),
   );
   const egress = network.egress?.map((target) => ruleOf(target, claim, host, problems));
+  const toWorld = networks.length === 0 || networks.some(({ internal }) => !internal);
   return {
     driver: driverFor(document, host, problems),
     index,
@@ -48,17 +50,31 @@ export function compileNetwork(
     pool,
     gateway,
     networks,
-    toWorld: networks.length === 0 || networks.some(({ internal }) => !internal),
+    toWorld,
     ports: network.ports,
     egress,
     reaches: {
       host: egress?.some(({ addresses }) => addresses === 'host') ?? false,
       linkLocal: egress?.some(({ addresses }) => typeof addresses !== 'string' && addresses.some(isLinkLocal)) ?? false,
     },
-    dns: compileDns(document.spec, host, egress),
+    // A name server is a way out, too.
+    dns: compileDns(document.spec, host, toWorld ? egress : []),
     hosts: [...pinned(egress ?? []), ...peersOf(claim)],
     rates,
   };
+}
+
+/** What is no error, and would be looked for later. */
+export function networkWarnings(
+  { spec }: SpecDocument,
+  network: Network | undefined,
+  reasons: Reasons,
+): readonly Warning[] {
+  const { egress } = network ?? {};
+  const missed = (spec.dns?.servers ?? []).some((server) => egress !== undefined && !reachesPort(egress, server, 53));
+  if (!missed) return [];
+  const message = '`egress` lets no question through to a name server of `dns`: names are not found by it';
+  return [{ message, because: reasons.find('network.dns') }];
 }
 
 /** Names mean the addresses that the rules have. */

@@ -21,7 +21,7 @@ import type { Because } from './because.ts';
 import type { Claims } from './claims.ts';
 import { compileMounts } from './mounts.ts';
 import { checkNamespaces, compileNamespaces } from './namespaces.ts';
-import { compileNetwork } from './compile-network.ts';
+import { compileNetwork, networkWarnings } from './compile-network.ts';
 import { checkNetworkCapabilities } from './network-driver.ts';
 import { Problems } from './problems.ts';
 import { compileOwnFiles } from './own-files.ts';
@@ -167,7 +167,7 @@ export function compile(
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mounts, devices }, host),
-    warnings: [...warningsOf(spec, reasons), ...unreadFiles(document)],
+    warnings: [...warningsOf(spec, reasons), ...networkWarnings(document, network, reasons), ...unreadFiles(document)],
     borrowed: [...document.borrowed, ...ofCommandLine(overrides)],
     landlock: spec.landlock,
     ownFiles,

@@ -2,6 +2,8 @@
 import { isSecret } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import type { Call } from '../kernel/calls.ts';
+import type { Message } from '../kernel/netlink/message.ts';
+import { plainMessage } from './netlink-text.ts';
 import { borrowedVariables, redactor, type Borrowed, type Redact } from '../text/borrowed.ts';
 import type { Plan } from '../plan/plan.ts';
 
@@ -35,6 +37,12 @@ function shownCall(call: Call, show: Show, environment: Show): Call {
   return { ...call, ...returns, args: Object.fromEntries(args) } as Call;
 }
 
+/** Without borrowed values, the messages stay what they are. */
+function shownMessages(call: Call, isBorrowed: boolean, show: (message: Message, index: number) => Message): Call {
+  if (!isBorrowed || (call.name !== 'netlink' && call.name !== 'netlink_once')) return call;
+  return { ...call, args: { ...call.args, messages: call.args.messages.map(show) } } as Call;
+}
+
 /** Of a step that is made for a borrowed number: what the kernel is told is that number in another unit, or rounded. */
 function numberOf(borrowed: readonly Borrowed[], path: string | undefined): string | undefined {
   return borrowed.find(
@@ -64,6 +72,19 @@ const shower = (redact: Redact, path: string | undefined, number: string | undef
   return show;
 };
 
+/** Of a message for the kernel: what is made of a borrowed value is text, in place of bytes and numbers. */
+function shownMessage(message: Message, show: Show, number: string | undefined): Message {
+  const shown = (value: unknown): unknown => {
+    // Sizes and times that follow from a number say it, too.
+    if (number !== undefined && typeof value === 'number' && value >= 1000) return number;
+    if (Array.isArray(value)) return value.map(shown);
+    if (typeof value !== 'object' || value === null) return show(value);
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, shown(one)]));
+  };
+  const { attributes } = plainMessage(message);
+  return { ...message, attributes: shown(attributes) as Message['attributes'] };
+}
+
 /** The texts of the plan with values replaced. For output only: the plan itself is what is launched. */
 export function shownPlan(plan: Plan): Plan {
   const { borrowed } = plan;
@@ -81,12 +102,18 @@ export function shownPlan(plan: Plan): Plan {
       // Also where the words of the command line take the place of the file's command, its entrypoint stays.
       const words: Redact = (text) => redact(redact(text, 'command'), 'entrypoint');
       const show = shower(step.call.name === 'execve' ? words : redact, path, numberOf(borrowed, path));
-      const { call, undo } = step;
+      const { call, undo, messageReasons = [] } = step;
+      const showMessage = (message: Message, index: number): Message => {
+        const asked = messageReasons[index] ?? step.because;
+        const where = asked.kind === 'spec' ? asked.path : undefined;
+        const number = numberOf(borrowed, where);
+        return shownMessage(message, shower(redact, where, number), number);
+      };
       return {
         ...step,
         id: redact(step.id, path),
         because: shownBecause(step.because, redact),
-        call: shownCall(call, show, environment),
+        call: shownMessages(shownCall(call, show, environment), borrowed.length > 0, showMessage),
         undo: typeof undo === 'string' ? undo : undo.map((one) => shownCall(one, show, environment)),
       };
     }),

@@ -3,7 +3,8 @@
  * container gets them. What boxctl prints has the file's own words in their place: `${GITHUB_TOKEN}`.
  */
 import { posix } from 'node:path';
-import { parseDuration, parseSize } from './units.ts';
+import { addressBytes, formatAddress, parseAddress, parseSubnet } from './addresses.ts';
+import { parseDuration, parseRate, parseSize } from './units.ts';
 
 export interface Borrowed {
   /** The value of the file that it was put into: `command.2`. */
@@ -33,18 +34,38 @@ const NAMES: ReadonlySet<string> = new Set(['name', 'hostname', 'domainname']);
 const isRelated = (one: string, other: string): boolean =>
   one === other || one.startsWith(`${other}.`) || other.startsWith(`${one}.`);
 
-/** A value in the forms that it takes on its way: normalised as a path, line by line, escaped. */
+/** An address, a subnet or a hardware address as boxctl writes it, and as the kernel gets it. */
+const addressForms = (value: string): readonly string[] => {
+  if (/^[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}$/iu.test(value)) return [value.toLowerCase().replaceAll('-', ':')];
+  const bare = value.replace(/^\[(.*)\]$/u, '$1');
+  const address = parseAddress(bare);
+  const text = address === undefined ? parseSubnet(bare)?.subnet.address : formatAddress(address);
+  return text === undefined ? [] : [text, `0x${Buffer.from(addressBytes(text)).toString('hex')}`];
+};
+
+/** A value in the forms that it takes on its way: normalised as a path or an address, line by line, escaped. */
 const formsOf = (value: string): readonly string[] => {
   const lines = value.split(/\r?\n/u).map((line) => line.trim());
   const path = value.includes('/') ? [posix.normalize(value), posix.normalize(value).replace(/\/$/u, '')] : [];
   // Steps and descriptors are named after paths, with dots.
   const names = path.map((one) => one.replaceAll('/', '.').replace(/^\./u, ''));
-  return [value, value.trim(), ...lines, ...path, ...names, JSON.stringify(value).slice(1, -1)];
+  return [
+    value,
+    value.trim(),
+    ...lines,
+    ...path,
+    ...names,
+    ...addressForms(value.trim()),
+    JSON.stringify(value).slice(1, -1),
+  ];
 };
 
 /** What a text may be as a whole where it is made from the value: a part of it, or the number that it stands for. */
 const partsOf = (value: string): readonly string[] => {
-  const numbers = [Number(value), parseSize(value), parseDuration(value)].filter((number) => number !== undefined);
+  const rate = parseRate(value);
+  // The kernel counts bytes.
+  const all = [Number(value), parseSize(value), parseDuration(value), rate, rate && rate / 8];
+  const numbers = all.filter((number) => number !== undefined);
   return [...value.split(/[\s:,=/@]+/u), ...numbers.filter(Number.isFinite).map(String)].filter((part) => part !== '');
 };
 

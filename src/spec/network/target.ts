@@ -35,8 +35,8 @@ const ALL_PORTS: PortRange = { first: 0, last: 65_535 };
 function patternOf(text: string): Pattern {
   const [, rest = text, protocol] = /^(.*?)(?:\/(tcp|udp))?$/su.exec(text) ?? [];
   const [, around = rest, port, last = port] =
-    /^(\[.*\]|[^:]*):(\d{1,5})(?:-(\d{1,5}))?$/su.exec(rest) ?? ([] as readonly (string | undefined)[]);
-  const target = around.replace(/^\[(.*)\]$/su, '$1').toLowerCase();
+    /^(\[.*\](?:\/\d+)?|[^:[]*):(\d{1,5})(?:-(\d{1,5}))?$/su.exec(rest) ?? ([] as readonly (string | undefined)[]);
+  const target = around.replace(/^\[(.*)\]((?:\/\d+)?)$/su, '$1$2').toLowerCase();
   if (port === undefined) return { target, ports: ALL_PORTS, protocol };
   return { target, ports: { first: Number(port), last: Number(last) }, protocol: protocol ?? 'tcp' };
 }

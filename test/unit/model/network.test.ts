@@ -168,6 +168,20 @@ describe('/etc/resolv.conf', () => {
   });
 });
 
+it('a name server that `egress` does not let through is told of', () => {
+  const warnings = (yaml: string) => model(`${BRIDGE}${yaml}\n`).warnings.map(({ message }) => message);
+  expect(warnings('dns: 9.9.9.9\negress: ["192.0.2.7:443"]')).toEqual([
+    '`egress` lets no question through to a name server of `dns`: names are not found by it',
+  ]);
+  expect(warnings('dns: 9.9.9.9\negress: ["9.9.9.9:53/udp"]')).toEqual([]);
+  expect(warnings('dns: 9.9.9.9')).toEqual([]);
+});
+
+it('internal networks alone have no name server, which would be a way out', () => {
+  const made = model(`${IMAGE}networks: {a: {internal: true}}\n`, hostWith('nameserver 127.0.0.53\n'));
+  expect(made.network?.dns).toMatchObject({ servers: [], relays: [] });
+});
+
 describe('a name in `egress`', () => {
   const failure = (resolved: readonly string[], yaml = 'egress: [example.com]'): unknown => {
     try {
@@ -239,6 +253,8 @@ describe('what must be allowed', () => {
     ['egress=10.0.0.0/8', 'network_mode: bridge\negress: ["10.1.2.3:80", "10.1.0.0/16"]', true],
     ['egress=10.0.0.0/8', 'network_mode: bridge\negress: ["11.1.2.3:80"]', false],
     ['egress=*:443', 'network_mode: bridge\negress: ["[2001:db8::7]:443"]', true],
+    ['egress=[fd00::]/8:443', 'network_mode: bridge\negress: ["[fd01::7]:443"]', true],
+    ['egress=Example.com:443', 'network_mode: bridge\negress: ["example.com:443"]', true],
     ['egress=fd00::/8', 'network_mode: bridge\negress: ["[fd01::7]:443"]', true],
     ['port=8080', 'networks: {a: }\negress: none\nports: ["127.0.0.1:8080:80"]', true],
     ['port=127.0.0.1:8080', 'networks: {a: }\negress: none\nports: ["8080:80"]', false],

@@ -159,6 +159,21 @@ test.each([
   ['limits: {memory: "${V}"}', '123456789', /1234\d{5}/u],
   ['limits: {memory: "${V}"}\nshm_size: "${V}"', '117m', /122683392|117m/u],
   ['tmpfs: ["/t:size=${V}"]', '123456789', /1234\d{5}/u],
+  ['network_mode: bridge\nports: ["${V}:80"]', '54321', /54321/u],
+  ['network_mode: bridge\nports: ["127.0.0.1:8080:${V}"]', '54321', /54321/u],
+  ['network_mode: bridge\nports: [{target: 80, published: "${V}"}]', '54321', /54321/u],
+  ['network_mode: bridge\negress: ["${V}:443"]', '10.11.12.13', /10\.11\.12\.13|0a0b0c0d/u],
+  ['network_mode: bridge\negress: ["192.0.2.7:${V}"]', '54321', /54321/u],
+  ['network_mode: bridge\negress: ["${V}"]', '2001:DB8:77::', /2001:db8:77/iu],
+  ['network_mode: bridge\nmac_address: "${V}"', '02-42-AC-11-00-77', /02:42:ac:11:00:77/u],
+  ['extra_hosts: ["db=${V}"]', '2001:DB8:77::5', /2001:db8:77/iu],
+  ['dns: "${V}"', '2001:DB8:77::5', /2001:db8:77/iu],
+  [
+    'networks: {a: {aliases: ["${V}"], ipv4_address: 172.30.0.9, ipam: {config: [{subnet: "172.30.0.0/24"}]}}}',
+    'aliaszq7',
+    /aliaszq7/u,
+  ],
+  ['limits: {network: {egress: "${V}"}}\nnetwork_mode: bridge', '123mbit', /123000000|15375000/u],
 ])('a number that %s puts into another unit is not printed in its steps', (key, V, other) => {
   const document = loadSpecText(`image: {host_tools: [sh]}\n${key}\n`, join(folder(), 'container.yaml'), {
     env: { V },
