@@ -9,6 +9,7 @@
  *   vlan FROM TO PORT TEXT    with an 802.1Q tag (IPv4)
  *   arp ADDRESS               says, and asks, as if the address were here
  *   advertise                 a router advertisement, and a redirect (IPv6)
+ *   flood ADDRESS PORT SECONDS  datagrams and connections, as many as it can
  *   own-mac                   gives the interface another hardware address
  */
 #include <arpa/inet.h>
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define INTERFACE "eth0"
@@ -76,6 +78,24 @@ static int udp(char **words) {
   if (poll(&poller, 1, 1000) != 1) return ETIMEDOUT;
   char answer[256];
   return recv(fd, answer, sizeof answer, 0) < 0 ? errno : 0;
+}
+
+static int flood(char **words) {
+  static char bytes[1000];
+  struct sockaddr_storage name;
+  socklen_t size = address(words[0], atoi(words[1]), &name);
+  int fd = socket(name.ss_family, SOCK_DGRAM, 0);
+  puts("ready");
+  fflush(stdout);
+  for (time_t end = time(NULL) + atoi(words[2]); time(NULL) < end;) {
+    for (int i = 0; i < 200; i++) sendto(fd, bytes, sizeof bytes, MSG_DONTWAIT, (void *)&name, size);
+    for (int i = 0; i < 20; i++) {
+      int connection = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+      connect(connection, (void *)&name, size);
+      close(connection);
+    }
+  }
+  return 0;
 }
 
 static uint16_t sum(const void *bytes, size_t size, uint32_t total) {
@@ -246,7 +266,7 @@ int main(int count, char **arguments) {
     int (*make)(char **words);
     int words;
   } kinds[] = {{"tcp", tcp, 2},   {"udp", udp, 3}, {"raw", raw, 4},           {"frame", frame, 5},
-               {"vlan", vlan, 4}, {"arp", arp, 1}, {"advertise", advertise, 0}, {"own-mac", own_mac, 0}};
+               {"flood", flood, 3}, {"vlan", vlan, 4}, {"arp", arp, 1}, {"advertise", advertise, 0}, {"own-mac", own_mac, 0}};
   look();
   for (int at = 1; at < count; at++) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

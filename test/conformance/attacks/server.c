@@ -1,7 +1,7 @@
 /*
  * Servers on all addresses of both families, for tests of a container's network. Prints `ready` once they listen.
  *
- *   PORT      TCP and UDP: sends back what it gets
+ *   PORT      TCP and UDP: sends back what it gets; prints a datagram that begins with `evil`
  *   PORT + 1  TCP: accepts, and never reads
  *   PORT + 2  TCP: sends without end, and never reads
  *   PORT + 3  TCP: resets each connection
@@ -111,6 +111,10 @@ static void datagrams(struct peer *peer) {
     socklen_t size = sizeof from;
     ssize_t got = recvfrom(peer->fd, bytes, sizeof bytes, 0, (void *)&from, &size);
     if (got < 0) return;
+    if (got >= 4 && memcmp(bytes, "evil", 4) == 0) {
+      printf("got %.*s\n", (int)got, bytes);
+      fflush(stdout);
+    }
     sendto(peer->fd, bytes, got, 0, (void *)&from, size);
   }
 }

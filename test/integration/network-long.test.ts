@@ -1,0 +1,147 @@
+/** A container's network under load, for long, and where the host and the way out are not as they should be. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
+import { HOST, makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+
+const GIBIBYTE = 2 ** 30;
+/** Of a gibibyte of zero bytes. */
+const MD5_OF_ZEROS = 'cd573cfaace07e7949bc0c46028904ff';
+const why = whyNoLab();
+
+describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab();
+  });
+  afterAll(() => lab.end());
+
+  test('a gibibyte arrives unchanged from the world, and through a published port from the world and from the host', async () => {
+    const { status, stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
+      cwd: networkFolder({ command: ['sh', '-c', `wget -q -O - http://${WORLD.ipv4}/bytes/${GIBIBYTE} | md5sum`] }),
+    });
+    expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining(MD5_OF_ZEROS) as string });
+    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    expect(await client(lab.world, 'echo', HOST.ipv6, 8080, GIBIBYTE)).toBe('same');
+    expect(await client(lab.host, 'echo', '127.0.0.1', 8080, GIBIBYTE)).toBe('same');
+  });
+
+  test('thousands of connections are carried at once, from the world and from the host, and none of them is left', async () => {
+    const container = await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    for (let round = 0; round < 2; round++) {
+      expect(await client(lab.world, 'many', HOST.ipv4, 8080, 3000)).toBe('3000');
+      expect(await client(lab.host, 'many', '::1', 8080, 3000)).toBe('3000');
+    }
+    await container.end();
+    expect(await lab.host.out('ss', '-Htan', 'state', 'established')).toBe('');
+  });
+
+  test('a server that never reads, one that sends without end and one that resets do not hold up another one, nor the end', async () => {
+    const ports = [0, 1, 2, 3].map((kind) => `127.0.0.1:${8080 + kind}:${SERVER + kind}`);
+    const container = await startServer(lab.host, { ports });
+    const holders = [8081, 8082].map((port) =>
+      lab.host.start([
+        process.execPath,
+        new URL('../support/network-client.mjs', import.meta.url).pathname,
+        'hold',
+        '127.0.0.1',
+        String(port),
+        '100',
+      ]),
+    );
+    await Promise.all(holders.map((holder) => new Promise((resolve) => holder.stdout?.once('data', resolve))));
+    for (let i = 0; i < 5; i++) expect(await client(lab.host, 'get', '127.0.0.1', 8083)).toBe('ECONNRESET');
+    expect(await client(lab.host, 'many', '127.0.0.1', 8080, 200)).toBe('200');
+    expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 20_000_000)).toBe('same');
+    const asked = performance.now();
+    await container.end();
+    expect(performance.now() - asked).toBeLessThan(3000);
+    for (const holder of holders) holder.stdin?.end();
+  });
+
+  test('a container that floods leaves the network of another one working, and is ended as quickly as any', async () => {
+    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    const flooding = networkFolder({ command: ['/w/network', 'flood', SECOND.ipv4, '7', '60'] }, ['network']);
+    const flooder = await startIn(lab.host, flooding);
+    const refused = networkFolder({ command: ['/w/network', 'flood', HOST.ipv4, '7', '60'] }, ['network']);
+    const other = await startIn(lab.host, refused);
+    expect(await client(lab.world, 'many', HOST.ipv4, 8080, 100)).toBe('100');
+    expect(await client(lab.host, 'many', '127.0.0.1', 8080, 100)).toBe('100');
+    for (const container of [flooder, other]) {
+      const asked = performance.now();
+      await container.end();
+      expect(performance.now() - asked).toBeLessThan(3000);
+    }
+    expect(other.stderr()).toMatch(
+      /\d+ packets of the container were refused by the rules of its network, to 192\.0\.2\.2:7\/udp/u,
+    );
+  });
+
+  test('of two containers that publish the same port, the second is an error at its line, and the first goes on', async () => {
+    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    const folder = networkFolder({ command: ['true'], ports: ['127.0.0.1:8080:80'] });
+    const { status, stderr } = await lab.host.boxctl(['up', '--allow', 'all'], { cwd: folder });
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/container\.yaml:\d+:\d+/u);
+    expect(stderr).toContain('8080');
+    expect(stderr).toContain('EADDRINUSE');
+    expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
+  });
+
+  test('a container that is started again and again has its port at once, by TCP and UDP, while old connections wait for their end', async () => {
+    const before = await settledState(lab.host);
+    for (let i = 0; i < 15; i++) {
+      const container = await startServer(lab.host, { ports: [`8080:${SERVER}`, `8080:${SERVER}/udp`] });
+      expect(await client(lab.world, 'many', HOST.ipv4, 8080, 20)).toBe('20');
+      expect(await client(lab.host, 'many', '127.0.0.1', 8080, 20)).toBe('20');
+      expect(await client(lab.world, 'udp', HOST.ipv4, 8080, 3)).toBe(`3 ${HOST.ipv4}:8080`);
+      await container.end();
+    }
+    expect(await settledState(lab.host)).toEqual(before);
+  });
+
+  test('where the host’s firewall drops what is forwarded, its own connections to a published port work, and with a rule for the pool all does', async () => {
+    await lab.host.shell(
+      'nft add table inet foreign; nft "add chain inet foreign forward { type filter hook forward priority 0; policy drop; }"',
+    );
+    try {
+      await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+      expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
+      expect(await client(lab.world, 'get', HOST.ipv4, 8080)).toBe('ETIMEDOUT');
+      await lab.host.shell(
+        'nft add rule inet foreign forward ip saddr 10.215.0.0/16 accept; nft add rule inet foreign forward ip daddr 10.215.0.0/16 accept',
+      );
+      expect(await client(lab.world, 'echo', HOST.ipv4, 8080, 100_000)).toBe('same');
+    } finally {
+      await lab.host.shell('nft delete table inet foreign');
+    }
+  });
+
+  test('rules that somebody flushes leave a published port answering the host', async () => {
+    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    await lab.host.shell('nft flush ruleset');
+    expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
+    expect(await client(lab.world, 'echo', HOST.ipv4, 8080, 100_000)).toBe('same');
+  });
+});
+
+describe.skipIf(why !== undefined)(`where the way out takes smaller packets (${why ?? 'in the lab'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab({ mtu: 1280 });
+  });
+  afterAll(() => lab.end());
+
+  test('transfers work in both directions and families', async () => {
+    const size = 20_000_000;
+    const urls = [WORLD.ipv4, `[${WORLD.ipv6}]`].map((host) => `http://${host}/bytes/${size}`);
+    const command = urls.map((url) => `wget -q -O - '${url}' | wc -c`).join('; ');
+    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
+      cwd: networkFolder({ command: ['sh', '-c', command] }),
+    });
+    expect(stdout).toBe(`${size}\n${size}\n`);
+    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    for (const address of [HOST.ipv4, HOST.ipv6]) {
+      expect(await client(lab.world, 'echo', address, 8080, size)).toBe('same');
+    }
+  });
+});
