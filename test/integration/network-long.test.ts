@@ -1,8 +1,11 @@
 /** A container's network under load, for long, and where the host and the way out are not as they should be. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
 import { HOST, makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 
+const CLIENT = join(import.meta.dirname, '../support/network-client.mjs');
 const GIBIBYTE = 2 ** 30;
 /** Of a gibibyte of zero bytes. */
 const MD5_OF_ZEROS = 'cd573cfaace07e7949bc0c46028904ff';
@@ -39,14 +42,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     const ports = [0, 1, 2, 3].map((kind) => `127.0.0.1:${8080 + kind}:${SERVER + kind}`);
     const container = await startServer(lab.host, { ports });
     const holders = [8081, 8082].map((port) =>
-      lab.host.start([
-        process.execPath,
-        new URL('../support/network-client.mjs', import.meta.url).pathname,
-        'hold',
-        '127.0.0.1',
-        String(port),
-        '100',
-      ]),
+      lab.host.start([process.execPath, CLIENT, 'hold', '127.0.0.1', String(port), '100']),
     );
     await Promise.all(holders.map((holder) => new Promise((resolve) => holder.stdout?.once('data', resolve))));
     for (let i = 0; i < 5; i++) expect(await client(lab.host, 'get', '127.0.0.1', 8083)).toBe('ECONNRESET');
@@ -97,6 +93,29 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
       await container.end();
     }
     expect(await settledState(lab.host)).toEqual(before);
+  });
+
+  test('a UDP client that keeps its port reaches the container that has the published port now, and never the one that has the address of an earlier one', async () => {
+    const talking = lab.world.start([process.execPath, CLIENT, 'talk', HOST.ipv4, '8080']);
+    const said: string[] = [];
+    talking.stdout?.on('data', (text) => said.push(String(text).trim()));
+    const say = async (text: string): Promise<string> => {
+      const count = said.length;
+      talking.stdin?.write(`${text}\n`);
+      while (said.length === count) await sleep(10);
+      return said.at(-1) ?? '';
+    };
+    while (said.length === 0) await sleep(10);
+    const first = await startServer(lab.host, { ports: [`8080:${SERVER}/udp`] });
+    expect(await say('evil-one')).toBe('evil-one');
+    await first.end();
+    // They have the addresses that the first one had, one of them at least.
+    const others = [await startServer(lab.host), await startServer(lab.host), await startServer(lab.host)];
+    const second = await startServer(lab.host, { ports: [`8080:${SERVER}/udp`] });
+    expect(await say('evil-two')).toBe('evil-two');
+    expect(second.stdout()).toContain('evil-two');
+    for (const other of others) expect(other.stdout()).not.toContain('evil');
+    talking.stdin?.end();
   });
 
   test('where the host’s firewall drops what is forwarded, its own connections to a published port work, and with a rule for the pool all does', async () => {

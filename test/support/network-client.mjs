@@ -5,6 +5,7 @@
  *   many HOST PORT COUNT     connections at once, each with a text of its own: how many were answered rightly
  *   udp HOST PORT COUNT      clients, one after the other: how many were answered, and by which addresses
  *   get HOST PORT            what the server says until it ends, or the name of the error
+ *   talk HOST PORT           one UDP socket: each line of standard input is sent; prints the answer of each, or `none`
  *   hold HOST PORT COUNT     connections that send what they can, and never read; until standard input ends
  */
 import { createHash } from 'node:crypto';
@@ -114,6 +115,24 @@ async function hold() {
   return 'over';
 }
 
-const commands = { echo, many, udp, get, hold };
+async function talk() {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  socket.on('error', () => undefined);
+  process.stdout.write('ready\n');
+  for await (const chunk of process.stdin) {
+    const answer = await new Promise((resolve) => {
+      const timer = setTimeout(resolve, 1000, 'none');
+      socket.once('message', (message) => {
+        clearTimeout(timer);
+        resolve(String(message));
+      });
+      socket.send(String(chunk).trim(), Number(port), host);
+    });
+    process.stdout.write(`${answer}\n`);
+  }
+  return 'over';
+}
+
+const commands = { talk, echo, many, udp, get, hold };
 process.stdout.write(`${await commands[what]()}\n`);
 process.exit(0);

@@ -2,6 +2,7 @@
 import type { Header, Kind, MessageRow, Names, Scalar, Table } from './declare.ts';
 import { CHILD, LINK, type Attributes, type Message, type Value } from './message.ts';
 import { numberOf } from './names.ts';
+import { CONNTRACK_MESSAGES } from './conntrack.ts';
 import { NFTABLES_MESSAGES } from './nftables.ts';
 import { ROUTE_MESSAGES } from './route.ts';
 
@@ -38,7 +39,7 @@ export interface Place {
 const SIZES: Readonly<Record<Scalar, number>> = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8, be16: 2, be32: 4, be64: 8 };
 
 export function rowOfMessage(type: string): MessageRow {
-  const row = ROUTE_MESSAGES[type] ?? NFTABLES_MESSAGES[type];
+  const row = ROUTE_MESSAGES[type] ?? NFTABLES_MESSAGES[type] ?? CONNTRACK_MESSAGES[type];
   if (row === undefined) throw new Error(`no netlink message is declared as ${type}`);
   return row;
 }

@@ -9,6 +9,7 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
+import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
 import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
 import {
@@ -105,6 +106,7 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
   sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network));
+  planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
     const pathname = `/proc/sys/net/ipv6/conf/${hostInterface(index)}/force_forwarding`;

@@ -1,0 +1,41 @@
+/**
+ * Connections that the kernel follows to an address outlive its container, by minutes, and for ever while a client of UDP goes on
+ * sending: its packets would go to whoever has the address next, and not to the container that has the published port now.
+ */
+import type { Fd } from '../../kernel/calls.ts';
+import type { Message } from '../../kernel/netlink/message.ts';
+import type { Network } from '../../model/network.ts';
+import { onHost, type PlanContext } from '../context.ts';
+import { byDefault, call } from '../steps.ts';
+import { FAMILIES, ownAddress } from './names.ts';
+
+/** Before Linux 6.11 the kernel removes no connections by one address. The container works without. */
+const ALLOWED = ['EINVAL', 'ENOENT', 'EOPNOTSUPP'];
+
+/** Removes those in which the container's address answers. */
+function forgetting(network: Network): readonly Message[] {
+  return FAMILIES.flatMap((family): readonly Message[] => {
+    const own = ownAddress(network, family);
+    if (own === undefined) return [];
+    const source = family.family === 4 ? 'CTA_IP_V4_SRC' : 'CTA_IP_V6_SRC';
+    return [
+      {
+        type: 'IPCTNL_MSG_CT_DELETE',
+        flags: 'NLM_F_REQUEST|NLM_F_ACK',
+        header: { nfgen_family: family.af },
+        attributes: {
+          CTA_TUPLE_REPLY: { CTA_TUPLE_IP: { [source]: own } },
+          CTA_FILTER: { CTA_FILTER_ORIG_FLAGS: 0, CTA_FILTER_REPLY_FLAGS: 'CTA_FILTER_F_CTA_IP_SRC' },
+        },
+      },
+    ];
+  });
+}
+
+/** At the start, and again at the end of a container with ports. `fd`: a socket of netfilter's. */
+export function planForgetConnections({ steps }: PlanContext, network: Network, fd: Fd): void {
+  const place = onHost('network', byDefault('an address brings no connections of its last container'));
+  const messages = forgetting(network);
+  const undo = network.ports.length === 0 ? 'none' : [call('netlink', { fd, messages }, { allow: ALLOWED })];
+  steps.add(place, 'connections', 'netlink', { fd, messages }, { allow: ALLOWED, undo });
+}
