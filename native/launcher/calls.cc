@@ -194,7 +194,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return index < 0 ? index : 0;
     }
     case Op::kSocket:
-      return call(SYS_socket, n(0), n(1) | SOCK_CLOEXEC, n(2));
+      // The container's first process has been started, with the limit of the caller.
+      return open_socket(n(0), n(1), n(2), context.child > 0);
     case Op::kDup3:
       return move_fd(fds[0], static_cast<int>(n(1)), n(2));
     case Op::kCloseRange:

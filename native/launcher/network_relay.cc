@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "events.h"
+#include "sockets.h"
 
 namespace boxctl {
 namespace {
@@ -33,15 +33,6 @@ constexpr uint32_t kUdpIdle = 120;
 constexpr int kSocketBuffer = 1 << 18;
 
 uint64_t now_seconds() { return now_ns() / 1'000'000'000; }
-
-// As many descriptors as this process may have. Its child has been started, with the limit that the caller had.
-uint64_t raise_descriptor_limit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
-}
 
 }  // namespace
 
@@ -97,6 +88,7 @@ long NetworkRelay::add(int socket, const Options& options) {
 // Before the command starts, since a lack of descriptors then fails the step that asks for the relay.
 long NetworkRelay::open_sets() {
   if (timer_.valid()) return 0;
+  raise_descriptor_limit();
   if (!parts_.ready.start()) return -errno;
   timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   return timer_.valid() ? 0 : -errno;

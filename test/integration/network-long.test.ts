@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { self } from '../support/container.ts';
 import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
 import { HOST, makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 
@@ -70,6 +71,18 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(other.stderr()).toMatch(
       /\d+ packets of the container were refused by the rules of its network, to 192\.0\.2\.2:7\/udp/u,
     );
+  });
+
+  test('a range of a thousand ports is published, although boxctl may have fewer descriptors by default', async () => {
+    const folder = networkFolder(
+      { command: ['sh', '-c', `echo ready; exec /w/server ${SERVER}`], ports: [`20000-20998:${SERVER}-7998`] },
+      ['server'],
+    );
+    const container = await startIn(lab.host, folder, [], self, 'ulimit -Sn 256; exec "$@"');
+    expect(await client(lab.host, 'many', '127.0.0.1', 20_000, 20)).toBe('20');
+    expect(await client(lab.world, 'many', HOST.ipv6, 20_000, 20)).toBe('20');
+    expect(await client(lab.host, 'get', '::1', 20_000 + 3)).toBe('ECONNRESET');
+    await container.end();
   });
 
   test('of two containers that publish the same port, the second is an error at its line, and the first goes on', async () => {

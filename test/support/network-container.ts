@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { attacker } from './attack.ts';
-import type { Ended } from './boxctl.ts';
+import { PROGRAM, type Ended } from './boxctl.ts';
 import { callerOptions, self, specFolder, type Caller } from './container.ts';
 import { networkState, type Place } from './network-lab.ts';
 
@@ -36,27 +36,29 @@ export function networkFolder(
   return folder;
 }
 
-/** Starts boxctl in the folder; resolves when the container has written `ready`. */
+/** Starts boxctl in the folder; resolves when the container has written `ready`. `shell` runs it as `"$@"`. */
 export async function startIn(
   place: Place,
   folder: string,
   words: readonly string[] = [],
   caller: Caller = self,
+  shell?: string,
 ): Promise<Running> {
   const output = { stdout: '', stderr: '' };
   let child: ChildProcess | undefined;
-  const ended = place.boxctl(['up', '--allow', 'all', ...words], {
+  const command = [process.execPath, PROGRAM, 'up', '--allow', 'all', ...words];
+  const ended = place.run(shell === undefined ? command : ['sh', '-c', shell, 'sh', ...command], {
     ...callerOptions(caller, folder),
-    onStart: (started) => {
-      child = started;
-      started.stdout?.on('data', (text) => (output.stdout += String(text)));
-      started.stderr?.on('data', (text) => (output.stderr += String(text)));
+    onStart: (launched) => {
+      child = launched;
+      launched.stdout?.on('data', (text) => (output.stdout += String(text)));
+      launched.stderr?.on('data', (text) => (output.stderr += String(text)));
     },
   });
   if (child === undefined) throw new Error('nothing was started');
-  const process = child;
+  const started = child;
   const end = async (): Promise<Ended> => {
-    if (process.exitCode === null) process.kill('SIGTERM');
+    if (started.exitCode === null) started.kill('SIGTERM');
     return ended;
   };
   onTestFinished(async () => void (await end()));
@@ -65,7 +67,7 @@ export async function startIn(
     if ((await Promise.race([over, sleep(10)])) !== 'over' || output.stdout.includes('ready')) continue;
     throw new Error(`the container has ended: ${output.stderr}`);
   }
-  return { stdout: () => output.stdout, stderr: () => output.stderr, child: process, end, ended };
+  return { stdout: () => output.stdout, stderr: () => output.stderr, child: started, end, ended };
 }
 
 /** A container with the servers of server.c. */

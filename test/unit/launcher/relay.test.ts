@@ -20,6 +20,7 @@ const SOURCES = [
   'socket_address',
   'events',
   'poller',
+  'sockets',
 ];
 const program = (): string =>
   build(
