@@ -200,6 +200,9 @@ export async function makeLab({ mtu }: LabOptions = {}): Promise<Lab> {
       configure(second, 'eth0', SECOND),
     ]);
     await Promise.all([routeBy(host, ROUTER), routeBy(world, toWorld), routeBy(second, toSecond)]);
+    // The kernel tells of a carrier, and gives itself an address, a moment later.
+    await host.shell(`until ip -6 addr show dev ${UPLINK} scope link | grep -q fe80 &&
+      ! ip -6 addr show dev ${UPLINK} | grep -q tentative && ! ip link show ${UPLINK} | grep -q NO-CARRIER; do sleep 0.05; done`);
     await Promise.all([
       world.serve({ http: [80, 443], echo: [7], dns: { port: 53, names: NAMES } }),
       second.serve({ http: [80], echo: [7] }),

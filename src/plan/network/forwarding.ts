@@ -41,15 +41,14 @@ function holdForwarding(
   steps.add(place, `${id}.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH });
   steps.add(place, `${id}.before`, 'write', { dirfd: lock, pathname: '', data: `${restore}\n` });
   const guard = (type: 'add' | 'remove'): readonly Message[] => guardMessages(family, device, type);
-  steps.add(place, `${id}.guard`, 'netlink', { fd: netfilter, messages: guard('add') });
   const [last, lastGuard] = [`${id}.last`, `${id}.last-guard`];
-  // Each of these is left out where another container holds the lock: then there is no such descriptor.
-  const undo = [
-    call('if_unused', { fd: lock, other: lock }, { returns: last, allow: ['EAGAIN'] }),
-    call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] }),
-    call('if_unused', { fd: lock, other: netfilter }, { returns: lastGuard, allow: ['EAGAIN'] }),
-    // Somebody may have removed the table, or emptied the set.
-    call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] }),
-  ];
-  steps.add(place, `${id}.on`, 'write', { dirfd: AT_FDCWD, pathname: setting, data: value }, { undo });
+  // Where another container holds the lock, there is no such descriptor, and what would use it is left out.
+  const ifLast = (returns: Fd, other: Fd) => call('if_unused', { fd: lock, other }, { returns, allow: ['EAGAIN'] });
+  // Somebody may have removed the table, or emptied the set.
+  const removeGuard = call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] });
+  const addGuard = { fd: netfilter, messages: guard('add') };
+  steps.add(place, `${id}.guard`, 'netlink', addGuard, { undo: [ifLast(lastGuard, netfilter), removeGuard] });
+  const restored = call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] });
+  const on = { dirfd: AT_FDCWD, pathname: setting, data: value };
+  steps.add(place, `${id}.on`, 'write', on, { undo: [ifLast(last, lock), restored] });
 }

@@ -1,0 +1,36 @@
+/** Whichever step of a container's network fails, the host's network is as it was. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { INSTALLED, PROJECT } from '../support/boxctl.ts';
+import { callerOptions, self, specFolder } from '../support/container.ts';
+import { makeLab, whyNoLab, type Lab } from '../support/network-lab.ts';
+
+const KEYS = {
+  network_mode: 'bridge',
+  command: ['true'],
+  ports: ['8080:80', '127.0.0.1:9000:90/udp', '[::1]:9001:91'],
+  networks: { inner: {} },
+  egress: ['198.51.100.0/24', '203.0.113.7:80', '203.0.113.9:80', 'host-gateway:81'],
+  limits: { network: { egress: '10mbit', ingress: '20mbit' } },
+};
+
+describe.skipIf(whyNoLab() !== undefined)(`a network (${whyNoLab() ?? 'as root'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab();
+  });
+  afterAll(() => lab.end());
+
+  test('whichever of its steps fails, is undone as a whole', { timeout: 240_000 }, async () => {
+    const folder = specFolder(KEYS);
+    const script = join(PROJECT, 'test/support/network-faults.mjs');
+    const library = join(INSTALLED, 'dist/index.js');
+    const { stdout, stderr } = await lab.host.run(
+      [process.execPath, script, library, join(folder, 'container.yaml')],
+      callerOptions(self, folder),
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^STEPS \d+\n$/u);
+    expect(Number(/\d+/u.exec(stdout)?.[0])).toBeGreaterThan(60);
+  });
+});

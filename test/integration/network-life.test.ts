@@ -1,0 +1,145 @@
+/** What of a container's network is left: after many starts, and whoever is killed. */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { INSTALLED } from '../support/boxctl.ts';
+import { callerOptions, self, specFolder } from '../support/container.ts';
+import { makeLab, networkState, whyNoLab, type Lab } from '../support/network-lab.ts';
+
+const KEYS = { network_mode: 'bridge', stop_signal: 'SIGKILL', ports: ['8080:80', '9007:7/udp'] };
+
+describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?? 'as root'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab();
+  });
+  afterAll(() => lab.end());
+
+  const options = (folder: string) => callerOptions(self, folder);
+  const forwards = (): Promise<string> =>
+    lab.host.shell('cat /proc/sys/net/ipv4/conf/up0/forwarding /proc/sys/net/ipv6/conf/up0/force_forwarding');
+
+  async function once(): Promise<void> {
+    const folder = specFolder({ ...KEYS, command: ['true'] });
+    const { stderr, status } = await lab.host.boxctl(['up', '--allow', 'all'], options(folder));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  }
+
+  /** `use` with a container that has said that it is ready; it is ended then. */
+  async function running(folder: string, use: (boxctl: number) => Promise<void>): Promise<void> {
+    let child: ChildProcess | undefined;
+    let output = '';
+    const ended = lab.host.boxctl(['up', '--allow', 'all'], {
+      ...options(folder),
+      onStart: (process) => {
+        child = process;
+        process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      },
+    });
+    try {
+      await vi.waitFor(() => expect(output).toContain('ready'), { timeout: 5000 });
+      await use(child?.pid ?? 0);
+    } finally {
+      child?.kill('SIGTERM');
+      await ended;
+    }
+  }
+
+  /** The process that started the launcher, and the launcher. */
+  function launcherOf(boxctl: number): number {
+    const children = readFileSync(`/proc/${boxctl}/task/${boxctl}/children`, 'utf8');
+    return Number(children.trim().split(' ')[0]);
+  }
+
+  test('leaves nothing after 500 starts', { timeout: 240_000 }, async () => {
+    await once();
+    const before = await networkState(lab.host);
+    const folder = specFolder({ ...KEYS, command: ['true'] });
+    const script = `
+      const { loadSpec, runContainer } = await import(${JSON.stringify(join(INSTALLED, 'dist/index.js'))});
+      const document = loadSpec(${JSON.stringify(join(folder, 'container.yaml'))}, { env: process.env, home: '/root' });
+      for (let i = 0; i < 500; i++) {
+        const { status } = await runContainer(document, { judge: () => undefined });
+        if (status !== 0) throw new Error('status ' + status);
+      }`;
+    const { stderr, status } = await lab.host.run(
+      [process.execPath, '--input-type=module', '-e', script],
+      options(folder),
+    );
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 5000 });
+    expect(await forwards()).toBe('0\n0\n');
+  });
+
+  test.each(['boxctl', 'the launcher', 'both'] as const)('leaves nothing when %s is killed', async (who) => {
+    await once();
+    const before = await networkState(lab.host);
+    const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
+    await running(folder, async (boxctl) => {
+      const launcher = launcherOf(boxctl);
+      expect(await forwards()).toBe('1\n1\n');
+      for (const pid of [...(who === 'boxctl' ? [] : [launcher]), ...(who === 'the launcher' ? [] : [boxctl])]) {
+        process.kill(pid, 'SIGKILL');
+      }
+    });
+    // The rules are gone with the launcher, before anybody sweeps.
+    await vi.waitFor(async () => expect(await lab.host.out('nft', 'list', 'tables')).not.toContain('netdev'));
+    await once();
+    await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 5000 });
+    expect(await forwards()).toBe('0\n0\n');
+  });
+
+  test('a setting that another container needs stays as it is until that one ends', async () => {
+    const folder = specFolder({ ...KEYS, ports: undefined, command: ['sh', '-c', 'echo ready; sleep 100'] });
+    const guarded = (): Promise<string> => lab.host.out('nft', 'list', 'set', 'inet', 'boxctl', 'guarded4');
+    await running(folder, async () => {
+      await once();
+      expect(await forwards()).toBe('1\n1\n');
+      expect(await guarded()).toContain('elements');
+    });
+    expect(await forwards()).toBe('0\n0\n');
+    expect(await guarded()).not.toContain('elements');
+  });
+
+  test('the host passes on nothing else meanwhile', async () => {
+    // A second network of the host's, and a neighbour who would reach it by the host.
+    await lab.host.shell(`ip link add other type veth peer name inner
+      for end in other inner; do echo 1 > /proc/sys/net/ipv6/conf/$end/disable_ipv6; done
+      ip addr add 100.64.0.1/24 dev other; ip link set other up; ip link set inner up
+      ip neigh add 100.64.0.9 lladdr 02:00:00:00:00:09 dev other`);
+    await lab.router.shell('ip route add 100.64.0.0/24 via 192.0.2.2');
+    const received = async (): Promise<number> =>
+      Number(await lab.host.out('cat', '/sys/class/net/inner/statistics/rx_packets'));
+    const ask = (): Promise<string> =>
+      lab.router.shell('busybox ping -c 5 -W 1 -i 1 100.64.0.9 >/dev/null 2>&1 || true');
+    const folder = specFolder({ ...KEYS, ports: undefined, command: ['sh', '-c', 'echo ready; sleep 100'] });
+    await running(folder, async () => {
+      expect(await forwards()).toBe('1\n1\n');
+      const before = await received();
+      await ask();
+      expect((await received()) - before).toBe(0);
+      // It is the guard that stops them.
+      await lab.host.out('nft', 'flush', 'set', 'inet', 'boxctl', 'guarded4');
+      await ask();
+      expect((await received()) - before).toBeGreaterThanOrEqual(5);
+    });
+    await lab.host.shell('ip link del other');
+  });
+
+  test('100 at once have addresses of their own', { timeout: 120_000 }, async () => {
+    const folder = specFolder({ network_mode: 'bridge', command: ['sh', '-c', 'ip -o -4 addr show eth0; sleep 1'] });
+    const script = `
+      const { loadSpec, runContainer } = await import(${JSON.stringify(join(INSTALLED, 'dist/index.js'))});
+      const document = loadSpec(${JSON.stringify(join(folder, 'container.yaml'))}, { env: process.env, home: '/root' });
+      await Promise.all(Array.from({ length: 100 }, () => runContainer(document, { judge: () => undefined, takesSignals: false })));`;
+    const { stdout, stderr } = await lab.host.run(
+      [process.execPath, '--input-type=module', '-e', script],
+      options(folder),
+    );
+    expect(stderr).toBe('');
+    const addresses = [...stdout.matchAll(/ inet (\S+)\/32/gu)].map(([, address]) => address);
+    expect(addresses).toHaveLength(100);
+    expect(new Set(addresses).size).toBe(100);
+  });
+});
