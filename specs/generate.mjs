@@ -395,26 +395,17 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
       unicode: false,
       // A reference is a call: half of the code, and read in less time.
       inlineRefs: false,
-      code: { source: true, esm: false },
+      code: { source: true, esm: true },
       ...settings,
     });
     for (const keyword of ['x-expected', 'x-unit', 'x-compose']) ajv.addKeyword({ keyword });
     return (standalone.default ?? standalone)(ajv, ajv.compile(source));
   };
-  // Two validators by one schema: a start runs the short one, which only says whether the file is sound. The other is
-  // evaluated where it is not.
-  const lazily = (text) => `(() => { let made; return (data) => { if (made === undefined) {
-const module = { exports: {} };
-${text}
-made = module.exports; } return made(data) ? [] : made.errors; }; })()`;
-  writeIfChanged(
-    `${generated}/validate.cjs`,
-    `${banner}'use strict';
-exports.violations = ${lazily(moduleOf({ allErrors: true, verbose: true }, forValidation(schema)))};
-const short = ${lazily(moduleOf({ messages: false }, withoutWords(schema)))};
-exports.isValid = (data) => short(data).length === 0;
-`,
-  );
+  // Two validators by one schema: a start runs the short one, which only says whether the file is sound; the other says
+  // what is wrong.
+  writeIfChanged(`${generated}/is-valid.mjs`, `${banner}${moduleOf({ messages: false }, withoutWords(schema))}\n`);
+  const full = moduleOf({ allErrors: true, verbose: true }, forValidation(schema));
+  writeIfChanged(`${generated}/validate.mjs`, `${banner}${full}\n`);
   const { definitions: _definitions, ...withoutDefinitions } = schema;
   const types = await compile(forTypes(withoutDefinitions), 'ContainerFile', {
     bannerComment: banner.trim(),
@@ -423,7 +414,14 @@ exports.isValid = (data) => short(data).length === 0;
   });
   writeIfChanged(`${generated}/container.ts`, types);
   writeIfChanged(
-    `${generated}/validate.d.cts`,
+    `${generated}/is-valid.d.mts`,
+    `${banner}import type { ContainerFile } from './container.ts';
+
+export declare function validate(data: unknown): data is ContainerFile;
+`,
+  );
+  writeIfChanged(
+    `${generated}/validate.d.mts`,
     `${banner}import type { ContainerFile } from './container.ts';
 
 export interface SchemaNode {
@@ -443,9 +441,10 @@ export interface Problem {
   readonly parentSchema: SchemaNode;
   readonly data: unknown;
 }
-export function isValid(data: unknown): data is ContainerFile;
-/** All that is wrong. */
-export function violations(data: unknown): readonly Problem[];
+export declare const validate: {
+  (data: unknown): data is ContainerFile;
+  errors?: readonly Problem[] | null;
+};
 `,
   );
   const list = (wanted) => JSON.stringify(scalarPaths(schema, '', wanted, []));

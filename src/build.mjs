@@ -49,6 +49,18 @@ function isCurrent(wanted) {
   }
 }
 
+/**
+ * What few starts need, by paths of modules. Such a chunk is evaluated when something of it is used for the first time, and
+ * V8's cache of a start has nothing of it.
+ */
+const LATE = {
+  'late-network':
+    /\/src\/(?:plan\/network|kernel\/netlink)\/|\/src\/(?:model|container|host|state|show)\/[^/]*(?:network|netlink|address)[^/]*$/u,
+  'late-validate': /\/generated\/validate\.mjs$/u,
+  'late-import':
+    /\/src\/image\/(?:collect|elf|filelist|import|import-[^/]*|libraries|pack|skeleton|tarwriter|stream)\.ts$|\/src\/worker\//u,
+};
+
 async function bundle() {
   const { rolldown } = await import('rolldown');
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -66,6 +78,10 @@ async function bundle() {
     format: 'cjs',
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
+    codeSplitting: {
+      includeDependenciesRecursively: false,
+      groups: Object.entries(LATE).map(([name, test]) => ({ name, test })),
+    },
     // Names of functions are in the report of a mistake.
     minify: { compress: true, mangle: { keepNames: true } },
   });
@@ -81,12 +97,14 @@ async function bundle() {
   return output.filter(({ type }) => type === 'chunk');
 }
 
+const isLate = (fileName) => Object.keys(LATE).some((name) => fileName.startsWith(name));
+
 /** The chunks that `up` loads: its own, the entry's, and what they import at once. */
 function chunksOfStart(chunks) {
   const up = join(root, 'src/cli/commands/up.ts');
   const found = new Set();
   const add = ({ fileName, imports }) => {
-    if (found.has(fileName)) return;
+    if (found.has(fileName) || isLate(fileName)) return;
     found.add(fileName);
     for (const chunk of chunks) if (imports.includes(chunk.fileName)) add(chunk);
   };
@@ -130,9 +148,12 @@ function pack(chunks) {
   const escape = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
   const write = (name, members) => {
     const functions = members.map(({ fileName }) => {
-      const text = readFileSync(join(dist, fileName), 'utf8');
+      const text = readFileSync(join(dist, fileName), 'utf8').replaceAll(
+        /\brequire\("\.\/(late-[^"]+)"\)/gu,
+        'late("$1")',
+      );
       rmSync(join(dist, fileName));
-      return `${JSON.stringify(fileName)}: function (exports, require, module, __filename, __dirname) {\n${text}\n}`;
+      return `${JSON.stringify(fileName)}: function (exports, require, module, late, __filename, __dirname) {\n${text}\n}`;
     });
     const text = `({\n${functions.join(',\n')}\n})\n`;
     writeFileSync(join(dist, `${name}.pack`), text.replaceAll(/[^\0-\x7f]/g, escape));

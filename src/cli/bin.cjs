@@ -48,12 +48,17 @@ function load(name) {
   loaded.set(name, module);
   // What a start does not need is not read by it.
   const evaluate = openPack('start').modules[name] ?? openPack('rest').modules[name];
-  evaluate(module.exports, requireHere, module, join(folder, name), folder);
+  evaluate(module.exports, requireHere, module, late, join(folder, name), folder);
   return module.exports;
 }
 
 function requireHere(name) {
   return name.startsWith('./') ? load(name.slice(2)) : nodeRequire(name);
+}
+
+/** A module that is loaded when something of it is used. */
+function late(name) {
+  return new Proxy({}, { get: (_target, key) => load(name)[key] });
 }
 
 module.exports = { load, openPack };

@@ -92,9 +92,12 @@ export function compile(
   if (maps !== undefined) checkMaps(problems, document, host, maps);
   const namespaces = compileNamespaces(document, host, reasons, problems, claims.joined?.path);
   const limits = compileLimits(document, host, reasons, problems);
-  const network = compileNetwork(document, host, claims, limits.rates, reasons, problems);
+  const network =
+    document.spec.network === undefined
+      ? undefined
+      : compileNetwork(document, host, claims, limits.rates, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
-  checkNetworkCapabilities(network, process.capabilities.bounding, document, problems);
+  if (network !== undefined) checkNetworkCapabilities(network, process.capabilities.bounding, document, problems);
   const { files: ownFiles, home } = compileOwnFiles(
     document,
     image,

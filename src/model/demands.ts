@@ -54,7 +54,7 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
   const redact = redactor(document.borrowed);
   const all = [
     ...ofNamespaces(document),
-    ...networkDemands(document, (path) => ofSpec(document, path)),
+    ...(document.spec.network === undefined ? [] : networkDemands(document, (path) => ofSpec(document, path))),
     ...ofIds(model, host),
     ...ofGroups(document, host),
     ...(document.spec.privileged ? ofPrivileged(model) : ofPrivileges(model, document)),

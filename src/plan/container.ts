@@ -222,14 +222,15 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   root?.shift();
   leaveOwner(context);
   // In a network namespace that the container's side makes later, there is nothing to do yet.
-  let tallies = joinsUser ? undefined : planNetworkOnHost(context);
+  const hasNetwork = model.network !== undefined;
+  let tallies = hasNetwork && !joinsUser ? planNetworkOnHost(context) : undefined;
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
   // Here its mount namespace is made by unshare(2), so the record could not name it before.
   if (joinsUser) {
     recordChild(context, record);
-    tallies = planNetworkOnHost(context);
+    if (hasNetwork) tallies = planNetworkOnHost(context);
   }
   isolateMounts(context);
   root?.takeInside();
@@ -242,7 +243,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();
   joinMounts(context, joined);
   planIdentity(context);
-  planNetworkInside(context);
+  if (hasNetwork) planNetworkInside(context);
 
   enterWorkingDirectory(context, root !== undefined);
   setLimits(context);

@@ -1,6 +1,7 @@
 /** The schema's findings as problems with a place, a sentence and a suggestion. */
 import type { ContainerFile } from '../generated/container.ts';
-import { isValid, violations, type Problem, type SchemaNode } from '../generated/validate.cjs';
+import { validate as isValid } from '../generated/is-valid.mjs';
+import { validate, type Problem, type SchemaNode } from '../generated/validate.mjs';
 import type { TextProblems, Span } from '../yaml/problems.ts';
 import { COMPOSE_KEYS } from '../generated/compose-names.ts';
 import { whyNotHere, whyNotThisType, whyNotThisValue } from './compose/elsewhere.ts';
@@ -18,8 +19,8 @@ export interface Checked {
 /** Checks plain data against specs/container.schema.json, and takes what is wrong out of it. */
 export function checkSchema(data: Record<string, unknown>, paths: Paths, problems: TextProblems): Checked {
   const wrong = new Set(paths.broken);
-  if (!isValid(data)) {
-    const found = violations(data);
+  if (!isValid(data) && !validate(data)) {
+    const found = validate.errors ?? [];
     const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
     for (const problem of found) {
       const path = pathOf(problem.instancePath);

@@ -1,6 +1,7 @@
 /** The two validators that are generated from the schema: the short one of every start, and the one for messages. */
 import { describe, expect, test } from 'vitest';
-import { isValid, violations } from '../../../src/generated/validate.cjs';
+import { validate as isValid } from '../../../src/generated/is-valid.mjs';
+import { validate } from '../../../src/generated/validate.mjs';
 
 describe('the validators that are generated from the schema', () => {
   test.each([
@@ -12,11 +13,15 @@ describe('the validators that are generated from the schema', () => {
     ['a number beyond its range', { image: { tar: 'x', max_entries: -1 } }],
     ['no map', []],
   ])('say the same of %s', (_what, data) => {
-    expect(isValid(data)).toBe(violations(data).length === 0);
+    expect(isValid(data)).toBe(validate(data));
   });
 
   test('say what is wrong in one file all at once', () => {
-    const found = violations({ nmae: 'web', name: ['web'], command: 7 });
-    expect(found.map(({ keyword }) => keyword).toSorted()).toStrictEqual(['additionalProperties', 'type', 'type']);
+    validate({ nmae: 'web', name: ['web'], command: 7 });
+    expect(validate.errors?.map(({ keyword }) => keyword).toSorted()).toStrictEqual([
+      'additionalProperties',
+      'type',
+      'type',
+    ]);
   });
 });
