@@ -72,7 +72,11 @@ async function bundle() {
     transform: { define: { BOXCTL_VERSION: JSON.stringify(version) }, target: 'node20' },
     logLevel: 'warn',
   };
-  const cli = await rolldown({ ...common, input: { cli: 'src/cli/entry.ts' } });
+  const cli = await rolldown({
+    ...common,
+    input: { cli: 'src/cli/entry.ts' },
+    preserveEntrySignatures: 'allow-extension',
+  });
   const { output } = await cli.write({
     dir: dist,
     format: 'cjs',
