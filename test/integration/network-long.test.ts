@@ -1,10 +1,12 @@
 /** A container's network under load, for long, and where the host and the way out are not as they should be. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { self } from '../support/container.ts';
 import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
-import { HOST, makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { HOST, makeLab, NAMES, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { tempFolder } from '../support/temp.ts';
 
 const CLIENT = join(import.meta.dirname, '../support/network-client.mjs');
 const GIBIBYTE = 2 ** 30;
@@ -71,6 +73,25 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(other.stderr()).toMatch(
       /\d+ packets of the container were refused by the rules of its network, to 192\.0\.2\.2:7\/udp/u,
     );
+  });
+
+  test('a container that floods the host’s name server by the relay is ended as quickly as any, and the server answers others', async () => {
+    const resolv = join(tempFolder(), 'resolv.conf');
+    writeFileSync(resolv, 'nameserver 127.0.0.1\n');
+    await lab.host.out('mount', '--bind', resolv, '/etc/resolv.conf');
+    await lab.host.serve({ dns: { port: 53, names: NAMES } });
+    const flooder = await startIn(
+      lab.host,
+      networkFolder({ command: ['/w/network', 'flood', '127.0.0.11', '53', '60'] }, ['network']),
+    );
+    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
+      cwd: networkFolder({ command: ['sh', '-c', 'nslookup world.test || nslookup world.test'] }),
+    });
+    expect(stdout).toContain(WORLD.ipv4);
+    const asked = performance.now();
+    await flooder.end();
+    expect(performance.now() - asked).toBeLessThan(3000);
+    await lab.host.out('umount', '/etc/resolv.conf');
   });
 
   test('a range of a thousand ports is published, although boxctl may have fewer descriptors by default', async () => {

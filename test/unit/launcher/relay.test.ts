@@ -22,12 +22,12 @@ const SOURCES = [
   'poller',
   'sockets',
 ];
-const program = (): string =>
-  build(
-    join(import.meta.dirname, 'relay-main.cc'),
-    SANITIZE,
-    SOURCES.map((name) => join(NATIVE, `${name}.cc`)),
-  );
+// Before the tests begin, whose time is limited.
+const program = build(
+  join(import.meta.dirname, 'relay-main.cc'),
+  SANITIZE,
+  SOURCES.map((name) => join(NATIVE, `${name}.cc`)),
+);
 
 interface Where {
   readonly type?: 'tcp' | 'udp';
@@ -71,7 +71,7 @@ async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> 
     return [type, at, targets.join('+'), limits.most ?? 0, limits.idle ?? 0].join(',');
   });
   const script = `${limit} ${stops ? 'STOP=1' : ''} exec "$@"`;
-  const child = spawn('sh', ['-c', script, 'sh', ...by, program(), network, ...words], {
+  const child = spawn('sh', ['-c', script, 'sh', ...by, program, network, ...words], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let complaint = '';

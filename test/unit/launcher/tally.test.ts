@@ -12,6 +12,9 @@ import { planOf } from '../../support/plan.ts';
 import { build, SANITIZE } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
+// Before the tests begin, whose time is limited.
+const SOURCES = ['tally', 'plan', 'events'].map((name) => join(NATIVE, `${name}.cc`));
+const program = build(join(import.meta.dirname, 'tally-main.cc'), SANITIZE, SOURCES);
 const hasNft = process.geteuid?.() === 0 && spawnSync('nft', ['--version']).status === 0;
 
 const RULES = `
@@ -39,8 +42,6 @@ const counter: Message = {
 test.skipIf(!hasNft)(
   'a counter and the elements of sets of both families are read, also when there are thousands (needs root and nftables)',
   () => {
-    const sources = ['tally', 'plan', 'events'].map((name) => join(NATIVE, `${name}.cc`));
-    const program = build(join(import.meta.dirname, 'tally-main.cc'), SANITIZE, sources);
     const many = Array.from(
       { length: 3000 },
       (_, i) => `2001:db8::${i.toString(16)} . ${i} . tcp counter packets ${i} bytes 1`,
