@@ -14,7 +14,7 @@ export interface NetworkFindings {
   readonly facts: NetworkFacts | undefined;
   /** A container with `network_mode: bridge`; undefined where no container could be made. */
   readonly trial: Trial | undefined;
-  /** The same with rates, as root. */
+  /** The same with rates. */
   readonly rates: Trial | undefined;
   readonly firewalls: readonly Firewall[];
   /** Settings of forwarding that cannot be written. */
@@ -35,7 +35,7 @@ export async function gatherNetworkFindings(
   return {
     facts,
     trial,
-    rates: isRoot && trial?.ok === true ? await tryContainer(host, rated, env) : undefined,
+    rates: trial?.ok === true ? await tryContainer(host, rated, env) : undefined,
     firewalls: isRoot ? gatherFirewalls(read) : [],
     locked: (facts?.forwarding ?? [])
       .filter(({ on, setting }) => !on && !read.writable(setting))
@@ -129,15 +129,12 @@ export function examineNetwork(host: HostFacts, findings: NetworkFindings): read
   if (facts === undefined) return [];
   const isRoot = facts.netAdmin === true;
   const by = isRoot ? 'by a pair of interfaces' : 'by a program of yours';
-  const limit = isRoot
-    ? ofTrial('rates', rates, '`limits.network`', 'by queueing disciplines')
-    : make('rates', 'none', '`limits.network` is for root alone');
   return [
     ofTrial('network of its own', trial, '`network_mode: bridge`', by),
     ofUplinks(facts),
     ...(isRoot ? [ofForwarding(facts, locked), ...ofFirewalls(firewalls)] : []),
     ofNameServers(host),
-    limit,
+    ofTrial('rates', rates, '`limits.network`', 'by queueing disciplines'),
     make('networks of containers', isRoot ? 'yes' : 'none', isRoot ? '`networks`' : '`networks` are for root alone'),
     ...ofPrograms(facts),
   ];

@@ -329,7 +329,7 @@ export const LIMITS = {
     diff: amount('time'),
   },
   'network.egress': {
-    about: 'Bits in a second that the container sends to its network at most; as root.',
+    about: 'Bits in a second that the container sends to its network at most.',
     kind: 'rate',
     field: 'networkEgress',
     least: LEAST_RATE,

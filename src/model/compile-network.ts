@@ -2,7 +2,7 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { NetworkAttachment, SpecNetwork } from '../spec/network/network.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { addressAt, type Subnet } from '../text/addresses.ts';
+import { addressAt, subnetOf, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import type { ClaimedNetwork, Claims, NetworkClaim } from './claims.ts';
 import { compileDns } from './dns.ts';
@@ -70,11 +70,21 @@ export function networkWarnings(
   network: Network | undefined,
   reasons: Reasons,
 ): readonly Warning[] {
-  const { egress } = network ?? {};
-  const missed = (spec.dns?.servers ?? []).some((server) => egress !== undefined && !reachesPort(egress, server, 53));
-  if (!missed) return [];
+  if (network === undefined) return [];
+  const { egress } = network;
+  const servers = spec.dns?.servers ?? [];
+  const because = reasons.find('network.dns');
+  const isLoopback = (server: string): boolean => {
+    const subnet = subnetOf(server);
+    return subnet !== undefined && specialKind(subnet) === 'loopback';
+  };
+  if (servers.some(isLoopback)) {
+    const own = 'a name server of `dns` is on loopback, which is the container’s own and not this host’s';
+    return [{ message: `${own}: leave \`dns\` out for the name servers of this host`, because }];
+  }
+  if (egress === undefined || servers.every((server) => reachesPort(egress, server, 53))) return [];
   const message = '`egress` lets no question through to a name server of `dns`: names are not found by it';
-  return [{ message, because: reasons.find('network.dns') }];
+  return [{ message, because }];
 }
 
 /** Names mean the addresses that the rules have. */

@@ -36,6 +36,7 @@ export const comparePorts = reworded(
   ({ document }) =>
     (document.spec.network?.ports ?? [])
       .map(({ hostPort, port, protocol }) => `${hostPort}→${port}/${protocol}`)
+      .toSorted()
       .join(' ') || 'none',
   'ports',
 );

@@ -86,7 +86,7 @@ describe('doctor', () => {
     );
     const found = said({ facts: { ...facts, programs: { ...programs, pasta: '/usr/bin/pasta' } } }, USER_HOST);
     expect(found).toContain('slirp4netns or pasta: yes, /usr/bin/pasta');
-    expect(found).toContain('rates: none, `limits.network` is for root alone');
+    expect(found).toContain('networks of containers: none, `networks` are for root alone');
   });
 });
 

@@ -168,13 +168,14 @@ describe('/etc/resolv.conf', () => {
   });
 });
 
-it('a name server that `egress` does not let through is told of', () => {
+it('a name server that cannot answer is told of', () => {
   const warnings = (yaml: string) => model(`${BRIDGE}${yaml}\n`).warnings.map(({ message }) => message);
   expect(warnings('dns: 9.9.9.9\negress: ["192.0.2.7:443"]')).toEqual([
     '`egress` lets no question through to a name server of `dns`: names are not found by it',
   ]);
   expect(warnings('dns: 9.9.9.9\negress: ["9.9.9.9:53/udp"]')).toEqual([]);
   expect(warnings('dns: 9.9.9.9')).toEqual([]);
+  expect(warnings('dns: 127.0.0.53')).toHaveLength(1);
 });
 
 it('internal networks alone have no name server, which would be a way out', () => {
