@@ -40,6 +40,8 @@ export const PACKET_MARK = {
   toPort: socketMark(0, 4),
   /** To a container, and passed on by the host: what the host itself sends has no such mark. */
   passedOn: socketMark(0, 5),
+  /** To be refused by the router of an ordinary user's container. */
+  refused: socketMark(0, 6),
 } as const;
 
 /** One family's addresses, and where they are in a packet. */

@@ -28,7 +28,7 @@ import { ownedTable } from './owned-table.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
-import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
+import { openNetlink, sendEither, sender, sendTable, TABLE_HINTS } from './send.ts';
 import { talliesOf } from './tallies.ts';
 import { sharedTable, sharedTableQuestion } from './shared-table.ts';
 
@@ -105,7 +105,8 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   const tables = { ...onHost('network', byDefault('what the container may send')), hints: TABLE_HINTS };
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
-  sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network));
+  const [own, silent] = [ownedTable(context, network), ownedTable(context, network, { refusal: 'drop' })];
+  sendEither(context, tables, 'table.own', netfilter, own, silent);
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {

@@ -93,17 +93,32 @@ const isNoReset: readonly Expression[] = [
   compare('EQ', Uint8Array.of(0)),
 ];
 
+/**
+ * What becomes of a packet that is refused. `reject`: it is answered, which a kernel without nft_reject_netdev cannot do here
+ * (Debian's for clouds). `drop`: nobody is told. `mark`: a table behind this one answers it; only where nobody else can
+ * remove that table, since the packet would pass without it.
+ */
+export type Refusal = 'reject' | 'drop' | 'mark';
+
+export interface OwnedTableOptions {
+  /** The host's addresses, where the table is not in the host's network namespace and cannot ask for them. */
+  readonly host?: readonly Subnet[];
+  readonly refusal?: Refusal;
+}
+
 class OwnedTable {
   readonly #network: Network;
   readonly #context: PlanContext;
   readonly #table: TableBuilder;
 
   readonly #host: readonly Subnet[];
+  readonly #refusal: Refusal;
 
-  constructor(context: PlanContext, network: Network, host: readonly Subnet[]) {
+  constructor(context: PlanContext, network: Network, { host = [], refusal = 'reject' }: OwnedTableOptions) {
     this.#context = context;
     this.#network = network;
     this.#host = host;
+    this.#refusal = refusal;
     this.#table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(network.index), { owned: true });
   }
 
@@ -202,8 +217,13 @@ class OwnedTable {
         );
       }
     }
-    this.#table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
-    this.#table.rule('refuse', [PROHIBIT], because);
+    if (this.#refusal === 'reject') {
+      this.#table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
+      this.#table.rule('refuse', [PROHIBIT], because);
+    } else {
+      const last = this.#refusal === 'mark' ? [...mark(PACKET_MARK.refused), ACCEPT] : [DROP];
+      this.#table.rule('refuse', last, because);
+    }
   }
 
   #family(family: FamilyOf): void {
@@ -376,7 +396,6 @@ function kindsOf({ ports, protocol }: EgressRule): readonly (readonly Expression
   return (['tcp', 'udp'] as const).map((one) => [...matchProtocol(one), ...portRange]);
 }
 
-/** `host`: its addresses, where the table is not made in the host's network namespace and so cannot ask for them. */
-export function ownedTable(context: PlanContext, network: Network, host: readonly Subnet[] = []): readonly Part[] {
-  return new OwnedTable(context, network, host).build();
+export function ownedTable(context: PlanContext, network: Network, options: OwnedTableOptions = {}): readonly Part[] {
+  return new OwnedTable(context, network, options).build();
 }

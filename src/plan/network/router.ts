@@ -24,6 +24,7 @@ import {
   interfaceNumber,
   macBytes,
   ownAddress,
+  PACKET_MARK,
   type FamilyOf,
 } from './names.ts';
 import {
@@ -36,6 +37,7 @@ import {
   MASQUERADE,
   ofMachine,
   PROHIBIT,
+  RESET,
   setRegister,
   TableBuilder,
   translate,
@@ -52,6 +54,9 @@ import { talliesOf } from './tallies.ts';
 /** Of connections (linux/netfilter/nf_conntrack_common.h). */
 const ESTABLISHED_OR_RELATED = ofMachine(0b110);
 const NONE = ofMachine(0);
+const TCP = Uint8Array.of(6);
+/** Before connections are tracked. */
+const FIRST = -300;
 
 const isFamily = ({ nfprotoNumber }: FamilyOf): readonly Expression[] => [
   loadMeta('NFT_META_NFPROTO'),
@@ -82,6 +87,12 @@ function outOfReach({ host }: PlanContext): readonly Subnet[] {
 function routerTable(context: PlanContext, network: Network): readonly Part[] {
   const table = new TableBuilder('NFPROTO_INET', 'boxctl', { owned: true });
   const link = interfaceNumber(network.index);
+  // Before the routes are asked: there is none to some of what is refused.
+  table.chain('refused', { type: 'filter', hook: 'NF_INET_PRE_ROUTING', priority: FIRST });
+  const refused = [loadMeta('NFT_META_MARK'), compare('EQ', ofMachine(PACKET_MARK.refused))];
+  table.rule('refused', [...refused, loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET]);
+  table.rule('refused', [...refused, PROHIBIT]);
+
   table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: 0, policy: 'NF_DROP' });
   const known = [loadConnection('STATE'), maskBits(ESTABLISHED_OR_RELATED), compare('NEQ', NONE)];
   table.rule('forward', [...known, ACCEPT]);
@@ -91,6 +102,7 @@ function routerTable(context: PlanContext, network: Network): readonly Part[] {
       ...isFamily(family),
       ...matchAddress(gatewayOf(network, family), family.destinationOffset),
       PROHIBIT,
+      RESET,
     ]);
   }
   table.rule('forward', [...fromContainer(link), ACCEPT]);
@@ -185,7 +197,13 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   send('router.pair.settings', setLink(link, PAIR_SETTINGS));
   send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: { AF_INET: PAIR_SETTINGS.IFLA_AF_SPEC.AF_INET } }));
   sendTable(context, tables, 'router.table', netfilter, routerTable(context, network));
-  sendTable(context, tables, 'router.table.own', netfilter, ownedTable(context, network, outOfReach(context)));
+  sendTable(
+    context,
+    tables,
+    'router.table.own',
+    netfilter,
+    ownedTable(context, network, { host: outOfReach(context), refusal: 'mark' }),
+  );
   const { ingress } = network.rates;
   if (ingress !== undefined)
     send('router.rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));

@@ -50,3 +50,18 @@ export function sendTable(
   if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo: 'kernel', messageReasons });
   else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
 }
+
+/** The same with another transaction for a kernel that lacks a part of the first one (ENOENT). */
+export function sendEither(
+  { steps }: PlanContext,
+  place: Place,
+  id: string,
+  fd: Fd,
+  parts: readonly Part[],
+  otherwise: readonly Part[],
+): void {
+  const messagesOf = (list: readonly Part[]): readonly Message[] => transaction(list).map(({ message }) => message);
+  const messageReasons = transaction(otherwise).map(({ because }) => because ?? place.because);
+  const args = { fd, question: messagesOf(parts), messages: messagesOf(otherwise) };
+  steps.add(place, id, 'netlink_once', args, { undo: 'kernel', messageReasons });
+}
