@@ -105,8 +105,8 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   const tables = { ...onHost('network', byDefault('what the container may send')), hints: TABLE_HINTS };
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
-  const [own, silent] = [ownedTable(context, network), ownedTable(context, network, { refusal: 'drop' })];
-  sendEither(context, tables, 'table.own', netfilter, own, silent);
+  const silent = ownedTable(context, network, { refusal: 'drop' });
+  sendEither(context, tables, 'table.own', netfilter, ownedTable(context, network), silent);
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
