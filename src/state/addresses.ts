@@ -41,6 +41,8 @@ import { isRecord, isTextList } from '../text/json.ts';
 import { chooseRanges, overlapOf, type Ranges } from './address-pool.ts';
 
 const PATIENCE_MS = 5000;
+/** More than the text can have. */
+const REMEMBERED_SIZE = 400;
 
 /** What a claim's file says of a network. */
 interface Membership {
@@ -145,7 +147,11 @@ function readRemembered(path: string): Remembered {
 
 function writeRemembered(path: string, { pool, subnets }: Ranges, last: number): void {
   const shown = (pair: Ranges['pool']) => ({ ipv4: formatSubnet(pair.ipv4), ipv6: formatSubnet(pair.ipv6) });
-  writeFileSync(path, `${JSON.stringify({ pool: shown(pool), subnets: shown(subnets), last })}\n`, { mode: 0o600 });
+  const text = JSON.stringify({ pool: shown(pool), subnets: shown(subnets), last });
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  // Written over rather than anew: some file systems wait for the disk when a file that was cut to nothing is closed.
+  writeSync(fd, `${text.padEnd(REMEMBERED_SIZE)}\n`, 0);
+  closeSync(fd);
 }
 
 const same = (one: Ranges, other: Ranges): boolean => JSON.stringify(one) === JSON.stringify(other);

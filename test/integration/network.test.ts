@@ -217,6 +217,23 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     expect(stdout).toMatch(/refused\n.*refused\n$/u);
   });
 
+  test('sends and receives no faster than its rates', async () => {
+    const keys = { limits: { network: { egress: '20mbit', ingress: '40mbit' } } };
+    const receive = `(printf 'GET /bytes/100000000 HTTP/1.0\\r\\n\\r\\n'; sleep 1) | nc ${WORLD.ipv4} 80 | wc -c`;
+    // The world sends it back: as much arrives as was sent.
+    const send = `(head -c 100000000 /dev/zero | nc ${WORLD.ipv4} 7 | wc -c) & sleep 1; killall nc; wait`;
+    const { stdout } = await sh(`${receive}; ${send}`, keys);
+    const [received, sent] = stdout.trim().split('\n').map(Number);
+    // 5 MB and 2.5 MB a second, what may go at once, and what is on its way.
+    for (const [bytes = 0, rate] of [
+      [received, 5_000_000],
+      [sent, 2_500_000],
+    ] as const) {
+      expect(bytes).toBeGreaterThan(rate / 4);
+      expect(bytes).toBeLessThan(rate * 2.5);
+    }
+  });
+
   test('a port that somebody else has is an error at its line', async () => {
     await started(SERVER, { ports: ['8080:80'] }, async () => {
       const { stderr, status } = await sh('true', { ports: ['8080:80'] });

@@ -73,6 +73,35 @@ const withPrograms = (programs: Partial<NetworkPrograms>): HostFacts => ({
   },
 });
 
+const ROOT_NETWORK = `${FILE}network_mode: bridge
+ports: ["8080:80", "127.0.0.1:9000:90/udp"]
+networks: {inner: {ipv4_address: 10.50.0.9, ipam: {config: [{subnet: 10.50.0.0/24}]}}}
+egress: ["10.0.0.0/8:443/tcp", "198.51.100.7", "host-gateway:53/udp"]
+limits: {network: {egress: 10mbit, ingress: 20mbit}}
+`;
+const forwarding = (family: 4 | 6, setting: string) => ({
+  family,
+  device: 'up0',
+  setting: `/proc/sys/net/ipv${family}/conf/up0/${setting}`,
+  value: '1',
+  restore: '0',
+  lock: `/run/boxctl/network/1/forwarding/ipv${family}.conf.up0.${setting}`,
+  on: false,
+  ours: false,
+});
+const ROOT_NETWORK_HOST: HostFacts = {
+  ...ROOT_HOST,
+  networking: {
+    uplinks: [],
+    addresses: [],
+    routes: [],
+    forwarding: [forwarding(4, 'forwarding'), forwarding(6, 'force_forwarding')],
+    forcesForwarding: true,
+    state: '/run/boxctl/network/1',
+    netAdmin: true,
+  },
+};
+
 /** What holds for every plan. */
 function check(plan: Plan): void {
   isPlan(JSON.parse(JSON.stringify(planToJson(plan))));
@@ -124,6 +153,8 @@ describe('what changes for root', () => {
     ['devices-v2', `${LIMITS}devices: ["/dev/full:/dev/mine:r"]\n`, ROOT_V2_HOST],
     ['host-user-v2', `${FILE}namespaces: {user: host}\n`, ROOT_V2_HOST],
     ['privileged', `${FILE}privileged: this container may harm the host\nnamespaces: {user: host}\n`],
+    ['network', `${FILE}network_mode: bridge\n`, ROOT_NETWORK_HOST],
+    ['network-all', ROOT_NETWORK, ROOT_NETWORK_HOST],
     ['joined-net', `${FILE}namespaces: {net: /proc/5/ns/net}\n`],
     ['joined-pid-and-user', `${FILE}namespaces: {pid: /proc/5/ns/pid, user: /proc/5/ns/user}\n`],
     ['joined-user', `${FILE}namespaces: {user: /proc/5/ns/user}\n`],
