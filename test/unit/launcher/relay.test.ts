@@ -267,8 +267,8 @@ describe('connections', () => {
     }
     times.sort((a, b) => a - b);
     expect(times[25]).toBeLessThan(200);
-    // With the sanitizers, and on a machine that is busy with other tests.
-    expect((await end()).longest).toBeLessThan(250);
+    // With the sanitizers, a turn takes several times what it takes without.
+    expect((await end()).longest).toBeLessThan(50);
   });
 
   test('connections beyond the limit wait, and are served when others have ended', async () => {
