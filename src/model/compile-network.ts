@@ -10,6 +10,7 @@ import { reachesPort, ruleOf } from './egress.ts';
 import type { Warning } from './model.ts';
 import type { EgressRule, HostLine, JoinedNetwork, Network } from './network.ts';
 import { driverFor } from './network-driver.ts';
+import { networkKey } from './network-demands.ts';
 import { networkId } from './network-id.ts';
 import { previewClaim } from './network-preview.ts';
 import type { Problems } from './problems.ts';
@@ -32,7 +33,7 @@ export function compileNetwork(
 ): Network | undefined {
   const { network } = document.spec;
   if (network === undefined) return undefined;
-  setReasons(network, reasons);
+  setReasons(network, networkKey(document), reasons);
   const claim = claims.network ?? previewClaim(network);
   const { index, pool } = claim;
   const gateway = { ipv4: addressAt(pool.ipv4, 0) ?? '', ipv6: addressAt(pool.ipv6, 0) ?? '' };
@@ -106,8 +107,12 @@ function peersOf({ networks }: NetworkClaim): readonly HostLine[] {
 
 const isLinkLocal = (subnet: Subnet): boolean => specialKind(subnet) === 'link-local';
 
-function setReasons({ ports, networks, egress = [] }: SpecNetwork, reasons: Reasons): void {
-  reasons.set('network', 'network_mode', 'a network of its own');
+function setReasons(
+  { ports, networks, egress = [] }: SpecNetwork,
+  key: ReturnType<typeof networkKey>,
+  reasons: Reasons,
+): void {
+  reasons.set('network', key, 'a network of its own');
   reasons.set('network.mac', 'mac_address', 'an address made of the index of the claim');
   reasons.set('network.egress', 'egress', 'anywhere but the host and other containers');
   reasons.set('network.dns', 'dns', 'name servers of the host');

@@ -10,9 +10,16 @@ import type { Demand } from './demand.ts';
 
 type Place = (path: SpecPath) => Because;
 
-export function networkDemands({ spec: { network } }: SpecDocument, place: Place): readonly Demand[] {
+export function networkDemands(document: SpecDocument, place: Place): readonly Demand[] {
+  const { network } = document.spec;
   if (network === undefined) return [];
-  return [...ofShared(network, place), ...ofReach(network, place), ...ofPorts(network.ports, place)];
+  const asked = place(networkKey(document));
+  return [...ofShared(network, place), ...ofReach(network, asked, place), ...ofPorts(network.ports, place)];
+}
+
+/** The key that asks for a network: `networks` do by themselves. */
+export function networkKey({ where }: SpecDocument): 'network_mode' | 'networks' {
+  return where('network_mode') === undefined && where('networks') !== undefined ? 'networks' : 'network_mode';
 }
 
 /** Containers of other folders are on it, or can be. */
@@ -30,7 +37,7 @@ function isWide({ to, ports, protocol }: EgressTarget): boolean {
   return to.kind === 'any' || (to.kind === 'subnet' && to.subnet.prefix === 0);
 }
 
-function ofReach({ networks, egress }: SpecNetwork, place: Place): readonly Demand[] {
+function ofReach({ networks, egress }: SpecNetwork, asked: Because, place: Place): readonly Demand[] {
   if (networks.length > 0 && networks.every(({ internal }) => internal)) return [];
   const anywhere = (because: Because): Demand => ({
     kind: 'network',
@@ -38,7 +45,7 @@ function ofReach({ networks, egress }: SpecNetwork, place: Place): readonly Dema
     message: 'reaches every address of the network but those of this host and of other containers',
     because,
   });
-  if (egress === undefined) return [anywhere(place('network_mode'))];
+  if (egress === undefined) return [anywhere(asked)];
   const wide = egress.find(isWide);
   return [
     ...(wide === undefined ? [] : [anywhere(place(wide.specPath))]),

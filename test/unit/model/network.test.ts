@@ -84,6 +84,12 @@ describe('the network of a model', () => {
   });
 });
 
+it('a network that `networks` ask for has their line', () => {
+  const made = model(`${IMAGE}networks: [back]\n`);
+  expect(made.because('network')).toMatchObject({ path: 'networks', at: { line: 4 } });
+  expect(made.demands.find(({ kind }) => kind === 'network')?.because).toMatchObject({ at: { line: 4 } });
+});
+
 describe('/etc/hosts', () => {
   it('has the container’s own name with its addresses', () => {
     expect(namesIn(fileOf(model(BRIDGE), '/etc/hosts'))).toEqual(['10.215.0.17 web', 'fd62:6f78:6374:6c::11 web']);
