@@ -41,12 +41,13 @@ function refusedMessage(
   if (call.name !== 'netlink' && call.name !== 'netlink_once') return undefined;
   const { messages } = call.args;
   const [index, offset] = [detail >>> 16, detail & 0xffff];
+  const asked = call.name === 'netlink_once' && call.args.question.length > 1 ? call.args.question.length : 0;
   const message = messages[index];
   if (message === undefined) return undefined;
   const attribute = offset === 0 ? undefined : attributeAt(messages, index, offset);
   const which = messages.length === 1 ? '' : `\nthe kernel refuses ${formatMessage(message)}`;
   const where = attribute === undefined ? '' : `\nit names ${attribute} as the mistake`;
-  return { text: `${which}${where}`, because: messageReasons?.[index] ?? because };
+  return { text: `${which}${where}`, because: messageReasons?.[asked + index] ?? because };
 }
 
 /** The words of the program that a step started and that was not ready, or ended. */

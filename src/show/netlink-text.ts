@@ -102,8 +102,11 @@ export function formatMessages(messages: readonly Message[]): string {
   return `[${[...counts].map(([type, count]) => (count === 1 ? type : `${count} ${type}`)).join(', ')}]`;
 }
 
-/** The messages of a call that are too many for its line. */
+/** The messages of a call that are too many for its line, in the order of `Step.messageReasons`. */
 export function listedMessages(call: Call): readonly Message[] {
-  if (call.name !== 'netlink' && call.name !== 'netlink_once') return [];
-  return call.args.messages.length > 1 ? call.args.messages : [];
+  const several = (messages: readonly Message[]): readonly Message[] => (messages.length > 1 ? messages : []);
+  if (call.name === 'netlink') return several(call.args.messages);
+  // A question of several is a transaction in whose place the messages are sent where the kernel lacks a part of it.
+  if (call.name === 'netlink_once') return [...several(call.args.question), ...several(call.args.messages)];
+  return [];
 }

@@ -61,7 +61,8 @@ export function sendEither(
   otherwise: readonly Part[],
 ): void {
   const messagesOf = (list: readonly Part[]): readonly Message[] => transaction(list).map(({ message }) => message);
-  const messageReasons = transaction(otherwise).map(({ because }) => because ?? place.because);
+  const reasonsOf = (list: readonly Part[]) => transaction(list).map(({ because }) => because ?? place.because);
+  const messageReasons = [...reasonsOf(parts), ...reasonsOf(otherwise)];
   const args = { fd, question: messagesOf(parts), messages: messagesOf(otherwise) };
   steps.add(place, id, 'netlink_once', args, { undo: 'kernel', messageReasons });
 }
