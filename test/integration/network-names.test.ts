@@ -167,6 +167,23 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     expect(lab.world.requests.length).toBe(asked);
   });
 
+  test('a bundle has `lo` alone, and says so: nothing is claimed, published or looked up for it', async () => {
+    const before = await networkState(lab.host);
+    const folder = folderOf('true', { network_mode: 'bridge', egress: ['world.test:80'], ports: ['8080:80'] });
+    const { stderr, status } = await lab.host.boxctl(
+      ['bundle', 'container.yaml', join(folder, 'bundle')],
+      callerOptions(self, folder),
+    );
+    expect(status).toBe(0);
+    expect(stderr).toContain('the container has `lo` alone');
+    const config = JSON.parse(readFileSync(join(folder, 'bundle/config.json'), 'utf8')) as {
+      linux: { namespaces: readonly object[] };
+    };
+    expect(config.linux.namespaces).toContainEqual({ type: 'network' });
+    expect(readFileSync(join(folder, 'bundle/files/hosts'), 'utf8')).not.toContain('10.215');
+    expect(await networkState(lab.host)).toEqual(before);
+  });
+
   test('doctor tries a network, leaves nothing of it, and names a firewall that would swallow it', async () => {
     const before = await networkState(lab.host);
     const doctor = async (): Promise<string> => (await lab.host.boxctl(['doctor'], callerOptions(self, '/'))).stdout;
