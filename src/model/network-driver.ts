@@ -52,7 +52,14 @@ export function checkNetworkCapabilities(
   document: SpecDocument,
   problems: Problems,
 ): void {
-  if (network === undefined || network.driver === 'veth' || !capabilities.includes('CAP_NET_ADMIN')) return;
+  if (network === undefined || !capabilities.includes('CAP_NET_ADMIN')) return;
+  if (network.driver === 'veth') {
+    if (network.rates.egress === undefined) return;
+    // What it sends is slowed down by a queue of its own end of the pair.
+    const message = 'with NET_ADMIN the container could remove the queue that limits what it sends';
+    problems.add('E_RATE_NET_ADMIN', 'limits.network.egress', message, 'leave out one of both');
+    return;
+  }
   const path = (['cap_add', 'privileged'] as const).find((key) => document.where(key) !== undefined) ?? 'cap_add';
   const rules = network.egress === undefined ? 'the rules that keep it from the host' : 'the rules of `egress`';
   problems.add(

@@ -4,6 +4,7 @@ import type { HostFacts, NetworkFacts } from '../../../src/host/facts.ts';
 import { compile } from '../../../src/model/compile.ts';
 import { testDocument, type DocumentOptions } from '../../support/document.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { load } from '../../support/spec.ts';
 import { diagnosticsOf, image } from './fixtures.ts';
 
 const BRIDGE = { network: { ports: [], networks: [], egress: undefined }, command: ['true'] } as const;
@@ -62,6 +63,18 @@ describe('the packets of a container', () => {
     const host = on(USER_HOST, { programs: both });
     expect(problemsOn(host, options, { cap_add: 4 })).toMatchObject([{ code: 'E_EGRESS_NET_ADMIN', at: { line: 4 } }]);
     expect(driverOn(on(ROOT_HOST, { netAdmin: true }), options)).toBe('veth');
+  });
+
+  test('are sent at a limited rate only by a container that cannot remove the limit', () => {
+    const file = (keys: string) =>
+      load(
+        `image: {host_tools: [sh]}\ncommand: [sh]\nnetwork_mode: bridge\n${keys}limits: {network: {egress: 10mbit}}\n`,
+      );
+    const root = on(ROOT_HOST, { netAdmin: true });
+    expect(diagnosticsOf(() => compile(file('cap_add: [NET_ADMIN]\n'), image, root))).toMatchObject([
+      { code: 'E_RATE_NET_ADMIN', at: { line: 5 } },
+    ]);
+    expect(compile(file(''), image, root).network?.rates.egress).toBe(10_000_000);
   });
 
   test('of an ordinary user do not reach other containers: a network of several is an error at its line', () => {
