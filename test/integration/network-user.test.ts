@@ -68,6 +68,8 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
   beforeAll(async () => {
     lab = await makeLab();
     nothing = (await lab.host.out('mktemp')).trim();
+    // The lab's own interfaces are up once the host gets through.
+    for (const address of [WORLD.ipv4, `[${WORLD.ipv6}]`]) await lab.host.get(`http://${address}/`);
     // As udev makes it. This mount namespace is the lab's alone.
     await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
   });

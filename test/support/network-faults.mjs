@@ -10,7 +10,7 @@ import { join } from 'node:path';
 const [, , library, file] = process.argv;
 const { launch, loadSpec, planContainer, prepare, SILENT } = await import(library);
 
-const document = loadSpec(file, { env: process.env, home: '/root' });
+const document = loadSpec(file, { env: process.env, home: process.env.HOME });
 const { gatherHostFacts } = await import(library);
 const host = gatherHostFacts(process.env);
 const prepared = await prepare(document, { host, reporter: SILENT, judge: () => undefined, takesSignals: false });
@@ -21,13 +21,24 @@ const list = (folder) => (existsSync(folder) ? readdirSync(folder) : []);
 const settings = ['/proc/sys/net/ipv4/conf/up0/forwarding', '/proc/sys/net/ipv6/conf/up0/force_forwarding'];
 const { state } = prepared.host.networking;
 
+const isRoot = process.geteuid() === 0;
+function isProgram(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('slirp4netns\0');
+  } catch {
+    return false;
+  }
+}
+
 function look() {
   return {
     links: run('ip', '-o', 'link').replaceAll(/ state .*/g, ''),
     routes: run('ip', 'route', 'show', 'table', 'all'),
     routes6: run('ip', '-6', 'route', 'show', 'table', 'all').replaceAll(/ expires \d+sec/g, ''),
     // Handles and counters differ, and the shared table stays.
-    rules: run('nft', '-s', 'list', 'ruleset'),
+    rules: isRoot ? run('nft', '-s', 'list', 'ruleset') : '',
+    // Of an ordinary user: what carries the packets.
+    programs: list('/proc').filter((pid) => /^\d+$/.test(pid) && isProgram(pid)),
     sockets: run('ss', '-Htuln'),
     settings: settings.filter(existsSync).map((path) => readFileSync(path, 'utf8')),
     locks: list(join(state, 'forwarding')),
@@ -37,8 +48,9 @@ function look() {
 
 const nowhere = openSync('/dev/null', 'r+');
 function launchOnce(one) {
-  // The launcher removes the claim of a container that has ended.
-  writeFileSync(join(state, 'addresses', String(prepared.model.network.index)), '');
+  // The launcher removes the claim of a container that has ended. An ordinary user has none.
+  if (prepared.model.network.driver === 'veth')
+    writeFileSync(join(state, 'addresses', String(prepared.model.network.index)), '');
   return launch(one, { stdio: [nowhere, nowhere, nowhere] }).done;
 }
 
