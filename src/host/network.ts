@@ -124,10 +124,16 @@ export function gatherNetworkFacts(
     .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address) && !OWN.test(route.device))
     .map(({ subnet, device }) => ({ subnet, device }));
   const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
-  const outward = unique([...uplinks, ...routes.map(({ subnet: { family }, device }) => ({ family, device }))]);
+  const addresses = hostAddresses(interfaces).filter(({ device }) => !OWN.test(device));
+  // The routes of a VPN are often in a table of its own: what has an address can lead outside as well.
+  const outward = unique([
+    ...uplinks,
+    ...routes.map(({ subnet: { family }, device }) => ({ family, device })),
+    ...addresses.filter(({ address }) => !/^fe[89ab]/u.test(address)).map(({ family, device }) => ({ family, device })),
+  ]);
   return {
     uplinks,
-    addresses: hostAddresses(interfaces).filter(({ device }) => !OWN.test(device)),
+    addresses,
     routes,
     forwarding: outward
       .filter(({ device }) => device !== 'lo')

@@ -130,9 +130,31 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
   });
 
-  test('what is refused is refused at once', async () => {
-    const { stdout } = await sh('date +%s%N >/dev/null; time nc -w 5 192.0.2.2 81 2>&1');
-    expect(stdout).toContain('refused');
+  test('a connection to the host is refused at once, and counted once', async () => {
+    const { stdout, stderr } = await sh(
+      ['192.0.2.2', '2001:db8:1::2'].map((address) => `time nc -w 5 ${address} 81 2>&1`).join('; ') + ' 2>&1',
+    );
+    expect(stdout.match(/refused$/gmu)).toHaveLength(2);
+    // A kernel that has not understood the answer asks again after a second.
+    expect(stdout.match(/real\s+0m 0\.\d+s/gu)).toHaveLength(2);
+    expect(stderr).toContain('2 packets of the container were refused');
+  });
+
+  test('reaches the world by a VPN whose routes are in a table of their own, and leaves its interface as it was', async () => {
+    await lab.router.shell(`ip link add to-vpn type veth peer name vpn0 netns ${lab.host.pid}
+      ip addr add 192.168.77.1/24 dev to-vpn; ip link set to-vpn up`);
+    await lab.host.shell(`ip addr add 192.168.77.2/32 dev vpn0; ip link set vpn0 up
+      ip route add default via 192.168.77.1 dev vpn0 onlink table 77; ip rule add to ${WORLD.ipv4} table 77`);
+    await lab.world.shell('ip route add 192.168.77.0/24 via 198.51.100.1');
+    try {
+      expect(await lab.host.get(`http://${WORLD.ipv4}/vpn`)).toContain('from 192.168.77.2');
+      const { stdout } = await sh(get(WORLD.ipv4, '/vpn'));
+      expect(stdout).toBe('from 192.168.77.2 /vpn\n');
+      expect(await lab.host.out('cat', '/proc/sys/net/ipv4/conf/vpn0/forwarding')).toBe('0\n');
+    } finally {
+      await lab.host.shell(`ip rule del to ${WORLD.ipv4} table 77; ip link del vpn0`);
+      await lab.world.shell('ip route del 192.168.77.0/24');
+    }
   });
 
   test('reaches what egress names, and nothing else', async () => {
@@ -199,7 +221,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       const lines = friend.stdout.split('\n');
       expect(lines.slice(0, 3)).toEqual(['served', 'served', 'by-udp']);
       expect(lines[3]).toMatch(/refused$/u);
-      expect(lines[4]).toMatch(/No route to host$/u);
+      expect(lines[4]).toMatch(/Connection refused$/u);
       expect(lines[5]).toBe('from 192.0.2.2 /world');
       const stranger = await sh(`nc -w 2 10.77.0.9 80 </dev/null 2>&1; nc -w 2 ${six} 80 </dev/null 2>&1; echo end`);
       expect(stranger.stdout).toMatch(/refused\n.*refused\nend\n$/u);

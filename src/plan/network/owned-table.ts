@@ -87,11 +87,12 @@ const continuesTcp: readonly Expression[] = [
 ];
 
 /** The kernel refuses by resets what `refuse` refuses. */
-const isNoReset: readonly Expression[] = [
+const isReset = (op: 'EQ' | 'NEQ'): readonly Expression[] => [
   loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', TCP_FLAGS_AT, 1),
   maskBits(Uint8Array.of(0x04)),
-  compare('EQ', Uint8Array.of(0)),
+  compare(op, Uint8Array.of(0)),
 ];
+const isNoReset = isReset('EQ');
 
 /**
  * What becomes of a packet that is refused. `reject`: it is answered, which a kernel without nft_reject_netdev cannot do here
@@ -180,13 +181,10 @@ class OwnedTable {
       if (ownAddress(this.#network, family) === undefined) continue;
       const isFamily = [loadMeta('NFT_META_PROTOCOL'), compare('EQ', ofNetwork16(family.etherType))];
       const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
-      const refusal = refusalOf(family);
-      table.rule('received', [...isOfHost, ...refusal.matches, count(REFUSED.counter)], because);
-      table.rule(
-        'received',
-        [...isOfHost, ...refusal.matches, ...refusal.load, addTo(refusal.set, 'NFT_REG32_00')],
-        because,
-      );
+      for (const { matches, load, set } of refusalsOf(family)) {
+        table.rule('received', [...isOfHost, ...matches, count(REFUSED.counter)], because);
+        table.rule('received', [...isOfHost, ...matches, ...load, addTo(set, 'NFT_REG32_00')], because);
+      }
       const answers = reaches.host ? matchAddress(gatewayOf(this.#network, family), family.sourceOffset, 'NEQ') : [];
       table.rule('received', [...isOfHost, ...answers, ...matchProtocol('udp'), DROP], because);
       table.rule('received', [...isOfHost, ...answers, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
@@ -349,22 +347,35 @@ class OwnedTable {
   }
 }
 
-/**
- * The answer of the shared table to a connection that it refuses: an ICMP message, which has the first bytes of what it is
- * about behind a header of 8 bytes. `load` takes the address, the port and the protocol from there.
- */
-function refusalOf(family: FamilyOf): {
+interface Refusal {
   readonly matches: readonly Expression[];
+  /** The address, the port and the protocol of what was refused. */
   readonly load: readonly Expression[];
   readonly set: string;
-} {
+}
+
+/**
+ * The answers of the shared table to what it refuses. For a connection it is a reset, which comes from where the connection was
+ * to go. For a datagram it is an ICMP message, which has the first bytes of what it is about behind a header of 8 bytes.
+ */
+function refusalsOf(family: FamilyOf): readonly Refusal[] {
   const isFour = family.family === 4;
   const [icmp, type, code, header] = isFour ? [1, 3, 3, 20] : [58, 1, 4, 40];
   const inner = header + 8;
   const load = (offset: number, length: number, register: string): Expression =>
-    loadPayload('NFT_PAYLOAD_NETWORK_HEADER', inner + offset, length, register);
+    loadPayload('NFT_PAYLOAD_NETWORK_HEADER', offset, length, register);
   const [port, protocol] = isFour ? ['NFT_REG32_01', 'NFT_REG32_02'] : ['NFT_REG32_04', 'NFT_REG32_05'];
-  return {
+  const set = isFour ? REFUSED.set4 : REFUSED.set6;
+  const connection: Refusal = {
+    matches: [...matchProtocol('tcp'), ...isReset('NEQ')],
+    load: [
+      load(family.sourceOffset, family.length, 'NFT_REG32_00'),
+      loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', PORT_OFFSET.source, 2, port),
+      loadMeta('NFT_META_L4PROTO', protocol),
+    ],
+    set,
+  };
+  const datagram: Refusal = {
     matches: [
       loadMeta('NFT_META_L4PROTO'),
       compare('EQ', Uint8Array.of(icmp)),
@@ -372,12 +383,13 @@ function refusalOf(family: FamilyOf): {
       compare('EQ', Uint8Array.of(type, code)),
     ],
     load: [
-      load(family.destinationOffset, family.length, 'NFT_REG32_00'),
-      load(header + PORT_OFFSET.destination, 2, port),
-      load(isFour ? 9 : 6, 1, protocol),
+      load(inner + family.destinationOffset, family.length, 'NFT_REG32_00'),
+      load(inner + header + PORT_OFFSET.destination, 2, port),
+      load(inner + (isFour ? 9 : 6), 1, protocol),
     ],
-    set: isFour ? REFUSED.set4 : REFUSED.set6,
+    set,
   };
+  return [connection, datagram];
 }
 
 const chainOf = ({ family }: FamilyOf): string => `ipv${family}`;

@@ -24,6 +24,7 @@ import {
   NOBODY_LISTENS,
   ofMachine,
   PROHIBIT,
+  RESET,
   setMark,
   setRegister,
   shiftRight,
@@ -34,11 +35,11 @@ import {
   type Expression,
   type Part,
 } from './nft.ts';
-import { matchSubnet } from './match.ts';
+import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** Changes with everything here: a table of another version is replaced. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** Before and after those of others at these hooks (-100 and 100), who would else translate to their own targets first. */
 const BEFORE_DNAT = -105;
@@ -132,6 +133,15 @@ export function sharedTableQuestion(network: Network): Message {
   };
 }
 
+/**
+ * A connection by a reset: the kernel takes an ICMP message that comes while connect() still holds the socket for a passing
+ * trouble, and tries again a second later.
+ */
+function refuse(table: TableBuilder, chain: string, matches: readonly Expression[], answer: Expression): void {
+  table.rule(chain, [...matches, ...matchProtocol('tcp'), RESET]);
+  table.rule(chain, [...matches, answer]);
+}
+
 export function sharedTable(network: Network): readonly Part[] {
   const table = new TableBuilder('NFPROTO_INET', SHARED_TABLE, { owned: false, replaces: true });
   table.chain(markerOf(network));
@@ -190,17 +200,17 @@ export function sharedTable(network: Network): readonly Part[] {
   // The sender's own table has seen that both are on one network.
   table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), ...pass]);
   // A subnet that the sender's table does not know of.
-  table.rule('forward', [...toContainer, ...fromContainer, NOBODY_LISTENS]);
+  refuse(table, 'forward', [...toContainer, ...fromContainer], NOBODY_LISTENS);
   table.rule('forward', [...toContainer, DROP]);
   // Nobody has the address: it must not leave the host in search of one who does.
-  table.rule('forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork), PROHIBIT]);
+  refuse(table, 'forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork)], PROHIBIT);
 
   // The table of each container refuses the host's addresses, too: this one is for what that one takes for another's.
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
   table.rule('input', [...fromContainer, ...known, ACCEPT]);
   table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toHost), ACCEPT]);
   // No container publishes that port. The container's own table counts the answer, which looks as if nobody listened.
-  table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toPort), NOBODY_LISTENS]);
+  refuse(table, 'input', [...fromContainer, ...isMarked(PACKET_MARK.toPort)], NOBODY_LISTENS);
   table.rule('input', [...fromContainer, DROP]);
   return table.parts;
 }
