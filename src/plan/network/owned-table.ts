@@ -347,7 +347,7 @@ class OwnedTable {
   }
 }
 
-interface Refusal {
+interface Answer {
   readonly matches: readonly Expression[];
   /** The address, the port and the protocol of what was refused. */
   readonly load: readonly Expression[];
@@ -358,7 +358,7 @@ interface Refusal {
  * The answers of the shared table to what it refuses. For a connection it is a reset, which comes from where the connection was
  * to go. For a datagram it is an ICMP message, which has the first bytes of what it is about behind a header of 8 bytes.
  */
-function refusalsOf(family: FamilyOf): readonly Refusal[] {
+function refusalsOf(family: FamilyOf): readonly Answer[] {
   const isFour = family.family === 4;
   const [icmp, type, code, header] = isFour ? [1, 3, 3, 20] : [58, 1, 4, 40];
   const inner = header + 8;
@@ -366,7 +366,7 @@ function refusalsOf(family: FamilyOf): readonly Refusal[] {
     loadPayload('NFT_PAYLOAD_NETWORK_HEADER', offset, length, register);
   const [port, protocol] = isFour ? ['NFT_REG32_01', 'NFT_REG32_02'] : ['NFT_REG32_04', 'NFT_REG32_05'];
   const set = isFour ? REFUSED.set4 : REFUSED.set6;
-  const connection: Refusal = {
+  const connection: Answer = {
     matches: [...matchProtocol('tcp'), ...isReset('NEQ')],
     load: [
       load(family.sourceOffset, family.length, 'NFT_REG32_00'),
@@ -375,7 +375,7 @@ function refusalsOf(family: FamilyOf): readonly Refusal[] {
     ],
     set,
   };
-  const datagram: Refusal = {
+  const datagram: Answer = {
     matches: [
       loadMeta('NFT_META_L4PROTO'),
       compare('EQ', Uint8Array.of(icmp)),
