@@ -10,6 +10,10 @@ const SPECIAL: readonly (readonly [kind: SpecialKind, subnet: string])[] = [
   ['loopback', '::1/128'],
   ['link-local', '169.254.0.0/16'],
   ['link-local', 'fe80::/10'],
+  // As link-local as the others to a machine of a cloud: AWS, Google and Alibaba keep credentials there.
+  ['link-local', 'fd00:ec2::254/128'],
+  ['link-local', 'fd20:ce::254/128'],
+  ['link-local', '100.100.100.200/32'],
   ['multicast', '224.0.0.0/4'],
   ['multicast', '255.255.255.255/32'],
   ['multicast', 'ff00::/8'],
@@ -19,11 +23,20 @@ const SPECIAL: readonly (readonly [kind: SpecialKind, subnet: string])[] = [
 
 let table: readonly (readonly [kind: SpecialKind, subnet: Subnet])[] | undefined;
 
-/** What all of the subnet is; undefined: some of it is an ordinary address. */
-export function specialKind(subnet: Subnet): SpecialKind | undefined {
+function specialTable(): NonNullable<typeof table> {
   table ??= SPECIAL.flatMap(([kind, text]) => {
     const parsed = parseSubnet(text);
     return parsed === undefined ? [] : [[kind, parsed.subnet] as const];
   });
-  return table.find(([, special]) => containsSubnet(special, subnet))?.[0];
+  return table;
+}
+
+/** What all of the subnet is; undefined: some of it is an ordinary address. */
+export function specialKind(subnet: Subnet): SpecialKind | undefined {
+  return specialTable().find(([, special]) => containsSubnet(special, subnet))?.[0];
+}
+
+/** All subnets of that kind. */
+export function subnetsOfKind(kind: SpecialKind, family: 4 | 6): readonly Subnet[] {
+  return specialTable().flatMap(([one, subnet]) => (one === kind && subnet.family === family ? [subnet] : []));
 }

@@ -183,6 +183,24 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     ]);
   });
 
+  test('reaches a link-local address that egress names, and no other by a wide entry; nor where clouds keep credentials', async () => {
+    const [named, other, cloud4, cloud6] = ['169.254.1.1', '169.254.169.254', '100.100.100.200', 'fd00:ec2::254'];
+    const all = [named, other, cloud4, cloud6];
+    await lab.router.shell(all.map((address) => `ip addr add ${address} dev lo`).join('\n'));
+    await lab.router.shell('busybox httpd -p 86 -h /usr/share/doc/busybox-static');
+    await lab.host.shell(`ip route add 169.254.0.0/16 via 192.0.2.1`);
+    try {
+      const ask = all.map((address) => `nc -w 2 ${address} 86 </dev/null >/dev/null 2>&1; echo $?`).join('; ');
+      const { stdout: byList } = await sh(ask, { egress: [`${named}:86`, '*', '128.0.0.0/1'] });
+      expect(byList.split('\n')).toEqual(['0', '1', '1', '1', '']);
+      const { stdout: byDefault } = await sh(ask);
+      expect(byDefault.split('\n')).toEqual(['1', '1', '1', '1', '']);
+    } finally {
+      await lab.router.shell(all.map((address) => `ip addr del ${address} dev lo`).join('\n'));
+      await lab.host.shell('ip route del 169.254.0.0/16');
+    }
+  });
+
   test('a published port answers whatever egress says', async () => {
     await started(SERVER, { ports: ['8080:80', '9007:7/udp'], egress: ['none'] }, async () => {
       expect(await lab.world.get('http://192.0.2.2:8080/')).toBe('served\n');

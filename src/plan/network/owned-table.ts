@@ -6,6 +6,7 @@ import type { EgressRule, Network } from '../../model/network.ts';
 import type { Because } from '../../model/because.ts';
 import { isAtLeast } from '../../host/facts.ts';
 import { formatSubnet, type Subnet } from '../../text/addresses.ts';
+import { specialKind, subnetsOfKind } from '../../text/special-addresses.ts';
 import type { PlanContext } from '../context.ts';
 import { byDefault } from '../steps.ts';
 import { matchAddress, matchPorts, matchProtocol, matchSubnet, PORT_OFFSET } from './match.ts';
@@ -67,7 +68,6 @@ const SPECIAL: Readonly<Record<4 | 6, readonly string[]>> = {
   4: ['0.0.0.0/8', '127.0.0.0/8', '240.0.0.0/4'],
   6: ['::/127'],
 };
-const LINK_LOCAL: Readonly<Record<4 | 6, string>> = { 4: '169.254.0.0/16', 6: 'fe80::/10' };
 const MULTICAST: Readonly<Record<4 | 6, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
 /** IPv4 within IPv6: what is refused there could be reached by these. */
 const MAPPED = '::ffff:0:0/96';
@@ -228,7 +228,7 @@ class OwnedTable {
     const table = this.#table;
     const { model } = this.#context;
     const chain = chainOf(family);
-    const { reaches, toWorld, egress } = this.#network;
+    const { toWorld, egress } = this.#network;
     const own = ownAddress(this.#network, family) ?? new Uint8Array();
     const isolation = byDefault('a container reaches neither the host nor containers of other networks');
     table.chain(chain);
@@ -262,7 +262,6 @@ class OwnedTable {
     }
     const refused = [
       ...SPECIAL[family.family],
-      ...(reaches.linkLocal ? [] : [LINK_LOCAL[family.family]]),
       ...(family.family === 6 ? [MAPPED] : []),
       formatSubnet(poolOf(this.#network, family)),
       ...networks.map((one) => formatSubnet(one.subnet)),
@@ -280,12 +279,23 @@ class OwnedTable {
     // The host's own addresses, broadcasts, and what the host has no route for.
     table.rule(chain, [loadAddressType('DADDR'), compare('NEQ', ofMachine(RTN_UNICAST)), goTo('refuse')], isolation);
 
+    // An entry of its own opens a link-local address; `*` and wide subnets come after what refuses all of these.
+    const rules = toWorld ? [...(egress ?? []).entries()] : [];
+    const [named, others] = [
+      rules.filter(([, rule]) => isLinkLocal(rule)),
+      rules.filter(([, rule]) => !isLinkLocal(rule)),
+    ];
+    for (const [index, rule] of named) this.#egress(family, rule, index);
+    for (const one of subnetsOfKind('link-local', family.family)) {
+      table.rule(chain, [...matchSubnet(one, family.destinationOffset), goTo('refuse')], isolation);
+    }
+
     if (!toWorld) {
       table.rule(chain, [goTo('refuse')], model.because('network.networks.0'));
     } else if (egress === undefined) {
       table.rule(chain, [ACCEPT], model.because('network.egress'));
     } else {
-      for (const [index, rule] of egress.entries()) this.#egress(family, rule, index);
+      for (const [index, rule] of others) this.#egress(family, rule, index);
       table.rule(chain, [goTo('refuse')], model.because('network.egress'));
     }
   }
@@ -391,6 +401,9 @@ function refusalsOf(family: FamilyOf): readonly Answer[] {
   };
   return [connection, datagram];
 }
+
+const isLinkLocal = ({ addresses }: EgressRule): boolean =>
+  typeof addresses !== 'string' && addresses.some((one) => specialKind(one) === 'link-local');
 
 const chainOf = ({ family }: FamilyOf): string => `ipv${family}`;
 
