@@ -8,7 +8,7 @@ import type { LaunchEvent, Outcome } from '../launcher/launch.ts';
 import { hintOf } from '../plan/hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';
-import { formatMessage } from '../show/netlink-text.ts';
+import { messageWriter, type WriteMessage } from '../show/netlink-text.ts';
 import { shownPlan } from '../show/redacted.ts';
 import { safe, safeLines } from '../text/safe.ts';
 
@@ -19,16 +19,19 @@ export function explainFailure(plan: Plan, outcome: Outcome, { showValues = fals
   if (outcome.leaseBroken) return brokenLease(plan);
   if (outcome.failed === undefined) return undefined;
   const { index, errno, detail } = outcome.failed;
-  const step = (showValues ? plan : shownPlan(plan)).steps[index];
+  const shown = showValues ? plan : shownPlan(plan);
+  const step = shown.steps[index];
   if (step === undefined) return new BoxctlError('E_STEP_FAILED', `step ${index} failed: ${errnoName(errno)}`);
   if (errno === ERRNO['ECHILD']) return endedEarly(step.because, detail);
   const name = errnoName(errno);
-  const refused = refusedMessage(step, detail);
+  const words = messageWriter(plan, shown);
+  const refused = refusedMessage(step, detail, words);
   const because = refused?.because ?? step.because;
   const options = optionsFor(because, hintOf(step, name, detail));
   if (step.call.name === 'execve') return notExecuted(step.call.args.argv[0], name, options);
   const meaning = MEANINGS[name] === undefined ? '' : ` (${MEANINGS[name]})`;
-  const what = `the step ${step.id} failed: ${formatCall(step.call)}: ${name}${meaning}${refused?.text ?? ''}`;
+  const call = formatCall(step.call, (message) => words(message, step.because));
+  const what = `the step ${step.id} failed: ${call}: ${name}${meaning}${refused?.text ?? ''}`;
   const more = `${said(outcome)}${askedFor(because)}${notUndone(plan, outcome)}`;
   return new BoxctlError('E_STEP_FAILED', `${what}${more}`, options);
 }
@@ -37,6 +40,7 @@ export function explainFailure(plan: Plan, outcome: Outcome, { showValues = fals
 function refusedMessage(
   { call, messageReasons, because }: Step,
   detail: number,
+  words: WriteMessage,
 ): { readonly text: string; readonly because: Because } | undefined {
   if (call.name !== 'netlink' && call.name !== 'netlink_once') return undefined;
   const { messages } = call.args;
@@ -45,9 +49,10 @@ function refusedMessage(
   const message = messages[index];
   if (message === undefined) return undefined;
   const attribute = offset === 0 ? undefined : attributeAt(messages, index, offset);
-  const which = messages.length === 1 ? '' : `\nthe kernel refuses ${formatMessage(message)}`;
+  const reason = messageReasons?.[asked + index] ?? because;
+  const which = messages.length === 1 ? '' : `\nthe kernel refuses ${words(message, reason)}`;
   const where = attribute === undefined ? '' : `\nit names ${attribute} as the mistake`;
-  return { text: `${which}${where}`, because: messageReasons?.[asked + index] ?? because };
+  return { text: `${which}${where}`, because: reason };
 }
 
 /** The words of the program that a step started and that was not ready, or ended. */

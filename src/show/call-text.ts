@@ -2,7 +2,7 @@
 import { CAPABILITIES } from '../spec/capabilities.ts';
 import { escapeSteering } from '../text/safe.ts';
 import type { Message } from '../kernel/netlink/message.ts';
-import { formatMessages } from './netlink-text.ts';
+import { formatMessages, type WriteMessage } from './netlink-text.ts';
 import type { Step } from '../plan/plan.ts';
 import { rowOf, type ArgKind, type Call, type Text } from '../kernel/calls.ts';
 import {
@@ -33,20 +33,23 @@ interface Argument {
 }
 
 /** Each argument of a call, in the table's order. */
-export function formatArguments(call: Call): readonly Argument[] {
+export function formatArguments(call: Call, write?: WriteMessage): readonly Argument[] {
   const values: Readonly<Record<string, unknown>> = call.args;
-  return rowOf(call.name).args.map(({ name, kind, names }) => ({ name, text: formatValue(kind, names, values[name]) }));
+  return rowOf(call.name).args.map(({ name, kind, names }) => ({
+    name,
+    text: formatValue(kind, names, values[name], write),
+  }));
 }
 
-/** `openat2(lower, "etc", {flags=O_PATH|O_CLOEXEC}) = etc [or ENOENT]` */
-export function formatCall(call: Call): string {
-  return formatWith(call, inTheManualsForm(call));
+/** `openat2(lower, "etc", {flags=O_PATH|O_CLOEXEC}) = etc [or ENOENT]`. `write` gives the words of a netlink message. */
+export function formatCall(call: Call, write?: WriteMessage): string {
+  return formatWith(call, inTheManualsForm(call, write));
 }
 
 /** One of the calls that take a step back, as text. */
-export function formatUndo({ undo }: Step, index: number): string {
+export function formatUndo({ undo }: Step, index: number, write?: WriteMessage): string {
   const call = typeof undo === 'string' ? undefined : undo[index];
-  return call === undefined ? '' : formatCall(call);
+  return call === undefined ? '' : formatCall(call, write);
 }
 
 /** A call with arguments that were formatted before. */
@@ -58,8 +61,8 @@ export function formatWith(call: Call, texts: readonly string[]): string {
 }
 
 /** Arguments as the manual page groups them: fields of a structure in braces, what is not used left out. */
-export function inTheManualsForm(call: Call): readonly string[] {
-  const args = formatArguments(call);
+export function inTheManualsForm(call: Call, write?: WriteMessage): readonly string[] {
+  const args = formatArguments(call, write);
   const texts = args.map(({ text }) => text);
   if (call.name === 'prctl') return prctl(call.args.arg2, call.args.option, texts);
   if (call.name === 'copytree') return texts.map((text) => (text === String(AS_SOURCE) ? '-1' : text));
@@ -112,7 +115,7 @@ function fsconfigArgument(text: string, index: number): string {
   return index === 4 && text === '-1' ? '0' : text;
 }
 
-function formatValue(kind: ArgKind, names: string | undefined, value: unknown): string {
+function formatValue(kind: ArgKind, names: string | undefined, value: unknown, write?: WriteMessage): string {
   switch (kind) {
     case 'fd':
     case 'int':
@@ -132,7 +135,7 @@ function formatValue(kind: ArgKind, names: string | undefined, value: unknown): 
     case 'ids':
       return Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
     case 'messages':
-      return Array.isArray(value) ? formatMessages(value as readonly Message[]) : String(value);
+      return Array.isArray(value) ? formatMessages(value as readonly Message[], write) : String(value);
     case 'bytes':
       return value instanceof Uint8Array ? `<${value.length / 8} instructions>` : String(value);
   }

@@ -1,5 +1,6 @@
 /** Events as JSON lines, for programs that watch a run. */
 import { formatCall, formatUndo } from './call-text.ts';
+import type { WriteMessage } from './netlink-text.ts';
 import type { Plan } from '../plan/plan.ts';
 import { errnoName } from '../kernel/errno.ts';
 import type { LaunchEvent } from '../launcher/launch.ts';
@@ -7,32 +8,32 @@ import { syscallName } from '../kernel/machines.ts';
 import type { Progress } from './progress-interface.ts';
 import { safeJson } from '../text/safe.ts';
 
-/** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. */
-export function jsonEvents(plan: Plan, write: (text: string) => void): Progress {
+/** `errno` is a name. Times are microseconds; `start_us` counts from the launcher's start. `words`: of netlink messages. */
+export function jsonEvents(plan: Plan, write: (text: string) => void, words: WriteMessage): Progress {
   const event = (happened: LaunchEvent): void => {
-    const line = asJson(plan, happened);
+    const line = asJson(plan, happened, words);
     if (line !== undefined) write(`${safeJson(line)}\n`);
   };
   return { draws: true, event, finish: async () => undefined };
 }
 
-function asJson(plan: Plan, event: LaunchEvent): unknown {
+function asJson(plan: Plan, event: LaunchEvent, words: WriteMessage): unknown {
   switch (event.kind) {
     case 'step':
       return {
         event: 'step',
-        ...stepOf(plan, event.index),
+        ...stepOf(plan, event.index, words),
         outcome: event.outcome,
         start_us: event.startNs / 1000,
         duration_us: (event.endNs - event.startNs) / 1000,
       };
     case 'failed':
-      return { event: 'failed', ...stepOf(plan, event.index), errno: errnoName(event.errno) };
+      return { event: 'failed', ...stepOf(plan, event.index, words), errno: errnoName(event.errno) };
     case 'undo':
       return {
         event: 'undo',
-        ...stepOf(plan, event.index),
-        call: undone(plan, event.index, event.call),
+        ...stepOf(plan, event.index, words),
+        call: undone(plan, event.index, event.call, words),
         ...(event.errno === 0 ? {} : { errno: errnoName(event.errno) }),
       };
     case 'started':
@@ -48,7 +49,7 @@ function asJson(plan: Plan, event: LaunchEvent): unknown {
     case 'syscall':
       return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
     case 'helper':
-      return { event: 'helper', ...stepOf(plan, event.index), status: event.status, said: event.said };
+      return { event: 'helper', ...stepOf(plan, event.index, words), status: event.status, said: event.said };
     case 'gate':
       return undefined;
   }
@@ -66,15 +67,16 @@ function published(plan: Plan, index: number): object {
   };
 }
 
-function undone(plan: Plan, index: number, call: number): string {
+function undone(plan: Plan, index: number, call: number, words: WriteMessage): string {
   const step = plan.steps[index];
-  return step === undefined ? '' : formatUndo(step, call);
+  return step === undefined ? '' : formatUndo(step, call, (message) => words(message, step.because));
 }
 
 const machine = (): 'aarch64' | 'x86_64' => (process.arch === 'arm64' ? 'aarch64' : 'x86_64');
 
-function stepOf(plan: Plan, index: number): object {
+function stepOf(plan: Plan, index: number, words: WriteMessage): object {
   const step = plan.steps[index];
   if (step === undefined) return { index };
-  return { id: step.id, group: step.group, side: step.side, call: formatCall(step.call) };
+  const call = formatCall(step.call, (message) => words(message, step.because));
+  return { id: step.id, group: step.group, side: step.side, call };
 }

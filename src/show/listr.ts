@@ -12,6 +12,7 @@ import {
 } from 'listr2';
 import type { Group, Plan } from '../plan/plan.ts';
 import { formatCall } from './call-text.ts';
+import { messageWriter } from './netlink-text.ts';
 import { shownPlan } from './redacted.ts';
 import { groupTitle } from './plan-text.ts';
 import { milliseconds } from '../text/duration.ts';
@@ -201,8 +202,11 @@ export function drawGroups({ mode, plan, screen, showValues = false }: ProgressO
     } else if (happened.kind === 'failed') {
       // The error that follows the list has the details.
       if (run === undefined || isOver) return;
-      const shown = showValues ? step : (shownPlan(plan).steps[happened.index] ?? step);
-      run.failure = `${formatCall(shown.call)}: ${errnoName(happened.errno)}`;
+      const printed = showValues ? plan : shownPlan(plan);
+      const shown = printed.steps[happened.index] ?? step;
+      const words = messageWriter(plan, printed);
+      const call = formatCall(shown.call, (message) => words(message, step.because));
+      run.failure = `${call}: ${errnoName(happened.errno)}`;
       failed = true;
       settleAll();
     } else {

@@ -5,7 +5,7 @@ import { rowOf, type ArgKind, type Call } from '../kernel/calls.ts';
 import { NAME_SETS } from '../kernel/constants.ts';
 import type { Message } from '../kernel/netlink/message.ts';
 import { capabilityNames, flagNames } from './call-text.ts';
-import { plainMessage } from './netlink-text.ts';
+import { plainMessage } from './netlink-attributes.ts';
 import type { Plan, Step, Tally } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 

@@ -1,12 +1,14 @@
 /** A whole plan as text for a person. Nothing of it is hidden: long calls are wrapped, not cut. */
 import { basename } from 'node:path';
 import { allowance, shownDemand } from '../model/demands.ts';
+import type { Call } from '../kernel/calls.ts';
+import type { Message } from '../kernel/netlink/message.ts';
 import type { Demand } from '../model/demand.ts';
 import type { Because } from '../model/because.ts';
 import { safe } from '../text/safe.ts';
 import { BOLD, ON_RED, painter, YELLOW } from '../text/style.ts';
 import { formatCall, formatWith, inTheManualsForm } from './call-text.ts';
-import { formatMessage, listedMessages } from './netlink-text.ts';
+import { listedMessages, messageWriter, type WriteMessage } from './netlink-text.ts';
 import type { Group, Plan, Step } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 import { inUnits } from '../text/duration.ts';
@@ -63,6 +65,7 @@ export function printPlan(
   { color, width, file, allowed = NONE, showValues = false }: PrintOptions,
 ): string {
   const plan = showValues ? given : shownPlan(given);
+  const write = messageWriter(given, plan);
   const paint = painter(color);
   const host = plan.steps.filter(({ side }) => side === 'host').length;
   const inside = plan.steps.length - host;
@@ -86,7 +89,7 @@ export function printPlan(
     out.push(`${paint(ON_RED, message)}  ${paint(2, describeBecause(because, file))}`);
   }
   let heading = '';
-  for (const { step, text, count } of fold(plan.steps)) {
+  for (const { step, text, count } of fold(plan.steps, write)) {
     const wanted = `${TITLES[step.group]}${step.side === 'host' ? ' (on the host)' : ''}`;
     if (wanted !== heading) out.push('', paint(1, wanted));
     heading = wanted;
@@ -94,26 +97,23 @@ export function printPlan(
     const because = step.because.kind === 'spec' && needed.has(asked) ? `needs --allow, ${asked}` : asked;
     const times = count > 1 ? ` × ${count}` : '';
     const room = width - 2 - because.length - 2;
-    const [first = '', ...more] = wrap(`${text}${times}`, Math.max(room, 30), width - 6);
+    const [first = '', ...more] = wrap(`${text}${times}`, Math.max(room, 30), width - 6, placesOf(step.call));
     out.push(`  ${first}${' '.repeat(Math.max(room - first.length, 0) + 2)}${paint(2, because)}`);
     for (const line of more) out.push(`      ${line}`);
-    for (const [index, message] of listedMessages(step.call).entries()) {
-      const reason = describeBecause(step.messageReasons?.[index] ?? step.because, file);
-      const lines = wrap(formatMessage(message), Math.max(width - 6 - reason.length - 2, 30), width - 8);
-      const [start = '', ...rest] = lines;
-      out.push(
-        `    ${start}${' '.repeat(Math.max(width - 6 - reason.length - start.length, 0) + 2)}${paint(2, reason)}`,
-      );
-      for (const line of rest) out.push(`        ${line}`);
+    for (const line of listing(step.call, step, write, (one) => describeBecause(one, file), width)) {
+      out.push(`${line.text}${line.because === '' ? '' : `${line.gap}${paint(2, line.because)}`}`);
     }
     if (typeof step.undo === 'string') continue;
     for (const call of step.undo) {
-      for (const line of wrap(`undo: ${formatCall(call)}`, width - 6, width - 6)) out.push(paint(2, `      ${line}`));
+      const undone = `undo: ${formatCall(call, (message) => write(message, step.because))}`;
+      for (const line of wrap(undone, width - 6, width - 6, placesOf(call))) out.push(paint(2, `      ${line}`));
+      const messages = listing(call, { because: step.because }, write, (one) => describeBecause(one, file), width);
+      out.push(...messages.map((line) => paint(2, line.text)));
     }
   }
   if (plan.tallies !== undefined) out.push('', paint(1, 'what the network refused, after the end'));
   for (const { socket, question, because } of plan.tallies ?? []) {
-    const lines = wrap(`netlink(${safe(socket)}, ${formatMessage(question)})`, width - 2, width - 6);
+    const lines = wrap(`netlink(${safe(socket)}, ${write(question, because)})`, width - 2, width - 6);
     out.push(...lines.map((line, index) => `${index === 0 ? '  ' : '      '}${line}`));
     out.push(`      ${paint(2, describeBecause(because, file))}`);
   }
@@ -130,19 +130,73 @@ export function printPlan(
   return `${out.join('\n')}\n`;
 }
 
+interface ListLine {
+  readonly text: string;
+  readonly gap: string;
+  readonly because: string;
+}
+
+/**
+ * The messages of a call, a line for each where it fits. Rules of one chain stand under its name. Who asked is told where it is
+ * not the same as for the message before, or for the step.
+ */
+function listing(
+  call: Call,
+  step: Pick<Step, 'because' | 'messageReasons'>,
+  write: WriteMessage,
+  describe: (because: Because) => string,
+  width: number,
+): readonly ListLine[] {
+  const lines: ListLine[] = [];
+  let chain = '';
+  let before = describe(step.because);
+  for (const [index, message] of listedMessages(call).entries()) {
+    if (index > 0 && call.name === 'netlink_once' && index === call.args.question.length) {
+      lines.push({ text: '    or, where the kernel lacks a part of it (ENOENT):', gap: '', because: '' });
+    }
+    const because = step.messageReasons?.[index] ?? step.because;
+    const words = write(message, because);
+    const [, head = '', rule] = /^(NFT_MSG_NEWRULE \S+ \S+ \S+): (.*)$/u.exec(words) ?? [];
+    if (rule !== undefined && head !== chain) lines.push({ text: `    ${head}:`, gap: '', because: '' });
+    chain = head;
+    const reason = describe(because);
+    const indent = ' '.repeat(rule === undefined ? 4 : 6);
+    const told = reason === before ? '' : reason;
+    before = reason;
+    lines.push(...besides(indent, rule ?? words, told, width));
+  }
+  return lines;
+}
+
+/** A text with a note at the right end of its line, or of the next one where there is no room for both. */
+function besides(indent: string, text: string, note: string, width: number): readonly ListLine[] {
+  const room = width - 2 - indent.length;
+  const space = room - text.length - note.length;
+  if (note !== '' && space >= 2) return [{ text: `${indent}${text}`, gap: ' '.repeat(space), because: note }];
+  const lines = wrap(text, room, room - 4, WORDS).map((line, index) => ({
+    text: `${indent}${index === 0 ? '' : '    '}${line}`,
+    gap: '',
+    because: '',
+  }));
+  if (note === '') return lines;
+  return [...lines, { text: '', gap: ' '.repeat(Math.max(width - 2 - note.length, indent.length)), because: note }];
+}
+
 function describeBecause(because: Because, file: string): string {
   if (because.kind === 'default') return `default: ${because.name}`;
   const { at, path } = because;
   return at === undefined ? path : `${at.file === file ? basename(file) : at.file}:${at.line}`;
 }
 
-function fold(steps: readonly Step[]): readonly Line[] {
+function fold(steps: readonly Step[], write: WriteMessage): readonly Line[] {
   const lines: Line[] = [];
   for (let at = 0; at < steps.length;) {
     const step = steps[at];
     if (step === undefined) break;
     const run = sameButOne(steps, at);
-    const texts = run.index === undefined ? inTheManualsForm(step.call) : folded(steps.slice(at, run.end), run.index);
+    const own = (message: Message): string => write(message, step.because);
+    const texts =
+      run.index === undefined ? inTheManualsForm(step.call, own) : folded(steps.slice(at, run.end), run.index);
     lines.push({ step, text: formatWith(step.call, texts), count: run.end - at });
     at = run.end;
   }
@@ -190,9 +244,14 @@ function sameFrame(one: Step, other: Step): boolean {
   );
 }
 
-/** Breaks after commas and bars; a word that is longer than the room keeps its length. */
-function wrap(text: string, firstRoom: number, room: number): readonly string[] {
-  const words = text.split(/(?<=, |\|)/u);
+/** Where a call may be broken, and the words of a netlink message. */
+const ARGUMENTS = /(?<=, |\|)/u;
+const WORDS = /(?<= )/u;
+const placesOf = ({ name }: Call): RegExp => (name === 'netlink' || name === 'netlink_once' ? WORDS : ARGUMENTS);
+
+/** Breaks at such places; what is longer than the room between two of them keeps its length. */
+function wrap(text: string, firstRoom: number, room: number, places = ARGUMENTS): readonly string[] {
+  const words = text.split(places);
   const lines: string[] = [];
   let line = '';
   for (const word of words) {

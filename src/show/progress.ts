@@ -7,6 +7,7 @@ import { type Progress, type ProgressOptions, undoneLine } from './progress-inte
 import type { Plan } from '../plan/plan.ts';
 import { shownPlan } from './redacted.ts';
 import { formatCall, formatUndo } from './call-text.ts';
+import { listedMessages, messageWriter, type WriteMessage } from './netlink-text.ts';
 import { jsonEvents } from './json-events.ts';
 import type { LaunchEvent } from '../launcher/launch.ts';
 import { milliseconds } from '../text/duration.ts';
@@ -17,27 +18,34 @@ export function createProgress(options: ProgressOptions): Progress {
   const { mode, screen, showValues = false } = options;
   const write = (text: string): void => screen.write(text);
   const shown = (): Plan => (showValues ? options.plan : shownPlan(options.plan));
-  if (mode === 'json') return jsonEvents(shown(), write);
-  if (mode === 'verbose') return verbose(shown(), write);
+  if (mode === 'json' || mode === 'verbose') {
+    const plan = shown();
+    const words = messageWriter(options.plan, plan);
+    return mode === 'json' ? jsonEvents(plan, write, words) : verbose(plan, write, words);
+  }
   if (mode === 'list' || (mode === 'auto' && screen.isTerminal)) return drawn(options);
   return { draws: false, event: () => undefined, finish: async () => undefined };
 }
 
-/** A line for each step as it is done. */
-function verbose(plan: Plan, write: (text: string) => void): Progress {
+/** A line for each step as it is done, and below it the netlink messages that are too many for it. */
+function verbose(plan: Plan, write: (text: string) => void, words: WriteMessage): Progress {
   const event = (happened: LaunchEvent): void => {
     if (happened.kind !== 'step' && happened.kind !== 'failed' && happened.kind !== 'undo') return;
     const step = plan.steps[happened.index];
     if (step === undefined) return;
     const side = step.side === 'host' ? 'host  ' : 'inside';
+    const own: WriteMessage = (message) => words(message, step.because);
     if (happened.kind === 'step') {
       const took = happened.outcome === 'skipped' ? 'left out' : milliseconds(happened.endNs - happened.startNs);
-      write(`${side} ${took.padStart(9)}  ${formatCall(step.call)}\n`);
+      write(`${side} ${took.padStart(9)}  ${formatCall(step.call, own)}\n`);
+      for (const [index, message] of listedMessages(step.call).entries()) {
+        write(`${' '.repeat(20)}${words(message, step.messageReasons?.[index] ?? step.because)}\n`);
+      }
     } else if (happened.kind === 'failed') {
-      write(`${side} ${errnoName(happened.errno).padStart(9)}  ${formatCall(step.call)}\n`);
+      write(`${side} ${errnoName(happened.errno).padStart(9)}  ${formatCall(step.call, own)}\n`);
     } else {
       const result = happened.errno === 0 ? 'undone' : errnoName(happened.errno);
-      write(`${side} ${result.padStart(9)}  ${formatUndo(step, happened.call)}\n`);
+      write(`${side} ${result.padStart(9)}  ${formatUndo(step, happened.call, own)}\n`);
     }
   };
   return { draws: true, event, finish: async () => undefined };

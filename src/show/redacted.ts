@@ -3,7 +3,7 @@ import { isSecret } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import type { Call } from '../kernel/calls.ts';
 import type { Message } from '../kernel/netlink/message.ts';
-import { plainMessage } from './netlink-text.ts';
+import { plainMessage } from './netlink-attributes.ts';
 import { borrowedVariables, redactor, type Borrowed, type Redact } from '../text/borrowed.ts';
 import type { Plan } from '../plan/plan.ts';
 
@@ -40,13 +40,19 @@ function shownCall(call: Call, show: Show, environment: Show): Call {
 /** Without borrowed values, the messages stay what they are. */
 function shownMessages(call: Call, isBorrowed: boolean, show: (message: Message, index: number) => Message): Call {
   if (!isBorrowed || (call.name !== 'netlink' && call.name !== 'netlink_once')) return call;
-  return { ...call, args: { ...call.args, messages: call.args.messages.map(show) } } as Call;
+  const { messages } = call.args;
+  if (call.name === 'netlink') return { ...call, args: { ...call.args, messages: messages.map(show) } };
+  // The reasons are those of the question first, where it has several messages.
+  const { question } = call.args;
+  const before = question.length > 1 ? question.length : 0;
+  const others = messages.map((message, index) => show(message, before + index));
+  return { ...call, args: { ...call.args, question: question.map(show), messages: others } };
 }
 
 /** Of a step that is made for a borrowed number: what the kernel is told is that number in another unit, or rounded. */
-function numberOf(borrowed: readonly Borrowed[], path: string | undefined): string | undefined {
+export function numberOf(borrowed: readonly Borrowed[], path: string | undefined): string | undefined {
   return borrowed.find(
-    (one) => one.path === path && one.variable === undefined && /^[\d.]+\s*[a-z]*$/iu.test(one.value),
+    (one) => one.path === path && one.variable === undefined && /^(?:\d+\.?\d*|\.\d+)\s*[a-z]*$/iu.test(one.value),
   )?.shown;
 }
 

@@ -7,6 +7,7 @@ import { gatherHostFacts } from '../../src/host/gather.ts';
 import { compile } from '../../src/model/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { formatCall } from '../../src/show/call-text.ts';
+import { messageWriter } from '../../src/show/netlink-text.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { explainFailure } from '../../src/run/explain.ts';
 import { launch } from '../../src/launcher/launch.ts';
@@ -101,7 +102,7 @@ describe.skipIf(!isRoot || !hasBusybox)('a full plan (needs root and busybox-sta
         if (step.call.name === 'execve') {
           expect(error).toMatchObject({ code: 'E_COMMAND_NOT_FOUND', exitCode: 127 });
         } else {
-          const message = `the step ${step.id} failed: ${formatCall(step.call)}: ENOENT (no such file or directory)`;
+          const message = `the step ${step.id} failed: ${formatCall(step.call, messageWriter(plan))}: ENOENT (no such file or directory)`;
           expect(error?.message).toContain(message);
           expect(error).toMatchObject({ code: 'E_STEP_FAILED', exitCode: 125 });
         }

@@ -4,7 +4,7 @@ import type { ImageFacts } from '../../src/model/image.ts';
 import { compile, ownershipFor, type Overrides } from '../../src/model/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { formatCall } from '../../src/show/call-text.ts';
-import { formatMessage, listedMessages } from '../../src/show/netlink-text.ts';
+import { listedMessages, messageWriter } from '../../src/show/netlink-text.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { load } from './spec.ts';
 
@@ -34,15 +34,16 @@ export function planOf(yaml: string, host: HostFacts, overrides: Overrides = {})
 
 /** A line for each step, with all that it holds; `~`: the kernel undoes it. */
 export function linesOf(plan: Plan): readonly string[] {
+  const write = messageWriter(plan);
   const steps = plan.steps.flatMap(({ id, side, call, because, undo }) => {
     const place = because.kind === 'default' ? `default: ${because.name}` : `line ${because.at?.line}`;
     const kernel = undo === 'kernel' ? ' ~' : '';
-    const line = `${side === 'host' ? 'host  ' : 'inside'} ${id}: ${formatCall(call)}${kernel} (${place})`;
-    const messages = listedMessages(call).map((message) => `         ${formatMessage(message)}`);
+    const line = `${side === 'host' ? 'host  ' : 'inside'} ${id}: ${formatCall(call, write)}${kernel} (${place})`;
+    const messages = listedMessages(call).map((message) => `         ${write(message)}`);
     return [
       line,
       ...messages,
-      ...(typeof undo === 'string' ? [] : undo.map((one) => `         undo: ${formatCall(one)}`)),
+      ...(typeof undo === 'string' ? [] : undo.map((one) => `         undo: ${formatCall(one, write)}`)),
     ];
   });
   const reports = plan.reports.map(({ what, dirfd, file, key }) => `report ${what}: ${key} of ${dirfd}/${file}`);

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { attributeAt, encodeMessages } from '../../../src/kernel/netlink/encode.ts';
 import { CHILD, LINK as NAMED, type Message } from '../../../src/kernel/netlink/message.ts';
-import { formatMessage, formatMessages, plainMessage } from '../../../src/show/netlink-text.ts';
+import { formatByAttributes, plainMessage } from '../../../src/show/netlink-attributes.ts';
+import { formatMessage, formatMessages } from '../../../src/show/netlink-text.ts';
 
 const LINK: Message = {
   type: 'RTM_NEWLINK',
@@ -57,12 +58,12 @@ describe('netlink messages', () => {
     const { bytes, places } = encodeMessages([address]);
     expect(places).toEqual([20]);
     expect([...bytes.subarray(20, 24)]).toEqual([1, 0, 0, 0]);
-    expect(formatMessage(address)).toBe('RTM_NEWADDR {ifa_index=$LINK}');
+    expect(formatByAttributes(address)).toBe('RTM_NEWADDR {ifa_index=$LINK}');
   });
 
-  test('are words in the names of the kernel’s headers', () => {
+  test('without words for them are text in the names of the kernel’s headers', () => {
     expect(formatMessage(LINK)).toBe('RTM_NEWLINK {ifi_index=5, IFLA_IFNAME=abc, IFLA_NET_NS_PID=$CHILD} NLM_F_CREATE');
-    expect(formatMessage(RULE)).toBe(
+    expect(formatByAttributes(RULE)).toBe(
       'NFT_MSG_NEWRULE {nfgen_family=NFPROTO_INET, NFTA_RULE_TABLE=t, NFTA_RULE_CHAIN=c, NFTA_RULE_EXPRESSIONS=[meta(DREG=REG_1, KEY=META_L4PROTO), cmp(SREG=REG_1, OP=CMP_EQ, DATA=0x06)]} NLM_F_CREATE|NLM_F_APPEND',
     );
     expect(formatMessages([LINK, RULE, RULE])).toBe('[RTM_NEWLINK, 2 NFT_MSG_NEWRULE]');

@@ -6,9 +6,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
-import type { HostFacts, NetworkPrograms } from '../../../src/host/facts.ts';
+import type { HostFacts } from '../../../src/host/facts.ts';
 import type { Overrides } from '../../../src/model/compile.ts';
 import { encodePlan } from '../../../src/launcher/encode.ts';
+import { messageInWords, messagesOf, setTypes } from '../../../src/show/netlink-text.ts';
 import { planToJson } from '../../../src/show/plan-json.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import {
@@ -19,15 +20,19 @@ import {
   USER_ALONE_HOST,
   USER_HOST,
 } from '../../support/host-facts.ts';
+import {
+  FILE,
+  NETWORK,
+  OPEN_NETWORK,
+  ROOT_NETWORK,
+  ROOT_NETWORK_HOST,
+  withPrograms,
+} from '../../support/network-plans.ts';
 import { differences, linesOf, planOf } from '../../support/plan.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../../specs/plan.schema.json');
 const isPlan = new Ajv({ allErrors: true }).compile(JSON.parse(readFileSync(SCHEMA, 'utf8')) as object);
 
-const FILE = `name: box
-image: {host_tools: [sh]}
-command: [sh, -c, "true"]
-`;
 const LIMITS = `${FILE}limits: {memory: 64MiB, swap: 0, pids: 50, cpus: 1.5}\n`;
 
 const ALL_LIMITS = `${FILE}limits:
@@ -47,67 +52,26 @@ const ALL_LIMITS_V2 = `${ALL_LIMITS}  memory_high: 48MiB
 const KINDS = ['pid', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time', 'mount'] as const;
 const ALL_JOINED = KINDS.map((kind) => `${kind}: /proc/5/ns/${kind === 'mount' ? 'mnt' : kind}`).join(', ');
 
-const NETWORK = `${FILE}network_mode: bridge
-ports: ["127.0.0.1:8080:80"]
-egress: ["10.0.0.0/8:443/tcp", host-gateway]
-limits: {network: {ingress: 10mbit}}
-`;
-const withPrograms = (programs: Partial<NetworkPrograms>): HostFacts => ({
-  ...USER_HOST,
-  networking: {
-    uplinks: [
-      { family: 4, device: 'up0' },
-      { family: 6, device: 'up0' },
-    ],
-    addresses: [
-      { family: 4, address: '127.0.0.1', device: 'lo' },
-      { family: 4, address: '192.0.2.2', device: 'up0' },
-      { family: 6, address: '2001:db8:1::2', device: 'up0' },
-    ],
-    routes: [],
-    forwarding: [],
-    forcesForwarding: true,
-    state: '/run/user/1000/boxctl/network',
-    netAdmin: false,
-    programs: { install: 'apt install slirp4netns', ...programs },
-  },
-});
-
-const ROOT_NETWORK = `${FILE}network_mode: bridge
-ports: ["8080:80", "127.0.0.1:9000:90/udp"]
-networks: {inner: {ipv4_address: 10.50.0.9, ipam: {config: [{subnet: 10.50.0.0/24}]}}}
-egress: ["10.0.0.0/8:443/tcp", "198.51.100.7", "host-gateway:53/udp"]
-limits: {network: {egress: 10mbit, ingress: 20mbit}}
-`;
-const forwarding = (family: 4 | 6, setting: string) => ({
-  family,
-  device: 'up0',
-  setting: `/proc/sys/net/ipv${family}/conf/up0/${setting}`,
-  value: '1',
-  restore: '0',
-  lock: `/run/boxctl/network/1/forwarding/ipv${family}.conf.up0.${setting}`,
-  on: false,
-  ours: false,
-});
-const ROOT_NETWORK_HOST: HostFacts = {
-  ...ROOT_HOST,
-  networking: {
-    uplinks: [],
-    addresses: [],
-    routes: [],
-    forwarding: [forwarding(4, 'forwarding'), forwarding(6, 'force_forwarding')],
-    forcesForwarding: true,
-    state: '/run/boxctl/network/1',
-    netAdmin: true,
-  },
-};
-
 /** What holds for every plan. */
 function check(plan: Plan): void {
   isPlan(JSON.parse(JSON.stringify(planToJson(plan))));
   expect(isPlan.errors).toBeNull();
   expect(new Set(plan.steps.map(({ id }) => id)).size).toBe(plan.steps.length);
   expect(encodePlan(plan, { gate: true }).byteLength).toBeGreaterThan(0);
+  expect(withoutWords(plan)).toEqual([]);
+}
+
+/** Netlink messages of the plan that have no words, and would be printed by their attributes. */
+function withoutWords(plan: Plan): readonly string[] {
+  const sets = setTypes(plan.steps.flatMap(({ call }) => messagesOf(call)));
+  const calls = plan.steps.flatMap(({ call, undo }) => [call, ...(typeof undo === 'string' ? [] : undo)]);
+  const questions = calls.flatMap((call) => (call.name === 'netlink_once' ? call.args.question : []));
+  const messages = [
+    ...calls.flatMap(messagesOf),
+    ...questions,
+    ...(plan.tallies ?? []).map(({ question }) => question),
+  ];
+  return messages.filter((one) => messageInWords(one, sets) === undefined).map((one) => JSON.stringify(one));
 }
 
 function checked(yaml: string, host: HostFacts, overrides: Overrides = {}): readonly string[] {
@@ -153,7 +117,7 @@ describe('what changes for root', () => {
     ['devices-v2', `${LIMITS}devices: ["/dev/full:/dev/mine:r"]\n`, ROOT_V2_HOST],
     ['host-user-v2', `${FILE}namespaces: {user: host}\n`, ROOT_V2_HOST],
     ['privileged', `${FILE}privileged: this container may harm the host\nnamespaces: {user: host}\n`],
-    ['network', `${FILE}network_mode: bridge\n`, ROOT_NETWORK_HOST],
+    ['network', OPEN_NETWORK, ROOT_NETWORK_HOST],
     ['network-all', ROOT_NETWORK, ROOT_NETWORK_HOST],
     ['joined-net', `${FILE}namespaces: {net: /proc/5/ns/net}\n`],
     ['joined-pid-and-user', `${FILE}namespaces: {pid: /proc/5/ns/pid, user: /proc/5/ns/user}\n`],
