@@ -269,7 +269,7 @@ describe('a plan for a person', () => {
     const borrowed = [{ path: 'egress.0', value: '198.51.100.7', shown: '${TARGET}' }];
     const page = printed({ ...plan, borrowed });
     expect(page).toMatch(/^ {6}ip daddr \$\{TARGET\} tcp dport 443 accept/mu);
-    expect(page).not.toMatch(/198\.51\.100\.7|c6336407/u);
+    expect(page).not.toMatch(/daddr 198|c6336407/u);
   });
 });
 
