@@ -1,5 +1,5 @@
 /**
- * The digest of an archive that was not read yet (src/image/settle.ts), computed while the container runs from it. The
+ * The digest of an archive that was not read yet (src/image/background-digest.ts), computed while the container runs from it. The
  * computation is cancelled when the container ends.
  */
 import type { HostFacts } from '../host/facts.ts';
@@ -27,9 +27,9 @@ export function readDigestInBackground(image: ImageFacts | undefined, host: Host
 
 /** A failure is not reported: the container does not need the digest, and the next one tries again. */
 async function readDigest(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
-  const { forgetUnsettled, settleImage } = await import('../image/settle.ts');
+  const { removeProvisionalName, computeDigest } = await import('../image/background-digest.ts');
   try {
-    await settleImage(image, host, signal);
+    await computeDigest(image, host, signal);
   } catch {
     return;
   }
@@ -37,5 +37,5 @@ async function readDigest(image: ImageFacts, host: HostFacts, signal: AbortSigna
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  await forgetUnsettled(image, host);
+  await removeProvisionalName(image, host);
 }

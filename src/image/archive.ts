@@ -33,7 +33,7 @@ export function openArchive(path: string): Archive {
 }
 
 /** Waits until the archive is older than one clock tick: within the tick, a second write would not change its times. */
-export async function settled(archive: Archive): Promise<Archive> {
+export async function afterClockTick(archive: Archive): Promise<Archive> {
   const age = Date.now() - Number(archive.stat.ctimeNs / 1_000_000n);
   if (age < 0 || age >= TICK_MS) return archive;
   await sleep(TICK_MS);

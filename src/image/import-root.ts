@@ -66,7 +66,7 @@ export async function unpackArchive(
   const { ownership } = options;
   const folder = workspace.makePart('tree');
   noteOwner(folder, ownership);
-  // Otherwise the digest is computed while the container runs (settle.ts), as for an archive that is mounted.
+  // Otherwise the digest is computed while the container runs (background-digest.ts), as for an archive that is mounted.
   const isDigested = known !== undefined || !options.inPlace;
   const how = { isDigested, stopsAtImage };
   const made = await unpackRootfs(archived(archive, options), { folder, ownership, host }, options.limits, how);

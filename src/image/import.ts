@@ -11,7 +11,7 @@ import { BoxctlError } from '../errors.ts';
 import { OVERLAY, TMPFS, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import { ingest } from '../worker/work.ts';
-import { checkUnchanged, isCompressed, openArchive, settled, type Archive } from './archive.ts';
+import { checkUnchanged, isCompressed, openArchive, afterClockTick, type Archive } from './archive.ts';
 import { identityOf, isUnread, recall, type Identity } from './identity.ts';
 import type { ImportOptions, Job } from './import-job.ts';
 import { describeLayered, type Brought } from './import-layered.ts';
@@ -36,7 +36,7 @@ export interface Imported {
 export async function importArchive(path: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const opened = openArchive(path);
   try {
-    const archive = await settled(opened);
+    const archive = await afterClockTick(opened);
     const identity = identityOf(archive.stat);
     const known = await knownDigest(archive, host, options);
     const present = known === undefined ? undefined : readFacts(known, ownershipOf(options), host, options.limits);

@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { childProcess } from './builtin.ts';
+import { childProcess } from './lazy-modules.ts';
 
 export interface Libraries {
   /** Absolute paths, as the loader would open them. */

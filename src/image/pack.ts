@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { unfinishedName } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
-import { stream, zlib } from './builtin.ts';
+import { stream, zlib } from './lazy-modules.ts';
 import { collectTools } from './collect.ts';
 import type { FileList, Item } from './filelist.ts';
 import { endOfArchive, header, padding } from './tarwriter.ts';

@@ -12,7 +12,7 @@ export interface ComposeName {
   readonly schema?: Schema;
   /** Values that mean that there is no limit. */
   readonly none?: readonly number[];
-  /** How its value becomes the limit's, where the two differ (src/spec/compose/settle.ts). */
+  /** How its value becomes the limit's, where the two differ (src/spec/compose/convert.ts). */
   readonly convert?: 'memory and swap' | 'quota';
 }
 

@@ -12,7 +12,7 @@ import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciBase } from '../oci/config.ts';
 import { demandsOf } from './demands.ts';
 import { compileDevices } from './devices.ts';
-import { compileHidden } from './hidden.ts';
+import { compileRestrictedPaths } from './restricted-paths.ts';
 import { checkMaps } from './check-ids.ts';
 import { mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
@@ -110,7 +110,7 @@ export function compile(
   const mounts = compileMounts(context, limits.resources !== undefined);
   const { devices, rules } = compileDevices(spec, host, reasons, problems);
   const filter = compileSeccompChoice(spec, process.capabilities.bounding, host, problems);
-  const hidden = compileHidden(spec, reasons, problems);
+  const restricted = compileRestrictedPaths(spec, reasons, problems);
   const stop = compileStop(spec, image, reasons, problems);
   const writable = writableOf(spec, host, reasons, problems);
   if (spec.systemd) checkSystemd(spec, host, process.user.uid, maps, problems);
@@ -136,7 +136,7 @@ export function compile(
         : {}),
       ...(filter.seccomp === undefined ? {} : { seccomp: filter.seccomp }),
       ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
-      ...(ownRoot ? hidden : {}),
+      ...(ownRoot ? restricted : {}),
     },
   };
   reasons.set('root', 'image', 'image');

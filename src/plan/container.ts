@@ -11,7 +11,7 @@ import { joinCgroups, planCgroup } from './cgroup.ts';
 import { O, PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
-import { maskPaths, protectPaths } from './hide.ts';
+import { maskPaths, protectPaths } from './restricted-paths.ts';
 import { holdImage, openLayers, shiftLayers } from './layers.ts';
 import {
   attachMounts,

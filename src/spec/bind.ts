@@ -1,7 +1,7 @@
 /** Binds: paths of the host that are seen inside. */
 import { lstatSync, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { clip, hostPath, report, type Context } from './context.ts';
+import { clip, hostPath, addProblem, type Context } from './context.ts';
 import { propagationAt } from './propagation.ts';
 import { realPath, whyNot } from '../files/read.ts';
 import type { BindVolume } from './spec.ts';
@@ -34,13 +34,19 @@ export function bindVolume(
   } catch (error) {
     const { missing, problem } = whyNot(error);
     if (!context.review && (!missing || !createHostPath)) {
-      report(context, places.source, 'E_SPEC_MISSING_FILE', `the source "${clip(from)}" cannot be used: ${problem}`, {
-        hint: `looked for ${clip(named)}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
-      });
+      addProblem(
+        context,
+        places.source,
+        'E_SPEC_MISSING_FILE',
+        `the source "${clip(from)}" cannot be used: ${problem}`,
+        {
+          hint: `looked for ${clip(named)}${missing ? '; to have it made, use the long form with `bind: {create_host_path: true}`' : ''}`,
+        },
+      );
     }
   }
   if (!context.review && (status?.isCharacterDevice() === true || status?.isBlockDevice() === true)) {
-    report(
+    addProblem(
       context,
       places.source,
       'E_SPEC_VOLUME',
@@ -79,7 +85,7 @@ function checkPropagation(
   const found = propagationAt(source);
   if (found.shared || (slave && found.slave)) return;
   const message = `\`${wanted}\` needs a source on a mount that is shared; ${clip(source)} is on ${clip(found.mountPoint)}, which is not`;
-  report(context, path, 'E_SPEC_PROPAGATION', message, {
+  addProblem(context, path, 'E_SPEC_PROPAGATION', message, {
     hint: `mount --make-rshared ${clip(found.mountPoint)}`,
     about,
   });

@@ -1,5 +1,5 @@
 /** Capabilities by name (capabilities(7)): what a file may call them, and how the kernel does. */
-import { each, report, clip, type Context } from './context.ts';
+import { each, addProblem, clip, type Context } from './context.ts';
 import { didYouMean } from './suggest.ts';
 
 /** In the order of their numbers (linux/capability.h). */
@@ -70,7 +70,7 @@ function capabilityList(context: Context, list: readonly string[], key: 'cap_add
     }
     const short = CAPABILITIES.map((known) => known.slice(PREFIX.length));
     const meant = didYouMean(text.toUpperCase().replace(/^CAP_/u, ''), [...short, ALL_CAPABILITIES]);
-    report(context, path, 'E_SPEC_CAPABILITY', `there is no capability "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_CAPABILITY', `there is no capability "${clip(text)}"`, {
       hint: meant === undefined ? 'capabilities(7) has the list' : `did you mean \`${meant}\`?`,
     });
   }
@@ -87,7 +87,7 @@ export function normaliseCapabilities(
   const capDrop = capabilityList(context, drop ?? [], 'cap_drop');
   for (const name of capAdd) {
     if (!capDrop.includes(name)) continue;
-    report(context, 'cap_drop', 'E_SPEC_CONFLICT', `${name} is both in \`cap_add\` and in \`cap_drop\``, {
+    addProblem(context, 'cap_drop', 'E_SPEC_CONFLICT', `${name} is both in \`cap_add\` and in \`cap_drop\``, {
       hint: 'leave it in one of them',
     });
   }

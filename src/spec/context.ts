@@ -32,8 +32,8 @@ export interface Context {
   readonly allows: AllowsFile;
 }
 
-/** Reports a problem of the value at `path`. Gives undefined, as a value that cannot be had. */
-export const report = (
+/** Adds a problem of the value at `path`. Returns undefined, so that a parser can return the call in place of its value. */
+export const addProblem = (
   context: Context,
   path: string,
   code: ErrorCode,

@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { deviceNumbers } from '../kernel/device-number.ts';
-import { clip, each, hostPath, report, type Context } from './context.ts';
+import { clip, each, hostPath, addProblem, type Context } from './context.ts';
 import { openUnlinked, realPath, whyNot } from '../files/read.ts';
 import type { Device, Spec } from './spec.ts';
 import type { SpecPath } from './spec-path.ts';
@@ -28,7 +28,7 @@ function deviceOf(context: Context, item: Written, path: `devices.${number}`): D
   const [source, target, permissions] = long ? [item.source, item.target, item.permissions] : parts(item);
   const at = (key: string): string => (long ? `${path}.${key}` : path);
   if (permissions !== undefined && !/^[rwm]+$/.test(permissions)) {
-    report(
+    addProblem(
       context,
       at('permissions'),
       'E_SPEC_DEVICE',
@@ -40,7 +40,7 @@ function deviceOf(context: Context, item: Written, path: `devices.${number}`): D
     return undefined;
   }
   if (/[*?[]/.test(source)) {
-    report(context, at('source'), 'E_SPEC_DEVICE', `each device is named by itself; found "${clip(source)}"`);
+    addProblem(context, at('source'), 'E_SPEC_DEVICE', `each device is named by itself; found "${clip(source)}"`);
     return undefined;
   }
   const named = hostPath(context, source);
@@ -79,12 +79,12 @@ function statusOf(context: Context, source: string, real: string, path: string):
     const status = fstatSync(fd);
     closeSync(fd);
     if (status.isCharacterDevice() || status.isBlockDevice()) return status;
-    report(context, path, 'E_SPEC_DEVICE', `"${clip(source)}" is no device`, {
+    addProblem(context, path, 'E_SPEC_DEVICE', `"${clip(source)}" is no device`, {
       hint: status.isDirectory() ? 'name each device of the folder by itself' : 'a file is given under `volumes`',
     });
   } catch (error) {
     const { problem } = whyNot(error);
-    report(context, path, 'E_SPEC_MISSING_FILE', `the device "${clip(source)}" cannot be used: ${problem}`);
+    addProblem(context, path, 'E_SPEC_MISSING_FILE', `the device "${clip(source)}" cannot be used: ${problem}`);
   }
   return undefined;
 }
@@ -97,13 +97,13 @@ const TAKEN = new Set(
 function checkTarget(context: Context, target: string, path: string): boolean {
   const [, dev, name] = target.split('/');
   if (dev !== 'dev' || name === undefined) {
-    report(context, path, 'E_SPEC_DEVICE', `devices work in /dev alone; found "${clip(target)}"`, {
+    addProblem(context, path, 'E_SPEC_DEVICE', `devices work in /dev alone; found "${clip(target)}"`, {
       hint: `HOST:/dev/${clip(target.split('/').at(-1) ?? '')}`,
     });
     return false;
   }
   if (!TAKEN.has(name)) return true;
-  report(context, path, 'E_SPEC_DEVICE', `/dev/${name} is the container's own`, {
+  addProblem(context, path, 'E_SPEC_DEVICE', `/dev/${name} is the container's own`, {
     hint: 'give it another name inside',
   });
   return false;
@@ -116,7 +116,7 @@ function checkAccess(context: Context, path: string, read: boolean, write: boole
     accessSync(path, (read ? constants.R_OK : 0) | (write ? constants.W_OK : 0));
   } catch {
     const what = [...(read ? ['read'] : []), ...(write ? ['write'] : [])].join(' and ');
-    report(context, at, 'E_SPEC_DEVICE', `you may not ${what} ${clip(path)}, and so the container could not`, {
+    addProblem(context, at, 'E_SPEC_DEVICE', `you may not ${what} ${clip(path)}, and so the container could not`, {
       hint: 'be added to its group, or run boxctl as root',
     });
   }
@@ -130,7 +130,7 @@ function refuseDuplicates(context: Context, devices: readonly Device[], volumes:
       const at = context.paths.where(first);
       const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
       const message = `\`${specPath}\` is at ${clip(target)}, as \`${first}\`${line} is already`;
-      report(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
+      addProblem(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
     }
     taken.set(target, specPath);
   }

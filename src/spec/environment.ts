@@ -1,6 +1,6 @@
 /** The command's environment: env_file first, then environment. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, clipKey, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { clip, clipKey, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
 import { parseEnvFile, type EnvLine } from './env-file.ts';
 import { interpolateWith } from './interpolate.ts';
 import { readBounded } from '../files/read.ts';
@@ -60,7 +60,7 @@ function add(
 ): void {
   // eslint-disable-next-line no-control-regex -- NUL ends a string of the environment (environ(7))
   if (key === '' || /[=\0]/.test(key)) {
-    report(context, path, 'E_SPEC_ENVIRONMENT', `"${shownKey}" cannot be the name of a variable`);
+    addProblem(context, path, 'E_SPEC_ENVIRONMENT', `"${shownKey}" cannot be the name of a variable`);
     return;
   }
   if (value !== undefined) {
@@ -79,7 +79,7 @@ function add(
   }
   const taken = callers(context, key);
   if (taken === undefined) {
-    report(context, path, 'W_SPEC_ENVIRONMENT', `the caller has no variable ${shownKey}: it is left out`, {
+    addProblem(context, path, 'W_SPEC_ENVIRONMENT', `the caller has no variable ${shownKey}: it is left out`, {
       severity: 'warning',
       hint: `give it a value: \`${shownKey}: ""\``,
     });
@@ -124,18 +124,18 @@ function fromFile(
   if (read.text === undefined) {
     if ((context.review && read.kind === 'io') || (!required && read.missing)) return;
     const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';
-    report(context, path, code, `the env_file "${clip(named)}" cannot be read: ${read.problem}`);
+    addProblem(context, path, code, `the env_file "${clip(named)}" cannot be read: ${read.problem}`);
     return;
   }
   const lines = new EnvLines(context, path, own, result);
   for (const line of parseEnvFile(read.text, format === 'raw')) lines.add(line);
   const wrong = (line: number, problem: string): void =>
-    report(context, path, 'E_SPEC_ENV_FILE', `line ${line} of "${clip(named)}" ${problem}`);
+    addProblem(context, path, 'E_SPEC_ENV_FILE', `line ${line} of "${clip(named)}" ${problem}`);
   for (const { line, problem } of lines.problems) wrong(line, problem);
   if (lines.unset.length === 0) return;
   const all = lines.unset;
   const some = `${all.length === 1 ? 'line' : 'lines'} ${all.slice(0, 5).join(', ')}${all.length > 5 ? ', …' : ''}`;
-  report(context, path, 'W_SPEC_ENVIRONMENT', `${some} of "${clip(named)}": the caller has no such variable`, {
+  addProblem(context, path, 'W_SPEC_ENVIRONMENT', `${some} of "${clip(named)}": the caller has no such variable`, {
     severity: 'warning',
     hint: 'a line of a name alone is left out, `$NAME` in a value is empty; `$$` is a dollar sign',
   });

@@ -1,6 +1,6 @@
 /** Users, and maps of user and group ids. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, report, type Context } from './context.ts';
+import { clip, each, addProblem, type Context } from './context.ts';
 import type { IdMap, UserChoice } from './spec.ts';
 import { LARGEST_ID, parseAccount } from './user.ts';
 
@@ -9,14 +9,14 @@ export function normaliseUser(context: Context, user: ContainerFile['user']): Us
   if (user === undefined) return undefined;
   const parts = asWritten(context, user, 'user').split(':');
   if (parts.length > 2) {
-    report(context, 'user', 'E_SPEC_USER', `\`user\` must be USER or USER:GROUP; found "${clip(String(user))}"`);
+    addProblem(context, 'user', 'E_SPEC_USER', `\`user\` must be USER or USER:GROUP; found "${clip(String(user))}"`);
     return undefined;
   }
   const text = parts.join(':');
   if (parts.length === 2 && parts.includes('')) {
     const [name = '', group = ''] = parts;
     const what = name === '' ? 'user before' : 'group after';
-    report(context, 'user', 'E_SPEC_USER', `\`user\` has no ${what} the colon; found "${clip(text)}"`, {
+    addProblem(context, 'user', 'E_SPEC_USER', `\`user\` has no ${what} the colon; found "${clip(text)}"`, {
       hint: name === '' ? `write \`user: "0:${clip(group) || '0'}"\`` : `write \`user: ${JSON.stringify(clip(name))}\``,
     });
     return undefined;
@@ -48,11 +48,11 @@ function account(context: Context, text: string, what: 'user' | 'group', path: s
   if (/^\d+$/.test(text)) {
     const large = `the ${what} id ${clip(text)} is not in 0…${LARGEST_ID}`;
     const zero = `"${clip(text)}" is no ${what} id: it begins with a zero, and could be meant as octal`;
-    report(context, path, 'E_SPEC_USER', text.startsWith('0') ? zero : large);
+    addProblem(context, path, 'E_SPEC_USER', text.startsWith('0') ? zero : large);
     return undefined;
   }
   const shown = text === '' ? 'nothing' : `"${clip(text)}"`;
-  report(context, path, 'E_SPEC_USER', `${shown} is neither an id nor a name of a ${what}`, {
+  addProblem(context, path, 'E_SPEC_USER', `${shown} is neither an id nor a name of a ${what}`, {
     hint: 'write decimal ids, or names that the image knows: `user: "1000:1000"`',
   });
   return undefined;
@@ -69,13 +69,13 @@ export function normaliseAutoIds(context: Context, raw: ContainerFile): number |
     const match = /^auto(?::([1-9]\d{0,9}))?$/.exec(text);
     const size = Number(match?.[1] ?? AUTO_SIZE);
     if (match === null || size > LARGEST_ID) {
-      report(context, key, 'E_SPEC_ID_MAP', `\`${key}\` must be auto, auto:SIZE or a list; found "${clip(text)}"`);
+      addProblem(context, key, 'E_SPEC_ID_MAP', `\`${key}\` must be auto, auto:SIZE or a list; found "${clip(text)}"`);
     }
     return [size];
   });
   const [size, other = size] = sizes;
   if (sizes.length > 0 && (other !== size || Array.isArray(raw.uid_map) || Array.isArray(raw.gid_map))) {
-    report(context, 'gid_map', 'E_SPEC_CONFLICT', 'users and groups are given the same ids: write `auto` once');
+    addProblem(context, 'gid_map', 'E_SPEC_CONFLICT', 'users and groups are given the same ids: write `auto` once');
   }
   return size;
 }
@@ -84,7 +84,7 @@ export function normaliseAutoIds(context: Context, raw: ContainerFile): number |
 export function normaliseKeepId(context: Context, raw: ContainerFile): boolean {
   const other = (['uid_map', 'gid_map'] as const).find((key) => raw[key] !== undefined);
   if (raw.keep_id === true && other !== undefined) {
-    report(context, 'keep_id', 'E_SPEC_CONFLICT', `\`keep_id\` and \`${other}\` both say which ids there are`, {
+    addProblem(context, 'keep_id', 'E_SPEC_CONFLICT', `\`keep_id\` and \`${other}\` both say which ids there are`, {
       hint: 'leave one of them out',
     });
   }
@@ -107,7 +107,7 @@ export function normaliseIdMaps(
       const line = context.paths.where(clash.path);
       const on = line === undefined ? '' : ` of line ${context.problems.position(line).line}`;
       const side = overlap(map, clash.map) === 'container' ? 'inside' : 'outside';
-      report(
+      addProblem(
         context,
         path,
         'E_SPEC_OVERLAP',
@@ -123,7 +123,7 @@ export function normaliseIdMaps(
 function parseMap(context: Context, text: string, path: string): IdMap | undefined {
   const match = /^(\d+):(\d+):(\d+)$/.exec(text);
   if (match === null || /(^|:)0\d/.test(text)) {
-    report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` must be CONTAINER:HOST:SIZE; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_ID_MAP', `\`${path}\` must be CONTAINER:HOST:SIZE; found "${clip(text)}"`, {
       hint: 'for example "0:100000:65536": 65536 ids from 0 inside are 100000 and up outside',
     });
     return undefined;
@@ -135,11 +135,11 @@ function parseMap(context: Context, text: string, path: string): IdMap | undefin
 
 function fits(context: Context, map: IdMap, path: string): boolean {
   if (map.size < 1) {
-    report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` maps no id at all`);
+    addProblem(context, path, 'E_SPEC_ID_MAP', `\`${path}\` maps no id at all`);
     return false;
   }
   if (map.container + map.size - 1 <= LARGEST_ID && map.host + map.size - 1 <= LARGEST_ID) return true;
-  report(context, path, 'E_SPEC_ID_MAP', `\`${path}\` goes beyond the last id, ${LARGEST_ID}`);
+  addProblem(context, path, 'E_SPEC_ID_MAP', `\`${path}\` goes beyond the last id, ${LARGEST_ID}`);
   return false;
 }
 

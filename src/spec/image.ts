@@ -3,7 +3,7 @@ import { lstatSync, statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { lookUp } from '../files/programs.ts';
 import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
-import { clip, each, hostPath, noteFile, report, type Context } from './context.ts';
+import { clip, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
 import { isImageName } from './image-name.ts';
 import type { ImageSource } from './spec.ts';
 import { sizeAt } from './values.ts';
@@ -23,18 +23,23 @@ export function normaliseImage(context: Context, raw: ContainerFile['image']): I
   const [kind] = given;
   if (given.length > 1) {
     const names = given.map((name) => `\`${name}\``).join(' and ');
-    report(context, 'image', 'E_SPEC_CONFLICT', `\`image\` has both ${names}: it can be one of them`);
+    addProblem(context, 'image', 'E_SPEC_CONFLICT', `\`image\` has both ${names}: it can be one of them`);
     return undefined;
   }
   if (kind === undefined) {
     if (!context.bad.has('image')) {
-      report(context, 'image', 'E_SPEC_MISSING_KEY', '`image` lacks the key `tar`, `folder`, `name` or `host_tools`');
+      addProblem(
+        context,
+        'image',
+        'E_SPEC_MISSING_KEY',
+        '`image` lacks the key `tar`, `folder`, `name` or `host_tools`',
+      );
     }
     return undefined;
   }
   for (const key of kind === 'tar' ? [] : OF_ARCHIVES) {
     if (raw[key] === undefined) continue;
-    report(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about an archive, and there is none`);
+    addProblem(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about an archive, and there is none`);
   }
   return byKey(context, raw);
 }
@@ -78,7 +83,7 @@ function archive(context: Context, text: string, path: string): ImageSource & { 
     const stat = statSync(full);
     real = noteFile(context, 'image', full, path) ?? realPath(full);
     if (!stat.isFile() && !(stat.isDirectory() && isLayout(full))) {
-      report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
+      addProblem(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a file`, {
         hint: stat.isDirectory()
           ? '`image: {folder: …}` for a root file system that is a folder'
           : 'an archive is a file',
@@ -93,7 +98,7 @@ function archive(context: Context, text: string, path: string): ImageSource & { 
 function reportMissing(context: Context, text: string, path: string, full: string, error: unknown): void {
   if (context.review) return;
   const { problem } = whyNot(error);
-  report(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
+  addProblem(context, path, 'E_SPEC_MISSING_FILE', `the image "${clip(text)}" cannot be used: ${problem}`, {
     hint: `looked for ${clip(full)}`,
   });
 }
@@ -104,7 +109,7 @@ function folder(context: Context, text: string, path: string): ImageSource {
     const isFolder = statSync(full).isDirectory();
     const real = noteFile(context, 'image', full, path) ?? realPath(full);
     if (isFolder) return { kind: 'folder', path: real };
-    report(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a folder`, {
+    addProblem(context, path, 'E_SPEC_IMAGE', `the image "${clip(text)}" is not a folder`, {
       hint: '`image: {tar: …}` for an archive',
     });
   } catch (error) {
@@ -115,7 +120,7 @@ function folder(context: Context, text: string, path: string): ImageSource {
 
 function stored(context: Context, text: string, path: string): ImageSource {
   if (!isImageName(text)) {
-    report(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image`, {
+    addProblem(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image`, {
       hint: 'NAME[:TAG] in lower case, or sha256:DIGITS',
     });
   }
@@ -125,7 +130,7 @@ function stored(context: Context, text: string, path: string): ImageSource {
 function hostTools(context: Context, tools: readonly string[]): ImageSource {
   for (const [tool, path] of each(context, tools, 'image.host_tools')) {
     if (tool.includes('/') && !tool.startsWith('/')) {
-      report(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
+      addProblem(context, path, 'E_SPEC_PATH', `a program is a name or an absolute path; found "${clip(tool)}"`);
       continue;
     }
     // Packing reads it and runs its loader. One that is not there is told when it is packed.

@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, clipKey, each, hostPath, report, type Context } from './context.ts';
+import { clip, clipKey, each, hostPath, addProblem, type Context } from './context.ts';
 import { deviceNumbers } from '../kernel/device-number.ts';
 import { whyNot } from '../files/read.ts';
 import { LIMIT_ROWS, type LimitFields, type LimitKey, type Row } from '../limits/table.ts';
@@ -89,14 +89,14 @@ function checkLimit(
     checkRate(context, value, row.least, path);
   }
   if (row.needs !== undefined && raw?.[row.needs] === undefined && !context.bad.has(`limits.${row.needs}`)) {
-    report(context, path, 'E_SPEC_CONFLICT', `\`${path}\` needs \`limits.${row.needs}\` beside it`);
+    addProblem(context, path, 'E_SPEC_CONFLICT', `\`${path}\` needs \`limits.${row.needs}\` beside it`);
   }
   const most = row.within === undefined ? undefined : fields[row.within];
   if (most !== undefined && typeof value === 'number' && value > most) {
     const message = `\`${path}\` is beyond \`limits.${row.within ?? ''}\`, and is never reached`;
-    report(context, path, 'E_SPEC_CONFLICT', message);
+    addProblem(context, path, 'E_SPEC_CONFLICT', message);
   }
-  if (row.notZero !== undefined && value === 0) report(context, path, 'E_SPEC_RANGE', row.notZero);
+  if (row.notZero !== undefined && value === 0) addProblem(context, path, 'E_SPEC_RANGE', row.notZero);
 }
 
 /** A bare number most likely lacks its unit: the hint adds one. */
@@ -106,7 +106,7 @@ function checkLeast(context: Context, bytes: number, least: number, path: string
   const bare = /^[1-9]\d*$/.test(text)
     ? `with a unit: ${clip(`${text}MiB`)}`
     : `the least is ${formatBytes(least).replace(' ', '')}`;
-  report(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
+  addProblem(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
     hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
   });
 }
@@ -128,7 +128,7 @@ function signalAt(context: Context, value: string | number | undefined): number 
   const number = parseSignal(String(value));
   if (number === undefined) {
     const meant = didYouMean(String(value).toUpperCase(), COMMON_SIGNALS);
-    report(context, 'stop_signal', 'E_SPEC_VALUE', `there is no signal "${clip(String(value))}"`, {
+    addProblem(context, 'stop_signal', 'E_SPEC_VALUE', `there is no signal "${clip(String(value))}"`, {
       hint: meant === undefined ? 'see `kill -l`' : `did you mean \`${meant}\`?`,
     });
   }
@@ -141,7 +141,7 @@ function durationAt(context: Context, text: string | undefined, path: string): n
   const duration = parseDuration(text);
   if (duration === undefined) {
     const number = /^\d+(\.\d+)?/.exec(text)?.[0];
-    report(context, path, 'E_SPEC_DURATION', `"${clip(text)}" is not a duration`, {
+    addProblem(context, path, 'E_SPEC_DURATION', `"${clip(text)}" is not a duration`, {
       hint: `units are h, m, s and ms, in this order: ${number === undefined ? '1h30m' : `${clip(`${number}s`)}, ${clip(`${number}m`)}`}`,
     });
   }
@@ -152,7 +152,7 @@ function numbersAt(context: Context, value: string | number | undefined, path: s
   if (value === undefined) return undefined;
   const numbers = parseNumbers(String(value));
   if (numbers === undefined) {
-    report(context, path, 'E_SPEC_VALUE', `"${clip(String(value))}" is not a list of numbers and ranges`, {
+    addProblem(context, path, 'E_SPEC_VALUE', `"${clip(String(value))}" is not a list of numbers and ranges`, {
       hint: 'for example "0-3,7"',
     });
   }
@@ -185,7 +185,8 @@ const weightsAt: Parser<RawValues['deviceWeights'], readonly IoDeviceLimit[]> = 
 const ratesAt: Parser<RawValues['byteRates'], readonly IoDeviceLimit[]> = (context, raw, path) =>
   devicesAt(context, raw, path, ({ rate }, specPath) => {
     const value = sizeAt(context, rate, `${specPath}.rate`);
-    if (value === 0) report(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
+    if (value === 0)
+      addProblem(context, `${specPath}.rate`, 'E_SPEC_RANGE', 'at a rate of 0 nothing would ever be done');
     return value;
   });
 
@@ -204,11 +205,11 @@ function deviceAt(
   try {
     const status = statSync(file);
     if (status.isBlockDevice()) return deviceNumbers(status.rdev);
-    report(context, path, 'E_SPEC_DEVICE', `"${clip(text)}" is not a block device`, {
+    addProblem(context, path, 'E_SPEC_DEVICE', `"${clip(text)}" is not a block device`, {
       hint: '`lsblk` shows them; a whole disk, not one of its partitions',
     });
   } catch (error) {
-    report(
+    addProblem(
       context,
       path,
       'E_SPEC_MISSING_FILE',
@@ -228,14 +229,19 @@ const hugePagesAt: Parser<RawValues['hugePages'], readonly HugePageLimit[]> = (c
     const limit = sizeAt(context, value as string | number, specPath);
     const page = parseSize(key);
     if (page === undefined || page === 0 || Math.log2(page) % 1 !== 0) {
-      report(context, specPath, 'E_SPEC_SIZE', `"${clipKey(key)}" is not the size of a page`, {
+      addProblem(context, specPath, 'E_SPEC_SIZE', `"${clipKey(key)}" is not the size of a page`, {
         hint: 'for example 2MiB or 1GiB; `ls /sys/kernel/mm/hugepages` shows what there is',
       });
       return [];
     }
     if (limit === undefined) return [];
     if (limit % page !== 0) {
-      report(context, specPath, 'E_SPEC_RANGE', `${clip(limit)} bytes are no whole number of pages of ${clipKey(key)}`);
+      addProblem(
+        context,
+        specPath,
+        'E_SPEC_RANGE',
+        `${clip(limit)} bytes are no whole number of pages of ${clipKey(key)}`,
+      );
     }
     return [{ page, limit, specPath }];
   });

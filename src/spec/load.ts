@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import { checkSchema } from './check.ts';
-import { settleCompose } from './compose/settle.ts';
+import { convertComposeValues } from './compose/convert.ts';
 import { takeCompose } from './compose/take.ts';
 import { guardsOf, type GuardedFiles } from './guards.ts';
 import type { AllowsFile } from './context.ts';
@@ -117,7 +117,7 @@ function load(source: string, file: string, options: LoadOptions, problems: Text
   const tools: HostTool[] = [];
   const borrowed: Borrowed[] = [];
   const filled = interpolateTree(compose.tree, options.env, problems, taken, borrowed);
-  const tree = settleCompose(compose, filled, problems);
+  const tree = convertComposeValues(compose, filled, problems);
   const paths = new Paths(tree);
   const { raw, bad } = checkSchema(toPlainMap(tree.entries), paths, problems);
   const folder = realPath(options.folder ?? dirname(resolve(file)));

@@ -1,5 +1,5 @@
 /** The words after a mount's second colon. */
-import { clip, report, type Context } from './context.ts';
+import { clip, addProblem, type Context } from './context.ts';
 import { MOUNT_FLAGS, PROPAGATIONS, type MountFlag, type Propagation } from './spec.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -66,7 +66,7 @@ function unknown(context: Context, option: string, key: string, path: string, ki
   const names = ['ro', 'rw', ...kind.keys, ...kind.words, ...MOUNT_FLAGS];
   const meant = didYouMean(key, names);
   const hint = REFUSED[option.toLowerCase()] ?? (meant === undefined ? undefined : `did you mean \`${meant}\`?`);
-  report(context, path, 'E_SPEC_VOLUME', `${kind.name} has no option "${clip(option)}"`, {
+  addProblem(context, path, 'E_SPEC_VOLUME', `${kind.name} has no option "${clip(option)}"`, {
     hint: hint ?? `it has ${names.map((name) => (kind.keys.includes(name) ? `${name}=` : name)).join(', ')}`,
   });
 }

@@ -2,7 +2,7 @@
 import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS, systemdVolumes } from './systemd.ts';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, report, type Context } from './context.ts';
+import { clip, each, addProblem, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseDevices } from './devices.ts';
 import { normaliseEnvironment } from './environment.ts';
@@ -113,7 +113,7 @@ function normaliseNamespaces(context: Context, raw: ContainerFile['namespaces'])
     const result = all({ kind: 'host' });
     for (const [kind, path] of each(context, raw, 'namespaces')) {
       if (result[kind].kind === 'private') {
-        report(context, path, 'E_SPEC_VALUE', `the namespace ${kind} is in the list twice`);
+        addProblem(context, path, 'E_SPEC_VALUE', `the namespace ${kind} is in the list twice`);
       }
       result[kind] = { kind: 'private' };
       context.paths.alias(`namespaces.${kind}`, path);
@@ -137,9 +137,15 @@ function checkNamespaceKeys(context: Context, raw: ContainerFile, namespaces: Sp
     if (namespaces[kind].kind === 'private') return;
     for (const key of keys) {
       if (raw[key] === undefined || raw[key] === false) continue;
-      report(context, key, 'E_SPEC_CONFLICT', `\`${key}\` needs a ${kind} namespace of the container's own: ${why}`, {
-        hint: `make \`namespaces.${kind}\` private, or leave \`${key}\` out`,
-      });
+      addProblem(
+        context,
+        key,
+        'E_SPEC_CONFLICT',
+        `\`${key}\` needs a ${kind} namespace of the container's own: ${why}`,
+        {
+          hint: `make \`namespaces.${kind}\` private, or leave \`${key}\` out`,
+        },
+      );
     }
   };
   conflicts('uts', ['hostname', 'domainname'], 'it would rename the host');
@@ -164,7 +170,7 @@ function checkNamespaceKeys(context: Context, raw: ContainerFile, namespaces: Sp
     "it would change the host's files",
   );
   if (namespaces.mount.kind === 'private' && raw.image === undefined && !context.bad.has('image')) {
-    report(context, '', 'E_SPEC_MISSING_KEY', 'the file lacks the key `image`', {
+    addProblem(context, '', 'E_SPEC_MISSING_KEY', 'the file lacks the key `image`', {
       hint: '`image: ./rootfs.tar.gz`, or `image: {host_tools: [sh, ls]}` for programs of this host',
     });
   }
@@ -178,7 +184,12 @@ function normaliseShmSize(
   const size = tmpfsSize(context, value, 'shm_size');
   const other = volumes.find(({ target }) => target === '/dev/shm');
   if (size !== undefined && other !== undefined) {
-    report(context, 'shm_size', 'E_SPEC_CONFLICT', `\`shm_size\` is of /dev/shm, and \`${other.specPath}\` is there`);
+    addProblem(
+      context,
+      'shm_size',
+      'E_SPEC_CONFLICT',
+      `\`shm_size\` is of /dev/shm, and \`${other.specPath}\` is there`,
+    );
   }
   return size;
 }
@@ -199,7 +210,7 @@ function normaliseWords(
   if (typeof raw === 'string') {
     const split = splitWords(raw);
     if ('problem' in split) {
-      report(context, key, 'E_SPEC_WORDS', `\`${key}\` ${split.problem}`, {
+      addProblem(context, key, 'E_SPEC_WORDS', `\`${key}\` ${split.problem}`, {
         hint: 'a list needs no quoting: [sh, -c, …]',
       });
       return undefined;
@@ -207,7 +218,7 @@ function normaliseWords(
     words = split;
   } else words = raw;
   if (words[0] === '' || (typeof raw === 'string' && words.length === 0)) {
-    report(context, key, 'E_SPEC_VALUE', `\`${key}\` names no program`);
+    addProblem(context, key, 'E_SPEC_VALUE', `\`${key}\` names no program`);
   }
   return words;
 }
@@ -219,10 +230,10 @@ function checkSystemd(context: Context, raw: ContainerFile, words: readonly stri
   const key = raw.entrypoint === undefined ? 'command' : 'entrypoint';
   const found = startsSystemd(words);
   if (found === 'yes') {
-    report(context, key, 'E_SYSTEMD', `systemd cannot be the command: ${SYSTEMD_LACKS}`, { hint: SYSTEMD_HINT });
+    addProblem(context, key, 'E_SYSTEMD', `systemd cannot be the command: ${SYSTEMD_LACKS}`, { hint: SYSTEMD_HINT });
   } else if (found === 'maybe') {
     const message = `if ${clip(words[0] ?? '')} is systemd, it cannot be the command: ${SYSTEMD_LACKS}`;
-    report(context, key, 'E_SYSTEMD', message, { severity: 'warning', hint: SYSTEMD_HINT });
+    addProblem(context, key, 'E_SYSTEMD', message, { severity: 'warning', hint: SYSTEMD_HINT });
   }
 }
 
@@ -231,7 +242,13 @@ function checkHostname(context: Context, text: string | undefined, key: 'hostnam
   if (text === undefined) return;
   const label = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
   if (text.length <= 64 && text.split('.').every((part) => label.test(part))) return;
-  report(context, key, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a ${key === 'hostname' ? 'host' : 'domain'} name`, {
-    hint: 'letters, digits and `-`, in parts joined by dots, at most 64 in all',
-  });
+  addProblem(
+    context,
+    key,
+    'E_SPEC_HOSTNAME',
+    `"${clip(text)}" is not a ${key === 'hostname' ? 'host' : 'domain'} name`,
+    {
+      hint: 'letters, digits and `-`, in parts joined by dots, at most 64 in all',
+    },
+  );
 }

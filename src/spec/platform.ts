@@ -1,5 +1,5 @@
 /** `platform`: what the image is made for, in the words of Go and of `uname -m`. */
-import { clip, report, type Context } from './context.ts';
+import { clip, addProblem, type Context } from './context.ts';
 import type { Spec } from './spec.ts';
 
 const ARCHITECTURES: Readonly<Record<string, NonNullable<Spec['platform']>>> = {
@@ -15,7 +15,7 @@ export function normalisePlatform(context: Context, text: string | undefined): S
   if (text === undefined || text === 'linux') return undefined;
   const [, system, architecture = ''] = /^([a-z]+)\/(.+)$/i.exec(text.toLowerCase()) ?? [];
   if (system !== undefined && system !== 'linux') {
-    report(
+    addProblem(
       context,
       'platform',
       'E_SPEC_PLATFORM',
@@ -26,7 +26,7 @@ export function normalisePlatform(context: Context, text: string | undefined): S
   const known = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
   if (known !== undefined) return known;
   const variant = architecture.startsWith('amd64/');
-  report(context, 'platform', 'E_SPEC_PLATFORM', `"${clip(text)}" is not a platform that boxctl runs on`, {
+  addProblem(context, 'platform', 'E_SPEC_PLATFORM', `"${clip(text)}" is not a platform that boxctl runs on`, {
     hint: variant ? 'write linux/amd64: the kinds of it are not told apart' : 'they are linux/amd64 and linux/arm64',
   });
   return undefined;

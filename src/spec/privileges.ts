@@ -1,7 +1,7 @@
 /** What the command may do: the keys about privileges that are more than a word. */
 import { posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, report, type Context } from './context.ts';
+import { clip, each, addProblem, type Context } from './context.ts';
 import { knownEntries } from './spec-path.ts';
 import type { PathChanges, Ulimit } from './spec.ts';
 
@@ -12,7 +12,7 @@ export function normalisePrivileged(context: Context, raw: ContainerFile['privil
   if (raw === undefined || raw === false) return false;
   if (raw === PRIVILEGED_SENTENCE) return true;
   const found = raw === true ? '' : `; found "${clip(raw)}"`;
-  report(context, 'privileged', 'E_SPEC_PRIVILEGED', `a privileged container has to be spelled out${found}`, {
+  addProblem(context, 'privileged', 'E_SPEC_PRIVILEGED', `a privileged container has to be spelled out${found}`, {
     hint: `\`cap_add\`, \`seccomp\` and their like give what is needed key by key; for all of it at once write \`privileged: ${PRIVILEGED_SENTENCE}\``,
   });
   return false;
@@ -29,7 +29,7 @@ export function normaliseUlimits(context: Context, raw: ContainerFile['ulimits']
     if (value === undefined || context.bad.has(specPath)) return [];
     const { soft, hard } = typeof value === 'number' ? { soft: value, hard: value } : value;
     if (hard !== UNLIMITED && (soft === UNLIMITED || soft > hard)) {
-      report(context, specPath, 'E_SPEC_RANGE', `\`${specPath}.soft\` must not be more than \`${specPath}.hard\``);
+      addProblem(context, specPath, 'E_SPEC_RANGE', `\`${specPath}.soft\` must not be more than \`${specPath}.hard\``);
       return [];
     }
     return [{ name, soft: limit(soft), hard: limit(hard), specPath }];
@@ -49,7 +49,7 @@ export function normalisePathChanges(
     const text = taken ? item.slice(1) : item;
     const path = posix.normalize(text);
     if (!path.startsWith('/') || path === '/' || /(^|\/)\.\.(\/|$)/u.test(text) || text.includes('\0')) {
-      report(context, specPath, 'E_SPEC_PATH', `\`${specPath}\` must be an absolute path; found "${clip(item)}"`);
+      addProblem(context, specPath, 'E_SPEC_PATH', `\`${specPath}\` must be an absolute path; found "${clip(item)}"`);
       continue;
     }
     (taken ? remove : add).push({ path, specPath });

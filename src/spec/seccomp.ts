@@ -1,7 +1,7 @@
 /** `seccomp`: a word, or the path of a profile. */
 import { dirname, relative } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, hostPath, noteFile, report, type Context } from './context.ts';
+import { clip, hostPath, noteFile, addProblem, type Context } from './context.ts';
 import { readBounded, realPath } from '../files/read.ts';
 import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
 import type { SeccompChoice } from './spec.ts';
@@ -21,7 +21,7 @@ export function normaliseSeccomp(
   if (word !== undefined) return { kind: word };
   if (raw.includes('/') || raw.endsWith('.json')) return profile(context, raw);
   const meant = didYouMean(raw, WORDS);
-  report(context, 'seccomp', 'E_SPEC_SECCOMP', `there is no filter "${clip(raw)}"`, {
+  addProblem(context, 'seccomp', 'E_SPEC_SECCOMP', `there is no filter "${clip(raw)}"`, {
     hint:
       meant === undefined
         ? `${WORDS.join(', ')}, or the path of a profile: ./seccomp.json`
@@ -35,7 +35,7 @@ function learn(context: Context, text: string, path: string): SeccompChoice {
   const file = hostPath(context, text);
   const below = relative(context.folder, file);
   if (dirname(file) !== context.folder || below === '' || !below.endsWith('.json')) {
-    report(
+    addProblem(
       context,
       path,
       'E_SPEC_PATH',
@@ -60,7 +60,7 @@ function profile(context: Context, text: string): SeccompChoice {
   const read = readBounded(path, { judged: true });
   const wrong = (problem: string): SeccompChoice => {
     const message = `the profile "${clip(text)}" cannot be used: ${problem}`;
-    report(context, 'seccomp', 'E_SPEC_SECCOMP', message);
+    addProblem(context, 'seccomp', 'E_SPEC_SECCOMP', message);
     return { kind: 'default' };
   };
   if (read.text === undefined) return wrong(read.problem);

@@ -1,6 +1,6 @@
 /** Kernel parameters: one spelling for each, so that what is allowed cannot be written past the check. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, each, report, type Context } from './context.ts';
+import { clip, each, addProblem, type Context } from './context.ts';
 import type { NamespaceKind, Spec, Sysctl } from './spec.ts';
 
 /** Parameters of namespaces, by their beginning or, without a slash at the end, whole. All others are the host's. */
@@ -43,21 +43,27 @@ function namespaceOf(path: string): NamespaceKind | undefined {
 function check(context: Context, name: string, path: string, namespaces: Spec['namespaces'], specPath: string) {
   const own = OWN_KEYS[path];
   if (own !== undefined) {
-    report(context, specPath, 'E_SPEC_SYSCTL', `\`${name}\` has a key of its own`, { hint: `write \`${own}\`` });
+    addProblem(context, specPath, 'E_SPEC_SYSCTL', `\`${name}\` has a key of its own`, { hint: `write \`${own}\`` });
     return;
   }
   const kind = namespaceOf(path);
   if (kind === undefined) {
-    report(context, specPath, 'E_SPEC_SYSCTL', `\`${clip(name)}\` belongs to no namespace: it would change the host`, {
-      hint: 'those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, kernel.pid_max and user.*',
-    });
+    addProblem(
+      context,
+      specPath,
+      'E_SPEC_SYSCTL',
+      `\`${clip(name)}\` belongs to no namespace: it would change the host`,
+      {
+        hint: 'those of a container are net.*, fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, kernel.pid_max and user.*',
+      },
+    );
     return;
   }
   const choice = namespaces[kind];
   if (choice.kind === 'private') return;
   const whose = choice.kind === 'host' ? 'the host' : 'another container';
   const why = `\`${clip(name)}\` would change ${whose}, because the ${kind} namespace is not private`;
-  report(context, specPath, 'E_SPEC_CONFLICT', why, { hint: `make \`namespaces.${kind}\` private` });
+  addProblem(context, specPath, 'E_SPEC_CONFLICT', why, { hint: `make \`namespaces.${kind}\` private` });
 }
 
 /** As a map or as a list of KEY=VALUE, in the file's order. */
@@ -71,7 +77,7 @@ export function normaliseSysctls(
     for (const [item, specPath] of each(context, raw, 'sysctls')) {
       const equals = item.indexOf('=');
       if (equals > 0) entries.push([item.slice(0, equals), item.slice(equals + 1), specPath]);
-      else report(context, specPath, 'E_SPEC_VALUE', `\`${specPath}\` must be KEY=VALUE; found "${clip(item)}"`);
+      else addProblem(context, specPath, 'E_SPEC_VALUE', `\`${specPath}\` must be KEY=VALUE; found "${clip(item)}"`);
     }
   } else {
     for (const [name, value] of Object.entries(raw ?? {})) entries.push([name, String(value), `sysctls.${name}`]);
@@ -80,18 +86,18 @@ export function normaliseSysctls(
   return entries.flatMap(([name, value, specPath]) => {
     const path = sysctlPath(name);
     if (path === undefined) {
-      report(context, specPath, 'E_SPEC_SYSCTL', `"${clip(name)}" is not the name of a kernel parameter`, {
+      addProblem(context, specPath, 'E_SPEC_SYSCTL', `"${clip(name)}" is not the name of a kernel parameter`, {
         hint: 'for example `net.ipv4.ip_forward`',
       });
       return [];
     }
     if (/[\0\n]/u.test(value) || value === '') {
-      report(context, specPath, 'E_SPEC_VALUE', `\`${clip(name)}\` must have a value of one line`);
+      addProblem(context, specPath, 'E_SPEC_VALUE', `\`${clip(name)}\` must have a value of one line`);
       return [];
     }
     const earlier = seen.get(path);
     if (earlier !== undefined) {
-      report(context, specPath, 'E_SPEC_VALUE', `\`${clip(name)}\` is there twice, also as \`${clip(earlier)}\``);
+      addProblem(context, specPath, 'E_SPEC_VALUE', `\`${clip(name)}\` is there twice, also as \`${clip(earlier)}\``);
     }
     seen.set(path, name);
     check(context, name, path, namespaces, specPath);

@@ -1,5 +1,5 @@
 /** File systems in memory: `tmpfs` and volumes of that type. */
-import { report, type Context } from './context.ts';
+import { addProblem, type Context } from './context.ts';
 import { parseOptions, type OptionKind } from './mount-options.ts';
 import type { TmpfsVolume } from './spec.ts';
 import { idOption, insidePath, modeAt, numberOption, sizeAt } from './values.ts';
@@ -37,7 +37,7 @@ interface Options {
 export function tmpfsSize(context: Context, value: string | number | undefined, path: string): number | undefined {
   const size = sizeAt(context, value, path);
   if (size === 0) {
-    report(context, path, 'E_SPEC_SIZE', 'a file system of 0 bytes would be one without a limit to the kernel', {
+    addProblem(context, path, 'E_SPEC_SIZE', 'a file system of 0 bytes would be one without a limit to the kernel', {
       hint: 'give it a size, or leave the size out',
     });
   }

@@ -1,19 +1,19 @@
 /** Values that several keys have: paths inside, sizes, permission bits. */
 import { posix } from 'node:path';
-import { clip, report, type Context } from './context.ts';
+import { clip, addProblem, type Context } from './context.ts';
 import { parseMode, parseSize } from '../text/units.ts';
 
 /** An absolute path inside, without `.`, `..` and doubled slashes; not the root itself. */
 export function insidePath(context: Context, text: string, path: string): string | undefined {
   if (!text.startsWith('/')) {
-    report(context, path, 'E_SPEC_PATH', `a path inside must be absolute; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_PATH', `a path inside must be absolute; found "${clip(text)}"`, {
       hint: `write \`/${clip(text.replace(/^[./]+/, ''))}\``,
     });
     return undefined;
   }
   const normal = posix.normalize(text).replace(/(?<=.)\/$/, '');
   if (normal === '/' || normal.startsWith('//')) {
-    report(context, path, 'E_SPEC_PATH', 'nothing can be mounted on the root itself', {
+    addProblem(context, path, 'E_SPEC_PATH', 'nothing can be mounted on the root itself', {
       hint: 'the root is the `image`',
     });
     return undefined;
@@ -27,7 +27,7 @@ export function sizeAt(context: Context, value: string | number | undefined, pat
   const bytes = parseSize(value);
   if (bytes === undefined) {
     const number = /^\d+(\.\d+)?/.exec(value)?.[0];
-    report(context, path, 'E_SPEC_SIZE', `"${clip(value)}" is not a size`, {
+    addProblem(context, path, 'E_SPEC_SIZE', `"${clip(value)}" is not a size`, {
       hint: `units are b, k, m, g and t, 1024-based${number === undefined ? '' : `: ${clip(`${number}MiB`)}, ${clip(`${number}g`)}`}`,
     });
   }
@@ -42,7 +42,7 @@ export function modeAt(context: Context, value: string | number | undefined, pat
   const mode = typeof value === 'number' ? undefined : parseMode(value);
   if (mode === undefined) {
     const octal = /^[0-7]{1,4}$/.test(text);
-    report(context, path, 'E_SPEC_MODE', `${clip(text)} is not octal permission bits`, {
+    addProblem(context, path, 'E_SPEC_MODE', `${clip(text)} is not octal permission bits`, {
       hint: octal ? `quote it: "${clip(text)}", or write ${clip(`0o${text}`)}` : 'for example "1777"',
     });
   }
@@ -65,7 +65,7 @@ export function numberOption(
   const parsed = /^(0|[1-9]\d*)$/.test(value) ? Number(value) : Number.NaN;
   if (parsed >= least && parsed <= most) return parsed;
   const message = `\`${key}\` must be a number from ${least} to ${most}; found "${clip(value)}"`;
-  report(context, path, 'E_SPEC_VALUE', message);
+  addProblem(context, path, 'E_SPEC_VALUE', message);
   return undefined;
 }
 

@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
 import { bindVolume } from './bind.ts';
-import { clip, each, listOf, report, type Context } from './context.ts';
+import { clip, each, listOf, addProblem, type Context } from './context.ts';
 import { parseOptions, type OptionKind } from './mount-options.ts';
 import {
   MOUNT_FLAGS,
@@ -54,7 +54,7 @@ function refuseDuplicates(context: Context, volumes: readonly PlacedVolume[]): v
     const at = context.paths.where(first);
     const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
     const message = `\`${specPath}\` is mounted at ${clip(target)}, as \`${first}\`${line} is already`;
-    report(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
+    addProblem(context, specPath, 'E_SPEC_DUPLICATE_TARGET', message);
   }
 }
 
@@ -62,7 +62,7 @@ function shortForm(context: Context, text: string, path: string): Volume | undef
   const parts = text.split(':');
   const [source, target, words] = parts;
   if (source === undefined || target === undefined || source === '' || target === '' || parts.length > 3) {
-    report(context, path, 'E_SPEC_VOLUME', `\`${path}\` must be SRC:DST[:OPTION,…]; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_VOLUME', `\`${path}\` must be SRC:DST[:OPTION,…]; found "${clip(text)}"`, {
       hint:
         parts.length > 3
           ? 'paths with a colon need the long form'
@@ -97,14 +97,14 @@ function longForm(context: Context, item: LongForm, path: string): Volume | unde
   for (const other of ['bind', 'volume', 'tmpfs'] as const) {
     if (item.type === other || item[other] === undefined) continue;
     const message = `\`${other}\` options do not belong to a volume of type ${item.type}`;
-    report(context, `${path}.${other}`, 'E_SPEC_CONFLICT', message);
+    addProblem(context, `${path}.${other}`, 'E_SPEC_CONFLICT', message);
   }
   const readOnly = item.read_only ?? false;
   const flags = (item.options ?? []).filter((word): word is MountFlag => MOUNT_FLAGS.some((flag) => flag === word));
   if (item.type === 'tmpfs') return longTmpfs(context, item, path, readOnly, flags);
   if (item.source === undefined) {
     if (!context.bad.has(`${path}.source`)) {
-      report(context, path, 'E_SPEC_MISSING_KEY', `\`${path}\` is a ${item.type} and lacks the key \`source\``);
+      addProblem(context, path, 'E_SPEC_MISSING_KEY', `\`${path}\` is a ${item.type} and lacks the key \`source\``);
     }
     return undefined;
   }
@@ -125,7 +125,7 @@ function longForm(context: Context, item: LongForm, path: string): Volume | unde
   } = item.bind ?? {};
   if ((recursive === 'writable' || recursive === 'readonly') && !readOnly) {
     const message = `\`recursive: ${recursive}\` says which mounts are read-only, and \`read_only\` is not set`;
-    report(context, `${path}.bind.recursive`, 'E_SPEC_CONFLICT', message, { hint: 'add `read_only: true`' });
+    addProblem(context, `${path}.bind.recursive`, 'E_SPEC_CONFLICT', message, { hint: 'add `read_only: true`' });
   }
   const options = {
     readOnly,
@@ -147,7 +147,7 @@ function longTmpfs(
   flags: readonly MountFlag[],
 ): Volume | undefined {
   if (item.source !== undefined) {
-    report(context, `${path}.source`, 'E_SPEC_CONFLICT', 'a tmpfs has no `source`: it starts empty');
+    addProblem(context, `${path}.source`, 'E_SPEC_CONFLICT', 'a tmpfs has no `source`: it starts empty');
   }
   const target = insidePath(context, item.target, `${path}.target`);
   const size = tmpfsSize(context, item.tmpfs?.size, `${path}.tmpfs.size`);
@@ -167,7 +167,7 @@ function ownerOptions(
 ): Pick<NamedVolume, 'uid' | 'gid' | 'mode'> {
   const mode = modeAt(context, written, path);
   if (mode === 0) {
-    report(context, path, 'E_SPEC_MODE', 'nobody could use a volume of mode 0', { hint: 'for example "0750"' });
+    addProblem(context, path, 'E_SPEC_MODE', 'nobody could use a volume of mode 0', { hint: 'for example "0750"' });
   }
   return {
     ...(uid === undefined ? {} : { uid }),
@@ -186,7 +186,7 @@ function namedVolume(
 ): NamedVolume | undefined {
   const target = insidePath(context, to, targetPath);
   if (!NAME.test(source)) {
-    report(context, sourcePath, 'E_SPEC_VOLUME', `"${clip(source)}" is neither a path nor a volume's name`, {
+    addProblem(context, sourcePath, 'E_SPEC_VOLUME', `"${clip(source)}" is neither a path nor a volume's name`, {
       hint: `a folder beside the file is \`./${clip(source)}\`; a name has letters, digits, \`_\`, \`.\` and \`-\`, at most 63`,
     });
     return undefined;
@@ -198,6 +198,6 @@ function namedVolume(
 function belowPath(context: Context, text: string, path: string): string | undefined {
   const normal = posix.normalize(text).replace(/\/$/, '');
   if (!text.startsWith('/') && normal !== '..' && !normal.startsWith('../')) return normal === '.' ? undefined : normal;
-  report(context, path, 'E_SPEC_PATH', `a path in a volume must be relative and stay in it; found "${clip(text)}"`);
+  addProblem(context, path, 'E_SPEC_PATH', `a path in a volume must be relative and stay in it; found "${clip(text)}"`);
   return undefined;
 }

@@ -3,7 +3,7 @@ import { clip } from '../context.ts';
 import { didYouMean } from '../suggest.ts';
 import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Entry, Tree } from '../../yaml/tree.ts';
-import { isEmpty } from './nothing.ts';
+import { isEmpty } from './ignored.ts';
 
 /** What a service says of its place on a network. */
 const OF_A_SERVICE: ReadonlySet<string> = new Set([

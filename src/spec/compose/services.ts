@@ -5,7 +5,7 @@ import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
 import { withNetworks } from './networks.ts';
-import { isEmpty } from './nothing.ts';
+import { isEmpty } from './ignored.ts';
 
 /** What a container file may be called (`name` of the schema). */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;

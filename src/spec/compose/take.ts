@@ -7,8 +7,8 @@ import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Entry } from '../../yaml/tree.ts';
 import { entryAt, isSame, withEntry, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
-import { isIdle } from './idle.ts';
-import { isEmpty, withoutNotes } from './nothing.ts';
+import { isRedundant } from './redundant.ts';
+import { isEmpty, withoutNotes } from './ignored.ts';
 import { optionsOf } from './security-opt.ts';
 import { takeService } from './services.ts';
 
@@ -83,7 +83,7 @@ function reportConflict(
 function refuseRest(map: Branch, path: string, problems: TextProblems): void {
   for (const [key, { key: at, value }] of map.entries) {
     const full = `${path}.${key}`;
-    if (key.startsWith('x-') || isEmpty(value) || isIdle(full, value)) continue;
+    if (key.startsWith('x-') || isEmpty(value) || isRedundant(full, value)) continue;
     const why = whyNotHere(full);
     if (why === undefined && value.kind === 'map') refuseRest(value, full, problems);
     else {

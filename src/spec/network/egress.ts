@@ -2,7 +2,7 @@
 import type { ContainerFile } from '../../generated/container.ts';
 import { formatSubnet, parseAddress, parseSubnet, subnetOf, type Subnet } from '../../text/addresses.ts';
 import { specialKind } from '../../text/special-addresses.ts';
-import { clip, each, report, type Context } from '../context.ts';
+import { clip, each, addProblem, type Context } from '../context.ts';
 import { didYouMean } from '../suggest.ts';
 import type { EgressTarget } from './network.ts';
 import { addressAt, isHostName, portsAt, splitProtocol } from './values.ts';
@@ -15,14 +15,14 @@ export function normaliseEgress(context: Context, raw: ContainerFile['egress']):
   if (raw === undefined) return undefined;
   if (typeof raw === 'string') {
     if (raw === 'none') return [];
-    report(context, 'egress', 'E_SPEC_EGRESS', `\`egress\` must be none or a list; found "${clip(raw)}"`, {
+    addProblem(context, 'egress', 'E_SPEC_EGRESS', `\`egress\` must be none or a list; found "${clip(raw)}"`, {
       hint:
         raw === 'all' || raw === '*' ? 'leave it out where all may be reached' : `write \`egress: ["${clip(raw)}"]\``,
     });
     return undefined;
   }
   if (raw.length > MOST_TARGETS) {
-    report(context, 'egress', 'E_SPEC_RANGE', `\`egress\` has more than ${MOST_TARGETS} entries`, {
+    addProblem(context, 'egress', 'E_SPEC_RANGE', `\`egress\` has more than ${MOST_TARGETS} entries`, {
       hint: 'join neighbouring addresses to subnets',
     });
     return undefined;
@@ -32,7 +32,7 @@ export function normaliseEgress(context: Context, raw: ContainerFile['egress']):
   if (none !== undefined) {
     if (raw.length > 1) {
       const message = '`none` says that nothing is reached, and stands beside others';
-      report(context, none[1], 'E_SPEC_CONFLICT', message, { hint: 'take it out, or the others' });
+      addProblem(context, none[1], 'E_SPEC_CONFLICT', message, { hint: 'take it out, or the others' });
     }
     return [];
   }
@@ -62,7 +62,7 @@ function targetOf(context: Context, text: string, specPath: EgressTarget['specPa
   const url = /^[a-z][a-z0-9+.-]*:\/\/([^/:]*)(?::(\d+))?/iu.exec(text);
   if (url !== null) {
     const port = url[2] ?? (/^https:/iu.test(text) ? '443' : /^http:/iu.test(text) ? '80' : 'PORT');
-    report(context, specPath, 'E_SPEC_EGRESS', `"${clip(text)}" is a URL, and packets have none`, {
+    addProblem(context, specPath, 'E_SPEC_EGRESS', `"${clip(text)}" is a URL, and packets have none`, {
       hint: `write the host and its port: "${clip(`${url[1] ?? ''}:${port}`)}"`,
     });
     return undefined;
@@ -72,7 +72,7 @@ function targetOf(context: Context, text: string, specPath: EgressTarget['specPa
   const parts = partsOf(split.rest);
   if (parts === undefined) {
     const isIpv6 = /^[0-9a-f:.]+$/iu.test(split.rest);
-    report(context, specPath, 'E_SPEC_EGRESS', `"${clip(text)}" is not what can be reached`, {
+    addProblem(context, specPath, 'E_SPEC_EGRESS', `"${clip(text)}" is not what can be reached`, {
       hint: isIpv6 ? 'an IPv6 address before a port is in brackets: "[2001:db8::7]:443"' : `write ${FORM}`,
     });
     return undefined;
@@ -95,7 +95,7 @@ function toOf(context: Context, text: string, path: string): EgressTarget['to'] 
     return subnet === undefined ? undefined : checked(context, subnet, text, path);
   }
   const refuse = (message: string, hint: string): undefined =>
-    report(context, path, 'E_SPEC_EGRESS', message, { hint });
+    addProblem(context, path, 'E_SPEC_EGRESS', message, { hint });
   if (text === '') return refuse('a target is missing before the port', `write ${FORM}`);
   if (text === 'localhost' || text.endsWith('.localhost')) {
     return refuse(
@@ -121,13 +121,13 @@ function toOf(context: Context, text: string, path: string): EgressTarget['to'] 
 function subnetAt(context: Context, text: string, path: string): EgressTarget['to'] | undefined {
   const parsed = parseSubnet(text);
   if (parsed === undefined) {
-    report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not a subnet`, {
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not a subnet`, {
       hint: 'an address and the length of what all have in common: 10.0.0.0/8, or fd00::/8',
     });
     return undefined;
   }
   if (!parsed.isExact) {
-    report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an address within a subnet, and not the subnet`, {
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an address within a subnet, and not the subnet`, {
       hint: `write ${clip(formatSubnet(parsed.subnet))} for all of it`,
     });
     return undefined;
@@ -140,7 +140,7 @@ function checked(context: Context, subnet: Subnet, text: string, path: string): 
   const kind = specialKind(subnet);
   if (kind === undefined || kind === 'link-local') return { kind: 'subnet', subnet };
   const [what, hint] = OUT_OF_REACH[kind];
-  report(context, path, 'E_SPEC_EGRESS', `"${clip(text)}" is ${what}`, { hint });
+  addProblem(context, path, 'E_SPEC_EGRESS', `"${clip(text)}" is ${what}`, { hint });
   return undefined;
 }
 

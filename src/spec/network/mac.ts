@@ -1,11 +1,11 @@
 /** `mac_address`. */
-import { clip, report, type Context } from '../context.ts';
+import { clip, addProblem, type Context } from '../context.ts';
 
 /** In lower case with colons, or undefined with the problem reported. */
 export function normaliseMac(context: Context, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const refuse = (message: string, hint: string): undefined =>
-    report(context, 'mac_address', 'E_SPEC_ADDRESS', message, { hint });
+    addProblem(context, 'mac_address', 'E_SPEC_ADDRESS', message, { hint });
   const example = 'six bytes in hexadecimal, such as 02:42:ac:11:00:03';
   if (!/^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/iu.test(text)) {
     return refuse(`"${clip(text)}" is not a hardware address`, example);

@@ -1,7 +1,7 @@
 /** `network_mode` and all that needs a network: which one the container has, and what of the file it cannot have then. */
 import { posix } from 'node:path';
 import type { ContainerFile } from '../../generated/container.ts';
-import { clip, report, type Context } from '../context.ts';
+import { clip, addProblem, type Context } from '../context.ts';
 import { didYouMean } from '../suggest.ts';
 import type { NamespaceChoice, Spec } from '../spec.ts';
 import { normaliseEgress } from './egress.ts';
@@ -69,7 +69,7 @@ function parseMode(context: Context, text: string): Mode | undefined {
   if (text.startsWith('/')) return { kind: 'path', path: posix.normalize(text) };
   const name = /^container:(.*)$/su.exec(text)?.[1];
   if (name !== undefined && NAME.test(name)) return { kind: 'container', name };
-  report(
+  addProblem(
     context,
     'network_mode',
     'E_SPEC_VALUE',
@@ -105,7 +105,7 @@ function checkAgainstNamespaces(context: Context, raw: ContainerFile, net: Names
   const message = isList
     ? `\`network_mode\` and the list of \`namespaces\`${line} do not say the same of \`net\``
     : `\`network_mode\` says something else than \`namespaces.net\`${line}, which means the same`;
-  report(context, 'network_mode', 'E_SPEC_CONFLICT', message, { hint: 'keep one of them' });
+  addProblem(context, 'network_mode', 'E_SPEC_CONFLICT', message, { hint: 'keep one of them' });
 }
 
 /** What an internal network alone has no way for. */
@@ -114,7 +114,7 @@ const refuseOutward = (context: Context, raw: ContainerFile): void => {
   for (const [key, value] of Object.entries(keys)) {
     if (!isGiven(value)) continue;
     const message = `\`${key}\` needs a way to the world, and the container is on internal networks alone`;
-    report(context, key, 'E_SPEC_CONFLICT', message.replace('`ports` needs', '`ports` need'), {
+    addProblem(context, key, 'E_SPEC_CONFLICT', message.replace('`ports` needs', '`ports` need'), {
       hint: 'add a network that is not internal',
     });
   }
@@ -135,7 +135,7 @@ function refuseWithout(context: Context, raw: ContainerFile, net: NamespaceChoic
   for (const [key, value] of Object.entries(keys)) {
     if (!isGiven(value) && !(key === 'egress' && Array.isArray(value) && net.kind !== 'private')) continue;
     const [why, hint] = reasonFor(key, net);
-    report(context, key, 'E_SPEC_CONFLICT', `\`${key}\` ${why}`, { hint });
+    addProblem(context, key, 'E_SPEC_CONFLICT', `\`${key}\` ${why}`, { hint });
   }
 }
 

@@ -1,6 +1,6 @@
 /** `dns`, `dns_search`, `dns_opt`, `extra_hosts`: what stands in the container's /etc/resolv.conf and /etc/hosts. */
 import type { ContainerFile } from '../../generated/container.ts';
-import { clip, clipKey, each, listOf, report, type Context } from '../context.ts';
+import { clip, clipKey, each, listOf, addProblem, type Context } from '../context.ts';
 import type { Spec } from '../spec.ts';
 import type { SpecPath } from '../spec-path.ts';
 import type { ExtraHost, SpecDns } from './network.ts';
@@ -12,21 +12,27 @@ const MOST_SERVERS = 3;
 export function normaliseDns(context: Context, raw: ContainerFile): Pick<Spec, 'dns'> {
   const servers = listOf(context, raw.dns, 'dns').flatMap(([text, path]) => addressAt(context, text, path)?.text ?? []);
   if (servers.length > MOST_SERVERS) {
-    report(context, `dns.${MOST_SERVERS}`, 'E_SPEC_RANGE', `only the first ${MOST_SERVERS} name servers are asked`, {
-      hint: 'take the others out',
-    });
+    addProblem(
+      context,
+      `dns.${MOST_SERVERS}`,
+      'E_SPEC_RANGE',
+      `only the first ${MOST_SERVERS} name servers are asked`,
+      {
+        hint: 'take the others out',
+      },
+    );
   }
   const search = listOf(context, raw.dns_search, 'dns_search').flatMap(([text, path]) => {
     if (text === '.') return [];
     if (isHostName(text)) return [text];
-    report(context, path, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a domain name`, {
+    addProblem(context, path, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a domain name`, {
       hint: 'letters, digits and `-`, in parts joined by dots; `.` is none',
     });
     return [];
   });
   const options = each(context, raw.dns_opt ?? [], 'dns_opt').flatMap(([text, path]) => {
     if (/^[a-z][a-z0-9-]*(?::\d{1,5})?$/u.test(text)) return [text];
-    report(context, path, 'E_SPEC_VALUE', `"${clip(text)}" is not an option of the resolver`, {
+    addProblem(context, path, 'E_SPEC_VALUE', `"${clip(text)}" is not an option of the resolver`, {
       hint: 'such as ndots:1, timeout:2 or use-vc (resolv.conf(5))',
     });
     return [];
@@ -50,18 +56,18 @@ export function normaliseExtraHosts(
   if (raw === undefined) return {};
   const entry = (name: string, text: string, path: SpecPath): readonly ExtraHost[] => {
     if (text === '') {
-      report(context, path, 'E_SPEC_VALUE', `"${clip(name)}" has no address`, { hint: FORM });
+      addProblem(context, path, 'E_SPEC_VALUE', `"${clip(name)}" has no address`, { hint: FORM });
       return [];
     }
     if (!isHostName(name)) {
       const message = name === '' ? `a name is missing in "${clip(text)}"` : `"${clip(name)}" is not a host name`;
-      report(context, path, 'E_SPEC_HOSTNAME', message, { hint: FORM });
+      addProblem(context, path, 'E_SPEC_HOSTNAME', message, { hint: FORM });
       return [];
     }
     if (text === 'host-gateway') {
       if (!hasNetwork && net.kind !== 'host') {
         const message = '`host-gateway` is the way to this host, and the container has no network that leads to it';
-        report(context, path, 'E_SPEC_CONFLICT', message, { hint: 'add `network_mode: bridge`' });
+        addProblem(context, path, 'E_SPEC_CONFLICT', message, { hint: 'add `network_mode: bridge`' });
         return [];
       }
       return [{ name, address: text, specPath: path }];
@@ -74,7 +80,7 @@ export function normaliseExtraHosts(
       // The first of both: an IPv6 address has colons of its own.
       const [, name, address] = /^([^=:]*)[=:](.*)$/su.exec(text) ?? [];
       if (name !== undefined && address !== undefined) return entry(name.trim(), address.trim(), path);
-      report(context, path, 'E_SPEC_VALUE', `"${clip(text)}" has no address`, { hint: FORM });
+      addProblem(context, path, 'E_SPEC_VALUE', `"${clip(text)}" has no address`, { hint: FORM });
       return [];
     });
     return { extraHosts };
@@ -83,7 +89,7 @@ export function normaliseExtraHosts(
     const path = `extra_hosts.${name}` as const;
     if (context.bad.has(path) && typeof value !== 'object') return [];
     if (!isHostName(name)) {
-      report(context, path, 'E_SPEC_HOSTNAME', `"${clipKey(name)}" is not a host name`, { hint: FORM });
+      addProblem(context, path, 'E_SPEC_HOSTNAME', `"${clipKey(name)}" is not a host name`, { hint: FORM });
       return [];
     }
     return listOf(context, value, path).flatMap(([text, item]) => entry(name, text, item));

@@ -12,7 +12,7 @@ import {
   type Subnet,
 } from '../../text/addresses.ts';
 import { specialKind } from '../../text/special-addresses.ts';
-import { clip, clipKey, each, report, type Context } from '../context.ts';
+import { clip, clipKey, each, addProblem, type Context } from '../context.ts';
 import type { NetworkAttachment, NetworkSubnet } from './network.ts';
 import { addressAt, isHostName } from './values.ts';
 
@@ -44,7 +44,7 @@ function attachment(
   shown: string,
 ): NetworkAttachment | undefined {
   if (!NAME.test(name)) {
-    report(context, specPath, 'E_SPEC_VALUE', `"${shown}" is not a name of a network`, {
+    addProblem(context, specPath, 'E_SPEC_VALUE', `"${shown}" is not a name of a network`, {
       hint: 'a letter or digit, then letters, digits, `_`, `.` or `-`, at most 63 in all',
     });
     return undefined;
@@ -53,7 +53,7 @@ function attachment(
   if (external) refuseBesideExternal(context, raw, specPath);
   if (!ipv4 && !ipv6) {
     const message = `\`${specPath}\` has neither IPv4 nor IPv6`;
-    report(context, `${specPath}.enable_ipv6`, 'E_SPEC_CONFLICT', message, { hint: 'leave one of them on' });
+    addProblem(context, `${specPath}.enable_ipv6`, 'E_SPEC_CONFLICT', message, { hint: 'leave one of them on' });
   }
   const subnets = subnetsOf(context, raw, specPath);
   const addresses = {
@@ -79,14 +79,14 @@ function refuseBesideExternal(context: Context, raw: RawNetwork, path: NetworkPa
   for (const key of ['internal', 'ipam', 'enable_ipv4', 'enable_ipv6'] as const) {
     if (raw[key] === undefined) continue;
     const message = `\`${key}\` says what \`${path}\` is like, and it is external: other files say so`;
-    report(context, `${path}.${key}`, 'E_SPEC_CONFLICT', message, { hint: `take \`${key}\` or \`external\` out` });
+    addProblem(context, `${path}.${key}`, 'E_SPEC_CONFLICT', message, { hint: `take \`${key}\` or \`external\` out` });
   }
 }
 
 function aliasesOf(context: Context, raw: RawNetwork, path: NetworkPath): readonly string[] {
   return each(context, raw.aliases ?? [], `${path}.aliases`).flatMap(([text, item]) => {
     if (isHostName(text)) return [text];
-    report(context, item, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a host name`, {
+    addProblem(context, item, 'E_SPEC_HOSTNAME', `"${clip(text)}" is not a host name`, {
       hint: 'letters, digits and `-`, in parts joined by dots',
     });
     return [];
@@ -100,14 +100,14 @@ function subnetsOf(context: Context, raw: RawNetwork, path: NetworkPath): readon
     if (subnet === undefined) continue;
     const { family } = subnet;
     if (found.some((other) => other.subnet.family === family)) {
-      report(context, `${item}.subnet`, 'E_SPEC_CONFLICT', `\`${path}\` has two subnets of IPv${family}`, {
+      addProblem(context, `${item}.subnet`, 'E_SPEC_CONFLICT', `\`${path}\` has two subnets of IPv${family}`, {
         hint: 'a network has one of each family: make a second network of the other',
       });
       continue;
     }
     if ((family === 4 ? raw.enable_ipv4 : raw.enable_ipv6) === false) {
       const message = `\`${path}\` has a subnet of IPv${family}, and \`enable_ipv${family}\` is false`;
-      report(context, `${item}.subnet`, 'E_SPEC_CONFLICT', message, { hint: 'take one of them out' });
+      addProblem(context, `${item}.subnet`, 'E_SPEC_CONFLICT', message, { hint: 'take one of them out' });
     }
     const gateway = gatewayOf(context, config, subnet, item);
     found.push({ subnet, ...(gateway === undefined ? {} : { gateway }), specPath: item });
@@ -117,7 +117,7 @@ function subnetsOf(context: Context, raw: RawNetwork, path: NetworkPath): readon
 
 function subnetAt(context: Context, text: string, path: string): Subnet | undefined {
   const refuse = (message: string, hint: string): undefined =>
-    report(context, path, 'E_SPEC_ADDRESS', message, { hint });
+    addProblem(context, path, 'E_SPEC_ADDRESS', message, { hint });
   const parsed = parseSubnet(text);
   if (parsed === undefined) return refuse(`"${clip(text)}" is not a subnet`, 'such as 172.30.0.0/24, or fd00:30::/64');
   const { subnet, isExact } = parsed;
@@ -144,7 +144,7 @@ function gatewayOf(context: Context, { gateway }: RawConfig, subnet: Subnet, ite
   const found = addressAt(context, gateway, `${item}.gateway`);
   if (found === undefined || containsAddress(subnet, found.text)) return found?.text;
   const message = `the gateway "${clip(gateway)}" is not in the subnet ${clip(formatSubnet(subnet))}`;
-  report(context, `${item}.gateway`, 'E_SPEC_ADDRESS', message, { hint: 'give an address of it, or leave it out' });
+  addProblem(context, `${item}.gateway`, 'E_SPEC_ADDRESS', message, { hint: 'give an address of it, or leave it out' });
   return undefined;
 }
 
@@ -164,13 +164,13 @@ function ownAddress(
   if (found === undefined) return {};
   if (found.family !== family) {
     const other = `ipv${found.family}_address`;
-    report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an IPv${found.family} address`, {
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an IPv${found.family} address`, {
       hint: `write it as \`${other}\``,
     });
     return {};
   }
   if (!enabled) {
-    report(context, path, 'E_SPEC_CONFLICT', `\`${key}\` is given, and \`enable_ipv${family}\` is false`, {
+    addProblem(context, path, 'E_SPEC_CONFLICT', `\`${key}\` is given, and \`enable_ipv${family}\` is false`, {
       hint: 'take one of them out',
     });
   }
@@ -178,7 +178,7 @@ function ownAddress(
   if (own !== undefined) checkOwn(context, found.text, own, path);
   else if (raw.external !== true && raw.name === undefined) {
     const missing = `\`${specPath}\` says no subnet of IPv${family}`;
-    report(context, path, 'E_SPEC_ADDRESS', `an address of the container's own needs a subnet, and ${missing}`, {
+    addProblem(context, path, 'E_SPEC_ADDRESS', `an address of the container's own needs a subnet, and ${missing}`, {
       hint: `add \`ipam: {config: [{subnet: ${family === 4 ? '172.30.0.0/24' : '"fd00:30::/64"'}}]}\``,
     });
   }
@@ -187,7 +187,7 @@ function ownAddress(
 
 function checkOwn(context: Context, address: string, { subnet, gateway, specPath }: NetworkSubnet, path: string): void {
   const refuse = (why: string, hint: string): void =>
-    report(context, path, 'E_SPEC_ADDRESS', `${clip(address)} ${why}`, { hint });
+    addProblem(context, path, 'E_SPEC_ADDRESS', `${clip(address)} ${why}`, { hint });
   const at = context.paths.where(`${specPath}.subnet`);
   const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
   const shown = clip(formatSubnet(subnet));
@@ -209,12 +209,12 @@ function refuseClashes(context: Context, all: readonly NetworkAttachment[]): voi
       const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
       if ((one.hostName ?? `@${one.name}`) === (other.hostName ?? `@${other.name}`)) {
         const message = `\`${one.specPath}\` is the network that \`${other.specPath}\`${line} is already`;
-        report(context, one.specPath, 'E_SPEC_CONFLICT', message, { hint: 'name it once' });
+        addProblem(context, one.specPath, 'E_SPEC_CONFLICT', message, { hint: 'name it once' });
       }
       for (const { subnet, specPath } of one.subnets) {
         if (!other.subnets.some((its) => overlapsSubnet(its.subnet, subnet))) continue;
         const message = `${clip(formatSubnet(subnet))} overlaps a subnet of \`${other.specPath}\`${line}`;
-        report(context, `${specPath}.subnet`, 'E_SPEC_CONFLICT', message, { hint: 'give each network its own' });
+        addProblem(context, `${specPath}.subnet`, 'E_SPEC_CONFLICT', message, { hint: 'give each network its own' });
       }
     }
   }

@@ -2,7 +2,7 @@
 import type { ContainerFile } from '../../generated/container.ts';
 import { specialKind } from '../../text/special-addresses.ts';
 import { subnetOf } from '../../text/addresses.ts';
-import { clip, each, report, type Context } from '../context.ts';
+import { clip, each, addProblem, type Context } from '../context.ts';
 import type { PortRange, Protocol, PublishedPort } from './network.ts';
 import { addressAt, portsAt, splitProtocol } from './values.ts';
 
@@ -27,7 +27,7 @@ export function normalisePorts(context: Context, raw: ContainerFile['ports']): r
     if (mapping === undefined) continue;
     const ports = expand(mapping, path);
     if (all.length + ports.length > MOST_PORTS) {
-      report(context, path, 'E_SPEC_PORT', `more than ${MOST_PORTS} ports are published`, {
+      addProblem(context, path, 'E_SPEC_PORT', `more than ${MOST_PORTS} ports are published`, {
         hint: 'each port of a range is a listening socket of its own: publish those that are needed',
       });
       break;
@@ -51,19 +51,19 @@ function shortForm(context: Context, text: string, path: PortPath): Mapping | un
   if (around === undefined) return { host: 'free', inside, hostAddress: undefined, protocol };
   const [, address, published = ''] = /^(?:(.*):)?([^:\]]*)$/su.exec(around) ?? [undefined, undefined, around];
   if (address === undefined && published === '') {
-    report(context, path, 'E_SPEC_PORT', `\`${path}\` has no port before the colon; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_PORT', `\`${path}\` has no port before the colon; found "${clip(text)}"`, {
       hint: `for one that is free, write "0:${clip(target)}"`,
     });
     return undefined;
   }
   if (address === undefined && subnetOf(published.replace(/^\[(.*)\]$/u, '$1')) !== undefined) {
-    report(context, path, 'E_SPEC_PORT', `\`${path}\` has no port of the host; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_PORT', `\`${path}\` has no port of the host; found "${clip(text)}"`, {
       hint: `with one that is free, "${clip(`${published}::${target}`)}"`,
     });
     return undefined;
   }
   if (address === '' || /^\d+$/u.test(address ?? '')) {
-    report(context, path, 'E_SPEC_PORT', `\`${path}\` has no address before the ports; found "${clip(text)}"`, {
+    addProblem(context, path, 'E_SPEC_PORT', `\`${path}\` has no address before the ports; found "${clip(text)}"`, {
       hint: FORM,
     });
     return undefined;
@@ -103,7 +103,7 @@ function hostAddressAt(context: Context, text: string, path: string): string | u
   }
   const why =
     kind === 'link-local' ? 'is link-local, and means nothing without its interface' : `is ${NOT_AN_OWN[kind]}`;
-  report(context, path, 'E_SPEC_ADDRESS', `nothing can listen at "${clip(text)}": it ${why}`, {
+  addProblem(context, path, 'E_SPEC_ADDRESS', `nothing can listen at "${clip(text)}": it ${why}`, {
     hint: 'give an address of this host, or leave it out for all of them',
   });
   return undefined;
@@ -118,7 +118,7 @@ function paired(context: Context, mapping: Mapping, path: PortPath): Mapping | u
   if (host === 'free' || lengthOf(host) === lengthOf(inside)) return mapping;
   const [outer, inner] = [lengthOf(host), lengthOf(inside)];
   const count = (n: number): string => `${n} port${n === 1 ? '' : 's'}`;
-  report(context, path, 'E_SPEC_PORT', `\`${path}\` has ${count(outer)} of the host for ${count(inner)} inside`, {
+  addProblem(context, path, 'E_SPEC_PORT', `\`${path}\` has ${count(outer)} of the host for ${count(inner)} inside`, {
     hint:
       inner === 1
         ? 'for a port that is free, leave the port of the host out, or write 0'
@@ -167,7 +167,9 @@ function refuseClashes(context: Context, ports: readonly PublishedPort[]): void 
     const line = at === undefined ? '' : ` of line ${context.problems.position(at).line}`;
     const where = port.hostAddress === undefined ? '' : ` on ${clip(port.hostAddress)}`;
     const message = `\`${port.specPath}\` wants ${port.protocol} port ${clip(port.hostPort)} of the host${where}, as \`${other.specPath}\`${line} does already`;
-    report(context, port.specPath, 'E_SPEC_PORT', message, { hint: 'one port of the host leads to one port inside' });
+    addProblem(context, port.specPath, 'E_SPEC_PORT', message, {
+      hint: 'one port of the host leads to one port inside',
+    });
   }
 }
 

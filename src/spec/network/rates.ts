@@ -1,6 +1,6 @@
 /** Rates of `limits.network`: bits per second. */
 import { parseRate } from '../../text/units.ts';
-import { clip, report, type Context } from '../context.ts';
+import { clip, addProblem, type Context } from '../context.ts';
 
 /** Undefined with the problem reported at `path`. */
 export function rateAt(context: Context, text: string | undefined, path: string): number | undefined {
@@ -9,7 +9,7 @@ export function rateAt(context: Context, text: string | undefined, path: string)
   if (bits === undefined) {
     const number = /^\d+(?:\.\d+)?/u.exec(text)?.[0];
     const example = number === undefined ? '' : `: ${clip(`${number}mbit`)}`;
-    report(context, path, 'E_SPEC_RATE', `"${clip(text)}" is not a rate`, {
+    addProblem(context, path, 'E_SPEC_RATE', `"${clip(text)}" is not a rate`, {
       hint: `units are bit, kbit, mbit and gbit, 1000-based, in a second${example}`,
     });
   }
@@ -18,7 +18,13 @@ export function rateAt(context: Context, text: string | undefined, path: string)
 
 export function checkRate(context: Context, bits: number, least: number, path: string): void {
   if (bits >= least) return;
-  report(context, path, 'E_SPEC_RANGE', `at ${clip(bits)} bits in a second, one full packet takes longer than that`, {
-    hint: `the least is ${least / 1000}kbit; for no network at all, write \`network_mode: none\``,
-  });
+  addProblem(
+    context,
+    path,
+    'E_SPEC_RANGE',
+    `at ${clip(bits)} bits in a second, one full packet takes longer than that`,
+    {
+      hint: `the least is ${least / 1000}kbit; for no network at all, write \`network_mode: none\``,
+    },
+  );
 }

@@ -1,7 +1,7 @@
 /** Values that several keys of the network have: addresses, host names, ports. */
 import { formatAddress, parseAddress, subnetOf, type Address } from '../../text/addresses.ts';
 import { specialKind } from '../../text/special-addresses.ts';
-import { clip, report, type Context } from '../context.ts';
+import { clip, addProblem, type Context } from '../context.ts';
 import type { PortRange, Protocol } from './network.ts';
 
 export const LAST_PORT = 65_535;
@@ -16,13 +16,13 @@ export function addressAt(
   const bare = /^\[.*\]$/u.test(text) ? text.slice(1, -1) : text;
   const parsed = parseAddress(bare);
   if (parsed === undefined) {
-    report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not ${what}`, { hint: hintFor(bare) });
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not ${what}`, { hint: hintFor(bare) });
     return undefined;
   }
   const formatted = formatAddress(parsed);
   const subnet = subnetOf(formatted);
   if (subnet !== undefined && specialKind(subnet) === 'mapped') {
-    report(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an IPv4 address in the form of IPv6`, {
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is an IPv4 address in the form of IPv6`, {
       hint: 'write the IPv4 address itself',
     });
     return undefined;
@@ -50,12 +50,14 @@ export function portsAt(context: Context, text: string, path: string, least: 0 |
   const match = /^(0|[1-9]\d*)(?:-(0|[1-9]\d*))?$/u.exec(text);
   if (match === null) {
     const hint = 'a port is a number from 1 to 65535; a range is FIRST-LAST';
-    report(context, path, 'E_SPEC_PORT', text === '' ? 'a port is missing' : `"${clip(text)}" is not a port`, { hint });
+    addProblem(context, path, 'E_SPEC_PORT', text === '' ? 'a port is missing' : `"${clip(text)}" is not a port`, {
+      hint,
+    });
     return undefined;
   }
   const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
   if (last < first) {
-    report(context, path, 'E_SPEC_PORT', `the range "${clip(text)}" ends before it begins`, {
+    addProblem(context, path, 'E_SPEC_PORT', `the range "${clip(text)}" ends before it begins`, {
       hint: `write ${clip(`${last}-${first}`)}`,
     });
     return undefined;
@@ -63,7 +65,7 @@ export function portsAt(context: Context, text: string, path: string, least: 0 |
   // A range that begins with 0 would have a port that is any.
   if (last > LAST_PORT || first < (match[2] === undefined ? least : 1)) {
     const from = match[2] === undefined ? least : 1;
-    report(context, path, 'E_SPEC_PORT', `ports are numbers from ${from} to ${LAST_PORT}; found "${clip(text)}"`);
+    addProblem(context, path, 'E_SPEC_PORT', `ports are numbers from ${from} to ${LAST_PORT}; found "${clip(text)}"`);
     return undefined;
   }
   return { first, last };
@@ -80,6 +82,6 @@ export function splitProtocol(
   const word = (match[2] ?? '').toLowerCase();
   if (word === 'tcp' || word === 'udp') return { rest: match[1] ?? '', protocol: word };
   const message = word === '' ? 'a protocol is missing after `/`' : `"${clip(match[2] ?? '')}" is not a protocol`;
-  report(context, path, 'E_SPEC_PORT', message, { hint: 'it is `tcp` or `udp`' });
+  addProblem(context, path, 'E_SPEC_PORT', message, { hint: 'it is `tcp` or `udp`' });
   return undefined;
 }

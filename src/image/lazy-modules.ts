@@ -1,5 +1,6 @@
 /**
- * Node's own modules that only packing needs, loaded when they are used.
+ * Modules of Node that only `image pack` and `host_tools` need. They are loaded when they are first used, so that a start
+ * does not load them.
  */
 import { createRequire } from 'node:module';
 

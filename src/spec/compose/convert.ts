@@ -6,7 +6,7 @@ import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Scalar } from '../../yaml/tree.ts';
 import { parseDuration, parseSize } from '../../text/units.ts';
 import { entryAt, scalarOf, withEntry, without } from './branch.ts';
-import { IDLE_KEYS, isIdle } from './idle.ts';
+import { REDUNDANT_KEYS, isRedundant } from './redundant.ts';
 import type { Taken } from './take.ts';
 
 interface Refusal {
@@ -111,7 +111,7 @@ const allRules = (): Readonly<Record<string, Rule>> => ({
 });
 
 /** The tree with the values of moved keys as boxctl writes them. `written` is the tree before variables were put in. */
-export function settleCompose({ names, tree: written }: Taken, filled: Branch, problems: TextProblems): Branch {
+export function convertComposeValues({ names, tree: written }: Taken, filled: Branch, problems: TextProblems): Branch {
   let tree = filled;
   const rules = names.size === 0 ? {} : allRules();
   for (const [to, from] of names) {
@@ -148,9 +148,9 @@ export function settleCompose({ names, tree: written }: Taken, filled: Branch, p
       });
     }
   }
-  for (const key of IDLE_KEYS) {
+  for (const key of REDUNDANT_KEYS) {
     const value = tree.entries.get(key)?.value;
-    if (value !== undefined && isIdle(key, value)) tree = without(tree, key);
+    if (value !== undefined && isRedundant(key, value)) tree = without(tree, key);
   }
   return tree;
 }

@@ -24,13 +24,13 @@ function change(usual: readonly string[], { add, remove }: PathChanges, problems
   return [...usual.filter((path) => !removed.has(path)), ...add.map(({ path }) => path)];
 }
 
-export interface HiddenPaths {
+export interface RestrictedPaths {
   readonly maskedPaths: string[];
   readonly readonlyPaths: string[];
 }
 
 /** A privileged container has no default paths. */
-export function compileHidden(spec: Spec, reasons: Reasons, problems: Problems): HiddenPaths {
+export function compileRestrictedPaths(spec: Spec, reasons: Reasons, problems: Problems): RestrictedPaths {
   const usual = (paths: readonly string[]): readonly string[] => (spec.privileged ? [] : paths);
   const key = spec.privileged ? 'privileged' : undefined;
   reasons.set('linux.maskedPaths', key ?? 'masked_paths', 'masked paths');

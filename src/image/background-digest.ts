@@ -17,13 +17,14 @@ import { shortHash } from './store.ts';
 import { ingest, ownPlace, WHOLE } from '../worker/work.ts';
 
 /**
- * Reads the archive, and gives its image the name that it has by its content. Once, however many containers run from it;
- * given up when `signal` says so, or when the archive is not what it was.
+ * Reads the archive, computes its digest, and renames the image's records from the provisional digest to that one. A lock
+ * keeps a second container of the same archive from computing it, too. Nothing is renamed when `signal` is aborted or the
+ * archive has changed.
  */
-export async function settleImage(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
+export async function computeDigest(image: ImageFacts, host: HostFacts, signal: AbortSignal): Promise<void> {
   const { store } = host.dirs;
   const path = sourceOf(image);
-  const lock = openSync(join(store, 'locks', shortHash(`settle ${path}`)), 'a', 0o600);
+  const lock = openSync(join(store, 'locks', shortHash(`digest of ${path}`)), 'a', 0o600);
   try {
     const remembered = recall(store, path);
     if (!tryLock(lock, true) || remembered?.digest !== image.digest) return;
@@ -48,7 +49,7 @@ export async function settleImage(image: ImageFacts, host: HostFacts, signal: Ab
 
 const sourceOf = (image: ImageFacts): string => readRecordFile(image.record)?.source ?? '';
 
-/** If the store has an image under the digest already, that one stays. Containers that run from the old name keep theirs. */
+/** If the store has an image under the digest already, that one stays. The records of the old name stay as well: containers run from it. */
 function rename(store: string, from: string, to: string): void {
   for (const { path, record } of allRecords(store)) {
     const target = recordFile(store, to, basename(path, '.json'));
@@ -59,7 +60,7 @@ function rename(store: string, from: string, to: string): void {
   }
 }
 
-/** An index is the archive's; a tree keeps the folder that it has, whatever that is called. */
+/** Links the index of an archive into the folder of its digest. An unpacked tree keeps its folder. */
 function shareIndex(store: string, from: RecordedLayer, to: RecordedLayer): void {
   const [old, folder] = [from, to].map((layer) => folderOf(store, layer, ''));
   if (old === undefined || folder === undefined || old === folder || existsSync(join(folder, 'index'))) return;
@@ -68,8 +69,8 @@ function shareIndex(store: string, from: RecordedLayer, to: RecordedLayer): void
   linkSync(join(old, 'index'), join(folder, 'index'));
 }
 
-/** Removes the old name, after the last container that ran from it. */
-export async function forgetUnsettled(image: ImageFacts, host: HostFacts): Promise<void> {
+/** Removes the image with the provisional digest, unless the archive still has no other one. */
+export async function removeProvisionalName(image: ImageFacts, host: HostFacts): Promise<void> {
   const { store } = host.dirs;
   if (recall(store, sourceOf(image))?.digest !== image.digest) await removeImageQuietly(image.digest, host);
 }

@@ -29,12 +29,12 @@ function isFolder(path: string): boolean {
 
 const WRONG_KIND = 'a folder is masked with a slash at the end of its path, a file without';
 
-function hidden({ model }: PlanContext, path: 'linux.maskedPaths' | 'linux.readonlyPaths'): Place {
+function placeOf({ model }: PlanContext, path: 'linux.maskedPaths' | 'linux.readonlyPaths'): Place {
   return { ...inside('hide', model.because(path)), hints: { ENOTDIR: WRONG_KIND, EINVAL: WRONG_KIND } };
 }
 
 function open(context: PlanContext, id: string, path: string, flags: number, allow: readonly string[]): Fd {
-  const place = hidden(context, 'linux.maskedPaths');
+  const place = placeOf(context, 'linux.maskedPaths');
   const resolve = resolveOf(path);
   const args = { dirfd: AT_FDCWD, pathname: path, flags: O.O_PATH | O.O_CLOEXEC | flags, mode: 0, resolve };
   return context.steps.add(place, id, 'openat2', args, { allow });
@@ -48,7 +48,7 @@ function idOf(kind: string, path: string): string {
 export function maskPaths(context: PlanContext): void {
   const { steps, model } = context;
   const paths = model.config.linux.maskedPaths ?? [];
-  const place = hidden(context, 'linux.maskedPaths');
+  const place = placeOf(context, 'linux.maskedPaths');
   const files = paths.filter((path) => !isFolder(path));
   if (files.length > 0) {
     open(context, 'mask.null', '/dev/null', 0, []);
@@ -74,7 +74,7 @@ export function maskPaths(context: PlanContext): void {
  */
 export function protectPaths(context: PlanContext): void {
   const { steps, model } = context;
-  const place = hidden(context, 'linux.readonlyPaths');
+  const place = placeOf(context, 'linux.readonlyPaths');
   for (const path of model.config.linux.readonlyPaths ?? []) {
     const id = idOf('readonly', path);
     const resolve = resolveOf(path);
