@@ -1,4 +1,4 @@
-/** Files that are there as a whole or not at all. */
+/** Atomic writes: a file is written under a temporary name and renamed, so that nobody reads half of it. */
 import { renameSync, writeFileSync } from 'node:fs';
 
 /** A name beside `path` that no other process, nor this one, uses. */
@@ -8,7 +8,7 @@ export const unfinishedName = (path: string): string =>
 /** Writes a small file of the caller's own, which takes the place of what was there. */
 export function writeWhole(path: string, text: string): void {
   const unfinished = unfinishedName(path);
-  // Somebody with this number in another namespace of processes would have to have the same nanosecond, too.
+  // A process of another pid namespace can have the same process id. The time in nanoseconds tells the two apart.
   writeFileSync(unfinished, text, { mode: 0o600, flag: 'wx' });
   renameSync(unfinished, path);
 }

@@ -1,10 +1,10 @@
-/** Folders that are made with those that lead to them. */
+/** Makes a folder and its missing parent folders. */
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * As `mkdir -p`. Node's own way never ends where a folder is there and what is to be in it is not to be had, as in /proc
- * (ENOENT). Throws what mkdir(2) says.
+ * As `mkdir -p`. Node's recursive mkdir loops for ever where the parent exists and mkdir(2) fails with ENOENT all the
+ * same, as in /proc. Throws the error of mkdir(2).
  */
 export function makeFolders(path: string, mode: number): void {
   try {

@@ -9,7 +9,7 @@ const LONGEST_REST_MS = 40;
 export async function withLock<T>(path: string, work: () => Promise<T>, onWait?: () => void): Promise<T> {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
-    // Asking again and again, because to wait in flock(2) takes one of Node's few worker threads, which the holder of
+    // Polls the lock, because to wait in flock(2) takes one of Node's few worker threads, which the holder of
     // the lock may need: four callers that wait for a fifth in the same process would wait for ever.
     for (let rest = 1; !tryLock(fd, true); rest = Math.min(rest * 2, LONGEST_REST_MS)) {
       if (rest === LONGEST_REST_MS) onWait?.();

@@ -1,6 +1,6 @@
 /**
  * A folder in which only the caller can have written. Each part of its path is opened without following links and judged by
- * its descriptor, so that nothing which was put there meanwhile is taken for what was judged.
+ * its descriptor. A folder or link that is put there afterwards is not used.
  */
 import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
 import { behind, realPath, whyNot } from './read.ts';

@@ -1,4 +1,4 @@
-/** Reading files that a person names: bounded, UTF-8, and never surprised by a folder or an endless device. */
+/** Reads files that a person names: at most MAX_FILE_SIZE bytes of UTF-8, and neither folders nor endless devices. */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

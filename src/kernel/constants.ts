@@ -123,7 +123,7 @@ export const SECCOMP_FILTER = {
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 32,
 } as const;
 export const MSG = { MSG_DONTROUTE: 0x4, MSG_CONFIRM: 0x800, MSG_NOSIGNAL: 0x4000 } as const;
-/** Without effect on a local socket, and used together by nobody: the mark of the message with a seccomp listener. */
+/** These two flags have no effect on a local socket. Together they mark the message that carries the seccomp listener. */
 export const LISTENER_FLAGS = MSG.MSG_DONTROUTE | MSG.MSG_CONFIRM | MSG.MSG_NOSIGNAL;
 
 export const LANDLOCK_SCOPE = { LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET: 1, LANDLOCK_SCOPE_SIGNAL: 2 } as const;

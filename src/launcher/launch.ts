@@ -294,7 +294,7 @@ function order(kind: number, value: number): Uint8Array {
  * `E_LAUNCHER_…` when the launcher itself failed; a failing step and a failing command are outcomes.
  */
 export const launch: LaunchFunction = (plan, options = {}) => {
-  // Such a plan is for reading: it lacks what an env_file, a filter or an image would have given it.
+  // A plan that was made without an env_file, a filter or an image is incomplete: it may be printed, and not run.
   if (plan.demands.some(({ unread }) => unread === true)) {
     throw new BoxctlError('E_NOT_ALLOWED', 'the plan is made without files that were not allowed to be read', {
       hint: 'allow them when the file is loaded: loadSpec(file, {allows})',

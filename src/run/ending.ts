@@ -28,9 +28,9 @@ export type EndReason =
 
 export interface Ending {
   readonly reason: EndReason;
-  /** What boxctl ends with. */
+  /** boxctl's exit status. */
   readonly status: number;
-  /** What ended the command, by name. */
+  /** The name of the signal that ended the command. */
   readonly signal?: string;
   /** The system call that a filter ended the command for, where that is known. */
   readonly systemCall?: string;

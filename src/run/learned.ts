@@ -1,4 +1,4 @@
-/** The profile that a run needed, written beside the file that asked for it (`seccomp: learn`). */
+/** The seccomp profile with the calls that a run made, written beside the file that asked for it (`seccomp: learn`). */
 import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';

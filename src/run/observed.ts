@@ -1,4 +1,4 @@
-/** What a seccomp listener saw, in the words of a person. */
+/** The sentence about the system calls that a seccomp listener saw (`seccomp: log`). */
 import { syscallName, type SeccompArch } from '../kernel/machines.ts';
 import type { Outcome } from '../launcher/launch.ts';
 

@@ -30,7 +30,7 @@ export function checkSchema(data: Record<string, unknown>, paths: Paths, problem
     }
   }
   prune(data, wrong);
-  // The wrong parts are gone, so what is left has the schema's shape: lists keep wrong items, which `bad` names.
+  // Without the wrong parts, the rest has the schema's shape. Lists keep their wrong items, whose paths are in `bad`.
   return { raw: data as ContainerFile, bad: withAncestors(wrong) };
 }
 

@@ -13,7 +13,7 @@ type RawObject = Exclude<Raw, string>;
 
 const KINDS = ['tar', 'folder', 'name', 'host_tools'] as const;
 
-/** What is said beside an archive, and of nothing else. */
+/** Keys that are for archives only. */
 const OF_ARCHIVES = ['sha256', 'max_size', 'max_entries'] as const;
 
 export function normaliseImage(context: Context, raw: ContainerFile['image']): ImageSource | undefined {

@@ -182,7 +182,7 @@ function namedFiles(
   };
 }
 
-/** What nobody has looked into is read-only as a whole. */
+/** A folder that was not searched for files to guard is read-only as a whole. */
 const UNSEEN: readonly Guard[] = [{ path: '', writable: false }];
 
 function guarded(volume: PlacedVolume, named: GuardedFiles, allows: AllowsFile): PlacedVolume {

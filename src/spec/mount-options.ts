@@ -20,7 +20,7 @@ export interface OptionKind {
   readonly keys: readonly string[];
 }
 
-/** Said for what is meant well and is not there. */
+/** Hints for options that boxctl does not have. */
 const REFUSED: Readonly<Record<string, string>> = {
   suid: 'set-user-id programs of a mount are never honoured',
   dev: 'device nodes of a mount never work; name the device under `devices`',

@@ -131,7 +131,7 @@ function normaliseNamespaces(context: Context, raw: ContainerFile['namespaces'])
   return result;
 }
 
-/** What makes sense only in a namespace of the container's own. */
+/** Keys that need a namespace of the container's own. */
 function checkNamespaceKeys(context: Context, raw: ContainerFile, namespaces: Spec['namespaces']): void {
   const conflicts = (kind: 'mount' | 'uts' | 'user', keys: readonly (keyof ContainerFile)[], why: string) => {
     if (namespaces[kind].kind === 'private') return;

@@ -1,6 +1,6 @@
 /**
- * A seccomp profile as Docker and the OCI write it (JSON), read strictly: what boxctl would not honour is refused and not
- * passed over, since a profile of which half is left out is another profile.
+ * Reads a seccomp profile as Docker and the OCI write it (JSON). A field that boxctl does not support is an error: without
+ * it, the filter would allow or refuse other calls than the profile says.
  */
 import { constants } from 'node:os';
 

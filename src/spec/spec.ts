@@ -1,6 +1,6 @@
 /**
  * The specification as the rest of boxctl sees it: every short form expanded, every unit parsed, every default of the
- * *language* filled in (defaults that depend on the image or the host are not the spec's business).
+ * *language* filled in. Defaults that depend on the image or the host are the model's.
  */
 import type { ContainerFile } from '../generated/container.ts';
 import type { SpecPath } from './spec-path.ts';

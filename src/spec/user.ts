@@ -1,6 +1,6 @@
 /**
  * Ids and names of users and groups, read by one strict parser wherever they come from: a file, an image, its passwd.
- * What could be read in two ways is no id, and nothing is ever taken for 0 (CVE-2026-30892, CVE-2024-40635).
+ * A text that could be read as two ids is refused, and no invalid text is read as 0 (CVE-2026-30892, CVE-2024-40635).
  */
 import type { UserChoice } from './spec.ts';
 

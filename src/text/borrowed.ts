@@ -97,7 +97,7 @@ const same: Redact = (text) => text;
 
 /** How texts are printed where these values are about. */
 export const redactor = (borrowed: readonly Borrowed[]): Redact => {
-  // What the file says in so many words is no secret; nor is a value that is nothing.
+  // A value that the file has as text is no secret. An empty value cannot be replaced.
   const all = borrowed.filter(({ value, shown }) => value !== '' && value !== shown);
   if (all.length === 0) return same;
   const isName = ({ path }: Borrowed): boolean => NAMES.has(path);

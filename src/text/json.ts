@@ -1,4 +1,4 @@
-/** The checks that data from a file needs before it is looked into. */
+/** Type checks of parsed JSON. */
 export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -1,6 +1,6 @@
 /**
  * Text of foreign origin, made safe for a terminal. Names in archives, values of container files, paths and messages of
- * other programs may hold characters that steer a terminal or that are not seen: the one place that knows which.
+ * other programs may hold characters that steer a terminal or that are invisible. Only this file lists them.
  */
 
 /** Most text needs no further look. */

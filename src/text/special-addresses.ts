@@ -17,7 +17,7 @@ const SPECIAL: readonly (readonly [kind: SpecialKind, subnet: string])[] = [
   ['multicast', '224.0.0.0/4'],
   ['multicast', '255.255.255.255/32'],
   ['multicast', 'ff00::/8'],
-  // IPv4 in the clothes of IPv6: what checks IPv6 would not see where it leads.
+  // IPv6 addresses that contain an IPv4 address: a check for IPv6 would miss where the packets go.
   ['mapped', '::ffff:0:0/96'],
 ];
 

@@ -7,11 +7,11 @@ import { didYouMean } from '../spec/suggest.ts';
 
 export interface Permit {
   readonly kind: DemandKind | 'all';
-  /** Undefined: all of the kind. */
+  /** Undefined: the permit is for every demand of the kind. */
   readonly value: string | undefined;
-  /** A bind is allowed read-only alone. */
+  /** The bind is allowed read-only, and not writable. */
   readonly readOnly: boolean;
-  /** Was a demand before: no word of it is a pattern. */
+  /** The permit was made from a demand (boxctl allow): its value is compared literally, not as a pattern. */
   readonly exact?: true;
 }
 

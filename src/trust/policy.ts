@@ -34,7 +34,7 @@ function readTrusted(file: string, { euid, folder }: PolicyOptions): string | un
   let fd: number;
   try {
     if (problem !== undefined) {
-      // In a folder of somebody else's, only what is there is an offence.
+      // An unsafe folder matters only if there is a policy file in it.
       if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
       throw new BoxctlError('E_POLICY_UNSAFE', `the policy ${file} is not used: ${problem}, who could exchange it`, {
         hint: 'it must be a file of yours or root’s, in folders that nobody else may write to; with sudo, HOME may be another’s',

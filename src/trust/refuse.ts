@@ -1,11 +1,11 @@
-/** Says no to what nobody has allowed: all of it at once, each with its line and the words that would allow it. */
+/** Refuses the demands that no permit covers, in one error: each with its line and the option that would allow it. */
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import { allowance, shownDemand } from '../model/demands.ts';
 import type { Demand } from '../model/demand.ts';
 import { unpermitted, type Permit } from './permits.ts';
 
 /**
- * `advice`: what else there is to do about it, or to know.
+ * `advice` is a further sentence for the hint.
  *
  * @throws BoxctlError E_NOT_ALLOWED with one diagnostic for each demand that no permit covers
  */

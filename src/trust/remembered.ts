@@ -46,7 +46,7 @@ export interface Keeper {
 
 const VERSION = 1;
 const RECORD = /^[0-9a-f]{64}\.json$/u;
-/** Demands whose kind says it all. */
+/** Kinds of demands that have no value. */
 const WITHOUT_VALUE: ReadonlySet<DemandKind> = new Set(['privileged', 'new_privileges', 'groups', 'network']);
 
 /**
@@ -79,7 +79,7 @@ function parseAgreed(value: unknown): Agreed | undefined {
   const { kind, value: what, readOnly, shown } = value;
   if (typeof kind !== 'string' || typeof what !== 'string' || !Object.hasOwn(DEMAND_KINDS, kind)) return undefined;
   const known = kind as DemandKind;
-  // An empty value would mean all of a kind.
+  // A permit without a value allows every demand of its kind.
   if ((what === '') !== WITHOUT_VALUE.has(known) || (takesPath(known) && !what.startsWith('/'))) return undefined;
   return {
     kind: known,
@@ -133,7 +133,7 @@ function inRecords<T>(keeper: Keeper, work: (fd: number, path: string) => T, oth
   }
 }
 
-/** In the folder that it judges, a container could write it. */
+/** A container could write a record that lies in the folder of its own container file. */
 function refuseWithin(path: string, file: string): void {
   if (isWithin(path, dirname(file))) {
     throw unsafe(`${path} lies in ${dirname(file)}, the folder of the container file, which a container can write to`);

@@ -1,4 +1,4 @@
-/** What people name as an image and is no archive at all: told only after reading it as one has failed. */
+/** Recognises files that people name as an image by mistake. Used only after reading the file as an archive has failed. */
 import { readSync } from 'node:fs';
 import type { Part } from '../plan/image-work.ts';
 

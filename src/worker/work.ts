@@ -145,7 +145,7 @@ function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | '
 }
 
 function explained(error: BadArchive, name: string, archive?: Pick<Archived, 'fd' | 'part'>): BoxctlError {
-  // Control characters of a hostile name must not reach a terminal.
+  // The reason may quote a hostile name: its control characters must not reach a terminal.
   const at = error.entry === '' ? '' : ` (entry ${JSON.stringify(error.entry)})`;
   const code = errnoName(error.errno);
   const full = storeTrouble(`${name}${at}`, code);

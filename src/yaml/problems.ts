@@ -1,4 +1,4 @@
-/** Where the checks of a file put what they find, so that all of it is told in one go. */
+/** Collects the problems of a file, so that all of them are reported together. */
 import type { ErrorCode } from '../error-codes.ts';
 import type { Diagnostic, Position } from '../errors.ts';
 import { redactor, type Borrowed, type Redact } from '../text/borrowed.ts';
@@ -19,7 +19,7 @@ export interface ProblemOptions {
   readonly severity?: 'error' | 'warning';
 }
 
-/** Beyond this many, a file is not a specification with mistakes but something else. */
+/** The most problems that are printed. A file with more is probably not a container file. */
 const MAX_PROBLEMS = 100;
 
 const tooMany: Diagnostic = {

@@ -101,7 +101,7 @@ export const parseTree = (source: string, problems: TextProblems): Tree | undefi
     // `silent` would hide a second document; nothing is printed either way.
     logLevel: 'error',
   });
-  // What follows a first error of syntax is mostly its echo, so only that one is told.
+  // Errors after the first error of syntax mostly follow from it, so only the first is reported.
   const [error] = [...document.errors].sort((a, b) => a.pos[0] - b.pos[0]);
   if (error !== undefined) {
     reportSyntax(error, document, source, problems);

@@ -39,7 +39,7 @@ function place(caller: Caller, spec: Readonly<Record<string, unknown>> = {}): Pl
 }
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('what was agreed to is not asked again, and more is', async () => {
+  test('boxctl allow asks only for demands that were not agreed to before', async () => {
     const at = place(caller);
     const less = { command: ['cat', '/host/file'], volumes: [`${at.outside}:/host:ro`] };
     at.write({ ...less, namespaces: { net: 'host' } });
@@ -75,7 +75,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(await at.boxctl('up')).toMatchObject({ status: 125 });
   });
 
-  test('is listed, as a table and as JSON, and taken back', async () => {
+  test('boxctl allow lists what is remembered as a table and as JSON, and revokes it', async () => {
     const at = place(caller, { namespaces: { net: 'host' } });
     const file = join(at.folder, 'container.yaml');
     await at.boxctl('allow', '--yes');
@@ -89,7 +89,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(await at.boxctl('allow', '--revoke')).toMatchObject({ status: 125 });
   });
 
-  test('holds for the file in its folder, and for no other that takes its words', async () => {
+  test('what is remembered holds for the file in its folder, and not for a copy of it elsewhere', async () => {
     const at = place(caller, { namespaces: { net: 'host' } });
     await at.boxctl('allow', '--yes');
     const other = place(caller, { namespaces: { net: 'host' } });
@@ -123,7 +123,7 @@ describe.skipIf(!hasBusybox)('on a terminal (needs busybox-static)', () => {
     return stdout;
   };
 
-  test('only a yes is a yes', async () => {
+  test('an answer other than yes allows nothing', async () => {
     const at = place(self, { namespaces: { net: 'host' } });
     expect(await answered(at, '\n')).toMatch(/until it asks for more\? \[y\/N\] [^]*nothing was changed/u);
     expect(await at.boxctl('up')).toMatchObject({ status: 125 });
@@ -131,7 +131,7 @@ describe.skipIf(!hasBusybox)('on a terminal (needs busybox-static)', () => {
     expect(await at.boxctl('up')).toMatchObject({ status: 0 });
   });
 
-  test('a file that is changed while a person reads gets what was shown, and no more', async () => {
+  test('a file that is changed while the question is open is allowed only the demands that were shown', async () => {
     const at = place(self, { namespaces: { net: 'host' } });
     const text = await answered(at, 'y\n', () =>
       at.write({ command: ['true'], namespaces: { net: 'host', ipc: 'host' } }),
@@ -143,40 +143,46 @@ describe.skipIf(!hasBusybox)('on a terminal (needs busybox-static)', () => {
   });
 });
 
-describe.skipIf(!hasBusybox)('what a project has written itself is not believed (needs busybox-static)', () => {
-  test('records in the folder of the file', async () => {
-    const at = place(self, { namespaces: { net: 'host' } });
-    const own = callerOptions(self, at.folder, { env: { XDG_CONFIG_HOME: join(at.folder, 'config') } });
-    mkdirSync(join(at.folder, 'config'), { mode: 0o700 });
-    const { status, stderr } = await boxctl(['allow', '--yes'], own);
-    expect({ status, stderr }).toMatchObject({
-      status: 125,
-      stderr: expect.stringContaining('which a container can write to') as string,
+describe.skipIf(!hasBusybox)(
+  'a record that a project could have written is not believed (needs busybox-static)',
+  () => {
+    test('records in the folder of the file are refused', async () => {
+      const at = place(self, { namespaces: { net: 'host' } });
+      const own = callerOptions(self, at.folder, { env: { XDG_CONFIG_HOME: join(at.folder, 'config') } });
+      mkdirSync(join(at.folder, 'config'), { mode: 0o700 });
+      const { status, stderr } = await boxctl(['allow', '--yes'], own);
+      expect({ status, stderr }).toMatchObject({
+        status: 125,
+        stderr: expect.stringContaining('which a container can write to') as string,
+      });
+      // Records that were made elsewhere, and carried there.
+      await at.boxctl('allow', '--yes');
+      renameSync(join(at.config, 'boxctl'), join(at.folder, 'config/boxctl'));
+      const refused = await boxctl(['up'], own);
+      expect(refused).toMatchObject({ status: 125, stdout: '' });
+      expect(refused.stderr).toContain('note: records of what was allowed are not used');
     });
-    // Records that were made elsewhere, and carried there.
-    await at.boxctl('allow', '--yes');
-    renameSync(join(at.config, 'boxctl'), join(at.folder, 'config/boxctl'));
-    const refused = await boxctl(['up'], own);
-    expect(refused).toMatchObject({ status: 125, stdout: '' });
-    expect(refused.stderr).toContain('note: records of what was allowed are not used');
-  });
 
-  test.skipIf(!isRoot || testUser === undefined)('records of a user, by root with that user’s HOME', async () => {
-    const user = callers.find((caller) => caller.user !== undefined) ?? self;
-    const at = place(user, { namespaces: { net: 'host' } });
-    expect(await at.boxctl('allow', '--yes')).toMatchObject({ status: 0 });
-    const asRoot = callerOptions(self, at.folder, { env: { XDG_CONFIG_HOME: at.config } });
-    expect(await boxctl(['up'], asRoot)).toMatchObject({ status: 125, stdout: '' });
-    expect(await boxctl(['allow', '--yes'], asRoot)).toMatchObject({ status: 125 });
-    // Not even where the folder was root's before: what is in it is the user's.
-    chownSync(join(at.config, 'boxctl/allowed'), 0, 0);
-    chownSync(join(at.config, 'boxctl'), 0, 0);
-    chownSync(at.config, 0, 0);
-    expect(await boxctl(['up'], asRoot)).toMatchObject({ status: 125, stdout: '' });
-  });
-});
+    test.skipIf(!isRoot || testUser === undefined)(
+      'root with a user’s HOME does not believe that user’s records',
+      async () => {
+        const user = callers.find((caller) => caller.user !== undefined) ?? self;
+        const at = place(user, { namespaces: { net: 'host' } });
+        expect(await at.boxctl('allow', '--yes')).toMatchObject({ status: 0 });
+        const asRoot = callerOptions(self, at.folder, { env: { XDG_CONFIG_HOME: at.config } });
+        expect(await boxctl(['up'], asRoot)).toMatchObject({ status: 125, stdout: '' });
+        expect(await boxctl(['allow', '--yes'], asRoot)).toMatchObject({ status: 125 });
+        // Not even where the folder was root's before: what is in it is the user's.
+        chownSync(join(at.config, 'boxctl/allowed'), 0, 0);
+        chownSync(join(at.config, 'boxctl'), 0, 0);
+        chownSync(at.config, 0, 0);
+        expect(await boxctl(['up'], asRoot)).toMatchObject({ status: 125, stdout: '' });
+      },
+    );
+  },
+);
 
-test('a file that asks for nothing needs no yes', async () => {
+test('boxctl allow does not ask about a file without demands', async () => {
   const at = place(self);
   expect(await at.boxctl('allow')).toMatchObject({
     status: 0,

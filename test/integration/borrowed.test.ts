@@ -39,7 +39,7 @@ function project(spec: Readonly<Record<string, unknown>>): string {
   return folder;
 }
 
-describe.skipIf(!hasBusybox)('no command prints (needs busybox-static)', () => {
+describe.skipIf(!hasBusybox)('no command prints a borrowed value (needs busybox-static)', () => {
   test.each([
     ['a variable where a number is wanted', { ulimits: { core: '${MARKER}' } }],
     ['a variable in the message of another', { hostname: '${NOPE:?${MARKER}}' }],
@@ -70,7 +70,7 @@ describe.skipIf(!hasBusybox)('no command prints (needs busybox-static)', () => {
     expect(allowed.stderr).not.toContain(MARKER);
   });
 
-  test('the file that a linked container file leads to', async () => {
+  test('the text of a file that container.yaml is a link to is not printed', async () => {
     const cwd = tempFolder();
     symlinkSync(secretFile('shadow', `${MARKER}:x:\n`), join(cwd, 'container.yaml'));
     writeFileSync(join(cwd, 'other.yaml'), 'image: {host_tools: [sh]}\n');
@@ -85,7 +85,7 @@ describe.skipIf(!hasBusybox)('no command prints (needs busybox-static)', () => {
     }
   });
 
-  test('and what the command gets is the value', async () => {
+  test('the command gets the value itself', async () => {
     const cwd = project({
       command: ['sh', '-c', 'echo $$A $$B'],
       environment: { A: '${MARKER}' },
@@ -96,7 +96,7 @@ describe.skipIf(!hasBusybox)('no command prints (needs busybox-static)', () => {
     expect(stdout).toBe(`${MARKER} two lines of ${MARKER}\n`);
   });
 
-  test('unless it is asked to', async () => {
+  test('plan and diff with --show-values print borrowed values', async () => {
     const cwd = project({ environment: { A: '${MARKER}' } });
     for (const command of [
       ['plan', '--show-values'],

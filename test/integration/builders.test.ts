@@ -115,11 +115,11 @@ describe.each(roads)('%s', (road) => {
     expect(await at.text(image, '/hello')).toBe('');
   });
 
-  test('an archive of a root file system that has nothing in it is refused', async () => {
+  test('an archive without any entry is refused as a root file system', async () => {
     for (const [, data] of EMPTY) await expect(take(data)).rejects.toMatchObject({ code: 'E_IMAGE_BAD_ARCHIVE' });
   });
 
-  test.each(BUILDERS)('an archive of %s is an image, plain and compressed', async (_what, parts) => {
+  test.each(BUILDERS)('an archive of %s is imported as an image, plain and compressed', async (_what, parts) => {
     const data = saved({ layers: [base, archive({ name: 'more', data: 'x' })], ...parts });
     for (const each of [data, gzipSync(data)]) {
       const image = await take(each);
@@ -129,7 +129,7 @@ describe.each(roads)('%s', (road) => {
     expect(at.unfinished()).toEqual([]);
   });
 
-  test.each(ROOTFS)('a root file system with %s is one, plain and compressed', async (_what, files) => {
+  test.each(ROOTFS)('a root file system with %s is imported as one, plain and compressed', async (_what, files) => {
     const before = archive(...files, { name: 'hello', data: 'from the rootfs' });
     const after = archive({ name: 'hello', data: 'from the rootfs' }, ...files);
     for (const data of [before, after, gzipSync(before), gzipSync(after)]) {

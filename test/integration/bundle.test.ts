@@ -117,7 +117,7 @@ describe.skipIf(!canRun)('a bundle of root’s (needs root and busybox-static)',
     }
   });
 
-  it('that cannot be made leaves nothing behind', async () => {
+  it('that cannot be written leaves nothing behind', async () => {
     const broken: ImageFacts = { ...image(), layers: [{ kind: 'tree', path: join(folder, 'not-there') }] };
     const model = compile(testDocument({ command: ['sh'] }), image(), host());
     const [made, given] = [join(folder, 'made'), join(folder, 'given')];
@@ -295,7 +295,7 @@ describe.skipIf(!canRun)('writeBundle (needs root and busybox-static)', () => {
     rmSync(file);
   });
 
-  it('writes into no folder that has something in it', async () => {
+  it('refuses a folder that is not empty', async () => {
     const { dir } = await bundle({ command: ['true'] });
     const model = compile(testDocument({ command: ['true'] }), image(), host());
     await expect(writeBundle(model, image(), host(), dir)).rejects.toMatchObject({ code: 'E_BUNDLE_NOT_EMPTY' });

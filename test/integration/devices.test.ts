@@ -18,7 +18,7 @@ function lines(ended: Ended): readonly string[] {
 }
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('one that is named is there, in a folder of /dev if need be, and works', async () => {
+  test('a device of the file is in /dev, also in a folder of it, and can be read and written', async () => {
     const spec = { devices: ['/dev/zero:/dev/mine', { source: '/dev/full', target: '/dev/a/b/full' }] };
     const script = 'head -c 3 /dev/mine | wc -c; echo x 2>&1 >/dev/a/b/full; ls /dev';
     const found = lines(await sh(script, spec, caller, ALLOWED));
@@ -28,13 +28,13 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     );
   });
 
-  test('has to be allowed by the person who runs it', async () => {
+  test('a device has to be allowed by the person who runs the file', async () => {
     const { status, stderr } = await sh('true', { devices: ['/dev/zero:/dev/mine'] }, caller);
     expect(status).toBe(125);
     expect(stderr).toContain('--allow device=/dev/zero');
   });
 
-  test('no other can be made, or reached through a mount', async () => {
+  test('no other device can be made, or opened through a mount', async () => {
     const script = `for at in /dev /tmp / /bound /dev/shm; do
         mknod $at/node c 1 5 2>/dev/null && head -c 1 $at/node 2>/dev/null | wc -c
       done; head -c 1 /all/zero 2>/dev/null | wc -c`;
@@ -62,7 +62,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(status).toBe(125);
   });
 
-  test('what is read-only is that, or an error', async () => {
+  test('a device that the file gives read-only cannot be written, or is an error', async () => {
     const script =
       'head -c 1 /dev/mine | wc -c; (echo >/dev/mine) 2>/dev/null || chmod 666 /dev/mine 2>/dev/null || echo no';
     const ended = await sh(script, { devices: ['/dev/zero:/dev/mine:r'] }, caller, ALLOWED);
@@ -72,7 +72,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 });
 
 describe.skipIf(!isRoot || !hasBusybox)('without a user namespace (needs root and busybox-static)', () => {
-  test('the nodes are the container’s own, and none that it makes works', async () => {
+  test('the device nodes are the container’s own, and nodes that it makes cannot be opened', async () => {
     const { mode, uid } = statSync('/dev/null');
     const script = `chmod 600 /dev/null; chown 5:5 /dev/null; head -c 2 /dev/zero | wc -c; echo x >/dev/null && echo written
       for at in /dev /tmp / /dev/shm; do mknod $at/node c 1 5 && head -c 1 $at/node 2>/dev/null | wc -c; done`;
@@ -131,7 +131,7 @@ describe.skipIf(!isRoot || !hasBusybox).each(LAYOUTS)(
       expect(state(self)).toEqual(stays);
     });
 
-    test('and cannot take them back by a mount of its own cgroups', async () => {
+    test('root in a container cannot remove the device rules by mounting its cgroups', async () => {
       const script = `mkdir /tmp/cg /tmp/dev; mount -t devtmpfs none /tmp/dev
       mount -t cgroup -o devices none /tmp/cg && echo a >/tmp/cg/devices.allow
       echo 'c 1:11 rwm' >/tmp/cg/devices.allow; writes /tmp/dev/kmsg; writes /tmp/dev/null`;

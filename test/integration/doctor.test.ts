@@ -21,7 +21,7 @@ interface Report {
 const checkOf = (report: Report, name: string) => report.checks.find((check) => check.name === name);
 
 describe.each(callers.slice(0, 2))('as $title', (caller) => {
-  test('it starts a container, says so, and leaves nothing behind', async () => {
+  test('doctor starts a container, says so, and leaves nothing behind', async () => {
     const cwd = tempFolder({ open: true });
     const store = join(ownedFolder(caller, 'beside-the-store', cwd), 'store');
     const own = { ...caller, store };
@@ -35,7 +35,7 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
     expect(readdirSync(dirname(store))).toEqual([]);
   });
 
-  test('it gives data to programs', async () => {
+  test('doctor --json prints data for programs', async () => {
     const { stdout } = await boxctl(['doctor', '--json'], callerOptions(caller, tempFolder({ open: true })));
     const report = JSON.parse(stdout) as Report & { host: { euid: number } };
     expect(report.ok).toBe(true);
@@ -45,13 +45,13 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
   });
 });
 
-test.skipIf(!isRoot)('colours are for those who ask (needs root)', async () => {
+test.skipIf(!isRoot)('doctor prints colours only where they are asked for (needs root)', async () => {
   const { stdout } = await boxctl(['doctor'], callerOptions(self, tempFolder(), { env: { FORCE_COLOR: '1' } }));
   expect(stdout).toContain('\u001b[32m✔');
 });
 
 test.skipIf(testUser === undefined)(
-  'where no user namespace can be made it says what forbids it (needs root and boxctl-test)',
+  'doctor says what forbids user namespaces where none can be made (needs root and boxctl-test)',
   async () => {
     // The limit is a user namespace's own, so this changes nothing for anybody else.
     const script = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"';
@@ -81,7 +81,7 @@ test.skipIf(testUser === undefined)(
 );
 
 test.skipIf(!isRoot)(
-  'inside a container it names the filter around it (needs root)',
+  'inside a container, doctor names the system call filter around it (needs root)',
   { timeout: 120_000 },
   async () => {
     const node = execFileSync(process.execPath, ['-p', 'process.execPath'], { encoding: 'utf8' }).trim();

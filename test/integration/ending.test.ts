@@ -14,14 +14,14 @@ const DEAF = `trap "" TERM INT; ${WAIT}`;
 const JSON_RUN = { args: ['up', '--json'] };
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('a command that just ends is not commented upon', async () => {
+  test('the end of a command by itself has no message', async () => {
     const { stderr, status } = await sh('exit 3', {}, caller);
     expect({ stderr, status }).toEqual({ stderr: '', status: 3 });
     const json = await sh('exit 3', {}, caller, JSON_RUN);
     expect(lastEvent(json.stderr)).toEqual({ event: 'exited', reason: 'exited', status: 3, limits: [] });
   });
 
-  test('a signal is named', async () => {
+  test('a signal that ends the command is named', async () => {
     // Process 1 of a namespace is spared what it has no handler for.
     const spec = { namespaces: { pid: 'host' } };
     const one = async () => {
@@ -36,7 +36,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(await Promise.all(Array.from({ length: 8 }, one))).toEqual(Array.from({ length: 8 }, () => named));
   });
 
-  test('the time is a limit: the stop signal first, and 124 as timeout(1) has it', async () => {
+  test('a command that reaches limits.time gets the stop signal, and the exit status is 124', async () => {
     const script = 'trap "echo told; exit 0" INT; echo ready; while :; do sleep 0.05; done';
     const spec = { limits: { time: '300ms' }, stop_signal: 'SIGINT' };
     const { stdout, stderr, status } = await sh(script, spec, caller);
@@ -67,7 +67,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(Date.now() - started).toBeLessThan(20_000);
   });
 
-  test('SIGTERM to boxctl is the stop signal for the command', async () => {
+  test('SIGTERM to boxctl sends the command its stop signal', async () => {
     const script = 'trap "echo usr1; exit 4" USR1; echo ready; while :; do sleep 0.05; done';
     const { stdout, status } = await sh(script, { stop_signal: 'USR1' }, caller, {
       onStart: (child) => child.stdout?.once('data', () => child.kill('SIGTERM')),
@@ -75,7 +75,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect({ stdout, status }).toEqual({ stdout: 'ready\nusr1\n', status: 4 });
   });
 
-  test('and SIGKILL after the grace period, also for a process 1 that has no handler', async () => {
+  test('SIGKILL follows after the grace period, also for a process 1 without a handler', async () => {
     const { stderr, status } = await sh(WAIT, { stop_grace_period: '200ms' }, caller, {
       onStart: (child) => child.stdout?.once('data', () => child.kill('SIGTERM')),
     });
@@ -87,7 +87,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 });
 
 describe.skipIf(!isRoot || !hasBusybox)('limits (need root and busybox-static)', () => {
-  test('out of memory: the limit, how much there was, and the line', async () => {
+  test('a command that was killed for its memory is told with the limit, the most that was used, and the line', async () => {
     const limits = { memory: '32MiB', swap: 0 };
     const { stderr, status } = await up({ command: ['tail', '/dev/zero'], limits }, self, JSON_RUN);
     expect(status).toBe(137);

@@ -47,7 +47,7 @@ const file = (name: string, data = name): Fixture => ({ name, data });
 const folder = (name: string): Fixture => ({ name, type: '5', mode: 0o755 });
 
 describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)', () => {
-  test('three layers with whiteouts and opaque folders', () => {
+  test('three layers with whiteouts and opaque folders look as the unpacked ones do', () => {
     const reports = indexLayers([
       `stays gone gone-again replaced was-folder/x swapped/old opaque/old opaque/sub/old deep/a/b/c again/one link-to
         .wh.nothing`
@@ -106,25 +106,25 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(folders.trim().split(' ').toSorted()).toEqual(['/d', 'again/d', 'deep/d', 'opaque/d', 'swapped/d']);
   });
 
-  test('what is written in the overlay stays above; a deleted and made folder is empty', () => {
+  test('writes go to the upper layer, and a folder that is deleted and made again is empty', () => {
     indexLayers([[file('d/a'), file('d/b')], [file('d/.wh.a')]]);
     expect(inOverlay(2, 'echo changed >d/b; cat d/b; ls d; rm -r d; mkdir d; ls -A d; echo end')).toBe(
       'changed\nb\nend\n',
     );
   });
 
-  test('a layer that is all there is says so: overlay does not look for the mark at the root', () => {
+  test('a layer whose root is opaque is reported, since overlay ignores the mark at the root', () => {
     const reports = indexLayers([[file('below')], [file('.wh..wh..opq'), file('above')]]);
     expect(reports).toMatchObject([{ opaqueRoot: false }, { opaqueRoot: true }]);
     expect(inOverlay(2, 'ls')).toBe('above\nbelow\n');
   });
 
-  test('folders that a layer only implies are told, but not those that it cuts off from below', () => {
+  test('folders that only a layer’s paths imply are reported, except below an opaque folder', () => {
     const [, report] = indexLayers([[file('a/b/c')], [file('a/b/d'), file('x/.wh.y'), file('w/f'), file('.wh.w')]]);
     expect(report).toMatchObject({ ok: true, implied: ['', 'a', 'a/b', 'x'] });
   });
 
-  test('whiteouts of nothing are seen by nobody', () => {
+  test('a whiteout without a file below it cannot be seen', () => {
     indexLayers([[file('a/x')], [file('a/.wh.none'), file('.wh.none'), file('new/f'), file('new/.wh.none')]]);
     expect(inOverlay(2, 'find . | sort; cat new/none 2>&1 || true').split('\n')).toEqual([
       '.',

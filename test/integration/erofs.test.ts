@@ -90,7 +90,7 @@ function makeTree(tree: string): void {
 }
 
 describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)', () => {
-  test('a Debian userland is what GNU tar makes of it', { timeout: 120_000 }, () => {
+  test('an index of a Debian userland shows the same files as GNU tar unpacks', { timeout: 120_000 }, () => {
     const { report, mounted, unpacked } = bothTrees(debianRootfs(), base, GNU_TAR);
     expect(report).toMatchObject({ ok: true, skipped: 0, implied: [] });
     expect(mounted).toEqual(unpacked);
@@ -116,7 +116,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(mounted.length).toBeGreaterThan(400);
   });
 
-  test('a folder of 100,000 files, and every one is found', { timeout: 120_000 }, () => {
+  test('every file of a folder of 100,000 is found', { timeout: 120_000 }, () => {
     const files = Array.from({ length: 100_000 }, (_, number) => ({ name: `d/file-${(number * 7919) % 100_000}` }));
     writeFileSync(join(base, 'a.tar'), archive(...files));
     expect(makeIndex(join(base, 'a.tar'), join(base, 'index'))).toMatchObject({ ok: true, entries: 100_000 });
@@ -130,7 +130,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     ).toEqual(['100000', '100000 0', "ls: cannot access 'file-100000': No such file or directory", '']);
   });
 
-  test('a tree of 2,000 folders in each other', () => {
+  test('a tree 2,000 folders deep can be read', () => {
     const { report, mounted } = bothTrees(archive({ name: 'x', pax: { path: `${'d/'.repeat(2000)}f` } }), base, 'true');
     expect(report).toMatchObject({ ok: true, entries: 1 });
     expect(report.ok && report.implied.length).toBe(2001);
@@ -139,7 +139,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(mounted.at(-1)).toMatch(/^(?:\.\/)(?:d\/){2000}f 100644 /u);
   });
 
-  test('an archive inside of another file', () => {
+  test('an archive inside another file can be mounted', () => {
     const inner = archive({ name: 'a', data: 'inner'.repeat(1000) }, { name: 'b', type: '1', link: 'a' });
     const outer = join(base, 'outer');
     const before = Buffer.alloc(512 * 77, 'b');
@@ -207,7 +207,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  test('the same archive gives the same bytes, another one another fingerprint', () => {
+  test('the same archive gives the same index, and another archive has another fingerprint', () => {
     const make = (name: string, data: string): Buffer => {
       writeFileSync(join(base, name), archive({ name: 'a', data }, { name: 'b', type: '5' }));
       expect(makeIndex(join(base, name), join(base, `${name}.index`))).toMatchObject({ ok: true });
@@ -220,7 +220,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     expect(one.length).toBe(4096);
   });
 
-  describe('what the kernel does with a pair', () => {
+  describe('the kernel mounts an index and its archive', () => {
     const half = 1 << 20;
     const twoFiles = archive({ name: 'a', data: 'a'.repeat(half) }, { name: 'b', data: 'b'.repeat(half) });
     beforeEach(() => {
@@ -229,7 +229,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
     });
     const run = (script: string): string[] => inNamespace(`mkdir -p m\n${script}`, base).trimEnd().split('\n');
 
-    test('loop devices of 512-byte blocks do for kernels that mount no files, and go with the mount', () => {
+    test('through loop devices of 512-byte blocks where it cannot mount files, and the devices are free after the unmount', () => {
       const found = run(`index=$(losetup --find --show --read-only --sector-size 512 index)
         tar=$(losetup --find --show --read-only --sector-size 512 a.tar)
         "$ERO" mount $index $tar m
@@ -240,13 +240,13 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
       expect(found).toEqual(run('"$ERO" mount $PWD/index $PWD/a.tar m; cat m/a m/b | md5sum; echo none'));
     });
 
-    test('descriptors do as paths, and the names may go', () => {
+    test('by descriptors, also after the files are removed', () => {
       expect(
         run('exec 8<index 9<a.tar; rm index a.tar; "$ERO" mount /proc/self/fd/8 /proc/self/fd/9 m; head -c 3 m/b'),
       ).toEqual(['bbb']);
     });
 
-    test('an archive that is cut off gives errors, one that is written to gives what is written', () => {
+    test('and reads errors where the archive is cut off, and new bytes where it is written to', () => {
       expect(
         run(`"$ERO" mount $PWD/index $PWD/a.tar m
         printf changed | dd of=a.tar bs=1 seek=$((512 + ${half} + 512)) conv=notrunc status=none
@@ -257,7 +257,7 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
       ).toEqual(['changedb', 'cha', "tail: error reading 'm/b': Input/output error"]);
     });
 
-    test('an archive may lie on a tmpfs and on an overlay, also under a further overlay', () => {
+    test('where the archive lies on a tmpfs or an overlay, also below another overlay', () => {
       const found = run(`mount -t tmpfs none m
         mkdir m/upper m/work m/merged m/low m/upper2 m/work2 n top
         cp a.tar m/low

@@ -11,7 +11,7 @@ import { tempFolder } from '../support/temp.ts';
 const hasDebian = existsSync('/usr/bin/mmdebstrap');
 
 describe.each(callers.slice(0, 2))('as $title', (caller) => {
-  test('hello shows what makes it a container', async () => {
+  test('hello prints its host name, process id, processes, user, limits and files', async () => {
     const folder = join(INSTALLED, 'examples/hello');
     const { stdout, status } = await boxctl(['up', 'container.yaml'], callerOptions(caller, folder));
     expect(status).toBe(0);
@@ -44,7 +44,7 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
   });
 });
 
-test.skipIf(!hasDebian)('the script of debian says what it needs', async () => {
+test.skipIf(!hasDebian)('the script of the debian example has no syntax error', async () => {
   const { status, stderr } = await run(['sh', '-n', join(PROJECT, 'examples/debian/make-rootfs.sh')]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });

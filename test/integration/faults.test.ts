@@ -145,7 +145,7 @@ describe.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
       expect(state(self)).toEqual(before);
     });
 
-    test('what cannot be undone is said, and swept by the next run', async () => {
+    test('a step that cannot be undone is reported, and the next run removes what it left', async () => {
       const folder = specFolder({ command: ['true'], limits: LIMITS, hostname: 'inside' });
       await boxctl(['up'], callerOptions(self, folder));
       const before = state(self);

@@ -115,7 +115,7 @@ describe.skipIf(!isRoot || !hasBusybox || testUser === undefined)('for root (nee
   });
 });
 
-test('a relative BOXCTL_STORE is told', async () => {
+test('a relative BOXCTL_STORE is an error', async () => {
   const { status, stderr } = await boxctl(['image', 'ls'], { cwd: tempFolder(), env: { BOXCTL_STORE: 'store' } });
   expect(status).toBe(125);
   expect(stderr).toContain('BOXCTL_STORE is not an absolute path');

@@ -169,20 +169,20 @@ describe.each(roads)('archives are %s', (road) => {
     for (const line of lines) expect(tree).toContainEqual(expect.stringMatching(line));
   });
 
-  test('a device of the host is no way to it: containers see no device of an image', async () => {
+  test('a device node of an image cannot be opened in a container', async () => {
     writeFileSync(path, archive({ name: 'disk', type: '4', major: 254, minor: 0, mode: 0o666 }));
     const { inspect } = await import('../../src/worker/work.ts');
     const { files } = await inspect(await ensure(), at.host, ['disk']);
     expect(files).toEqual(['']);
   });
 
-  test('more entries than the limit, from a small file', async () => {
+  test('a small file with more entries than the limit is refused', async () => {
     const many = Buffer.alloc(512 * 200_000, entry({ name: 'x', type: '5' }));
     writeFileSync(path, gzipSync(Buffer.concat([many, Buffer.alloc(1024)]), { level: 1 }));
     await refused(/more entries/u, { maxEntries: 100_000 }, 'E_IMAGE_TOO_LARGE');
   });
 
-  test('what is compressed a thousandfold', async () => {
+  test('an archive that is compressed a thousandfold is refused at the limit of bytes', async () => {
     writeFileSync(path, gzipSync(archive({ name: 'bomb', data: Buffer.alloc(64 << 20) })));
     await refused(/more data/u, { maxSize: 32 << 20 }, 'E_IMAGE_TOO_LARGE');
   });
@@ -207,13 +207,13 @@ describe.each(roads)('archives are %s', (road) => {
     const tar = (): void => void execFileSync('tar', ['-C', layout(), '-cf', path, '.']);
     const layer = archive({ name: 'a', data: 'x' });
 
-    test('a layer that is not what the image says', async () => {
+    test('a layer with another digest than the image names is refused', async () => {
       writeLayout(layout(), [layer], { diffIds: [sha256('another')] });
       tar();
       await refused(/is not what its image says/u, {}, 'E_IMAGE_DIGEST');
     });
 
-    test('a blob that is not what its name says', async () => {
+    test('a blob with another digest than its name is refused', async () => {
       writeLayout(layout(), [layer]);
       const { manifests } = JSON.parse(readFileSync(join(layout(), 'index.json'), 'utf8')) as {
         manifests: { digest: string }[];
@@ -223,7 +223,7 @@ describe.each(roads)('archives are %s', (road) => {
       await refused(/is not what its name says/u);
     });
 
-    test('an index that leads to itself, or on and on', async () => {
+    test('an index that leads to itself, or through too many others, is refused', async () => {
       writeLayout(layout(), [layer]);
       let digest = sha256('{}');
       writeFileSync(join(layout(), 'blobs/sha256', digest), '{}');
@@ -255,14 +255,14 @@ describe.each(roads)('archives are %s', (road) => {
       await refused(/is missing/u);
     });
 
-    test('a manifest of many megabytes, one that is no JSON, one that nests deeply', async () => {
+    test('a manifest of many megabytes, without JSON, or that nests deeply is refused', async () => {
       for (const data of ['['.repeat(40 << 20), 'no json', '['.repeat(1 << 20)]) {
         writeFileSync(path, archive({ name: 'manifest.json', data }));
         await refused(/manifest\.json/u);
       }
     });
 
-    test('a layer with names of whiteouts that mean nothing', async () => {
+    test('a layer with malformed names of whiteouts is refused', async () => {
       for (const name of ['.wh.', '.wh..', '.wh...']) {
         writeLayout(layout(), [layer, archive({ name })]);
         tar();

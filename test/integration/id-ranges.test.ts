@@ -37,7 +37,7 @@ describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (cal
   const start = (folder: string, store: string, stdin: string | Promise<string> = 'go\n', who: Caller = caller) =>
     boxctl(['up'], callerOptions(who, folder, { stdin, env: { BOXCTL_STORE: store } }));
 
-  test('each has its own, and the same one the next time', async () => {
+  test('each folder’s container has a range of its own, and the same one the next time', async () => {
     const store = storeOf();
     const folders = [folderOf(), folderOf(), folderOf()];
     const all: Range[] = [];
@@ -53,7 +53,7 @@ describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (cal
     expect(readdirSync(join(store, 'id-ranges')).filter((name) => name !== 'lock')).toHaveLength(3);
   });
 
-  test('two at a time of one folder do not share', async () => {
+  test('two containers of one folder at the same time have different ranges', async () => {
     const store = storeOf();
     const folder = folderOf();
     // Both wait for their line until both have had the time to begin.
@@ -65,13 +65,13 @@ describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (cal
     expect(apart(first, second)).toBe(true);
   });
 
-  test('more ids than there are is an error at its line', async () => {
+  test('a request for more ids than there are is an error at its line', async () => {
     const { status, stderr } = await start(folderOf({ uid_map: 'auto:4000000000' }), storeOf());
     expect(status).toBe(125);
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: there are only \d+ ids to choose from/u);
   });
 
-  test('auto says it for users and groups, once', async () => {
+  test('auto beside a gid_map is an error that says to write auto once', async () => {
     const { status, stderr } = await start(folderOf({ gid_map: ['0:100000:10'] }), storeOf());
     expect(status).toBe(125);
     expect(stderr).toContain('write `auto` once');

@@ -90,7 +90,7 @@ const eventsOf = ({ stderr }: Ended): readonly Readonly<Record<string, unknown>>
     .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
 
 needs('two at once (needs busybox-static and bzip2)', () => {
-  test('one imports, the other waits and says so, and both run', async () => {
+  test('of two starts of one new image, one imports, the other says that it waits, and both run', async () => {
     const at = place();
     const both = await Promise.all([1, 2].map(() => at.boxctl(['up', '--json'])));
     expect(both.map(({ status, stdout }) => ({ status, stdout }))).toEqual([
@@ -113,7 +113,7 @@ needs('two at once (needs busybox-static and bzip2)', () => {
     expect(at.imports()).toEqual([]);
   });
 
-  test('on a terminal there is a line with size, rate and time to go, and one that says what is waited for', async () => {
+  test('on a terminal an import shows size, rate and remaining time, and a waiting one what it waits for', async () => {
     const at = place();
     const inTerminal = async (): Promise<string> => {
       const command = `${process.execPath} ${PROGRAM} up --allow all`;
@@ -138,7 +138,7 @@ needs('two at once (needs busybox-static and bzip2)', () => {
     expect(two).toMatch(/ran\s*$/u);
   });
 
-  test('what an import at work counts on is neither removed nor pruned', async () => {
+  test('layers that a running import uses are neither removed nor pruned', async () => {
     const busybox = archive(
       { name: 'bin/busybox', data: readFileSync(BUSYBOX), mode: 0o755 },
       { name: 'bin/echo', type: '2', link: 'busybox' },

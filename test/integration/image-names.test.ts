@@ -9,7 +9,7 @@ import { archive } from '../unit/image/archive-fixture.ts';
 
 const imageOf = (text: string): TestImage => ({ layers: [archive({ name: 'a', data: text })], names: ['web:1'] });
 
-test('a name that the archive gives and another image has is refused; one that a person gives moves and is told', async () => {
+test('a name from the archive that another image has is refused; a name from the command line moves to the new image, with a notice', async () => {
   const folder = tempFolder();
   const run = (...args: string[]): Promise<Ended> =>
     boxctl(['image', ...args], { cwd: folder, env: { BOXCTL_STORE: join(folder, 'store') } });

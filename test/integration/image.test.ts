@@ -144,7 +144,7 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
     if (options.length > 0) expect(blocks).toBeLessThan(100);
   });
 
-  test('extended attributes and file capabilities', () => {
+  test('extended attributes and file capabilities are unpacked', () => {
     const path = join(base, 'image.tar');
     // VFS_CAP_REVISION_2, effective, permitted CAP_NET_RAW.
     const capability = '\u0001\0\0\u0002\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0';
@@ -184,7 +184,7 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
   };
   const end = (child: ChildProcess) => new Promise((resolve) => child.once('close', resolve));
 
-  test('killed in the middle, nothing is taken for an image, and the next import sweeps', async () => {
+  test('an import that is killed leaves no image, and the next import removes its files', async () => {
     const path = join(base, 'image.tar');
     slow(path);
     const child = await begin({ source: { kind: 'tar', path }, folder: base });
@@ -198,7 +198,7 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
     expect(readdirSync(join(base, 'store/tmp'))).toEqual([]);
   });
 
-  test('while an import lives, another one leaves its folder alone', async () => {
+  test('an import does not remove the folder of another one that still runs', async () => {
     const [one, two] = ['one', 'two'].map((name) => join(base, name)) as [string, string];
     slow(one);
     writeFileSync(two, archive({ name: 'two', data: 'x' }));
@@ -210,7 +210,7 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
     await end(child);
   });
 
-  test('several processes at once get one tree', async () => {
+  test('several imports of one archive at once make one tree', async () => {
     const path = join(base, 'image.tar');
     writeFileSync(path, archive({ name: 'a', data: 'x' }, { name: 'big', data: Buffer.alloc(3 << 20) }));
     const [program, args] = commandOf({ source: { kind: 'tar', path }, folder: base });
@@ -236,7 +236,7 @@ describe.skipIf(!isRoot)('as root (skipped without root: owners and devices need
     expect(readdirSync(join(base, 'store/tmp'))).toEqual([]);
   });
 
-  test('a bad archive that is large, and gzip that is cut short: both ends let go', () => {
+  test('a large bad archive and a truncated gzip file end the import, and no process stays', () => {
     const path = join(base, 'image.tar');
     const big = { name: 'big', data: Buffer.alloc(8 << 20, 'data') };
     writeFileSync(path, archive({ name: '../evil' }, big));

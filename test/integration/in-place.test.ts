@@ -27,7 +27,7 @@ function setUp() {
 }
 
 describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and busybox-static)', () => {
-  test('who wants to write to the archive waits until the container has been ended', async () => {
+  test('a program that opens the archive for writing waits until boxctl has ended the container', async () => {
     const { archive, run } = setUp();
     const before = state(self);
     let writer: ReturnType<typeof spawn> | undefined;
@@ -41,7 +41,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     expect(state(self)).toEqual(before);
   });
 
-  test('another file under its name disturbs nobody', async () => {
+  test('another file that takes the archive’s name does not disturb the container', async () => {
     const { archive, run } = setUp();
     const { status, stdout } = await run('echo ready; sleep 1; cat /etc/group >/dev/null && echo fine', {
       onStart: (child) =>
@@ -53,7 +53,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'ready\nfine\n' });
   });
 
-  test('an archive that is open for writing is copied', async () => {
+  test('an archive that somebody has open for writing is copied', async () => {
     const { archive, run, images } = setUp();
     const fd = openSync(archive, 'r+');
     try {
@@ -64,7 +64,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     }
   });
 
-  test('a start that finds it open for writing says so', async () => {
+  test('a start that finds the archive open for writing fails, and says so', async () => {
     const { archive, run } = setUp();
     await run('true');
     const fd = openSync(archive, 'r+');
@@ -78,7 +78,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     }
   });
 
-  test('a change between two containers is noticed', async () => {
+  test('a change of the archive between two containers is noticed', async () => {
     const { archive, run } = setUp();
     await run('true');
     const extra = tempFolder();
@@ -89,7 +89,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     expect((await run('cat /new')).stdout).toBe('new\n');
   });
 
-  test('a container that runs for a while lets its image get its digest', async () => {
+  test('while a container runs, the digest of its archive is computed, and the image gets it', async () => {
     const { archive, run, images } = setUp();
     await run('true');
     expect(images()).toEqual([expect.stringMatching(/^seen-/u)]);

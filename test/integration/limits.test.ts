@@ -69,14 +69,14 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
     });
   });
 
-  test('huge pages are counted where their controller is', async () => {
+  test('a limit of huge pages is accepted where their controller is usable, and an error elsewhere', async () => {
     const { stderr, status } = await sh('true', { limits: { hugetlb: { '2MiB': '4MiB' } } });
     const { usable } = gatherHostFacts(process.env).cgroup.controllers.hugetlb;
     expect(status).toBe(usable ? 0 : 125);
     expect(stderr).toMatch(usable ? /^$/u : /container\.yaml:\d+:\d+: error: .*hugetlb/u);
   });
 
-  test('what version 1 cannot do is refused at its line, and dropped where it is optional', async () => {
+  test('a limit that version 1 does not have is refused at its line, and left out where limits are optional', async () => {
     const limits = { memory: '64MiB', memory_high: '48MiB', memory_low: '8MiB' };
     const show = 'cd /sys/fs/cgroup; cat memory.high memory.low';
     const { stderr, stdout } = await sh(v1 ? 'true' : show, { limits });
@@ -96,7 +96,7 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: the limit of 16 processes was reached: fork failed/u);
   });
 
-  test('an allocation beyond memory is killed, and named with the line that set the limit', async () => {
+  test('a process that allocates more than limits.memory is killed, and the message names the line of the limit', async () => {
     // Alone in the container: where there are others, the kernel may take one of them too.
     const { stderr, status } = await up({ command: ['tail', '/dev/zero'], limits: { memory: '32MiB', swap: 0 } });
     expect(status).toBe(137);
@@ -140,14 +140,14 @@ describe.skipIf(ordinary === undefined || !hasBusybox)(
   'limits as an ordinary user (need root, boxctl-test and busybox-static)',
   () => {
     const hasCgroup = readFileSync('/proc/self/cgroup', 'utf8').includes('user@');
-    test.skipIf(hasCgroup)('one that cannot be had is an error at its line, which says what to do', async () => {
+    test.skipIf(hasCgroup)('a limit that cannot be set is an error at its line, which says what to do', async () => {
       const { status, stderr } = await sh('true', { limits: { memory: '64MiB' } }, ordinary);
       expect(status).toBe(125);
       expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*memory/u);
       expect(stderr).toContain('help:');
     });
 
-    test('with optional it is left out, and said so', async () => {
+    test('with limits.optional it is left out with a warning', async () => {
       const { status, stderr } = await sh('true', { limits: { memory: '64MiB', optional: true } }, ordinary);
       expect(status).toBe(0);
       expect(stderr).toMatch(/warning: limits\.memory is left out: /u);
@@ -155,7 +155,7 @@ describe.skipIf(ordinary === undefined || !hasBusybox)(
   },
 );
 
-test.skipIf(!isRoot)('a record of a container that is gone is swept by the next one (needs root)', async () => {
+test.skipIf(!isRoot)('a record of a container that is gone is removed by the next start (needs root)', async () => {
   const killed = await sh('echo ready; sleep 100', { limits: { pids: 10 } }, self, {
     onStart: (child) =>
       child.stdout?.once('data', () => {

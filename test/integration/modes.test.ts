@@ -32,7 +32,7 @@ async function plannedIds(folder: string): Promise<readonly string[]> {
 describe.skipIf(!hasBusybox)('in a pipe (needs busybox-static)', () => {
   const WORDS = { command: ['sh', '-c', 'echo out; echo err >&2; exit 4'] };
 
-  test.each([[[]], [['--quiet']]])('up %j says nothing of its own', async (options) => {
+  test.each([[[]], [['--quiet']]])('up %j prints nothing of its own', async (options) => {
     const { stdout, stderr, status } = await sh('echo out; echo err >&2; exit 4', {}, self, {
       args: ['up', ...options],
     });
@@ -117,13 +117,13 @@ describe.skipIf(!hasBusybox || !existsSync('/usr/bin/script'))('on a terminal (n
     return stdout;
   };
 
-  test('a start that goes well leaves nothing behind, for nobody asked for more', async () => {
+  test('a start that succeeds leaves no line on the screen', async () => {
     const text = await onTerminal(['up'], {});
     expect(text.split('\r\u001b[K').at(-1)).toBe('started\r\n');
     expect(text.match(/\n/gu)).toHaveLength(1);
   });
 
-  test('the steps are drawn in colour before the command starts, where they are asked for', async () => {
+  test('with --progress list the steps are drawn in colour before the command starts', async () => {
     const text = await onTerminal(['up', '--progress', 'list'], {});
     expect(text).toContain('\u001b[32m✔\u001b[0m users');
     expect(text).toMatch(/✔[^]*started\r\n$/u);
@@ -137,7 +137,7 @@ describe.skipIf(!hasBusybox || !existsSync('/usr/bin/script'))('on a terminal (n
     expect(stdout).toMatch(/✔ users[^]*✖ [^]*error: the step sysctl\./u);
   });
 
-  test('NO_COLOR takes the colours away and nothing else', async () => {
+  test('NO_COLOR removes the colours and nothing else', async () => {
     const text = await onTerminal(['up'], { NO_COLOR: '1', BOXCTL_PROGRESS: 'list' });
     expect(text).toMatch(/✔ users[^]*started\r\n$/u);
     expect(text).not.toContain('\u001b[2m');

@@ -53,7 +53,7 @@ function linked(): string {
 }
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('attributes are what the file says, and never less than nosuid and nodev', async () => {
+  test('mounts have the attributes of the file, and always nosuid and nodev', async () => {
     const spec = {
       volumes: ['./:/a:ro,noexec', { type: 'bind', source: './', target: '/b', options: ['nosymfollow'] }],
       tmpfs: ['/t:noexec,mode=0711,size=1m,nr_inodes=10,uid=0,gid=0', '/u'],
@@ -133,13 +133,13 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(status).toBe(125);
   });
 
-  test('a place to mount at that is missing on a read-only mount is an error', async () => {
+  test('a missing mount point on a read-only mount is an error', async () => {
     const { stderr } = await sh('true', { volumes: ['./:/src:ro'], tmpfs: ['/src/missing'] }, caller);
     expect(stderr).toContain('EROFS');
     expect(stderr).toContain('make it in the source');
   });
 
-  test('the files of /proc that others show in another way can be bound, nothing else of it', async () => {
+  test('only those files of /proc that other runtimes replace can be bound', async () => {
     const { folder, start } = prepared('cat /proc/uptime', { volumes: ['./uptime:/proc/uptime'] }, caller);
     writeFileSync(join(folder, 'uptime'), 'for ever\n');
     expect(lines(await start())).toEqual(['for ever']);
@@ -237,7 +237,7 @@ describe.skipIf(!isRoot || !hasBusybox)('id-mapped binds as root (needs root and
     expect(statSync(join(b, 'new'))).toMatchObject({ uid: 0, gid: 0 });
   });
 
-  test('where the file system cannot do it, that is an error and nothing runs', async () => {
+  test('a file system without id-mapped mounts is an error, and no command runs', async () => {
     const volume = { type: 'bind', source: '/proc/sys', target: '/b', bind: { idmap: true } };
     const ended = await sh('echo ran', { user: 'app', volumes: [volume] }, root, { args: ['up', '--allow', 'bind'] });
     expect(ended.stdout).toBe('');

@@ -27,7 +27,7 @@ async function sleeper(options: readonly string[]): Promise<number> {
 const ALLOW = { args: ['up', '--allow', 'all'] };
 
 describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-static)', () => {
-  test.each(['net', 'uts', 'ipc', 'cgroup', 'time'] as const)('%s alone', async (kind) => {
+  test.each(['net', 'uts', 'ipc', 'cgroup', 'time'] as const)('the %s namespace can be joined alone', async (kind) => {
     const pid = await sleeper(['-fnuiCT']);
     const path = `/proc/${pid}/ns/${kind}`;
     const wanted = readlinkSync(path);
@@ -41,7 +41,7 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     expect({ stdout, stderr }).toEqual({ stdout: `${wanted}\n`, stderr: '' });
   });
 
-  test('processes with the user namespace that they belong to: /proc shows those, and no others', async () => {
+  test('a process namespace is joined with its user namespace, and /proc shows its processes alone', async () => {
     const pid = await sleeper(['-U', '-pf']);
     for (const file of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${file}`, '0 524288 65536\n');
     const namespaces = { user: `/proc/${pid}/ns/user`, pid: `/proc/${pid}/ns/pid` };
@@ -65,7 +65,7 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     },
   );
 
-  test('a user namespace that denies groups is told as that', async () => {
+  test('a user namespace that denies setgroups is named in the error', async () => {
     const pid = await sleeper(['-U', '-r', '-f']);
     const { stderr, status } = await sh('true', { namespaces: { user: `/proc/${pid}/ns/user` } }, self, ALLOW);
     expect(status).toBe(125);
@@ -73,7 +73,7 @@ describe.skipIf(!isRoot || !hasBusybox)('joined by path (needs root and busybox-
     expect(stderr).toContain('the user namespace that is joined denies groups');
   });
 
-  test('processes without it would show those of the host: refused at the line', async () => {
+  test('a process namespace without its user namespace is refused at its line', async () => {
     const pid = await sleeper(['-pf', '--mount-proc']);
     const namespaces = { pid: `/proc/${pid}/ns/pid` };
     const { stdout, stderr, status } = await sh('echo /proc/[0-9]*', { namespaces }, self, ALLOW);

@@ -43,7 +43,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     },
   );
 
-  test('what the file mounts there itself is not touched', async () => {
+  test('a file that container.yaml mounts there stays as it is', async () => {
     const folder = specFolder(
       {
         volumes: ['./mine:/etc/hosts:ro', 'etc:/etc/kept:nocopy'],
@@ -57,7 +57,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(text(await sh('ls -A /etc', { tmpfs: ['/etc'] }, caller))).toBe('');
   });
 
-  test('in the host’s network, its names and its name servers hold, and the own name too', async () => {
+  test('in the host’s network a container has the host’s names and name servers, and its own name', async () => {
     const spec = { namespaces: { net: 'host' }, hostname: 'a-name-of-its-own' };
     const args = { args: ['up', '--allow', 'namespace=net'] };
     const shown = text(await sh('cat /etc/resolv.conf; echo ---; cat /etc/hosts', spec, caller, args));
@@ -97,7 +97,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(execFileSync('ls', ['-A', join(rootfs, 'etc')], { encoding: 'utf8' })).toBe('');
   });
 
-  test('an image with a hostile /etc/passwd starts, and nothing of it is waited for', async () => {
+  test('an image with a hostile /etc/passwd starts without delay', async () => {
     for (const script of [
       'mkfifo etc/passwd',
       'mkdir etc/passwd',

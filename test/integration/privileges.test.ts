@@ -48,7 +48,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(await setsOf(spec, caller)).toEqual(rootSets(wanted));
   });
 
-  test('ALL is all of them, or none', async () => {
+  test('ALL adds or drops every capability', async () => {
     expect(await setsOf({ cap_drop: ['ALL'] }, caller)).toEqual(rootSets(0n));
     expect(await setsOf({ cap_drop: ['ALL'], cap_add: ['CHOWN'] }, caller)).toEqual(rootSets(bit('CAP_CHOWN')));
     expect(await setsOf({ cap_add: ['ALL'], cap_drop: ['SYS_ADMIN'] }, caller)).toEqual(
@@ -70,7 +70,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect([soft, hard, core, processes?.split(/\s+/u).slice(2, 4)]).toEqual(['100', '200', '0', ['50', '50']]);
   });
 
-  test('unlimited stays unlimited', async () => {
+  test('an unlimited resource limit of the file is unlimited inside', async () => {
     const script = 'grep "file size" /proc/self/limits';
     const found = text(await sh(script, { ulimits: { fsize: -1 } }, caller));
     expect(found).toMatch(/unlimited +unlimited/u);
@@ -86,7 +86,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect([read('net/ipv4/ip_default_ttl'), read('kernel/shmmni')]).toEqual(before);
   });
 
-  test('it asks to be killed early when memory runs out', async () => {
+  test('the command has the oom_score_adj of the file', async () => {
     expect(text(await sh('cat /proc/self/oom_score_adj', { oom_score_adj: 700 }, caller))).toBe('700');
   });
 
@@ -99,7 +99,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect((await sh(script, spec, caller)).stdout).toBe('/home/*\n1\n1\n');
   });
 
-  test('what is masked in a folder that is read-only reads as empty, and programs in one run', async () => {
+  test('a masked file in a read-only folder reads as empty, and programs in such a folder run', async () => {
     const script =
       'cat /etc/passwd && echo empty; ls /home/ | wc -l; (echo x >/etc/passwd; echo x >/etc/x) 2>&1; echo x >/dev/null';
     const spec = { masked_paths: ['/etc/passwd', '/home/app/'], readonly_paths: ['/etc', '/home', '/bin', '/dev'] };
@@ -109,7 +109,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
   });
 
-  test('a usual path is left open where the file says so', async () => {
+  test('a path with ! in masked_paths is not masked', async () => {
     const script = 'grep -c . /proc/keys; grep -q " /proc/irq " /proc/self/mountinfo || echo no mount';
     const spec = { masked_paths: ['!/proc/keys'], readonly_paths: ['!/proc/irq'] };
     expect(text(await sh(script, spec, caller))).toMatch(/^\d+\nno mount$/u);
@@ -144,7 +144,7 @@ describe.skipIf(!hasBusybox || !isRoot)('as root (needs busybox-static)', () => 
     expect(text(await sh('id -G', { user: '1000:1000', group_add: [5, 'root'] }))).toBe('1000 0 5');
   });
 
-  test('privileged is everything, and is shouted', async () => {
+  test('a privileged container has every capability and no filter, and boxctl warns', async () => {
     const spec = { privileged: PRIVILEGED_SENTENCE };
     expect(await setsOf(spec)).toEqual(rootSets(ALL));
     const script = 'grep ^Seccomp: /proc/self/status; grep -c -E " /proc/(sys|keys) " /proc/self/mountinfo';
@@ -156,7 +156,7 @@ describe.skipIf(!hasBusybox || !isRoot)('as root (needs busybox-static)', () => 
     expect((await boxctl(['plan'], options)).stdout).toContain('THIS CONTAINER IS PRIVILEGED');
   });
 
-  test('an AppArmor profile and an SELinux label are errors where nobody enforces them', async () => {
+  test('an AppArmor profile and an SELinux label are errors on a kernel that does not enforce them', async () => {
     const enforced =
       spawnSync('cat', ['/sys/module/apparmor/parameters/enabled'], { encoding: 'utf8' }).stdout === 'Y\n';
     const ended = await sh('true', { apparmor: 'boxctl-no-such-profile' });

@@ -28,7 +28,7 @@ function shown(words: string): string {
 }
 
 describe('commands', () => {
-  test('the two of them are the package’s own', () => {
+  test('in README run the package’s own program', () => {
     const { scripts, bin } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as {
       scripts: Readonly<Record<string, string>>;
       bin: Readonly<Record<string, string>>;
@@ -53,16 +53,19 @@ describe('commands', () => {
   });
 });
 
-test.skipIf(!hasLimits)('the file is right, key by key (needs root, or a cgroup of the user’s own)', async () => {
-  const [yaml = ''] = blocks('yaml');
-  const folder = tempFolder();
-  writeFileSync(join(folder, 'container.yaml'), yaml);
-  writeFileSync(join(folder, 'rootfs.tar.gz'), '');
-  const { stderr, status } = await boxctl(['validate'], { cwd: folder });
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-});
+test.skipIf(!hasLimits)(
+  'the container file in README starts, and each of its keys holds (needs root, or a cgroup of the user’s own)',
+  async () => {
+    const [yaml = ''] = blocks('yaml');
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'container.yaml'), yaml);
+    writeFileSync(join(folder, 'rootfs.tar.gz'), '');
+    const { stderr, status } = await boxctl(['validate'], { cwd: folder });
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  },
+);
 
-test('a wrong file is told as it is shown', async () => {
+test('the errors of the wrong file are those in README', async () => {
   const expected = shown('potatoes');
   const folder = tempFolder();
   const lines = [...expected.matchAll(/^ \d+ \| (.*)$/gmu)].map(([, line]) => line);
@@ -71,7 +74,7 @@ test('a wrong file is told as it is shown', async () => {
   expect(stderr).toBe(expected);
 });
 
-test('a file that wants more of the host is refused as it is shown', async () => {
+test('the refusal of a file with demands is the one in README', async () => {
   const expected = shown('not allowed');
   const folder = tempFolder();
   const [, line = ''] = /^ 3 \| (.*)$/mu.exec(expected) ?? [];
@@ -85,7 +88,7 @@ test('a file that wants more of the host is refused as it is shown', async () =>
   expect(squeezed(stderr)).toContain(squeezed(expected).trimEnd());
 });
 
-test.skipIf(!isRoot)('a plan has the lines that are shown (needs root)', async () => {
+test.skipIf(!isRoot)('a plan has the lines that README shows (needs root)', async () => {
   const expected = shown('users (on the host)');
   const folder = tempFolder();
   const file = '#\n#\n#\nimage: {host_tools: [sh]}\ncommand: [sh]\nuid_map: ["0:100000:65536"]\n';

@@ -36,7 +36,7 @@ const denying = (names: readonly string[], rule: object): object => ({
 });
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('a profile answers with its own errors', async () => {
+  test('a call that a profile refuses fails with the profile’s errno', async () => {
     const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_ERRNO', errnoRet: 122 });
     const { stderr, stdout, status } = await withFilter(
       profile,
@@ -47,12 +47,12 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stderr).toContain('Disk quota exceeded');
   });
 
-  test('a profile kills', async () => {
+  test('a profile with SCMP_ACT_KILL_PROCESS ends the command', async () => {
     const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_KILL_PROCESS' });
     expect((await withFilter(profile, 'exec mkdir /tmp/x', caller)).status).toBe(128 + 31);
   });
 
-  test('and where the kernel’s log has it, the call and the line of the profile are named', async () => {
+  test('a killed command is told with the call from the kernel’s log, and the line of the profile', async () => {
     const profile = denying(['mkdir', 'mkdirat'], { action: 'SCMP_ACT_KILL_THREAD' });
     const folder = specFolder({ seccomp: './profile.json', command: ['mkdir', '/tmp/x'] }, caller);
     writeFileSync(join(folder, 'profile.json'), JSON.stringify(profile));
@@ -72,14 +72,14 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(event('exited')['message']).toMatch(made);
   });
 
-  test('what boxctl itself does last is not the profile’s concern', async () => {
+  test('the profile does not apply to the last calls of the launcher', async () => {
     const names = ['sendmsg', 'recvmsg', 'sendto', 'recvfrom', 'setsid', 'dup3', 'capset', 'seccomp'];
     const profile = denying(names, { action: 'SCMP_ACT_KILL_PROCESS' });
     const { status, stdout, stderr } = await withFilter(profile, 'echo went well', caller);
     expect([stdout, stderr, status]).toEqual(['went well\n', '', 0]);
   });
 
-  test('unconfined is no filter', async () => {
+  test('seccomp: unconfined starts the command without a filter', async () => {
     const { stdout } = await withFilter(
       'unconfined',
       'grep ^Seccomp: /proc/self/status; unshare -U true && echo more',
@@ -88,7 +88,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stdout).toBe('Seccomp:\t0\nmore\n');
   });
 
-  test('log refuses nothing, and says what the default would have refused', async () => {
+  test('seccomp: log refuses nothing, and names the calls that the default would have refused', async () => {
     const script = 'unshare -U true; unshare -U true; mkdir /tmp/x; (exit 4)';
     const { stderr, status } = await withFilter('log', script, caller);
     expect(status).toBe(4);
@@ -97,7 +97,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(nothing.stderr).toContain('the default filter would have refused nothing');
   });
 
-  test('what is learned is enough for the same, and for nothing else', async () => {
+  test('a learned profile allows the same command, and no other calls', async () => {
     const learned = await withFilter('learn', 'mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))', caller);
     expect(learned.status).toBe(0);
     const file = join(learned.folder, `${CONTAINER_NAME}.seccomp.json`);
@@ -120,7 +120,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(other.stderr).toContain('Operation not permitted');
   });
 
-  test('it is learned with a reaper and a terminal as well, and once more adds nothing', async () => {
+  test('a profile is learned with init and a terminal as well, and a second run adds nothing', async () => {
     const keys = { seccomp: { learn: './l.json' }, command: ['sh', '-c', 'ls /'], init: true, tty: true };
     const folder = specFolder(keys, caller);
     const first = await ran(folder, caller);

@@ -102,7 +102,7 @@ describe.skipIf(!hasBusybox)('no command lets a stranger steer the terminal (nee
   });
 
   test.skipIf(!existsSync('/usr/bin/script'))(
-    'nor does one that draws, on a terminal',
+    'a command that draws on a terminal prints no control characters of a file',
     async () => {
       const place = base();
       const file = join(place.folder, NAME);
@@ -115,7 +115,7 @@ describe.skipIf(!hasBusybox)('no command lets a stranger steer the terminal (nee
     60_000,
   );
 
-  test('nor do commands about an image that a stranger has made, and about a volume of a folder with such a name', async () => {
+  test('commands about a hostile image, or a volume of a folder with such a name, print no control characters of them', async () => {
     const place = base();
     const config = {
       Cmd: ['true', STEERING],

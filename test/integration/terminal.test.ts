@@ -45,7 +45,7 @@ afterEach(() => {
 });
 
 describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and busybox-static)', () => {
-  test('it is the command’s own, in the size that it has, and follows it', async () => {
+  test('the command has a terminal of its own, which follows the size of the caller’s', async () => {
     openTerminal(specFolder({ command: ['sh', '-c', 'stty size; tty; read x; stty size; read x'] }));
     await see('host>');
     type('boxctl up -it', 'Enter');
@@ -80,7 +80,7 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     expect(steps.filter((line) => !line.startsWith('  ✔ '))).toEqual([]);
   });
 
-  test('it is put back when boxctl is killed', async () => {
+  test('the caller’s terminal is restored when boxctl is killed', async () => {
     openTerminal(specFolder({ command: ['sh', '-c', 'stty raw -echo; echo ready; sleep 100'] }));
     await see('host>');
     // The shell learns of the end at the same moment as the launcher, who puts the terminal back.
@@ -91,7 +91,7 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see('same');
   });
 
-  test('in the background it stops as a job, and goes on in the foreground', async () => {
+  test('boxctl in the background stops as a job, and goes on in the foreground', async () => {
     openTerminal(
       specFolder({ command: ['sh', '-c', 'stty -a | grep -o ".icanon"; read line; echo "got $$line"'] }),
       'bash',
@@ -109,7 +109,7 @@ describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and bus
     await see('same');
   });
 
-  test('stopped from outside and continued, it has its terminal again', async () => {
+  test('boxctl that is stopped by SIGSTOP and continued has the terminal again', async () => {
     openTerminal(specFolder({ command: ['sh', '-c', 'echo ready; read line; echo "got $$line"'] }), 'bash');
     await see('host>');
     type('boxctl up -it', 'Enter');
@@ -149,7 +149,7 @@ describe.skipIf(!hasTmux || !hasBusybox)(
       await see(/\/dev\/null\npipe:.*\npipe:.*\nnamed\nnot a tty\nended/u);
     });
 
-    test('with -i its lines are the command’s, and so is the end of the input', async () => {
+    test('with -i the command reads the lines of the terminal, and the end of the input', async () => {
       openTerminal(
         specFolder({
           command: ['sh', '-c', 'readlink /proc/self/fd/0; while read x; do echo "<$$x>"; done; echo end'],

@@ -45,7 +45,7 @@ function canary(): { readonly folder: string; readonly text: () => string } {
 }
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('everything that a file may not have is told at once, and nothing is started', async () => {
+  test('all demands that are not allowed are told together, and nothing is started', async () => {
     const { folder, text } = canary();
     const { status, stdout, stderr } = await sh(
       'echo started; echo changed >/host/secret',
@@ -65,7 +65,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stderr).toMatch(/to allow all of it: (--allow \S+ ?){5}\n$/u);
   });
 
-  test('what is allowed is given, and no more', async () => {
+  test('a container gets the demands that are allowed, and no others', async () => {
     const { folder } = canary();
     const spec = { volumes: [`${folder}:/host:ro`] };
     const script = 'cat /host/secret; echo changed >/host/secret';
@@ -80,7 +80,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(writing.stderr).toContain(`say --allow bind=${folder}\n`);
   });
 
-  test('a link in the folder counts as what it leads to', async () => {
+  test('a link in the folder is judged by its target', async () => {
     const { folder: outside } = canary();
     const folder = specFolder({ volumes: ['./out:/out', './in:/in'], command: ['ls', '/in'] }, caller);
     writeFileSync(join(ownedFolder(caller, 'real', folder), 'file'), '');
@@ -94,7 +94,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stdout).toBe('file\n');
   });
 
-  test('a policy outside of the project allows for good, one inside of it is not used', async () => {
+  test('a policy outside of the project is used, one inside of it is not', async () => {
     const { folder: outside } = canary();
     const spec = { volumes: [`${outside}:/host:ro`], command: ['cat', '/host/secret'] };
     const folder = specFolder(spec, caller);
@@ -172,7 +172,7 @@ describe.each(callers)('programs of host_tools, as $title', (caller) => {
   };
   const STANDARD = '/usr/bin:/bin';
 
-  test('one that PATH finds in the project’s folder is not run without a word', async () => {
+  test('a program that PATH finds in the project’s folder is not run unless it is allowed', async () => {
     const folder = specFolder({}, caller);
     const bin = ownedFolder(caller, 'bin', folder);
     // Of a name that the system has, too.
@@ -185,7 +185,7 @@ describe.each(callers)('programs of host_tools, as $title', (caller) => {
     expect(await packing(folder, 'ls', STANDARD)).toMatchObject({ status: 0, stdout: 'ran\n' });
   });
 
-  test('one that PATH finds through a relative folder is none', async () => {
+  test('relative folders of PATH are not searched', async () => {
     const folder = specFolder({}, caller);
     const bin = ownedFolder(caller, 'bin', folder);
     programIn(bin, 'mytool', 0o755);
@@ -196,7 +196,7 @@ describe.each(callers)('programs of host_tools, as $title', (caller) => {
     }
   });
 
-  test('one that only the caller may read is not packed without a word', async () => {
+  test('a program that only the caller may read is not packed unless it is allowed', async () => {
     const folder = specFolder({}, caller);
     const elsewhere = ownedFolder(caller, 'bin', tempFolder({ open: true }));
     const program = programIn(elsewhere, 'private', 0o700);
@@ -234,7 +234,7 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     });
   });
 
-  test('as the folder of an image neither', async () => {
+  test('and is the folder of an image is not followed', async () => {
     const { folder: outside } = canary();
     const folder = specFolder({ image: { folder: './tree' }, command: ['/x'] });
     mkdirSync(join(folder, 'tree'));
@@ -362,7 +362,7 @@ describe.skipIf(!hasCompiler)('a file that is swapped for a link at any moment (
   });
 });
 
-test('a folder of the host is no image without a word, whoever may read it', async () => {
+test('a folder of the host outside the project is not used as an image unless it is allowed', async () => {
   for (const image of ['/', { folder: '/etc' }]) {
     const { status, stderr } = await sh('true', { image });
     expect(status).toBe(125);
@@ -370,7 +370,7 @@ test('a folder of the host is no image without a word, whoever may read it', asy
   }
 });
 
-test.skipIf(!isRoot || !hasBusybox)('an image that only root may read needs a word (needs root)', async () => {
+test.skipIf(!isRoot || !hasBusybox)('an image that only root may read has to be allowed (needs root)', async () => {
   const folder = specFolder({});
   const store = tempFolder();
   const tree = tempFolder();

@@ -93,7 +93,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(lines(await sh('echo $$; echo /proc/[0-9]*; :', {}, caller))).toEqual(['1', '/proc/1']);
   });
 
-  test('root inside is nobody outside', async () => {
+  test('root inside is an unprivileged id outside', async () => {
     const found = await whileItRuns({}, caller, (pid) => ({
       owner: /^Uid:\t(\d+)/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1],
       map: readFileSync(`/proc/${pid}/uid_map`, 'utf8').trim().split('\n')[0]?.trim().split(/\s+/u),
@@ -203,7 +203,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     ]);
   });
 
-  test('what runtimes usually block is blocked', async () => {
+  test('the system calls that other runtimes block are blocked', async () => {
     const script = `
       unshare -U true; echo "unshare $?"
       mount -t tmpfs none /tmp; echo "mount $?"
@@ -236,7 +236,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 
   test.each([{ tty: false }, { tty: true }])(
-    'a command that nobody reads any more learns of it, with %o',
+    'a command whose output is not read any more fails to write, with %o',
     async (keys) => {
       const command = ['sh', '-c', "trap '' PIPE; while echo y 2>/dev/null; do :; done; exit 7"];
       const folder = specFolder({ command, ...keys, limits: { time: '10s' }, stop_grace_period: '0s' }, caller);
@@ -289,7 +289,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect({ stdout, status }).toEqual({ stdout: 'ready\ncaught\n', status: 5 });
   });
 
-  test('boxctl killed takes the container with it', async () => {
+  test('the container ends when boxctl is killed', async () => {
     const before = state(caller);
     let pid: number | undefined;
     await sh('echo ready; sleep 100', {}, caller, {
@@ -328,7 +328,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       .toEqual([]);
   });
 
-  test('nothing stays behind', async () => {
+  test('an ended container leaves no mount, cgroup, record or launcher', async () => {
     const before = state(caller);
     await sh('echo >/file; sleep 100 & exit 3', { tmpfs: ['/tmp'], hostname: 'x' }, caller);
     await sh('exit 0', { init: true }, caller);
@@ -350,7 +350,7 @@ function signalBoxctl(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   spawnSync('kill', [`-${signal.slice(3)}`, String(pid)]);
 }
 
-test.skipIf(!hasBusybox)('a path that looks like the launcher’s own words is taken as it is written', async () => {
+test.skipIf(!hasBusybox)('a path that looks like a template of the launcher is used literally', async () => {
   for (const name of ['$ID', '$CHILD', 'a$FD(x)', '$BIRTH', '$$']) {
     const store = ownedFolder(self, name, tempFolder());
     const spec = { volumes: ['kept:/v'], command: ['sh', '-c', 'echo x >/v/x; echo y >/y; cat /v/x /y'] };

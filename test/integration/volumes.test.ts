@@ -33,7 +33,7 @@ function project(caller: Caller, spec: Readonly<Record<string, unknown>>) {
 }
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('one stays, and the next container finds what was written', async () => {
+  test('a volume stays, and the next container finds what was written', async () => {
     const { run, kept } = project(caller, { volumes: ['cache:/cache'] });
     expect(lines(await run('ls -A /cache; stat -c %u:%a /cache; echo kept >/cache/file'))).toEqual(['0:755']);
     expect(lines(await run('cat /cache/file'))).toEqual(['kept']);
@@ -41,7 +41,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(kept()[0]).toMatch(/^cache-[0-9a-f]{12}$/u);
   });
 
-  test('a new one starts with what the image has there: owners, modes, links, pipes, times', async () => {
+  test('a new volume is filled with a copy of the image’s folder: owners, modes, links, pipes, times', async () => {
     const image = changedRootfs((tree) => {
       const script = `mkdir -m 1750 data data/sub; echo text >data/sub/file; chmod 4751 data/sub/file; mkfifo -m 640 data/pipe
         ln -s ../../../../etc/passwd data/link; touch -d @1000000000 data/sub/file data/sub`;
@@ -65,7 +65,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(statSync(join(data(), '../..')).mode & 0o077).toBe(0);
   });
 
-  test('a new one belongs to the command’s user, unless the image or the file says otherwise', async () => {
+  test('a new volume belongs to the command’s user, unless the image or the file says otherwise', async () => {
     if ('uid_map' in caller.keys) return;
     const image = changedRootfs((tree) => {
       execFileSync('sh', ['-c', 'mkdir -m 700 theirs'], { cwd: tree });
@@ -108,7 +108,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(lines(await run('ls /etc'))).toEqual(['group', 'passwd']);
   });
 
-  test('of two containers that begin at once, both see it whole', async () => {
+  test('two containers that start at once both see the complete copy', async () => {
     const { run } = project(caller, { volumes: ['etc:/etc'] });
     const all = await Promise.all(Array.from({ length: 6 }, () => run('ls /etc; id -un')));
     for (const ended of all) expect(lines(ended)).toEqual(['group', 'passwd', 'root']);
@@ -120,7 +120,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(lines(await two.run('ls -A /cache | wc -l'))).toEqual(['0']);
   });
 
-  test('a folder in it can be shown, and a link in it is not followed', async () => {
+  test('a folder in a volume can be mounted, and a link in it is not followed', async () => {
     const volume = (target: string, subpath: string) => ({ type: 'volume', source: 'v', target, volume: { subpath } });
     const { folder, run } = project(caller, { volumes: ['v:/v'] });
     lines(await run('mkdir -p /v/a/b; echo below >/v/a/b/file; ln -s / /v/root; ln -s a /v/link'));
@@ -139,7 +139,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     }
   });
 
-  test('read-only and noexec are that, for a new one too', async () => {
+  test('read-only and noexec hold for a volume, also for a new one', async () => {
     const { run } = project(caller, { volumes: ['etc:/etc:ro,noexec'] });
     const script =
       'cat /etc/group | head -n 1; (echo >/etc/x) 2>&1; awk \'$5 == "/etc" { print $6 }\' /proc/self/mountinfo';
@@ -150,7 +150,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     ]);
   });
 
-  test('it is listed, kept while it is in use, and removed with files of every owner', async () => {
+  test('a volume is listed, kept while it is in use, and removed with files of every owner', async () => {
     const { run, kept, folder } = project(caller, { volumes: ['data:/data'] });
     const command = (...words: readonly string[]) => boxctl(['volume', ...words], callerOptions(caller, folder));
     lines(
@@ -192,7 +192,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect((await command('rm', '../..')).stderr).toContain('there is no volume "../.."');
   });
 
-  test('one is meant by the name that its file has for it, unless other folders have such a name', async () => {
+  test('a volume can be named as its file does, unless other folders have a volume of that name', async () => {
     const [one, two] = [project(caller, { volumes: ['same:/p'] }), project(caller, { volumes: ['same:/p'] })];
     for (const { run } of [one, two]) lines(await run('true'));
     const elsewhere = await boxctl(['volume', 'rm', 'same'], callerOptions(caller, '/'));
@@ -205,7 +205,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(JSON.parse(gone.stdout)).toMatchObject({ removed: [expect.stringMatching(/^same-/u)] });
   });
 
-  test('the size is what the files take, and nothing is counted that a link leads to', async () => {
+  test('the size of a volume counts each file once, and no targets of links', async () => {
     const { run, folder } = project(caller, { volumes: ['sized:/data'] });
     lines(
       await run('dd if=/dev/zero of=/data/a bs=1024 count=300 2>/dev/null; ln /data/a /data/b; ln -s / /data/root'),
@@ -217,7 +217,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(volume?.size).toBeLessThan(400 * 1024);
   });
 
-  test('those whose folder is gone are pruned, and no others', async () => {
+  test('volumes whose folder is gone are pruned, and no others', async () => {
     const [one, two] = [project(caller, { volumes: ['p:/p'] }), project(caller, { volumes: ['p:/p'] })];
     lines(await one.run('true'));
     lines(await two.run('true'));

@@ -20,7 +20,7 @@ it('the file that is proposed where there is none works as it stands', async () 
   expect(ended.stdout).toMatch(/^hello from boxctl-test-\S+\nbin\n/u);
 });
 
-it('a Compose file that is there instead is proposed, and is taken when it is named', async () => {
+it('without container.yaml, a Compose file in the folder is proposed, and used when it is named', async () => {
   const cwd = tempFolder();
   const env = { BOXCTL_STORE: join(cwd, 'store') };
   const service = 'image: {host_tools: [sh]}\n    network_mode: none\n    command: [sh, -c, "echo $$HOSTNAME"]\n';
@@ -34,7 +34,7 @@ it('a Compose file that is there instead is proposed, and is taken when it is na
   expect(await boxctl(['up', 'compose.yaml'], { cwd, env })).toMatchObject({ status: 0, stdout: 'web\n', stderr: '' });
 });
 
-describe('an image that is no archive is told for what it is', () => {
+describe('the error for an image that is not an archive says what the file is', () => {
   it.each([
     ['it is a text file', 'just a note\n'],
     ['it is a text file', 'x'.repeat(3000)],
@@ -52,7 +52,7 @@ describe('an image that is no archive is told for what it is', () => {
     expect(stderr).toContain(`error: The image ${join(cwd, 'image.tar')} is not an archive: ${expected}`);
   });
 
-  it('what is binary is read as an archive', async () => {
+  it('a binary file is read as an archive', async () => {
     const cwd = tempFolder();
     writeFileSync(join(cwd, 'image.tar'), archive({ name: 'file', data: 'text' }).subarray(0, 600));
     const { stderr } = await boxctl(['image', 'import', 'image.tar', 'a:1'], {
@@ -63,7 +63,7 @@ describe('an image that is no archive is told for what it is', () => {
   });
 });
 
-describe.skipIf(!isRoot)('a store that is full is not told as an archive that cannot be read (needs root)', () => {
+describe.skipIf(!isRoot)('a full store is not reported as a bad archive (needs root)', () => {
   it.each(['import image.tar a:1', 'import - a:1 <image.tar'])('image %s', async (words) => {
     const cwd = tempFolder();
     // As if from a random source, so that nothing of it is a hole.
@@ -82,20 +82,23 @@ describe.skipIf(!isRoot)('a store that is full is not told as an archive that ca
   });
 });
 
-describe.skipIf(testUser === undefined)('what the caller may not read (needs root and the user boxctl-test)', () => {
-  it('is told by its own name, and not by a descriptor of boxctl’s', async () => {
-    const cwd = tempFolder({ open: true });
-    writeFileSync(join(cwd, 'image.tar'), 'secret');
-    chmodSync(join(cwd, 'image.tar'), 0o600);
-    symlinkSync('image.tar', join(cwd, 'link.tar'));
-    writeFileSync(join(cwd, 'container.yaml'), 'image: ./link.tar\ncommand: [sh]\n');
-    const { stderr } = await boxctl(['up', 'container.yaml'], { cwd, ...(testUser && { user: testUser }) });
-    expect(stderr).toContain(`The image ${join(cwd, 'image.tar')} cannot be read: permission denied (EACCES)`);
-    expect(stderr).not.toContain('/proc/self');
-  });
-});
+describe.skipIf(testUser === undefined)(
+  'a file that the caller may not read (needs root and the user boxctl-test)',
+  () => {
+    it('is told by its own name, and not by a descriptor of boxctl’s', async () => {
+      const cwd = tempFolder({ open: true });
+      writeFileSync(join(cwd, 'image.tar'), 'secret');
+      chmodSync(join(cwd, 'image.tar'), 0o600);
+      symlinkSync('image.tar', join(cwd, 'link.tar'));
+      writeFileSync(join(cwd, 'container.yaml'), 'image: ./link.tar\ncommand: [sh]\n');
+      const { stderr } = await boxctl(['up', 'container.yaml'], { cwd, ...(testUser && { user: testUser }) });
+      expect(stderr).toContain(`The image ${join(cwd, 'image.tar')} cannot be read: permission denied (EACCES)`);
+      expect(stderr).not.toContain('/proc/self');
+    });
+  },
+);
 
-it.skipIf(!isRoot)('a missing /proc is told as that (needs root)', async () => {
+it.skipIf(!isRoot)('a missing /proc is named in the error (needs root)', async () => {
   const cwd = tempFolder();
   writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh]\n');
   const script = `umount -R -l /proc && exec ${NODE} ${PROGRAM} up`;

@@ -72,7 +72,7 @@ export function inNamespace(script: string, cwd: string): string {
   return stdout;
 }
 
-/** What the kernel had to say about EROFS, but that it mounted one, and but what is known already. */
+/** Lines about EROFS in the kernel's log, without those about mounts, and without the known ones. */
 export function kernelComplaints(known: readonly string[] = []): string[] {
   const { stdout } = spawnSync('dmesg', { encoding: 'utf8', maxBuffer: 1 << 28 });
   const lines = stdout.split('\n').filter((line) => /erofs|BUG:/u.test(line) && !known.includes(line));
@@ -111,7 +111,7 @@ export function bothTrees(archive: Buffer | string, folder: string, unpack: stri
   return { report, mounted: mounted.trimEnd().split('\n'), unpacked: unpacked.trimEnd().split('\n') };
 }
 
-/** What both roads say of an archive, and what came of it where they took it. */
+/** The messages of indexing and of unpacking an archive, and both trees if it was accepted. */
 export interface Roads {
   readonly index: IndexReport;
   readonly unpack: UnpackReport;

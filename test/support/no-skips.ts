@@ -1,4 +1,4 @@
-/** Where everything that tests need is installed, a skipped test is a failure: it would be a promise unkept in silence. */
+/** Where everything that tests need is installed, a skipped test is a failure: otherwise nobody would notice that it does not run. */
 import type { Reporter, TestModule } from 'vitest/node';
 
 export const noSkips: Reporter = {

@@ -15,7 +15,7 @@ export const STEERING: string = Array.from({ length: 0x11_0000 }, (_, code) => c
 export const SOME_STEERING =
   '\u0007\b\r\u001b[31m\u001b]0;title\u0007\u007f\u009b2J\u009d0;x\u009c\u061c\u200b\u200e\u2028\u202e\u2066\u00ad\u{e0041}\ufeff\u3164\n';
 
-/** The steering characters that a text holds, by number; line feeds are no secret. */
+/** The code points of the steering characters in a text, without line feeds. */
 export function steeringIn(text: string): readonly string[] {
   const found = [...text].filter((character) => character !== '\n' && isSteering(character.codePointAt(0) ?? 0));
   return [...new Set(found)].map((character) => `U+${(character.codePointAt(0) ?? 0).toString(16)}`);

@@ -15,7 +15,7 @@ const TRIES =
 
 const lines = (text: string): readonly string[] => text.trim().split(/\r?\n/u);
 
-test('the kernel enforces it', () => {
+test('the kernel enforces AppArmor', () => {
   expect(readFileSync('/sys/module/apparmor/parameters/enabled', 'utf8')).toBe('Y\n');
 });
 
@@ -32,7 +32,7 @@ describe('a container', () => {
     },
   );
 
-  test('without it may do all of that', async () => {
+  test('without a profile may do all of that', async () => {
     const { stdout } = await sh(`${LABEL}; ${TRIES}`, { tmpfs: ['/refused'] });
     expect(lines(stdout)).toEqual(['unconfined', 'read', 'made', 'well']);
   });
@@ -62,7 +62,7 @@ describe('a container', () => {
     expect({ status, stdout, taken }).toEqual({ status: 125, stdout: '', taken: '' });
   });
 
-  test('is outside of every profile only with a word', async () => {
+  test('is unconfined only where that is allowed', async () => {
     const spec = { apparmor: 'unconfined' };
     expect((await sh(LABEL, spec)).stderr).toContain('--allow apparmor=unconfined');
     const allowed = await sh(LABEL, spec, self, { args: ['up', '--allow', 'apparmor=unconfined'] });
@@ -70,7 +70,7 @@ describe('a container', () => {
   });
 });
 
-test('the doctor has seen it', async () => {
+test('doctor names AppArmor', async () => {
   const { stdout } = await boxctl(['doctor', '--json'], callerOptions(self, specFolder({})));
   const { checks } = JSON.parse(stdout) as { readonly checks: readonly { readonly name: string }[] };
   expect(checks.find(({ name }) => name === 'AppArmor')).toMatchObject({ state: 'yes' });

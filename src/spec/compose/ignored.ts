@@ -1,6 +1,6 @@
 /**
- * What a Compose file says that asks nothing of a container here, whatever its value: it is taken out before anything looks
- * at it, so that a service can be pasted as it is.
+ * Keys of Compose that have no effect in boxctl, whatever their value. They are removed before the file is checked, so that
+ * a service can be pasted unchanged.
  */
 import type { Branch, Tree } from '../../yaml/tree.ts';
 import { entryAt, without } from './branch.ts';
@@ -37,7 +37,7 @@ const freeOf =
 const plainVolume = freeOf(OF_A_VOLUME);
 const plainPort = freeOf(OF_A_PORT);
 
-/** What asks for the one kind of network that there is asks for nothing, too. */
+/** Values that ask for the only kind of network that boxctl has. They are ignored. */
 function plainNetwork(network: Tree): Tree {
   const isPlain = (path: string, words: readonly string[]): boolean => {
     const value = network.kind === 'map' ? entryAt(network, path)?.value : undefined;

@@ -64,7 +64,7 @@ function checkBeside(file: Branch, problems: TextProblems): void {
 
 const PLAIN_VOLUME = 'a volume is known by its name alone, and made when it is first used: leave its options out';
 
-/** `cache:`, `cache: {}` and `cache: {driver: local}` say nothing that is not so anyway. */
+/** `cache:`, `cache: {}` and `cache: {driver: local}` are the defaults of a volume. */
 function isPlainVolume(value: Tree): boolean {
   if (value.kind === 'scalar') return value.value === null;
   if (value.kind !== 'map') return false;

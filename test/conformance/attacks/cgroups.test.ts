@@ -40,21 +40,21 @@ const LIMITS = isRoot ? { memory: '64MiB', pids: 64 } : {};
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
   const limits = caller === self ? LIMITS : {};
 
-  test('nothing under /sys/fs/cgroup can be written, and nothing made', async () => {
+  test('no file under /sys/fs/cgroup can be written, and no folder can be made there', async () => {
     const before = agents();
     const { stdout } = await sh(WRITE, { limits }, caller);
     expect(stdout).toBe('tried\n');
     expect(agents()).toEqual(before);
   });
 
-  test('no hierarchy can be mounted again, also not from a user namespace of its own', async () => {
+  test('no cgroup hierarchy can be mounted again, not even from a user namespace of its own', async () => {
     const before = agents();
     const { stdout } = await sh(MOUNT, { limits }, caller);
     expect(stdout).toBe('tried\n');
     expect(agents()).toEqual(before);
   });
 
-  test('the cgroups of the host have no names inside: each is the root', async () => {
+  test('/proc/self/cgroup names each cgroup as the root, and not by its name on the host', async () => {
     const { stdout } = await sh(
       'cut -d: -f3 /proc/self/cgroup | sort -u; cat /proc/1/cgroup | cut -d: -f3 | sort -u',
       { limits },
@@ -108,13 +108,13 @@ describe.skipIf(testUser === undefined || !hasBusybox)(
         { args: ['up', '--allow', 'namespace'] },
       );
 
-    test('a cgroup of the caller’s own is not to be seen', async () => {
+    test('a cgroup of the caller’s own cannot be seen', async () => {
       await withOwnCgroup(caller.uid, async (folder) => {
         expect((await attempt(folder, {})).stdout).toBe('tried\n');
       });
     });
 
-    test('nor, where the host’s cgroups are, a way out of the limits', async () => {
+    test('where the host’s cgroups can be seen, a process cannot move out of its limits', async () => {
       await withOwnCgroup(caller.uid, async (folder) => {
         expect((await attempt(folder, { cgroup: 'host' })).stdout).toBe(`${folder}\ntried\n`);
       });

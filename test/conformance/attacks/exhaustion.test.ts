@@ -157,7 +157,7 @@ describe.skipIf(!hasBusybox || !hasPidMax).each(callers)(
 const TIME = { stop_grace_period: '0s' };
 
 describe.skipIf(!isRoot || !hasBusybox)('with limits (need root and busybox-static)', () => {
-  test('processes: a fork bomb has what pids gives it, and goes with its container', async () => {
+  test('a fork bomb gets as many processes as limits.pids allows, and ends with its container', async () => {
     const before = cgroups();
     const bomb = 'b() { b | b & }; b; sleep 5; echo alive';
     const watched = sh(bomb, { ...TIME, limits: { pids: 64, time: '3s' } });
@@ -168,7 +168,7 @@ describe.skipIf(!isRoot || !hasBusybox)('with limits (need root and busybox-stat
     await expect.poll(cgroups, { timeout: 10_000 }).toEqual(before);
   });
 
-  test('memory: a container takes no more than its own, by processes, tmpfs or shared memory', async () => {
+  test('a container cannot use more than limits.memory, by processes, tmpfs or shared memory', async () => {
     const free = (): number => Number(/MemAvailable:\s+(\d+)/u.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) / 1024;
     const before = free();
     let least = before;
@@ -185,7 +185,7 @@ describe.skipIf(!isRoot || !hasBusybox)('with limits (need root and busybox-stat
 });
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
-  test('descriptors: as many as each process may have are open, and the host has its own', async () => {
+  test('a container that opens all descriptors of its processes leaves the host its own', async () => {
     const all = Number(readFileSync('/proc/sys/fs/file-nr', 'utf8').split('\t')[2]);
     const held = [3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}</etc/passwd`).join(' ');
     const script = `ulimit -n; i=0; while [ $i -lt 300 ]; do sleep 2 ${held} & i=$((i+1)); done; echo held; wait`;
@@ -193,7 +193,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(Number(stdout.split('\n')[0])).toBeLessThan(all);
   });
 
-  test('terminals: a container has a third of what the kernel has for all containers, and the host its own', async () => {
+  test('a container can open a third of the terminals that the kernel has for all containers, and the host keeps its own', async () => {
     const held = [3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}<>/dev/ptmx`).join(' ');
     const script = `i=0; while [ $i -lt 160 ]; do sleep 2 ${held} 2>/dev/null & i=$((i+1)); done; sleep 1
       ls /dev/pts | grep -c '[0-9]'; echo held; wait`;
@@ -203,7 +203,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(Number(stdout.split('\n')[0])).toBeLessThanOrEqual(1024);
   });
 
-  test('inodes: those of a tmpfs are the container’s, and end', async () => {
+  test('files in a container’s tmpfs use no inodes of the host’s /tmp', async () => {
     const before = execFileSync('df', ['--output=iavail', '/tmp'], { encoding: 'utf8' });
     const script = 'cd /dev/shm; i=0; while [ $i -lt 3000 ] && : 2>/dev/null >f$i; do i=$((i+1)); done; echo $i';
     await sh(script, { limits: { time: '20s' } }, caller);

@@ -57,7 +57,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
   });
 
-  test('a false /proc or /sys is refused, and none that is a file or a link is written to', async () => {
+  test('an image whose /proc, /sys or /dev is a link or a file is refused', async () => {
     for (const path of ['proc', 'sys', 'dev']) {
       const { status, stderr } = await sh('true', { image: replaced([path], '/tmp') }, caller);
       expect({ path, status }).toEqual({ path, status: 125 });

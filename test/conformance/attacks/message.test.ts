@@ -49,7 +49,7 @@ function withMessages(plan: Plan): Plan {
   };
 }
 
-test('mutated plans are refused, or can be read to their end', { timeout: 120_000 }, () => {
+test('the launcher refuses a mutated plan, or reads it to its end', { timeout: 120_000 }, () => {
   const folder = tempFolder();
   const plans = [...[ROOT_HOST, USER_HOST].map((host) => planOf(FILE, host)), withMessages(planOf(FILE, ROOT_HOST))];
   const seeds = plans.map((plan, index) => {
@@ -62,7 +62,7 @@ test('mutated plans are refused, or can be read to their end', { timeout: 120_00
   expect(ended).toEqual({ status: 0, signal: null, stderr: '' });
 });
 
-test.skipIf(!hasBusybox)('a text of 64 KiB arrives as it was (needs busybox-static)', async () => {
+test.skipIf(!hasBusybox)('a text of 64 KiB reaches the launcher unchanged (needs busybox-static)', async () => {
   for (const size of [65_535, 65_536, 65_537, 100_000]) {
     const { stdout, stderr } = await sh('echo ${#LONG} $AFTER', {
       environment: { LONG: 'x'.repeat(size), AFTER: 'y' },
@@ -72,7 +72,7 @@ test.skipIf(!hasBusybox)('a text of 64 KiB arrives as it was (needs busybox-stat
 });
 
 test.skipIf(!hasBusybox)(
-  '70,000 of a thing are 70,000, and not what is left of them (needs busybox-static)',
+  '70,000 variables of the environment all reach the command (needs busybox-static)',
   { timeout: 60_000 },
   async () => {
     const folder = specFolder({ env_file: 'many.env', command: ['sh', '-c', 'env | grep -c ^V'] });

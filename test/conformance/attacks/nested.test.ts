@@ -96,7 +96,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     },
   );
 
-  test('by default there are no user namespaces in it, and nothing can be mounted', async () => {
+  test('by default a container cannot make user namespaces or mounts', async () => {
     const { stdout } = await run(
       [process.execPath, PROGRAM, 'up'],
       callerOptions(caller, specFolder({ command: ['sh', '-c', NESTED], tmpfs: ['/tmp'] }, caller), { stdin: SCRIPT }),
@@ -104,7 +104,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stdout).toBe('done\n');
   });
 
-  test('a limit of open files is what the caller’s shell has, not what Node makes of it', async () => {
+  test('the limit of open files is the caller’s, not the one that Node raises it to', async () => {
     const folder = specFolder({ command: ['sh', '-c', 'ulimit -Sn; ulimit -Hn; ulimit -Sc'] }, caller);
     const script = 'ulimit -Sn 321; ulimit -Hn 4000; ulimit -Sc 0; "$@"; :';
     const command = ['sh', '-c', script, 'sh', process.execPath, PROGRAM, 'up'];
@@ -150,7 +150,7 @@ describe.skipIf(!isRoot || !hasBusybox)(
       },
     );
 
-    test('a task that dies by a signal is no way to run a program on the host', async () => {
+    test('a process that dies by a signal cannot start a program on the host as its core dump’s handler', async () => {
       const before = kernelState();
       const script = 'echo "|/bin/sh -c evil" >/proc/sys/kernel/core_pattern; ulimit -c unlimited; kill -SEGV $$; :';
       await sh(`sh -c '${script.replaceAll("'", "'\\''")}' 2>/dev/null; echo survived`, { cap_add: ['ALL'] });
@@ -159,7 +159,7 @@ describe.skipIf(!isRoot || !hasBusybox)(
   },
 );
 
-test('boxctl ships no program that is set-user-id, or has capabilities', () => {
+test('no program of boxctl is set-user-id or has file capabilities', () => {
   const files = readdirSync(join(INSTALLED, 'dist'), { recursive: true, encoding: 'utf8' });
   expect(files.length).toBeGreaterThan(5);
   for (const name of files) {

@@ -251,7 +251,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
     },
   );
 
-  test('another user comes to nothing of the store and the state (CVE-2021-41103, CVE-2021-41091)', async () => {
+  test('another user cannot read or write the store and the state (CVE-2021-41103, CVE-2021-41091)', async () => {
     const image = changedRootfs((tree) => {
       execFileSync('cp', [join(tree, 'bin/busybox'), join(tree, 'bin/gain')]);
       chmodSync(join(tree, 'bin/gain'), 0o6755);
@@ -280,7 +280,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
 
 describe.skipIf(!hasBusybox)('names that are paths (needs busybox-static)', () => {
   test.each(['../x', '.', '..', '', 'a/b', '/x', '-x', '.x', 'a\u0000b', 'a\nb', 'a b', 'x'.repeat(300), 'ä'])(
-    '%j is no name of a container or a volume',
+    'such as %j are refused for a container or a volume',
     async (name) => {
       const one = await sh('echo ran', { name });
       expect([one.status, one.stdout]).toEqual([125, '']);
@@ -293,7 +293,7 @@ describe.skipIf(!hasBusybox)('names that are paths (needs busybox-static)', () =
 describe.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
   'libraries (needs root, busybox-static, cc and strace)',
   () => {
-    test('none of the image’s is loaded by boxctl, nor is its configuration of names read (CVE-2019-14271)', async () => {
+    test('of the image are not loaded by boxctl, and its nsswitch.conf is not read (CVE-2019-14271)', async () => {
       const work = tempFolder({ open: true });
       const source = join(work, 'evil.c');
       writeFileSync(

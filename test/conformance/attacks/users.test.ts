@@ -36,7 +36,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect([status, stdout]).toEqual([125, '']);
   });
 
-  test.each([0x10, 1.5, -1, 4_294_967_295])('nor is the number %d', async (user) => {
+  test.each([0x10, 1.5, -1, 4_294_967_295])('the user id %d is refused', async (user) => {
     const text = user === 0x10 ? 'user: 0x10' : `user: ${user}`;
     const folder = specFolder({ command: ['id', '-u'] }, caller);
     execFileSync('sh', ['-c', `echo '${text}' >>container.yaml`], { cwd: folder });
@@ -60,7 +60,7 @@ function imageWith(passwd: string, group = 'root:x:0:\n'): string {
 }
 
 describe.skipIf(!hasBusybox || !isRoot)('an image’s own passwd (needs root and busybox-static)', () => {
-  test('does not make root of a number by giving it as a name (CVE-2016-3697)', async () => {
+  test('cannot make the user 0 of a number that it has as a name (CVE-2016-3697)', async () => {
     const image = imageWith('1000:x:0:0::/:/bin/sh\n1001:x:0:0::/:/bin/sh\n', '1000:x:0:\n');
     const { stdout } = await sh('id -u; id -g', { image, user: '1000:1000' });
     expect(stdout).toBe('1000\n1000\n');
@@ -84,14 +84,14 @@ describe.skipIf(testUser === undefined || !hasBusybox)(
     const user = testUser ?? { name: '', uid: 0, gid: 0, home: '/' };
     const GROUP = 4;
 
-    test('those of the caller do not stay (CVE-2023-25173)', async () => {
+    test('of the caller are dropped (CVE-2023-25173)', async () => {
       const folder = specFolder({ command: ['sh', '-c', 'grep ^Groups: /proc/self/status'] });
       const command = ['setpriv', '--groups=4,24,27', '--', process.execPath, PROGRAM, 'up'];
       const { stdout } = await run(command, callerOptions(self, folder));
       expect(stdout.trim()).toBe('Groups:');
     });
 
-    test('none is dropped to get past a file that denies it (CVE-2014-8989)', async () => {
+    test('cannot be dropped to get past a file that denies access to a group (CVE-2014-8989)', async () => {
       const caller = callers.find(({ title }) => title.includes('no id but his own')) ?? self;
       const folder = attackFolder('groups', {}, caller);
       const denied = join(folder, 'denied');
@@ -121,7 +121,7 @@ describe.skipIf(testUser === undefined || !hasBusybox)(
       expect(others.stdout).toBe('secret');
     });
 
-    test('keep_id gives the caller his own ids, and root inside is nobody’s outside', async () => {
+    test('keep_id gives the caller his own ids, and root inside is a subordinate id outside', async () => {
       const caller = callers.find(({ title }) => title.includes('with subordinate ids')) ?? self;
       const script = 'id -u; id -g; cat /proc/self/uid_map | tr -s " "';
       const { stdout, stderr } = await sh(script, { keep_id: true }, caller);
@@ -132,7 +132,7 @@ describe.skipIf(testUser === undefined || !hasBusybox)(
       expect(map[0]?.trim().startsWith('0 0 ')).toBe(false);
     });
 
-    test('keep_id is refused to root, and to who has no id for root inside', async () => {
+    test('keep_id is refused to root, and to a user without a subordinate id for root inside', async () => {
       const none = callers.find(({ title }) => title.includes('no id but his own')) ?? self;
       const asRoot = await sh('true', { keep_id: true });
       expect([asRoot.status, asRoot.stderr.includes('root of the host')]).toEqual([125, true]);

@@ -59,7 +59,7 @@ describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)
     expect(lines.slice(4).filter(Boolean).toSorted()).toEqual(['bin', 'dev', 'proc', 'sys']);
   });
 
-  test('tells each step once and in order, then the start of the command', async () => {
+  test('reports each step once and in order, then the start of the command', async () => {
     const plan = planFor({ args: ['true'] });
     const { events } = await run(plan);
     const steps = events.flatMap((event) => (event.kind === 'step' ? [event.index] : []));
@@ -67,7 +67,7 @@ describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)
     expect(events.filter((event) => event.kind === 'started')).toHaveLength(1);
   });
 
-  test('a signal that ends the command is told as such', async () => {
+  test('the signal that ends the command is in the outcome', async () => {
     const { kind, signal } = await run(planFor({ args: ['sh', '-c', 'sleep 100'] }), (started) =>
       setTimeout(() => started.signal(9), 50),
     );

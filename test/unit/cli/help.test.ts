@@ -41,7 +41,7 @@ describe('help', () => {
     }
   });
 
-  test('asks for nothing after the words of another command', async () => {
+  test('is not printed for a --help after the words of another command', async () => {
     const { stderr, status } = await boxctl(['run', 'nowhere.yaml', '--', 'ls', '--help']);
     expect({ stderr, status }).toMatchObject({ status: 125, stderr: expect.stringContaining('no such file') });
   });
@@ -120,7 +120,7 @@ test('a folder without a file is told what a file is', async () => {
   expect(stderr).toMatch(/this folder has no container\.yaml\n.*\n\s*\n {2}image: \{host_tools: \[sh, ls\]\}/u);
 });
 
-test('a reader that has gone ends it as it ends others', async () => {
+test('boxctl ends by SIGPIPE when its reader is gone', async () => {
   const file = join(INSTALLED, 'examples/hello/container.yaml');
   const pipe = `"$0" "$1" plan --json "$2" | head -c 1; echo " \${PIPESTATUS[0]}"`;
   const { stdout } = await run(['bash', '-c', pipe, process.execPath, PROGRAM, file]);
@@ -258,13 +258,13 @@ describe('errors for programs', () => {
     }
   });
 
-  test('so do words that are no command', async () => {
+  test('boxctl --json tells an unknown command as a line of JSON', async () => {
     const { stderr } = await boxctl(['nope', '--json']);
     expect(JSON.parse(stderr)).toMatchObject({ event: 'error', code: 'E_USAGE', hint: 'boxctl --help' });
   });
 });
 
-test('an output that cannot be written to is told', async () => {
+test('a standard output that cannot be written is an error', async () => {
   const { stderr, status } = await run(['sh', '-c', '"$0" "$1" help >/dev/full', process.execPath, PROGRAM]);
   expect({ stderr, status }).toEqual({
     stderr: 'boxctl: error: standard output cannot be written to: ENOSPC\n  is it closed, or its disk full?\n',

@@ -8,7 +8,7 @@ import { isRoot } from '../../support/user.ts';
 
 const NODE = process.execPath;
 
-test('the folder that it was started in is gone', async () => {
+test('a working directory that is gone is named in the error', async () => {
   const cwd = tempFolder();
   const script = `mkdir gone && cd gone && rmdir ../gone && ${NODE} ${PROGRAM} validate`;
   const { stdout, stderr, status } = await run(['sh', '-c', script], { cwd });
@@ -18,7 +18,7 @@ test('the folder that it was started in is gone', async () => {
   );
 });
 
-test('the home is a folder in which nothing can be made', async () => {
+test('a home that cannot be written is named in the error', async () => {
   const cwd = tempFolder();
   writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh]\n');
   const options = { cwd, env: { HOME: '/proc/1', BOXCTL_STORE: '/proc/1/store' } };
@@ -27,7 +27,7 @@ test('the home is a folder in which nothing can be made', async () => {
   expect(stderr).toContain('The image store /proc/1/store cannot be used: no such file or directory (ENOENT)');
 });
 
-test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
+test.skipIf(!isRoot)('a full disk is named in the error (needs root)', async () => {
   const cwd = tempFolder();
   writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\nuid_map: auto\ncommand: [sh]\n');
   const fill = 'mkdir store && mount -t tmpfs -o size=64k store store && ! cat /dev/zero >store/all';
@@ -41,7 +41,7 @@ test.skipIf(!isRoot)('the disk is full (needs root)', async () => {
   expect(JSON.parse(json)).toMatchObject({ event: 'error', code: 'E_HOST' });
 });
 
-test.skipIf(!isRoot)('the store cannot be written (needs root)', async () => {
+test.skipIf(!isRoot)('a store that cannot be written is named in the error (needs root)', async () => {
   const cwd = tempFolder();
   writeFileSync(join(cwd, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh, -c, "true"]\n');
   const up = `${NODE} ${PROGRAM} up`;

@@ -10,7 +10,7 @@ describe('the rate of an import', () => {
     expect(rate.at({ read: 20, total: 100 }, 100)).toEqual({ bytesPerSecond: undefined, secondsLeft: undefined });
   });
 
-  test('is that of the last seconds, and tells what is left', () => {
+  test('is that of the last seconds, and gives the remaining time', () => {
     const rate = new Rate();
     for (let second = 0; second <= 10; second++) rate.at({ read: second * 100, total: 10_000 }, second * 1000);
     for (let second = 11; second <= 13; second++)
@@ -27,7 +27,7 @@ describe('the rate of an import', () => {
     expect(rate.at({ read: 10, total: 200, layer: { number: 2, of: 2 } }, 2200).bytesPerSecond).toBeUndefined();
   });
 
-  test('of what has no known end, no end is foretold', () => {
+  test('gives no remaining time where the size is not known', () => {
     const rate = new Rate();
     rate.at({ read: 0, total: 0 }, 0);
     expect(rate.at({ read: 500, total: 0 }, 1000)).toEqual({ bytesPerSecond: 500, secondsLeft: undefined });

@@ -75,7 +75,7 @@ test.each(['.wh.', '.wh..', '.wh...', 'd/.wh.'])('a whiteout of nothing is refus
   expect(index([{ name }])).toMatchObject({ ok: true, entries: 1 });
 });
 
-test('nothing lies in a whiteout', () => {
+test('an entry below a whiteout is refused', () => {
   expect(index([{ name: '.wh.d/file' }], marks)).toMatchObject({ error: 'the path leads through a whiteout' });
   expect(index([{ name: 'a/.wh..wh..opq/file' }], marks)).toMatchObject({ error: 'the path leads through a whiteout' });
   expect(index([{ name: '.wh..wh.plnk/file' }, { name: 'a' }], marks)).toMatchObject({ ok: true, skipped: 1 });

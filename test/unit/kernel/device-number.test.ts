@@ -21,6 +21,6 @@ test.each([
   expect(deviceNumbers(makedev(BigInt(major), BigInt(minor)))).toEqual({ major, minor });
 });
 
-test('/dev/null is 1:3', () => {
+test('the device number of /dev/null is read as 1:3', () => {
   expect(deviceNumbers(statSync('/dev/null').rdev)).toEqual({ major: 1, minor: 3 });
 });

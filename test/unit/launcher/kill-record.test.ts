@@ -35,7 +35,7 @@ test.each<[string, string, string | undefined]>([
   expect(callOf(text, 3347, NOW)).toBe(expected);
 });
 
-test('of a process that had the number before', () => {
+test('a record of an earlier process with the same number is ignored', () => {
   expect(callOf(record(), 3347, NOW - 5000)).toBe('mkdir');
   expect(callOf(record(), 3347, NOW + 5000)).toBeUndefined();
 });

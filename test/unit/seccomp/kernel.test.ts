@@ -17,7 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('is taken by the kernel and answers as it should', () => {
+it('the kernel loads the default filter, and it answers each call as the profile says', () => {
   const program = join(folder, 'try-calls');
   execFileSync('cc', ['-o', program, join(import.meta.dirname, 'try-calls.c')]);
   const filter = join(folder, 'filter');

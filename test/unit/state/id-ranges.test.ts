@@ -18,7 +18,7 @@ function setUp() {
   return { document, host, firstId };
 }
 
-test('what is claimed goes into the maps of the model', () => {
+test('a claimed range of ids is in the maps of the model', () => {
   const { document, host, firstId } = setUp();
   const claims = [claimIds(document, host), claimIds(document, host)];
   expect(claims.map(({ ids }) => ids?.offset)).toEqual([0, SIZE]);
@@ -26,7 +26,7 @@ test('what is claimed goes into the maps of the model', () => {
   expect(second).toBe((first ?? 0) + SIZE);
 });
 
-test('a range that was released is the same container’s again, in the same process', () => {
+test('a released range goes to the same container again in the same process', () => {
   const { document, host } = setUp();
   const first = claimIds(document, host);
   first.release();
