@@ -81,6 +81,7 @@ function setLink(reader: Reader): string {
   if (reader.has('IFLA_IFNAME')) words.push(`name ${quoted(reader.text('IFLA_IFNAME'))}`);
   if (reader.has('IFLA_MTU')) words.push(`mtu ${reader.number('IFLA_MTU')}`);
   if (reader.has('IFLA_GROUP')) words.push(`group ${reader.number('IFLA_GROUP')}`);
+  if (reader.has('IFLA_TXQLEN')) words.push(`txqueuelen ${reader.number('IFLA_TXQLEN')}`);
   if (reader.has('IFLA_AF_SPEC')) words.push(...reader.nest('IFLA_AF_SPEC', settings));
   return words.join(' ');
 }

@@ -251,7 +251,7 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     expect(explainFailure(plan, outcome)?.message).toContain('ELOOP');
   });
 
-  test('at any moment never shows the host', { timeout: 120_000 }, async () => {
+  test('at any moment never shows the host', { timeout: 240_000 }, async () => {
     const { folder: outside, text } = canary();
     const script = 'cat /data/secret; echo changed >/data/secret; ls /data';
     const folder = specFolder({ volumes: ['./data:/data'], command: ['sh', '-c', script] });
@@ -268,7 +268,9 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     const swapper = spawn(process.execPath, ['-e', swap], { cwd: folder, stdio: 'ignore' });
     onTestFinished(() => void swapper.kill('SIGKILL'));
     const seen = new Set<string>();
-    for (let attempt = 0; attempt < 40; attempt++) {
+    // More often than 40 times where a busy machine has shown one side of the race alone.
+    const bothWays = (): boolean => seen.has('own') && seen.size > 1;
+    for (let attempt = 0; attempt < 40 || (attempt < 160 && !bothWays()); attempt++) {
       const { stdout, stderr, status } = await boxctl(['up'], callerOptions(self, folder));
       expect(stdout).not.toContain('canary');
       seen.add(status === 0 ? 'own' : (/not allowed|ELOOP|ENOENT|no such file/u.exec(stderr)?.[0] ?? stderr));
@@ -277,8 +279,7 @@ describe.skipIf(!hasBusybox)('a source that is swapped for a link (needs busybox
     expect(text()).toBe(SECRET);
     expect(readdirSync(outside)).toEqual(['secret']);
     // The race was one: it went both ways.
-    expect([...seen]).toContain('own');
-    expect(seen.size).toBeGreaterThan(1);
+    expect(bothWays()).toBe(true);
   });
 });
 

@@ -86,8 +86,9 @@ export async function settledState(place: Place): Promise<object> {
   let state = '';
   for (let i = 0; i < 50; i++) {
     const now = await networkState(place);
-    if (!JSON.stringify(now).includes('boxctl') || JSON.stringify(now) === state) return now;
-    state = JSON.stringify(now);
+    const text = JSON.stringify(now);
+    if (text === state && !/boxctl\d/u.test(text)) return now;
+    state = text;
     await sleep(100);
   }
   return networkState(place);

@@ -101,6 +101,7 @@ const LINK = once<Table>(() => ({
   IFLA_LINKINFO: nest(18, () => LINK_INFO),
   IFLA_NET_NS_PID: child(19),
   IFLA_AF_SPEC: nest(26, () => AF_SPEC),
+  IFLA_TXQLEN: u32(13),
   IFLA_GROUP: u32(27),
 }));
 const LINK_INFO: Table = {

@@ -2,6 +2,7 @@
  * A container's network as root: a pair of interfaces made directly in its network namespace, routed by single addresses. No
  * bridge, and no rule of a single container in a table that packets of others pass.
  */
+import type { Network } from '../../model/network.ts';
 import { AT_FDCWD } from '../../kernel/calls.ts';
 import { NETLINK, O } from '../../kernel/constants.ts';
 import { CHILD } from '../../kernel/netlink/message.ts';
@@ -137,6 +138,23 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   return talliesOf(network, netfilter);
 }
 
+/** One more than the kernel gives an interface: only a change has an effect. */
+const QUEUE_LENGTH = 1001;
+
+/**
+ * The outer end of the pair was up before its carrier was. The kernel lets such an interface send by a work of its own, up to a
+ * second later (linkwatch), and drops what is sent until then: the answer to the container's first packet. A change of
+ * the length of its queue starts it at once.
+ */
+function startSending(context: PlanContext, network: Network): void {
+  const because = context.model.because('network');
+  const [place, route] =
+    network.driver === 'veth'
+      ? ([onHost('network', because), 'netlink.route'] as const)
+      : ([inside('network', because), 'router.route'] as const);
+  sender(context, place, route)('outer.queue', setLink(interfaceNumber(network.index), { IFLA_TXQLEN: QUEUE_LENGTH }));
+}
+
 /** The container's side: its end of the pair, before privileges go. */
 export function planNetworkInside(context: PlanContext): void {
   const { network } = context.model;
@@ -162,6 +180,7 @@ export function planNetworkInside(context: PlanContext): void {
     }
   }
   send('inner.up', linkUp(link));
+  startSending(context, network);
   for (const family of FAMILIES) {
     const own = ownAddress(network, family);
     if (own === undefined) continue;
