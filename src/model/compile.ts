@@ -170,7 +170,11 @@ export function compile(
     because,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mounts, devices }, host),
-    warnings: [...warningsOf(spec, reasons), ...networkWarnings(document, network, reasons), ...unreadFiles(document)],
+    warnings: [
+      ...warningsOf(spec, reasons),
+      ...(network === undefined ? [] : networkWarnings(document, network, reasons)),
+      ...unreadFiles(document),
+    ],
     borrowed: [...document.borrowed, ...ofCommandLine(overrides)],
     landlock: spec.landlock,
     ownFiles,

@@ -235,7 +235,7 @@ export function planContainer(model: Model, image: ImageFacts | undefined, host:
   isolateMounts(context);
   root?.takeInside();
   becomeRoot(context);
-  tallies = planRouter(context) ?? tallies;
+  if (hasNetwork) tallies = planRouter(context) ?? tallies;
   hideFromPeers(context);
   unshareCgroup(context);
   const zeroMask = inside('root', byDefault('modes as they are written here'));
