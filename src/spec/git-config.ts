@@ -1,20 +1,20 @@
-/** The few words of git's configuration (git-config(1)) by which it reads, or runs, other files of a project. */
+/** Reads the values of git's configuration (git-config(1)) that name other files: files that git reads or executes. */
 
 export interface GitWords {
-  /** Other files of configuration: relative to the one that names them. */
+  /** Further configuration files (`include.path`): relative to the file that names them. */
   readonly included: readonly string[];
-  /** Folders of hooks, and programs that tell what has changed: relative to the top of the project. */
+  /** `core.hooksPath` and `core.fsmonitor`: relative to the top of the working tree. */
   readonly hooks: readonly string[];
   readonly monitors: readonly string[];
-  /** Words of other commands that git runs: filters, drivers, pagers, aliases. Some are paths of the project. */
+  /** The words of all other commands that git runs: filters, drivers, pagers, aliases. Some are paths of the project. */
   readonly programs: readonly string[];
-  /** The project's top, relative to the git directory. */
+  /** `core.worktree`: the top of the working tree, relative to the git directory. */
   readonly worktree?: string;
-  /** `config.worktree` counts. */
+  /** Git reads `config.worktree`, too (`extensions.worktreeConfig`). */
   readonly perWorktree: boolean;
 }
 
-/** Keys, of any section, whose values are commands or programs. Those of the sections in SPOKEN have names of their own. */
+/** Keys, of any section, whose values are commands. In a section that SPOKEN matches, every value is a command. */
 const RUN =
   /^(?:pager|editor|sshcommand|askpass|gitproxy|alternaterefscommand|external|textconv|command|clean|smudge|process|driver|program|helper|difffilter|cmd|path|defaultkeycommand|packobjectshook)$/u;
 const SPOKEN = /^(?:alias|pager)$/u;
@@ -42,7 +42,7 @@ export function parseGitConfig(text: string): GitWords {
     entries.filter(([of, name, value]) => section.test(of) && name === key && value !== '').map(([, , value]) => value);
   const worktree = all(/^core$/u, 'worktree').at(-1);
   const commands = entries.filter(([of, name]) => SPOKEN.test(of) || RUN.test(name)).map(([, , value]) => value);
-  // A monitor is a program, or a word for git's own.
+  // Without a slash it is `true` or `false`: git's own monitor.
   const monitors = all(/^core$/u, 'fsmonitor').filter((value) => value.includes('/'));
   return {
     included: all(/^include(?:if)?$/u, 'path'),
@@ -54,7 +54,7 @@ export function parseGitConfig(text: string): GitWords {
   };
 }
 
-/** Where a `.gitmodules` says that submodules lie, relative to the top of the project. */
+/** The paths of submodules in a `.gitmodules`, relative to the top of the working tree. */
 export function submodulePaths(text: string): readonly string[] {
   return entriesOf(text).flatMap(([section, key, value]) => (section === 'submodule' && key === 'path' ? [value] : []));
 }

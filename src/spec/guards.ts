@@ -1,6 +1,6 @@
 /**
- * What a container that may write to a folder of the host must not change in it: files that programs of the host run, or
- * believe, by themselves. They are found by name; no tree is walked.
+ * Finds the files below a writable bind that the container must not change: the container file, policies, and the files
+ * that git on the host executes or reads as configuration. They are looked up by name; no tree is walked.
  */
 import { closeSync, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -8,24 +8,26 @@ import { parseGitConfig, submodulePaths, type GitWords } from './git-config.ts';
 import { isWithin, openUnlinkedFile } from '../files/read.ts';
 import type { Guard } from './spec.ts';
 
-/** Git directories that are looked at one by one; where there are more submodules, all of them are read-only as a whole. */
+/** At most so many git directories are examined. Beyond that, a git directory or `modules` is read-only as a whole. */
 const MOST_REPOSITORIES = 64;
+/** Bytes. A larger file is not read. */
 const MOST_TEXT = 1 << 20;
-/** Submodules may have names with slashes. */
+/** A submodule's name may have slashes: its git directory then lies that many folders deeper in `modules`. */
 const MOST_SLASHES = 6;
-/** Configuration that includes itself is read once; this bounds chains that are made to be long. */
+/** Each file of configuration is read once. This limits how many files a hostile repository can make boxctl read. */
 const MOST_INCLUDES = 64;
 
 type Made = Omit<NonNullable<Guard['make']>, 'uid' | 'gid'>;
 
 const FOLDER: Made = { what: 'folder' };
 const EMPTY_FILE: Made = { what: 'file' };
-/** What a `commondir` says where a git directory has its own configuration; without one, the container could make another. */
+/** `commondir` that names the git directory itself. Without it, the container could make one that names its own folder. */
 const NO_COMMON: Made = { what: 'file', text: '.\n', temporary: true };
 /**
- * Without a valid `.git` (its HEAD must stay writable), git takes the folder around it for a bare repository if that has a
- * HEAD, and reads the configuration that its `commondir` leads to. One that is a folder ends git there. Git's other commands
- * do not see an empty folder. What the container has prepared counts for as long as it is there, and so this stays as long.
+ * An empty folder named `commondir` beside `.git`. The container can delete `.git/HEAD`, which must be writable. Git then
+ * takes the folder around `.git` for a bare repository if a HEAD is in it, and reads the configuration that `commondir`
+ * names. Git fails when `commondir` is a folder. `git status` does not show an empty folder. As long as the container has
+ * left a HEAD there, the folder stays.
  */
 const NO_BARE: Made = { what: 'folder', temporary: true, unless: 'HEAD' };
 type Kind = 'file' | 'folder' | 'link' | 'other' | 'missing';
@@ -46,7 +48,7 @@ function kindOf(path: string): Kind {
   return status.isFile() ? 'file' : 'other';
 }
 
-/** Of git's own files, which are small; '' where it is none, or a link. */
+/** The text of a small regular file; '' for a link, a larger file, or one that cannot be read. */
 function textOf(path: string): string {
   const status = statusOf(path);
   if (status?.isFile() !== true || status.size > MOST_TEXT) return '';
@@ -81,36 +83,36 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-/** Made by boxctl for as long as a container runs: another one's, or what a launcher that was killed has left. */
+/** Whether the temporary file or folder is there already: of another container, or left by a launcher that was killed. */
 function isLeft(path: string, kind: Kind, make: Made | undefined): boolean {
   if (make?.temporary !== true) return false;
   if (make.what === 'folder') return kind === 'folder' && isEmpty(path);
   return kind === 'file' && (statusOf(path)?.size === 0 || textOf(path) === make.text);
 }
 
-/** Neither where there is nothing to guard. */
+/** Both are absent where there is nothing to guard. */
 export interface Found {
   readonly guards?: readonly Guard[];
-  /** Why the source cannot be given away safely: sentences without full stop. */
+  /** Why a file below the source cannot be guarded: sentences without full stop. */
   readonly exposed?: readonly string[];
 }
 
 export interface GuardedFiles {
-  /** The container file, and what it names: absolute, without links. */
+  /** The container file, and the files that it names: absolute, without links. */
   readonly files: readonly string[];
-  /** Where policies lie, whether or not they are there. */
+  /** The folder of policies. It need not exist. */
   readonly policies: string;
   /** The folder of the container file. */
   readonly folder: string;
   readonly home: string;
 }
 
-/** What is to be guarded in `source`, a path without links that the container may write to. */
+/** The guards of a writable bind. `source` is its path without links. */
 export function guardsOf(source: string, named: GuardedFiles): Found {
   const search = new Search(source, named.home);
   for (const file of named.files) search.cover(file);
   if (statusOf(dirname(named.policies)) !== undefined) search.cover(named.policies, FOLDER);
-  // A repository around the source, those on the way from there to the container file, and the source itself.
+  // Repositories around the source, the source itself, and repositories between it and the container file.
   const folders = new Set<string>();
   for (let at = source; ; at = dirname(at)) {
     folders.add(at);
@@ -132,7 +134,7 @@ function isBare(folder: string): boolean {
 class Search {
   readonly #source: string;
   readonly #home: string;
-  /** By path, below the source. */
+  /** By path relative to the source. */
   readonly #guards = new Map<string, Guard>();
   readonly #exposed = new Set<string>();
   readonly #seen = new Set<string>();
@@ -152,8 +154,8 @@ class Search {
   }
 
   /**
-   * Makes a path read-only. `make`: what it becomes first where it is missing, so that the container cannot make it.
-   * The folders on the way to it are kept in their places: another one could be put there with another file in it.
+   * Makes a path read-only. `make`: what is created there first if the path is missing, since the container could create
+   * it otherwise. The folders above it are pinned: the container could rename one and put its own in the place.
    */
   cover(path: string, make?: Made): void {
     if (isWithin(this.#source, path)) {
@@ -185,7 +187,7 @@ class Search {
     for (const at of above) {
       const kind = kindOf(at);
       const below = relative(this.#source, at);
-      // What lies in something that is read-only as a whole is, too.
+      // The folder is read-only as a whole, and so is the path in it.
       if (this.#guards.get(below)?.writable === false) return false;
       if (kind === 'link') this.#exposed.add(`${at} is a link, which cannot be kept in its place`);
       const made = kind === 'missing' ? this.#made(at, FOLDER) : {};
@@ -195,7 +197,7 @@ class Search {
     return true;
   }
 
-  /** The repository whose files are in a folder. */
+  /** Guards the repository whose working tree is `top`. */
   repository(top: string): void {
     const git = join(top, '.git');
     const kind = kindOf(git);
@@ -210,7 +212,7 @@ class Search {
     if (target !== undefined) this.gitDirectory(resolve(top, target), top);
   }
 
-  /** A git directory (gitrepository-layout(5)), and those that it names. */
+  /** Guards a git directory (gitrepository-layout(5)), and the files and git directories that it names. */
   gitDirectory(git: string, top: string): void {
     if (this.#seen.has(git) || kindOf(git) !== 'folder') return;
     this.#seen.add(git);
@@ -219,7 +221,7 @@ class Search {
       return;
     }
     const config = join(git, 'config');
-    // Read before anything is covered: it may be a link, which is told below.
+    // Read before it is covered: `cover` reports a configuration that is a link.
     const words = this.#configuration(config);
     const common = this.#commonOf(git);
     this.cover(config);
@@ -232,7 +234,7 @@ class Search {
     for (const path of words.included) this.cover(path, EMPTY_FILE);
     for (const path of words.hooks) this.cover(this.#path(path, top), FOLDER);
     for (const path of words.monitors) this.cover(this.#path(path, top), EMPTY_FILE);
-    // Also words of commands that are no paths.
+    // These are all words of the commands, options too: only a word that is a file's path is covered.
     for (const path of words.programs.map((word) => this.#path(word, top))) {
       if (kindOf(path) === 'file') this.cover(path);
     }
@@ -245,11 +247,11 @@ class Search {
     }
   }
 
-  /** What a git directory's files of configuration say together, with those that they include. */
+  /** The values of a git directory's configuration files, and of all files that they include. */
   #configuration(config: string): GitWords {
     const files = new Set([config, join(dirname(config), 'config.worktree')]);
     const all: GitWords[] = [];
-    // A set gives what is added meanwhile, too.
+    // The loop also visits files that are added to the set while it runs.
     for (const file of files) {
       const words = parseGitConfig(textOf(file));
       all.push(words);

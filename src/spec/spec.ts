@@ -18,7 +18,7 @@ export type NamespaceChoice =
   | { readonly kind: 'private' }
   | { readonly kind: 'host' }
   | { readonly kind: 'path'; readonly path: string }
-  /** Of the network alone: that of a running container of the caller's, by its name. */
+  /** The network namespace only: that of a running container of the caller, by the container's name. */
   | { readonly kind: 'container'; readonly name: string };
 
 /** OCI `linux.uidMappings`: `size` ids from `container` inside are `host` and up outside. */
@@ -30,22 +30,22 @@ export interface IdMap {
 
 export type ImageSource =
   /**
-   * Absolute path of an archive, or of an OCI image layout's folder, without links: one that is met when it is opened was put
-   * there since, and is not followed. `sha256` (64 hex digits) pins the file's content.
+   * Absolute path of an archive, or of an OCI image layout's folder. It has no links. A link that was put there later is
+   * not followed when the file is opened. `sha256` (64 hex digits) pins the file's content.
    */
   | {
       readonly kind: 'tar';
       readonly path: string;
       readonly sha256?: string;
-      /** Bytes of files, uncompressed, that the image may have at most. */
+      /** The most bytes, uncompressed, that the image's files may have together. */
       readonly maxSize?: number;
       readonly maxEntries?: number;
-      /** Of an archive that holds several images: the name of one. */
+      /** The name of the image to use from an archive that holds several. */
       readonly wanted?: string;
     }
   /** Absolute path of a folder that is a root file system, used as it is. */
   | { readonly kind: 'folder'; readonly path: string }
-  /** An image of the store, by a name or the first digits of its digest. */
+  /** An image of the store, by its name or the first digits of its digest. */
   | { readonly kind: 'stored'; readonly name: string }
   /** Programs of this host, as names looked up in PATH or absolute paths. */
   | { readonly kind: 'host_tools'; readonly tools: readonly string[] };
@@ -57,13 +57,13 @@ export interface UserChoice {
   readonly group?: number | string;
 }
 
-/** What the container may use: a field for each row of the table of limits, absent where the file does not limit it. */
+/** A field for each row of the table of limits, absent where the file sets no such limit. */
 export interface Limits extends LimitFields {
   /** True: a limit that this host cannot apply is dropped with a warning instead of refused. */
   readonly optional: boolean;
 }
 
-/** In lower case, without `RLIMIT_`. */
+/** The kernel's name in lower case, without `RLIMIT_`. */
 export type UlimitName = keyof NonNullable<ContainerFile['ulimits']>;
 
 /** A resource limit of single processes (getrlimit(2)). */
@@ -78,7 +78,7 @@ export type SeccompChoice =
   | { readonly kind: 'default' | 'socketcall' | 'unconfined' | 'log' }
   /** Absolute path of the profile that is written after the run. */
   | { readonly kind: 'learn'; readonly path: string }
-  /** `profile` undefined: it lies outside of the folder, was not allowed, and so has not been read. */
+  /** `profile` is undefined where it has not been read: it lies outside the spec's folder and was not allowed. */
   | { readonly kind: 'profile'; readonly path: string; readonly profile: SeccompProfile | undefined };
 
 /** A kernel parameter of one of the container's namespaces; `path` is below /proc/sys. */
@@ -88,7 +88,7 @@ export interface Sysctl {
   readonly specPath: SpecPath;
 }
 
-/** What is added to a list of usual paths, and what is taken from it. */
+/** Changes to a default list of paths. */
 export interface PathChanges {
   readonly add: readonly { readonly path: string; readonly specPath: SpecPath }[];
   readonly remove: readonly { readonly path: string; readonly specPath: SpecPath }[];
@@ -117,20 +117,23 @@ interface Mounted {
   readonly flags: readonly MountFlag[];
 }
 
-/** A path under a bind that the container must not change, or not put another in the place of. */
+/** A path below a bind that the container must not change, or must not rename or replace. */
 export interface Guard {
-  /** Below the source, without links; '' is the source itself. */
+  /** Relative to the source, without links; '' is the source itself. */
   readonly path: string;
-  /** True: it only stays in its place, since what is guarded lies in it. False: it is read-only. */
+  /** False: it is read-only. True: a folder that can be written to but not renamed, since a guarded path lies in it. */
   readonly writable: boolean;
-  /** It is missing, or another container's launcher has made it, and is made first, for the owner of the folder around it. */
+  /**
+   * The path was missing when the specification was loaded, or was a temporary one of another container. The launcher
+   * creates it if it is still missing, and gives it the owner of the folder around it.
+   */
   readonly make?: {
     readonly what: 'folder' | 'file';
-    /** What the file says. */
+    /** The content of the file; absent: it is empty. */
     readonly text?: string;
     /** It is removed when the last container that needs it has ended. */
     readonly temporary?: boolean;
-    /** It stays as long as there is this beside it, which would count without it. */
+    /** It is not removed while a file of this name is beside it: git would use that file without it. */
     readonly unless?: string;
     readonly uid: number;
     readonly gid: number;
@@ -142,35 +145,38 @@ export interface BindVolume extends Mounted {
   /** Absolute host path with every link followed (relative ones count from the spec's folder, `~` is the home). */
   readonly source: string;
   /**
-   * The folders to be made, from the outermost that is missing to the source itself, when the file wants that (Compose's
-   * `bind.create_host_path`; default: a missing source is an error).
+   * Missing folders that are made, from the outermost to the source itself (Compose's `bind.create_host_path`; by default a
+   * missing source is an error).
    */
   readonly create: readonly string[];
-  /** The source is a file and not a folder, as it was when the specification was loaded. */
+  /** The source was a file, not a folder, when the specification was loaded. */
   readonly isFile: boolean;
-  /** Mounts below the source: `enabled` and `readonly`: as the source; `writable`: never read-only; `disabled`: not shown. */
+  /**
+   * Mounts below the source. `enabled` and `readonly`: they are mounted with the source's attributes. `writable`: they are
+   * never read-only. `disabled`: they are not mounted.
+   */
   readonly recursive: 'enabled' | 'disabled' | 'writable' | 'readonly';
   readonly propagation: Propagation;
-  /** False: what programs of the host run or believe by themselves can be written, too. */
+  /** False: the bind has no guards. The container can write files that the host executes, such as git's hooks. */
   readonly protect?: boolean;
-  /** From the outermost to those in it; none where nothing can be written, or `protect` is false. */
+  /** Outer paths before inner ones. Always absent where the bind is read-only, or `protect` is false. */
   readonly guards?: readonly Guard[];
-  /** Why that cannot be guarded: sentences without full stop. */
+  /** Why some of these files cannot be guarded: sentences without full stop. */
   readonly exposed?: readonly string[];
   /** True: the caller's ids are those of the command's user. False: no owner is translated. Absent: as on the host. */
   readonly idmap?: boolean;
 }
 
-/** A folder of boxctl's own, which stays when the container ends. */
+/** A folder that boxctl keeps on the host, which stays when the container ends. */
 export interface NamedVolume extends Mounted {
   readonly type: 'volume';
-  /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters; other files' volumes of that name are others. */
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. Two files' volumes of the same name are different volumes. */
   readonly source: string;
-  /** It starts empty, not with what the image has at the target. */
+  /** A new one starts empty, not with a copy of the image's files at the target. */
   readonly nocopy: boolean;
   /** Relative, normalised, without `..`. */
   readonly subpath?: string;
-  /** Owner, group and permission bits of a new one, as ids inside, whatever the image has at the target. */
+  /** Owner, group (ids inside) and permission bits of a new volume. Absent: those of the image's folder at the target. */
   readonly uid?: number;
   readonly gid?: number;
   readonly mode?: number;
@@ -190,7 +196,7 @@ export interface TmpfsVolume extends Mounted {
 
 export type Volume = BindVolume | NamedVolume | TmpfsVolume;
 
-/** Where a mount was written; what `init: systemd` mounts has that key. */
+/** The key that asks for a mount. `init`: one of the mounts of `init: systemd`. */
 export type VolumePath = `volumes.${number}` | 'tmpfs' | `tmpfs.${number}` | 'init';
 export type PlacedVolume =
   | ((BindVolume | NamedVolume) & { readonly specPath: `volumes.${number}` })
@@ -208,7 +214,7 @@ export interface Device {
   readonly mode: number;
   readonly read: boolean;
   readonly write: boolean;
-  /** Whether nodes of it may be made. */
+  /** The container may make device nodes of it (mknod(2)). */
   readonly mknod: boolean;
   readonly specPath: SpecPath;
 }
@@ -216,7 +222,7 @@ export interface Device {
 export interface Spec {
   /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. */
   readonly name: string;
-  /** Absent only where the mount namespace is not private: then there is no root of the container's own. */
+  /** Absent only where the mount namespace is not private: the container then has no root file system of its own. */
   readonly image?: ImageSource;
   /** The machine that the image is made for, as `uname -m` names it. */
   readonly platform?: 'x86_64' | 'aarch64';
@@ -226,21 +232,21 @@ export interface Spec {
   readonly namespaces: Readonly<Record<NamespaceKind, NamespaceChoice>>;
   /** Present where the container has an interface of its own; the network namespace is private then. */
   readonly network?: SpecNetwork;
-  /** Absent: nothing of it was given. */
+  /** Absent where the file has no key of it. */
   readonly dns?: SpecDns;
   readonly extraHosts?: readonly ExtraHost[];
   readonly user?: UserChoice;
   readonly uidMap?: readonly IdMap[];
   readonly gidMap?: readonly IdMap[];
-  /** How many ids the container is given of those that are free (`uid_map: auto`), the same for users and groups. */
+  /** The number of ids to choose from the free ones (`uid_map: auto`), for users and groups alike. */
   readonly autoIds?: number;
-  /** The caller's own ids are the same inside, and the command's unless `user` says otherwise. */
+  /** The caller's uid and gid are the same inside and outside. The command has them, unless `user` is given. */
   readonly keepId: boolean;
-  /** The caller's supplementary groups stay, instead of those of `user` and of `groupAdd`. */
+  /** The command keeps the caller's supplementary groups, and gets neither those of `user` nor `groupAdd`. */
   readonly keepGroups: boolean;
-  /** Groups beside the user's own. `specPath` is where each was written. */
+  /** Supplementary groups. `specPath` is where each was written. */
   readonly groupAdd: readonly { readonly group: number | string; readonly specPath: SpecPath }[];
-  /** The kernel's names, or ALL. */
+  /** The kernel's names (`CAP_CHOWN`), or ALL. */
   readonly capAdd: readonly string[];
   readonly capDrop: readonly string[];
   readonly privileged: boolean;
@@ -266,27 +272,27 @@ export interface Spec {
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly readOnly: boolean;
-  /** Where what the container writes to its root lies until it ends; undefined: on the disk, where that can be. */
+  /** Where the container's writes to its root are kept until it ends; undefined: on the disk, if the host can do that. */
   readonly writable?: 'disk' | 'tmpfs';
   readonly init: boolean;
-  /** The command is systemd, which is process 1 and manages a part of the control groups. */
+  /** The command is systemd: it is process 1, and manages the container's own cgroup. */
   readonly systemd: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;
-  /** Its number. */
+  /** The number of the signal. */
   readonly stopSignal?: number;
   /** Milliseconds. */
   readonly stopGracePeriod?: number;
 }
 
-/** A variable of the caller's environment whose value the file takes, and the path of the value that takes it. */
+/** A variable of the caller's environment that the file uses. `path` is the value of the file that it is put into. */
 export interface Taken {
   readonly name: string;
   readonly path: string;
   readonly value: string;
 }
 
-/** A file of the host that boxctl itself reads because the specification, at `path`, names it. */
+/** A file of the host that boxctl itself reads. The value at `path` of the specification names it. */
 export interface HostFile {
   readonly kind: 'image' | 'env_file' | 'seccomp';
   /** Absolute, with every link followed. */
@@ -294,16 +300,16 @@ export interface HostFile {
   readonly path: string;
   /** Every user of the host may read it. */
   readonly everyone: boolean;
-  /** It lies in the folder, or was allowed before it was opened. Otherwise it has not been opened. */
+  /** False: it lies outside the spec's folder and was not allowed, so it has not been opened. */
   readonly readable: boolean;
 }
 
-/** A program of `host_tools`, at `path`, which packing reads, and whose loader it runs. */
+/** A program that the value at `path` of `host_tools` names. Packing reads it and runs its dynamic loader. */
 export type HostTool = Omit<HostFile, 'kind' | 'readable'>;
 
 /** A loaded file: the spec and where each of its values was written. */
 export interface SpecDocument {
-  /** As the person gave it; used in messages. */
+  /** The path as the user gave it; used in messages. */
   readonly file: string;
   /** Absolute folder, with every link followed, that relative paths count from. */
   readonly folder: string;
@@ -311,17 +317,17 @@ export interface SpecDocument {
   readonly spec: Spec;
   readonly taken: readonly Taken[];
   readonly files: readonly HostFile[];
-  /** Programs of the host that it names, where they were found; those that are missing are not among them. */
+  /** Programs of the host that the file names. Missing ones are left out. */
   readonly tools?: readonly HostTool[];
   /** Values that came from the caller's environment or an env_file: not to be printed. */
   readonly borrowed: readonly Borrowed[];
-  /** What is no error and yet worth saying, in the order of the file. */
+  /** In the order of the file. */
   readonly warnings?: readonly Diagnostic[];
   /**
    * Where a value was written: `limits.memory`, `volumes.0`, `namespaces.net`. Undefined where the file does not say it
    * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.
    */
   where(path: SpecPath): Position | undefined;
-  /** What the file says at a path, or in a part of it, where a variable was put in; undefined where none was. */
+  /** The file's text, such as `${TOKEN}`, of a value that a variable was put into. Undefined for other values. */
   written?(path: string): string | undefined;
 }

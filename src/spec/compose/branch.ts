@@ -1,4 +1,4 @@
-/** Parts of a tree by their dotted path; a change gives a new tree, since anchors may share the old one. */
+/** Reads and changes parts of a tree by their dotted path. A change returns a new tree: aliases may share the old one. */
 import type { Span } from '../../yaml/problems.ts';
 import { parseSize } from '../../text/units.ts';
 import type { Branch, Entry, Scalar, Tree } from '../../yaml/tree.ts';
@@ -9,7 +9,7 @@ export function entryAt(tree: Tree, path: string): Entry | undefined {
   return entry === undefined || rest.length === 0 ? entry : entryAt(entry.value, rest.join('.'));
 }
 
-/** Without the entry, and without the maps around it that have nothing else. */
+/** Returns the tree without the entry, and without the maps around it that become empty. */
 export function without(tree: Branch, path: string): Branch {
   const [first = '', ...rest] = path.split('.');
   const entries = new Map(tree.entries);
@@ -21,7 +21,7 @@ export function without(tree: Branch, path: string): Branch {
   return { ...tree, entries };
 }
 
-/** Undefined where something else than a map is in the way. A map that is missing is written where the entry is. */
+/** Returns the tree with the entry, and makes the maps around it that are missing. Undefined: a value there is no map. */
 export function withEntry(tree: Branch, path: string, entry: Entry): Branch | undefined {
   const [first = '', ...rest] = path.split('.');
   if (rest.length === 0) return { ...tree, entries: new Map([...tree.entries, [first, entry]]) };
@@ -39,14 +39,14 @@ export function scalarOf(value: Scalar['value'], span: Span): Scalar {
   };
 }
 
-/** `2` and `2.0`, `1g` and `1024m`. Sizes without a unit are compared as numbers, since they may be no whole bytes. */
+/** `2` equals `2.0`, and `1g` equals `1024m`. Values without a unit are compared as numbers: `0.5` is no size. */
 function isSameAmount(a: string, b: string): boolean {
   const [plain, other] = [a, b].map((text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined));
   if (plain !== undefined && other !== undefined) return plain === other;
   return parseSize(a) !== undefined && parseSize(a) === parseSize(b);
 }
 
-/** Whether two parts of a file say the same. */
+/** Whether two parts of a file have the same value. */
 export function isSame(a: Tree, b: Tree): boolean {
   if (a.kind === 'scalar' && b.kind === 'scalar') return a.text === b.text || isSameAmount(a.text, b.text);
   if (a.kind === 'list' && b.kind === 'list') {

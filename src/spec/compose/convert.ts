@@ -1,4 +1,4 @@
-/** Values that Compose writes in another way than boxctl. They are translated after variables have been put in. */
+/** Translates values that Compose writes in another way than boxctl. Variables have been put in before. */
 import { composeNames } from '../../limits/table.ts';
 import type { ComposeName } from '../../limits/row.ts';
 import { clip } from '../context.ts';
@@ -22,7 +22,7 @@ function bytes(scalar: Scalar): number | undefined {
   return typeof scalar.value === 'number' ? scalar.value : parseSize(scalar.text);
 }
 
-/** Numbers by which Docker says that there is no limit. */
+/** A rule for the numbers that mean "no limit" in Docker. */
 const noneIf =
   (...values: readonly number[]): Rule =>
   (scalar) =>
@@ -41,7 +41,7 @@ const swapOf: Rule = (scalar, tree) => {
   };
 };
 
-/** cpu.cfs_period_us as Docker has it. */
+/** Docker's default of cpu.cfs_period_us. */
 const PERIOD = 100_000;
 
 const cpusOf: Rule = (scalar, tree) => {
@@ -60,7 +60,10 @@ function microseconds(scalar: Scalar): number | undefined {
   return Number.isNaN(plain) ? (duration === undefined ? undefined : duration * 1000) : plain;
 }
 
-/** Which kernel file a namespace of another container has, and what else people write. */
+/**
+ * A rule for a namespace. `kind`: its file in /proc/PID/ns, for hints. `words`: Compose's words and boxctl's for the same.
+ * `hints`: what to write instead of words that boxctl does not have.
+ */
 const namespace =
   (kind: string, words: Readonly<Record<string, string>>, hints: Readonly<Record<string, string>> = {}): Rule =>
   ({ text }) => {
@@ -83,7 +86,7 @@ const CONVERSIONS: Readonly<Record<NonNullable<ComposeName['convert']>, Rule>> =
   quota: cpusOf,
 };
 
-/** For the names of limits that have values with another meaning than the limit's own key has. */
+/** Rules for Compose's names of limits whose values mean something else under boxctl's key. */
 const limitRules = (): Readonly<Record<string, Rule>> =>
   Object.fromEntries(
     composeNames().flatMap(([name, , { convert, none }]): readonly (readonly [string, Rule])[] => {
@@ -92,7 +95,7 @@ const limitRules = (): Readonly<Record<string, Rule>> =>
     }),
   );
 
-// A function, so that a start without names of Compose does not make the table.
+// A function, so that a start without keys of Compose does not build the table.
 const allRules = (): Readonly<Record<string, Rule>> => ({
   ...limitRules(),
   pid: namespace('pid', { private: 'private', host: 'host' }),
@@ -110,7 +113,7 @@ const allRules = (): Readonly<Record<string, Rule>> => ({
   ),
 });
 
-/** The tree with the values of moved keys as boxctl writes them. `written` is the tree before variables were put in. */
+/** Translates the values of moved keys to boxctl's. `written` is the tree before variables were put in. */
 export function convertComposeValues({ names, tree: written }: Taken, filled: Branch, problems: TextProblems): Branch {
   let tree = filled;
   const rules = names.size === 0 ? {} : allRules();

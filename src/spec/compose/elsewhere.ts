@@ -1,4 +1,7 @@
-/** Keys of Compose that boxctl does not have, by path: what to write instead, or why not. `*` is any item of a list. */
+/**
+ * Keys of Compose that boxctl does not have, by path, with the hint of the error: what to write instead, or why there is no
+ * such key. `*` is any item of a list, or any network.
+ */
 import { composeNames } from '../../limits/table.ts';
 
 const ONE_CONTAINER = 'one file is one container; it starts no others and waits for none';
@@ -17,14 +20,14 @@ const SWARM = 'it is for a swarm of machines; boxctl starts one container on thi
 const RESTART = 'boxctl has no daemon that would restart a container; a unit of systemd can: `Restart=on-failure`';
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
 
-/** The keys of `deploy.resources.limits`, or of `reservations`, that are limits here. */
+/** The keys of `deploy.resources.limits`, or of `reservations`, that boxctl takes. */
 function below(part: string): string {
   const prefix = `deploy.resources.${part}.`;
   const names = composeNames().flatMap(([name]) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
   return names.sort().join(', ');
 }
 
-// A function, so that a start does not make the table.
+// A function, so that a start does not build the table.
 const notHere = (): Readonly<Record<string, string>> => ({
   attach: LOGS,
   build: NO_BUILD,
@@ -99,7 +102,7 @@ const notHere = (): Readonly<Record<string, string>> => ({
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
 });
 
-/** Values that Compose has for a key, and boxctl does not have. */
+/** Values of a key that Compose has and boxctl does not. */
 const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'volumes.*.type': {
     image: 'an image cannot be mounted; unpack it into a folder, and bind that: `type: bind`',
@@ -108,7 +111,7 @@ const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
   },
 };
 
-/** What a value of another type was probably meant to be, by the type that it has. */
+/** Hints for a value of the wrong type, by the type that was found. */
 const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   volumes: {
     map: 'a volume needs no declaration: name it where it is mounted, `volumes: ["cache:/root/.cache"]`',
@@ -116,7 +119,7 @@ const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>>
   devices: { map: 'one item for each: `devices: ["/dev/fuse"]`' },
 };
 
-/** Items of lists, and networks by their names. */
+/** The path with `*` for an item's index and for a network's name. */
 function pattern(path: string): string {
   return path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^networks\.[^.]+/u, 'networks.*');
 }
@@ -125,7 +128,7 @@ function find<T>(table: Readonly<Record<string, T>>, key: string): T | undefined
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
-/** Why a key of Compose is not supported; undefined for a key that Compose does not have. */
+/** The hint for a key of Compose that boxctl does not have; undefined for any other key. */
 export const whyNotHere = (path: string): string | undefined => find(notHere(), pattern(path));
 
 export function whyNotThisValue(path: string, value: string): string | undefined {
@@ -136,7 +139,7 @@ export function whyNotThisType(path: string, type: 'map' | 'list'): string | und
   return find(find(TYPES_NOT_HERE, pattern(path)) ?? {}, type);
 }
 
-/** Of a key beside `services`. */
+/** The hint for a key beside `services`. */
 export function whyNotBesideServices(key: string): string {
   return (
     find({ secrets: BIND_FILE, configs: BIND_FILE }, key) ??
@@ -145,5 +148,5 @@ export function whyNotBesideServices(key: string): string {
   );
 }
 
-/** For the test that no sentence is left for a key that boxctl has. */
+/** For the test that the table has no key that boxctl supports. */
 export const keysNotHere = (): readonly string[] => Object.keys(notHere());

@@ -9,13 +9,13 @@ import { whyNotHere } from './elsewhere.ts';
 /** Notes for other programs. */
 const NOTES: ReadonlySet<string> = new Set(['annotations', 'label_file', 'labels']);
 
-/** Of an item of `volumes`: Docker Desktop's words, labels of SELinux (files keep theirs), notes. */
+/** Keys of an item of `volumes`: `consistency` is for Docker Desktop; files keep their SELinux labels; labels are notes. */
 const OF_A_VOLUME: readonly string[] = ['consistency', 'bind.selinux', 'volume.labels'];
 
-/** Of an item of `ports`: a swarm's words, notes. */
+/** Keys of an item of `ports`: `mode` is for a swarm; the others are notes. */
 const OF_A_PORT: readonly string[] = ['mode', 'app_protocol', 'name'];
 
-/** Of a network: words that mean nothing where one interface has all networks of one host; notes. */
+/** Keys of a network: `labels` are notes, `attachable` is for a swarm, priorities choose between several interfaces. */
 const OF_A_NETWORK: readonly string[] = ['attachable', 'labels', 'priority', 'gw_priority'];
 
 /** `ports:`, `ports: []`, `build: {}`. */
@@ -37,7 +37,7 @@ const freeOf =
 const plainVolume = freeOf(OF_A_VOLUME);
 const plainPort = freeOf(OF_A_PORT);
 
-/** Values that ask for the only kind of network that boxctl has. They are ignored. */
+/** Drops values that ask for the only kind of network that boxctl has. */
 function plainNetwork(network: Tree): Tree {
   const isPlain = (path: string, words: readonly string[]): boolean => {
     const value = network.kind === 'map' ? entryAt(network, path)?.value : undefined;
@@ -52,7 +52,7 @@ function plainNetwork(network: Tree): Tree {
   ])(network);
 }
 
-/** The items of a list, or the values of a map. */
+/** Changes the items of a list, or the values of a map. */
 function mapItems(tree: Tree, change: (item: Tree) => Tree): Tree {
   if (tree.kind === 'list') return { ...tree, items: tree.items.map(change) };
   if (tree.kind !== 'map') return tree;
@@ -60,7 +60,7 @@ function mapItems(tree: Tree, change: (item: Tree) => Tree): Tree {
   return { ...tree, entries: new Map(entries) };
 }
 
-/** Of Compose, and asks for nothing where it has no value. */
+/** Whether an empty value of the key is ignored. Every key that Compose has and boxctl does not is among them. */
 const mayBeEmpty = (key: string): boolean => EMPTY_KEYS.has(key) || whyNotHere(key) !== undefined;
 const EMPTY_KEYS: ReadonlySet<string> = new Set([
   'ports',
@@ -85,7 +85,7 @@ export function withoutNotes(service: Branch): Branch {
     ['networks', plainNetwork],
   ] as const) {
     const entry = entries.get(key);
-    // A map of volumes is a problem of its own.
+    // A map in place of the list of volumes is reported later, as a value of the wrong type.
     if (entry !== undefined && !(key === 'volumes' && entry.value.kind === 'map')) {
       entries.set(key, { ...entry, value: mapItems(entry.value, change) });
     }

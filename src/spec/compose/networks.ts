@@ -1,11 +1,11 @@
-/** The networks of a Compose file: what stands beside `services` says what those are like that the service is on. */
+/** Joins the two places where a Compose file describes a network: `networks` of the service and beside `services`. */
 import { clip } from '../context.ts';
 import { didYouMean } from '../suggest.ts';
 import type { TextProblems } from '../../yaml/problems.ts';
 import type { Branch, Entry, Tree } from '../../yaml/tree.ts';
 import { isEmpty } from './ignored.ts';
 
-/** What a service says of its place on a network. */
+/** Keys that belong to the service: its addresses and names on the network. */
 const OF_A_SERVICE: ReadonlySet<string> = new Set([
   'aliases',
   'ipv4_address',
@@ -17,10 +17,10 @@ const OF_A_SERVICE: ReadonlySet<string> = new Set([
   'gw_priority',
 ]);
 
-/** Every service is on it that names no other. */
+/** A service may use it without a declaration. */
 const UNDECLARED = 'default';
 
-/** The service with what the file says of its networks. */
+/** Returns the service, with the keys of each declared network added to its own `networks`. */
 export function withNetworks(service: Branch, file: Branch, problems: TextProblems): Branch {
   const own = service.entries.get('networks');
   const declared = file.entries.get('networks');
@@ -31,7 +31,7 @@ export function withNetworks(service: Branch, file: Branch, problems: TextProble
   }
   if (own === undefined || isEmpty(own.value) || own.value.kind === 'scalar') return service;
   const named = entriesOf(own.value);
-  // A list of something else, which is told later.
+  // Not a list of different names: the check of the key reports it later.
   if (named === undefined) return service;
   const entries = new Map<string, Entry>();
   for (const [name, entry] of named) {
@@ -53,7 +53,7 @@ export function withNetworks(service: Branch, file: Branch, problems: TextProble
   return { ...service, entries: new Map([...service.entries, ['networks', { ...own, value }]]) };
 }
 
-/** Undefined: it is a list of something else than names, or has one twice. */
+/** Undefined for a list with a name twice or an item that is no name. */
 function entriesOf(networks: Tree): readonly (readonly [string, Entry])[] | undefined {
   if (networks.kind === 'map') return [...networks.entries];
   if (networks.kind !== 'list') return undefined;

@@ -1,4 +1,4 @@
-/** Values of Compose that ask for what boxctl does by default. A key with such a value is left out. */
+/** Values of Compose that ask for what boxctl does anyway. A key with such a value is ignored. */
 import type { Tree } from '../../yaml/tree.ts';
 
 const REDUNDANT: Readonly<Record<string, readonly string[]>> = {

@@ -1,14 +1,14 @@
-/** `security_opt`: options that are keys of their own here. */
+/** `security_opt`: each of its options becomes the key that boxctl has for it. */
 import { clip } from '../context.ts';
 import type { TextProblems } from '../../yaml/problems.ts';
 import type { Scalar, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 
-/** A key that an option stands for, and its value. */
+/** The key that an option becomes, and its value. */
 export interface Option {
   readonly to: string;
   readonly value: Tree;
-  /** Where in `security_opt` it was written. */
+  /** The path of the option: `security_opt.0`. */
   readonly item: string;
 }
 

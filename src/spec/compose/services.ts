@@ -1,4 +1,4 @@
-/** A whole Compose file: with one service, what stands below it is the container. */
+/** Reads a whole Compose file: the keys of its only service become the container file. */
 import { clip } from '../context.ts';
 import type { TextProblems, Span } from '../../yaml/problems.ts';
 import type { Branch, Tree } from '../../yaml/tree.ts';
@@ -7,10 +7,13 @@ import { whyNotBesideServices } from './elsewhere.ts';
 import { withNetworks } from './networks.ts';
 import { isEmpty } from './ignored.ts';
 
-/** What a container file may be called (`name` of the schema). */
+/** The names that `name` of a container file allows. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
-/** The container of a Compose file; undefined where it has none or several, which is reported. */
+/**
+ * The keys of the only service, or the file itself if it has no `services`. Undefined if `services` has none or several,
+ * which is reported.
+ */
 export function takeService(file: Branch, problems: TextProblems): Branch | undefined {
   const services = file.entries.get('services');
   if (services === undefined) return file;
@@ -45,7 +48,7 @@ function linesOf(span: Span, problems: TextProblems): string {
   return from === to ? `line ${from}` : `lines ${from} to ${to}`;
 }
 
-/** What a Compose file says outside of its service. */
+/** Reports the keys beside `services` that are not supported. */
 function checkBeside(file: Branch, problems: TextProblems): void {
   const refuse = (path: string, at: Span, hint: string): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });

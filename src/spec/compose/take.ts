@@ -1,6 +1,6 @@
 /**
- * Compose's names, moved to the keys that boxctl has for the same thing, before anything else looks at the file: what
- * comes after knows boxctl's keys alone. An entry keeps its place, so that messages point at what the person wrote.
+ * Moves Compose's keys to those that boxctl has for the same thing. It runs before everything else that reads the file, so
+ * that later code knows boxctl's keys only. An entry keeps its position: messages point at what the user wrote.
  */
 import { COMPOSE_NAMES } from '../../generated/compose-names.ts';
 import type { TextProblems } from '../../yaml/problems.ts';
@@ -14,7 +14,7 @@ import { takeService } from './services.ts';
 
 export interface Taken {
   readonly tree: Branch;
-  /** Of each key that was moved, by its path here: the name that the file has for it. */
+  /** The keys that were moved: boxctl's path, and the file's name for it. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -79,7 +79,7 @@ function reportConflict(
   );
 }
 
-/** What is left of a map of Compose's after its parts were moved. */
+/** Reports what is left of `deploy` after the supported parts were moved. */
 function refuseRest(map: Branch, path: string, problems: TextProblems): void {
   for (const [key, { key: at, value }] of map.entries) {
     const full = `${path}.${key}`;

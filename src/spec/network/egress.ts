@@ -1,4 +1,4 @@
-/** `egress`: what the container may reach. */
+/** `egress`: the addresses, host names and ports that the container may reach. */
 import type { ContainerFile } from '../../generated/container.ts';
 import { formatSubnet, parseAddress, parseSubnet, subnetOf, type Subnet } from '../../text/addresses.ts';
 import { specialKind } from '../../text/special-addresses.ts';
@@ -7,10 +7,10 @@ import { didYouMean } from '../suggest.ts';
 import type { EgressTarget } from './network.ts';
 import { addressAt, isHostName, portsAt, splitProtocol } from './values.ts';
 
-/** Rules that one table takes without growing slow to make. */
+/** Each entry is a rule of the container's table. More of them would make the start slow. */
 const MOST_TARGETS = 500;
 
-/** Undefined: the file does not say. Empty: nothing. */
+/** Undefined: the key is absent. Empty (`none`): the container reaches nothing. */
 export function normaliseEgress(context: Context, raw: ContainerFile['egress']): readonly EgressTarget[] | undefined {
   if (raw === undefined) return undefined;
   if (typeof raw === 'string') {
@@ -47,7 +47,7 @@ interface Parts {
   readonly ports: string | undefined;
 }
 
-/** IPv6 before a port is in brackets, with the length of a subnet in them or after them. */
+/** IPv6 before a port is in brackets: `[fd00::/8]:443` or `[fd00::]/8:443`. */
 function partsOf(text: string): Parts | undefined {
   const bracketed = /^\[([^\]]*)\](\/\d+)?(?::(.*))?$/su.exec(text);
   if (bracketed !== null) return { target: `${bracketed[1] ?? ''}${bracketed[2] ?? ''}`, ports: bracketed[3] };
@@ -110,7 +110,7 @@ function toOf(context: Context, text: string, path: string): EgressTarget['to'] 
     );
   }
   if (isHostName(text)) {
-    // host-gateway is the word for the host; a slip of it would be looked up as a name.
+    // A misspelt `host-gateway` would be looked up as a host name.
     const meant = text.includes('.') ? undefined : didYouMean(text, ['host-gateway']);
     if (meant !== undefined) return refuse(`"${clip(text)}" is no host`, `did you mean \`${meant}\`?`);
     return { kind: 'name', name: text.replace(/\.$/u, '').toLowerCase() };
@@ -135,7 +135,7 @@ function subnetAt(context: Context, text: string, path: string): EgressTarget['t
   return checked(context, parsed.subnet, text, path);
 }
 
-/** What no packet of a container can reach. Link-local addresses can be, where a file names them. */
+/** Refuses subnets that no packet of a container can reach. Link-local ones can be reached where a file names them. */
 function checked(context: Context, subnet: Subnet, text: string, path: string): EgressTarget['to'] | undefined {
   const kind = specialKind(subnet);
   if (kind === undefined || kind === 'link-local') return { kind: 'subnet', subnet };

@@ -1,7 +1,7 @@
-/** `mac_address`. */
+/** `mac_address`: the hardware address of the container's interface. */
 import { clip, addProblem, type Context } from '../context.ts';
 
-/** In lower case with colons, or undefined with the problem reported. */
+/** Returns the address in lower case with colons; undefined for none, or for a wrong one, which is reported. */
 export function normaliseMac(context: Context, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const refuse = (message: string, hint: string): undefined =>

@@ -1,4 +1,4 @@
-/** `network_mode` and all that needs a network: which one the container has, and what of the file it cannot have then. */
+/** `network_mode`: chooses the container's network, and refuses the keys that this network cannot have. */
 import { posix } from 'node:path';
 import type { ContainerFile } from '../../generated/container.ts';
 import { clip, addProblem, type Context } from '../context.ts';
@@ -11,7 +11,7 @@ import type { SpecNetwork } from './network.ts';
 import { normaliseNetworks } from './networks.ts';
 import { checkExpose, normalisePorts } from './ports.ts';
 
-/** An interface of the container's own is `bridge`; every other mode is a choice of the namespace alone. */
+/** `bridge`: the container gets an interface of its own. Every other mode only chooses the network namespace. */
 type Mode = { readonly kind: 'bridge' } | NamespaceChoice;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/u;
@@ -93,7 +93,7 @@ function hintFor(text: string): string {
   return 'a network of several containers is named in `networks`: `networks: [NAME]`';
 }
 
-/** Both keys say which namespace it is. */
+/** `network_mode` and `namespaces` both choose the network namespace: they must agree. */
 function checkAgainstNamespaces(context: Context, raw: ContainerFile, net: NamespaceChoice, mode: Mode): void {
   const isList = Array.isArray(raw.namespaces);
   const at = context.paths.where('namespaces.net');
@@ -108,7 +108,7 @@ function checkAgainstNamespaces(context: Context, raw: ContainerFile, net: Names
   addProblem(context, 'network_mode', 'E_SPEC_CONFLICT', message, { hint: 'keep one of them' });
 }
 
-/** What an internal network alone has no way for. */
+/** Refuses keys that need a way out of the host, where all networks are internal. */
 const refuseOutward = (context: Context, raw: ContainerFile): void => {
   const keys = { ports: raw.ports, egress: reachesNothing(raw.egress) ? undefined : raw.egress };
   for (const [key, value] of Object.entries(keys)) {
@@ -123,7 +123,7 @@ const refuseOutward = (context: Context, raw: ContainerFile): void => {
 const reachesNothing = (egress: ContainerFile['egress']): boolean =>
   egress === 'none' || (Array.isArray(egress) && egress.every((text) => text === 'none'));
 
-/** Keys that mean nothing without an interface of the container's own. */
+/** Refuses keys that need an interface of the container's own, where it has none. */
 function refuseWithout(context: Context, raw: ContainerFile, net: NamespaceChoice): void {
   const keys = {
     ports: raw.ports,

@@ -1,4 +1,4 @@
-/** `dns`, `dns_search`, `dns_opt`, `extra_hosts`: what stands in the container's /etc/resolv.conf and /etc/hosts. */
+/** `dns`, `dns_search`, `dns_opt`, `extra_hosts`: lines of the container's /etc/resolv.conf and /etc/hosts. */
 import type { ContainerFile } from '../../generated/container.ts';
 import { clip, clipKey, each, listOf, addProblem, type Context } from '../context.ts';
 import type { Spec } from '../spec.ts';
@@ -6,7 +6,7 @@ import type { SpecPath } from '../spec-path.ts';
 import type { ExtraHost, SpecDns } from './network.ts';
 import { addressAt, isHostName } from './values.ts';
 
-/** What the C library reads of them (resolv.conf(5)). */
+/** The C library ignores further name servers (MAXNS of resolv.conf(5)). */
 const MOST_SERVERS = 3;
 
 export function normaliseDns(context: Context, raw: ContainerFile): Pick<Spec, 'dns'> {
@@ -77,7 +77,7 @@ export function normaliseExtraHosts(
   };
   if (Array.isArray(raw)) {
     const extraHosts = each(context, raw, 'extra_hosts').flatMap(([text, path]) => {
-      // The first of both: an IPv6 address has colons of its own.
+      // Split at the first `=` or `:`, since an IPv6 address has colons of its own.
       const [, name, address] = /^([^=:]*)[=:](.*)$/su.exec(text) ?? [];
       if (name !== undefined && address !== undefined) return entry(name.trim(), address.trim(), path);
       addProblem(context, path, 'E_SPEC_VALUE', `"${clip(text)}" has no address`, { hint: FORM });

@@ -1,4 +1,4 @@
-/** What a file says of the container's network, with every short form expanded. */
+/** The network part of a specification, with every short form expanded. */
 import type { SpecPath } from '../spec-path.ts';
 import type { Subnet } from '../../text/addresses.ts';
 
@@ -15,26 +15,26 @@ export interface PublishedPort {
   readonly protocol: Protocol;
   /** An address of the host; `0.0.0.0` is all of IPv4, `::` all of IPv6. Absent: all of both. */
   readonly hostAddress?: string;
-  /** 0: one that is free. */
+  /** 0: any free port. */
   readonly hostPort: number;
-  /** Inside. */
+  /** The port inside the container. */
   readonly port: number;
   readonly specPath: `ports.${number}`;
 }
 
-/** A part of what the container may reach. */
+/** An entry of `egress`. */
 export interface EgressTarget {
   readonly to:
-    /** Every address but those of the host, link-local ones and those of other containers. */
+    /** Every address except the host's, link-local ones and other containers'. */
     | { readonly kind: 'any' }
     /** The host itself, by the address of the container's gateway. */
     | { readonly kind: 'host' }
     | { readonly kind: 'subnet'; readonly subnet: Subnet }
-    /** Looked up once, before the start. */
+    /** A host name, which is looked up once, before the start. */
     | { readonly kind: 'name'; readonly name: string };
-  /** Absent: all of them. */
+  /** Absent: all ports. */
   readonly ports?: PortRange;
-  /** Absent: all of them. */
+  /** Absent: all protocols. */
   readonly protocol?: Protocol;
   readonly specPath: `egress.${number}`;
 }
@@ -42,30 +42,30 @@ export interface EgressTarget {
 /** A range of addresses that a file chooses for a network. */
 export interface NetworkSubnet {
   readonly subnet: Subnet;
-  /** No container is given it. */
+  /** An address that no container is given. */
   readonly gateway?: string;
   readonly specPath: `networks.${string}.ipam.config.${number}`;
 }
 
 /** A network that the container shares with others. */
 export interface NetworkAttachment {
-  /** As the file calls it. */
+  /** The file's name for it. */
   readonly name: string;
-  /** Its name on the host, where files of other folders find it. Absent: it belongs to the file's folder. */
+  /** A name by which files of every folder share it. Absent: only files of this folder share it. */
   readonly hostName?: string;
-  /** Others say what it is like: this file does not. */
+  /** Other files describe it: this one may not set its subnets, families or `internal`. */
   readonly external: boolean;
-  /** It has no way to the world. */
+  /** None of its packets leaves the host. */
   readonly internal: boolean;
-  /** At most one for each family; a family without one is given a free one. */
+  /** At most one for each family. boxctl chooses a free subnet for a family without one. */
   readonly subnets: readonly NetworkSubnet[];
   /** Whether it has addresses of this family. */
   readonly ipv4: boolean;
   readonly ipv6: boolean;
-  /** The container's own in it; absent: one that is free. */
+  /** The container's own address in it; absent: boxctl chooses a free one. */
   readonly ipv4Address?: string;
   readonly ipv6Address?: string;
-  /** Further names of the container, for the others on it. */
+  /** Further names by which other containers on it find this one. */
   readonly aliases: readonly string[];
   readonly specPath: `networks.${string}`;
 }
@@ -73,15 +73,15 @@ export interface NetworkAttachment {
 /** `network_mode: bridge`: an interface of the container's own. */
 export interface SpecNetwork {
   readonly ports: readonly PublishedPort[];
-  /** Empty: the container is on none together with others. */
+  /** Empty: the container reaches no other container. */
   readonly networks: readonly NetworkAttachment[];
-  /** Undefined: all but the host, link-local addresses and other containers. Empty: nothing. */
+  /** Undefined: everything except the host, link-local addresses and other containers. Empty: nothing. */
   readonly egress: readonly EgressTarget[] | undefined;
   /** Six bytes in lower case, with colons. */
   readonly macAddress?: string;
 }
 
-/** What /etc/resolv.conf says (resolv.conf(5)); absent parts are the host's. */
+/** Lines of /etc/resolv.conf (resolv.conf(5)). Where a part is absent, the container has the host's. */
 export interface SpecDns {
   readonly servers?: readonly string[];
   readonly search?: readonly string[];
@@ -91,7 +91,7 @@ export interface SpecDns {
 /** A line of /etc/hosts. */
 export interface ExtraHost {
   readonly name: string;
-  /** Or the address by which the container reaches the host. */
+  /** `host-gateway`: the address by which the container reaches the host. */
   readonly address: string | 'host-gateway';
   readonly specPath: SpecPath;
 }

@@ -1,4 +1,4 @@
-/** `networks`: which the container is on, and what each of them is like. */
+/** `networks`: the networks that the container shares with others, and their subnets and addresses. */
 import type { ContainerFile } from '../../generated/container.ts';
 import {
   addressAt as addressIn,
@@ -22,7 +22,7 @@ type NetworkPath = NetworkAttachment['specPath'];
 type RawConfig = NonNullable<NonNullable<RawNetwork['ipam']>['config']>[number];
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/u;
-/** A route for more than this would take the place of the way to the world. */
+/** The route to a larger network would take the place of the container's route to the internet. */
 const LEAST_PREFIX = 8;
 
 export function normaliseNetworks(context: Context, raw: ContainerFile['networks']): readonly NetworkAttachment[] {

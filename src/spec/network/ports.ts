@@ -1,4 +1,4 @@
-/** `ports`: short and long form, ranges expanded; no two may want the same port of the host. */
+/** `ports`: expands the short and the long form and ranges, and refuses two entries for the same port of the host. */
 import type { ContainerFile } from '../../generated/container.ts';
 import { specialKind } from '../../text/special-addresses.ts';
 import { subnetOf } from '../../text/addresses.ts';
@@ -10,7 +10,7 @@ type Item = NonNullable<ContainerFile['ports']>[number];
 type PortPath = PublishedPort['specPath'];
 type LongForm = Exclude<Item, string | number>;
 
-/** Each has two sockets of the launcher, one for each family. */
+/** The launcher has up to two sockets for each, one for IPv4 and one for IPv6. */
 const MOST_PORTS = 1024;
 
 interface Mapping {
@@ -40,7 +40,7 @@ export function normalisePorts(context: Context, raw: ContainerFile['ports']): r
 
 const FORM = 'write HOST:CONTAINER, such as "8080:80", or ADDRESS:HOST:CONTAINER, such as "127.0.0.1:8080:80"';
 
-/** Read from the end, since an IPv6 address may stand before it without brackets. */
+/** Reads the text from its end, since an IPv6 address without brackets may be at its beginning. */
 function shortForm(context: Context, text: string, path: PortPath): Mapping | undefined {
   const split = splitProtocol(context, text, path);
   if (split === undefined) return undefined;
@@ -76,7 +76,7 @@ function shortForm(context: Context, text: string, path: PortPath): Mapping | un
 
 function longForm(context: Context, item: LongForm, path: PortPath): Mapping | undefined {
   const { target, published, host_ip: address, protocol = 'tcp' } = item;
-  // A value with a problem is no longer in a map.
+  // Values with a problem were taken out of the map, so they look absent here.
   if (['published', 'host_ip', 'protocol', 'target'].some((key) => context.bad.has(`${path}.${key}`))) return undefined;
   const hostAddress = address === undefined ? undefined : hostAddressAt(context, address, `${path}.host_ip`);
   if (address !== undefined && hostAddress === undefined) return undefined;
@@ -91,7 +91,7 @@ function hostPortsAt(context: Context, text: string, path: string): PortRange | 
   return range?.last === 0 ? 'free' : range;
 }
 
-/** An address that the host can listen at. */
+/** An address on which a socket of the host can listen; undefined for another, which is reported. */
 function hostAddressAt(context: Context, text: string, path: string): string | undefined {
   const found = addressAt(context, text, path, 'an address of this host');
   const subnet = found === undefined ? undefined : subnetOf(found.text);
@@ -137,7 +137,7 @@ function expand({ host, inside, hostAddress, protocol }: Mapping, specPath: Port
   }));
 }
 
-/** Which addresses of the host a port is bound to; `*` is all of a family. */
+/** The addresses of the host that a port is bound to; `*` is every address of the family. */
 function boundTo({ hostAddress }: PublishedPort): readonly (readonly [family: 4 | 6, address: string])[] {
   if (hostAddress === undefined)
     return [
@@ -173,7 +173,7 @@ function refuseClashes(context: Context, ports: readonly PublishedPort[]): void 
   }
 }
 
-/** `expose` opens nothing; what is no port is told all the same. */
+/** `expose` has no effect. Its items must be valid ports all the same. */
 export function checkExpose(context: Context, raw: ContainerFile['expose']): void {
   for (const [item, path] of each(context, raw ?? [], 'expose')) {
     const split = splitProtocol(context, String(item), path);

@@ -1,8 +1,8 @@
-/** Rates of `limits.network`: bits per second. */
+/** `limits.network`: rates in bits per second. */
 import { parseRate } from '../../text/units.ts';
 import { clip, addProblem, type Context } from '../context.ts';
 
-/** Undefined with the problem reported at `path`. */
+/** Bits per second; undefined for no rate, or for a wrong one, which is reported at `path`. */
 export function rateAt(context: Context, text: string | undefined, path: string): number | undefined {
   if (text === undefined) return undefined;
   const bits = parseRate(text);

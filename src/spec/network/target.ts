@@ -1,10 +1,10 @@
-/** An entry of `egress` as text in one form, and whether one covers another: what permissions are compared by. */
+/** Writes entries of `egress` in one form, and compares entries of `egress` and `ports` with what was permitted. */
 import { containsSubnet, formatSubnet, parseSubnet, subnetOf, widthOf, type Subnet } from '../../text/addresses.ts';
 import type { EgressTarget, PortRange } from './network.ts';
 
 const portsText = ({ first, last }: PortRange): string => (first === last ? `${first}` : `${first}-${last}`);
 
-/** A subnet of one address is the address. */
+/** A subnet of one address is written as the address. */
 function subnetText(subnet: Subnet): string {
   return subnet.prefix === widthOf(subnet.family) ? subnet.address : formatSubnet(subnet);
 }
@@ -17,7 +17,7 @@ function targetText(to: EgressTarget['to'], hasPorts: boolean): string {
   return to.subnet.family === 6 && hasPorts ? `[${text}]` : text;
 }
 
-/** `example.com:443`, `10.0.0.0/8`, `*:53/udp`: `tcp` is left out where there is a port. */
+/** `example.com:443`, `10.0.0.0/8`, `*:53/udp`. With a port, `tcp` is not written. */
 export function formatTarget({ to, ports, protocol }: Omit<EgressTarget, 'specPath'>): string {
   const shown = protocol === undefined || (protocol === 'tcp' && ports !== undefined) ? '' : `/${protocol}`;
   return `${targetText(to, ports !== undefined)}${ports === undefined ? '' : `:${portsText(ports)}`}${shown}`;
@@ -26,7 +26,7 @@ export function formatTarget({ to, ports, protocol }: Omit<EgressTarget, 'specPa
 interface Pattern {
   readonly target: string;
   readonly ports: PortRange;
-  /** Undefined: all. */
+  /** Undefined: all protocols. */
   readonly protocol: string | undefined;
 }
 
@@ -51,14 +51,17 @@ function coversTarget(one: string, other: string): boolean {
 
 const coversPorts = (one: PortRange, other: PortRange): boolean => one.first <= other.first && other.last <= one.last;
 
-/** Whether all that `wanted` reaches is reached by `given`, too. Both as `formatTarget` writes them. */
+/** Whether `given` allows all that `wanted` allows. Both are written by `formatTarget`. */
 export function coversEgress(given: string, wanted: string): boolean {
   const [one, other] = [patternOf(given), patternOf(wanted)];
   if (one.protocol !== undefined && one.protocol !== other.protocol) return false;
   return coversPorts(one.ports, other.ports) && coversTarget(one.target, other.target);
 }
 
-/** `8080`, `127.0.0.1:8080`, `[::1]:8000-8010/udp`: without an address, every one; `tcp` where nothing else is said. */
+/**
+ * Whether `given` allows all that `wanted` publishes: `8080`, `127.0.0.1:8080`, `[::1]:8000-8010/udp`. No address means
+ * every address, and no protocol means `tcp`.
+ */
 export function coversPort(given: string, wanted: string): boolean {
   const parse = (text: string): Pattern => patternOf(/^\d/u.test(text) && !text.includes(':') ? `*:${text}` : text);
   const [one, other] = [parse(given), parse(wanted)];

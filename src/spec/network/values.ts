@@ -1,4 +1,4 @@
-/** Values that several keys of the network have: addresses, host names, ports. */
+/** Parses addresses, host names, ports and protocols for several keys of the network. */
 import { formatAddress, parseAddress, subnetOf, type Address } from '../../text/addresses.ts';
 import { specialKind } from '../../text/special-addresses.ts';
 import { clip, addProblem, type Context } from '../context.ts';
@@ -6,7 +6,10 @@ import type { PortRange, Protocol } from './network.ts';
 
 export const LAST_PORT = 65_535;
 
-/** An address as the kernel writes it, or undefined with the problem reported at `path`. `what` is what it should be. */
+/**
+ * An address as the kernel writes it; undefined for a wrong one, which is reported at `path`. `what` is the noun of the
+ * message.
+ */
 export function addressAt(
   context: Context,
   text: string,
@@ -39,13 +42,13 @@ function hintFor(text: string): string {
 
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/u;
 
-/** hostname(7), with `_`. What ends in a number could be taken for an address. */
+/** hostname(7), and `_`. The last label may not be a number: the name could be taken for an address. */
 export function isHostName(text: string): boolean {
   const labels = (text.endsWith('.') ? text.slice(0, -1) : text).split('.');
   return text.length <= 253 && labels.every((label) => LABEL.test(label)) && !/^\d+$/u.test(labels.at(-1) ?? '');
 }
 
-/** `80` or `8000-8010`, or undefined with the problem reported at `path`. */
+/** Parses `80` or `8000-8010`; undefined for something else, which is reported at `path`. */
 export function portsAt(context: Context, text: string, path: string, least: 0 | 1): PortRange | undefined {
   const match = /^(0|[1-9]\d*)(?:-(0|[1-9]\d*))?$/u.exec(text);
   if (match === null) {
@@ -62,7 +65,7 @@ export function portsAt(context: Context, text: string, path: string, least: 0 |
     });
     return undefined;
   }
-  // A range that begins with 0 would have a port that is any.
+  // A range may not begin with 0: it would begin with "any free port".
   if (last > LAST_PORT || first < (match[2] === undefined ? least : 1)) {
     const from = match[2] === undefined ? least : 1;
     addProblem(context, path, 'E_SPEC_PORT', `ports are numbers from ${from} to ${LAST_PORT}; found "${clip(text)}"`);
@@ -71,7 +74,7 @@ export function portsAt(context: Context, text: string, path: string, least: 0 |
   return { first, last };
 }
 
-/** Splits off `/tcp` or `/udp`; undefined with the problem reported where it is another. */
+/** Splits off `/tcp` or `/udp`; undefined for another protocol, which is reported. */
 export function splitProtocol(
   context: Context,
   text: string,
