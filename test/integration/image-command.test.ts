@@ -69,7 +69,7 @@ const done = (stdout: unknown): object => ({ status: 0, stderr: '', stdout });
 const text = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 
 needs('the store (needs busybox-static)', () => {
-  test('keeps a copy under names that files use, when the archive is long gone', async () => {
+  test('keeps a copy that files use by name and by digest after the archive was removed', async () => {
     const at = place();
     at.write('base.tar', base('kept'));
     const imported = await at.boxctl(['image', 'import', 'base.tar', 'base:1', 'base']);
@@ -80,7 +80,7 @@ needs('the store (needs busybox-static)', () => {
     expect(await at.up({ image: `sha256:${digest}`, command: ['cat', '/note'] })).toMatchObject(done('kept'));
   });
 
-  test('ls has a row for each name, and the same as JSON', async () => {
+  test('lists a row for each name, and the same images as JSON', async () => {
     const at = place();
     const path = at.write('base.tar.gz', gzipSync(base()));
     expect(await at.boxctl(['image', 'ls'])).toMatchObject(done(text(/^NAME +DIGEST +SIZE[^\n]*\n$/u)));
@@ -96,7 +96,7 @@ needs('the store (needs busybox-static)', () => {
     expect(await at.boxctl(['image', 'ls', '--names'])).toMatchObject(done('a:1\nb:2\n'));
   });
 
-  test('inspect tells what the image says, and where it lies', async () => {
+  test('inspects the configuration of an image and the folders of its layers', async () => {
     const at = place();
     const image: TestImage = {
       layers: [base(), archive({ name: 'more', data: 'x' })],
@@ -125,7 +125,7 @@ needs('the store (needs busybox-static)', () => {
     for (const { folder } of json.imports[0]?.layers ?? []) expect(readdirSync(folder)).not.toEqual([]);
   });
 
-  test('rm takes a name, then the image with its last name; by digest all at once', async () => {
+  test('removes a name, an image with its last name, and by digest an image with all its names', async () => {
     const at = place();
     at.write('base.tar', base());
     const { stdout } = await at.boxctl(['image', 'import', 'base.tar', 'a:1', 'a:2']);
@@ -142,7 +142,7 @@ needs('the store (needs busybox-static)', () => {
     expect(at.layers()).toEqual([]);
   });
 
-  test('what is not there is told with what was meant, and what is there is removed nevertheless', async () => {
+  test('reports a name that it lacks with the nearest one, and removes the others that were named', async () => {
     const at = place();
     at.write('base.tar', base());
     await at.boxctl(['image', 'import', 'base.tar', 'debian:12']);
@@ -156,7 +156,7 @@ needs('the store (needs busybox-static)', () => {
     });
   });
 
-  test('prune says what went, and how much is free now', async () => {
+  test('prunes images without a name or an archive, and says how many bytes that freed', async () => {
     const at = place();
     const path = at.write('base.tar.gz', gzipSync(base()));
     await at.boxctl(['image', 'import', path]);
@@ -173,7 +173,7 @@ needs('the store (needs busybox-static)', () => {
     expect(at.layers()).toEqual([]);
   });
 
-  test('an image that a container uses is neither removed nor pruned', async () => {
+  test('neither removes nor prunes an image that a container uses', async () => {
     const at = place();
     at.write('base.tar', base());
     await at.boxctl(['image', 'import', 'base.tar', 'base']);
@@ -203,7 +203,7 @@ needs('the store (needs busybox-static)', () => {
 });
 
 needs('importing (needs busybox-static)', () => {
-  test('from standard input, which nobody can read twice', async () => {
+  test('reads an archive from standard input', async () => {
     const at = place();
     const stdin = dockerArchive({ layers: [base('piped')], names: ['web:3'] });
     const { status, stdout } = await at.boxctl(['image', 'import', '-'], { stdin });
@@ -212,7 +212,7 @@ needs('importing (needs busybox-static)', () => {
     expect(at.unfinished()).toEqual([]);
   });
 
-  test('standard input without an end ends at the largest size', async () => {
+  test('ends with an error where standard input has more than the largest size', async () => {
     const at = place();
     const yes = spawn('yes');
     try {
@@ -228,7 +228,7 @@ needs('importing (needs busybox-static)', () => {
     }
   });
 
-  test('a copy is made of an archive that has been used where it lies, also of one that is pinned', async () => {
+  test('copies an archive that was used in place before, also with its digest given', async () => {
     const at = place();
     const path = at.write('base.tar', base('copied'));
     const sha256 = createHash('sha256').update(base('copied')).digest('hex');
@@ -238,7 +238,7 @@ needs('importing (needs busybox-static)', () => {
     expect(await at.up({ image: 'copy', command: ['cat', '/note'] })).toMatchObject(done('copied'));
   });
 
-  test('another digest than the one that was asked for is refused', async () => {
+  test('refuses an archive with another digest than `--sha256`', async () => {
     const at = place();
     at.write('base.tar', base());
     const ended = await at.boxctl(['image', 'import', 'base.tar', '--sha256', '0'.repeat(64)]);
@@ -250,7 +250,7 @@ needs('importing (needs busybox-static)', () => {
     expect(at.layers()).toEqual([]);
   });
 
-  test('of several images one must be chosen, and both are kept apart', async () => {
+  test('needs `--image` where an archive has several images, and stores each by its own name', async () => {
     const at = place();
     const images = ['one', 'two'].map((name) => ({ layers: [base(name)], names: [`${name}:1`] }));
     at.write('all.tar', dockerArchive(...images));
@@ -269,7 +269,7 @@ needs('importing (needs busybox-static)', () => {
     }
   });
 
-  test('an OCI image layout, as a folder and as an archive, is the same image', async () => {
+  test('makes the same image of an OCI image layout as a folder and as an archive', async () => {
     const at = place();
     const image = { layers: [base('oci'), archive({ name: '.wh.srv' })], config: { Cmd: ['cat', '/note'] } };
     mkdirSync(join(at.folder, 'layout'));
@@ -288,7 +288,7 @@ needs('importing (needs busybox-static)', () => {
     }
   });
 
-  test('a folder that is no layout is told what to do with', async () => {
+  test('says how to use a folder that is not an OCI image layout', async () => {
     const at = place();
     mkdirSync(join(at.folder, 'rootfs/etc'), { recursive: true });
     expect(await at.boxctl(['image', 'import', 'rootfs', 'a'])).toMatchObject({
@@ -297,7 +297,7 @@ needs('importing (needs busybox-static)', () => {
     });
   });
 
-  test('what is left out is said once, when it is imported', async () => {
+  test('warns of attributes that are left out at the first import alone', async () => {
     const at = place();
     at.write('base.tar', archive({ name: 'note', data: 'x', pax: { 'SCHILY.xattr.trusted.overlay.opaque': 'y' } }));
     const said = /^boxctl: warning: base\.tar: 1 device or attribute is left out\n$/u;
@@ -306,7 +306,7 @@ needs('importing (needs busybox-static)', () => {
   });
 });
 
-needs('what an image says of itself (needs busybox-static)', () => {
+needs('the configuration of an image (needs busybox-static)', () => {
   const IMAGE: TestImage = {
     layers: [base()],
     config: {
@@ -325,34 +325,34 @@ needs('what an image says of itself (needs busybox-static)', () => {
     return stdout.trim();
   };
 
-  test('is what a file leaves open', async () => {
+  test('applies where the file says nothing', async () => {
     expect(await run({})).toBe('image image 7 /srv');
   });
 
   test.each<[what: string, spec: Readonly<Record<string, unknown>>, expected: string]>([
-    ['command in place of the image’s, after its entrypoint', { command: ['echo mine $$A'] }, 'mine image'],
-    ['entrypoint without the image’s command', { entrypoint: ['echo', 'only'] }, 'only'],
-    ['an empty entrypoint takes away the image’s', { entrypoint: [], command: ['echo', 'bare'] }, 'bare'],
-    ['both', { entrypoint: ['echo'], command: ['both'] }, 'both'],
-    ['environment, key by key', { environment: { B: 'file' } }, 'image file 7 /srv'],
-    ['user', { user: '0' }, 'image image 0 /srv'],
-    ['working_dir', { working_dir: '/bin' }, 'image image 7 /bin'],
-  ])('%s', async (_, spec, expected) => {
+    ['`command`: the entrypoint of the image gets it', { command: ['echo mine $$A'] }, 'mine image'],
+    ['`entrypoint`: the command of the image is dropped', { entrypoint: ['echo', 'only'] }, 'only'],
+    ['an empty `entrypoint`: there is none', { entrypoint: [], command: ['echo', 'bare'] }, 'bare'],
+    ['`entrypoint` and `command`: both are used', { entrypoint: ['echo'], command: ['both'] }, 'both'],
+    ['`environment`: only the same variables', { environment: { B: 'file' } }, 'image file 7 /srv'],
+    ['`user`', { user: '0' }, 'image image 0 /srv'],
+    ['`working_dir`', { working_dir: '/bin' }, 'image image 7 /bin'],
+  ])('is overridden by %s', async (_, spec, expected) => {
     expect(await run(spec)).toBe(expected);
   });
 
-  test('run gives another command to the entrypoint', async () => {
+  test('is overridden by the command of `boxctl run`, which the entrypoint gets', async () => {
     expect(await run({}, ['run', '--', 'echo run $B'])).toBe('run image');
   });
 
-  test('a working directory that the image lacks is made', async () => {
+  test('may name a working directory that the image lacks: it is made', async () => {
     const at = place();
     const config = { Cmd: ['pwd'], WorkingDir: '/new/folder' };
     at.write('web.tar', dockerArchive({ layers: [base()], config }));
     expect(await at.up({ image: 'web.tar' })).toMatchObject(done('/new/folder\n'));
   });
 
-  test('its stop signal ends the command', async () => {
+  test('has the stop signal that the command gets at `limits.time`', async () => {
     const at = place();
     const script = 'trap "echo quit; exit 0" QUIT; echo ready; while :; do sleep 0.1; done';
     const config = { Cmd: ['sh', '-c', script], StopSignal: 'SIGQUIT' };
@@ -362,7 +362,7 @@ needs('what an image says of itself (needs busybox-static)', () => {
   });
 });
 
-test('a name that the store lacks is told at its line, with what was meant', async () => {
+test('a name that the store lacks is an error at its line, with the nearest one', async () => {
   const at = place();
   at.write('a.tar', archive({ name: 'a', data: 'a' }));
   await at.boxctl(['image', 'import', 'a.tar', 'debian:12']);

@@ -57,27 +57,27 @@ describe.each(roads)('archives are %s', (road) => {
 
   describe('importing', () => {
     test.each([
-      ['tar', (data: Buffer) => data],
-      ['tar.gz', (data: Buffer) => gzipSync(data)],
+      ['a tar archive', (data: Buffer) => data],
+      ['a tar.gz archive', (data: Buffer) => gzipSync(data)],
       [
         'two gzip members',
         (data: Buffer) => Buffer.concat([gzipSync(data.subarray(0, 700)), gzipSync(data.subarray(700))]),
       ],
-    ])('a %s becomes an image, and is found afterwards', async (kind, pack) => {
+    ])('makes an image of %s, which is found afterwards', async (kind, pack) => {
       const data = pack(image());
       writeFileSync(path, data);
       expect(find()).toBeUndefined();
       const facts = await ensure();
       expect(facts).toMatchObject({ passwd: PASSWD, group: 'me:x:8:\n', ownership: at.ownership });
       // What is mounted where it lies, or unpacked, is not read for its digest.
-      const unread = road === 'unpacked' || kind === 'tar';
+      const unread = road === 'unpacked' || kind === 'a tar archive';
       expect(facts.digest).toEqual(unread ? expect.stringMatching(/^seen-[0-9a-f]{32}$/u) : sha256(data));
       expect(await at.text(facts, 'hello')).toBe('hello');
       expect(find()).toEqual(facts);
       expect(await ensure()).toEqual(facts);
     });
 
-    test('a folder that holds other things is no store, and stays as it is', async () => {
+    test('refuses a folder with other contents as the store, and leaves it as it is', async () => {
       writeFileSync(path, image());
       const { store } = at.host.dirs;
       mkdirSync(join(store, 'tmp/mine'), { recursive: true, mode: 0o755 });
@@ -92,21 +92,21 @@ describe.each(roads)('archives are %s', (road) => {
       await ensure();
     });
 
-    test('the store is closed to others, and mnt is there and empty', async () => {
+    test('makes the store with mode 0700 and an empty folder mnt', async () => {
       writeFileSync(path, image());
       await ensure();
       expect(lstatSync(at.host.dirs.store).mode & 0o777).toBe(0o700);
       expect(readdirSync(join(at.host.dirs.store, 'mnt'))).toEqual([]);
     });
 
-    test('many callers at once import once', async () => {
+    test('makes one image for many callers at once', async () => {
       writeFileSync(path, gzipSync(image()));
       const all = await Promise.all(Array.from({ length: 12 }, () => ensure()));
       expect(new Set(all.map((facts) => JSON.stringify(facts))).size).toBe(1);
       expect(at.layers()).toHaveLength(1);
     });
 
-    test('the same content under another name is the same image', async () => {
+    test('makes one image of two archives with the same content', async () => {
       writeFileSync(path, gzipSync(image()));
       const first = await ensure(source, { copy: true });
       const copy = join(at.base, 'copy');
@@ -115,7 +115,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(at.layers()).toEqual([first.digest]);
     });
 
-    test('a folder is an image as it is', async () => {
+    test('uses a folder as an image without copying it', async () => {
       const folder = join(at.base, 'rootfs');
       mkdirSync(join(folder, 'etc'), { recursive: true });
       writeFileSync(join(folder, 'etc/passwd'), PASSWD);
@@ -135,7 +135,7 @@ describe.each(roads)('archives are %s', (road) => {
   });
 
   describe('a changed archive', () => {
-    test('is noticed, whatever was changed of it', async () => {
+    test('is imported again although its size, inode and mtime are the same', async () => {
       writeFileSync(path, image('one'));
       await ensure();
       const before = join(at.base, 'times');
@@ -147,7 +147,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(await at.text(await ensure(), 'hello')).toBe('two');
     });
 
-    test('is noticed when another file takes its name', async () => {
+    test('is imported again where another file has taken its name', async () => {
       writeFileSync(path, image('one'));
       writeFileSync(`${path}.new`, image('two'));
       await ensure();
@@ -155,7 +155,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(await at.text(await ensure(), 'hello')).toBe('two');
     });
 
-    test('what stood for it as it was is removed', async () => {
+    test('leaves no layers of its former content that were not named by a digest', async () => {
       writeFileSync(path, image('one'));
       const one = await ensure();
       writeFileSync(path, image('two'));
@@ -164,7 +164,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(at.layers()).toEqual(expected);
     });
 
-    test('that was only touched is the same image', async () => {
+    test('that has another mtime alone is the same image, known by its digest', async () => {
       writeFileSync(path, gzipSync(image()));
       await ensure();
       // The first time, what was unpacked has no digest yet to be known by.
@@ -188,7 +188,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(find(pinned)).toEqual(facts);
     });
 
-    test('is found under another name when the first one is gone', async () => {
+    test('is usable from another path when the first one was removed', async () => {
       writeFileSync(path, image());
       const pin = sha256(image());
       await ensure({ kind: 'tar', path, sha256: pin });
@@ -200,7 +200,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(await at.text(facts, 'hello')).toBe('hello');
     });
 
-    test('is refused before anything is unpacked, also when it is in the store', async () => {
+    test('with another digest is refused and leaves no layers, also when its image is in the store', async () => {
       writeFileSync(path, image());
       const pinned: ImageSource = { kind: 'tar', path, sha256: sha256(image('other')) };
       await expect(ensure(pinned)).rejects.toMatchObject({ code: 'E_IMAGE_DIGEST' });
@@ -211,14 +211,14 @@ describe.each(roads)('archives are %s', (road) => {
     });
   });
 
-  describe('what cannot be imported', () => {
+  describe('the import fails for', () => {
     const refused = async (code: string, message: RegExp): Promise<void> => {
       await expect(ensure()).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
       expect(find()).toBeUndefined();
       expect(at.layers()).toEqual([]);
     };
 
-    test('a file that is not there, a folder', async () => {
+    test('a file that does not exist, and a folder', async () => {
       await refused('E_IMAGE_NOT_FOUND', /does not exist/u);
       mkdirSync(path);
       await refused('E_IMAGE_BAD_ARCHIVE', /holds no image/u);
@@ -232,14 +232,14 @@ describe.each(roads)('archives are %s', (road) => {
       );
     });
 
-    test('a store that cannot be one', async () => {
+    test('a store that is a file', async () => {
       writeFileSync(path, image());
       writeFileSync(at.host.dirs.store, '');
       await expect(ensure()).rejects.toMatchObject({ code: 'E_IMAGE_STORE' });
       rmSync(at.host.dirs.store);
     });
 
-    test('a bad archive names its entry', async () => {
+    test('an archive with a bad entry, whose name is in the message', async () => {
       writeFileSync(path, archive({ name: 'fine' }, { name: '../evil\u001b[2J' }));
       await refused('E_IMAGE_BAD_ARCHIVE', /leads outside of the archive \(entry "\.\.\/evil\\u001b\[2J"\)/u);
     });
@@ -249,7 +249,7 @@ describe.each(roads)('archives are %s', (road) => {
       await refused('E_IMAGE_BAD_ARCHIVE', /leads outside/u);
     });
 
-    test('gzip that is cut short or damaged', async () => {
+    test('gzip data that is cut short or has a wrong checksum', async () => {
       const data = gzipSync(image());
       writeFileSync(path, data.subarray(0, data.length - 20));
       await refused('E_IMAGE_BAD_ARCHIVE', /gzip data ends too early/u);
@@ -259,7 +259,7 @@ describe.each(roads)('archives are %s', (road) => {
       await refused('E_IMAGE_BAD_ARCHIVE', /checksum does not match/u);
     });
 
-    test('more than the file allows', async () => {
+    test('an archive with more bytes or entries than its limits', async () => {
       writeFileSync(path, gzipSync(archive({ name: 'big', data: Buffer.alloc(1 << 20) })));
       const small: ImageSource = { kind: 'tar', path, maxSize: 1 << 19 };
       await expect(ensure(small)).rejects.toMatchObject({ code: 'E_IMAGE_TOO_LARGE' });
@@ -270,8 +270,8 @@ describe.each(roads)('archives are %s', (road) => {
     });
   });
 
-  describe('what an interruption leaves', () => {
-    test('is swept by the next import', async () => {
+  describe('an interrupted import', () => {
+    test('leaves folders that the next import removes', async () => {
       writeFileSync(path, image());
       const temporary = join(at.host.dirs.store, 'tmp');
       await ensure();
@@ -282,7 +282,7 @@ describe.each(roads)('archives are %s', (road) => {
       await ensure();
     });
 
-    test('a record that a crash has emptied is not believed', async () => {
+    test('that left an empty record is done again', async () => {
       writeFileSync(path, image());
       const facts = await ensure();
       writeFileSync(facts.record, '');
@@ -299,7 +299,7 @@ describe.each(roads)('archives are %s', (road) => {
     expect(await at.text(await ensure(), 'hello')).toBe('hello');
   });
 
-  test('what no boxctl can read is pruned', async () => {
+  test('an image whose record cannot be read is pruned', async () => {
     writeFileSync(path, gzipSync(image()));
     const facts = await ensure();
     writeFileSync(facts.record, '{"version":0}');
@@ -309,7 +309,7 @@ describe.each(roads)('archives are %s', (road) => {
     expect(at.layers()).toEqual([]);
   });
 
-  test('a preview tells where the image will be, and changes nothing', async () => {
+  test('a preview says where the image will be, and makes no store', async () => {
     writeFileSync(path, image());
     const preview = previewImage(source, at.ownership, at.host);
     expect(existsSync(at.host.dirs.store)).toBe(false);
@@ -333,7 +333,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(listImages(at.host)).toMatchObject([{ digest: facts.digest, names: ['debian:12', 'debian:latest'] }]);
     });
 
-    test('a copy is made of an archive that was used in place', async () => {
+    test('an archive that was used in place is copied where a copy is asked for', async () => {
       writeFileSync(path, image());
       await ensure();
       const copied = await ensure(source, { copy: true });
@@ -343,7 +343,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(at.layers()).toEqual([copied.digest]);
     });
 
-    test('removing takes the layers with it', async () => {
+    test('removing an image removes its layers and names', async () => {
       writeFileSync(path, gzipSync(image()));
       const { digest } = await ensure();
       writeName(at.host.dirs.store, 'debian:12', digest);
@@ -354,7 +354,7 @@ describe.each(roads)('archives are %s', (road) => {
       expect(find()).toBeUndefined();
     });
 
-    test('pruning keeps what has a name, or an archive that is still what it was', async () => {
+    test('pruning keeps images that have a name or an unchanged archive, unless all are to go', async () => {
       const files = ['named', 'there', 'gone'].map((name) => join(at.base, name));
       const digests: string[] = [];
       for (const file of files) {

@@ -75,7 +75,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 
   test.each(['cat in |', 'umask 077; cp in own; exec <own;'])(
-    'what the command does not read is left to others, with %s',
+    'input that the command does not read stays for the next reader, with %s',
     async (source) => {
       const numbers = Array.from({ length: 100 }, (_, number) => `${number}\n`);
       const rest = async (script: string): Promise<string> => {
@@ -89,7 +89,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     },
   );
 
-  test('nothing is lost in either direction, and the end of the input arrives', async () => {
+  test('5 MB arrive unchanged in both directions, and so does the end of the input', async () => {
     const bytes = randomBytes(5_000_000);
     const { stdout, stderr } = await shell(
       'BOXCTL <in 2>errors | cat >out; cmp in out && cmp in errors && echo same',
@@ -104,7 +104,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect({ stdout, stderr }).toEqual({ stdout: 'same\n', stderr: '' });
   });
 
-  test('the last bytes arrive at a reader that takes its time', async () => {
+  test('the last bytes arrive at a reader that starts a second later', async () => {
     const { stdout } = await shell(
       'BOXCTL | { sleep 1; wc -c; }',
       'head -c 65000 /dev/zero; head -c 65000 /dev/zero >&2',
@@ -114,7 +114,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     expect(stdout.trim()).toBe('65000');
   });
 
-  test('the order of what goes to one place by both streams is kept', async () => {
+  test('lines of standard output and standard error that go to one pipe keep their order', async () => {
     const script = 'i=0; while [ $i -lt 500 ]; do echo "out $i"; echo "err $i" >&2; i=$((i+1)); done';
     const expected = Array.from({ length: 500 }, (_, number) => `out ${number}\nerr ${number}\n`).join('');
     const { stdout } = await shell('BOXCTL 2>&1 | cat', script, {}, caller);
@@ -149,7 +149,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     },
   );
 
-  test('a process that was left behind and holds the streams does not hold up the end', async () => {
+  test('boxctl ends with the command although a child of it still holds the streams', async () => {
     const started = Date.now();
     const { stdout } = await shell('BOXCTL 2>&1 | cat', 'sleep 100 & echo done', {}, caller);
     expect(stdout).toBe('done\n');
@@ -158,7 +158,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 });
 
 describe.skipIf(!hasBusybox || !isRoot)('streams of root (need root and busybox-static)', () => {
-  test('a folder is not passed: the command could reach what lies around it', async () => {
+  test('a folder as standard input is not passed: the command cannot reach what lies in it', async () => {
     const { stdout } = await shell(
       'BOXCTL <.',
       'ls /proc/self/fd/0/ >/dev/null 2>&1 && echo reached; cat | wc -c',
@@ -168,7 +168,7 @@ describe.skipIf(!hasBusybox || !isRoot)('streams of root (need root and busybox-
     expect(stdout.trim()).toBe('0');
   });
 
-  test('what the command wrote and a full file system did not take is told', async () => {
+  test('a write to standard output that fails with ENOSPC is reported', async () => {
     const line =
       'mkdir small && mount -t tmpfs -o size=64k none small && ' +
       '{ (umask 077; BOXCTL >small/out); echo $?; umount small; }';

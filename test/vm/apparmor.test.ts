@@ -32,12 +32,12 @@ describe('a container', () => {
     },
   );
 
-  test('without a profile may do all of that', async () => {
+  test('without a profile is unconfined, and may do what the profile denies', async () => {
     const { stdout } = await sh(`${LABEL}; ${TRIES}`, { tmpfs: ['/refused'] });
     expect(lines(stdout)).toEqual(['unconfined', 'read', 'made', 'well']);
   });
 
-  test('is not started under a profile that is not loaded, and the line is told', async () => {
+  test('with a profile that is not loaded is not started: the error is at the line of `apparmor`', async () => {
     const folder = specFolder({ apparmor: 'boxctl-unknown', command: ['echo', 'ran'] });
     const { status, stdout, stderr } = await boxctl(['up'], callerOptions(self, folder));
     const at = lines(readFileSync(`${folder}/container.yaml`, 'utf8')).findIndex((line) => line.startsWith('apparmor'));
@@ -47,7 +47,7 @@ describe('a container', () => {
     expect(stderr).toContain('the profile must be loaded: see aa-status');
   });
 
-  test('is not started where a volume leads a mount over what the label is written to (CVE-2019-16884)', async () => {
+  test('is not started where a volume covers the file that the label is written to (CVE-2019-16884)', async () => {
     const spec = {
       volumes: ['./shared:/dev/s', './fake:/dev/s/x'],
       apparmor: PROFILE,
@@ -70,7 +70,7 @@ describe('a container', () => {
   });
 });
 
-test('doctor names AppArmor', async () => {
+test('doctor reports AppArmor as enforced', async () => {
   const { stdout } = await boxctl(['doctor', '--json'], callerOptions(self, specFolder({})));
   const { checks } = JSON.parse(stdout) as { readonly checks: readonly { readonly name: string }[] };
   expect(checks.find(({ name }) => name === 'AppArmor')).toMatchObject({ state: 'yes' });

@@ -28,7 +28,7 @@ interface Planned {
 }
 const idsOf = (ended: Ended): readonly string[] => (JSON.parse(ended.stdout) as Planned).steps.map(({ id }) => id);
 
-test('alone in a delegated scope: beneath it, so that its limits go on applying; boxctl steps aside and comes back', async () => {
+test('where boxctl is alone in a delegated scope, the cgroup is beneath it, the scope’s limits apply, and boxctl leaves the scope meanwhile', async () => {
   const before = state(self);
   // More than the container's own limit, and less than it may have of processes: the outer one wins.
   const outer = [...scope, '-p', 'TasksMax=40'];
@@ -41,7 +41,7 @@ test('alone in a delegated scope: beneath it, so that its limits go on applying;
   await expect.poll(() => state(self), { timeout: 10_000 }).toEqual(before);
 });
 
-test('with others in it: in the nearest that hands controllers on, or in a scope of systemd’s', async () => {
+test('where boxctl is not alone in its cgroup, the cgroup is beneath the nearest with controllers, or for a user in a scope of systemd', async () => {
   const before = state(self);
   const env = process.env['DBUS_SESSION_BUS_ADDRESS'];
   const folder = specFolder({ command: command(SHOW), limits: LIMITS });
@@ -53,7 +53,7 @@ test('with others in it: in the nearest that hands controllers on, or in a scope
   await expect.poll(() => state(self), { timeout: 10_000 }).toEqual(before);
 });
 
-test('killed with its launcher: what it left goes, by systemd or with the next command', async () => {
+test('the cgroup of a boxctl that was killed is removed, by systemd or by the next command', async () => {
   const before = state(self);
   const ended = await sh('echo ready; sleep 100', { limits: LIMITS }, self, {
     onStart: (child) => child.stdout?.once('data', () => child.kill('SIGKILL')),
@@ -70,14 +70,17 @@ test('killed with its launcher: what it left goes, by systemd or with the next c
     .toEqual(before);
 });
 
-test.runIf(!isRoot)('without a bus to ask over, a user outside of his own cgroups is told what to do', async () => {
-  const folder = specFolder({ command: ['true'], limits: LIMITS });
-  const env = { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere' };
-  const { status, stderr } = await boxctl(['up'], callerOptions(self, folder, { env }));
-  expect(status).toBe(125);
-  expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*no cgroup with the memory controller is delegated/u);
-  expect(stderr).toContain('log in to a session that systemd manages');
-});
+test.runIf(!isRoot)(
+  'a limit of a user who has no delegated cgroup and no bus is an error that says what to do',
+  async () => {
+    const folder = specFolder({ command: ['true'], limits: LIMITS });
+    const env = { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere' };
+    const { status, stderr } = await boxctl(['up'], callerOptions(self, folder, { env }));
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*no cgroup with the memory controller is delegated/u);
+    expect(stderr).toContain('log in to a session that systemd manages');
+  },
+);
 
 /** A container of another maker: its own view of a subtree that is its own, and a shell in it (nsdelegate). */
 function inContainer(script: string, folder: string): Promise<Ended> {
@@ -86,26 +89,29 @@ function inContainer(script: string, folder: string): Promise<Ended> {
 }
 const UP = `${process.execPath} ${PROGRAM} up`;
 
-test.runIf(isRoot)('in a container that has a subtree: alone in it, and with others until they are moved', async () => {
-  const outer = '/sys/fs/cgroup/boxtest-outer';
-  mkdirSync(outer);
-  try {
-    const folder = specFolder({ command: command(SHOW), limits: LIMITS });
-    const alone = await inContainer(`exec ${UP}`, folder);
-    expect({ stdout: alone.stdout, stderr: alone.stderr }).toEqual({ stdout: SEEN, stderr: '' });
-    // It came back, and handed the cgroup over as it was.
-    expect(readFileSync(`${outer}/cgroup.subtree_control`, 'utf8').trim()).toBe('');
-    expect(existsSync(`${outer}/boxctl-aside`)).toBe(false);
+test.runIf(isRoot)(
+  'in an outer container with a cgroup of its own, limits apply where boxctl is alone in it, or where the others were moved',
+  async () => {
+    const outer = '/sys/fs/cgroup/boxtest-outer';
+    mkdirSync(outer);
+    try {
+      const folder = specFolder({ command: command(SHOW), limits: LIMITS });
+      const alone = await inContainer(`exec ${UP}`, folder);
+      expect({ stdout: alone.stdout, stderr: alone.stderr }).toEqual({ stdout: SEEN, stderr: '' });
+      // It came back, and handed the cgroup over as it was.
+      expect(readFileSync(`${outer}/cgroup.subtree_control`, 'utf8').trim()).toBe('');
+      expect(existsSync(`${outer}/boxctl-aside`)).toBe(false);
 
-    const shared = await inContainer(`${UP}; echo status $?`, folder);
-    expect(shared.stdout).toBe('status 125\n');
-    expect(shared.stderr).toContain('the cgroup /sys/fs/cgroup is yours, and holds other processes');
-    const fix = /help: move them into a child: (.*?done)/u.exec(shared.stderr)?.[1];
-    expect(fix).toBeDefined();
-    const moved = await inContainer(`${fix ?? 'false'}; ${UP}`, folder);
-    // Among those that it moves is the one that lists them, which has ended by then.
-    expect(moved.stdout).toBe(SEEN);
-  } finally {
-    for (const left of [`${outer}/init`, outer]) if (existsSync(left)) rmdirSync(left);
-  }
-});
+      const shared = await inContainer(`${UP}; echo status $?`, folder);
+      expect(shared.stdout).toBe('status 125\n');
+      expect(shared.stderr).toContain('the cgroup /sys/fs/cgroup is yours, and holds other processes');
+      const fix = /help: move them into a child: (.*?done)/u.exec(shared.stderr)?.[1];
+      expect(fix).toBeDefined();
+      const moved = await inContainer(`${fix ?? 'false'}; ${UP}`, folder);
+      // Among those that it moves is the one that lists them, which has ended by then.
+      expect(moved.stdout).toBe(SEEN);
+    } finally {
+      for (const left of [`${outer}/init`, outer]) if (existsSync(left)) rmdirSync(left);
+    }
+  },
+);

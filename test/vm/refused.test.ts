@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { self, sh, state } from '../support/container.ts';
 
 describe('limits of an ordinary user in hierarchies of version 1', () => {
-  test('each is an error at its line, with what to do', async () => {
+  test('are errors at their lines, with what to do', async () => {
     const { status, stderr } = await sh('true', { limits: { memory: '64MiB', pids: 9 } });
     expect(status).toBe(125);
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*the memory controller is in a version 1 hierarchy/u);
@@ -11,7 +11,7 @@ describe('limits of an ordinary user in hierarchies of version 1', () => {
     expect(stderr).toContain('systemd.unified_cgroup_hierarchy=1');
   });
 
-  test('with optional the container runs without them, and nothing stays behind', async () => {
+  test('are left out with a warning where they are optional, and nothing is left afterwards', async () => {
     const before = state(self);
     const { status, stdout, stderr } = await sh('cat /proc/self/cgroup | wc -l', {
       limits: { pids: 9, optional: true },
@@ -21,7 +21,7 @@ describe('limits of an ordinary user in hierarchies of version 1', () => {
     expect(state(self)).toEqual(before);
   });
 
-  test('a limit of time needs no cgroup', async () => {
+  test('include `limits.time`, which needs no cgroup', async () => {
     const { status } = await sh('sleep 100', { limits: { time: '1s' }, stop_grace_period: '0s' });
     expect(status).toBe(124);
   });

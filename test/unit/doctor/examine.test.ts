@@ -52,13 +52,13 @@ const missed = (changes: Partial<Findings>) =>
     .filter(({ state }) => state === 'no')
     .map(({ name }) => name);
 
-it('misses nothing on a good host', () => {
+it('nothing is reported as missing on a host that has everything', () => {
   const host = { ...ROOT_HOST, kernel: { release: '6.12.0', major: 6, minor: 12 } };
   expect(missed({ host })).toEqual([]);
   expect(isWell({ ...WELL, host })).toBe(true);
 });
 
-it('hints only where something is missing, and always there', () => {
+it('a check says what is lost exactly where something is missing, and a fix only there', () => {
   const cases: readonly Partial<Findings>[] = [
     {},
     { host: USER_HOST },
@@ -72,8 +72,8 @@ it('hints only where something is missing, and always there', () => {
   }
 });
 
-describe('what keeps user namespaces away is', () => {
-  it('a limit of none', () => {
+describe('the check of user namespaces', () => {
+  it('names a limit of zero user namespaces and the command that raises it, as the start does', () => {
     const userNamespaces = {
       usable: false,
       reason: 'they are off',
@@ -88,7 +88,7 @@ describe('what keeps user namespaces away is', () => {
     expect(of('start', changes)).toMatchObject({ state: 'no', fix: 'sudo sysctl -w user.max_user_namespaces=15000' });
     expect(isWell({ ...WELL, ...changes })).toBe(false);
   });
-  it('AppArmor, as on Ubuntu 24.04, wherever it fails then', () => {
+  it('names AppArmor where it restricts an ordinary user (Ubuntu 24.04), whichever call of the trial fails', () => {
     const sysctls = { ...WELL.sysctls, apparmorRestricts: '1' };
     for (const call of ['clone3', 'write', 'fsmount']) {
       expect(of('user namespaces', { host: USER_HOST, container: failed(call), sysctls })).toMatchObject({
@@ -98,18 +98,18 @@ describe('what keeps user namespaces away is', () => {
       });
     }
   });
-  it('not AppArmor where a container starts all the same, or for root', () => {
+  it('does not name AppArmor where a container starts, nor for root', () => {
     const sysctls = { ...WELL.sysctls, apparmorRestricts: '1' };
     expect(of('user namespaces', { host: USER_HOST, sysctls }).state).toBe('yes');
     expect(of('user namespaces', { sysctls, container: failed('fsmount') }).state).toBe('yes');
   });
-  it('the filter of a container around', () => {
+  it('names the filter of the outer container where clone3 fails under one', () => {
     expect(of('user namespaces', { container: failed('clone3'), filtered: true })).toMatchObject({
       state: 'no',
       detail: expect.stringContaining('filter') as string,
     });
   });
-  it('not what the container around covers of /proc, which keeps containers away all the same', () => {
+  it('is fine where the outer container covers paths of /proc: the check of the start names those', () => {
     const changes = { container: failed('fsmount'), coveredPaths: ['/proc/keys', '/proc/sys'] };
     expect(of('user namespaces', changes).state).toBe('yes');
     expect(of('start', changes)).toMatchObject({
@@ -118,7 +118,7 @@ describe('what keeps user namespaces away is', () => {
     });
     expect(of('start', { ...changes, coveredPaths: [] })).toMatchObject({ detail: 'it failed', fix: 'do this' });
   });
-  it('something else, which is told as it is', () => {
+  it('shows the message and the hint of a failure that it does not know', () => {
     expect(of('user namespaces', { container: failed('clone3', 'clone3: ENOSPC') })).toMatchObject({
       detail: 'clone3: ENOSPC',
       fix: 'do this',
@@ -126,12 +126,12 @@ describe('what keeps user namespaces away is', () => {
   });
 });
 
-describe('of the kernel it misses', () => {
-  it('calls that are not there, and names the version that has them', () => {
+describe('the checks of the kernel', () => {
+  it('name the Linux version that has a missing call', () => {
     const calls = { ...WELL.calls, openat2: ERRNO['ENOSYS'] ?? 38 };
     expect(of('paths confined by the kernel', { calls })).toMatchObject({ state: 'no', fix: 'use Linux 5.6 or newer' });
   });
-  it('calls that a filter refuses', () => {
+  it('name the filter where it refuses a call', () => {
     const calls = { ...WELL.calls, mount_setattr: 1 };
     expect(of('mounts by descriptor', { calls, filtered: true })).toMatchObject({
       state: 'no',
@@ -139,36 +139,36 @@ describe('of the kernel it misses', () => {
       fix: expect.stringContaining('filter') as string,
     });
   });
-  it('EROFS that is not loaded, or too old', () => {
+  it('say for root that EROFS is not loaded or too old, and say nothing of it for an ordinary user', () => {
     const host = { ...ROOT_HOST, kernel: { release: '6.12.0', major: 6, minor: 12 } };
     expect(of('EROFS from a file', { host, filesystems: new Set() }).fix).toBe('modprobe erofs');
     expect(of('EROFS from a file', {}).fix).toBe('use Linux 6.12 or newer');
     expect(of('EROFS from a file', { host: USER_HOST }).state).toBe('none');
   });
-  it('id-mapped mounts over overlays before 5.19', () => {
+  it('miss id-mapped mounts before Linux 5.19, and do not judge them where no container starts', () => {
     const old = { ...ROOT_HOST, kernel: { release: '5.15.0', major: 5, minor: 15 } };
     expect(of('id-mapped mounts', { host: old })).toMatchObject({ state: 'no', fix: 'use Linux 5.19 or newer' });
     expect(of('id-mapped mounts', { container: failed('clone3') }).state).toBe('none');
   });
-  it('Landlock is told with its version', () => {
+  it('show the version of Landlock, or that there is none', () => {
     expect(of('Landlock', {})).toMatchObject({ state: 'yes', detail: 'version 4' });
     expect(of('Landlock', { calls: CALLS }).state).toBe('none');
   });
 });
 
-describe('of an ordinary user it misses', () => {
+describe('the checks of an ordinary user', () => {
   const host = { ...USER_HOST, userName: 'me', subuids: [], subgids: [] };
-  it('subordinate ids, with the command that gives them', () => {
+  it('name the command that gives subordinate ids where there are none', () => {
     expect(of('subordinate ids', { host }).fix).toBe(
       'sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me',
     );
     expect(of('subordinate ids', { host: USER_HOST }).state).toBe('yes');
   });
-  it('the helpers, with the package that has them', () => {
+  it('name the package of newuidmap and newgidmap where they are missing', () => {
     const helpers = { newuidmap: undefined, newgidmap: undefined };
     expect(of('newuidmap, newgidmap', { host, helpers }).fix).toBe('sudo apt-get install uidmap');
   });
-  it('their set-user-id bit', () => {
+  it('name the command that sets the set-user-id bit of newuidmap and newgidmap, unless a container with mapped ids starts', () => {
     const helpers = { newuidmap: false, newgidmap: false };
     expect(of('newuidmap, newgidmap', { host, helpers })).toMatchObject({
       state: 'no',
@@ -177,7 +177,7 @@ describe('of an ordinary user it misses', () => {
     // File capabilities do as well, which the trial has shown.
     expect(of('newuidmap, newgidmap', { host: USER_HOST, helpers }).state).toBe('yes');
   });
-  it('limits, those of one cause together', () => {
+  it('report limits that are missing for one reason in one line', () => {
     const found = examine({ ...WELL, host: USER_HOST, limits: undefined }).filter(({ group }) => group === 'limits');
     expect(found.filter(({ state }) => state === 'no')).toHaveLength(1);
     expect(found.at(-1)).toMatchObject({
@@ -187,7 +187,7 @@ describe('of an ordinary user it misses', () => {
   });
 });
 
-it('helpers are of no use where nothing gains privileges', () => {
+it('the fix for newuidmap and newgidmap is `no_new_privileges: false` where no program gains privileges', () => {
   const host = { ...USER_HOST, newuidmap: undefined, newgidmap: undefined };
   const helpers = { newuidmap: undefined, newgidmap: undefined };
   expect(of('newuidmap, newgidmap', { host, helpers, noNewPrivileges: true })).toMatchObject({
@@ -196,7 +196,7 @@ it('helpers are of no use where nothing gains privileges', () => {
   });
 });
 
-it('root of a container maps the ids that this one has, and needs no helper', () => {
+it('root in a container maps the ids that this container has, and needs no newuidmap', () => {
   const host = { ...USER_ALONE_HOST, initialUserNamespace: false, mapsIds: true };
   const ids = (size: number) => ({ host: { ...host, ownUids: [{ start: 0, size }], ownGids: [{ start: 0, size }] } });
   expect(of('ids', ids(4096))).toMatchObject({ state: 'yes', detail: '4096 user ids, 4096 group ids' });
@@ -204,7 +204,7 @@ it('root of a container maps the ids that this one has, and needs no helper', ()
   expect(missed(ids(4096))).not.toContain('newuidmap, newgidmap');
 });
 
-it('rules for devices are root’s', () => {
+it('rules for devices are checked for root alone', () => {
   const name = 'rules for devices';
   expect(of(name, { host: ROOT_HOST })).toMatchObject({ state: 'yes', detail: 'version 1, in /sys/fs/cgroup/devices' });
   const cgroup = { ...ROOT_HOST.cgroup, devices: undefined };
@@ -212,7 +212,7 @@ it('rules for devices are root’s', () => {
   expect(missed({ host: { ...USER_HOST, cgroup } })).not.toContain(name);
 });
 
-it('a limit that the kernel refuses when it is tried is told', () => {
+it('a limit that the kernel refuses in the trial is reported with its message and hint', () => {
   expect(of('a container with limits', { limits: failed('write', 'no room') })).toMatchObject({
     state: 'no',
     detail: 'no room',
@@ -220,7 +220,7 @@ it('a limit that the kernel refuses when it is tried is told', () => {
   });
 });
 
-it('a store on a file system of the network is no place for images', () => {
+it('an image store on NFS is reported', () => {
   expect(of('image store', { host: { ...ROOT_HOST, storeType: 0x6969 } })).toMatchObject({
     state: 'no',
     detail: '/var/lib/boxctl, on nfs',
@@ -235,4 +235,6 @@ it.each([
   [['alpine'], 'apk add shadow-subids'],
   [['opensuse-tumbleweed', 'opensuse', 'suse'], 'zypper install shadow'],
   [['nixos'], 'install uidmap'],
-])('on %s: %s', (distribution, command) => expect(installCommand('uidmap', distribution)).toBe(command));
+])('on %j, the command that installs uidmap is `%s`', (distribution, command) =>
+  expect(installCommand('uidmap', distribution)).toBe(command),
+);

@@ -41,7 +41,7 @@ const chains = (...list: readonly object[]): string =>
 const DROPPING = { family: 'ip', table: 'filter', name: 'FORWARD', type: 'filter', hook: 'forward', policy: 'drop' };
 
 describe('doctor', () => {
-  it('misses nothing of the network on a good host', () => {
+  it('misses nothing of the network on a host that has everything', () => {
     expect(said({})).toEqual([
       'network of its own: yes, tried, by a pair of interfaces: all 300 steps done and undone',
       'way to the world: yes, IPv4 by eth0',
@@ -54,7 +54,7 @@ describe('doctor', () => {
     ]);
   });
 
-  it('says why a network cannot be had, and what to do', () => {
+  it('says why a network cannot be made, or why there is no way to the world, and what to do', () => {
     const trial = { ok: false, call: 'netlink', message: 'no', hint: 'do this' } as const;
     expect(said({ trial, rates: undefined })).toContain('network of its own: no, no → do this');
     expect(said({ facts: { ...FACTS, uplinks: [] } })).toContain(
@@ -62,7 +62,7 @@ describe('doctor', () => {
     );
   });
 
-  it('tells whether forwarding is switched on for a container, or cannot be', () => {
+  it('says whether forwarding is switched on for a container, or cannot be written', () => {
     const facts = { ...FACTS, forwarding: [FORWARDING] };
     expect(said({ facts })).toContain(
       'forwarding: yes, off: switched on for eth0 as long as a container with a network runs',
@@ -72,7 +72,7 @@ describe('doctor', () => {
     );
   });
 
-  it('says that a name server on loopback is passed on to containers', () => {
+  it('says that a name server on loopback is passed on to containers, and misses one where the host has none', () => {
     const host = { ...ROOT_HOST, network: { hosts: '', resolv: 'nameserver 127.0.0.53\n' } };
     expect(said({}, host)).toContain('name servers: yes, 127.0.0.53 (passed on to containers)');
     expect(said({}, { ...ROOT_HOST, network: { hosts: '', resolv: '' } }).join('\n')).toMatch(/name servers: no, /u);
@@ -93,13 +93,13 @@ describe('doctor', () => {
 describe('a firewall that drops forwarded packets', () => {
   const names = (...list: readonly object[]): readonly string[] => firewallsOf(chains(...list)).map(({ name }) => name);
 
-  it('is not there without such a chain, and boxctl’s own is none', () => {
+  it('is found neither without a chain that drops forwarded packets, nor in boxctl’s own table', () => {
     expect(names()).toEqual([]);
     expect(names({ ...DROPPING, policy: 'accept' }, { ...DROPPING, hook: 'input' })).toEqual([]);
     expect(names({ ...DROPPING, table: 'boxctl' })).toEqual([]);
   });
 
-  it('is called by its owner, with the words that admit the pool', () => {
+  it('is named by its owner, or by its chain with the command that admits the pool', () => {
     expect(names(DROPPING, { ...DROPPING, name: 'DOCKER-USER', hook: undefined })).toEqual(['Docker (FORWARD drops)']);
     expect(names(DROPPING, { ...DROPPING, name: 'ufw-before-forward', hook: undefined })).toEqual(['ufw']);
     expect(
@@ -112,7 +112,7 @@ describe('a firewall that drops forwarded packets', () => {
     );
   });
 
-  it('is a line of its own, with both ranges', () => {
+  it('is reported in one line, with commands for the ranges of both families', () => {
     const firewalls = firewallsOf(chains(DROPPING, { ...DROPPING, name: 'DOCKER-USER', hook: undefined }));
     expect(said({ firewalls }).join('\n')).toMatch(
       /firewall: no, Docker \(FORWARD drops\) can swallow what containers send → iptables -I DOCKER-USER -s 10\.215\.0\.0\/20 -j ACCEPT && .* ip6tables -I DOCKER-USER -s fd62:/u,

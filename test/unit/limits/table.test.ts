@@ -105,9 +105,12 @@ describe('the documents', () => {
     expect(leaves(nodeAt('limits'))).toEqual([...Object.keys(LIMITS), 'optional']);
   });
 
-  test.each(ROWS)('the schema describes limits.%s by the words of the table, with an example', (key, { about }) => {
-    expect(nodeAt(`limits.${key}`)).toMatchObject({ description: about, examples: expect.anything() as unknown });
-  });
+  test.each(ROWS)(
+    'the schema describes limits.%s with the sentence of the table, with an example',
+    (key, { about }) => {
+      expect(nodeAt(`limits.${key}`)).toMatchObject({ description: about, examples: expect.anything() as unknown });
+    },
+  );
 
   test.each(ROWS)('the page of limits has a row for %s, which names its files', (key, { cgroup, appliedBy }) => {
     const row = PAGE.split('\n').find((line) => line.startsWith(`| \`${key}\` `)) ?? '';
@@ -158,7 +161,7 @@ describe('what a file says', () => {
   });
 
   test.each(composeNames().flatMap(([name, key, { none = [] }]) => none.map((value) => [name, value, key] as const)))(
-    'Compose’s %s: %i is no limit',
+    'Compose’s %s: %i means no limit',
     (name, value, key) => {
       const parts = name.split('.').toReversed();
       let inner: unknown = value;
@@ -169,7 +172,7 @@ describe('what a file says', () => {
     },
   );
 
-  test('words of elsewhere lead to their limit', () => {
+  test('names of limits from other tools are answered with the key of the limit', () => {
     const meant = Object.keys(otherWords()).map((word) => [word, didYouMean(word, ['limits'])]);
     expect(Object.fromEntries(meant)).toEqual(otherWords());
     const keys = new Set(
@@ -208,7 +211,7 @@ describe('the plan', () => {
   });
 
   test.each(ROWS)(
-    'limits.%s that no cgroup applies writes to none, and is in the plan otherwise',
+    'limits.%s, unless it is a limit of a cgroup or of the network, changes the plan and writes no cgroup file',
     (key, { cgroup }) => {
       // The network's steps have tests of their own.
       if (cgroup !== undefined || isOfNetwork(key)) return;
@@ -220,7 +223,7 @@ describe('the plan', () => {
   );
 
   const counted = LIMIT_ROWS.filter(([, { reached }]) => reached !== undefined);
-  test.each(counted)('limits.%s has the counters that tell whether it was reached', (key, row) => {
+  test.each(counted)('limits.%s is reported by the counters of the table', (key, row) => {
     const hosts = [
       ['v1', ROOT_HOST],
       ['v2', V2_HOST],
@@ -235,7 +238,7 @@ describe('the plan', () => {
 });
 
 describe('the review', () => {
-  test.each(ROWS)('limits.%s that is new gives more or less, as the table says', (key, row) => {
+  test.each(ROWS)('limits.%s that is added counts as more or less, as the table says', (key, row) => {
     const changes = diff(load(fileWith(key, undefined)), load(fileWith(key, exampleOf(key))), USER_HOST);
     const directions = [...new Set(changes.map(({ direction }) => direction))];
     // Of a list of devices, the number that the example gives to one.
@@ -248,7 +251,7 @@ describe('the review', () => {
   });
 
   test.each(LIMIT_ROWS.flatMap(([key, { audit: rule }]) => (rule === undefined ? [] : [[key, rule] as const])))(
-    'without limits.%s an audit says so, and its advice is a file that it does not say it of',
+    'an audit reports a file without limits.%s, and not one that follows its advice',
     (key, { rule, fix }) => {
       const rules = (text: string) => audit(load(text), USER_HOST).map((finding) => finding.rule as string);
       const base = 'image: {host_tools: [sh]}\ncommand: [sh]\n';

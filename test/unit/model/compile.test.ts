@@ -47,20 +47,20 @@ describe('the command', () => {
   it('the command can be replaced from the command line', () => {
     expect(argsOf({ command: ['sh'] }, { command: ['ls', '-l'] })).toEqual(['/image-entry', 'ls', '-l']);
   });
-  it('the command must be somewhere', () => {
+  it('the command is missing, which is an error, where neither the file nor the image has one', () => {
     const none = () => compile(testDocument({}), image, ROOT_HOST);
     expect(diagnosticsOf(none)).toMatchObject([{ code: 'E_NO_COMMAND' }]);
   });
 });
 
-describe('who goes first when memory runs out', () => {
+describe('oom_score_adj', () => {
   const spared = { ...ROOT_HOST, oomScoreAdj: -900 };
-  it('who goes first when memory runs out is what the kernel hands on, but for being spared', () => {
+  it('oom_score_adj is inherited, but a negative one becomes 0', () => {
     expect(configOf().process.oomScoreAdj).toBeUndefined();
     expect(configOf({}, spared).process.oomScoreAdj).toBe(0);
     expect(configOf({}, { ...ROOT_HOST, oomScoreAdj: 300 }).process.oomScoreAdj).toBeUndefined();
   });
-  it('who goes first when memory runs out is what the file says', () => {
+  it('oom_score_adj of the file is used as it is, also below 0', () => {
     expect(configOf({ oomScoreAdj: -5 }, spared).process.oomScoreAdj).toBe(-5);
   });
 });
@@ -74,7 +74,7 @@ describe('the environment', () => {
     ]);
     expect(configOf({ tty: true }).process.env).toContain('TERM=xterm');
   });
-  it('the environment is the file’s where the file says something', () => {
+  it('the environment of the file overrides the defaults', () => {
     const { env } = configOf({ environment: { HOME: '/elsewhere', CI: '1' } }).process;
     expect(env).toContain('HOME=/elsewhere');
     expect(env).not.toContain('HOME=/root');
@@ -82,17 +82,17 @@ describe('the environment', () => {
   });
 });
 
-describe('a user that does not exist inside', () => {
+describe('the error for an id that is not mapped', () => {
   const user = { user: { user: 1000 } };
   const told = (options: DocumentOptions, host: HostFacts) =>
     problems(options, host).map(({ message, hint }) => `${message} = ${hint}`);
-  it('a user that does not exist inside without subordinate ids is told how to get some, with a range that nobody has', () => {
+  it('the error for an id that is not mapped names the command that gives subordinate ids, with a range that is free', () => {
     const host = { ...USER_ALONE_HOST, euid: 1001, userName: 'me', takenIds: [{ start: 100_000, size: 65_536 }] };
     expect(told(user, host)).toEqual([
       'the user id 1000 does not exist inside: without subordinate ids, root is the only user there = install newuidmap and newgidmap, and sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 me; or run it as root: `user: 0`',
     ]);
   });
-  it('a user that does not exist inside is told of the owner of a tmpfs in the same way', () => {
+  it('the error for an id that is not mapped is the same for the owner of a tmpfs', () => {
     const tmpfs = { ...volume, target: '/t', uid: 1000, specPath: 'volumes.0' as const };
     expect(told({ volumes: [tmpfs] }, USER_ALONE_HOST)).toEqual([
       expect.stringMatching(
@@ -100,13 +100,13 @@ describe('a user that does not exist inside', () => {
       ),
     ]);
   });
-  it('a user that does not exist inside in a map of the file’s own is told of that map', () => {
+  it('the error for an id that is not mapped names `uid_map` where the file has one', () => {
     const map = [{ container: 0, host: 200_000, size: 10 }];
     expect(told({ ...user, uidMap: map, gidMap: map }, ROOT_HOST)).toEqual([
       'the user id 1000 does not exist inside: uid_map does not map it = map more ids with uid_map and gid_map, or take another user',
     ]);
   });
-  it('a user that does not exist inside beyond the ids that there are is told which there are', () => {
+  it('the error for an id that is not mapped says which ids are mapped', () => {
     expect(told({ user: { user: 70_000 } }, ROOT_HOST)).toEqual([
       'the user id 70000 does not exist inside: there are 0–65535 = take another user, or map more ids with uid_map and gid_map',
     ]);
@@ -114,7 +114,7 @@ describe('a user that does not exist inside', () => {
 });
 
 describe('the platform', () => {
-  it('the platform is an error at its line where this machine is another', () => {
+  it('the platform is an error at its line where the machine has another one', () => {
     expect(problems({ platform: 'aarch64' }, ROOT_HOST, { platform: 3 })).toMatchObject([
       {
         code: 'E_PLATFORM',
@@ -126,17 +126,17 @@ describe('the platform', () => {
   });
 });
 
-describe('maps', () => {
-  it('maps of root keep clear of ids that were given to somebody', () => {
+describe('id maps', () => {
+  it('id maps of root avoid ranges that are taken', () => {
     expect(configOf().linux.uidMappings).toEqual([{ containerID: 0, hostID: 524_288, size: 65_536 }]);
     const taken = { ...ROOT_HOST, takenIds: [{ start: 500_000, size: 65_536 }] };
     expect(configOf({}, taken).linux.uidMappings).toEqual([{ containerID: 0, hostID: 589_824, size: 65_536 }]);
   });
-  it('maps of root are root’s own range where there is one', () => {
+  it('id maps of root are in root’s subordinate range where there is one', () => {
     const own = { ...ROOT_HOST, subuids: [{ start: 300_000, size: 200_000 }] };
     expect(configOf({}, own).linux.uidMappings).toEqual([{ containerID: 0, hostID: 300_000, size: 65_536 }]);
   });
-  it('maps of a user are the caller, then the subordinate ids', () => {
+  it('id maps of a user have the caller as root, then the subordinate ids', () => {
     const { uidMappings, gidMappings } = configOf({}, USER_HOST).linux;
     expect(uidMappings).toEqual([
       { containerID: 0, hostID: 1000, size: 1 },
@@ -147,13 +147,13 @@ describe('maps', () => {
       { containerID: 1, hostID: 200_000, size: 65_536 },
     ]);
   });
-  it('maps of a user without the helpers are the caller alone', () => {
+  it('id maps of a user without newgidmap have the caller alone', () => {
     const { linux, process } = configOf({}, { ...USER_HOST, newgidmap: undefined });
     expect(linux.uidMappings).toEqual([{ containerID: 0, hostID: 1000, size: 1 }]);
     expect(linux.gidMappings).toEqual([{ containerID: 0, hostID: 1001, size: 1 }]);
     expect(process.user.additionalGids ?? []).toEqual([]);
   });
-  it('maps of root in another container are all that this one has', () => {
+  it('id maps of root in a container have all ids of that container, and no others', () => {
     const own = {
       ownUids: [{ start: 0, size: 1000 }],
       ownGids: [
@@ -180,7 +180,7 @@ describe('maps', () => {
       { code: 'E_ID_MAP_NOT_ALLOWED' },
     ]);
   });
-  it('maps that a user may not have are errors at their lines', () => {
+  it('id maps that a user may not write are errors at their lines', () => {
     const uidMap = [
       { container: 0, host: 1000, size: 1 },
       { container: 1, host: 0, size: 10 },
@@ -190,10 +190,10 @@ describe('maps', () => {
       { code: 'E_ID_MAP_NOT_ALLOWED', path: 'uid_map.1', at: { line: 9 } },
     ]);
   });
-  it('maps are not there without a user namespace', () => {
+  it('id maps are left out without a user namespace', () => {
     expect(configOf({ namespaces: { user: HOST } }).linux).not.toHaveProperty('uidMappings');
   });
-  it('maps shift the image where the mounts cannot', () => {
+  it('id maps decide the owners of unpacked files where overlays cannot be id-mapped', () => {
     expect(ownershipFor(testDocument(), ROOT_HOST)).toBeUndefined();
     const old = { ...ROOT_HOST, kernel: { release: '5.12.0', major: 5, minor: 12 } };
     expect(ownershipFor(testDocument(), old)?.uidMap).toEqual([{ container: 0, host: 524_288, size: 65_536 }]);
@@ -203,7 +203,7 @@ describe('maps', () => {
 });
 
 describe('mounts', () => {
-  it('mounts are those of other runtimes', () => {
+  it('mounts by default are /proc, /dev and what is in it, and /sys, with /sys/fs/cgroup on version 2', () => {
     expect(targets()).toEqual(['/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys']);
     expect(targets({}, { ...ROOT_HOST, cgroup: { ...ROOT_HOST.cgroup, layout: 'v2' } })).toContain('/sys/fs/cgroup');
   });
@@ -212,7 +212,7 @@ describe('mounts', () => {
     expect(pts(ROOT_HOST)).toContain('gid=5');
     expect(pts({ ...USER_HOST, newuidmap: undefined })).not.toContain('gid=5');
   });
-  it('mounts come after those that they lie in, and before the kernel’s unless they lie in those', () => {
+  it('mounts of the file come after those that they lie in, and before /proc unless they lie beneath a default one', () => {
     const at = (target: string, index: number) => ({ ...volume, target, specPath: `volumes.${index}` as const });
     const volumes = [at('/a/b/c', 0), at('/z', 1), at('/dev/log', 2), at('/a', 3), at('/a/b', 4)];
     expect(targets({ volumes }).slice(0, 5)).toEqual(['/z', '/a', '/a/b', '/a/b/c', '/proc']);
@@ -235,12 +235,12 @@ describe('mounts', () => {
     ['readonly', ['rbind', 'rnosuid', 'rnodev', 'rro', 'rprivate']],
     ['writable', ['rbind', 'rnosuid', 'rnodev', 'ro', 'rprivate']],
     ['disabled', ['bind', 'nosuid', 'nodev', 'ro', 'rprivate']],
-  ] as const)('below a read-only bind are as `recursive: %s` says', (recursive, options) => {
+  ] as const)('mounts of a read-only bind with `recursive: %s` have the options %j', (recursive, options) => {
     const volumes = [{ ...bind, readOnly: true, recursive, specPath: 'volumes.0' as const }];
     expect(configOf({ volumes }).mounts[0]?.options).toEqual(options);
   });
   it.each(['/proc', '/proc/sys', '/sys/fs', '/dev', '/dev/null', '/dev/pts', '/dev/pts/0', '/dev/fd'])(
-    'cannot be at %s',
+    'mounts cannot be at %s',
     (target) => {
       const volumes = [{ ...volume, target, specPath: 'volumes.0' as const }];
       expect(problems({ volumes }, ROOT_HOST, { 'volumes.0': 3 })).toMatchObject([
@@ -248,12 +248,12 @@ describe('mounts', () => {
       ]);
     },
   );
-  it('mounts can be at the files of /proc that others show in another way', () => {
+  it('mounts of a file can be at /proc/cpuinfo', () => {
     const file = { ...bind, isFile: true, target: '/proc/cpuinfo', specPath: 'volumes.0' as const };
     expect(targets({ volumes: [file] }).at(-1)).toBe('/proc/cpuinfo');
     expect(problems({ volumes: [{ ...file, isFile: false }] })).toMatchObject([{ code: 'E_MOUNT_TARGET' }]);
   });
-  it('mounts that are id-mapped give the caller’s files to the user of the command', () => {
+  it('mounts that are id-mapped map the caller to the user of the command, or are an error where that cannot be', () => {
     const volumes = [{ ...bind, idmap: true, specPath: 'volumes.0' as const }];
     const user = { user: 1000, group: 1001 };
     const [mount] = configOf({ volumes, user }).mounts;
@@ -266,12 +266,12 @@ describe('mounts', () => {
     const old = { ...ROOT_HOST, kernel: { release: '5.10.0', major: 5, minor: 10 } };
     expect(problems({ volumes, user }, old)).toMatchObject([{ code: 'E_IDMAP' }]);
   });
-  it('mounts are shared with the host only where the container is as privileged as that', () => {
+  it('mounts can be shared with the host only without a user namespace of the container’s own', () => {
     const volumes = [{ ...bind, propagation: 'rshared', specPath: 'volumes.0' as const }] as const;
     expect(problems({ volumes })).toMatchObject([{ code: 'E_MOUNT_SHARED', path: 'volumes.0.bind.propagation' }]);
     expect(configOf({ volumes, namespaces: { user: HOST } }).mounts[0]?.options).toContain('rshared');
   });
-  it('mounts in memory cannot belong to somebody who is not mapped', () => {
+  it('mounts of tmpfs can belong only to an id that is mapped', () => {
     const volumes = [{ ...volume, target: '/t', uid: 70_000, specPath: 'tmpfs.0' as const }];
     expect(problems({ volumes }, ROOT_HOST, { 'tmpfs.0': 4 })).toMatchObject([
       { code: 'E_MOUNT_OWNER', at: { line: 4 } },
@@ -280,18 +280,18 @@ describe('mounts', () => {
       configOf({ volumes: [{ ...volume, target: '/t', uid: 7, specPath: 'tmpfs.0' as const }] }).mounts[0]?.options,
     ).toContain('uid=7');
   });
-  it('mounts that boxctl keeps are another one for each folder of specifications', () => {
+  it('mounts of a named volume have a source of their own for each folder with a container file', () => {
     const volumes = [{ ...named, specPath: 'volumes.0' as const }];
     const source = (folder: string) =>
       compile({ ...testDocument({ ...COMMAND, volumes }), folder }, image, ROOT_HOST).mounts[0]?.source;
     expect(source('/one')).toMatch(/^\/var\/lib\/boxctl\/volumes\/cache-[0-9a-f]{12}\/data$/u);
     expect(source('/one')).not.toBe(source('/two'));
   });
-  it('mounts size /dev/shm as the file says', () => {
+  it('mounts of /dev/shm have the size of `shm_size`', () => {
     const shm = configOf({ shmSize: 1 << 20 }).mounts.find(({ destination }) => destination === '/dev/shm');
     expect(shm?.options).toContain('size=1048576');
   });
-  it('mounts are none without a mount namespace', () => {
+  it('mounts, devices and masked paths are left out without a mount namespace', () => {
     const document = testDocument({ ...COMMAND, namespaces: { mount: HOST } });
     const { mounts, linux } = ociConfig(compile(document, undefined, ROOT_HOST));
     expect(mounts).toEqual([]);
@@ -302,18 +302,18 @@ describe('mounts', () => {
 describe('what is written to the root', () => {
   const on = (storeType: number, spec: DocumentOptions = {}) =>
     compile(testDocument({ command: ['true'], ...spec }), image, { ...ROOT_HOST, storeType }).writable;
-  it('what is written to the root lies on the disk, but not where this is an overlay, which takes no other', () => {
+  it('what is written to the root lies on the disk, or in a tmpfs where the store is on an overlay', () => {
     expect([on(0xef53), on(0x794c7630)]).toEqual(['disk', 'tmpfs']);
     expect([on(0xef53, { writable: 'tmpfs' }), on(0x794c7630, { writable: 'tmpfs' })]).toEqual(['tmpfs', 'tmpfs']);
   });
-  it('what is written to the root cannot lie there when the file says so', () => {
+  it('what is written to the root cannot lie on a disk that is an overlay: `writable: disk` is then an error', () => {
     const found = diagnosticsOf(() => on(0x794c7630, { writable: 'disk' }));
     expect(found).toMatchObject([{ code: 'E_STORE_OVERLAY', path: 'writable' }]);
   });
 });
 
-describe('what is hidden', () => {
-  it('what is hidden is less by a path, or by all that are beneath one', () => {
+describe('masked and read-only paths', () => {
+  it('masked and read-only paths lose all that lie at or beneath a path that the file removes', () => {
     const hidden = (path: string) => {
       const changes = { add: [], remove: [{ path, specPath: 'masked_paths.0' as const }] };
       const { maskedPaths = [], readonlyPaths = [] } = configOf({ maskedPaths: changes, readonlyPaths: changes }).linux;
@@ -348,7 +348,7 @@ describe('devices', () => {
     expect(devices?.at(-1)).toEqual(node);
     expect(devices).toHaveLength(7);
   });
-  it('devices that are held back have the mode of others, where nobody inside owns them', () => {
+  it('devices with fewer permissions get a mode that says so, and are an error where nothing could hold them to it', () => {
     const devices = [{ ...device, write: false }];
     expect(configOf({ devices }).linux.devices?.at(-1)).toMatchObject({ fileMode: 0o444 });
     const refused = [{ code: 'E_DEVICE_PERMISSIONS', path: 'devices.0' }];
@@ -359,7 +359,7 @@ describe('devices', () => {
     expect(problems(host, without)).toMatchObject(refused);
     expect(problems({ ...host, privileged: true })).toMatchObject(refused);
   });
-  it('devices are the only ones that the rules of the cgroup allow, with what their names allow together', () => {
+  it('devices of the file and the standard ones are all that the cgroup’s rules allow; permissions of one device add up', () => {
     const again = { ...device, target: '/dev/again', read: false, mknod: false, specPath: 'devices.1' as const };
     const rules = configOf({ devices: [{ ...device, write: false, mknod: false }, again] }).linux.resources?.devices;
     expect(rules?.[0]).toEqual({ allow: false, access: 'rwm' });
@@ -377,7 +377,7 @@ describe('devices', () => {
 
 describe('limits', () => {
   const limits = { memory: 1 << 20, swap: 1 << 19, pids: 64, cpus: 1.5 };
-  it('limits are the OCI’s, where swap counts with the memory', () => {
+  it('limits are written as the OCI has them: swap includes memory', () => {
     expect(configOf({ limits: { ...limits, optional: false } }).linux.resources).toEqual({
       devices: expect.any(Array),
       memory: { limit: 1 << 20, swap: (1 << 20) + (1 << 19) },
@@ -385,7 +385,7 @@ describe('limits', () => {
       cpu: { quota: 150_000, period: 100_000 },
     });
   });
-  it('limits that cannot be had are errors, all of them, each at its line', () => {
+  it('limits that cannot be applied are errors, each at its line', () => {
     const lines = { 'limits.memory': 4, 'limits.pids': 5, 'limits.cpus': 6 };
     const found = problems({ limits: { ...limits, optional: false } }, USER_HOST, lines);
     expect(found.map(({ code, at }) => [code, at?.line])).toEqual([
@@ -395,7 +395,7 @@ describe('limits', () => {
     ]);
     expect(found[0]?.message).toContain('no cgroup is delegated to you');
   });
-  it('limits of every kind are the OCI’s words, version 2’s own as files', () => {
+  it('limits of every kind have the OCI’s key, or are in `unified` where it has none', () => {
     const more = {
       memory: (64 << 20) + 1,
       memoryHigh: 48 << 20,
@@ -471,15 +471,18 @@ describe('limits', () => {
       } satisfies HostFacts,
       'no cgroup hands on the cpu controller together with the others that are asked for',
     ],
-  ] as const)('%s is refused where it would be without effect, or dropped', (path, more, host, reason) => {
-    const found = problems({ limits: { ...more, optional: false } }, host, { [path]: 4 });
-    expect(found.map(({ code, at, message }) => [code, at?.line, message])).toEqual([
-      ['E_LIMIT_UNAVAILABLE', 4, `the limit cannot be applied here: ${reason}`],
-    ]);
-    const model = compile(testDocument({ ...COMMAND, limits: { ...more, optional: true } }), image, host);
-    expect(model.dropped.map((one) => [one.what, one.reason])).toEqual([[path, reason]]);
-  });
-  it('limits that are optional are left out and named', () => {
+  ] as const)(
+    '%s is refused where it cannot be applied, and left out where it is optional',
+    (path, more, host, reason) => {
+      const found = problems({ limits: { ...more, optional: false } }, host, { [path]: 4 });
+      expect(found.map(({ code, at, message }) => [code, at?.line, message])).toEqual([
+        ['E_LIMIT_UNAVAILABLE', 4, `the limit cannot be applied here: ${reason}`],
+      ]);
+      const model = compile(testDocument({ ...COMMAND, limits: { ...more, optional: true } }), image, host);
+      expect(model.dropped.map((one) => [one.what, one.reason])).toEqual([[path, reason]]);
+    },
+  );
+  it('limits that are optional and cannot be applied are left out and listed', () => {
     const model = compile(testDocument({ ...COMMAND, limits: { ...limits, optional: true } }), image, USER_HOST);
     expect(Object.keys(model.config.linux.resources ?? {})).toEqual(['devices']);
     expect(model.dropped.map(({ what }) => what)).toEqual([
@@ -492,7 +495,7 @@ describe('limits', () => {
 });
 
 describe('namespaces', () => {
-  it('namespaces are all eight', () => {
+  it('namespaces are all eight kinds by default', () => {
     expect(
       configOf()
         .linux.namespaces.map(({ type }) => type)
@@ -505,28 +508,28 @@ describe('namespaces', () => {
     expect(namespaces).toContainEqual({ type: 'network', path });
     expect(namespaces.map(({ type }) => type)).not.toContain('ipc');
   });
-  it('namespaces bind the host’s /sys and /proc where the kernel gives no new one', () => {
+  it('namespaces of the host for network and processes make /sys and /proc binds of the host’s', () => {
     const { mounts } = configOf({ namespaces: { net: HOST, pid: HOST } });
     for (const destination of ['/proc', '/sys']) {
       expect(mounts).toContainEqual(expect.objectContaining({ destination, type: 'bind', source: destination }));
     }
   });
-  it('namespaces that are not the container’s own are not renamed', () => {
+  it('namespaces of the host keep its host name: `hostname` is an error', () => {
     expect(problems({ hostname: 'x', namespaces: { uts: HOST } }, ROOT_HOST, { hostname: 2 })).toMatchObject([
       { code: 'E_NOT_PRIVATE', path: 'hostname', at: { line: 2 } },
     ]);
     expect(configOf({ namespaces: { uts: HOST } })).not.toHaveProperty('hostname');
   });
-  it('namespaces need root without a user namespace', () => {
+  it('namespaces need root where the user namespace is the host’s', () => {
     expect(problems({ namespaces: { user: HOST } }, USER_HOST)).toMatchObject([{ code: 'E_NEEDS_ROOT' }]);
   });
-  it('namespaces that cannot be made are told with their reason', () => {
+  it('namespaces that cannot be made are an error with the reason', () => {
     const userNamespaces = { usable: false, reason: 'they are switched off', hint: 'switch them on' } as const;
     expect(problems({}, { ...ROOT_HOST, userNamespaces })).toMatchObject([
       { code: 'E_NO_USER_NAMESPACES', message: 'they are switched off', hint: 'switch them on' },
     ]);
   });
-  it('namespaces of time are left out by default where the kernel has none, and refused where they were asked for', () => {
+  it('namespaces of time that the kernel lacks are left out, and an error where the file asks for one', () => {
     const old = { ...ROOT_HOST, timeNamespace: false };
     expect(configOf({}, old).linux.namespaces.map(({ type }) => type)).not.toContain('time');
     expect(problems({}, old, { 'namespaces.time': 8 })).toMatchObject([
@@ -535,7 +538,7 @@ describe('namespaces', () => {
   });
 });
 
-describe('every part knows who asked for it', () => {
+describe('the reason of a part of the configuration', () => {
   const lines = { hostname: 3, 'limits.memory': 5, 'namespaces.net': 6, command: 7, user: 8 };
   const options = { ...COMMAND, hostname: 'x', limits: { memory: 1 << 20, optional: false }, user: { user: 0 } };
   const model = compile(testDocument(options, lines), image, ROOT_HOST);
@@ -544,22 +547,22 @@ describe('every part knows who asked for it', () => {
     ['linux.resources.memory.limit', 5],
     ['process.args', 7],
     ['process.user', 8],
-  ] as const)('%s', (path, line) => {
+  ] as const)('the reason of %s is line %i of the file', (path, line) => {
     expect(model.because(path)).toMatchObject({ kind: 'spec', at: { line } });
   });
-  it('and defaults have names', () => {
+  it('the reason of a default is its name', () => {
     expect(model.because('linux.seccomp')).toEqual({ kind: 'default', name: 'system call filter' });
     expect(model.mounts[0]?.because).toEqual({ kind: 'default', name: 'mount /proc' });
     expect(model.because('linux.namespaces.0')).toMatchObject({ kind: 'default' });
   });
 });
 
-it('is pure: the same input gives the same model', () => {
+it('compile gives the same configuration for the same input', () => {
   const frozen = JSON.stringify(configOf());
   expect(JSON.stringify(configOf())).toBe(frozen);
 });
 
-it('tells all problems at once', () => {
+it('compile reports all problems at once', () => {
   const found = problems(
     { hostname: 'x', namespaces: { uts: HOST }, user: { user: 'who' }, limits: { pids: 1, optional: false } },
     USER_HOST,
@@ -567,8 +570,8 @@ it('tells all problems at once', () => {
   expect(found.map(({ code }) => code).toSorted()).toEqual(['E_LIMIT_UNAVAILABLE', 'E_NOT_PRIVATE', 'E_USER_UNKNOWN']);
 });
 
-describe('the version', () => {
-  it('the version is 1.1.0 because of what 1.0.2 has no word for', () => {
+describe('the OCI version', () => {
+  it('the OCI version is 1.1.0', () => {
     expect(configOf().ociVersion).toBe('1.1.0');
   });
 });

@@ -53,23 +53,23 @@ const demandedBy = (change: (config: OciBase) => void, because?: { readonly path
   );
 };
 
-it('a container that says nothing demands nothing, as root and not', () => {
+it('a file with a command alone demands nothing, for root and for a user', () => {
   expect(demanded({})).toEqual([]);
   expect(demanded({}, USER_HOST)).toEqual([]);
 });
 
-describe('demands are', () => {
+describe('demands', () => {
   it.each(NAMESPACE_KINDS)('demands are the host’s %s namespace', (kind) => {
     expect(demanded({ namespaces: { [kind]: HOST } })).toContain(`namespace=${kind}`);
   });
-  it('demands are a namespace that is joined, by its path', () => {
+  it('demands are the paths of namespaces that are joined', () => {
     const path = '/proc/1/ns/net';
     expect(demanded({ namespaces: { net: { kind: 'path', path } } })).toEqual([`join=${path}`]);
   });
-  it('demands are no time namespace where the kernel has none', () => {
+  it('demands do not include the host’s time namespace where the kernel has no others', () => {
     expect(demanded({}, { ...ROOT_HOST, timeNamespace: false })).toEqual([]);
   });
-  it('demands are ids of the host’s accounts, which root alone could map', () => {
+  it('demands are ids below 65536 that root maps, and not the own id of a user', () => {
     const map = (host: number, size: number) => ({ uidMap: [{ container: 0, host, size }] });
     expect(demanded(map(0, 1))).toEqual(['ids=0']);
     expect(demanded(map(1000, 70_000))).toEqual(['ids=1000-70999']);
@@ -77,17 +77,17 @@ describe('demands are', () => {
     const own = { ...map(1000, 1), gidMap: [{ container: 0, host: 1001, size: 1 }] };
     expect(demanded(own, USER_HOST)).toEqual([]);
   });
-  it('demands are a bind from outside of the folder, to be read or written', () => {
+  it('demands are binds from outside of the folder, with `:ro` where they are read-only', () => {
     const all = ['/project', '/project/src', '/projects', '/', '/etc/passwd'];
     const of = (readOnly: boolean) =>
       all.flatMap((source) => demandedOf(placed({}, { volumes: [bindOf(source, readOnly)] })).map(allowance));
     expect(of(false)).toEqual(['bind=/projects', 'bind=/', 'bind=/etc/passwd']);
     expect(of(true)).toEqual(['bind=/projects:ro', 'bind=/:ro', 'bind=/etc/passwd:ro']);
   });
-  it('demands are a bind of a device, as that', () => {
+  it('demands are devices that are bound', () => {
     expect(demandedOf(placed({}, { volumes: [bindOf('/dev/fuse')] })).map(allowance)).toEqual(['device=/dev/fuse']);
   });
-  it('demands are not the host’s /proc and /sys that boxctl itself chose', () => {
+  it('demands do not include the host’s /proc and /sys that boxctl binds by itself', () => {
     expect(demanded({ namespaces: { pid: HOST, net: HOST } })).toEqual(['namespace=pid', 'namespace=net']);
   });
   it('demands are every device beyond the standard ones', () => {
@@ -100,20 +100,20 @@ describe('demands are', () => {
     const set = ({ process }: OciBase) => void (process.capabilities.bounding = held);
     expect(demandedBy(set)).toEqual(['cap=SYS_ADMIN', 'cap=NET_ADMIN']);
   });
-  it('demands are no filter, and a filter of its own', () => {
+  it('demands are to run without a filter, and to run with a filter of the file’s own', () => {
     expect(demandedBy(({ linux }) => void delete linux.seccomp)).toEqual(['seccomp=unconfined']);
     expect(demandedBy(() => undefined, { path: 'linux.seccomp' })).toEqual(['seccomp=custom']);
   });
-  it('demands are being privileged, as one', () => {
+  it('demands of a privileged container are `privileged` alone in place of its parts', () => {
     expect(demanded({ privileged: true })).toEqual(['privileged']);
     const both = { privileged: true, noNewPrivileges: false, namespaces: { net: HOST } };
     expect(demanded(both)).toEqual(['namespace=net', 'privileged', 'new_privileges']);
   });
-  it('demands are being spared when memory runs out, and not being the first', () => {
+  it('demands are a negative oom_score_adj, and not a positive one', () => {
     expect(demanded({ oomScoreAdj: -5 })).toEqual(['oom_score_adj=-5']);
     expect(demanded({ oomScoreAdj: 500 })).toEqual([]);
   });
-  it('demands are being run before others', () => {
+  it('demands are the ulimits rtprio above 0 and nice above 20', () => {
     const limit = (name: Ulimit['name'], hard: number | 'unlimited') => [
       { name, soft: 0, hard, specPath: `ulimits.${name}` } as const,
     ];
@@ -121,7 +121,7 @@ describe('demands are', () => {
     expect(demanded({ ulimits: limit('nice', 'unlimited') })).toEqual(['ulimit=nice']);
     expect(demanded({ ulimits: [...limit('rtprio', 0), ...limit('nice', 20), ...limit('nofile', 100)] })).toEqual([]);
   });
-  it('demands are labels that are laxer than those of containers', () => {
+  it('demands are AppArmor and SELinux labels that are not those of containers', () => {
     const host = { ...ROOT_HOST, apparmor: true, selinux: true };
     expect(demanded({ apparmor: 'unconfined' }, host)).toEqual(['apparmor=unconfined']);
     expect(demanded({ apparmor: 'docker-default' }, host)).toEqual([]);
@@ -129,17 +129,17 @@ describe('demands are', () => {
     expect(demanded({ selinux: 'system_u:system_r:container_t:s0:c1' }, host)).toEqual([]);
     expect(demanded({ selinux: 'system_u:system_r:container_init_t' }, host)).toEqual([]);
   });
-  it('demands are new privileges', () => {
+  it('demands are `new_privileges` where set-user-id programs may gain them', () => {
     expect(demandedBy(({ process }) => void (process.noNewPrivileges = false))).toEqual(['new_privileges']);
   });
-  it('demands are paths of /proc and /sys that are not hidden or not read-only', () => {
+  it('demands are default paths that are no longer masked or read-only', () => {
     const change = ({ linux }: OciBase) => {
       linux.maskedPaths = MASKED_PATHS.filter((path) => path !== '/proc/kcore');
       linux.readonlyPaths = READONLY_PATHS.filter((path) => path !== '/proc/sys');
     };
     expect(demandedBy(change)).toEqual(['unmask=/proc/kcore', 'unmask=/proc/sys']);
   });
-  it('demands are an image that not everybody may read, and any env_file, from outside of the folder', () => {
+  it('demands are files outside of the folder: any env_file and profile, and an image that not every user may read', () => {
     const file = (kind: 'image' | 'env_file' | 'seccomp', path: string, everyone: boolean) =>
       ({ kind, file: path, path: 'volumes.0', readable: true, everyone }) as const;
     const files = [
@@ -156,7 +156,7 @@ describe('demands are', () => {
       'profile=/etc/profile.json',
     ]);
   });
-  it('demands are a program of the host that is not where programs are', () => {
+  it('demands are programs of the host outside of the standard folders', () => {
     const tools = ['sh', '/bin/ls', '/root/bin/deploy', '/project/evil', '/usr/bin/../../root/x'];
     expect(demandedOf(placed({}, { image: { kind: 'host_tools', tools } })).map(allowance)).toEqual([
       'tool=/root/bin/deploy',
@@ -164,7 +164,7 @@ describe('demands are', () => {
       'tool=/usr/bin/../../root/x',
     ]);
   });
-  it('demands are a program of the host by where it lies: in the file’s folder, or where not every user may read', () => {
+  it('demands are programs that PATH finds in the file’s folder, or that not every user may read', () => {
     const found = (file: string, everyone: boolean) => ({ file, path: 'image.host_tools.0', everyone });
     const told = (tools: ReturnType<typeof found>[]) =>
       demandedOf(placed({ tools }, { image: { kind: 'host_tools', tools: ['tool'] } })).map(allowance);
@@ -172,7 +172,7 @@ describe('demands are', () => {
     expect(told([found('/project/bin/tool', true)])).toEqual(['tool=/project/bin/tool']);
     expect(told([found('/usr/local/bin/tool', false)])).toEqual(['tool=/usr/local/bin/tool']);
   });
-  it('demands are a variable of the caller’s that sounds secret, once', () => {
+  it('demands are variables of the caller whose names sound secret, each once', () => {
     const taken = ['LANG', 'GITHUB_TOKEN', 'IMAGE_TAG', 'GITHUB_TOKEN'].map((name) => ({
       name,
       path: 'environment',
@@ -182,7 +182,7 @@ describe('demands are', () => {
   });
 });
 
-it('each demand knows its line', () => {
+it('a demand has the line of the file that makes it', () => {
   const demands = demandedOf(placed({}, { volumes: [bindOf('/data', true)] }));
   expect(demands).toMatchObject([
     {
@@ -194,7 +194,7 @@ it('each demand knows its line', () => {
   ]);
 });
 
-it('the outline of a container demands what the whole one does', () => {
+it('an outline has the same demands as the compiled container', () => {
   const options = {
     user: { user: 'unknown' },
     namespaces: { net: HOST },
@@ -205,7 +205,7 @@ it('the outline of a container demands what the whole one does', () => {
   expect(outline(document, ROOT_HOST).demands).toEqual(compile(known, image, ROOT_HOST).demands);
 });
 
-describe('a name sounds secret', () => {
+describe('the name of a variable', () => {
   it.each([
     'GITHUB_TOKEN',
     'NPM_TOKEN',
@@ -218,7 +218,7 @@ describe('a name sounds secret', () => {
     'CI_JOB_JWT',
     'VAULT_AUTH',
     'KEY',
-  ])('%s', (name) => expect(isSecretName(name)).toBe(true));
+  ])('%s sounds secret', (name) => expect(isSecretName(name)).toBe(true));
   it.each([
     'PATH',
     'PWD',
@@ -233,5 +233,5 @@ describe('a name sounds secret', () => {
     'AUTHOR',
     'DB_PASSWORD_FILE',
     'PUBLIC_KEY',
-  ])('not %s', (name) => expect(isSecretName(name)).toBe(false));
+  ])('%s does not sound secret', (name) => expect(isSecretName(name)).toBe(false));
 });

@@ -59,13 +59,18 @@ describe('the packets of a container', () => {
   test.each([
     ['NET_ADMIN', { capAdd: ['CAP_NET_ADMIN'] }],
     ['ALL', { capAdd: ['ALL'] }],
-  ] as const)('are kept by no rules from a user’s container with %s, which is an error', (_name, options) => {
-    const host = on(USER_HOST, { programs: both });
-    expect(problemsOn(host, options, { cap_add: 4 })).toMatchObject([{ code: 'E_EGRESS_NET_ADMIN', at: { line: 4 } }]);
-    expect(driverOn(on(ROOT_HOST, { netAdmin: true }), options)).toBe('veth');
-  });
+  ] as const)(
+    'of an ordinary user’s container with the capability %s are an error, since it could remove the rules',
+    (_name, options) => {
+      const host = on(USER_HOST, { programs: both });
+      expect(problemsOn(host, options, { cap_add: 4 })).toMatchObject([
+        { code: 'E_EGRESS_NET_ADMIN', at: { line: 4 } },
+      ]);
+      expect(driverOn(on(ROOT_HOST, { netAdmin: true }), options)).toBe('veth');
+    },
+  );
 
-  test('are sent at a limited rate only by a container that cannot remove the limit', () => {
+  test('have a limited rate only without CAP_NET_ADMIN: with it, the limit is an error', () => {
     const file = (keys: string) =>
       load(
         `image: {host_tools: [sh]}\ncommand: [sh]\nnetwork_mode: bridge\n${keys}limits: {network: {egress: 10mbit}}\n`,
@@ -84,7 +89,7 @@ describe('the packets of a container', () => {
     expect(found).toMatchObject([{ code: 'E_NETWORK_NEEDS_ROOT', at: { line: 7 } }]);
   });
 
-  test('of an ordinary user need namespaces in which nobody sees the program', () => {
+  test('of an ordinary user need a process and a user namespace of the container’s own', () => {
     const host = on(USER_HOST, { programs: both });
     const found = problemsOn(host, { namespaces: { pid: { kind: 'host' } } });
     expect(found).toMatchObject([{ code: 'E_NOT_PRIVATE', path: 'namespaces.pid' }]);

@@ -48,7 +48,7 @@ const namesIn = (text: string): readonly string[] =>
     .map((line) => line.replace('\t', ' '));
 
 describe('the network of a model', () => {
-  it('has the addresses of its claim, which are as many places after the first of the pool', () => {
+  it('has the addresses of its claim: the number of the claim, counted from the start of the pool', () => {
     expect(model(BRIDGE).network).toMatchObject({
       index: 17,
       ipv4: '10.215.0.17',
@@ -60,13 +60,13 @@ describe('the network of a model', () => {
     });
   });
 
-  it('is there without a claim, for a plan that nobody starts', () => {
+  it('has the first address, and documentation addresses for names, in a plan without a claim', () => {
     const { network } = compile(load(`${BRIDGE}egress: [example.com]\n`), testImage('/image'), HOST);
     expect(network).toMatchObject({ index: 1, ipv4: '10.215.0.1' });
     expect(network?.egress?.[0]).toMatchObject({ name: 'example.com', addresses: [{ address: '192.0.2.1' }, {}] });
   });
 
-  it('is not there where the file has none', () => {
+  it('is undefined where the file asks for none, and with `network_mode: host`', () => {
     expect(model(IMAGE).network).toBeUndefined();
     expect(model(`${IMAGE}network_mode: host\n`).network).toBeUndefined();
   });
@@ -84,7 +84,7 @@ describe('the network of a model', () => {
   });
 });
 
-it('a network that `networks` ask for has their line', () => {
+it('a network that `networks` asks for has its line as the reason', () => {
   const made = model(`${IMAGE}networks: [back]\n`);
   expect(made.because('network')).toMatchObject({ path: 'networks', at: { line: 4 } });
   expect(made.demands.find(({ kind }) => kind === 'network')?.because).toMatchObject({ at: { line: 4 } });
@@ -123,7 +123,7 @@ describe('/etc/hosts', () => {
     });
   });
 
-  it('has the containers on the same networks, but for names that are taken', () => {
+  it('has the containers on the same networks, without `localhost` and the container’s own name', () => {
     const peers = [
       { names: ['db', 'web', 'localhost'], addresses: ['172.30.0.9'] },
       { names: ['localhost'], addresses: ['172.30.0.10'] },
@@ -138,12 +138,12 @@ describe('/etc/hosts', () => {
 describe('/etc/resolv.conf', () => {
   const resolv = (yaml: string, host = HOST): string => fileOf(model(yaml, host), '/etc/resolv.conf');
 
-  it('has what the host’s has', () => {
+  it('has the lines of the host’s file', () => {
     expect(resolv(BRIDGE)).toBe('search example.net\nnameserver 10.0.0.1\noptions ndots:2\n');
   });
 
   it.each(['127.0.0.53', '10.0.0.5', '169.254.169.253', '::1'])(
-    'a name server at %s, which the container cannot reach, is passed on to',
+    'has 127.0.0.11 in place of %s, which the container cannot reach itself',
     (address) => {
       const made = model(BRIDGE, hostWith(`nameserver ${address}\nnameserver 10.0.0.1\n`));
       expect(made.network?.dns.relays).toEqual([{ at: '127.0.0.11', to: address }]);
@@ -151,7 +151,7 @@ describe('/etc/resolv.conf', () => {
     },
   );
 
-  it('has what the file says instead, key by key', () => {
+  it('has `dns`, `dns_search` and `dns_opt` in place of the host’s lines, each on its own', () => {
     expect(resolv(`${BRIDGE}dns: [9.9.9.9, "2620:FE::FE"]\n`)).toBe(
       'search example.net\nnameserver 9.9.9.9\nnameserver 2620:fe::fe\noptions ndots:2\n',
     );
@@ -174,7 +174,7 @@ describe('/etc/resolv.conf', () => {
   });
 });
 
-it('a name server that cannot answer is told of', () => {
+it('a name server of `dns` that the container cannot ask is a warning', () => {
   const warnings = (yaml: string) => model(`${BRIDGE}${yaml}\n`).warnings.map(({ message }) => message);
   expect(warnings('dns: 9.9.9.9\negress: ["192.0.2.7:443"]')).toEqual([
     '`egress` lets no question through to a name server of `dns`: names are not found by it',
@@ -184,12 +184,12 @@ it('a name server that cannot answer is told of', () => {
   expect(warnings('dns: 127.0.0.53')).toHaveLength(1);
 });
 
-it('internal networks alone have no name server, which would be a way out', () => {
+it('a container on internal networks alone has no name server', () => {
   const made = model(`${IMAGE}networks: {a: {internal: true}}\n`, hostWith('nameserver 127.0.0.53\n'));
   expect(made.network?.dns).toMatchObject({ servers: [], relays: [] });
 });
 
-describe('a name in `egress`', () => {
+describe('an entry of `egress`', () => {
   const failure = (resolved: readonly string[], yaml = 'egress: [example.com]'): unknown => {
     try {
       return model(`${BRIDGE}${yaml}\n`, HOST, claim({ 'example.com': resolved })).network?.egress?.[0]?.addresses;
@@ -198,20 +198,20 @@ describe('a name in `egress`', () => {
     }
   };
   it.each(['127.0.0.1', '10.0.0.5', '169.254.169.254', '10.215.3.4', '::1', 'fe80::1', '::ffff:127.0.0.1', '0.0.0.0'])(
-    'that leads to %s opens nothing',
+    'opens no way to %s, also by a name with that address',
     (address) => {
       expect(failure([address])).toBe('E_EGRESS_ADDRESS');
       expect(failure([address, '192.0.2.7'])).toEqual([{ family: 4, address: '192.0.2.7', prefix: 32 }]);
     },
   );
 
-  it('is an error where it is an address of the host or of a container', () => {
+  it('is an error where it is an address of the host or of the containers’ pool', () => {
     expect(failure([], 'egress: ["10.0.0.5:5432"]')).toBe('E_EGRESS_ADDRESS');
     expect(failure([], 'egress: ["10.215.0.0/24"]')).toBe('E_EGRESS_ADDRESS');
     expect(failure([], 'egress: ["host-gateway:5432"]')).toBe('host');
   });
 
-  it('says whether the host, or link-local addresses, are reached', () => {
+  it('opens the host by `host-gateway` alone, and link-local addresses by their own alone', () => {
     const reaches = (egress: string) => model(`${BRIDGE}egress: ${egress}\n`).network?.reaches;
     expect(reaches('["*"]')).toEqual({ host: false, linkLocal: false });
     expect(reaches('["host-gateway:5432"]')).toEqual({ host: true, linkLocal: false });
@@ -219,7 +219,7 @@ describe('a name in `egress`', () => {
   });
 });
 
-describe('what must be allowed', () => {
+describe('the demands of a network', () => {
   // Programs of the host are asked for, too, since the file lies in their folder.
   const demandsOf = (yaml: string) =>
     model(`${IMAGE}${yaml}\n`, HOST, claim({ 'example.com': ['192.0.2.7'] })).demands.filter(
@@ -247,7 +247,7 @@ describe('what must be allowed', () => {
     ['network_mode: "container:db"', ['container=db']],
     ['network_mode: host', ['namespace=net']],
     ['network_mode: /run/netns/lab', ['join=/run/netns/lab']],
-  ])('%j asks for %j', (yaml, expected) => expect(demands(yaml)).toEqual(expected));
+  ])('of %j are %j', (yaml, expected) => expect(demands(yaml)).toEqual(expected));
 
   it.each([
     ['network', 'network_mode: bridge', true],
@@ -272,7 +272,7 @@ describe('what must be allowed', () => {
     ['container=d', 'network_mode: "container:db"', false],
     ['reach', 'network_mode: bridge\negress: ["host-gateway"]', true],
     ['shared_network=lab', 'networks: {a: {name: lab, internal: true}}', true],
-  ])('--allow %s, for %j: %s', (permit, yaml, expected) => {
+  ])('are met by `--allow %s` for %j: %s', (permit, yaml, expected) => {
     const left = unpermitted(demandsOf(yaml), [parsePermit(permit, { folder: '/', home: '/' })]);
     expect(left.length === 0).toBe(expected);
   });

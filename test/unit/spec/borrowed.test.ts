@@ -135,11 +135,11 @@ function tempFolderFor(): () => string {
 
 const ALL = places(SCHEMA, '', (value) => value).map(([path, wrap, examples]) => [path, wrap, examples] as const);
 
-test('the schema is walked as a whole', () => {
+test('the walk of the schema finds more than 120 places for a variable', () => {
   expect(ALL.length).toBeGreaterThan(120);
 });
 
-test.each(ALL)('a variable in %s is not printed', (_path, wrap, examples) => {
+test.each(ALL)('the value of a variable in %s is not printed', (_path, wrap, examples) => {
   const cwd = folder();
   const forms = ['${V}', '/${V}', './${V}:/target', './src:/${V}', 'NAME=${V}', '${V}=x', '/dev/null:${V}'];
   const extended = examples.slice(0, 2).map((example) => `${String(example)}\${V}`);
@@ -174,7 +174,7 @@ test.each([
     /aliaszq7/u,
   ],
   ['limits: {network: {egress: "${V}"}}\nnetwork_mode: bridge', '123mbit', /123000000|15375000/u],
-])('a number that %s puts into another unit is not printed in its steps', (key, V, other) => {
+])('a value that %s converts is not printed in the steps of the plan', (key, V, other) => {
   const document = loadSpecText(`image: {host_tools: [sh]}\n${key}\n`, join(folder(), 'container.yaml'), {
     env: { V },
     home: '/root',
@@ -185,7 +185,7 @@ test.each([
   expect(JSON.stringify((planToJson(plan) as { steps: unknown }).steps)).not.toMatch(other);
 });
 
-test('messages say what the file says, and not less for it', () => {
+test('an error about a variable’s value quotes the variable’s name', () => {
   const env = { TOKEN: 'ghp_zq7', BIG: '12 potatoes' };
   const told = printed(
     'image: {host_tools: [sh]}\nulimits: {core: "${TOKEN}"}\nlimits: {memory: "${BIG}"}\n',
@@ -196,13 +196,13 @@ test('messages say what the file says, and not less for it', () => {
   expect(told).toContain('\\"${BIG}\\" is not a size');
 });
 
-test('a required variable’s message is quoted as it is written', () => {
+test('the message of a required variable is printed as the file has it', () => {
   const told = printed('image: {host_tools: [sh]}\nname: "${NOPE:?${TOKEN} $TOKEN}"\n', { TOKEN: 'zq7' }, folder());
   expect(told).toContain('the variable NOPE is required: ${TOKEN} $TOKEN');
   expect(told).not.toMatch(MARKER);
 });
 
-test('values of an env_file are not printed, nor its lines, nor those of a profile', () => {
+test('neither lines nor values of an env_file are printed, nor the text of a seccomp profile', () => {
   const cwd = folder();
   const outside = tempFolder();
   const lines =
@@ -225,14 +225,14 @@ test('values of an env_file are not printed, nor its lines, nor those of a profi
   }
 });
 
-test('a variable that is given to the container is printed as the file has it', () => {
+test('a variable that goes to the container is printed by its name', () => {
   const text =
     'image: {host_tools: [sh]}\ncommand: [sh, "${WORD}"]\nenvironment: {TOKEN: null, N: "${N}", L: "of the file"}\n';
   const told = printed(text, { TOKEN: 'zq7', WORD: 'zq7', N: '1' }, folder());
   for (const line of ['TOKEN=${TOKEN}', 'N=${N}', 'L=of the file', '"${WORD}"']) expect(told).toContain(line);
 });
 
-test('an image that must be allowed is not opened, also where nobody starts it', () => {
+test('an image that must be allowed is not opened by the loader, and cannot be allowed afterwards', () => {
   const cwd = folder();
   const outside = join(tempFolder(), 'secret.tar');
   writeFileSync(outside, 'zq7');
@@ -245,7 +245,7 @@ test('an image that must be allowed is not opened, also where nobody starts it',
   expect(() => refuseUnpermitted(demands, all)).toThrow(expect.objectContaining({ code: 'E_NOT_ALLOWED' }));
 });
 
-test('a short value is replaced only where it belongs', () => {
+test('a short value is replaced only in the key that it was put into', () => {
   const redact = redactor([{ path: 'command.1', value: 'true', shown: '${CI}' }]);
   expect(redact('/bin/true')).toBe('/bin/true');
   expect(redact('/bin/true', 'image')).toBe('/bin/true');

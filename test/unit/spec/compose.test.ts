@@ -31,10 +31,13 @@ const SERVICE_KEYS =
 const FILE_KEYS = 'version name include services volumes networks secrets configs models';
 
 describe('each key of Compose', () => {
-  it.each([...new Set(`${SERVICE_KEYS} ${FILE_KEYS}`.split(' '))])('%s is taken, or told of', (key) => {
-    const known = OWN.has(key) || COMPOSE_KEYS.includes(key);
-    expect(known ? 'taken' : whyNotHere(key)).toBeDefined();
-  });
+  it.each([...new Set(`${SERVICE_KEYS} ${FILE_KEYS}`.split(' '))])(
+    '%s is either taken or in the table of keys that are not there',
+    (key) => {
+      const known = OWN.has(key) || COMPOSE_KEYS.includes(key);
+      expect(known ? 'taken' : whyNotHere(key)).toBeDefined();
+    },
+  );
 
   it('that the schema has is not in the table of keys that are not there (src/spec/compose/elsewhere.ts)', () => {
     const here = (path: string): boolean => {
@@ -46,7 +49,7 @@ describe('each key of Compose', () => {
     expect(keysNotHere().filter((key) => here(key) && !stays.has(key))).toEqual([]);
   });
 
-  it('that is not taken is one problem, at its place, and not a list of keys', () => {
+  it('that is not taken is one problem, at its place', () => {
     for (const key of keysNotHere().filter((one) => !one.includes('.') && one !== 'services')) {
       const [first, ...more] = problems(`${key}: [a]`);
       expect(first).toMatch(new RegExp(`^2:1\\+${key.length} E_SPEC_UNSUPPORTED: \`${key}\` is not supported = `, 'u'));
@@ -83,19 +86,19 @@ describe('a key of Compose that boxctl has by another name', () => {
     expect(of(nest(from, value))).toEqual(of(nest(to, value)));
   });
 
-  it.each(SAME)('%s takes a variable as %s does', (from, _to, value) => {
+  it.each(SAME)('%s takes a variable', (from, _to, value) => {
     if (value.startsWith('{')) return;
     expect(of(nest(from, '"${V}"'), { V: value.replaceAll('"', '') })).toEqual(of(nest(from, value)));
   });
 
-  it.each(SAME)('%s beside another value of %s is a conflict that is told at its place', (from, to, value) => {
+  it.each(SAME)('%s beside another value of %s is one error at its place', (from, to, value) => {
     const other = value === 'host' ? 'private' : value.startsWith('{') ? '{weight: 200}' : '"7"';
     const [first, ...more] = problems(`${nest(to, value)}\n${nest(from, other)}`);
     expect(first).toMatch(/^3:\d+\+\d+ E_SPEC_CONFLICT: `[\w.]+` says something else than `[\w.]+` of line 2, /u);
     expect(more).toEqual([]);
   });
 
-  it('may be said twice where both say the same', () => {
+  it('may stand beside the other name where both have the same value', () => {
     const text = 'mem_limit: 64m\ndeploy: {resources: {limits: {memory: 64m}}}';
     expect(of(text).limits).toEqual(of('limits: {memory: 64m}').limits);
     const other = 'mem_limit: 1g\ncpus: 2.0\ndeploy: {resources: {limits: {memory: 1024M, cpus: "2"}}}';
@@ -103,7 +106,7 @@ describe('a key of Compose that boxctl has by another name', () => {
     expect(problems('cpus: 0.5\ndeploy: {resources: {limits: {cpus: 0.25}}}')).toHaveLength(1);
   });
 
-  it('keeps its place', () => {
+  it('keeps its line and column under boxctl’s name', () => {
     const { where } = load(
       `${IMAGE}pids_limit: 64\nlimits: {memory: 1g}\ndeploy: {resources: {limits: {cpus: "1"}}}\n`,
     );
@@ -111,7 +114,7 @@ describe('a key of Compose that boxctl has by another name', () => {
     expect(where('limits.cpus')).toMatchObject({ line: 4, column: 37 });
   });
 
-  it('is called by its own name in messages', () => {
+  it('has its Compose name in messages', () => {
     expect(problems('pids_limit: -5')).toEqual(['2:13+2 E_SPEC_RANGE: `pids_limit` must be at least 1; found -5']);
     expect(problems('blkio_config: {weight: 5}')).toEqual([
       '2:24+1 E_SPEC_RANGE: `blkio_config.weight` must be at least 10; found 5',
@@ -119,7 +122,7 @@ describe('a key of Compose that boxctl has by another name', () => {
   });
 });
 
-describe('values of Compose that are written otherwise here', () => {
+describe('values of Compose that boxctl writes in another way', () => {
   it.each([
     ['mem_limit: 64m\nmemswap_limit: 96m', 'limits: {memory: 64m, swap: 32m}'],
     ['mem_limit: 64m\nmemswap_limit: 64m', 'limits: {memory: 64m, swap: 0}'],
@@ -143,9 +146,9 @@ describe('values of Compose that are written otherwise here', () => {
     ['deploy: {mode: replicated, replicas: 1, restart_policy: {condition: none}}', ''],
     ['tty: "true"\ninit: "false"\noom_score_adj: "5"', 'tty: true\ninit: false\noom_score_adj: 5'],
     ['ulimits: {nofile: "10", core: {soft: "1", hard: "2"}}', 'ulimits: {nofile: 10, core: {soft: 1, hard: 2}}'],
-  ])('%s', (compose, own) => expect(of(compose)).toEqual(of(own)));
+  ])('%j means the same as %j', (compose, own) => expect(of(compose)).toEqual(of(own)));
 
-  it('systempaths=unconfined opens what is hidden of /proc and /sys', () => {
+  it('systempaths=unconfined removes every masked and every read-only path', () => {
     const { maskedPaths, readonlyPaths } = of('security_opt: ["systempaths=unconfined"]');
     expect(maskedPaths.remove.map(({ path }) => path)).toEqual(['/proc', '/sys']);
     expect(readonlyPaths.remove.map(({ path }) => path)).toEqual(['/proc']);
@@ -193,20 +196,20 @@ describe('values of Compose that are written otherwise here', () => {
     ['platform: windows/amd64', '2:11+13 E_SPEC_PLATFORM: the platform "windows/amd64" is not Linux'],
     ['platform: linux/386', '"linux/386" is not a platform that boxctl runs on = they are linux/amd64 and linux/arm64'],
     ['mem_limt: 4', 'there is no key `mem_limt` = did you mean `mem_limit`?'],
-  ])('%s', (text, expected) => {
+  ])('%j is one problem that contains %j', (text, expected) => {
     const [first, ...more] = problems(text);
     expect(first).toContain(expected);
     expect(more).toEqual([]);
   });
 
-  it('a variable whose value is refused is quoted as the file has it', () => {
+  it('a variable whose value is refused is quoted by its name', () => {
     const [first] = problems('network_mode: "${SECRET}"', { SECRET: 'hunter2' });
     expect(first).toContain('found "${SECRET}"');
     expect(first).not.toContain('hunter2');
   });
 });
 
-describe('what asks for nothing here is taken', () => {
+describe('keys and words that ask for nothing', () => {
   it.each([
     'labels: ["traefik.enable=true"]',
     'labels: {a: "${UNSET}"}',
@@ -221,13 +224,16 @@ describe('what asks for nothing here is taken', () => {
     ...keysNotHere()
       .filter((key) => !key.includes('.') && key !== 'services')
       .map((key) => `${key}: []`),
-  ])('%s', (text) => expect(of(text)).toEqual(of('')));
+  ])('%j changes nothing', (text) => expect(of(text)).toEqual(of('')));
 
-  it.each(['cached', 'delegated', 'consistent', 'z', 'Z', 'rw,z', 'cached,Z'])('the word %s of a mount', (word) => {
-    expect(of(`volumes: ['./:/a:${word}', 'b:/b:${word}']`)).toEqual(of("volumes: ['./:/a', 'b:/b']"));
-  });
+  it.each(['cached', 'delegated', 'consistent', 'z', 'Z', 'rw,z', 'cached,Z'])(
+    '`%s` as the mode of a volume changes nothing',
+    (word) => {
+      expect(of(`volumes: ['./:/a:${word}', 'b:/b:${word}']`)).toEqual(of("volumes: ['./:/a', 'b:/b']"));
+    },
+  );
 
-  it('words of a mount in the long form', () => {
+  it('change nothing in the long form of a volume', () => {
     const plain = 'type: bind, source: ., target: /a';
     const all = `${plain}, consistency: cached, bind: {selinux: z, propagation: rprivate}`;
     expect(of(`volumes: [{${all}}]`)).toEqual(of(`volumes: [{${plain}}]`));
@@ -236,14 +242,14 @@ describe('what asks for nothing here is taken', () => {
     expect(of(`volumes: [{${volume}, volume: {labels: {a: b}}}]`)).toEqual(of(`volumes: [{${volume}}]`));
   });
 
-  it('beside the one service of a Compose file', () => {
+  it('change nothing beside the one service of a Compose file', () => {
     const file = (more: string) => load(`services: {web: {${IMAGE.trim()}}}\n${more}`).spec;
     expect(file('networks: {}\nsecrets:\nconfigs: {}\nvolumes:\n')).toEqual(file(''));
   });
 });
 
 describe('a whole Compose file', () => {
-  it('with one service is that container, and each value keeps its place', () => {
+  it('with one service is that container, and each value keeps its line', () => {
     const text =
       'version: "3"\nservices:\n  web:\n    image: {host_tools: [sh]}\n    mem_limit: 64m\n    volumes: ["data:/data"]\nvolumes: {data: {driver: local}, more: }\nx-a: 1\n';
     const document = load(text);
@@ -256,7 +262,7 @@ describe('a whole Compose file', () => {
     ['services: {web: {image: {host_tools: [sh]}}}', 'web'],
     ['name: app\nservices: {web: {image: {host_tools: [sh]}}}', 'app'],
     ['name: app\nservices: {web: {container_name: own, image: {host_tools: [sh]}}}', 'own'],
-  ])('%s is called %s', (text, name) => expect(load(`${text}\n`).spec.name).toBe(name));
+  ])('%j gives the container the name %j', (text, name) => expect(load(`${text}\n`).spec.name).toBe(name));
 
   it.each([
     [
@@ -290,7 +296,7 @@ describe('a whole Compose file', () => {
       `services: {a: {${IMAGE.trim()}}}\nvolumes: {b: {external: true}}\n`,
       '2:11+1 E_SPEC_UNSUPPORTED: `volumes.b` beside `services` is not supported',
     ],
-  ])('%s', (text, expected) => {
+  ])('%j is one problem that contains %j', (text, expected) => {
     const [first, ...more] = problemsOf(text).map(problemText);
     expect(first).toContain(expected);
     expect(more).toEqual([]);

@@ -715,7 +715,7 @@ const FINE: readonly string[] = [
 ];
 
 describe('keys of the network', () => {
-  it.each(BROKEN)('%j is told at its place, with what to do', (yaml, expected) => {
+  it.each(BROKEN)('%j is an error at its place, with what to do', (yaml, expected) => {
     expect(problemsOf(`${IMAGE}${yaml}\n`).map(problemText)).toEqual(expected);
   });
 
@@ -741,7 +741,7 @@ describe('published ports', () => {
     ['["8000-8001"]', ['* 0 8000 tcp', '* 0 8001 tcp']],
     ['[{target: 80}]', ['* 0 80 tcp']],
     ['[{target: 80, published: "8080", host_ip: "::", protocol: udp}]', [':: 8080 80 udp']],
-  ])('%s are %j', (list, expected) => expect(portsOf(list)).toEqual(expected));
+  ])('`ports: %s` publishes %j', (list, expected) => expect(portsOf(list)).toEqual(expected));
 });
 
 describe('networks', () => {
@@ -750,7 +750,7 @@ describe('networks', () => {
     (yaml) => expect(networkOf(yaml)?.networks).toMatchObject([{ name: 'backend', internal: false, subnets: [] }]),
   );
 
-  it('of a Compose file are said by both the service and what stands beside it', () => {
+  it('of a Compose file are read from the service and from the `networks` beside it', () => {
     const text = `services: {web: {${IMAGE.trim()}, networks: {back: {aliases: [db]}}}}\nnetworks: {back: {internal: true}, other: {}}\n`;
     expect(load(text).spec.network?.networks).toMatchObject([{ name: 'back', aliases: ['db'], internal: true }]);
     const list = `services: {web: {${IMAGE.trim()}, networks: [back, default]}}\nnetworks: {back: {name: lab}}\n`;
@@ -758,7 +758,7 @@ describe('networks', () => {
   });
 });
 
-it('the mode of the network is a namespace, where it is not one of the container’s own', () => {
+it('`network_mode` sets the network namespace: private, the host’s, a path, or another container’s', () => {
   const net = (yaml: string) => load(`${IMAGE}${yaml}\n`).spec.namespaces.net;
   expect(net('network_mode: none')).toEqual({ kind: 'private' });
   expect(net('network_mode: bridge')).toEqual({ kind: 'private' });

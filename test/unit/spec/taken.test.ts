@@ -21,7 +21,7 @@ function load(text: string, folder: string, options: Partial<LoadOptions> = {}) 
 const sources = (volumes: readonly Volume[]) =>
   volumes.flatMap((volume) => ('source' in volume && volume.type === 'bind' ? [volume.source] : []));
 
-describe('variables that are taken', () => {
+describe('variables of the caller', () => {
   const taken = (text: string) => load(text, tempFolder()).taken.map(({ name, path }) => `${path} ${name}`);
   it.each([
     ['working_dir: /$A', ['working_dir A']],
@@ -38,17 +38,17 @@ describe('variables that are taken', () => {
       ['environment.1 A', 'environment.0 TOKEN', 'environment.TOKEN TOKEN', 'environment.X A'],
     ],
     ['x-note: $TOKEN', []],
-  ])('%s', (text, expected) => expect(taken(text)).toEqual(expected));
+  ])('%j takes %j', (text, expected) => expect(taken(text)).toEqual(expected));
 
-  it('also by a file of variables', () => {
+  it('are taken by an env_file', () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'x.env'), 'TOKEN\nA=1\n');
     expect(load('env_file: ./x.env', folder).taken).toEqual([{ name: 'TOKEN', path: 'env_file', value: 't' }]);
   });
 });
 
-describe('where things really are', () => {
-  it('is what counts of a source, and of the folder itself', () => {
+describe('paths behind links', () => {
+  it('are followed in the source of a bind and in the folder of the file', () => {
     const real = realpathSync(tempFolder());
     const outside = realpathSync(tempFolder());
     mkdirSync(join(real, 'data'));
@@ -61,14 +61,14 @@ describe('where things really are', () => {
     expect(sources(spec.volumes)).toEqual([`${real}/data`, `${real}/data`, outside, outside]);
   });
 
-  it('what is not there yet keeps its name, beneath where its folder really is', () => {
+  it('are followed up to the last folder that exists; the rest of the path is kept', () => {
     const real = realpathSync(tempFolder());
     const link = join(tempFolder(), 'link');
     symlinkSync(real, link);
     expect(realPath(join(link, 'a/b'))).toBe(join(real, 'a/b'));
   });
 
-  it('files that boxctl reads are noted, and who may read them', () => {
+  it('are noted for an env_file, which is read from outside of the folder only where it is allowed', () => {
     const folder = realpathSync(tempFolder({ open: true }));
     const outside = realpathSync(tempFolder({ open: true }));
     writeFileSync(join(outside, 'x.env'), 'X=1\n', { mode: 0o600 });
@@ -85,7 +85,7 @@ describe('where things really are', () => {
   });
 });
 
-it('everybody may read what has the bits for it, all the way; of a folder nobody can say so', () => {
+it('a file counts as readable by everyone only if its own and all folders’ permission bits say so; a folder never does', () => {
   const folder = tempFolder({ open: true });
   const file = join(folder, 'file');
   writeFileSync(file, '');
@@ -101,7 +101,7 @@ it('everybody may read what has the bits for it, all the way; of a folder nobody
   expect(readableByEveryone(join(folder, 'missing'))).toBe(false);
 });
 
-it.each(['env_file', 'seccomp'])('%s names a file: nothing else is opened for long', (key) => {
+it.each(['env_file', 'seccomp'])('`%s` that names a device or a fifo is refused', (key) => {
   const folder = tempFolder();
   execFileSync('mkfifo', [join(folder, 'pipe')]);
   for (const file of ['/dev/zero', './pipe']) {
@@ -117,7 +117,7 @@ it.each(['env_file', 'seccomp'])('%s names a file: nothing else is opened for lo
   }
 });
 
-it('for a review, what is named need not be there', () => {
+it('files that do not exist are an error, but not for a review', () => {
   const text = 'volumes: ["/no/such/place:/a:ro", "./nor/this:/b"]\nenv_file: ./missing.env';
   const folder = tempFolder();
   expect(() => load(text, folder)).toThrow(expect.objectContaining({ code: 'E_SPEC_INVALID' }));

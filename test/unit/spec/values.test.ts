@@ -11,7 +11,7 @@ import { tempFolder } from '../../support/temp.ts';
 const IMAGE = 'image: {host_tools: [sh]}\n';
 const spec = (yaml: string, options: LoadOptions = {}): Spec => load(`${IMAGE}${yaml}`, options).spec;
 
-test('the shortest file has every default of the language', () => {
+test('the shortest file gets every default of the specification', () => {
   expect(spec('')).toEqual({
     name: 'usr',
     image: { kind: 'host_tools', tools: ['sh'] },
@@ -43,7 +43,7 @@ test('the shortest file has every default of the language', () => {
   });
 });
 
-test('limits in their units', () => {
+test('limits are converted to bytes, milliseconds and device numbers', () => {
   const yaml = `limits:
   memory_high: 1m
   memory_low: 4096
@@ -99,7 +99,7 @@ test.each([
   ['30s1m', undefined],
   ['-1s', undefined],
   ['99999999999999h', undefined],
-])('the duration %j', (text, milliseconds) => expect(parseDuration(text)).toBe(milliseconds));
+])('parseDuration(%j) returns %j', (text, milliseconds) => expect(parseDuration(text)).toBe(milliseconds));
 
 test.each([
   ['0', '0'],
@@ -109,7 +109,7 @@ test.each([
   ['', undefined],
   ['1,', undefined],
   ['0-99999', undefined],
-])('the list of numbers %j', (text, list) => expect(parseNumbers(text)).toBe(list));
+])('parseNumbers(%j) returns %j', (text, list) => expect(parseNumbers(text)).toBe(list));
 
 test.each([
   ['SIGTERM', 15],
@@ -122,9 +122,9 @@ test.each([
   ['65', undefined],
   ['SIGNOPE', undefined],
   ['', undefined],
-])('the signal %j', (text, number) => expect(parseSignal(text)).toBe(number));
+])('parseSignal(%j) returns %j', (text, number) => expect(parseSignal(text)).toBe(number));
 
-test('the name is the folder’s, as far as a name may be that', () => {
+test('the name is that of the folder, without the characters that a name cannot have', () => {
   expect(load(IMAGE, { folder: '/srv/my project (2)' }).spec.name).toBe('my-project--2-');
   expect(load(IMAGE, { folder: '/srv/.hidden' }).spec.name).toBe('hidden');
   expect(load(IMAGE, { folder: '/srv/...' }).spec.name).toBe('container');
@@ -148,7 +148,7 @@ test.each([
   ['0x10', undefined],
   ['1,5g', undefined],
   ['9007199254740993t', undefined],
-])('the size %s', (text, bytes) => {
+])('parseSize(%j) returns %j', (text, bytes) => {
   expect(parseSize(text)).toBe(bytes);
 });
 
@@ -161,7 +161,7 @@ test.each([
   ['77777', undefined],
   ['-1', undefined],
   ['', undefined],
-])('the permission bits %s', (text, mode) => {
+])('parseMode(%j) returns %j', (text, mode) => {
   expect(parseMode(text)).toBe(mode);
 });
 
@@ -173,7 +173,7 @@ test.each([
   ['"\\n"', ['\\n']],
   ["it's", { problem: "has a ' that is not closed" }],
   ['a\\', { problem: 'ends in a backslash' }],
-])('the command %s', (text, words) => {
+])('splitWords(%j) returns %j', (text, words) => {
   expect(splitWords(text)).toEqual(words);
 });
 
@@ -189,37 +189,37 @@ describe('volumes', () => {
     isFile: false,
   };
 
-  test('a short one is relative to the file, to the home, or absolute', () => {
+  test('the source of a short volume is relative to the file, relative to the home, or absolute', () => {
     const found = volumes('volumes: ["./lib:/a", "~/:/b:ro", "/usr:/c:rw", "..:/d", "~:/e"]');
     expect(found[0]).toEqual({ ...bind, source: '/usr/lib', target: '/a', specPath: 'volumes.0' });
     expect(found.map((one) => 'source' in one && one.source)).toEqual(['/usr/lib', '/var', '/usr', '/', '/var']);
     expect(found.map(({ readOnly }) => readOnly)).toEqual([false, true, false, false, false]);
   });
 
-  test('its target is cleaned of dots and slashes', () => {
+  test('the target of a volume is normalized', () => {
     expect(volumes('volumes: ["./:/a/./b//c/../d/:ro"]')).toEqual([
       { ...bind, source: '/usr', target: '/a/b/d', readOnly: true, specPath: 'volumes.0' },
     ]);
   });
 
-  test('a long one says the same', () => {
+  test('a long volume means the same as the short one', () => {
     expect(volumes('volumes: [{type: bind, source: ./, target: /a, read_only: true}]')).toEqual([
       { ...bind, source: '/usr', target: '/a', readOnly: true, specPath: 'volumes.0' },
     ]);
   });
 
-  test('one that may be made need not be there', () => {
+  test('a bind with `create_host_path` may have a source that does not exist', () => {
     const yaml = 'volumes: [{type: bind, source: ./new/er, target: /a, bind: {create_host_path: true}}]';
     expect(volumes(yaml)).toEqual([
       { ...bind, source: '/usr/new/er', target: '/a', create: ['/usr/new', '/usr/new/er'], specPath: 'volumes.0' },
     ]);
   });
 
-  test('a file is known for one', () => {
+  test('a bind of a file is marked as a file', () => {
     expect(volumes('volumes: ["/etc/passwd:/p"]')).toMatchObject([{ source: '/etc/passwd', isFile: true }]);
   });
 
-  test('options are attributes, propagation and id-mapping, in short and at length', () => {
+  test('attributes, propagation and id-mapping are read from short and from long volumes', () => {
     const short = volumes('volumes: ["./:/a:ro,noexec,nosuid,private,idmap"]');
     expect(short).toMatchObject([{ readOnly: true, flags: ['noexec'], propagation: 'private', idmap: true }]);
     const bindOptions = '{recursive: writable, propagation: runbindable, idmap: false}';
@@ -231,7 +231,7 @@ describe('volumes', () => {
     ]);
   });
 
-  test('a source that is no path is the name of a volume', () => {
+  test('a source that is not a path is the name of a volume', () => {
     const named = { type: 'volume', source: 'cache', readOnly: false, flags: [], nocopy: false };
     expect(volumes('volumes: ["cache:/a", "cache:/b:nocopy,ro"]')).toEqual([
       { ...named, target: '/a', specPath: 'volumes.0' },
@@ -241,7 +241,7 @@ describe('volumes', () => {
     expect(volumes(yaml)).toEqual([{ ...named, target: '/a', subpath: 'x/y', specPath: 'volumes.0' }]);
   });
 
-  test('a tmpfs has a size, a mode, an owner and a number of files', () => {
+  test('a tmpfs takes a size, a mode, an owner and a number of inodes, and /dev/shm a size', () => {
     const all = { size: 1024, mode: 0o750, nrInodes: 9, uid: 3, gid: 4, flags: ['noexec'] };
     expect(volumes('tmpfs: "/t:size=1k,mode=750,nr_inodes=9,uid=3,gid=4,noexec"')).toMatchObject([all]);
     const long = '{size: 1k, mode: "0750", nr_inodes: 9, uid: 3, gid: 4}';
@@ -249,7 +249,7 @@ describe('volumes', () => {
     expect(spec('shm_size: 2m').shmSize).toBe(2 << 20);
   });
 
-  test('tmpfs is the short form of a volume, and the order is the file’s', () => {
+  test('`tmpfs` is the short form of a volume, and the order of the file is kept', () => {
     const yaml = 'tmpfs: ["/t:size=1m,mode=700,ro", /u]\nvolumes: [{type: tmpfs, target: /v, tmpfs: {mode: 0o700}}]';
     expect(volumes(yaml)).toEqual([
       { type: 'tmpfs', target: '/t', size: 1_048_576, mode: 0o700, readOnly: true, flags: [], specPath: 'tmpfs.0' },
@@ -268,14 +268,14 @@ describe('namespaces', () => {
     );
   };
 
-  test('a list: those, and the host’s for the rest', () => {
+  test('a list of namespaces makes those private and takes the host’s for the rest', () => {
     expect(kinds('namespaces: [mount, pid, user, uts, ipc, cgroup]')).toEqual({
       net: { kind: 'host' },
       time: { kind: 'host' },
     });
   });
 
-  test('a map: as it says, and private for the rest', () => {
+  test('a map of namespaces leaves those that it does not name private', () => {
     expect(kinds('namespaces: {net: host, pid: /proc/1/ns/../ns/pid, uts: private}')).toEqual({
       net: { kind: 'host' },
       pid: { kind: 'path', path: '/proc/1/ns/pid' },
@@ -287,7 +287,7 @@ describe('environment', () => {
   const options = { env: { TERM: 'dumb', WHO: 'me' } };
   const variables = (yaml: string, extra: LoadOptions = options): object => spec(yaml, extra).environment;
 
-  test('a map keeps what was written, and takes the caller’s where nothing was', () => {
+  test('a map keeps values as they are written, and an empty one is taken from the caller', () => {
     expect(variables('environment: {V: 1.10, N: 0o17, B: true, E: "", TERM: , W: "${WHO}"}')).toEqual({
       V: '1.10',
       N: '0o17',
@@ -298,17 +298,17 @@ describe('environment', () => {
     });
   });
 
-  test('a list says the same', () => {
+  test('a list of variables means the same as a map', () => {
     expect(variables('environment: ["A=b=c", TERM, E=]')).toEqual({ A: 'b=c', TERM: 'dumb', E: '' });
   });
 
-  test('a name that nobody has set is left out with a warning', () => {
+  test('a variable without a value that the caller has not set is left out with a warning', () => {
     const { spec: loaded, warnings } = load(`${IMAGE}environment: [NOBODY]`);
     expect(loaded.environment).toEqual({});
     expect(warnings).toMatchObject([{ code: 'W_SPEC_ENVIRONMENT', at: { line: 2 } }]);
   });
 
-  test('files come first, and later ones win', () => {
+  test('a later env_file overrides an earlier one, and `environment` overrides both', () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'a.env'), '# comment\n\nexport A=1 # one\nB="x\\ny"\r\nC=\'$A #\'\nD=\nTERM\n');
     writeFileSync(join(folder, 'b.env'), 'A = 2\n');
@@ -316,7 +316,7 @@ describe('environment', () => {
     expect(found).toEqual({ A: '2', B: 'x\ny', C: '$A #', D: 'four', TERM: 'dumb' });
   });
 
-  test('a file’s wrong lines are told by number', () => {
+  test('wrong lines of an env_file are reported by number, and a folder is refused', () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'a.env'), 'A=1\n=2\nB="open\n');
     mkdirSync(join(folder, 'd.env'));
@@ -332,7 +332,7 @@ describe('environment', () => {
   });
 });
 
-test('maps of ids, short and long', () => {
+test('maps of ids are read from the short and from the long form', () => {
   expect(spec('uid_map: ["0:100000:65536", {container: 65536, host: 5, size: 1}]').uidMap).toEqual([
     { container: 0, host: 100_000, size: 65_536 },
     { container: 65_536, host: 5, size: 1 },
@@ -345,11 +345,11 @@ test.each([
   ['app', { user: 'app' }],
   ['"0:staff"', { user: 0, group: 'staff' }],
   ['4294967294', { user: 4_294_967_294 }],
-])('the user %s', (text, user) => {
+])('`user: %s` is read as %j', (text, user) => {
   expect(spec(`user: ${text}`).user).toEqual(user);
 });
 
-test('anchors and merge keys: the map’s own keys win, then the earlier source', () => {
+test('keys of a map win over merged ones, and of two merged maps the earlier one wins', () => {
   const yaml = `
 x-a: &a {memory: 64m, pids: 1}
 x-b: &b {pids: 2, cpus: 2}
@@ -358,7 +358,7 @@ ${IMAGE}limits: {<<: [*a, *b], cpus: 1}
   expect(load(yaml).spec.limits).toEqual({ memory: 67_108_864, pids: 1, cpus: 1, optional: false });
 });
 
-test('an anchor that is set again means the later value, a quoted << is a key', () => {
+test('an anchor that is set again has the later value, and a quoted << is a key', () => {
   const yaml = `x-a: &a 1\nx-b: &a 2\n${IMAGE}limits: {pids: *a}\n`;
   expect(load(yaml).spec.limits.pids).toBe(2);
   expect(() => spec('limits: {"<<": {pids: 1}}')).toThrow(/has a problem/u);
