@@ -1,24 +1,30 @@
 /**
- * Every system call that a plan may ask for, with its arguments in the order and under the names of the manual page. The
- * encoder, the printer, the JSON form, native/wire/calls.h and the list in specs/plan.md come from this table
- * (`npm run generate`). A new call is a row here and a case in native/launcher/calls.cc.
+ * The table of all calls that a plan may have. Arguments have the names and the order of the manual page. The encoder, the
+ * printer and the JSON form read this table; `npm run generate` writes native/wire/calls.h and the list in specs/plan.md
+ * from it. A new call is a row here and a case in native/launcher/calls.cc.
  */
 import type { NAME_SETS } from './constants.ts';
 import type { Message } from './netlink/message.ts';
 
 type NameSetName = keyof typeof NAME_SETS;
 
-/** A descriptor by the name that the plan gave it, or the working directory. */
+/** The plan's name of a descriptor. `AT_FDCWD` is the working directory. */
 export type Fd = string;
 export const AT_FDCWD: Fd = 'AT_FDCWD';
-/** Where a call takes an optional descriptor: none. */
+/** The value of an optional descriptor that is not given. */
 export const NO_FD: Fd = '-1';
 
 /**
- * Text for the launcher to complete: `$ID` is this run's own id (12 hex digits), `$CHILD` the container's first process
- * as the host numbers it, `$BIRTH` and `$MOUNTS` what tells that process and its mount namespace from all later ones, `$OWNER` the process that started the launcher, `$FD(name)` the number of a descriptor, `$PID(name)` and `$BIRTH(name)`
- * the process of a pidfd and what tells it from later ones, `$$` a `$`. A plan
- * stays the same from run to run because what differs is written like this.
+ * Text with variables, which the launcher replaces when it makes the call. Values that differ between runs are variables,
+ * so that the plan itself is the same for each run.
+ * - `$ID`: the id of this run, 12 hex digits.
+ * - `$CHILD`: the pid of the container's first process in the launcher's pid namespace.
+ * - `$BIRTH`: its start time and pid namespace (native/shared/birth.h), which a later process with the same pid has not.
+ * - `$MOUNTS`: the number of its mount namespace.
+ * - `$OWNER`: the pid of the process that started the launcher.
+ * - `$FD(name)`: the number of a descriptor.
+ * - `$PID(name)`, `$BIRTH(name)`: the pid of the process of a pidfd, and its birth.
+ * - `$$`: a `$`.
  */
 export interface Template {
   readonly template: string;
@@ -40,7 +46,7 @@ export interface ArgTypes {
   texts: readonly Text[];
   ids: readonly number[];
   bytes: Uint8Array;
-  /** For a netlink socket, in their order. */
+  /** Messages for a netlink socket, sent in this order. */
   messages: readonly Message[];
 }
 export type ArgKind = keyof ArgTypes;
@@ -54,17 +60,17 @@ export interface Argument<Name extends string = string, Kind extends ArgKind = A
 export interface CallRow {
   /** Number of the call on the wire. Never reused. */
   readonly op: number;
-  /** In the order in which they go over the wire, and in which they are printed. */
+  /** They are encoded and printed in this order. */
   readonly args: readonly Argument[];
   /** The call returns a descriptor, which the plan names. */
   readonly returnsFd?: true;
-  /** The imager makes it (native/image/image_call.cc), not the launcher. Its process ends with the call. */
+  /** The imager makes the call (native/image/image_call.cc), not the launcher. Its process ends with the call. */
   readonly imager?: true;
   /** The manual page has a structure for the arguments from this index on. */
   readonly structFrom?: number;
-  /** The kernel's own name, and the command, of a system call that is several rows of the table. */
+  /** For a system call with several commands, each of which is a row: the kernel's name of the call, and the command. */
   readonly shownAs?: readonly [name: string, command: string];
-  /** What the launcher does for a call that is more than one system call. A row of the table in specs/plan.md. */
+  /** For a row that is more than one system call: what the launcher does. It is printed in specs/plan.md. */
   readonly does?: string;
 }
 
@@ -113,13 +119,16 @@ export const CALLS = {
     args: [fd('dirfd'), text('pathname')],
     does: 'removes the folder of a cgroup (unlinkat); as long as that fails with EBUSY, kills the processes in it and tries again, for some seconds',
   },
-  /** A file that several launchers may use, each with a shared lock of it: who holds the last one removes it. */
+  /** Removes a file that several launchers use. Each holds a shared lock (flock(2)) on it; the last holder removes it. */
   remove_unused: {
     op: 66,
     args: [fd('fd'), fd('dirfd'), text('pathname'), flags('flags', 'AT'), text('unless')],
     does: 'removes `pathname` (unlinkat) if it is still the file that `fd` is, nobody else holds a lock of it (flock), and there is nothing at `unless`, where that is given',
   },
-  /** For what several launchers use, each with a shared lock of `fd`: the calls of the last one, after this, undo it. */
+  /**
+   * Lets the last launcher undo what several launchers use. Each holds a shared lock on `fd`. The undo calls after this one
+   * need the descriptor that it returns, which only the last holder gets.
+   */
   if_unused: {
     op: 76,
     args: [fd('fd'), fd('other')],
@@ -156,13 +165,13 @@ export const CALLS = {
     args: [fd('fd')],
     does: 'changes the directory, and fails with EXDEV unless it lies below the root (getcwd)',
   },
-  /** Followed by getcwd(), which must give an absolute path: a directory outside the root is refused (CVE-2024-21626). */
+  /** getcwd(2) is called next. A path that is not absolute means a directory outside the root (CVE-2024-21626): EXDEV. */
   chdir: {
     op: 19,
     args: [text('path')],
     does: 'changes the directory, and fails with EXDEV unless it lies below the root (getcwd)',
   },
-  /** Makes the container's first process, which goes on with the next step of its side. Returns its pidfd. */
+  /** Creates the container's first process, which continues with the next step of its side. Returns its pidfd. */
   clone3: {
     op: 20,
     args: [flags('flags', 'CLONE'), int('exit_signal'), fd('cgroup')],
@@ -184,13 +193,13 @@ export const CALLS = {
     op: 31,
     args: [flags('operation', 'SECCOMP'), flags('flags', 'SECCOMP_FILTER'), bytes('program')],
   },
-  /** `pid` is 0 for the caller itself, or the container's first process. */
+  /** `pid` is 0, the calling process, or that of the container's first process. */
   prlimit64: { op: 32, args: [text('pid'), flags('resource', 'RLIMIT'), limit('soft'), limit('hard')] },
-  /** `name` is the interface for SIOCSIFFLAGS and empty otherwise; `value` the flags or the argument. */
+  /** SIOCSIFFLAGS: `name` is the interface, `value` its flags. Other requests: `name` is empty, `value` the argument. */
   ioctl: { op: 33, args: [fd('fd'), flags('request', 'IOCTL'), text('name'), int('value')] },
-  /** Returns the other end of the pseudo-terminal `fd` (Linux 4.13): no path is looked up (CVE-2025-52565). */
+  /** Opens the other end of the pseudo-terminal `fd` (Linux 4.13), without the lookup of a path (CVE-2025-52565). */
   ioctl_tiocgptpeer: { op: 34, args: [fd('fd'), flags('flags', 'O')], returnsFd: true },
-  /** Keeps the number of the interface, which is `$LINK` in later netlink messages of the same side. */
+  /** The launcher keeps the interface's number, and puts it in the place of `$LINK` in later messages of the same side. */
   ioctl_siocgifindex: { op: 92, args: [fd('fd'), text('name')] },
   socket: { op: 35, args: [flags('domain', 'AF'), flags('type', 'SOCK'), int('protocol')], returnsFd: true },
   dup3: { op: 36, args: [fd('oldfd'), int('newfd'), flags('flags', 'O')] },
@@ -200,7 +209,7 @@ export const CALLS = {
     args: [texts('pathname'), texts('argv'), texts('envp')],
     does: 'tries each path in turn, and goes on after ENOENT, ENOTDIR and EACCES',
   },
-  /** Hands a descriptor from the container's side to the host's, and back. */
+  /** `sendmsg` sends a descriptor to the plan's other side, where `recvmsg` receives it. */
   sendmsg: { op: 39, args: [fd('fd'), flags('flags', 'MSG')] },
   recvmsg: {
     op: 40,
@@ -210,14 +219,14 @@ export const CALLS = {
   },
   umask: { op: 41, args: [mode('mask')] },
   keyctl: { op: 42, args: [flags('operation', 'KEYCTL')] },
-  /** Changes nothing: fails with ENODEV unless the descriptor is the device (major, minor) of the type in `mode`. */
+  /** A check only: fails with ENODEV unless the descriptor is the device (major, minor) of the type in `mode`. */
   fstat: { op: 43, args: [fd('fd'), mode('mode'), int('major'), int('minor')] },
   posix_spawn: {
     op: 44,
     args: [text('path'), texts('argv')],
     does: 'starts the program, and waits for its end; a status other than 0 is a failure',
   },
-  /** The program goes on running beside the container, and ends with the launcher. At most one in a plan. */
+  /** The program runs beside the container and is killed when the launcher ends. A plan has at most one such call. */
   spawn_helper: {
     op: 90,
     args: [text('path'), texts('argv'), int('ready'), int('timeout_ms')],
@@ -236,15 +245,15 @@ export const CALLS = {
     returnsFd: true,
     does: 'asks systemd, at the user’s message bus, for a scope with delegated controllers around the launcher, and waits until it is there',
   },
-  /** Changes nothing: fails with EXDEV unless both descriptors are the same place of the same mount. */
+  /** A check only: fails with EXDEV unless both descriptors are the same inode in the same mount. */
   statx: {
     op: 49,
     args: [fd('dirfd'), fd('other')],
     does: 'compares what statx says of two descriptors, and fails with EXDEV unless they are the same place of the same mount',
   },
   /**
-   * Makes a user namespace with these maps, by a process that ends at once, and returns it: what the ids of a mount are
-   * translated by.
+   * Returns a new user namespace with these maps, for an id-mapped mount (mount_setattr). The process that it is made with
+   * ends at once.
    */
   userns: {
     op: 50,
@@ -253,22 +262,22 @@ export const CALLS = {
     does: 'starts a process in a new user namespace, writes the maps, opens the namespace, and ends the process',
   },
   /**
-   * Fills an empty folder of mode 0, as a new volume's is, with a copy of another folder (none: with nothing) and then
-   * gives it this owner and mode, or where they are AS_SOURCE that folder's; one with another mode than 0 has been filled
-   * before, and is left as it is.
+   * Fills a new volume: the folder `to`, which is empty and has mode 0, gets a copy of `from`, if there is one. Then `to`
+   * gets `owner`, `group` and `mode`, or those of `from` where they are AS_SOURCE. A mode other than 0 says that the volume
+   * was filled before: nothing is done.
    */
   copytree: {
     op: 51,
     args: [fd('from'), fd('to'), int('owner'), int('group'), mode('mode')],
     does: 'fills an empty folder of mode 0, as a new volume is, with a copy of another folder, then gives it that owner and mode, or where they are -1 those of the other folder',
   },
-  /** F_SETLEASE only. A lease that is broken ends the container. */
+  /** F_SETLEASE only. The container is ended when another process breaks the lease. */
   fcntl: { op: 52, args: [fd('fd'), flags('cmd', 'FCNTL'), flags('arg', 'LEASE')] },
-  /** Changes nothing: fails with ESTALE unless the file has this device, inode, size, and times (identity.ts). */
+  /** A check only: fails with ESTALE unless the file has this device, inode, size, and times (identity.ts). */
   fstat_identity: { op: 53, args: [fd('fd'), text('identity')] },
   /**
-   * Attaches a file to a free loop device, read-only and in blocks of 512 bytes, and returns the device, which is given up
-   * with its last use (ioctls LOOP_CTL_GET_FREE and LOOP_CONFIGURE, loop(4)).
+   * Attaches a file to a free loop device, read-only and in blocks of 512 bytes, and returns the device (ioctls
+   * LOOP_CTL_GET_FREE and LOOP_CONFIGURE, loop(4)). The kernel detaches the file after the last use of the device.
    */
   loop_configure: {
     op: 58,
@@ -277,8 +286,8 @@ export const CALLS = {
     does: 'finds a free loop device (LOOP_CTL_GET_FREE), and attaches the file to it, read-only (LOOP_CONFIGURE)',
   },
   fchmodat: { op: 54, args: [fd('dirfd'), text('pathname'), mode('mode')] },
-  // Of the imager alone (native/image/image_call.cc): each ends the process. The archive is descriptor 0, from `offset`
-  // on, `size` bytes or to its end.
+  // The imager makes these calls (native/image/image_call.cc), and its process ends with each of them. The archive is
+  // descriptor 0: `size` bytes from `offset`, or all from there if `size` is 0.
   unpack: {
     op: 200,
     args: [
@@ -329,12 +338,12 @@ export const CALLS = {
     does: 'writes paths of a root as a tar to descriptor 1',
     imager: true,
   },
-  /** The old way to mount, for options that are longer than fsconfig(2) takes. */
+  /** mount(2), for options that are too long for fsconfig(2). */
   mount: {
     op: 59,
     args: [text('source'), text('target'), text('filesystemtype'), flags('mountflags', 'MS'), text('data')],
   },
-  /** bpf(2), BPF_PROG_LOAD. The program lives as long as its descriptor does, or what it is attached to. */
+  /** bpf(2), BPF_PROG_LOAD. The kernel keeps the program while its descriptor is open, or it is attached to something. */
   bpf_prog_load: {
     op: 60,
     args: [flags('prog_type', 'BPF_PROG_TYPE'), bytes('insns'), text('license')],
@@ -342,7 +351,7 @@ export const CALLS = {
     structFrom: 0,
     shownAs: ['bpf', 'BPF_PROG_LOAD'],
   },
-  /** bpf(2), BPF_PROG_ATTACH, to a cgroup of version 2. */
+  /** bpf(2), BPF_PROG_ATTACH: attaches the program to a cgroup of version 2. */
   bpf_prog_attach: {
     op: 61,
     args: [
@@ -354,16 +363,19 @@ export const CALLS = {
     structFrom: 0,
     shownAs: ['bpf', 'BPF_PROG_ATTACH'],
   },
-  /** By the rights of the command's user. `terminal_input`: a terminal for input is relayed rather than replaced. */
+  /**
+   * Keeps from the command every descriptor of the caller that the command's user could not open. The rights of that user
+   * decide. `terminal_input` is 1 if a terminal for input is relayed rather than replaced by /dev/null.
+   */
   streams: {
     op: 62,
     args: [int('terminal_input')],
     does: 'leaves those of descriptors 0, 1 and 2 that the user could open again; a terminal for input becomes /dev/null where `terminal_input` is 0; all others become pipes of this user’s, which the launcher relays (fstat, faccessat2, pipe2, fchmod, sendmsg, dup2)',
   },
   /**
-   * Opens `pathname` of the container's root, `dirfd`, and makes what is missing of it, step by step under descriptors, as
-   * far as links lead within the root: folders, and at the end a folder or an empty file, as `mode` says.
-   * AT_SYMLINK_NOFOLLOW: a link at the end is replaced.
+   * Opens `pathname` in the container's root, `dirfd`, and creates what is missing: the folders on the way, and at the end
+   * a folder or an empty file (`mode`). It goes name by name from descriptor to descriptor, so that no link leads out of
+   * the root. AT_SYMLINK_NOFOLLOW: a link at the end is replaced.
    */
   make_in_root: {
     op: 70,
@@ -371,7 +383,7 @@ export const CALLS = {
     returnsFd: true,
     does: 'opens a path of the container’s root, and makes what is missing of it name by name (openat, readlinkat, mkdirat, mknodat, unlinkat)',
   },
-  /** Removes a tree, never following links and never leaving the file system of `dirfd`; in `userns`, if given. */
+  /** Removes a tree, without following links or entering other file systems; with `userns`, in that user namespace. */
   rmtree: {
     op: 47,
     args: [fd('dirfd'), text('pathname'), fd('userns')],
@@ -386,23 +398,23 @@ export const CALLS = {
     args: [fd('fd'), messages('messages')],
     does: 'sends the messages (sendto), reads an answer for each that asks for one (NLM_F_ACK), and fails with the first error among them',
   },
-  /** For what is made once on a host and used by all containers. */
+  /** Makes something that all containers of a host share, such as a table, if it is not there yet. */
   netlink_once: {
     op: 72,
     args: [fd('fd'), messages('question'), messages('messages')],
     does: 'sends the question, and the messages only where the kernel answers ENOENT; where somebody else is quicker (EEXIST), asks again',
   },
   setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
-  /** `address` is an Internet address in numbers. */
+  /** `address` is a numeric IPv4 or IPv6 address. */
   bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },
-  /** For a port that nobody has chosen. */
+  /** Binds to a port that the kernel chooses. */
   bind_free: {
     op: 81,
     args: [fd('fd'), text('address'), fd('other'), text('other_address')],
     does: 'binds the socket to a free port, and `other`, where there is one, to the same port of its own address; the port is told by an event',
   },
   listen: { op: 75, args: [fd('fd'), int('backlog')] },
-  /** Relays what reaches a listening socket to another address for as long as the command runs. */
+  /** Relays the connections or datagrams of a socket to another address while the command runs. */
   relay: {
     op: 80,
     args: [fd('fd'), fd('netns'), texts('targets'), int('most'), int('idle')],
@@ -415,7 +427,7 @@ export const CALLS = {
     structFrom: 0,
   },
   landlock_restrict_self: { op: 57, args: [fd('ruleset_fd'), int('flags')] },
-  /** seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER, which returns the listener. */
+  /** seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER. Returns the listener. */
   seccomp_listener: {
     op: 55,
     args: [flags('operation', 'SECCOMP'), flags('flags', 'SECCOMP_FILTER'), bytes('program')],
@@ -441,8 +453,8 @@ export type Call = {
     /** The plan's name for the descriptor that the call returns. */
     readonly returns?: Fd;
     /**
-     * Errors that count as success. Where the call would have returned a descriptor, that name is then absent, and the
-     * steps that use it are left out.
+     * Errors that count as success. If the call fails with one, it returns no descriptor, and the steps that use its name
+     * are skipped.
      */
     readonly allow?: readonly string[];
   };

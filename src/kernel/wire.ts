@@ -1,23 +1,26 @@
 /**
- * What boxctl and native/launcher send to each other, but for the calls themselves (calls.ts): the fixed parts of a plan's
- * bytes, the launcher's events, and the orders to it. `npm run generate` writes native/wire from here. The parts of
- * variable length are described in native/launcher/plan.h.
+ * The wire format between boxctl and native/launcher: the fixed parts of an encoded plan, the launcher's events, and the
+ * orders to it. The calls of a plan are in calls.ts. `npm run generate` writes native/wire from both. The parts of a plan
+ * of variable length are described in native/launcher/plan.h.
  */
 
 // ---- Descriptors ----------------------------------------------------------------------------------------------------
 
-/** What the launcher is started with after 0, 1 and 2, which are the caller's: the sealed plan, and the owner's socket. */
+/**
+ * The launcher's descriptors after 0, 1 and 2, which are the caller's. `plan`: the sealed plan. `control`: the socket to
+ * the process that started the launcher.
+ */
 export const LAUNCHER_FD = { plan: 3, control: 4 } as const;
-/** What the imager has as 0, 1 and 2: the archive, what is extracted, and lines of JSON that say what it found. */
+/** The imager's descriptors: the archive, the tar of extracted files, and lines of JSON for progress and result. */
 export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 
 // ---- A plan ---------------------------------------------------------------------------------------------------------
 
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
-/** Changes with everything here, and in calls.ts, that would be read differently by a launcher of the version before. */
+/** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
 export const WIRE_VERSION = 3;
-/** The largest plan, and the longest text in it, in bytes. */
+/** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
 /** The most arguments that a call can have. */
@@ -26,7 +29,7 @@ export const MAX_ARGS = 9;
 /** The most netlink messages of one call. */
 export const MAX_MESSAGES = 2 ** 16 - 1;
 
-/** Descriptors go over the wire by numbers (slots). Two of these are none of the plan's own. */
+/** A plan's descriptors are encoded as numbers (slots). SLOT_CWD is AT_FDCWD, SLOT_NONE is no descriptor. */
 export const MAX_SLOTS = 0xfff0;
 export const SLOT_CWD = 0xfffe;
 export const SLOT_NONE = 0xffff;
@@ -39,7 +42,7 @@ export const PLAN_FLAGS = {
   terminalStdin: 2,
 } as const;
 
-/** Followed by the steps, the reports and the tallies. */
+/** The steps, the reports and the tallies follow it. */
 export const PLAN_HEADER = [
   ['magic', 'u32'],
   ['version', 'u32'],
@@ -58,14 +61,14 @@ export const PLAN_HEADER = [
   ['tallies', 'u32'],
 ] as const;
 
-/** Followed by the step's call and by its undo calls. */
+/** The step's call and its undo calls follow it. */
 export const STEP_HEADER = [
   ['side', 'u8'],
   ['reserved', 'u8'],
   ['undos', 'u16'],
 ] as const;
 
-/** Followed by the allowed errors (16 bits each) and the arguments. */
+/** The allowed errors (16 bits each) and the arguments follow it. */
 export const CALL_HEADER = [
   ['op', 'u16'],
   /** The slot of the descriptor that the call returns. */
@@ -74,9 +77,9 @@ export const CALL_HEADER = [
   ['args', 'u8'],
 ] as const;
 
-// ---- What the launcher says -----------------------------------------------------------------------------------------
+// ---- Events of the launcher -----------------------------------------------------------------------------------------
 
-/** Each event is one of these. */
+/** One event. */
 export const EVENT_RECORD = [
   ['kind', 'u32'],
   ['index', 'u32'],
@@ -86,54 +89,64 @@ export const EVENT_RECORD = [
   ['end', 'u64'],
 ] as const;
 
-/** The kinds of events. `index` is a step's, and times are monotonic and in nanoseconds, where nothing else is said. */
+/**
+ * The kinds of events, each with the fields that it has. Unless stated otherwise, `index` is that of a step; `start` and
+ * `end` are times of the monotonic clock in nanoseconds.
+ */
 export const EVENT = {
   /** A step is done: start, end. */
   done: 1,
-  /** A step failed with an error that it allows, or lacks a descriptor for that reason: start, end. */
+  /** A step failed with an error that it allows, or needs a descriptor of such a step: start, end. */
   skipped: 2,
   /** A step failed: error; value is the call's own detail. The launcher begins to undo. */
   failed: 3,
-  /** An undo call was made: error, 0 when it worked. */
+  /** An undo call was made: error, 0 if it succeeded. */
   undo: 4,
-  /** The command starts when the order `go` comes. */
+  /** The command waits for the order `go`. */
   gate: 5,
-  /** The command runs: value is its process. */
+  /** The command was started: value is its pid. */
   started: 6,
-  /** A number was read after the end: index of the report, error, start is the number. */
+  /** A number was read after the command's end: index of the report, error; start is the number. */
   report: 7,
-  /** The command ended: value is its status, or the signal that ended it. */
+  /** The command exited: value is its exit status. */
   exited: 8,
+  /** A signal ended the command: value is its number. */
   signaled: 9,
-  /** The plan's bytes are refused, or the launcher could not begin: error. */
+  /** The plan is not valid, or the launcher could not begin: error. */
   refused: 10,
-  /** Somebody wants to write to the archive that the container runs from. */
+  /** Another process has opened the archive that the container runs from for writing. */
   leaseBroken: 11,
-  /** A system call that the listener saw: index is its number, or UNKNOWN_SYSCALL; start is how often. */
+  /** A system call that the seccomp listener saw: index is its number, or UNKNOWN_SYSCALL; start is the count. */
   syscall: 12,
-  /** The container's socket of step `index` was bound to a free port: value. */
+  /** The socket of step `index` was bound to a free port: value. */
   port: 13,
-  /** Packets that were refused, all together: index of the tally, start is how many. */
+  /** The count of all packets that were refused: index of the tally; start is the count. */
   refusals: 14,
   /**
-   * Packets to one destination that were refused: index of the tally; error is how many; value is the family (4 or 6), the
-   * protocol and the port, in 8, 8 and 16 bits; start and end are the address, in its first 4 bytes or in all 16.
+   * The count of refused packets to one destination: index of the tally; error is the count; value is the family (4 or 6),
+   * the protocol and the port, in 8, 8 and 16 bits; start and end are the address, in its first 4 bytes or in all 16.
    */
   refusal: 15,
-  /** The command has had its time, and is stopped. */
+  /** The command has run for `time_limit`, and is stopped. */
   timeLimit: 20,
-  /** The command did not end after the signal `value`, which asked for it, and is killed. */
+  /** The command did not end in time after the stop signal, `value`, and is killed. */
   graceOver: 21,
-  /** What the command wrote to descriptor `index` could not be written: error. */
+  /** The command's output to descriptor `index` could not be passed on: error. */
   outputLost: 22,
-  /** Text of a program that runs beside the container: index is its step, `value` the count of its bytes, which have the place of the times. */
+  /**
+   * Output of a program that runs beside the container: index of the step that started it; value is the number of bytes;
+   * the bytes are in the place of start and end.
+   */
   helperSaid: 30,
-  /** It ended before the container did: index is its step, value its exit status, or 128 and the signal that ended it. */
+  /**
+   * That program ended before the container: index of the step that started it; value is its exit status, or 128 plus the
+   * signal that ended it.
+   */
   helperEnded: 31,
 } as const;
 export const UNKNOWN_SYSCALL = 0xffff_ffff;
 
-// ---- What the launcher is told --------------------------------------------------------------------------------------
+// ---- Orders to the launcher -----------------------------------------------------------------------------------------
 
 export const ORDER_RECORD = [
   ['kind', 'u32'],
@@ -141,8 +154,8 @@ export const ORDER_RECORD = [
 ] as const;
 
 export const ORDER = {
-  /** Value is a signal for the command. */
+  /** Sends the command the signal `value`. */
   signal: 1,
-  /** After the event `gate`: the command may start. */
+  /** Starts the command. It is sent after the event `gate`. */
   go: 2,
 } as const;

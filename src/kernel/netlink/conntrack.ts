@@ -1,4 +1,4 @@
-/** Connections that the kernel follows (linux/netfilter/nfnetlink_conntrack.h), as far as boxctl sends it. */
+/** Messages about tracked connections (linux/netfilter/nfnetlink_conntrack.h): only what boxctl sends. */
 import { address, nest, once, u32, type Header, type MessageRow, type Table } from './declare.ts';
 
 const SUBSYSTEM = 1;
@@ -9,7 +9,7 @@ const NFGENMSG: Header = [
   ['res_id', 'be16'],
 ];
 
-/** What a filter compares. */
+/** The parts of a connection that CTA_FILTER compares. */
 const PARTS = { CTA_FILTER_F_CTA_IP_SRC: 1, CTA_FILTER_F_CTA_IP_DST: 2 };
 
 const TUPLE = once<Table>(() => ({

@@ -1,9 +1,9 @@
-/** How netlink messages are declared (netlink(7)): each attribute by the kernel's name, with its number and what its bytes are. */
+/** Types that declare netlink messages (netlink(7)): each attribute by the kernel's name, with its number and kind. */
 
 /** Numbers by the kernel's names. In a message, a value is one of the names, or several joined by `|`. */
 export type Names = Readonly<Record<string, number>>;
 
-/** Whole numbers. `be`: in the order of the network. */
+/** Whole numbers. `be`: in network byte order (big-endian). */
 export type Scalar = 'u8' | 'u16' | 'u32' | 'i32' | 'u64' | 'be16' | 'be32' | 'be64';
 
 /** The fixed part of a message or of an attribute, in the order of its bytes. */
@@ -11,17 +11,17 @@ export type Header = readonly (readonly [name: string, kind: Scalar, names?: Nam
 
 export type Kind =
   | { readonly kind: Scalar; readonly names?: Names }
-  /** `text` ends with a NUL byte. `address` is an Internet address or one of Ethernet: bytes that are printed as people write it. */
+  /** `text` ends with a NUL byte. `address`: an IPv4, IPv6 or Ethernet address, which is printed in the usual form. */
   | { readonly kind: 'text' | 'bytes' | 'address' }
-  /** The container's first process. The launcher fills it in. */
+  /** The pid of the container's first process. The launcher fills it in. */
   | { readonly kind: 'child' }
-  /** Attributes within an attribute. A header comes before them. */
+  /** Attributes within an attribute, after the header, if it has one. */
   | { readonly kind: 'nest'; readonly header?: Header; readonly attributes: () => Table }
-  /** A structure alone. */
+  /** A structure without attributes. */
   | { readonly kind: 'struct'; readonly header: Header }
-  /** The same attribute again and again, each with attributes of its own. */
+  /** A list: the attribute `element` several times, each with attributes of its own. */
   | { readonly kind: 'list'; readonly element: number; readonly attributes: () => Table }
-  /** Attributes of which the value of another attribute, beside this one, says which there are. */
+  /** Attributes whose declaration depends on the value of the attribute `by` beside this one. */
   | { readonly kind: 'choice'; readonly by: string; readonly attributes: () => Readonly<Record<string, Table>> };
 
 export type Table = Readonly<Record<string, readonly [number: number, kind: Kind]>>;
@@ -65,7 +65,7 @@ export const choice = (
   attributes: () => Readonly<Record<string, Table>>,
 ): readonly [number, Kind] => [number, { kind: 'choice', by, attributes }];
 
-/** The value, computed when it is first asked for: a start without a network computes none. */
+/** Computes the value at its first use. A start without a network computes none of these tables. */
 export function once<T extends object>(compute: () => T): () => T {
   let value: T | undefined;
   return () => (value ??= compute());

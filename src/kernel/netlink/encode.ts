@@ -1,4 +1,4 @@
-/** Netlink messages as bytes, each at a multiple of 4, with the places where the launcher fills in a number. */
+/** Encodes netlink messages, each at a multiple of 4 bytes, and lists the places where the launcher fills in a number. */
 import type { Header, Kind, MessageRow, Names, Scalar, Table } from './declare.ts';
 import { CHILD, LINK, type Attributes, type Message, type Value } from './message.ts';
 import { numberOf } from './names.ts';
@@ -9,7 +9,7 @@ import { ROUTE_MESSAGES } from './route.ts';
 export const NLM_F: Names = {
   NLM_F_REQUEST: 1,
   NLM_F_ACK: 4,
-  /** Of a question: all that there are. */
+  /** In a request: returns all objects of the type. */
   NLM_F_DUMP: 0x300,
   NLM_F_REPLACE: 0x100,
   NLM_F_EXCL: 0x200,
@@ -22,14 +22,14 @@ const MAX_ATTRIBUTE = 0xffff;
 
 export interface EncodedMessages {
   readonly bytes: Uint8Array;
-  /** Where in `bytes` the launcher writes a number, 32 bits each. What is there before says which (FILLED). */
+  /** Offsets in `bytes` of numbers of 32 bits that the launcher fills in. The encoded number says which one (FILLED). */
   readonly places: readonly number[];
 }
 
-/** The container's first process, and the interface that was asked for. */
+/** The codes of the numbers that the launcher fills in. */
 const FILLED = { [CHILD]: 0, [LINK]: 1 } as const;
 
-/** A message of a list, or an attribute in it, and where its bytes begin, counted from the start of its message. */
+/** A message of a list, or an attribute in it. `offset` is where its bytes begin, counted from the start of the message. */
 export interface Place {
   readonly message: number;
   readonly name: string;
@@ -63,7 +63,7 @@ class Encoder {
     this.#view.setUint32(at, this.#size - at, true);
     this.#view.setUint16(at + 4, type, true);
     this.#view.setUint16(at + 6, numberOf(message.flags, NLM_F), true);
-    // The answers name the message by this number.
+    // The sequence number. The kernel repeats it in its answer.
     this.#view.setUint32(at + 8, index + 1, true);
   }
 
@@ -121,7 +121,7 @@ class Encoder {
     this.#wrapped(nested ? number | NLA_F_NESTED : number, () => this.#value(name, kind, value, beside));
   }
 
-  /** An attribute's header, what `write` writes, and zeros up to a multiple of 4. */
+  /** Writes an attribute's header, the content (`write`), and zeros up to a multiple of 4. */
   #wrapped(number: number, write: () => void): void {
     const at = this.#reserve(4);
     write();
@@ -192,14 +192,14 @@ export function isAttributes(value: Value): value is Attributes {
   return typeof value === 'object' && !(value instanceof Uint8Array) && !Array.isArray(value);
 }
 
-/** Throws when a message does not fit its declaration, which is a mistake of the planner. */
+/** Throws if a message does not fit its declaration, which is a bug of the planner. */
 export function encodeMessages(messages: readonly Message[]): EncodedMessages {
   const encoder = new Encoder();
   for (const [index, message] of messages.entries()) encoder.add(message, index);
   return { bytes: encoder.done(), places: encoder.filled };
 }
 
-/** The attribute that the kernel means when it says at which byte of a message it found a mistake (NLMSGERR_ATTR_OFFS). */
+/** The attribute at an offset in a message, which the kernel's answer to a wrong message has (NLMSGERR_ATTR_OFFS). */
 export function attributeAt(messages: readonly Message[], message: number, offset: number): string | undefined {
   const encoder = new Encoder();
   for (const [index, one] of messages.entries()) encoder.add(one, index);

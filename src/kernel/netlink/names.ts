@@ -1,7 +1,7 @@
-/** Which numbers the names in a message mean. */
+/** Translates the names in a message to numbers. */
 import type { Names } from './declare.ts';
 
-/** Throws for a name that is not declared, which is a mistake of the planner. */
+/** Throws for a name that is not declared, which is a bug of the planner. */
 export function numberOf(value: number | string, names: Names | undefined): number {
   if (typeof value === 'number') return value;
   const whole = names?.[value];
@@ -10,7 +10,7 @@ export function numberOf(value: number | string, names: Names | undefined): numb
   for (const name of value.split('|')) {
     const one = names?.[name];
     if (one === undefined) throw new Error(`no number is named ${name} here`);
-    // Not by |, which has a sign in its 32nd bit. No two names of a value share a bit.
+    // Added, since `|` would make bit 31 the sign. No two names of a value share a bit.
     number += one;
   }
   return number;

@@ -1,4 +1,4 @@
-/** nf_tables, as far as boxctl sends it (linux/netfilter/nf_tables.h). */
+/** Messages of nf_tables (linux/netfilter/nf_tables.h): only what boxctl sends. */
 import {
   be32,
   be64,
@@ -16,7 +16,7 @@ import {
 } from './declare.ts';
 
 const SUBSYSTEM = 10;
-/** The families of tables. */
+/** The families of a table. */
 const FAMILY: Names = { AF_UNSPEC: 0, NFPROTO_INET: 1, NFPROTO_IPV4: 2, NFPROTO_NETDEV: 5, NFPROTO_IPV6: 10 };
 
 const NFGENMSG: Header = [
@@ -25,7 +25,7 @@ const NFGENMSG: Header = [
   ['res_id', 'be16', { NFNL_SUBSYS_NFTABLES: SUBSYSTEM }],
 ];
 
-/** Where an expression keeps a value: four of 16 bytes, or the same bytes as sixteen of 4. */
+/** The registers of expressions: four of 16 bytes, which are also named as sixteen of 4 bytes. */
 export const REGISTERS: Names = {
   NFT_REG_VERDICT: 0,
   NFT_REG_1: 1,
@@ -140,7 +140,7 @@ const EXPRESSIONS: () => Readonly<Record<string, Table>> = once<Readonly<Record<
     NFTA_DYNSET_SET_NAME: text(1),
     NFTA_DYNSET_OP: be32(3, { NFT_DYNSET_OP_ADD: 0, NFT_DYNSET_OP_UPDATE: 1 }),
     NFTA_DYNSET_SREG_KEY: be32(4, REGISTERS),
-    /** Made for each element. */
+    /** An expression that each new element gets, such as a counter. */
     NFTA_DYNSET_EXPR: nest(7, EXPRESSION),
   },
   counter: {},
@@ -188,7 +188,7 @@ const CHAIN = once<Table>(() => ({
   NFTA_CHAIN_POLICY: be32(5, { NF_DROP: 0, NF_ACCEPT: 1 }),
   NFTA_CHAIN_TYPE: text(7),
 }));
-/** The hooks of packets, and that of a device. */
+/** The hooks of all packets, and those of one device. */
 const HOOKS: Names = {
   NF_INET_PRE_ROUTING: 0,
   NF_NETDEV_INGRESS: 0,

@@ -1,4 +1,4 @@
-/** rtnetlink(7): interfaces, addresses, neighbours, routes and queues, as far as boxctl sends them (linux/rtnetlink.h). */
+/** Messages of rtnetlink(7) about interfaces, addresses, neighbours, routes and queues: only what boxctl sends. */
 import {
   address,
   child,
@@ -64,7 +64,7 @@ const TCMSG: Header = [
   ['tcm_parent', 'u32', { TC_H_ROOT: 0xffff_ffff }],
   ['tcm_info', 'u32'],
 ];
-/** struct tc_tbf_qopt: two of struct tc_ratespec, and what follows. */
+/** struct tc_tbf_qopt: two structs tc_ratespec and three numbers. */
 const TBF_QOPT: Header = [
   ['rate.cell_log', 'u8'],
   ['rate.linklayer', 'u8', { TC_LINKLAYER_ETHERNET: 1 }],
@@ -83,7 +83,7 @@ const TBF_QOPT: Header = [
   ['mtu', 'u32'],
 ];
 
-/** Settings of IPv4 by interface (enum of linux/ip.h). */
+/** Settings of IPv4 for one interface (IPV4_DEVCONF_… of linux/ip.h). */
 const DEVCONF = once<Table>(() => ({
   IPV4_DEVCONF_FORWARDING: u32(1),
   IPV4_DEVCONF_ACCEPT_REDIRECTS: u32(4),

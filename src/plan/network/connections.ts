@@ -1,6 +1,7 @@
 /**
- * Connections that the kernel follows to an address outlive its container, by minutes, and for ever while a client of UDP goes on
- * sending: its packets would go to whoever has the address next, and not to the container that has the published port now.
+ * Removes tracked connections of an address's last container. The kernel keeps a connection for minutes after its last
+ * packet, and a UDP client that goes on sending keeps it for ever. Its packets would then go to the next container with
+ * the address, and not to the container that has the published port now.
  */
 import type { Fd } from '../../kernel/calls.ts';
 import type { Message } from '../../kernel/netlink/message.ts';
@@ -9,10 +10,10 @@ import { onHost, type PlanContext } from '../context.ts';
 import { byDefault, call } from '../steps.ts';
 import { FAMILIES, ownAddress } from './names.ts';
 
-/** Before Linux 6.11 the kernel removes no connections by one address. The container works without. */
+/** A kernel before Linux 6.11 cannot remove connections by one of their addresses. The container starts all the same. */
 const ALLOWED = ['EINVAL', 'ENOENT', 'EOPNOTSUPP'];
 
-/** Removes those in which the container's address answers. */
+/** Messages that remove the connections whose replies come from the container's address. */
 function forgetting(network: Network): readonly Message[] {
   return FAMILIES.flatMap((family): readonly Message[] => {
     const own = ownAddress(network, family);
@@ -32,7 +33,7 @@ function forgetting(network: Network): readonly Message[] {
   });
 }
 
-/** At the start, and again at the end of a container with ports. `fd`: a socket of netfilter's. */
+/** Removes connections at the start, and again at the end if the container has ports. `fd`: a netlink socket of netfilter. */
 export function planForgetConnections({ steps }: PlanContext, network: Network, fd: Fd): void {
   const place = onHost('network', byDefault('an address brings no connections of its last container'));
   const messages = forgetting(network);

@@ -1,7 +1,8 @@
 /**
- * Lets the host pass on packets between its uplink and containers. Where this was off, it is switched on for as long as some
- * container needs it: each holds a shared lock of a file, and the last one switches it off. What comes from the uplink and is
- * for neither a container nor a part of a known connection is not passed on meanwhile (`guarded` in the shared table).
+ * Switches on forwarding of packets between the host's uplink and containers, where it was off. Each container that needs
+ * it holds a shared lock on a file, and the last one switches it off again. Meanwhile the shared table drops all other
+ * packets that come from the uplink (its sets `guarded4` and `guarded6`): those that are for no container and belong to no
+ * tracked connection.
  */
 import type { ForwardingFact } from '../../host/facts.ts';
 import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
@@ -42,9 +43,9 @@ function holdForwarding(
   steps.add(place, `${id}.before`, 'write', { dirfd: lock, pathname: '', data: `${restore}\n` });
   const guard = (type: 'add' | 'remove'): readonly Message[] => guardMessages(family, device, type);
   const [last, lastGuard] = [`${id}.last`, `${id}.last-guard`];
-  // Where another container holds the lock, there is no such descriptor, and what would use it is left out.
+  // While another container holds the lock, this returns no descriptor, and the undo calls that need it are skipped.
   const ifLast = (returns: Fd, other: Fd) => call('if_unused', { fd: lock, other }, { returns, allow: ['EAGAIN'] });
-  // Somebody may have removed the table, or emptied the set.
+  // ENOENT: the table was removed by hand, or the set emptied.
   const removeGuard = call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] });
   const addGuard = { fd: netfilter, messages: guard('add') };
   steps.add(place, `${id}.guard`, 'netlink', addGuard, { undo: [ifLast(lastGuard, netfilter), removeGuard] });

@@ -1,4 +1,4 @@
-/** Conditions on a packet's addresses and ports, as expressions. */
+/** Expressions that compare a packet's addresses, protocol and ports. */
 import type { PortRange, Protocol } from '../../model/network.ts';
 import { addressBytes, widthOf, type Subnet } from '../../text/addresses.ts';
 import { compare, loadMeta, loadPayload, maskBits, ofNetwork16, type Expression } from './nft.ts';
@@ -14,7 +14,7 @@ export function maskOf(length: number, prefix: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (0xff << (8 - Math.min(8, Math.max(0, prefix - 8 * index)))) & 0xff);
 }
 
-/** That the address at the offset of the network header is in the subnet. */
+/** Matches if the address at `offset` of the network header is in the subnet. */
 export function matchSubnet({ family, address, prefix }: Subnet, offset: number): readonly Expression[] {
   const bytes = addressBytes(address);
   if (prefix === 0) return [];

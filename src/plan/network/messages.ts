@@ -1,9 +1,9 @@
-/** rtnetlink messages of a container's network: the pair of interfaces, addresses, neighbours and routes (rtnetlink(7)). */
+/** rtnetlink messages (rtnetlink(7)) for a container's interfaces, addresses, neighbours, routes and rates. */
 import type { Attributes, LINK, Message } from '../../kernel/netlink/message.ts';
 import { addressBytes, type Subnet } from '../../text/addresses.ts';
 import type { FamilyOf } from './names.ts';
 
-/** The number of an interface, or the one that was asked for by its name (ioctl_siocgifindex). */
+/** The number of an interface, or LINK: the number that ioctl_siocgifindex returned. */
 type Link = number | typeof LINK;
 
 const REQUEST = 'NLM_F_REQUEST|NLM_F_ACK';
@@ -30,7 +30,7 @@ export const linkUp = (index: Link): Message => ({
   attributes: {},
 });
 
-/** An address alone, without the search for others who have it, which takes IPv6 a second. */
+/** An address without a subnet. IPv6 does not look for duplicates of it first, which would take a second. */
 export const newAddress = ({ af, width }: FamilyOf, link: Link, address: Uint8Array): Message => ({
   type: 'RTM_NEWADDR',
   flags: CREATE,
@@ -38,7 +38,7 @@ export const newAddress = ({ af, width }: FamilyOf, link: Link, address: Uint8Ar
   attributes: { IFA_LOCAL: address, IFA_ADDRESS: address, IFA_FLAGS: 'IFA_F_NODAD|IFA_F_PERMANENT' },
 });
 
-/** Known for good, so that nobody asks for it, and no answer of somebody else's is believed. */
+/** A permanent neighbour: the kernel sends no ARP or neighbour requests for it, and believes no answers to them. */
 export const newNeighbour = ({ af }: FamilyOf, link: Link, address: Uint8Array, mac: Uint8Array): Message => ({
   type: 'RTM_NEWNEIGH',
   flags: `${REQUEST}|NLM_F_CREATE|NLM_F_REPLACE`,
@@ -46,7 +46,7 @@ export const newNeighbour = ({ af }: FamilyOf, link: Link, address: Uint8Array, 
   attributes: { NDA_DST: address, NDA_LLADDR: mac },
 });
 
-/** A route to one address, or by a gateway to a subnet. */
+/** A route to one address, or a route to a subnet by a gateway. */
 export function newRoute(
   { af, width, family }: FamilyOf,
   link: Link,
@@ -63,7 +63,7 @@ export function newRoute(
       rtm_dst_len: length,
       rtm_table: 'RT_TABLE_MAIN',
       rtm_protocol: 'RTPROT_STATIC',
-      // IPv6 has no scopes of routes.
+      // Routes of IPv6 have no scope.
       rtm_scope: gateway === undefined && family === 4 ? 'RT_SCOPE_LINK' : 'RT_SCOPE_UNIVERSE',
       rtm_type: 'RTN_UNICAST',
       ...(gateway === undefined ? {} : { rtm_flags: 'RTNH_F_ONLINK' }),
@@ -77,10 +77,10 @@ export function newRoute(
   };
 }
 
-/** A queue that lets so many bits a second through (tc-tbf(8)). */
+/** A queueing discipline that limits the rate of an interface (tc-tbf(8)). */
 export function newRate(link: Link, bitsPerSecond: number): Message {
   const bytes = Math.max(1, Math.floor(bitsPerSecond / 8));
-  // What may go at once: 10 ms of it, and at least one large packet, as segmentation offload makes them.
+  // The bytes that may be sent at once: those of 10 ms, but at least one packet of segmentation offload (64 KiB).
   const burst = Math.max(64 * 1024 + 64, Math.ceil(bytes / 100));
   return {
     type: 'RTM_NEWQDISC',
@@ -92,7 +92,7 @@ export function newRate(link: Link, bitsPerSecond: number): Message {
         TCA_TBF_PARMS: {
           'rate.linklayer': 'TC_LINKLAYER_ETHERNET',
           'rate.rate': Math.min(bytes, 0xffff_ffff),
-          // What waits longer than 50 ms is dropped.
+          // The queue holds the bytes of 50 ms. Further packets are dropped.
           limit: Math.min(0xffff_ffff, burst + Math.ceil(bytes / 20)),
           buffer: 0,
         },

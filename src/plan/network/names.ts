@@ -1,55 +1,59 @@
-/** How a container's interface, its table and its packets are told from all others of the host. */
+/** Names, numbers and marks that distinguish a container's interfaces and packets from all others of the host. */
 import type { Network } from '../../model/network.ts';
 import { addressBytes } from '../../text/addresses.ts';
 import { ofMachine } from './nft.ts';
 
-/** The group (IFLA_GROUP) of all containers' interfaces on the host: the letters b, o, x. */
+/** The group (IFLA_GROUP) of the host's ends of all containers: the letters b, o, x. */
 export const GROUP = 0x62_6f_78;
 
-/** On the host, and in the container. */
+/** The host's end of the pair. The container's end is INNER_INTERFACE. */
 export const hostInterface = (index: number): string => `boxctl${index}`;
 export const INNER_INTERFACE = 'eth0';
 
-/** Both ends have the same number, each in its own namespace: one that the kernel gives to no interface by itself. */
+/** The number of both ends, each in its own namespace. It is far above the numbers that the kernel chooses itself. */
 export const interfaceNumber = (index: number): number => 1_000_000 + index;
 
-/** Of the host's end. The container's own has another fourth byte (src/model/compile-network.ts). */
+/** The hardware address of the host's end. The container's differs in the fourth byte (src/model/compile-network.ts). */
 export const hostMac = (index: number): Uint8Array => Uint8Array.of(2, 0x62, 0x6f, 0x79, index >> 8, index & 0xff);
 
 export const macBytes = (text: string): Uint8Array =>
   Uint8Array.from(text.split(':').map((byte) => Number.parseInt(byte, 16)));
 
 /**
- * Marks of sockets and of packets begin with these 4 bits. A socket of a published port has the index of its container in the
- * next 12 bits and the port inside in the last 16, by which the shared table finds where its packets go.
+ * The first 4 bits of boxctl's marks of sockets and packets. The mark of a published port's socket has the index of the
+ * container in the next 12 bits and the port inside in the last 16. The shared table computes the packet's destination
+ * from the mark.
  */
 const MAGIC = 0xb;
 export const MAGIC_MASK = ofMachine(0xf000_0000);
 export const MAGIC_BITS = ofMachine(MAGIC * 2 ** 28);
 export const socketMark = (index: number, port: number): number => MAGIC * 2 ** 28 + index * 2 ** 16 + port;
 
-/** Marks of packets that a container's own table lets through, for the shared table: no container has the index 0. */
+/**
+ * Marks that a container's own table gives to packets that it accepts. The shared table and the router read them. No
+ * container has the index 0, so that no socket has the same mark.
+ */
 export const PACKET_MARK = {
-  /** To the host, as `egress` allows it. */
+  /** To the host, as `egress` allows. */
   toHost: socketMark(0, 1),
-  /** From a published port, and no beginning of a connection: to be dropped unless it belongs to one. */
+  /** From a published port. The shared table drops it unless it belongs to a tracked connection. */
   reply: socketMark(0, 2),
-  /** To a container on the same network: to be refused where there is none. */
+  /** To an address of a network that both share. The shared table refuses it if no container has the address. */
   toNetwork: socketMark(0, 3),
-  /** To an address of the host: for a published port of some container, or to be refused. */
+  /** To an address of the host. The shared table refuses it if no container has published the port. */
   toPort: socketMark(0, 4),
-  /** To a container, and passed on by the host: what the host itself sends has no such mark. */
+  /** Set by the shared table: a packet to a container that the host forwards. The host's own packets do not have it. */
   passedOn: socketMark(0, 5),
-  /** To be refused by the router of an ordinary user's container. */
+  /** The router of an ordinary user's container refuses it. */
   refused: socketMark(0, 6),
 } as const;
 
-/** One family's addresses, and where they are in a packet. */
+/** What differs between IPv4 and IPv6: names, numbers, and where addresses are in a packet. */
 export interface FamilyOf {
   readonly family: 4 | 6;
   readonly af: 'AF_INET' | 'AF_INET6';
   readonly nfproto: 'NFPROTO_IPV4' | 'NFPROTO_IPV6';
-  /** As meta's key `nfproto` and the type of an Ethernet frame have it. */
+  /** The value of NFT_META_NFPROTO, and below it the type of an Ethernet frame (NFT_META_PROTOCOL). */
   readonly nfprotoNumber: number;
   readonly etherType: number;
   readonly sourceOffset: number;
@@ -93,7 +97,7 @@ export const poolOf = ({ pool }: Pick<Network, 'pool'>, { family }: FamilyOf) =>
 export const gatewayOf = ({ gateway }: Pick<Network, 'gateway'>, { family }: FamilyOf): Uint8Array =>
   addressBytes(family === 4 ? gateway.ipv4 : gateway.ipv6);
 
-/** What the container has in each network that it shares with others. */
+/** The networks that the container shares with others: the index in the model, the subnet, and the container's address. */
 export function sharedNetworks(network: Network, { family }: FamilyOf) {
   return network.networks.flatMap((one, index) => {
     const subnet = family === 4 ? one.subnet4 : one.subnet6;

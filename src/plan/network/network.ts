@@ -1,6 +1,7 @@
 /**
- * A container's network as root: a pair of interfaces made directly in its network namespace, routed by single addresses. No
- * bridge, and no rule of a single container in a table that packets of others pass.
+ * A container's network as root: a veth pair, whose inner end is created in the container's network namespace. The host
+ * has a route for each address of the container. There is no bridge. No table that other containers' packets pass has
+ * rules for a single container.
  */
 import type { Network } from '../../model/network.ts';
 import { AT_FDCWD } from '../../kernel/calls.ts';
@@ -38,7 +39,7 @@ const LINK_HINTS: Hints = {
   EOPNOTSUPP: 'this kernel has no veth interfaces (CONFIG_VETH)',
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
-/** The file that says that the addresses are taken (src/state/addresses.ts). It goes even if boxctl itself was killed. */
+/** Has the launcher remove the file of the claim (src/state/addresses.ts) at the end, even if boxctl was killed. */
 function holdClaim({ steps, host, model }: PlanContext, index: number): void {
   if (host.networking === undefined) return;
   const place = onHost('network', model.because('network'));
@@ -48,7 +49,7 @@ function holdClaim({ steps, host, model }: PlanContext, index: number): void {
   steps.add(place, 'claim', 'openat2', open, { undo: [remove] });
 }
 
-/** The host's side, once the container's first process is in its network namespace. */
+/** The steps on the host's side. The container's first process is in its network namespace already. */
 export function planNetworkOnHost(context: PlanContext): readonly Tally[] | undefined {
   const { network } = context.model;
   if (network === undefined) return undefined;
@@ -60,7 +61,7 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   const { index } = network;
   const place = { ...onHost('network', model.because('network')), hints: LINK_HINTS };
   holdClaim(context, index);
-  // First of all: a port that somebody else has ends the start.
+  // First, so that the start fails before anything else is made if a port is in use.
   const sockets = planPorts(context, network);
   planPortRelays(context, network, sockets);
   const link = interfaceNumber(index);
@@ -138,13 +139,13 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
   return talliesOf(network, netfilter);
 }
 
-/** One more than the kernel gives an interface: only a change has an effect. */
+/** Not the kernel's default, 1000: only a change has an effect. */
 const QUEUE_LENGTH = 1001;
 
 /**
- * The outer end of the pair was up before its carrier was. The kernel lets such an interface send by a work of its own, up to a
- * second later (linkwatch), and drops what is sent until then: the answer to the container's first packet. A change of
- * the length of its queue starts it at once.
+ * Makes the outer end of the pair able to send at once. It was set up before it had a carrier. The kernel activates the
+ * queue of such an interface in a work item up to a second later (linkwatch), and drops all packets until then, such as the
+ * answer to the container's first packet. A change of the queue's length activates it at once.
  */
 function startSending(context: PlanContext, network: Network): void {
   const because = context.model.because('network');
@@ -155,7 +156,7 @@ function startSending(context: PlanContext, network: Network): void {
   sender(context, place, route)('outer.queue', setLink(interfaceNumber(network.index), { IFLA_TXQLEN: QUEUE_LENGTH }));
 }
 
-/** The container's side: its end of the pair, before privileges go. */
+/** The steps on the container's side, before it gives up its privileges: settings, addresses and routes of its end. */
 export function planNetworkInside(context: PlanContext): void {
   const { network } = context.model;
   if (network === undefined) return;

@@ -1,11 +1,11 @@
-/** Messages of nf_tables: a transaction, and the expressions that rules are made of (nft(8), linux/netfilter/nf_tables.h). */
+/** Builds nf_tables messages: tables, sets, rules and the expressions in them (nft(8), linux/netfilter/nf_tables.h). */
 import type { Attributes, Message } from '../../kernel/netlink/message.ts';
 import type { Because } from '../../model/because.ts';
 
-/** Of a table: of one device, or of all packets of both families. */
+/** The family of a table. NETDEV: packets of one interface. INET: all packets of IPv4 and IPv6. */
 export type TableFamily = 'NFPROTO_NETDEV' | 'NFPROTO_INET';
 
-/** A message and who asked for it; without one, who asked for the step did. */
+/** A message, and the key of the file that asks for it. Without `because`, the reason is that of the step. */
 export interface Part {
   readonly message: Message;
   readonly because?: Because;
@@ -13,12 +13,12 @@ export interface Part {
 
 export type Expression = Attributes;
 
-/** A number of 32 bits as registers hold it: in the order of the machine, which is little-endian on both. */
+/** A number of 32 bits in host byte order, as registers hold it. Both supported machines are little-endian. */
 export function ofMachine(value: number): Uint8Array {
   return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
 }
 
-/** Two bytes in the order of the network: ports, and the protocol of an Ethernet frame. */
+/** A number of 16 bits in network byte order: a port, or the type of an Ethernet frame. */
 export function ofNetwork16(value: number): Uint8Array {
   return Uint8Array.of(value >>> 8, value & 0xff);
 }
@@ -50,7 +50,7 @@ export const compare = (op: 'EQ' | 'NEQ' | 'LTE' | 'GTE', value: Uint8Array, reg
     NFTA_CMP_OP: `NFT_CMP_${op}`,
     NFTA_CMP_DATA: { NFTA_DATA_VALUE: value },
   });
-/** Keeps the bits of `mask`, and turns those of `flip` over. */
+/** Computes `(value & mask) ^ flip`. */
 export const maskBits = (
   mask: Uint8Array,
   flip: Uint8Array = new Uint8Array(mask.length),
@@ -71,7 +71,7 @@ export const shiftRight = (bits: number, register = REG): Expression =>
     NFTA_BITWISE_OP: 'NFT_BITWISE_RSHIFT',
     NFTA_BITWISE_DATA: { NFTA_DATA_VALUE: ofMachine(bits) },
   });
-/** From the order of the machine to that of the network, in units of `size` bytes. */
+/** Converts from host to network byte order, in units of `size` bytes. */
 export const toNetworkOrder = (size: 2 | 4, register = REG): Expression =>
   expression('byteorder', {
     NFTA_BYTEORDER_SREG: register,
@@ -87,7 +87,7 @@ export const setRegister = (value: Uint8Array, register = REG): Expression =>
   });
 export const setMark = (register = REG): Expression =>
   expression('meta', { NFTA_META_KEY: 'NFT_META_MARK', NFTA_META_SREG: register });
-/** What the host's routes say of an address: one of its own, of all hosts, of another host. */
+/** Loads the type of an address by the host's routes: RTN_LOCAL (its own), RTN_UNICAST (another host's), RTN_BROADCAST, … */
 export const loadAddressType = (of: 'SADDR' | 'DADDR', register = REG): Expression =>
   expression('fib', {
     NFTA_FIB_DREG: register,
@@ -100,7 +100,7 @@ export const loadSocketMark = (register = REG): Expression =>
   expression('socket', { NFTA_SOCKET_KEY: 'NFT_SOCKET_MARK', NFTA_SOCKET_DREG: register });
 export const isIn = (set: string, register = REG): Expression =>
   expression('lookup', { NFTA_LOOKUP_SET: set, NFTA_LOOKUP_SREG: register });
-/** Adds an element with a counter of its own, or counts once more. */
+/** Adds an element to a set, with a counter of its own. If it is there already, its counter is increased. */
 export const addTo = (set: string, register = REG): Expression =>
   expression('dynset', {
     NFTA_DYNSET_SET_NAME: set,
@@ -131,13 +131,13 @@ export const PROHIBIT = expression('reject', {
   NFTA_REJECT_TYPE: 'NFT_REJECT_ICMPX_UNREACH',
   NFTA_REJECT_ICMP_CODE: 'NFT_REJECT_ICMPX_ADMIN_PROHIBITED',
 });
-/** What a connection to a port without a listener is answered with, by both families. */
+/** Refuses with "port unreachable", as the kernel answers where nothing listens. For IPv4 and IPv6. */
 export const NOBODY_LISTENS = expression('reject', {
   NFTA_REJECT_TYPE: 'NFT_REJECT_ICMPX_UNREACH',
   NFTA_REJECT_ICMP_CODE: 'NFT_REJECT_ICMPX_PORT_UNREACH',
 });
 export const MASQUERADE = expression('masq');
-/** To the address and the port in the registers, or of them what is given. */
+/** Translates the address to that in a register and, if a second one is given, the port. */
 export const translate = (
   type: 'SNAT' | 'DNAT',
   family: 'NFPROTO_IPV4' | 'NFPROTO_IPV6',
@@ -150,7 +150,7 @@ export const translate = (
     NFTA_NAT_REG_ADDR_MIN: address,
     ...(port === undefined ? {} : { NFTA_NAT_REG_PROTO_MIN: port }),
   });
-/** The segments of a TCP connection are made as small as its route needs them (option 2, maximum segment size). */
+/** Lowers the maximum segment size of a TCP connection (option 2) to that of its route. */
 export const CLAMP_SEGMENTS: readonly Expression[] = [
   expression('rt', { NFTA_RT_DREG: REG, NFTA_RT_KEY: 'NFT_RT_TCPMSS' }),
   toNetworkOrder(2),
@@ -163,7 +163,7 @@ export const CLAMP_SEGMENTS: readonly Expression[] = [
   }),
 ];
 
-/** What a set's keys are made of. The kernel needs the length, and nft(8) the type to print them. */
+/** A part of a set's keys. The kernel needs its length; nft(8) needs its type to print it. */
 export interface Field {
   readonly type: number;
   readonly length: number;
@@ -174,7 +174,7 @@ export const PROTOCOL: Field = { type: 12, length: 1 };
 export const INTERFACE_NAME: Field = { type: 41, length: 16 };
 export const PORT: Field = { type: 13, length: 2 };
 
-/** Where a base chain gets its packets. */
+/** The hook of a base chain. */
 export interface Hook {
   readonly type: 'filter' | 'nat';
   readonly hook: string;
@@ -183,15 +183,15 @@ export interface Hook {
   readonly policy?: 'NF_DROP' | 'NF_ACCEPT';
 }
 
-/** The messages that make one table and what is in it. */
+/** Collects the messages that create one table with its chains, sets and rules. */
 export class TableBuilder {
   readonly #family: TableFamily;
   readonly #name: string;
   readonly #parts: Part[] = [];
 
   /**
-   * `owned`: the table goes with the socket that makes it, and nobody else can change it (Linux 5.12). `replaces`: there may
-   * be one of that name.
+   * `owned`: the kernel removes the table when the socket that created it is closed, and lets no other socket change it
+   * (Linux 5.12). `replaces`: a table of the same name is removed first.
    */
   constructor(
     family: TableFamily,
@@ -201,7 +201,7 @@ export class TableBuilder {
     this.#family = family;
     this.#name = name;
     if (replaces) {
-      // A table that is not there cannot be removed.
+      // The removal fails if there is no such table, so one is created before it.
       this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE', { NFTA_TABLE_NAME: name });
       this.#add('NFT_MSG_DELTABLE', 'NLM_F_REQUEST', { NFTA_TABLE_NAME: name });
     }
@@ -251,7 +251,7 @@ export class TableBuilder {
     });
   }
 
-  /** Elements that rules add as packets come, at most so many; each key is made of these fields. */
+  /** A set to which rules add elements. It holds at most `size`. The keys are made of `fields`. */
   growingSet(name: string, fields: readonly Field[], size: number): void {
     this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', {
       ...this.#setAttributes(name, 'NFT_SET_EVAL', fields),
@@ -259,12 +259,12 @@ export class TableBuilder {
     });
   }
 
-  /** Elements that come and go by messages. */
+  /** A set whose elements are added and removed by later messages. */
   openSet(name: string, fields: readonly Field[]): void {
     this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', this.#setAttributes(name, undefined, fields));
   }
 
-  /** Ranges of addresses, both ends included, of which no two touch or overlap. */
+  /** A set of address ranges. No two may touch or overlap. */
   rangeSet(
     name: string,
     field: Field,
@@ -284,7 +284,7 @@ export class TableBuilder {
             },
           ]),
     ]);
-    // The length of an attribute has 16 bits.
+    // An attribute holds at most 64 KiB, so the elements are sent in several messages.
     for (let at = 0; at < elements.length; at += MAX_ELEMENTS) {
       this.#add(
         'NFT_MSG_NEWSETELEM',
@@ -305,7 +305,7 @@ export class TableBuilder {
       NFTA_SET_NAME: name,
       ...(flags === undefined ? {} : { NFTA_SET_FLAGS: flags }),
       NFTA_SET_KEY_TYPE: fields.reduce((types, { type }) => types * 64 + type, 0),
-      // Each field begins at a multiple of 4, as in the registers.
+      // Each field takes a multiple of 4 bytes, as in the registers.
       NFTA_SET_KEY_LEN: fields.reduce((sum, { length }) => sum + 4 * Math.ceil(length / 4), 0),
       NFTA_SET_ID: ++this.#sets,
     };
@@ -327,7 +327,7 @@ const edge = (type: string): Message => ({
   attributes: {},
 });
 
-/** The kernel makes all that the messages ask for, or nothing. It answers the last one when all is made. */
+/** Joins messages to a transaction: the kernel carries out all of them or none, and then answers the last one. */
 export function transaction(parts: readonly Part[]): readonly Part[] {
   const asked = parts.map((part, index) =>
     index + 1 < parts.length

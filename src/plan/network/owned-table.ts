@@ -1,6 +1,6 @@
 /**
- * The container's own table, on the host's end of its pair: what it may send. It is owned by a socket of the launcher's, so
- * that it goes with the launcher, and nobody else can change it (Linux 5.12).
+ * The container's own table, on the host's end of its pair, decides which packets the container may send. A socket of the
+ * launcher owns it: the kernel removes the table with the launcher, and no other process can change it (Linux 5.12).
  */
 import type { EgressRule, Network } from '../../model/network.ts';
 import type { Because } from '../../model/because.ts';
@@ -51,7 +51,7 @@ import { rangesOf } from './ranges.ts';
 
 export const ownedTableName = (index: number): string => `boxctl-${index}`;
 
-/** What the launcher reads of the table at the end: a counter of refused packets, and where they were to go. */
+/** What the launcher reads from the table at the end: the counter of refused packets, and the sets of destinations. */
 export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6', most: 1024 } as const;
 
 const SOURCE_MAC_AT = 6;
@@ -63,13 +63,13 @@ const TCP_FLAGS_AT = 13;
 const SYN_AND_ACK = Uint8Array.of(0x12);
 const SYN = Uint8Array.of(0x02);
 
-/** Addresses that are nobody's on the internet: refused, whatever the host's routes say of them. */
+/** Addresses that no host on the internet has. They are refused even if the host has a route for them. */
 const SPECIAL: Readonly<Record<4 | 6, readonly string[]>> = {
   4: ['0.0.0.0/8', '127.0.0.0/8', '240.0.0.0/4'],
   6: ['::/127'],
 };
 const MULTICAST: Readonly<Record<4 | 6, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
-/** IPv4 within IPv6: what is refused there could be reached by these. */
+/** IPv4 addresses in the form of IPv6. By these the container could reach addresses that are refused for IPv4. */
 const MAPPED = '::ffff:0:0/96';
 
 const subnet = (text: string): Subnet => {
@@ -79,14 +79,14 @@ const subnet = (text: string): Subnet => {
 
 const mark = (value: number): readonly Expression[] => [setRegister(ofMachine(value)), setMark()];
 
-/** No beginning of a connection: it is part of one, or is thrown away by the shared table. */
+/** Matches TCP packets that do not begin a connection. If they belong to none, the shared table drops them. */
 const continuesTcp: readonly Expression[] = [
   loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', TCP_FLAGS_AT, 1),
   maskBits(SYN_AND_ACK),
   compare('NEQ', SYN),
 ];
 
-/** The kernel refuses by resets what `refuse` refuses. */
+/** Whether a TCP packet is a reset. */
 const isReset = (op: 'EQ' | 'NEQ'): readonly Expression[] => [
   loadPayload('NFT_PAYLOAD_TRANSPORT_HEADER', TCP_FLAGS_AT, 1),
   maskBits(Uint8Array.of(0x04)),
@@ -95,14 +95,14 @@ const isReset = (op: 'EQ' | 'NEQ'): readonly Expression[] => [
 const isNoReset = isReset('EQ');
 
 /**
- * What becomes of a packet that is refused. `reject`: it is answered, which a kernel without nft_reject_netdev cannot do here
- * (Debian's for clouds). `drop`: nobody is told. `mark`: a table behind this one answers it; only where nobody else can
- * remove that table, since the packet would pass without it.
+ * What happens to a refused packet. `reject`: it is answered with an error. A kernel without nft_reject_netdev cannot do
+ * that here (Debian's for clouds). `drop`: it is dropped without an answer. `mark`: it is accepted with a mark, and a later
+ * table rejects it. That table must be one that no other process can remove: the packet would get through without it.
  */
 export type Refusal = 'reject' | 'drop' | 'mark';
 
 export interface OwnedTableOptions {
-  /** The host's addresses, where the table is not in the host's network namespace and cannot ask for them. */
+  /** The host's addresses. Only for a table in another network namespace, where the kernel does not know them. */
   readonly host?: readonly Subnet[];
   readonly refusal?: Refusal;
 }
@@ -152,8 +152,8 @@ class OwnedTable {
   }
 
   /**
-   * Whether it reaches published ports by the host's addresses. Where `egress` lists what it reaches, only an entry of its
-   * own would say so. The hook for what goes to the container came with Linux 5.16.
+   * Whether the container reaches published ports of other containers by the host's addresses. Not with a list of `egress`:
+   * it would have to name them. The hook that `#received` needs, NF_NETDEV_EGRESS, came with Linux 5.16.
    */
   get #reachesPorts(): boolean {
     const { driver, toWorld, egress } = this.#network;
@@ -161,8 +161,9 @@ class OwnedTable {
   }
 
   /**
-   * What the host itself sends to the container. The shared table refuses connections to the host's own programs. Should
-   * somebody remove that table, the programs' answers still do not arrive.
+   * Drops packets that the host's own programs send to the container, and counts those that the shared table refused. The
+   * shared table refuses connections to programs of the host. If someone removes that table, the programs' answers are
+   * dropped here.
    */
   #received(): void {
     const table = this.#table;
@@ -191,14 +192,14 @@ class OwnedTable {
     }
   }
 
-  /** At once, so that nobody waits; counted, so that the end can say how many there were. */
+  /** The chain `refuse`: counts the packet, and answers it at once so that the sender does not wait. */
   #refuse(): void {
     const because = byDefault('what is refused is refused at once, and counted');
     this.#table.rule('refuse', [count(REFUSED.counter)], because);
     for (const family of FAMILIES) {
       const [set, words] = family.family === 4 ? ([REFUSED.set4, 1] as const) : ([REFUSED.set6, 4] as const);
       const [port, protocol] = [`NFT_REG32_0${words}`, `NFT_REG32_0${words + 1}`];
-      // Other messages have no ports, and are only counted.
+      // Packets of other protocols have no ports: they are counted, but not listed by destination.
       for (const kind of [TCP, UDP]) {
         this.#table.rule(
           'refuse',
@@ -246,10 +247,10 @@ class OwnedTable {
     }
     const foreign = byDefault('a container sends from its own addresses');
     table.rule(chain, [...matchAddress(own, family.sourceOffset, 'NEQ'), DROP], foreign);
-    // Its kernel sends these by itself, and nobody is told.
+    // The container's kernel sends multicast by itself. It is dropped without being counted.
     const quiet = [...matchSubnet(subnet(MULTICAST[family.family]), family.destinationOffset), DROP];
     table.rule(chain, quiet, byDefault('multicast stays in the container'));
-    // An ordinary user's ports are relayed within the container's namespace.
+    // The ports of an ordinary user's container are relayed in the router: their replies do not come here.
     if (this.#network.driver === 'veth') this.#replies(family);
 
     const gateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
@@ -276,10 +277,11 @@ class OwnedTable {
       const ports = byDefault('published ports of other containers answer by the host’s addresses');
       table.rule(chain, [...isOfHost, ...matchProtocol('tcp'), ...mark(PACKET_MARK.toPort), ACCEPT], ports);
     }
-    // The host's own addresses, broadcasts, and what the host has no route for.
+    // Not RTN_UNICAST: the host's own addresses, broadcasts, and addresses without a route.
     table.rule(chain, [loadAddressType('DADDR'), compare('NEQ', ofMachine(RTN_UNICAST)), goTo('refuse')], isolation);
 
-    // An entry of its own opens a link-local address; `*` and wide subnets come after what refuses all of these.
+    // Rules that name link-local addresses come first. Then all others of these are refused, so that `*` and wide subnets,
+    // which come last, do not include them.
     const rules = toWorld ? [...(egress ?? []).entries()] : [];
     const [named, others] = [
       rules.filter(([, rule]) => isLinkLocal(rule)),
@@ -300,7 +302,7 @@ class OwnedTable {
     }
   }
 
-  /** Answers of published ports: to whoever asked, whatever `egress` says. The shared table knows who did. */
+  /** Accepts replies from published ports, whatever `egress` allows. The shared table drops those that nobody asked for. */
   #replies(family: FamilyOf): void {
     const chain = chainOf(family);
     const seen = new Set<string>();
@@ -313,12 +315,12 @@ class OwnedTable {
         ...matchPorts({ first: port, last: port }, PORT_OFFSET.source),
         ...(protocol === 'tcp' ? continuesTcp : []),
       ];
-      // UDP does not show which packet begins something: only the shared table can tell.
+      // A UDP packet does not show whether it is a reply. Where the container may send everything, it needs no such rule.
       const needed = protocol === 'tcp' || this.#network.egress !== undefined || !this.#network.toWorld;
       if (!needed) continue;
       const because = this.#context.model.because(`network.ports.${index}`);
       const isOfWorld = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
-      // By the gateway's address, the shared table lets other containers ask.
+      // The shared table gives connections from other containers the gateway's address as their source.
       const isGateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
       for (const asker of [isOfWorld, isGateway]) {
         this.#table.rule(chain, [...from, ...asker, ...mark(PACKET_MARK.reply), ACCEPT], because);
@@ -333,13 +335,13 @@ class OwnedTable {
     const to = this.#destination(family, rule.addresses, `egress${index}`, because);
     if (to === undefined) return;
     for (const kinds of kindsOf(rule)) this.#table.rule(chain, [...to, ...kinds, ACCEPT], because);
-    // Of a datagram in parts, only the first part has ports. The others are of no use without it.
+    // Only the first fragment of a datagram has ports. The others are accepted: without the first they are useless.
     if (rule.ports !== undefined && family.family === 4) {
       this.#table.rule(chain, [...to, ...LATER_FRAGMENT, ACCEPT], because);
     }
   }
 
-  /** Undefined: nothing of this family. Many addresses are a set, which costs a packet the same as one. */
+  /** Matches the destination. Undefined: no subnet is of this family. Several subnets become a set, which is one lookup. */
   #destination(
     family: FamilyOf,
     addresses: readonly Subnet[] | 'any',
@@ -359,14 +361,15 @@ class OwnedTable {
 
 interface Answer {
   readonly matches: readonly Expression[];
-  /** The address, the port and the protocol of what was refused. */
+  /** Loads the destination address, the port and the protocol of the refused packet. */
   readonly load: readonly Expression[];
   readonly set: string;
 }
 
 /**
- * The answers of the shared table to what it refuses. For a connection it is a reset, which comes from where the connection was
- * to go. For a datagram it is an ICMP message, which has the first bytes of what it is about behind a header of 8 bytes.
+ * The answers of the shared table to packets that it refuses. A connection is answered with a reset, which comes from the
+ * destination of the connection. A datagram is answered with an ICMP message, which has the first bytes of the datagram
+ * after a header of 8 bytes.
  */
 function refusalsOf(family: FamilyOf): readonly Answer[] {
   const isFour = family.family === 4;
@@ -413,7 +416,7 @@ const LATER_FRAGMENT: readonly Expression[] = [
   compare('NEQ', ofNetwork16(0)),
 ];
 
-/** The protocols and ports of a rule, one list of conditions for each rule that it takes. */
+/** Matches the protocols and ports of an entry. Each list is a rule of its own. */
 function kindsOf({ ports, protocol }: EgressRule): readonly (readonly Expression[])[] {
   const portRange = ports === undefined ? [] : matchPorts(ports, PORT_OFFSET.destination);
   if (protocol !== undefined) return [[...matchProtocol(protocol), ...portRange]];

@@ -1,6 +1,7 @@
 /**
- * Sockets of published ports. What other machines and containers send to them never arrives there: the shared table sends it on
- * to the container by the socket's mark. What the host sends itself does, and is relayed (relay.ts).
+ * The launcher's listening sockets of published ports. Packets of other machines and containers do not arrive at them: the
+ * shared table reads the socket's mark and sends the packets to the container. Packets of the host itself arrive, and
+ * the launcher relays them (relay.ts).
  */
 import { NO_FD, type Fd } from '../../kernel/calls.ts';
 import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
@@ -15,12 +16,12 @@ import { socketMark } from './names.ts';
 export interface PortSocket {
   readonly fd: Fd;
   readonly port: PublishedPort;
-  /** Of `network.ports`. */
+  /** The index in `network.ports`. */
   readonly index: number;
   readonly family: 4 | 6;
 }
 
-/** As many as the kernel lets wait (net.core.somaxconn). */
+/** The kernel's default of the most waiting connections (net.core.somaxconn). */
 const BACKLOG = 4096;
 
 const WILDCARD = { 4: '0.0.0.0', 6: '::' } as const;
@@ -41,7 +42,7 @@ function hintsFor({ hostPort, protocol, hostAddress }: PublishedPort): Hints {
   };
 }
 
-/** For each published port a socket of each family that it is for. */
+/** Plans the sockets of all published ports: one for each port and family. */
 export function planPorts(context: PlanContext, network: Network): readonly PortSocket[] {
   return network.ports.flatMap((port, index) => planPort(context, network, port, index));
 }
@@ -74,17 +75,17 @@ function openSocket({ steps }: PlanContext, place: Place, network: Network, port
   const set = (name: string, level: number, optname: number, value: number): void => {
     steps.add(place, `${fd}.${name}`, 'setsockopt', { fd, level, optname, value });
   };
-  // A port can be had again while old connections of it wait for their end. Of two who listen, one is refused all the same.
+  // Otherwise bind(2) fails while old connections of the port are in TIME_WAIT. A second listener is refused all the same.
   if (port.protocol === 'tcp') set('reuse', SOL.SOL_SOCKET, SOCKET_OPTION.SO_REUSEADDR, 1);
   if (family === 6) set('v6only', SOL.IPPROTO_IPV6, SOCKET_OPTION.IPV6_V6ONLY, 1);
-  // For the shared table, which an ordinary user does not have.
+  // The shared table reads the mark. An ordinary user has no shared table.
   if (network.driver === 'veth') {
     set('mark', SOL.SOL_SOCKET, SOCKET_OPTION.SO_MARK, socketMark(network.index, port.port));
   }
   return fd;
 }
 
-/** One port for the sockets of both families. */
+/** Binds the sockets of both families to the same free port. */
 function bindFree({ steps }: PlanContext, place: Place, port: PublishedPort, sockets: readonly Opened[]): void {
   const [one, other] = sockets;
   if (one === undefined) return;

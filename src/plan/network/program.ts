@@ -1,7 +1,7 @@
 /**
- * An ordinary user's network: slirp4netns or pasta, a network stack in a process of the user's own. It is given an interface in a
- * network namespace that is not the container's but a router's, which lies between (router.ts): a container with CAP_NET_RAW
- * could send frames by the program's own interface that no rule sees.
+ * An ordinary user's network: slirp4netns or pasta, a program of the user with a network stack of its own. Its interface is
+ * not in the container's network namespace, but in the router's (router.ts): a container with CAP_NET_RAW could send frames
+ * over the program's interface, which no rule would see.
  */
 import type { Text } from '../../kernel/calls.ts';
 import type { Network } from '../../model/network.ts';
@@ -11,22 +11,25 @@ import type { Hints } from '../hints.ts';
 import { recordHelper } from '../record.ts';
 import { call } from '../steps.ts';
 
-/** The interface of the program, in the router. */
+/** The program's interface in the router. */
 export const UPLINK = 'uplink';
 const READY_MS = 10_000;
 const SIGKILL = 9;
-/** The greatest that slirp4netns takes; both programs have the same from here. */
+/** The largest that slirp4netns accepts. pasta is given the same. */
 export const MTU = 65_520;
 
-/** Between the router and the program: of the pool's last addresses, which no container of an ordinary user has. */
+/** The offset in the pool of the subnet between router and program. No ordinary user's container has these addresses. */
 const NET = 15 * 256;
 const GATEWAY = 2;
-/** What slirp4netns gives to its interface, counted from the first address of its subnet. */
+/** The offset in that subnet of the address that slirp4netns gives its interface. */
 const OWN = 100;
-/** slirp4netns has it so, and no option for another. */
+/** The addresses that slirp4netns uses. It has no option to change them. */
 const IPV6 = { gateway: 'fd00::2', own: 'fd00::64' } as const;
 
-/** Here slirp4netns answers for the host, and for its resolver. Of IPv4 it does so within the pool, which is refused as a whole. */
+/**
+ * In this subnet slirp4netns answers for the host and its resolver, so the container must not reach it. For IPv4 it answers
+ * in the pool, which is refused as a whole.
+ */
 export const PROGRAM_SUBNET: Subnet = { family: 6, address: 'fd00::', prefix: 64 };
 
 export interface Transit {
@@ -38,12 +41,12 @@ export function transitOf({ pool }: Network): Transit {
   return { ipv4: { first: at(0), gateway: at(GATEWAY), own: at(OWN) }, ipv6: IPV6 };
 }
 
-/** Whether the host has a way to the world by this family. */
+/** Whether the host has a route to the internet in this family. */
 export function hasUplink({ host }: PlanContext, family: 4 | 6): boolean {
   return host.networking?.uplinks.some((uplink) => uplink.family === family) ?? family === 4;
 }
 
-/** The program asks for the namespaces of the container's first process, which is still in the router's. */
+/** The program enters the namespaces of the container's first process, which is still in the router's network namespace. */
 const CHILD: Text = { template: '$CHILD' };
 
 function slirp4netns(context: PlanContext, network: Network): readonly Text[] {
@@ -52,7 +55,7 @@ function slirp4netns(context: PlanContext, network: Network): readonly Text[] {
     '--configure',
     `--mtu=${MTU}`,
     '--ready-fd=3',
-    // It ends when the launcher does, whose pipe this is.
+    // A pipe from the launcher. slirp4netns ends when the launcher does.
     '--exit-fd=0',
     '--enable-sandbox',
     '--enable-seccomp',
@@ -80,7 +83,7 @@ function pasta(context: PlanContext, network: Network): readonly Text[] {
     `${MTU}`,
     ...(has4 ? ['--address', ipv4.own, '--netmask', '24', '--gateway', ipv4.gateway] : ['--ipv6-only']),
     ...(has6 ? ['--address', ipv6.own, '--gateway', ipv6.gateway] : ['--ipv4-only']),
-    // Neither the host's loopback by the gateway's address, nor ports of either side on the other.
+    // The gateway's address does not lead to the host, and neither side's ports are forwarded to the other.
     '--no-map-gw',
     ...['--tcp-ports', '--udp-ports', '--tcp-ns', '--udp-ns'].flatMap((option) => [option, 'none']),
     CHILD,
@@ -94,7 +97,7 @@ const HINTS: Hints = {
   ETIMEDOUT: 'it was not ready in 10 seconds and was killed',
 };
 
-/** Started once the container's first process has its user namespace and the router's network namespace. */
+/** The program starts when the container's first process is in its user namespace and in the router's network namespace. */
 export function planProgram(context: PlanContext, network: Network): void {
   const { steps, model, host } = context;
   const [path, argv, ready] =

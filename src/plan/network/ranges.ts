@@ -1,13 +1,13 @@
-/** Subnets as the kernel keeps a set of ranges: in order, and none that touches another. */
+/** Converts subnets to the ranges that a set of the kernel takes: sorted, and no two that touch or overlap. */
 import { formatAddress, parseAddress, widthOf, addressBytes, type Subnet } from '../../text/addresses.ts';
 
 export interface Range {
   readonly first: Uint8Array;
-  /** Undefined: up to the last address that there is. */
+  /** The first address behind the range. Undefined: the range ends with the last address of the family. */
   readonly afterLast: Uint8Array | undefined;
 }
 
-/** Of one family. */
+/** The subnets must be of one family. */
 export function rangesOf(subnets: readonly Subnet[]): readonly Range[] {
   const [{ family } = { family: 4 as const }] = subnets;
   const end = 1n << BigInt(widthOf(family));

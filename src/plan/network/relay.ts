@@ -1,7 +1,7 @@
 /**
- * What the launcher carries itself while the command runs (native/launcher/network_relay.h): connections and datagrams of the
- * host to its own published ports, which no rule of the kernel's takes to the container, and questions for a name server
- * that the container cannot reach.
+ * Plans what the launcher relays itself while the command runs (native/launcher/network_relay.h): connections and datagrams
+ * from the host to published ports, which the rules do not send to the container, and DNS queries to a name server that
+ * the container cannot reach.
  */
 import { AT_FDCWD, NO_FD, type Fd } from '../../kernel/calls.ts';
 import { AF, MSG, O, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
@@ -10,7 +10,7 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { PortSocket } from './ports.ts';
 
 const DNS_PORT = 53;
-/** Questions and connections at once, and the seconds that one lasts: the name server is everybody's. */
+/** The most DNS queries or connections at once, and the seconds that an idle one is kept. Others use the name server, too. */
 const DNS_MOST = 256;
 const DNS_IDLE = 10;
 const DNS_BACKLOG = 64;
@@ -21,13 +21,13 @@ function endpoint(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Where a server of the container's may listen: at its address of the same family, or only at the other one. */
+/** The container's addresses to try: that of the client's family first, since a server may listen on only one. */
 function targetsOf({ family, port }: PortSocket, { ipv4, ipv6 }: Network): readonly string[] {
   const addresses = family === 4 ? [ipv4, ipv6] : [ipv6, ipv4];
   return addresses.filter((address) => address !== undefined).map((address) => endpoint(address, port.port));
 }
 
-/** After the container's first process is in its network namespace. */
+/** These steps come after the container's first process has entered its network namespace. */
 export function planPortRelays(context: PlanContext, network: Network, sockets: readonly PortSocket[]): void {
   if (sockets.length === 0) return;
   const { steps, model } = context;
@@ -47,7 +47,7 @@ export function planPortRelays(context: PlanContext, network: Network, sockets: 
   }
 }
 
-/** After the container's loopback interface is up, and before the rights go that a port below 1024 takes. */
+/** These steps come after the loopback interface is up, and before CAP_NET_BIND_SERVICE is dropped, which port 53 needs. */
 export function planDnsRelays(context: PlanContext, { dns }: Network): void {
   for (const [index, relay] of dns.relays.entries()) {
     for (const type of ['udp', 'tcp'] as const) planDnsRelay(context, relay, `dns${index}.${type}`, type);
@@ -61,7 +61,7 @@ function planDnsRelay(context: PlanContext, { at, to }: DnsRelay, id: string, ty
   const family = isIpv6 ? AF.AF_INET6 : AF.AF_INET;
   const kind = (type === 'udp' ? SOCK.SOCK_DGRAM : SOCK.SOCK_STREAM) + SOCK.SOCK_NONBLOCK + SOCK.SOCK_CLOEXEC;
   const fd: Fd = steps.add(place, id, 'socket', { domain: family, type: kind, protocol: 0 });
-  // A name server of the container's may listen at all addresses, if it sets this, too.
+  // A name server in the container can then listen on port 53 of all addresses, if it sets SO_REUSEADDR, too.
   const reuse = { fd, level: SOL.SOL_SOCKET, optname: SOCKET_OPTION.SO_REUSEADDR, value: 1 };
   steps.add(place, `${id}.reuse`, 'setsockopt', reuse);
   steps.add(place, `${id}.bind`, 'bind', { fd, family, port: DNS_PORT, address: at });

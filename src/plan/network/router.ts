@@ -1,8 +1,8 @@
 /**
- * Between an ordinary user's container and the program that carries its packets (program.ts) lies a network namespace of its own,
- * the router's. The container's first process is born in it, makes the rules, leaves it for the container's own namespace, and
- * makes the pair of interfaces between the two. It has the rights for that in its user namespace; the container has no
- * descriptor of the router's namespace, and no interface in it. The namespace lives as long as the program does.
+ * The router: a network namespace between an ordinary user's container and the program that carries its packets
+ * (program.ts). The container's first process starts in it, creates the rules, enters the container's own network
+ * namespace, and creates the pair of interfaces between the two. It has the rights for that in its user namespace. The
+ * command has no descriptor of the router's namespace. The kernel removes that namespace when the program has ended.
  */
 import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
 import { CLONE, MSG, NETLINK } from '../../kernel/constants.ts';
@@ -51,11 +51,11 @@ import { planPortRelays } from './relay.ts';
 import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
 import { talliesOf } from './tallies.ts';
 
-/** Of connections (linux/netfilter/nf_conntrack_common.h). */
+/** Bits of a connection's state (linux/netfilter/nf_conntrack_common.h). */
 const ESTABLISHED_OR_RELATED = ofMachine(0b110);
 const NONE = ofMachine(0);
 const TCP = Uint8Array.of(6);
-/** Before connections are tracked. */
+/** NF_IP_PRI_RAW: before connections are tracked. */
 const FIRST = -300;
 
 const isFamily = ({ nfprotoNumber }: FamilyOf): readonly Expression[] => [
@@ -67,7 +67,7 @@ const fromContainer = (link: number): readonly Expression[] => [
   compare('EQ', ofMachine(link)),
 ];
 
-/** Where the container's gateway leads if the file lets it reach the host: to an address of the host on its way out. */
+/** The host's address on its uplink. If `egress` allows the host, packets to the gateway's address are sent there. */
 function hostAddress({ host }: PlanContext, { family }: FamilyOf): Uint8Array | undefined {
   const { uplinks = [], addresses = [] } = host.networking ?? {};
   const device = uplinks.find((uplink) => uplink.family === family)?.device;
@@ -77,17 +77,17 @@ function hostAddress({ host }: PlanContext, { family }: FamilyOf): Uint8Array | 
   return own === undefined ? undefined : addressBytes(own.address);
 }
 
-/** What the container must not reach by the program, which is a process of the host, nor of the program itself. */
+/** Addresses that the container must not reach: the program's, and the host's, which the program could reach. */
 function outOfReach({ host }: PlanContext): readonly Subnet[] {
   const own = (host.networking?.addresses ?? []).flatMap(({ address }) => subnetOf(address) ?? []);
   return [...own, PROGRAM_SUBNET];
 }
 
-/** What passes the router: what the container may send (owned-table.ts lets nothing else in), and answers to it. */
+/** The table of the router: it forwards packets of the container (owned-table.ts has filtered them) and answers to them. */
 function routerTable(context: PlanContext, network: Network): readonly Part[] {
   const table = new TableBuilder('NFPROTO_INET', 'boxctl', { owned: true });
   const link = interfaceNumber(network.index);
-  // Before the routes are asked: there is none to some of what is refused.
+  // Before routing, since the router has no route to some of the refused addresses.
   table.chain('refused', { type: 'filter', hook: 'NF_INET_PRE_ROUTING', priority: FIRST });
   const refused = [loadMeta('NFT_META_MARK'), compare('EQ', ofMachine(PACKET_MARK.refused))];
   table.rule('refused', [...refused, loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET]);
@@ -97,7 +97,7 @@ function routerTable(context: PlanContext, network: Network): readonly Part[] {
   const known = [loadConnection('STATE'), maskBits(ESTABLISHED_OR_RELATED), compare('NEQ', NONE)];
   table.rule('forward', [...known, ACCEPT]);
   for (const family of FAMILIES) {
-    // No address of the host was found for the gateway.
+    // Packets to the gateway's address that were not translated: no address of the host was found.
     table.rule('forward', [
       ...isFamily(family),
       ...matchAddress(gatewayOf(network, family), family.destinationOffset),
@@ -110,7 +110,7 @@ function routerTable(context: PlanContext, network: Network): readonly Part[] {
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
   table.rule('input', [...fromContainer(link), DROP]);
 
-  // The program knows the router alone.
+  // The program knows the router's address only, not the container's.
   table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: 100 });
   table.rule('postrouting', [loadMeta('NFT_META_OIFGROUP'), compare('NEQ', ofMachine(GROUP)), MASQUERADE]);
 
@@ -166,7 +166,7 @@ const pair = (network: Network): Message => {
   });
 };
 
-/** The container's first process makes the router of the namespace that it is in, and goes on in one of its own. */
+/** The container's first process makes its network namespace the router, and then enters a new one for the container. */
 export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   const { steps, model } = context;
   const { network } = model;
@@ -177,7 +177,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   const setting = '/proc/sys/net/ipv6/conf/all/forwarding';
   const readOnly = 'the container around boxctl must give it a /proc/sys/net that can be written to';
   const forward = { ...place, hints: { EROFS: readOnly, EACCES: readOnly } };
-  // A kernel without IPv6 has no such file.
+  // ENOENT: the kernel has no IPv6.
   steps.add(
     forward,
     'router.forwarding.ipv6',
@@ -213,7 +213,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     if (own === undefined) continue;
     send(`router.neighbour.ipv${family.family}`, newNeighbour(family, link, own, macBytes(network.mac)));
     send(`router.route.ipv${family.family}`, newRoute(family, link, own));
-    // slirp4netns gives its interface an address of IPv4 alone.
+    // slirp4netns gives its interface an IPv4 address only.
     if (family.family === 6 && network.driver === 'slirp4netns' && hasUplink(context, 6)) {
       const { own: address, gateway } = transitOf(network).ipv6;
       send('router.uplink.address', newAddress(family, LINK, addressBytes(address)));
@@ -221,12 +221,12 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     }
   }
   const kept = keepTables(context, tables, netfilter);
-  // As long as the first process may still be looked at (PR_SET_DUMPABLE).
+  // Now, since the launcher cannot open the first process's /proc/PID/ns once that is not dumpable (PR_SET_DUMPABLE).
   planPortRelays(context, network, planPorts(context, network));
   return talliesOf(network, kept);
 }
 
-/** The tables go with the socket that has made them, and the command has none of them: the launcher keeps it. */
+/** The kernel removes the tables when the socket that created them is closed. The launcher keeps it; the command has none. */
 function keepTables({ steps, model }: PlanContext, place: ReturnType<typeof inside>, netfilter: Fd): Fd {
   steps.add(place, 'router.send', 'sendmsg', { fd: netfilter, flags: MSG.MSG_NOSIGNAL });
   const receive = onHost('network', model.because('network'));

@@ -1,4 +1,4 @@
-/** Netlink sockets of a plan, and the steps that send messages by them. */
+/** Plans netlink sockets, and steps that send messages over them. */
 import type { Fd } from '../../kernel/calls.ts';
 import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
 import type { Message } from '../../kernel/netlink/message.ts';
@@ -14,7 +14,7 @@ export const TABLE_HINTS: Hints = {
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
 
-/** A netlink socket that tells of mistakes by their place, and does not repeat the messages that it answers. */
+/** Opens a netlink socket whose answers have the place of an error (NETLINK_EXT_ACK) but not the message (NETLINK_CAP_ACK). */
 export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
   const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
   const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
@@ -25,7 +25,7 @@ export function openNetlink({ steps }: PlanContext, place: Place, id: string, pr
   return fd;
 }
 
-/** One step for a message. */
+/** Adds a step that sends one message. */
 export type Send = (id: string, message: Message, because?: Because) => void;
 
 export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
@@ -35,7 +35,7 @@ export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
   };
 }
 
-/** A transaction of nf_tables as one step. */
+/** Adds a step that sends a transaction of nf_tables. */
 export function sendTable(
   { steps }: PlanContext,
   place: Place,
@@ -51,7 +51,7 @@ export function sendTable(
   else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
 }
 
-/** The same with another transaction for a kernel that lacks a part of the first one (ENOENT). */
+/** Sends `parts`, and another transaction instead if the kernel lacks a part of the first (ENOENT). */
 export function sendEither(
   { steps }: PlanContext,
   place: Place,

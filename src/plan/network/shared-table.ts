@@ -1,7 +1,7 @@
 /**
- * The one table that all containers of a host share. Nothing in it is of a single container, so that a packet costs the same
- * whatever their number, and a killed launcher leaves nothing in it: a published port is found by the mark of the socket that
- * listens for it, and is gone with the socket.
+ * The table that all containers of a host share. It has nothing for a single container. A packet therefore costs the same
+ * with many containers, and a launcher that is killed leaves nothing in it. The table finds a published port by the mark of
+ * the listening socket; the kernel closes the socket with the launcher.
  */
 import type { Message } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
@@ -38,10 +38,10 @@ import {
 import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
-/** Changes with everything here: a table of another version is replaced. */
+/** To be raised with each change of the table. A table of another version is replaced. */
 const VERSION = 4;
 
-/** Before and after those of others at these hooks (-100 and 100), who would else translate to their own targets first. */
+/** Before the chains of other programs at these hooks (-100 and 100): the first translation of a connection is final. */
 const BEFORE_DNAT = -105;
 const BEFORE_SNAT = 95;
 
@@ -79,7 +79,7 @@ const untranslated: readonly Expression[] = [
 
 const guardOf = (family: 4 | 6): string => `guarded${family}`;
 
-/** An interface from which only what is for containers is passed on, as a transaction. */
+/** A transaction for an interface of the uplink: the host forwards only packets for containers from it. */
 export function guardMessages(family: 4 | 6, device: string, change: 'add' | 'remove'): readonly Message[] {
   const name = new Uint8Array(INTERFACE_NAME.length);
   name.set(new TextEncoder().encode(device).subarray(0, INTERFACE_NAME.length - 1));
@@ -96,7 +96,7 @@ export function guardMessages(family: 4 | 6, device: string, change: 'add' | 're
   return transaction([{ message }]).map((part) => part.message);
 }
 
-/** The first words of the pool's first address, then the last word: of the index in the mark, and of the pool. */
+/** Computes a container's address: the pool's first address, plus in its last word the index from the socket's mark. */
 function targetAddress(network: Network, family: FamilyOf): readonly Expression[] {
   const first = gatewayOf(network, family);
   const words = family.length / 4;
@@ -107,23 +107,23 @@ function targetAddress(network: Network, family: FamilyOf): readonly Expression[
     maskBits(ofMachine(0x0fff_0000), NONE, last),
     shiftRight(16, last),
     toNetworkOrder(4, last),
-    // The pool's own bits, which the index has not.
+    // Adds the pool's bits to the index.
     maskBits(ofMachine(0xffff_ffff), first.subarray(family.length - 4), last),
   ];
 }
 
-/** `translate` reads the first two bytes of the register. */
+/** The port from the socket's mark. `translate` reads the first two bytes of the register. */
 const targetPort: readonly Expression[] = [
   loadSocketMark('NFT_REG32_04'),
   maskBits(ofMachine(0xffff), NONE, 'NFT_REG32_04'),
   toNetworkOrder(2, 'NFT_REG32_04'),
 ];
 
-/** A chain without rules, whose name says what the table was made for. */
+/** The name of a chain without rules. It contains the table's version and pool. */
 const markerOf = ({ pool }: Network): string =>
   `version-${VERSION}-${[pool.ipv4, pool.ipv6].map(formatSubnet).join('-').replaceAll(/[/:]/gu, '_')}`;
 
-/** Whether the table is there, of this version and for this pool. */
+/** Asks for that chain. ENOENT: there is no table, or one of another version or pool. */
 export function sharedTableQuestion(network: Network): Message {
   return {
     type: 'NFT_MSG_GETCHAIN',
@@ -134,8 +134,8 @@ export function sharedTableQuestion(network: Network): Message {
 }
 
 /**
- * A connection by a reset: the kernel takes an ICMP message that comes while connect() still holds the socket for a passing
- * trouble, and tries again a second later.
+ * Refuses a TCP connection with a reset, and everything else with `answer`. An ICMP message can arrive while connect(2)
+ * still holds the socket's lock. The kernel then takes it for a temporary error, and tries again a second later.
  */
 function refuse(table: TableBuilder, chain: string, matches: readonly Expression[], answer: Expression): void {
   table.rule(chain, [...matches, ...matchProtocol('tcp'), RESET]);
@@ -164,7 +164,7 @@ export function sharedTable(network: Network): readonly Part[] {
   table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT });
   for (const family of FAMILIES) {
     const fromPool = [...isFamily(family), ...matchSubnet(poolOf(network, family), family.sourceOffset)];
-    // Both are containers: the answer must come back this way, and not by the shorter one between them.
+    // From a container to another's published port: the answer must go through the host, so that it is translated back.
     table.rule('postrouting', [
       ...fromPool,
       ...throughGroup('OIFGROUP'),
@@ -177,7 +177,7 @@ export function sharedTable(network: Network): readonly Part[] {
 
   for (const { family } of FAMILIES) table.openSet(guardOf(family), [INTERFACE_NAME]);
   table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: 0 });
-  // Where the host passed on nothing before containers needed it, it goes on to pass on nothing else.
+  // On a host that did not forward packets before, only those of containers are forwarded.
   for (const family of FAMILIES) {
     const fromUplink = [...isFamily(family), loadMeta('NFT_META_IIFNAME'), isIn(guardOf(family.family))];
     table.rule('forward', [...fromUplink, ...throughGroup('OIFGROUP', 'NEQ'), ...unknown, ...untranslated, DROP]);
@@ -197,19 +197,19 @@ export function sharedTable(network: Network): readonly Part[] {
   const pass = [setRegister(ofMachine(PACKET_MARK.passedOn)), setMark(), ACCEPT];
   table.rule('forward', [...toContainer, ...known, ...pass]);
   table.rule('forward', [...toContainer, ...translated, ...pass]);
-  // The sender's own table has seen that both are on one network.
+  // The sender's own table has checked that both are on one network.
   table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), ...pass]);
-  // A subnet that the sender's table does not know of.
+  // To an address of a network that the sender is not on.
   refuse(table, 'forward', [...toContainer, ...fromContainer], NOBODY_LISTENS);
   table.rule('forward', [...toContainer, DROP]);
-  // Nobody has the address: it must not leave the host in search of one who does.
+  // To a shared network's address that no container has: without this rule it would leave the host by the default route.
   refuse(table, 'forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork)], PROHIBIT);
 
-  // The table of each container refuses the host's addresses, too: this one is for what that one takes for another's.
+  // Each container's own table refuses the host's addresses. This chain refuses those that its rules did not recognise.
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
   table.rule('input', [...fromContainer, ...known, ACCEPT]);
   table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toHost), ACCEPT]);
-  // No container publishes that port. The container's own table counts the answer, which looks as if nobody listened.
+  // No container has published the port. The sender's own table counts this answer (`received` in owned-table.ts).
   refuse(table, 'input', [...fromContainer, ...isMarked(PACKET_MARK.toPort)], NOBODY_LISTENS);
   table.rule('input', [...fromContainer, DROP]);
   return table.parts;

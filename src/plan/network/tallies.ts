@@ -1,11 +1,11 @@
-/** What is asked of the container's own table after its end: how many packets it refused, and where these were to go. */
+/** What the launcher reads from the container's own table at the end: the count and the destinations of refused packets. */
 import type { Message } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault } from '../steps.ts';
 import { ownedTableName, REFUSED } from './owned-table.ts';
 
-/** `socket`: the one that owns the table, which nobody else can change. */
+/** `socket`: the socket that owns the table. */
 export function talliesOf({ index }: Network, socket: string): readonly Tally[] {
   const table = ownedTableName(index);
   const question = (type: string, flags: string, attributes: Message['attributes']): Tally => ({
