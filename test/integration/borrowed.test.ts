@@ -39,7 +39,7 @@ function project(spec: Readonly<Record<string, unknown>>): string {
   return folder;
 }
 
-describe.skipIf(!hasBusybox)('no command prints a borrowed value (needs busybox-static)', () => {
+describe.skipIf(!hasBusybox)('borrowed values (needs busybox-static)', () => {
   test.each([
     ['a variable where a number is wanted', { ulimits: { core: '${MARKER}' } }],
     ['a variable in the message of another', { hostname: '${NOPE:?${MARKER}}' }],
@@ -47,7 +47,7 @@ describe.skipIf(!hasBusybox)('no command prints a borrowed value (needs busybox-
     ['a variable in a command that is not there', { command: ['/${MARKER}'] }],
     ['a variable in a source that must be allowed', { volumes: ['/tmp/${MARKER}:/x'] }],
     ['a variable in the name of an image', { image: '${MARKER}:1' }],
-  ])('%s', async (_, spec) => {
+  ])('no command prints the value of %s', async (_, spec) => {
     const cwd = project(spec);
     for (const command of COMMANDS) {
       const { stdout, stderr } = await boxctl(command, callerOptions(self, cwd, { env: ENV }));
@@ -58,7 +58,7 @@ describe.skipIf(!hasBusybox)('no command prints a borrowed value (needs busybox-
   test.each([
     ['env_file', `${MARKER}\nKEY=${MARKER}\n-----BEGIN ${MARKER}\n`],
     ['seccomp', `${MARKER} is no JSON`],
-  ])('a file of the host that %s names', async (key, text) => {
+  ])('no command prints the text of a file of the host that `%s` names', async (key, text) => {
     const cwd = project({ [key]: secretFile('secret.json', text) });
     for (const command of COMMANDS) {
       const { stdout, stderr } = await boxctl(command, callerOptions(self, cwd));

@@ -23,7 +23,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'as root'}
     return folder;
   }
 
-  test('web can be reached from the host alone', { timeout: 60_000 }, async () => {
+  test('`web` answers the host, and not the world', { timeout: 60_000 }, async () => {
     let child: ChildProcess | undefined;
     let output = '';
     const options = callerOptions(self, example('web'), { env: { PORT: '9000' } });
@@ -46,7 +46,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'as root'}
     expect((await ended).status).toBe(0);
   });
 
-  test('one-host reaches that host, and no other', { timeout: 60_000 }, async () => {
+  test('`one-host` reaches the host that it names, and not another', { timeout: 60_000 }, async () => {
     const options = callerOptions(self, example('one-host'), { env: { HOST: WORLD.ipv4 } });
     const { stdout, status } = await lab.host.boxctl(['up', '--allow', 'egress', '--allow', 'tool'], options);
     expect({ stdout, status }).toEqual({

@@ -39,10 +39,10 @@ describe.skipIf(whyNoLab() !== undefined)(`a network (${whyNoLab() ?? 'in the la
     expect(Number(/\d+/u.exec(stdout)?.[0])).toBeGreaterThan(50);
   }
 
-  test('whichever of its steps fails, is undone as a whole', { timeout: 240_000 }, () => breakEachStep(KEYS, self));
+  test('is undone as a whole, whichever of its steps fails', { timeout: 240_000 }, () => breakEachStep(KEYS, self));
 
   test.skipIf(user === undefined)(
-    'of an ordinary user is undone as a whole whichever of its steps fails (needs the user boxctl-test)',
+    'of an ordinary user is undone as a whole, whichever of its steps fails (needs the user boxctl-test)',
     { timeout: 240_000 },
     () => breakEachStep(USER_KEYS, user as Caller),
   );

@@ -17,7 +17,7 @@ describe.skipIf(whyNoLab() !== undefined)(`the lab (${whyNoLab() ?? 'made of nam
     expect(await lab.host.out('busybox', 'nslookup', 'second.test', WORLD.ipv4)).toContain(SECOND.ipv6);
   });
 
-  test('it has no way to the machine around it', async () => {
+  test('the host of the lab has no interfaces but `lo` and the one to the router', async () => {
     const { stdout } = await lab.host.run(['ip', '-o', 'link']);
     expect(stdout.match(/^\d+: [^:@]+/gmu)?.map((line) => line.replace(/^\d+: /u, ''))).toEqual(['lo', 'up0']);
     expect(await networkState(lab.host)).toEqual(await networkState(lab.host));

@@ -72,25 +72,28 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     expect(await forwards()).toBe('0\n0\n');
   });
 
-  test.each(['boxctl', 'the launcher', 'both'] as const)('leaves nothing when %s is killed', async (who) => {
-    await once();
-    const before = await networkState(lab.host);
-    const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
-    await running(folder, async (boxctl) => {
-      const launcher = launcherOf(boxctl);
-      expect(await forwards()).toBe('1\n1\n');
-      for (const pid of [...(who === 'boxctl' ? [] : [launcher]), ...(who === 'the launcher' ? [] : [boxctl])]) {
-        process.kill(pid, 'SIGKILL');
-      }
-    });
-    // The rules are gone with the launcher, before anybody sweeps.
-    await vi.waitFor(async () => expect(await lab.host.out('nft', 'list', 'tables')).not.toContain('netdev'));
-    await once();
-    await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 5000 });
-    expect(await forwards()).toBe('0\n0\n');
-  });
+  test.each(['boxctl', 'the launcher', 'both'] as const)(
+    'leaves nothing after the next start where SIGKILL ended %s',
+    async (who) => {
+      await once();
+      const before = await networkState(lab.host);
+      const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
+      await running(folder, async (boxctl) => {
+        const launcher = launcherOf(boxctl);
+        expect(await forwards()).toBe('1\n1\n');
+        for (const pid of [...(who === 'boxctl' ? [] : [launcher]), ...(who === 'the launcher' ? [] : [boxctl])]) {
+          process.kill(pid, 'SIGKILL');
+        }
+      });
+      // The rules are gone with the launcher, before anybody sweeps.
+      await vi.waitFor(async () => expect(await lab.host.out('nft', 'list', 'tables')).not.toContain('netdev'));
+      await once();
+      await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 5000 });
+      expect(await forwards()).toBe('0\n0\n');
+    },
+  );
 
-  test('a setting that another container needs stays as it is until that one ends', async () => {
+  test('keeps forwarding and its guard until the last container that needs them has ended', async () => {
     const folder = specFolder({ ...KEYS, ports: undefined, command: ['sh', '-c', 'echo ready; sleep 100'] });
     const guarded = (): Promise<string> => lab.host.out('nft', 'list', 'set', 'inet', 'boxctl', 'guarded4');
     await running(folder, async () => {
@@ -102,7 +105,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     expect(await guarded()).not.toContain('elements');
   });
 
-  test('the host passes on nothing else meanwhile', async () => {
+  test('does not make the host forward packets of others while it is there', async () => {
     // A second network of the host's, and a neighbour who would reach it by the host.
     await lab.host.shell(`ip link add other type veth peer name inner
       for end in other inner; do echo 1 > /proc/sys/net/ipv6/conf/$end/disable_ipv6; done
@@ -127,7 +130,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     await lab.host.shell('ip link del other');
   });
 
-  test('100 at once have addresses of their own', { timeout: 120_000 }, async () => {
+  test('has an IPv4 address of its own in each of 100 containers at once', { timeout: 120_000 }, async () => {
     const folder = specFolder({ network_mode: 'bridge', command: ['sh', '-c', 'ip -o -4 addr show eth0; sleep 1'] });
     const script = `
       const { loadSpec, runContainer } = await import(${JSON.stringify(join(INSTALLED, 'dist/index.js'))});

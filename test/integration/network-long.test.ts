@@ -41,7 +41,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(await lab.host.out('ss', '-Htan', 'state', 'established')).toBe('');
   });
 
-  test('a server that never reads, one that sends without end and one that resets do not hold up another one, nor the end', async () => {
+  test('a server that never reads, one that sends without end and one that resets delay neither another server nor the end of the container', async () => {
     const ports = [0, 1, 2, 3].map((kind) => `127.0.0.1:${8080 + kind}:${SERVER + kind}`);
     const container = await startServer(lab.host, { ports });
     const holders = [8081, 8082].map((port) =>
@@ -57,7 +57,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     for (const holder of holders) holder.stdin?.end();
   });
 
-  test('a container that floods leaves the network of another one working, and is ended as quickly as any', async () => {
+  test('a container that floods does not stop the network of another one, and ends within 3 seconds', async () => {
     await startServer(lab.host, { ports: [`8080:${SERVER}`] });
     const flooding = networkFolder({ command: ['/w/network', 'flood', SECOND.ipv4, '7', '60'] }, ['network']);
     const flooder = await startIn(lab.host, flooding);
@@ -75,7 +75,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     );
   });
 
-  test('a container that floods the host’s name server by the relay is ended as quickly as any, and the server answers others', async () => {
+  test('a container that floods the host’s name server through the relay ends within 3 seconds, and others get answers meanwhile', async () => {
     const resolv = join(tempFolder(), 'resolv.conf');
     writeFileSync(resolv, 'nameserver 127.0.0.1\n');
     await lab.host.out('mount', '--bind', resolv, '/etc/resolv.conf');
@@ -94,7 +94,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     await lab.host.out('umount', '/etc/resolv.conf');
   });
 
-  test('a range of a thousand ports is published, although boxctl may have fewer descriptors by default', async () => {
+  test('a range of 999 ports is published under a soft limit of 256 descriptors', async () => {
     const folder = networkFolder(
       { command: ['sh', '-c', `echo ready; exec /w/server ${SERVER}`], ports: [`20000-20998:${SERVER}-7998`] },
       ['server'],
@@ -117,7 +117,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
   });
 
-  test('a container that is started again and again has its port at once, by TCP and UDP, while old connections wait for their end', async () => {
+  test('a container that is started 15 times in a row has its port at once each time, by TCP and UDP', async () => {
     const before = await settledState(lab.host);
     for (let i = 0; i < 15; i++) {
       const container = await startServer(lab.host, { ports: [`8080:${SERVER}`, `8080:${SERVER}/udp`] });
@@ -152,7 +152,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     talking.stdin?.end();
   });
 
-  test('where the host’s firewall drops what is forwarded, its own connections to a published port work, and with a rule for the pool all does', async () => {
+  test('where a firewall drops forwarded packets, the host reaches a published port, and the world does once rules admit the pool', async () => {
     await lab.host.shell(
       'nft add table inet foreign; nft "add chain inet foreign forward { type filter hook forward priority 0; policy drop; }"',
     );
@@ -169,7 +169,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     }
   });
 
-  test('rules that somebody flushes leave a published port answering the host', async () => {
+  test('a published port answers the host and the world after all rules were flushed', async () => {
     await startServer(lab.host, { ports: [`8080:${SERVER}`] });
     await lab.host.shell('nft flush ruleset');
     expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
@@ -177,14 +177,14 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
   });
 });
 
-describe.skipIf(why !== undefined)(`where the way out takes smaller packets (${why ?? 'in the lab'})`, () => {
+describe.skipIf(why !== undefined)(`a network whose way out has an MTU of 1280 (${why ?? 'in the lab'})`, () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await makeLab({ mtu: 1280 });
   });
   afterAll(() => lab.end());
 
-  test('transfers work in both directions and families', async () => {
+  test('carries 20 MB in both directions, by IPv4 and IPv6', async () => {
     const size = 20_000_000;
     const urls = [WORLD.ipv4, `[${WORLD.ipv6}]`].map((host) => `http://${host}/bytes/${size}`);
     const command = urls.map((url) => `wget -q -O - '${url}' | wc -c`).join('; ');

@@ -56,7 +56,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     }
   }
 
-  test('a container knows its own name by its address, and may change its files, which are not the host’s', async () => {
+  test('a container has its own name in /etc/hosts, and changes of its /etc/hosts and /etc/resolv.conf do not reach the host’s', async () => {
     const before = readFileSync('/etc/hosts', 'utf8');
     const { stdout, stderr } = await sh(
       `${NAMES}; hostname; for f in hosts hostname resolv.conf; do echo mine >> /etc/$f && tail -n 1 /etc/$f; done`,
@@ -68,12 +68,12 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     expect(readFileSync(resolvConf, 'utf8')).not.toContain('mine');
   });
 
-  test('names are looked up by the host’s name servers', async () => {
+  test('a container looks names up at the host’s name server', async () => {
     const { stdout } = await sh(`cat /etc/resolv.conf; ${get('world.test', '/named')}`);
     expect(stdout).toBe(`search test\nnameserver ${WORLD.ipv4}\nfrom 192.0.2.2 /named\n`);
   });
 
-  test('`dns`, `dns_search`, `dns_opt` and `extra_hosts` are what the file says', async () => {
+  test('`dns`, `dns_search`, `dns_opt` and `extra_hosts` are written to /etc/resolv.conf and /etc/hosts', async () => {
     const keys = {
       dns: ['192.0.2.53', '2001:DB8::53'],
       dns_search: 'example.test',
@@ -127,7 +127,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     });
   });
 
-  test('`container:NAME` is the network of that container, and of a container that does not run an error', async () => {
+  test('`container:NAME` joins the network of that container, and is an error where it does not run', async () => {
     const folder = folderOf(SERVER, { name: 'shared-net', network_mode: 'bridge' });
     const join_ = { network_mode: 'container:shared-net' };
     await whileRuns(folder, async () => {
@@ -141,7 +141,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: no container of yours that runs is called shared-net/u);
   });
 
-  test('`container:NAME` does not lead to the host’s network by a container that has it', async () => {
+  test('`container:NAME` of a container with the host’s network is an error', async () => {
     const folder = folderOf('echo ready; sleep 100', { name: 'in-host', network_mode: 'host' });
     await whileRuns(folder, async () => {
       const { stderr } = await sh('true', { network_mode: 'container:in-host' });
@@ -149,7 +149,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     });
   });
 
-  test('a plan shows what it would be, without an address that is claimed or a name that is looked up', async () => {
+  test('a plan shows made-up addresses: it claims none, and looks no name up', async () => {
     const before = await networkState(lab.host);
     const asked = lab.world.requests.length;
     const folder = folderOf('true', {
@@ -184,7 +184,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     expect(await networkState(lab.host)).toEqual(before);
   });
 
-  test('doctor tries a network, leaves nothing of it, and names a firewall that would swallow it', async () => {
+  test('doctor tries a network, leaves no interface of it, and names a firewall that drops forwarded packets', async () => {
     const before = await networkState(lab.host);
     const doctor = async (): Promise<string> => (await lab.host.boxctl(['doctor'], callerOptions(self, '/'))).stdout;
     expect(await doctor()).toMatch(/✔ network of its own +tried/u);

@@ -18,7 +18,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
   /** Of the host, as it names itself. */
   const own = ['127.0.0.1', '::1', HOST.ipv4, HOST.ipv6];
 
-  test('a published port answers the host itself on each of its addresses, and others on its own, by TCP and UDP', async () => {
+  test('a published port answers by TCP and UDP: the host on each of its addresses, and other machines on the outer ones', async () => {
     const ports = [`8080:${SERVER}`, `8080:${SERVER}/udp`];
     const container = await startServer(lab.host, { ports });
     for (const address of own) {
@@ -33,7 +33,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     for (const address of own) expect(await client(lab.host, 'get', address, 8080)).toBe('ECONNREFUSED');
   });
 
-  test('where nothing listens inside, the connection is reset at once, and a server of IPv4 alone is found by [::1]', async () => {
+  test('where nothing listens inside, a connection of the host is reset or refused', async () => {
     const folder = networkFolder({
       ports: ['8081:1', '8082:8082'],
       command: ['sh', '-c', 'echo ready; exec nc -ll -p 8082 -s 0.0.0.0 -e echo here'],
@@ -44,7 +44,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     }
   });
 
-  test('a port of the host that was left to the kernel is told before the command starts, and works', async () => {
+  test('a host port of 0 becomes a free one, which is printed and answers', async () => {
     const container = await startServer(lab.host, { ports: [`127.0.0.1:0:${SERVER}`, `0:${SERVER + 4}`] });
     const told = [...container.stderr().matchAll(/port (\d+)\/tcp of the container is published at (\S+):(\d+)/gu)];
     expect(told.map(([, inside, host]) => `${inside} ${host}`)).toEqual([
@@ -59,7 +59,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     expect(await client(lab.world, 'get', HOST.ipv6, second)).toBe(WORLD.ipv6);
   });
 
-  test('with --json, the port is an event of its own', async () => {
+  test('with --json, a port that the kernel chose is an event', async () => {
     const container = await startServer(lab.host, { ports: [`127.0.0.1:0:${SERVER}`] }, ['--json']);
     const events = container
       .stderr()
@@ -96,7 +96,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     expect(lab.host.requests.filter(({ protocol }) => !protocol.startsWith('dns'))).toEqual([]);
   });
 
-  test('packets that were refused are told at the end, with where they were to go', async () => {
+  test('refused packets are counted by destination in the last event', async () => {
     const words = [
       `tcp ${HOST.ipv4} 22`,
       `tcp ${HOST.ipv4} 22`,

@@ -111,7 +111,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     beforeAll(async () => void (await Promise.all(others.map(hide))));
     afterAll(async () => void (await Promise.all(others.map(show))));
 
-    test('the plan shows how the program is called, with the line that asked for the network', async () => {
+    test('the plan shows the program with its path and name, and the rules', async () => {
       const folder = networkFolder({ command: ['true'] }, [], caller);
       const { stdout } = await lab.host.boxctl(['plan'], callerOptions(caller, folder));
       expect(stdout).toContain(
@@ -134,17 +134,11 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       expect(stdout).toBe(`from ${HOST.ipv4} /from-inside\n`);
     });
 
-    testUnless('pasta', program)(
-      'what nobody answers for in the world is refused as the world refuses it',
-      async () => {
-        expect(await attempts({}, `tcp ${WORLD.ipv4} 81`, `tcp ${WORLD.ipv6} 81`)).toEqual([
-          ECONNREFUSED,
-          ECONNREFUSED,
-        ]);
-      },
-    );
+    testUnless('pasta', program)('a connection that the world refuses is refused in the container', async () => {
+      expect(await attempts({}, `tcp ${WORLD.ipv4} 81`, `tcp ${WORLD.ipv6} 81`)).toEqual([ECONNREFUSED, ECONNREFUSED]);
+    });
 
-    test('the host, link-local addresses and the program itself are refused at once', async () => {
+    test('the host, link-local addresses and the program itself are not reached', async () => {
       const servers = await startHostServers();
       const addresses = [
         HOST.ipv4,
@@ -164,7 +158,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       expect(servers.asked()).toEqual([]);
     });
 
-    test('frames and packets of the container’s own making reach neither the host nor come from elsewhere', async () => {
+    test('frames and packets of the container’s own making do not reach the host, nor the world with a foreign source', async () => {
       const servers = await startHostServers();
       const words = [
         `raw 10.215.0.1 ${HOST.ipv4} ${SERVER} raw`,
@@ -205,7 +199,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
         expect(await client(lab.host, 'get', address, 8080)).toBe('ECONNREFUSED');
     });
 
-    test('egress is what the file says: all else is refused at once, counted, and told at the end', async () => {
+    test('egress lets through what the file says: all else is refused, and counted in the last event', async () => {
       const egress = [`${WORLD.ipv4}:80`, `${SECOND.ipv6}/128`];
       const words = [
         FIRST,
@@ -247,16 +241,19 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       await two.end();
     });
 
-    test.each(['SIGKILL', 'SIGTERM'] as const)('nothing of it is left when boxctl is ended by %s', async (signal) => {
-      const container = await serve({ ports: [`8080:${SERVER}`] });
-      expect(running().length).toBeGreaterThan(before.length);
-      container.child.kill(signal);
-      await container.ended;
-      expect(await settled(before)).toEqual([]);
-      expect(await client(lab.host, 'get', '127.0.0.1', 8080)).toBe('ECONNREFUSED');
-    });
+    test.each(['SIGKILL', 'SIGTERM'] as const)(
+      'no process and no published port is left when boxctl is ended by %s',
+      async (signal) => {
+        const container = await serve({ ports: [`8080:${SERVER}`] });
+        expect(running().length).toBeGreaterThan(before.length);
+        container.child.kill(signal);
+        await container.ended;
+        expect(await settled(before)).toEqual([]);
+        expect(await client(lab.host, 'get', '127.0.0.1', 8080)).toBe('ECONNREFUSED');
+      },
+    );
 
-    test('nothing of it is left when the launcher is killed', async () => {
+    test('no process is left when the launcher is killed', async () => {
       const container = await serve();
       const own = running().find((pid) => !before.includes(pid));
       const launcher = Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${own ?? 0}/stat`, 'utf8'))?.[1]);
@@ -265,7 +262,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       expect(await settled(before)).toEqual([]);
     });
 
-    test('that the program ends while the container runs is told, and the container goes on without a network', async () => {
+    test('a program that ends while the container runs is reported at the line, and the container runs on', async () => {
       const folder = networkFolder({ command: ['sh', '-c', `echo ready; sleep 1; echo here`] }, [], caller);
       const container = await startIn(lab.host, folder, [], caller);
       for (const pid of running().filter((one) => !before.includes(one))) process.kill(pid, 'SIGTERM');
@@ -296,7 +293,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     return { asked: () => said.split('\n').filter((line) => line.startsWith('{')) };
   }
 
-  test('a port that somebody has is an error at its line', async () => {
+  test('a published port that is taken on the host is an error at its line', async () => {
     await startHostServers();
     const { status, stderr } = await up({ ports: [`8099:${SERVER}`, `${SERVER}:${SERVER}`], command: ['true'] });
     expect(status).toBe(125);
@@ -316,7 +313,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     }
   });
 
-  test('without a right to /dev/net/tun, the error at the line says what gives it', async () => {
+  test('without access to /dev/net/tun, the error names the command that gives it', async () => {
     await lab.host.shell('chmod 600 /dev/net/tun');
     try {
       const { stderr } = await up({ command: ['true'] });
@@ -327,7 +324,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     }
   });
 
-  test('a program that fails is told of in its own words, made safe', async () => {
+  test('a program that fails is an error with its last words, made safe for a terminal', async () => {
     const fake = join(tempFolder({ open: true }), 'fake');
     writeFileSync(fake, '#!/bin/sh\nprintf "cannot do it: \\033[2Jno luck\\n" >&2\nexit 7\n', { mode: 0o755 });
     await lab.host.shell(`mount --bind ${fake} ${pathOf('slirp4netns')}`);
@@ -358,7 +355,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     }
   });
 
-  test('every caller without root has a network, with whatever ids he has', async () => {
+  test('every ordinary user has a network, whatever ids he may map', async () => {
     for (const one of callers.filter((each) => each.user !== undefined)) {
       const folder = networkFolder({ command: ['/w/network', ...`${FIRST} -- ${FIRST}`.split(' ')] }, ['network'], one);
       const { stdout, stderr } = await lab.host.boxctl(['up', '--allow', 'all'], callerOptions(one, folder));

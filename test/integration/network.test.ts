@@ -72,7 +72,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     expect({ stdout, stderr }).toEqual({ stdout: 'from 192.0.2.2 /four\nfrom 2001:db8:1::2 /six\n', stderr: '' });
   });
 
-  test('answers the world at the ports that it publishes, and sees who asks', async () => {
+  test('answers the world at its published ports, by TCP and UDP', async () => {
     const keys = { ports: ['8080:80', '9007:7/udp'] };
     await started(SERVER, keys, async () => {
       expect(await lab.world.get('http://192.0.2.2:8080/')).toBe('served\n');
@@ -81,7 +81,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
   });
 
-  test('reaches neither the host, nor its loopback, nor link-local addresses, nor other containers', async () => {
+  test('reaches neither the host, nor link-local addresses, nor other containers', async () => {
     await lab.host.shell('busybox httpd -p 81 -h /usr/share/doc');
     await lab.host.shell('ip addr add 169.254.169.254/32 dev lo');
     await started(SERVER, {}, async (output) => {
@@ -183,7 +183,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     ]);
   });
 
-  test('reaches a link-local address that egress names, and no other by a wide entry; nor where clouds keep credentials', async () => {
+  test('reaches a link-local address that egress names; a wide entry opens neither others nor those of cloud credentials', async () => {
     const [named, other, cloud4, cloud6] = ['169.254.1.1', '169.254.169.254', '100.100.100.200', 'fd00:ec2::254'];
     const all = [named, other, cloud4, cloud6];
     await lab.router.shell(all.map((address) => `ip addr add ${address} dev lo`).join('\n'));
@@ -201,14 +201,14 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     }
   });
 
-  test('a published port answers whatever egress says', async () => {
+  test('answers at a published port although egress is `none`', async () => {
     await started(SERVER, { ports: ['8080:80', '9007:7/udp'], egress: ['none'] }, async () => {
       expect(await lab.world.get('http://192.0.2.2:8080/')).toBe('served\n');
       expect(await lab.world.out(attacker('udp'), 'ask', '192.0.2.2', '9007', 'hallo')).toBe('hallo\n');
     });
   });
 
-  test('reaches the host where egress says so, by the address of its gateway', async () => {
+  test('reaches the host’s port that `host-gateway` in egress names, by the address of its gateway', async () => {
     const { stdout } = await sh(
       `nc -w 2 10.215.0.0 82 </dev/null 2>&1 | head -n 1; ${get('10.215.0.0', '/copyright', 81)}`,
       {
@@ -219,7 +219,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     expect(stdout.split('\n').length).toBeGreaterThan(1);
   });
 
-  test('containers on one network reach each other by their addresses in it, and nobody else does', async () => {
+  test('containers on one network reach each other by their addresses in it, and others do not reach them', async () => {
     const inner = { name: 'lab-inner', ipam: { config: [{ subnet: '10.77.0.0/24' }] } };
     const server = { networks: { inner: { ...inner, ipv4_address: '10.77.0.9', aliases: ['server'] } } };
     await started(SERVER, server, async (output) => {
@@ -250,7 +250,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
   });
 
-  test('a container on an internal network alone reaches nothing else', async () => {
+  test('does not reach the world where it is on an internal network alone', async () => {
     const { stdout } = await sh(`nc -w 2 ${WORLD.ipv4} 80 </dev/null 2>&1; nc -w 2 ${WORLD.ipv6} 80 </dev/null 2>&1`, {
       networks: { closed: { internal: true } },
     });
@@ -274,7 +274,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     }
   });
 
-  test('a port that somebody else has is an error at its line', async () => {
+  test('a port that another container has published is an error at its line', async () => {
     await started(SERVER, { ports: ['8080:80'] }, async () => {
       const { stderr, status } = await sh('true', { ports: ['8080:80'] });
       expect(status).toBe(125);
@@ -283,7 +283,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
   });
 
-  test('nothing is left of it', async () => {
+  test('leaves no interface, rule or setting on the host', async () => {
     await sh('true', { ports: ['8080:80'] });
     const before = await networkState(lab.host);
     await sh('true', { ports: ['8080:80', '53:53/udp'] });

@@ -136,7 +136,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     expect(stderr).toMatch(/\d+ packets of the container were refused by the rules of its network/u);
   });
 
-  test('frames with a foreign source, hardware address or tag, to the host’s loopback, to neighbours and to link-local addresses arrive nowhere, and an honest one does', async () => {
+  test('frames with a foreign source, hardware address or VLAN tag, or to the host, neighbours or link-local addresses, arrive nowhere; honest ones do', async () => {
     const other = await startNeighbour();
     const neighbour = addressesIn(other.stdout());
     const linkLocal = await linkLocalOfHost();
@@ -187,7 +187,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     expect(honest.toSorted()).toEqual([`udp control4 from ${HOST.ipv4}`, `udp control6 from ${HOST.ipv6}`]);
   });
 
-  test('says by ARP, router advertisements and redirects whatever it likes, and the host’s neighbours, addresses and routes stay', async () => {
+  test('does not change neighbours, addresses or routes of the host by forged ARP, router advertisements and redirects', async () => {
     const other = await startNeighbour();
     const neighbour = addressesIn(other.stdout());
     await lab.host.get(`http://${WORLD.ipv4}/warm`);
@@ -222,7 +222,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     expect(await lab.host.get(`http://127.0.0.1:${HTTP}/own`)).toContain('/own');
   });
 
-  test('gives itself addresses, routes, rules and another hardware address, and reaches no more by them', async () => {
+  test('reaches no more by giving itself addresses, routes, rules and another hardware address', async () => {
     const neighbour = addressesIn((await startNeighbour()).stdout());
     const script = [
       `ip addr add ${HOST.ipv4}/32 dev eth0`,
@@ -251,7 +251,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     expect(evil()).toEqual([]);
   });
 
-  test('takes its interface down, renames it, makes others over it and removes it, and leaves nothing on the host', async () => {
+  test('leaves nothing on the host after it has renamed and removed its interface and made others', async () => {
     const before = await settledState(lab.host);
     const script = [
       'ip link add link eth0 name v type vlan id 7; ip link set v up',
@@ -293,7 +293,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     }
   });
 
-  test('a published port that is the target of a hostile container’s own tricks answers the host as before', async () => {
+  test('that keeps taking its interface down does not disturb the published port of another one, and ends within 3 seconds', async () => {
     const command = [
       'sh',
       '-c',

@@ -6,32 +6,32 @@ import { realHost } from '../../../src/host/read.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { fakeReader } from './reader.ts';
 
-describe('the image store', () => {
+describe('the folder of the image store', () => {
   test.each([
-    ['root’s own place', {}, 0, '/var/lib/boxctl'],
-    ['below HOME', { HOME: '/home/a' }, 1000, '/home/a/.local/share/boxctl'],
-    ['in XDG_DATA_HOME', { HOME: '/home/a', XDG_DATA_HOME: '/data/' }, 1000, '/data/boxctl'],
+    ['is /var/lib/boxctl for root', {}, 0, '/var/lib/boxctl'],
+    ['is beneath HOME for a user', { HOME: '/home/a' }, 1000, '/home/a/.local/share/boxctl'],
+    ['is in XDG_DATA_HOME where it is set', { HOME: '/home/a', XDG_DATA_HOME: '/data/' }, 1000, '/data/boxctl'],
     [
-      'a relative XDG_DATA_HOME is ignored',
+      'is not in a relative XDG_DATA_HOME',
       { HOME: '/home/a', XDG_DATA_HOME: 'x' },
       1000,
       '/home/a/.local/share/boxctl',
     ],
-    ['BOXCTL_STORE wins', { HOME: '/home/a', BOXCTL_STORE: '/s' }, 0, '/s'],
-    ['the root is the root', { HOME: '/home/a', BOXCTL_STORE: '/' }, 0, '/'],
+    ['is BOXCTL_STORE where it is set', { HOME: '/home/a', BOXCTL_STORE: '/s' }, 0, '/s'],
+    ['is / where BOXCTL_STORE is', { HOME: '/home/a', BOXCTL_STORE: '/' }, 0, '/'],
   ])('%s', (_, env, euid, expected) => {
     expect(storeFolder(env, euid)).toBe(expected);
   });
 
-  test('without a home there is no store', () => {
+  test('is an error for a user without HOME', () => {
     expect(() => storeFolder({}, 1000)).toThrow(expect.objectContaining({ code: 'E_NO_HOME' }));
   });
 });
 
-describe('the records', () => {
+describe('the folder of the records', () => {
   const run = '/run/user/1000';
 
-  test('in XDG_RUNTIME_DIR where it can be written to, in /tmp otherwise', () => {
+  test('is in XDG_RUNTIME_DIR, or for root in /run, where that can be written to, and in /tmp otherwise', () => {
     const env = { XDG_RUNTIME_DIR: run };
     expect(stateFolder(fakeReader({ files: {}, writable: [run] }), env, 1000)).toBe(`${run}/boxctl`);
     expect(stateFolder(fakeReader({ files: {} }), env, 1000)).toBe('/tmp/boxctl-1000');

@@ -195,12 +195,12 @@ describe.each(FORMATS)('$name', ({ name, tools, early, mark }) => {
 
   describe.skipIf(available.length === 0)('(needs its tool)', () => {
     test.each([
-      ['a byte at a time on both sides', 1, 1],
+      ['single bytes', 1, 1],
       ['odd pieces', 7, 13],
       ['pieces about the size of the buffers', 131_071, 262_145],
-      ['small input, large output', 3, 1 << 20],
-      ['large input, small output', 1 << 20, 3],
-    ])('%s', (_title, into, out) => {
+      ['pieces that are small in the input and large in the output', 3, 1 << 20],
+      ['pieces that are large in the input and small in the output', 1 << 20, 3],
+    ])('content is the same when it is read and written in %s', (_title, into, out) => {
       const content = into * out < 100 ? text(20_000) : text(700_000);
       expectContent(decompress(compress(usual, content), into, out), name, content);
     });
@@ -275,7 +275,7 @@ describe('gzip, by hand', () => {
   test.each([
     ['checksum', -8, 'the gzip data is damaged: its checksum does not match'],
     ['length', -4, 'the gzip data is damaged: its length does not match'],
-  ])('a wrong %s', (_title, at, error) => {
+  ])('a wrong %s at the end is an error', (_title, at, error) => {
     const archive = Buffer.from(plain);
     archive.writeUInt8(archive.readUInt8(archive.length + at) ^ 1, archive.length + at);
     expect(decompress(archive).error).toBe(error);
@@ -288,7 +288,7 @@ describe('gzip, by hand', () => {
       Buffer.concat([plain, Buffer.from('1f8b0700000000000000', 'hex')]),
       'method',
     ],
-  ])('%s', (_title, archive, error) => {
+  ])('%s is an error', (_title, archive, error) => {
     expect(decompress(archive).error).toContain(error);
   });
 
@@ -318,7 +318,7 @@ describe('gzip, by hand', () => {
       'a repetition of nothing',
       `101${number(0, 5)}${number(0, 5)}${number(0, 4)}${'100'}${'000'}${'000'}${'100'}${'1'.repeat(9)}`,
     ],
-  ])('%s', (_title, bits) => {
+  ])('%s is an error', (_title, bits) => {
     expect(decompress(member(bits)).error).toBe('the gzip data is damaged');
   });
 });

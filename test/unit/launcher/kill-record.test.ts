@@ -19,19 +19,23 @@ const record = (changes: Readonly<Record<string, string>> = {}): string => {
 };
 
 test.each<[string, string, string | undefined]>([
-  ['a call of this machine', record(), 'mkdir'],
+  ['of a call of this machine', record(), 'mkdir'],
   ['of arm64', record({ arch: 'c00000b7', syscall: '34' }), 'mkdirat'],
   ['of a 32-bit program', record({ arch: '40000003', syscall: '39' }), 'mkdir'],
-  ['of one on arm', record({ arch: '40000028', syscall: '983045' }), 'set_tls'],
-  ['one that has no name', record({ syscall: '9999' }), '9999'],
-  ['of a machine that nobody knows', record({ arch: 'c00000f3' }), '83'],
-  ['of a program with a name of its own making', record({ comm: '2070696431', exe: '2F6120622F63' }), 'mkdir'],
+  ['of a 32-bit program on arm', record({ arch: '40000028', syscall: '983045' }), 'set_tls'],
+  ['of a call that has no name', record({ syscall: '9999' }), '9999'],
+  ['of an unknown machine', record({ arch: 'c00000f3' }), '83'],
+  [
+    'of a program whose name the kernel writes in hexadecimal',
+    record({ comm: '2070696431', exe: '2F6120622F63' }),
+    'mkdir',
+  ],
   ['of another process', record({ pid: '33471' }), undefined],
-  ['of one that was not killed', record({ sig: '0' }), undefined],
-  ['written by somebody else than the kernel', record().replace('5,', '13,'), undefined],
-  ['a text that quotes a record', `6,1204,12451927499,-;said: ${record()}`, undefined],
-  ['another record', record().replace('type=1326', 'type=1327'), undefined],
-])('%s', (_title, text, expected) => {
+  ['of a process that was not killed', record({ sig: '0' }), undefined],
+  ['that the kernel did not write', record().replace('5,', '13,'), undefined],
+  ['that another text quotes', `6,1204,12451927499,-;said: ${record()}`, undefined],
+  ['of another type', record().replace('type=1326', 'type=1327'), undefined],
+])('a record %s is read as expected', (_title, text, expected) => {
   expect(callOf(text, 3347, NOW)).toBe(expected);
 });
 

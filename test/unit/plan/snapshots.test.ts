@@ -89,11 +89,11 @@ test.each([
   ['root-host-mount', `name: box\ncommand: [sh]\nnamespaces: {mount: host}\n`, ROOT_HOST],
   ['root-joined-mount', `name: box\ncommand: [sh]\nnamespaces: {user: host, mount: /proc/5/ns/mnt}\n`, ROOT_HOST],
   ['root-joined-all', `name: box\ncommand: [sh]\nnamespaces: {${ALL_JOINED}}\n`, ROOT_HOST],
-])('the whole plan: %s', async (name, yaml, host) => {
+])('the plan of %s is as in its snapshot', async (name, yaml, host) => {
   await expect(`${checked(yaml, host).join('\n')}\n`).toMatchFileSnapshot(snapshot(name));
 });
 
-describe('what changes for root', () => {
+describe('the difference from the plan of root', () => {
   test.each<[name: string, yaml: string, host?: HostFacts, overrides?: Overrides]>([
     ['limits-v1', LIMITS],
     ['limits-v2', LIMITS, ROOT_V2_HOST],
@@ -128,13 +128,13 @@ describe('what changes for root', () => {
       `host-${kind}`,
       `${FILE}namespaces: {${kind}: host}\n`,
     ]),
-  ])('%s', async (name, yaml, host = ROOT_HOST, overrides = {}) => {
+  ])('is as in the snapshot %s', async (name, yaml, host = ROOT_HOST, overrides = {}) => {
     const lines = differences(checked(FILE, ROOT_HOST), checked(yaml, host, overrides));
     await expect(lines).toMatchFileSnapshot(snapshot(`root-${name}`));
   });
 });
 
-describe('what changes for an ordinary user', () => {
+describe('the difference from the plan of an ordinary user', () => {
   test.each<[name: string, yaml: string, host?: HostFacts]>([
     ['alone', FILE, USER_ALONE_HOST],
     ['limits-scope', LIMITS, onUnified(USER_HOST, UNIFIED_HOMES.scope)],
@@ -144,7 +144,7 @@ describe('what changes for an ordinary user', () => {
     ['user-key', `${FILE}user: app\n`],
     ['network-slirp4netns', NETWORK, withPrograms({ slirp4netns: '/usr/bin/slirp4netns' })],
     ['network-pasta', NETWORK, withPrograms({ pasta: '/usr/bin/passt' })],
-  ])('%s', async (name, yaml, host = USER_HOST) => {
+  ])('is as in the snapshot %s', async (name, yaml, host = USER_HOST) => {
     const lines = differences(checked(FILE, USER_HOST), checked(yaml, host));
     await expect(lines).toMatchFileSnapshot(snapshot(`user-${name}`));
   });

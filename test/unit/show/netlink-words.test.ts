@@ -99,7 +99,7 @@ describe('the words of a message of rtnetlink', () => {
         attributes: { RTA_DST: ipv4(10, 215, 0, 0) },
       },
     ],
-  ])('%s', (words, message) => {
+  ])('are `%s` for that message', (words, message) => {
     expect(encodeMessages([message]).bytes.length).toBeGreaterThan(0);
     expect(formatMessage(message)).toBe(words);
   });

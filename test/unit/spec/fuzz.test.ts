@@ -81,11 +81,11 @@ function check(text: string): void {
   formatDiagnostics(problems, text, { color: true });
 }
 
-test('any text', () => {
+test('any text is read without an exception, and each problem has a place within it', () => {
   assert(property(string({ unit: 'binary', maxLength: 200 }), check), { numRuns: 500 });
 });
 
-test('any pieces of YAML', () => {
+test('any sequence of pieces of YAML is read without an exception, and each problem has a place within it', () => {
   assert(
     property(array(constantFrom(...PIECES), { maxLength: 40 }), (parts) => check(parts.join(''))),
     {
@@ -97,15 +97,18 @@ test('any pieces of YAML', () => {
 test.each([
   ['a good file', FILE],
   ['a Compose file', COMPOSE],
-])('%s with pieces put in, and taken out', (_name, file) => {
-  const edits = array(tuple(nat(file.length), nat(12), constantFrom('', ...PIECES)), { maxLength: 6 });
-  assert(
-    property(edits, (changes) => {
-      let text = file;
-      for (const [at, length, piece] of changes) text = text.slice(0, at) + piece + text.slice(at + length);
-      check(text);
-    }),
-    { numRuns: 2000 },
-  );
-  expect(problemsOf(file, { env: { CI: '96' } })).toEqual([]);
-});
+])(
+  '%s with pieces inserted and removed is read without an exception, and each problem has a place within it',
+  (_name, file) => {
+    const edits = array(tuple(nat(file.length), nat(12), constantFrom('', ...PIECES)), { maxLength: 6 });
+    assert(
+      property(edits, (changes) => {
+        let text = file;
+        for (const [at, length, piece] of changes) text = text.slice(0, at) + piece + text.slice(at + length);
+        check(text);
+      }),
+      { numRuns: 2000 },
+    );
+    expect(problemsOf(file, { env: { CI: '96' } })).toEqual([]);
+  },
+);

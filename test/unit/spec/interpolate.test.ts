@@ -27,7 +27,7 @@ test.each([
   ['${A:?message}', 'a'],
   ['${EMPTY?message}', ''],
   ['no dollar at all', 'no dollar at all'],
-])('%s', (text, expected) => {
+])('interpolate(%j) returns %j', (text, expected) => {
   expect(interpolate(text, env)).toMatchObject({ text: expected, problems: [] });
 });
 

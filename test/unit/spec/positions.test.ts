@@ -41,8 +41,8 @@ test.each([
   ['a value far inside', 'volumes.1.tmpfs.size', '15:50+2'],
   ['text over several lines, by its first', 'command', '16:10+1'],
   ['an item within brackets', 'image.host_tools.1', '5:26+2'],
-  ['what the file does not say, nowhere', 'read_only', undefined],
-])('%s', (_title, path, expected) => {
+  ['no key that the file lacks', 'read_only', undefined],
+])('the place is found of %s', (_title, path, expected) => {
   expect(place(FILE, path, env)).toBe(expected);
 });
 

@@ -14,7 +14,7 @@ test.each([
   ['abc', 'acb', 1],
   ['hostnme', 'hostname', 1],
   ['kitten', 'sitting', 3],
-])('%s is near to %s', (a, b, distance) => {
+])('the edit distance of %j and %j is %i', (a, b, distance) => {
   expect(editDistance(a, b)).toBe(distance);
   expect(editDistance(b, a)).toBe(distance);
 });
@@ -33,11 +33,11 @@ test.each([
   ['zzzzzzzzzz', undefined],
   ['constructor', undefined],
   ['x'.repeat(100_000), undefined],
-])('%s', (word, meant) => {
+])('didYouMean(%.40s) suggests %s', (word, meant) => {
   expect(didYouMean(word, KEYS)).toBe(meant);
 });
 
-test('in the middle of things, the end of the path is meant', () => {
+test('within a map, the last part of the path is suggested', () => {
   expect(didYouMean('mem_limit', ['memory', 'swap'])).toBe('memory');
   expect(didYouMean('network', ['pid', 'net'])).toBe('net');
 });

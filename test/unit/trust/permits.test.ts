@@ -45,7 +45,9 @@ describe('--allow', () => {
     ['ids=0', demand('ids', '0-65535'), false],
     ['new_privileges', demand('new_privileges', ''), true],
     ['seccomp=custom', demand('seccomp', 'unconfined'), false],
-  ])('%s', (text, wanted, expected) => expect(permits(text, wanted)).toBe(expected));
+  ])('%s permits the demands that it includes, and no others', (text, wanted, expected) =>
+    expect(permits(text, wanted)).toBe(expected),
+  );
 
   it.each([
     ['everything', 'all'],
@@ -53,7 +55,7 @@ describe('--allow', () => {
     ['bind=', 'does not say what'],
     ['all=x', 'all'],
     ['__proto__', 'nothing called'],
-  ])('%s is no permission', (text, said) => {
+  ])('%s is an error', (text, said) => {
     const failure = (): string => {
       try {
         parsePermit(text, BASE);
