@@ -1,4 +1,4 @@
-/** The network that a file asks for, with what this run was given of the host. */
+/** Compiles the network of a specification and what was claimed for this run to the network of the model. */
 import type { HostFacts } from '../host/facts.ts';
 import type { NetworkAttachment, SpecNetwork } from '../spec/network/network.ts';
 import type { SpecDocument } from '../spec/spec.ts';
@@ -16,13 +16,13 @@ import { previewClaim } from './network-preview.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
 
-/** Locally administered; the last bytes are the index of the claim. */
+/** The default hardware address: locally administered, with the index of the claim in the last two bytes. */
 function macOf(index: number): string {
   const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
   return `02:62:6f:78:${hex(index >> 8)}:${hex(index & 0xff)}`;
 }
 
-/** Undefined where the file asks for none. */
+/** Undefined where the file asks for no network. */
 export function compileNetwork(
   document: SpecDocument,
   host: HostFacts,
@@ -58,14 +58,14 @@ export function compileNetwork(
       host: egress?.some(({ addresses }) => addresses === 'host') ?? false,
       linkLocal: egress?.some(({ addresses }) => typeof addresses !== 'string' && addresses.some(isLinkLocal)) ?? false,
     },
-    // A name server is a way out, too.
+    // A container on internal networks only gets no name server of the host: DNS queries could carry data out.
     dns: compileDns(document.spec, host, toWorld ? egress : []),
     hosts: [...pinned(egress ?? []), ...peersOf(claim)],
     rates,
   };
 }
 
-/** What is no error, and would be looked for later. */
+/** Settings of `dns` with which no name would be found. They are no errors. */
 export function networkWarnings(
   { spec }: SpecDocument,
   network: Network | undefined,
@@ -88,14 +88,14 @@ export function networkWarnings(
   return [{ message, because }];
 }
 
-/** Names mean the addresses that the rules have. */
+/** Lines of /etc/hosts: each name of `egress` has the addresses for which the rules were made. */
 function pinned(egress: readonly EgressRule[]): readonly HostLine[] {
   const lines = egress.flatMap(({ name, addresses }) =>
     name === undefined || typeof addresses === 'string'
       ? []
       : addresses.map(({ address }) => ({ address, names: [name] })),
   );
-  // A name may be there with several ports.
+  // A name that `egress` has with several ports gets one line for each address.
   return [...new Map(lines.map((line) => [`${line.address} ${line.names.join(' ')}`, line])).values()];
 }
 

@@ -1,4 +1,4 @@
-/** Addresses of containers where /etc/boxctl/network.yaml names no others. */
+/** The addresses of containers, unless /etc/boxctl/network.yaml has others. */
 import type { Subnet } from '../text/addresses.ts';
 
 export interface Pool {
@@ -6,7 +6,7 @@ export interface Pool {
   readonly ipv6: Subnet;
 }
 
-/** In the pool, the index of a container has 12 bits; 0 is the gateway. */
+/** The largest index of a container in the pool: 12 bits. The index 0 is the gateway. */
 export const LAST_INDEX = 4095;
 
 export const DEFAULT_POOL: Pool = {
@@ -14,11 +14,11 @@ export const DEFAULT_POOL: Pool = {
   ipv6: { family: 6, address: 'fd62:6f78:6374:6c::', prefix: 116 },
 };
 
-/** The first of the subnets that networks are given which do not choose one. */
+/** The first of the subnets for networks whose files choose none. */
 export const FIRST_SUBNETS: Pool = {
   ipv4: { family: 4, address: '10.215.16.0', prefix: 24 },
   ipv6: { family: 6, address: 'fd62:6f78:6374:6d::', prefix: 112 },
 };
 
-/** Where no address can be had: of the addresses for documentation (RFC 5737, RFC 3849). */
+/** Addresses for documentation (RFC 5737, RFC 3849), in place of those that cannot be looked up. */
 export const MADE_UP_ADDRESSES = ['192.0.2.1', '2001:db8::1'] as const;

@@ -1,4 +1,4 @@
-/** What a container reaches beyond itself, and what reaches it: demands, since a file may be hostile. */
+/** The demands of a container's network: what it reaches, and from where it can be reached. */
 import type { EgressTarget, PublishedPort, SpecNetwork } from '../spec/network/network.ts';
 import { formatTarget } from '../spec/network/target.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
@@ -17,12 +17,12 @@ export function networkDemands(document: SpecDocument, place: Place): readonly D
   return [...ofShared(network, place), ...ofReach(network, asked, place), ...ofPorts(network.ports, place)];
 }
 
-/** The key that asks for a network: `networks` do by themselves. */
+/** The key that asks for a network. `networks` alone implies `network_mode: bridge`. */
 export function networkKey({ where }: SpecDocument): 'network_mode' | 'networks' {
   return where('network_mode') === undefined && where('networks') !== undefined ? 'networks' : 'network_mode';
 }
 
-/** Containers of other folders are on it, or can be. */
+/** Demands for networks that containers of other folders can be on. */
 function ofShared({ networks }: SpecNetwork, place: Place): readonly Demand[] {
   return networks.flatMap(({ hostName, specPath }): readonly Demand[] => {
     if (hostName === undefined) return [];
@@ -31,7 +31,7 @@ function ofShared({ networks }: SpecNetwork, place: Place): readonly Demand[] {
   });
 }
 
-/** Whether it is the same as no entry at all, for one family at least. */
+/** Whether the entry allows everything, for one family at least. */
 function isWide({ to, ports, protocol }: EgressTarget): boolean {
   if (ports !== undefined || protocol !== undefined) return false;
   return to.kind === 'any' || (to.kind === 'subnet' && to.subnet.prefix === 0);
@@ -66,7 +66,7 @@ function ofTarget(target: EgressTarget, because: Because): Demand {
   return { kind: 'egress', value, message: `reaches ${value}`, because };
 }
 
-/** Where it can be reached from, by the address of the host that it listens at. */
+/** From where a port can be reached. The address of the host on which it listens decides. */
 export function widthOfPort({ hostAddress }: PublishedPort): 'this host' | 'one address' | 'everywhere' {
   if (hostAddress === undefined || hostAddress === '0.0.0.0' || hostAddress === '::') return 'everywhere';
   const subnet = subnetOf(hostAddress);

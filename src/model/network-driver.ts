@@ -1,10 +1,10 @@
-/** Who carries a container's packets: the kernel, or for an ordinary user a program of his own. */
+/** Chooses what carries a container's packets: the kernel (veth), or for an ordinary user slirp4netns or pasta. */
 import type { HostFacts } from '../host/facts.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Network, NetworkDriver } from './network.ts';
 import type { Problems } from './problems.ts';
 
-/** Where nobody has looked at the host's network, nothing is started from the model. */
+/** Without facts of the host's network the model is never started, so nothing is reported then. */
 export function driverFor(document: SpecDocument, host: HostFacts, problems: Problems): NetworkDriver {
   const { networking } = host;
   if (networking?.netAdmin ?? host.privileged) return 'veth';
@@ -19,7 +19,7 @@ export function driverFor(document: SpecDocument, host: HostFacts, problems: Pro
     const message = `the container’s packets cannot be carried: ${programs.noTun.reason}`;
     problems.add('E_NO_NETWORK_PROGRAM', 'network_mode', message, programs.noTun.hint);
   }
-  // Of those that were tried, slirp4netns is ready in 5 ms and pasta in 100, and the pasta of 2023 breaks off long uploads.
+  // In measurements, slirp4netns is ready in 5 ms, pasta in 100 ms, and the pasta of 2023 breaks off long uploads.
   if (programs.slirp4netns !== undefined) return 'slirp4netns';
   if (programs.pasta !== undefined) return 'pasta';
   const message =
@@ -28,7 +28,7 @@ export function driverFor(document: SpecDocument, host: HostFacts, problems: Pro
   return 'slirp4netns';
 }
 
-/** The program belongs to the container's user namespace, and is not to be seen from inside. */
+/** The program needs the container's user namespace. The container must not see it in its pid namespace. */
 function checkNamespacesFor({ spec }: SpecDocument, problems: Problems): void {
   const { user, pid } = spec.namespaces;
   if (user.kind !== 'private') {
@@ -43,8 +43,9 @@ function checkNamespacesFor({ spec }: SpecDocument, problems: Problems): void {
 }
 
 /**
- * Where a program carries the packets, the rules lie in a network namespace that belongs to the container's own user namespace:
- * who may change networks there can take the program's interface, and with it go where the rules do not let him.
+ * Refuses CAP_NET_ADMIN where it would let the container remove rules or rates. For an ordinary user, the rules are in a
+ * network namespace that belongs to the container's user namespace. A process with CAP_NET_ADMIN there could take the
+ * program's interface, and send packets that no rule sees.
  */
 export function checkNetworkCapabilities(
   network: Network | undefined,
@@ -55,7 +56,7 @@ export function checkNetworkCapabilities(
   if (network === undefined || !capabilities.includes('CAP_NET_ADMIN')) return;
   if (network.driver === 'veth') {
     if (network.rates.egress === undefined) return;
-    // What it sends is slowed down by a queue of its own end of the pair.
+    // The queue that limits what the container sends is on its own end of the pair.
     const message = 'with NET_ADMIN the container could remove the queue that limits what it sends';
     problems.add('E_RATE_NET_ADMIN', 'limits.network.egress', message, 'leave out one of both');
     return;

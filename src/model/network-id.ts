@@ -1,12 +1,12 @@
 /**
- * The names of networks on the host. A network belongs to the folder of the file that names it, as volumes do: a file of
- * another project cannot reach it by using its name. One with `name:` or `external:` is known by that name to all files.
+ * The id of a network on the host. A network belongs to the folder of the file that names it, as volumes do: a file in
+ * another folder cannot join it by its name. A network with `name:` or `external:` is the same for all files.
  */
 import { sha256 } from '../native.ts';
 import type { NetworkAttachment } from '../spec/network/network.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 export function networkId({ folder }: SpecDocument, { name, hostName }: NetworkAttachment): string {
-  // No name has an `@`, so that none is taken for one of a folder's.
+  // A name cannot contain `@`, so it is never equal to the id of a folder's network.
   return hostName ?? `${name}@${sha256(folder).slice(0, 12)}`;
 }

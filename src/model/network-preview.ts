@@ -1,4 +1,4 @@
-/** What stands in for a claim where nothing is started: the addresses that the first container of a host would have. */
+/** The claim for a plan that is not started: the addresses that the first container of a host would have. */
 import type { SpecNetwork } from '../spec/network/network.ts';
 import { addressAt } from '../text/addresses.ts';
 import type { ClaimedNetwork, NetworkClaim } from './claims.ts';

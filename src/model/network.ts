@@ -1,42 +1,42 @@
-/** The container's network as the planner receives it; OCI has no word for it beyond the namespace. */
+/** The part of the model for the container's network. OCI's configuration has no field for it but the namespace. */
 import type { PortRange, Protocol, PublishedPort } from '../spec/network/network.ts';
 import type { Subnet } from '../text/addresses.ts';
 
 export type { PortRange, Protocol } from '../spec/network/network.ts';
 export type { Subnet } from '../text/addresses.ts';
 
-/** Who carries the packets: the kernel, or a program of the user's. */
+/** What carries the packets: the kernel, or a program of the user. */
 export type NetworkDriver = 'veth' | 'pasta' | 'slirp4netns';
 
 /**
- * Who asked for its parts: `because('network')`, and of lists each item by its index: `network.ports.0`, `network.networks.0`,
- * `network.egress.0`; `network.egress`, `network.dns`, `network.mac`, `network.rates.egress`, `network.rates.ingress`.
+ * The paths for `because`: `network`, `network.egress`, `network.dns`, `network.mac`, `network.rates.egress`,
+ * `network.rates.ingress`, and for each item of a list `network.ports.0`, `network.networks.0`, `network.egress.0`.
  */
 export interface Network {
   readonly driver: NetworkDriver;
-  /** Of the claim, from 1 to 4095; 1 where a program carries the packets. */
+  /** The container's number on the host, from 1 to 4095; 1 where a program carries the packets. */
   readonly index: number;
-  /** Of the container's end, in lower case with colons. */
+  /** The hardware address of the container's end, in lower case with colons. */
   readonly mac: string;
-  /** The container's own in the pool, which is `index` places after its first. Undefined: the family is not to be had. */
+  /** The container's own address: the pool's first plus `index`. Undefined: the container has no address of the family. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
-  /** All addresses of containers. */
+  /** The subnets of all containers' own addresses. */
   readonly pool: { readonly ipv4: Subnet; readonly ipv6: Subnet };
-  /** The way out as the container sees it, and the host's own address for it: the first address of the pool. */
+  /** The first address of the pool: the container's default gateway, and the address by which it reaches the host. */
   readonly gateway: { readonly ipv4: string; readonly ipv6: string };
   readonly networks: readonly JoinedNetwork[];
-  /** False: it is on internal networks alone, and none of its packets leaves the host. */
+  /** False: all its networks are internal, and none of its packets leaves the host. */
   readonly toWorld: boolean;
   readonly ports: readonly PublishedPort[];
-  /** Undefined: anywhere but the host, link-local addresses and other containers. Empty: nowhere. */
+  /** Undefined: everything except the host, link-local addresses and other containers. Empty: nothing. */
   readonly egress: readonly EgressRule[] | undefined;
-  /** What is refused otherwise, and some rule of `egress` names. */
+  /** Whether some rule of `egress` allows the host or link-local addresses, which are refused otherwise. */
   readonly reaches: { readonly host: boolean; readonly linkLocal: boolean };
   readonly dns: Dns;
   /** Lines of /etc/hosts: the names of `egress`, then the containers on the same networks. */
   readonly hosts: readonly HostLine[];
-  /** Bits per second of what the container sends, and of what it receives. */
+  /** Limits in bits per second. `egress`: what the container sends. `ingress`: what it receives. */
   readonly rates: { readonly egress?: number; readonly ingress?: number };
 }
 
@@ -47,31 +47,31 @@ export interface HostLine {
 
 /** A network that the container shares with others. */
 export interface JoinedNetwork {
-  /** On the host: no two networks have the same. */
+  /** Unique on the host. */
   readonly id: string;
-  /** As the file calls it. */
+  /** The file's name for it. */
   readonly name: string;
   readonly subnet4?: Subnet;
   readonly subnet6?: Subnet;
-  /** The container's own in it. */
+  /** The container's own address in it. */
   readonly address4?: string;
   readonly address6?: string;
   readonly internal: boolean;
   readonly aliases: readonly string[];
 }
 
-/** Packets that may leave: those to one of the addresses, one of the ports, by the protocol. */
+/** Allows packets to one of the addresses and one of the ports, by the protocol. */
 export interface EgressRule {
   /**
-   * `any`: all but the host's, link-local ones and those of other containers. `host`: the container's gateway. A list may be
-   * empty: then nothing fits.
+   * `any`: all except the host's, link-local ones and those of other containers. `host`: the container's gateway. An empty
+   * list allows nothing.
    */
   readonly addresses: readonly Subnet[] | 'any' | 'host';
-  /** Undefined: all, and all other messages of the protocol. */
+  /** Undefined: all ports. */
   readonly ports?: PortRange;
-  /** Undefined: all that there are. */
+  /** Undefined: TCP, UDP and, if `ports` is undefined too, all other protocols. */
   readonly protocol?: Protocol;
-  /** What the addresses were looked up for. */
+  /** The host name that the addresses were looked up for. */
   readonly name?: string;
 }
 
@@ -81,15 +81,15 @@ export interface Dns {
   readonly search: readonly string[];
   readonly options: readonly string[];
   /**
-   * Name servers of the host that the container cannot reach, since they are on loopback, on an address of the host, or
-   * link-local: the launcher listens at `at`, port 53, UDP and TCP, in the container's network namespace, and passes on to `to`.
+   * For the host's name servers that the container cannot reach: those on loopback, an address of the host, or a link-local
+   * one. The launcher listens on `at`, port 53, UDP and TCP, in the container's network namespace, and relays to `to`.
    */
   readonly relays: readonly DnsRelay[];
 }
 
 export interface DnsRelay {
-  /** On the container's loopback interface. */
+  /** An address of the container's loopback interface. */
   readonly at: string;
-  /** Of the host, where it is asked at port 53. */
+  /** The address of the host's name server, which listens on port 53. */
   readonly to: string;
 }

@@ -1,7 +1,7 @@
 /**
- * Addresses of containers: each has a number of its own, its place in the pool, and addresses in the networks that it shares
- * with others. A claim is a file in the state folder, named by the number, whose text says what was given; it is locked as
- * long as the container runs. A file that nobody holds a lock of is free.
+ * Gives each container a free number, which determines its address in the pool, and free addresses in the networks that it
+ * shares with others. A claim is a file in the state folder: its name is the number, and its text has the container's
+ * addresses. It is locked (flock(2)) while the container runs. A claim without a lock is free.
  */
 import {
   closeSync,
@@ -41,10 +41,10 @@ import { isRecord, isTextList } from '../text/json.ts';
 import { chooseRanges, overlapOf, type Ranges } from './address-pool.ts';
 
 const PATIENCE_MS = 5000;
-/** More than the text can have. */
+/** The text is padded to this many bytes, which is more than it can have. */
 const REMEMBERED_SIZE = 400;
 
-/** What a claim's file says of a network. */
+/** A network in a claim's file, with the container's addresses and names on it. */
 interface Membership {
   readonly id: string;
   readonly subnet4?: string;
@@ -54,14 +54,14 @@ interface Membership {
   readonly names: readonly string[];
 }
 
-/** What has been claimed for a run. */
+/** The claim of a run. */
 export interface AddressClaim {
   readonly network: NetworkClaim;
-  /** To be called once, at the end of the run. */
+  /** Gives the addresses back. To be called once, at the end of the run. */
   release(): void;
 }
 
-/** One process at a time makes claims. Gives the descriptor that holds the lock. */
+/** Takes the lock under which claims are made, one process at a time. Returns the descriptor that holds it. */
 function lockFolder(dir: string): number {
   const fd = openSync(join(dir, 'lock'), 'a', 0o600);
   for (const until = Date.now() + PATIENCE_MS; !tryLock(fd, true);) {
@@ -77,12 +77,12 @@ function lockFolder(dir: string): number {
   return fd;
 }
 
-/** Opens and locks the file; undefined: a container that runs has it. */
+/** Opens and locks a claim. Undefined: a running container holds it. */
 function tryTake(path: string): number | undefined {
   for (;;) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     const locked = tryLock(fd, true);
-    // Its holder may have removed it in between: then it is nobody's.
+    // If its holder removed the file after it was opened, the lock is on a file without a name: a new one is opened.
     if (locked && fstatSync(fd).nlink > 0) return fd;
     closeSync(fd);
     if (!locked) return undefined;
@@ -107,7 +107,7 @@ function membership(value: unknown): readonly Membership[] {
   return [{ id: value['id'], names: value['names'], ...Object.fromEntries(entries) }];
 }
 
-/** What is written in the claims of containers that run. */
+/** The networks in the claims of running containers. Removes claims that no container holds. */
 function memberships(claims: string): readonly Membership[] {
   return readdirSync(claims).flatMap((name) => {
     const path = join(claims, name);
@@ -122,7 +122,7 @@ function memberships(claims: string): readonly Membership[] {
   });
 }
 
-/** The ranges that are in use, and the number that was given last. */
+/** The ranges of the last claim, and its number. */
 interface Remembered {
   readonly ranges: Ranges | undefined;
   readonly last: number;
@@ -149,14 +149,14 @@ function writeRemembered(path: string, { pool, subnets }: Ranges, last: number):
   const shown = (pair: Ranges['pool']) => ({ ipv4: formatSubnet(pair.ipv4), ipv6: formatSubnet(pair.ipv6) });
   const text = JSON.stringify({ pool: shown(pool), subnets: shown(subnets), last });
   const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  // Written over rather than anew: some file systems wait for the disk when a file that was cut to nothing is closed.
+  // Overwritten in place: some file systems wait for the disk at close(2) of a file that was truncated.
   writeSync(fd, `${text.padEnd(REMEMBERED_SIZE)}\n`, 0);
   closeSync(fd);
 }
 
 const same = (one: Ranges, other: Ranges): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-/** While some container runs, all others are given addresses of its pool, whatever is wanted meanwhile. */
+/** While a container runs, new ones get addresses of its pool, even if the configuration has changed since. */
 function rangesFor(claims: string, facts: NetworkFacts, remembered: Ranges | undefined): Ranges {
   let wanted: Ranges;
   try {
@@ -178,12 +178,12 @@ function isAnyHeld(claims: string): boolean {
   });
 }
 
-/** An interface of a container whose end the kernel has not come to yet, or whose launcher was killed. */
+/** Whether an earlier container's interface is still there: the kernel removes it some time after the container's end. */
 const isBusy = (index: number): boolean => existsSync(`/proc/sys/net/ipv4/conf/boxctl${index}`);
 
 /**
- * A number that no container has. They are given in turn: the kernel takes some time to remove an interface, and whoever knew
- * a container's address does not meet another one there at once.
+ * Claims a free number. Numbers are given in turn, for two reasons. The kernel takes some time to remove an interface. A
+ * client that still uses the address of a container that has ended should not reach another one.
  */
 function takeIndex(claims: string, last: number): { readonly index: number; readonly fd: number } {
   for (let step = 1; step <= LAST_INDEX; step++) {
@@ -274,7 +274,7 @@ class Networks {
     });
   }
 
-  /** Subnets of all networks in use, and the pool. */
+  /** The pool, and the subnets of all networks in use. */
   #inUse(family: Family): readonly Subnet[] {
     const pool = family === 4 ? this.#ranges.pool.ipv4 : this.#ranges.pool.ipv6;
     const all = [...this.#others, ...this.#given].map((one) => (family === 4 ? one.subnet4 : one.subnet6));
@@ -308,7 +308,10 @@ class Networks {
   }
 }
 
-/** The first is the subnet's own, the second usually a gateway's, and the last of IPv4 is for all. */
+/**
+ * A free address of a subnet. It is never the last one of IPv4, which is for broadcasts. In a subnet of more than 4
+ * addresses it is not the first, the subnet's own, nor the second, which usually is a gateway's.
+ */
 function freeAddress(subnet: Subnet, taken: ReadonlySet<string | undefined>): string | undefined {
   const size = 2 ** Math.min(widthOf(subnet.family) - subnet.prefix, 16);
   const end = subnet.family === 4 ? size - 1 : size;
@@ -320,8 +323,8 @@ function freeAddress(subnet: Subnet, taken: ReadonlySet<string | undefined>): st
 }
 
 /**
- * Claims addresses for a container with a network of its own. They stay its own until `release`, or until this process ends.
- * `resolved` are the addresses of names in `egress`.
+ * Claims addresses for a container with a network of its own. No other container gets them until `release`, or until
+ * this process ends. `resolved`: the addresses of the names in `egress`.
  *
  * @throws BoxctlError E_NETWORK_LOCKED, E_NO_FREE_ADDRESS, E_ADDRESS_TAKEN, E_SUBNET_TAKEN, E_POOL_OVERLAP, E_NETWORK_CONFIG
  */
@@ -355,26 +358,26 @@ export function claimAddresses(
   }
 }
 
-/** Where the files of claims are. The launcher removes the one of its container, too (src/plan/network/network.ts). */
+/** The folder of claims. The launcher removes the claim of its container, too (src/plan/network/network.ts). */
 export const claimsFolder = (state: string): string => join(state, 'addresses');
 
-/** The launcher may have removed it, and another container may have made its own since. */
+/** Removes the claim, unless the launcher has removed it: the path may be that of another container's claim by now. */
 function removeClaim(path: string, fd: number): void {
   try {
     if (fstatSync(fd).nlink > 0) unlinkSync(path);
   } catch {
-    // It is gone.
+    // The file is gone already.
   }
 }
 
-/** What killed launchers have left: claims that nobody holds, and settings of forwarding that no container needs. */
+/** Removes what killed launchers have left: claims without a lock, and forwarding that was switched on for containers. */
 export function sweepNetwork(stateFolder: string): void {
   const folder = join(stateFolder, 'network');
   if (!existsSync(folder)) return;
   for (const netns of readdirSync(folder)) {
     const state = join(folder, netns);
     sweepFiles(claimsFolder(state), () => undefined);
-    // Settings of another network namespace are not to be had from here, and went with it.
+    // The settings of another network namespace cannot be reached from here, and end with it.
     if (isOwnNetns(netns)) sweepFiles(join(state, 'forwarding'), restoreSetting);
   }
 }
@@ -393,7 +396,7 @@ function sweepFiles(folder: string, before: (path: string) => void): void {
 
 const isOwnNetns = (name: string): boolean => readlinkSync('/proc/self/ns/net') === `net:[${name}]`;
 
-/** `ipv4.conf.eth0.forwarding`, whose text is the value before. */
+/** Restores a setting. The file is named after it (`ipv4.conf.eth0.forwarding`), and its text is the old value. */
 function restoreSetting(path: string): void {
   const text = readFileSync(path, 'utf8').trim();
   const match = /^(ipv[46])\.conf\.(.+)\.(forwarding|force_forwarding|accept_ra)$/u.exec(basename(path));

@@ -1,4 +1,4 @@
-/** Work on images, done by the imager in a process that sees nothing but what it works on. */
+/** Work on images. The imager does it, in a process that is confined to the files that it works on. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -32,49 +32,49 @@ export type { Part, WorkLimits, WorkPlace } from '../plan/image-work.ts';
 export const WHOLE: Part = { offset: 0, size: 0 };
 
 export interface Digests {
-  /** Of the archive as it is stored, 64 hex digits. */
+  /** The digest of the archive as it is stored, 64 hex digits. */
   readonly sha256: string;
-  /** Of what it decompresses to. Of what is no layer it is not computed, and empty. */
+  /** The digest of the decompressed archive. Computed for layers only; otherwise empty. */
   readonly plainSha256: string;
   readonly compression: string;
 }
 
 export interface Contents {
   readonly entries: number;
-  /** Of files, uncompressed. */
+  /** The size of all files together, uncompressed. */
   readonly bytes: number;
-  /** Owners that the user namespace does not have, and that became root. */
+  /** Entries whose owner the user namespace does not map; root owns them. */
   readonly squashed: number;
-  /** Device nodes and attributes that cannot be had. */
+  /** Device nodes and attributes that could not be created. */
   readonly skipped: number;
-  /** Of a layer: folders that only its paths imply. */
+  /** Of a layer: folders without an entry of their own, in which other entries are. */
   readonly implied: readonly string[];
-  /** Of a layer: files that its hard links mean and that it does not have; the links were not made. */
+  /** Of a layer: targets of its hard links that are in a lower layer; these links were not made. */
   readonly wanted: readonly string[];
   /** Of a layer: it hides all layers below. */
   readonly opaqueRoot: boolean;
 }
 
-/** What came of reading an archive as a root file system, which it need not be. */
+/** The result of reading an archive as a root file system. It may be an image in layers instead. */
 export interface Rootfs<T> {
-  /** It may hold an image in layers (ImageSigns of native/image/walk.h): only its manifest tells. */
+  /** It looks like an image in layers (ImageSigns of native/image/walk.h). Only its manifest shows whether it is one. */
   readonly mayBeImage: boolean;
-  /** Undefined where it was not read to its end: at the first sign of an image, or because of `failure`. */
+  /** Undefined where it was not read to its end: reading stopped at the first sign of an image, or with `failure`. */
   readonly contents: T | undefined;
   readonly failure: BoxctlError | undefined;
 }
 
 interface Work {
   readonly plan: Plan;
-  /** The archive; stays the caller's. */
+  /** The archive's descriptor. The caller closes it. */
   readonly input?: number;
-  /** For what is extracted; stays the caller's. */
+  /** The descriptor for extracted files. The caller closes it. */
   readonly output?: number;
   readonly onRead?: OnRead;
   readonly signal?: AbortSignal;
 }
 
-/** The archive is bad, and the worker has said why. */
+/** An error in the archive that the imager has reported. */
 class BadArchive extends Error {
   readonly entry: string;
   readonly errno: number;
@@ -91,7 +91,7 @@ class BadArchive extends Error {
 
 const EFBIG = 27;
 
-/** Starts a worker, follows its reports, and returns the last one. Throws BadArchive, or BoxctlError `E_IMAGE_WORK`. */
+/** Runs the imager, reads its reports, and returns the last one. Throws BadArchive, or BoxctlError `E_IMAGE_WORK`. */
 async function run({ plan, input, output, onRead, signal }: Work): Promise<Report> {
   const nothing = openSync('/dev/null', constants.O_RDWR);
   const [report, reportEnd] = pipe();
@@ -127,7 +127,7 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
     const name = errno > 0 ? errnoName(errno) : 'no errno';
     const step = plan.steps[index];
     const at = step === undefined ? 'a step' : `${step.call.name} (step ${step.id})`;
-    // An archive that somebody writes to, or that lies where there are no leases, cannot be used in place.
+    // No lease: another process has the archive open for writing, or its file system has no leases.
     const code = step?.call.name === 'fcntl' ? 'E_IMAGE_BUSY' : 'E_IMAGE_WORK';
     const hint = step === undefined ? undefined : hintOf(step, name, end.failed.detail);
     return new BoxctlError(code, `${what}: ${at} failed with ${name}`, hint === undefined ? {} : { hint });
@@ -139,13 +139,13 @@ function workFailure(plan: Plan, end: Outcome): BoxctlError {
 export const LIMIT_HINT =
   'raise `image.max_size` or `image.max_entries` (of an import, --max-size or --max-entries) if it is to be trusted';
 
-/** What a bad archive means to the person who named it. */
+/** Turns BadArchive into an error for the user. Other errors are returned unchanged. */
 function explain(error: unknown, name: string, archive?: Pick<Archived, 'fd' | 'part'>): unknown {
   return error instanceof BadArchive ? explained(error, name, archive) : error;
 }
 
 function explained(error: BadArchive, name: string, archive?: Pick<Archived, 'fd' | 'part'>): BoxctlError {
-  // The reason may quote a hostile name: its control characters must not reach a terminal.
+  // An entry's name may be hostile. JSON.stringify escapes its control characters, which must not reach a terminal.
   const at = error.entry === '' ? '' : ` (entry ${JSON.stringify(error.entry)})`;
   const code = errnoName(error.errno);
   const full = storeTrouble(`${name}${at}`, code);
@@ -193,14 +193,14 @@ function contents(report: Report): Contents {
   };
 }
 
-/** A place for work whose files are the caller's own. An ordinary user can be confined only as its own root. */
+/** A place for work whose files belong to the caller. An ordinary user's worker needs a user namespace to be confined. */
 export function ownPlace(folder: string, host: HostFacts): WorkPlace {
   const alone = (id: number) => [{ container: 0, host: id, size: 1 }];
   const ownership = host.privileged ? undefined : { uidMap: alone(host.euid), gidMap: alone(host.egid) };
   return { folder, ownership, host };
 }
 
-/** An archive to work on, and what is called on the way. `name` is for messages. */
+/** An archive to work on. `onRead` is called with the progress; `name` is for messages. */
 export interface Archived {
   readonly fd: number;
   readonly name: string;
@@ -226,7 +226,10 @@ async function runOn(archive: Archived, plan: Plan): Promise<Report> {
   }
 }
 
-/** The lowest layer has nothing to take away; a complete one has before it what its hard links mean of those below. */
+/**
+ * `lowest`: no layer is below, in which it could delete files. `complete`: the tar begins with what it needs of lower
+ * layers, such as the files that its hard links point to.
+ */
 export type LayerKind = 'lowest' | 'layer' | 'complete';
 const FLAGS = {
   rootfs: 0,
@@ -236,8 +239,8 @@ const FLAGS = {
 };
 
 /**
- * `isDigested`: false leaves the digest open, which is then empty. `stopsAtImage`: nothing is unpacked when the first entry
- * looks as if the archive held an image.
+ * Unpacks a root file system. `isDigested`: false leaves the digests empty. `stopsAtImage`: nothing is unpacked if the
+ * first entry looks like that of an image in layers.
  */
 export async function unpackRootfs(
   archive: Archived,
@@ -273,7 +276,7 @@ export async function unpackLayer(
   return { ...contents(report), ...digests(report) };
 }
 
-/** Decompresses into a new file `name` of the folder; '' for none. */
+/** Decompresses the archive into a new file `name` of the folder; '' writes no file. */
 export async function ingest(
   archive: Archived,
   place: WorkPlace,
@@ -283,14 +286,15 @@ export async function ingest(
   return digests(await runOn(archive, planIngest(place, archive.part, name, 0, maxBytes)));
 }
 
-/** The digests of a layer as it is stored and of its tar, without keeping anything. */
+/** The digests of a layer as it is stored, and of its tar. Writes no file. */
 export async function digestLayer(archive: Archived, place: WorkPlace, maxBytes: number): Promise<Digests> {
   return digests(await runOn(archive, planIngest(place, archive.part, '', IMAGE.LAYER, maxBytes)));
 }
 
 /**
- * Makes the file `index` of a tar that stays where it is or, with `stored`, that is decompressed into the file `data` on the
- * way. Undefined: there is more of it than an index can hold. The digests are empty where not all of it was read.
+ * Writes the index of a root file system's tar as the file `index`. `stored`: the tar is decompressed into the file `data`;
+ * otherwise it stays where it is. Undefined: the tar has more than an index can hold. The digests are empty if not all of
+ * it was read.
  */
 export async function indexRootfs(
   archive: Archived,
@@ -302,7 +306,7 @@ export async function indexRootfs(
   return unlessTooLarge(readRootfs(archive, plan, (report) => ({ ...contents(report), ...digests(report) })));
 }
 
-/** The same of a layer's tar that stays where it is. */
+/** Writes the index of a layer's tar, which stays where it is. Undefined: it has more than an index can hold. */
 export async function indexTar(
   archive: Archived,
   place: WorkPlace,
@@ -313,7 +317,7 @@ export async function indexTar(
   return report === undefined ? undefined : contents(report);
 }
 
-/** The same of a layer that is decompressed into the file `data`. */
+/** Writes the index of a layer, and decompresses it into the file `data`. Undefined: it has more than an index can hold. */
 export async function storeTar(
   archive: Archived,
   place: WorkPlace,
@@ -324,7 +328,7 @@ export async function storeTar(
   return report === undefined ? undefined : { ...contents(report), ...digests(report) };
 }
 
-/** The archive can be unpacked all the same. */
+/** Whether an archive has more than an index can hold. It can be unpacked all the same. */
 export function isTooLargeForIndex(error: unknown): boolean {
   return error instanceof BoxctlError && error.cause instanceof BadArchive && error.cause.errno === EFBIG;
 }
@@ -338,7 +342,7 @@ async function unlessTooLarge<T>(done: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A regular file of an archive, or a link: `target` is what it says. */
+/** A regular file of an archive, or a link to `target`. */
 export interface Member {
   readonly offset: number;
   readonly size: number;
@@ -349,19 +353,19 @@ export async function scanTar(archive: Archived, place: WorkPlace): Promise<Read
   const report = await runOn(archive, planScan(place));
   return new Map(
     list(report, 'members').map((line) => {
-      // No member of an image has a blank in its name, let alone an arrow.
+      // The members that are looked up have no ` -> ` in their names.
       const [, offset, size, path = '', target] = /^(\d+) (\d+) (.*?)(?: -> (.*))?$/su.exec(line) ?? [];
       return [path, { offset: Number(offset), size: Number(size), target }];
     }),
   );
 }
 
-/** What is at a path of an image: `mode uid gid seconds nanoseconds`, the mode in octal; '' for nothing. */
+/** The status of a path in an image: `mode uid gid seconds nanoseconds`, the mode in octal; '' if there is nothing. */
 export type PathStatus = string;
 
 /**
- * Texts of files of an image, '' where there is none that can be read, and what is at paths. Mounts the image, so a
- * kernel that cannot do that throws here and not at a start.
+ * Reads files of an image ('' for one that cannot be read), and the status of paths. It mounts the image: if the kernel
+ * cannot mount it, this throws, so that the error is not left to the start.
  */
 export async function inspect(
   image: ImageFacts,
@@ -374,8 +378,8 @@ export async function inspect(
 }
 
 /**
- * Writes a tar without an end mark of what an image has at paths to a descriptor, no more than `maxBytes` of files.
- * Returns how many there are. `name` is for messages.
+ * Writes the files and folders at `paths` of an image to a descriptor, as a tar without the end marker. Its files have at
+ * most `maxBytes` together. Returns the number of entries. `name` is for messages.
  */
 export async function extract(
   image: ImageFacts,
@@ -391,7 +395,7 @@ export async function extract(
   }
 }
 
-/** Copies an image into the empty folder `to` (planCopy). Says how many device nodes are left out. Throws `E_IMAGE_COPY`. */
+/** Copies an image into the empty folder `to`. Returns how many device nodes were left out. Throws `E_IMAGE_COPY`. */
 export async function copyImage(
   image: ImageFacts,
   host: HostFacts,
@@ -409,7 +413,7 @@ export async function copyImage(
   }
 }
 
-/** Removes the folder `name` and all in it, also when its files belong to mapped ids. */
+/** Removes the folder `name` and everything in it, even if its files belong to ids of `ownership`. */
 export async function removeTree(
   folder: string,
   name: string,

@@ -33,7 +33,7 @@ function forgetting(network: Network): readonly Message[] {
   });
 }
 
-/** Removes connections at the start, and again at the end if the container has ports. `fd`: a netlink socket of netfilter. */
+/** Removes connections at the start, and at the end if the container has ports. `fd`: a netlink socket of netfilter. */
 export function planForgetConnections({ steps }: PlanContext, network: Network, fd: Fd): void {
   const place = onHost('network', byDefault('an address brings no connections of its last container'));
   const messages = forgetting(network);

@@ -87,7 +87,7 @@ export const setRegister = (value: Uint8Array, register = REG): Expression =>
   });
 export const setMark = (register = REG): Expression =>
   expression('meta', { NFTA_META_KEY: 'NFT_META_MARK', NFTA_META_SREG: register });
-/** Loads the type of an address by the host's routes: RTN_LOCAL (its own), RTN_UNICAST (another host's), RTN_BROADCAST, … */
+/** Loads the type of an address by the host's routes: RTN_LOCAL (its own), RTN_UNICAST (another host's) and others. */
 export const loadAddressType = (of: 'SADDR' | 'DADDR', register = REG): Expression =>
   expression('fib', {
     NFTA_FIB_DREG: register,

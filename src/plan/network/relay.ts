@@ -10,7 +10,7 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { PortSocket } from './ports.ts';
 
 const DNS_PORT = 53;
-/** The most DNS queries or connections at once, and the seconds that an idle one is kept. Others use the name server, too. */
+/** The most DNS queries or connections at once, and the seconds that an idle one is kept, to spare the name server. */
 const DNS_MOST = 256;
 const DNS_IDLE = 10;
 const DNS_BACKLOG = 64;

@@ -226,7 +226,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   return talliesOf(network, kept);
 }
 
-/** The kernel removes the tables when the socket that created them is closed. The launcher keeps it; the command has none. */
+/** The kernel removes the tables when the socket that created them is closed. Only the launcher keeps that socket. */
 function keepTables({ steps, model }: PlanContext, place: ReturnType<typeof inside>, netfilter: Fd): Fd {
   steps.add(place, 'router.send', 'sendmsg', { fd: netfilter, flags: MSG.MSG_NOSIGNAL });
   const receive = onHost('network', model.because('network'));

@@ -14,7 +14,7 @@ export const TABLE_HINTS: Hints = {
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
 
-/** Opens a netlink socket whose answers have the place of an error (NETLINK_EXT_ACK) but not the message (NETLINK_CAP_ACK). */
+/** Opens a netlink socket. Its answers have the place of an error (NETLINK_EXT_ACK), not the message (NETLINK_CAP_ACK). */
 export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
   const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
   const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
