@@ -129,7 +129,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(await settledState(lab.host)).toEqual(before);
   });
 
-  test('a UDP client that keeps its port reaches the container that has the published port now, and never the one that has the address of an earlier one', async () => {
+  test('a UDP client that keeps its port reaches the container that publishes it now, and none with an earlier one’s address', async () => {
     const talking = lab.world.start([process.execPath, CLIENT, 'talk', HOST.ipv4, '8080']);
     const said: string[] = [];
     talking.stdout?.on('data', (text) => said.push(String(text).trim()));
