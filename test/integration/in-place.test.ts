@@ -112,8 +112,12 @@ test.skipIf(!isRoot || !hasBusybox)(
     });
     expect(killed.stdout).toBe('ready\n');
     expect(readdirSync(join(store, 'upper'))).toHaveLength(1);
-    await run('true');
-    expect(readdirSync(join(store, 'upper'))).toEqual([]);
+    // The record is locked until the kernel has ended the launcher.
+    const sweep = async (): Promise<readonly string[]> => {
+      await run('true');
+      return readdirSync(join(store, 'upper'));
+    };
+    await expect.poll(sweep, { timeout: 20_000, interval: 100 }).toEqual([]);
     expect(records(self)).toEqual([]);
   },
 );

@@ -1,4 +1,5 @@
 /** Whichever step of a container's network fails, the host's network is as it was. */
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { INSTALLED, PROJECT } from '../support/boxctl.ts';
@@ -28,7 +29,9 @@ describe.skipIf(whyNoLab() !== undefined)(`a network (${whyNoLab() ?? 'in the la
 
   async function breakEachStep(keys: Readonly<Record<string, unknown>>, caller: Caller): Promise<void> {
     const folder = specFolder(keys, caller);
-    const script = join(PROJECT, 'test/support/network-faults.mjs');
+    // Not everybody may read the project.
+    const script = join(folder, 'network-faults.mjs');
+    copyFileSync(join(PROJECT, 'test/support/network-faults.mjs'), script);
     const library = join(INSTALLED, 'dist/index.js');
     const { stdout, stderr } = await lab.host.run(
       [process.execPath, script, library, join(folder, 'container.yaml')],
