@@ -13,7 +13,7 @@ namespace boxctl {
 namespace {
 
 constexpr long kSysPidfdOpen = 434, kSysCloseRange = 436;
-// A record has room for so many bytes of text, in the place of its two times.
+// The bytes of text in one record: they are in the place of its two times.
 constexpr size_t kPiece = sizeof(Record::start) + sizeof(Record::end);
 
 struct Pipe {
@@ -29,27 +29,27 @@ struct Pipe {
   }
 };
 
-// What the program's descriptors are made of.
+// The launcher's descriptors that become those of the program.
 struct Ends {
   int lifeline;
   int output;
   int ready;
-  int failure;  // the errno of an exec that failed is written to it
+  int failure;  // the new process writes its errno to it if execve(2) fails
 };
 
-// How long a process may take to end once its descriptors are closed.
+// Milliseconds that a process may take to end after it has closed its descriptors.
 constexpr int kEndMs = 1000;
 
-// Above all descriptors that the program is given.
+// The first descriptor above those that the program gets.
 constexpr int kFree = 8;
 
 [[noreturn]] void fail(int pipe, int error) {
-  // A launcher that does not read this has ended.
+  // write(2) fails only if the launcher has ended.
   if (write(pipe, &error, sizeof error) < 0) _exit(126);
   _exit(127);
 }
 
-// The new process, until it is the program.
+// Runs in the new process, and executes the program.
 [[noreturn]] void become(const char* path, char* const* argv, int ready, Ends ends, pid_t parent) {
   int* const all[] = {&ends.lifeline, &ends.output, &ends.ready, &ends.failure};
   for (int* const end : all) {
@@ -57,17 +57,18 @@ constexpr int kFree = 8;
     if (moved < 0) fail(ends.failure, errno);
     *end = moved;
   }
-  // The keys of the caller's terminal are for the container.
+  // In a session of its own, it does not get the signals of the caller's terminal (Ctrl-C), which are for the
+  // container.
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  // The signal does not come for a parent that has ended before.
+  // PR_SET_PDEATHSIG sends no signal for a parent that ended before the call.
   if (getppid() != parent) _exit(127);
   dup2(ends.lifeline, STDIN_FILENO);
   dup2(ends.output, STDOUT_FILENO);
   dup2(ends.output, STDERR_FILENO);
   dup2(ends.ready, ready);
   call(kSysCloseRange, ready == 3 ? 4U : 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  // It needs a descriptor for every connection.
+  // The program has a descriptor for each connection.
   rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
@@ -161,11 +162,11 @@ long Helper::await_ready(int ready, uint64_t timeout_ms) {
     if (now >= end) return -ETIMEDOUT;
     pollfd polls[] = {{ready, POLLIN, 0}, {pidfd_.get(), POLLIN, 0}, {output_.get(), POLLIN, 0}};
     if (poll(polls, 3, static_cast<int>((end - now) / 1'000'000) + 1) < 0 && errno != EINTR) return -errno;
-    // A program that writes and does not get rid of it would never be ready.
+    // A program whose output is not read would block in write(2) when the pipe is full, and never become ready.
     if (polls[2].revents != 0) read_output();
     if (polls[0].revents & POLLIN) return 0;
     if (polls[1].revents != 0) return -ECANCELED;
-    // It has closed the pipe and written nothing, most likely by its end, which is seen a moment later.
+    // The pipe was closed without a byte. Most likely the program has ended: its pidfd becomes readable a moment later.
     if (polls[0].revents != 0) return poll(&polls[1], 1, kEndMs) > 0 ? -ECANCELED : -EPROTO;
   }
 }

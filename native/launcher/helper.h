@@ -1,5 +1,5 @@
-// A program of the host that runs beside the container for as long as that does: the one that carries the packets of an
-// ordinary user's network.
+// Runs a program of the host beside the container: the one that carries the packets of an ordinary user's network
+// (slirp4netns or pasta).
 #pragma once
 
 #include <stddef.h>
@@ -12,10 +12,10 @@
 
 namespace boxctl {
 
-// The last bytes that a program wrote. It may write without end.
+// Keeps the last bytes that a program wrote. It may write any amount.
 class LastWords {
  public:
-  // Reads what is there now, without waiting. False: the other end is closed.
+  // Reads what can be read without waiting. False: the other end is closed.
   bool read_from(int fd);
   void tell(Events& events, uint32_t step) const;
 
@@ -28,21 +28,21 @@ class LastWords {
 
 class Helper {
  public:
-  // Starts the program in a session of its own, without environment. It is killed when this process ends
-  // (PR_SET_PDEATHSIG); its descriptor 0 is a pipe that closes then, too. What it writes to 1 and 2 is kept. It is
-  // ready once it has written to its descriptor `ready` (1 or 3), which is waited for. Returns a pidfd, or -errno:
-  // -ETIMEDOUT when it was not ready in time, and -ECANCELED when it ended instead; `detail` is then its exit status,
-  // or 128 and the signal that ended it.
+  // Starts the program in a session of its own, with an empty environment, and waits until it is ready: until it has
+  // written to its descriptor `ready` (1 or 3). When this process ends, the program is killed (PR_SET_PDEATHSIG), and
+  // the pipe at its descriptor 0 is closed. Its output to 1 and 2 is kept (LastWords). Returns a pidfd or -errno:
+  // -ETIMEDOUT if it was not ready in time, -ECANCELED if it ended before. `detail` is then its exit status, or 128
+  // plus the signal that ended it.
   long start(const char* path, char* const* argv, uint64_t ready, uint64_t timeout_ms, uint32_t& detail);
   bool used() const { return pid_ >= 0; }
 
-  // Tells what it has written, with the step that started it.
+  // Sends the program's output as events. `step` is the step that started it.
   void tell(Events& events, uint32_t step) const { words_.tell(events, step); }
 
-  // From here on what it writes is read, and its end is told. Until `release`.
+  // Until `release`, the program's output is read, and its end is sent as an event.
   void watch(Events& events, uint32_t step);
   void add_sources(Poller& poller);
-  // It is about to be killed.
+  // To be called before the program is killed, so that its end is not reported.
   void release();
 
  private:

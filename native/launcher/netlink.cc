@@ -12,16 +12,16 @@
 namespace boxctl {
 namespace {
 
-// A transaction of more bytes than this needs a larger buffer than a socket has at first (net.core.wmem_default).
+// A larger transaction does not fit in the default send buffer of a socket (net.core.wmem_default).
 constexpr size_t kUsualBuffer = 64 * 1024;
 
-// Of a kernel that does not copy the message into its answer (NETLINK_CAP_ACK), or only one of usual size.
+// The largest answer. With NETLINK_CAP_ACK it does not contain the message; otherwise, a message of usual size fits.
 constexpr size_t kMaxAnswer = 32 * 1024;
 
-// Somebody else may be quicker, and the thing may be removed again before it is asked for once more.
+// Another launcher may create the object first (EEXIST), and the object may be removed before the next question.
 constexpr int kTries = 3;
 
-// The messages that ask for an answer.
+// Counts the messages that ask for an answer.
 size_t answers_of(const Arg& messages) {
   size_t count = 0;
   for (size_t at = 0; at < messages.list_size;) {
@@ -36,7 +36,7 @@ size_t answers_of(const Arg& messages) {
 long send_all(int fd, const uint8_t* bytes, size_t size) {
   if (size > kUsualBuffer) {
     const int room = static_cast<int>(2 * size);
-    // Without the right to go beyond the host's limit, the sending fails with EMSGSIZE.
+    // SO_SNDBUF is limited by net.core.wmem_max. If that is too small, send(2) fails with EMSGSIZE.
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
       setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   }
@@ -61,7 +61,7 @@ long send_filled(int fd, const Arg& messages, const Filled& filled) {
   return send_all(fd, bytes.begin(), bytes.size());
 }
 
-// Where in its message the kernel found a mistake (NLMSGERR_ATTR_OFFS), by an answer's attributes.
+// The offset of the error in the message, from the attributes of the kernel's answer (NLMSGERR_ATTR_OFFS), or 0.
 uint32_t mistake_at(const uint8_t* answer, size_t size) {
   nlmsghdr header;
   nlmsgerr error;
@@ -85,7 +85,8 @@ uint32_t mistake_at(const uint8_t* answer, size_t size) {
   return 0;
 }
 
-// Reads `expected` answers, or all that there are once one of them is an error. None of them has to be waited for.
+// Reads `expected` answers, or after an error those that are left. It never waits: the kernel has queued all answers
+// before send(2) returns.
 long read_answers(int fd, size_t expected, uint32_t& detail) {
   static uint8_t buffer[kMaxAnswer];
   long first = 0;
@@ -93,7 +94,7 @@ long read_answers(int fd, size_t expected, uint32_t& detail) {
     const long got = negate(recv(fd, buffer, sizeof buffer, MSG_DONTWAIT));
     if (got == -EINTR) continue;
     if (first != 0 && got < 0) return first;
-    // There is one fewer than were asked for.
+    // The kernel has sent fewer answers than expected.
     if (got == -EAGAIN) return -EPROTO;
     if (got < 0) return got;
     const auto size = static_cast<size_t>(got);

@@ -57,8 +57,8 @@ long NetworkNamespaces::open(int number, int family, int type) {
 long NetworkNamespaces::enter(size_t number) { return call(SYS_setns, others_[number].get(), CLONE_NEWNET); }
 
 void NetworkNamespaces::leave() {
-  // All that is opened later, by an undo step say, would be opened in the container's namespace. The end of the
-  // launcher is the end of the container.
+  // Otherwise later sockets and the launcher's undo steps would be in the container's namespace. abort(3) ends the
+  // container, too.
   if (call(SYS_setns, own_.get(), CLONE_NEWNET) < 0) abort();
 }
 

@@ -13,22 +13,22 @@ class NetworkNamespaces {
  public:
   static constexpr int kOwn = -1;
 
-  // The number by which `open` knows the namespace; the descriptor is copied. Less than 0: -errno.
+  // Copies the descriptor of a namespace. Returns the number of the namespace for `open`, or -errno.
   int add(int fd);
-  // Closes all: a namespace ends when nobody holds it.
+  // Closes all descriptors: an open one would keep its namespace alive.
   void clear();
-  // A socket, non-blocking and closed on exec, or -errno. kOwn: in the namespace that the launcher is in.
+  // Returns a new socket, non-blocking and closed on exec, or -errno. kOwn: a socket in the launcher's own namespace.
   long open(int number, int family, int type);
 
  private:
-  // A container has one, and its relays to the host's resolver have none.
+  // A container has one: its relays to the host's name servers use the launcher's own.
   static constexpr size_t kMost = 8;
   long enter(size_t number);
   void leave();
 
-  Fd own_;  // to return to
+  Fd own_;  // the launcher's, to return to
   Fd others_[kMost];
-  SocketOpener openers_[kMost];  // of those that the launcher may not enter itself
+  SocketOpener openers_[kMost];  // started for namespaces that the launcher may not enter itself
   size_t count_ = 0;
 };
 

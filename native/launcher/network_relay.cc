@@ -15,21 +15,22 @@
 namespace boxctl {
 namespace {
 
-// A call of `handle` takes no new batch of events after so long.
+// After this time, `handle` takes no further batch of events.
 constexpr uint64_t kTurnNs = 1'000'000;
-// What `stop` takes for the rest of all connections.
+// The time in which `stop` passes on the last bytes of all connections.
 constexpr uint64_t kLastTurnNs = 50'000'000;
 constexpr int kBatch = 8;
-// Connections that are accepted from one listener before others are looked at.
+// The connections that one listener accepts before the next event is handled.
 constexpr int kAccepts = 8;
 constexpr uint32_t kMostConnections = 8192;
 constexpr uint32_t kMostFlows = 2048;
-// Descriptors that the launcher keeps for all else.
+// The descriptors that are left for the rest of the launcher.
 constexpr uint64_t kOtherDescriptors = 256;
-// Of all connections, the part that is divided among the listeners, so that one of them cannot take all.
+// One connection in so many is reserved: these are divided among the listeners, so that one cannot take all.
 constexpr uint32_t kReservedPart = 4;
 constexpr uint32_t kUdpIdle = 120;
-// In bytes, of each socket of a connection; the kernel doubles it. A peer that does not read fills these, and no more.
+// The buffer sizes of each socket of a connection, in bytes; the kernel doubles them. A peer that does not read fills
+// only these buffers.
 constexpr int kSocketBuffer = 1 << 18;
 
 uint64_t now_seconds() { return now_ns() / 1'000'000'000; }
@@ -53,7 +54,7 @@ long NetworkRelay::add(int socket, const Options& options) {
   if (options.target_count == 0 || options.target_count > kMostTargets) return -EINVAL;
   if (count_ == kMostListeners) return -E2BIG;
   if (listeners_ == nullptr) {
-    // Not a List, which holds plain data only. calloc(3) takes no pages before they are used.
+    // A List can hold plain data only. calloc(3) of this size takes memory only as it is used.
     listeners_ = static_cast<Listener*>(calloc(kMostListeners, sizeof(Listener)));
     if (listeners_ == nullptr) return -ENOMEM;
   }
@@ -72,7 +73,7 @@ long NetworkRelay::add(int socket, const Options& options) {
   listener.most = options.most;
   listener.idle = options.idle != 0 || listener.is_stream ? options.idle : kUdpIdle;
   if (listener.is_stream) {
-    // Accepted sockets inherit these.
+    // Accepted sockets inherit the buffer sizes.
     setsockopt(listener.socket.get(), SOL_SOCKET, SO_RCVBUF, &kSocketBuffer, sizeof kSocketBuffer);
     setsockopt(listener.socket.get(), SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
     streams_++;
@@ -85,7 +86,7 @@ long NetworkRelay::add(int socket, const Options& options) {
   return 0;
 }
 
-// Before the command starts, since a lack of descriptors then fails the step that asks for the relay.
+// Called by `add`, before the command starts: without free descriptors, the step that asks for the relay fails.
 long NetworkRelay::open_sets() {
   if (timer_.valid()) return 0;
   raise_descriptor_limit();
@@ -116,7 +117,7 @@ long NetworkRelay::start() {
 void NetworkRelay::handle(short) {
   const uint64_t until = now_ns() + kTurnNs;
   do {
-    // All of a batch are served: epoll puts them at the end of its queue, so nobody is served twice before the others.
+    // The whole batch is handled. epoll puts its descriptors at the end of the queue, so that others come next.
     epoll_event events[kBatch];
     const int count = parts_.ready.wait(events, kBatch);
     if (count <= 0) break;
@@ -151,22 +152,23 @@ void NetworkRelay::accept(uint32_t index) {
       return;
     }
     if (tcp_.accept(listener, index)) continue;
-    // The connection has ended before it was taken, or there is none.
+    // There is no connection, or it ended before it was accepted.
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
-    // Out of descriptors or memory: the connection waits, and is tried again by the timer.
+    // Out of descriptors or memory: the connection waits in the kernel's queue until the timer tries again.
     listen(index, false);
     return;
   }
 }
 
-// A listener with few connections finds room when others have taken all but what is reserved.
+// A listener below its reserve may accept while any room is left. Others must leave the reserves of all listeners.
 bool NetworkRelay::may_accept(const Listener& listener) const {
   if (listener.most != 0 && listener.open >= listener.most) return false;
   const uint32_t room = tcp_.room();
   return room > 0 && (listener.open < reserve_ || room > reserve_ * streams_);
 }
 
-// While a listener is not waited for, connections wait in the kernel's queue, and when that is full, before it.
+// Adds the listener to what epoll waits for, or takes it out. Meanwhile connections wait in the kernel's queue. When
+// that is full, the clients repeat their connection requests.
 bool NetworkRelay::listen(uint32_t index, bool listens) {
   Listener& listener = listeners_[index];
   const uint32_t wanted = listens ? static_cast<uint32_t>(EPOLLIN) : 0;
@@ -175,7 +177,7 @@ bool NetworkRelay::listen(uint32_t index, bool listens) {
   return true;
 }
 
-// Some connection has ended: waits again for listeners that may accept.
+// Called when a connection has ended. Waits again for paused listeners that may accept now.
 void NetworkRelay::resume() {
   for (uint32_t i = 0; i < count_ && paused_ > 0; i++) {
     if (listeners_[i].events != 0 || !may_accept(listeners_[i])) continue;
@@ -194,7 +196,7 @@ void NetworkRelay::tick() {
 
 bool NetworkRelay::needs_timer() const { return !udp_.is_empty() || paused_ > 0 || (limited_ && !tcp_.is_empty()); }
 
-// Once a second, as long as there is something to look after.
+// Starts or stops the timer. It fires once a second while a listener is paused or a connection or flow can expire.
 void NetworkRelay::set_timer() {
   if (needs_timer() == timer_runs_) return;
   const time_t period = timer_runs_ ? 0 : 1;

@@ -1,9 +1,9 @@
-// Carries what reaches the launcher's listening sockets to other addresses, mostly in the container's network
-// namespace: connections and datagrams for published ports that no rule of the kernel's takes there, and questions of
-// the container for a resolver on the host's loopback.
+// Relays the connections and datagrams of the launcher's sockets to other addresses: those for published ports that the
+// kernel's rules do not send to the container, and DNS queries of the container to name servers that only the host can
+// reach.
 //
-// All descriptors are behind one of epoll's, which the launcher's own loop waits for. Whatever the peers do, a call of
-// `handle` ends after some two milliseconds, since the same process passes on signals and waits for the command's end.
+// All descriptors are in one epoll instance, which the launcher's own loop waits for. `handle` returns after some two
+// milliseconds, whatever the peers do: the same process passes on signals and waits for the command's end.
 #pragma once
 
 #include <stdint.h>
@@ -18,11 +18,10 @@ namespace boxctl {
 
 class NetworkRelay {
  public:
-  // Addresses of one listener: of both families, say.
+  // Addresses to try for one listener, such as an IPv4 and an IPv6 address.
   static constexpr uint32_t kMostTargets = 2;
   struct Options {
-    int network =
-        -1;  // a descriptor of the network namespace in which sockets to the targets are made; -1: the launcher's
+    int network = -1;  // the network namespace of the sockets to the targets; -1: the launcher's own
     const SocketAddress* targets = nullptr;
     uint32_t target_count = 0;
     uint32_t most = 0;
@@ -34,14 +33,14 @@ class NetworkRelay {
   NetworkRelay(const NetworkRelay&) = delete;
   NetworkRelay& operator=(const NetworkRelay&) = delete;
 
-  // Relays what reaches `socket`, which listens (TCP) or is bound (UDP). The descriptors are copied. 0 or -errno.
+  // Adds a socket that listens (TCP) or is bound (UDP). The descriptors are copied. Returns 0 or -errno.
   long add(int socket, const Options& options);
-  // Begins to accept. Until then connections wait in the kernel's queue of the socket. 0 or -errno.
+  // Begins to relay. Before, connections wait in the socket's queue in the kernel. Returns 0 or -errno.
   long start();
   void add_sources(Poller& poller) { poller.add<&NetworkRelay::handle>(parts_.ready.fd(), POLLIN, *this); }
   void handle(short happened = 0);
-  // The container has ended: carries on what it has sent, as far as that is taken at once, and closes everything, the
-  // listening sockets too. Relays nothing any more.
+  // To be called when the container has ended. Passes on what the container has sent, as far as the peers take it at
+  // once, and closes all sockets.
   void stop();
 
  private:
@@ -62,9 +61,9 @@ class NetworkRelay {
   Listener* listeners_ = nullptr;
   uint32_t count_ = 0;
   uint32_t streams_ = 0;
-  uint32_t reserve_ = 0;  // connections that each listener may have when all others have taken what is left
-  uint32_t paused_ = 0;   // listeners that are not waited for until there is room
-  bool limited_ = false;  // some listener gives up idle connections
+  uint32_t reserve_ = 0;  // the connections that are kept free for each listener
+  uint32_t paused_ = 0;   // listeners that accept nothing until there is room
+  bool limited_ = false;  // some listener closes idle connections
   Fd timer_;
   uint32_t timer_events_ = ReadySet::kAbsent;
   bool timer_runs_ = false;

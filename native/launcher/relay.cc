@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr int kPipeSize = 1 << 16;
 constexpr size_t kMost = 1 << 20;
-// How often one stream is read before the other descriptors are looked at.
+// The reads of one stream before the other descriptors are handled.
 constexpr int kTurns = 32;
 constexpr size_t kBuffer = 1 << 16;
-// One for each of 1 and 2. Memory is taken only when they are used.
+// A buffer each for descriptors 1 and 2. The kernel allocates their pages only as they are used.
 char buffers[2][kBuffer];
 
 }  // namespace
@@ -30,17 +30,17 @@ void Input::start(Fd pipe) {
   fcntl(pipe_.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
   kind_ = kind_of(STDIN_FILENO);
   if (kind_ == StreamKind::kTerminal) own_ = open_again(STDIN_FILENO, O_RDONLY);
-  // What was read from a terminal or a device cannot be given back.
+  // Only these can be copied without removing bytes from the caller's input; a terminal or a device cannot.
   const bool lends = kind_ == StreamKind::kPipe || kind_ == StreamKind::kSocket || kind_ == StreamKind::kFile;
   phase_ = lends ? Phase::kFirst : Phase::kFlowing;
-  // With room for one page, the pipe is writable again when the command has read all that was lent.
+  // A pipe of one page becomes writable when the command has read all that was lent.
   if (lends) fcntl(pipe_.get(), F_SETPIPE_SZ, kPage);
 }
 
 void Input::add_sources(Poller& poller, bool paused) {
   if (!active()) return;
   const bool waits_for_command = phase_ == Phase::kLent || full_ || pending_ > 0;
-  // POLLERR, that the other end of the pipe was closed, is always told.
+  // poll(2) always reports POLLERR: the other end of the pipe was closed.
   poller.add<&Input::on_pipe>(pipe_.get(), waits_for_command ? POLLOUT : 0, *this);
   if (waits_for_command || (paused && kind_ == StreamKind::kTerminal)) return;
   poller.add<&Input::on_caller>(STDIN_FILENO, POLLIN, *this);
@@ -67,7 +67,7 @@ void Input::on_caller(short) {
   flow();
 }
 
-// Copies without taking.
+// Copies one page to the command, and leaves it in the caller's input.
 void Input::lend() {
   ssize_t size = -1;
   if (kind_ == StreamKind::kPipe) {
@@ -84,7 +84,7 @@ void Input::lend() {
   phase_ = Phase::kLent;
 }
 
-// Takes from the caller what the command has read of a loan.
+// Removes from the caller's input what the command has read of the page that was lent.
 void Input::take(size_t size) {
   lent_ = 0;
   if (kind_ == StreamKind::kFile) {
@@ -114,7 +114,7 @@ bool Input::splice_some() {
     pipe_.reset();
     return false;
   }
-  // If there is something to read, the other end has no room.
+  // If there is something to read, it is the pipe that has no room.
   pollfd readable = {STDIN_FILENO, POLLIN, 0};
   full_ = poll(&readable, 1, 0) > 0;
   return false;
@@ -136,7 +136,7 @@ bool Input::copy_some() {
 ssize_t Input::read_some(char* bytes, size_t size) {
   if (kind_ == StreamKind::kSocket) return recv(STDIN_FILENO, bytes, size, MSG_DONTWAIT);
   if (kind_ != StreamKind::kTerminal) return read(STDIN_FILENO, bytes, size);
-  // In the background the whole job stops here, as any program does that reads the terminal.
+  // If the job is in the background, SIGTTIN stops it, as it stops any program that reads the terminal.
   const Stoppable stoppable(SIGTTIN);
   return read(own_.valid() ? own_.get() : STDIN_FILENO, bytes, size);
 }
@@ -177,7 +177,7 @@ void Output::start(Fd pipe, int target) {
 
 void Output::add_sources(Poller& poller) {
   if (!active()) return;
-  // POLLERR, that the reader has closed its end, is always told.
+  // poll(2) always reports POLLERR: the reader has closed its end.
   poller.add<&Output::on_target>(target_.fd(), blocked_ ? POLLOUT : 0, *this);
   if (!blocked_) poller.add<&Output::on_pipe>(pipe_.get(), POLLIN, *this);
 }
@@ -225,7 +225,7 @@ bool Output::splice_some() {
     blocked_ = ioctl(pipe_.get(), FIONREAD, &waiting) == 0 && waiting > 0;
     return false;
   }
-  // A file that is open for appending takes no pages.
+  // splice(2) fails with EINVAL for a file that is open for appending.
   if (errno != EINVAL) return lose(errno);
   splices_ = false;
   return copy_some();
@@ -247,7 +247,7 @@ bool Output::copy_some() {
   if (wrote < 0) return lose(errno);
   at_ += static_cast<size_t>(wrote);
   pending_ -= static_cast<size_t>(wrote);
-  // What does not fit is told by the next poll(2): a terminal may take less than a piece without waiting.
+  // The rest waits for the next poll(2): a terminal may take only a part of a piece at once.
   blocked_ = pending_ > 0;
   return !blocked_;
 }

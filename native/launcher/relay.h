@@ -1,4 +1,4 @@
-// Carries bytes between the caller's descriptors 0, 1 and 2 and the pipes that the command has instead of them
+// Relays bytes between the caller's descriptors 0, 1 and 2 and the pipes that the command has instead of them
 // (streams.h). Nothing here blocks: what cannot be read or written now is left to the next poll(2).
 #pragma once
 
@@ -12,15 +12,16 @@
 
 namespace boxctl {
 
-// From the caller's descriptor 0 to the command. A command that reads nothing leaves the caller's input as it was: at
-// first one page is lent, and taken from the caller only when the command has read it.
+// Relays the caller's descriptor 0 to the command. If the command reads nothing, the caller's input stays as it was:
+// the first page is copied to the command (lent), and removed from the caller's input only when the command has read
+// it.
 class Input {
  public:
   void start(Fd pipe);
   bool active() const { return pipe_.valid(); }
   // `paused`: the job is in the background, where a terminal is not read.
   void add_sources(Poller& poller, bool paused);
-  // The command has ended: gives back what it did not read, as far as that can be done.
+  // To be called when the command has ended. Gives back what it did not read, where that is possible.
   void finish();
 
  private:
@@ -38,7 +39,7 @@ class Input {
   size_t unread() const;
 
   Fd pipe_;  // the writing end
-  Fd own_;   // the caller's terminal, opened again so that reading does not wait; none: descriptor 0 itself
+  Fd own_;   // the caller's terminal, opened again for reads that do not wait; not valid: descriptor 0 is read
   StreamKind kind_ = StreamKind::kOther;
   Phase phase_ = Phase::kFirst;
   size_t lent_ = 0;
@@ -48,17 +49,17 @@ class Input {
   char buffer_[4096];
 };
 
-// From the command to the caller's descriptor 1 or 2.
+// Relays the command's output to the caller's descriptor 1 or 2.
 class Output {
  public:
   void start(Fd pipe, int target);
   bool active() const { return pipe_.valid(); }
   void add_sources(Poller& poller);
-  // Carries on until nothing more can be done without waiting. False: nothing is left to be carried.
+  // Passes on all that can be passed on without waiting. False: nothing is left.
   bool advance();
   // Drops what was not written. The command's next write fails with EPIPE.
   void stop();
-  // The error by which bytes were lost; 0: none were. A reader that has gone (EPIPE) is no error.
+  // The error with which bytes were lost, or 0. A reader that has closed its end (EPIPE) is no error.
   int error() const { return error_; }
 
  private:
@@ -82,15 +83,15 @@ class Output {
 
 class Relay {
  public:
-  // The launcher's end of the pipe that the command has in place of descriptor `fd`. False: there is no such stream.
+  // Takes the launcher's end of the pipe that the command has as descriptor `fd`. False: `fd` is not 0, 1 or 2.
   bool add(uint32_t fd, Fd pipe);
-  // Whether the caller's descriptor is needed any longer.
+  // Whether the caller's descriptor is still needed.
   bool uses(int fd) const;
   // While the job is stopped, a terminal is not read.
   void pause(bool pauses) { paused_ = pauses; }
 
   void add_sources(Poller& poller);
-  // The command has ended. False: everything that it wrote has arrived.
+  // To be called when the command has ended. False: all that it wrote was passed on.
   bool drain();
   void abandon();
   int error(int fd) const { return fd == 1 ? out_.error() : err_.error(); }

@@ -1,5 +1,4 @@
-// What the relays of TCP (relay_tcp.h) and UDP (relay_udp.h) share: the sockets at which the launcher listens, and one
-// epoll instance for all that they wait for.
+// Parts that the relays of TCP (relay_tcp.h) and UDP (relay_udp.h) share: the listening sockets and the epoll instance.
 #pragma once
 
 #include <stdint.h>
@@ -11,11 +10,11 @@
 
 namespace boxctl {
 
-// Whom an event of the epoll instance is for.
+// The kind of descriptor that an event of the epoll instance is about. kOuter, kInner: the two sockets of a connection.
 enum class For : uint8_t { kTimer, kListener, kOuter, kInner, kFlow };
 
-// The data of an event. `generation` tells an entry of a table from an earlier one at the same index, which an event of
-// the same batch may still name.
+// The data of an event. `index` is an entry of a table. An event for an earlier entry at the same index may be in the
+// same batch; its `generation` differs.
 struct Token {
   For whom = For::kTimer;
   uint32_t generation = 0;  // 24 bits
@@ -33,7 +32,7 @@ struct Token {
 
 class ReadySet {
  public:
-  // Not in the epoll instance: not even errors of the descriptor are told.
+  // In place of events: the descriptor is not in the epoll instance, and not even its errors are reported.
   static constexpr uint32_t kAbsent = 0xffff'ffff;
 
   void stop() { epoll_.reset(); }
@@ -42,7 +41,7 @@ class ReadySet {
     return epoll_.valid();
   }
   int fd() const { return epoll_.get(); }
-  // Changes what is waited for from `events` to `wanted`. False: there is no memory for it.
+  // Changes the events of a descriptor from `events` to `wanted`. False: epoll_ctl(2) failed.
   bool set(int fd, uint32_t& events, uint32_t wanted, Token token) const {
     if (events == wanted) return true;
     const int operation = wanted == kAbsent ? EPOLL_CTL_DEL : events == kAbsent ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
@@ -58,16 +57,16 @@ class ReadySet {
   Fd epoll_;
 };
 
-// A socket at which the launcher listens for connections (TCP) or datagrams (UDP), and where they are carried.
+// A socket on which the launcher listens for connections (TCP) or datagrams (UDP), and the addresses to relay them to.
 struct Listener {
   Fd socket;
   bool is_stream = false;
-  int network = NetworkNamespaces::kOwn;  // of the sockets to the targets
-  // Tried in order; the second one where nothing listens at the first.
+  int network = NetworkNamespaces::kOwn;  // the namespace of the sockets to the targets
+  // Tried in order: the second one if nothing listens on the first.
   SocketAddress targets[2];
   uint32_t target_count = 0;
-  uint32_t most = 0;  // connections or clients at once; 0: as many as there is room for
-  uint32_t idle = 0;  // seconds until one that carries nothing is given up; 0: never (TCP)
+  uint32_t most = 0;  // the most connections or clients at once; 0: as many as there is room for
+  uint32_t idle = 0;  // seconds until an idle one is closed; 0: never (TCP)
   uint32_t open = 0;
   uint32_t events = ReadySet::kAbsent;
 };
@@ -75,7 +74,7 @@ struct Listener {
 struct RelayParts {
   ReadySet ready;
   NetworkNamespaces networks;
-  uint64_t now = 0;  // seconds, of the monotonic clock, when the current batch of events began
+  uint64_t now = 0;  // the time of the current batch of events, in seconds of the monotonic clock
 };
 
 }  // namespace boxctl

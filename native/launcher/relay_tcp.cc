@@ -11,11 +11,11 @@ namespace boxctl {
 namespace {
 
 constexpr size_t kPiece = 1 << 16;
-// Pieces that one connection carries before others are looked at.
+// The pieces that one connection carries before the next event is handled.
 constexpr int kPieces = 4;
-// Repetitions of the first packet, of which the last is given up after some 15 seconds.
+// TCP_SYNCNT: with so many repetitions of the SYN, connect(2) fails after some 15 seconds.
 constexpr int kConnectAttempts = 3;
-// Of all connections, one after the other.
+// One buffer for all connections, which use it one after the other.
 char piece[kPiece];
 
 bool would_block(ssize_t result) { return result < 0 && (errno == EAGAIN || errno == EINTR); }
@@ -24,20 +24,20 @@ void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, 
 
 void set_options(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  // A peer that has vanished without a word would keep its place for ever.
+  // Otherwise a connection stays open for ever if the peer disappears without FIN or reset.
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  // Urgent bytes are carried as others are.
+  // Urgent bytes are relayed like all others.
   set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
-// Closes so that the peer gets a reset.
+// Closes the socket; the peer gets a reset.
 void reset(int fd) {
   const linger now = {1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   ::close(fd);
 }
 
-// Takes bytes that were looked at from the socket.
+// Removes bytes from the receive queue that were read with MSG_PEEK before.
 bool discard(int fd, size_t size) {
   while (size > 0) {
     const ssize_t got = recv(fd, piece, size, MSG_TRUNC | MSG_DONTWAIT);
@@ -56,7 +56,7 @@ void TcpRelay::stop(uint64_t until) {
     if (!connection.in_use) continue;
     const bool carries = !connection.connecting && !connection.broken && now_ns() < until;
     if (carries) carry(connection, kInner);
-    // A reset tells the other side that something may be missing.
+    // With a reset, the peer knows that bytes may be missing.
     if (!connection.ends[kInner].done) connection.broken = true;
     close_ends(connection);
   }
@@ -65,7 +65,7 @@ void TcpRelay::stop(uint64_t until) {
 }
 
 bool TcpRelay::start(uint32_t capacity) {
-  // The kernel gives pages of it only as they are used.
+  // The kernel allocates its pages only as they are used.
   if (!connections_.reset(capacity)) return false;
   capacity_ = capacity;
   return true;
@@ -98,7 +98,7 @@ bool TcpRelay::accept(Listener& listener, uint32_t index) {
   return true;
 }
 
-// Begins to connect to the next target that can be reached. False: there is none.
+// Begins to connect to the next target. False: no target is left.
 bool TcpRelay::connect(Connection& connection, const Listener& listener) {
   End& inner = connection.ends[kInner];
   for (; connection.target < listener.target_count; connection.target++) {
@@ -137,7 +137,7 @@ void TcpRelay::handle_connecting(Connection& connection, Side side, uint32_t eve
   int error = 0;
   socklen_t size = sizeof error;
   if (side == kOuter) {
-    // Who asked for it has reset the connection already.
+    // An event of the outer side while connecting: the client has reset its connection.
     error = ECONNRESET;
     connection.target = listener.target_count;
   } else {
@@ -155,17 +155,17 @@ void TcpRelay::handle_open(Connection& connection, Side side, uint32_t events) {
   End& end = connection.ends[side];
   End& opposite = connection.ends[other(side)];
   const bool closed = (events & (EPOLLHUP | EPOLLERR)) != 0;
-  // After both ends of sending the socket takes nothing more, which is as it should be; otherwise it was reset.
+  // EPOLLHUP alone comes after both sides have ended sending, which is no error. EPOLLERR comes after a reset.
   if (events & EPOLLERR) connection.broken = true;
   if (closed && !opposite.done) give_up_sending(connection, side);
   if (events & EPOLLOUT) opposite.full = false;
   if (closed || (events & EPOLLIN)) carry(connection, side);
   if (events & EPOLLOUT) carry(connection, other(side));
-  // The event would come again at once, and there is nothing to do before the other side takes more.
+  // epoll would report EPOLLHUP again at once, and nothing can be done before the other side takes more.
   if (closed && (end.full || end.done)) wait_for(connection, side, ReadySet::kAbsent);
 }
 
-// Passes on what `from` has received, as far as the other side takes it.
+// Passes on what the side `from` has received, as far as the other side takes it.
 void TcpRelay::carry(Connection& connection, Side from) {
   End& end = connection.ends[from];
   const int to = connection.ends[other(from)].fd;
@@ -173,7 +173,7 @@ void TcpRelay::carry(Connection& connection, Side from) {
     const ssize_t got = recv(end.fd, piece, sizeof piece, MSG_PEEK | MSG_DONTWAIT);
     if (would_block(got)) return;
     if (got < 0) {
-      // It was reset; what the other side still sends has nowhere to go.
+      // `from` was reset: it takes nothing more from the other side either.
       give_up_sending(connection, from);
       end.done = true;
       return;
@@ -194,7 +194,7 @@ void TcpRelay::carry(Connection& connection, Side from) {
   }
 }
 
-// `to` was reset: the way to it has ended. What it sent before may still be there to be passed on.
+// The side `to` was reset: nothing more is sent to it. Bytes that it sent before may still be passed on.
 void TcpRelay::give_up_sending(Connection& connection, Side to) {
   End& from = connection.ends[other(to)];
   from.done = true;
@@ -204,14 +204,14 @@ void TcpRelay::give_up_sending(Connection& connection, Side to) {
 
 bool TcpRelay::update(Connection& connection) {
   if (connection.connecting) {
-    // Nothing is read before there is somebody to read it; a reset is told in any case.
+    // The outer side is not read before there is an inner connection. epoll reports a reset without any events set.
     return wait_for(connection, kOuter, 0) && wait_for(connection, kInner, EPOLLOUT);
   }
   for (const Side side : {kOuter, kInner}) {
     const End& end = connection.ends[side];
     uint32_t wanted = !end.done && !end.full ? static_cast<uint32_t>(EPOLLIN) : 0;
     if (connection.ends[other(side)].full) wanted |= EPOLLOUT;
-    // It was taken out because of an error or an end that is told again and again.
+    // `handle_open` took it out, since epoll would report its error or end again and again.
     if (wanted == 0 && end.events == ReadySet::kAbsent) continue;
     if (!wait_for(connection, side, wanted)) return false;
   }
@@ -225,7 +225,7 @@ bool TcpRelay::wait_for(Connection& connection, Side side, uint32_t wanted) {
   return parts_.ready.set(end.fd, end.events, wanted, token);
 }
 
-// Both sides get a reset.
+// Ends the connection: both sides get a reset.
 void TcpRelay::abandon(Connection& connection) {
   connection.broken = true;
   for (End& end : connection.ends) end.done = true;

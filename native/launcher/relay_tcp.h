@@ -1,10 +1,9 @@
-// Carries TCP connections. For each that a listener accepts, the outer one, the launcher connects to the target, the
-// inner one, and copies both ways. No byte is kept in the launcher: what the one side has sent stays in the kernel's
-// buffer of that socket until the other side has taken it, so that a peer that does not read costs no memory here, and
-// holds up nobody but its own partner.
+// Relays TCP connections. A listener accepts the outer connection. The launcher makes an inner connection to the
+// target, and copies both ways. It buffers no bytes: they stay in the kernel's buffer of the one socket until the other
+// socket takes them. A peer that does not read thus costs no memory here, and delays only its own connection.
 //
-// An end of sending (FIN) is passed on by itself; the other way goes on. A reset, and a target where nothing listens,
-// is a reset for the other side.
+// The end of sending (FIN) is passed on for each way by itself. After a reset, or if nothing listens on the target, the
+// other side gets a reset.
 #pragma once
 
 #include <stdint.h>
@@ -21,28 +20,29 @@ class TcpRelay {
   TcpRelay(const TcpRelay&) = delete;
   TcpRelay& operator=(const TcpRelay&) = delete;
 
-  // Room for so many connections at once. False: no memory.
+  // Makes room for `capacity` connections at once. False: no memory.
   bool start(uint32_t capacity);
   uint32_t room() const { return capacity_ - open_; }
   bool is_empty() const { return open_ == 0; }
-  // Takes one connection that waits at the listener. `index` is the listener's. False: none was taken; errno says why.
+  // Accepts one connection. `index` is the listener's. False: none was accepted, and errno is set.
   bool accept(Listener& listener, uint32_t index);
-  // Returns the listener of a connection that has ended by this event; null while it goes on.
+  // Handles an event of a connection. Returns its listener if the connection has ended, otherwise null.
   Listener* handle(const Token& token, uint32_t events, Listener* listeners);
-  // Passes on what the inner sides have sent, as far as it is taken at once and before `until` (in ns), and closes all.
+  // Passes on what the inner sides have sent, if the outer sides take it at once, until the time `until` (in ns).
+  // Closes all connections.
   void stop(uint64_t until);
-  // Ends connections that carried nothing for as long as their listener allows.
+  // Resets connections that have carried nothing for the idle time of their listener.
   void expire(Listener* listeners);
 
  private:
   enum Side : uint8_t { kOuter, kInner };
   static constexpr Side other(Side side) { return side == kOuter ? kInner : kOuter; }
 
-  // One of the two sockets, and the way of the bytes that it receives.
+  // One of the two sockets. `done` and `full` are about the bytes that it receives.
   struct End {
     int fd = -1;
     uint32_t events = ReadySet::kAbsent;
-    bool done = false;  // its last byte was passed on, or nobody takes any more
+    bool done = false;  // the last byte was passed on, or the other side takes no more at all
     bool full = false;  // the other side takes no more now
   };
   struct Connection {
@@ -72,8 +72,8 @@ class TcpRelay {
   RelayParts& parts_;
   List<Connection> connections_;
   uint32_t capacity_ = 0;
-  uint32_t used_ = 0;  // those from here on were never in use
-  uint32_t free_ = 0;  // index + 1 of the first free one before
+  uint32_t used_ = 0;  // the entries from this index on were never in use
+  uint32_t free_ = 0;  // index + 1 of the first free entry before `used_`
   uint32_t open_ = 0;
 };
 

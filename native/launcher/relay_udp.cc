@@ -9,13 +9,13 @@
 namespace boxctl {
 namespace {
 
-// Datagrams of one socket that are passed on before others are looked at.
+// The datagrams of one socket that are passed on before the next event is handled.
 constexpr int kDatagrams = 16;
-// Seconds that a flow without a reply lasts.
+// The idle seconds after which a flow without a reply is closed.
 constexpr uint64_t kUnanswered = 30;
-// Seconds after which a flow that was answered may go to make room for another client of the same listener.
+// The idle seconds after which a flow with a reply may be closed to make room for another client of the same listener.
 constexpr uint64_t kRecent = 1;
-// The largest datagram fits; of all flows, one after the other.
+// One buffer for all flows, which use it one after the other. The largest datagram fits.
 char datagram[1 << 16];
 
 // FNV-1a.
@@ -59,12 +59,13 @@ void UdpRelay::receive(Listener& listener, uint32_t index, Listener* listeners) 
     if (size < 0) return;
     Flow* flow = find(index, client);
     if (flow == nullptr) {
-      // The first datagram is sent where the target is chosen.
+      // `make` sends the first datagram, since the answer to it decides which target is used.
       make(listener, index, client, static_cast<size_t>(size), listeners);
       continue;
     }
     flow->used = parts_.now;
-    // What has no room in the target's queue is lost, as UDP's are. An error of an earlier datagram is told here.
+    // An error is ignored: a datagram for which there is no room is lost, and send(2) may report an earlier one's
+    // error.
     send(flow->fd, datagram, static_cast<size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 }
@@ -121,7 +122,8 @@ void UdpRelay::send_reply(const Listener& listener, const Client& client, size_t
   sendmsg(listener.socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// By a hash that nobody outside can foresee, since a chain is walked for each datagram.
+// The chain of a client. The hash has a random seed: otherwise clients could choose ports so that all flows are in one
+// chain, which is searched for each datagram.
 uint32_t& UdpRelay::chain_of(uint32_t listener, const Client& client) {
   uint64_t hash = mix(seed_, &listener, sizeof listener);
   hash = mix(hash, &client.local, sizeof client.local);
@@ -178,7 +180,7 @@ bool UdpRelay::connect(Flow& flow, const Listener& listener, size_t size) {
     flow.fd = static_cast<int>(parts_.networks.open(listener.network, target.family(), SOCK_DGRAM));
     if (flow.fd < 0 || ::connect(flow.fd, &target.any, target.size()) != 0) continue;
     send(flow.fd, datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    // Within one namespace a refusal has arrived before send(2) returns.
+    // If nothing listens in the namespace, the kernel has reported ECONNREFUSED before send(2) returns.
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(flow.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error == ECONNREFUSED) continue;
@@ -188,8 +190,8 @@ bool UdpRelay::connect(Flow& flow, const Listener& listener, size_t size) {
   return false;
 }
 
-// Of the listener's own flows where it has its share of all, else of one that has more than its share: the one that was
-// not answered for longest, or else the one that was not used for longest.
+// Closes a flow: one of this listener if it has its share or its limit of flows, otherwise one of a listener with more
+// than its share. Flows without a reply come first, and among these or the others the one that was idle for longest.
 bool UdpRelay::make_room(const Listener& listener, uint32_t index, Listener* listeners) {
   const bool own = listener.open >= share_ || (listener.most != 0 && listener.open >= listener.most);
   Flow* oldest = nullptr;

@@ -1,8 +1,9 @@
-// Carries UDP datagrams. Each client (its address, its port, and the address that it sent to) has a flow: a socket of
-// its own that is connected to the target, so that replies are told apart and nobody but the target can answer. A flow
-// that carries nothing is given up after a time; when there is no room, a flow without a reply goes first.
+// Relays UDP datagrams. Each client (its address, its port, and the address that it sent to) has a flow: a socket that
+// is connected to the target. The socket of a reply determines the client, and the kernel drops datagrams of other
+// senders. An idle flow is closed after a time. When there is no room for a new flow, one without a reply is closed
+// first.
 //
-// A reply is sent from the address that the client had sent to.
+// A reply is sent from the address to which the client had sent.
 #pragma once
 
 #include <stdint.h>
@@ -19,31 +20,31 @@ class UdpRelay {
   UdpRelay(const UdpRelay&) = delete;
   UdpRelay& operator=(const UdpRelay&) = delete;
 
-  // Asks the kernel to tell the address that each datagram was sent to. False: errno says why.
+  // Makes the kernel report the address to which each datagram was sent. False: errno is set.
   static bool prepare(const Listener& listener);
-  // Room for so many flows, of so many listeners. False: no memory.
+  // Makes room for `capacity` flows of `listeners` listeners. False: no memory, or no random seed.
   bool start(uint32_t capacity, uint32_t listeners);
-  // Passes on datagrams that clients have sent.
+  // Passes on datagrams from clients.
   void receive(Listener& listener, uint32_t index, Listener* listeners);
-  // Passes on replies.
+  // Passes on replies from the target.
   void handle(const Token& token, Listener* listeners);
   void expire(Listener* listeners);
   void stop();
   bool is_empty() const { return open_ == 0; }
 
  private:
-  // What a flow is found by.
+  // The key of a flow.
   struct Client {
     SocketAddress address;
-    in6_addr local = {};     // the address that it sent to; of IPv4 the first four bytes
-    uint32_t interface = 0;  // of a link-local address
+    in6_addr local = {};     // the address that it sent to; IPv4 is in the first four bytes
+    uint32_t interface = 0;  // the interface of a link-local address
   };
   struct Flow {
     int fd = -1;
     uint32_t events = ReadySet::kAbsent;
     uint32_t generation = 0;
     uint32_t listener = 0;
-    uint32_t next = 0;  // index + 1 in its chain, or among the free ones
+    uint32_t next = 0;  // index + 1 of the next flow in its chain or in the list of free ones
     uint64_t used = 0;
     bool in_use = false;
     bool answered = false;
@@ -64,7 +65,7 @@ class UdpRelay {
   List<Flow> flows_;
   uint32_t chains_[kChains] = {};
   uint32_t capacity_ = 0;
-  uint32_t share_ = 0;  // of each listener, which others cannot take from it
+  uint32_t share_ = 0;  // the flows of each listener that others cannot take from it
   uint32_t used_ = 0;
   uint32_t free_ = 0;
   uint32_t open_ = 0;

@@ -23,7 +23,7 @@ union Control {
   cmsghdr align;
 };
 
-// The answer: 0 and a descriptor, or -errno.
+// Sends the answer to a request: 0 and a descriptor, or -errno.
 bool send_answer(int socket, long result) {
   int error = result < 0 ? static_cast<int>(result) : 0;
   iovec data = {&error, sizeof error};
@@ -57,7 +57,7 @@ long receive_answer(int socket) {
   do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   while (got < 0 && errno == EINTR);
   if (got < 0) return -errno;
-  // The process was killed.
+  // The other process was killed.
   if (got != sizeof error) return -EPIPE;
   if (error != 0) return error;
   const cmsghdr* const header = CMSG_FIRSTHDR(&message);
@@ -76,13 +76,14 @@ long receive_answer(int socket) {
   _exit(0);
 }
 
-// The new process. It keeps its end of the socket and nothing else of the launcher's.
+// Runs in the new process. It closes all descriptors of the launcher but its end of the socket.
 [[noreturn]] void become(int owner, int network, int socket, pid_t parent) {
-  // The container's root has the same user namespace, and must not get into this process (ptrace(2)).
+  // The container's root is in the same user namespace. A process that is not dumpable cannot be traced by it
+  // (ptrace(2)).
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   long result = call(SYS_setns, owner, CLONE_NEWUSER);
   if (result == 0) result = call(SYS_setns, network, CLONE_NEWNET);
-  // A change of credentials can take both away.
+  // Again, and PR_SET_PDEATHSIG only now: a change of credentials such as setns(2)'s can reset both.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (getppid() != parent) _exit(1);

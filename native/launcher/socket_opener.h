@@ -1,6 +1,6 @@
-// Opens sockets in a network namespace that the launcher may not enter by itself: an ordinary user's launcher has no
-// rights in its own user namespace, which setns(2) asks for. A process of its own enters the user namespace to which
-// the network namespace belongs, and has them there.
+// Opens sockets in a network namespace that the launcher may not enter itself. setns(2) into a network namespace needs
+// CAP_SYS_ADMIN in the caller's own user namespace, too, which an ordinary user's launcher does not have. A second
+// process enters the user namespace that owns the network namespace, and has the capability there.
 #pragma once
 
 #include "../shared/fd.h"
@@ -9,10 +9,10 @@ namespace boxctl {
 
 class SocketOpener {
  public:
-  // Starts the process, which ends with this one. 0 or -errno.
+  // Starts the second process, which ends with this one. Returns 0 or -errno.
   long start(int network);
   bool started() const { return socket_.valid(); }
-  // As socket(2). A descriptor or -errno.
+  // socket(2) in the network namespace. Returns a descriptor or -errno.
   long open(int family, int type) const;
   void clear() { socket_.reset(); }
 
