@@ -3,7 +3,7 @@
  * few `O_` flags that differ, which boxctl leaves to the launcher's own compiler: see `O` below).
  */
 
-/** How a number is spelled: as bits joined by `|`, or as the one name of its value. */
+/** How a number is printed: as the names of its bits joined by `|`, or as the name of its value. */
 export interface NameSet {
   readonly kind: 'bits' | 'values';
   readonly names: Readonly<Record<string, number>>;
@@ -175,13 +175,13 @@ export const LEASE = { F_RDLCK: 0 } as const;
 export const IMAGE = {
   /** A layer: its whiteouts become overlay's marks. */
   LAYER: 1,
-  /** Give up at the first entry where it looks as if the archive held an image in layers. */
+  /** Stop at the first entry that looks like a part of an image in layers. */
   STOP_AT_IMAGE: 2,
-  /** With LAYER: there is none below. */
+  /** With LAYER: no layer is below. */
   LOWEST: 4,
-  /** With LAYER: what its hard links mean of the layers below comes first in the archive. */
+  /** With LAYER: the archive begins with the files of lower layers that its hard links point to. */
   COMPLETE: 8,
-  /** Without its digest, which costs as much time as everything else. */
+  /** The digest is not computed: that takes as much time as everything else together. */
   UNDIGESTED: 16,
 } as const;
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
@@ -189,7 +189,7 @@ export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
 export const BPF_PROG_TYPE = { BPF_PROG_TYPE_CGROUP_DEVICE: 15 } as const;
 export const BPF_ATTACH_TYPE = { BPF_CGROUP_DEVICE: 6 } as const;
-/** Programs of cgroups above, and of others that attach some, go on deciding as well. */
+/** The programs of parent cgroups, and of other processes, still run: a device must be allowed by all of them. */
 export const BPF_ATTACH_FLAGS = { BPF_F_ALLOW_MULTI: 2 } as const;
 
 /** For copytree's owner, group and mode. */

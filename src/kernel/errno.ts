@@ -44,8 +44,8 @@ export const MEANINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why a call of Node's failed, for a message: the meaning, the error's name, and the path where a person knows it. Files
- * that boxctl opens through a descriptor have a path below /proc/self, which says nothing to anybody.
+ * Why a call of Node's failed, for a message: the meaning, the error's name, and the path. A path below /proc/self is left
+ * out: boxctl uses it to open files through a descriptor, and the user does not know it.
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

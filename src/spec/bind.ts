@@ -7,7 +7,7 @@ import { realPath, whyNot } from '../files/read.ts';
 import type { BindVolume } from './spec.ts';
 import { insidePath } from './values.ts';
 
-/** Where each part of it was written. */
+/** The paths of the bind's values in the file. */
 export interface BindPlaces {
   readonly source: string;
   readonly target: string;
@@ -63,7 +63,7 @@ export function bindVolume(
   return { type: 'bind', source, target, ...options, create, isFile };
 }
 
-/** From the outermost folder that is not there to the source itself. */
+/** The missing folders, from the outermost to the source itself. */
 function missingFolders(source: string): readonly string[] {
   const missing: string[] = [];
   for (let path = source; path !== '/' && !isThere(path); path = dirname(path)) missing.unshift(path);
@@ -72,7 +72,7 @@ function missingFolders(source: string): readonly string[] {
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** The kernel takes these words for a mount that nothing propagates to, and they would mean nothing. */
+/** Refuses `shared` and `slave` where the source's mount is private: the kernel takes them, but nothing would propagate. */
 function checkPropagation(
   context: Context,
   source: string,

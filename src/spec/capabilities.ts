@@ -1,4 +1,4 @@
-/** Capabilities by name (capabilities(7)): what a file may call them, and how the kernel does. */
+/** The names of capabilities (capabilities(7)) in a container file and in the kernel. */
 import { each, addProblem, clip, type Context } from './context.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -77,7 +77,7 @@ function capabilityList(context: Context, list: readonly string[], key: 'cap_add
   return [...found];
 }
 
-/** `cap_add` and `cap_drop` by the kernel's names, or ALL. What stands in both could mean either. */
+/** `cap_add` and `cap_drop` by the kernel's names, or ALL. A capability in both is an error. */
 export function normaliseCapabilities(
   context: Context,
   add: readonly string[] | undefined,

@@ -1,4 +1,4 @@
-/** The schema's findings as problems with a place, a sentence and a suggestion. */
+/** Turns the schema validator's errors into problems with a position, a message and a hint. */
 import type { ContainerFile } from '../generated/container.ts';
 import { validate as isValid } from '../generated/is-valid.mjs';
 import { validate, type Problem, type SchemaNode } from '../generated/validate.mjs';
@@ -16,7 +16,7 @@ export interface Checked {
   readonly bad: ReadonlySet<string>;
 }
 
-/** Checks plain data against specs/container.schema.json, and takes what is wrong out of it. */
+/** Checks plain data against specs/container.schema.json, and removes the values that are wrong. */
 export function checkSchema(data: Record<string, unknown>, paths: Paths, problems: TextProblems): Checked {
   const wrong = new Set(paths.broken);
   if (!isValid(data) && !validate(data)) {
@@ -151,7 +151,7 @@ function typeHint(data: unknown, schema: SchemaNode, text: string | undefined, p
   return undefined;
 }
 
-/** Text that YAML has read as something else: in quotes it is right, or still wrong by what text it must be. */
+/** For text that YAML has read as another type: the hint adds quotes, if the text in quotes would be right. */
 function quoteHint(text: string, schema: SchemaNode): string | undefined {
   if (schema['x-unit'] !== undefined)
     return /^\d/.test(text) ? `with a unit: ${clip(text)}${schema['x-unit']}` : undefined;
@@ -195,7 +195,7 @@ function pathOf(pointer: string): string {
     .join('.');
 }
 
-/** Takes the wrong values out of maps. Lists keep theirs: an index must stay what it is. */
+/** Removes the wrong values from maps. Lists keep theirs, since the indices of other items must not change. */
 function prune(value: unknown, bad: ReadonlySet<string>, path = ''): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [key, child] of Object.entries(value)) {

@@ -1,4 +1,4 @@
-/** What every part of the normalisation needs: where it reports, what it may look at, and where the file lies. */
+/** What every part of the normalisation needs: the problems, the file's folder, and the files that it may read. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
@@ -8,7 +8,7 @@ import type { Borrowed } from '../text/borrowed.ts';
 import type { HostFile, HostTool, Taken } from './spec.ts';
 import { isWithin, readableByEveryone, realPath } from '../files/read.ts';
 
-/** Asked before a file outside of the folder is opened, or a folder that a bind gives away is looked into. */
+/** Is called before a file outside of the folder is opened, or a bind's source there is searched for files to guard. */
 export type AllowsFile = (kind: HostFile['kind'] | 'bind', file: string, folder: string) => boolean;
 
 export interface Context {
@@ -18,7 +18,7 @@ export interface Context {
   readonly bad: ReadonlySet<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
-  /** What is named need not be there. */
+  /** Files that the specification names need not exist. */
   readonly review: boolean;
   /** Absolute folder of the file. */
   readonly folder: string;
@@ -68,13 +68,13 @@ export function hostPath(context: Context, path: string): string {
 }
 
 /**
- * Judges a file of the host that boxctl is to read for the value at `path`, before it is opened. Gives where it really lies,
- * which is what has to be used, by `openUnlinked`; undefined where it must not be read.
+ * Decides whether boxctl may read a file of the host for the value at `path`, before the file is opened. Returns its path
+ * without links, which must be used to open it (`openUnlinked`); undefined if it must not be read.
  */
 export function noteFile(context: Context, kind: HostFile['kind'], file: string, path: string): string | undefined {
   const real = realPath(file);
   const everyone = readableByEveryone(real);
-  // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
+  // An image that every user may read is no secret, and the process that unpacks it is confined.
   const free = isWithin(real, context.folder) || (kind === 'image' && everyone);
   const readable = free || context.allows(kind, real, context.folder);
   context.files.push({ kind, file: real, path, everyone, readable });

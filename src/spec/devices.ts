@@ -72,7 +72,7 @@ function parts(text: string): readonly [string, string | undefined, string | und
   return [source, second, rest.length === 0 ? undefined : rest.join(':')];
 }
 
-/** Of the device that is judged, by its number: not of one that a link leads to since. */
+/** The status of the device at `real`. A link that was put there since is not followed. */
 function statusOf(context: Context, source: string, real: string, path: string): Stats | undefined {
   try {
     const fd = openUnlinked(real);
@@ -93,7 +93,7 @@ const TAKEN = new Set(
   'console fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split(' '),
 );
 
-/** Everything else is mounted so that no node in it works. */
+/** A device must be in /dev: all other mounts have `nodev`. */
 function checkTarget(context: Context, target: string, path: string): boolean {
   const [, dev, name] = target.split('/');
   if (dev !== 'dev' || name === undefined) {

@@ -1,4 +1,4 @@
-/** The lines of an env_file, as Compose reads them. What is wrong is told by line alone: the file may be full of secrets. */
+/** Parses an env_file as Compose does. Problems name the line but do not quote it: it may be secret. */
 
 export type EnvLine =
   /** `expand`: `$VAR` in it is replaced. */
@@ -49,7 +49,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   v: '\v',
   '"': '"',
   '\\': '\\',
-  // Which becomes a dollar sign when variables are replaced.
+  // `$$` becomes one dollar sign when variables are replaced.
   $: '$$',
 };
 
@@ -105,7 +105,7 @@ class Reader {
     let end = this.#at + 1;
     while (end < this.#text.length && this.#text[end] !== quote) end += this.#text[end] === '\\' ? 2 : 1;
     if (end >= this.#text.length) {
-      // Where it was meant to end is not known: the lines that follow could be its own.
+      // The rest of the file is skipped: its lines could be parts of this value.
       this.#at = this.#text.length;
       return { kind: 'wrong', line, problem: `has a ${quote} that is not closed` };
     }

@@ -17,7 +17,7 @@ export function normaliseEnvironment(
   const result = new Map<string, string>();
   for (const [file, path] of filesOf(context, envFile)) fromFile(context, file, path, own, result);
   for (const [name, value] of own) result.set(name, value);
-  // What a later value has replaced is not the variable's any more.
+  // Removes borrowed values that a later value of the same variable has replaced.
   for (const [index, { variable, value }] of [...context.borrowed.entries()].toReversed()) {
     if (variable !== undefined && result.get(variable) !== value) context.borrowed.splice(index, 1);
   }
@@ -33,7 +33,7 @@ function fromKey(context: Context, environment: ContainerFile['environment']): M
       const equals = item.indexOf('=');
       const key = equals === -1 ? item : item.slice(0, equals);
       add(context, key, equals === -1 ? undefined : item.slice(equals + 1), path, clip(key), result);
-      // What is known of an item is known of its key, as in the other form.
+      // The position and the borrowed variables of an item are also those of its key, as in a map.
       context.paths.alias(`environment.${key}`, path);
       const ofItem = context.taken.filter((one) => one.path === path);
       context.taken.push(...ofItem.map((one) => ({ ...one, path: `environment.${key}` })));
@@ -67,7 +67,7 @@ function add(
     result.set(key, value);
     const written = context.problems.source(path);
     if (written === undefined) return;
-    // Of a list's item, the name is a part of what was written.
+    // The text of a list's item includes the name.
     const equals = written.indexOf('=');
     const isMap = path === `environment.${key}`;
     const shown = isMap || equals === -1 ? written : written.slice(equals + 1);
@@ -110,7 +110,7 @@ function filesOf(
   );
 }
 
-/** Values of a file are never printed: not even that one of its lines looks like a name. */
+/** Reads one env_file. Its values are never printed, nor are names, since a line of a secret can look like one. */
 function fromFile(
   context: Context,
   { path: named, required = true, format }: Exclude<EnvFile, string>,
@@ -144,7 +144,7 @@ function fromFile(
 /** Puts the lines of one file into the environment. */
 class EnvLines {
   readonly problems: { readonly line: number; readonly problem: string }[] = [];
-  /** Lines that name a variable which nobody has. */
+  /** The lines with variables that are not set. */
   readonly unset: number[] = [];
   readonly #context: Context;
   readonly #path: string;

@@ -26,7 +26,7 @@ export function normaliseUser(context: Context, user: ContainerFile['user']): Us
   return { user: first, ...(second === undefined ? {} : { group: second }) };
 }
 
-/** YAML reads `0x1` and `01` as numbers; whoever wrote that may have meant another. */
+/** The text of the file: YAML reads `0x1` and `01` as numbers, and the user may have meant other ids. */
 function asWritten(context: Context, value: string | number, path: string): string {
   return typeof value === 'number' ? (context.paths.text(path) ?? String(value)) : value;
 }
@@ -58,10 +58,10 @@ function account(context: Context, text: string, what: 'user' | 'group', path: s
   return undefined;
 }
 
-/** As many as a system has for one user (subuid(5)). */
+/** The usual number of subordinate ids of one user (subuid(5)). */
 const AUTO_SIZE = 65_536;
 
-/** `auto`, or `auto:SIZE`; one of the two maps stands for both. */
+/** `auto`, or `auto:SIZE`, in `uid_map` or `gid_map`. One of the two is enough for both. */
 export function normaliseAutoIds(context: Context, raw: ContainerFile): number | undefined {
   const sizes = (['uid_map', 'gid_map'] as const).flatMap((key) => {
     const text = raw[key];

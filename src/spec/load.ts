@@ -1,4 +1,4 @@
-/** container.yaml to SpecDocument: the one way in. All problems of a file are told together. */
+/** Loads a container file: reads, checks and normalises it. All its problems are reported together. */
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
@@ -23,28 +23,28 @@ export interface LoadOptions {
   /** What relative paths count from; by default the folder of the file. */
   readonly folder?: string;
   /**
-   * Whether a file that lies outside of the folder may be opened. By default none may: what it holds is then not part of the
-   * document, which says so in `files`; and a bind of such a folder is read-only, since what must not be changed in it is
-   * only looked for where it is allowed.
+   * Whether a file outside of the folder may be opened. By default none may. The content of such a file is then missing in
+   * the document, and `files` has `readable: false` for it. A bind of such a folder is read-only, since it was not
+   * searched for files to guard.
    */
   readonly allows?: AllowsFile;
-  /** Files and folders that are named need not be there: the file is to be reviewed and not started. */
+  /** The file is reviewed and not started: files and folders that it names need not exist. */
   readonly review?: boolean;
 }
 
-/** Made by the kernel for the process that looks: `/dev/stdin`, and what a shell calls `<(…)`. */
+/** Paths that mean a descriptor of this process: `/dev/stdin`, and `/dev/fd/63` of a shell's `<(…)`. */
 const isDescriptor = (path: string): boolean => /^\/(?:dev|proc)\//u.test(path);
 
 /**
- * A container file's text, also for messages that show a line of it. A link that leads out of its folder is not followed: in
- * a pull request, it could show any file of the host.
+ * Reads the text of a container file. A link that leads out of its folder is not followed: messages quote lines of the
+ * file, and a link in a pull request could make them show any file of the host.
  *
  * @throws BoxctlError E_SPEC_LINK
  */
 export function readSpecFile(file: string, options: { readonly regular?: boolean } = {}): ReadResult {
   const named = resolve(file);
   if (isDescriptor(named)) return readBounded(file, options);
-  // The caller has named the folder, so that its own links are his.
+  // Links in the folder's own path are followed: the caller has named it.
   const folder = realPath(dirname(named));
   const path = join(folder, basename(named));
   const real = realPath(path);
@@ -160,7 +160,7 @@ function load(source: string, file: string, options: LoadOptions, problems: Text
   };
 }
 
-/** What the host believes of the project: the container file, one of the usual name beside it, what it names, policies. */
+/** The files to guard: the container file, container.yaml beside it, the files that it names, the folder of policies. */
 function namedFiles(
   file: string,
   folder: string,

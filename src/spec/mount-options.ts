@@ -1,4 +1,4 @@
-/** The words after a mount's second colon. */
+/** Parses the options of a mount's short form, after the second colon. */
 import { clip, addProblem, type Context } from './context.ts';
 import { MOUNT_FLAGS, PROPAGATIONS, type MountFlag, type Propagation } from './spec.ts';
 import { didYouMean } from './suggest.ts';
@@ -9,11 +9,11 @@ export interface MountOptions {
   readonly propagation?: Propagation;
   readonly nocopy: boolean;
   readonly idmap: boolean;
-  /** Of `key=value`, as they were written. */
+  /** The values of `key=value` options, not parsed. */
   readonly values: ReadonlyMap<string, string>;
 }
 
-/** What the options belong to, and which of them it has beside `ro`, `rw` and the attributes. */
+/** A kind of mount: its name for messages, and the options that it has besides `ro`, `rw` and the attributes. */
 export interface OptionKind {
   readonly name: string;
   readonly words: readonly string[];
@@ -25,14 +25,14 @@ const REFUSED: Readonly<Record<string, string>> = {
   suid: 'set-user-id programs of a mount are never honoured',
   dev: 'device nodes of a mount never work; name the device under `devices`',
 };
-/** What is so anyway; Docker Desktop's words, which mean nothing on Linux; labels of SELinux: files keep theirs. */
+/** Options without effect: defaults; options of Docker Desktop; `z` and `Z` of SELinux (files keep their labels). */
 const ALWAYS: ReadonlySet<string> = new Set(
   ['rw', 'nosuid', 'nodev', 'exec'].concat(['consistent', 'cached', 'delegated'], ['z', 'Z']),
 );
 
 const isOneOf = <T extends string>(list: readonly T[], word: string): word is T => list.some((entry) => entry === word);
 
-/** Undefined where one of them is not known; the problem is reported at `path`. */
+/** Undefined if an option is not known, which is reported at `path`. */
 export function parseOptions(
   context: Context,
   text: string | undefined,

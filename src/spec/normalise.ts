@@ -1,4 +1,4 @@
-/** From the raw file, which has the schema's shape, to the Spec: short forms expanded, and what no schema can check. */
+/** Turns the raw file, which the schema has checked, into the Spec: expands short forms, and checks the rest. */
 import { startsSystemd, SYSTEMD_HINT, SYSTEMD_LACKS, systemdVolumes } from './systemd.ts';
 import { basename, posix } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
@@ -20,7 +20,7 @@ import { insidePath } from './values.ts';
 import { normaliseVolumes } from './volumes.ts';
 import { splitWords } from '../text/shell-words.ts';
 
-/** The Spec of a raw file. Where there are problems, they are reported and the Spec is not to be used. */
+/** The Spec of a raw file. It must not be used if problems were reported. */
 export function normalise(context: Context, raw: ContainerFile): Spec {
   const { namespaces, ...network } = normaliseNetwork(context, raw, normaliseNamespaces(context, raw.namespaces));
   const name = raw.name ?? defaultName(context.folder);
@@ -223,7 +223,7 @@ function normaliseWords(
   return words;
 }
 
-/** It would wait for what no container of boxctl's has. A privileged one may have been given it. */
+/** Reports a command that is systemd without `init: systemd`: it hangs at its start. A privileged container may work. */
 function checkSystemd(context: Context, raw: ContainerFile, words: readonly string[]): void {
   if (raw.privileged !== undefined || raw.init === 'systemd') return;
   if (context.bad.has('command') || context.bad.has('entrypoint')) return;

@@ -30,7 +30,7 @@ export function normaliseSeccomp(
   return { kind: 'default' };
 }
 
-/** The file is written by whoever starts the container, so its place is not the file's choice beyond its own folder. */
+/** `learn`. The profile is written with the caller's rights, so the container file may choose a name in its folder only. */
 function learn(context: Context, text: string, path: string): SeccompChoice {
   const file = hostPath(context, text);
   const below = relative(context.folder, file);
@@ -48,7 +48,7 @@ function learn(context: Context, text: string, path: string): SeccompChoice {
   return { kind: 'learn', path: file };
 }
 
-/** Where JSON ends to be that. The engine's own message quotes the file, which may be another than it should. */
+/** Where a file is not JSON. The engine's own message quotes the file, which may be a secret of the host. */
 function jsonProblem({ message }: SyntaxError): string {
   const position = /at position (\d+)/u.exec(message)?.[1];
   return position === undefined ? 'it is not JSON' : `it is not JSON (at character ${position})`;

@@ -2,15 +2,15 @@
 import type { ContainerFile } from '../generated/container.ts';
 import type { PathIn } from '../yaml/path-in.ts';
 
-/** By the keys of the schema, so that a mistyped one is a type error. */
+/** The paths that the schema allows: a mistyped path is a type error. */
 export type SpecPath = PathIn<ContainerFile>;
 
-/** A path that was made while the file was read, and so is one of its paths: of what a variable was put in, say. */
+/** Converts a path that was built while the file was read, such as that of a value with a variable. It is not checked. */
 export function pathOfFile(path: string): SpecPath {
   return path as SpecPath;
 }
 
-/** The path of a value, and then those of the map or list that it is in, and so on. */
+/** The path of a value, then that of the map or list around it, and so on. */
 export function* outward(path: SpecPath): Generator<SpecPath> {
   for (let at: string = path; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('.')))) yield pathOfFile(at);
 }

@@ -1,4 +1,4 @@
-/** systemd as the command of a container, told by the words that start it. */
+/** Recognises systemd as the command of a container. */
 
 import type { TmpfsVolume } from './spec.ts';
 
@@ -25,9 +25,9 @@ export function systemdVolumes(
   }));
 }
 
-/** What it answers and ends, or runs for a user, without being the first process of a system. */
+/** Options with which systemd does not boot a system: it prints something and exits, or serves one user. */
 const HARMLESS = /^(?:-h|--(?:help|version|test|user|dump-.*))$/u;
-/** What systemd is called where it is the init of the system; other inits are too. */
+/** Usual paths of systemd as a system's init. Other inits have the same. */
 const INITS: ReadonlySet<string> = new Set(['/init', '/sbin/init', '/usr/sbin/init', '/usr/local/sbin/init']);
 
 export const SYSTEMD_LACKS =

@@ -33,7 +33,7 @@ interface Options {
   readonly gid: number | undefined;
 }
 
-/** Bytes. To the kernel, 0 is no limit at all. */
+/** Bytes. 0 is refused: it means no limit to the kernel. */
 export function tmpfsSize(context: Context, value: string | number | undefined, path: string): number | undefined {
   const size = sizeAt(context, value, path);
   if (size === 0) {

@@ -22,7 +22,7 @@ const BIND: OptionKind = { name: 'a bind', words: [...PROPAGATIONS, 'idmap'], ke
 const NAMED: OptionKind = { name: 'a volume', words: ['nocopy'], keys: ['uid', 'gid', 'mode'] };
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 
-/** All mounts that the file asks for, in the order in which it says them; no two at the same target. */
+/** All mounts of the file, in its order. Two at the same target are an error. */
 export function normaliseVolumes(
   context: Context,
   volumes: ContainerFile['volumes'],
@@ -157,7 +157,7 @@ function longTmpfs(
   return tmpfsVolume(target, readOnly, flags, { size, mode, nrInodes, uid, gid });
 }
 
-/** Of a new volume. A mode of 0 is that of one that has not been filled yet. */
+/** Owner, group and mode of a new volume. The mode 0 is refused: it marks a volume that has not been filled yet. */
 function ownerOptions(
   context: Context,
   uid: number | undefined,
