@@ -114,7 +114,8 @@ describe.skipIf(!hasLimits || !hasBusybox)('limits (need root or a delegated cgr
 
   test('no cgroup and no record is left when a container was killed by its limit', async () => {
     const before = state(self);
-    await sh('head -c 200m /dev/zero | tail -c 190m >/dev/null', { limits: { memory: '32MiB', pids: 16, cpus: 1 } });
+    // One process alone: with a pipe before it, the kernel now and then charges the writer for ever and kills nobody.
+    await sh('tail -c 190m /dev/zero >/dev/null', { limits: { memory: '32MiB', pids: 16, cpus: 1 } });
     expect(state(self)).toEqual(before);
     expect(records(self)).toEqual([]);
   });
