@@ -1,10 +1,8 @@
 /** A program of the host that runs beside the container (spawn_helper). */
-import { closeSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { gatherHostFacts } from '../../../src/host/gather.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { ERRNO } from '../../../src/kernel/constants.ts';
 import { launch, type LaunchEvent, type Outcome } from '../../../src/launcher/launch.ts';
@@ -14,20 +12,19 @@ import type { Plan, Step } from '../../../src/plan/plan.ts';
 import { byDefault, call } from '../../../src/plan/steps.ts';
 import { explainFailure, helperEnded } from '../../../src/run/explain.ts';
 import { sweepState } from '../../../src/state/sweep.ts';
-import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { makeLauncherHost, type LauncherHost } from '../../support/launcher-host.ts';
 import { testImage, testModel } from '../../support/model.ts';
 
+let launcherHost: LauncherHost;
 let folder: string;
 let host: HostFacts;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'boxctl-helper-'));
-  mkdirSync(join(folder, 'store/mnt'), { recursive: true });
-  mkdirSync(join(folder, 'state'));
-  makeBusyboxTree(join(folder, 'rootfs'));
-  host = { ...gatherHostFacts(process.env), dirs: { store: join(folder, 'store'), state: join(folder, 'state') } };
+  launcherHost = makeLauncherHost('helper');
+  ({ folder, host } = launcherHost);
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => launcherHost.remove());
 
 interface Helper {
   readonly script: string;

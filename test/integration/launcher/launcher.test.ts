@@ -1,31 +1,25 @@
 /** The launcher, started as boxctl starts it, with plans of the real planner. */
-import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { gatherHostFacts } from '../../../src/host/gather.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { planContainer } from '../../../src/plan/container.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
 import { launch, type LaunchEvent, type Outcome } from '../../../src/launcher/launch.ts';
 import { pipe } from '../../../src/native.ts';
-import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { makeLauncherHost, type LauncherHost } from '../../support/launcher-host.ts';
 import { testImage, testModel, type ModelOptions } from '../../support/model.ts';
 
+let launcherHost: LauncherHost;
 let folder: string;
 let host: HostFacts;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'boxctl-launcher-'));
-  mkdirSync(join(folder, 'store/mnt'), { recursive: true });
-  mkdirSync(join(folder, 'state'));
-  makeBusyboxTree(join(folder, 'rootfs'));
-  host = {
-    ...gatherHostFacts(process.env),
-    dirs: { store: join(folder, 'store'), state: join(folder, 'state') },
-  };
+  launcherHost = makeLauncherHost('launcher');
+  ({ folder, host } = launcherHost);
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => launcherHost.remove());
 
 function planFor(options: Omit<ModelOptions, 'host'>): Plan {
   return planContainer(testModel({ host, ...options }), testImage(join(folder, 'rootfs')), host);

@@ -1,11 +1,8 @@
 /** The relay of a published port, started as boxctl starts it, from a plan whose network steps are the test's own. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { gatherHostFacts } from '../../../src/host/gather.ts';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { AT_FDCWD } from '../../../src/kernel/calls.ts';
 import { AF, O, SOCK } from '../../../src/kernel/constants.ts';
@@ -13,24 +10,20 @@ import { launch, type LaunchEvent } from '../../../src/launcher/launch.ts';
 import { planContainer } from '../../../src/plan/container.ts';
 import type { Plan, Step } from '../../../src/plan/plan.ts';
 import { Steps, byDefault } from '../../../src/plan/steps.ts';
-import { hasBusybox, makeBusyboxTree } from '../../support/busybox.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { makeLauncherHost, type LauncherHost } from '../../support/launcher-host.ts';
 import { testImage, testModel } from '../../support/model.ts';
 import { isRoot } from '../../support/user.ts';
 
+let launcherHost: LauncherHost;
 let folder: string;
 let host: HostFacts;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'boxctl-relay-'));
-  mkdirSync(join(folder, 'store/mnt'), { recursive: true });
-  mkdirSync(join(folder, 'state'));
-  makeBusyboxTree(join(folder, 'rootfs'));
-  host = {
-    ...gatherHostFacts(process.env),
-    dirs: { store: join(folder, 'store'), state: join(folder, 'state') },
-  };
+  launcherHost = makeLauncherHost('relay');
+  ({ folder, host } = launcherHost);
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => launcherHost.remove());
 
 /** Listens at a free port of 127.0.0.1 and of ::1, and carries connections to port 8080 of the container's loopback. */
 function publishing(): readonly Step[] {
