@@ -28,6 +28,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['run'],
   ['worker'],
   ['state'],
+  ['registry'],
   ['image'],
   ['review'],
   ['container'],
