@@ -113,6 +113,9 @@ export const ERROR_CODES = {
   E_POLICY_UNSAFE: { meaning: 'others could have written a policy file, or it lies in the folder that it judges' },
   E_POOL_OVERLAP: { meaning: 'the addresses for containers are those of something else on this host' },
   E_RATE_NET_ADMIN: { meaning: 'the container could remove the limit of what it sends' },
+  E_REGISTRY_SHORT_NAME: {
+    meaning: 'a name without a registry is asked for, and the configuration does not say whose it is',
+  },
   E_SECCOMP_LEARN: { meaning: 'the learned seccomp profile cannot be written' },
   E_SECCOMP_PROFILE: { meaning: 'no command could start under the seccomp profile' },
   E_SECCOMP_TOO_LONG: { meaning: 'the seccomp profile needs more instructions than the kernel takes' },
