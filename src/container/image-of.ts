@@ -12,7 +12,7 @@ export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
   return files.some((file) => !file.readable && (kind === undefined || file.kind === kind));
 }
 
-const KEYS = ['tar', 'folder', 'name', 'host_tools'] as const;
+const KEYS = ['tar', 'folder', 'ref', 'host_tools'] as const;
 
 /** The error with the line that names the image. */
 function located(document: SpecDocument, error: unknown): unknown {

@@ -12,7 +12,7 @@ export type ImportHooks = Pick<ResolveOptions, 'onProgress' | 'onWait' | 'onImpo
 /** What a person calls the image. */
 export function titleOf(source: ImageSource): string {
   if (source.kind === 'host_tools') return 'programs of this host';
-  return source.kind === 'stored' ? source.name : basename(source.path);
+  return source.kind === 'reference' ? source.name : basename(source.path);
 }
 
 export interface ImportOptions {

@@ -33,6 +33,16 @@ export function readOwn(path: string): string {
   }
 }
 
+/** A file opened for reading, which the caller closes; undefined where there is none. Throws E_STORE_UNSAFE. */
+export function openOwnFile(path: string): number | undefined {
+  try {
+    return open(path, 'file');
+  } catch (error) {
+    if (error instanceof BoxctlError) throw error;
+    return undefined;
+  }
+}
+
 /** The value of a small JSON file; undefined where there is none, or it is cut short. Throws E_STORE_UNSAFE. */
 export function readOwnJson(path: string): unknown {
   try {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ingest, ownPlace, scanTar, WHOLE, type Archived } from '../worker/work.ts';
 import { checkUnchanged, isCompressed, type Archive } from './archive.ts';
 import { describeImage } from './describe-image.ts';
+import { writeDocument } from './documents.ts';
 import type { Job } from './import-job.ts';
 import { importLayers } from './import-layers.ts';
 import { archived, emptyPlace, nameOf } from './import-source.ts';
@@ -67,6 +68,9 @@ export async function describeLayered(
   const { recorded, ...contents } = await importLayers(members, image, job);
   const { store } = job.host.dirs;
   const layers = recorded.map((layer) => layerOf(store, layer, job.options.ownership));
-  const { id: digest, defaults, names } = image;
-  return describeImage({ digest, layers, recorded, contents, source, defaults, names }, job);
+  const { id: digest, defaults, names, platform, documents } = image;
+  writeDocument(store, documents.config);
+  const manifest = documents.manifest === undefined ? undefined : writeDocument(store, documents.manifest);
+  const from = { ...(manifest === undefined ? {} : { manifest }), ...(platform === undefined ? {} : { platform }) };
+  return { ...(await describeImage({ digest, layers, recorded, contents, source, defaults, names }, job)), ...from };
 }

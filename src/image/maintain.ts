@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { tryLock } from '../native.ts';
+import { removeUnusedDocuments } from './documents.ts';
 import { holds, rememberedIn } from './identity.ts';
 import { withLock } from '../files/locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';
@@ -136,10 +137,18 @@ function isImporting(store: string): boolean {
   });
 }
 
-/** Layers of no image. The caller holds the store's lock. */
+/** Configurations and manifests of images, and what names were pulled by. */
+function usedDocuments(store: string): ReadonlySet<string> {
+  const ofImages = allRecords(store).flatMap(({ record: { digest, manifest } }) => [digest, manifest]);
+  const ofNames = allNames(store).flatMap(({ pulled }) => [pulled?.manifest, pulled?.index]);
+  return new Set([...ofImages, ...ofNames].filter((digest) => digest !== undefined));
+}
+
+/** Layers and documents of no image. The caller holds the store's lock. */
 async function removeUnusedLayers(host: HostFacts): Promise<void> {
   const { store } = host.dirs;
   if (isImporting(store)) return;
+  removeUnusedDocuments(store, usedDocuments(store));
   const used = new Set(
     allRecords(store).flatMap(({ path, record }) =>
       record.layers.map((layer) => folderOf(store, layer, basename(path, '.json'))),

@@ -30,6 +30,10 @@ export interface LayeredImage {
   readonly defaults: ImageFacts['defaults'];
   /** Names that the archive gives to the image. */
   readonly names: readonly string[];
+  /** Undefined where the configuration does not say. */
+  readonly platform: string | undefined;
+  /** The configuration, and the manifest where there is one, as they are. */
+  readonly documents: { readonly config: Buffer; readonly manifest: Buffer | undefined };
 }
 
 const MAX_LAYERS = 500;
@@ -114,10 +118,13 @@ function labelOf({ id, names }: Candidate): string {
 
 const LEAST_DIGITS = 4;
 
+/** Without what docker leaves out: builders write one name in several forms. */
+const shortName = (text: string): string => fullName(text.replace(/^docker\.io\/(?:library\/)?/u, ''));
+
 function isCalled({ id, names }: Candidate, wanted: string): boolean {
   const digits = /^(?:sha256:)?([0-9a-f]+)$/u.exec(wanted)?.[1] ?? '';
   const isDigest = digits.length >= LEAST_DIGITS && id.replace(/^.*(?:sha256[:/])/u, '').startsWith(digits);
-  return isDigest || names.includes(wanted) || names.map(fullName).includes(fullName(wanted));
+  return isDigest || names.includes(wanted) || names.map(shortName).includes(shortName(wanted));
 }
 
 /** The one image of several entries, which may be one under many names. */
@@ -168,7 +175,7 @@ function dockerImage(
   const config = parseBytes(members, path, bytes);
   if (!isRecord(config)) throw badImage(members, `${path} is not the JSON that it should be`);
   const sources = layers.map((layer) => ({ path: layer, digest: undefined }));
-  return imageOf(members, bytes, config, sources, names, host);
+  return imageOf(members, { config: bytes, manifest: undefined }, config, sources, names, host);
 }
 
 function ociImage(members: Members, index: Json, host: HostFacts, wanted: string | undefined): LayeredImage {
@@ -180,7 +187,8 @@ function ociImage(members: Members, index: Json, host: HostFacts, wanted: string
     const { path, hex } = blobOf(members, isRecord(layer) ? layer['digest'] : undefined);
     return { path, digest: hex };
   });
-  return imageOf(members, blob.bytes, blob.json, sources, manifest.names, host);
+  const documents = { config: blob.bytes, manifest: manifest.bytes };
+  return imageOf(members, documents, blob.json, sources, manifest.names, host);
 }
 
 const MAX_INDEXES = 4;
@@ -196,7 +204,7 @@ function resolveIndex(
   host: HostFacts,
   wanted: string | undefined,
   depth: number,
-): { readonly json: Json; readonly names: readonly string[] } {
+): { readonly json: Json; readonly bytes: Buffer; readonly names: readonly string[] } {
   const { manifests } = index;
   if (!Array.isArray(manifests) || depth === MAX_INDEXES) throw badImage(members, 'its index names no manifests');
   const entries = manifests.filter(isRecord).filter(isImage).map(entryOf);
@@ -215,8 +223,8 @@ function resolveIndex(
     );
   }
   const { id, names } = choose(members, meant.length === 0 ? entries : images, depth === 0 ? wanted : undefined);
-  const { json } = readBlob(members, id);
-  if (!Array.isArray(json['manifests'])) return { json, names };
+  const { json, bytes } = readBlob(members, id);
+  if (!Array.isArray(json['manifests'])) return { json, bytes, names };
   return { ...resolveIndex(members, json, host, wanted, depth + 1), names };
 }
 
@@ -276,7 +284,7 @@ function namesOf(entry: Json): readonly string[] {
 
 function imageOf(
   members: Members,
-  bytes: Buffer,
+  documents: LayeredImage['documents'],
   config: Json,
   layers: readonly { readonly path: string; readonly digest: string | undefined }[],
   names: readonly string[],
@@ -294,10 +302,12 @@ function imageOf(
     );
   }
   return {
-    id: sha256(bytes),
+    id: sha256(documents.config),
     layers: layers.map((layer, index) => ({ ...layer, diffId: blobOf(members, diffIds[index]).hex })),
     defaults: defaultsOf(isRecord(config['config']) ? config['config'] : {}),
     names,
+    platform: platform === undefined ? undefined : platformName(platform),
+    documents,
   };
 }
 

@@ -6,10 +6,8 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { openUnlinkedFile } from '../files/read.ts';
+import { MAX_DOCUMENT } from './documents.ts';
 import type { Archived, Member, Part } from '../worker/work.ts';
-
-/** The largest manifest or configuration that is read, bytes. */
-const MAX_TEXT = 4 << 20;
 
 export interface Members {
   /** Of a regular file; undefined where there is none. The caller closes it. */
@@ -65,7 +63,7 @@ export function readMember(members: Members, path: string): Buffer | undefined {
   const file = members.open(path);
   if (file === undefined) return undefined;
   try {
-    if (file.size > MAX_TEXT) throw badImage(members, `${path} is larger than ${MAX_TEXT} bytes`);
+    if (file.size > MAX_DOCUMENT) throw badImage(members, `${path} is larger than ${MAX_DOCUMENT} bytes`);
     const bytes = Buffer.alloc(file.size);
     let done = 0;
     while (done < bytes.length) {
@@ -83,7 +81,7 @@ export function readMember(members: Members, path: string): Buffer | undefined {
 export function tryMember(members: Members, path: string): Buffer | undefined {
   const file = members.open(path);
   file?.close();
-  return file === undefined || file.size > MAX_TEXT ? undefined : readMember(members, path);
+  return file === undefined || file.size > MAX_DOCUMENT ? undefined : readMember(members, path);
 }
 
 export function badImage(members: Members, why: string): BoxctlError {

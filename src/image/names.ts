@@ -1,4 +1,8 @@
-/** Names of images in the store: `NAME[:TAG]`, as `docker` spells them. */
+/**
+ * Names of images in the store. A _local_ name was given by a person or an archive: `NAME[:TAG]`, as docker spells it. A
+ * _pulled_ name is the full form of the reference that an image was pulled by: `docker.io/library/debian:12`. Text with a
+ * registry means the full form alone, so that no local name answers for what a registry has.
+ */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
@@ -8,40 +12,103 @@ import { isRecord } from '../text/json.ts';
 import { readOwnJson } from '../files/own.ts';
 import { shortHash } from './store.ts';
 
-/** Gives a name its full form: with a tag, and without what docker leaves out. */
+/** How an image came by a pulled name. Digests are sha256, 64 hex digits, of documents of the store. */
+export interface Pulled {
+  readonly manifest: string;
+  /** What the reference led to, where that was an index. */
+  readonly index?: string;
+  /** What was asked for (`linux/arm64`); absent: what suits this machine best. */
+  readonly platform?: string;
+  /** When the registry was asked last, milliseconds since 1970. */
+  readonly checked: number;
+}
+
+export interface Named {
+  readonly name: string;
+  /** The image's. */
+  readonly digest: string;
+  readonly pulled?: Pulled;
+}
+
+const DOCKER_HUB = 'docker.io';
+
+/** Whether the text begins with a registry: `ghcr.io/x`, `localhost/x`, `host:5000/x`. */
+function hasRegistry(text: string): boolean {
+  const [first = '', ...rest] = text.split('/');
+  return rest.length > 0 && (/[.:A-Z[]/u.test(first) || first === 'localhost');
+}
+
+const withTag = (text: string): string => (/:[^/\]]*$/u.test(text) ? text : `${text}:latest`);
+
+/** The full form of a reference with a registry. What has a digest loses its tag, since the digest decides. */
+function withRegistry(text: string): string {
+  const [path = '', digest] = text.split('@', 2);
+  const [registry = '', ...parts] = path.split('/');
+  const host = registry === 'index.docker.io' ? DOCKER_HUB : registry;
+  const repository = host === DOCKER_HUB && parts.length === 1 ? ['library', ...parts] : parts;
+  const full = [host, ...repository].join('/');
+  return digest === undefined ? withTag(full) : `${full.replace(/:[^/\]]*$/u, '')}@${digest}`;
+}
+
+/** The form in which the store has a name: with a tag, and of a local one without `library/`. */
 export function fullName(text: string): string {
-  const short = text.replace(/^docker\.io\//u, '').replace(/^library\//u, '');
-  return /:[^/]*$/u.test(short) ? short : `${short}:latest`;
+  if (hasRegistry(text)) return withRegistry(text);
+  return text.includes('@') ? text : withTag(text.replace(/^library\//u, ''));
+}
+
+/** The references that text may mean, in the forms in which the store has them, the first first. */
+export function formsOf(text: string): readonly string[] {
+  if (hasRegistry(text)) return [fullName(text)];
+  return [fullName(text), withRegistry(`${DOCKER_HUB}/${text}`)];
 }
 
 /** Throws `E_IMAGE_NAME`. */
 export function checkName(text: string): string {
-  if (isImageName(text) && !text.startsWith('sha256:')) return fullName(text);
+  if (isImageName(text) && !text.includes('sha256:')) return fullName(text);
   throw new BoxctlError('E_IMAGE_NAME', `"${text}" is no name for an image`, {
     hint: 'NAME[:TAG], in lower case: debian:12',
   });
 }
 
-const placeOf = (store: string, name: string): string => join(store, 'names', `${shortHash(name)}.json`);
+/** An image that was pulled for another platform has the same name, and a file of its own. */
+const placeOf = (store: string, name: string, platform = ''): string =>
+  join(store, 'names', `${shortHash(platform === '' ? name : `${name} ${platform}`)}.json`);
 
-/** The digest of the image that has the name now; undefined where none has. */
-export function digestNamed(store: string, name: string): string | undefined {
-  const named = readName(placeOf(store, name));
-  return named?.name === name ? named.digest : undefined;
+/** What has exactly this name, in its full form. */
+export function entryNamed(store: string, name: string, platform?: string): Named | undefined {
+  const named = readName(placeOf(store, name, platform));
+  return named?.name === name && named.pulled?.platform === platform ? named : undefined;
 }
 
-export function writeName(store: string, name: string, digest: string): void {
-  writeWhole(placeOf(store, name), JSON.stringify({ name, digest }));
+/** The digest of the image that has exactly this name now; undefined where none has. */
+export const digestNamed = (store: string, name: string): string | undefined => entryNamed(store, name)?.digest;
+
+export function writeName(store: string, name: string, digest: string, pulled?: Pulled): void {
+  writeWhole(placeOf(store, name, pulled?.platform), JSON.stringify({ name, digest, pulled }));
 }
 
-function readName(path: string): { readonly name: string; readonly digest: string } | undefined {
+function readName(path: string): Named | undefined {
   const value = readOwnJson(path);
   if (!isRecord(value)) return undefined;
-  const { name, digest } = value;
-  return typeof name === 'string' && typeof digest === 'string' ? { name, digest } : undefined;
+  const { name, digest, pulled } = value;
+  if (typeof name !== 'string' || typeof digest !== 'string') return undefined;
+  const how = pulledOf(pulled);
+  return { name, digest, ...(how === undefined ? {} : { pulled: how }) };
 }
 
-export function allNames(store: string): readonly { readonly name: string; readonly digest: string }[] {
+function pulledOf(value: unknown): Pulled | undefined {
+  if (!isRecord(value)) return undefined;
+  const { manifest, index, platform, checked } = value;
+  if (typeof manifest !== 'string' || typeof checked !== 'number') return undefined;
+  return {
+    manifest,
+    checked,
+    ...(typeof index === 'string' ? { index } : {}),
+    ...(typeof platform === 'string' ? { platform } : {}),
+  };
+}
+
+export function allNames(store: string): readonly Named[] {
   try {
     return readdirSync(join(store, 'names'))
       .filter((file) => file.endsWith('.json'))
@@ -52,11 +119,38 @@ export function allNames(store: string): readonly { readonly name: string; reado
   }
 }
 
-/** Whether what a person has typed is a name of the store, and not the digits of a digest. */
-export const isNamed = (store: string, text: string): boolean => digestNamed(store, fullName(text)) !== undefined;
+/**
+ * The image that a reference of a file or of a person means, if the store has it: a local name first, then what was pulled.
+ * `platform`: what was pulled for it goes first. Whether another one is for the platform is for the caller to look at.
+ */
+export function findReference(store: string, text: string, platform?: string): Named | undefined {
+  for (const name of formsOf(text)) {
+    const named =
+      (platform === undefined ? undefined : entryNamed(store, name, platform)) ??
+      entryNamed(store, name) ??
+      (name.includes('@') ? pulledByTag(store, name, platform) : undefined);
+    if (named !== undefined) return named;
+  }
+  return undefined;
+}
 
+/** An image that was pulled by a tag of the same repository, and has the digest. */
+function pulledByTag(store: string, name: string, platform: string | undefined): Named | undefined {
+  const [repository = '', digest = ''] = name.split('@');
+  const hex = digest.replace(/^sha256:/u, '');
+  return allNames(store).find(
+    (named) =>
+      named.name.startsWith(`${repository}:`) &&
+      named.pulled?.platform === platform &&
+      [named.pulled?.manifest, named.pulled?.index].includes(hex),
+  );
+}
+
+/** Removes the name, for all platforms. */
 export function removeName(store: string, name: string): void {
-  rmSync(placeOf(store, name), { force: true });
+  for (const named of allNames(store)) {
+    if (named.name === name) rmSync(placeOf(store, name, named.pulled?.platform), { force: true });
+  }
 }
 
 const LEAST_DIGITS = 4;
@@ -66,8 +160,8 @@ const LEAST_DIGITS = 4;
  * Throws `E_IMAGE_AMBIGUOUS` for digits that several images begin with.
  */
 export function findDigest(store: string, text: string): string | undefined {
-  const named = digestNamed(store, fullName(text));
-  if (named !== undefined) return named;
+  const named = findReference(store, text);
+  if (named !== undefined) return named.digest;
   const digits = /^(?:sha256:)?((?:seen-)?[0-9a-f]+)$/u.exec(text)?.[1];
   if (digits === undefined || digits.length < LEAST_DIGITS) return undefined;
   const fitting = digestsOf(store).filter((digest) => digest.startsWith(digits));

@@ -52,6 +52,13 @@ export interface ImageRecord {
   readonly source: string;
   /** Names that the archive has for its image; whether the store has them is another matter (names.ts). */
   readonly archiveNames?: readonly string[];
+  /**
+   * Of an image in layers: the sha256 of the manifest that it came with, where it had one. The configuration's is `digest`.
+   * The store has both as documents (documents.ts).
+   */
+  readonly manifest?: string;
+  /** `linux/ARCHITECTURE[/VARIANT]`, where the configuration says it. */
+  readonly platform?: string;
 }
 
 /** `ownership` is an ownership's key. */
@@ -99,13 +106,14 @@ const NUMBERS = ['entries', 'bytes', 'squashed', 'skipped', 'created'];
 function isImageRecord(
   value: Readonly<Record<string, unknown>>,
 ): value is Readonly<Record<string, unknown>> & ImageRecord {
-  const { version, layers, defaults, archiveNames } = value;
+  const { version, layers, defaults, archiveNames, manifest, platform } = value;
   return (
     version === VERSION &&
     TEXTS.every((key) => typeof value[key] === 'string') &&
     NUMBERS.every((key) => typeof value[key] === 'number') &&
     isRecord(defaults) &&
     (archiveNames === undefined || isTextList(archiveNames)) &&
+    [manifest, platform].every((text) => text === undefined || typeof text === 'string') &&
     Array.isArray(layers) &&
     layers.every(
       (layer: unknown) =>

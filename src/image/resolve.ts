@@ -42,14 +42,14 @@ function nameOf(source: ImageSource): string {
   if (source.kind === 'host_tools')
     return JSON.stringify(['host_tools', toolPath(), ...new Set(source.tools.toSorted())]);
   if (source.kind === 'tar' && source.wanted !== undefined) return JSON.stringify([source.path, source.wanted]);
-  return source.kind === 'stored' ? source.name : source.path;
+  return source.kind === 'reference' ? source.name : source.path;
 }
 
 const toolPath = (): string => process.env['PATH'] ?? '';
 
 /** The digest that is known without reading the archive; undefined also when it is not the one that is pinned. */
 function knownDigest(source: ImageSource, store: string): string | undefined {
-  if (source.kind === 'stored') return findDigest(store, source.name);
+  if (source.kind === 'reference') return findDigest(store, source.name);
   const digest = digestOf(store, nameOf(source));
   const pin = source.kind === 'tar' ? source.sha256 : undefined;
   // An image in layers has another digest than its archive, so what was pinned is remembered beside it.
@@ -67,7 +67,7 @@ export function findImage(
 ): ImageFacts | undefined {
   if (source.kind === 'folder') return isStore(host.dirs.store) ? folderImage(source.path, ownership) : undefined;
   const digest = knownDigest(source, host.dirs.store);
-  const limits = source.kind === 'tar' ? limitsOf(source) : undefined;
+  const limits = source.kind === 'tar' || source.kind === 'reference' ? limitsOf(source) : undefined;
   return digest === undefined ? undefined : readFacts(digest, ownership, host, limits);
 }
 
@@ -145,7 +145,7 @@ async function importOnce(
         return ensureArchive(source, ownership, host, options);
       case 'host_tools':
         return ensureTools(source, ownership, host, options);
-      case 'stored':
+      case 'reference':
         return ensureStored(source.name, ownership, host, options);
       case 'folder':
         return folderImage(source.path, ownership);
@@ -256,7 +256,7 @@ export function previewImage(source: ImageSource, ownership: Ownership | undefin
   const found = findImage(source, ownership, host);
   if (found !== undefined) return found;
   if (source.kind === 'folder') return folderImage(source.path, ownership);
-  if (source.kind === 'stored') throw noSuchImage(host.dirs.store, source.name);
+  if (source.kind === 'reference') throw noSuchImage(host.dirs.store, source.name);
   const { digest, layer } = previewLayer(source, host.erofs.usable && treeOwnership(ownership) === undefined);
   return preview(digest, [layerOf(host.dirs.store, layer, ownership)], ownership, host);
 }

@@ -185,9 +185,10 @@ export function compile(
 }
 
 /** On another machine, execve(2) of the image's programs would fail with ENOEXEC. */
-function checkPlatform({ platform }: Spec, host: HostFacts, problems: Problems): void {
-  if (platform === undefined || platform === host.arch) return;
-  const message = `the file is for ${GO_NAMES[platform]}, and this machine is ${GO_NAMES[host.arch]}`;
+function checkPlatform({ platform, image }: Spec, host: HostFacts, problems: Problems): void {
+  // Of a reference it chooses the image, and that one is looked at.
+  if (platform === undefined || image?.kind === 'reference' || platform === GO_NAMES[host.arch]) return;
+  const message = `the file is for ${platform}, and this machine is ${GO_NAMES[host.arch]}`;
   problems.add(
     'E_PLATFORM',
     'platform',

@@ -24,13 +24,14 @@ export const compareImage: Comparison = (old, young) => {
   const text = (source: ImageSource | undefined, side: Side): string => {
     if (source === undefined) return 'none';
     if (source.kind === 'folder') return shown(source.path, side);
+    if (source.kind === 'reference') return referenceText(source, side);
     if (source.kind !== 'tar') return JSON.stringify(source);
     return `${shown(source.path, side)}${source.wanted === undefined ? '' : `, the image ${source.wanted} in it`}`;
   };
   const [from, to] = [text(was, old), text(is, young)];
   const changes: Change[] = [];
   if (from !== to) changes.push(both('changes', `image ${from} → ${to}`, old, young, 'image'));
-  changes.push(...compareImageLimits(old, young));
+  changes.push(...comparePullPolicy(old, young), ...compareImageLimits(old, young));
   if (pin(was) === pin(is)) return changes;
   if (pin(is) === undefined) changes.push(both('gains', 'the image is not pinned any more', old, young, 'image'));
   else if (pin(was) === undefined) changes.push(both('loses', 'the image is pinned', old, young, 'image.sha256'));
@@ -38,11 +39,27 @@ export const compareImage: Comparison = (old, young) => {
   return changes;
 };
 
+/** `platform` beside `image` is told by itself. */
+function referenceText({ name, platform }: ImageSource & { readonly kind: 'reference' }, { document }: Side): string {
+  return platform === undefined || document.spec.platform !== undefined ? name : `${name} for ${platform}`;
+}
+
+const comparePullPolicy: Comparison = (old, young) => {
+  const policy = ({ document: { spec } }: Side): string | undefined => {
+    if (spec.image?.kind !== 'reference') return undefined;
+    const { pullPolicy = 'missing' } = spec.image;
+    return typeof pullPolicy === 'string' ? pullPolicy : `every ${pullPolicy.every / 1000} s`;
+  };
+  const [was, is] = [policy(old), policy(young)];
+  if (was === undefined || is === undefined || was === is) return [];
+  return [both('changes', `pull_policy ${was} → ${is}`, old, young, 'pull_policy', 'image')];
+};
+
 const compareImageLimits: Comparison = (old, young) => {
   const limits = ({ document }: Side) => {
     const { image } = document.spec;
     const { maxSize = DEFAULT_LIMITS.maxBytes, maxEntries = DEFAULT_LIMITS.maxEntries } =
-      image?.kind === 'tar' ? image : {};
+      image?.kind === 'tar' || image?.kind === 'reference' ? image : {};
     return { max_size: maxSize, max_entries: maxEntries };
   };
   const [was, is] = [limits(old), limits(young)];

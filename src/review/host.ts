@@ -34,10 +34,16 @@ const ORDINARY = {
   userName: 'user',
 } as const satisfies Partial<HostFacts>;
 
+/** By `platform`; one that is emulated has the system calls of the host. */
+const ARCHITECTURES: Readonly<Record<string, HostFacts['arch']>> = {
+  'linux/amd64': 'x86_64',
+  'linux/arm64': 'aarch64',
+};
+
 export function reviewHost(host: HostFacts, { spec }: Pick<SpecDocument, 'spec'>): HostFacts {
   return {
     ...host,
-    arch: spec.platform ?? host.arch,
+    arch: ARCHITECTURES[spec.platform ?? ''] ?? host.arch,
     kernel: { release: '6.18.0', major: 6, minor: 18 },
     lastCapability: 40,
     euid: 0,

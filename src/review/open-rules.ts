@@ -62,7 +62,7 @@ function isWritten(subject: Subject, name: string): boolean {
 /** Programs of the host have a rule of their own. */
 function isPinned(image: ImageSource | undefined): boolean {
   if (image?.kind === 'tar') return image.sha256 !== undefined;
-  if (image?.kind === 'stored') return image.name.startsWith('sha256:');
+  if (image?.kind === 'reference') return /(?:^|@)sha256:/u.test(image.name);
   return image?.kind !== 'folder';
 }
 

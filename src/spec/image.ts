@@ -1,24 +1,68 @@
-/** `image`: an archive, a folder, an image of the store, or programs of this host. */
+/** `image`: an archive, a folder, a reference to an image, or programs of this host. */
 import { lstatSync, statSync } from 'node:fs';
 import type { ContainerFile } from '../generated/container.ts';
 import { lookUp } from '../files/programs.ts';
 import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
 import { clip, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
 import { isImageName } from './image-name.ts';
-import type { ImageSource } from './spec.ts';
+import { normalisePlatform } from './platform.ts';
+import type { ImageSource, PullPolicy } from './spec.ts';
 import { sizeAt } from './values.ts';
 
 type Raw = NonNullable<ContainerFile['image']>;
 type RawObject = Exclude<Raw, string>;
 
-const KINDS = ['tar', 'folder', 'name', 'host_tools'] as const;
+const KINDS = ['tar', 'folder', 'ref', 'host_tools'] as const;
 
-/** Keys that are for archives only. */
-const OF_ARCHIVES = ['sha256', 'max_size', 'max_entries'] as const;
+/** Keys that only some kinds of images have, and what they are about. */
+const KEYS_OF = [
+  ['sha256', ['tar'], 'an archive'],
+  ['max_size', ['tar', 'ref'], 'an archive or a reference'],
+  ['max_entries', ['tar', 'ref'], 'an archive or a reference'],
+  ['platform', ['ref'], 'a reference'],
+] as const;
 
-export function normaliseImage(context: Context, raw: ContainerFile['image']): ImageSource | undefined {
+/** Which image of a registry is taken, and when: what the keys beside `image` say. */
+export type Choice = Pick<ImageSource & { readonly kind: 'reference' }, 'platform' | 'pullPolicy'>;
+
+export function normaliseImage(
+  context: Context,
+  raw: ContainerFile['image'],
+  choice: Choice = {},
+): ImageSource | undefined {
   if (raw === undefined) return undefined;
-  if (typeof raw === 'string') return byText(context, raw);
+  const source = typeof raw === 'string' ? byText(context, raw) : byObject(context, raw);
+  if (source?.kind === 'reference') return { ...source, ...choice, ...ownPlatform(context, raw, choice) };
+  if (source !== undefined && choice.pullPolicy !== undefined && !FETCHES_NOTHING.has(choice.pullPolicy)) {
+    addProblem(
+      context,
+      'pull_policy',
+      'E_SPEC_CONFLICT',
+      '`pull_policy` is about an image of a registry, and there is none',
+      {
+        hint: 'leave it out, or name the image by a reference',
+      },
+    );
+  }
+  return source;
+}
+
+const FETCHES_NOTHING: ReadonlySet<PullPolicy> = new Set<PullPolicy>(['missing', 'never']);
+
+/** `image.platform`, which must not say something else than `platform`. */
+function ownPlatform(context: Context, raw: Raw, { platform }: Choice): Pick<Choice, 'platform'> {
+  const given = typeof raw === 'string' ? undefined : raw.platform;
+  const own = normalisePlatform(context, given, 'image.platform');
+  if (own === undefined) return {};
+  if (platform !== undefined && platform !== own) {
+    addProblem(context, 'image.platform', 'E_SPEC_CONFLICT', '`image.platform` and `platform` are not the same', {
+      hint: 'keep one of them',
+    });
+  }
+  return { platform: own };
+}
+
+function byObject(context: Context, raw: RawObject): ImageSource | undefined {
   const given = KINDS.filter((kind) => raw[kind] !== undefined);
   const [kind] = given;
   if (given.length > 1) {
@@ -32,14 +76,14 @@ export function normaliseImage(context: Context, raw: ContainerFile['image']): I
         context,
         'image',
         'E_SPEC_MISSING_KEY',
-        '`image` lacks the key `tar`, `folder`, `name` or `host_tools`',
+        '`image` lacks the key `tar`, `folder`, `ref` or `host_tools`',
       );
     }
     return undefined;
   }
-  for (const key of kind === 'tar' ? [] : OF_ARCHIVES) {
-    if (raw[key] === undefined) continue;
-    addProblem(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about an archive, and there is none`);
+  for (const [key, kinds, about] of KEYS_OF) {
+    if (raw[key] === undefined || kinds.some((one) => one === kind)) continue;
+    addProblem(context, `image.${key}`, 'E_SPEC_CONFLICT', `\`${key}\` is about ${about}, and there is none`);
   }
   return byKey(context, raw);
 }
@@ -47,24 +91,27 @@ export function normaliseImage(context: Context, raw: ContainerFile['image']): I
 function byKey(context: Context, raw: RawObject): ImageSource | undefined {
   if (raw.host_tools !== undefined) return hostTools(context, raw.host_tools);
   if (raw.folder !== undefined) return folder(context, raw.folder, 'image.folder');
-  if (raw.name !== undefined) return stored(context, raw.name, 'image.name');
-  if (raw.tar === undefined) return undefined;
   const maxSize = sizeAt(context, raw.max_size, 'image.max_size');
+  const limits = {
+    ...(maxSize === undefined ? {} : { maxSize }),
+    ...(raw.max_entries === undefined ? {} : { maxEntries: raw.max_entries }),
+  };
+  if (raw.ref !== undefined) return { ...reference(context, raw.ref, 'image.ref'), ...limits };
+  if (raw.tar === undefined) return undefined;
   return {
     ...archive(context, raw.tar, 'image.tar'),
     ...(raw.sha256 === undefined ? {} : { sha256: raw.sha256.toLowerCase() }),
-    ...(maxSize === undefined ? {} : { maxSize }),
-    ...(raw.max_entries === undefined ? {} : { maxEntries: raw.max_entries }),
+    ...limits,
   };
 }
 
 const PATH = /^(?:[~/]|\.{1,2}(?:\/|$))|\.(?:tar|tgz|tbz2|txz|tzst|tar\.[a-z0-9]+)$/u;
 
-/** A text is a path when it looks like one or leads to something; otherwise it names an image of the store. */
+/** A text is a path when it looks like one or leads to something; otherwise it is a reference. */
 function byText(context: Context, text: string): ImageSource | undefined {
   const full = hostPath(context, text);
   const exists = lstatSync(full, { throwIfNoEntry: false }) !== undefined;
-  if (!PATH.test(text) && isImageName(text) && !exists) return { kind: 'stored', name: text };
+  if (!PATH.test(text) && isImageName(text) && !exists) return { kind: 'reference', name: text };
   const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
   return isFolder && !isLayout(full) ? folder(context, text, 'image') : archive(context, text, 'image');
 }
@@ -118,13 +165,13 @@ function folder(context: Context, text: string, path: string): ImageSource {
   return { kind: 'folder', path: full };
 }
 
-function stored(context: Context, text: string, path: string): ImageSource {
+function reference(context: Context, text: string, path: string): ImageSource {
   if (!isImageName(text)) {
     addProblem(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image`, {
       hint: 'NAME[:TAG] in lower case, or sha256:DIGITS',
     });
   }
-  return { kind: 'stored', name: text };
+  return { kind: 'reference', name: text };
 }
 
 function hostTools(context: Context, tools: readonly string[]): ImageSource {

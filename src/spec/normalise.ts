@@ -10,6 +10,7 @@ import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, no
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
 import { normalisePlatform } from './platform.ts';
+import { normalisePullPolicy } from './pull-policy.ts';
 import { normaliseNetwork } from './network/mode.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
 import { normaliseSeccomp } from './seccomp.ts';
@@ -24,8 +25,12 @@ import { splitWords } from '../text/shell-words.ts';
 export function normalise(context: Context, raw: ContainerFile): Spec {
   const { namespaces, ...network } = normaliseNetwork(context, raw, normaliseNamespaces(context, raw.namespaces));
   const name = raw.name ?? defaultName(context.folder);
-  const image = normaliseImage(context, raw.image);
-  const platform = normalisePlatform(context, raw.platform);
+  const platform = normalisePlatform(context, raw.platform, 'platform');
+  const pullPolicy = normalisePullPolicy(context, raw.pull_policy);
+  const image = normaliseImage(context, raw.image, {
+    ...(platform === undefined ? {} : { platform }),
+    ...(pullPolicy === undefined ? {} : { pullPolicy }),
+  });
   const user = normaliseUser(context, raw.user);
   const uidMap = normaliseIdMaps(context, raw.uid_map, 'uid_map');
   const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');

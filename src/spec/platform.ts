@@ -1,33 +1,32 @@
 /** `platform`: what the image is made for, in the words of Go and of `uname -m`. */
 import { clip, addProblem, type Context } from './context.ts';
-import type { Spec } from './spec.ts';
 
-const ARCHITECTURES: Readonly<Record<string, NonNullable<Spec['platform']>>> = {
-  amd64: 'x86_64',
-  x86_64: 'x86_64',
-  'x86-64': 'x86_64',
-  arm64: 'aarch64',
-  'arm64/v8': 'aarch64',
-  aarch64: 'aarch64',
+/** Other names of architectures, and the one that Go has. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  x86_64: 'amd64',
+  'x86-64': 'amd64',
+  aarch64: 'arm64',
+  'arm64/v8': 'arm64',
+  i386: '386',
+  i686: '386',
+  armhf: 'arm/v7',
+  armel: 'arm/v6',
 };
 
-export function normalisePlatform(context: Context, text: string | undefined): Spec['platform'] {
-  if (text === undefined || text === 'linux') return undefined;
+/** `ARCHITECTURE[/VARIANT]`, as the OCI image specification has them. */
+const ARCHITECTURE = /^[a-z0-9_]+(?:\/[a-z0-9.]+)?$/u;
+
+/** `linux/ARCHITECTURE[/VARIANT]`, as Go names them; undefined for `linux` alone, and for a problem, which is reported. */
+export function normalisePlatform(context: Context, text: string | undefined, path: string): string | undefined {
+  if (text === undefined || text.toLowerCase() === 'linux') return undefined;
   const [, system, architecture = ''] = /^([a-z]+)\/(.+)$/i.exec(text.toLowerCase()) ?? [];
   if (system !== undefined && system !== 'linux') {
-    addProblem(
-      context,
-      'platform',
-      'E_SPEC_PLATFORM',
-      `the platform "${clip(text)}" is not Linux, which boxctl runs on alone`,
-    );
-    return undefined;
+    const message = `the platform "${clip(text)}" is not Linux, which boxctl runs on alone`;
+    return addProblem(context, path, 'E_SPEC_PLATFORM', message);
   }
-  const known = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
-  if (known !== undefined) return known;
-  const variant = architecture.startsWith('amd64/');
-  addProblem(context, 'platform', 'E_SPEC_PLATFORM', `"${clip(text)}" is not a platform that boxctl runs on`, {
-    hint: variant ? 'write linux/amd64: the kinds of it are not told apart' : 'they are linux/amd64 and linux/arm64',
+  const known = Object.hasOwn(SYNONYMS, architecture) ? SYNONYMS[architecture] : architecture;
+  if (known !== undefined && ARCHITECTURE.test(known)) return `linux/${known}`;
+  return addProblem(context, path, 'E_SPEC_PLATFORM', `"${clip(text)}" is not a platform`, {
+    hint: 'OS/ARCHITECTURE[/VARIANT]: linux/amd64, linux/arm64, linux/arm/v7',
   });
-  return undefined;
 }

@@ -28,6 +28,9 @@ export interface IdMap {
   readonly size: number;
 }
 
+/** When a registry is asked for an image; a period: when the last time is longer ago than so many milliseconds. */
+export type PullPolicy = 'always' | 'missing' | 'never' | { readonly every: number };
+
 export type ImageSource =
   /**
    * Absolute path of an archive, or of an OCI image layout's folder. It has no links. A link that was put there later is
@@ -45,8 +48,18 @@ export type ImageSource =
     }
   /** Absolute path of a folder that is a root file system, used as it is. */
   | { readonly kind: 'folder'; readonly path: string }
-  /** An image of the store, by its name or the first digits of its digest. */
-  | { readonly kind: 'stored'; readonly name: string }
+  /** An image of the store, by its name or the first digits of its digest, or else one of a registry. */
+  | {
+      readonly kind: 'reference';
+      /** As the file has it: `[REGISTRY/]NAME[:TAG][@sha256:DIGEST]`, or `sha256:DIGITS`. */
+      readonly name: string;
+      /** `linux/ARCHITECTURE[/VARIANT]`, as Go names them. Absent: what suits this machine best. */
+      readonly platform?: string;
+      /** Absent: `missing`. */
+      readonly pullPolicy?: PullPolicy;
+      readonly maxSize?: number;
+      readonly maxEntries?: number;
+    }
   /** Programs of this host, as names looked up in PATH or absolute paths. */
   | { readonly kind: 'host_tools'; readonly tools: readonly string[] };
 
@@ -224,8 +237,8 @@ export interface Spec {
   readonly name: string;
   /** Absent only where the mount namespace is not private: the container then has no root file system of its own. */
   readonly image?: ImageSource;
-  /** The machine that the image is made for, as `uname -m` names it. */
-  readonly platform?: 'x86_64' | 'aarch64';
+  /** What the image is made for: `linux/ARCHITECTURE[/VARIANT]`, as Go names them. */
+  readonly platform?: string;
   readonly hostname?: string;
   readonly domainname?: string;
   /** All eight, always. */

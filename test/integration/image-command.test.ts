@@ -378,6 +378,6 @@ container.yaml:2:8: error: the store has no image "debian:13"
     expect(await at.boxctl([command])).toMatchObject({ status: 125, stderr: expected });
   }
   expect(await at.boxctl(['validate'])).toMatchObject({ status: 1, stderr: expected });
-  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: {name: nothing}\n');
-  expect((await at.boxctl(['up'])).stderr).toContain('container.yaml:2:15: error: the store has no image "nothing"');
+  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: {ref: nothing}\n');
+  expect((await at.boxctl(['up'])).stderr).toContain('container.yaml:2:14: error: the store has no image "nothing"');
 });

@@ -325,11 +325,13 @@ describe.each(roads)('archives are %s', (road) => {
       const { store } = at.host.dirs;
       writeName(store, 'debian:12', facts.digest);
       writeName(store, 'debian:latest', facts.digest);
-      for (const name of ['debian:12', 'debian', 'docker.io/library/debian:12', `sha256:${facts.digest.slice(0, 8)}`]) {
-        expect(find({ kind: 'stored', name })).toEqual(facts);
+      for (const name of ['debian:12', 'debian', 'library/debian:12', `sha256:${facts.digest.slice(0, 8)}`]) {
+        expect(find({ kind: 'reference', name })).toEqual(facts);
       }
       expect(findDigest(store, 'debian:13')).toBeUndefined();
-      await expect(ensure({ kind: 'stored', name: 'debian:13' })).rejects.toMatchObject({ code: 'E_IMAGE_NOT_FOUND' });
+      await expect(ensure({ kind: 'reference', name: 'debian:13' })).rejects.toMatchObject({
+        code: 'E_IMAGE_NOT_FOUND',
+      });
       expect(listImages(at.host)).toMatchObject([{ digest: facts.digest, names: ['debian:12', 'debian:latest'] }]);
     });
 

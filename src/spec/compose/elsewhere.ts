@@ -11,7 +11,6 @@ const NO_OPTIONS = 'no program with options makes the network: it is system call
 const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
-const NO_PULL = 'boxctl fetches no images: an image is a file, or what `boxctl image import` has put into the store';
 const HOOK = 'boxctl runs one command: let `command` be a script that does the one after the other';
 const REAL_TIME =
   'real-time budgets need version 1 of cgroups and a kernel built for them; `ulimits: {rtprio: 10}` allows the priorities';
@@ -72,7 +71,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   pre_stop: `${HOOK}; \`stop_signal\` tells it when to end`,
   profiles: 'one file is one container: it is started by being named',
   provider: ONE_CONTAINER,
-  pull_policy: NO_PULL,
   restart: RESTART,
   runtime: 'boxctl starts containers itself; `boxctl bundle` makes the same one for runc and crun',
   scale: 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',

@@ -6,7 +6,6 @@ const REDUNDANT: Readonly<Record<string, readonly string[]>> = {
   'healthcheck.disable': ['true'],
   isolation: ['default'],
   oom_kill_disable: ['false'],
-  pull_policy: ['never'],
   restart: ['no', 'false'],
   scale: ['1'],
   use_api_socket: ['false'],

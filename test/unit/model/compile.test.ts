@@ -115,14 +115,14 @@ describe('the error for an id that is not mapped', () => {
 
 describe('the platform', () => {
   it('the platform is an error at its line where the machine has another one', () => {
-    expect(problems({ platform: 'aarch64' }, ROOT_HOST, { platform: 3 })).toMatchObject([
+    expect(problems({ platform: 'linux/arm64' }, ROOT_HOST, { platform: 3 })).toMatchObject([
       {
         code: 'E_PLATFORM',
         message: 'the file is for linux/arm64, and this machine is linux/amd64',
         at: { line: 3 },
       },
     ]);
-    expect(problems({ platform: 'x86_64' })).toEqual([]);
+    expect(problems({ platform: 'linux/amd64' })).toEqual([]);
   });
 });
 

@@ -120,7 +120,7 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['image: {folder: /}', ['bind-root critical', 'unpinned-image medium'], 'image'],
   ['image: {folder: /etc}', ['bind-system high', 'unpinned-image medium'], 'image'],
   ['image: debian:12', ['unpinned-image medium'], 'image'],
-  ['image: {name: "sha256:0123456789ab"}', [], 'image'],
+  ['image: {ref: "sha256:0123456789ab"}', [], 'image'],
   ['image: {host_tools: [sh]}', ['host-tools-image low'], 'image'],
   ['image: {host_tools: [/srv/tool]}', ['foreign-tool high', 'host-tools-image low'], 'image'],
   ['', ['root-user low'], 'user'],

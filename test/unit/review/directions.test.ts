@@ -146,6 +146,7 @@ const MOVES: readonly string[] = ['ports.*.published', 'ports.*.protocol'];
 /** Examples that this machine may not have, or that say what is so anyway. */
 const EXAMPLES: Readonly<Record<string, unknown>> = {
   image: { tar: './y.tar' },
+  pull_policy: 'always',
   namespaces: { net: 'host', ipc: 'host' },
   network_mode: 'bridge',
   networks: { backend: {} },
@@ -181,6 +182,7 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
     (prefix) => [prefix, { network_mode: 'bridge' }] as const,
   ),
   ['image.', { image: { tar: './x.tar' } }],
+  ['pull_policy', { image: { ref: 'debian:12' } }],
   ['limits.swap', { limits: { memory: '1g' } }],
   ['volumes.*.volume', { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }],
   ['volumes.*.tmpfs', { volumes: [{ type: 'tmpfs', target: '/data' }] }],
@@ -190,7 +192,7 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
 
 /** Keys that stand instead of others, those that only a list or map of its own has, and notes. */
 const SKIPPED =
-  /^(?:image\.(?:tar|folder|name|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
+  /^(?:image\.(?:tar|folder|ref|platform|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
 
 function put(into: Record<string, unknown>, path: string, value: unknown): void {
   const [first = '', ...rest] = path.split('.');

@@ -693,7 +693,7 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
   [
     'an image of no kind',
     'image: {}\n',
-    ['1:1+5 E_SPEC_MISSING_KEY: `image` lacks the key `tar`, `folder`, `name` or `host_tools`'],
+    ['1:1+5 E_SPEC_MISSING_KEY: `image` lacks the key `tar`, `folder`, `ref` or `host_tools`'],
   ],
   [
     'a digest that is none',

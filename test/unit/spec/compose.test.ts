@@ -194,7 +194,11 @@ describe('values of Compose that boxctl writes in another way', () => {
     ],
     ['volumes: [{type: npipe, source: a, target: /a}]', 'found the text "npipe" = Windows alone has it'],
     ['platform: windows/amd64', '2:11+13 E_SPEC_PLATFORM: the platform "windows/amd64" is not Linux'],
-    ['platform: linux/386', '"linux/386" is not a platform that boxctl runs on = they are linux/amd64 and linux/arm64'],
+    ['platform: linux/a b', '"linux/a b" is not a platform = OS/ARCHITECTURE[/VARIANT]: linux/amd64'],
+    ['pull_policy: build', '2:14+5 E_SPEC_VALUE: "build" is no policy for pulling = boxctl builds no images'],
+    ['pull_policy: every_', '"every_" is no policy for pulling = write missing, always, never, daily, weekly'],
+    ['pull_policy: every_5x', '"every_5x" is no policy for pulling'],
+    ['pull_policy: always', '2:14+6 E_SPEC_CONFLICT: `pull_policy` is about an image of a registry, and there is none'],
     ['mem_limt: 4', 'there is no key `mem_limt` = did you mean `mem_limit`?'],
   ])('%j is one problem that contains %j', (text, expected) => {
     const [first, ...more] = problems(text);

@@ -11,6 +11,18 @@ import { tempFolder } from '../../support/temp.ts';
 const IMAGE = 'image: {host_tools: [sh]}\n';
 const spec = (yaml: string, options: LoadOptions = {}): Spec => load(`${IMAGE}${yaml}`, options).spec;
 
+test.each([
+  ['image: alpine:3.20', { name: 'alpine:3.20' }],
+  ['image: {ref: ghcr.io/a/b}\nplatform: linux/arm64/v8', { name: 'ghcr.io/a/b', platform: 'linux/arm64' }],
+  ['image: {ref: a, platform: linux/386}\nplatform: linux/i386', { name: 'a', platform: 'linux/386' }],
+  ['image: {ref: a, max_size: 1m, max_entries: 3}', { name: 'a', maxSize: 1 << 20, maxEntries: 3 }],
+  ['image: a\npull_policy: if_not_present', { name: 'a', pullPolicy: 'missing' }],
+  ['image: a\npull_policy: daily', { name: 'a', pullPolicy: { every: 86_400_000 } }],
+  ['image: a\npull_policy: every_1w2d3h4m5s', { name: 'a', pullPolicy: { every: 788_645_000 } }],
+])('%j is a reference', (text, expected) => {
+  expect(load(text).spec.image).toEqual({ kind: 'reference', ...expected });
+});
+
 test('the shortest file gets every default of the specification', () => {
   expect(spec('')).toEqual({
     name: 'usr',

@@ -1,7 +1,7 @@
 import { BoxctlError } from '../../../errors.ts';
 import type { HostFacts } from '../../../host/facts.ts';
 import { removeNamed, removeStored } from '../../../image/maintain.ts';
-import { fullName, isNamed } from '../../../image/names.ts';
+import { findReference } from '../../../image/names.ts';
 import type { Run } from '../../command.ts';
 import { hostFacts } from '../../environment.ts';
 import { wantsColor, writeOutput } from '../../output.ts';
@@ -13,12 +13,12 @@ import { selectImage, shortDigest } from './select.ts';
 async function remove(text: string, host: HostFacts, isJson: boolean): Promise<void> {
   const tell = (said: string, data: object): void => writeOutput(`${isJson ? safeJson(data) : said}\n`);
   const { digest, names } = selectImage(text, host);
-  if (!isNamed(host.dirs.store, text)) {
+  const name = findReference(host.dirs.store, text)?.name;
+  if (name === undefined) {
     await removeStored(digest, host);
     tell(`removed ${[shortDigest(digest), ...names].join(' ')}`, { removed: digest, names });
     return;
   }
-  const name = fullName(text);
   const what = await removeNamed(name, digest, host);
   if (what === 'image') tell(`removed ${name} ${shortDigest(digest)}`, { removed: digest, names: [name] });
   else tell(`removed the name ${name}`, { names: [name] });
