@@ -59,6 +59,8 @@ const LATE = {
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|import|import-[^/]*|libraries|pack|skeleton|tarwriter|stream)\.ts$|\/src\/worker\//u,
+  // A start needs to know what a reference is, and nothing else where the image is there.
+  'late-registry': /\/src\/registry\/(?!reference|short-names|protocol)[^/]*\.ts$|\/node_modules\/smol-toml\//u,
 };
 
 async function bundle() {

@@ -67,3 +67,6 @@ export interface RegistryClient {
   /** Closes all connections. */
   close(): Promise<void>;
 }
+
+/** The half of a client that changes nothing there. */
+export type RegistryReader = Omit<RegistryClient, 'hasBlob' | 'mountBlob' | 'putBlob' | 'putManifest'>;
