@@ -55,7 +55,7 @@ function isCurrent(wanted) {
  */
 const LATE = {
   'late-network':
-    /\/src\/(?:plan\/network|kernel\/netlink)\/|\/src\/(?:model|container|host|state|show)\/[^/]*(?:network|netlink|address)[^/]*$|\/src\/show\/(?:nft|route|conntrack)-[^/]*$/u,
+    /\/src\/(?:plan\/network|kernel\/netlink)\/|\/src\/(?:model|container|host|state|show|run)\/[^/]*(?:network|netlink|address|firewall|swallowed)[^/]*$|\/src\/show\/(?:nft|route|conntrack)-[^/]*$/u,
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|import|import-[^/]*|libraries|pack|skeleton|tarwriter|stream)\.ts$|\/src\/worker\//u,

@@ -14,7 +14,7 @@ namespace {
 constexpr int kMostMessages = 256;
 // The largest that the kernel makes of an answer to a dump.
 constexpr size_t kMessageSize = 32 * 1024;
-// A key: the address, then the port and the protocol, each at a multiple of 4.
+// A key: the address; or the address, then the port and the protocol, each at a multiple of 4.
 constexpr size_t kAddress4 = 4, kAddress6 = 16, kRest = 8;
 
 // Attributes one after the other, within bytes that may end too early.
@@ -74,16 +74,21 @@ void tell_element(uint32_t index, Attributes element, Events& events) {
       Attributes key = element.within();
       if (!key.find(NFTA_DATA_VALUE)) continue;
       const size_t size = key.length();
-      if (size != kAddress4 + kRest && size != kAddress6 + kRest) continue;
-      const size_t address = size - kRest;
+      const bool is_address = size == kAddress4 || size == kAddress6;
+      if (!is_address && size != kAddress4 + kRest && size != kAddress6 + kRest) continue;
+      const size_t address = is_address ? size : size - kRest;
       uint8_t bytes[kAddress6] = {};
       memcpy(bytes, key.value(), address);
       memcpy(&record.start, bytes, sizeof record.start);
       memcpy(&record.end, bytes + sizeof record.start, sizeof record.end);
-      uint16_t port;
-      memcpy(&port, key.value() + address, sizeof port);
+      uint16_t port = 0;
+      uint32_t protocol = 0;
+      if (!is_address) {
+        memcpy(&port, key.value() + address, sizeof port);
+        protocol = key.value()[address + 4];
+      }
       const uint32_t family = address == kAddress4 ? 4 : 6;
-      record.value = family << 24 | static_cast<uint32_t>(key.value()[address + 4]) << 16 | be16toh(port);
+      record.value = family << 24 | protocol << 16 | be16toh(port);
       has_key = true;
     } else if (element.type() == NFTA_SET_ELEM_EXPR) {
       Attributes expression = element.within();

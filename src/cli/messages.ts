@@ -35,11 +35,14 @@ export function textMessages(color: boolean, quiet: boolean): Messages {
       writeMessage(describeError(error, color));
       return error instanceof BoxctlError ? error.exitCode : EXIT_BOXCTL;
     },
-    ended: ({ message, because, limits, refused }) => {
+    ended: ({ message, because, limits, refused, swallowed }) => {
       const told = limits.filter((hit) => hit.message !== message);
       if (message !== undefined) say('', message, because === undefined ? undefined : placeOf(because));
       for (const hit of told) say('', hit.message, placeOf(hit.because));
       if (refused !== undefined && !quiet) say('', refused.message, placeOf(refused.because));
+      if (swallowed === undefined) return;
+      say(`${paint(YELLOW, 'warning:')} `, swallowed.message, placeOf(swallowed.because));
+      writeMessage(`  ${safe(swallowed.hint)}\n`);
     },
   };
 }
@@ -61,7 +64,7 @@ export const jsonMessages: Messages = {
     line({ event: 'error', code, message, hint, at, ...(diagnostics.length === 0 ? {} : { diagnostics }) });
     return exitCode;
   },
-  ended: ({ limits, because, refused, systemCall: system_call, ...ending }) => {
+  ended: ({ limits, because, refused, swallowed, systemCall: system_call, ...ending }) => {
     const hits = limits.map(({ because: of, ...hit }) => ({ ...hit, at: placeOf(of) }));
     line({
       event: 'exited',
@@ -70,6 +73,9 @@ export const jsonMessages: Messages = {
       at: because === undefined ? undefined : placeOf(because),
       limits: hits,
       ...(refused === undefined ? {} : { refused: { packets: refused.packets, destinations: refused.destinations } }),
+      ...(swallowed === undefined
+        ? {}
+        : { swallowed: { packets: swallowed.packets, message: swallowed.message, hint: swallowed.hint } }),
     });
   },
 };

@@ -1,7 +1,9 @@
 /** The whole way from a file to the end of its container. */
 import { BoxctlError, type Position } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { gatherFirewalls } from '../host/firewall.ts';
 import { gatherHostFacts } from '../host/gather.ts';
+import { realHost } from '../host/read.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { syscallName } from '../kernel/machines.ts';
 import { launch, type Outcome } from '../launcher/launch.ts';
@@ -16,6 +18,7 @@ import { endingOf, type Ending } from '../run/ending.ts';
 import { explainFailure, helperEnded } from '../run/explain.ts';
 import { writeLearned } from '../run/learned.ts';
 import { describeObserved } from '../run/observed.ts';
+import { describeSwallowed, type Swallowed } from '../run/swallowed.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
@@ -169,7 +172,14 @@ export function endOf(
   }
   const ending = endingOf(plan, outcome);
   if (ending === undefined) throw new Error('a launch that neither failed nor ended');
-  return ending;
+  const swallowed = swallowedOf(run);
+  return swallowed === undefined ? ending : { ...ending, swallowed };
+}
+
+/** Looks for the firewall only where one has dropped something. */
+function swallowedOf({ model, outcome: { swallowed } }: Run): Swallowed | undefined {
+  if (swallowed === 0 || model.network === undefined) return undefined;
+  return describeSwallowed(swallowed, model.network, model.because('network'), gatherFirewalls(realHost));
 }
 
 /** After a run whose calls were watched: the calls that the default filter refuses, or the profile that allows them. */

@@ -1,13 +1,13 @@
 /** Whether containers can have a network here, and what turns each part of it on. */
+import { admission, gatherFirewalls, type Firewall } from '../host/firewall.ts';
 import type { HostFacts, NetworkFacts } from '../host/facts.ts';
 import { withNetwork } from '../host/network.ts';
 import { realHost, type HostReader } from '../host/read.ts';
 import { parseResolvConf } from '../model/dns.ts';
 import { DEFAULT_POOL } from '../model/network-defaults.ts';
-import { formatSubnet, subnetOf } from '../text/addresses.ts';
+import { subnetOf } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import type { Check, State } from './check.ts';
-import { gatherFirewalls, type Firewall } from './firewall.ts';
 import { tryContainer, type Trial } from './trial.ts';
 
 export interface NetworkFindings {
@@ -76,15 +76,14 @@ function ofForwarding({ forwarding }: NetworkFacts, locked: readonly string[]): 
 }
 
 function ofFirewalls(firewalls: readonly Firewall[]): readonly Check[] {
-  if (firewalls.length === 0) return [make('firewall', 'yes', 'none that swallows what containers send was found')];
-  return firewalls.map(({ name, admit }) => {
-    const ranges = [DEFAULT_POOL.ipv4, DEFAULT_POOL.ipv6];
-    const fix = ranges.map((range) => admit(formatSubnet(range), range.family)).join(' && ');
-    return make('firewall', 'no', `${name} can swallow what containers send`, {
-      gives: 'containers that reach the world',
-      fix,
-    });
+  const found = firewalls.flatMap((firewall) => {
+    const fix = admission(firewall, [DEFAULT_POOL.ipv4, DEFAULT_POOL.ipv6]);
+    return fix === undefined ? [] : [{ name: firewall.name, fix }];
   });
+  if (found.length === 0) return [make('firewall', 'yes', 'none that drops what containers send was found')];
+  return found.map(({ name, fix }) =>
+    make('firewall', 'no', `${name} can drop what containers send`, { gives: 'containers that reach the world', fix }),
+  );
 }
 
 function ofNameServers({ network }: HostFacts): Check {

@@ -4,7 +4,7 @@ import { BoxctlError } from '../errors.ts';
 import { offsetOf, readU64, sizeOf, writeStruct } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
 import { encodePlan } from './encode.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Tally } from '../plan/plan.ts';
 import { hangUp, passSignals, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { formatAddress } from '../text/addresses.ts';
@@ -78,6 +78,8 @@ export interface Outcome {
   readonly killedFor: string | undefined;
   /** Packets of the container that were refused, and to how many of what destinations, as far as they were counted. */
   readonly refused: Refusals;
+  /** Packets that began connections of the container, and were dropped by a firewall of the host. */
+  readonly swallowed: number;
   /** What was seen by the listener, where the plan has one: how often each number was called. */
   readonly syscalls: ReadonlyMap<number | undefined, number>;
 }
@@ -119,13 +121,16 @@ export class Course {
   #pid: number | undefined;
   #said: Buffer[] = [];
   #refusedPackets = 0;
+  #swallowed = 0;
   readonly #destinations: { to: Destination; packets: number }[] = [];
   readonly #undoFailures: { index: number; errno: number }[] = [];
   readonly #reports: (number | undefined)[];
   readonly #syscalls = new Map<number | undefined, number>();
+  readonly #tallies: readonly Tally[];
   readonly #onEvent: (event: LaunchEvent) => void;
 
   constructor(plan: Plan, onEvent: (event: LaunchEvent) => void) {
+    this.#tallies = plan.tallies ?? [];
     this.#reports = plan.reports.map(() => undefined);
     this.#onEvent = onEvent;
   }
@@ -184,6 +189,11 @@ export class Course {
         this.#onEvent({ kind: 'refused', index, count: start });
         break;
       case EVENT.refusal: {
+        const of = this.#tallies[index]?.of;
+        if (of === 'begun' || of === 'passed') {
+          this.#swallowed += of === 'begun' ? errno : -errno;
+          break;
+        }
         const to = destinationOf(records, at, value);
         this.#destinations.push({ to, packets: errno });
         this.#onEvent({ kind: 'refused', index, count: errno, to });
@@ -248,6 +258,7 @@ export class Course {
       outputLost: this.#outputLost,
       syscalls: this.#syscalls,
       refused: { packets: this.#refusedPackets, destinations: this.#destinations },
+      swallowed: Math.max(0, this.#swallowed),
     };
     if (this.#failed !== undefined) return { kind: 'failed', status: 0, signal: 0, failed: this.#failed, ...rest };
     if (this.#end !== undefined) return { ...this.#end, failed: undefined, ...rest };

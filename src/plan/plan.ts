@@ -69,12 +69,16 @@ export interface PublishedStep {
 }
 
 /**
- * A question to nf_tables that the launcher asks after the end, to tell which packets were refused. The answer is a counter
- * object (NFT_MSG_GETOBJ), or the elements of a set (NFT_MSG_GETSETELEM with NLM_F_DUMP). Each key of such a set is the
- * destination's address, the destination's port and the protocol, in this order, as a rule adds them to the set with a
- * counter of each.
+ * A question to nf_tables that the launcher asks after the end. The answer is a counter object (NFT_MSG_GETOBJ), all
+ * elements of a set (NFT_MSG_GETSETELEM with NLM_F_DUMP), or one of them. A rule adds elements to the set, with a counter of
+ * each. Each key is an address, or the destination's address, the destination's port and the protocol, in this order.
  */
 export interface Tally {
+  /**
+   * What is counted: refused packets; or packets that begin a connection, as boxctl's rules let them through (`begun`), and
+   * those of them that no other program dropped (`passed`).
+   */
+  readonly of: 'refused' | 'begun' | 'passed';
   /** The descriptor of the netlink socket. */
   readonly socket: Fd;
   readonly question: Message;

@@ -5,6 +5,7 @@ import type { Plan } from '../plan/plan.ts';
 import { inUnits } from '../text/duration.ts';
 import { signalName, SIGSYS } from '../kernel/signals.ts';
 import type { Outcome, Refusals } from '../launcher/launch.ts';
+import type { Swallowed } from './swallowed.ts';
 
 /** What timeout(1) ends with when the time is over, whether the command then ended by itself or had to be killed. */
 export const EXIT_TIME_LIMIT = 124;
@@ -40,6 +41,8 @@ export interface Ending {
   readonly limits: readonly LimitHit[];
   /** Packets of the container that its network did not let through. */
   readonly refused?: Refused;
+  /** Connections of the container that a firewall of the host has dropped. */
+  readonly swallowed?: Swallowed;
 }
 
 export interface Refused extends Refusals {

@@ -98,6 +98,8 @@ function set(reader: Reader): string {
   // nft(8) calls a set that rules add to dynamic.
   if (reader.has('NFTA_SET_FLAGS'))
     words.push(`flags ${flagWords(reader.bits('NFTA_SET_FLAGS')).replace('eval', 'dynamic')}`);
+  if (reader.has('NFTA_SET_TIMEOUT')) words.push(`timeout ${reader.number('NFTA_SET_TIMEOUT') / 1000}s`);
+  if (reader.has('NFTA_SET_GC_INTERVAL')) words.push(`gc-interval ${reader.number('NFTA_SET_GC_INTERVAL') / 1000}s`);
   if (reader.has('NFTA_SET_ID')) words.push(`id ${reader.number('NFTA_SET_ID')}`);
   return after(name, words);
 }

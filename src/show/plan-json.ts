@@ -41,8 +41,8 @@ function stepToJson({ id, group, side, call, because, messageReasons, undo }: St
   return { id, group, side, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 
-function tallyToJson({ socket, question, because }: Tally): unknown {
-  return { socket, question: plainMessage(question), because };
+function tallyToJson({ of, socket, question, because }: Tally): unknown {
+  return { of, socket, question: plainMessage(question), because };
 }
 
 export interface JsonOptions {

@@ -111,7 +111,7 @@ export function printPlan(
       out.push(...messages.map((line) => paint(2, line.text)));
     }
   }
-  if (plan.tallies !== undefined) out.push('', paint(1, 'what the network refused, after the end'));
+  if (plan.tallies !== undefined) out.push('', paint(1, 'what the network refused or lost, after the end'));
   for (const { socket, question, because } of plan.tallies ?? []) {
     const lines = wrap(`netlink(${safe(socket)}, ${write(question, because)})`, width - 2, width - 6);
     out.push(...lines.map((line, index) => `${index === 0 ? '  ' : '      '}${line}`));

@@ -3,7 +3,8 @@ import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { attacker, hasCompiler } from '../support/attack.ts';
 import { callerOptions, self, specFolder } from '../support/container.ts';
-import { makeLab, networkState, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { settledState } from '../support/network-container.ts';
+import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import type { Ended } from '../support/boxctl.ts';
 
 /** busybox-static's wget needs more of the C library than there is. */
@@ -285,8 +286,8 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
 
   test('leaves no interface, rule or setting on the host', async () => {
     await sh('true', { ports: ['8080:80'] });
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     await sh('true', { ports: ['8080:80', '53:53/udp'] });
-    await vi.waitFor(async () => expect(await networkState(lab.host)).toEqual(before), { timeout: 2000 });
+    expect(await settledState(lab.host)).toEqual(before);
   });
 });

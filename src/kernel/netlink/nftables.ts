@@ -209,6 +209,7 @@ const SET = once<Table>(() => ({
   NFTA_SET_FLAGS: be32(3, {
     NFT_SET_CONSTANT: 2,
     NFT_SET_INTERVAL: 4,
+    NFT_SET_TIMEOUT: 0x10,
     NFT_SET_EVAL: 0x20,
     NFT_SET_CONCAT: 0x80,
   }),
@@ -219,6 +220,9 @@ const SET = once<Table>(() => ({
     NFTA_SET_DESC_CONCAT: list(2, 1, () => ({ NFTA_SET_FIELD_LEN: be32(1) })),
   })),
   NFTA_SET_ID: be32(10),
+  /** In milliseconds, and below, too. */
+  NFTA_SET_TIMEOUT: be64(11),
+  NFTA_SET_GC_INTERVAL: be32(12),
 }));
 const ELEMENTS = once<Table>(() => ({
   NFTA_SET_ELEM_LIST_TABLE: text(1),

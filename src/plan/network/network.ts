@@ -31,7 +31,7 @@ import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
 import { openNetlink, sendEither, sender, sendTable, TABLE_HINTS } from './send.ts';
-import { talliesOf } from './tallies.ts';
+import { connectionTallies, talliesOf } from './tallies.ts';
 import { sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 const LINK_HINTS: Hints = {
@@ -136,7 +136,7 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
       send(name(`${id}.route`), newRoute(family, link, address), because);
     }
   }
-  return talliesOf(network, netfilter);
+  return [...talliesOf(network, netfilter), ...connectionTallies(network, netfilter)];
 }
 
 /** Not the kernel's default, 1000: only a change has an effect. */

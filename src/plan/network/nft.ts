@@ -251,10 +251,15 @@ export class TableBuilder {
     });
   }
 
-  /** A set to which rules add elements. It holds at most `size`. The keys are made of `fields`. */
-  growingSet(name: string, fields: readonly Field[], size: number): void {
+  /**
+   * A set to which rules add elements. It holds at most `size`. The keys are made of `fields`. `timeout`: an element is
+   * removed so many milliseconds after a rule has last added it.
+   */
+  growingSet(name: string, fields: readonly Field[], size: number, timeout?: number): void {
+    const flags = timeout === undefined ? 'NFT_SET_EVAL' : 'NFT_SET_TIMEOUT|NFT_SET_EVAL';
     this.#add('NFT_MSG_NEWSET', 'NLM_F_REQUEST|NLM_F_CREATE', {
-      ...this.#setAttributes(name, 'NFT_SET_EVAL', fields),
+      ...this.#setAttributes(name, flags, fields),
+      ...(timeout === undefined ? {} : { NFTA_SET_TIMEOUT: timeout, NFTA_SET_GC_INTERVAL: GC_INTERVAL_MS }),
       NFTA_SET_DESC: { NFTA_SET_DESC_SIZE: size },
     });
   }
@@ -319,6 +324,8 @@ export class TableBuilder {
 }
 
 const MAX_ELEMENTS = 1000;
+/** How often the kernel looks for elements to remove. Its default is each second. */
+const GC_INTERVAL_MS = 60_000;
 
 const edge = (type: string): Message => ({
   type,

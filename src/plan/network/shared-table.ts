@@ -9,10 +9,14 @@ import { formatSubnet } from '../../text/addresses.ts';
 import { FAMILIES, gatewayOf, GROUP, MAGIC_BITS, MAGIC_MASK, PACKET_MARK, poolOf, type FamilyOf } from './names.ts';
 import {
   ACCEPT,
+  addTo,
   CLAMP_SEGMENTS,
   compare,
   DROP,
+  goTo,
   INTERFACE_NAME,
+  IPV4,
+  IPV6,
   isIn,
   loadAddressType,
   loadConnection,
@@ -39,11 +43,13 @@ import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** To be raised with each change of the table. A table of another version is replaced. */
-const VERSION = 4;
+const VERSION = 5;
 
 /** Before the chains of other programs at these hooks (-100 and 100): the first translation of a connection is final. */
 const BEFORE_DNAT = -105;
 const BEFORE_SNAT = 95;
+/** Before the forward chains of firewalls (0), so that those see only what this table lets through. */
+const BEFORE_FILTER = -5;
 
 const RTN_LOCAL = 2;
 /** Bits of a connection's state and status (linux/netfilter/nf_conntrack_common.h). */
@@ -79,6 +85,17 @@ const untranslated: readonly Expression[] = [
 
 const guardOf = (family: 4 | 6): string => `guarded${family}`;
 
+/**
+ * Sets of containers' addresses with counters. `begun`: packets that begin a connection, as the chain `forward` let them
+ * through. `passed`: those of them that came to `postrouting`. In between is nothing but rules of other programs: where the
+ * second number is smaller, a firewall of the host has dropped the rest.
+ */
+export const CONNECTIONS = { begun: 'begun', passed: 'passed' } as const;
+export const connectionsSet = (of: keyof typeof CONNECTIONS, family: 4 | 6): string => `${CONNECTIONS[of]}${family}`;
+const MOST_ADDRESSES = 16_384;
+/** Counts that are older are of a container that had the address before. */
+const FORGET_AFTER_MS = 3_600_000;
+
 /** A transaction for an interface of the uplink: the host forwards only packets for containers from it. */
 export function guardMessages(family: 4 | 6, device: string, change: 'add' | 'remove'): readonly Message[] {
   const name = new Uint8Array(INTERFACE_NAME.length);
@@ -95,6 +112,11 @@ export function guardMessages(family: 4 | 6, device: string, change: 'add' | 're
   };
   return transaction([{ message }]).map((part) => part.message);
 }
+
+const addressesOf = ({ sourceOffset, destinationOffset, length }: FamilyOf): readonly [Expression, Expression] => [
+  loadPayload('NFT_PAYLOAD_NETWORK_HEADER', sourceOffset, length),
+  loadPayload('NFT_PAYLOAD_NETWORK_HEADER', destinationOffset, length),
+];
 
 /** Computes a container's address: the pool's first address, plus in its last word the index from the socket's mark. */
 function targetAddress(network: Network, family: FamilyOf): readonly Expression[] {
@@ -162,6 +184,26 @@ export function sharedTable(network: Network): readonly Part[] {
   }
 
   table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT });
+  for (const { family } of FAMILIES) {
+    for (const of of ['begun', 'passed'] as const) {
+      const field = family === 4 ? IPV4 : IPV6;
+      table.growingSet(connectionsSet(of, family), [field], MOST_ADDRESSES, FORGET_AFTER_MS);
+    }
+  }
+  for (const family of FAMILIES) {
+    const [source, destination] = addressesOf(family);
+    const passed = addTo(connectionsSet('passed', family.family));
+    table.rule('postrouting', [
+      ...isFamily(family),
+      ...matchSubnet(poolOf(network, family), family.sourceOffset),
+      source,
+      passed,
+    ]);
+    const toContainer = [...isFamily(family), ...throughGroup('OIFGROUP')];
+    table.rule('postrouting', [...toContainer, destination, passed]);
+    // From a container's address on a network that both share. Other packets to containers are translated.
+    table.rule('postrouting', [...toContainer, ...isMarked(PACKET_MARK.passedOn), ...untranslated, source, passed]);
+  }
   for (const family of FAMILIES) {
     const fromPool = [...isFamily(family), ...matchSubnet(poolOf(network, family), family.sourceOffset)];
     // From a container to another's published port: the answer must go through the host, so that it is translated back.
@@ -176,14 +218,24 @@ export function sharedTable(network: Network): readonly Part[] {
   }
 
   for (const { family } of FAMILIES) table.openSet(guardOf(family), [INTERFACE_NAME]);
-  table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: 0 });
+  const fromContainer = throughGroup('IIFGROUP');
+  const toContainer = throughGroup('OIFGROUP');
+  const pass = [setRegister(ofMachine(PACKET_MARK.passedOn)), setMark(), ACCEPT];
+  table.chain('begin');
+  for (const family of FAMILIES) {
+    const [source, destination] = addressesOf(family);
+    const count = (load: Expression): readonly Expression[] => [load, addTo(connectionsSet('begun', family.family))];
+    table.rule('begin', [...isFamily(family), ...fromContainer, ...count(source)]);
+    table.rule('begin', [...isFamily(family), ...toContainer, ...count(destination)]);
+  }
+  table.rule('begin', [...toContainer, ...pass]);
+
+  table.chain('forward', { type: 'filter', hook: 'NF_INET_FORWARD', priority: BEFORE_FILTER });
   // On a host that did not forward packets before, only those of containers are forwarded.
   for (const family of FAMILIES) {
     const fromUplink = [...isFamily(family), loadMeta('NFT_META_IIFNAME'), isIn(guardOf(family.family))];
     table.rule('forward', [...fromUplink, ...throughGroup('OIFGROUP', 'NEQ'), ...unknown, ...untranslated, DROP]);
   }
-  const fromContainer = throughGroup('IIFGROUP');
-  const toContainer = throughGroup('OIFGROUP');
   table.rule('forward', [...fromContainer, ...isMarked(PACKET_MARK.reply), ...unknown, DROP]);
   table.rule('forward', [
     ...fromContainer,
@@ -194,16 +246,16 @@ export function sharedTable(network: Network): readonly Part[] {
     compare('NEQ', Uint8Array.of(0)),
     ...CLAMP_SEGMENTS,
   ]);
-  const pass = [setRegister(ofMachine(PACKET_MARK.passedOn)), setMark(), ACCEPT];
   table.rule('forward', [...toContainer, ...known, ...pass]);
-  table.rule('forward', [...toContainer, ...translated, ...pass]);
+  table.rule('forward', [...toContainer, ...translated, goTo('begin')]);
   // The sender's own table has checked that both are on one network.
-  table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), ...pass]);
+  table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), goTo('begin')]);
   // To an address of a network that the sender is not on.
   refuse(table, 'forward', [...toContainer, ...fromContainer], NOBODY_LISTENS);
   table.rule('forward', [...toContainer, DROP]);
   // To a shared network's address that no container has: without this rule it would leave the host by the default route.
   refuse(table, 'forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork)], PROHIBIT);
+  table.rule('forward', [...fromContainer, ...unknown, goTo('begin')]);
 
   // Each container's own table refuses the host's addresses. This chain refuses those that its rules did not recognise.
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });

@@ -1,17 +1,26 @@
-/** What the launcher reads from the container's own table at the end: the count and the destinations of refused packets. */
+/**
+ * What the launcher reads at the end: from the container's own table the count and the destinations of refused packets, and
+ * from the shared table which packets came through the rules of other programs.
+ */
 import type { Message } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault } from '../steps.ts';
+import { FAMILIES, ownAddress, sharedNetworks } from './names.ts';
 import { ownedTableName, REFUSED } from './owned-table.ts';
+import { connectionsSet, SHARED_TABLE } from './shared-table.ts';
+
+const REFUSES = byDefault('what is refused is refused at once, and counted');
+const PASSES = byDefault('what a firewall of the host drops is told');
 
 /** `socket`: the socket that owns the table. */
 export function talliesOf({ index }: Network, socket: string): readonly Tally[] {
   const table = ownedTableName(index);
   const question = (type: string, flags: string, attributes: Message['attributes']): Tally => ({
+    of: 'refused',
     socket,
     question: { type, flags, header: { nfgen_family: 'NFPROTO_NETDEV' }, attributes },
-    because: byDefault('what is refused is refused at once, and counted'),
+    because: REFUSES,
   });
   const elements = (set: string): Tally =>
     question('NFT_MSG_GETSETELEM', 'NLM_F_REQUEST|NLM_F_DUMP', {
@@ -27,4 +36,27 @@ export function talliesOf({ index }: Network, socket: string): readonly Tally[] 
     elements(REFUSED.set4),
     elements(REFUSED.set6),
   ];
+}
+
+/** How many connections the shared table let through, and how many of them no other program dropped. */
+export function connectionTallies(network: Network, socket: string): readonly Tally[] {
+  return FAMILIES.flatMap((family) => {
+    const own = ownAddress(network, family);
+    const addresses = [
+      ...(own === undefined ? [] : [own]),
+      ...sharedNetworks(network, family).map(({ address }) => address),
+    ];
+    return (['begun', 'passed'] as const).flatMap((of) =>
+      addresses.map((address): Tally => {
+        const attributes = {
+          NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
+          NFTA_SET_ELEM_LIST_SET: connectionsSet(of, family.family),
+          NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
+        };
+        const header = { nfgen_family: 'NFPROTO_INET' };
+        const question = { type: 'NFT_MSG_GETSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
+        return { of, socket, question, because: PASSES };
+      }),
+    );
+  });
 }

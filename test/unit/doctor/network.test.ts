@@ -1,6 +1,6 @@
 /** What doctor says of the network, for hosts of every kind. */
 import { describe, expect, it } from 'vitest';
-import { firewallsOf } from '../../../src/doctor/firewall.ts';
+import { firewallsOf, legacyFirewallOf } from '../../../src/host/firewall.ts';
 import { examineNetwork, type NetworkFindings } from '../../../src/doctor/network.ts';
 import type { NetworkFacts } from '../../../src/host/facts.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
@@ -36,9 +36,19 @@ const FORWARDING = {
   on: false,
   ours: false,
 } as const;
-const chains = (...list: readonly object[]): string =>
-  JSON.stringify({ nftables: [{ metainfo: { version: '1' } }, ...list.map((chain) => ({ chain }))] });
+const ruleset = (...list: readonly object[]): string =>
+  JSON.stringify({ nftables: [{ metainfo: { version: '1' } }, ...list] });
 const DROPPING = { family: 'ip', table: 'filter', name: 'FORWARD', type: 'filter', hook: 'forward', policy: 'drop' };
+const chain = (changes: object = {}): object => ({ chain: { ...DROPPING, ...changes } });
+/** A chain that no hook calls. */
+const called = (name: string, changes: object = {}): object =>
+  chain({ name, hook: undefined, policy: undefined, ...changes });
+const rule = (changes: object, ...expr: readonly object[]): object => ({
+  rule: { family: 'ip', table: 'filter', chain: 'FORWARD', expr, ...changes },
+});
+const from = (addr: string, len: number): object => ({
+  match: { op: '==', left: { payload: { protocol: 'ip', field: 'saddr' } }, right: { prefix: { addr, len } } },
+});
 
 describe('doctor', () => {
   it('misses nothing of the network on a host that has everything', () => {
@@ -46,7 +56,7 @@ describe('doctor', () => {
       'network of its own: yes, tried, by a pair of interfaces: all 300 steps done and undone',
       'way to the world: yes, IPv4 by eth0',
       'forwarding: yes, on',
-      'firewall: yes, none that swallows what containers send was found',
+      'firewall: yes, none that drops what containers send was found',
       'name servers: yes, 10.0.0.1',
       'rates: yes, tried, by queueing disciplines: all 302 steps done and undone',
       'networks of containers: yes, `networks`',
@@ -91,31 +101,70 @@ describe('doctor', () => {
 });
 
 describe('a firewall that drops forwarded packets', () => {
-  const names = (...list: readonly object[]): readonly string[] => firewallsOf(chains(...list)).map(({ name }) => name);
+  const names = (...list: readonly object[]): readonly string[] =>
+    firewallsOf(ruleset(...list)).map(({ name, families }) => `${name}, ${families.join('+')}`);
+  const WORDS = { iptables: 'iptables (FORWARD drops)', docker: 'Docker (FORWARD drops)' };
 
   it('is found neither without a chain that drops forwarded packets, nor in boxctl’s own table', () => {
     expect(names()).toEqual([]);
-    expect(names({ ...DROPPING, policy: 'accept' }, { ...DROPPING, hook: 'input' })).toEqual([]);
-    expect(names({ ...DROPPING, table: 'boxctl' })).toEqual([]);
+    expect(names(chain({ policy: 'accept' }), chain({ hook: 'input' }))).toEqual([]);
+    expect(names(chain({ table: 'boxctl' }))).toEqual([]);
   });
 
-  it('is named by its owner, or by its chain with the command that admits the pool', () => {
-    expect(names(DROPPING, { ...DROPPING, name: 'DOCKER-USER', hook: undefined })).toEqual(['Docker (FORWARD drops)']);
-    expect(names(DROPPING, { ...DROPPING, name: 'ufw-before-forward', hook: undefined })).toEqual(['ufw']);
-    expect(
-      names({ family: 'inet', table: 'firewalld', name: 'filter_FORWARD', hook: 'forward', policy: 'accept' }),
-    ).toEqual(['firewalld']);
-    const [own] = firewallsOf(chains({ ...DROPPING, family: 'inet', table: 'mine', name: 'fwd' }));
-    expect(own?.name).toBe('the chain fwd of the table inet mine, which drops');
-    expect(own?.admit('10.215.0.0/20', 4)).toBe(
-      'nft insert rule inet mine fwd ip saddr 10.215.0.0/20 accept && nft insert rule inet mine fwd ip daddr 10.215.0.0/20 accept',
+  it('is named by its owner, with the families whose packets it drops', () => {
+    expect(names(chain())).toEqual([`${WORDS.iptables}, 4`]);
+    expect(names(chain(), chain({ family: 'ip6' }))).toEqual([`${WORDS.iptables}, 4+6`]);
+    expect(names(chain(), called('DOCKER-USER'))).toEqual([`${WORDS.docker}, 4`]);
+    const six = { family: 'ip6' };
+    expect(names(chain(), called('ufw-before-forward'), chain(six), called('ufw6-before-forward', six))).toEqual([
+      'ufw, 4+6',
+    ]);
+    // ufw's chains for IPv6 alone say nothing of IPv4's.
+    expect(names(chain(), called('ufw6-before-forward', six))).toEqual([`${WORDS.iptables}, 4`]);
+    const own = { family: 'inet', table: 'mine', name: 'fwd' };
+    expect(names(chain(own))).toEqual(['the chain fwd of the table inet mine, which drops, 4+6']);
+  });
+
+  it('is found where the policy accepts and the last rule has no condition and drops', () => {
+    const accepting = chain({ policy: 'accept' });
+    const counter = { counter: { packets: 1, bytes: 1 } };
+    for (const last of [{ drop: null }, { reject: { type: 'icmpx' } }, { xt: { type: 'target', name: 'REJECT' } }]) {
+      expect(names(accepting, rule({}, from('10.0.0.0', 8), { accept: null }), rule({}, counter, last))).toEqual([
+        `${WORDS.iptables}, 4`,
+      ]);
+      expect(names(accepting, rule({}, from('10.0.0.0', 8), last))).toEqual([]);
+      expect(names(accepting, rule({}, last), rule({}, counter, { accept: null }))).toEqual([]);
+    }
+    const daemon = { family: 'inet', table: 'firewalld', name: 'filter_FORWARD', policy: 'accept' };
+    const its = { family: 'inet', table: 'firewalld', chain: 'filter_FORWARD' };
+    expect(names(chain(daemon), rule(its, { reject: { type: 'icmpx', expr: 'admin-prohibited' } }))).toEqual([
+      'firewalld, 4+6',
+    ]);
+  });
+
+  it('is found among the rules of before nf_tables', () => {
+    const text = '-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n';
+    expect(legacyFirewallOf(text, 4).map(({ name }) => name)).toEqual([WORDS.docker]);
+    expect(legacyFirewallOf('-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x\n', 6)).toHaveLength(1);
+    expect(legacyFirewallOf('-P FORWARD ACCEPT\n-A FORWARD -s 10.0.0.0/8 -j DROP\n', 4)).toEqual([]);
+    const [legacy] = legacyFirewallOf('-P FORWARD DROP\n', 4);
+    expect(legacy?.admit('10.215.0.0/20', 4)).toContain('iptables-legacy -I FORWARD -s 10.215.0.0/20 -j ACCEPT');
+  });
+
+  it('is reported with the commands that let the pool through, for the families that it drops alone', () => {
+    const fixOf = (...list: readonly object[]): string => said({ firewalls: firewallsOf(ruleset(...list)) }).join('\n');
+    const docker = fixOf(chain(), called('DOCKER-USER'));
+    expect(docker).toMatch(
+      /firewall: no, Docker \(FORWARD drops\) can drop what containers send → iptables -I DOCKER-USER -s 10\.215\.0\.0\/20 -j ACCEPT && iptables -I DOCKER-USER -d 10\.215\.0\.0\/20 -j ACCEPT$/mu,
+    );
+    expect(fixOf(chain({ family: 'inet', table: 'mine', name: 'fwd' }))).toMatch(
+      /→ nft insert rule inet mine fwd ip saddr 10\.215\.0\.0\/20 accept && .* ip6 daddr fd62:6f78:6374:6c::\/116 accept$/mu,
     );
   });
 
-  it('is reported in one line, with commands for the ranges of both families', () => {
-    const firewalls = firewallsOf(chains(DROPPING, { ...DROPPING, name: 'DOCKER-USER', hook: undefined }));
-    expect(said({ firewalls }).join('\n')).toMatch(
-      /firewall: no, Docker \(FORWARD drops\) can swallow what containers send → iptables -I DOCKER-USER -s 10\.215\.0\.0\/20 -j ACCEPT && .* ip6tables -I DOCKER-USER -s fd62:/u,
-    );
+  it('is not reported once it lets the pool through', () => {
+    const firewalls = firewallsOf(ruleset(chain(), rule({}, from('10.215.0.0', 20), { accept: null })));
+    expect(firewalls).toHaveLength(1);
+    expect(said({ firewalls })).toContain('firewall: yes, none that drops what containers send was found');
   });
 });

@@ -32,6 +32,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   killedFor: undefined,
   syscalls: new Map(),
   refused: { packets: 0, destinations: [] },
+  swallowed: 0,
   ...more,
 });
 
@@ -53,7 +54,7 @@ describe('why a container ended', () => {
     ];
     const because = { kind: 'default', name: 'network' } as const;
     const question = { type: 'NFT_MSG_GETOBJ', flags: 'NLM_F_REQUEST', header: {}, attributes: {} };
-    const plan = { ...PLAN, tallies: [{ socket: 'network', question, because }] };
+    const plan = { ...PLAN, tallies: [{ of: 'refused' as const, socket: 'network', question, because }] };
     const ending = endingOf(plan, ended({ refused: { packets: 60, destinations } }));
     expect(ending?.refused?.message).toBe(
       '60 packets of the container were refused by the rules of its network, to 169.254.169.254:80/tcp, [2001:db8::1]:53/udp, fe80::1/icmpv6 and others',

@@ -43,6 +43,7 @@ function hintOf(
     killedFor: undefined,
     syscalls: new Map(),
     refused: { packets: 0, destinations: [] },
+    swallowed: 0,
   })?.hint;
 }
 
