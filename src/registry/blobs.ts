@@ -16,9 +16,12 @@ export interface BlobFetching {
   readonly events: Events | undefined;
 }
 
+/** Bytes after which a failure is the first again. Fewer are none: a registry could send one at a time for ever. */
+const PROGRESS = 64 * 1024;
+
 /**
  * From `offset` on. What breaks goes on where it was, at the same location; one that fails for good leaves the rest to the
- * next, since all of them have the same bytes under the same digest. Failures count from the last byte that came.
+ * next, since all of them have the same bytes under the same digest. Failures count from the last progress.
  */
 export async function* fetchBlob(
   { endpoints, clock, locations, subject, events }: BlobFetching,
@@ -39,7 +42,7 @@ export async function* fetchBlob(
         return;
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        failures = at > before ? 1 : failures + 1;
+        failures = at - before >= PROGRESS ? 1 : failures + 1;
         try {
           const isKnown = endpoints.hasAnswered(location) && error.code === 'E_REGISTRY_UNREACHABLE';
           const again = isKnown ? new Failure(error.code, error.message, { ...error.options, retry: true }) : error;
