@@ -27,9 +27,12 @@ export const ERROR_CODES = {
     status: 127,
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
-  E_CONTAINER_AMBIGUOUS: { meaning: '`network_mode` names a container, and several of that name run' },
+  E_CONTAINER_AMBIGUOUS: { meaning: 'several containers fit, and nothing tells which is meant' },
   E_CONTAINER_HOST_NETWORK: { meaning: '`network_mode` names a container that is in the network of the host' },
+  E_CONTAINER_NAME_TAKEN: { meaning: 'a container of the same name runs in the background' },
+  E_CONTAINER_NOT_FOUND: { meaning: 'there is no container of that name in the background' },
   E_CONTAINER_NOT_RUNNING: { meaning: '`network_mode` names a container that does not run' },
+  E_CONTAINER_RUNS: { meaning: 'the container runs, and what was asked for is for one that has ended' },
   E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
   E_EGRESS_ADDRESS: {
     meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',

@@ -21,7 +21,15 @@ export interface FileStatus {
 }
 
 interface Addon {
-  spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number): LauncherProcess;
+  spawnLauncher(
+    program: string,
+    plan: Uint8Array,
+    stdin: number,
+    stdout: number,
+    stderr: number,
+    kept: readonly number[],
+  ): LauncherProcess;
+  connectTo(folder: string, name: string): number;
   watch(socket: number, onRecords: (records: Buffer | undefined) => void): void;
   hangUp(socket: number): void;
   reap(pidfd: number): void;
@@ -98,13 +106,25 @@ function invoke<T>(use: (addon: Addon, folder: string) => T): T {
 /** The two interpreters of plans: the imager knows the calls that work on images, too. */
 export type Interpreter = 'launcher' | 'imager';
 
-/** Starts an interpreter with an encoded plan; `stdio` are descriptors of this process, which stay open here. */
+/**
+ * Starts an interpreter with an encoded plan. `stdio` are descriptors of this process, which stay open here, and so are
+ * `kept`: those that it keeps open until it ends.
+ */
 export function spawnLauncher(
   plan: Uint8Array,
   stdio: readonly [number, number, number],
   interpreter: Interpreter,
+  kept: readonly number[] = [],
 ): LauncherProcess {
-  return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio));
+  return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio, kept));
+}
+
+/**
+ * Connects to a launcher that runs on its own, by the name of its socket in a folder of the caller's. Gives the descriptor,
+ * for `watch`. Throws ENOENT or ECONNREFUSED where it does not run any more.
+ */
+export function connectTo(folder: string, name: string): number {
+  return invoke((addon) => addon.connectTo(folder, name));
 }
 
 /**

@@ -2,6 +2,7 @@
 // Arguments are checked by src/native.ts, the only caller.
 #include <napi.h>
 
+#include "connect.h"
 #include "end.h"
 #include "files.h"
 #include "hash.h"
@@ -17,6 +18,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("spawnLauncher", boxctl::spawn_launcher);
+  add("connectTo", boxctl::connect_to);
   add("watch", boxctl::watch);
   add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);

@@ -31,8 +31,8 @@ constexpr long kSysCloseRange = 436;
 constexpr unsigned kMfdExec = 0x10;  // Linux 6.3; without it a warning in the log, or a refusal where that is the rule
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 constexpr size_t kStack = 64 * 1024;
-// The launcher's program in the process that executes it, where it is closed.
-constexpr int kProgramFd = kLauncherFds;
+// All that the launcher can be given; its program comes after those it is, and is closed by its execution.
+constexpr int kMostFds = kLauncherFds + kMaxKeptFds;
 
 bool copy_file(int from, int to, size_t size) {
   for (size_t left = size; left > 0;) {
@@ -106,7 +106,8 @@ rlimit original_nofile() {
 
 struct Child {
   int program;
-  int fds[kLauncherFds];  // what become 0, 1, 2 and so on
+  int fds[kMostFds];  // what become 0, 1, 2 and so on
+  int count;
   rlimit nofile;
   int error;  // set where exec did not happen
 };
@@ -120,9 +121,10 @@ int start(void* argument) {
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, nullptr);
   // Beyond the numbers that are filled below.
   constexpr int kAside = 16;
-  static_assert(kProgramFd < kAside);
-  int moved[kLauncherFds];
-  for (int i = 0; i < kLauncherFds; i++) {
+  static_assert(kMostFds < kAside);
+  const int program_fd = child->count;
+  int moved[kMostFds];
+  for (int i = 0; i < child->count; i++) {
     moved[i] = fcntl(child->fds[i], F_DUPFD_CLOEXEC, kAside);
     if (moved[i] < 0) {
       child->error = errno;
@@ -130,12 +132,12 @@ int start(void* argument) {
     }
   }
   const int program = fcntl(child->program, F_DUPFD_CLOEXEC, kAside);
-  for (int i = 0; i < kLauncherFds; i++) dup2(moved[i], i);
-  if (program < 0 || dup3(program, kProgramFd, O_CLOEXEC) < 0) {
+  for (int i = 0; i < child->count; i++) dup2(moved[i], i);
+  if (program < 0 || dup3(program, program_fd, O_CLOEXEC) < 0) {
     child->error = errno;
     _exit(127);
   }
-  syscall(kSysCloseRange, static_cast<unsigned>(kProgramFd) + 1, ~0U, 0U);
+  syscall(kSysCloseRange, static_cast<unsigned>(program_fd) + 1, ~0U, 0U);
   setrlimit(RLIMIT_NOFILE, &child->nofile);
   sigset_t none;
   sigemptyset(&none);
@@ -143,7 +145,7 @@ int start(void* argument) {
   static char name[] = "boxctl-launcher";
   char* argv[] = {name, nullptr};
   char* envp[] = {nullptr};
-  syscall(SYS_execveat, kProgramFd, "", argv, envp, AT_EMPTY_PATH);
+  syscall(SYS_execveat, program_fd, "", argv, envp, AT_EMPTY_PATH);
   child->error = errno;
   _exit(127);
 }
@@ -194,10 +196,15 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(env, "socketpair", errno);
   Fd ours(sockets[0]);
   const Fd theirs(sockets[1]);
-  Child child = {program, {}, original_nofile(), 0};
+  Child child = {program, {}, kLauncherFds, original_nofile(), 0};
   for (uint32_t i = 0; i < 3; i++) child.fds[i] = info[i + 2].As<Napi::Number>().Int32Value();
   child.fds[kPlanFd] = plan.get();
   child.fds[kControlFd] = theirs.get();
+  const auto kept = info[5].As<Napi::Array>();
+  if (kept.Length() > kMaxKeptFds) return fail(env, "execveat", E2BIG);
+  for (uint32_t i = 0; i < kept.Length(); i++) {
+    child.fds[child.count++] = kept.Get(i).As<Napi::Number>().Int32Value();
+  }
   int pidfd = -1;
   const int pid = spawn(child, pidfd);
   if (pid < 0) return fail(env, "execveat", -pid);

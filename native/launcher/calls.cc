@@ -15,7 +15,9 @@
 
 #include "bpf.h"
 #include "checks.h"
+#include "control.h"
 #include "copytree.h"
+#include "events.h"
 #include "files.h"
 #include "handover.h"
 #include "image_call.h"
@@ -267,6 +269,10 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bind_free(fds[0], texts[1], fds[2], texts[3]);
     case Op::kRelay:
       return add_relay(context, fds[0], fds[1], c.args[2], n(3), n(4));
+    case Op::kListenControl:
+      return context.control->listen(fds[0], texts[1]);
+    case Op::kRecordEvents:
+      return context.events->also_to(fds[0]);
     case Op::kStreams:
       return prepare_streams(context, n(0) != 0);
     case Op::kUnpack:

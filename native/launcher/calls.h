@@ -11,6 +11,8 @@
 
 namespace boxctl {
 
+class Control;
+class Events;
 class NetworkRelay;
 
 // What a step may need besides its arguments; each of the two processes has its own.
@@ -23,6 +25,8 @@ struct Context {
   Fd received;       // what sendmsg brought, until recvmsg takes it
   Fd null;           // /dev/null of the host
   NetworkRelay* relay = nullptr;
+  Control* control = nullptr;
+  Events* events = nullptr;
   uint32_t link = 0;          // `$LINK` in netlink messages: the interface that was asked for last
   Helper helper;              // the program that spawn_helper has started
   unsigned long sigmask = 0;  // what the command starts with

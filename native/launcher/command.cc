@@ -55,10 +55,19 @@ void Command::stop(uint32_t signal) {
   // A stopped process handles no signal.
   stopped_.resume();
   send(signal);
-  if (stopping_) return;
+  if (!stopping_) begin_grace(signal, plan_.grace);
+}
+
+void Command::stop_within(uint32_t grace) {
+  stopped_.resume();
+  send(plan_.stop_signal);
+  begin_grace(plan_.stop_signal, grace);
+}
+
+void Command::begin_grace(uint32_t signal, uint32_t grace) {
   stopping_ = true;
   asked_by_ = signal;
-  if (plan_.grace == 0 || !timer_.set(plan_.grace)) kill_late();
+  if (grace == 0 || !timer_.set(grace)) kill_late();
 }
 
 void Command::kill_late() {

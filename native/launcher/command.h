@@ -40,6 +40,8 @@ class Command {
   // What `docker stop` does: asks the command to end by a signal, and kills it when its grace period is over.
   void stop(uint32_t signal);
   void stop() { stop(plan_.stop_signal); }
+  // The same with another grace period, in milliseconds, which begins now.
+  void stop_within(uint32_t grace);
   // SIGHUP or SIGQUIT, sent by a terminal that is closed or by kill(1). The kernel does not deliver it to a first
   // process without a handler: that is stopped, or it would stay for ever. One with a handler may use the signal for
   // something else (to read its configuration again): it is sent the signal, and stopped only if the terminal was
@@ -57,6 +59,7 @@ class Command {
   pid_t innermost() const;
   void on_exit(short happened);
   void on_timer(short happened);
+  void begin_grace(uint32_t signal, uint32_t grace);
   void kill_late();
 
   const Plan& plan_;

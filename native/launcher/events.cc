@@ -1,6 +1,7 @@
 #include "events.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -13,14 +14,44 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+namespace {
+
+// What a command that waits for the container has to know at once.
+bool is_turning_point(Event kind) {
+  return kind == Event::kStarted || kind == Event::kExited || kind == Event::kSignaled || kind == Event::kFailed;
+}
+
+}  // namespace
+
+long Events::also_to(int file) {
+  file_ = Fd(fcntl(file, F_DUPFD_CLOEXEC, 0));
+  return file_.valid() ? 0 : -errno;
+}
+
+uint64_t wall_clock_ms() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
+}
+
 void Events::add(const Record& record) {
   if (count_ == sizeof records_ / sizeof *records_) flush();
   records_[count_++] = record;
 }
 
 void Events::flush() {
-  const char* at = reinterpret_cast<const char*>(records_);
-  size_t left = count_ * sizeof(Record);
+  const char* bytes = reinterpret_cast<const char*>(records_);
+  const size_t size = count_ * sizeof(Record);
+  if (file_.valid()) write_all(bytes, size);
+  if (socket_ >= 0) send_all(bytes, size);
+  // After they are in the file, where who is told of them looks.
+  for (size_t i = 0; i < count_ && listener_ != nullptr; i++) {
+    if (is_turning_point(records_[i].kind)) listener_(context_, records_[i]);
+  }
+  count_ = 0;
+}
+
+void Events::send_all(const char* at, size_t left) const {
   while (left > 0) {
     const ssize_t sent = send(socket_, at, left, MSG_NOSIGNAL);
     if (sent > 0) {
@@ -31,10 +62,20 @@ void Events::flush() {
       pollfd wait = {socket_, POLLOUT, 0};
       poll(&wait, 1, -1);
     } else if (errno != EINTR) {
-      break;
+      return;
     }
   }
-  count_ = 0;
+}
+
+// A full disk must not keep the launcher from its other duties: what does not fit is lost.
+void Events::write_all(const char* at, size_t left) const {
+  while (left > 0) {
+    const ssize_t wrote = write(file_.get(), at, left);
+    if (wrote <= 0 && errno != EINTR) return;
+    if (wrote <= 0) continue;
+    at += wrote;
+    left -= static_cast<size_t>(wrote);
+  }
 }
 
 }  // namespace boxctl

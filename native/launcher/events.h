@@ -5,11 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shared/fd.h"
 #include "../wire/events.h"
 
 namespace boxctl {
 
 uint64_t now_ns();
+// Milliseconds since 1970.
+uint64_t wall_clock_ms();
 
 class Events {
  public:
@@ -17,9 +20,25 @@ class Events {
   void add(const Record& record);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
+  // From now on they are written to the file as well. 0 or -errno.
+  long also_to(int file);
+  // Nobody reads the socket any more.
+  void leave_owner() { socket_ = -1; }
+  // Called with each event that others than the owner wait for, once it is written.
+  using Listener = void (*)(void* context, const Record& event);
+  void listen(void* context, Listener listener) {
+    context_ = context;
+    listener_ = listener;
+  }
 
  private:
+  void send_all(const char* at, size_t left) const;
+  void write_all(const char* at, size_t left) const;
+
   int socket_;
+  Fd file_;
+  void* context_ = nullptr;
+  Listener listener_ = nullptr;
   size_t count_ = 0;
   Record records_[128];
 };

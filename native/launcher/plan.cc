@@ -3,6 +3,8 @@
 #include <linux/netlink.h>
 #include <string.h>
 
+#include "../wire/descriptors.h"
+
 namespace boxctl {
 namespace {
 
@@ -216,11 +218,14 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   plan.time_limit = header.time_limit;
   plan.grace = header.grace;
   plan.stop_signal = header.stop_signal;
+  plan.id = header.id;
+  plan.kept_fds = header.kept_fds;
   plan.step_at = step_at;
   plan.end = data + size;
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
   if ((plan.flags & ~kAllFlags) != 0) return false;
+  if (plan.id >> 48 != 0 || plan.kept_fds > kMaxKeptFds) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;

@@ -125,6 +125,8 @@ struct Plan {
   uint64_t time_limit = 0;  // ms from the start of the command; 0: none
   uint32_t grace = 0;       // ms from the stop signal to SIGKILL
   uint32_t stop_signal = 0;
+  uint64_t id = 0;                          // of the container, 48 bits; 0: one is chosen
+  uint32_t kept_fds = 0;                    // descriptors that stay open after the launcher's own
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;
   const uint8_t* tallies_at = nullptr;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "../shared/list.h"
+#include "../wire/descriptors.h"
 #include "calls.h"
 #include "ending.h"
 #include "events.h"
@@ -40,16 +41,26 @@ class Launcher {
   long prepare() {
     context_.slot_count = plan_.slots;
     if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
-    uint8_t random[6];
-    if (getrandom(random, sizeof random, 0) != sizeof random) return -EIO;
-    for (size_t i = 0; i < sizeof random; i++) snprintf(context_.id + 2 * i, 3, "%02x", random[i]);
+    if (const long error = choose_id(); error != 0) return error;
+    for (int i = 0; i < static_cast<int>(plan_.kept_fds); i++) {
+      if (fcntl(kLauncherFds + i, F_SETFD, FD_CLOEXEC) != 0) return -errno;
+    }
     context_.relay = &supervisor_.network_relay();
+    context_.control = &supervisor_.control();
+    context_.events = &events_;
     call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
     if (const long error = supervisor_.block_signals(); error != 0) return error;
     fcntl(control_, F_SETFD, FD_CLOEXEC);
     context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!context_.null.valid()) return -errno;
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    return 0;
+  }
+
+  long choose_id() {
+    uint64_t id = plan_.id;
+    if (id == 0 && getrandom(&id, 6, 0) != 6) return -EIO;
+    snprintf(context_.id, sizeof context_.id, "%012llx", static_cast<unsigned long long>(id));
     return 0;
   }
 
@@ -96,7 +107,7 @@ class Launcher {
   }
 
   End failed(uint32_t index, long error, uint32_t detail) {
-    events_.add({Event::kFailed, index, static_cast<int32_t>(-error), detail, 0, 0});
+    events_.add({Event::kFailed, index, static_cast<int32_t>(-error), detail, 0, wall_clock_ms()});
     events_.flush();
     return {End::Kind::kFailed, 0};
   }
@@ -171,7 +182,8 @@ class Launcher {
     }
     supervisor_.started();
     for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add({Event::kDone, i, 0, 0, now_ns(), now_ns()});
-    events_.add({Event::kStarted, plan_.steps - 1, 0, static_cast<uint32_t>(context_.child), now_ns(), 0});
+    const auto pid = static_cast<uint32_t>(context_.child);
+    events_.add({Event::kStarted, plan_.steps - 1, 0, pid, now_ns(), wall_clock_ms()});
     events_.flush();
     return {};
   }
@@ -193,8 +205,9 @@ class Launcher {
     }
     undo(plan_, context_, events_, done_.begin());
     if (started) supervisor_.deliver_rest();
-    if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, 0});
-    if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, 0});
+    const uint64_t at = wall_clock_ms();
+    if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, at});
+    if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, at});
     events_.flush();
   }
 

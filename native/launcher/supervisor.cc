@@ -31,7 +31,7 @@ void Supervisor::add_sources() {
   poller_.clear();
   observer_.add_sources(poller_);
   // An owner that has gone has nothing more to say.
-  if (!owner_gone_) poller_.add<&Supervisor::read_order>(control_, POLLIN, *this);
+  if (!owner_gone_) poller_.add<&Supervisor::read_order>(owner_, POLLIN, *this);
   poller_.add<&Supervisor::read_signal>(signals_.get(), POLLIN, *this);
   // Before the command runs, nothing is taken from the caller's input.
   if (command_.has_started()) {
@@ -41,6 +41,7 @@ void Supervisor::add_sources() {
   }
   context_.helper.add_sources(poller_);
   command_.add_sources(poller_);
+  control_.add_sources(poller_);
 }
 
 // ---- While the container is set up ----------------------------------------------------------------------------------
@@ -123,11 +124,28 @@ void Supervisor::deliver_rest() {
 
 void Supervisor::read_order(short) {
   Order order;
-  const ssize_t size = recv(control_, &order, sizeof order, MSG_DONTWAIT);
+  const ssize_t size = recv(owner_, &order, sizeof order, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size != sizeof order) return lose_owner();
   if (order.kind == kOrderGo) go_ = true;
+  if (order.kind == kOrderDetach) {
+    owner_gone_ = true;
+    events_.leave_owner();
+    close(owner_);
+  }
+  take_order(order);
+}
+
+void Supervisor::take_order(const Order& order) {
   if (order.kind == kOrderSignal) take_signal(order.value);
+  if (order.kind == kOrderStop) stop(order.value);
+}
+
+// As SIGTERM, with another time until SIGKILL.
+void Supervisor::stop(uint32_t grace) {
+  if (!command_.running()) return keep_signal(SIGTERM);
+  if (grace == kStopGrace) return command_.stop();
+  command_.stop_within(grace);
 }
 
 // The container dies with its owner.

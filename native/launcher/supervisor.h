@@ -8,6 +8,7 @@
 #include "../shared/fd.h"
 #include "calls.h"
 #include "command.h"
+#include "control.h"
 #include "events.h"
 #include "network_relay.h"
 #include "observer.h"
@@ -21,7 +22,11 @@ namespace boxctl {
 class Supervisor {
  public:
   Supervisor(const Plan& plan, Context& context, Events& events, int control)
-      : context_(context), events_(events), control_(control), command_(plan, events) {}
+      : context_(context), events_(events), owner_(control), command_(plan, events) {
+    events.listen(&control_, [](void* control, const Record& event) { static_cast<Control*>(control)->tell(event); });
+    control_.start(getuid(), this,
+                   [](void* self, const Order& order) { static_cast<Supervisor*>(self)->take_order(order); });
+  }
 
   // From here on signals are read from a descriptor. 0 or -errno.
   long block_signals();
@@ -31,6 +36,7 @@ class Supervisor {
   Relay& relay() { return relay_; }
   Observer& observer() { return observer_; }
   NetworkRelay& network_relay() { return network_relay_; }
+  Control& control() { return control_; }
 
   // Each of these two waits for one thing while the container is set up, and ends early when the setup is to end:
   // `wanted` is then the signal that asked for that. 0 or -errno.
@@ -52,6 +58,8 @@ class Supervisor {
   void close_standard_streams();
   void read_order(short happened);
   void read_signal(short happened);
+  void take_order(const Order& order);
+  void stop(uint32_t grace);
   void lose_owner();
   void break_lease();
   void take_signal(uint32_t signal);
@@ -63,12 +71,13 @@ class Supervisor {
 
   Context& context_;
   Events& events_;
-  const int control_;
+  const int owner_;  // the socket to the process that started the launcher
   Command command_;
   Terminal terminal_;
   Relay relay_;
   Observer observer_;
   NetworkRelay network_relay_;
+  Control control_;
   Poller poller_;
   Fd signals_;
   bool go_ = false;  // the owner's order that the command may start

@@ -83,6 +83,8 @@ enum class Op : uint16_t {
   kSpawnHelper = 90,
   kPidfdSendSignal = 91,
   kIoctlSiocgifindex = 92,
+  kListenControl = 93,
+  kRecordEvents = 94,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -257,6 +259,10 @@ struct CallTable {
     row(Op::kPidfdSendSignal) = {"fn"};
     // ioctl_siocgifindex(fd, name)
     row(Op::kIoctlSiocgifindex) = {"ft"};
+    // listen_control(dirfd, pathname)
+    row(Op::kListenControl) = {"ft"};
+    // record_events(fd)
+    row(Op::kRecordEvents) = {"f"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -48,6 +48,9 @@ static_assert(offsetof(Record, end) == 24);
 
 inline constexpr uint32_t kOrderSignal = 1;
 inline constexpr uint32_t kOrderGo = 2;
+inline constexpr uint32_t kOrderDetach = 3;
+inline constexpr uint32_t kOrderStop = 4;
+inline constexpr uint32_t kStopGrace = 4294967295;
 
 struct Order {
   uint32_t kind;

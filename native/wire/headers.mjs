@@ -114,7 +114,7 @@ function calls({ CALLS }, { MAX_ARGS }) {
 }
 
 /** Descriptors by name. They are consecutive, so that a program can be given them as a list. */
-function descriptors({ LAUNCHER_FD, IMAGER_FD }) {
+function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS }) {
   const consecutive = (name, table, first) => {
     for (const [index, [key, fd]] of Object.entries(table).entries()) {
       if (fd !== first + index)
@@ -131,6 +131,8 @@ function descriptors({ LAUNCHER_FD, IMAGER_FD }) {
       ...lines(LAUNCHER_FD),
       '// All of the launcher, the three of the caller included.',
       number('int', 'kLauncherFds', 3 + Object.keys(LAUNCHER_FD).length),
+      '// They follow these: PlanHeader::kept_fds.',
+      number('int', 'kMaxKeptFds', MAX_KEPT_FDS),
       '',
       ...lines(IMAGER_FD),
     ],
@@ -181,6 +183,7 @@ function events(wire, layout) {
       ...structure('Record', wire.EVENT_RECORD, layout, { kind: 'Event' }),
       '',
       ...Object.entries(wire.ORDER).map(([name, kind]) => number('uint32_t', constant(name, 'Order'), kind)),
+      number('uint32_t', 'kStopGrace', wire.STOP_GRACE),
       '',
       ...structure('Order', wire.ORDER_RECORD, layout),
     ],

@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -38,8 +38,11 @@ struct PlanHeader {
   uint64_t time_limit;
   uint32_t stop_signal;
   uint32_t tallies;
+  uint64_t id;
+  uint32_t kept_fds;
+  uint32_t reserved;
 };
-static_assert(sizeof(PlanHeader) == 48);
+static_assert(sizeof(PlanHeader) == 64);
 static_assert(offsetof(PlanHeader, magic) == 0);
 static_assert(offsetof(PlanHeader, version) == 4);
 static_assert(offsetof(PlanHeader, size) == 8);
@@ -52,6 +55,9 @@ static_assert(offsetof(PlanHeader, grace) == 28);
 static_assert(offsetof(PlanHeader, time_limit) == 32);
 static_assert(offsetof(PlanHeader, stop_signal) == 40);
 static_assert(offsetof(PlanHeader, tallies) == 44);
+static_assert(offsetof(PlanHeader, id) == 48);
+static_assert(offsetof(PlanHeader, kept_fds) == 56);
+static_assert(offsetof(PlanHeader, reserved) == 60);
 
 struct StepHeader {
   uint8_t side;

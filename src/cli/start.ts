@@ -2,12 +2,13 @@
 import { runContainer } from '../container/run.ts';
 import { BoxctlError } from '../errors.ts';
 import type { Overrides } from '../model/compile.ts';
+import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, loadDocument, showsValues } from './environment.ts';
 import { jsonMessages, textMessages } from './messages.ts';
-import { isTerminal, wantsColor } from './output.ts';
+import { isTerminal, wantsColor, writeOutput } from './output.ts';
 import { reporterFor } from './terminal-reporter.ts';
 import { checkDemands, permitsOf } from './trust.ts';
 
@@ -51,13 +52,20 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
     const options = { ...terminalOptions(invocation), environment: environmentOptions(invocation) };
     const permits = permitsOf(invocation);
     const document = loadDocument(invocation);
-    const ending = await runContainer(document, {
+    const run = {
       env,
       reporter: reporterFor(invocation, mode, messages),
-      judge: (demands) => checkDemands(invocation, document, demands, permits),
-      overrides: (image) => ({ ...options, ...choose(image) }),
+      judge: (demands: readonly Demand[]) => checkDemands(invocation, document, demands, permits),
+      overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
       showValues: showsValues(invocation),
-    });
+    };
+    if (invocation.args.flag('detach')) {
+      const { startInBackground } = await import('../container/background.ts');
+      const { name } = await startInBackground(document, run);
+      writeOutput(`${name}\n`);
+      return 0;
+    }
+    const ending = await runContainer(document, run);
     messages.ended(ending);
     return ending.status;
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Command, OptionRow } from './command.ts';
 import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
+import { CONTAINER_COMMANDS } from './container-table.ts';
 import { IMAGE_VERBS } from './image-table.ts';
 import { DEMAND_KINDS } from '../model/demand.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
@@ -41,6 +42,9 @@ const START: Readonly<Record<string, OptionRow>> = {
   ...ALLOW,
   ...PROGRESS,
 };
+const DETACH: Readonly<Record<string, OptionRow>> = {
+  detach: { short: 'd', text: 'run it in the background, and print its name' },
+};
 const FILE = 'FILE is container.yaml or container.yml in this folder, unless you name another.';
 
 export const COMMANDS: readonly Command[] = [
@@ -49,7 +53,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'start the container and wait for its end',
     description: `Starts the container that FILE describes, runs its command, and ends with the command's status. ${FILE}`,
-    options: START,
+    options: { ...DETACH, ...START },
     examples: [
       ['boxctl up', 'the container of this folder'],
       ['boxctl up -it container.yaml', 'with a terminal'],
@@ -64,7 +68,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE] [--] COMMAND [ARGUMENT…]',
     summary: 'run another command in the same environment',
     description: `Like up, with COMMAND in place of the file's own. Options of boxctl's come before it. Without a FILE, -- comes before COMMAND. ${FILE}`,
-    options: START,
+    options: { ...DETACH, ...START },
     examples: [
       ['boxctl run -- make test', 'a command in the environment of this folder'],
       ['boxctl run -it ci.yaml vi README.md', 'one that needs a terminal'],
@@ -84,6 +88,7 @@ export const COMMANDS: readonly Command[] = [
     takesRest: false,
     load: () => Promise.resolve(shell),
   },
+  ...CONTAINER_COMMANDS,
   {
     name: 'plan',
     usage: '[OPTIONS] [FILE]',

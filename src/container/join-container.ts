@@ -7,6 +7,7 @@ import { runningNetworks } from '../state/running.ts';
 import { located, type Problem } from './located.ts';
 
 export interface JoinedContainer extends Pick<Claims, 'joined'> {
+  readonly locks: readonly number[];
   /** To be called once the container is started, or will not be. */
   release(): void;
 }
@@ -19,7 +20,7 @@ export interface JoinedContainer extends Pick<Claims, 'joined'> {
  */
 export function joinContainer(document: SpecDocument, host: HostFacts, isKept = false): JoinedContainer {
   const choice = document.spec.namespaces.net;
-  if (choice.kind !== 'container') return { release: () => undefined };
+  if (choice.kind !== 'container') return { locks: [], release: () => undefined };
   const all = runningNetworks(host, choice.name);
   const release = (): void => {
     for (const { fd } of all) closeSync(fd);
@@ -43,5 +44,5 @@ export function joinContainer(document: SpecDocument, host: HostFacts, isKept = 
     return fail({ code: 'E_CONTAINER_HOST_NETWORK', message, hint: 'write `network_mode: host`' });
   }
   const path = isKept ? `/proc/${first.pid}/ns/net` : `/proc/${process.pid}/fd/${first.fd}`;
-  return { joined: { path }, release };
+  return { joined: { path }, locks: [], release };
 }

@@ -49,5 +49,5 @@ export async function claimNetwork(document: SpecDocument, { networking }: HostF
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
   // Behind a router of its own, where no other container is.
   const network = { index: 1, pool: DEFAULT_POOL, networks: [], resolved };
-  return { network, release: () => undefined };
+  return { network, locks: [], release: () => undefined };
 }

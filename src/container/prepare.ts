@@ -39,6 +39,8 @@ export interface Prepared {
 }
 
 interface Claimed extends Claims {
+  /** Descriptors that hold the claims: a launcher that keeps them open keeps what was claimed. */
+  readonly locks: readonly number[];
   release(): void;
 }
 
@@ -95,10 +97,11 @@ async function claimFor(
   const ids = claimIds(document, host);
   if (!usesNetwork(document)) return ids;
   try {
-    const { release, ...claims } = await claimOfNetwork(document, host, isStatic);
+    const { release, locks, ...claims } = await claimOfNetwork(document, host, isStatic);
     return {
       ...ids,
       ...claims,
+      locks: [...ids.locks, ...locks],
       release: () => {
         release();
         ids.release();
@@ -112,7 +115,8 @@ async function claimFor(
 
 /** A container's own network, or that of another container; nothing for a file without either. */
 export async function claimOfNetwork(document: SpecDocument, host: HostFacts, isStatic = false): Promise<Claimed> {
-  if (!usesNetwork(document) || (isStatic && document.spec.network !== undefined)) return { release: () => undefined };
+  if (!usesNetwork(document) || (isStatic && document.spec.network !== undefined))
+    return { locks: [], release: () => undefined };
   if (document.spec.network === undefined) {
     return (await import('./join-container.ts')).joinContainer(document, host, isStatic);
   }

@@ -91,7 +91,7 @@ export async function runModel(
   return endOf({ plan, model, host, outcome }, options);
 }
 
-function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void {
+export function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void {
   for (const { message, because } of warnings) reporter.notice(message, placeOf(because));
   for (const { what, reason, because } of dropped) {
     reporter.warning(`${what} is left out: ${reason}`, placeOf(because));

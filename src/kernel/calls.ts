@@ -17,7 +17,7 @@ export const NO_FD: Fd = '-1';
 /**
  * Text with variables, which the launcher replaces when it makes the call. Values that differ between runs are variables,
  * so that the plan itself is the same for each run.
- * - `$ID`: the id of this run, 12 hex digits.
+ * - `$ID`: the id of the container, or of this run, 12 hex digits.
  * - `$CHILD`: the pid of the container's first process in the launcher's pid namespace.
  * - `$BIRTH`: its start time and pid namespace (native/shared/birth.h), which a later process with the same pid has not.
  * - `$MOUNTS`: the number of its mount namespace.
@@ -170,6 +170,17 @@ export const CALLS = {
     op: 19,
     args: [text('path')],
     does: 'changes the directory, and fails with EXDEV unless it lies below the root (getcwd)',
+  },
+  /** From here on, others than the process that started the launcher can give it orders. */
+  listen_control: {
+    op: 93,
+    args: [fd('dirfd'), text('pathname')],
+    does: 'makes a socket (AF_UNIX, SOCK_SEQPACKET), binds it to `pathname` in the folder, and takes orders from who connects to it as the launcher’s user or as root (SO_PEERCRED)',
+  },
+  record_events: {
+    op: 94,
+    args: [fd('fd')],
+    does: 'writes what the launcher tells its owner to this file, too',
   },
   /** Creates the container's first process, which continues with the next step of its side. Returns its pidfd. */
   clone3: {

@@ -20,6 +20,7 @@ export const O = {
   O_CREAT: 0o100,
   O_EXCL: 0o200,
   O_NOCTTY: 0o400,
+  O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,
   O_DIRECTORY: 0o200000,

@@ -19,7 +19,7 @@ export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
-export const WIRE_VERSION = 3;
+export const WIRE_VERSION = 4;
 /** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -59,6 +59,14 @@ export const PLAN_HEADER = [
   ['time_limit', 'u64'],
   ['stop_signal', 'u32'],
   ['tallies', 'u32'],
+  /** `$ID`, where the caller has chosen it: 48 bits. 0: the launcher chooses. */
+  ['id', 'u64'],
+  /**
+   * Descriptors after those of LAUNCHER_FD that the launcher keeps open until it ends: locks that the caller has taken
+   * (flock(2)), and that are to outlive the caller.
+   */
+  ['kept_fds', 'u32'],
+  ['reserved', 'u32'],
 ] as const;
 
 /** The step's call and its undo calls follow it. */
@@ -91,26 +99,26 @@ export const EVENT_RECORD = [
 
 /**
  * The kinds of events, each with the fields that it has. Unless stated otherwise, `index` is that of a step; `start` and
- * `end` are times of the monotonic clock in nanoseconds.
+ * `end` are times of the monotonic clock in nanoseconds. A time of the clock is in milliseconds since 1970.
  */
 export const EVENT = {
   /** A step is done: start, end. */
   done: 1,
   /** A step failed with an error that it allows, or needs a descriptor of such a step: start, end. */
   skipped: 2,
-  /** A step failed: error; value is the call's own detail. The launcher begins to undo. */
+  /** A step failed: error; value is the call's own detail; end is a time of the clock. The launcher begins to undo. */
   failed: 3,
   /** An undo call was made: error, 0 if it succeeded. */
   undo: 4,
   /** The command waits for the order `go`. */
   gate: 5,
-  /** The command was started: value is its pid. */
+  /** The command was started: value is its pid; start; end is a time of the clock. */
   started: 6,
   /** A number was read after the command's end: index of the report, error; start is the number. */
   report: 7,
-  /** The command exited: value is its exit status. */
+  /** The command exited: value is its exit status; end is a time of the clock. */
   exited: 8,
-  /** A signal ended the command: value is its number. */
+  /** A signal ended the command: value is its number; end is a time of the clock. */
   signaled: 9,
   /** The plan is not valid, or the launcher could not begin: error. */
   refused: 10,
@@ -158,4 +166,12 @@ export const ORDER = {
   signal: 1,
   /** Starts the command. It is sent after the event `gate`. */
   go: 2,
+  /** From now on the container does not end with the process that started the launcher. From that process alone. */
+  detach: 3,
+  /** Sends the command its stop signal, and SIGKILL after `value` milliseconds; STOP_GRACE: after those of the plan. */
+  stop: 4,
 } as const;
+
+export const STOP_GRACE = 0xffff_ffff;
+/** The most descriptors that a launcher keeps for its caller. */
+export const MAX_KEPT_FDS = 8;

@@ -228,11 +228,20 @@ function writeCall(out: Writer, slots: Slots, call: Call): void {
   for (const { name, kind } of args) writeArg(out, slots, call, kind, values[name]);
 }
 
+export interface EncodeOptions {
+  /** The launcher waits for a word before the last step. */
+  readonly gate?: boolean;
+  /** `$ID`, 12 hex digits; by default the launcher chooses it. */
+  readonly id?: string;
+  /** How many descriptors the launcher is given to keep. */
+  readonly keptFds?: number;
+}
+
 /**
- * The plan in the launcher's wire format. `gate`: the launcher waits for a word before the last step.
+ * The plan in the launcher's wire format.
  * Throws when the plan contradicts itself, which is a mistake of the planner and not of its user.
  */
-export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}): Uint8Array {
+export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
   const slots = new Slots(plan);
   const out = new Writer();
   out.struct(PLAN_HEADER, {
@@ -249,6 +258,9 @@ export function encodePlan(plan: Plan, options: { readonly gate?: boolean } = {}
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,
     tallies: plan.tallies?.length ?? 0,
+    id: Number.parseInt(options.id ?? '0', 16),
+    kept_fds: options.keptFds ?? 0,
+    reserved: 0,
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;

@@ -18,13 +18,22 @@ export type LaunchEvent =
       readonly startNs: number;
       readonly endNs: number;
     }
-  /** `errno` is the number; the launcher begins to undo. */
-  | { readonly kind: 'failed'; readonly index: number; readonly errno: number; readonly detail: number }
+  /** `errno` is the number; the launcher begins to undo. `at`: milliseconds since 1970. */
+  | {
+      readonly kind: 'failed';
+      readonly index: number;
+      readonly errno: number;
+      readonly detail: number;
+      readonly at: number;
+    }
+  /** The command has ended, and all is undone. */
+  | { readonly kind: 'ended'; readonly at: number }
   /** `call` is the place in the step's list of undo calls. */
   | { readonly kind: 'undo'; readonly index: number; readonly call: number; readonly errno: number }
   /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
   | { readonly kind: 'gate' }
-  | { readonly kind: 'started'; readonly pid: number }
+  /** `at`: milliseconds since 1970. */
+  | { readonly kind: 'started'; readonly pid: number; readonly at: number }
   | { readonly kind: 'report'; readonly index: number; readonly value: number }
   /** The program that `step` started has ended before the container did; `status` is 128 and more for a signal. */
   | { readonly kind: 'helper'; readonly index: number; readonly status: number; readonly said: string }
@@ -48,6 +57,10 @@ export interface LaunchOptions {
   readonly stdio?: readonly [number, number, number];
   /** Wait for `go()` before the command starts, so that the terminal can be tidied first. */
   readonly gate?: boolean;
+  /** The container's id, 12 hex digits; by default the launcher chooses one. */
+  readonly id?: string;
+  /** Descriptors of this process that the launcher keeps open until it ends: locks that outlive this process. */
+  readonly kept?: readonly number[];
   /** Default: the launcher. */
   readonly interpreter?: Interpreter;
   readonly onEvent?: (event: LaunchEvent) => void;
@@ -96,6 +109,11 @@ export interface Launch {
   /** Passes on what `catchSignals` catches. */
   takeSignals(): void;
   readonly done: Promise<Outcome>;
+  /**
+   * Leaves the container to its launcher: it no longer ends with this process, and `done` is never settled. To be called once
+   * the command runs.
+   */
+  detach(): Promise<void>;
 }
 
 export type LaunchFunction = (plan: Plan, options?: LaunchOptions) => Launch;
@@ -156,7 +174,7 @@ export class Course {
         break;
       case EVENT.failed:
         this.#failed = { index, errno, detail: value };
-        this.#onEvent({ kind: 'failed', index, errno, detail: value });
+        this.#onEvent({ kind: 'failed', index, errno, detail: value, at: end });
         break;
       case EVENT.undo:
         if (errno !== 0) this.#undoFailures.push({ index, errno });
@@ -168,7 +186,7 @@ export class Course {
         break;
       case EVENT.started:
         this.#pid = value;
-        this.#onEvent({ kind: 'started', pid: value });
+        this.#onEvent({ kind: 'started', pid: value, at: end });
         break;
       case EVENT.report:
         if (errno !== 0) break;
@@ -201,9 +219,11 @@ export class Course {
       }
       case EVENT.exited:
         this.#end = { kind: 'exited', status: value, signal: 0 };
+        this.#onEvent({ kind: 'ended', at: end });
         break;
       case EVENT.signaled:
         this.#end = { kind: 'signaled', status: 0, signal: value };
+        this.#onEvent({ kind: 'ended', at: end });
         break;
       case EVENT.leaseBroken:
         this.#leaseBroken = true;
@@ -243,6 +263,10 @@ export class Course {
   /** The command's process, as the launcher numbers it, once it runs. */
   get pid(): number | undefined {
     return this.#pid;
+  }
+
+  get hasEnded(): boolean {
+    return this.#end !== undefined || this.#failed !== undefined;
   }
 
   outcome(): Outcome {
@@ -294,10 +318,26 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-function order(kind: number, value: number): Uint8Array {
+/** A message to a launcher. */
+export function order(kind: number, value: number): Uint8Array {
   const bytes = new Uint8Array(sizeOf(ORDER_RECORD));
   writeStruct(viewOf(bytes), 0, ORDER_RECORD, { kind, value });
   return bytes;
+}
+
+/**
+ * The outcome of a run by what its launcher has written to a file (record_events); undefined where it has not ended, or where
+ * the launcher was killed.
+ */
+export function outcomeOf(
+  plan: Plan,
+  records: Uint8Array,
+  onEvent: (event: LaunchEvent) => void = () => undefined,
+): Outcome | undefined {
+  const course = new Course(plan, onEvent);
+  const view = viewOf(records);
+  for (let at = 0; at + RECORD_SIZE <= view.byteLength; at += RECORD_SIZE) course.take(view, at);
+  return course.hasEnded ? course.outcome() : undefined;
 }
 
 /**
@@ -311,12 +351,14 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       hint: 'allow them when the file is loaded: loadSpec(file, {allows})',
     });
   }
-  const bytes = encodePlan(plan, { gate: options.gate === true });
-  const { socket, pidfd, pid } = spawnLauncher(bytes, options.stdio ?? [0, 1, 2], options.interpreter ?? 'launcher');
+  const { stdio = [0, 1, 2], interpreter = 'launcher', kept = [], gate = false, id } = options;
+  const bytes = encodePlan(plan, { gate, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
+  const { socket, pidfd, pid } = spawnLauncher(bytes, stdio, interpreter, kept);
   const began = Date.now();
   const course = new Course(plan, options.onEvent ?? (() => undefined));
   let broken: { readonly error: unknown } | undefined;
   let open = true;
+  let detached = false;
   const take = (records: Buffer): void => {
     try {
       const view = viewOf(records);
@@ -333,6 +375,7 @@ export const launch: LaunchFunction = (plan, options = {}) => {
     });
   });
   const done = ended.then(async (): Promise<Outcome> => {
+    if (detached) return new Promise(() => undefined);
     open = false;
     closeSync(socket);
     reap(pidfd);
@@ -354,5 +397,15 @@ export const launch: LaunchFunction = (plan, options = {}) => {
     signal: (signal) => tell(ORDER.signal, signal),
     takeSignals: () => passSignals(socket, pid),
     done,
+    detach: async () => {
+      tell(ORDER.detach, 0);
+      detached = true;
+      // What was told before is still read by the launcher.
+      hangUp(socket);
+      await ended;
+      open = false;
+      closeSync(socket);
+      closeSync(pidfd);
+    },
   };
 };

@@ -12,6 +12,7 @@ import { O, PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './restricted-paths.ts';
+import { openKept } from './kept.ts';
 import { holdImage, openLayers, shiftLayers } from './layers.ts';
 import {
   attachMounts,
@@ -133,7 +134,7 @@ class Root {
   /** The user namespace that the writable layer must be removed from; none where the launcher may do it itself. */
   #removedFrom(): Fd {
     const context = this.#context;
-    if (context.host.privileged || upperPath(context) === undefined) return NO_FD;
+    if (context.host.privileged || context.kept || upperPath(context) === undefined) return NO_FD;
     return context.namespace('user').kind === 'path' ? 'join.user' : USERNS;
   }
 }
@@ -198,17 +199,28 @@ function hideFromPeers(context: PlanContext): void {
   context.steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
 }
 
+export interface PlanOptions {
+  /** It runs in the background: its folder in the store is there already, and stays when it ends. */
+  readonly kept?: boolean;
+}
+
 /**
  * The plan for a container. `image` is undefined only where the mount namespace is not the container's own.
  * Throws if model and host facts contradict each other. `compile` never makes such a model.
  */
-export function planContainer(model: Model, image: ImageFacts | undefined, host: HostFacts): Plan {
+export function planContainer(
+  model: Model,
+  image: ImageFacts | undefined,
+  host: HostFacts,
+  { kept = false }: PlanOptions = {},
+): Plan {
   const steps = new Steps();
-  const context = planContext(model, image, host, steps);
+  const context = planContext(model, image, host, steps, kept);
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 
-  const upper = root === undefined ? undefined : upperPath(context);
+  if (kept) openKept(context);
+  const upper = root === undefined || kept ? undefined : upperPath(context);
   const record = planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
   const cgroup = planCgroup(context);
   root?.prepareOnHost();

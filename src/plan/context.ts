@@ -15,6 +15,8 @@ export interface PlanContext {
   readonly image: ImageFacts | undefined;
   readonly host: HostFacts;
   readonly steps: Steps;
+  /** The container has a folder of its own that stays, and is left to its launcher (kept.ts). */
+  readonly kept: boolean;
   namespace(type: OciNamespace['type']): NamespaceState;
   /** Who asked for the namespace to be as it is. */
   becauseNamespace(type: OciNamespace['type']): Because;
@@ -22,7 +24,13 @@ export interface PlanContext {
   readonly shiftsOwners: boolean;
 }
 
-export function planContext(model: Model, image: ImageFacts | undefined, host: HostFacts, steps: Steps): PlanContext {
+export function planContext(
+  model: Model,
+  image: ImageFacts | undefined,
+  host: HostFacts,
+  steps: Steps,
+  kept = false,
+): PlanContext {
   const namespaces = model.config.linux.namespaces;
   const indexOf = (type: OciNamespace['type']): number => namespaces.findIndex((entry) => entry.type === type);
   const namespace = (type: OciNamespace['type']): NamespaceState => {
@@ -35,6 +43,7 @@ export function planContext(model: Model, image: ImageFacts | undefined, host: H
     image,
     host,
     steps,
+    kept,
     namespace,
     becauseNamespace: (type) => model.because(`linux.namespaces.${indexOf(type)}`),
     shiftsOwners: host.privileged && namespace('user').kind === 'private',

@@ -7,6 +7,7 @@ import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AT, LOCK, MNT, MOUNT_ATTR, MS, O, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
+import { KEPT, keptPath } from './kept.ts';
 import { openTree } from './layers.ts';
 import { makeCovers, type Cover } from './own-files.ts';
 import { attach, attachTo, byDefault, call, literal, type Place, type Steps } from './steps.ts';
@@ -20,6 +21,9 @@ export function enterStage(context: PlanContext): void {
   context.steps.add(place, 'stage', 'chdir', { path: `${context.host.dirs.store}/mnt` });
 }
 
+/** In the folder of a container that stays. */
+const KEPT_UPPER = 'disk';
+
 const NO_ROOM =
   'what the container writes goes to the image store: set BOXCTL_STORE to a folder with room, or keep it in memory: `writable: tmpfs`';
 const ON_STORE = { EROFS: NO_ROOM, ENOSPC: NO_ROOM, EDQUOT: NO_ROOM };
@@ -28,8 +32,9 @@ const NO_LAYER =
 const ON_OVERLAY = { EINVAL: NO_LAYER, EREMOTE: NO_LAYER, EOPNOTSUPP: NO_LAYER };
 
 /** The folder of the store that takes what the container writes, `$ID` and all; undefined: memory takes it. */
-export function upperPath({ model, host }: PlanContext): string | undefined {
-  return model.writable === 'disk' ? `${literal(host.dirs.store)}/upper/${model.name}-$ID` : undefined;
+export function upperPath({ model, host, kept }: PlanContext): string | undefined {
+  if (model.writable !== 'disk') return undefined;
+  return kept ? `${keptPath(host)}/${KEPT_UPPER}` : `${literal(host.dirs.store)}/upper/${model.name}-$ID`;
 }
 
 /**
@@ -37,10 +42,17 @@ export function upperPath({ model, host }: PlanContext): string | undefined {
  * from inside: `userns` is the user namespace's descriptor as later steps name it.
  */
 export function makeUpper(context: PlanContext, userns: Fd): void {
-  const { steps, model, host } = context;
+  const { steps, model, host, kept } = context;
   const path = upperPath(context);
   if (path === undefined) return;
   const place = { ...onHost('sources', model.because('root.writable')), hints: ON_STORE };
+  if (kept) {
+    const at = { dirfd: KEPT, pathname: KEPT_UPPER };
+    // It is there already when the container is started again.
+    steps.add(place, 'upper.mkdir', 'mkdirat', { ...at, mode: 0o700 }, { allow: ['EEXIST'] });
+    steps.add(place, 'upper.chmod', 'fchmodat', { ...at, mode: 0o777 });
+    return;
+  }
   const uppers = `${host.dirs.store}/upper`;
   const parent = { dirfd: AT_FDCWD, pathname: uppers, mode: 0o700 };
   steps.add(place, 'upper.parent', 'mkdirat', parent, { allow: ['EEXIST'] });
@@ -132,7 +144,7 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
     ['upperdir', `${upper}upper`],
     ['workdir', `${upper}work`],
     // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
-    ...(disk === undefined ? [] : ([['volatile', undefined]] as const)),
+    ...(disk === undefined || context.kept ? [] : ([['volatile', undefined]] as const)),
   ]);
   return { root, covers };
 }

@@ -51,6 +51,7 @@ function asJson(plan: Plan, event: LaunchEvent, words: WriteMessage): unknown {
     case 'helper':
       return { event: 'helper', ...stepOf(plan, event.index, words), status: event.status, said: event.said };
     case 'gate':
+    case 'ended':
       return undefined;
   }
 }

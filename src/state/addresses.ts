@@ -57,6 +57,8 @@ interface Membership {
 /** The claim of a run. */
 export interface AddressClaim {
   readonly network: NetworkClaim;
+  /** Descriptors that hold the claim: it is taken as long as one process has them open. */
+  readonly locks: readonly number[];
   /** Gives the addresses back. To be called once, at the end of the run. */
   release(): void;
 }
@@ -348,6 +350,7 @@ export function claimAddresses(
     writeSync(fd, `${JSON.stringify({ name: document.spec.name, networks: networks.memberships })}\n`, 0);
     return {
       network: { index, pool: ranges.pool, networks: claimed, resolved },
+      locks: [fd],
       release: () => {
         removeClaim(join(claims, String(index)), fd);
         closeSync(fd);

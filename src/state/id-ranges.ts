@@ -82,13 +82,19 @@ function takeOwn(all: readonly Entry[], size: number, owner: string): IdClaim | 
 
 /** What a run has claimed, for `compile` and `imageOwnership`. */
 export interface IdClaim extends Claims {
+  /** Descriptors that hold the claim: it is taken as long as one process has them open. */
+  readonly locks: readonly number[];
   /** To be called once at the end of the run. The container keeps its range, and its next run can lock it. */
   release(): void;
 }
 
-const NOTHING: IdClaim = { release: () => undefined };
+const NOTHING: IdClaim = { locks: [], release: () => undefined };
 
-const claimOf = (offset: number, lock: number): IdClaim => ({ ids: { offset }, release: () => closeSync(lock) });
+const claimOf = (offset: number, lock: number): IdClaim => ({
+  ids: { offset },
+  locks: [lock],
+  release: () => closeSync(lock),
+});
 
 /**
  * Claims a range of ids for a container that asks for one. The range stays locked until `release`, or until this process

@@ -40,8 +40,9 @@ const LINK_HINTS: Hints = {
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
 /** Has the launcher remove the file of the claim (src/state/addresses.ts) at the end, even if boxctl was killed. */
-function holdClaim({ steps, host, model }: PlanContext, index: number): void {
-  if (host.networking === undefined) return;
+function holdClaim({ steps, host, model, kept }: PlanContext, index: number): void {
+  // A container that stays is started again at the same address: the file belongs to who has its lock.
+  if (host.networking === undefined || kept) return;
   const place = onHost('network', model.because('network'));
   const pathname = `${host.networking.state}/addresses/${index}`;
   const open = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC | O.O_NOFOLLOW, mode: 0, resolve: 0 };

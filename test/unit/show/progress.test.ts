@@ -101,7 +101,7 @@ describe('a start that goes well', () => {
 });
 
 describe('a start that fails', () => {
-  const failed: LaunchEvent = { kind: 'failed', index: late, errno: 1, detail: 0 };
+  const failed: LaunchEvent = { kind: 'failed', index: late, errno: 1, detail: 0, at: 0 };
   const events = [...steps.slice(0, late), failed];
 
   test.each([0, 1000])('shows all groups on a terminal, up to the one that failed (after %d ms)', async (waits) => {

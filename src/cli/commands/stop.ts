@@ -1,0 +1,27 @@
+import { controlOf, findContainer } from '../../container/existing.ts';
+import type { Run } from '../command.ts';
+import { hostFacts } from '../environment.ts';
+import { writeOutput } from '../output.ts';
+import { BoxctlError } from '../../errors.ts';
+
+function graceOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,6}$/u.test(text)) return Number(text) * 1000;
+  throw new BoxctlError('E_USAGE', `--time ${text} is no number of seconds`, { hint: 'boxctl stop --time 30 NAME' });
+}
+
+export const stop: Run = async (invocation) => {
+  const { args } = invocation;
+  const host = hostFacts(invocation);
+  const grace = graceOf(args.value('time'));
+  const found = args.positionals.map((word) => findContainer(host, word));
+  await Promise.all(
+    found.map(async (container) => {
+      const control = controlOf(host, container);
+      control?.stop(grace);
+      await control?.gone;
+      writeOutput(`${container.name}\n`);
+    }),
+  );
+  return 0;
+};

@@ -1,0 +1,182 @@
+/**
+ * Containers in the background, running and ended. Each has a folder in the store:
+ *
+ *   containers/<id>/container.json   what it is (KeptRecord), written before it starts
+ *   containers/<id>/plan.json        its plan (kept-plan.ts)
+ *   containers/<id>/lock             locked as long as its launcher lives
+ *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
+ *   containers/<id>/disk/            what it writes
+ *   containers/lock                  held while a name is given
+ *
+ * Its launcher takes orders at the socket `control/<id>` of the folder of records.
+ */
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeWhole } from '../files/atomic-write.ts';
+import { makeFolders } from '../files/folders.ts';
+import { isOwn, readOwn, readOwnJson } from '../files/own.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { outcomeOf, type Outcome } from '../launcher/launch.ts';
+import { callerMaps } from '../model/ids.ts';
+import { openOwn, tryLock } from '../native.ts';
+import type { Plan } from '../plan/plan.ts';
+import { isRecord, isTextList } from '../text/json.ts';
+import { removeTree } from '../worker/work.ts';
+import { packPlan, unpackPlan } from './kept-plan.ts';
+
+const VERSION = 1;
+const ID = /^[0-9a-f]{12}$/u;
+
+/** container.json. */
+export interface KeptRecord {
+  readonly id: string;
+  readonly name: string;
+  /** The container file, absolute. */
+  readonly file: string;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** /proc/sys/kernel/random/boot_id when it was started. */
+  readonly boot: string;
+  readonly command: readonly string[];
+  /** What a person calls its image. */
+  readonly image: string | undefined;
+}
+
+/** The command's way through the last run, as far as it is known. */
+export interface KeptRun {
+  /** Milliseconds since 1970. */
+  readonly started: number | undefined;
+  readonly ended: number | undefined;
+  /** The command's process, as the host numbers it. */
+  readonly pid: number | undefined;
+  /** Undefined as long as it runs, and where nobody could write down how it ended. */
+  readonly outcome: Outcome | undefined;
+}
+
+export interface KeptContainer extends KeptRecord {
+  readonly folder: string;
+  /** Its launcher lives. */
+  readonly isAlive: boolean;
+  /** The machine was started again since. */
+  readonly isOfOtherBoot: boolean;
+}
+
+const folderOf = ({ dirs }: HostFacts): string => join(dirs.store, 'containers');
+export const controlSocket = ({ dirs }: HostFacts, id: string): string => join(dirs.state, 'control', id);
+
+export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+function parseRecord(value: unknown): KeptRecord | undefined {
+  if (!isRecord(value) || value['version'] !== VERSION) return undefined;
+  const { id, name, file, created, boot, command, image } = value;
+  const isWhole =
+    typeof id === 'string' &&
+    ID.test(id) &&
+    typeof name === 'string' &&
+    typeof file === 'string' &&
+    typeof created === 'number' &&
+    typeof boot === 'string' &&
+    isTextList(command) &&
+    (image === undefined || typeof image === 'string');
+  return isWhole ? { id, name, file, created, boot, command, image } : undefined;
+}
+
+/** Whether the launcher holds the lock. */
+function isLocked(folder: string): boolean {
+  let fd: number;
+  try {
+    fd = openOwn(join(folder, 'lock'), 'file');
+  } catch {
+    return false;
+  }
+  try {
+    return !tryLock(fd, false);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** All containers of the caller's, the oldest first. What is half made, or was written by another version, is left out. */
+export function keptContainers(host: HostFacts): readonly KeptContainer[] {
+  const parent = folderOf(host);
+  let ids: readonly string[];
+  try {
+    ids = readdirSync(parent).filter((name) => ID.test(name));
+  } catch {
+    return [];
+  }
+  const boot = bootId();
+  return ids
+    .flatMap((id) => {
+      const folder = join(parent, id);
+      const record = parseRecord(readOwnJson(join(folder, 'container.json')));
+      if (record?.id !== id) return [];
+      return [{ ...record, folder, isAlive: isLocked(folder), isOfOtherBoot: record.boot !== boot }];
+    })
+    .toSorted((one, other) => one.created - other.created);
+}
+
+export function readKeptPlan({ folder }: Pick<KeptContainer, 'folder'>): Plan | undefined {
+  const path = join(folder, 'plan.json');
+  return isOwn(path, 'file') ? unpackPlan(readOwn(path)) : undefined;
+}
+
+/** What the launcher has told of the last run. */
+export function readRun({ folder, isAlive }: Pick<KeptContainer, 'folder' | 'isAlive'>, plan: Plan): KeptRun {
+  const path = join(folder, 'events');
+  let started: number | undefined;
+  let ended: number | undefined;
+  let pid: number | undefined;
+  let fd: number;
+  try {
+    fd = openOwn(path, 'file');
+  } catch {
+    return { started, ended, pid, outcome: undefined };
+  }
+  try {
+    const outcome = outcomeOf(plan, readFileSync(fd), (event) => {
+      if (event.kind === 'started') ({ pid, at: started } = event);
+      if (event.kind === 'ended' || event.kind === 'failed') ended = event.at;
+    });
+    return { started, ended, pid, outcome: isAlive ? undefined : outcome };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A container that is about to be started. */
+export interface Place {
+  readonly folder: string;
+  /** The descriptor that holds its lock, to be kept open by the launcher. */
+  readonly lock: number;
+}
+
+/** Makes the folder of a new container, locked. The caller holds `namesLock`. */
+export function makePlace(host: HostFacts, record: KeptRecord, plan: Plan): Place {
+  const folder = join(folderOf(host), record.id);
+  mkdirSync(folder, 0o700);
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const lock = openSync(join(folder, 'lock'), flags, 0o600);
+  tryLock(lock, true);
+  writeFileSync(join(folder, 'plan.json'), packPlan(plan), { mode: 0o600, flag: 'wx' });
+  // The last one: what has it is a container.
+  writeWhole(join(folder, 'container.json'), `${JSON.stringify({ version: VERSION, ...record })}\n`);
+  return { folder, lock };
+}
+
+/** The file that is locked while a name is looked for and given. */
+export function namesLock(host: HostFacts): string {
+  makeFolders(folderOf(host), 0o700);
+  return join(folderOf(host), 'lock');
+}
+
+/** Removes what is left of a container whose launcher does not live. */
+export async function removePlace(
+  host: HostFacts,
+  { folder, id }: Pick<KeptContainer, 'folder' | 'id'>,
+): Promise<void> {
+  // First of all, so that nobody takes the rest for a container.
+  rmSync(join(folder, 'container.json'), { force: true });
+  rmSync(controlSocket(host, id), { force: true });
+  await removeTree(folderOf(host), id, callerMaps(host), host);
+}

@@ -1,0 +1,60 @@
+/** Orders to the launcher of a container in the background. */
+import { closeSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { HostFacts } from '../host/facts.ts';
+import { ORDER, STOP_GRACE } from '../kernel/wire.ts';
+import { order } from '../launcher/launch.ts';
+import { connectTo, hangUp, watch } from '../native.ts';
+import { controlSocket } from './containers.ts';
+
+export interface Control {
+  /** Sends the command a signal, as `boxctl up` would pass it on. */
+  signal(signal: number): void;
+  /** Its stop signal, and SIGKILL after `graceMs`; by default after the time that the file says. */
+  stop(graceMs?: number): void;
+  /** Resolves when the launcher is gone, and with it the container. */
+  readonly gone: Promise<void>;
+  /** Hangs up. */
+  close(): Promise<void>;
+}
+
+const IS_GONE: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && IS_GONE.has(error.code);
+
+/** Undefined: its launcher does not run any more. */
+export function connect(host: HostFacts, id: string): Control | undefined {
+  let socket: number;
+  try {
+    socket = connectTo(dirname(controlSocket(host, id)), id);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+  const gone = new Promise<void>((resolve) => {
+    watch(socket, (records) => {
+      if (records !== undefined) return;
+      closeSync(socket);
+      resolve();
+    });
+  });
+  let isOpen = true;
+  void gone.then(() => (isOpen = false));
+  const tell = (kind: number, value: number): void => {
+    if (!isOpen) return;
+    try {
+      writeSync(socket, order(kind, value));
+    } catch (error) {
+      // It has just ended: `gone` tells.
+      if (!isGone(error)) throw error;
+    }
+  };
+  return {
+    signal: (signal) => tell(ORDER.signal, signal),
+    stop: (graceMs = STOP_GRACE) => tell(ORDER.stop, graceMs),
+    gone,
+    close: async () => {
+      if (isOpen) hangUp(socket);
+      await gone;
+    },
+  };
+}
