@@ -28,7 +28,10 @@ export function readTrustedFile(file: string, caller: Caller = thisCaller()): Tr
       // A folder that is open to others matters only if there is such a file in it.
       return lstatSync(file, { throwIfNoEntry: false }) === undefined
         ? { kind: 'missing' }
-        : { kind: 'unsafe', problem: `${problem}, who could exchange it` };
+        : {
+            kind: 'unsafe',
+            problem: `${path === file ? problem.replace(file, 'it') : problem}, who could exchange it`,
+          };
     }
     return readHere(path, caller);
   } catch (error) {
