@@ -1,5 +1,5 @@
 /** The bytes of a blob, over as many connections and locations as it takes. */
-import { repositoryPath, type Endpoints } from './endpoint.ts';
+import { digestPath, repositoryPath, type Endpoints } from './endpoint.ts';
 import { Failure } from './failure.ts';
 import { askFor, type Fetching } from './manifests.ts';
 import type { Clock, Location } from './options.ts';
@@ -63,7 +63,7 @@ async function* once(fetching: Fetching, blob: Descriptor, offset: number): Asyn
   const left = blob.size - offset;
   // Nothing is asked for where nothing is due: a range would be outside of the blob.
   if (left === 0) return;
-  const path = `${repositoryPath(fetching.location.repository)}/blobs/${blob.digest}`;
+  const path = `${repositoryPath(fetching.location.repository)}/blobs/${digestPath(blob.digest)}`;
   const headers = offset > 0 ? { range: `bytes=${offset}-${blob.size - 1}` } : {};
   const answer = await askFor(fetching, { method: 'GET', path, headers }, 'blob', offset > 0 ? [200, 206] : [200]);
   const skip = skipOf(answer, blob, offset);

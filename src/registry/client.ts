@@ -1,11 +1,11 @@
 /** A client of registries (OCI distribution specification 1.1, Docker's registry API v2), as src/registry/protocol.ts has it. */
 import { fetchBlob } from './blobs.ts';
-import { Endpoints } from './endpoint.ts';
+import { Endpoints, wordPath } from './endpoint.ts';
 import { fetchDocument, fetchManifest, fetchReferrers, resolveTag, type Fetching } from './manifests.ts';
 import type { ClientOptions, Location } from './options.ts';
 import { Places } from './places.ts';
 import type { Events, RegistryReader, Repository } from './protocol.ts';
-import { writeReference, type Reference } from './reference.ts';
+import { writeReference } from './reference.ts';
 import { systemClock } from './retry.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
@@ -42,10 +42,10 @@ export function openClient(options: ClientOptions): RegistryReader {
   return {
     manifest: (reference, events) =>
       fetch(reference, writeReference(reference), events, (fetching) =>
-        fetchManifest(fetching, wordOf(reference), events?.accept),
+        fetchManifest(fetching, wordPath(reference), events?.accept),
       ),
     resolve: (reference, events) =>
-      fetch(reference, writeReference(reference), events, (fetching) => resolveTag(fetching, wordOf(reference))),
+      fetch(reference, writeReference(reference), events, (fetching) => resolveTag(fetching, wordPath(reference))),
     document: (of, blob, maxBytes, events) =>
       fetch({ ...of, digest: blob.digest }, named(of, blob.digest), events, (fetching) =>
         fetchDocument(fetching, blob, maxBytes),
@@ -74,8 +74,3 @@ export function openClient(options: ClientOptions): RegistryReader {
 }
 
 const named = ({ registry, repository }: Repository, digest: string): string => `${registry}/${repository}@${digest}`;
-
-/** The tag, or the digest, which decides. */
-function wordOf({ tag, digest }: Reference): string {
-  return digest ?? tag ?? 'latest';
-}

@@ -4,6 +4,7 @@
 import { clipped, Failure, shownUrl } from './failure.ts';
 import { isHost, isLoopback } from './loopback.ts';
 import type { Location } from './options.ts';
+import type { Reference } from './reference.ts';
 import type { Asker, Tokens } from './tokens.ts';
 import type { Answer, Request, Transport } from './transport.ts';
 
@@ -164,6 +165,25 @@ const isForTls = (origin: Origin, { status, headers }: Answer): boolean =>
 
 const mayBeOtherScheme = (error: unknown): boolean =>
   error instanceof Failure && (error.options.otherScheme === true || error.options.unconnected === true);
+
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/u;
+const DIGEST = /^sha256:[0-9a-f]{64}$/u;
+
+/**
+ * The digest, which becomes a part of an address. Registries write digests into manifests and lists: with another one, what
+ * comes could not be compared, and a path with `..` would lead elsewhere.
+ */
+export function digestPath(digest: string): string {
+  if (DIGEST.test(digest)) return digest;
+  throw new Failure('E_REGISTRY_PROTOCOL', `${clipped(digest, 80)} is no sha256 digest, so it is not asked for`);
+}
+
+/** The tag or the digest of a manifest. A digest decides. */
+export function wordPath({ tag = 'latest', digest }: Pick<Reference, 'tag' | 'digest'>): string {
+  if (digest !== undefined) return digestPath(digest);
+  if (TAG.test(tag)) return tag;
+  throw new Failure('E_REGISTRY_PROTOCOL', `${clipped(tag, 80)} is no tag, so it is not asked for`);
+}
 
 /** The beginning of a path for a repository, which becomes a part of an address. */
 export function repositoryPath(repository: string): string {

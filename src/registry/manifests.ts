@@ -2,7 +2,7 @@
 import { gunzipSync } from 'node:zlib';
 import { sha256 } from '../native.ts';
 import { isRecord, isTexts } from '../text/json.ts';
-import { repositoryPath, type Ask, type Endpoints } from './endpoint.ts';
+import { digestPath, repositoryPath, type Ask, type Endpoints } from './endpoint.ts';
 import { clipped, Failure } from './failure.ts';
 import type { Clock, Location } from './options.ts';
 import type { Descriptor, Document } from './protocol.ts';
@@ -147,7 +147,7 @@ export async function fetchDocument(fetching: Fetching, blob: Descriptor, maxByt
       `a document of ${blob.size} bytes is larger than the ${maxBytes} that are read`,
     );
   }
-  const path = `${repositoryPath(fetching.location.repository)}/blobs/${blob.digest}`;
+  const path = `${repositoryPath(fetching.location.repository)}/blobs/${digestPath(blob.digest)}`;
   const bytes = await wholeOf(await askFor(fetching, { method: 'GET', path }, 'blob'), Math.max(limit, 1));
   if (bytes.length !== blob.size) {
     throw new Failure('E_REGISTRY_SIZE', `it sends ${bytes.length} bytes for ${blob.digest}, which has ${blob.size}`);
@@ -163,7 +163,7 @@ const MAX_REFERRERS = 4096;
 export async function fetchReferrers(fetching: Fetching, digest: string): Promise<readonly Descriptor[]> {
   const name = repositoryPath(fetching.location.repository);
   const found: Descriptor[] = [];
-  let path: string | URL = `${name}/referrers/${digest}`;
+  let path: string | URL = `${name}/referrers/${digestPath(digest)}`;
   for (let page = 0; page < MAX_PAGES; page++) {
     const answer = await askFor(
       fetching,
@@ -201,7 +201,9 @@ async function byTag(fetching: Fetching, digest: string): Promise<readonly Descr
 function nextPage(answer: Answer): URL | undefined {
   const header = answer.headers['link'];
   const link = Array.isArray(header) ? header.join(', ') : header;
-  const target = /<([^>]*)>[^<]*;\s*rel="?next"?/iu.exec(link ?? '')?.[1];
+  // No part of the expression can begin inside of another one: a header of nothing but `<` must not take seconds.
+  const links = (link ?? '').matchAll(/<([^<>]*)>([^<>]*)/gu);
+  const target = [...links].find(([, , parameters = '']) => /;\s*rel="?next"?/iu.test(parameters))?.[1];
   if (target === undefined) return undefined;
   const url = new URL(target, answer.url);
   if (url.origin !== answer.url.origin) {
