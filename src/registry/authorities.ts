@@ -28,7 +28,7 @@ const read = (path: string): string => {
 const hasCertificate = (text: string): boolean => text.includes('-----BEGIN CERTIFICATE-----');
 
 /** `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's, as for OpenSSL and Go. */
-function systemAuthorities(env: Environment): readonly string[] {
+export function systemAuthorities(env: Environment): readonly string[] {
   const file = env['SSL_CERT_FILE'];
   const folders = env['SSL_CERT_DIR'];
   const found = [];
@@ -50,11 +50,8 @@ function systemAuthorities(env: Environment): readonly string[] {
   return rootCertificates;
 }
 
-let ofSystem: readonly string[] | undefined;
-
 /** For `tls.createSecureContext`. */
-export function secureOptions(files: TlsFiles | undefined, env: Environment): SecureContextOptions {
-  ofSystem ??= systemAuthorities(env);
+export function secureOptions(files: TlsFiles | undefined, ofSystem: readonly string[]): SecureContextOptions {
   const options: SecureContextOptions = { ca: [...ofSystem, ...(files?.authorities ?? [])], minVersion: 'TLSv1.2' };
   if (files === undefined || files.pairs.length === 0) return options;
   return { ...options, cert: files.pairs.map(({ cert }) => cert), key: files.pairs.map(({ key }) => key) };

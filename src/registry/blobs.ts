@@ -3,17 +3,16 @@ import { digestPath, repositoryPath, type Endpoints } from './endpoint.ts';
 import { Failure } from './failure.ts';
 import { askFor, type Fetching } from './manifests.ts';
 import type { Clock, Location } from './options.ts';
-import { asError, type Failed } from './places.ts';
-import type { Descriptor, Events } from './protocol.ts';
-import { waitAfter, type Retrying } from './retry.ts';
+import { asError, type Failed, type Places, type Purpose } from './places.ts';
+import type { Descriptor } from './protocol.ts';
 import type { Answer } from './transport.ts';
 
 export interface BlobFetching {
   readonly endpoints: Endpoints;
   readonly clock: Clock;
+  readonly places: Places;
   readonly locations: readonly Location[];
-  readonly subject: string;
-  readonly events: Events | undefined;
+  readonly purpose: Purpose;
 }
 
 /** Bytes after which a failure is the first again. Fewer are none: a registry could send one at a time for ever. */
@@ -24,34 +23,30 @@ const PROGRESS = 64 * 1024;
  * next, since all of them have the same bytes under the same digest. Failures count from the last progress.
  */
 export async function* fetchBlob(
-  { endpoints, clock, locations, subject, events }: BlobFetching,
+  { endpoints, clock, places, locations, purpose: { subject, events } }: BlobFetching,
   blob: Descriptor,
   offset: number,
 ): AsyncGenerator<Uint8Array, void> {
-  const retrying: Retrying = { clock, signal: events?.signal, onRetry: events?.onRetry };
+  const signal = events?.signal;
   const failed: Failed[] = [];
   let at = offset;
-  for (const location of locations) {
+  for (const [index, location] of locations.entries()) {
+    const isLast = index + 1 === locations.length;
+    if (!isLast && places.isUseless(location)) continue;
     for (let failures = 0; ;) {
       const before = at;
       try {
-        for await (const chunk of once({ endpoints, clock, location, signal: events?.signal }, blob, at)) {
+        for await (const chunk of once({ endpoints, clock, location, signal }, blob, at)) {
           at += chunk.length;
           yield chunk;
         }
         return;
       } catch (error) {
-        if (!(error instanceof Failure)) throw error;
         failures = at - before >= PROGRESS ? 1 : failures + 1;
-        try {
-          const isKnown = endpoints.hasAnswered(location) && error.code === 'E_REGISTRY_UNREACHABLE';
-          const again = isKnown ? new Failure(error.code, error.message, { ...error.options, retry: true }) : error;
-          await waitAfter(again, failures, retrying);
-        } catch (last) {
-          if (!(last instanceof Failure)) throw last;
-          failed.push({ host: location.host, failure: last });
-          break;
-        }
+        const last = await places.settle(error, failures, location, isLast, events);
+        if (last === undefined) continue;
+        failed.push({ host: location.host, failure: last });
+        break;
       }
     }
   }

@@ -1,11 +1,12 @@
 /** A client of registries (OCI distribution specification 1.1, Docker's registry API v2), as src/registry/protocol.ts has it. */
+import { BoxctlError } from '../errors.ts';
 import { fetchBlob } from './blobs.ts';
 import { Endpoints, wordPath } from './endpoint.ts';
 import { fetchDocument, fetchManifest, fetchReferrers, resolveTag, type Fetching } from './manifests.ts';
 import type { ClientOptions, Location } from './options.ts';
 import { Places } from './places.ts';
 import type { Events, RegistryReader, Repository } from './protocol.ts';
-import { writeReference } from './reference.ts';
+import { writeReference, type Reference } from './reference.ts';
 import { systemClock } from './retry.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
@@ -27,44 +28,59 @@ export function openClient(options: ClientOptions): RegistryReader {
   const endpoints = new Endpoints(transport, tokens, (host) => options.tlsFor(host) !== undefined);
   const places = new Places(endpoints, clock);
 
+  const locationsOf = (reference: Reference): readonly Location[] => options.locationsOf(reference);
+  /**
+   * Content has the same bytes everywhere, so all locations will do: those of tags, one of which has given the manifest, and
+   * those of digests.
+   */
+  const locationsOfContent = ({ registry, repository }: Repository, digest: string): readonly Location[] => {
+    const named = { registry, repository, tag: undefined };
+    const all = [
+      { ...named, digest: undefined },
+      { ...named, digest },
+    ].flatMap((of) => options.locationsOf(of));
+    const isFirst = (location: Location, index: number): boolean =>
+      all.findIndex((one) => one.host === location.host && one.repository === location.repository) === index;
+    const distinct = all.filter(isFirst);
+    return [...distinct.filter(({ isMirror }) => isMirror), ...distinct.filter(({ isMirror }) => !isMirror)];
+  };
   const fetch = <T>(
-    of: Repository & { readonly digest?: string | undefined },
+    locations: readonly Location[],
     subject: string,
     events: Events | undefined,
     work: (fetching: Fetching) => Promise<T>,
   ): Promise<T> => {
     const signal = events?.signal;
-    return places.first(options.locationsOf(of), { subject, events }, (location: Location) =>
-      work({ endpoints, clock, location, signal }),
-    );
+    return places.first(locations, { subject, events }, (location) => work({ endpoints, clock, location, signal }));
   };
 
   return {
-    manifest: (reference, events) =>
-      fetch(reference, writeReference(reference), events, (fetching) =>
+    manifest: async (reference, events) =>
+      fetch(locationsOf(reference), writeReference(reference), events, (fetching) =>
         fetchManifest(fetching, wordPath(reference), events?.accept),
       ),
-    resolve: (reference, events) =>
-      fetch(reference, writeReference(reference), events, (fetching) => resolveTag(fetching, wordPath(reference))),
-    document: (of, blob, maxBytes, events) =>
-      fetch({ ...of, digest: blob.digest }, named(of, blob.digest), events, (fetching) =>
+    resolve: async (reference, events) =>
+      fetch(locationsOf(reference), writeReference(reference), events, (fetching) =>
+        resolveTag(fetching, wordPath(reference)),
+      ).catch((error: unknown) => {
+        if (error instanceof BoxctlError && error.code === 'E_REGISTRY_NOT_FOUND') return undefined;
+        throw error;
+      }),
+    document: async (of, blob, maxBytes, events) =>
+      fetch(locationsOfContent(of, blob.digest), named(of, blob.digest), events, (fetching) =>
         fetchDocument(fetching, blob, maxBytes),
       ),
-    blob: (of, blob, offset, events) =>
-      fetchBlob(
-        {
-          endpoints,
-          clock,
-          locations: options.locationsOf({ ...of, digest: blob.digest }),
-          subject: named(of, blob.digest),
-          events,
-        },
-        blob,
-        offset,
-      ),
-    referrers: ({ registry, repository, digest }, events) =>
-      fetch({ registry, repository, digest }, named({ registry, repository }, digest), events, (fetching) =>
-        fetchReferrers(fetching, digest),
+    blob: (of, blob, offset, events) => {
+      const locations = locationsOfContent(of, blob.digest);
+      const purpose = { subject: named(of, blob.digest), events };
+      return fetchBlob({ endpoints, clock, places, locations, purpose }, blob, offset);
+    },
+    referrers: async ({ registry, repository, digest }, events) =>
+      fetch(
+        locationsOf({ registry, repository, tag: undefined, digest }),
+        named({ registry, repository }, digest),
+        events,
+        (fetching) => fetchReferrers(fetching, digest),
       ),
     close: () => {
       transport.close();

@@ -124,12 +124,11 @@ export async function fetchManifest(
 }
 
 /** By HEAD, which registries do not count as a pull; by GET where that says too little. */
-export async function resolveTag(fetching: Fetching, tag: string): Promise<Descriptor | undefined> {
+export async function resolveTag(fetching: Fetching, tag: string): Promise<Descriptor> {
   const path = `${repositoryPath(fetching.location.repository)}/manifests/${tag}`;
   const headers = { accept: IMAGE_TYPES.join(', ') };
-  const answer = await askFor(fetching, { method: 'HEAD', path, headers }, 'image', [200, 404, 405, 501]);
+  const answer = await askFor(fetching, { method: 'HEAD', path, headers }, 'image', [200, 405, 501]);
   answer.drop();
-  if (answer.status === 404) return undefined;
   const digest = answer.headers['docker-content-digest'];
   const mediaType = (answer.headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
   const size = Number(answer.headers['content-length'] ?? Number.NaN);

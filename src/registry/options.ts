@@ -1,5 +1,5 @@
 /** What a client of registries is told by its caller: where, as whom, and how long. */
-import type { Repository } from './protocol.ts';
+import type { Reference } from './reference.ts';
 
 /** One place that is asked for a repository: a mirror, or the registry itself, which comes last. */
 export interface Location {
@@ -37,11 +37,11 @@ export interface Clock {
 
 export interface ClientOptions {
   /**
-   * Where a repository is asked for, in this order.
+   * Where a reference is asked for, in this order.
    *
    * @throws BoxctlError where the configuration blocks the registry
    */
-  readonly locationsOf: (of: Repository & { readonly digest?: string | undefined }) => readonly Location[];
+  readonly locationsOf: (reference: Reference) => readonly Location[];
   /** What the person has stored for a host and, where it says so, for a repository of it. */
   readonly credentialsFor: (host: string, repository: string) => Promise<Credentials | undefined>;
   readonly tlsFor: (host: string) => TlsFiles | undefined;

@@ -19,7 +19,7 @@ export function registryOptions(person: Person, config: RegistriesConfig = readR
   const certificates = new Map<string, TlsFiles | undefined>();
   return {
     env: person.env,
-    locationsOf: (of) => locationsOf({ tag: undefined, digest: undefined, ...of }, config),
+    locationsOf: (reference) => locationsOf(reference, config),
     credentialsFor: async (host, repository) => {
       const options = { ...person, note, helpers: config.credentialHelpers };
       return (await findCredentials(host, repository, options))?.credentials;

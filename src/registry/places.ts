@@ -1,11 +1,10 @@
 /** The locations of a repository, one after the other: its mirrors, and the registry itself at last. */
 import { BoxctlError } from '../errors.ts';
-import { Failure, type RegistryCode } from './failure.ts';
 import type { Endpoints } from './endpoint.ts';
-import type { Location } from './options.ts';
+import { Failure, type RegistryCode } from './failure.ts';
+import type { Clock, Location } from './options.ts';
 import type { Events } from './protocol.ts';
-import { withRetries, type Retrying } from './retry.ts';
-import type { Clock } from './options.ts';
+import { MAX_TRIES, waitAfter } from './retry.ts';
 
 /** What is asked for, for messages: `docker.io/library/alpine:3.20`. */
 export interface Purpose {
@@ -13,9 +12,22 @@ export interface Purpose {
   readonly events: Events | undefined;
 }
 
+/** A mirror that fails is not waited for as long as the registry itself: there is another way. */
+const TRIES_WITH_OTHERS = 2;
+/** Failures after which a mirror is not asked again by this client. */
+const USELESS: ReadonlySet<RegistryCode> = new Set([
+  'E_REGISTRY_UNREACHABLE',
+  'E_REGISTRY_TIMEOUT',
+  'E_REGISTRY_TLS',
+  'E_REGISTRY_PROXY',
+  'E_REGISTRY_PROTOCOL',
+]);
+
 export class Places {
   readonly #endpoints: Endpoints;
   readonly #clock: Clock;
+  /** Hosts of mirrors. */
+  readonly #useless = new Set<string>();
 
   constructor(endpoints: Endpoints, clock: Clock) {
     this.#endpoints = endpoints;
@@ -24,50 +36,62 @@ export class Places {
 
   /**
    * What `work` gives at the first location where it succeeds. A mirror that fails, in whatever way, is passed over; of
-   * several failures that of the registry itself says what a person reads.
+   * several failures that of the registry itself says what a person reads. `work` may be called again at the same location.
    *
    * @throws BoxctlError
    */
   async first<T>(
     locations: readonly Location[],
-    purpose: Purpose,
+    { subject, events }: Purpose,
     work: (location: Location) => Promise<T>,
   ): Promise<T> {
-    const failures: Failed[] = [];
-    for (const location of locations) {
-      try {
-        return await this.at(location, purpose, () => work(location));
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        failures.push({ host: location.host, failure: error });
+    const failed: Failed[] = [];
+    for (const [index, location] of locations.entries()) {
+      const isLast = index + 1 === locations.length;
+      if (!isLast && this.#useless.has(location.host)) continue;
+      for (let failures = 1; ; failures++) {
+        try {
+          return await work(location);
+        } catch (error) {
+          const last = await this.settle(error, failures, location, isLast, events);
+          if (last === undefined) continue;
+          failed.push({ host: location.host, failure: last });
+          break;
+        }
       }
     }
-    throw asError(purpose.subject, failures);
+    throw asError(subject, failed);
   }
 
-  /** The work at one location, repeated where that makes sense. Throws Failure. */
-  at<T>(location: Location, { events }: Purpose, work: () => Promise<T>): Promise<T> {
-    return withRetries(async () => {
-      try {
-        return await work();
-      } catch (error) {
-        throw this.#isWorthIt(error, location) ? asRetryable(error) : error;
-      }
-    }, this.retrying(events));
+  /** Whether a mirror is passed over because it was of no use before. */
+  isUseless({ host }: Location): boolean {
+    return this.#useless.has(host);
   }
 
-  retrying(events: Events | undefined): Retrying {
-    return { clock: this.#clock, signal: events?.signal, onRetry: events?.onRetry };
-  }
-
-  /** One that has answered before, and refuses connections now, is started anew perhaps. */
-  #isWorthIt(error: unknown, location: Location): error is Failure {
-    return (
-      error instanceof Failure &&
-      error.code === 'E_REGISTRY_UNREACHABLE' &&
-      error.options.retry !== true &&
-      this.#endpoints.hasAnswered(location)
-    );
+  /**
+   * After a failure: waits until the next try, or gives the failure with which the location is left. What is no Failure is
+   * thrown.
+   */
+  async settle(
+    error: unknown,
+    failures: number,
+    location: Location,
+    isLast: boolean,
+    events: Events | undefined,
+  ): Promise<Failure | undefined> {
+    if (!(error instanceof Failure)) throw error;
+    // One that has answered before and refuses connections now is started anew perhaps.
+    const isBack = error.code === 'E_REGISTRY_UNREACHABLE' && this.#endpoints.hasAnswered(location);
+    const failure = isBack ? new Failure(error.code, error.message, { ...error.options, retry: true }) : error;
+    const retrying = { clock: this.#clock, signal: events?.signal, onRetry: events?.onRetry };
+    try {
+      await waitAfter(failure, failures, isLast ? MAX_TRIES : TRIES_WITH_OTHERS, retrying);
+      return undefined;
+    } catch (last) {
+      if (!(last instanceof Failure)) throw last;
+      if (!isLast && USELESS.has(last.code)) this.#useless.add(location.host);
+      return last;
+    }
   }
 }
 
@@ -76,17 +100,13 @@ export interface Failed {
   readonly failure: Failure;
 }
 
-const asRetryable = (failure: Failure): Failure =>
-  new Failure(failure.code, failure.message, { ...failure.options, retry: true });
-
 /** The error of all locations; the last is the registry itself. */
-export function asError(subject: string, failures: readonly Failed[]): BoxctlError {
-  const last = failures.at(-1);
+export function asError(subject: string, failed: readonly Failed[]): BoxctlError {
+  const last = failed.at(-1);
   if (last === undefined) throw new Error('nothing failed');
   const { host, failure } = last;
-  const mirrors = failures.slice(0, -1).map((one) => `; its mirror ${one.host}: ${one.failure.message}`);
+  const mirrors = failed.slice(0, -1).map((one) => `; its mirror ${one.host}: ${one.failure.message}`);
   const { hint } = failure.options;
-  const code: RegistryCode = failure.code;
   const message = `${subject}: ${host}: ${failure.message}${mirrors.join('')}`;
-  return new BoxctlError(code, message, hint === undefined ? {} : { hint: hint.replaceAll('HOST', host) });
+  return new BoxctlError(failure.code, message, hint === undefined ? {} : { hint: hint.replaceAll('HOST', host) });
 }

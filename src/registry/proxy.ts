@@ -26,6 +26,7 @@ function exempts(word: string, host: string, port: string): boolean {
   if (wanted !== undefined && wanted !== port) return false;
   const named = subnetOf(name);
   if (named !== undefined) return address !== undefined && containsSubnet(named, address);
+  if (address !== undefined) return false;
   // `.example.com` and `*.example.com` are what lies below; `example.com` is itself, too.
   const suffix = name.replace(/^\*?\.?/u, '').replace(/\.$/u, '');
   if (suffix === '') return false;

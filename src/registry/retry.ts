@@ -1,5 +1,5 @@
 /** When a request is repeated. */
-import { Failure } from './failure.ts';
+import type { Failure } from './failure.ts';
 import type { Clock } from './options.ts';
 
 /** Requests in a row that came to nothing, until it is given up. */
@@ -32,23 +32,13 @@ export interface Retrying {
   readonly onRetry: ((why: string, delay: number) => void) | undefined;
 }
 
-/** Tries as long as it makes sense. `failures`: how many there were in a row when this one failed. */
-export async function waitAfter(failure: unknown, failures: number, retrying: Retrying): Promise<void> {
-  if (!(failure instanceof Failure) || failure.options.retry !== true || failures >= MAX_TRIES) throw failure;
+/** Waits before the next try, or throws the failure where there is none. `failures`: how many there were in a row. */
+export async function waitAfter(failure: Failure, failures: number, tries: number, retrying: Retrying): Promise<void> {
+  if (failure.options.retry !== true || failures >= tries) throw failure;
   const delay = delayOf(failures, failure, retrying.clock);
   if (delay > LONGEST_WAIT) throw failure;
   retrying.onRetry?.(failure.message, delay);
   await retrying.clock.sleep(delay, retrying.signal);
-}
-
-export async function withRetries<T>(work: () => Promise<T>, retrying: Retrying): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await work();
-    } catch (error) {
-      await waitAfter(error, failures, retrying);
-    }
-  }
 }
 
 export const systemClock: Clock = {

@@ -139,7 +139,7 @@ export class Tokens {
   }
 
   async #refused(asker: Asker, realm: URL, answer: Answer, named: boolean): Promise<Failure> {
-    const failure = await failureOf(answer, 'token server', asker.host, this.#clock.now());
+    const failure = await failureOf(answer, 'page', asker.host, this.#clock.now());
     if (answer.status === 401 || answer.status === 403 || answer.status === 400) {
       const what = named ? 'the stored name and password are refused' : 'nobody gets in without a name and a password';
       const said = /\((status .*)\)$/su.exec(failure.message)?.[1] ?? '';
@@ -147,7 +147,9 @@ export class Tokens {
         hint: `boxctl login ${asker.host}`,
       });
     }
-    return new Failure(failure.code, `its token server ${shownUrl(realm)}: ${failure.message}`, failure.options);
+    // It is not the image that is not found.
+    const code = failure.code === 'E_REGISTRY_NOT_FOUND' ? 'E_REGISTRY_PROTOCOL' : failure.code;
+    return new Failure(code, `its token server ${shownUrl(realm)}: ${failure.message}`, failure.options);
   }
 
   /**

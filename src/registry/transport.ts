@@ -8,7 +8,7 @@ import * as https from 'node:https';
 import { isIP } from 'node:net';
 import { connect as connectTls, createSecureContext, type ConnectionOptions, type SecureContext } from 'node:tls';
 import type { Duplex } from 'node:stream';
-import { secureOptions } from './authorities.ts';
+import { secureOptions, systemAuthorities } from './authorities.ts';
 import { clipped, Failure, shownUrl } from './failure.ts';
 import { networkFailure, TimeIsOver } from './network-failure.ts';
 import type { TlsFiles } from './options.ts';
@@ -61,6 +61,7 @@ export class Transport {
   readonly #options: TransportOptions;
   readonly #agents = new Map<string, http.Agent>();
   readonly #contexts = new Map<string, SecureContext>();
+  #authorities: readonly string[] | undefined;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -127,16 +128,14 @@ export class Transport {
   #wayTo(url: URL, insecure: boolean): Way {
     const proxy = proxyFor(url, this.#options.env);
     const isTls = url.protocol === 'https:';
-    const host = url.hostname.replace(/^\[(.*)\]$/u, '$1');
     const path = `${url.pathname}${url.search}`;
     if (proxy !== undefined && !isTls) {
       // Without TLS a proxy takes the whole address.
-      const name = proxy.hostname.replace(/^\[(.*)\]$/u, '$1');
       const isTlsProxy = proxy.protocol === 'https:';
       const agent = this.#agent(`plain by ${proxy.href}`, () =>
         isTlsProxy ? new https.Agent({ ...KEPT, secureContext: this.#context(proxy.host) }) : new http.Agent(KEPT),
       );
-      const options = { host: name, port: portOf(proxy), path: `${url.origin}${path}`, agent };
+      const options = { ...hostOf(proxy), path: `${url.origin}${path}`, agent };
       return { isTls: isTlsProxy, options, headers: { ...proxyAuthorization(proxy), host: url.host } };
     }
     const key = `${url.origin} ${insecure} ${proxy?.href ?? ''}`;
@@ -147,7 +146,7 @@ export class Transport {
         ? new https.Agent({ ...KEPT, ...tls })
         : new TunnelAgent({ ...KEPT, ...tls }, () => this.#tunnel(proxy, `${url.hostname}:${portOf(url)}`));
     });
-    return { isTls, options: { host, port: portOf(url), path, agent }, headers: {} };
+    return { isTls, options: { ...hostOf(url), path, agent }, headers: {} };
   }
 
   #agent(key: string, make: () => http.Agent): http.Agent {
@@ -159,7 +158,8 @@ export class Transport {
   #context(host: string): SecureContext {
     const known = this.#contexts.get(host);
     if (known !== undefined) return known;
-    const context = createSecureContext(secureOptions(this.#options.tlsFor(host), this.#options.env));
+    this.#authorities ??= systemAuthorities(this.#options.env);
+    const context = createSecureContext(secureOptions(this.#options.tlsFor(host), this.#authorities));
     this.#contexts.set(host, context);
     return context;
   }
@@ -172,8 +172,7 @@ export class Transport {
     return new Promise((resolve, reject) => {
       const asked = module.request({
         method: 'CONNECT',
-        host: proxy.hostname.replace(/^\[(.*)\]$/u, '$1'),
-        port: portOf(proxy),
+        ...hostOf(proxy),
         path: authority,
         headers: { host: authority, 'user-agent': userAgent, ...proxyAuthorization(proxy) },
         agent: false,
@@ -224,6 +223,12 @@ const KEPT = { keepAlive: true, maxSockets: MAX_CONNECTIONS, scheduling: 'lifo' 
 
 const portOf = (url: URL): string => url.port || (url.protocol === 'https:' ? '443' : '80');
 
+/** Whom to connect to. The name for TLS is said, since Node would take it from the header `Host`; an address is none (RFC 6066, 3). */
+function hostOf(url: URL): { readonly host: string; readonly port: string; readonly servername: string } {
+  const host = url.hostname.replace(/^\[(.*)\]$/u, '$1');
+  return { host, port: portOf(url), servername: isIP(host) === 0 ? host : '' };
+}
+
 /** The user part of a proxy's address. */
 function proxyAuthorization({ username, password }: URL): Readonly<Record<string, string>> {
   if (username === '' && password === '') return {};
@@ -257,10 +262,7 @@ class TunnelAgent extends https.Agent {
     const give = done as ((error: Error | null, socket?: Duplex) => void) | undefined;
     void this.#tunnel().then(
       (socket) => {
-        const { host } = options;
-        // An address is no name for SNI (RFC 6066, 3).
-        const servername = typeof host !== 'string' || isIP(host) !== 0 ? '' : host;
-        give?.(null, connectTls({ ...(options as ConnectionOptions), socket, servername }));
+        give?.(null, connectTls({ ...(options as ConnectionOptions), socket }));
       },
       (error: unknown) => give?.(toError(error)),
     );
