@@ -8,6 +8,7 @@ import { IMAGE_VERBS } from './image-table.ts';
 import { DEMAND_KINDS } from '../model/demand.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
 import { PROGRESS_MODES } from '../show/progress-interface.ts';
+import { REGISTRY_COMMANDS } from './registry-table.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
 const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {
@@ -172,6 +173,7 @@ export const COMMANDS: readonly Command[] = [
     takesRest: false,
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
+  ...REGISTRY_COMMANDS,
   {
     name: 'allow',
     usage: '[OPTIONS] [FILE]',
