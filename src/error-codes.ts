@@ -31,7 +31,10 @@ export const ERROR_CODES = {
   E_CONTAINER_HOST_NETWORK: { meaning: '`network_mode` names a container that is in the network of the host' },
   E_CONTAINER_NAME_TAKEN: { meaning: 'a container of the same name runs in the background' },
   E_CONTAINER_NOT_FOUND: { meaning: 'there is no container of that name in the background' },
-  E_CONTAINER_NOT_RUNNING: { meaning: '`network_mode` names a container that does not run' },
+  E_CONTAINER_NOT_RUNNING: { meaning: 'the container that is named does not run' },
+  E_CONTAINER_RECORD: {
+    meaning: 'what is kept of the container was written by another version of boxctl, or is damaged',
+  },
   E_CONTAINER_RUNS: { meaning: 'the container runs, and what was asked for is for one that has ended' },
   E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
   E_EGRESS_ADDRESS: {

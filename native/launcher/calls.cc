@@ -271,6 +271,10 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return add_relay(context, fds[0], fds[1], c.args[2], n(3), n(4));
     case Op::kListenControl:
       return context.control->listen(fds[0], texts[1]);
+    case Op::kPidfdOpen:
+      return open_process(texts[0], texts[1]);
+    case Op::kFstatfs:
+      return is_on(fds[0], n(1));
     case Op::kRecordEvents:
       return context.events->also_to(fds[0]);
     case Op::kStreams:

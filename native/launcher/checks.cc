@@ -1,14 +1,23 @@
 #include "checks.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
+#include "../shared/birth.h"
 #include "../shared/fd.h"
 
 namespace boxctl {
+namespace {
+
+constexpr long kSysPidfdOpen = 434;
+
+}  // namespace
 
 long is_device(int fd, uint64_t type, uint64_t major_number, uint64_t minor_number) {
   struct stat status;
@@ -41,6 +50,24 @@ long is_same_file(int fd, const char* identity) {
            static_cast<unsigned long long>(status.st_ino), static_cast<long long>(status.st_size),
            nanoseconds(status.st_mtim), nanoseconds(status.st_ctim));
   return strcmp(own, identity) == 0 ? 0 : -ESTALE;
+}
+
+long is_on(int fd, uint64_t type) {
+  struct statfs status;
+  if (fstatfs(fd, &status) != 0) return -errno;
+  return static_cast<uint64_t>(status.f_type) == type ? 0 : -EXDEV;
+}
+
+long open_process(const char* pid, const char* birth) {
+  char* end = nullptr;
+  const long number = strtol(pid, &end, 10);
+  if (end == pid || *end != '\0' || number <= 1 || number > INT32_MAX) return -EINVAL;
+  Fd made(static_cast<int>(syscall(kSysPidfdOpen, number, 0)));
+  if (!made.valid()) return -errno;
+  // Read after the process is open: a later one of this number has another birth.
+  char found[kBirthSize];
+  if (!birth_of(static_cast<pid_t>(number), found) || strcmp(found, birth) != 0) return -ESRCH;
+  return made.release();
 }
 
 }  // namespace boxctl

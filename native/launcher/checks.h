@@ -13,4 +13,9 @@ long is_same_place(int fd, int other);
 // who writes the file.
 long is_same_file(int fd, const char* identity);
 
+// -EXDEV unless the descriptor is on a file system of this type.
+long is_on(int fd, uint64_t type);
+// The pidfd of a process, or -ESRCH unless it is the one of this birth (birth.h).
+long open_process(const char* pid, const char* birth);
+
 }  // namespace boxctl

@@ -85,6 +85,8 @@ enum class Op : uint16_t {
   kIoctlSiocgifindex = 92,
   kListenControl = 93,
   kRecordEvents = 94,
+  kPidfdOpen = 95,
+  kFstatfs = 96,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -263,6 +265,10 @@ struct CallTable {
     row(Op::kListenControl) = {"ft"};
     // record_events(fd)
     row(Op::kRecordEvents) = {"f"};
+    // pidfd_open(pid, birth)
+    row(Op::kPidfdOpen) = {"tt", true};
+    // fstatfs(fd, f_type)
+    row(Op::kFstatfs) = {"fn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -1,5 +1,6 @@
 /** The commands for containers in the background. */
 import type { Command } from './command.ts';
+import { CONNECT, PROGRESS } from './options.ts';
 
 const NAME = 'NAME is the name of a container, or the beginning of its id.';
 
@@ -21,6 +22,25 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     positionals: [0, 0],
     takesRest: false,
     load: async () => (await import('./commands/ps.ts')).ps,
+  },
+  {
+    name: 'exec',
+    usage: '[OPTIONS] NAME [--] COMMAND [ARGUMENT…]',
+    summary: 'run a command in a container that runs',
+    description: `Runs COMMAND in a container of yours, with the container's own user, environment, limits and filter, and ends with its status. Options of boxctl's come before NAME. ${NAME}`,
+    options: {
+      ...CONNECT,
+      user: { short: 'u', value: 'USER', text: 'run it as this user: a name or number, and a group (1000:1000)' },
+      workdir: { short: 'w', value: 'PATH', text: 'the folder that it begins in' },
+      ...PROGRESS,
+    },
+    examples: [
+      ['boxctl exec -it web sh', 'a shell in a terminal of its own'],
+      ['boxctl exec -u 0 web -- ls -l /root', 'as root of the container'],
+    ],
+    positionals: [1, 1],
+    takesRest: true,
+    load: async () => (await import('./commands/exec.ts')).exec,
   },
   {
     name: 'stop',

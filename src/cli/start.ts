@@ -7,7 +7,7 @@ import type { ImageFacts } from '../model/image.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, loadDocument, showsValues } from './environment.ts';
-import { jsonMessages, textMessages } from './messages.ts';
+import { jsonMessages, textMessages, type Messages } from './messages.ts';
 import { isTerminal, wantsColor, writeOutput } from './output.ts';
 import { reporterFor } from './terminal-reporter.ts';
 import { checkDemands, permitsOf } from './trust.ts';
@@ -15,7 +15,7 @@ import { checkDemands, permitsOf } from './trust.ts';
 const isMode = (word: string): word is ProgressMode => PROGRESS_MODES.some((mode) => mode === word);
 
 /** By `--progress`, by one of the options that are short for it, or by BOXCTL_PROGRESS. */
-function modeOf({ args, env }: Invocation): ProgressMode {
+export function modeOf({ args, env }: Invocation): ProgressMode {
   const short = (['quiet', 'verbose', 'json'] as const).filter((name) => args.flag(name));
   const word = args.value('progress');
   const options = [...short.map((name) => `--${name}`), ...(word === undefined ? [] : [`--progress ${word}`])];
@@ -30,7 +30,7 @@ function modeOf({ args, env }: Invocation): ProgressMode {
   });
 }
 
-function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOpen'> {
+export function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOpen'> {
   const tty = args.flag('tty');
   const interactive = args.flag('interactive');
   if (tty && interactive && !isTerminal(0)) {
@@ -41,13 +41,17 @@ function terminalOptions({ args }: Invocation): Pick<Overrides, 'tty' | 'stdinOp
   return { ...(tty ? { tty } : {}), ...(interactive ? { stdinOpen: true } : {}) };
 }
 
+export function messagesFor({ env }: Invocation, mode: ProgressMode): Messages {
+  return mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
+}
+
 export type Choose = (image: ImageFacts | undefined) => Overrides;
 
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
 export async function start(invocation: Invocation, choose: Choose): Promise<number> {
   const { env } = invocation;
   const mode = modeOf(invocation);
-  const messages = mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
+  const messages = messagesFor(invocation, mode);
   try {
     const options = { ...terminalOptions(invocation), environment: environmentOptions(invocation) };
     const permits = permitsOf(invocation);

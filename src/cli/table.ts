@@ -5,44 +5,11 @@ import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
 import { CONTAINER_COMMANDS } from './container-table.ts';
 import { IMAGE_VERBS } from './image-table.ts';
-import { DEMAND_KINDS } from '../model/demand.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
-import { PROGRESS_MODES } from '../show/progress-interface.ts';
+import { ALLOW, EVENTS, PROGRESS, SHOW_VALUES, START } from './options.ts';
 import { REGISTRY_COMMANDS } from './registry-table.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
-const SHOW_VALUES: Readonly<Record<string, OptionRow>> = {
-  'show-values': { text: 'show values of your environment and of env_files, which are hidden otherwise' },
-};
-const EVENTS: Readonly<Record<string, OptionRow>> = {
-  json: { text: 'write events as JSON lines to stderr' },
-};
-const PROGRESS: Readonly<Record<string, OptionRow>> = {
-  progress: {
-    value: 'HOW',
-    words: PROGRESS_MODES,
-    text: 'how the start is shown: auto, list (all steps, and they stay), verbose, quiet, json',
-  },
-  quiet: { short: 'q', text: 'say nothing but what went wrong' },
-  verbose: { short: 'v', text: 'show each system call as it is made' },
-  ...EVENTS,
-  ...SHOW_VALUES,
-};
-const ALLOW: Readonly<Record<string, OptionRow>> = {
-  allow: {
-    value: 'WHAT',
-    multiple: true,
-    words: ['all', ...Object.keys(DEMAND_KINDS)],
-    text: 'let the file have more of this host: bind=/data, namespace=net, all',
-  },
-};
-const START: Readonly<Record<string, OptionRow>> = {
-  interactive: { short: 'i', text: 'let the command read what is typed at the terminal' },
-  tty: { short: 't', text: 'run the command in a terminal of its own' },
-  env: { short: 'e', value: 'KEY=VALUE', multiple: true, text: 'set an environment variable; KEY alone takes yours' },
-  ...ALLOW,
-  ...PROGRESS,
-};
 const DETACH: Readonly<Record<string, OptionRow>> = {
   detach: { short: 'd', text: 'run it in the background, and print its name' },
 };

@@ -93,7 +93,7 @@ async function takeName(document: SpecDocument, plan: Plan, model: Model, host: 
       command: model.config.process.args,
       image: image === undefined ? undefined : titleOf(image),
     };
-    return makePlace(host, record, plan);
+    return makePlace(host, record, plan, model);
   });
 }
 

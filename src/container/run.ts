@@ -104,7 +104,7 @@ function placeOfStep({ steps }: Plan, index: number): Position | undefined {
 }
 
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
-async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
+export async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
   const progress = reporter.launching(plan);
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
   const ports: string[] = [];

@@ -14,22 +14,54 @@ export interface CgroupMount {
 
 /** By /proc/self/mountinfo and /proc/self/cgroup (proc_pid_mountinfo(5), cgroups(7)). */
 export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
-  const paths = ownPaths(read.text('/proc/self/cgroup') ?? '');
-  return (read.text('/proc/self/mountinfo') ?? '').split('\n').flatMap((line): readonly CgroupMount[] => {
-    const [left = '', right = ''] = line.split(' - ');
-    const [, , , rootText, pointText] = left.split(' ');
-    const [type, , options = ''] = right.split(' ');
-    if ((type !== 'cgroup' && type !== 'cgroup2') || rootText === undefined || pointText === undefined) return [];
-    const [root, point] = [unescape(rootText), unescape(pointText)];
-    const names = type === 'cgroup' ? namesOf(options.split(',')) : [];
+  const paths = pathsIn(read.text('/proc/self/cgroup') ?? '');
+  return hierarchies(read).map(({ root, ...mount }) => {
+    const { point, names } = mount;
     const own = folderOf(root, point, paths.get(names[0] ?? '') ?? '/') ?? point;
     const home = upwards(own, point).find((folder) => read.writable(folder));
-    return [{ version: type === 'cgroup' ? 1 : 2, point, names, own, home }];
+    return { ...mount, own, home };
   });
 }
 
-/** boxctl's own cgroup by the name of a controller or hierarchy; by '' in version 2. */
-function ownPaths(text: string): ReadonlyMap<string, string> {
+/** `root`: the part of the hierarchy that the mount shows. */
+function hierarchies(
+  read: HostReader,
+): readonly (Pick<CgroupMount, 'version' | 'point' | 'names'> & { root: string })[] {
+  return (read.text('/proc/self/mountinfo') ?? '').split('\n').flatMap((line) => {
+    const [left = '', right = ''] = line.split(' - ');
+    const [, , , root, point] = left.split(' ');
+    const [type, , options = ''] = right.split(' ');
+    if ((type !== 'cgroup' && type !== 'cgroup2') || root === undefined || point === undefined) return [];
+    const names = type === 'cgroup' ? namesOf(options.split(',')) : [];
+    return [{ version: type === 'cgroup' ? 1 : 2, root: unescape(root), point: unescape(point), names }];
+  });
+}
+
+/** The cgroups of a process as folders of the host, where they are others than boxctl's own. */
+export interface ProcessCgroups {
+  readonly versionOne: readonly string[];
+  readonly unified: string | undefined;
+}
+
+/** By /proc/PID/cgroup. A hierarchy whose mount does not show the process's cgroup is left out. */
+export function cgroupsOf(read: HostReader, pid: number): ProcessCgroups {
+  const own = pathsIn(read.text('/proc/self/cgroup') ?? '');
+  const theirs = pathsIn(read.text(`/proc/${pid}/cgroup`) ?? '');
+  const found = hierarchies(read).flatMap(({ version, root, point, names }) => {
+    const name = names[0] ?? '';
+    const path = theirs.get(name);
+    if (path === undefined || path === own.get(name)) return [];
+    const folder = folderOf(root, point, path);
+    return folder === undefined ? [] : [{ version, folder }];
+  });
+  const of = (version: 1 | 2): readonly string[] => [
+    ...new Set(found.filter((one) => one.version === version).map(({ folder }) => folder)),
+  ];
+  return { versionOne: of(1), unified: of(2)[0] };
+}
+
+/** A process's cgroups by the name of a controller or hierarchy; by '' in version 2. */
+function pathsIn(text: string): ReadonlyMap<string, string> {
   const paths = new Map<string, string>();
   for (const [, names = '', path = '/'] of text.matchAll(/^\d+:([^:]*):(.*)$/gmu)) {
     for (const name of names.split(',')) paths.set(name, path);

@@ -177,6 +177,15 @@ export const CALLS = {
     args: [fd('dirfd'), text('pathname')],
     does: 'makes a socket (AF_UNIX, SOCK_SEQPACKET), binds it to `pathname` in the folder, and takes orders from who connects to it as the launcher’s user or as root (SO_PEERCRED)',
   },
+  /** A process that is told from every other by its birth (native/shared/birth.h), as templates have it. */
+  pidfd_open: {
+    op: 95,
+    args: [text('pid'), text('birth')],
+    returnsFd: true,
+    does: 'opens the process, and fails with ESRCH unless it is the one of this start time, boot and pid namespace',
+  },
+  /** A check only: fails with EXDEV unless the descriptor is on a file system of this type (statfs(2)). */
+  fstatfs: { op: 96, args: [fd('fd'), int('f_type')] },
   record_events: {
     op: 94,
     args: [fd('fd')],

@@ -10,3 +10,14 @@ export type Because =
 export function placeOf(because: Because): Position | undefined {
   return because.kind === 'spec' ? because.at : undefined;
 }
+
+/** Who asked for what, by paths of a configuration. The longest known beginning of a path answers. */
+export type ReasonMap = ReadonlyMap<string, Because>;
+
+export function reasonAt(reasons: ReasonMap, path: string): Because {
+  for (let at = path; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
+    const reason = reasons.get(at);
+    if (reason !== undefined) return reason;
+  }
+  return { kind: 'default', name: path };
+}

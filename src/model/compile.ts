@@ -168,6 +168,7 @@ export function compile(
     ...stop,
     ...(network === undefined ? {} : { network }),
     because,
+    reasons: reasons.all,
     dropped: limits.dropped,
     demands: demandsOf(document, { config, because, mounts, devices }, host),
     warnings: [

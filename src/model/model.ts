@@ -2,7 +2,7 @@
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { OciBase } from '../oci/config.ts';
-import type { Because } from './because.ts';
+import type { Because, ReasonMap } from './because.ts';
 import type { Demand } from './demand.ts';
 import type { DeviceNode } from './device.ts';
 import type { Mount } from './mount.ts';
@@ -73,6 +73,8 @@ export interface Model {
    * nearest ancestor's answer where the path has none of its own.
    */
   because(path: ConfigPath): Because;
+  /** All that `because` answers from. */
+  readonly reasons: ReasonMap;
   /** Who asked for its parts: `stop.signal` and `stop.graceMs`. */
   readonly stop: Stop;
   /** How long the command may run; OCI has no word for it. */

@@ -2,9 +2,8 @@
 import type { SpecDocument } from '../spec/spec.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
-import type { Because } from './because.ts';
+import { reasonAt, type Because, type ReasonMap } from './because.ts';
 
-/** Who asked for what: the longest known beginning of a configuration's path answers. */
 export class Reasons {
   readonly #document: SpecDocument;
   readonly #known = new Map<string, Because>();
@@ -25,10 +24,9 @@ export class Reasons {
     this.#known.set(configPath, { kind: 'default', name });
   }
   find(configPath: ConfigPath): Because {
-    for (let at: string = configPath; at !== ''; at = at.includes('.') ? at.slice(0, at.lastIndexOf('.')) : '') {
-      const reason = this.#known.get(at);
-      if (reason !== undefined) return reason;
-    }
-    return { kind: 'default', name: configPath };
+    return reasonAt(this.#known, configPath);
+  }
+  get all(): ReasonMap {
+    return this.#known;
   }
 }

@@ -52,8 +52,8 @@ function names(entries: readonly { readonly name: string }[]): string {
 /** Looks names up; one that the image does not know is a problem at `user`. */
 export function resolveUser(
   choice: UserChoice | undefined,
-  image: ImageFacts | undefined,
-  problems: Problems,
+  image: Pick<ImageFacts, 'passwd' | 'group'> | undefined,
+  problems: Pick<Problems, 'add'>,
 ): ResolvedUser {
   const passwd = parsePasswd(image?.passwd ?? '');
   const groups = parseGroup(image?.group ?? '');

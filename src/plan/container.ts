@@ -5,10 +5,11 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
-import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
+import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { cgroupPaths } from './cgroup-layout.ts';
 import { joinCgroups, planCgroup } from './cgroup.ts';
-import { O, PR } from '../kernel/constants.ts';
+import { openHostProc, planCommand } from './command.ts';
+import { PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
 import { maskPaths, protectPaths } from './restricted-paths.ts';
@@ -43,11 +44,9 @@ import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, u
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeFolder, splitPath, Steps } from './steps.ts';
-import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
+import { setOomScore, setSysctls } from './sysctls.ts';
 import { openTerminal, prepareStreams, takeTerminal, type Terminal } from './terminal.ts';
 import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
-
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The steps that build the container's root file system, mount into it, and enter it. */
 class Root {
@@ -150,46 +149,12 @@ function enterWorkingDirectory(context: PlanContext, hasOwnRoot: boolean): void 
   }
 }
 
-/** Where execvp(3) would look, in its order. */
-function candidates(program: string, env: readonly string[]): readonly string[] {
-  if (program.includes('/')) return [program];
-  const path = env.find((entry) => entry.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
-  return path.split(':').map((folder) => `${folder === '' ? '.' : folder}/${program}`);
-}
-
-function planCommand(context: PlanContext): void {
-  const { steps, model } = context;
-  const { args, env } = model.config.process;
-  const place = inside('command', model.because('process.args'));
-  steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
-}
-
-/** Opens the host's /proc, for a container that has no mount namespace of its own. */
-function openProc(context: PlanContext): Fd | undefined {
-  const { process } = context.model.config;
-  if (
-    sysctlsOf(context.model).length === 0 &&
-    process.apparmorProfile === undefined &&
-    process.selinuxLabel === undefined
-  ) {
-    return undefined;
-  }
-  const args = {
-    dirfd: AT_FDCWD,
-    pathname: '/proc',
-    flags: O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC,
-    mode: 0,
-    resolve: 0,
-  };
-  return context.steps.add(inside('security', byDefault('/proc of the host')), 'proc', 'openat2', args);
-}
-
 /** Without a mount namespace of its own, the container keeps the host's root: only kernel parameters and the terminal are set up. */
 function buildOutside(context: PlanContext): {
   readonly terminal: Terminal | undefined;
   readonly proc: Fd | undefined;
 } {
-  const proc = openProc(context);
+  const proc = openHostProc(inside, context);
   setSysctls(context, proc);
   return { terminal: openTerminal(context, undefined, undefined), proc };
 }

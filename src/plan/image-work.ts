@@ -60,6 +60,7 @@ function workerModel(name: string, ownership: Ownership | undefined): Model {
     init: false,
     stdinOpen: false,
     because: () => BECAUSE,
+    reasons: new Map(),
     stop: DEFAULT_STOP,
     timeLimitMs: undefined,
     dropped: [],

@@ -6,7 +6,7 @@ import type { Cgroup } from './cgroup.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
 
-const FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
+export const NAMESPACE_FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
   user: CLONE.CLONE_NEWUSER,
   mount: CLONE.CLONE_NEWNS,
   pid: CLONE.CLONE_NEWPID,
@@ -55,7 +55,7 @@ function joinsInside(context: PlanContext, type: OciNamespace['type']): boolean 
 
 function setns(context: PlanContext, { type, fd }: Joined, side: 'host' | 'container'): void {
   const place = (side === 'host' ? onHost : inside)('namespaces', context.becauseNamespace(type));
-  context.steps.add(place, `join.${type}.setns`, 'setns', { fd, nstype: FLAGS[type] }, { undo: 'kernel' });
+  context.steps.add(place, `join.${type}.setns`, 'setns', { fd, nstype: NAMESPACE_FLAGS[type] }, { undo: 'kernel' });
 }
 
 /**
@@ -64,7 +64,7 @@ function setns(context: PlanContext, { type, fd }: Joined, side: 'host' | 'conta
  */
 function madeFlags(context: PlanContext): number {
   return JOIN_ORDER.filter((type) => type !== 'cgroup' && context.namespace(type).kind === 'private').reduce(
-    (sum, type) => sum + FLAGS[type],
+    (sum, type) => sum + NAMESPACE_FLAGS[type],
     0,
   );
 }

@@ -2,7 +2,8 @@
  * Containers in the background, running and ended. Each has a folder in the store:
  *
  *   containers/<id>/container.json   what it is (KeptRecord), written before it starts
- *   containers/<id>/plan.json        its plan (kept-plan.ts)
+ *   containers/<id>/plan.json        its plan (kept-files.ts)
+ *   containers/<id>/model.json       what it was planned from (kept-files.ts)
  *   containers/<id>/lock             locked as long as its launcher lives
  *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
  *   containers/<id>/disk/            what it writes
@@ -18,11 +19,12 @@ import { isOwn, readOwn, readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { outcomeOf, type Outcome } from '../launcher/launch.ts';
 import { callerMaps } from '../model/ids.ts';
+import type { Model } from '../model/model.ts';
 import { openOwn, tryLock } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import { isRecord, isTextList } from '../text/json.ts';
 import { removeTree } from '../worker/work.ts';
-import { packPlan, unpackPlan } from './kept-plan.ts';
+import { packModel, packPlan, unpackModel, unpackPlan } from './kept-files.ts';
 
 const VERSION = 1;
 const ID = /^[0-9a-f]{12}$/u;
@@ -121,6 +123,11 @@ export function readKeptPlan({ folder }: Pick<KeptContainer, 'folder'>): Plan | 
   return isOwn(path, 'file') ? unpackPlan(readOwn(path)) : undefined;
 }
 
+export function readKeptModel({ folder }: Pick<KeptContainer, 'folder'>): Model | undefined {
+  const path = join(folder, 'model.json');
+  return isOwn(path, 'file') ? unpackModel(readOwn(path)) : undefined;
+}
+
 /** What the launcher has told of the last run. */
 export function readRun({ folder, isAlive }: Pick<KeptContainer, 'folder' | 'isAlive'>, plan: Plan): KeptRun {
   const path = join(folder, 'events');
@@ -152,13 +159,14 @@ export interface Place {
 }
 
 /** Makes the folder of a new container, locked. The caller holds `namesLock`. */
-export function makePlace(host: HostFacts, record: KeptRecord, plan: Plan): Place {
+export function makePlace(host: HostFacts, record: KeptRecord, plan: Plan, model: Model): Place {
   const folder = join(folderOf(host), record.id);
   mkdirSync(folder, 0o700);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const lock = openSync(join(folder, 'lock'), flags, 0o600);
   tryLock(lock, true);
   writeFileSync(join(folder, 'plan.json'), packPlan(plan), { mode: 0o600, flag: 'wx' });
+  writeFileSync(join(folder, 'model.json'), packModel(model), { mode: 0o600, flag: 'wx' });
   // The last one: what has it is a container.
   writeWhole(join(folder, 'container.json'), `${JSON.stringify({ version: VERSION, ...record })}\n`);
   return { folder, lock };

@@ -48,6 +48,28 @@ function openNetwork(path: string): RunningNetwork | undefined {
   return undefined;
 }
 
+/** A process that was told from every other when it was looked at. */
+export interface FirstProcess {
+  readonly pid: number;
+  readonly birth: string;
+}
+
+/** The first process of the run `NAME-ID`; undefined where its launcher does not live, or has not started it yet. */
+export function firstProcess({ dirs }: HostFacts, name: string, id: string): FirstProcess | undefined {
+  let record: number;
+  try {
+    record = openOwn(join(dirs.state, `${name}-${id}`), 'file');
+  } catch {
+    return undefined;
+  }
+  try {
+    const { child } = readRecord(record);
+    return child === undefined || tryLock(record, true) ? undefined : { pid: child.pid, birth: child.birth };
+  } finally {
+    closeSync(record);
+  }
+}
+
 /** The network namespaces of the caller's running containers of this name. Each is to be closed. */
 export function runningNetworks({ dirs }: HostFacts, name: string): readonly RunningNetwork[] {
   let records: readonly string[];

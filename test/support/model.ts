@@ -101,6 +101,7 @@ export function testModel(options: ModelOptions): Model {
     init: options.init ?? false,
     stdinOpen: options.terminal ?? false,
     because: (path) => ({ kind: 'default', name: path }),
+    reasons: new Map(),
     stop: { signal: 15, graceMs: 10_000, ...options.stop },
     timeLimitMs: options.timeLimitMs,
     dropped: [],

@@ -1,0 +1,185 @@
+/** A command in a container that runs in the background: its plan, and its whole run. */
+import { BoxctlError } from '../errors.ts';
+import { cgroupsOf } from '../host/cgroup-mounts.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { realHost } from '../host/read.ts';
+import type { Because } from '../model/because.ts';
+import type { Model } from '../model/model.ts';
+import { resolveUser, type ResolvedUser } from '../model/users.ts';
+import { readInRoot } from '../native.ts';
+import type { ConfigPath } from '../oci/config-path.ts';
+import type { OciCapabilities, OciProcess } from '../oci/config.ts';
+import { planExec, type ExecTarget } from '../plan/exec.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Ending } from '../run/ending.ts';
+import { parseUser } from '../spec/user.ts';
+import { readKeptModel, type KeptContainer } from '../state/containers.ts';
+import { firstProcess, type FirstProcess } from '../state/running.ts';
+import { SILENT, type Reporter } from './reporter.ts';
+import { endOf, follow } from './run.ts';
+
+export interface ExecOptions {
+  readonly command: readonly string[];
+  /** As `user` of a file; by default the container's. */
+  readonly user?: string;
+  readonly workingDir?: string;
+  /** Added to the container's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly tty?: boolean;
+  readonly interactive?: boolean;
+}
+
+export interface ExecRunOptions extends ExecOptions {
+  readonly reporter?: Reporter;
+  readonly takesSignals?: boolean;
+  readonly showValues?: boolean;
+}
+
+/** The largest /etc/passwd that is read, bytes. */
+const MAX_TEXT = 1 << 20;
+
+function textOf(pid: number, path: string): string {
+  try {
+    return readInRoot(`/proc/${pid}/root`, path, MAX_TEXT)?.toString('utf8') ?? '';
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return '';
+    throw error;
+  }
+}
+
+/** Names are those of the container's own files, which are read through its root. */
+function userOf(word: string, { pid }: FirstProcess): ResolvedUser {
+  const choice = parseUser(word);
+  if (choice === undefined) {
+    throw new BoxctlError('E_USAGE', `--user ${word} is no user`, {
+      hint: 'a name or a number, and a group: 1000:1000',
+    });
+  }
+  const files = { passwd: textOf(pid, 'etc/passwd'), group: textOf(pid, 'etc/group') };
+  return resolveUser(choice, files, {
+    add: (code, _path, message, hint) => {
+      throw new BoxctlError(
+        code,
+        message.replace(/^the image's/u, 'the container’s'),
+        hint === undefined ? {} : { hint },
+      );
+    },
+  });
+}
+
+/** Root has what the container's root may have; another user what every user of it has. */
+function capabilitiesOf({ config }: Model, uid: number): OciCapabilities {
+  const { user, capabilities } = config.process;
+  if (uid === user.uid) return capabilities;
+  const { bounding, ambient } = capabilities;
+  if (uid === 0) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] };
+  return { bounding, effective: ambient, permitted: ambient, inheritable: ambient, ambient };
+}
+
+function environmentOf(model: Model, options: ExecOptions, home: string | undefined): string[] {
+  const given = model.config.process.env.map((entry): [string, string] => {
+    const at = entry.indexOf('=');
+    return [entry.slice(0, at), entry.slice(at + 1)];
+  });
+  const values = {
+    ...(options.tty === true ? { TERM: 'xterm' } : {}),
+    ...Object.fromEntries(given),
+    ...(home === undefined ? {} : { HOME: home }),
+    ...options.environment,
+  };
+  return Object.entries(values).map(([name, value]) => `${name}=${value}`);
+}
+
+function processOf(model: Model, first: FirstProcess, options: ExecOptions): OciProcess {
+  const { process } = model.config;
+  const user = options.user === undefined ? undefined : userOf(options.user, first);
+  const { umask } = process.user;
+  return {
+    ...process,
+    terminal: options.tty ?? false,
+    args: [...options.command],
+    env: environmentOf(model, options, user?.home),
+    cwd: options.workingDir ?? process.cwd,
+    ...(user === undefined
+      ? {}
+      : {
+          user: {
+            uid: user.uid,
+            gid: user.gid,
+            ...(umask === undefined ? {} : { umask }),
+            ...(user.additionalGids.length === 0 ? {} : { additionalGids: [...user.additionalGids] }),
+          },
+          capabilities: capabilitiesOf(model, user.uid),
+        }),
+  };
+}
+
+function targetOf(first: FirstProcess): ExecTarget {
+  const { versionOne, unified } = cgroupsOf(realHost, first.pid);
+  return {
+    pid: String(first.pid),
+    birth: first.birth,
+    tasks: versionOne.map((folder) => `${folder}/tasks`),
+    unified,
+  };
+}
+
+const COMMAND_LINE: Because = { kind: 'default', name: 'command line' };
+
+/** What the container's file does not answer for. */
+function isOfCommand(path: ConfigPath, { user, workingDir }: ExecOptions): boolean {
+  if (path === 'process.args' || path === 'process.terminal') return true;
+  return (path === 'process.user' && user !== undefined) || (path === 'process.cwd' && workingDir !== undefined);
+}
+
+interface Planned {
+  readonly plan: Plan;
+  readonly model: Model;
+}
+
+/**
+ * The plan of a command in a container.
+ *
+ * @throws BoxctlError `E_CONTAINER_NOT_RUNNING`; `E_USER_UNKNOWN` where the container does not know the user
+ */
+export function planExecIn(host: HostFacts, container: KeptContainer, options: ExecOptions): Planned {
+  const { name, id } = container;
+  const first = container.isAlive ? firstProcess(host, name, id) : undefined;
+  if (first === undefined) {
+    throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${name} does not run`, {
+      hint: 'boxctl ps -a tells how it ended',
+    });
+  }
+  const kept = readKeptModel(container);
+  if (kept === undefined) {
+    throw new BoxctlError(
+      'E_CONTAINER_RECORD',
+      `what is kept of the container ${name} is of another version of boxctl`,
+      {
+        hint: `start it again: boxctl stop ${name}, and boxctl up -d`,
+      },
+    );
+  }
+  const model: Model = {
+    ...kept,
+    because: (path) => (isOfCommand(path, options) ? COMMAND_LINE : kept.because(path)),
+    config: { ...kept.config, process: processOf(kept, first, options) },
+    stdinOpen: options.interactive ?? false,
+  };
+  return { plan: planExec(model, host, targetOf(first)), model };
+}
+
+/**
+ * Runs a command in a container, with this process's standard input and outputs.
+ *
+ * @throws as `planExecIn` does; BoxctlError where the command cannot be started
+ */
+export async function execInContainer(
+  host: HostFacts,
+  container: KeptContainer,
+  { reporter = SILENT, takesSignals = true, showValues = false, ...options }: ExecRunOptions,
+): Promise<Ending> {
+  const { plan, model } = planExecIn(host, container, options);
+  const outcome = await follow(plan, { reporter, takesSignals });
+  return endOf({ plan, model, host, outcome }, { reporter, showValues });
+}
