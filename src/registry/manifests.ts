@@ -164,26 +164,21 @@ export async function fetchReferrers(fetching: Fetching, digest: string): Promis
   const found: Descriptor[] = [];
   let path: string | URL = `${name}/referrers/${digestPath(digest)}`;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const answer = await askFor(
-      fetching,
-      { method: 'GET', path, headers: { accept: INDEX } },
-      'list',
-      [200, 400, 404, 405],
-    );
+    const ask = { method: 'GET', path, headers: { accept: INDEX } } as const;
+    const answer = await askFor(fetching, ask, 'list', page === 0 ? [200, 400, 404, 405] : [200]);
     const isIndex = (answer.headers['content-type'] ?? '').startsWith(INDEX);
     if (answer.status !== 200 || (page === 0 && !isIndex)) {
       answer.drop();
-      return page > 0 ? found : byTag(fetching, digest);
+      return byTag(fetching, digest);
     }
     found.push(...descriptorsOf(parsed(await wholeOf(answer, MAX_MANIFEST))));
+    if (found.length > MAX_REFERRERS) break;
     const next = nextPage(answer);
-    if (found.length > MAX_REFERRERS || next === undefined) break;
+    if (next === undefined) return found;
     path = next;
   }
-  if (found.length > MAX_REFERRERS) {
-    throw new Failure('E_REGISTRY_TOO_LARGE', `it has more than ${MAX_REFERRERS} documents that refer to ${digest}`);
-  }
-  return found;
+  // What was left out could be what matters.
+  throw new Failure('E_REGISTRY_TOO_LARGE', `its list of what refers to ${digest} has no end`);
 }
 
 async function byTag(fetching: Fetching, digest: string): Promise<readonly Descriptor[]> {
@@ -204,8 +199,8 @@ function nextPage(answer: Answer): URL | undefined {
   const links = (link ?? '').matchAll(/<([^<>]*)>([^<>]*)/gu);
   const target = [...links].find(([, , parameters = '']) => /;\s*rel="?next"?/iu.test(parameters))?.[1];
   if (target === undefined) return undefined;
-  const url = new URL(target, answer.url);
-  if (url.origin !== answer.url.origin) {
+  const url = URL.canParse(target, answer.url.href) ? new URL(target, answer.url) : undefined;
+  if (url?.origin !== answer.url.origin) {
     throw new Failure('E_REGISTRY_PROTOCOL', 'the next page of its list is at another host');
   }
   return url;

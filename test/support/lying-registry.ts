@@ -17,6 +17,8 @@ export interface Recorded {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Of the client: the same for requests over one connection. */
+  readonly port: number;
 }
 
 /** What is done with a request instead of an honest answer. All of it can be combined. */
@@ -212,6 +214,7 @@ export class LyingRegistry {
       path: request.url ?? '/',
       headers: request.headers,
       body: Buffer.concat(parts),
+      port: request.socket.remotePort ?? 0,
     };
     this.requests.push(recorded);
     const lie = this.#lieFor(recorded);
