@@ -2,8 +2,10 @@
 import type { Check, State } from '../../doctor/check.ts';
 import { examine, isWell } from '../../doctor/examine.ts';
 import { gatherFindings } from '../../doctor/gather.ts';
+import { examineRegistries } from '../../doctor/registries.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
+import { homeOf } from '../home.ts';
 import { wantsColor, writeOutput } from '../output.ts';
 import { VERSION } from '../version.ts';
 import { safe, safeJson } from '../../text/safe.ts';
@@ -36,7 +38,8 @@ function asText(checks: readonly Check[], color: boolean): string {
 export const doctor: Run = async (invocation) => {
   const host = hostFacts(invocation);
   const findings = await gatherFindings(host, invocation.env);
-  const checks = examine(findings);
+  const registries = examineRegistries({ env: invocation.env, home: homeOf(invocation.env) });
+  const checks = [...examine(findings), ...registries];
   const ok = isWell(findings);
   if (invocation.args.flag('json')) {
     writeOutput(`${safeJson({ ok, version: VERSION, system: findings.system, host, checks }, 2)}\n`);
