@@ -34,8 +34,11 @@ export function tlsFilesFor(
   // Only what is a host becomes a part of a path. docker.io is so named here, also where its server is asked for.
   const registry = parseRegistry(host);
   if (isProblem(registry)) return undefined;
-  for (const folder of folders) {
-    const found = filesIn(join(folder, registry.registry));
+  const name = registry.registry;
+  // References leave the port of https out, and the folder may have it.
+  const names = /:\d+$/u.test(name) ? [name] : [name, `${name}:443`];
+  for (const path of folders.flatMap((folder) => names.map((at) => join(folder, at)))) {
+    const found = filesIn(path);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -65,9 +65,16 @@ export function parseRegistry(text: string): { readonly registry: string } | Nam
   }
   const host = bracketed === undefined ? hostOf(name ?? '') : ipv6Of(bracketed);
   if (typeof host !== 'string') return host;
-  const registry = port === undefined ? host : `${host}:${port}`;
+  const registry = port === undefined || isUsualPort(host, port) ? host : `${host}:${port}`;
   return { registry: OTHER_NAMES_OF_HUB.has(registry) ? DOCKER_HUB : registry };
 }
+
+/**
+ * The port of https is left out where nothing else can be meant, so that what is blocked, demanded or stored for a registry holds
+ * with it as well. Of this machine, and by addresses, a registry is often asked without TLS.
+ */
+const isUsualPort = (host: string, port: string): boolean =>
+  port === '443' && host !== 'localhost' && !host.startsWith('[') && parseAddress(host) === undefined;
 
 function ipv6Of(text: string): string | NameProblem {
   const address = parseAddress(text);

@@ -57,10 +57,12 @@ test('the folder of the person comes before those of the system, and the first t
   ]);
 });
 
-test('Docker Hub’s folder is named docker.io, and that of IPv6 has brackets', () => {
+test('Docker Hub’s folder is named docker.io, that of IPv6 has brackets, and the port of https need not be there', () => {
   for (const [host, folder] of [
     ['registry-1.docker.io', 'docker.io'],
     ['[::1]:5000', '[::1]:5000'],
+    ['r.test', 'r.test:443'],
+    ['r.test:443', 'r.test'],
   ] as const) {
     const { at, home, authority } = certs(folder);
     copyFileSync(authority.cert, join(at, 'ca.crt'));
