@@ -16,6 +16,11 @@ export interface Ask extends Pick<Request, 'method' | 'body' | 'signal' | 'answe
   readonly scopes?: readonly string[];
 }
 
+export interface Reply extends Answer {
+  /** The other host that has answered, to which the registry had redirected. */
+  readonly elsewhere: string | undefined;
+}
+
 const MAX_REDIRECTS = 8;
 /** Docker Hub is talked to at another name than the one of its references. */
 const SPOKEN: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
@@ -45,7 +50,7 @@ export class Endpoints {
     return this.#origins.has(keyOf(location));
   }
 
-  async ask(location: Location, ask: Ask): Promise<Answer> {
+  async ask(location: Location, ask: Ask): Promise<Reply> {
     const key = keyOf(location);
     const known = this.#origins.get(key);
     if (known !== undefined) return this.#askAt(known, location, ask);
@@ -86,7 +91,7 @@ export class Endpoints {
     return [at('https', false)];
   }
 
-  async #askAt(origin: Origin, { host, repository }: Location, ask: Ask): Promise<Answer> {
+  async #askAt(origin: Origin, { host, repository }: Location, ask: Ask): Promise<Reply> {
     const url = typeof ask.path === 'string' ? new URL(`/v2/${ask.path}`, origin.url) : ask.path;
     const scopes = ask.scopes ?? [`repository:${repository}:pull`];
     const asker: Asker = { host, repository, url: origin.url, insecure: origin.insecure, scopes, signal: ask.signal };
@@ -96,7 +101,7 @@ export class Endpoints {
       const challenge = answer.headers['www-authenticate'];
       // Another host, to which a redirect led, is not told who we are. A token that was made just now is not made again.
       if (answer.status !== 401 || challenge === undefined || isSecond) return answer;
-      if (answer.url.origin !== origin.url.origin) return answer;
+      if (answer.elsewhere !== undefined) return answer;
       const next = await this.#tokens.answer(asker, challenge, authorization);
       if (next === undefined || next === authorization) return answer;
       answer.drop();
@@ -104,7 +109,7 @@ export class Endpoints {
     }
   }
 
-  async #follow(origin: Origin, start: URL, ask: Ask, authorization: string | undefined): Promise<Answer> {
+  async #follow(origin: Origin, start: URL, ask: Ask, authorization: string | undefined): Promise<Reply> {
     let url = start;
     let { method } = ask;
     for (let redirects = 0; ; redirects++) {
@@ -113,7 +118,7 @@ export class Endpoints {
         ...ask.headers,
         ...(isRegistry && authorization !== undefined ? { authorization } : {}),
       };
-      const answer = await this.#transport.send({
+      const sent = {
         url,
         method,
         headers,
@@ -121,12 +126,16 @@ export class Endpoints {
         signal: ask.signal,
         answerWithin: ask.answerWithin,
         insecure: isRegistry && origin.insecure,
+      };
+      const answer = await this.#transport.send(sent).catch((error: unknown) => {
+        throw isRegistry ? error : ofOther(error, url.host);
       });
       const location = answer.headers.location;
-      if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
+      const reply = { ...answer, elsewhere: isRegistry ? undefined : url.host };
+      if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return reply;
       if (method !== 'GET' && method !== 'HEAD') {
         // What is sent goes to another place only where the method stays the same.
-        if (answer.status !== 307 && answer.status !== 308) return answer;
+        if (answer.status !== 307 && answer.status !== 308) return reply;
       }
       answer.drop();
       if (redirects >= MAX_REDIRECTS) {
@@ -155,6 +164,16 @@ export function redirected(origin: { readonly url: URL }, from: URL, location: s
   if (isLoopback(to.host) && !isLoopback(origin.url.host)) refuse('which is this machine itself');
   to.hash = '';
   return to;
+}
+
+/** Where the fault is: a registry that answers can send us to a store that is out of reach from here. */
+export function ofOther(error: unknown, host: string): unknown {
+  if (!(error instanceof Failure)) return error;
+  const { hint, retry = false, after } = error.options;
+  // Who we are to the registry matters nowhere else.
+  const code = error.code === 'E_REGISTRY_AUTH' ? 'E_REGISTRY_DENIED' : error.code;
+  const own = hint?.startsWith('boxctl login') === true ? undefined : hint?.replaceAll('HOST', host);
+  return new Failure(code, `${host}, to which it redirects: ${error.message}`, { hint: own, retry, after });
 }
 
 const keyOf = ({ host, insecure }: Location): string => `${host} ${insecure}`;

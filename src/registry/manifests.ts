@@ -2,7 +2,7 @@
 import { gunzipSync } from 'node:zlib';
 import { sha256 } from '../native.ts';
 import { isRecord, isTexts } from '../text/json.ts';
-import { digestPath, repositoryPath, type Ask, type Endpoints } from './endpoint.ts';
+import { digestPath, ofOther, repositoryPath, type Ask, type Endpoints } from './endpoint.ts';
 import { clipped, Failure } from './failure.ts';
 import type { Clock, Location } from './options.ts';
 import type { Descriptor, Document } from './protocol.ts';
@@ -39,7 +39,8 @@ export async function askFor(
 ): Promise<Answer> {
   const answer = await endpoints.ask(location, { ...ask, signal });
   if (statuses.includes(answer.status)) return answer;
-  throw await failureOf(answer, what, location.host, clock.now());
+  const failure = await failureOf(answer, what, location.host, clock.now());
+  throw answer.elsewhere === undefined ? failure : ofOther(failure, answer.elsewhere);
 }
 
 /** A whole document, without the compression that it was perhaps transferred with. */

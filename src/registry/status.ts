@@ -5,6 +5,8 @@ import { LONGEST_WAIT, retryAfter } from './retry.ts';
 import type { Answer } from './transport.ts';
 
 const MAX_ERROR_BODY = 64 * 1024;
+/** Milliseconds for what is only shown. */
+const ERROR_BODY_WITHIN = 5000;
 
 /** Of at most three errors: `message`, with `code` where that says more. */
 function wordsOf(body: string): string {
@@ -29,7 +31,7 @@ function wordsOf(body: string): string {
 async function saidBy(answer: Answer): Promise<string> {
   let body = '';
   try {
-    body = (await answer.whole(MAX_ERROR_BODY)).toString();
+    body = (await answer.whole(MAX_ERROR_BODY, ERROR_BODY_WITHIN)).toString();
   } catch {
     // What matters is the status.
   }

@@ -33,8 +33,8 @@ export interface Answer {
   readonly url: URL;
   /** The body, as it comes. Can be read once. Fails when nothing comes for too long, or the connection breaks. */
   readonly chunks: () => AsyncGenerator<Uint8Array, void>;
-  /** The whole body, of at most so many bytes: else it fails with E_REGISTRY_TOO_LARGE. */
-  readonly whole: (maxBytes: number) => Promise<Buffer>;
+  /** The whole body, of at most so many bytes: else it fails with E_REGISTRY_TOO_LARGE. `within`: milliseconds for all of it. */
+  readonly whole: (maxBytes: number, within?: number) => Promise<Buffer>;
   /** The body is not wanted. */
   readonly drop: () => void;
 }
@@ -316,7 +316,8 @@ function answerOf(response: http.IncomingMessage, url: URL, reading: Reading): A
     headers: response.headers,
     url,
     chunks: () => chunksOf(response, reading),
-    whole: (maxBytes) => wholeOf(response, maxBytes, reading),
+    whole: (maxBytes, within = Number.POSITIVE_INFINITY) =>
+      wholeOf(response, maxBytes, Math.min(within, reading.patience * DOCUMENT_PATIENCE), reading),
     drop: () => drop(response),
   };
 }
@@ -352,14 +353,18 @@ async function* chunksOf(
   }
 }
 
-async function wholeOf(response: http.IncomingMessage, maxBytes: number, reading: Reading): Promise<Buffer> {
+async function wholeOf(
+  response: http.IncomingMessage,
+  maxBytes: number,
+  within: number,
+  reading: Reading,
+): Promise<Buffer> {
   const tooLarge = (): Failure => {
     response.destroy();
     return new Failure('E_REGISTRY_TOO_LARGE', `it sends more than ${maxBytes} bytes for a document`);
   };
   if (Number(response.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
-  const limit = reading.patience * DOCUMENT_PATIENCE;
-  const timer = setTimeout(() => response.destroy(new TimeIsOver('document', limit)), limit);
+  const timer = setTimeout(() => response.destroy(new TimeIsOver('document', within)), within);
   const parts: Uint8Array[] = [];
   let length = 0;
   try {

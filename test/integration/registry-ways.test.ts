@@ -226,13 +226,14 @@ describe('a proxy', () => {
     const locationsOf = (): readonly Location[] => [
       { host: 'plain.test:5000', repository: 'a/b', insecure: true, isMirror: false },
     ];
-    const env = { HTTP_PROXY: `http://somebody:${SECRET}@${server.host}`, NO_PROXY: '' };
-    // Names of the domain test lead nowhere, so only what goes through the proxy arrives.
+    // TLS is tried first, which the registry does not speak.
+    const address = `http://somebody:${SECRET}@${server.host}`;
+    const env = { HTTP_PROXY: address, HTTPS_PROXY: address, NO_PROXY: '' };
     await withClient(async (client) => expect((await client.manifest(one)).digest).toBe(manifest.digest), {
       env,
       locationsOf,
     });
-    expect(server.requests).toEqual(['GET http://plain.test:5000/v2/a/b/manifests/one']);
+    expect(server.requests).toEqual(['CONNECT plain.test:5000', 'GET http://plain.test:5000/v2/a/b/manifests/one']);
     expect(registry.requests[0]?.headers.host).toBe('plain.test:5000');
     expect(registry.requests[0]?.headers).not.toHaveProperty('proxy-authorization');
   });

@@ -1,5 +1,6 @@
 /** What the client says to a registry that lies, and what it does when one breaks. */
 import { randomBytes } from 'node:crypto';
+import { createServer, type AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LyingRegistry, TYPES, type Descriptor } from '../../support/lying-registry.ts';
@@ -256,6 +257,58 @@ describe('a registry', () => {
     registry.lie(/manifests/u, { trickle: 20 });
     expect(await manifestFails()).toMatchObject({ code: 'E_REGISTRY_TIMEOUT' });
     expect(registry.requests).toHaveLength(1);
+  });
+
+  test('that never answers to TLS is given up', async () => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const options = { connectWithin: 100, tlsFor: () => ({ authorities: [], pairs: [] }) };
+    const failed = await manifestFails(reference(`127.0.0.1:${port}`, 'a/b', 'one'), options);
+    silent.close();
+    expect(failed.code).toBe('E_REGISTRY_UNREACHABLE');
+    expect(failed.text).toContain('there was no connection within 100 ms');
+  });
+
+  test('that refuses connections, or whose name nobody knows, is given up at once', async () => {
+    const dead = await LyingRegistry.start();
+    await dead.stop();
+    const clock = testClock();
+    const refused = await manifestFails(reference(dead.host, 'a/b', 'one'), { clock });
+    expect(refused.code).toBe('E_REGISTRY_UNREACHABLE');
+    expect(refused.text).toContain('it refuses connections (ECONNREFUSED)');
+    // Too long for a name: no name server is asked for it.
+    const unknown = await manifestFails(reference(`${'a'.repeat(70)}.test`, 'a/b', 'one'), { clock });
+    expect(unknown.code).toBe('E_REGISTRY_UNREACHABLE');
+    expect(unknown.text).toContain('no address is known for its name');
+    expect(clock.slept).toEqual([]);
+  });
+
+  test('that is started anew while it is used is waited for', async () => {
+    await withClient(async (client) => {
+      await client.manifest(byTag());
+      const retries: string[] = [];
+      const broken = await LyingRegistry.start();
+      broken.addManifest('a/b', ['one'], { schemaVersion: 2, mediaType: TYPES.index, manifests: [] });
+      const ref = reference(broken.host, 'a/b', 'one');
+      await client.manifest(ref);
+      await broken.stop();
+      const onRetry = (why: string): void => void retries.push(why);
+      expect(await failing(client.manifest(ref, { onRetry }))).toMatchObject({ code: 'E_REGISTRY_UNREACHABLE' });
+      expect(retries).toHaveLength(4);
+    });
+  });
+
+  test('on this machine is found by the name localhost, too', async () => {
+    const ref = reference(registry.host.replace('127.0.0.1', 'localhost'), 'a/b', 'one');
+    await withClient(async (client) => expect((await client.manifest(ref)).digest).toBe(manifest.digest));
+  });
+
+  test('whose words about a failure never end is not listened to for long', async () => {
+    registry.lie(/manifests/u, { status: 404, body: 'x'.repeat(1000), trickle: 100 });
+    expect(await manifestFails()).toMatchObject({ code: 'E_REGISTRY_NOT_FOUND' });
+    registry.lie(/manifests/u, { status: 404, endless: true });
+    expect(await manifestFails()).toMatchObject({ code: 'E_REGISTRY_NOT_FOUND' });
   });
 
   test('that closes each connection is unreachable', async () => {

@@ -88,8 +88,20 @@ describe('a redirect', () => {
     registry.lie(/blobs/u, to(307, `${other.url}/v2/x/blobs/${blob.digest}`));
     other.lie(/./u, { status: 401, headers: { 'www-authenticate': `Bearer realm="${other.url}/token"` } });
     const failed = await withClient((client) => failing(blobOf(client)));
-    expect(failed.code).toBe('E_REGISTRY_AUTH');
+    expect(failed.code).toBe('E_REGISTRY_DENIED');
+    expect(failed.text).toContain(`${registry.host}: ${other.host}, to which it redirects: `);
+    expect(failed.text).not.toContain('boxctl login');
     expect(other.requests).toHaveLength(1);
+  });
+
+  test('to a host that is out of reach names that host', async () => {
+    const dead = await LyingRegistry.start();
+    await dead.stop();
+    registry.lie(/blobs/u, to(307, `${dead.url}/v2/x/blobs/${blob.digest}?hidden`));
+    const failed = await withClient((client) => failing(blobOf(client)));
+    expect(failed.code).toBe('E_REGISTRY_UNREACHABLE');
+    expect(failed.text).toContain(`${dead.host}, to which it redirects: it refuses connections (ECONNREFUSED)`);
+    expect(failed.text).not.toContain('hidden');
   });
 
   test('without an end is given up', async () => {

@@ -123,6 +123,21 @@ describe('a token', () => {
     });
   });
 
+  test('for several repositories has a scope for each', async () => {
+    const sent: string[] = [];
+    const stub = new Transport({ tlsFor: () => undefined, env: {}, userAgent: 'x', connectWithin: 100, patience: 100 });
+    stub.send = ({ url }) => {
+      sent.push(...url.searchParams.getAll('scope'));
+      return Promise.reject(new Failure('E_REGISTRY_PROXY', 'it was asked'));
+    };
+    const scopes = ['repository:a/b:pull,push', 'repository:c/d:pull'];
+    const url = new URL('https://r.test/');
+    const asker = { host: 'r.test', repository: 'a/b', url, insecure: false, scopes, signal: undefined };
+    const asking = new Tokens(stub, testClock(), () => Promise.resolve(undefined));
+    await expect(asking.answer(asker, 'Bearer realm="https://auth.test/"', undefined)).rejects.toThrow('it was asked');
+    expect(sent).toEqual(scopes);
+  });
+
   test('is made anew when its time is over, and once when it is refused before', async () => {
     const good = new Set(['t1', 't2', 't3']);
     let made = 0;
