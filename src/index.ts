@@ -37,3 +37,7 @@ export { SILENT, type ImportListener, type ImportReporter, type Reporter } from 
 export type { Progress } from './show/progress-interface.ts';
 export { claimIds, type IdClaim } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';
+export { startInBackground, type Started } from './container/background.ts';
+export { execInContainer, planExecIn, type ExecOptions, type ExecRunOptions } from './container/exec.ts';
+export { controlOf, findContainer, stateOf, type ContainerState } from './container/existing.ts';
+export { keptContainers, removePlace, type KeptContainer } from './state/containers.ts';

@@ -1,0 +1,136 @@
+/** Attacks on a command that joins a hostile container (`boxctl exec`). */
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { attacker } from '../../support/attack.ts';
+import { box, type Box } from '../../support/background.ts';
+import { INSTALLED, run } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { callerOptions, callers, hasLimits } from '../../support/container.ts';
+
+const PROGRAMS = readdirSync(join(INSTALLED, 'dist/native')).map((name) => join(INSTALLED, 'dist/native', name));
+const checksums = (): readonly string[] =>
+  PROGRAMS.map((path) => createHash('sha256').update(readFileSync(path)).digest('hex'));
+
+/** By the library, since a process of Node's for each would take most of the time: a few at once, many one after the other. */
+const EXEC_MANY = `
+  import { execInContainer, findContainer, gatherHostFacts } from '${INSTALLED}/dist/index.js';
+  const [name, rounds, ...command] = process.argv.slice(1);
+  const host = gatherHostFacts(process.env);
+  const container = findContainer(host, name);
+  let left = Number(rounds);
+  let failed = 0;
+  const some = async () => {
+    while (left-- > 0) {
+      const { status } = await execInContainer(host, container, { command }).catch((error) => ({ status: error.message }));
+      if (status !== 0) failed = failed || String(status);
+    }
+  };
+  await Promise.all([some(), some(), some()]);
+  console.log('failed', failed);
+`;
+
+function execMany({ name, folder, caller }: Box, rounds: number, command: readonly string[]) {
+  const node = [process.execPath, '--input-type=module', '-e', EXEC_MANY, name, String(rounds), ...command];
+  return run(['sh', '-c', 'exec "$@" </dev/null 2>&1 | cat', 'sh', ...node], callerOptions(caller, folder));
+}
+
+const sh = (web: Box, script: string) => web.run(['exec', web.name, 'sh', '-c', script]);
+
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and cc)', (caller) => {
+  test(
+    'a command that joins gives nothing away before it is the command (CVE-2016-9962, CVE-2019-5736)',
+    { timeout: 120_000 },
+    async () => {
+      const before = checksums();
+      const hostile = box(
+        {
+          command: ['sh', '-c', 'mkfifo /tmp/input; /w/attack <>/tmp/input >/tmp/caught; exec sleep 100'],
+          tmpfs: ['/tmp'],
+          volumes: ['./:/w:ro'],
+          seccomp: 'unconfined',
+          cap_add: ['SYS_PTRACE'],
+        },
+        caller,
+      );
+      copyFileSync(attacker('hunt'), join(hostile.folder, 'attack'));
+      chmodSync(join(hostile.folder, 'attack'), 0o755);
+      expect(await hostile.run(['up', '-d', '--allow', 'all'])).toMatchObject({ status: 0 });
+      const rounds = 200;
+      expect((await execMany(hostile, rounds, ['sleep', '0.02'])).stdout).toMatch(/(?:^|\n)failed 0\n$/u);
+      const { stdout } = await sh(
+        hostile,
+        'echo >/tmp/input; while ! grep -q ^seen /tmp/caught; do sleep 0.05; done; cat /tmp/caught',
+      );
+      const caught = stdout.trim().split('\n').slice(1);
+      const seen = Number(caught.at(-1)?.replace('seen ', ''));
+      expect(seen).toBeGreaterThan(rounds / 3);
+      const allowed = new Set([
+        'cwd /',
+        'root /',
+        'fd /dev/null',
+        'fd pipe:',
+        'overwritten /bin/busybox',
+        `seen ${seen}`,
+      ]);
+      for (const what of ['exe', 'mem', 'ptrace']) allowed.add(`${what} /bin/busybox`);
+      // The shell that asks for the end, and what it looks at.
+      for (const file of ['/tmp/input', '/tmp/caught']) allowed.add(`fd ${file}`);
+      expect(caught.filter((line) => !allowed.has(line))).toEqual([]);
+      expect(checksums()).toEqual(before);
+    },
+  );
+
+  test('a container whose programs, links and folders are traps catches nothing of the host', async () => {
+    const hostile = box({ command: ['sh', '-c', 'exec sleep 100'], tmpfs: ['/tmp'] }, caller);
+    await hostile.run(['up', '-d']);
+    // A program that is run by whatever runs it, and folders that lead out.
+    await sh(
+      hostile,
+      'printf "#!/proc/self/exe\\n" >/evil; chmod 755 /evil; ln -s /proc/1/cwd/../.. /out; ln -s / /loop',
+    );
+    const before = checksums();
+    expect((await hostile.run(['exec', hostile.name, '/evil'])).status).not.toBe(0);
+    for (const folder of ['/out', '/loop/loop/out', '/proc/1/root/..', '/proc/self/cwd', '/../../..']) {
+      const { status, stdout } = await hostile.run(['exec', '-w', folder, hostile.name, 'ls']);
+      expect(stdout).not.toContain('boxctl');
+      if (status === 0) expect(stdout).toBe((await hostile.run(['exec', hostile.name, 'ls'])).stdout);
+    }
+    expect(checksums()).toEqual(before);
+  });
+
+  test('another file system over /dev/pts is not taken for the terminals of the container', async () => {
+    const hostile = box({ cap_add: ['SYS_ADMIN'], seccomp: 'unconfined' }, caller);
+    expect(await hostile.run(['up', '-d', '--allow', 'all'])).toMatchObject({ status: 0 });
+    expect(await sh(hostile, 'mount -t tmpfs none /dev/pts && ln -s /dev/null /dev/pts/ptmx')).toMatchObject({
+      status: 0,
+    });
+    const { status, stdout, stderr } = await hostile.run(['exec', '-t', hostile.name, 'true']);
+    expect([status, stdout]).toEqual([125, '']);
+    expect(stderr).toContain('EXDEV');
+  });
+
+  test('a container whose first process is stopped keeps nobody out', async () => {
+    const hostile = box({ command: ['sh', '-c', 'while :; do sleep 0.1; done'] }, caller);
+    await hostile.run(['up', '-d']);
+    const { pid = 0 } = (await hostile.listed()) ?? {};
+    process.kill(pid, 'SIGSTOP');
+    expect(await sh(hostile, 'echo here')).toMatchObject({ status: 0, stdout: 'here\n' });
+  });
+});
+
+describe.skipIf(!hasBusybox || !hasLimits)('a container that has as many processes as it may have', () => {
+  test('lets no command in, and the caller is told at once', async () => {
+    const hostile = box({
+      command: ['sh', '-c', 'for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; wait'],
+      limits: { pids: 10 },
+    });
+    expect(await hostile.run(['up', '-d'])).toMatchObject({ status: 0 });
+    await sleep(300);
+    const { status, stdout, stderr } = await sh(hostile, 'echo here');
+    expect([status, stdout]).toEqual([125, '']);
+    expect(stderr).toContain('EAGAIN');
+  });
+});
