@@ -1,6 +1,7 @@
 /** Why one request came to nothing: what a person is told of it, and whether it is worth another try. */
 import type { ErrorCode } from '../error-codes.ts';
 import { safe } from '../text/safe.ts';
+import { withoutSecrets } from './secrets.ts';
 
 export interface FailureOptions {
   readonly hint?: string | undefined;
@@ -34,7 +35,7 @@ export class Failure extends Error {
 
 /** Text of a server, on one line that a terminal can bear. */
 export function clipped(text: string, length = 200): string {
-  const line = safe(text.replaceAll(/\s+/gu, ' ').trim());
+  const line = safe(withoutSecrets(text).replaceAll(/\s+/gu, ' ').trim());
   return line.length > length ? `${line.slice(0, length - 1)}…` : line;
 }
 

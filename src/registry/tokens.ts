@@ -8,6 +8,7 @@ import { parseChallenges, type Challenge } from './challenge.ts';
 import { Failure, shownUrl } from './failure.ts';
 import { isLoopback } from './loopback.ts';
 import type { Clock, Credentials } from './options.ts';
+import { hideSecrets } from './secrets.ts';
 import { failureOf } from './status.ts';
 import type { Answer, Request, Transport } from './transport.ts';
 
@@ -101,8 +102,12 @@ export class Tokens {
     return basic;
   }
 
-  #credentials({ host, repository }: Asker): Promise<Credentials | undefined> {
-    return this.#credentialsFor(host, repository);
+  async #credentials({ host, repository }: Asker): Promise<Credentials | undefined> {
+    const credentials = await this.#credentialsFor(host, repository);
+    if (credentials !== undefined && 'username' in credentials) {
+      hideSecrets(credentials.password, basicOf(credentials).replace(/^Basic /u, ''));
+    } else if (credentials !== undefined) hideSecrets(credentials.identityToken);
+    return credentials;
   }
 
   /** Nobody on the way may read what is sent. */
@@ -133,6 +138,7 @@ export class Tokens {
     });
     if (answer.status !== 200) throw await this.#refused(asker, realm, answer, credentials !== undefined);
     const { token, lifetime } = readToken(await answer.whole(MAX_TOKEN_ANSWER), realm);
+    hideSecrets(token);
     const header = `Bearer ${token}`;
     this.#kept.set(key, { header, until: this.#clock.now() + Math.max(0, lifetime - MARGIN) * 1000 });
     return header;
