@@ -15,6 +15,7 @@
 
 #include "bpf.h"
 #include "checks.h"
+#include "close_later.h"
 #include "control.h"
 #include "copytree.h"
 #include "events.h"
@@ -101,6 +102,9 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return open_at(fds[0], texts[1], n(2), n(3), n(4));
     case Op::kClose:
       // The slot is closed after the call, as at any last use.
+      return 0;
+    case Op::kCloseLater:
+      close_later(context.slots.take(n(0)));
       return 0;
     case Op::kMkdirat:
       return call(SYS_mkdirat, fds[0], texts[1], n(2));

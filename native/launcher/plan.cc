@@ -104,7 +104,8 @@ Step read_step(Reader& in) {
   const auto header = in.take<StepHeader>();
   step.side = static_cast<Side>(header.side);
   step.undos = header.undos;
-  if ((step.side != Side::kHost && step.side != Side::kContainer) || header.reserved != 0) in.fail();
+  if ((step.side != Side::kHost && step.side != Side::kContainer) || header.flags > kStepMeanwhile) in.fail();
+  step.meanwhile = header.flags == kStepMeanwhile;
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -147,6 +148,8 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   if (last && index + 1 != steps) return false;
   if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
   if (op == Op::kRelay && step.side != Side::kHost) return false;
+  // The container's side must exist, and it sends descriptors with its turn only.
+  if (step.meanwhile && (step.side != Side::kHost || !cloned || op == Op::kRecvmsg)) return false;
   return step.side == Side::kHost || (cloned && step.undos == 0);
 }
 
@@ -268,6 +271,12 @@ Step step(const Plan& plan, uint32_t index) {
   const uint8_t* at = plan.step_at[index];
   Reader in(at, static_cast<size_t>(plan.end - at));
   return read_step(in);
+}
+
+Side side_of(const Plan& plan, uint32_t index) {
+  StepHeader header;
+  memcpy(&header, plan.step_at[index], sizeof header);
+  return static_cast<Side>(header.side);
 }
 
 Call next_call(const Plan& plan, const uint8_t*& at) {

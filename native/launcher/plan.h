@@ -95,6 +95,8 @@ struct Call {
 
 struct Step {
   Side side = Side::kHost;
+  // The launcher makes the step while the container's side makes its own steps before it.
+  bool meanwhile = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls
@@ -140,6 +142,7 @@ uint32_t step_count(const uint8_t* data, size_t size);
 
 // Of checked bytes only.
 Step step(const Plan& plan, uint32_t index);
+Side side_of(const Plan& plan, uint32_t index);
 Call next_call(const Plan& plan, const uint8_t*& at);
 Report next_report(const Plan& plan, const uint8_t*& at);
 Tally next_tally(const Plan& plan, const uint8_t*& at);

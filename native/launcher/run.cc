@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -91,6 +92,7 @@ class Launcher {
     if (call.op == Op::kClone3) events_.flush();
     Result result;
     if (!perform_step(context_, events_, call, index, result)) {
+      if (End end; context_.child > 0 && peer_failed(index, end)) return end;
       if (call.op == Op::kSpawnHelper) context_.helper.tell(events_, index);
       return failed(index, result.value, result.detail);
     }
@@ -104,6 +106,21 @@ class Launcher {
       supervisor_.terminal().attach(context_.slots.take(plan_.terminal), plan_.flags & kFlagTerminalStdin);
     }
     return {};
+  }
+
+  // The container's side may have failed before a step of this side did, which then fails because that has gone.
+  bool peer_failed(uint32_t index, End& end) {
+    pollfd peer = {context_.peer.get(), POLLIN, 0};
+    while (poll(&peer, 1, 0) > 0) {
+      Handover message;
+      const long result = receive_handover(context_.peer.get(), message, context_.received);
+      if (result != 0 || message.kind == kFailure) {
+        end =
+            result != 0 ? peer_ended(index) : failed(message.index, -static_cast<long>(message.error), message.detail);
+        return true;
+      }
+    }
+    return false;
   }
 
   End failed(uint32_t index, long error, uint32_t detail) {
@@ -126,6 +143,40 @@ class Launcher {
   End hand_over(uint32_t& index) {
     give_turn(index);
     for (;;) {
+      const uint32_t stop = next_of(Side::kHost, index);
+      uint32_t next = stop;
+      End end = make_meanwhile(next);
+      // The container's side need not wait for its next turn.
+      const bool goes_on = next > stop && next < plan_.steps && side_of(plan_, next) == Side::kContainer;
+      if (end.kind == End::Kind::kNone && goes_on) give_turn(next);
+      if (end.kind == End::Kind::kNone) end = await_turn(index, stop);
+      if (end.kind != End::Kind::kNone || supervisor_.command().has_started()) return end;
+      index = next;
+      if (!goes_on) return {};
+    }
+  }
+
+  // The first step of a side from `index` on; the number of all steps if there is none.
+  uint32_t next_of(Side side, uint32_t index) const {
+    while (index < plan_.steps && side_of(plan_, index) != side) index++;
+    return index;
+  }
+
+  // Makes the steps from `index` on that need not wait for the container's side, which makes its own meanwhile. `index`
+  // becomes the first one that is not made.
+  End make_meanwhile(uint32_t& index) {
+    for (; index < plan_.steps; index++) {
+      const Step current = step(plan_, index);
+      if (!current.meanwhile) break;
+      const End end = make(current.call, index);
+      if (end.kind != End::Kind::kNone) return end;
+    }
+    return {};
+  }
+
+  // Waits until the container's side has made its steps from `index` on, and stops at step `stop`.
+  End await_turn(uint32_t index, uint32_t stop) {
+    for (;;) {
       End end;
       if (interrupted(supervisor_.await_peer(), end)) return end;
       Handover message;
@@ -134,9 +185,7 @@ class Launcher {
       if (result != 0) return failed(index, result, 0);
       switch (message.kind) {
         case kTurn:
-          if (message.index <= index || message.index > plan_.steps) return failed(index, -EPROTO, 0);
-          index = message.index;
-          return {};
+          return message.index == stop ? End{} : failed(index, -EPROTO, 0);
         case kFailure:
           return failed(message.index, -static_cast<long>(message.error), message.detail);
         case kListener:

@@ -80,6 +80,7 @@ enum class Op : uint16_t {
   kIfUnused = 76,
   kRelay = 80,
   kBindFree = 81,
+  kCloseLater = 82,
   kSpawnHelper = 90,
   kPidfdSendSignal = 91,
   kIoctlSiocgifindex = 92,
@@ -255,6 +256,8 @@ struct CallTable {
     row(Op::kRelay) = {"ffTnn"};
     // bind_free(fd, address, other, other_address)
     row(Op::kBindFree) = {"ftft"};
+    // close_later(fd)
+    row(Op::kCloseLater) = {"f"};
     // spawn_helper(path, argv, ready, timeout_ms)
     row(Op::kSpawnHelper) = {"tTnn", true};
     // pidfd_send_signal(pidfd, sig)

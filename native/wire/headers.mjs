@@ -155,6 +155,7 @@ function plan(wire, layout) {
       number('uint16_t', 'kNoSlot', wire.SLOT_NONE),
       '',
       ...enumeration('Side', 'uint8_t', wire.SIDE),
+      ...Object.entries(wire.STEP_FLAGS).map(([name, bit]) => number('uint8_t', constant(name, 'Step'), bit)),
       '',
       ...Object.entries(wire.PLAN_FLAGS).map(([name, bit]) => number('uint16_t', constant(name, 'Flag'), bit)),
       number(

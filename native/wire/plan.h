@@ -20,6 +20,7 @@ enum class Side : uint8_t {
   kHost = 0,
   kContainer = 1,
 };
+inline constexpr uint8_t kStepMeanwhile = 1;
 
 inline constexpr uint16_t kFlagGate = 1;
 inline constexpr uint16_t kFlagTerminalStdin = 2;
@@ -61,12 +62,12 @@ static_assert(offsetof(PlanHeader, reserved) == 60);
 
 struct StepHeader {
   uint8_t side;
-  uint8_t reserved;
+  uint8_t flags;
   uint16_t undos;
 };
 static_assert(sizeof(StepHeader) == 4);
 static_assert(offsetof(StepHeader, side) == 0);
-static_assert(offsetof(StepHeader, reserved) == 1);
+static_assert(offsetof(StepHeader, flags) == 1);
 static_assert(offsetof(StepHeader, undos) == 2);
 
 struct CallHeader {

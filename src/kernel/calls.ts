@@ -99,6 +99,12 @@ export const CALLS = {
     structFrom: 2,
   },
   close: { op: 2, args: [fd('fd')] },
+  /** Closes a socket of nf_tables. With the last descriptor of it, close(2) would wait until its tables are freed. */
+  close_later: {
+    op: 82,
+    args: [fd('fd')],
+    does: 'gives the descriptor to the kernel, which closes it some milliseconds later (socketpair, sendmsg, close)',
+  },
   mkdirat: { op: 3, args: [fd('dirfd'), text('pathname'), mode('mode')] },
   mknodat: { op: 4, args: [fd('dirfd'), text('pathname'), mode('mode'), int('major'), int('minor')] },
   symlinkat: { op: 5, args: [text('target'), fd('newdirfd'), text('linkpath')] },

@@ -35,6 +35,10 @@ export const SLOT_CWD = 0xfffe;
 export const SLOT_NONE = 0xffff;
 
 export const SIDE = { host: 0, container: 1 } as const;
+export const STEP_FLAGS = {
+  /** The launcher makes the step while the container's side makes its own steps before it. */
+  meanwhile: 1,
+} as const;
 export const PLAN_FLAGS = {
   /** The launcher waits for an order before the command starts. */
   gate: 1,
@@ -72,7 +76,7 @@ export const PLAN_HEADER = [
 /** The step's call and its undo calls follow it. */
 export const STEP_HEADER = [
   ['side', 'u8'],
-  ['reserved', 'u8'],
+  ['flags', 'u8'],
   ['undos', 'u16'],
 ] as const;
 

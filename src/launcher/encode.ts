@@ -15,6 +15,7 @@ import {
   SIDE,
   SLOT_CWD,
   SLOT_NONE,
+  STEP_FLAGS,
   STEP_HEADER,
   WIRE_VERSION,
 } from '../kernel/wire.ts';
@@ -35,7 +36,12 @@ const CALL = {
   allowed: offsetOf(CALL_HEADER, 'allowed'),
   args: offsetOf(CALL_HEADER, 'args'),
 };
-const STEP = { size: sizeOf(STEP_HEADER), side: offsetOf(STEP_HEADER, 'side'), undos: offsetOf(STEP_HEADER, 'undos') };
+const STEP = {
+  size: sizeOf(STEP_HEADER),
+  side: offsetOf(STEP_HEADER, 'side'),
+  flags: offsetOf(STEP_HEADER, 'flags'),
+  undos: offsetOf(STEP_HEADER, 'undos'),
+};
 
 /** Little-endian. Typed arrays and DataView rather than Buffer's own methods, which are slow until they are compiled. */
 class Writer {
@@ -76,9 +82,10 @@ class Writer {
     const at = this.#reserve(sizeOf(layout));
     writeStruct(this.#view, at, layout, fields);
   }
-  stepHeader(side: number, undos: number): void {
+  stepHeader(side: number, flags: number, undos: number): void {
     const at = this.#reserve(STEP.size);
     this.#bytes[at + STEP.side] = side;
+    this.#bytes[at + STEP.flags] = flags;
     this.#view.setUint16(at + STEP.undos, undos, true);
   }
   callHeader(op: number, returns: number, allowed: number, args: number): void {
@@ -264,7 +271,7 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
-    out.stepHeader(SIDE[step.side], undo.length);
+    out.stepHeader(SIDE[step.side], step.meanwhile === true ? STEP_FLAGS.meanwhile : 0, undo.length);
     writeCall(out, slots, step.call);
     for (const call of undo) writeCall(out, slots, call);
   }

@@ -35,7 +35,7 @@ import {
   planIdentity,
   unshareCgroup,
 } from './namespaces.ts';
-import { planNetworkInside, planNetworkOnHost } from './network/network.ts';
+import { planNetworkInside, planNetworkOnHost, planPair } from './network/network.ts';
 import { planRouter } from './network/router.ts';
 import { addEntries, attachCovers, makeHome } from './own-files.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
@@ -200,19 +200,26 @@ export function planContainer(
   leaveOwner(context);
   // In a network namespace that the container's side makes later, there is nothing to do yet.
   const hasNetwork = model.network !== undefined;
-  let tallies = hasNetwork && !joinsUser ? planNetworkOnHost(context) : undefined;
+  // A kernel parameter may be one of the interface, so that the pair has to be there before.
+  const pairFirst = sysctlsOf(model).some(({ name }) => /^net[./]ipv[46][./](?:conf|neigh)[./]/u.test(name));
+  let tallies: ReturnType<typeof planPair>;
+  const planHost = (): void => {
+    planNetworkOnHost(context);
+    if (pairFirst) tallies = planPair(context);
+  };
+  if (hasNetwork && !joinsUser) planHost();
 
   joinCgroups(context, cgroup);
   joinInside(context, joined);
   // Here its mount namespace is made by unshare(2), so the record could not name it before.
   if (joinsUser) {
     recordChild(context, record);
-    if (hasNetwork) tallies = planNetworkOnHost(context);
+    if (hasNetwork) planHost();
   }
   isolateMounts(context);
   root?.takeInside();
   becomeRoot(context);
-  if (hasNetwork) tallies = planRouter(context) ?? tallies;
+  if (hasNetwork) tallies ??= planRouter(context);
   hideFromPeers(context);
   unshareCgroup(context);
   const zeroMask = inside('root', byDefault('modes as they are written here'));
@@ -220,7 +227,10 @@ export function planContainer(
   const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();
   joinMounts(context, joined);
   planIdentity(context);
-  if (hasNetwork) planNetworkInside(context);
+  if (hasNetwork) {
+    if (!pairFirst) tallies ??= planPair(context);
+    planNetworkInside(context);
+  }
 
   enterWorkingDirectory(context, root !== undefined);
   setLimits(context);

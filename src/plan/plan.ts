@@ -33,6 +33,11 @@ export interface Step {
   readonly group: Group;
   /** Which process makes the call: the launcher on the host, or the container's first process. */
   readonly side: 'host' | 'container';
+  /**
+   * Of a step on the host that needs nothing of the container's steps before it, back to the host's last one: the launcher
+   * makes it while the container's first process makes those.
+   */
+  readonly meanwhile?: true;
   readonly call: Call;
   readonly because: Because;
   /**

@@ -22,6 +22,7 @@ export interface Place {
   readonly side: Step['side'];
   readonly because: Because;
   readonly hints?: Hints;
+  readonly meanwhile?: true;
 }
 
 export function byDefault(name: string): Because {
@@ -62,6 +63,7 @@ export class Steps {
       id: unique,
       group: place.group,
       side: place.side,
+      ...(place.meanwhile === undefined ? {} : { meanwhile: place.meanwhile }),
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',

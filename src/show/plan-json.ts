@@ -35,10 +35,11 @@ function callToJson(call: Call): unknown {
   };
 }
 
-function stepToJson({ id, group, side, call, because, messageReasons, undo }: Step): unknown {
+function stepToJson({ id, group, side, meanwhile, call, because, messageReasons, undo }: Step): unknown {
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
   const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
-  return { id, group, side, call: callToJson(call), because, ...reasons, undo: reversed };
+  const at = meanwhile === undefined ? { side } : { side, meanwhile };
+  return { id, group, ...at, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 
 function tallyToJson({ of, socket, question, because }: Tally): unknown {

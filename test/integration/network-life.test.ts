@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { INSTALLED } from '../support/boxctl.ts';
 import { callerOptions, self, specFolder } from '../support/container.ts';
 import { makeLab, networkState, whyNoLab, type Lab } from '../support/network-lab.ts';
+import { settledState } from '../support/network-container.ts';
 
 const KEYS = { network_mode: 'bridge', stop_signal: 'SIGKILL', ports: ['8080:80', '9007:7/udp'] };
 
@@ -54,7 +55,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
 
   test('leaves nothing after 500 starts', { timeout: 240_000 }, async () => {
     await once();
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     const folder = specFolder({ ...KEYS, command: ['true'] });
     const script = `
       const { loadSpec, runContainer } = await import(${JSON.stringify(join(INSTALLED, 'dist/index.js'))});
@@ -76,7 +77,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     'leaves nothing after the next start where SIGKILL ended %s',
     async (who) => {
       await once();
-      const before = await networkState(lab.host);
+      const before = await settledState(lab.host);
       const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
       await running(folder, async (boxctl) => {
         const launcher = launcherOf(boxctl);

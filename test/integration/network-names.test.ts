@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { callerOptions, self, specFolder } from '../support/container.ts';
-import { makeLab, networkState, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { settledState } from '../support/network-container.ts';
 import type { Ended } from '../support/boxctl.ts';
 
 type Keys = Readonly<Record<string, unknown>>;
@@ -95,11 +96,11 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
   });
 
   test('a name in `egress` that does not exist is an error at its line, before anything is made', async () => {
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     const { stderr, status } = await sh('true', { egress: ['world.test:80', 'nowhere.test:80'] });
     expect(status).toBe(125);
     expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: nowhere\.test cannot be looked up: there is no such name/u);
-    expect(await networkState(lab.host)).toEqual(before);
+    expect(await settledState(lab.host)).toEqual(before);
   });
 
   test('containers on one network find each other by name and by alias, and no others do', async () => {
@@ -150,7 +151,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
   });
 
   test('a plan shows made-up addresses: it claims none, and looks no name up', async () => {
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     const asked = lab.world.requests.length;
     const folder = folderOf('true', {
       network_mode: 'bridge',
@@ -163,12 +164,12 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
       stderr: 'boxctl: addresses in this plan are made up: a run claims its own, and looks names up\n',
     });
     expect(stdout).toContain('10.215.0.1');
-    expect(await networkState(lab.host)).toEqual(before);
+    expect(await settledState(lab.host)).toEqual(before);
     expect(lab.world.requests.length).toBe(asked);
   });
 
   test('a bundle has `lo` alone, and says so: nothing is claimed, published or looked up for it', async () => {
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     const folder = folderOf('true', { network_mode: 'bridge', egress: ['world.test:80'], ports: ['8080:80'] });
     const { stderr, status } = await lab.host.boxctl(
       ['bundle', 'container.yaml', join(folder, 'bundle')],
@@ -181,14 +182,14 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     };
     expect(config.linux.namespaces).toContainEqual({ type: 'network' });
     expect(readFileSync(join(folder, 'bundle/files/hosts'), 'utf8')).not.toContain('10.215');
-    expect(await networkState(lab.host)).toEqual(before);
+    expect(await settledState(lab.host)).toEqual(before);
   });
 
   test('doctor tries a network, leaves no interface of it, and names a firewall that drops forwarded packets', async () => {
-    const before = await networkState(lab.host);
+    const before = await settledState(lab.host);
     const doctor = async (): Promise<string> => (await lab.host.boxctl(['doctor'], callerOptions(self, '/'))).stdout;
     expect(await doctor()).toMatch(/✔ network of its own +tried/u);
-    expect(await networkState(lab.host)).toMatchObject({ links: (before as { links: unknown }).links });
+    expect(await settledState(lab.host)).toMatchObject({ links: (before as { links: unknown }).links });
     await lab.host.shell(
       'nft add table inet mine; nft add chain inet mine swallow "{ type filter hook forward priority 0; policy drop; }"',
     );

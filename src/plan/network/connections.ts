@@ -7,7 +7,7 @@ import type { Fd } from '../../kernel/calls.ts';
 import type { Message } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
 import { onHost, type PlanContext } from '../context.ts';
-import { byDefault, call } from '../steps.ts';
+import { byDefault, call, type Place } from '../steps.ts';
 import { FAMILIES, ownAddress } from './names.ts';
 
 /** A kernel before Linux 6.11 cannot remove connections by one of their addresses. The container starts all the same. */
@@ -35,7 +35,8 @@ function forgetting(network: Network): readonly Message[] {
 
 /** Removes connections at the start, and at the end if the container has ports. `fd`: a netlink socket of netfilter. */
 export function planForgetConnections({ steps }: PlanContext, network: Network, fd: Fd): void {
-  const place = onHost('network', byDefault('an address brings no connections of its last container'));
+  const because = byDefault('an address brings no connections of its last container');
+  const place: Place = { ...onHost('network', because), meanwhile: true };
   const messages = forgetting(network);
   const undo = network.ports.length === 0 ? 'none' : [call('netlink', { fd, messages }, { allow: ALLOWED })];
   steps.add(place, 'connections', 'netlink', { fd, messages }, { allow: ALLOWED, undo });

@@ -18,7 +18,8 @@ export function planForwarding(context: PlanContext, netfilter: Fd): void {
   const facts = host.networking;
   const needed = facts?.forwarding.filter(({ on, ours }) => !on || ours) ?? [];
   if (facts === undefined || needed.length === 0) return;
-  const place = onHost('network', byDefault('the host passes on what containers send and get'));
+  const because = byDefault('the host passes on what containers send and get');
+  const place: Place = { ...onHost('network', because), meanwhile: true };
   const make = (id: string, pathname: string): void => {
     steps.add(place, id, 'mkdirat', { dirfd: AT_FDCWD, pathname, mode: 0o700 }, { allow: ['EEXIST'] });
   };
@@ -48,7 +49,9 @@ function holdForwarding(
   // ENOENT: the table was removed by hand, or the set emptied.
   const removeGuard = call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] });
   const addGuard = { fd: netfilter, messages: guard('add') };
-  steps.add(place, `${id}.guard`, 'netlink', addGuard, { undo: [ifLast(lastGuard, netfilter), removeGuard] });
+  steps.add(place, `${id}.guard`, 'netlink', addGuard, {
+    undo: [ifLast(lastGuard, netfilter), removeGuard, call('close', { fd: lastGuard })],
+  });
   const restored = call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] });
   const on = { dirfd: AT_FDCWD, pathname: setting, data: value };
   steps.add(place, `${id}.on`, 'write', on, { undo: [ifLast(last, lock), restored] });

@@ -10,7 +10,7 @@ import { CHILD } from '../../kernel/netlink/message.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
 import type { Tally } from '../plan.ts';
-import { byDefault, call } from '../steps.ts';
+import { byDefault, call, type Place } from '../steps.ts';
 import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
 import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
@@ -26,11 +26,11 @@ import {
   ownAddress,
   sharedNetworks,
 } from './names.ts';
-import { ownedTable } from './owned-table.ts';
+import { ownedTable, rejectRules, removeTable } from './owned-table.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
-import { openNetlink, sendEither, sender, sendTable, TABLE_HINTS } from './send.ts';
+import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
 import { connectionTallies, talliesOf } from './tallies.ts';
 import { sharedTable, sharedTableQuestion } from './shared-table.ts';
 
@@ -50,21 +50,28 @@ function holdClaim({ steps, host, model, kept }: PlanContext, index: number): vo
   steps.add(place, 'claim', 'openat2', open, { undo: [remove] });
 }
 
-/** The steps on the host's side. The container's first process is in its network namespace already. */
-export function planNetworkOnHost(context: PlanContext): readonly Tally[] | undefined {
+/**
+ * The steps on the host's side that come first, so that the start fails before anything else is made if a port is in use. The
+ * container's first process is in its network namespace already.
+ */
+export function planNetworkOnHost(context: PlanContext): void {
   const { network } = context.model;
-  if (network === undefined) return undefined;
-  if (network.driver !== 'veth') {
-    planProgram(context, network);
-    return undefined;
-  }
+  if (network === undefined) return;
+  if (network.driver !== 'veth') return planProgram(context, network);
+  holdClaim(context, network.index);
+  planPortRelays(context, network, planPorts(context, network));
+}
+
+/**
+ * The host's end of the pair, and all that belongs to it. Where these steps follow steps of the container's side, the launcher
+ * makes them meanwhile: to make the root file system takes longer.
+ */
+export function planPair(context: PlanContext): readonly Tally[] | undefined {
+  const { network } = context.model;
+  if (network === undefined || network.driver !== 'veth') return undefined;
   const { steps, model } = context;
   const { index } = network;
-  const place = { ...onHost('network', model.because('network')), hints: LINK_HINTS };
-  holdClaim(context, index);
-  // First, so that the start fails before anything else is made if a port is in use.
-  const sockets = planPorts(context, network);
-  planPortRelays(context, network, sockets);
+  const place: Place = { ...onHost('network', model.because('network')), hints: LINK_HINTS, meanwhile: true };
   const link = interfaceNumber(index);
   const route = openNetlink(context, place, 'netlink.route', NETLINK.NETLINK_ROUTE);
   const send = sender(context, place, route);
@@ -105,11 +112,19 @@ export function planNetworkOnHost(context: PlanContext): readonly Tally[] | unde
     }),
   );
 
-  const tables = { ...onHost('network', byDefault('what the container may send')), hints: TABLE_HINTS };
+  const tables: Place = {
+    ...onHost('network', byDefault('what the container may send')),
+    hints: TABLE_HINTS,
+    meanwhile: true,
+  };
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
-  sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), sharedTableQuestion(network));
-  const silent = ownedTable(context, network, { refusal: 'drop' });
-  sendEither(context, tables, 'table.own', netfilter, ownedTable(context, network), silent);
+  sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), {
+    question: sharedTableQuestion(network),
+  });
+  sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network), {
+    undo: [call('netlink', { fd: netfilter, messages: removeTable(network) })],
+  });
+  sendTable(context, tables, 'table.reject', netfilter, rejectRules(network), { allow: ['ENOENT'] });
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {

@@ -191,15 +191,20 @@ export class TableBuilder {
 
   /**
    * `owned`: the kernel removes the table when the socket that created it is closed, and lets no other socket change it
-   * (Linux 5.12). `replaces`: a table of the same name is removed first.
+   * (Linux 5.12). `replaces`: a table of the same name is removed first. `exists`: an earlier transaction has created it.
    */
   constructor(
     family: TableFamily,
     name: string,
-    { owned, replaces = false }: { readonly owned: boolean; readonly replaces?: boolean },
+    {
+      owned = false,
+      replaces = false,
+      exists = false,
+    }: { readonly owned?: boolean; readonly replaces?: boolean; readonly exists?: boolean },
   ) {
     this.#family = family;
     this.#name = name;
+    if (exists) return;
     if (replaces) {
       // The removal fails if there is no such table, so one is created before it.
       this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE', { NFTA_TABLE_NAME: name });

@@ -2,6 +2,7 @@
  * The container's own table, on the host's end of its pair, decides which packets the container may send. A socket of the
  * launcher owns it: the kernel removes the table with the launcher, and no other process can change it (Linux 5.12).
  */
+import type { Message } from '../../kernel/netlink/message.ts';
 import type { EgressRule, Network } from '../../model/network.ts';
 import type { Because } from '../../model/because.ts';
 import { isAtLeast } from '../../host/facts.ts';
@@ -44,6 +45,7 @@ import {
   setMark,
   setRegister,
   TableBuilder,
+  transaction,
   type Expression,
   type Part,
 } from './nft.ts';
@@ -53,6 +55,8 @@ export const ownedTableName = (index: number): string => `boxctl-${index}`;
 
 /** What the launcher reads from the table at the end: the counter of refused packets, and the sets of destinations. */
 export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6', most: 1024 } as const;
+
+const REFUSED_AT_ONCE = 'what is refused is refused at once, and counted';
 
 const SOURCE_MAC_AT = 6;
 const RTN_UNICAST = 1;
@@ -94,17 +98,38 @@ const isReset = (op: 'EQ' | 'NEQ'): readonly Expression[] => [
 ];
 const isNoReset = isReset('EQ');
 
-/**
- * What happens to a refused packet. `reject`: it is answered with an error. A kernel without nft_reject_netdev cannot do
- * that here (Debian's for clouds). `drop`: it is dropped without an answer. `mark`: it is accepted with a mark, and a later
- * table rejects it. That table must be one that no other process can remove: the packet would get through without it.
- */
-export type Refusal = 'reject' | 'drop' | 'mark';
-
 export interface OwnedTableOptions {
   /** The host's addresses. Only for a table in another network namespace, where the kernel does not know them. */
   readonly host?: readonly Subnet[];
-  readonly refusal?: Refusal;
+  /**
+   * A refused packet is accepted with a mark, and a later table rejects it. That table must be one that no other process can
+   * remove: the packet would get through without it. Otherwise it is dropped (`rejectRules`).
+   */
+  readonly marks?: boolean;
+}
+
+/**
+ * Removes the table when the container has ended. The kernel does so, too, when it closes the socket. By then other containers
+ * may have ended: it would wait for a grace period for each table, and nobody could make one meanwhile.
+ */
+export function removeTable({ index }: Network): readonly Message[] {
+  const attributes = { NFTA_TABLE_NAME: ownedTableName(index) };
+  const header = { nfgen_family: 'NFPROTO_NETDEV' };
+  const message: Message = { type: 'NFT_MSG_DELTABLE', flags: 'NLM_F_REQUEST', header, attributes };
+  return transaction([{ message }]).map((part) => part.message);
+}
+
+/**
+ * Rules for the chain `refuse`, by which a refused packet is answered with an error. Without them it is dropped by the
+ * policy of the base chain, from which all jumps are without return. A kernel without nft_reject_netdev (Debian's for clouds)
+ * does not take them: ENOENT.
+ */
+export function rejectRules({ index }: Network): readonly Part[] {
+  const because = byDefault(REFUSED_AT_ONCE);
+  const table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(index), { exists: true });
+  table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
+  table.rule('refuse', [PROHIBIT], because);
+  return table.parts;
 }
 
 class OwnedTable {
@@ -113,13 +138,13 @@ class OwnedTable {
   readonly #table: TableBuilder;
 
   readonly #host: readonly Subnet[];
-  readonly #refusal: Refusal;
+  readonly #marks: boolean;
 
-  constructor(context: PlanContext, network: Network, { host = [], refusal = 'reject' }: OwnedTableOptions) {
+  constructor(context: PlanContext, network: Network, { host = [], marks = false }: OwnedTableOptions) {
     this.#context = context;
     this.#network = network;
     this.#host = host;
-    this.#refusal = refusal;
+    this.#marks = marks;
     this.#table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(network.index), { owned: true });
   }
 
@@ -192,9 +217,9 @@ class OwnedTable {
     }
   }
 
-  /** The chain `refuse`: counts the packet, and answers it at once so that the sender does not wait. */
+  /** The chain `refuse`: counts the packet. `rejectRules` are added to it. */
   #refuse(): void {
-    const because = byDefault('what is refused is refused at once, and counted');
+    const because = byDefault(REFUSED_AT_ONCE);
     this.#table.rule('refuse', [count(REFUSED.counter)], because);
     for (const family of FAMILIES) {
       const [set, words] = family.family === 4 ? ([REFUSED.set4, 1] as const) : ([REFUSED.set6, 4] as const);
@@ -216,13 +241,7 @@ class OwnedTable {
         );
       }
     }
-    if (this.#refusal === 'reject') {
-      this.#table.rule('refuse', [loadMeta('NFT_META_L4PROTO'), compare('EQ', TCP), RESET], because);
-      this.#table.rule('refuse', [PROHIBIT], because);
-    } else {
-      const last = this.#refusal === 'mark' ? [...mark(PACKET_MARK.refused), ACCEPT] : [DROP];
-      this.#table.rule('refuse', last, because);
-    }
+    if (this.#marks) this.#table.rule('refuse', [...mark(PACKET_MARK.refused), ACCEPT], because);
   }
 
   #family(family: FamilyOf): void {

@@ -11,7 +11,7 @@ import type { Network } from '../../model/network.ts';
 import { addressBytes, subnetOf, type Subnet } from '../../text/addresses.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
-import { byDefault } from '../steps.ts';
+import { byDefault, call } from '../steps.ts';
 import { matchAddress } from './match.ts';
 import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
 import {
@@ -202,7 +202,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     tables,
     'router.table.own',
     netfilter,
-    ownedTable(context, network, { host: outOfReach(context), refusal: 'mark' }),
+    ownedTable(context, network, { host: outOfReach(context), marks: true }),
   );
   const { ingress } = network.rates;
   if (ingress !== undefined)
@@ -230,5 +230,11 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
 function keepTables({ steps, model }: PlanContext, place: ReturnType<typeof inside>, netfilter: Fd): Fd {
   steps.add(place, 'router.send', 'sendmsg', { fd: netfilter, flags: MSG.MSG_NOSIGNAL });
   const receive = onHost('network', model.because('network'));
-  return steps.add(receive, 'netlink.netfilter', 'recvmsg', {}, { undo: 'kernel' });
+  return steps.add(
+    receive,
+    'netlink.netfilter',
+    'recvmsg',
+    {},
+    { undo: [call('close_later', { fd: 'netlink.netfilter' })] },
+  );
 }

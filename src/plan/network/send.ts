@@ -1,6 +1,6 @@
 /** Plans netlink sockets, and steps that send messages over them. */
-import type { Fd } from '../../kernel/calls.ts';
-import { AF, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
+import type { Call, Fd } from '../../kernel/calls.ts';
+import { AF, NETLINK, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
 import type { Message } from '../../kernel/netlink/message.ts';
 import type { Because } from '../../model/because.ts';
 import type { PlanContext } from '../context.ts';
@@ -16,8 +16,10 @@ export const TABLE_HINTS: Hints = {
 
 /** Opens a netlink socket. Its answers have the place of an error (NETLINK_EXT_ACK), not the message (NETLINK_CAP_ACK). */
 export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
+  // The kernel removes the tables of a socket of netfilter when it is closed, and closing would wait for that.
+  const close = protocol === NETLINK.NETLINK_NETFILTER ? 'close_later' : 'close';
   const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
-  const undo = place.side === 'host' ? [call('close', { fd: id })] : ('kernel' as const);
+  const undo = place.side === 'host' ? [call(close, { fd: id })] : ('kernel' as const);
   const fd = steps.add(place, id, 'socket', args, { undo });
   const level = SOL.SOL_NETLINK;
   steps.add(place, `${id}.cap_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_CAP_ACK, value: 1 });
@@ -35,34 +37,25 @@ export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
   };
 }
 
-/** Adds a step that sends a transaction of nf_tables. */
+interface TableOptions {
+  readonly question?: Message;
+  readonly allow?: readonly string[];
+  readonly undo?: readonly Call[] | 'kernel';
+}
+
+/** Adds a step that sends a transaction of nf_tables; with a question, only if the kernel answers that with ENOENT. */
 export function sendTable(
   { steps }: PlanContext,
   place: Place,
   id: string,
   fd: Fd,
   parts: readonly Part[],
-  question?: Message,
+  { question, allow = [], undo = 'kernel' }: TableOptions = {},
 ): void {
   const all = transaction(parts);
   const messages = all.map(({ message }) => message);
   const messageReasons = all.map(({ because }) => because ?? place.because);
-  if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo: 'kernel', messageReasons });
-  else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, { messageReasons });
-}
-
-/** Sends `parts`, and another transaction instead if the kernel lacks a part of the first (ENOENT). */
-export function sendEither(
-  { steps }: PlanContext,
-  place: Place,
-  id: string,
-  fd: Fd,
-  parts: readonly Part[],
-  otherwise: readonly Part[],
-): void {
-  const messagesOf = (list: readonly Part[]): readonly Message[] => transaction(list).map(({ message }) => message);
-  const reasonsOf = (list: readonly Part[]) => transaction(list).map(({ because }) => because ?? place.because);
-  const messageReasons = [...reasonsOf(parts), ...reasonsOf(otherwise)];
-  const args = { fd, question: messagesOf(parts), messages: messagesOf(otherwise) };
-  steps.add(place, id, 'netlink_once', args, { undo: 'kernel', messageReasons });
+  const options = { messageReasons, ...(allow.length === 0 ? {} : { allow }) };
+  if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo, ...options });
+  else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, options);
 }
