@@ -51,7 +51,7 @@ function isCurrent(wanted) {
 
 /**
  * What few starts need, by paths of modules. Such a chunk is evaluated when something of it is used for the first time, and
- * V8's cache of a start has nothing of it.
+ * V8's cache of a start has nothing of it. That of the network is a pack of its own, with a cache: it is a part of many starts.
  */
 const LATE = {
   'late-network':
@@ -115,6 +115,9 @@ function chunksOfStart(chunks) {
     for (const chunk of chunks) if (imports.includes(chunk.fileName)) add(chunk);
   };
   for (const chunk of chunks) if (chunk.isEntry || chunk.moduleIds.includes(up)) add(chunk);
+  // What the network shares with other commands is little: without it, a start with a network would read their pack, too.
+  const network = chunks.filter(({ fileName }) => fileName.startsWith('late-network'));
+  for (const chunk of chunks) if (network.some(({ imports }) => imports.includes(chunk.fileName))) add(chunk);
   return found;
 }
 
@@ -145,8 +148,8 @@ function writeTypes() {
 }
 
 /**
- * All modules of the command line as two scripts, that of a start and that of all else: each a map of functions, which V8
- * compiles when they are called, and keeps in a cache. Letters beyond ASCII are escaped, which they can be wherever
+ * All modules of the command line as three scripts, that of a start, that of a network, and that of all else: each a map of
+ * functions, which V8 compiles when they are called, and keeps in a cache. Letters beyond ASCII are escaped, which they can be wherever
  * JavaScript has them in our sources.
  */
 function pack(chunks) {
@@ -168,19 +171,24 @@ function pack(chunks) {
     'start',
     chunks.filter(({ fileName }) => start.has(fileName)),
   );
+  const isNetwork = ({ fileName }) => fileName.startsWith('late-network');
+  write('network', chunks.filter(isNetwork));
   write(
     'rest',
-    chunks.filter(({ fileName }) => !start.has(fileName)),
+    chunks.filter((chunk) => !start.has(chunk.fileName) && !isNetwork(chunk)),
   );
 }
 
 /** V8 keeps what has been compiled by then, so the usual way is walked first. */
 function writeCaches() {
   const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
-  bin.load('cli.cjs').warmUp();
-  for (const name of ['start', 'rest']) {
-    writeFileSync(join(dist, `${name}.pack.cache`), bin.openPack(name).script.createCachedData());
-  }
+  const write = (name) => writeFileSync(join(dist, `${name}.pack.cache`), bin.openPack(name).script.createCachedData());
+  const { warmUp, warmUpNetwork } = bin.load('cli.cjs');
+  warmUp();
+  write('start');
+  warmUpNetwork();
+  write('network');
+  write('rest');
 }
 
 const wanted = stamp();

@@ -47,7 +47,8 @@ function load(name) {
   const module = { exports: {} };
   loaded.set(name, module);
   // What a start does not need is not read by it.
-  const evaluate = openPack('start').modules[name] ?? openPack('rest').modules[name];
+  const other = name.startsWith('late-network') ? 'network' : 'rest';
+  const evaluate = openPack('start').modules[name] ?? openPack(other).modules[name];
   evaluate(module.exports, requireHere, module, late, join(folder, name), folder);
   return module.exports;
 }

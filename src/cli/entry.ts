@@ -1,3 +1,3 @@
 /** What the bin (dist/boxctl.cjs) calls. */
 export { main } from './main.ts';
-export { warmUp } from './warm-up.ts';
+export { warmUp, warmUpNetwork } from './warm-up.ts';

@@ -6,16 +6,19 @@ import { endOf } from '../container/run.ts';
 import { readDigestInBackground } from '../container/digest-in-background.ts';
 import { forwardSignals } from '../container/signals.ts';
 import { gatherHostFacts } from '../host/gather.ts';
+import { gatherNetworkFacts } from '../host/network.ts';
 import { findImage } from '../image/resolve.ts';
 import { offsetOf, sizeOf } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD } from '../kernel/wire.ts';
 import { encodePlan } from '../launcher/encode.ts';
 import { Course, type Outcome } from '../launcher/launch.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
+import type { ImageFacts } from '../model/image.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Progress } from '../show/progress-interface.ts';
 import { loadSpecText } from '../spec/load.ts';
+import { chooseRanges } from '../state/address-pool.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { sweepState } from '../state/sweep.ts';
 import { namedCommand } from './named-command.ts';
@@ -48,6 +51,41 @@ function outcomeOf(plan: Plan, progress: Progress): Outcome {
   return course.outcome();
 }
 
+const NETWORK = `
+name: warm-up
+image: {host_tools: [sh]}
+command: [sh]
+network_mode: bridge
+ports: ['127.0.0.1:8080:80']
+egress: ['192.0.2.7:443', '2001:db8::/32']
+`;
+
+const IMAGE: ImageFacts = {
+  digest: '',
+  record: '/',
+  layers: [{ kind: 'tree', path: '/' }],
+  shell: '',
+  ownership: undefined,
+  passwd: 'root:x:0:0::/root:/bin/sh\n',
+  group: '',
+  defaults: {},
+};
+
+/** The same for a container with a network, whose modules are a pack of their own. To be called after `warmUp`. */
+export function warmUpNetwork(): void {
+  try {
+    const document = loadSpecText(NETWORK, 'warm-up.yaml', { env: { HOME: '/' }, home: '/' });
+    const found = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
+    const networking = { ...gatherNetworkFacts(found.dirs), netAdmin: true };
+    const host = { ...found, privileged: true, networking };
+    const network = { index: 1, pool: chooseRanges({}, networking).pool, networks: [], resolved: new Map() };
+    const claims = { ...claimIds(document, host), network };
+    encodePlan(planContainer(compile(document, IMAGE, host, {}, claims), IMAGE, host));
+  } catch {
+    // The cache then lacks what did not run.
+  }
+}
+
 /** Never throws: a build must not depend on the machine that it runs on. */
 export function warmUp(): void {
   try {
@@ -68,16 +106,7 @@ export function warmUp(): void {
     const { image } = document.spec;
     const ownership = ownershipFor(document, host, claims);
     if (image !== undefined) findImage(image, ownership, host);
-    const facts = {
-      digest: '',
-      record: '/',
-      layers: [{ kind: 'tree', path: '/' }] as const,
-      shell: '',
-      ownership,
-      passwd: 'root:x:0:0::/root:/bin/sh\n',
-      group: '',
-      defaults: {},
-    };
+    const facts = { ...IMAGE, ownership };
     const model = compile(document, facts, host, {}, claims);
     checkDemands(invocation, document, model.demands, permits);
     const plan = planContainer(model, facts, host);

@@ -1,5 +1,5 @@
 /** What a file with a network of its own is given of the host: addresses, and what the names of its `egress` lead to. */
-import { lookup } from 'node:dns/promises';
+import { createRequire } from 'node:module';
 import type { HostFacts } from '../host/facts.ts';
 import { DEFAULT_POOL } from '../model/network-defaults.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
@@ -23,6 +23,9 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
   const paths = new Map(
     targets.flatMap(({ to, specPath }) => (to.kind === 'name' ? [[to.name, specPath] as const] : [])),
   );
+  if (paths.size === 0) return new Map();
+  // Loaded here, since it reads the resolver's configuration at once. A script of V8's code cache has no import().
+  const { lookup } = createRequire('/')('node:dns/promises') as typeof import('node:dns/promises');
   const failed: (readonly [SpecPath, Problem])[] = [];
   const found = await Promise.all(
     [...paths].map(async ([name, path]): Promise<readonly [string, readonly string[]]> => {

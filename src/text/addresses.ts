@@ -20,13 +20,13 @@ export function widthOf(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
 
-function parseIpv4(text: string): bigint | undefined {
+function parseIpv4(text: string): readonly number[] | undefined {
   const parts = text.split('.');
   // A zero in front would be octal to inet_aton(3).
   if (parts.length !== 4 || !parts.every((part) => /^(?:0|[1-9]\d{0,2})$/u.test(part) && Number(part) < 256)) {
     return undefined;
   }
-  return parts.reduce((value, part) => (value << 8n) | BigInt(part), 0n);
+  return parts.map(Number);
 }
 
 /** Groups of 16 bits; the last 32 bits may be written as IPv4. */
@@ -36,16 +36,16 @@ function parseGroups(text: string): readonly number[] | undefined {
   const groups: number[] = [];
   for (const [index, part] of parts.entries()) {
     if (part.includes('.') && index === parts.length - 1) {
-      const ipv4 = parseIpv4(part);
-      if (ipv4 === undefined) return undefined;
-      groups.push(Number(ipv4 >> 16n), Number(ipv4 & 0xffffn));
+      const [a = 0, b = 0, c = 0, d = 0] = parseIpv4(part) ?? [-1];
+      if (a < 0) return undefined;
+      groups.push(a * 256 + b, c * 256 + d);
     } else if (/^[0-9a-f]{1,4}$/iu.test(part)) groups.push(Number.parseInt(part, 16));
     else return undefined;
   }
   return groups;
 }
 
-function parseIpv6(text: string): bigint | undefined {
+function parseIpv6(text: string): readonly number[] | undefined {
   const [head = '', tail, ...more] = text.split('::');
   if (more.length > 0) return undefined;
   const [first, last] = [parseGroups(head), tail === undefined ? [] : parseGroups(tail)];
@@ -55,14 +55,19 @@ function parseIpv6(text: string): bigint | undefined {
   const missing = 8 - first.length - last.length;
   if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
   const groups = [...first, ...Array.from({ length: missing }, () => 0), ...last];
-  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
+  return groups.flatMap((group) => [group >> 8, group & 0xff]);
 }
+
+/** The bytes of an address; undefined when the text is none. */
+const parseBytes = (text: string): readonly number[] | undefined =>
+  text.includes(':') ? parseIpv6(text) : parseIpv4(text);
 
 /** Undefined when it is no address: neither four decimal numbers nor IPv6 without brackets and zone. */
 export function parseAddress(text: string): Address | undefined {
-  const family = text.includes(':') ? 6 : 4;
-  const value = family === 4 ? parseIpv4(text) : parseIpv6(text);
-  return value === undefined ? undefined : { family, value };
+  const bytes = parseBytes(text);
+  if (bytes === undefined) return undefined;
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${hex}`) };
 }
 
 /** As the kernel prints it: IPv6 in lower case, with the longest run of zeros left out. */
@@ -81,11 +86,7 @@ export function formatAddress({ family, value }: Address): string {
 
 /** The bytes of an address in the order of the network; empty when the text is no address. */
 export function addressBytes(text: string): Uint8Array {
-  const address = parseAddress(text);
-  if (address === undefined) return new Uint8Array();
-  const { family, value } = address;
-  const count = widthOf(family) / 8;
-  return Uint8Array.from({ length: count }, (_, index) => Number((value >> BigInt(8 * (count - 1 - index))) & 0xffn));
+  return Uint8Array.from(parseBytes(text) ?? []);
 }
 
 const maskOf = (family: Family, prefix: number): bigint => {

@@ -32,6 +32,12 @@ export interface MessageRow {
   readonly attributes: () => Table;
 }
 
+/** Computes the value at its first use. A start without a network computes none of these tables. */
+export function once<T extends object>(compute: () => T): () => T {
+  let value: T | undefined;
+  return () => (value ??= compute());
+}
+
 const scalar =
   (kind: Scalar) =>
   (number: number, names?: Names): readonly [number, Kind] => [
@@ -52,21 +58,15 @@ export const address = (number: number): readonly [number, Kind] => [number, { k
 export const child = (number: number): readonly [number, Kind] => [number, { kind: 'child' }];
 export const nest = (number: number, attributes: () => Table, header?: Header): readonly [number, Kind] => [
   number,
-  { kind: 'nest', attributes, ...(header === undefined ? {} : { header }) },
+  { kind: 'nest', attributes: once(attributes), ...(header === undefined ? {} : { header }) },
 ];
 export const struct = (number: number, header: Header): readonly [number, Kind] => [number, { kind: 'struct', header }];
 export const list = (number: number, element: number, attributes: () => Table): readonly [number, Kind] => [
   number,
-  { kind: 'list', element, attributes },
+  { kind: 'list', element, attributes: once(attributes) },
 ];
 export const choice = (
   number: number,
   by: string,
   attributes: () => Readonly<Record<string, Table>>,
-): readonly [number, Kind] => [number, { kind: 'choice', by, attributes }];
-
-/** Computes the value at its first use. A start without a network computes none of these tables. */
-export function once<T extends object>(compute: () => T): () => T {
-  let value: T | undefined;
-  return () => (value ??= compute());
-}
+): readonly [number, Kind] => [number, { kind: 'choice', by, attributes: once(attributes) }];

@@ -49,9 +49,14 @@ class Encoder {
   #view = new DataView(this.#bytes.buffer);
   #size = 0;
   readonly filled: number[] = [];
-  readonly places: Place[] = [];
+  /** Undefined: nobody asks for them. A start encodes thousands of attributes. */
+  readonly places: Place[] | undefined;
   #message = 0;
   #start = 0;
+
+  constructor(places?: Place[]) {
+    this.places = places;
+  }
 
   add(message: Message, index: number): void {
     const { type, header, attributes } = rowOfMessage(message.type);
@@ -89,12 +94,24 @@ class Encoder {
 
   #number(kind: Scalar, value: number): void {
     const at = this.#reserve(SIZES[kind]);
+    // Only now: to reserve may replace it.
     const view = this.#view;
-    const little = !kind.startsWith('be');
-    if (SIZES[kind] === 1) view.setUint8(at, value);
-    else if (SIZES[kind] === 2) view.setUint16(at, value, little);
-    else if (SIZES[kind] === 4) view.setUint32(at, value, little);
-    else view.setBigUint64(at, BigInt(value), little);
+    switch (kind) {
+      case 'be32':
+        return view.setUint32(at, value);
+      case 'u8':
+        return view.setUint8(at, value);
+      case 'be16':
+        return view.setUint16(at, value);
+      case 'u16':
+        return view.setUint16(at, value, true);
+      case 'u32':
+      case 'i32':
+        return view.setUint32(at, value, true);
+      case 'be64':
+      case 'u64':
+        return view.setBigUint64(at, BigInt(value), kind === 'u64');
+    }
   }
 
   #struct(header: Header, values: Readonly<Record<string, unknown>>): void {
@@ -107,7 +124,9 @@ class Encoder {
   }
 
   #attributes(table: Table, attributes: Attributes, except?: Header): void {
-    for (const [name, value] of Object.entries(attributes)) {
+    for (const name of Object.keys(attributes)) {
+      const value = attributes[name];
+      if (value === undefined) continue;
       if (except?.some(([field]) => field === name) === true) continue;
       const [number, kind] = table[name] ?? [];
       if (number === undefined || kind === undefined) throw new Error(`no attribute ${name} is declared here`);
@@ -116,15 +135,15 @@ class Encoder {
   }
 
   #attribute(name: string, number: number, kind: Kind, value: Value, beside: Attributes): void {
-    this.places.push({ message: this.#message, name, offset: this.#size - this.#start });
+    this.places?.push({ message: this.#message, name, offset: this.#size - this.#start });
     const nested = kind.kind === 'nest' || kind.kind === 'list' || kind.kind === 'choice';
-    this.#wrapped(nested ? number | NLA_F_NESTED : number, () => this.#value(name, kind, value, beside));
+    const at = this.#reserve(4);
+    this.#value(name, kind, value, beside);
+    this.#wrap(at, nested ? number | NLA_F_NESTED : number);
   }
 
-  /** Writes an attribute's header, the content (`write`), and zeros up to a multiple of 4. */
-  #wrapped(number: number, write: () => void): void {
-    const at = this.#reserve(4);
-    write();
+  /** Writes the header of an attribute, at `at`, when its content is written, and zeros up to a multiple of 4. */
+  #wrap(at: number, number: number): void {
     const size = this.#size - at;
     if (size > MAX_ATTRIBUTE) throw new RangeError(`a netlink attribute cannot have ${size} bytes`);
     this.#view.setUint16(at, size, true);
@@ -147,7 +166,9 @@ class Encoder {
       case 'list':
         if (!Array.isArray(value)) break;
         for (const one of value as readonly Attributes[]) {
-          this.#wrapped(kind.element | NLA_F_NESTED, () => this.#attributes(kind.attributes(), one));
+          const at = this.#reserve(4);
+          this.#attributes(kind.attributes(), one);
+          this.#wrap(at, kind.element | NLA_F_NESTED);
         }
         return undefined;
       case 'nest':
@@ -201,7 +222,8 @@ export function encodeMessages(messages: readonly Message[]): EncodedMessages {
 
 /** The attribute at an offset in a message, which the kernel's answer to a wrong message has (NLMSGERR_ATTR_OFFS). */
 export function attributeAt(messages: readonly Message[], message: number, offset: number): string | undefined {
-  const encoder = new Encoder();
+  const places: Place[] = [];
+  const encoder = new Encoder(places);
   for (const [index, one] of messages.entries()) encoder.add(one, index);
-  return encoder.places.findLast((place) => place.message === message && place.offset === offset)?.name;
+  return places.findLast((place) => place.message === message && place.offset === offset)?.name;
 }
