@@ -44,7 +44,7 @@ import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, u
 import { setLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeFolder, splitPath, Steps } from './steps.ts';
-import { setOomScore, setSysctls } from './sysctls.ts';
+import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
 import { openTerminal, prepareStreams, takeTerminal, type Terminal } from './terminal.ts';
 import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
 
