@@ -24,11 +24,15 @@ function ipv4Of(hex: string): string {
     .join('.');
 }
 
+/** Not a route to a container. There can be thousands of these, and a start would take longer with each. */
+const isOfHost = (line: string): boolean => !/(?:^|\s)boxctl\d+(?:\s|$)/u.test(line);
+
 /** /proc/net/route: the main table. */
 function parseRoutes4(text: string): readonly Route[] {
   return text
     .split('\n')
     .slice(1)
+    .filter(isOfHost)
     .flatMap((line): readonly Route[] => {
       const [device = '', destination = '', , flags = '', , , metric = '', mask = ''] = line.trim().split(/\s+/u);
       if (!/^[0-9A-F]{8}$/iu.test(destination) || !/^[0-9A-F]{8}$/iu.test(mask)) return [];
@@ -41,16 +45,19 @@ function parseRoutes4(text: string): readonly Route[] {
 
 /** /proc/net/ipv6_route: all tables, the host's own addresses on `lo` among them. */
 function parseRoutes6(text: string): readonly Route[] {
-  return text.split('\n').flatMap((line): readonly Route[] => {
-    const [destination = '', length = '', , , , metric = '', , , flags = '', device = ''] = line.trim().split(/\s+/u);
-    if (!/^[0-9a-f]{32}$/iu.test(destination) || device === 'lo') return [];
-    const flagBits = Number.parseInt(flags, 16);
-    if ((flagBits & UP) === 0 || (flagBits & REJECT) !== 0) return [];
-    const address = parseAddress((destination.match(/.{4}/gu) ?? []).join(':'));
-    if (address === undefined) return [];
-    const subnet: Subnet = { family: 6, address: formatAddress(address), prefix: Number.parseInt(length, 16) };
-    return [{ subnet, device, metric: Number.parseInt(metric, 16) }];
-  });
+  return text
+    .split('\n')
+    .filter(isOfHost)
+    .flatMap((line): readonly Route[] => {
+      const [destination = '', length = '', , , , metric = '', , , flags = '', device = ''] = line.trim().split(/\s+/u);
+      if (!/^[0-9a-f]{32}$/iu.test(destination) || device === 'lo') return [];
+      const flagBits = Number.parseInt(flags, 16);
+      if ((flagBits & UP) === 0 || (flagBits & REJECT) !== 0) return [];
+      const address = parseAddress((destination.match(/.{4}/gu) ?? []).join(':'));
+      if (address === undefined) return [];
+      const subnet: Subnet = { family: 6, address: formatAddress(address), prefix: Number.parseInt(length, 16) };
+      return [{ subnet, device, metric: Number.parseInt(metric, 16) }];
+    });
 }
 
 function hostAddresses(interfaces: ReturnType<typeof networkInterfaces>): readonly HostAddress[] {
@@ -121,7 +128,7 @@ export function gatherNetworkFacts(
     .map(({ subnet: { family }, device }) => ({ family, device }));
   const routes = all
     // Multicast and link-local routes belong to every interface.
-    .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address) && !OWN.test(route.device))
+    .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address))
     .map(({ subnet, device }) => ({ subnet, device }));
   const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
   const addresses = hostAddresses(interfaces).filter(({ device }) => !OWN.test(device));
