@@ -56,6 +56,7 @@ function isCurrent(wanted) {
 const LATE = {
   'late-network':
     /\/src\/(?:plan\/network|kernel\/netlink)\/|\/src\/(?:model|container|host|state|show|run)\/[^/]*(?:network|netlink|address|firewall|swallowed)[^/]*$|\/src\/show\/(?:nft|route|conntrack)-[^/]*$/u,
+  'late-lock': /\/src\/lock\/(?:entries|fit|lock|parse|read)\.ts$/u,
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|import|import-[^/]*|libraries|pack|skeleton|tarwriter|stream)\.ts$|\/src\/worker\//u,

@@ -28,10 +28,13 @@ export const ALLOW: Readonly<Record<string, OptionRow>> = {
     text: 'let the file have more of this host: bind=/data, namespace=net, all',
   },
 };
+export const LOCKED: Readonly<Record<string, OptionRow>> = {
+  locked: { text: 'fail where the lock beside the file is missing or does not fit (specs/lock.md)' },
+};
 /** How a command is connected to the caller, and what is in its environment. */
 export const CONNECT: Readonly<Record<string, OptionRow>> = {
   interactive: { short: 'i', text: 'let the command read what is typed at the terminal' },
   tty: { short: 't', text: 'run the command in a terminal of its own' },
   env: { short: 'e', value: 'KEY=VALUE', multiple: true, text: 'set an environment variable; KEY alone takes yours' },
 };
-export const START: Readonly<Record<string, OptionRow>> = { ...CONNECT, ...ALLOW, ...PROGRESS };
+export const START: Readonly<Record<string, OptionRow>> = { ...CONNECT, ...ALLOW, ...LOCKED, ...PROGRESS };

@@ -62,6 +62,7 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
       judge: (demands: readonly Demand[]) => checkDemands(invocation, document, demands, permits),
       overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
       showValues: showsValues(invocation),
+      locked: invocation.args.flag('locked'),
     };
     if (invocation.args.flag('detach')) {
       const { startInBackground } = await import('../container/background.ts');

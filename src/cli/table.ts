@@ -6,7 +6,7 @@ import { up } from './commands/up.ts';
 import { CONTAINER_COMMANDS } from './container-table.ts';
 import { IMAGE_VERBS } from './image-table.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
-import { ALLOW, EVENTS, PROGRESS, SHOW_VALUES, START } from './options.ts';
+import { ALLOW, EVENTS, LOCKED, PROGRESS, SHOW_VALUES, START } from './options.ts';
 import { REGISTRY_COMMANDS } from './registry-table.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
@@ -50,7 +50,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'open a shell in the same environment',
     description: `Starts the container with bash, or sh where the image has no bash, in place of its command. ${FILE}`,
-    options: { env: START['env'] ?? { text: '' }, ...ALLOW, ...PROGRESS },
+    options: { env: START['env'] ?? { text: '' }, ...ALLOW, ...LOCKED, ...PROGRESS },
     examples: [['boxctl shell', 'a shell in the environment of this folder']],
     positionals: [0, 1],
     takesRest: false,
@@ -62,7 +62,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'show the system calls that up would make',
     description: `Prints every step in order, with the line of FILE that asked for it. Needs no privileges and changes nothing. ${FILE}`,
-    options: { ...ALLOW, ...SHOW_VALUES, json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
+    options: { ...ALLOW, ...LOCKED, ...SHOW_VALUES, json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
     examples: [
       ['boxctl plan', 'what `boxctl up` would do'],
       ['boxctl plan --json | jq ".steps[].id"', 'the same for programs'],
@@ -76,7 +76,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE…]',
     summary: 'check files and tell all that is wrong with them',
     description: `Ends with 0 when all files are right and with 1 when one is not. Changes nothing. ${FILE}`,
-    options: { ...ALLOW, json: { text: 'print the problems as JSON' } },
+    options: { ...ALLOW, ...LOCKED, json: { text: 'print the problems as JSON' } },
     examples: [
       ['boxctl validate', 'the file of this folder'],
       ['boxctl validate --json *.yaml', 'many files, for an editor or a CI job'],
@@ -162,12 +162,32 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/allow.ts')).allow,
   },
   {
+    name: 'lock',
+    usage: '[OPTIONS] [FILE…]',
+    summary: 'write down the digests of all that a file names',
+    description: `Writes container.lock beside container.yaml (ci.lock beside ci.yaml): the digests of the image and of the files that boxctl reads for FILE. up, run, shell, plan and bundle use it when it is there. Without --update, what is locked stays: only what FILE names anew is added, and what it does not name any more is taken out. ${FILE}`,
+    options: {
+      update: { text: 'lock all that FILE names as it is now' },
+      check: { text: 'write nothing, and end with 1 where the lock does not fit' },
+      ...ALLOW,
+      json: { text: 'print the changes as JSON' },
+    },
+    examples: [
+      ['boxctl lock', 'freeze the container of this folder'],
+      ['boxctl lock --update', 'and take what is there now'],
+      ['boxctl lock --check && boxctl up --locked', 'in a CI job'],
+    ],
+    positionals: [0, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/lock.ts')).lock,
+  },
+  {
     name: 'bundle',
     usage: '[OPTIONS] FILE DIR',
     summary: 'write the container as an OCI bundle',
     description:
       'Writes config.json and the root file system to DIR, which must be empty or not there; runc and crun run it.',
-    options: { ...ALLOW, ...EVENTS },
+    options: { ...ALLOW, ...LOCKED, ...EVENTS },
     examples: [['boxctl bundle container.yaml out && runc run -b out test', 'the same container by another runtime']],
     positionals: [2, 2],
     takesRest: false,

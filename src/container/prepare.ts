@@ -8,6 +8,7 @@ import type { Model } from '../model/model.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
+import { withLock, type LockedDocument } from './lock.ts';
 import { reportImport, titleOf } from './import-image.ts';
 import type { ImportReporter } from './reporter.ts';
 
@@ -25,6 +26,8 @@ export interface PrepareOptions {
   readonly isStatic?: boolean;
   /** Take the image even where the container shares the mount namespace of others and does not see it. */
   readonly alwaysWithImage?: boolean;
+  /** The lock beside the file must be there and have all that the file names. By default it is used if it is there. */
+  readonly locked?: boolean;
   /** What the caller wants in place of what the file says. */
   readonly overrides?: (image: ImageFacts | undefined) => Overrides;
 }
@@ -45,18 +48,22 @@ interface Claimed extends Claims {
 }
 
 /**
- * Judges the file, claims its ids and addresses, finds or imports its image, compiles its model and judges that. A file that
+ * Reads the lock beside the file, judges the file, claims its ids and addresses, finds or imports its image, compiles its model and judges that. A file that
  * is refused is given nothing, and nothing of its image is read.
  */
 export async function prepare(given: SpecDocument, options: PrepareOptions): Promise<Prepared> {
-  const { judge, overrides, env, isStatic = false } = options;
-  const document = isStatic ? withoutNetwork(given) : given;
+  const { judge, overrides, env, reporter, locked = false, isStatic = false } = options;
+  const lock = withLock(isStatic ? withoutNetwork(given) : given, options.host, {
+    locked,
+    onWarning: (message, at) => reporter.warning(message, at),
+  });
+  const { document } = lock;
   const host = await withNetworkFacts(document, options.host, env);
   const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
   if (isFirst) judge(outline(document, host).demands);
   const claims = await claimFor(document, host, options);
   try {
-    const image = await imageOf(document, claims, { ...options, host });
+    const image = await imageOf(lock, claims, { ...options, host });
     const model = compile(document, image, host, overrides?.(image), claims);
     judge(model.demands);
     return { image, model, host, claims };
@@ -124,17 +131,26 @@ export async function claimOfNetwork(document: SpecDocument, host: HostFacts, is
 }
 
 async function imageOf(
-  document: SpecDocument,
+  { document, checkImage, explain }: LockedDocument,
   claims: Claims,
   { host, judge, reporter, takesSignals, alwaysWithImage = false }: PrepareOptions,
 ): Promise<ImageFacts | undefined> {
   const { image: source, namespaces } = document.spec;
   if (source === undefined || (namespaces.mount.kind !== 'private' && !alwaysWithImage)) return undefined;
   const found = findImageOf(document, source, host, claims);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    checkImage(found);
+    return found;
+  }
   // An import reads files of the host, and runs its programs: not before the file is allowed.
   judge(outline(document, host).demands);
-  return reportImport({ title: titleOf(source), reporter, takesSignals }, (hooks) =>
-    takeImage(document, source, host, claims, hooks),
-  );
+  try {
+    const image = await reportImport({ title: titleOf(source), reporter, takesSignals }, (hooks) =>
+      takeImage(document, source, host, claims, hooks),
+    );
+    checkImage(image);
+    return image;
+  } catch (error) {
+    throw explain(error);
+  }
 }

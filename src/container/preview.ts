@@ -7,7 +7,8 @@ import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { checkCommand } from './check-command.ts';
-import { lookAtImage } from './image-of.ts';
+import { lookAtImage, type SeenImage } from './image-of.ts';
+import { withLock, type LockUse } from './lock.ts';
 
 export interface PlanPreview {
   readonly plan: Plan;
@@ -17,14 +18,23 @@ export interface PlanPreview {
   readonly isNetworkMadeUp: boolean;
 }
 
+/** The document as its lock has it, and its image as far as it is known. */
+function look(given: SpecDocument, host: HostFacts, use: LockUse): SeenImage & { readonly document: SpecDocument } {
+  const { document, checkImage } = withLock(given, host, use);
+  const seen = lookAtImage(document, host);
+  if (seen.isKnown && seen.image !== undefined) checkImage(seen.image);
+  return { document, ...seen };
+}
+
 /** The plan that a run would have. */
 export async function previewPlan(
-  document: SpecDocument,
+  given: SpecDocument,
   facts: HostFacts,
   env: Readonly<Record<string, string | undefined>> = process.env,
+  use: LockUse = {},
 ): Promise<PlanPreview> {
-  const host = await withNetworkFacts(document, facts, env);
-  const { image, isKnown } = lookAtImage(document, host);
+  const host = await withNetworkFacts(given, facts, env);
+  const { document, image, isKnown } = look(given, host, use);
   const plan = planContainer(compile(document, image, host), image, host);
   const isNetworkMadeUp = usesNetwork(document);
   return { plan, isDigestMadeUp: image !== undefined && !isKnown, isNetworkMadeUp };
@@ -35,12 +45,13 @@ const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP
 
 /** Throws a BoxctlError where the file would not start, as far as that can be known without an import. */
 export async function checkDocument(
-  document: SpecDocument,
+  given: SpecDocument,
   facts: HostFacts,
   env: Readonly<Record<string, string | undefined>> = process.env,
+  use: LockUse = {},
 ): Promise<void> {
-  const host = await withNetworkFacts(document, facts, env);
-  const { image, isKnown } = lookAtImage(document, host);
+  const host = await withNetworkFacts(given, facts, env);
+  const { document, image, isKnown } = look(given, host, use);
   try {
     const model = compile(document, image, host);
     if (isKnown && image !== undefined) await checkCommand(model, image, host);

@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly reporter?: Reporter;
   /** Throws where the container must not have what it demands of the host. By default it may have nothing. */
   readonly judge?: Judge;
+  /** The lock beside the file must be there and have all that the file names. By default it is used if it is there. */
+  readonly locked?: boolean;
   /** What the caller wants in place of what the file says, by the image that the container has. */
   readonly overrides?: (image: ImageFacts | undefined) => Overrides;
   /** Show values of the caller's environment and of env_files in what is told of a failure. */

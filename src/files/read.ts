@@ -8,7 +8,8 @@ import { reasonOf } from '../kernel/errno.ts';
 export const MAX_FILE_SIZE = 1024 * 1024;
 
 export type ReadResult =
-  | { readonly text: string }
+  /** `hasMark`: a byte order mark was before the text. */
+  | { readonly text: string; readonly hasMark?: true }
   | {
       readonly text: undefined;
       readonly missing: boolean;
@@ -143,5 +144,6 @@ const decode = (bytes: Buffer): ReadResult => {
     return { text: undefined, missing: false, kind: 'encoding', problem: 'it is not UTF-8 text' };
   }
   // A byte order mark is no part of the text.
-  return { text: bytes.toString('utf8').replace(/^\ufeff/, '') };
+  const text = bytes.toString('utf8');
+  return text.startsWith('\ufeff') ? { text: text.slice(1), hasMark: true } : { text };
 };

@@ -6,7 +6,7 @@ import type { Paths } from '../yaml/paths.ts';
 import type { ProblemOptions, TextProblems } from '../yaml/problems.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { HostFile, HostTool, Taken } from './spec.ts';
-import { isWithin, readableByEveryone, realPath } from '../files/read.ts';
+import { isWithin, readableByEveryone, readBounded, realPath, type ReadResult } from '../files/read.ts';
 
 /** Is called before a file outside of the folder is opened, or a bind's source there is searched for files to guard. */
 export type AllowsFile = (kind: HostFile['kind'] | 'bind', file: string, folder: string) => boolean;
@@ -79,6 +79,17 @@ export function noteFile(context: Context, kind: HostFile['kind'], file: string,
   const readable = free || context.allows(kind, real, context.folder);
   context.files.push({ kind, file: real, path, everyone, readable });
   return readable ? real : undefined;
+}
+
+/** Reads the file that `noteFile` gave last, and keeps in the document what was read. */
+export function readNoted(context: Context, file: string, { isRaw = false } = {}): ReadResult {
+  const read = readBounded(file, { judged: true });
+  const noted = context.files.pop();
+  if (noted === undefined) return read;
+  const { text } = read;
+  const kept = text === undefined ? {} : { content: () => ({ text, hasMark: read.hasMark === true, isRaw }) };
+  context.files.push({ ...noted, ...kept });
+  return read;
 }
 
 /** For messages: a value of the file. */

@@ -1,9 +1,8 @@
 /** The command's environment: env_file first, then environment. */
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, clipKey, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
+import { clip, clipKey, each, hostPath, noteFile, readNoted, addProblem, type Context } from './context.ts';
 import { parseEnvFile, type EnvLine } from './env-file.ts';
 import { interpolateWith } from './interpolate.ts';
-import { readBounded } from '../files/read.ts';
 
 type EnvFile = Exclude<NonNullable<ContainerFile['env_file']>, string>[number];
 
@@ -120,7 +119,7 @@ function fromFile(
 ): void {
   const file = noteFile(context, 'env_file', hostPath(context, named), path);
   if (file === undefined) return;
-  const read = readBounded(file, { judged: true });
+  const read = readNoted(context, file, { isRaw: format === 'raw' });
   if (read.text === undefined) {
     if ((context.review && read.kind === 'io') || (!required && read.missing)) return;
     const code = read.missing ? 'E_SPEC_MISSING_FILE' : 'E_SPEC_ENV_FILE';

@@ -6,6 +6,7 @@ import { checkSchema } from './check.ts';
 import { convertComposeValues } from './compose/convert.ts';
 import { takeCompose } from './compose/take.ts';
 import { guardsOf, type GuardedFiles } from './guards.ts';
+import { lockName } from './lock-name.ts';
 import type { AllowsFile } from './context.ts';
 import { normalise } from './normalise.ts';
 import { Paths } from '../yaml/paths.ts';
@@ -160,7 +161,7 @@ function load(source: string, file: string, options: LoadOptions, problems: Text
   };
 }
 
-/** The files to guard: the container file, container.yaml beside it, the files that it names, the folder of policies. */
+/** The files to guard: the container file, container.yaml beside it, their locks, the files that it names, the folder of policies. */
 function namedFiles(
   file: string,
   folder: string,
@@ -174,6 +175,8 @@ function namedFiles(
       join(realPath(dirname(path)), basename(path)),
       realPath(path),
       join(folder, 'container.yaml'),
+      join(realPath(dirname(path)), lockName(path)),
+      join(folder, 'container.lock'),
       ...files.map((one) => one.file),
     ],
     policies: join(realPath(config?.startsWith('/') === true ? config : join(home, '.config')), 'boxctl'),

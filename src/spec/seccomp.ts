@@ -1,8 +1,8 @@
 /** `seccomp`: a word, or the path of a profile. */
 import { dirname, relative } from 'node:path';
 import type { ContainerFile } from '../generated/container.ts';
-import { clip, hostPath, noteFile, addProblem, type Context } from './context.ts';
-import { readBounded, realPath } from '../files/read.ts';
+import { clip, hostPath, noteFile, readNoted, addProblem, type Context } from './context.ts';
+import { realPath } from '../files/read.ts';
 import { parseSeccompProfile, ProfileProblem } from './seccomp-profile.ts';
 import type { SeccompChoice } from './spec.ts';
 import { didYouMean } from './suggest.ts';
@@ -57,7 +57,7 @@ function jsonProblem({ message }: SyntaxError): string {
 function profile(context: Context, text: string): SeccompChoice {
   const path = noteFile(context, 'seccomp', hostPath(context, text), 'seccomp');
   if (path === undefined) return { kind: 'profile', path: realPath(hostPath(context, text)), profile: undefined };
-  const read = readBounded(path, { judged: true });
+  const read = readNoted(context, path);
   const wrong = (problem: string): SeccompChoice => {
     const message = `the profile "${clip(text)}" cannot be used: ${problem}`;
     addProblem(context, 'seccomp', 'E_SPEC_SECCOMP', message);

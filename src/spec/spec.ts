@@ -315,10 +315,21 @@ export interface HostFile {
   readonly everyone: boolean;
   /** False: it lies outside the spec's folder and was not allowed, so it has not been opened. */
   readonly readable: boolean;
+  /** What was read of it. Absent where it was not, and for images. A function, so that no content is printed by accident. */
+  readonly content?: () => FileContent;
+}
+
+/** Of a file that a specification names, as it was read when the specification was loaded. */
+export interface FileContent {
+  readonly text: string;
+  /** A byte order mark was before the text. */
+  readonly hasMark: boolean;
+  /** Of an env_file with `format: raw`. */
+  readonly isRaw: boolean;
 }
 
 /** A program that the value at `path` of `host_tools` names. Packing reads it and runs its dynamic loader. */
-export type HostTool = Omit<HostFile, 'kind' | 'readable'>;
+export type HostTool = Omit<HostFile, 'kind' | 'readable' | 'content'>;
 
 /** A loaded file: the spec and where each of its values was written. */
 export interface SpecDocument {

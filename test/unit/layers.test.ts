@@ -30,6 +30,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['state'],
   ['registry'],
   ['image'],
+  ['lock'],
   ['review'],
   ['container'],
   ['doctor'],

@@ -29,6 +29,7 @@ export const bundle: Run = async (invocation) => {
     env,
     alwaysWithImage: true,
     isStatic: true,
+    locked: args.flag('locked'),
   });
   try {
     if (image === undefined) throw noImage();

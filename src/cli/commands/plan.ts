@@ -10,12 +10,15 @@ import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = async (invocation) => {
   const document = loadDocument(invocation);
+  const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
   const {
     plan: made,
     isDigestMadeUp,
     isNetworkMadeUp,
-  } = await previewPlan(document, hostFacts(invocation), invocation.env);
-  const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
+  } = await previewPlan(document, hostFacts(invocation), invocation.env, {
+    locked: invocation.args.flag('locked'),
+    onWarning: (message, at) => messages.warning(message, at),
+  });
   if (isDigestMadeUp) {
     messages.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
   }

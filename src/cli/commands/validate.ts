@@ -19,7 +19,9 @@ export const validate: Run = async (invocation) => {
   const results: { file: string; problems: readonly Diagnostic[] }[] = [];
   for (const file of files) {
     try {
-      await checkDocument(loadDocument(invocation, file), hostFacts(invocation), invocation.env);
+      await checkDocument(loadDocument(invocation, file), hostFacts(invocation), invocation.env, {
+        locked: args.flag('locked'),
+      });
       results.push({ file, problems: [] });
     } catch (error) {
       if (!(error instanceof BoxctlError)) throw error;

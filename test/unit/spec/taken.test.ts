@@ -80,7 +80,8 @@ describe('paths behind links', () => {
     const allowed = load('env_file: ./x.env', folder, {
       allows: (kind, file) => file === noted.file && kind === 'env_file',
     });
-    expect(allowed.files).toEqual([{ ...noted, readable: true }]);
+    expect(allowed.files).toEqual([{ ...noted, readable: true, content: expect.any(Function) as unknown }]);
+    expect(allowed.files[0]?.content?.().text).toBe('X=1\n');
     expect(allowed.spec.environment).toEqual({ X: '1' });
   });
 });
