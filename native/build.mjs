@@ -45,12 +45,35 @@ const COMMON = [
 const NEW = `.new-${process.pid}`;
 const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
 
-/** The C sources of zstd's decoder, which a package brings along (native/zstd/package.json): compiled as they are. */
+/** The C sources of zstd's library, which a package brings along (native/zstd/package.json): compiled as they are. */
 const ZSTD = 'native/zstd/node_modules/zstd-napi/deps/zstd/lib';
 const ZSTD_SOURCES = [
-  ...['debug', 'entropy_common', 'error_private', 'fse_decompress', 'xxhash', 'zstd_common'].map(
-    (n) => `common/${n}.c`,
-  ),
+  ...[
+    'debug',
+    'entropy_common',
+    'error_private',
+    'fse_decompress',
+    'pool',
+    'threading',
+    'xxhash',
+    'zstd_common',
+  ].map((n) => `common/${n}.c`),
+  ...[
+    'fse_compress',
+    'hist',
+    'huf_compress',
+    'zstd_compress',
+    'zstd_compress_literals',
+    'zstd_compress_sequences',
+    'zstd_compress_superblock',
+    'zstd_double_fast',
+    'zstd_fast',
+    'zstd_lazy',
+    'zstd_ldm',
+    'zstd_opt',
+    'zstd_preSplit',
+    'zstdmt_compress',
+  ].map((n) => `compress/${n}.c`),
   ...['huf_decompress', 'zstd_ddict', 'zstd_decompress', 'zstd_decompress_block'].map((n) => `decompress/${n}.c`),
 ].map((file) => `${ZSTD}/${file}`);
 const ZSTD_FLAGS = [
@@ -63,6 +86,7 @@ const ZSTD_FLAGS = [
   '-DZSTD_LEGACY_SUPPORT=0',
   '-DZSTD_STRIP_ERROR_STRINGS',
   '-DZSTD_DISABLE_ASM',
+  '-DZSTD_MULTITHREAD',
 ];
 const IMAGER = [`-isystem${ZSTD}`];
 const FUZZ = [

@@ -7,6 +7,9 @@
 
 namespace boxctl::codec {
 
+// Of nothing.
+inline constexpr char kEmptySha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 class Sha256 {
  public:
   static constexpr size_t kSize = 32;

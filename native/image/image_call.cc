@@ -13,9 +13,12 @@
 #include "../launcher/copy.h"
 #include "../wire/flags.h"
 #include "archive.h"
+#include "compress.h"
+#include "describe.h"
 #include "erofs.h"
 #include "extract.h"
 #include "names.h"
+#include "pack.h"
 #include "report.h"
 #include "unpack.h"
 
@@ -324,6 +327,60 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
   _exit(0);
 }
 
+// compress(offset, size, flags, level): the tar of the archive's descriptor, compressed to kOutputFd, with the digests
+// of both.
+[[noreturn]] void work_compress(const Call& c) {
+  const uint64_t flags = c.args[2].number, offset = c.args[0].number, given = c.args[1].number;
+  const uint64_t level = c.args[3].number, there = size_of(kArchiveFd);
+  const image::Compression compression = (flags & kImageGzip) != 0   ? image::Compression::kGzip
+                                         : (flags & kImageZstd) != 0 ? image::Compression::kZstd
+                                                                     : image::Compression::kNone;
+  if (!image::can_compress(compression, level)) fail({"there is no such level of compression", EINVAL}, "");
+  const uint64_t size = given != 0 ? given : there > offset ? there - offset : 0;
+  Report report;
+  if ((flags & kImageDescribe) != 0) {
+    const image::Description found = image::describe(kArchiveFd, offset, size);
+    if (found.failure) fail(found.failure, found.entry);
+    report.text("newest", found.newest);
+    report.number("machine", found.machine);
+  }
+  image::Output output(kOutputFd);
+  // To a window, a size of 0 would be all of the file.
+  image::Window window(kArchiveFd, offset, size);
+  image::Stage stage(window.source());
+  image::Stage::Tap tap{&stage, 0};
+  image::Digest plain(stage, stage.add_reader(0));
+  if (size > 0) {
+    if (const Failure failure = plain.start(); failure) fail(failure, "");
+    if (const Failure failure = stage.start(); failure) fail(failure, "");
+  }
+  constexpr Source kEmpty = {nullptr, nullptr, nullptr, [](void*, const void**) -> ssize_t { return 0; }};
+  const Failure failure =
+      image::compress(size > 0 ? image::Stage::source(tap) : kEmpty, size, compression, level, output);
+  if (failure) fail(failure, "");
+  report.number("size", output.size());
+  report.text("sha256", output.digest());
+  report.text("plain_sha256", size > 0 ? plain.wait() : codec::kEmptySha256);
+  report.number("plain_size", size);
+  report.send();
+  _exit(0);
+}
+
+// pack(dirfd, flags, left_out): the tree as a tar on kOutputFd, without its root and without entries for these folders.
+[[noreturn]] void work_pack(int dirfd, const Call& c) {
+  const uint64_t flags = c.args[1].number;
+  static image::Pack pack(dirfd, kOutputFd, (flags & kImageLayer) != 0, (flags & kImageOpaque) != 0);
+  Reader in(c.args[2].list, c.args[2].list_size);
+  for (uint64_t i = 0; i < c.args[2].number; i++) {
+    if (!pack.leave_out(read_text(in).data)) fail(pack.failure(), "");
+  }
+  if (!pack.run()) fail(pack.failure(), pack.entry());
+  Report report;
+  report.number("entries", pack.entries());
+  report.send();
+  _exit(0);
+}
+
 }  // namespace
 
 long image_call(Context& context, const Call& call, int dirfd, const char* pathname) {
@@ -343,6 +400,10 @@ long image_call(Context& context, const Call& call, int dirfd, const char* pathn
       work_inspect(dirfd, call);
     case Op::kExtract:
       work_extract(dirfd, call);
+    case Op::kCompress:
+      work_compress(call);
+    case Op::kPack:
+      work_pack(dirfd, call);
     case Op::kCopy: {
       const uint64_t slot = call.args[1].number;
       work_copy(dirfd, slot < context.slot_count ? context.slots[slot] : -1);

@@ -290,6 +290,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kInspect:
     case Op::kCopy:
     case Op::kExtract:
+    case Op::kCompress:
+    case Op::kPack:
       return image_call(context, c, fds[0], texts[1]);
   }
   return -ENOSYS;

@@ -95,6 +95,8 @@ enum class Op : uint16_t {
   kInspect = 204,
   kCopy = 205,
   kExtract = 206,
+  kCompress = 207,
+  kPack = 208,
 };
 
 struct CallRow {
@@ -106,7 +108,7 @@ struct CallRow {
 };
 
 struct CallTable {
-  static constexpr size_t kSize = 207;
+  static constexpr size_t kSize = 209;
   CallRow rows[kSize] = {};
   constexpr CallRow& row(Op op) { return rows[static_cast<size_t>(op)]; }
   constexpr CallTable() {
@@ -286,6 +288,10 @@ struct CallTable {
     row(Op::kCopy) = {"ff", false, true};
     // extract(dirfd, paths, max_bytes)
     row(Op::kExtract) = {"fTn", false, true};
+    // compress(offset, size, flags, level)
+    row(Op::kCompress) = {"nnnn", false, true};
+    // pack(dirfd, flags, left_out)
+    row(Op::kPack) = {"fnT", false, true};
   }
 };
 inline constexpr CallTable kCalls;

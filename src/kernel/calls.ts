@@ -364,6 +364,18 @@ export const CALLS = {
     does: 'writes paths of a root as a tar to descriptor 1',
     imager: true,
   },
+  compress: {
+    op: 207,
+    args: [int('offset'), int('size'), flags('flags', 'IMAGE'), int('level')],
+    does: 'reads the tar at descriptor 0, and writes it compressed to descriptor 1',
+    imager: true,
+  },
+  pack: {
+    op: 208,
+    args: [fd('dirfd'), flags('flags', 'IMAGE'), texts('left_out')],
+    does: 'writes a folder and all that is in it as a tar to descriptor 1',
+    imager: true,
+  },
   /** mount(2), for options that are too long for fsconfig(2). */
   mount: {
     op: 59,

@@ -184,6 +184,13 @@ export const IMAGE = {
   COMPLETE: 8,
   /** The digest is not computed: that takes as much time as everything else together. */
   UNDIGESTED: 16,
+  /** Of a tree, with LAYER: it hides all that is below its root. */
+  OPAQUE: 32,
+  /** Compress by gzip, or by zstd; without either, the tar stays plain. */
+  GZIP: 64,
+  ZSTD: 128,
+  /** Report the newest entry of the tar, and the machine that its programs are for. */
+  DESCRIBE: 256,
 } as const;
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;

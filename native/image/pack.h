@@ -1,0 +1,62 @@
+// Writes a tree of the store as a tar again: the same tree gives the same bytes. Entries are sorted by the bytes of
+// their names, a folder before what is in it. Overlay's marks become those of a layer (OCI image specification,
+// "Representing Changes").
+#pragma once
+
+#include <stdint.h>
+
+#include "../shared/failure.h"
+#include "../shared/list.h"
+#include "tar.h"
+#include "tar_writer.h"
+
+namespace boxctl::image {
+
+class Pack {
+ public:
+  // `layer`: the tree has overlay's marks. `opaque`: it hides all below its root.
+  Pack(int root, int to, bool layer, bool opaque) : root_(root), writer_(to), layer_(layer), opaque_(opaque) {}
+  Pack(const Pack&) = delete;
+  Pack& operator=(const Pack&) = delete;
+
+  // A folder without an entry of its own: the layers below say what it is. Before run().
+  bool leave_out(const char* folder);
+  // False: see failure() and entry().
+  bool run();
+
+  uint64_t entries() const { return entries_; }
+  const char* entry() const { return path_; }
+  const Failure& failure() const { return failure_ ? failure_ : writer_.failure(); }
+
+ private:
+  // A file of several names, by what it is and where its first name lies.
+  struct Linked {
+    dev_t device;
+    ino_t inode;
+    size_t path;  // in text_, plus 1; 0: a free place
+  };
+
+  bool fail(const char* why, int number);
+  bool folder(size_t length);
+  bool entry(size_t length);
+  bool children(size_t length);
+  bool mark(size_t folder, const char* prefix, const char* name);
+  bool is_opaque(const char* path);
+  bool is_left_out(const char* path) const;
+  bool first_name(const struct stat& status, const char*& first);
+  bool grow();
+  size_t place_of(dev_t device, ino_t inode) const;
+
+  const int root_;
+  TarWriter writer_;
+  const bool layer_, opaque_;
+  uint64_t entries_ = 0;
+  Failure failure_;
+  char path_[tar::kMaxPath] = {};
+  List<Linked> links_;  // open addressing; a power of two
+  size_t link_count_ = 0;
+  List<char> text_;
+  List<size_t> left_out_;  // in text_, sorted by run()
+};
+
+}  // namespace boxctl::image
