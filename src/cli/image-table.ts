@@ -4,7 +4,16 @@ import type { Command } from './command.ts';
 const EVENTS = { text: 'write events, and errors among them, as JSON lines to stderr' };
 
 /** Of which the words that follow are images of the store. */
-export const TAKES_IMAGES: ReadonlySet<string> = new Set(['image inspect', 'image tag', 'image rm']);
+export const TAKES_IMAGES: ReadonlySet<string> = new Set(['image inspect', 'image tag', 'image rm', 'image save']);
+
+const PACKING = {
+  compression: {
+    value: 'KIND',
+    words: ['gzip', 'zstd', 'none'],
+    text: 'how layers are compressed: gzip, zstd or none',
+  },
+  level: { value: 'LEVEL', text: '1 (fast) to 9 of gzip, or to 19 of zstd (small); 6 and 3 unless you say so' },
+};
 
 const IMAGE = 'IMAGE is a name, or the first digits of a digest.';
 
@@ -86,6 +95,32 @@ export const IMAGE_VERBS: readonly Command[] = [
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/image/rm.ts')).imageRm,
+  },
+  {
+    name: 'image save',
+    usage: '[OPTIONS] IMAGE… [-o FILE]',
+    summary: 'write images as an archive that other tools load',
+    description: `Writes images as one archive, to a file, which is replaced when the archive is complete, or to standard output. docker, podman, skopeo and boxctl itself load it as the same image. The same image gives the same bytes. A root file system becomes an image of one layer; it was made when its newest file was, or at SOURCE_DATE_EPOCH. ${IMAGE}`,
+    options: {
+      output: { short: 'o', value: 'FILE', text: 'where to write it; - or nothing is standard output' },
+      format: {
+        value: 'FORMAT',
+        words: ['docker', 'oci'],
+        text: 'docker (as docker save; the default), or oci (an OCI image layout)',
+      },
+      compression: PACKING.compression,
+      level: PACKING.level,
+      quiet: { short: 'q', text: 'say nothing but what went wrong' },
+      json: EVENTS,
+    },
+    examples: [
+      ['boxctl image save -o debian.tar debian:12', 'then `docker load -i debian.tar`'],
+      ['boxctl image save web db | ssh host docker load', 'two images, to another machine'],
+      ['boxctl image save --format oci --compression zstd -o web.oci.tar web', 'an OCI image layout'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/save.ts')).imageSave,
   },
   {
     name: 'image prune',

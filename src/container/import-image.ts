@@ -20,6 +20,8 @@ export interface ImportOptions {
   readonly reporter: ImportReporter;
   /** Whether SIGINT, SIGTERM and SIGHUP give the import up. */
   readonly takesSignals: boolean;
+  /** What is said after a signal; undefined: what is said of an import. */
+  readonly gaveUp?: ((signal: string) => string) | undefined;
 }
 
 /**
@@ -28,11 +30,11 @@ export interface ImportOptions {
  * @throws BoxctlError `E_INTERRUPTED` when a signal ended it
  */
 export async function reportImport<T>(
-  { title, reporter, takesSignals }: ImportOptions,
+  { title, reporter, takesSignals, gaveUp }: ImportOptions,
   work: (hooks: ImportHooks) => Promise<T>,
 ): Promise<T> {
   const listener = reporter.importing(title);
-  const interruption = takesSignals ? listen() : { signal: new AbortController().signal, stop: () => undefined };
+  const interruption = takesSignals ? listen(gaveUp) : { signal: new AbortController().signal, stop: () => undefined };
   const { signal } = interruption;
   const imported: ImageRecord[] = [];
   const hooks: ImportHooks = {
@@ -68,16 +70,17 @@ interface Interruption {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+const importGivenUp = (signal: string): string => `the import was given up (${signal}); the image store is as it was`;
+
 /** The second signal ends this process at once. The next import removes what it leaves. */
-function listen(): Interruption {
+function listen(gaveUp = importGivenUp): Interruption {
   const controller = new AbortController();
   const stop = (): void => {
     for (const name of SIGNALS) process.off(name, take);
   };
   const take = (name: NodeJS.Signals): void => {
     stop();
-    const message = `the import was given up (${name}); the image store is as it was`;
-    controller.abort(new BoxctlError('E_INTERRUPTED', message, { signal: constants.signals[name] }));
+    controller.abort(new BoxctlError('E_INTERRUPTED', gaveUp(name), { signal: constants.signals[name] }));
   };
   for (const name of SIGNALS) process.on(name, take);
   return { signal: controller.signal, stop };

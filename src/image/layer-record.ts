@@ -16,6 +16,8 @@ export interface Made extends Counts {
   readonly opaqueRoot: boolean;
   /** sha256 of the member of the archive, as it was compressed. If another archive has the same bytes, they need not be decompressed to be recognised. */
   readonly packed: string;
+  /** Where the layer's own tar begins in the file `data`, bytes: behind what it was completed with from the layers below. */
+  readonly ownAt?: number;
 }
 
 /** How layers of this import are kept. */
@@ -39,6 +41,7 @@ export function readMade(folder: string): Made | undefined {
       implied: value['implied'],
       opaqueRoot: value['opaqueRoot'] === true,
       packed: String(value['packed'] ?? ''),
+      ...(typeof value['ownAt'] === 'number' ? { ownAt: value['ownAt'] } : {}),
     };
   } catch {
     return undefined;
@@ -48,8 +51,9 @@ export function readMade(folder: string): Made | undefined {
 /** Moves a layer from the workspace to its place in the store. */
 export function publishLayer(part: string, layer: RecordedLayer, made: Made, job: Job): void {
   const { workspace } = job;
-  const { entries, bytes, squashed, skipped, implied, opaqueRoot, packed } = made;
-  const kept: Made = { entries, bytes, squashed, skipped, implied, opaqueRoot, packed };
+  const { entries, bytes, squashed, skipped, implied, opaqueRoot, packed, ownAt } = made;
+  const counts = { entries, bytes, squashed, skipped };
+  const kept: Made = { ...counts, implied, opaqueRoot, packed, ...(ownAt === undefined ? {} : { ownAt }) };
   writeFileSync(join(workspace.folder, part, 'layer.json'), JSON.stringify(kept), { mode: 0o600 });
   workspace.movePart(part, placeOf(layer, job));
 }

@@ -1,5 +1,5 @@
 /** One layer, made in the workspace of an import from its tar: an index over the tar, or an unpacked tree. */
-import { closeSync, createReadStream, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { UNKNOWN_IMAGE, type ImageFacts } from '../model/image.ts';
@@ -78,7 +78,7 @@ export async function completeLayer(
   part: string,
   below: readonly RecordedLayer[],
   job: Job,
-): Promise<Contents> {
+): Promise<Contents & { readonly ownAt: number }> {
   const { host, options, workspace } = job;
   const folder = join(workspace.folder, part);
   const mounts = formOf(job) === 'erofs';
@@ -97,9 +97,12 @@ export async function completeLayer(
     const fd = openSync(whole, 'wx+', 0o600);
     try {
       await extractFrom(below, [...new Set(first.wanted)], fd, archive.name, job);
+      const ownAt = fstatSync(fd).size;
       for await (const piece of createReadStream(own, { highWaterMark: 1 << 20 })) writeSync(fd, piece as Buffer);
-      if (mounts) return await indexLayer(archive.name, part, 'complete', job);
-      return await unpackLayerInto({ fd, name: archive.name, part: WHOLE }, part, 'complete', job);
+      const made = mounts
+        ? await indexLayer(archive.name, part, 'complete', job)
+        : await unpackLayerInto({ fd, name: archive.name, part: WHOLE }, part, 'complete', job);
+      return { ...made, ownAt };
     } finally {
       closeSync(fd);
     }

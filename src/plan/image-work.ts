@@ -8,7 +8,7 @@ import type { ImageFacts, Ownership } from '../model/image.ts';
 import type { OciBase } from '../oci/config.ts';
 import { DEFAULT_STOP, type Model } from '../model/model.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
-import { O, PR } from '../kernel/constants.ts';
+import { IMAGE, O, PR } from '../kernel/constants.ts';
 import { inside, onHost, planContext, type PlanContext } from './context.ts';
 import { isolateMounts, planClone, dieWithParent } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
@@ -249,6 +249,50 @@ export function planExtract(image: ImageFacts, host: HostFacts, paths: readonly 
   const context = enterImage(image, host, 'extract', image.ownership);
   const args = { dirfd: openRoot(context), paths, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'extract', 'extract', args);
+  return finish(context);
+}
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+const ENCODER: Readonly<Record<Compression, number>> = { none: 0, gzip: IMAGE.GZIP, zstd: IMAGE.ZSTD };
+
+/** Writes the tar of descriptor 0 to descriptor 1, compressed. A level of 0 is the usual one. */
+export function planCompress(
+  place: WorkPlace,
+  part: Part,
+  compression: Compression,
+  level: number,
+  isDescribed: boolean,
+): Plan {
+  const context = confine(place, 'compress');
+  const flags = ENCODER[compression] | (isDescribed ? IMAGE.DESCRIBE : 0);
+  context.steps.add(inside('command', BECAUSE), 'compress', 'compress', { ...part, flags, level });
+  return finish(context);
+}
+
+/** What a tree of the store means beside its files. */
+export interface TreeMarks {
+  /** It has overlay's marks. */
+  readonly isLayer: boolean;
+  /** It hides all that is below its root. */
+  readonly opaqueRoot: boolean;
+  /** Folders without an entry of their own. */
+  readonly implied: readonly string[];
+}
+
+/** Writes the folder `rootfs` of the folder as a tar to descriptor 1. */
+export function planPack(place: WorkPlace, { isLayer, opaqueRoot, implied }: TreeMarks): Plan {
+  const context = confine(place, 'pack');
+  const flags = (isLayer ? IMAGE.LAYER : 0) | (opaqueRoot ? IMAGE.OPAQUE : 0);
+  const open = { pathname: 'rootfs', flags: O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC };
+  const command = inside('command', BECAUSE);
+  const root = context.steps.add(command, 'rootfs', 'openat2', {
+    dirfd: openRoot(context),
+    ...open,
+    mode: 0,
+    resolve: 0,
+  });
+  context.steps.add(command, 'pack', 'pack', { dirfd: root, flags, left_out: implied });
   return finish(context);
 }
 

@@ -3,15 +3,19 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import {
+  planCompress,
   planCopy,
   planExtract,
   planIndex,
   planIngest,
   planInspect,
+  planPack,
   planRemove,
   planScan,
   planUnpack,
+  type Compression,
   type Part,
+  type TreeMarks,
   type WorkLimits,
   type WorkPlace,
 } from '../plan/image-work.ts';
@@ -27,7 +31,7 @@ import { IMAGER_FD } from '../kernel/wire.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import { lastReport, type OnRead, type Report } from './json-lines.ts';
 
-export type { Part, WorkLimits, WorkPlace } from '../plan/image-work.ts';
+export type { Compression, Part, TreeMarks, WorkLimits, WorkPlace } from '../plan/image-work.ts';
 
 export const WHOLE: Part = { offset: 0, size: 0 };
 
@@ -209,10 +213,11 @@ export interface Archived {
   readonly signal?: AbortSignal;
 }
 
-function work({ fd, onRead, signal }: Archived, plan: Plan): Promise<Report> {
+function work({ fd, onRead, signal }: Archived, plan: Plan, output?: number): Promise<Report> {
   return run({
     plan,
     input: fd,
+    ...(output === undefined ? {} : { output }),
     ...(onRead === undefined ? {} : { onRead }),
     ...(signal === undefined ? {} : { signal }),
   });
@@ -390,6 +395,63 @@ export async function extract(
 ): Promise<number> {
   try {
     return number(await run({ plan: planExtract(image, host, paths, maxBytes), output }), 'entries');
+  } catch (error) {
+    throw explain(error, name);
+  }
+}
+
+/** A layer as it was written to a descriptor. */
+export interface Compressed {
+  /** sha256 of what was written, 64 hex digits, and its size in bytes. */
+  readonly sha256: string;
+  readonly size: number;
+  /** The same of the tar. */
+  readonly plainSha256: string;
+  readonly plainSize: number;
+  /** The newest entry of the tar, seconds since 1970, and the machine of its programs (e_machine; 0: it has none). Where it was asked for. */
+  readonly newest: string;
+  readonly machine: number;
+}
+
+export interface CompressOptions {
+  readonly compression: Compression;
+  /** 0: the usual one. */
+  readonly level: number;
+  readonly isDescribed?: boolean;
+}
+
+/** Writes a tar to a descriptor, compressed. The same tar and the same options give the same bytes, on every machine. */
+export async function compressTar(
+  archive: Archived,
+  output: number,
+  { compression, level, isDescribed = false }: CompressOptions,
+  place: WorkPlace,
+): Promise<Compressed> {
+  const plan = planCompress(place, archive.part, compression, level, isDescribed);
+  try {
+    const report = await work(archive, plan, output);
+    return {
+      sha256: text(report, 'sha256'),
+      size: number(report, 'size'),
+      plainSha256: text(report, 'plain_sha256'),
+      plainSize: number(report, 'plain_size'),
+      newest: text(report, 'newest'),
+      machine: number(report, 'machine'),
+    };
+  } catch (error) {
+    throw explain(error, archive.name);
+  }
+}
+
+/** Writes an unpacked layer, the folder `rootfs` of the place, as a tar to a descriptor. `name` is for messages. */
+export async function packTree(
+  place: WorkPlace,
+  marks: TreeMarks,
+  output: number,
+  { name, signal }: Pick<Archived, 'name' | 'signal'>,
+): Promise<void> {
+  try {
+    await run({ plan: planPack(place, marks), output, ...(signal === undefined ? {} : { signal }) });
   } catch (error) {
     throw explain(error, name);
   }
