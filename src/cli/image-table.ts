@@ -108,7 +108,10 @@ export const IMAGE_VERBS: readonly Command[] = [
         words: ['docker', 'oci'],
         text: 'docker (as docker save; the default), or oci (an OCI image layout)',
       },
-      compression: PACKING.compression,
+      compression: {
+        ...PACKING.compression,
+        text: 'how layers are compressed: gzip (of oci, unless you say so), zstd, or none (of docker)',
+      },
       level: PACKING.level,
       quiet: { short: 'q', text: 'say nothing but what went wrong' },
       json: EVENTS,
