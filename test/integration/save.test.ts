@@ -105,16 +105,16 @@ describe.skipIf(!isRoot)('as root (skipped without: owners, devices and mounts)'
     rmSync(join(at.host.dirs.store, 'layers', lowest), { recursive: true });
     const there = hostOf('unpacked');
     const loaded = await imported(there, await saved(at, image, 'docker'));
-    const names = comparable(mergedTree(loaded, there.base)).map((line) => line.split(' ')[0]);
-    expect(names).toEqual(['./b', './c']);
+    const left = comparable(mergedTree(loaded, there.base)).map((line) => line.split(' ')[0]);
+    expect(left).toEqual(['./b', './c']);
   });
 
   test('an image of which a layer is missing or damaged is not saved, and the error says so', async () => {
     const at = hostOf(roads[0] ?? 'unpacked');
     const image = await imported(at, layoutOf(at, [[file('a')], [file('b')]]));
-    const folder = join(at.host.dirs.store, 'layers', sha256(archive(file('a'))));
+    const lowest = join(at.host.dirs.store, 'layers', sha256(archive(file('a'))));
     if (roads.includes('mounted')) {
-      const data = join(folder, 'erofs/data');
+      const data = join(lowest, 'erofs/data');
       const bytes = readFileSync(data);
       writeFileSync(data, Buffer.concat([Buffer.from('b'), bytes.subarray(1)]));
       await expect(saved(at, image, 'docker')).rejects.toMatchObject({
@@ -123,7 +123,7 @@ describe.skipIf(!isRoot)('as root (skipped without: owners, devices and mounts)'
       });
       writeFileSync(data, bytes);
     }
-    rmSync(folder, { recursive: true });
+    rmSync(lowest, { recursive: true });
     await expect(saved(at, image, 'docker')).rejects.toMatchObject({
       code: 'E_IMAGE_STORE',
       message: 'The store does not have all of image: it was removed, or damaged',
