@@ -48,16 +48,9 @@ const LAUNCHER = ['-fno-exceptions', '-fno-rtti'];
 /** The C sources of zstd's library, which a package brings along (native/zstd/package.json): compiled as they are. */
 const ZSTD = 'native/zstd/node_modules/zstd-napi/deps/zstd/lib';
 const ZSTD_SOURCES = [
-  ...[
-    'debug',
-    'entropy_common',
-    'error_private',
-    'fse_decompress',
-    'pool',
-    'threading',
-    'xxhash',
-    'zstd_common',
-  ].map((n) => `common/${n}.c`),
+  ...['debug', 'entropy_common', 'error_private', 'fse_decompress', 'pool', 'threading', 'xxhash', 'zstd_common'].map(
+    (n) => `common/${n}.c`,
+  ),
   ...[
     'fse_compress',
     'hist',
