@@ -222,7 +222,9 @@ async function inParallel(jobs) {
 }
 
 async function build(name, { output, sources, leaveOut = [], compile, compileC = [], link, program = compiler }) {
-  const flagsOf = (file) => (file.endsWith('.c') ? ['-x', 'c', ...ZSTD_FLAGS, ...compileC] : compile);
+  // The decoder reads what is hostile. To compile the encoder with sanitizers takes minutes.
+  const flagsOfC = (file) => [...ZSTD_FLAGS, ...(file.includes('/compress/') ? [] : compileC)];
+  const flagsOf = (file) => (file.endsWith('.c') ? ['-x', 'c', ...flagsOfC(file)] : compile);
   // Objects of other flags are other objects.
   const key = createHash('sha256')
     .update(JSON.stringify([program, compile, ZSTD_FLAGS, link, process.arch]))
