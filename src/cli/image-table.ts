@@ -119,7 +119,7 @@ export const IMAGE_VERBS: readonly Command[] = [
     examples: [
       ['boxctl image save -o debian.tar debian:12', 'then `docker load -i debian.tar`'],
       ['boxctl image save web db | ssh host docker load', 'two images, to another machine'],
-      ['boxctl image save --format oci --compression zstd -o web.oci.tar web', 'an OCI image layout'],
+      ['boxctl image save --format oci -o web.tar web', 'an OCI image layout'],
     ],
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
