@@ -110,7 +110,7 @@ export const IMAGE_VERBS: readonly Command[] = [
       },
       compression: {
         ...PACKING.compression,
-        text: 'how layers are compressed: gzip (of oci, unless you say so), zstd, or none (of docker)',
+        text: 'of layers: gzip (of oci, unless you say so), zstd, none (of docker)',
       },
       level: PACKING.level,
       quiet: { short: 'q', text: 'say nothing but what went wrong' },
