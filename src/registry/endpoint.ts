@@ -2,7 +2,7 @@
  * One registry or mirror, as it is talked to: by which scheme, with which authorization, and where its redirects lead.
  */
 import { clipped, Failure, shownUrl } from './failure.ts';
-import { isHost, isLoopback } from './loopback.ts';
+import { isHost, isLocal, isLoopback } from './loopback.ts';
 import type { Location } from './options.ts';
 import type { Reference } from './reference.ts';
 import type { Asker, Tokens } from './tokens.ts';
@@ -161,7 +161,7 @@ export function redirected(origin: { readonly url: URL }, from: URL, location: s
   if (!/^https?:$/u.test(to.protocol)) refuse('which is not HTTP');
   if (to.username !== '' || to.password !== '') refuse('with a name or a password in the address');
   if (from.protocol === 'https:' && to.protocol === 'http:') refuse('without TLS');
-  if (isLoopback(to.host) && !isLoopback(origin.url.host)) refuse('which is this machine itself');
+  if (isLocal(to.host) && !isLoopback(origin.url.host)) refuse('which is this machine itself, or its cloud');
   to.hash = '';
   return to;
 }

@@ -54,9 +54,13 @@ export async function failureOf(answer: Answer, what: string, login: string, now
     new Failure(code, `${text} (${said})`, options);
   switch (status) {
     case 401:
-      return make('E_REGISTRY_AUTH', 'it wants a name and a password, or those that it got are wrong', {
-        hint: `boxctl login ${login}`,
-      });
+      return make(
+        'E_REGISTRY_AUTH',
+        'it wants a name and a password, refuses those that it got, or has no such image',
+        {
+          hint: `boxctl login ${login}`,
+        },
+      );
     case 403:
       return make('E_REGISTRY_DENIED', 'it does not allow this', {
         hint: `with an account that may: boxctl login ${login}`,

@@ -79,6 +79,7 @@ export class Transport {
         return await this.#once(request);
       } catch (error) {
         request.signal?.throwIfAborted();
+        if (error instanceof SourceFailed) throw error.cause;
         // The other side has closed a kept connection at the moment when it was used again: nothing was done there.
         if (!again && error instanceof Stale) continue;
         throw networkFailure(error instanceof Stale ? error.cause : error, false);
@@ -107,22 +108,37 @@ export class Transport {
         const ms = request.answerWithin ?? patience;
         timer = setTimeout(() => asked.destroy(new TimeIsOver('answer', ms)), ms);
       };
+      const begin = (): void => {
+        if (typeof body !== 'function') return wait();
+        const stopwatch = { wait, pause: () => clearTimeout(timer) };
+        void write(asked, body(), stopwatch).catch((error: unknown) => asked.destroy(new SourceFailed(error)));
+      };
       asked.once('socket', (socket) => {
-        if (asked.reusedSocket) wait();
-        else socket.once(way.isTls ? 'secureConnect' : 'connect', wait);
+        if (asked.reusedSocket) begin();
+        else socket.once(way.isTls ? 'secureConnect' : 'connect', begin);
       });
       asked.on('error', (error) => {
         clearTimeout(timer);
-        const isStale = asked.reusedSocket && !(error instanceof TimeIsOver);
+        const isOurs = error instanceof TimeIsOver || error instanceof SourceFailed;
+        const isStale = asked.reusedSocket && !isOurs;
         reject(isStale ? new Stale(error) : error);
+      });
+      // Nobody has asked for another protocol (RFC 9110, 15.2.2).
+      asked.once('upgrade', (_response, socket) => {
+        socket.destroy();
+        reject(new Failure('E_REGISTRY_PROTOCOL', 'it changes to another protocol, which was not asked for'));
+      });
+      // Whatever has ended it without a word.
+      asked.once('close', () => {
+        clearTimeout(timer);
+        reject(new Error('the connection was closed'));
       });
       asked.once('response', (response) => {
         clearTimeout(timer);
         resolve(answerOf(response, url, { patience, signal }));
       });
-      if (typeof body === 'function') {
-        void write(asked, body(), wait).catch((error: unknown) => asked.destroy(toError(error)));
-      } else asked.end(body);
+      // Its headers are sent with the first piece of the body.
+      if (typeof body !== 'function') asked.end(body);
     });
 
     function common(sent: Readonly<Record<string, string>>): http.RequestOptions {
@@ -206,6 +222,7 @@ export class Transport {
         socket.destroy();
         reject(refusedBy(proxy, response.statusCode ?? 0, response.statusMessage ?? ''));
       });
+      asked.once('close', () => reject(refusedBy(proxy, 0, 'closed')));
       // Only a proxy that does not know CONNECT answers like this.
       asked.once('response', (response) => {
         asked.destroy();
@@ -213,6 +230,13 @@ export class Transport {
       });
       asked.end();
     });
+  }
+}
+
+/** What gives the bytes of a body has failed. That is no failure of the registry. */
+class SourceFailed extends Error {
+  constructor(cause: unknown) {
+    super('the source of a body failed', { cause });
   }
 }
 
@@ -281,10 +305,20 @@ class TunnelAgent extends https.Agent {
 
 const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
-/** Sends a body piece by piece, as fast as it is taken. `moved`: the other side may take its time anew. */
-async function write(asked: http.ClientRequest, body: AsyncIterable<Uint8Array>, moved: () => void): Promise<void> {
+/** Counts the time only while the other side has to do something. */
+interface Stopwatch {
+  readonly wait: () => void;
+  readonly pause: () => void;
+}
+
+/** Sends a body piece by piece, as fast as it is taken. */
+async function write(
+  asked: http.ClientRequest,
+  body: AsyncIterable<Uint8Array>,
+  { wait, pause }: Stopwatch,
+): Promise<void> {
   let isOver = false;
-  const closed = new Promise<void>((resolve) => {
+  const over = new Promise<void>((resolve) => {
     const end = (): void => {
       isOver = true;
       resolve();
@@ -293,14 +327,17 @@ async function write(asked: http.ClientRequest, body: AsyncIterable<Uint8Array>,
     // An answer before the end: what is left is not wanted.
     asked.once('response', end);
   });
+  pause();
   for await (const piece of body) {
     if (isOver) return;
-    if (!asked.write(piece)) {
-      await Promise.race([new Promise<void>((resolve) => asked.once('drain', () => resolve())), closed]);
-      moved();
-    }
+    if (asked.write(piece)) continue;
+    wait();
+    await Promise.race([new Promise<void>((resolve) => asked.once('drain', () => resolve())), over]);
+    pause();
   }
-  if (!isOver) asked.end();
+  if (isOver) return;
+  wait();
+  asked.end();
 }
 
 interface Reading {

@@ -7,6 +7,8 @@ import { LyingRegistry, TYPES, type Descriptor } from '../../support/lying-regis
 import { sha256 } from '../../support/registry.ts';
 import { bytesOf, failing, reference, testClient, testClock } from '../../support/registry-client.ts';
 
+/** Milliseconds: more than a busy machine may pause, and short enough for tests. */
+const PATIENCE = 400;
 let registry: LyingRegistry;
 const content = randomBytes(400_000);
 let blob: Descriptor;
@@ -35,7 +37,7 @@ async function withClient<T>(
   work: (client: ReturnType<typeof testClient>) => Promise<T>,
   options: Parameters<typeof testClient>[0] = {},
 ): Promise<T> {
-  const client = testClient({ patience: 150, ...options });
+  const client = testClient({ patience: PATIENCE, ...options });
   try {
     return await work(client);
   } finally {
@@ -205,7 +207,7 @@ describe('a blob', () => {
     registry.lie(/blobs/u, { stallAt: 1000 });
     expect(await blobFails()).toMatchObject({
       code: 'E_REGISTRY_TIMEOUT',
-      text: expect.stringContaining('it sent nothing for 150 ms') as string,
+      text: expect.stringContaining(`it sent nothing for ${PATIENCE} ms`) as string,
     });
     // A few bytes at a time are no progress.
     expect(registry.requests).toHaveLength(5);
@@ -215,7 +217,7 @@ describe('a blob', () => {
     const got = await withClient(async (client) => {
       const parts: Uint8Array[] = [];
       for await (const part of client.blob(of(), blob, 0)) {
-        if (parts.length === 1) await new Promise((resolve) => setTimeout(resolve, 400));
+        if (parts.length === 1) await new Promise((resolve) => setTimeout(resolve, 3 * PATIENCE));
         parts.push(part);
       }
       return Buffer.concat(parts);
@@ -244,11 +246,11 @@ describe('a blob', () => {
 
 describe('a registry', () => {
   test('that takes a request and does not answer is too slow', async () => {
-    registry.lie(/manifests/u, { delay: 1000 });
+    registry.lie(/manifests/u, { delay: 3 * PATIENCE });
     const clock = testClock();
     expect(await manifestFails(byTag(), { clock })).toMatchObject({
       code: 'E_REGISTRY_TIMEOUT',
-      text: expect.stringContaining('did not answer within 150 ms') as string,
+      text: expect.stringContaining(`did not answer within ${PATIENCE} ms`) as string,
     });
     expect(clock.slept).toHaveLength(4);
   });

@@ -130,6 +130,11 @@ describe('a redirect', () => {
     ['https://r.test/v2/', 'file:///etc/passwd', /not HTTP/u],
     ['https://r.test/v2/', 'https://127.0.0.1/x', /this machine/u],
     ['https://r.test/v2/', 'https://localhost:8443/x', /this machine/u],
+    ['http://r.test/v2/', 'http://169.254.169.254/latest', /this machine/u],
+    ['http://r.test/v2/', 'http://[fd00:ec2::254]/latest', /this machine/u],
+    ['http://r.test/v2/', 'http://[::ffff:127.0.0.1]/x', /this machine/u],
+    ['http://r.test/v2/', 'http://0.0.0.0:9200/x', /this machine/u],
+    ['http://r.test/v2/', 'http://2130706433/x', /this machine/u],
     ['https://r.test/v2/', 'https://somebody:secret@r.test/x', /a name or a password/u],
   ])('from %s to %s is not followed', (from, location, why) => {
     const url = new URL(from);
