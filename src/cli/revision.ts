@@ -6,6 +6,10 @@ import { BoxctlError } from '../errors.ts';
 import { lookUp } from '../files/programs.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { isWithin, realPath } from '../files/read.ts';
+import type { ReadLock } from '../lock/lock.ts';
+import { parseLock } from '../lock/parse.ts';
+import { lockOf } from '../lock/place.ts';
+import { readLock } from '../lock/read.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import type { Invocation } from './command.ts';
 import { hiding, loadForReview, loadOptions } from './environment.ts';
@@ -58,7 +62,7 @@ function gitEnvironment(env: Invocation['env']): Record<string, string | undefin
 }
 
 /** `cat-file` gives the bytes as they are: no filter and no program of the repository's settings is run. */
-function textOf({ cwd, env }: Invocation, revision: string, path: string): string {
+function textOf({ cwd, env }: Invocation, revision: string, path: string): Text {
   const root = repositoryOf(cwd);
   if (root === undefined) {
     throw new BoxctlError('E_SPEC_NOT_FOUND', `${revision}:${path}: ${cwd} is in no git repository`, {
@@ -71,20 +75,49 @@ function textOf({ cwd, env }: Invocation, revision: string, path: string): strin
     ['--no-pager', '--no-replace-objects', ...OVERRIDES, 'cat-file', 'blob', '--end-of-options', name],
     { cwd: root, env: gitEnvironment(env), encoding: 'utf8', maxBuffer: 1 << 24 },
   );
-  if (status === 0) return stdout;
-  const reason = error?.message ?? stderr.trim().split('\n', 1)[0] ?? '';
-  throw new BoxctlError('E_SPEC_NOT_FOUND', `git has no ${revision}:${path}: ${reason}`, {
+  if (status === 0) return { text: stdout };
+  // Of a text that is too large, or where git cannot be run, there is an error.
+  return { missing: error === undefined, reason: error?.message ?? stderr.trim().split('\n', 1)[0] ?? '' };
+}
+
+type Text = { readonly text: string } | { readonly missing: boolean; readonly reason: string };
+
+function noText(named: string, reason: string): BoxctlError {
+  return new BoxctlError('E_SPEC_NOT_FOUND', `git has no ${named}: ${reason}`, {
     hint: 'REVISION:FILE, with FILE as seen from this folder',
   });
 }
 
-/** A file, or one of a revision; what it names counts from where the file is now. */
-export function loadRevision(invocation: Invocation, named: string): SpecDocument {
+/** The lock of the same revision. That it is not there is no error. */
+function lockOfRevision(invocation: Invocation, revision: string, path: string): ReadLock | undefined {
+  const lock = lockOf(path);
+  const found = lock === undefined ? undefined : textOf(invocation, revision, lock);
+  if (found === undefined) return undefined;
+  if ('text' in found) return parseLock(found.text, `${revision}:${lock}`);
+  if (found.missing) return undefined;
+  throw noText(`${revision}:${lock}`, found.reason);
+}
+
+export interface Revision {
+  readonly document: SpecDocument;
+  /** Undefined where there is none. */
+  readonly lock: ReadLock | undefined;
+}
+
+/** A file, or one of a revision, with its lock; what it names counts from where the file is now. */
+export function loadRevision(invocation: Invocation, named: string): Revision {
   const { cwd } = invocation;
   const colon = named.indexOf(':');
-  if (colon <= 0 || existsSync(resolve(cwd, named))) return loadForReview(invocation, named);
-  const path = named.slice(colon + 1);
-  const text = textOf(invocation, named.slice(0, colon), path);
+  if (colon <= 0 || existsSync(resolve(cwd, named))) {
+    return { document: loadForReview(invocation, named), lock: readLock(named) };
+  }
+  const [revision, path] = [named.slice(0, colon), named.slice(colon + 1)];
+  const found = textOf(invocation, revision, path);
+  if (!('text' in found)) throw noText(named, found.reason);
   const folder = dirname(resolve(cwd, path));
-  return hiding(invocation, loadSpecText(text, named, { ...loadOptions(invocation, path), review: true, folder }));
+  const options = { ...loadOptions(invocation, path), review: true, folder };
+  return {
+    document: hiding(invocation, loadSpecText(found.text, named, options)),
+    lock: lockOfRevision(invocation, revision, path),
+  };
 }

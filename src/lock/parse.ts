@@ -3,6 +3,7 @@
  * everything that specs/container.lock.schema.json does not allow is an error with its line.
  */
 import { BoxctlError } from '../errors.ts';
+import { MAX_FILE_SIZE } from '../files/read.ts';
 import { Paths } from '../yaml/paths.ts';
 import { TextProblems, type Span } from '../yaml/problems.ts';
 import { parseTree, type Branch, type Tree } from '../yaml/tree.ts';
@@ -155,6 +156,9 @@ export function parseLock(source: string, file: string): ReadLock {
   const problems = new TextProblems(file, source);
   const reader = new Reader(problems);
   try {
+    if (source.length > MAX_FILE_SIZE) {
+      reader.wrong({ start: 0, end: 1 }, `the lock is larger than ${MAX_FILE_SIZE} bytes`);
+    }
     if (source.trim() === '') reader.wrong({ start: 0, end: 1 }, 'the lock is empty');
     const tree = parseTree(source, problems);
     if (tree !== undefined && !problems.failed) {

@@ -6,7 +6,8 @@ import { LOCK_VERSION, type Lock, type LockedImage } from './lock.ts';
 type Node = string | number | readonly string[] | ReadonlyMap<string, Node>;
 
 /** What YAML reads as this text without quotes, by version 1.1 and 1.2. Other text is quoted. */
-const PLAIN = /^(?!(?:true|false|null|yes|no|on|off|y|n)$)(?:[A-Za-z_/]|\.{1,2}\/)[A-Za-z0-9_./@+~:-]*(?<!:)$/iu;
+const PLAIN =
+  /^(?!(?:true|false|null|yes|no|on|off|y|n)$)(?:[A-Za-z_/]|\.{1,2}\/|\d(?=[^/]*\/))[A-Za-z0-9_./@+~:-]*(?<!:)$/iu;
 
 const scalar = (text: string): string => (PLAIN.test(text) ? text : safeJson(text));
 

@@ -4,11 +4,11 @@ import { outline } from '../model/compile.ts';
 import { redactor } from '../text/borrowed.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { demandFindings } from './demand-rules.ts';
-import { SEVERITIES, type Finding, type Severity } from './finding.ts';
+import { SEVERITIES, type Beside, type Finding, type Severity } from './finding.ts';
 import { reviewHost } from './host.ts';
 import { openFindings } from './open-rules.ts';
 
-export type { Finding, Severity } from './finding.ts';
+export type { Beside, Finding, Severity } from './finding.ts';
 
 const rank = (severity: Severity): number => SEVERITIES.indexOf(severity);
 const lineOf = ({ because }: Finding): number =>
@@ -20,14 +20,14 @@ export function reaches({ severity }: Finding, least: Severity): boolean {
 }
 
 /**
- * All findings for a file, worst first, then in its order; the same on every machine.
+ * All findings for a file, worst first, then in its order; the same on every machine, but for what `beside` says.
  *
  * @throws BoxctlError as `compile` does, where the file contradicts itself
  */
-export function audit(document: SpecDocument, host: HostFacts): readonly Finding[] {
+export function audit(document: SpecDocument, host: HostFacts, beside: Beside = {}): readonly Finding[] {
   const reviewed = reviewHost(host, document);
   const model = outline(document, reviewed);
-  const subject = { document, model, host: reviewed };
+  const subject = { document, model, host: reviewed, ...beside };
   const redact = redactor(document.borrowed);
   const all = [...demandFindings(subject), ...openFindings(subject)].map((finding) => {
     const path = finding.because.kind === 'spec' ? finding.because.path : undefined;

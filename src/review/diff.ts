@@ -11,6 +11,7 @@ import { borrowedVariables, redactor, type Redact } from '../text/borrowed.ts';
 import type { Spec, SpecDocument } from '../spec/spec.ts';
 import type { Change, Comparison, Direction, Side } from './change.ts';
 import { compareLimits } from './diff-limits.ts';
+import { compareLocks, type Locks } from './diff-lock.ts';
 import { compareDevices, compareMounts } from './diff-mounts.ts';
 import {
   compareDns,
@@ -114,6 +115,8 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
 export interface DiffOptions {
   /** Print values of the caller's environment and of env_files, too. */
   readonly showValues?: boolean;
+  /** The locks beside the files. By default they have none. */
+  readonly locks?: Locks;
 }
 
 /** A change without the values that either side has of the caller's environment or of an env_file. */
@@ -137,7 +140,7 @@ export function diff(
   before: SpecDocument,
   after: SpecDocument,
   host: HostFacts,
-  { showValues = false }: DiffOptions = {},
+  { showValues = false, locks }: DiffOptions = {},
 ): readonly Change[] {
   const [old, young] = [before, after].map((document): Side => ({
     document,
@@ -147,7 +150,10 @@ export function diff(
   if (old === undefined || young === undefined) return [];
   // One comparison serves several keys and runs once.
   const comparisons = [...new Set([...Object.values(COMPARISONS).flat(), compareRest])];
-  const all = comparisons.flatMap((compare) => compare(old, young));
+  const all = [
+    ...comparisons.flatMap((compare) => compare(old, young)),
+    ...(locks === undefined ? [] : compareLocks(locks)),
+  ];
   const order: readonly Direction[] = ['gains', 'loses', 'changes'];
   const told = showValues ? all : all.map((change) => withoutValues(change, old, young));
   return told.sort((a, b) => order.indexOf(a.direction) - order.indexOf(b.direction));

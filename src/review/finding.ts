@@ -2,6 +2,8 @@
 import type { HostFacts } from '../host/facts.ts';
 import type { Model } from '../model/model.ts';
 import type { Because } from '../model/because.ts';
+import type { ReadLock } from '../lock/lock.ts';
+import type { Reference } from '../registry/reference.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 
 /** In order, the least severe first. */
@@ -57,6 +59,9 @@ export const RULES = [
   'no-memory-limit',
   'no-pids-limit',
   'unpinned-image',
+  'floating-tag',
+  'plain-registry',
+  'policy-beside-lock',
   'bind-writable',
   'no-cpu-limit',
   'optional-limits',
@@ -76,8 +81,16 @@ export interface Finding {
   readonly because: Because;
 }
 
+/** What an audit is told besides the file. */
+export interface Beside {
+  /** The lock of the file. */
+  readonly lock?: ReadLock | undefined;
+  /** Whether the configuration of this machine has a registry asked over plain HTTP, or without a certificate. */
+  readonly isInsecure?: (reference: Reference) => boolean;
+}
+
 /** The input of each rule: the compiled model, which is what would run, and the document that it was compiled from. */
-export interface Subject {
+export interface Subject extends Beside {
   readonly document: SpecDocument;
   readonly model: Model;
   readonly host: HostFacts;

@@ -4,7 +4,11 @@ import { isSecretName, isSecretValue } from '../model/secrets.ts';
 import type { Because } from '../model/because.ts';
 import { outward, type SpecPath } from '../spec/spec-path.ts';
 import { valueAt } from '../oci/resources.ts';
+import { isAbout } from '../lock/fit.ts';
+import { isLoopback } from '../registry/loopback.ts';
+import { parseReference } from '../registry/reference.ts';
 import type { ImageSource } from '../spec/spec.ts';
+import { isDigestStart, isProblem } from '../text/image-name.ts';
 import type { Finding, RuleName, Severity, Subject } from './finding.ts';
 
 interface Found {
@@ -59,11 +63,35 @@ function isWritten(subject: Subject, name: string): boolean {
   return where(path) !== undefined && !taken.some((one) => one.path === path);
 }
 
-/** Programs of the host have a rule of their own. */
+/** Programs of the host, and references, have rules of their own. */
 function isPinned(image: ImageSource | undefined): boolean {
   if (image?.kind === 'tar') return image.sha256 !== undefined;
-  if (image?.kind === 'reference') return /(?:^|@)sha256:/u.test(image.name);
   return image?.kind !== 'folder';
+}
+
+/** Whether the lock has the image. */
+function isLocked({ document: { spec, folder }, lock }: Subject): boolean {
+  const locked = lock?.lock.image;
+  return locked !== undefined && spec.image !== undefined && isAbout(locked, spec.image, folder);
+}
+
+function referenceIn({ document }: Subject): (ImageSource & { readonly kind: 'reference' }) | undefined {
+  const { image } = document.spec;
+  return image?.kind === 'reference' ? image : undefined;
+}
+
+/** A registry that is asked without TLS. What is sent to a loopback address does not leave the machine. */
+function plainRegistry(subject: Subject): readonly Found[] {
+  const image = referenceIn(subject);
+  const reference = image === undefined ? undefined : parseReference(image.name);
+  if (reference === undefined || isProblem(reference) || isDigestStart(image?.name ?? '')) return [];
+  const { registry } = reference;
+  const isLocal = isLoopback(registry);
+  if (!isLocal && subject.isInsecure?.(reference) !== true) return [];
+  const how = isLocal
+    ? 'over plain HTTP, at a port that any user of this host can have'
+    : 'without TLS that can be trusted';
+  return [{ message: `is made from an image of ${registry}, which is asked ${how}`, because: place(subject, 'image') }];
 }
 
 /** A rule for each limit without which the container can use up the host. */
@@ -146,13 +174,41 @@ const RULES: readonly Rule[] = [
   {
     id: 'unpinned-image',
     severity: 'medium',
-    fix: '`image: {tar: …, sha256: …}`, with what sha256sum prints',
+    fix: '`boxctl lock`; or `image: {tar: …, sha256: …}`, with what sha256sum prints',
     find: (subject) =>
       when(
-        !isPinned(subject.document.spec.image),
+        !isPinned(subject.document.spec.image) && !isLocked(subject),
         'is made from whatever its image holds by then: it is not pinned',
         place(subject, 'image'),
       ),
+  },
+  {
+    id: 'floating-tag',
+    severity: 'medium',
+    fix: '`boxctl lock`, and keep the lock beside the file; or write the digest behind the name: `NAME:TAG@sha256:…`',
+    find: (subject) => {
+      const image = referenceIn(subject);
+      const isFixed = image === undefined || /(?:^|@)sha256:/u.test(image.name) || isLocked(subject);
+      const message = `is made from whatever ${image?.name ?? ''} points to by then: it has neither a digest nor a lock`;
+      return when(!isFixed, message, place(subject, 'image'));
+    },
+  },
+  {
+    id: 'plain-registry',
+    severity: 'medium',
+    fix: 'use a registry with TLS; a lock, or a digest, keeps at least its content from being exchanged',
+    find: plainRegistry,
+  },
+  {
+    id: 'policy-beside-lock',
+    severity: 'low',
+    fix: 'take `pull_policy` out, or the lock',
+    find: (subject) => {
+      const policy = referenceIn(subject)?.pullPolicy ?? 'missing';
+      const asks = policy !== 'missing' && policy !== 'never';
+      const message = 'asks no registry for a newer image, whatever `pull_policy` says: its lock decides';
+      return when(asks && isLocked(subject), message, place(subject, 'pull_policy'));
+    },
   },
   {
     id: 'host-tools-image',

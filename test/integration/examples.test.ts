@@ -1,9 +1,9 @@
 /** The examples run as they are. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl, INSTALLED, PROJECT, run } from '../support/boxctl.ts';
-import { callerOptions, callers, hasLimits, self } from '../support/container.ts';
+import { callerOptions, callers, hasLimits, ownedFolder, self } from '../support/container.ts';
 import { debianRootfs } from '../support/rootfs.ts';
 import { copyFileSync } from 'node:fs';
 import { tempFolder } from '../support/temp.ts';
@@ -28,6 +28,24 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
     const { stdout, status, stderr } = await boxctl(['up', '--quiet'], callerOptions(caller, folder, { env }));
     expect({ status, stderr, failed: /FAILED/u.test(stdout) }).toEqual({ status: 0, stderr: '', failed: false });
     expect(stdout.match(/^ok /gmu)).toHaveLength(6);
+  });
+
+  test('locked is locked, started, and refused once its env_file has changed', async () => {
+    const folder = ownedFolder(caller, 'locked', tempFolder({ open: true }));
+    for (const name of ['container.yaml', 'settings.env']) {
+      copyFileSync(join(PROJECT, 'examples/locked', name), join(folder, name));
+    }
+    const call = (...args: readonly string[]) => boxctl(args, callerOptions(caller, folder));
+    expect(await call('lock')).toMatchObject({ status: 0 });
+    expect(await call('up', '--quiet', '--locked')).toMatchObject({
+      status: 0,
+      stdout: 'Hello from what was locked\n',
+    });
+    writeFileSync(join(folder, 'settings.env'), 'GREETING=Something else\n');
+    expect(await call('up', '--quiet')).toMatchObject({ status: 125, stdout: '' });
+    expect(await call('lock', '--check')).toMatchObject({ status: 1 });
+    expect(await call('lock', '--update')).toMatchObject({ status: 0 });
+    expect(await call('up', '--quiet', '--locked')).toMatchObject({ status: 0, stdout: 'Something else\n' });
   });
 
   test.skipIf(!hasDebian)('debian runs bash of its own userland (needs mmdebstrap)', { timeout: 300_000 }, async () => {

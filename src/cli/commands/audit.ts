@@ -1,10 +1,14 @@
 import { BoxctlError } from '../../errors.ts';
 import type { Because } from '../../model/because.ts';
-import { audit as findAll, reaches, type Finding, type Severity } from '../../review/audit.ts';
+import { readLock } from '../../lock/read.ts';
+import { locationsOf, readRegistries } from '../../registry/config.ts';
+import { audit as findAll, reaches, type Beside, type Finding, type Severity } from '../../review/audit.ts';
 import { RULES, SEVERITIES, type RuleName } from '../../review/finding.ts';
+import type { SpecDocument } from '../../spec/spec.ts';
 import { didYouMean } from '../../spec/suggest.ts';
 import type { Invocation, Run } from '../command.ts';
 import { hostFacts, loadForReview } from '../environment.ts';
+import { homeOf } from '../home.ts';
 import { wantsColor, writeOutput } from '../output.ts';
 import { safe, safeJson } from '../../text/safe.ts';
 import { painter } from '../../text/style.ts';
@@ -54,11 +58,31 @@ function ignoredRules({ args }: Invocation): ReadonlySet<RuleName> {
   );
 }
 
+/** The lock beside the file, and what this machine's configuration says of the registry that the file names. */
+function beside({ env }: Invocation, { file, spec: { image } }: SpecDocument): Beside {
+  const lock = readLock(file);
+  if (image?.kind !== 'reference') return { lock };
+  const config = readRegistries({ env, home: homeOf(env) });
+  return {
+    lock,
+    isInsecure: (reference) => {
+      try {
+        return locationsOf(reference, config).some(({ insecure }) => insecure);
+      } catch {
+        // It is blocked, so nothing is asked of it.
+        return false;
+      }
+    },
+  };
+}
+
 export const audit: Run = (invocation) => {
   const least = threshold(invocation);
   const ignored = ignoredRules(invocation);
   const document = loadForReview(invocation);
-  const findings = findAll(document, hostFacts(invocation)).filter(({ rule }) => !ignored.has(rule));
+  const findings = findAll(document, hostFacts(invocation), beside(invocation, document)).filter(
+    ({ rule }) => !ignored.has(rule),
+  );
   if (invocation.args.flag('json')) {
     const list = findings.map(({ because, ...finding }) => ({
       ...finding,

@@ -38,7 +38,10 @@ export const diff: Run = (invocation) => {
   const { args, env } = invocation;
   const [old = '', young = ''] = args.positionals;
   const [before, after] = [loadRevision(invocation, old), loadRevision(invocation, young)];
-  const changes = compare(before, after, hostFacts(invocation), { showValues: showsValues(invocation) });
+  const changes = compare(before.document, after.document, hostFacts(invocation), {
+    showValues: showsValues(invocation),
+    locks: { before: before.lock, after: after.lock },
+  });
   if (args.flag('json')) {
     const list = changes.map(({ direction, message, before: was, after: is }) => ({
       direction,

@@ -9,6 +9,7 @@ import type { Demand, DemandKind } from '../../../src/model/demand.ts';
 import { audit, reaches, type Finding } from '../../../src/review/audit.ts';
 import { demandFindings } from '../../../src/review/demand-rules.ts';
 import { reviewHost } from '../../../src/review/host.ts';
+import { parseLock } from '../../../src/lock/parse.ts';
 import { loadSpecText } from '../../../src/spec/load.ts';
 import { PROJECT } from '../../support/boxctl.ts';
 import { testDocument } from '../../support/document.ts';
@@ -119,7 +120,9 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['image: ./x.tar', ['unpinned-image medium'], 'image'],
   ['image: {folder: /}', ['bind-root critical', 'unpinned-image medium'], 'image'],
   ['image: {folder: /etc}', ['bind-system high', 'unpinned-image medium'], 'image'],
-  ['image: debian:12', ['unpinned-image medium'], 'image'],
+  ['image: debian:12', ['floating-tag medium'], 'image'],
+  ['image: {ref: "debian:12@sha256:' + 'a'.repeat(64) + '"}', [], 'image'],
+  ['image: localhost:5000/x', ['floating-tag medium', 'plain-registry medium'], 'image'],
   ['image: {ref: "sha256:0123456789ab"}', [], 'image'],
   ['image: {host_tools: [sh]}', ['host-tools-image low'], 'image'],
   ['image: {host_tools: [/srv/tool]}', ['foreign-tool high', 'host-tools-image low'], 'image'],
@@ -194,12 +197,28 @@ const made = (kind: DemandKind): readonly string[] => {
 };
 const REST = (['image', 'profile', 'oom_score_adj'] as const).flatMap(made);
 
+/** What is told beside a lock, and of a demand that is made when an image is to be pulled. */
+const LOCKED = parseLock(
+  `version: 1\nimage:\n  ref: debian:12\n  digest: sha256:${'a'.repeat(64)}\n`,
+  'container.lock',
+);
+const besideLock = (text: string): readonly string[] =>
+  rated(audit(documentOf(`${GOOD.replace(/^image:.*$/mu, '')}${text}\n`), USER_HOST, { lock: LOCKED }));
+
+it('beside a lock a tag does not float, and a policy that would ask is told', () => {
+  expect(besideLock('image: debian:12')).toEqual([]);
+  expect(besideLock('image: debian:12\npull_policy: always')).toEqual(['policy-beside-lock low']);
+  expect(besideLock('image: debian:13')).toEqual(['floating-tag medium']);
+});
+
 it('the page of the rules has every rule and every severity that is found, and no other', () => {
   const page = readFileSync(join(PROJECT, 'specs/audit.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| ([a-z][^|]*) \| [^|]+\|$/gmu)];
   const documented = new Map(rows.map(([, rule = '', text = '']) => [rule, text.trim()] as const));
   const host = rated(findings('namespaces: {mount: host}\ncommand: [x]'));
-  const all = [...CASES.flatMap(([, found]) => found), ...CONFIGS.flatMap(([, found]) => found), ...REST, ...host];
+  const locked = besideLock('image: debian:12\npull_policy: always');
+  const found = [...CASES, ...CONFIGS].flatMap(([, each]) => each);
+  const all = [...found, ...REST, ...host, ...locked];
   const pairs = all.map((one) => one.split(' '));
   expect([...new Set(pairs.map(([rule]) => rule))].toSorted()).toEqual([...documented.keys()].toSorted());
   for (const [rule = '', severity = ''] of pairs) {
