@@ -6,7 +6,7 @@ import { WHOLE, type Archived } from '../worker/work.ts';
 import type { Job } from './import-job.ts';
 import { formOf, placeOf, publishLayer, readMade, type Made } from './layer-record.ts';
 import { extractFrom, indexLayer, unpackLayerInto } from './make-layer.ts';
-import type { Members } from './members.ts';
+import type { Named } from './members.ts';
 import type { RecordedLayer } from './records.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { RecordedLayer } from './records.ts';
  * layer if there are no such folders.
  */
 export async function impliedFolders(
-  members: Members,
+  image: Named,
   { implied }: Made,
   layer: RecordedLayer,
   below: readonly RecordedLayer[],
@@ -26,7 +26,7 @@ export async function impliedFolders(
   if (folders.length === 0 || below.length === 0) return [];
   const { workspace } = job;
   const part = `above-${layer.digest.slice(0, 16)}`;
-  const name = `${members.name} (folders that a layer implies)`;
+  const name = `${image.name} (folders that a layer implies)`;
   const folder = workspace.makePart(part);
   const beside = workspace.makePart(`${part}-tar`);
   const fd = openSync(join(beside, 'data'), 'wx+', 0o600);

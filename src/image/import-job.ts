@@ -12,7 +12,12 @@ export interface ImportProgress {
   /** Files, folders and links that have been unpacked. */
   readonly entries?: number;
   /** Of an archive in layers: which one, from 1 on, and how many there are. */
-  readonly layer?: { readonly number: number; readonly of: number };
+  readonly layer?: {
+    readonly number: number;
+    readonly of: number;
+    /** The store has it already. */
+    readonly isThere?: boolean;
+  };
 }
 
 export interface ImportOptions {
@@ -31,6 +36,8 @@ export interface ImportOptions {
   readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
   readonly onImported?: ((record: ImageRecord) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Another process brings the same layer in, and is waited for. */
+  readonly onWait?: (() => void) | undefined;
   /** The origin that is written into the record; by default the archive's path. */
   readonly source?: string | undefined;
 }

@@ -8,8 +8,10 @@ import { writeDocument } from './documents.ts';
 import type { Job } from './import-job.ts';
 import { importLayers } from './import-layers.ts';
 import { archived, emptyPlace, nameOf } from './import-source.ts';
-import { checkNoImage, readImage, type LayeredImage } from './manifest.ts';
-import { tarMembers, type Members } from './members.ts';
+import type { LayeredImage } from './image-config.ts';
+import { memberLayers, type LayerReader } from './layer-reader.ts';
+import { checkNoImage, readImage } from './manifest.ts';
+import { tarMembers } from './members.ts';
 import { layerOf, type ImageRecord } from './records.ts';
 
 /** An image that is in the store but for its record, which makes it one. */
@@ -48,29 +50,29 @@ export async function layeredFile(path: string, archive: Archive, job: Job): Pro
 async function layered(tar: Archived, archive: Archive, job: Job): Promise<Brought | undefined> {
   const found = await scanTar(tar, emptyPlace(job.host));
   const members = tarMembers(tar, found);
-  const image = readImage(members, job.host, job.options.wanted);
+  const image = readImage(members, job.host, { name: job.options.wanted });
   if (image === undefined) {
     checkNoImage(members, found.keys());
     return undefined;
   }
-  const record = await describeLayered(members, image, nameOf(archive, job.options), job);
+  const record = await describeLayered(memberLayers(members), image, nameOf(archive, job.options), job);
   checkUnchanged(archive);
   return { record, names: image.names };
 }
 
 /** Imports the layers, and describes the image that they make. */
 export async function describeLayered(
-  members: Members,
+  from: LayerReader,
   image: LayeredImage,
   source: string,
   job: Job,
 ): Promise<ImageRecord> {
-  const { recorded, ...contents } = await importLayers(members, image, job);
+  const { recorded, ...contents } = await importLayers(from, image, job);
   const { store } = job.host.dirs;
   const layers = recorded.map((layer) => layerOf(store, layer, job.options.ownership));
   const { id: digest, defaults, names, platform, documents } = image;
   writeDocument(store, documents.config);
   const manifest = documents.manifest === undefined ? undefined : writeDocument(store, documents.manifest);
-  const from = { ...(manifest === undefined ? {} : { manifest }), ...(platform === undefined ? {} : { platform }) };
-  return { ...(await describeImage({ digest, layers, recorded, contents, source, defaults, names }, job)), ...from };
+  const origin = { ...(manifest === undefined ? {} : { manifest }), ...(platform === undefined ? {} : { platform }) };
+  return { ...(await describeImage({ digest, layers, recorded, contents, source, defaults, names }, job)), ...origin };
 }

@@ -17,6 +17,7 @@ import type { ImportOptions, Job } from './import-job.ts';
 import { describeLayered, type Brought } from './import-layered.ts';
 import { mountArchive, unpackArchive } from './import-root.ts';
 import { archived, emptyPlace, isInPlace, nameOf, wrongDigest } from './import-source.ts';
+import { memberLayers } from './layer-reader.ts';
 import { readImage } from './manifest.ts';
 import { folderMembers } from './members.ts';
 import { readFacts, writeRecord, type ImageRecord } from './records.ts';
@@ -116,12 +117,12 @@ async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, j
 /** An OCI image layout in a folder, by a path without links. The caller holds the lock of the source. */
 export async function importLayout(folder: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const members = folderMembers(folder);
-  const image = readImage(members, host, options.wanted);
+  const image = readImage(members, host, { name: options.wanted });
   if (image === undefined) throw new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The folder ${folder} holds no image`);
   const workspace = await openWorkspace(options.ownership, host);
   try {
     const job = { host, options, workspace, mounts: mayMount(host, options) };
-    const record = await describeLayered(members, image, folder, job);
+    const record = await describeLayered(memberLayers(members), image, folder, job);
     return { image: publish(record, job), identity: '', names: image.names };
   } finally {
     await workspace.close();

@@ -9,10 +9,14 @@ import { openUnlinkedFile } from '../files/read.ts';
 import { MAX_DOCUMENT } from './documents.ts';
 import type { Archived, Member, Part } from '../worker/work.ts';
 
-export interface Members {
+/** What messages call an image. */
+export interface Named {
+  readonly name: string;
+}
+
+export interface Members extends Named {
   /** Of a regular file; undefined where there is none. The caller closes it. */
   open(path: string): { readonly fd: number; readonly part: Part; readonly size: number; close(): void } | undefined;
-  readonly name: string;
 }
 
 const MAX_LINKS = 8;
@@ -84,6 +88,6 @@ export function tryMember(members: Members, path: string): Buffer | undefined {
   return file === undefined || file.size > MAX_DOCUMENT ? undefined : readMember(members, path);
 }
 
-export function badImage(members: Members, why: string): BoxctlError {
-  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${members.name} cannot be read: ${why}`);
+export function badImage({ name }: Named, why: string): BoxctlError {
+  return new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The image ${name} cannot be read: ${why}`);
 }

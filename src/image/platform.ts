@@ -77,6 +77,32 @@ export function rankOf(platform: Platform, arch: Arch, level: () => number = cpu
   return isEmulated(architecture) ? 0 : undefined;
 }
 
+/** Of `linux/arm/v7`, as a specification has it. */
+export function parsePlatform(text: string): Platform {
+  const [os = '', architecture = '', variant = ''] = text.split('/');
+  return { os, architecture, variant };
+}
+
+/** The variant that is meant where none is said: 1 to 8. */
+const USUAL: Readonly<Record<string, number>> = { amd64: 1, arm: 7, arm64: 8 };
+
+function variantOf({ architecture, variant }: Platform): number | string {
+  if (variant === '') return USUAL[architecture] ?? '';
+  const level = /^v([0-9]+)$/u.exec(variant)?.[1];
+  return level === undefined ? variant : Number(level);
+}
+
+/**
+ * How well an image of a platform is what was asked for, more being better; undefined: it is not. A processor runs what was
+ * made for one that can do less.
+ */
+export function fitOf(platform: Platform, wanted: Platform): number | undefined {
+  if (platform.os !== wanted.os || platform.architecture !== wanted.architecture) return undefined;
+  const [is, asked] = [variantOf(platform), variantOf(wanted)];
+  if (typeof is === 'number' && typeof asked === 'number') return is <= asked ? is : undefined;
+  return is === asked ? 1 : undefined;
+}
+
 /** What a manifest or a configuration says; undefined where it names no architecture. */
 export function platformOf(value: Readonly<Record<string, unknown>>): Platform | undefined {
   const text = (key: string): string => (typeof value[key] === 'string' ? value[key].toLowerCase() : '');

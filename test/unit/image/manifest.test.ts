@@ -35,7 +35,7 @@ const AMD = { ...ROOT_HOST, arch: 'x86_64' } as const;
 const platform = (architecture: string, variant?: string): Json => ({
   platform: { os: 'linux', architecture, ...(variant === undefined ? {} : { variant }) },
 });
-const read = (folder: string, wanted?: string) => readImage(folderMembers(folder), AMD, wanted);
+const read = (folder: string, wanted?: string) => readImage(folderMembers(folder), AMD, { name: wanted });
 const named = (name: string): Json => ({ annotations: { 'org.opencontainers.image.ref.name': name } });
 
 describe('platforms', () => {
