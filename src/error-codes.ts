@@ -125,6 +125,7 @@ export const ERROR_CODES = {
   E_POLICY_UNREADABLE: { meaning: 'a policy file cannot be read' },
   E_POLICY_UNSAFE: { meaning: 'others could have written a policy file, or it lies in the folder that it judges' },
   E_POOL_OVERLAP: { meaning: 'the addresses for containers are those of something else on this host' },
+  E_PULL_FORMAT: { meaning: 'a registry has the image in a form that boxctl does not read' },
   E_RATE_NET_ADMIN: { meaning: 'the container could remove the limit of what it sends' },
   E_REGISTRY_AUTH: { meaning: 'a registry wants a name and a password, or refuses those that are stored' },
   E_REGISTRY_BLOCKED: { meaning: 'the configuration of registries blocks the registry, or a part of it' },

@@ -42,7 +42,7 @@ interface Addon {
   statInRoot(root: string, path: string): FileStatus | undefined;
   openOwn(path: string, folder: boolean): number;
   tryLock(fd: number, exclusive: boolean): boolean;
-  pipe(): [read: number, write: number];
+  pipe(size?: number): [read: number, write: number];
   sha256(data: Uint8Array): string;
   probeCalls(): Record<string, number>;
   terminalState(fd: number): Buffer | undefined;
@@ -202,9 +202,9 @@ export function tryLock(fd: number, exclusive: boolean): boolean {
   return invoke((addon) => addon.tryLock(fd, exclusive));
 }
 
-/** pipe2(2) with O_CLOEXEC: the reading and the writing end. */
-export function pipe(): readonly [read: number, write: number] {
-  return invoke((addon) => addon.pipe());
+/** pipe2(2) with O_CLOEXEC: the reading and the writing end. `size`: as many bytes as it should hold, where that can be had. */
+export function pipe(size?: number): readonly [read: number, write: number] {
+  return invoke((addon) => (size === undefined ? addon.pipe() : addon.pipe(size)));
 }
 
 /**

@@ -109,6 +109,8 @@ Napi::Value make_pipe(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fail(env, "pipe2", errno);
+  // A user whose pipes hold much already gets the usual size (pipe(7), pipe-user-pages-soft).
+  if (info[0].IsNumber()) fcntl(ends[1], F_SETPIPE_SZ, info[0].As<Napi::Number>().Int32Value());
   Napi::Array result = Napi::Array::New(env, 2);
   result.Set(0U, ends[0]);
   result.Set(1U, ends[1]);

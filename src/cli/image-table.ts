@@ -1,10 +1,16 @@
 /** The verbs of `boxctl image`. */
-import type { Command } from './command.ts';
+import type { Command, OptionRow } from './command.ts';
 
 const EVENTS = { text: 'write events, and errors among them, as JSON lines to stderr' };
 
 /** Of which the words that follow are images of the store. */
-export const TAKES_IMAGES: ReadonlySet<string> = new Set(['image inspect', 'image tag', 'image rm', 'image save']);
+export const TAKES_IMAGES: ReadonlySet<string> = new Set([
+  'image inspect',
+  'image pull',
+  'image tag',
+  'image rm',
+  'image save',
+]);
 
 const PACKING = {
   compression: {
@@ -13,6 +19,20 @@ const PACKING = {
     text: 'how layers are compressed: gzip, zstd or none',
   },
   level: { value: 'LEVEL', text: '1 (fast) to 9 of gzip, or to 19 of zstd (small); 6 and 3 unless you say so' },
+};
+
+export const PULL_WHAT =
+  'Fetches the layers that the store does not have, verifies them, and gives the image its reference as a name. Prints the digest of what the reference leads to, and the reference in full. An image that is the same as before is not fetched again.';
+
+export const PULL_OPTIONS: Readonly<Record<string, OptionRow>> = {
+  platform: { value: 'PLATFORM', text: 'the image for another machine: linux/arm64, linux/arm/v7' },
+  policy: {
+    value: 'WHEN',
+    words: ['always', 'missing', 'never', 'daily', 'weekly', 'every_'],
+    text: 'when the registry is asked for what the store has: always unless you say so',
+  },
+  quiet: { short: 'q', text: 'print the digest alone, and nothing but what went wrong' },
+  json: EVENTS,
 };
 
 const IMAGE = 'IMAGE is a name, or the first digits of a digest.';
@@ -44,6 +64,20 @@ export const IMAGE_VERBS: readonly Command[] = [
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/image/import.ts')).imageImport,
+  },
+  {
+    name: 'image pull',
+    usage: '[OPTIONS] REF…',
+    summary: 'bring images from registries into the store',
+    description: PULL_WHAT,
+    options: PULL_OPTIONS,
+    examples: [
+      ['boxctl image pull alpine:3.20', 'from docker.io, or where registries.conf says'],
+      ['boxctl image pull --platform linux/arm64 ghcr.io/org/app', 'for another machine'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/pull.ts')).imagePull,
   },
   {
     name: 'image ls',

@@ -67,8 +67,9 @@ export function writeMessage(text: string): void {
   }
 }
 
-/** Goes back to the beginning of the line, and empties it. */
-const CLEAR_LINE = '\r\u001b[K';
+/** Goes back to the beginning of the line, and empties it and all below it. */
+const CLEAR_REST = '\r\u001b[J';
+const linesUp = (count: number): string => `\u001b[${count}A`;
 /** Columns of a page that goes to no terminal, and the fewest that a page is laid out in. */
 const USUAL_WIDTH = 100;
 const LEAST_WIDTH = 40;
@@ -82,9 +83,9 @@ export function screen(env: Environment): Screen {
     color: wantsColor(2, env),
     isTerminal: drawn,
     write: writeMessage,
-    redraw(text) {
+    redraw(text, up = 0) {
       try {
-        writeAll(2, `${CLEAR_LINE}${checked(2, text)}`);
+        writeAll(2, `${up > 0 ? linesUp(up) : ''}${CLEAR_REST}${checked(2, text)}`);
       } catch {
         // As above.
       }

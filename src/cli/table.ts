@@ -4,7 +4,7 @@ import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
 import { CONTAINER_COMMANDS } from './container-table.ts';
-import { IMAGE_VERBS } from './image-table.ts';
+import { IMAGE_VERBS, PULL_OPTIONS, PULL_WHAT } from './image-table.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
 import { ALLOW, EVENTS, LOCKED, PROGRESS, SHOW_VALUES, START } from './options.ts';
 import { REGISTRY_COMMANDS } from './registry-table.ts';
@@ -180,6 +180,21 @@ export const COMMANDS: readonly Command[] = [
     positionals: [0, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/lock.ts')).lock,
+  },
+  {
+    name: 'pull',
+    usage: '[OPTIONS] [FILE|REF…]',
+    summary: 'bring the image of a file, or others, from a registry into the store',
+    description: `${PULL_WHAT} REF is [REGISTRY/]NAME[:TAG][@sha256:DIGEST]. Without either, the image of this folder's container.yaml.`,
+    options: { ...PULL_OPTIONS, ...ALLOW },
+    examples: [
+      ['boxctl pull', 'the image of this folder’s file'],
+      ['boxctl pull alpine:3.20 ghcr.io/org/app', 'others'],
+      ['boxctl pull --policy missing', 'only where the store has none'],
+    ],
+    positionals: [0, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/pull.ts')).pull,
   },
   {
     name: 'bundle',

@@ -2,6 +2,7 @@
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
+import { checkRunnable } from '../image/platform.ts';
 import { ensureImage, findImage, previewImage, unseenImage, type ResolveOptions } from '../image/resolve.ts';
 import { imageOwnership, type Claims } from '../model/compile.ts';
 import { redactor } from '../text/borrowed.ts';
@@ -28,7 +29,12 @@ function located(document: SpecDocument, error: unknown): unknown {
   return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }
 
-/** The image if the store has it. Throws as `findImage` does. */
+/** What is pulled for another machine can be kept, and not started. */
+function checkPlatform(source: ImageSource, { arch }: HostFacts): void {
+  if (source.kind === 'reference' && source.platform !== undefined) checkRunnable(source.platform, arch);
+}
+
+/** The image if the store has it. Throws as `findImage` does, and `E_IMAGE_PLATFORM`. */
 export function findImageOf(
   document: SpecDocument,
   source: ImageSource,
@@ -36,6 +42,7 @@ export function findImageOf(
   claims: Claims,
 ): ImageFacts | undefined {
   try {
+    checkPlatform(source, host);
     return findImage(source, imageOwnership(document, host, claims), host);
   } catch (error) {
     throw located(document, error);
@@ -58,6 +65,7 @@ export function lookAtImage(document: SpecDocument, host: HostFacts): SeenImage 
   // A file that must be allowed first is not opened.
   if (isUnread(document, 'image')) return { image: unseenImage(source, ownership, host), isKnown: false };
   try {
+    checkPlatform(source, host);
     const found = findImage(source, ownership, host);
     return found === undefined
       ? { image: previewImage(source, ownership, host), isKnown: false }

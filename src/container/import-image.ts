@@ -7,7 +7,10 @@ import type { ResolveOptions } from '../image/resolve.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import type { ImportReporter } from './reporter.ts';
 
-export type ImportHooks = Pick<ResolveOptions, 'onProgress' | 'onWait' | 'onImported' | 'signal'>;
+export type ImportHooks = Pick<
+  ResolveOptions,
+  'onProgress' | 'onWait' | 'onImported' | 'onRetry' | 'onWarning' | 'signal'
+>;
 
 /** What a person calls the image. */
 export function titleOf(source: ImageSource): string {
@@ -44,6 +47,8 @@ export async function reportImport<T>(
       signal.throwIfAborted();
       listener.waiting();
     },
+    onRetry: (why, delay) => listener.retrying(why, delay),
+    onWarning: (message) => reporter.warning(message, undefined),
     onImported: (record) => {
       listener.imported(record);
       imported.push(record);

@@ -6,6 +6,7 @@ import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import type { SpecDocument } from '../spec/spec.ts';
+import { isDue } from '../image/resolve.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
 import { withLock, type LockedDocument } from './lock.ts';
@@ -138,7 +139,7 @@ async function imageOf(
   const { image: source, namespaces } = document.spec;
   if (source === undefined || (namespaces.mount.kind !== 'private' && !alwaysWithImage)) return undefined;
   const found = findImageOf(document, source, host, claims);
-  if (found !== undefined) {
+  if (found !== undefined && !isDue(source, host)) {
     checkImage(found);
     return found;
   }

@@ -9,6 +9,8 @@ export interface ImportListener {
   progress(progress: ImportProgress): void;
   /** Another process imports the same image, and is waited for. */
   waiting(): void;
+  /** A registry did not answer as it should, and is asked again after so many milliseconds. */
+  retrying(why: string, delay: number): void;
   /** The image is in the store now. Not called for layers and archives that were there already. */
   imported(record: ImageRecord): void;
   /** Resolves when nothing of the import is left to be drawn. `failed`: the import failed, or was interrupted. */
@@ -33,7 +35,13 @@ export interface Reporter extends ImportReporter {
 const nothing = (): void => undefined;
 const resolved = async (): Promise<void> => undefined;
 
-export const SILENT_IMPORT: ImportListener = { progress: nothing, waiting: nothing, imported: nothing, end: resolved };
+export const SILENT_IMPORT: ImportListener = {
+  progress: nothing,
+  waiting: nothing,
+  retrying: nothing,
+  imported: nothing,
+  end: resolved,
+};
 
 export const SILENT: Reporter = {
   warning: nothing,

@@ -54,9 +54,8 @@ export function stateFolder(read: HostReader, env: Environment, euid: number): s
 }
 
 /** What the store may have in it: each is a folder of the caller's own. */
-const STORE_FOLDERS = 'layers images documents names ids upper tmp locks mnt volumes id-ranges plans containers'.split(
-  ' ',
-);
+const STORE_FOLDERS =
+  'layers images documents names ids upper tmp locks mnt partial volumes id-ranges plans containers'.split(' ');
 
 /** Images and volumes are used as they lie there, by whoever may be root: they must be the caller's own work. */
 function checkedStore(read: HostReader, named: string, caller: Caller): string {

@@ -15,8 +15,8 @@ export interface ImportProgress {
   readonly layer?: {
     readonly number: number;
     readonly of: number;
-    /** The store has it already. */
-    readonly isThere?: boolean;
+    /** `there`: the store had it. `done`: it has it now. Absent: it is at work. */
+    readonly state?: 'there' | 'done';
   };
 }
 

@@ -6,6 +6,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
 import { LIMIT_HINT, type Archived, type Contents, type Digests, type LayerKind } from '../worker/work.ts';
@@ -60,6 +61,13 @@ function tooLarge({ name }: Named): BoxctlError {
     hint: LIMIT_HINT,
   });
 }
+
+/** Errors of a layer that the registry may not be to blame for. */
+const DAMAGED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'E_IMAGE_DIGEST',
+  'E_IMAGE_BAD_ARCHIVE',
+  'E_IMAGE_TOO_LARGE',
+]);
 
 interface Ensured {
   readonly layer: RecordedLayer;
@@ -173,26 +181,46 @@ class LayerWork {
     if (this.#from.isChecked) {
       await this.#withInput(source, index, (archive) => checkStored(archive, source, stored.made, this.#job));
     } else {
-      const number = { number: index + 1, of: this.#sources.length, isThere: true };
-      this.#job.options.onProgress?.({ read: source.size ?? 0, total: source.size ?? 0, layer: number });
+      this.#tell(index, source.size ?? 0, source.size ?? 0, 'there');
     }
     return stored;
   }
 
+  /** What was received before an interruption may be damaged. Then all of it is fetched once more. */
   async #read(source: LayerSource, index: number, alone: RecordedLayer): Promise<Prepared> {
+    const seen = { hadPartial: false };
+    try {
+      return await this.#readOnce(source, index, alone, seen);
+    } catch (error) {
+      const isDamaged = error instanceof BoxctlError && DAMAGED.has(error.code);
+      if (!seen.hadPartial || !isDamaged) throw error;
+      return this.#readOnce(source, index, alone, seen);
+    }
+  }
+
+  async #readOnce(
+    source: LayerSource,
+    index: number,
+    alone: RecordedLayer,
+    seen: { hadPartial: boolean },
+  ): Promise<Prepared> {
     const kind: LayerKind = index === 0 ? 'lowest' : 'layer';
     const part = `layer-${index + 1}`;
     const job = this.#job;
     job.workspace.makePart(part);
     try {
-      const first = await this.#withInput(source, index, (archive) =>
-        (alone.form === 'erofs' ? mountLayer : unpackLayerInto)(archive, part, kind, job),
+      const first = await this.#withInput(
+        source,
+        index,
+        (archive) => (alone.form === 'erofs' ? mountLayer : unpackLayerInto)(archive, part, kind, job),
+        seen,
       );
       // Other images will find the layer under this digest, so it must be true.
       checkDigests(this.#nameOf(index), source, first);
       this.#bytes += first.bytes;
       this.#entries += first.entries;
       this.#checkSize(this.#bytes, this.#entries);
+      this.#tell(index, source.size ?? 0, source.size ?? 0, 'done');
       if (first.wanted.length > 0) return { part, first };
       return this.#publish(part, alone, first, first.sha256);
     } catch (error) {
@@ -219,15 +247,26 @@ class LayerWork {
     return { layer, made };
   }
 
+  #tell(index: number, read: number, total: number, state: 'there' | 'done'): void {
+    const layer = { number: index + 1, of: this.#sources.length, state };
+    this.#job.options.onProgress?.({ read, total, layer });
+  }
+
   #nameOf(index: number): string {
     return `${this.#from.name} (layer ${index + 1})`;
   }
 
   /** Opens the layer for `work`. What went wrong on its way here is told rather than what came of that. */
-  async #withInput<T>(source: LayerSource, index: number, work: (archive: Archived) => Promise<T>): Promise<T> {
+  async #withInput<T>(
+    source: LayerSource,
+    index: number,
+    work: (archive: Archived) => Promise<T>,
+    seen: { hadPartial: boolean } = { hadPartial: false },
+  ): Promise<T> {
     const outer = this.#job.options.signal;
     const stop = linkedAbort(outer);
     const input = source === NO_LAYER ? emptyLayer() : this.#from.open(source, stop.signal);
+    seen.hadPartial = input.hadPartial === true;
     const trouble: { error?: unknown } = {};
     const arrived = input.arrived?.catch((error: unknown) => {
       trouble.error = error;

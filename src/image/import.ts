@@ -85,7 +85,7 @@ async function knownDigest(archive: Archive, host: HostFacts, options: ImportOpt
 const STACKED: ReadonlySet<number | undefined> = new Set([TMPFS, OVERLAY]);
 
 /** Owners are shifted by mounts wherever an index can be mounted. */
-function mayMount(host: HostFacts, { ownership }: ImportOptions): boolean {
+export function mayMount(host: HostFacts, { ownership }: ImportOptions): boolean {
   return host.erofs.usable && ownership === undefined && !STACKED.has(host.storeType);
 }
 
@@ -103,7 +103,7 @@ async function bringIn(archive: Archive, known: string | undefined, job: Job): P
   return unpackArchive(archive, known, { ...job, mounts: false });
 }
 
-const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof BoxctlError && error.code === code;
+export const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof BoxctlError && error.code === code;
 
 async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, job: Job): Promise<Brought | undefined> {
   try {
@@ -129,7 +129,7 @@ export async function importLayout(folder: string, host: HostFacts, options: Imp
   }
 }
 
-function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
+export function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
   const ownership = ownershipOf(options);
   writeRecord(host.dirs.store, record, ownership);
   const image = readFacts(record.digest, ownership, host);

@@ -16,6 +16,8 @@ export interface LayerInput {
    * with what went wrong on the way.
    */
   readonly arrived?: Promise<void>;
+  /** Some of it was received before, and has not been verified. */
+  readonly hadPartial?: boolean;
   /** Ends what still arrives. */
   close(): void;
 }

@@ -1,5 +1,5 @@
 /**
- * Modules of Node that only `image pack` and `host_tools` need. They are loaded when they are first used, so that a start
+ * Modules of Node that only pulls, `image pack` and `host_tools` need. They are loaded when they are first used, so that a start
  * does not load them.
  */
 import { createRequire } from 'node:module';
@@ -10,3 +10,4 @@ const loader = (): NodeJS.Require => createRequire('/');
 export const zlib = (): typeof import('node:zlib') => loader()('node:zlib');
 export const stream = (): typeof import('node:stream') => loader()('node:stream');
 export const childProcess = (): typeof import('node:child_process') => loader()('node:child_process');
+export const net = (): typeof import('node:net') => loader()('node:net');

@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import { isImageName } from '../spec/image-name.ts';
+import { isProblem, parseImageName, type ImageName } from '../text/image-name.ts';
 import { isRecord } from '../text/json.ts';
 import { readOwnJson } from '../files/own.ts';
+import { fullReferences } from './short-name-rules.ts';
 import { shortHash } from './store.ts';
 
 /** How an image came by a pulled name. Digests are sha256, 64 hex digits, of documents of the store. */
@@ -30,36 +32,31 @@ export interface Named {
   readonly pulled?: Pulled;
 }
 
-const DOCKER_HUB = 'docker.io';
+const DEFAULT_TAG = 'latest';
 
-/** Whether the text begins with a registry: `ghcr.io/x`, `localhost/x`, `host:5000/x`. */
-function hasRegistry(text: string): boolean {
-  const [first = '', ...rest] = text.split('/');
-  return rest.length > 0 && (/[.:A-Z[]/u.test(first) || first === 'localhost');
+function written({ registry, path, tag = DEFAULT_TAG, digest }: ImageName): string {
+  const name = registry === undefined ? path : `${registry}/${path}`;
+  // The digest decides, whatever the tag.
+  return digest === undefined ? `${name}:${tag}` : `${name}@${digest}`;
 }
 
-const withTag = (text: string): string => (/:[^/\]]*$/u.test(text) ? text : `${text}:latest`);
-
-/** The full form of a reference with a registry. What has a digest loses its tag, since the digest decides. */
-function withRegistry(text: string): string {
-  const [path = '', digest] = text.split('@', 2);
-  const [registry = '', ...parts] = path.split('/');
-  const host = registry === 'index.docker.io' ? DOCKER_HUB : registry;
-  const repository = host === DOCKER_HUB && parts.length === 1 ? ['library', ...parts] : parts;
-  const full = [host, ...repository].join('/');
-  return digest === undefined ? withTag(full) : `${full.replace(/:[^/\]]*$/u, '')}@${digest}`;
-}
-
-/** The form in which the store has a name: with a tag, and of a local one without `library/`. */
+/** The form in which the store has a name: with a tag or a digest, and of a short one without `library/`. */
 export function fullName(text: string): string {
-  if (hasRegistry(text)) return withRegistry(text);
-  return text.includes('@') ? text : withTag(text.replace(/^library\//u, ''));
+  const name = parseImageName(text);
+  if (isProblem(name)) return text;
+  const path = name.registry === undefined ? name.path.replace(/^library\//u, '') : name.path;
+  return written({ ...name, path });
 }
 
-/** The references that text may mean, in the forms in which the store has them, the first first. */
-export function formsOf(text: string): readonly string[] {
-  if (hasRegistry(text)) return [fullName(text)];
-  return [fullName(text), withRegistry(`${DOCKER_HUB}/${text}`)];
+/**
+ * The references that text may mean, in the forms in which the store has them, the first first: a short name is a local one,
+ * and else what the configuration of registries makes of it.
+ */
+function* formsOf(store: string, text: string): Generator<string, void> {
+  yield fullName(text);
+  const name = parseImageName(text);
+  if (isProblem(name) || name.registry !== undefined) return;
+  for (const full of fullReferences(store, text)) yield fullName(full);
 }
 
 /** Throws `E_IMAGE_NAME`. */
@@ -124,7 +121,7 @@ export function allNames(store: string): readonly Named[] {
  * `platform`: what was pulled for it goes first. Whether another one is for the platform is for the caller to look at.
  */
 export function findReference(store: string, text: string, platform?: string): Named | undefined {
-  for (const name of formsOf(text)) {
+  for (const name of formsOf(store, text)) {
     const named =
       (platform === undefined ? undefined : entryNamed(store, name, platform)) ??
       entryNamed(store, name) ??

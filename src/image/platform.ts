@@ -1,5 +1,6 @@
 /** Which images this machine can run: the platforms of the OCI image specification ("Image Index"), as Go names them. */
 import { existsSync, readFileSync } from 'node:fs';
+import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 
 export interface Platform {
@@ -75,6 +76,15 @@ export function rankOf(platform: Platform, arch: Arch, level: () => number = cpu
   }
   if (architecture === NARROW[arch]) return 1;
   return isEmulated(architecture) ? 0 : undefined;
+}
+
+/** Throws `E_IMAGE_PLATFORM` where this machine does not run what is made for the platform. */
+export function checkRunnable(text: string, arch: Arch): void {
+  if (rankOf(parsePlatform(text), arch) !== undefined) return;
+  const here = platformName(hostPlatform(arch));
+  throw new BoxctlError('E_IMAGE_PLATFORM', `This machine is ${here} and does not run what is made for ${text}`, {
+    hint: 'leave `platform` out, or have the kernel run other programs by qemu (binfmt_misc)',
+  });
 }
 
 /** Of `linux/arm/v7`, as a specification has it. */

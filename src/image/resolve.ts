@@ -7,17 +7,20 @@ import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../native.ts';
 import { realPath } from '../files/read.ts';
 import type { ImageSource } from '../spec/spec.ts';
+import { isDigestStart } from '../text/image-name.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
 import { digestOf, identityOf, isUnread, recall, remember } from './identity.ts';
 import { treeOwnership, UNKNOWN_IMAGE, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
-import { importArchive, importLayout } from './import.ts';
+import { importArchive, importLayout, isCode } from './import.ts';
 import { isInPlace, layerInPlace, seenDigest } from './import-source.ts';
 import type { ImportOptions, ImportProgress } from './import-job.ts';
 import { withLock } from '../files/locks.ts';
 import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
-import { allNames, findDigest, fullName } from './names.ts';
+import { allNames, findDigest, findReference, fullName } from './names.ts';
+import { fitOf, parsePlatform } from './platform.ts';
+import { pullImage, type PulledImage, type PullOptions, type PullSource } from './pull.ts';
 import { packCollection } from './pack.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -35,6 +38,10 @@ export interface ResolveOptions {
   readonly signal?: AbortSignal;
   /** The store gets a copy of the user's archive, which may then change: for `image import`. */
   readonly copy?: boolean;
+  /** A registry is asked once more after so many milliseconds. */
+  readonly onRetry?: (why: string, delay: number) => void;
+  /** Something is other than asked for, and the image is used nevertheless. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** The name that a source is remembered under. Where the tools are found depends on PATH. */
@@ -49,11 +56,39 @@ const toolPath = (): string => process.env['PATH'] ?? '';
 
 /** The digest that is known without reading the archive; undefined also when it is not the one that is pinned. */
 function knownDigest(source: ImageSource, store: string): string | undefined {
-  if (source.kind === 'reference') return findDigest(store, source.name);
+  if (source.kind === 'reference') return referenceDigest(source, store);
   const digest = digestOf(store, nameOf(source));
   const pin = source.kind === 'tar' ? source.sha256 : undefined;
   // An image in layers has another digest than its archive, so what was pinned is remembered beside it.
   return pin === undefined || pin === digest || pin === recall(store, nameOf(source))?.pinned ? digest : undefined;
+}
+
+function referenceDigest({ name, platform }: PullSource, store: string): string | undefined {
+  const named = findReference(store, name, platform);
+  if (named === undefined) return findDigest(store, name);
+  return platform === undefined || named.pulled?.platform === platform || isFor(platform, named.digest, store)
+    ? named.digest
+    : undefined;
+}
+
+/** Whether an image that was not pulled for the platform is made for it. A root file system does not say what it is made for. */
+function isFor(platform: string, digest: string, store: string): boolean {
+  const record = allRecords(store).find((each) => each.record.digest === digest)?.record;
+  const own = record?.platform;
+  return own === undefined || fitOf(parsePlatform(own), parsePlatform(platform)) !== undefined;
+}
+
+/**
+ * Whether a registry has to be asked before the image is used, although the store has it. Nothing is asked for a local name,
+ * nor for a digest, which cannot lead to anything else.
+ */
+export function isDue(source: ImageSource, host: HostFacts): boolean {
+  if (source.kind !== 'reference') return false;
+  const { name, platform, pullPolicy = 'missing' } = source;
+  if (pullPolicy === 'missing' || pullPolicy === 'never') return false;
+  const named = findReference(host.dirs.store, name, platform);
+  if (named?.pulled === undefined || named.name.includes('@')) return false;
+  return pullPolicy === 'always' || Date.now() - named.pulled.checked >= pullPolicy.every;
 }
 
 /**
@@ -112,14 +147,20 @@ export async function ensureImage(
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
   const found = findImage(source, ownership, host);
-  if (found !== undefined && suffices(found, options)) return found;
+  if (found !== undefined && suffices(found, options) && !isDue(source, host)) return found;
   prepareStore(store);
+  return inStore(host, () => importOnce(source, ownership, host, options));
+}
+
+/** After a failure, nothing of the work stays in the store. */
+async function inStore<T>(host: HostFacts, work: () => Promise<T>): Promise<T> {
   try {
-    return await importOnce(source, ownership, host, options);
+    return await work();
   } catch (cause) {
     await removeLeftoversQuietly(host);
     // For example, the disk is full, and one of the small files beside the image could not be written.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    const { store } = host.dirs;
     throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, { cause });
   }
 }
@@ -139,14 +180,14 @@ async function importOnce(
   const work = async (): Promise<ImageFacts> => {
     // Someone else may have imported it while this waited.
     const present = findImage(source, ownership, host);
-    if (present !== undefined && suffices(present, options)) return present;
+    if (present !== undefined && suffices(present, options) && !isDue(source, host)) return present;
     switch (source.kind) {
       case 'tar':
         return ensureArchive(source, ownership, host, options);
       case 'host_tools':
         return ensureTools(source, ownership, host, options);
       case 'reference':
-        return ensureStored(source.name, ownership, host, options);
+        return ensureReference(source, ownership, host, options);
       case 'folder':
         return folderImage(source.path, ownership);
     }
@@ -167,12 +208,12 @@ function limitsOf({ maxSize, maxEntries }: Pick<TarSource, 'maxSize' | 'maxEntri
 export function importOptions(
   source: Partial<Omit<TarSource, 'kind' | 'path'>>,
   ownership: Ownership | undefined,
-  { onProgress, onImported, signal, copy }: ResolveOptions,
+  { onProgress, onImported, onWait, signal, copy }: ResolveOptions,
 ): ImportOptions {
   const tree = treeOwnership(ownership);
   const limits = { ...limitsOf(source), owners: tree === undefined ? ownership : undefined };
   const { sha256: pin, wanted } = source;
-  return { ownership: tree, limits, pin, wanted, inPlace: copy !== true, onProgress, onImported, signal };
+  return { ownership: tree, limits, pin, wanted, inPlace: copy !== true, onProgress, onImported, onWait, signal };
 }
 
 async function ensureArchive(
@@ -219,20 +260,83 @@ async function ensureTools(
   }
 }
 
-/** An image that the store has under other maps is imported anew from where it came from. */
-async function ensureStored(
-  name: string,
+/** The image of a reference, pulled where the store does not have it, or where its policy says so. */
+async function ensureReference(
+  source: PullSource,
   ownership: Ownership | undefined,
   host: HostFacts,
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
-  const digest = findDigest(store, name);
-  const source =
-    digest === undefined ? undefined : allRecords(store).find(({ record }) => record.digest === digest)?.record.source;
-  if (digest === undefined || source === undefined) throw noSuchImage(store, name);
+  const { name, platform, pullPolicy } = source;
+  const named = findReference(store, name, platform);
+  const digest = referenceDigest(source, store);
+  if (digest !== undefined && named?.pulled === undefined) {
+    return ensureLocal(name, digest, ownership, host, options);
+  }
+  if (isDigestStart(name) || pullPolicy === 'never') throw notInStore(store, source);
+  // The image is there and is wanted under other maps: the same one, whatever its tag points to by now.
+  const exactly = digest === undefined || isDue(source, host) ? undefined : named?.pulled;
+  try {
+    const { image } = await pullImage(source, pullOptions(source, ownership, host, options, exactly));
+    return image;
+  } catch (error) {
+    const present = findImage(source, ownership, host);
+    if (present === undefined || !isPeriodic(source) || !isCode(error, 'E_REGISTRY_UNREACHABLE')) {
+      throw digest === undefined ? withSimilarName(store, name, error) : error;
+    }
+    options.onWarning?.(`${name} is used as the store has it: ${error instanceof Error ? error.message : ''}`);
+    return present;
+  }
+}
+
+const isPeriodic = ({ pullPolicy }: PullSource): boolean => typeof pullPolicy === 'object';
+
+function pullOptions(
+  source: PullSource,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  options: ResolveOptions,
+  exactly: PullOptions['exactly'],
+): PullOptions {
+  const { maxSize, maxEntries } = source;
+  const limits = { ...(maxSize === undefined ? {} : { maxSize }), ...(maxEntries === undefined ? {} : { maxEntries }) };
+  return {
+    wants: importOptions(limits, ownership, options),
+    ownership,
+    host,
+    ...(exactly === undefined ? {} : { exactly }),
+    ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
+  };
+}
+
+/** Pulls the image of a reference whatever its policy, or sees that it is what the store has. */
+export async function pullReference(
+  source: PullSource,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  options: ResolveOptions = {},
+): Promise<PulledImage> {
+  const { store } = host.dirs;
+  prepareStore(store);
+  const lock = join(store, 'locks', shortHash(`${ownershipKey(ownership)} ${nameOf(source)}`));
+  const work = (): Promise<PulledImage> => pullImage(source, pullOptions(source, ownership, host, options, undefined));
+  return inStore(host, () => withLock(lock, work, options.onWait));
+}
+
+/** An image that the store has under other maps is imported anew from where it came from. */
+async function ensureLocal(
+  name: string,
+  digest: string,
+  ownership: Ownership | undefined,
+  host: HostFacts,
+  options: ResolveOptions,
+): Promise<ImageFacts> {
+  const { store } = host.dirs;
+  const source = allRecords(store).find(({ record }) => record.digest === digest)?.record.source;
+  if (source === undefined) throw noSuchImage(store, name);
   // What came through a pipe, or was packed, cannot be had again.
-  if (existsSync(source)) {
+  if (source.startsWith('/') && existsSync(source)) {
     const image = await ensureArchive({ kind: 'tar', path: realPath(source) }, ownership, host, options);
     if (image.digest === digest) return image;
   }
@@ -256,7 +360,9 @@ export function previewImage(source: ImageSource, ownership: Ownership | undefin
   const found = findImage(source, ownership, host);
   if (found !== undefined) return found;
   if (source.kind === 'folder') return folderImage(source.path, ownership);
-  if (source.kind === 'reference') throw noSuchImage(host.dirs.store, source.name);
+  if (source.kind === 'reference' && (isDigestStart(source.name) || source.pullPolicy === 'never')) {
+    throw notInStore(host.dirs.store, source);
+  }
   const { digest, layer } = previewLayer(source, host.erofs.usable && treeOwnership(ownership) === undefined);
   return preview(digest, [layerOf(host.dirs.store, layer, ownership)], ownership, host);
 }
@@ -316,6 +422,25 @@ export function noSuchImage(
   return new BoxctlError('E_IMAGE_NOT_FOUND', `the store has no image "${name}"`, {
     hint: meant === undefined ? hint : `did you mean \`${meant}\`? Otherwise, ${hint}`,
   });
+}
+
+/** The image of a reference that is not pulled. */
+function notInStore(store: string, { name, pullPolicy }: PullSource): BoxctlError {
+  if (pullPolicy !== 'never') return noSuchImage(store, name, 'see what there is: boxctl image ls');
+  return noSuchImage(
+    store,
+    name,
+    `\`pull_policy: never\` keeps it from being pulled; boxctl image pull ${name} does it once`,
+  );
+}
+
+/** What a registry has said of a name, with the one of the store that was probably meant. */
+function withSimilarName(store: string, name: string, error: unknown): unknown {
+  const meant = similarName(store, fullName(name));
+  if (!(error instanceof BoxctlError) || !error.code.startsWith('E_REGISTRY_') || meant === undefined) return error;
+  const also = `did you mean \`${meant}\`, which the store has?`;
+  const hint = error.hint === undefined ? also : `${error.hint}; ${also}`;
+  return new BoxctlError(error.code, error.message, { hint, cause: error });
 }
 
 /** Another tag of the same image, or the same of one with nearly the same name. */

@@ -71,7 +71,15 @@ export const isStore = (store: string): boolean => existsSync(join(store, 'mnt')
 
 const FOLDERS = ['layers', 'images', 'names', 'ids', 'upper', 'tmp', 'locks', 'mnt'] as const;
 /** `lost+found`: the store may be a file system of its own. */
-const OURS: ReadonlySet<string> = new Set([...FOLDERS, 'lock', 'documents', 'volumes', 'id-ranges', 'lost+found']);
+const OURS: ReadonlySet<string> = new Set([
+  ...FOLDERS,
+  'lock',
+  'documents',
+  'partial',
+  'volumes',
+  'id-ranges',
+  'lost+found',
+]);
 
 /**
  * A folder of something else, such as /var: its `tmp` would be swept, and nobody else could enter it any more. A store has

@@ -14,8 +14,11 @@ export interface Screen {
   readonly isTerminal: boolean;
   /** Synchronous, as all of it is. */
   write(text: string): void;
-  /** Writes over the line that the cursor is in. Only where `isTerminal`; the text must not be wider than the screen. */
-  redraw(text: string): void;
+  /**
+   * Writes over the line that the cursor is in, and over `up` lines above it. Only where `isTerminal`; no line of the text
+   * must be wider than the screen.
+   */
+  redraw(text: string, up?: number): void;
   columns(): number;
 }
 

@@ -29,12 +29,18 @@ function durationOf(text: string): number | undefined {
   return Number.isSafeInteger(sum) ? sum : undefined;
 }
 
+/** Undefined for a text that is none. */
+export function parsePullPolicy(text: string): PullPolicy | undefined {
+  const every = text.startsWith('every_') ? durationOf(text.slice('every_'.length)) : undefined;
+  if (every !== undefined) return { every };
+  return Object.hasOwn(WORDS, text) ? WORDS[text] : undefined;
+}
+
 /** Undefined where there is none, and for a problem, which is reported. */
 export function normalisePullPolicy(context: Context, text: string | undefined): PullPolicy | undefined {
   if (text === undefined) return undefined;
-  const every = text.startsWith('every_') ? durationOf(text.slice('every_'.length)) : undefined;
-  if (every !== undefined) return { every };
-  if (Object.hasOwn(WORDS, text)) return WORDS[text];
+  const policy = parsePullPolicy(text);
+  if (policy !== undefined) return policy;
   const hint =
     text === 'build'
       ? 'boxctl builds no images: build it by another tool and import it, or push it to a registry'

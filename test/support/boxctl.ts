@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withoutRegistries } from './no-registries.ts';
 import { asUser, userEnvironment, type TestUser } from './user.ts';
 
 export const PROJECT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -39,7 +40,7 @@ export interface Ended {
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [program = '', ...args] = options.user === undefined ? command : asUser(options.user, command);
   const own = options.user === undefined ? { HOME: process.env['HOME'] ?? '/root' } : userEnvironment(options.user);
-  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...own, ...options.env };
+  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...withoutRegistries(), ...own, ...options.env };
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: options.cwd, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];

@@ -1,5 +1,6 @@
 /** An ordinary user, for what root would be allowed to do anyway. `.ci/run` makes him, with a subordinate range. */
 import { readFileSync } from 'node:fs';
+import { withoutRegistries } from './no-registries.ts';
 
 export interface TestUser {
   readonly name: string;
@@ -36,5 +37,11 @@ export function asUser(user: TestUser, command: readonly string[]): readonly str
 
 /** What the user's environment holds after a login. */
 export function userEnvironment(user: TestUser): Readonly<Record<string, string>> {
-  return { HOME: user.home, USER: user.name, LOGNAME: user.name, PATH: '/usr/local/bin:/usr/bin:/bin' };
+  return {
+    ...withoutRegistries(),
+    HOME: user.home,
+    USER: user.name,
+    LOGNAME: user.name,
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+  };
 }

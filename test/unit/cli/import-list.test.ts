@@ -22,15 +22,17 @@ test.each([
     };
     const list = drawImport(title, screen, performance.now());
     for (const read of [1e6, 2e8]) {
-      list.progress({ read, total: 5e8, entries: 12_345, layer: { number: 1, of: 2 } });
+      list.progress({ read, total: 5e8, entries: 12_345, layer: { number: 1, of: 3 } });
+      list.progress({ read: read * 2, total: 5e8, layer: { number: 3, of: 3 } });
       await new Promise((resolve) => setImmediate(resolve));
     }
+    list.retrying('the registry is away', 3000);
+    list.progress({ read: 0, total: 0, layer: { number: 2, of: 3, state: 'there' } });
     await list.end(false);
     expect(drawn.length).toBeGreaterThan(2);
-    for (const text of drawn) {
-      expect(text.trimEnd()).not.toContain('\n');
-      expect(steeringIn(text)).toEqual([]);
-      expect(textWidth(text.trimEnd())).toBeLessThan(columns);
+    for (const line of drawn.flatMap((text) => text.split('\n'))) {
+      expect(steeringIn(line)).toEqual([]);
+      expect(textWidth(line.trimEnd())).toBeLessThan(columns);
     }
   }
 });

@@ -7,6 +7,9 @@ import { allNames, findReference, fullName, removeName, writeName } from '../../
 import { sha256 } from '../../../src/native.ts';
 import { tempFolder } from '../../support/temp.ts';
 
+const HEX = 'ab'.repeat(32);
+const OTHER = 'cd'.repeat(32);
+
 function store(): string {
   const folder = tempFolder();
   mkdirSync(join(folder, 'names'));
@@ -29,7 +32,7 @@ describe('names', () => {
     ['localhost/x', 'localhost/x:latest'],
     ['localhost:5000/x', 'localhost:5000/x:latest'],
     ['[::1]:5000/x', '[::1]:5000/x:latest'],
-    ['ghcr.io/a/b:1@sha256:ab', 'ghcr.io/a/b@sha256:ab'],
+    [`ghcr.io/a/b:1@sha256:${HEX}`, `ghcr.io/a/b@sha256:${HEX}`],
   ])('%s is kept as %s', (text, full) => {
     expect(fullName(text)).toBe(full);
   });
@@ -53,11 +56,11 @@ describe('names', () => {
 
   test('a digest finds what was pulled by a tag of the same repository, and nothing of another repository', () => {
     const at = store();
-    writeName(at, 'ghcr.io/a/b:1', 'image', { ...pulled('aa'), index: 'bb' });
-    expect(findReference(at, 'ghcr.io/a/b@sha256:aa')?.digest).toBe('image');
-    expect(findReference(at, 'ghcr.io/a/b:2@sha256:bb')?.digest).toBe('image');
-    expect(findReference(at, 'ghcr.io/a/c@sha256:aa')).toBeUndefined();
-    expect(findReference(at, 'ghcr.io/a/b@sha256:image')).toBeUndefined();
+    writeName(at, 'ghcr.io/a/b:1', 'image', { ...pulled(HEX), index: OTHER });
+    expect(findReference(at, `ghcr.io/a/b@sha256:${HEX}`)?.digest).toBe('image');
+    expect(findReference(at, `ghcr.io/a/b:2@sha256:${OTHER}`)?.digest).toBe('image');
+    expect(findReference(at, `ghcr.io/a/c@sha256:${HEX}`)).toBeUndefined();
+    expect(findReference(at, `ghcr.io/a/b@sha256:${'0'.repeat(64)}`)).toBeUndefined();
   });
 
   test('a name has one image for each platform that it was pulled for, and loses all of them together', () => {

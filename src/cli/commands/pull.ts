@@ -1,0 +1,151 @@
+/** `pull` and `image pull`: images of registries, by a file or by their references. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { BoxctlError } from '../../errors.ts';
+import { reportImport } from '../../container/import-image.ts';
+import type { HostFacts } from '../../host/facts.ts';
+import { findImage, isDue, pullReference } from '../../image/resolve.ts';
+import type { PulledImage, PullSource } from '../../image/pull.ts';
+import { findReference } from '../../image/names.ts';
+import { imageOwnership } from '../../model/compile.ts';
+import { isImageName } from '../../spec/image-name.ts';
+import { loadSpecText } from '../../spec/load.ts';
+import { parsePlatformName } from '../../spec/platform.ts';
+import { parsePullPolicy } from '../../spec/pull-policy.ts';
+import type { SpecDocument } from '../../spec/spec.ts';
+import { isDigestStart } from '../../text/image-name.ts';
+import { safeJson } from '../../text/safe.ts';
+import type { Arguments, Invocation, Run } from '../command.ts';
+import { hostFacts, loadDocument, specFile } from '../environment.ts';
+import { homeOf } from '../home.ts';
+import { importView } from '../import-view.ts';
+import { jsonMessages, textMessages, type Messages } from '../messages.ts';
+import { wantsColor, writeMessage, writeOutput } from '../output.ts';
+
+const usage = (message: string, hint: string): BoxctlError => new BoxctlError('E_USAGE', message, { hint });
+
+type Wishes = Pick<PullSource, 'platform' | 'pullPolicy'>;
+
+/** What the options say. */
+function wishesOf(args: Arguments): Wishes {
+  const [platform, policy] = [args.value('platform'), args.value('policy')];
+  const parsed = platform === undefined ? undefined : parsePlatformName(platform);
+  if (platform !== undefined && parsed === undefined) {
+    throw usage(`--platform ${platform} is no platform`, 'OS/ARCHITECTURE[/VARIANT]: linux/arm64');
+  }
+  const pullPolicy = policy === undefined ? undefined : parsePullPolicy(policy);
+  if (policy !== undefined && pullPolicy === undefined) {
+    throw usage(`--policy ${policy} is no policy`, 'missing, always, never, daily, weekly, or every_12h');
+  }
+  return {
+    ...(parsed === undefined ? {} : { platform: parsed }),
+    ...(pullPolicy === undefined ? {} : { pullPolicy }),
+  };
+}
+
+function sourceOf(name: string, wishes: Wishes): PullSource {
+  if (isImageName(name) && !isDigestStart(name)) return { kind: 'reference', name, ...wishes };
+  throw usage(`"${name}" is no reference to an image`, '[REGISTRY/]NAME[:TAG][@sha256:DIGEST]: alpine:3.20');
+}
+
+/** What is wanted, and by the ids of which file. */
+interface Order {
+  readonly source: PullSource;
+  readonly document: SpecDocument;
+}
+
+/** The ids of a file that says nothing about them; for others, an image that is unpacked is unpacked anew. */
+function plainDocument({ env }: Invocation): SpecDocument {
+  return loadSpecText('image: {host_tools: [sh]}\n', 'pull', { env: {}, home: homeOf(env), folder: '/' });
+}
+
+/** The image of a file. What the command line says goes before what the file says. */
+function orderOf(invocation: Invocation, file: string, wishes: Wishes): Order {
+  const document = loadDocument(invocation, file);
+  const { image } = document.spec;
+  if (image?.kind === 'reference') {
+    // Who says `pull` wants what the tag points to now.
+    const { pullPolicy: _, ...source } = image;
+    return { source: { ...source, ...wishes }, document };
+  }
+  throw new BoxctlError('E_USAGE', `the image of ${file} is not one of a registry: there is nothing to pull`, {
+    hint: 'an archive is imported by `boxctl up`, or by `boxctl image import`',
+  });
+}
+
+/** A word is a file where there is one, or where it can be nothing else. */
+function isFile({ cwd }: Invocation, word: string): boolean {
+  return /^[./~]|\.ya?ml$/u.test(word) || statSync(resolve(cwd, word), { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** Without a policy a registry is asked each time. */
+async function pullOrFind(
+  { source, document }: Order,
+  host: HostFacts,
+  hooks: Parameters<typeof pullReference>[3],
+): Promise<PulledImage> {
+  const ownership = imageOwnership(document, host);
+  const { pullPolicy = 'always' } = source;
+  const found = pullPolicy === 'always' ? undefined : findImage(source, ownership, host);
+  const named = findReference(host.dirs.store, source.name, source.platform);
+  if (found !== undefined && named !== undefined && !isDue(source, host)) {
+    const digest = named.pulled?.index ?? named.pulled?.manifest ?? found.digest;
+    return { image: found, reference: named.name, digest: `sha256:${digest}`, wasThere: true };
+  }
+  if (pullPolicy === 'never') {
+    throw new BoxctlError('E_IMAGE_NOT_FOUND', `the store has no image "${source.name}"`, {
+      hint: '`never` keeps it from being pulled',
+    });
+  }
+  return pullReference(source, ownership, host, hooks);
+}
+
+async function pullAll(invocation: Invocation, orders: () => readonly Order[]): Promise<number> {
+  const { args, env } = invocation;
+  const mode = args.flag('json') ? 'json' : args.flag('quiet') ? 'quiet' : 'auto';
+  const messages = mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
+  try {
+    const host = hostFacts(invocation);
+    const reporter = { ...messages, importing: (name: string) => importView(name, mode, env) };
+    for (const order of orders()) {
+      const options = { title: order.source.name, reporter, takesSignals: true };
+      const pulled = await reportImport(options, (hooks) => pullOrFind(order, host, hooks));
+      tell(pulled, mode, messages);
+    }
+    return 0;
+  } catch (error) {
+    return messages.failure(error);
+  }
+}
+
+function tell(pulled: PulledImage, mode: 'json' | 'quiet' | 'auto', messages: Messages): void {
+  const { reference, digest, image, wasThere } = pulled;
+  if (mode === 'json') {
+    const event = { event: 'pulled', reference, digest, image: image.digest, was_there: wasThere };
+    writeMessage(`${safeJson(event)}\n`);
+  } else if (wasThere && mode === 'auto') {
+    messages.notice(`${reference} is what the store has already`, undefined);
+  }
+  writeOutput(mode === 'quiet' ? `${digest}\n` : `${digest} ${reference}\n`);
+}
+
+export const imagePull: Run = (invocation) => {
+  const { positionals } = invocation.args;
+  const wishes = wishesOf(invocation.args);
+  return pullAll(invocation, () =>
+    positionals.map((name) => ({ source: sourceOf(name, wishes), document: plainDocument(invocation) })),
+  );
+};
+
+export const pull: Run = (invocation) => {
+  const { positionals } = invocation.args;
+  const wishes = wishesOf(invocation.args);
+  return pullAll(invocation, () => {
+    const words = positionals.length > 0 ? positionals : [specFile(invocation)];
+    return words.map((word) =>
+      positionals.length === 0 || isFile(invocation, word)
+        ? orderOf(invocation, word, wishes)
+        : { source: sourceOf(word, wishes), document: plainDocument(invocation) },
+    );
+  });
+};
