@@ -216,7 +216,7 @@ export function drawImport(title: string, screen: Screen, since: number): Import
       if (isWaiting || lines.length > 0) return;
       isWaiting = true;
       begin([`waiting for another boxctl that imports ${name}`]);
-      lines[0]?.say('');
+      lines[0]?.say('…');
     },
     retrying(why, delay) {
       const text = `${safe(why)}; asked again in ${readableSeconds(Math.ceil(delay / 1000))}`;

@@ -362,22 +362,34 @@ needs('the configuration of an image (needs busybox-static)', () => {
   });
 });
 
-test('a name that the store lacks is an error at its line, with the nearest one', async () => {
+test('a name that the store lacks and that must not be pulled is an error at its line, with the nearest one', async () => {
   const at = place();
   at.write('a.tar', archive({ name: 'a', data: 'a' }));
   await at.boxctl(['image', 'import', 'a.tar', 'debian:12']);
-  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: debian:13\n');
+  const file = 'command: [sh]\nimage: debian:13\n';
+  writeFileSync(join(at.folder, 'container.yaml'), `${file}pull_policy: never\n`);
   const expected = `\
 container.yaml:2:8: error: the store has no image "debian:13"
    |
  2 | image: debian:13
    |        ^^^^^^^^^
-   = help: did you mean \`debian:12\`? Otherwise, import it: boxctl image import FILE debian:13
+   = help: did you mean \`debian:12\`? Otherwise, \`pull_policy: never\` keeps it from being pulled; boxctl image pull debian:13 does it once
 `;
   for (const command of ['up', 'plan']) {
     expect(await at.boxctl([command])).toMatchObject({ status: 125, stderr: expected });
   }
   expect(await at.boxctl(['validate'])).toMatchObject({ status: 1, stderr: expected });
-  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: {ref: nothing}\n');
-  expect((await at.boxctl(['up'])).stderr).toContain('container.yaml:2:14: error: the store has no image "nothing"');
+  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: {ref: "sha256:00000000"}\n');
+  const digits = (await at.boxctl(['up'])).stderr;
+  expect(digits).toContain('container.yaml:2:14: error: the store has no image "sha256:00000000"');
+});
+
+test('a name that the store lacks and that its registry does not give is an error with the nearest one of the store', async () => {
+  const at = place();
+  at.write('a.tar', archive({ name: 'a', data: 'a' }));
+  await at.boxctl(['image', 'import', 'a.tar', 'debian:12']);
+  writeFileSync(join(at.folder, 'container.yaml'), 'command: [sh]\nimage: debian:13\n');
+  const { stderr } = await at.boxctl(['up']);
+  expect(stderr).toContain('container.yaml:2:8: error: docker.io/library/debian');
+  expect(stderr).toContain('did you mean `debian:12`, which the store has?');
 });
