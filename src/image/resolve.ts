@@ -437,7 +437,7 @@ function notInStore(store: string, { name, pullPolicy }: PullSource): BoxctlErro
 /** What a registry has said of a name, with the one of the store that was probably meant. */
 function withSimilarName(store: string, name: string, error: unknown): unknown {
   const meant = similarName(store, fullName(name));
-  if (!(error instanceof BoxctlError) || !/^E_REGISTRY_/u.test(error.code) || meant === undefined) return error;
+  if (!(error instanceof BoxctlError) || error.code.split('_')[1] !== 'REGISTRY' || meant === undefined) return error;
   const also = `did you mean \`${meant}\`, which the store has?`;
   const hint = error.hint === undefined ? also : `${error.hint}; ${also}`;
   return new BoxctlError(error.code, error.message, { hint, cause: error });

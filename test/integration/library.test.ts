@@ -25,7 +25,7 @@ function recorder(): { readonly told: string[]; readonly reporter: Reporter } {
       return {
         progress: () => undefined,
         waiting: () => undefined,
-      retrying: () => undefined,
+        retrying: () => undefined,
         imported: () => told.push('imported'),
         end: async (failed) => void told.push(`end of import, failed: ${failed}`),
       };
