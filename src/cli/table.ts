@@ -186,7 +186,7 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE|REF…]',
     summary: 'bring the image of a file, or others, from a registry into the store',
     description: `${PULL_WHAT} REF is [REGISTRY/]NAME[:TAG][@sha256:DIGEST]. Without either, the image of this folder's container.yaml.`,
-    options: { ...PULL_OPTIONS, ...ALLOW },
+    options: { ...PULL_OPTIONS, ...LOCKED, ...ALLOW },
     examples: [
       ['boxctl pull', 'the image of this folder’s file'],
       ['boxctl pull alpine:3.20 ghcr.io/org/app', 'others'],

@@ -77,6 +77,10 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const importGivenUp = (signal: string): string => `the import was given up (${signal}); the image store is as it was`;
 
+/** What is said after a signal that ends a pull. */
+export const pullGivenUp = (signal: string): string =>
+  `the pull was given up (${signal}); the next one goes on where it was`;
+
 /** The second signal ends this process at once. The next import removes what it leaves. */
 function listen(gaveUp = importGivenUp): Interruption {
   const controller = new AbortController();

@@ -10,7 +10,7 @@ import { isDue } from '../image/resolve.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
 import { withLock, type LockedDocument } from './lock.ts';
-import { reportImport, titleOf } from './import-image.ts';
+import { pullGivenUp, reportImport, titleOf } from './import-image.ts';
 import type { ImportReporter } from './reporter.ts';
 
 /** Throws where the container must not have what it demands of the host. */
@@ -145,8 +145,9 @@ async function imageOf(
   }
   // An import reads files of the host, and runs its programs: not before the file is allowed.
   judge(outline(document, host).demands);
+  const gaveUp = source.kind === 'reference' ? pullGivenUp : undefined;
   try {
-    const image = await reportImport({ title: titleOf(source), reporter, takesSignals }, (hooks) =>
+    const image = await reportImport({ title: titleOf(source), reporter, takesSignals, gaveUp }, (hooks) =>
       takeImage(document, source, host, claims, hooks),
     );
     checkImage(image);

@@ -73,6 +73,8 @@ async function send(
     partial.add(chunk);
     await write(socket, chunk);
   }
+  // Of a stream that is destroyed, `end` never calls back.
+  if (socket.destroyed) throw new ReaderGone();
   await new Promise<void>((resolve) => socket.end(resolve));
 }
 

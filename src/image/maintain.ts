@@ -8,6 +8,7 @@ import { removeUnusedDocuments } from './documents.ts';
 import { holds, rememberedIn } from './identity.ts';
 import { withLock } from '../files/locks.ts';
 import { allNames, digestsOf, removeName } from './names.ts';
+import { sweepPartials } from './partial-layer.ts';
 import { allRecords, folderOf, recordFiles, removeEmptyFolder, type ImageRecord } from './records.ts';
 import { readOwner } from '../worker/owner.ts';
 import { openWorkspace } from './workspace.ts';
@@ -181,6 +182,7 @@ export async function pruneImages(host: HostFacts, all: boolean): Promise<Pruned
   // To open a workspace removes what interrupted imports have left.
   await (await openWorkspace(undefined, host)).close();
   await withLock(join(store, 'lock'), () => removeUnusedLayers(host));
+  sweepPartials(store, true);
   forgetStale(store);
   return { digests: removed, bytes: Math.max(0, before - diskUsage(store)) };
 }
@@ -203,7 +205,7 @@ function diskUsage(store: string): number {
     const inside = stat.isDirectory() ? list(path).map((name) => usage(join(path, name))) : [];
     return inside.reduce((sum, bytes) => sum + bytes, stat.blocks * SECTOR);
   };
-  return usage(join(store, 'layers')) + usage(join(store, 'tmp'));
+  return ['layers', 'tmp', 'partial'].reduce((sum, name) => sum + usage(join(store, name)), 0);
 }
 
 /** What is remembered of archives and programs that are still what they were. */

@@ -32,6 +32,8 @@ export interface PullOptions {
   /** Takes exactly what was pulled by this name before, for other ids. */
   readonly exactly?: Pulled;
   readonly onRetry?: (why: string, delay: number) => void;
+  /** Something that a person should know of the configuration. */
+  readonly onWarning?: (message: string) => void;
   /** By default what the person's configuration says. */
   readonly registries?: RegistryAccess;
 }
@@ -46,6 +48,13 @@ export interface PulledImage {
   readonly wasThere: boolean;
 }
 
+/** The caller has given it up. What was complete stays for the next pull. */
+export class PullInterrupted extends BoxctlError {
+  constructor(cause: unknown) {
+    super('E_IMAGE_WORK', 'The work on the image was given up', { cause });
+  }
+}
+
 /** As many layers at once. */
 const AT_ONCE = 3;
 
@@ -56,9 +65,12 @@ const AT_ONCE = 3;
  * `E_IMAGE_TOO_LARGE`, `E_IMAGE_STORE`, `E_IMAGE_WORK`.
  */
 export async function pullImage(source: PullSource, options: PullOptions): Promise<PulledImage> {
-  const registries = options.registries ?? openRegistries();
+  const registries = options.registries ?? openRegistries(options.onWarning);
   try {
     return await pullThrough(registries, source, options);
+  } catch (cause) {
+    if (options.wants.signal?.aborted === true) throw new PullInterrupted(cause);
+    throw cause;
   } finally {
     await registries.close();
   }

@@ -1,11 +1,13 @@
 /** From what a specification names as its image to what the planner needs of it. */
 import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { readInRoot, statInRoot } from '../native.ts';
 import { realPath } from '../files/read.ts';
+import type { RegistryAccess } from '../registry/access.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import { isDigestStart } from '../text/image-name.ts';
 import { didYouMean } from '../spec/suggest.ts';
@@ -20,7 +22,7 @@ import { withLock } from '../files/locks.ts';
 import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
 import { allNames, findDigest, findReference, fullName } from './names.ts';
 import { fitOf, parsePlatform } from './platform.ts';
-import { pullImage, type PulledImage, type PullOptions, type PullSource } from './pull.ts';
+import { pullImage, PullInterrupted, type PulledImage, type PullOptions, type PullSource } from './pull.ts';
 import { packCollection } from './pack.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -40,6 +42,8 @@ export interface ResolveOptions {
   readonly copy?: boolean;
   /** A registry is asked once more after so many milliseconds. */
   readonly onRetry?: (why: string, delay: number) => void;
+  /** What registries are asked through; by default what the person's configuration says. */
+  readonly registries?: RegistryAccess;
   /** Something is other than asked for, and the image is used nevertheless. */
   readonly onWarning?: (message: string) => void;
 }
@@ -149,15 +153,27 @@ export async function ensureImage(
   const found = findImage(source, ownership, host);
   if (found !== undefined && suffices(found, options) && !isDue(source, host)) return found;
   prepareStore(store);
-  return inStore(host, () => importOnce(source, ownership, host, options));
+  return inStore(host, () => importOnce(source, ownership, host, options), options.signal);
 }
 
-/** After a failure, nothing of the work stays in the store. */
-async function inStore<T>(host: HostFacts, work: () => Promise<T>): Promise<T> {
+/** Errors after which a pull that is repeated may succeed: the registry was not to be reached, or had too much to do. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'E_REGISTRY_FAILED',
+  'E_REGISTRY_RATE_LIMIT',
+  'E_REGISTRY_TIMEOUT',
+  'E_REGISTRY_UNREACHABLE',
+]);
+
+/** After a failure, nothing of the work stays in the store, but layers that a pull which was interrupted has completed. */
+async function inStore<T>(host: HostFacts, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    await removeLeftoversQuietly(host);
+    const isInterrupted = cause instanceof PullInterrupted || (cause instanceof BoxctlError && PASSING.has(cause.code));
+    if (!isInterrupted) await removeLeftoversQuietly(host);
+    if (signal?.aborted === true && !(cause instanceof BoxctlError && cause.code === 'E_IMAGE_WORK')) {
+      throw new BoxctlError('E_IMAGE_WORK', 'The work on the image was given up', { cause });
+    }
     // For example, the disk is full, and one of the small files beside the image could not be written.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
     const { store } = host.dirs;
@@ -307,6 +323,8 @@ function pullOptions(
     host,
     ...(exactly === undefined ? {} : { exactly }),
     ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
+    ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
+    ...(options.registries === undefined ? {} : { registries: options.registries }),
   };
 }
 
@@ -321,7 +339,7 @@ export async function pullReference(
   prepareStore(store);
   const lock = join(store, 'locks', shortHash(`${ownershipKey(ownership)} ${nameOf(source)}`));
   const work = (): Promise<PulledImage> => pullImage(source, pullOptions(source, ownership, host, options, undefined));
-  return inStore(host, () => withLock(lock, work, options.onWait));
+  return inStore(host, () => withLock(lock, work, options.onWait), options.signal);
 }
 
 /** An image that the store has under other maps is imported anew from where it came from. */

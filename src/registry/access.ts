@@ -1,10 +1,8 @@
 /** Registries as a person's configuration, credentials and certificates have them: what every command asks through. */
 import { homedir } from 'node:os';
-import { tlsFilesFor } from './certs.ts';
 import { openClient } from './client.ts';
-import { locationsOf, readRegistries } from './config.ts';
-import { findCredentials } from './credentials.ts';
-import type { ClientOptions } from './options.ts';
+import { readRegistries } from './config.ts';
+import { registryOptions } from './person.ts';
 import type { RegistryReader } from './protocol.ts';
 import { candidatesOf, type Candidates } from './short-names.ts';
 
@@ -20,21 +18,10 @@ export interface RegistryAccess {
  *
  * @throws BoxctlError E_REGISTRY_CONFIG, E_REGISTRY_CONFIG_UNSAFE
  */
-export function openRegistries(
-  env: NodeJS.ProcessEnv = process.env,
-  options: Partial<ClientOptions> = {},
-): RegistryAccess {
-  const owner = { env, home: homedir() };
-  const config = readRegistries(owner);
-  const client = openClient({
-    locationsOf: ({ registry, repository, digest }) =>
-      locationsOf({ registry, repository, digest, tag: undefined }, config),
-    credentialsFor: async (host, repository) =>
-      (await findCredentials(host, repository, { ...owner, helpers: config.credentialHelpers }))?.credentials,
-    tlsFor: (host) => tlsFilesFor(host, owner),
-    env,
-    ...options,
-  });
+export function openRegistries(note?: (message: string) => void, env: NodeJS.ProcessEnv = process.env): RegistryAccess {
+  const person = { env, home: homedir(), ...(note === undefined ? {} : { note }) };
+  const config = readRegistries(person);
+  const client = openClient(registryOptions(person, config));
   return {
     client,
     candidates: (text) => candidatesOf(text, config.shortNames),

@@ -10,7 +10,7 @@ import { BLOCKED, REGISTRIES_VARIABLE } from './no-registries.ts';
 
 /** Gives what is to be done at the end. */
 export default function build(): () => void {
-  if (isVirtual) return () => undefined;
+  if (isVirtual) return blockRegistries(mkdtempSync('/var/tmp/boxctl-test-registries-'));
   for (const script of ['native/build.mjs', 'src/build.mjs']) {
     execFileSync(process.execPath, [join(PROJECT, script)], { stdio: 'inherit' });
   }
@@ -19,10 +19,17 @@ export default function build(): () => void {
   for (const folder of ['dist', 'examples']) {
     cpSync(join(PROJECT, folder), join(installed, folder), { recursive: true, preserveTimestamps: true });
   }
-  writeFileSync(join(installed, 'registries.conf'), BLOCKED);
+  const remove = blockRegistries(installed);
   execFileSync('chmod', ['-R', 'a+rX', installed]);
   // The processes that run the tests inherit it.
   process.env[INSTALLED_VARIABLE] = installed;
-  process.env[REGISTRIES_VARIABLE] = join(installed, 'registries.conf');
-  return () => rmSync(installed, { recursive: true, force: true });
+  return remove;
+}
+
+/** Writes the configuration into a folder, for the processes that run the tests and what they start. Gives what removes it. */
+function blockRegistries(folder: string): () => void {
+  chmodSync(folder, 0o755);
+  writeFileSync(join(folder, 'registries.conf'), BLOCKED, { mode: 0o644 });
+  process.env[REGISTRIES_VARIABLE] = join(folder, 'registries.conf');
+  return () => rmSync(folder, { recursive: true, force: true });
 }

@@ -2,7 +2,8 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
-import { reportImport } from '../../container/import-image.ts';
+import { pullGivenUp, reportImport } from '../../container/import-image.ts';
+import { withLock } from '../../container/lock.ts';
 import type { HostFacts } from '../../host/facts.ts';
 import { findImage, isDue, pullReference } from '../../image/resolve.ts';
 import type { PulledImage, PullSource } from '../../image/pull.ts';
@@ -60,8 +61,9 @@ function plainDocument({ env }: Invocation): SpecDocument {
 }
 
 /** The image of a file. What the command line says goes before what the file says. */
-function orderOf(invocation: Invocation, file: string, wishes: Wishes): Order {
-  const document = loadDocument(invocation, file);
+function orderOf(invocation: Invocation, file: string, wishes: Wishes, host: HostFacts, messages: Messages): Order {
+  const locked = invocation.args.flag('locked');
+  const { document } = withLock(loadDocument(invocation, file), host, { locked, onWarning: messages.warning });
   const { image } = document.spec;
   if (image?.kind === 'reference') {
     // Who says `pull` wants what the tag points to now.
@@ -100,15 +102,18 @@ async function pullOrFind(
   return pullReference(source, ownership, host, hooks);
 }
 
-async function pullAll(invocation: Invocation, orders: () => readonly Order[]): Promise<number> {
+async function pullAll(
+  invocation: Invocation,
+  orders: (host: HostFacts, messages: Messages) => readonly Order[],
+): Promise<number> {
   const { args, env } = invocation;
   const mode = args.flag('json') ? 'json' : args.flag('quiet') ? 'quiet' : 'auto';
   const messages = mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
   try {
     const host = hostFacts(invocation);
     const reporter = { ...messages, importing: (name: string) => importView(name, mode, env) };
-    for (const order of orders()) {
-      const options = { title: order.source.name, reporter, takesSignals: true };
+    for (const order of orders(host, messages)) {
+      const options = { title: order.source.name, reporter, takesSignals: true, gaveUp: pullGivenUp };
       const pulled = await reportImport(options, (hooks) => pullOrFind(order, host, hooks));
       tell(pulled, mode, messages);
     }
@@ -140,11 +145,11 @@ export const imagePull: Run = (invocation) => {
 export const pull: Run = (invocation) => {
   const { positionals } = invocation.args;
   const wishes = wishesOf(invocation.args);
-  return pullAll(invocation, () => {
+  return pullAll(invocation, (host, messages) => {
     const words = positionals.length > 0 ? positionals : [specFile(invocation)];
     return words.map((word) =>
       positionals.length === 0 || isFile(invocation, word)
-        ? orderOf(invocation, word, wishes)
+        ? orderOf(invocation, word, wishes, host, messages)
         : { source: sourceOf(word, wishes), document: plainDocument(invocation) },
     );
   });
