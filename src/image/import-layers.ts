@@ -40,7 +40,7 @@ export async function importLayers(from: LayerReader, image: LayeredImage, job: 
   try {
     return await work.all();
   } catch (error) {
-    stop.abort();
+    stop.abort(error);
     throw error;
   } finally {
     await work.ended();
@@ -270,7 +270,7 @@ class LayerWork {
     const trouble: { error?: unknown } = {};
     const arrived = input.arrived?.catch((error: unknown) => {
       trouble.error = error;
-      stop.abort();
+      stop.abort(error);
     });
     try {
       const done = await work(this.#archived(input, index, stop.signal));

@@ -1,12 +1,14 @@
 /** A layer on its way from a registry to the worker that verifies, decompresses and unpacks it, through a pipe. */
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { BoxctlError } from '../errors.ts';
 import { pipe } from '../native.ts';
 import type { Descriptor, RegistryReader, Repository } from '../registry/protocol.ts';
 import { WHOLE } from '../worker/work.ts';
 import type { LayerInput } from './layer-reader.ts';
 import { net } from './lazy-modules.ts';
 import { linkedAbort } from './linked-abort.ts';
+import { isPassing } from './passing.ts';
 import { openPartial, type PartialLayer } from './partial-layer.ts';
 
 /** As much as an ordinary user's pipe may hold (pipe(7), pipe-max-size). */
@@ -31,12 +33,12 @@ export function feedLayer(origin: LayerOrigin, signal: AbortSignal): LayerInput 
   const socket = new (net().Socket)({ fd: writing, readable: false, writable: true });
   // Each write has its own callback.
   socket.on('error', () => undefined);
-  let isBroken = false;
+  let failure: unknown;
   const arrived = send(origin, partial, socket, stop.signal)
     .catch((error: unknown) => {
       // The worker has ended, or has been ended: it says why.
       if (error instanceof ReaderGone || stop.signal.aborted) return;
-      isBroken = true;
+      failure = error;
       throw error;
     })
     .finally(() => socket.destroy());
@@ -51,10 +53,19 @@ export function feedLayer(origin: LayerOrigin, signal: AbortSignal): LayerInput 
       stop.release();
       socket.destroy();
       closeSync(reading);
-      if (isBroken || signal.aborted) partial.save();
+      if (isWorthKeeping(failure, signal)) partial.save();
       else partial.drop();
     },
   };
+}
+
+/** What has come is of use where the registry has failed, or somebody has given the pull up: not where the image is bad. */
+function isWorthKeeping(failure: unknown, signal: AbortSignal): boolean {
+  if (failure !== undefined) return isPassing(failure);
+  if (!signal.aborted) return false;
+  const reason: unknown = signal.reason;
+  const isGivenUp = !(reason instanceof BoxctlError) || reason.code === 'E_INTERRUPTED';
+  return isGivenUp || isPassing(reason);
 }
 
 /** Nobody reads the pipe any more. */

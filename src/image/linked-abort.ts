@@ -2,7 +2,7 @@
 
 export interface LinkedAbort {
   readonly signal: AbortSignal;
-  abort(): void;
+  abort(reason?: unknown): void;
   /** Lets go of the outer signal. */
   release(): void;
 }
@@ -14,7 +14,7 @@ export function linkedAbort(outer: AbortSignal | undefined): LinkedAbort {
   outer?.addEventListener('abort', pass, { once: true });
   return {
     signal: controller.signal,
-    abort: () => controller.abort(),
+    abort: (reason) => controller.abort(reason),
     release: () => outer?.removeEventListener('abort', pass),
   };
 }

@@ -1,7 +1,6 @@
 /** From what a specification names as its image to what the planner needs of it. */
 import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -24,6 +23,7 @@ import { allNames, findDigest, findReference, fullName } from './names.ts';
 import { fitOf, parsePlatform } from './platform.ts';
 import { pullImage, PullInterrupted, type PulledImage, type PullOptions, type PullSource } from './pull.ts';
 import { packCollection } from './pack.ts';
+import { isPassing } from './passing.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { isStore, ownershipKey, prepareStore, shortHash } from './store.ts';
@@ -156,20 +156,12 @@ export async function ensureImage(
   return inStore(host, () => importOnce(source, ownership, host, options), options.signal);
 }
 
-/** Errors after which a pull that is repeated may succeed: the registry was not to be reached, or had too much to do. */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'E_REGISTRY_FAILED',
-  'E_REGISTRY_RATE_LIMIT',
-  'E_REGISTRY_TIMEOUT',
-  'E_REGISTRY_UNREACHABLE',
-]);
-
 /** After a failure, nothing of the work stays in the store, but layers that a pull which was interrupted has completed. */
 async function inStore<T>(host: HostFacts, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const isInterrupted = cause instanceof PullInterrupted || (cause instanceof BoxctlError && PASSING.has(cause.code));
+    const isInterrupted = cause instanceof PullInterrupted || isPassing(cause);
     if (!isInterrupted) await removeLeftoversQuietly(host);
     if (signal?.aborted === true && !(cause instanceof BoxctlError && cause.code === 'E_IMAGE_WORK')) {
       throw new BoxctlError('E_IMAGE_WORK', 'The work on the image was given up', { cause });
