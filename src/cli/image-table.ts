@@ -10,6 +10,7 @@ export const TAKES_IMAGES: ReadonlySet<string> = new Set([
   'image tag',
   'image rm',
   'image save',
+  'image push',
 ]);
 
 const PACKING = {
@@ -18,7 +19,7 @@ const PACKING = {
     words: ['gzip', 'zstd', 'none'],
     text: 'how layers are compressed: gzip, zstd or none',
   },
-  level: { value: 'LEVEL', text: '1 (fast) to 9 of gzip, or to 19 of zstd (small); 6 and 3 unless you say so' },
+  level: { value: 'LEVEL', text: '1 (fast) to 9 of gzip, 19 of zstd (small); 6 and 3 unless you say so' },
 };
 
 export const PULL_WHAT =
@@ -158,6 +159,31 @@ export const IMAGE_VERBS: readonly Command[] = [
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/image/save.ts')).imageSave,
+  },
+  {
+    name: 'image push',
+    usage: '[OPTIONS] IMAGE… [REF]',
+    summary: 'put an image into a registry',
+    description: `Puts an image of the store into a registry under REF (REGISTRY/PATH[:TAG]), and prints the digest of what is there then. Without REF, an image goes to where its name says. Blobs that the registry has are not sent; those of another repository of it are mounted. An image that was pulled keeps its digest where the registry has its layers; otherwise, layers are compressed anew, by gzip unless you say so. Several images, or several platforms of one, become an index. What breaks goes on where it was. ${IMAGE}`,
+    options: {
+      platform: {
+        value: 'PLATFORM',
+        multiple: true,
+        text: 'the store’s image of this name for a machine; several make an index',
+      },
+      compression: PACKING.compression,
+      level: PACKING.level,
+      quiet: { short: 'q', text: 'print the digest, and nothing but what went wrong' },
+      json: EVENTS,
+    },
+    examples: [
+      ['boxctl image push web ghcr.io/org/web:1', 'an image of the store'],
+      ['boxctl image push web:amd64 web:arm64 ghcr.io/org/web:1', 'an index of two'],
+      ['boxctl image push --compression zstd web localhost:5000/web', 'smaller'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/push.ts')).imagePush,
   },
   {
     name: 'image prune',

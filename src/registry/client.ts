@@ -4,18 +4,19 @@ import { fetchBlob } from './blobs.ts';
 import { Endpoints, wordPath } from './endpoint.ts';
 import { fetchDocument, fetchManifest, fetchReferrers, resolveTag, type Fetching } from './manifests.ts';
 import type { ClientOptions, Location } from './options.ts';
-import { Places } from './places.ts';
-import type { Events, RegistryReader, Repository } from './protocol.ts';
+import { asError, Places } from './places.ts';
+import type { Events, RegistryClient, Repository } from './protocol.ts';
 import { writeReference, type Reference } from './reference.ts';
 import { systemClock } from './retry.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
+import { hasBlob, mountBlob, uploadBlob, uploadManifest, type Uploading } from './uploads.ts';
 
 const CONNECT_WITHIN = 15_000;
 const PATIENCE = 30_000;
 
 /** Nothing is sent before something is asked for. */
-export function openClient(options: ClientOptions): RegistryReader {
+export function openClient(options: ClientOptions): RegistryClient {
   const clock = options.clock ?? systemClock;
   const transport = new Transport({
     tlsFor: options.tlsFor,
@@ -54,6 +55,21 @@ export function openClient(options: ClientOptions): RegistryReader {
     return places.first(locations, { subject, events }, (location) => work({ endpoints, clock, location, signal }));
   };
 
+  /** What changes a registry happens at the registry itself, never at a mirror. */
+  const pushedTo = ({ registry, repository }: Repository): Location => {
+    const of = { registry, repository, tag: undefined, digest: undefined };
+    const location = options.pushLocationOf?.(of) ?? options.locationsOf(of).at(-1);
+    if (location === undefined) throw new Error('a reference has no location');
+    return location;
+  };
+  const upload = async <T>(
+    of: Repository,
+    subject: string,
+    events: Events | undefined,
+    work: (uploading: Uploading) => Promise<T>,
+  ): Promise<T> =>
+    places.first([pushedTo(of)], { subject, events }, (location) => work({ endpoints, clock, location, events }));
+
   return {
     manifest: async (reference, events) =>
       fetch(locationsOf(reference), writeReference(reference), events, (fetching) =>
@@ -81,6 +97,21 @@ export function openClient(options: ClientOptions): RegistryReader {
         named({ registry, repository }, digest),
         events,
         (fetching) => fetchReferrers(fetching, digest),
+      ),
+    hasBlob: (of, digest, events) => upload(of, named(of, digest), events, (uploading) => hasBlob(uploading, digest)),
+    mountBlob: (of, digest, from, events) =>
+      upload(of, named(of, digest), events, (uploading) => mountBlob(uploading, digest, from)),
+    // It tries again by itself, from where it was.
+    putBlob: async (of, blob, open, events) => {
+      const location = pushedTo(of);
+      await uploadBlob({ endpoints, clock, location, events }, blob, open, async (failure, failures) => {
+        const last = await places.settle(failure, failures, location, true, events);
+        if (last !== undefined) throw asError(named(of, blob.digest), [{ host: location.host, failure: last }]);
+      });
+    },
+    putManifest: (reference, document, events) =>
+      upload(reference, writeReference(reference), events, (uploading) =>
+        uploadManifest(uploading, reference.tag ?? reference.digest ?? 'latest', document),
       ),
     close: () => {
       transport.close();

@@ -42,6 +42,8 @@ export interface ClientOptions {
    * @throws BoxctlError where the configuration blocks the registry
    */
   readonly locationsOf: (reference: Reference) => readonly Location[];
+  /** Where a repository is pushed to; by default, the last of `locationsOf`. */
+  readonly pushLocationOf?: (reference: Reference) => Location;
   /** What the person has stored for a host and, where it says so, for a repository of it. */
   readonly credentialsFor: (host: string, repository: string) => Promise<Credentials | undefined>;
   readonly tlsFor: (host: string) => TlsFiles | undefined;

@@ -1,7 +1,7 @@
 /** A client of registries without configuration, or with as much of it as a test says. */
 import { openClient } from '../../src/registry/client.ts';
 import type { ClientOptions, Clock } from '../../src/registry/options.ts';
-import type { RegistryReader } from '../../src/registry/protocol.ts';
+import type { RegistryClient } from '../../src/registry/protocol.ts';
 import type { Reference } from '../../src/registry/reference.ts';
 
 export interface TestClock extends Clock {
@@ -27,7 +27,7 @@ export function testClock(): TestClock {
 }
 
 /** Each registry is its own location, nobody is known to it, and nothing of the environment counts. */
-export function testClient(options: Partial<ClientOptions> = {}): RegistryReader {
+export function testClient(options: Partial<ClientOptions> = {}): RegistryClient {
   return openClient({
     locationsOf: ({ registry, repository }) => [{ host: registry, repository, insecure: false, isMirror: false }],
     credentialsFor: () => Promise.resolve(undefined),
