@@ -21,6 +21,7 @@ import { archive, type Fixture } from '../unit/image/archive-fixture.ts';
 const has = (program: string): boolean => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 // Through loop devices, layers are the same files as those that are mounted.
 const ROADS = roads.filter((road) => road !== 'looped');
+const hasPodman = has('podman');
 const [hasSkopeo, hasUmoci] = [has('skopeo'), has('umoci')];
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
 
@@ -207,6 +208,12 @@ describe.skipIf(!isRoot)('as root (skipped without: owners, devices and mounts)'
   });
 });
 
+/** podman with a store of its own in the folder. */
+function podman(at: string, ...args: readonly string[]): string {
+  const own = ['--root', join(at, 'podman'), '--runroot', join(at, 'podman-run'), '--storage-driver', 'vfs'];
+  return execFileSync('podman', [...own, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
 interface Place {
   readonly folder: string;
   boxctl(args: readonly string[], options?: RunOptions): Promise<Ended>;
@@ -256,6 +263,22 @@ describe.each([['root', undefined] as const, ['an ordinary user', testUser] as c
     expect(sha256(again.stdoutBytes)).toBe(sha256(readFileSync(all)));
   });
 });
+
+test.skipIf(!isRoot || !hasPodman)(
+  'podman loads what is saved as the same image, by its name (as root, with podman)',
+  async () => {
+    const at = place();
+    writeFileSync(join(at.folder, 'in.tar'), dockerArchive(db));
+    await at.boxctl(['image', 'import', 'in.tar']);
+    for (const format of ['docker', 'oci']) {
+      await at.boxctl(['image', 'save', '--format', format, '-o', 'out.tar', 'db:2']);
+      expect(podman(at.folder, 'load', '-q', '-i', join(at.folder, 'out.tar'))).toContain('db:2');
+      expect(podman(at.folder, 'images', '--no-trunc', '-q', 'db:2').trim()).toBe(`sha256:${idOf(db)}`);
+      podman(at.folder, 'rmi', '-f', 'db:2');
+    }
+  },
+  120_000,
+);
 
 describe('the command', () => {
   let at: Place;
