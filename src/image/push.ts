@@ -229,7 +229,10 @@ class Push {
   }
 
   async #findKnown({ stored, diffId }: ExportedLayer): Promise<KnownBlob | undefined> {
-    for (const blob of knownBlobs(stored, diffId, this.#origins, this.#options.packing)) {
+    const all = knownBlobs(stored, diffId, this.#origins, this.#options.packing);
+    // An earlier push by another compression has no part in what comes out now.
+    const usual = all.filter(({ packing }) => packing === undefined || isSame(packing, this.#job.packing));
+    for (const blob of usual) {
       if ((await this.#find(blob.digest, blob.places)) !== 'missing') return blob;
     }
     return undefined;
@@ -299,6 +302,8 @@ class Push {
     this.#sentBytes += size;
   }
 }
+
+const isSame = (a: Packing, b: Packing): boolean => a.compression === b.compression && a.level === b.level;
 
 /** A layer of docker's manifest in OCI's words. */
 function asOci({ mediaType, digest, size }: Blob): Blob {

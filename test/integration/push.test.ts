@@ -102,6 +102,9 @@ needs('with a registry (skipped without docker-registry, skopeo or umoci)', () =
         // Debian's umoci knows no zstd.
         if (compression !== 'zstd') expect(unpacked(target, at.folder)).toEqual({ '/d/b': 'b', '/c': 'c' });
       }
+      // What was pushed before by another compression has no part in a push that says nothing of it.
+      const plain = await at.boxctl(['image', 'push', 'web:1', `${registry.host}/${name}/web:again`]);
+      expect(plain.stdout).toBe(`sha256:${sha256(raw(`${registry.host}/${name}/web:gzip`))}\n`);
     });
 
     test.skipIf(isSkipped)('the same image pushed from two stores has the same digest, and is sent once', async () => {
