@@ -9,9 +9,10 @@ import { boxctl, type Ended, type RunOptions } from '../support/boxctl.ts';
 import { dockerArchive, idOf, ociArchive, type TestImage } from '../support/image-archives.ts';
 import { file, folder, gone } from '../support/layer-cases.ts';
 import { hasRegistry, startRegistry, type TestRegistry } from '../support/registry.ts';
+import { pushImage } from '../support/registry-images.ts';
 import { tempFolder } from '../support/temp.ts';
 import { startUploadRegistry } from '../support/upload-registry.ts';
-import { isRoot, testUser } from '../support/user.ts';
+import { isRoot, testUser, type TestUser } from '../support/user.ts';
 import { archive } from '../unit/image/archive-fixture.ts';
 
 const has = (program: string): boolean => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
@@ -37,6 +38,11 @@ function place(options: RunOptions = {}): Place {
       boxctl(args, { cwd: at, ...options, ...more, env: { BOXCTL_STORE: join(at, 'store'), ...more.env } }),
   };
 }
+
+const CALLERS: readonly (readonly [string, TestUser | undefined])[] = [
+  ['root', undefined],
+  ...(testUser === undefined ? [] : [['an ordinary user', testUser] as const]),
+];
 
 const layers = [
   archive(folder('d'), file('d/a', 'a'.repeat(70_000)), file('d/b', 'b', { uid: 3, mode: 0o640 })),
@@ -181,6 +187,44 @@ needs('with a registry (skipped without docker-registry, skopeo or umoci)', () =
     expect(layerDigests.map(({ digest }) => digest)).toEqual(layers.map((layer) => `sha256:${sha256(layer)}`));
     expect(unpacked(target, at.folder)).toEqual({ '/d/b': 'b', '/c': 'c' });
     expect(out.stderr).toBe('');
+  });
+
+  test.each(CALLERS)(
+    'as %s, what is pulled and pushed to another repository of the registry keeps its digest, and no layer is sent',
+    async (who, user) => {
+      const name = who.replaceAll(' ', '-');
+      const { digest, id } = await pushImage(registry, `${name}/from`, '1', web);
+      const at = place(user === undefined ? {} : { user });
+      const pulled = await at.boxctl(['image', 'pull', `${registry.host}/${name}/from:1`]);
+      expect(pulled.stdout).toContain(digest);
+      await registry.forget();
+      const target = `${registry.host}/${name}/to:1`;
+      const out = await at.boxctl(['image', 'push', `${registry.host}/${name}/from:1`, target]);
+      expect([out.stdout, out.stderr]).toEqual([`${digest}\n`, '']);
+      const requests = await registry.requests();
+      expect(requests.filter(({ method }) => method === 'PATCH')).toEqual([]);
+      const back = place(user === undefined ? {} : { user });
+      const again = await back.boxctl(['image', 'pull', target]);
+      expect([again.status, again.stderr]).toEqual([0, '']);
+      expect((await back.boxctl(['image', 'ls', '--json'])).stdout).toContain(id);
+    },
+  );
+
+  test('an image that boxctl has made is pulled back as the same image', async () => {
+    const at = place();
+    at.write('rootfs.tar', rootfs);
+    await at.boxctl(['image', 'import', 'rootfs.tar', 'base:1']);
+    const target = `${registry.host}/round/base:1`;
+    for (const compression of ['gzip', 'zstd', 'none']) {
+      const { stdout } = await at.boxctl(['image', 'push', 'base:1', target, '--compression', compression]);
+      const there = place();
+      expect((await there.boxctl(['image', 'pull', target])).stdout).toContain(stdout.trim());
+      const archives = [at.boxctl(['image', 'save', 'base:1']), there.boxctl(['image', 'save', target])];
+      const [one, two] = (await Promise.all(archives)).map(({ stdoutBytes }) => stdoutBytes);
+      // But for the name, they are the same archive.
+      expect(one?.subarray(0, 512).equals(two?.subarray(0, 512) ?? Buffer.alloc(0))).toBe(true);
+      expect((await there.boxctl(['image', 'push', target, `${registry.host}/round/again:1`])).stdout).toBe(stdout);
+    }
   });
 
   test('several images become an index, with a platform each', async () => {
