@@ -59,6 +59,21 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     expect(await client(lab.world, 'get', HOST.ipv6, second)).toBe(WORLD.ipv6);
   });
 
+  test.each([
+    ['::1', `::1:8086:${SERVER}`],
+    ['::1', `[::1]:8086:${SERVER}`],
+    ['127.0.0.1', `127.0.0.1:8086:${SERVER}`],
+    [HOST.ipv6, `${HOST.ipv6}:8086:${SERVER}`],
+    [HOST.ipv4, `${HOST.ipv4}:8086-8087:${SERVER}-${SERVER + 1}/tcp`],
+    [HOST.ipv6, `:::8086:${SERVER}/TCP`],
+    ['127.0.0.1', `0.0.0.0:8086:${SERVER}`],
+  ])('at the address %s, a port answers that the file has as %s, as Compose writes it', async (address, port) => {
+    await startServer(lab.host, { ports: [port] });
+    expect(await client(lab.host, 'echo', address, 8086, 1000)).toBe('same');
+    const own = [HOST.ipv4, HOST.ipv6].includes(address);
+    if (own) expect(await client(lab.world, 'echo', address, 8086, 1000)).toBe('same');
+  });
+
   test('with --json, a port that the kernel chose is an event', async () => {
     const container = await startServer(lab.host, { ports: [`127.0.0.1:0:${SERVER}`] }, ['--json']);
     const events = container

@@ -56,9 +56,11 @@ function shortForm(context: Context, text: string, path: PortPath): Mapping | un
     });
     return undefined;
   }
-  if (address === undefined && subnetOf(published.replace(/^\[(.*)\]$/u, '$1')) !== undefined) {
+  const whole = around.replace(/^\[(.*)\]$/u, '$1');
+  if (subnetOf(whole) !== undefined && (address === undefined || subnetOf(address) === undefined)) {
+    const shown = whole.includes(':') ? `[${whole}]` : whole;
     addProblem(context, path, 'E_SPEC_PORT', `\`${path}\` has no port of the host; found "${clip(text)}"`, {
-      hint: `with one that is free, "${clip(`${published}::${target}`)}"`,
+      hint: `with one that is free, "${clip(`${shown}::${target}`)}"`,
     });
     return undefined;
   }

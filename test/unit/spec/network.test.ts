@@ -37,6 +37,20 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
     ],
   ],
   [
+    'network_mode: bridge\nports: ["2001:db8::1:80"]',
+    [
+      '3:9+16 E_SPEC_PORT: `ports.0` has no port of the host; found "2001:db8::1:80" = with one that is free, "[2001:db8::1]::80"',
+    ],
+  ],
+  [
+    'network_mode: bridge\nports: ["::1:80"]',
+    ['3:9+8 E_SPEC_PORT: `ports.0` has no port of the host; found "::1:80" = with one that is free, "[::1]::80"'],
+  ],
+  [
+    'network_mode: bridge\nports: ["[::1]:80"]',
+    ['3:9+10 E_SPEC_PORT: `ports.0` has no port of the host; found "[::1]:80" = with one that is free, "[::1]::80"'],
+  ],
+  [
     'network_mode: bridge\nports: ["localhost:80:80"]',
     ['3:9+17 E_SPEC_ADDRESS: "localhost" is not an address of this host = write 127.0.0.1, or ::1'],
   ],
