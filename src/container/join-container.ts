@@ -4,7 +4,7 @@ import type { HostFacts } from '../host/facts.ts';
 import type { Claims } from '../model/claims.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { runningNetworks } from '../state/running.ts';
-import { located, type Problem } from './located.ts';
+import { located, type Problem } from '../spec/located.ts';
 
 export interface JoinedContainer extends Pick<Claims, 'joined'> {
   readonly locks: readonly number[];

@@ -5,7 +5,7 @@ import { DEFAULT_POOL } from '../model/network-defaults.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { claimAddresses, type AddressClaim } from '../state/addresses.ts';
-import { located, type Problem } from './located.ts';
+import { located, type Problem } from '../spec/located.ts';
 
 /** As the C library looks names up: by /etc/hosts and by name servers. */
 const MEANINGS: Readonly<Record<string, string>> = {

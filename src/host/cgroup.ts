@@ -23,7 +23,7 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
     if (unified !== undefined) return versionTwo(read, unified, homes, controller, caller);
     return hasVersionOne
       ? missing(caller, `this host has no ${controller} controller`, 'boot a kernel that has it')
-      : missing(caller, 'no cgroup file system is mounted', 'mount one: mount -t cgroup2 none /sys/fs/cgroup');
+      : missing(caller, 'no cgroup file system is mounted', hintToMount(read));
   };
   const controllers = Object.fromEntries(CGROUP_CONTROLLERS.map((name) => [name, homeOf(name)])) as Record<
     CgroupController,
@@ -58,6 +58,13 @@ function missing(caller: CgroupCaller, reason: string, hint: string): CgroupHome
     'the container around boxctl has no cgroup in which others may be made',
     'give that container `limits`: they hold for all that is in it',
   );
+}
+
+/** `ip netns exec` (ip-netns(8)) mounts /sys anew, without what was mounted in it. */
+function hintToMount(read: HostReader): string {
+  const mount = 'mount one: mount -t cgroup2 none /sys/fs/cgroup';
+  if (!read.exists('/run/netns')) return mount;
+  return `\`ip netns exec\` hides it by a new /sys: run boxctl by \`nsenter --net=/run/netns/NAME\` instead; or ${mount}`;
 }
 
 function versionOne({ home, own }: CgroupMount, controller: CgroupController, caller: CgroupCaller): CgroupHome {

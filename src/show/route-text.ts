@@ -132,7 +132,7 @@ function newRoute(reader: Reader): string {
     ...(reader.has('RTA_PRIORITY') ? [`metric ${reader.number('RTA_PRIORITY')}`] : []),
     `proto ${reader.name('rtm_protocol').replace('RTPROT_', '').toLowerCase()}`,
     ...(scope === 'RT_SCOPE_UNIVERSE' ? [] : [scopeWords(scope)]),
-    ...(table === 'RT_TABLE_MAIN' ? [] : [`table ${table}`]),
+    ...(table === 'RT_TABLE_MAIN' ? [] : [`table ${table.replace('RT_TABLE_', '').toLowerCase()}`]),
     ...(reader.has('RTA_TABLE') ? [`table ${reader.number('RTA_TABLE')}`] : []),
   ].join(' ');
 }

@@ -26,6 +26,8 @@ import { LAST_INDEX } from '../model/network-defaults.ts';
 import { networkId } from '../model/network-id.ts';
 import { tryLock } from '../native.ts';
 import type { NetworkAttachment } from '../spec/network/network.ts';
+import { located, type Problem } from '../spec/located.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import {
   addressAt,
@@ -245,35 +247,31 @@ class Networks {
     const addressOf = (one: Membership): string | undefined => (family === 4 ? one.address4 : one.address6);
     const used = members.map(subnetOf).find((found) => found !== undefined);
     const given = attachment.subnets.find((one) => one.subnet.family === family);
-    const at = (path: Parameters<SpecDocument['where']>[0]) => {
-      const place = this.#document.where(path);
-      return place === undefined ? {} : { at: place };
-    };
     if (given !== undefined && used !== undefined && formatSubnet(given.subnet) !== formatSubnet(used)) {
-      throw new BoxctlError(
-        'E_SUBNET_TAKEN',
-        `the network ${attachment.name} has the subnet ${formatSubnet(used)} as long as the containers run that are on it`,
-        { ...at(given.specPath), hint: 'end them first, or give the network the same subnet' },
-      );
+      const message = `the network ${attachment.name} has the subnet ${formatSubnet(used)} as long as the containers run that are on it`;
+      const hint = 'end them first, or give the network the same subnet';
+      throw this.#refusal(given.specPath, { code: 'E_SUBNET_TAKEN', message, hint });
     }
-    if (given !== undefined && used === undefined) this.#checkGiven(given.subnet, at(given.specPath));
-    const subnet = used ?? given?.subnet ?? this.#freeSubnet(family, at(attachment.specPath));
+    if (given !== undefined && used === undefined) this.#checkGiven(given.subnet, given.specPath);
+    const subnet = used ?? given?.subnet ?? this.#freeSubnet(family, attachment.specPath);
     const taken = new Set(members.map(addressOf));
     for (const one of attachment.subnets) if (one.gateway !== undefined) taken.add(one.gateway);
     const wanted = family === 4 ? attachment.ipv4Address : attachment.ipv6Address;
     if (wanted !== undefined) {
       if (!taken.has(wanted)) return { subnet, address: wanted };
-      throw new BoxctlError('E_ADDRESS_TAKEN', `another container on ${attachment.name} has the address ${wanted}`, {
-        ...at(attachment.specPath),
-        hint: 'choose another, or leave it out',
-      });
+      const message = `another container on ${attachment.name} has the address ${wanted}`;
+      const hint = 'choose another, or leave it out';
+      throw this.#refusal(attachment.specPath, { code: 'E_ADDRESS_TAKEN', message, hint });
     }
     const address = freeAddress(subnet, taken);
     if (address !== undefined) return { subnet, address };
-    throw new BoxctlError('E_NO_FREE_ADDRESS', `all addresses of ${formatSubnet(subnet)} are taken`, {
-      ...at(attachment.specPath),
-      hint: 'give the network a larger subnet',
-    });
+    const message = `all addresses of ${formatSubnet(subnet)} are taken`;
+    const hint = 'give the network a larger subnet';
+    throw this.#refusal(attachment.specPath, { code: 'E_NO_FREE_ADDRESS', message, hint });
+  }
+
+  #refusal(path: SpecPath, problem: Problem): BoxctlError {
+    return located(this.#document, [[path, problem]]);
   }
 
   /** The pool, and the subnets of all networks in use. */
@@ -283,18 +281,16 @@ class Networks {
     return [pool, ...all.flatMap((text) => subnetFrom(text) ?? [])];
   }
 
-  #checkGiven(subnet: Subnet, at: object): void {
+  #checkGiven(subnet: Subnet, path: SpecPath): void {
     const other = this.#inUse(subnet.family).find((one) => overlapsSubnet(one, subnet));
     const host = overlapOf(subnet, this.#facts);
     if (other === undefined && host === undefined) return;
     const what = other === undefined ? `${host} is in it` : `${formatSubnet(other)} is in use`;
-    throw new BoxctlError('E_SUBNET_TAKEN', `the subnet ${formatSubnet(subnet)} cannot be had: ${what}`, {
-      ...at,
-      hint: 'choose another, or leave it out',
-    });
+    const message = `the subnet ${formatSubnet(subnet)} cannot be had: ${what}`;
+    throw this.#refusal(path, { code: 'E_SUBNET_TAKEN', message, hint: 'choose another, or leave it out' });
   }
 
-  #freeSubnet(family: Family, at: object): Subnet {
+  #freeSubnet(family: Family, path: SpecPath): Subnet {
     const range = family === 4 ? this.#ranges.subnets.ipv4 : this.#ranges.subnets.ipv6;
     const prefix = family === 4 ? 24 : 112;
     const inUse = this.#inUse(family);
@@ -306,7 +302,8 @@ class Networks {
       if (inUse.some((one) => overlapsSubnet(one, subnet)) || overlapOf(subnet, this.#facts) !== undefined) continue;
       if (containsSubnet(range, subnet)) return subnet;
     }
-    throw new BoxctlError('E_NO_FREE_ADDRESS', `all subnets of ${formatSubnet(range)} are taken`, at);
+    const message = `all subnets of ${formatSubnet(range)} are taken`;
+    throw this.#refusal(path, { code: 'E_NO_FREE_ADDRESS', message });
   }
 }
 

@@ -73,6 +73,13 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     expect({ stdout, stderr }).toEqual({ stdout: 'from 192.0.2.2 /four\nfrom 2001:db8:1::2 /six\n', stderr: '' });
   });
 
+  test('packets to the container’s IPv6 addresses are taken from the start: their local routes are there with the addresses', async () => {
+    const { stdout } = await sh('cat /proc/net/ipv6_route', { networks: { mine: { name: 'lab-local' } } });
+    // The kernel's own, which may come later, have the metric 0.
+    const own = stdout.match(/^fd62\w+ 80 .* 00000400 \S+ \S+ +80\w+ +eth0$/gmu);
+    expect(own).toHaveLength(2);
+  });
+
   test('answers the world at its published ports, by TCP and UDP', async () => {
     const keys = { ports: ['8080:80', '9007:7/udp'] };
     await started(SERVER, keys, async () => {

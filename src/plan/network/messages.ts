@@ -77,6 +77,26 @@ export function newRoute(
   };
 }
 
+/**
+ * The route by which the kernel takes packets to one of its own IPv6 addresses. The kernel adds one itself, but later, by a
+ * work item that waits for other changes of networks (addrconf_dad_work). Until then it drops packets to the address, such as
+ * the answer to the first connection; on a busy host that takes seconds. The interface must be up.
+ */
+export const localRoute = ({ af, width }: FamilyOf, link: Link, address: Uint8Array): Message => ({
+  type: 'RTM_NEWROUTE',
+  // Several containers give the host their gateway's address, each on its own interface.
+  flags: `${REQUEST}|NLM_F_CREATE`,
+  header: {
+    rtm_family: af,
+    rtm_dst_len: width,
+    rtm_table: 'RT_TABLE_LOCAL',
+    rtm_protocol: 'RTPROT_STATIC',
+    rtm_scope: 'RT_SCOPE_UNIVERSE',
+    rtm_type: 'RTN_LOCAL',
+  },
+  attributes: { RTA_DST: address, RTA_OIF: link },
+});
+
 /** A queueing discipline that limits the rate of an interface (tc-tbf(8)). */
 export function newRate(link: Link, bitsPerSecond: number): Message {
   const bytes = Math.max(1, Math.floor(bitsPerSecond / 8));

@@ -13,7 +13,7 @@ import type { Tally } from '../plan.ts';
 import { byDefault, call, type Place } from '../steps.ts';
 import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
-import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -140,7 +140,10 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
     if (own === undefined) continue;
     const name = (what: string): string => `${what}.ipv${family.family}`;
     if (reachesHost) {
-      send(name('veth.address'), newAddress(family, link, gatewayOf(network, family)), model.because('network.egress'));
+      const because = model.because('network.egress');
+      const gateway = gatewayOf(network, family);
+      send(name('veth.address'), newAddress(family, link, gateway), because);
+      if (family.family === 6) send(name('veth.local'), localRoute(family, link, gateway), because);
     }
     for (const [id, address, because] of [
       ['veth', own, place.because] as const,
@@ -202,6 +205,13 @@ export function planNetworkInside(context: PlanContext): void {
     const own = ownAddress(network, family);
     if (own === undefined) continue;
     const gateway = gatewayOf(network, family);
+    if (family.family === 6) {
+      send('inner.local.ipv6', localRoute(family, link, own));
+      for (const { index, address } of sharedNetworks(network, family)) {
+        const because = model.because(`network.networks.${index}`);
+        send(`inner.network${index}.local.ipv6`, localRoute(family, link, address), because);
+      }
+    }
     send(`inner.neighbour.ipv${family.family}`, newNeighbour(family, link, gateway, hostMac(network.index)));
     send(`inner.route.ipv${family.family}`, newRoute(family, link, 'default', { gateway, source: own }));
     for (const { index, subnet, address } of sharedNetworks(network, family)) {

@@ -13,7 +13,7 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
 import { matchAddress } from './match.ts';
-import { linkUp, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -213,10 +213,13 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     if (own === undefined) continue;
     send(`router.neighbour.ipv${family.family}`, newNeighbour(family, link, own, macBytes(network.mac)));
     send(`router.route.ipv${family.family}`, newRoute(family, link, own));
-    // slirp4netns gives its interface an IPv4 address only.
-    if (family.family === 6 && network.driver === 'slirp4netns' && hasUplink(context, 6)) {
-      const { own: address, gateway } = transitOf(network).ipv6;
+    if (family.family !== 6 || !hasUplink(context, 6)) continue;
+    const { own: address, gateway } = transitOf(network).ipv6;
+    // slirp4netns gives its interface an IPv4 address only. pasta adds both, and the route.
+    if (network.driver === 'slirp4netns')
       send('router.uplink.address', newAddress(family, LINK, addressBytes(address)));
+    send('router.uplink.local', localRoute(family, LINK, addressBytes(address)));
+    if (network.driver === 'slirp4netns') {
       send('router.uplink.route', newRoute(family, LINK, 'default', { gateway: addressBytes(gateway) }));
     }
   }

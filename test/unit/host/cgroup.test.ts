@@ -250,3 +250,10 @@ test('no controller is usable where no cgroup file system is mounted', () => {
   expect(found.layout).toBe('none');
   expect(found.controllers.pids.usable).toBe(false);
 });
+
+test('where network namespaces have names, the hint says that `ip netns exec` hides the cgroups, and what does not', () => {
+  const { pids } = gatherCgroup(fakeReader({ files: { '/run/netns': '' } })).controllers;
+  expect(pids).toMatchObject({ hint: expect.stringContaining('nsenter --net=/run/netns/NAME') as string });
+  const { pids: other } = gatherCgroup(fakeReader({ files: {} })).controllers;
+  expect(other).toMatchObject({ hint: 'mount one: mount -t cgroup2 none /sys/fs/cgroup' });
+});

@@ -131,9 +131,12 @@ describe('a claim', () => {
   test('of a subnet that the host has is refused', () => {
     const state = join(tempFolder(), 'network/1');
     const keys = 'networks: {inner: {ipam: {config: [{subnet: 10.50.0.0/24}]}}}\n';
-    expect(() => claimAddresses(file(keys), facts(state, ['10.50.0.0/16']), new Map())).toThrow(
-      'the subnet 10.50.0.0/24 cannot be had: the route to 10.50.0.0/16 by eth1 is in it',
-    );
+    const claim = (): unknown => claimAddresses(file(keys), facts(state, ['10.50.0.0/16']), new Map());
+    const message = 'the subnet 10.50.0.0/24 cannot be had: the route to 10.50.0.0/16 by eth1 is in it';
+    expect(claim).toThrow(message);
+    // With its place in the file, so that the line is shown.
+    const at = expect.objectContaining({ file: expect.any(String) as string }) as object;
+    expect(claim).toThrow(expect.objectContaining({ diagnostics: [expect.objectContaining({ message, at })] }));
   });
 
   test('of a killed process is swept', () => {

@@ -1,7 +1,7 @@
 /** Errors at the lines of a container file that they are about. */
 import { BoxctlError, type Diagnostic } from '../errors.ts';
-import type { SpecPath } from '../spec/spec-path.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { SpecPath } from './spec-path.ts';
+import type { SpecDocument } from './spec.ts';
 import { redactor } from '../text/borrowed.ts';
 
 export type Problem = Pick<Diagnostic, 'code' | 'message' | 'hint'>;
