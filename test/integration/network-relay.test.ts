@@ -70,8 +70,8 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
   ])('at the address %s, a port answers that the file has as %s, as Compose writes it', async (address, port) => {
     await startServer(lab.host, { ports: [port] });
     expect(await client(lab.host, 'echo', address, 8086, 1000)).toBe('same');
-    const own = [HOST.ipv4, HOST.ipv6].includes(address);
-    if (own) expect(await client(lab.world, 'echo', address, 8086, 1000)).toBe('same');
+    const isOuter = [HOST.ipv4, HOST.ipv6].includes(address);
+    if (isOuter) expect(await client(lab.world, 'echo', address, 8086, 1000)).toBe('same');
   });
 
   test('with --json, a port that the kernel chose is an event', async () => {
