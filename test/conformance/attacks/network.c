@@ -19,6 +19,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <ifaddrs.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -174,6 +175,28 @@ static int frame(char **words) {
   return send_frame(mac, gateway, is6(words[2]) ? ETH_P_IPV6 : ETH_P_IP, bytes, size);
 }
 
+/* An IP packet as hexadecimal digits, to which the own source address is added, and the checksum of IPv4. */
+static int hex(char **words) {
+  unsigned char bytes[1500];
+  size_t size = 0;
+  for (const char *at = words[0]; size < sizeof bytes && sscanf(at, "%2hhx", bytes + size) == 1; at += 2) size++;
+  int family = bytes[0] >> 4 == 6 ? AF_INET6 : AF_INET;
+  struct ifaddrs *list = NULL;
+  getifaddrs(&list);
+  for (struct ifaddrs *one = list; one != NULL; one = one->ifa_next) {
+    if (strcmp(one->ifa_name, INTERFACE) != 0 || one->ifa_addr == NULL || one->ifa_addr->sa_family != family) continue;
+    if (family == AF_INET) memcpy(bytes + 12, &((struct sockaddr_in *)one->ifa_addr)->sin_addr, 4);
+    else if (!IN6_IS_ADDR_LINKLOCAL(&((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr))
+      memcpy(bytes + 8, &((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr, 16);
+  }
+  freeifaddrs(list);
+  if (family == AF_INET) {
+    uint16_t check = sum(bytes, (bytes[0] & 15) * 4, 0);
+    memcpy(bytes + 10, &check, 2);
+  }
+  return send_frame(own, gateway, family == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP, bytes, size);
+}
+
 static int vlan(char **words) {
   unsigned char bytes[1500] = {0, 1, ETH_P_IP >> 8, ETH_P_IP & 0xff};
   size_t size = packet(bytes + 4, words[0], words[1], atoi(words[2]), words[3]);
@@ -266,7 +289,7 @@ int main(int count, char **arguments) {
     int (*make)(char **words);
     int words;
   } kinds[] = {{"tcp", tcp, 2},   {"udp", udp, 3}, {"raw", raw, 4},           {"frame", frame, 5},
-               {"flood", flood, 3}, {"vlan", vlan, 4}, {"arp", arp, 1}, {"advertise", advertise, 0}, {"own-mac", own_mac, 0}};
+               {"flood", flood, 3}, {"hex", hex, 1}, {"vlan", vlan, 4}, {"arp", arp, 1}, {"advertise", advertise, 0}, {"own-mac", own_mac, 0}};
   look();
   for (int at = 1; at < count; at++) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
