@@ -15,14 +15,6 @@ const PROTOCOLS = { ipip: 4, ipv6: 41, gre: 47, esp: 50, ah: 51, sctp: 132, udpl
 const UDP = 17;
 const u16 = (value: number): readonly number[] => [value >> 8, value & 0xff];
 
-/** The checksum of IP over 16-bit words. */
-function checksum(bytes: readonly number[]): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) + (bytes[at + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  return ~sum & 0xffff;
-}
-
 interface Parts {
   readonly protocol?: number;
   readonly options?: readonly number[];
@@ -30,7 +22,7 @@ interface Parts {
   readonly offset?: number;
   readonly more?: boolean;
 }
-/** `OWN4` and `OWN6` become the container's addresses. */
+/** The program in the container puts the container’s addresses in place of these. */
 const OWN = { 4: [10, 215, 255, 255], 6: Array.from({ length: 16 }, () => 0xee) } as const;
 
 function ipv4(
@@ -41,7 +33,6 @@ function ipv4(
   const words = 5 + options.length / 4;
   const length = 4 * words + payload.length;
   const head = [0x40 + words, 0, ...u16(length), 0x12, 0x34, ...u16((more ? 0x2000 : 0) + offset), 64, protocol, 0, 0];
-  // The container's program puts in its own address, and the checksum.
   return [...head, ...OWN[4], ...addressBytes(to), ...options, ...payload];
 }
 function ipv6(to: string, next: number, payload: readonly number[]): readonly number[] {
@@ -80,7 +71,6 @@ const routing = (next: number, type: number, to: string): readonly number[] => [
 ];
 const hopByHop = (next: number): readonly number[] => [next, 0, 5, 2, 0, 0, 1, 0];
 
-/** IPv6 as hexadecimal digits is longer than IPv4. */
 const hex = (bytes: readonly number[]): string => Buffer.from(bytes).toString('hex');
 
 describe.skipIf(why !== undefined)(`packets made by hand (${why ?? 'in the lab'})`, () => {
