@@ -10,7 +10,7 @@ import { readLock } from '../lock/read.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { redactor } from '../text/borrowed.ts';
-import { located, type Problem } from './located.ts';
+import { located, type Problem } from '../spec/located.ts';
 
 export interface LockUse {
   /** The lock must be there, and have everything that the file names (`--locked`). */
