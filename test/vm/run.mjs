@@ -21,7 +21,9 @@ const ROOTLESS = [
   '-t',
   'namespaces are its own|root inside is|blocks is blocked|takes the container|stays behind',
 ];
-/** What each machine runs, the longest first. Root and the user do not need the same machine. */
+/** The ordinary user whom tests of root start boxctl as, with a range of subordinate ids (useradd(8)). */
+const TEST_USER = 'useradd --create-home boxctl-test';
+/** What each machine runs, the longest first, and what it needs for that. Root and the user do not need the same machine. */
 const MACHINES = [
   ['v2', [['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation', 'test/vm/apparmor']]]],
   [
@@ -31,6 +33,7 @@ const MACHINES = [
       ['dev', ROOTLESS],
     ],
   ],
+  ['v2', [['root', ['test/vm/network']]], TEST_USER],
   ...['hybrid', 'v1'].map((layout) => [
     layout,
     [
@@ -66,20 +69,20 @@ function command([user, filters]) {
 }
 
 /** Resolves with whether all of it passed. A machine that did not come as far as its tests is started again. */
-async function runIn(layout, runs, policy) {
+async function runIn(layout, runs, policy, needs) {
   for (let start = 1; ; start++) {
-    const { passed, output } = await runOnce(layout, runs, policy);
+    const { passed, output } = await runOnce(layout, runs, policy, needs);
     if (passed || start === STARTS || output.includes(IS_UP)) return passed;
   }
 }
 
 /** What the machine prints is printed when it has ended. */
-function runOnce(layout, runs, policy) {
+function runOnce(layout, runs, policy, needs = 'true') {
   const said = runs.map(([user, filters]) => `  as ${user}: ${filters.join(' ')}\n`).join('');
   // What a test runner writes beside its sources must be writable for the user, too.
   const prepare =
     'cat /run/policy/profile >/sys/kernel/security/apparmor/.load || exit; mkdir -p node_modules/.vite-temp node_modules/.vite && chmod 1777 node_modules/.vite-temp node_modules/.vite';
-  const script = `echo ${quote(IS_UP)}; ${prepare}; status=0; ${runs.map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
+  const script = `echo ${quote(IS_UP)}; ${prepare}; ${needs}; status=0; ${runs.map((run) => `${command(run)} || status=1`).join('; ')}; exit $status`;
   const args = [
     'run',
     '--cgroup',
@@ -128,8 +131,8 @@ const waiting = MACHINES.filter(([layout]) => layouts.includes(layout));
 const failed = [];
 const runNext = async () => {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    const [layout, runs] = next;
-    if (!(await runIn(layout, runs, policy))) failed.push(layout);
+    const [layout, runs, needs] = next;
+    if (!(await runIn(layout, runs, policy, needs))) failed.push(layout);
   }
 };
 await Promise.all(Array.from({ length: MACHINES_AT_ONCE }, runNext));
