@@ -9,6 +9,7 @@ import { realPath } from '../files/read.ts';
 import type { RegistryAccess } from '../registry/access.ts';
 import type { ImageSource } from '../spec/spec.ts';
 import { isDigestStart } from '../text/image-name.ts';
+import { isImageName } from '../spec/image-name.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { isCompressed, openArchive } from './archive.ts';
 import { collectTools } from './collect.ts';
@@ -141,7 +142,8 @@ function folderImage(path: string, ownership: Ownership | undefined): ImageFacts
  *
  * Throws BoxctlError: `E_IMAGE_NOT_FOUND`, `E_IMAGE_UNREADABLE`, `E_IMAGE_BAD_ARCHIVE`, `E_IMAGE_TOO_LARGE`,
  * `E_IMAGE_DIGEST` (not the pinned file), `E_IMAGE_CHANGED` (written to meanwhile), `E_IMAGE_AMBIGUOUS` (one of several),
- * `E_IMAGE_STORE`, `E_IMAGE_WORK`, and for host tools `E_TOOL_NOT_FOUND` and `E_TOOL_UNREADABLE`.
+ * `E_IMAGE_STORE`, `E_IMAGE_WORK`; for host tools `E_TOOL_NOT_FOUND` and `E_TOOL_UNREADABLE`; for an image that is pulled
+ * `E_REGISTRY_…`, `E_PULL_FORMAT` and `E_IMAGE_PLATFORM`.
  */
 export async function ensureImage(
   source: ImageSource,
@@ -280,7 +282,7 @@ async function ensureReference(
   const named = findReference(store, name, platform);
   const digest = referenceDigest(source, store);
   if (digest !== undefined && named?.pulled === undefined) {
-    return ensureLocal(name, digest, ownership, host, options);
+    return ensureLocal(source, digest, ownership, host, options);
   }
   if (isDigestStart(name) || pullPolicy === 'never') throw notInStore(store, source);
   // The image is there and is wanted under other maps: the same one, whatever its tag points to by now.
@@ -336,19 +338,25 @@ export async function pullReference(
 
 /** An image that the store has under other maps is imported anew from where it came from. */
 async function ensureLocal(
-  name: string,
+  { name, pullPolicy }: PullSource,
   digest: string,
   ownership: Ownership | undefined,
   host: HostFacts,
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
-  const source = allRecords(store).find(({ record }) => record.digest === digest)?.record.source;
-  if (source === undefined) throw noSuchImage(store, name);
+  const record = allRecords(store).find((each) => each.record.digest === digest)?.record;
+  if (record === undefined) throw noSuchImage(store, name);
+  const { source, manifest } = record;
   // What came through a pipe, or was packed, cannot be had again.
   if (source.startsWith('/') && existsSync(source)) {
     const image = await ensureArchive({ kind: 'tar', path: realPath(source) }, ownership, host, options);
     if (image.digest === digest) return image;
+  }
+  if (!source.startsWith('/') && manifest !== undefined && isImageName(source) && pullPolicy !== 'never') {
+    // It was pulled, and was given a name of its own.
+    const again: PullSource = { kind: 'reference', name: `${source.replace(/@.*$/u, '')}@sha256:${manifest}` };
+    return (await pullImage(again, pullOptions(again, ownership, host, options, undefined))).image;
   }
   throw new BoxctlError(
     'E_IMAGE_CHANGED',

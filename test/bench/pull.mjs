@@ -45,12 +45,6 @@ if (disk === undefined) {
 }
 const folder = join(disk, 'work');
 mkdirSync(folder);
-const registry = await startRegistry();
-try {
-  await bench(Number(process.argv[2] ?? 3));
-} finally {
-  registry.stop();
-}
 
 function prepare() {
   mkdirSync(CACHE, { recursive: true });
@@ -331,4 +325,11 @@ function peaksOf(args) {
       resolve(peaks);
     });
   });
+}
+
+const registry = await startRegistry();
+try {
+  await bench(Number(process.argv[2] ?? 3));
+} finally {
+  registry.stop();
 }

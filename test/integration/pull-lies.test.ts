@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { pruneImages } from '../../src/image/maintain.ts';
+import { writeName } from '../../src/image/names.ts';
 import { ensureImage, findImage, pullReference } from '../../src/image/resolve.ts';
 import type { ImageFacts } from '../../src/model/image.ts';
 import type { RegistryAccess } from '../../src/registry/access.ts';
@@ -14,6 +15,7 @@ import { imageHost, roads, type ImageHost } from '../support/image-host.ts';
 import { LyingRegistry, TYPES, type ImageOptions, type StoredImage } from '../support/lying-registry.ts';
 import { sha256 } from '../support/registry.ts';
 import { testClient } from '../support/registry-client.ts';
+import { isRoot } from '../support/user.ts';
 import { archive } from '../unit/image/archive-fixture.ts';
 
 const base = archive({ name: 'hello', data: 'from the image' });
@@ -317,6 +319,24 @@ describe.each(roads.filter((road) => road !== 'looped'))('a registry that lies, 
     expect(await at.text(await pull(), 'hello')).toBe('from the image');
     expect(registry.requests.some(({ headers }) => headers.range !== undefined)).toBe(true);
   });
+
+  test.skipIf(road !== 'unpacked' || !isRoot)(
+    'an image is pulled again for other ids, the same one, also where its tag has moved or it has a local name',
+    async () => {
+      add(honest(base));
+      const { digest } = await pull();
+      writeName(at.host.dirs.store, 'mine:latest', digest);
+      registry.addImage({ layers: [honest(noise)] });
+      const maps = [{ container: 0, host: 700_000, size: 65_536 }];
+      for (const name of [`${registry.host}/library/image`, 'mine']) {
+        maps[0] = { container: 0, host: (maps[0]?.host ?? 0) + 65_536, size: 65_536 };
+        const ownership = { uidMap: [...maps], gidMap: [...maps] };
+        const wanted = { kind: 'reference', name } as const;
+        const image = await ensureImage(wanted, ownership, at.host, { registries: registries() });
+        expect(image.digest).toBe(digest);
+      }
+    },
+  );
 
   test('an image is called by nothing but its own digest, whatever its manifest says of names', async () => {
     registry.addImage({

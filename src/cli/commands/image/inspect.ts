@@ -35,6 +35,8 @@ function asJson({ digest, names, size }: StoredImage, imports: readonly Import[]
       owners,
       form: formOf(record),
       source: record.source,
+      ...(record.platform === undefined ? {} : { platform: record.platform }),
+      ...(record.manifest === undefined ? {} : { manifest: record.manifest }),
       created: new Date(record.created).toISOString(),
       entries: record.entries,
       bytes: record.bytes,
@@ -75,6 +77,8 @@ function asText({ digest, names, size }: StoredImage, imports: readonly Import[]
   if (first !== undefined) rows.push(...defaultsOf(first.record));
   for (const { record, owners, folders } of imports) {
     rows.push(['', ''], ['imported', `${new Date(record.created).toISOString()} from ${record.source}`]);
+    if (record.platform !== undefined) rows.push(['platform', record.platform]);
+    if (record.manifest !== undefined) rows.push(['manifest', `sha256:${record.manifest}`]);
     rows.push(['owners', owners === 'plain' ? 'as in the archive' : owners], ['form', formOf(record)]);
     rows.push(['entries', String(record.entries)], ['bytes', String(record.bytes)]);
     rows.push(['squashed', `${record.squashed} (files that belong to root because their owner could not be had)`]);
