@@ -61,7 +61,8 @@ const LATE = {
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|image-[^/]*|implied-folders|import|import-[^/]*|layer-[^/]*|libraries|linked-abort|make-layer|manifest|members|pack|partial-layer|passing|pull|registry-image|skeleton|slots|tarwriter|stream)\.ts$|\/src\/worker\//u,
   // A start needs to know what a reference is, and nothing else where the image is there.
-  'late-registry': /\/src\/registry\/(?!reference|short-names|protocol)[^/]*\.ts$|\/node_modules\/smol-toml\//u,
+  'late-registry':
+    /\/src\/container\/registry-demands\.ts$|\/src\/registry\/(?!reference|short-names|protocol)[^/]*\.ts$|\/node_modules\/smol-toml\//u,
 };
 
 async function bundle() {

@@ -169,6 +169,12 @@ export const COMMANDS: readonly Command[] = [
     options: {
       update: { text: 'lock all that FILE names as it is now' },
       check: { text: 'write nothing, and end with 1 where the lock does not fit' },
+      platform: {
+        value: 'PLATFORM',
+        multiple: true,
+        text: 'lock the image for this platform alone, or for it as well: linux/arm64',
+      },
+      offline: { text: 'ask no registry: what the lock has of a reference stays' },
       ...ALLOW,
       json: { text: 'print the changes as JSON' },
     },
@@ -195,6 +201,20 @@ export const COMMANDS: readonly Command[] = [
     positionals: [0, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/pull.ts')).pull,
+  },
+  {
+    name: 'outdated',
+    usage: '[OPTIONS] [FILE…]',
+    summary: 'tell whether the tags of locked images have moved',
+    description: `Asks the registries what the tags of the images point to now, and compares that with the locks of the files. Fetches no image and changes nothing. Ends with 0 where all is as it was locked, and with 1 where a tag points to something else or is gone. ${FILE}`,
+    options: { ...ALLOW, json: { text: 'print all of them as JSON' } },
+    examples: [
+      ['boxctl outdated', 'is there a newer image for the file of this folder?'],
+      ['boxctl outdated --json */container.yaml', 'for a program that proposes updates'],
+    ],
+    positionals: [0, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/outdated.ts')).outdated,
   },
   {
     name: 'bundle',

@@ -11,6 +11,7 @@ import { claimIds } from '../state/id-ranges.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
 import { withLock, type LockedDocument } from './lock.ts';
 import { pullGivenUp, reportImport, titleOf } from './import-image.ts';
+import { asksRegistry, judgeRegistries } from './registry-demands.ts';
 import type { ImportReporter } from './reporter.ts';
 
 /** Throws where the container must not have what it demands of the host. */
@@ -134,7 +135,7 @@ export async function claimOfNetwork(document: SpecDocument, host: HostFacts, is
 async function imageOf(
   { document, checkImage, explain }: LockedDocument,
   claims: Claims,
-  { host, judge, reporter, takesSignals, alwaysWithImage = false }: PrepareOptions,
+  { host, env, judge, reporter, takesSignals, alwaysWithImage = false }: PrepareOptions,
 ): Promise<ImageFacts | undefined> {
   const { image: source, namespaces } = document.spec;
   if (source === undefined || (namespaces.mount.kind !== 'private' && !alwaysWithImage)) return undefined;
@@ -145,6 +146,7 @@ async function imageOf(
   }
   // An import reads files of the host, and runs its programs: not before the file is allowed.
   judge(outline(document, host).demands);
+  if (asksRegistry(source, host)) await judgeRegistries(document, source, env, judge);
   const gaveUp = source.kind === 'reference' ? pullGivenUp : undefined;
   try {
     const image = await reportImport({ title: titleOf(source), reporter, takesSignals, gaveUp }, (hooks) =>

@@ -1,6 +1,7 @@
 /** Whether a container file and its lock fit, by what was read when the file was loaded: nothing else is opened here. */
 import type { HostFacts } from '../host/facts.ts';
 import { hostPlatform, platformName, rankOf, type Arch } from '../image/platform.ts';
+import { fullReferences } from '../image/short-name-rules.ts';
 import { inRegistry, parseReference, writeReference, type Reference } from '../registry/reference.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
 import type { ImageSource, SpecDocument } from '../spec/spec.ts';
@@ -63,9 +64,12 @@ export function isAbout(locked: LockedImage, image: ImageSource, folder: string)
   }
 }
 
+/** What a fit depends on of the host. */
+type Host = Pick<HostFacts, 'arch' | 'dirs'>;
+
 type ImageFit = Pick<Fit, 'image' | 'digest'> & { readonly misfit?: Omit<Misfit, 'path'> };
 
-function fitImage({ spec, folder }: SpecDocument, read: ReadLock, host: Pick<HostFacts, 'arch'>): ImageFit {
+function fitImage({ spec, folder }: SpecDocument, read: ReadLock, host: Host): ImageFit {
   const { image } = spec;
   const locked = read.lock.image;
   const at = place(read, { kind: 'image' });
@@ -123,19 +127,19 @@ export function platformIn(
   return ranked.toSorted((a, b) => b.rank - a.rank)[0]?.locked;
 }
 
-/** Whether the file's reference can mean what the lock says. A short name means docker.io, where no configuration says otherwise. */
-function isMeant(ref: string, name: Reference): boolean {
+/** Whether the file's reference can mean what the lock says: a short name means what the person's configuration makes of it. */
+function isMeant(ref: string, name: Reference, store: string): boolean {
   const given = parseImageName(ref);
   if (isProblem(given)) return false;
-  const meant = inRegistry(given, given.registry ?? name.registry);
-  return writeReference(meant) === writeReference(name);
+  if (given.registry === undefined) return fullReferences(store, ref).includes(writeReference(name));
+  return writeReference(inRegistry(given, given.registry)) === writeReference(name);
 }
 
 function fitReference(
   image: ImageSource & { readonly kind: 'reference' },
   locked: LockedReference,
   read: ReadLock,
-  { arch }: Pick<HostFacts, 'arch'>,
+  { arch, dirs }: Host,
 ): ImageFit {
   const at = place(read, { kind: 'image' });
   const name = parseReference(locked.name);
@@ -144,7 +148,7 @@ function fitReference(
     digest: undefined,
     misfit: { kind, message },
   });
-  if (isProblem(name) || !isMeant(image.name, name)) {
+  if (isProblem(name) || !isMeant(image.name, name, dirs.store)) {
     return wrong('changed', `${image.name} cannot mean ${locked.name}, which the lock has for it (${at})`);
   }
   const found = platformIn(locked.platforms, image.platform, arch);
@@ -188,7 +192,7 @@ function fitFiles(document: SpecDocument, read: ReadLock): readonly Misfit[] {
   ];
 }
 
-export function fitOf(document: SpecDocument, read: ReadLock, host: Pick<HostFacts, 'arch'>): Fit {
+export function fitOf(document: SpecDocument, read: ReadLock, host: Host): Fit {
   const { image, digest, misfit } = fitImage(document, read, host);
   return {
     image,

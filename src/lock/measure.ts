@@ -19,14 +19,14 @@ import type { ImageSource, SpecDocument } from '../spec/spec.ts';
 import { isDigestStart } from '../text/image-name.ts';
 import { fileEntries, lockedPath } from './entries.ts';
 import { sortedTools } from './fit.ts';
-import type { Lock, LockedImage, LockedReference } from './lock.ts';
+import type { Lock, LockedImage } from './lock.ts';
 
 export interface MeasureOptions {
   readonly host: HostFacts;
   /** A value of PATH, in which `host_tools` are looked up. */
   readonly path: string;
   /** What a reference that is no local name leads to. */
-  readonly reference: (image: ReferenceSource) => Promise<LockedReference>;
+  readonly reference: (image: ReferenceSource) => Promise<LockedImage | undefined>;
 }
 
 export type ReferenceSource = ImageSource & { readonly kind: 'reference' };

@@ -29,6 +29,7 @@ export const DEMAND_KINDS = {
   env_file: 'an env_file outside of the file’s folder',
   profile: 'a seccomp profile outside of the file’s folder',
   tool: 'a program of the host outside of the standard folders',
+  registry: 'a registry where a credential helper would log you in, although you have never named it',
   env: 'a variable of yours whose name, or value, says that it is secret',
 } as const;
 export type DemandKind = keyof typeof DEMAND_KINDS;

@@ -1,10 +1,10 @@
 /** What a person has stored for a registry, wherever that is. */
 import { BoxctlError } from '../errors.ts';
 import { DOCKER_HUB } from '../text/image-name.ts';
-import { authFiles, credentialsOf, keysFor, readAuthFile, type AuthFile } from './auth-file.ts';
+import { authFiles, canonicalKey, credentialsOf, keysFor, readAuthFile, type AuthFile } from './auth-file.ts';
 import type { ConfigOwner } from './config.ts';
 import { AUTH_FILES } from './helper-name.ts';
-import { fetchFromHelper, type HelperOptions } from './helper.ts';
+import { fetchFromHelper, listOfHelper, type HelperOptions } from './helper.ts';
 import type { Credentials } from './options.ts';
 
 export interface CredentialOptions extends ConfigOwner {
@@ -19,7 +19,14 @@ export interface Found {
   readonly credentials: Credentials;
   /** A file, or `docker-credential-NAME`. */
   readonly source: string;
+  /**
+   * Whether the person has named the registry: by a login, or as one of `credHelpers`. A helper for all registries may make up
+   * credentials for one that the person has never heard of. Asks that helper.
+   */
+  isNamed(): Promise<boolean>;
 }
+
+const byName = (): Promise<boolean> => Promise.resolve(true);
 
 /** By which names helpers know a registry: podman's, and for Docker Hub before that docker's. */
 export const serversOf = (host: string): readonly string[] =>
@@ -69,18 +76,23 @@ async function inFile(
   options: CredentialOptions,
 ): Promise<Found | undefined> {
   const helper = helpers.get(host);
-  if (helper !== undefined) return fromHelper(helper, host, options);
+  if (helper !== undefined) {
+    const found = await fromHelper(helper, host, options);
+    return found === undefined ? undefined : { ...found, isNamed: byName };
+  }
   const keys = keysFor(host, repository);
   const named = keys.slice(0, -1).find((key) => entries.has(key));
   const fromEntry = (key: string | undefined): Found | undefined => {
     const entry = key === undefined ? undefined : entries.get(key);
     const credentials = key === undefined || entry === undefined ? undefined : credentialsOf(entry, key, path);
-    return credentials === undefined ? undefined : { credentials, source: path };
+    return credentials === undefined ? undefined : { credentials, source: path, isNamed: byName };
   };
   const ofPath = fromEntry(named);
   if (ofPath !== undefined) return ofPath;
   const stored = store === undefined ? undefined : await fromStore(store, path, host, options);
-  return stored ?? fromEntry(host);
+  // Docker leaves an empty entry for each registry that somebody has logged in to.
+  const isEntered = keys.some((key) => entries.has(key));
+  return stored === undefined ? fromEntry(host) : isEntered ? { ...stored, isNamed: byName } : stored;
 }
 
 /**
@@ -110,7 +122,20 @@ export const helperOptions = ({ env, helperWithin }: CredentialOptions): HelperO
 async function fromHelper(name: string, host: string, options: CredentialOptions): Promise<Found | undefined> {
   for (const server of serversOf(host)) {
     const credentials = await fetchFromHelper(name, server, helperOptions(options));
-    if (credentials !== undefined) return { credentials, source: `docker-credential-${name}` };
+    if (credentials === undefined) continue;
+    const isNamed = (): Promise<boolean> => isListed(name, host, options);
+    return { credentials, source: `docker-credential-${name}`, isNamed };
   }
   return undefined;
+}
+
+/** Whether somebody has stored something for the registry. What makes up credentials as it is asked lists none. */
+async function isListed(name: string, host: string, options: CredentialOptions): Promise<boolean> {
+  try {
+    const servers = await listOfHelper(name, helperOptions(options));
+    return servers.some((server) => canonicalKey(server) === host);
+  } catch (error) {
+    if (error instanceof BoxctlError) return false;
+    throw error;
+  }
 }

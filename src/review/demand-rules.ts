@@ -158,6 +158,11 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
   env_file: () => ({ rule: 'env-file', severity: 'high', fix: 'keep the env_file in the folder of the file' }),
   profile: () => ({ rule: 'foreign-profile', severity: 'medium', fix: 'keep the profile in the folder of the file' }),
   tool: () => ({ rule: 'foreign-tool', severity: 'high', fix: 'name a program of the system, or use a tarball' }),
+  registry: () => ({
+    rule: 'helper-login',
+    severity: 'high',
+    fix: 'log in to the registry by its name, if it is yours: boxctl login REGISTRY',
+  }),
   env: () => ({ rule: 'secret-taken', severity: 'high', fix: 'pass it with `-e` when it is run, or as a file' }),
 };
 

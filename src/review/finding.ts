@@ -52,6 +52,7 @@ export const RULES = [
   'foreign-profile',
   'foreign-tool',
   'secret-taken',
+  'helper-login',
   'secret-value',
   'root-of-host',
   'secret-name',

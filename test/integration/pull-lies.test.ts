@@ -39,6 +39,7 @@ describe.each(roads.filter((road) => road !== 'looped'))('a registry that lies, 
 
   const registries = (): RegistryAccess => ({
     client: testClient({ patience: 1500 }),
+    credentials: () => Promise.resolve(undefined),
     candidates: (text) => candidatesOf(text, PLAIN_SHORT_NAMES),
     close: async () => undefined,
   });

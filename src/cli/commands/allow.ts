@@ -4,6 +4,9 @@ import { BoxctlError } from '../../errors.ts';
 import { outline } from '../../model/compile.ts';
 import { allowance, shownDemand } from '../../model/demands.ts';
 import type { Demand } from '../../model/demand.ts';
+import { withLock } from '../../container/lock.ts';
+import { asksRegistry, registryDemands } from '../../container/registry-demands.ts';
+import { openRegistries } from '../../registry/access.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
 import { columns } from '../../text/columns.ts';
 import { safe, safeJson } from '../../text/safe.ts';
@@ -99,14 +102,28 @@ function checkFile(file: string): void {
   });
 }
 
-function ask(invocation: Invocation): number {
+/** What the file demands, and what a pull of its image would use of the caller's credentials. */
+async function demandsOf(invocation: Invocation, document: SpecDocument): Promise<readonly Demand[]> {
+  const host = hostFacts(invocation);
+  const { demands } = outline(document, host);
+  const { image } = withLock(document, host).document.spec;
+  if (!asksRegistry(image, host)) return demands;
+  const registries = openRegistries(undefined, invocation.env);
+  try {
+    return [...demands, ...(await registryDemands(document, image, registries))];
+  } finally {
+    await registries.close();
+  }
+}
+
+async function ask(invocation: Invocation): Promise<number> {
   const { args, env } = invocation;
   const named = specFile(invocation);
   checkFile(named);
   const document = loadDocument(invocation, named);
   const file = identityOf(document.file);
   const keeper = keeperOf(invocation);
-  const { demands } = outline(document, hostFacts(invocation));
+  const demands = await demandsOf(invocation, document);
   const record = recall(keeper, file);
   const asked = unpermitted(demands, record === undefined ? [] : permitsOf(record));
   const tell = (text: string): void => {

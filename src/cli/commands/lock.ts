@@ -1,15 +1,19 @@
 /** Writes the lock beside a container file, or says where the two do not fit. */
 import { BoxctlError, type Diagnostic, type Position } from '../../errors.ts';
 import { whyNot } from '../../files/read.ts';
-import { noSuchImage } from '../../image/resolve.ts';
 import { lockChanges, type LockChange } from '../../lock/changes.ts';
 import { fileEntries } from '../../lock/entries.ts';
-import { EMPTY_LOCK, type LockPart, type ReadLock } from '../../lock/lock.ts';
+import { EMPTY_LOCK, type LockedImage, type LockPart, type ReadLock } from '../../lock/lock.ts';
 import { measure } from '../../lock/measure.ts';
 import { lockOf } from '../../lock/place.ts';
 import { pathOfLock, readLock } from '../../lock/read.ts';
 import { lockText, writeLock } from '../../lock/write.ts';
 import { outline } from '../../model/compile.ts';
+import { openRegistries, type RegistryAccess } from '../../registry/access.ts';
+import { referenceOf } from '../../registry/reference.ts';
+import { parsePlatformName } from '../../spec/platform.ts';
+import { registryDemands, type ReferenceSource } from '../../container/registry-demands.ts';
+import { resolveReference } from '../../lock/resolve.ts';
 import type { DemandKind } from '../../model/demand.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
 import { redactor } from '../../text/borrowed.ts';
@@ -38,8 +42,14 @@ interface Locked {
   readonly written: boolean;
 }
 
+/** Of the image. */
+function placesOf(document: SpecDocument): readonly Position[] {
+  const at = document.where('image.ref') ?? document.where('image');
+  return at === undefined ? [] : [at];
+}
+
 function placeInFile(document: SpecDocument, part: LockPart): Position | undefined {
-  if (part.kind === 'image') return document.where('image');
+  if (part.kind === 'image') return placesOf(document)[0];
   const path = fileEntries(document).find((entry) => entry.path === part.path)?.specPath;
   return path === undefined ? undefined : document.where(path);
 }
@@ -96,6 +106,72 @@ function write(file: string, path: string, text: Parameters<typeof writeLock>[1]
   }
 }
 
+/** The person's registries, looked up when a reference is to be resolved. */
+class Registries {
+  readonly #env: Invocation['env'];
+  #access: RegistryAccess | undefined;
+
+  constructor(env: Invocation['env']) {
+    this.#env = env;
+  }
+
+  get access(): RegistryAccess {
+    this.#access ??= openRegistries(undefined, this.#env);
+    return this.#access;
+  }
+
+  async close(): Promise<void> {
+    await this.#access?.close();
+  }
+}
+
+function wantedPlatforms({ args }: Invocation): readonly string[] {
+  return args.values('platform').map((text) => {
+    const platform = parsePlatformName(text);
+    if (platform !== undefined) return platform;
+    throw new BoxctlError('E_USAGE', `--platform ${text} is no platform of Linux`, {
+      hint: '--platform linux/amd64, linux/arm64, linux/arm/v7',
+    });
+  });
+}
+
+/**
+ * What the lock is to have for a reference. What it has already stays without --update, and nothing is asked. A platform that is
+ * added to it is one of the same index, wherever the tag points to by now.
+ */
+async function lockReference(
+  invocation: Invocation,
+  document: SpecDocument,
+  image: ReferenceSource,
+  old: LockedImage | undefined,
+  registries: Registries,
+): Promise<LockedImage | undefined> {
+  const { args } = invocation;
+  const platforms = wantedPlatforms(invocation);
+  const kept = old?.kind === 'reference' && old.ref === image.name ? old : undefined;
+  const has = (wanted: string): boolean =>
+    kept?.platforms.has(wanted) === true || kept?.platforms.has(`${wanted}/v8`) === true;
+  if (args.flag('check')) return kept;
+  if (kept !== undefined && (args.flag('offline') || (!args.flag('update') && platforms.every(has)))) return kept;
+  if (args.flag('offline')) {
+    const message = redactor(document.borrowed)(`${image.name} is not locked, and --offline asks no registry`, 'image');
+    throw new BoxctlError('E_LOCK_UNLOCKED', message, { hint: 'boxctl lock without --offline' });
+  }
+  const { access } = registries;
+  const isSame = kept?.index !== undefined && !args.flag('update');
+  const candidates = isSame
+    ? [{ ...referenceOf(kept.name), digest: kept.index }]
+    : access.candidates(image.name).references;
+  const source = isSame ? { ...image, name: kept.name } : image;
+  checkDemands(invocation, document, await registryDemands(document, source, access), permitsOf(invocation));
+  const found = await resolveReference(access.client, {
+    ref: image.name,
+    candidates,
+    ...(platforms.length === 0 ? {} : { platforms }),
+  });
+  return isSame ? { ...kept, platforms: new Map([...kept.platforms, ...found.platforms]) } : found;
+}
+
 /** With --update, text that is no lock is written over. */
 function oldLock({ args }: Invocation, file: string): ReadLock | undefined {
   try {
@@ -106,7 +182,7 @@ function oldLock({ args }: Invocation, file: string): ReadLock | undefined {
   }
 }
 
-async function lockFile(invocation: Invocation, file: string): Promise<Locked> {
+async function lockFile(invocation: Invocation, file: string, registries: Registries): Promise<Locked> {
   const { args, env } = invocation;
   const document = loadDocument(invocation, file);
   const [name, path] = [lockOf(file), pathOfLock(file)];
@@ -120,7 +196,7 @@ async function lockFile(invocation: Invocation, file: string): Promise<Locked> {
   const young = await measure(document, {
     host,
     path: process.env['PATH'] ?? '',
-    reference: (image) => Promise.reject(noSuchImage(host.dirs.store, image.name)),
+    reference: (image) => lockReference(invocation, document, image, old?.lock.image, registries),
   });
   const messages = args.flag('json') ? jsonMessages : textMessages(wantsColor(2, env), false);
   if (document.spec.image?.kind === 'folder') {
@@ -130,7 +206,11 @@ async function lockFile(invocation: Invocation, file: string): Promise<Locked> {
   const changes = told(document, old, lockChanges(old?.lock ?? EMPTY_LOCK, young));
   if (args.flag('check')) {
     if (old === undefined) throw missing(file, name);
-    return { file, lock: name, changes, written: false };
+    const { image } = document.spec;
+    const isUnlocked = image?.kind === 'reference' && young.image === undefined;
+    const message = redactor(document.borrowed)(`${isUnlocked ? image.name : ''} is not locked`, 'image');
+    const unlocked: Told = { sign: '+', part: { kind: 'image' }, message, places: placesOf(document) };
+    return { file, lock: name, changes: isUnlocked ? [unlocked, ...changes] : changes, written: false };
   }
   if (!args.flag('update')) refuseChanged(file, changes);
   const isSame = old !== undefined && lockText(old.lock) === lockText(young);
@@ -153,9 +233,10 @@ export const lock: Run = async (invocation) => {
   const messages = isJson ? jsonMessages : textMessages(wantsColor(2, env), false);
   const results: Locked[] = [];
   let status = 0;
+  const registries = new Registries(env);
   for (const file of files) {
     try {
-      const result = await lockFile(invocation, file);
+      const result = await lockFile(invocation, file, registries);
       results.push(result);
       if (isCheck && result.changes.length > 0) status = Math.max(status, 1);
       const heading = isCheck
@@ -172,6 +253,7 @@ export const lock: Run = async (invocation) => {
       status = Math.max(status, isCheck && isMissing ? 1 : failed);
     }
   }
+  await registries.close();
   if (isJson) {
     const list = results.map(({ changes, ...result }) => ({
       ...result,

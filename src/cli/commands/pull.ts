@@ -4,11 +4,14 @@ import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
 import { pullGivenUp, reportImport } from '../../container/import-image.ts';
 import { withLock } from '../../container/lock.ts';
+import { asksRegistry, judgeRegistries } from '../../container/registry-demands.ts';
 import type { HostFacts } from '../../host/facts.ts';
 import { findImage, isDue, pullReference } from '../../image/resolve.ts';
 import type { PulledImage, PullSource } from '../../image/pull.ts';
 import { findReference } from '../../image/names.ts';
 import { imageOwnership } from '../../model/compile.ts';
+import type { Demand } from '../../model/demand.ts';
+import type { ImageFacts } from '../../model/image.ts';
 import { isImageName } from '../../spec/image-name.ts';
 import { loadSpecText } from '../../spec/load.ts';
 import { parsePlatformName } from '../../spec/platform.ts';
@@ -22,6 +25,7 @@ import { homeOf } from '../home.ts';
 import { importView } from '../import-view.ts';
 import { jsonMessages, textMessages, type Messages } from '../messages.ts';
 import { wantsColor, writeMessage, writeOutput } from '../output.ts';
+import { checkDemands, permitsOf } from '../trust.ts';
 
 const usage = (message: string, hint: string): BoxctlError => new BoxctlError('E_USAGE', message, { hint });
 
@@ -53,6 +57,8 @@ function sourceOf(name: string, wishes: Wishes): PullSource {
 interface Order {
   readonly source: PullSource;
   readonly document: SpecDocument;
+  /** Throws where the image is another than the lock of the file has. */
+  readonly check?: (image: ImageFacts) => void;
 }
 
 /** The ids of a file that says nothing about them; for others, an image that is unpacked is unpacked anew. */
@@ -60,15 +66,31 @@ function plainDocument({ env }: Invocation): SpecDocument {
   return loadSpecText('image: {host_tools: [sh]}\n', 'pull', { env: {}, home: homeOf(env), folder: '/' });
 }
 
-/** The image of a file. What the command line says goes before what the file says. */
-function orderOf(invocation: Invocation, file: string, wishes: Wishes, host: HostFacts, messages: Messages): Order {
-  const locked = invocation.args.flag('locked');
-  const { document } = withLock(loadDocument(invocation, file), host, { locked, onWarning: messages.warning });
-  const { image } = document.spec;
+/** The image of a file, as its lock has it. What the command line says goes before what the file says. */
+async function orderOf(
+  invocation: Invocation,
+  file: string,
+  wishes: Wishes,
+  host: HostFacts,
+  messages: Messages,
+): Promise<Order> {
+  const given = loadDocument(invocation, file);
+  const { image } = given.spec;
   if (image?.kind === 'reference') {
     // Who says `pull` wants what the tag points to now.
     const { pullPolicy: _, ...source } = image;
-    return { source: { ...source, ...wishes }, document };
+    const wanted: PullSource = { ...source, ...wishes };
+    const document = { ...given, spec: { ...given.spec, image: wanted } };
+    const lock = withLock(document, host, {
+      locked: invocation.args.flag('locked'),
+      onWarning: (message, at) => messages.warning(message, at),
+    });
+    const locked = lock.document.spec.image;
+    const found = locked?.kind === 'reference' ? locked : wanted;
+    const permits = permitsOf(invocation);
+    const judge = (demands: readonly Demand[]): void => checkDemands(invocation, document, demands, permits);
+    if (asksRegistry(found, host)) await judgeRegistries(document, found, invocation.env, judge);
+    return { source: found, document, check: (pulled) => lock.checkImage(pulled) };
   }
   throw new BoxctlError('E_USAGE', `the image of ${file} is not one of a registry: there is nothing to pull`, {
     hint: 'an archive is imported by `boxctl up`, or by `boxctl image import`',
@@ -104,7 +126,7 @@ async function pullOrFind(
 
 async function pullAll(
   invocation: Invocation,
-  orders: (host: HostFacts, messages: Messages) => readonly Order[],
+  orders: (host: HostFacts, messages: Messages) => readonly (Order | Promise<Order>)[],
 ): Promise<number> {
   const { args, env } = invocation;
   const mode = args.flag('json') ? 'json' : args.flag('quiet') ? 'quiet' : 'auto';
@@ -112,9 +134,11 @@ async function pullAll(
   try {
     const host = hostFacts(invocation);
     const reporter = { ...messages, importing: (name: string) => importView(name, mode, env) };
-    for (const order of orders(host, messages)) {
+    for (const each of orders(host, messages)) {
+      const order = await each;
       const options = { title: order.source.name, reporter, takesSignals: true, gaveUp: pullGivenUp };
       const pulled = await reportImport(options, (hooks) => pullOrFind(order, host, hooks));
+      order.check?.(pulled.image);
       tell(pulled, mode, messages);
     }
     return 0;
