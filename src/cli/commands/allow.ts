@@ -4,7 +4,8 @@ import { BoxctlError } from '../../errors.ts';
 import { outline } from '../../model/compile.ts';
 import { allowance, shownDemand } from '../../model/demands.ts';
 import type { Demand } from '../../model/demand.ts';
-import { withLock } from '../../container/lock.ts';
+import { fitOf } from '../../lock/fit.ts';
+import { readLock } from '../../lock/read.ts';
 import { asksRegistry, registryDemands } from '../../container/registry-demands.ts';
 import { openRegistries } from '../../registry/access.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
@@ -106,7 +107,8 @@ function checkFile(file: string): void {
 async function demandsOf(invocation: Invocation, document: SpecDocument): Promise<readonly Demand[]> {
   const host = hostFacts(invocation);
   const { demands } = outline(document, host);
-  const { image } = withLock(document, host).document.spec;
+  const lock = readLock(document.file);
+  const image = lock === undefined ? document.spec.image : fitOf(document, lock, host).image;
   if (!asksRegistry(image, host)) return demands;
   const registries = openRegistries(undefined, invocation.env);
   try {
