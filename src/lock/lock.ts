@@ -9,6 +9,11 @@ export interface LockedPlatform {
   readonly config: string;
 }
 
+const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9._]+)?$/u;
+
+/** Whether a text is OS/ARCHITECTURE[/VARIANT], as a lock has it. */
+export const isPlatform = (text: string): boolean => PLATFORM.test(text);
+
 export interface LockedReference {
   readonly kind: 'reference';
   /** As the container file says it. */

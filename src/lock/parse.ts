@@ -8,11 +8,10 @@ import { Paths } from '../yaml/paths.ts';
 import { TextProblems, type Span } from '../yaml/problems.ts';
 import { parseTree, type Branch, type Tree } from '../yaml/tree.ts';
 import { quoted } from '../text/quote.ts';
-import { LOCK_VERSION, type Lock, type LockedImage, type LockedPlatform, type ReadLock } from './lock.ts';
+import { isPlatform, LOCK_VERSION, type Lock, type LockedImage, type LockedPlatform, type ReadLock } from './lock.ts';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/u;
 const FILE_DIGEST = /^(?:sha256|names):[0-9a-f]{64}$/u;
-const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9._]+)?$/u;
 /** One line, without characters that are not seen. */
 const TEXT = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u;
 const MAX_TEXT = 4096;
@@ -112,7 +111,7 @@ class Reader {
     if (entries.size === 0) this.wrong(span, '`image.platforms` is empty');
     return new Map(
       [...entries].map(([name, { key, value }]) => {
-        if (!PLATFORM.test(name)) this.wrong(key, `${quoted(name)} is no platform, such as linux/amd64`);
+        if (!isPlatform(name)) this.wrong(key, `${quoted(name)} is no platform, such as linux/amd64`);
         const found = this.fields(value, `the platform ${name}`, ['manifest', 'config']);
         const manifest = this.digest(found.get('manifest'), `the manifest of ${name}`);
         return [name, { manifest, config: this.digest(found.get('config'), `the configuration of ${name}`) }];

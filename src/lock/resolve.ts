@@ -4,7 +4,7 @@ import { platformName, platformOf } from '../image/platform.ts';
 import type { Descriptor, Document, Events, RegistryReader } from '../registry/protocol.ts';
 import { writeReference, type Reference } from '../registry/reference.ts';
 import { isRecord } from '../text/json.ts';
-import type { LockedPlatform, LockedReference } from './lock.ts';
+import { isPlatform, type LockedPlatform, type LockedReference } from './lock.ts';
 
 type Reader = Pick<RegistryReader, 'manifest' | 'document'>;
 type Json = Readonly<Record<string, unknown>>;
@@ -49,7 +49,10 @@ function listedIn(index: Json, reference: Reference): readonly Listed[] {
     if (isRecord(annotations) && 'vnd.docker.reference.type' in annotations) return [];
     const said = isRecord(platform) ? platformOf(platform) : undefined;
     if (said !== undefined && said.os !== 'linux') return [];
-    return [{ platform: said === undefined ? undefined : platformName(said), digest }];
+    if (said === undefined) return [{ platform: undefined, digest }];
+    // A registry can say anything. What is no platform runs nowhere.
+    const name = platformName(said);
+    return isPlatform(name) ? [{ platform: name, digest }] : [];
   });
 }
 
@@ -118,8 +121,9 @@ class Resolver {
   async #platformOf(reference: Reference, config: Descriptor): Promise<string> {
     const bytes = await this.#reader.document(reference, config, MAX_CONFIG, this.#events);
     const said = platformOf(parse({ bytes }, reference));
-    if (said === undefined) throw lies(reference, 'its configuration does not say what it is made for');
-    return platformName(said);
+    const name = said === undefined ? '' : platformName(said);
+    if (isPlatform(name)) return name;
+    throw lies(reference, 'its configuration does not say what it is made for');
   }
 }
 

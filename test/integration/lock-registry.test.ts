@@ -83,6 +83,7 @@ describe.skipIf(!hasRegistry)('the lock of an image of a registry (needs docker-
       { ...here.descriptor, platform: { os: 'linux', architecture: HERE } },
       { ...attestation, annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } },
       { ...here.descriptor, platform: { os: 'windows', architecture: HERE } },
+      { ...here.descriptor, platform: { os: 'linux', architecture: 'x\n\u001b[31m' } },
     ]);
     return [index, here, other];
   }
