@@ -10,6 +10,7 @@ import type { ErrorCode } from '../error-codes.ts';
 import { BoxctlError } from '../errors.ts';
 import { OVERLAY, TMPFS, type HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
+import { sha256 } from '../native.ts';
 import { ingest } from '../worker/work.ts';
 import { checkUnchanged, isCompressed, openArchive, afterClockTick, type Archive } from './archive.ts';
 import { identityOf, isUnread, recall, type Identity } from './identity.ts';
@@ -19,7 +20,7 @@ import { mountArchive, unpackArchive } from './import-root.ts';
 import { archived, emptyPlace, isInPlace, nameOf, wrongDigest } from './import-source.ts';
 import { memberLayers } from './layer-reader.ts';
 import { readImage } from './manifest.ts';
-import { folderMembers } from './members.ts';
+import { folderMembers, readMember, type Members } from './members.ts';
 import { readFacts, writeRecord, type ImageRecord } from './records.ts';
 import { openWorkspace } from './workspace.ts';
 
@@ -117,6 +118,7 @@ async function mountInPlaceOrCopy(archive: Archive, known: string | undefined, j
 /** An OCI image layout in a folder, by a path without links. The caller holds the lock of the source. */
 export async function importLayout(folder: string, host: HostFacts, options: ImportOptions): Promise<Imported> {
   const members = folderMembers(folder);
+  if (options.pin !== undefined) checkIndex(members, folder, options.pin);
   const image = readImage(members, host, { name: options.wanted });
   if (image === undefined) throw new BoxctlError('E_IMAGE_BAD_ARCHIVE', `The folder ${folder} holds no image`);
   const workspace = await openWorkspace(options.ownership, host);
@@ -127,6 +129,12 @@ export async function importLayout(folder: string, host: HostFacts, options: Imp
   } finally {
     await workspace.close();
   }
+}
+
+/** What an index.json names is named by its digest, so that the digest of this one file pins all of a layout. */
+function checkIndex(members: Members, folder: string, pin: string): void {
+  const digest = sha256(readMember(members, 'index.json') ?? '');
+  if (digest !== pin) throw wrongDigest(`${folder}/index.json`, pin, digest);
 }
 
 export function publish(record: ImageRecord, { host, options }: Job): ImageFacts {

@@ -21,7 +21,7 @@ import { describe, expect, test } from 'vitest';
 import { boxctl, PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, ownedFolder, self, type Caller } from '../support/container.ts';
-import { sha256 } from '../support/layout.ts';
+import { sha256, writeLayout } from '../support/layout.ts';
 import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot, testUser } from '../support/user.ts';
@@ -213,6 +213,19 @@ describe.skipIf(!hasBusybox)('boxctl lock (needs busybox-static)', () => {
       /^container\.yaml:1:1: error: what is packed of this host is another than container\.lock has/u,
     );
     expect((await at('lock', '--check')).stdout).toContain(`~ ${tool} sha256:`);
+  });
+
+  test('an OCI image layout is locked by its index.json', async () => {
+    const made = project({ 'container.yaml': 'image: ./layout\ncommand: [/bin/true]\n' });
+    writeLayout(join(made.folder, 'layout'), [readFileSync(busyboxRootfs())]);
+    await locked(made);
+    const index = join(made.folder, 'layout/index.json');
+    expect(made.read('container.lock')).toContain(`digest: sha256:${sha256(readFileSync(index))}`);
+    expect(await made.boxctl('up', '--locked')).toMatchObject({ status: 0 });
+    writeFileSync(index, `${readFileSync(index, 'utf8')} `);
+    const { status, stderr } = await made.boxctl('up');
+    expect(status).toBe(125);
+    expect(stderr).toContain('the image has changed since it was locked');
   });
 
   test('an image of the store under a name that a person gave it is locked by its digest', async () => {
