@@ -30,8 +30,8 @@ const isSchema1 = (mediaType: string): boolean => /distribution\.manifest\.v1\+/
 const isIndex = (mediaType: string): boolean => /image\.index\.v1\+|manifest\.list\.v2\+/u.test(mediaType);
 
 /**
- * From what a reference leads to, through indexes, to the image that is wanted. `approve` is asked before anything but
- * manifests is fetched.
+ * From what a reference leads to, through indexes, to the image that is wanted. Fetches manifests, and the configuration at
+ * last.
  */
 export async function describeRegistryImage(
   client: Pick<RegistryReader, 'manifest' | 'document'>,
