@@ -6,7 +6,7 @@ import { tempFolder } from '../../support/temp.ts';
 
 const euid = process.geteuid?.() ?? 0;
 const JUDGED = { folder: '/', home: '/home/me', judged: '/work/api' };
-const parse = (text: string) => parsePolicy(text, 'policy.yaml', JUDGED);
+const parse = (text: string) => parsePolicy(text, 'policy.yaml', JUDGED).permits;
 
 /** A home with a policy in it, and what it allows a project elsewhere. */
 function policyHome(text: string): { readonly home: string; readonly file: string } {
