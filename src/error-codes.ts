@@ -154,7 +154,11 @@ export const ERROR_CODES = {
   E_SECCOMP_LEARN: { meaning: 'the learned seccomp profile cannot be written' },
   E_SECCOMP_PROFILE: { meaning: 'no command could start under the seccomp profile' },
   E_SECCOMP_TOO_LONG: { meaning: 'the seccomp profile needs more instructions than the kernel takes' },
+  E_SIGNATURE_INVALID: {
+    meaning: 'no signature of an image is by a key that was named, for this image and repository',
+  },
   E_SIGNATURE_KEY: { meaning: 'a public key that signatures are to be checked with cannot be used' },
+  E_SIGNATURE_MISSING: { meaning: 'an image must be signed, and its registry has no signature of it' },
   E_SPEC_ADDRESS: { meaning: 'a text is no address or subnet, or none that can be used there' },
   E_SPEC_ALIAS: { meaning: 'a YAML alias names nothing, or contains itself' },
   E_SPEC_CAPABILITY: { meaning: 'there is no such capability' },
