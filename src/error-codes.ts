@@ -192,6 +192,7 @@ export const ERROR_CODES = {
   E_SPEC_PORT: { meaning: 'a port or a range is none, or two want the same port of the host' },
   E_SPEC_PRIVILEGED: { meaning: '`privileged: true` has to be spelled out' },
   E_SPEC_PROPAGATION: { meaning: 'a mount of the host does not allow this propagation' },
+  E_SPEC_PUBLIC_KEY: { meaning: 'the public key that the file names cannot be used' },
   E_SPEC_RANGE: { meaning: 'a number is too small or too large' },
   E_SPEC_RATE: { meaning: 'a text is no rate of a network' },
   E_SPEC_SECCOMP: { meaning: 'the text is no seccomp choice, or the profile that it names cannot be used' },

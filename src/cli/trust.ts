@@ -41,10 +41,13 @@ export function standingPermits(invocation: Invocation, { file, folder }: Judged
   }
 }
 
-const KINDS = { bind: 'bind', image: 'image', env_file: 'env_file', seccomp: 'profile' } as const satisfies Record<
-  string,
-  DemandKind
->;
+const KINDS = {
+  bind: 'bind',
+  image: 'image',
+  env_file: 'env_file',
+  seccomp: 'profile',
+  public_key: 'key',
+} as const satisfies Record<string, DemandKind>;
 
 /** Whether a file outside of the folder of a container file may be opened while that is loaded. */
 export function filesAllowedBy(invocation: Invocation, named: string): AllowsFile {

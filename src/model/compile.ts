@@ -47,11 +47,17 @@ function warningsOf(spec: Spec, reasons: Reasons): Model['warnings'] {
   return [{ message, because: reasons.find('privileged') }];
 }
 
-const FILE_KINDS = { image: 'image', env_file: 'env_file', seccomp: 'seccomp profile' } as const;
+const FILE_KINDS = {
+  image: 'image',
+  env_file: 'env_file',
+  seccomp: 'seccomp profile',
+  public_key: 'public key',
+} as const;
 const STAND_INS = {
   image: 'what is in it is not known',
   env_file: 'its variables are left out',
   seccomp: 'the default filter is in its place',
+  public_key: 'no signature by it counts',
 } as const;
 
 /** Warnings of files that were not read because nobody has allowed them. The model of such a document cannot be started. */

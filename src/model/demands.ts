@@ -230,12 +230,14 @@ const FILES = {
   image: ['image', 'is made from'],
   env_file: ['env_file', 'gets the variables of'],
   seccomp: ['profile', 'is filtered by'],
+  public_key: ['key', 'has its image checked by'],
 } as const;
 
 function ofFiles(document: SpecDocument): readonly Demand[] {
   const files = document.files.flatMap(({ kind, file, path, everyone, readable }): readonly Demand[] => {
-    // An image that everybody may read is no secret of the host; it is unpacked where it can do no harm.
-    if (isWithin(file, document.folder) || (kind === 'image' && everyone)) return [];
+    // What everybody may read is no secret of the host. An image is unpacked where it can do no harm.
+    const isFree = everyone && (kind === 'image' || kind === 'public_key');
+    if (isWithin(file, document.folder) || isFree) return [];
     const because = ofSpec(document, pathOfFile(path));
     const [name, gives] = FILES[kind];
     const unread = readable ? {} : ({ unread: true } as const);

@@ -7,6 +7,7 @@ import { BoxctlError } from '../errors.ts';
 import { isRecord } from '../text/json.ts';
 import { safe } from '../text/safe.ts';
 import type { PublicKey } from '../spec/public-key.ts';
+import type { Verification } from '../spec/spec.ts';
 import { isProblem } from '../text/image-name.ts';
 import type { Descriptor, Document, Events, RegistryClient, Repository } from './protocol.ts';
 import { parseReference } from './reference.ts';
@@ -23,13 +24,6 @@ import {
   type Verdict,
   type Verified,
 } from './signatures.ts';
-
-/** What a file or a policy demands of an image. One of the keys is enough. */
-export interface Demanded {
-  readonly keys: readonly PublicKey[];
-  /** The repository that the signature has to name, where that is not the image's own: `docker.io/library/alpine`. */
-  readonly identity: string | undefined;
-}
 
 /** An image as it was resolved. */
 export interface Resolved {
@@ -57,8 +51,7 @@ const SIGNED_BY = 'dev.cosignproject.cosign/signature';
 const CERTIFICATE = 'dev.sigstore.cosign/certificate';
 const PREDICATE = 'dev.sigstore.bundle.predicateType';
 
-const isNotFound = (error: unknown): boolean =>
-  error instanceof BoxctlError && error.code === 'E_REGISTRY_NOT_FOUND';
+const isNotFound = (error: unknown): boolean => error instanceof BoxctlError && error.code === 'E_REGISTRY_NOT_FOUND';
 
 async function orNone<T>(found: Promise<T>): Promise<T | undefined> {
   try {
@@ -223,7 +216,7 @@ function keyringOf(keys: readonly PublicKey[]): Keyring {
 export async function verifySignatures(
   client: SignatureSource,
   image: Resolved,
-  demanded: Demanded,
+  demanded: Verification,
   events?: Events,
 ): Promise<Verified> {
   const { registry, repository } = image.repository;
@@ -256,7 +249,7 @@ const REASONS: Readonly<Record<Rejection, string>> = {
   malformed: 'malformed',
 };
 
-function refusal(image: Resolved, demanded: Demanded, wanted: string, { rejected, isCut }: Search): BoxctlError {
+function refusal(image: Resolved, demanded: Verification, wanted: string, { rejected, isCut }: Search): BoxctlError {
   const paths = demanded.keys.map(({ path }) => path).join(' or ');
   const name = `${image.name} (${image.digests.join(', ')})`;
   if (rejected.length === 0) {

@@ -157,6 +157,7 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
       : { rule: 'private-image', severity: 'medium', fix: 'keep the image in the folder of the file' },
   env_file: () => ({ rule: 'env-file', severity: 'high', fix: 'keep the env_file in the folder of the file' }),
   profile: () => ({ rule: 'foreign-profile', severity: 'medium', fix: 'keep the profile in the folder of the file' }),
+  key: () => ({ rule: 'foreign-key', severity: 'low', fix: 'keep the public key in the folder of the file' }),
   tool: () => ({ rule: 'foreign-tool', severity: 'high', fix: 'name a program of the system, or use a tarball' }),
   registry: () => ({
     rule: 'helper-login',

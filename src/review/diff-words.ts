@@ -3,7 +3,7 @@ import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
 import { formatBytes } from '../text/sizes.ts';
-import type { ImageSource } from '../spec/spec.ts';
+import type { ImageSource, Verification } from '../spec/spec.ts';
 import {
   both,
   keyIn,
@@ -31,7 +31,7 @@ export const compareImage: Comparison = (old, young) => {
   const [from, to] = [text(was, old), text(is, young)];
   const changes: Change[] = [];
   if (from !== to) changes.push(both('changes', `image ${from} → ${to}`, old, young, 'image'));
-  changes.push(...comparePullPolicy(old, young), ...compareImageLimits(old, young));
+  changes.push(...comparePullPolicy(old, young), ...compareSigners(old, young), ...compareImageLimits(old, young));
   if (pin(was) === pin(is)) return changes;
   if (pin(is) === undefined) changes.push(both('gains', 'the image is not pinned any more', old, young, 'image'));
   else if (pin(was) === undefined) changes.push(both('loses', 'the image is pinned', old, young, 'image.sha256'));
@@ -53,6 +53,29 @@ const comparePullPolicy: Comparison = (old, young) => {
   const [was, is] = [policy(old), policy(young)];
   if (was === undefined || is === undefined || was === is) return [];
   return [both('changes', `pull_policy ${was} → ${is}`, old, young, 'pull_policy', 'image')];
+};
+
+/** Who must have signed the image. Keys are compared by what they are: the same one may be in another file. */
+const compareSigners: Comparison = (old, young) => {
+  const signers = ({ document: { spec } }: Side) => (spec.image?.kind === 'reference' ? spec.image.verify : undefined);
+  const [was, is] = [signers(old), signers(young)];
+  const place = ['image.verify', 'image'] as const;
+  if (was === undefined && is === undefined) return [];
+  if (is === undefined) return [both('gains', 'the image need not be signed any more', old, young, ...place)];
+  if (was === undefined) return [both('loses', 'the image must be signed', old, young, ...place)];
+  const keys = ({ keys: all }: Verification) => all.map(({ fingerprint }) => fingerprint);
+  const { added, gone } = moved(keys(was), keys(is));
+  const named = (side: Side, fingerprint: string): string => {
+    const path = signers(side)?.keys.find((key) => key.fingerprint === fingerprint)?.path ?? '';
+    return `${shown(path, side)} (sha256 ${fingerprint.slice(0, 12)}…)`;
+  };
+  const identity = ({ identity: other = 'its own repository' }: Verification) => other;
+  const [from, to] = [identity(was), identity(is)];
+  return [
+    ...added.map((one) => both('gains', `the image may be signed by ${named(young, one)}`, old, young, ...place)),
+    ...gone.map((one) => both('loses', `the image may not be signed by ${named(old, one)}`, old, young, ...place)),
+    ...(from === to ? [] : [both('changes', `the image must be signed as ${from} → ${to}`, old, young, ...place)]),
+  ];
 };
 
 const compareImageLimits: Comparison = (old, young) => {

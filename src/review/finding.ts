@@ -50,6 +50,7 @@ export const RULES = [
   'private-image',
   'env-file',
   'foreign-profile',
+  'foreign-key',
   'foreign-tool',
   'secret-taken',
   'helper-login',

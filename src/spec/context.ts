@@ -74,8 +74,9 @@ export function hostPath(context: Context, path: string): string {
 export function noteFile(context: Context, kind: HostFile['kind'], file: string, path: string): string | undefined {
   const real = realPath(file);
   const everyone = readableByEveryone(real);
-  // An image that every user may read is no secret, and the process that unpacks it is confined.
-  const free = isWithin(real, context.folder) || (kind === 'image' && everyone);
+  // What every user may read is no secret. An image is unpacked by a confined process; nothing is printed of a public key.
+  const isFree = everyone && (kind === 'image' || kind === 'public_key');
+  const free = isWithin(real, context.folder) || isFree;
   const readable = free || context.allows(kind, real, context.folder);
   context.files.push({ kind, file: real, path, everyone, readable });
   return readable ? real : undefined;

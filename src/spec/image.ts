@@ -4,10 +4,12 @@ import type { ContainerFile } from '../generated/container.ts';
 import { lookUp } from '../files/programs.ts';
 import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
 import { clip, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
+import { isDigestStart } from '../text/image-name.ts';
 import { isImageName } from './image-name.ts';
 import { normalisePlatform } from './platform.ts';
 import type { ImageSource, PullPolicy } from './spec.ts';
 import { sizeAt } from './values.ts';
+import { normaliseVerify } from './verify.ts';
 
 type Raw = NonNullable<ContainerFile['image']>;
 type RawObject = Exclude<Raw, string>;
@@ -20,6 +22,7 @@ const KEYS_OF = [
   ['max_size', ['tar', 'ref'], 'an archive or a reference'],
   ['max_entries', ['tar', 'ref'], 'an archive or a reference'],
   ['platform', ['ref'], 'a reference'],
+  ['verify', ['ref'], 'a reference'],
 ] as const;
 
 /** Which image of a registry is taken, and when: what the keys beside `image` say. */
@@ -96,7 +99,15 @@ function byKey(context: Context, raw: RawObject): ImageSource | undefined {
     ...(maxSize === undefined ? {} : { maxSize }),
     ...(raw.max_entries === undefined ? {} : { maxEntries: raw.max_entries }),
   };
-  if (raw.ref !== undefined) return { ...reference(context, raw.ref, 'image.ref'), ...limits };
+  if (raw.ref !== undefined) {
+    const verify = normaliseVerify(context, raw.verify);
+    if (verify !== undefined && isDigestStart(raw.ref)) {
+      addProblem(context, 'image.verify', 'E_SPEC_CONFLICT', '`verify` is about an image of a registry', {
+        hint: 'write its reference: `ref: ghcr.io/org/app`; a digest alone names an image of the store',
+      });
+    }
+    return { ...reference(context, raw.ref, 'image.ref'), ...(verify === undefined ? {} : { verify }), ...limits };
+  }
   if (raw.tar === undefined) return undefined;
   return {
     ...archive(context, raw.tar, 'image.tar'),

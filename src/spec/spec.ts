@@ -8,6 +8,7 @@ import type { Diagnostic, Position } from '../errors.ts';
 import type { LimitFields } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { ExtraHost, SpecDns, SpecNetwork } from './network/network.ts';
+import type { PublicKey } from './public-key.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
 
 export const NAMESPACE_KINDS = ['pid', 'mount', 'uts', 'ipc', 'net', 'user', 'cgroup', 'time'] as const;
@@ -30,6 +31,14 @@ export interface IdMap {
 
 /** When a registry is asked for an image; a period: when the last time is longer ago than so many milliseconds. */
 export type PullPolicy = 'always' | 'missing' | 'never' | { readonly every: number };
+
+/** Who must have signed an image of a registry. */
+export interface Verification {
+  /** One of them is enough. A key that has to be allowed first is not among them: without any, nothing counts. */
+  readonly keys: readonly PublicKey[];
+  /** The repository that a signature has to name, in full: `docker.io/library/alpine`. Absent: the image's own. */
+  readonly identity?: string;
+}
 
 export type ImageSource =
   /**
@@ -57,6 +66,7 @@ export type ImageSource =
       readonly platform?: string;
       /** Absent: `missing`. */
       readonly pullPolicy?: PullPolicy;
+      readonly verify?: Verification;
       readonly maxSize?: number;
       readonly maxEntries?: number;
     }
@@ -307,7 +317,7 @@ export interface Taken {
 
 /** A file of the host that boxctl itself reads. The value at `path` of the specification names it. */
 export interface HostFile {
-  readonly kind: 'image' | 'env_file' | 'seccomp';
+  readonly kind: 'image' | 'env_file' | 'seccomp' | 'public_key';
   /** Absolute, with every link followed. */
   readonly file: string;
   readonly path: string;

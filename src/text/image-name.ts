@@ -132,6 +132,15 @@ function problemOfDigest(digest: string): NameProblem | undefined {
   return wrong('what comes after the @ is no digest', hint);
 }
 
+/** The repository that a text names in full, without a tag, in the one way that it is written; undefined for all else. */
+export function repositoryOf(text: string): string | undefined {
+  const name = parseImageName(text);
+  if (isProblem(name) || name.registry === undefined || name.tag !== undefined || name.digest !== undefined) {
+    return undefined;
+  }
+  return `${name.registry}/${name.path}`;
+}
+
 function parseNamed(text: string): Omit<ImageName, 'digest'> | NameProblem {
   const slash = text.indexOf('/');
   const first = slash < 0 ? '' : text.slice(0, slash);

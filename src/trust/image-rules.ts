@@ -5,7 +5,8 @@
 import { dirname, resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { parsePublicKey, type PublicKey } from '../spec/public-key.ts';
-import { DOCKER_HUB, isProblem, parseImageName, parseRegistry } from '../text/image-name.ts';
+import type { Verification } from '../spec/spec.ts';
+import { DOCKER_HUB, isProblem, parseImageName, parseRegistry, repositoryOf } from '../text/image-name.ts';
 import type { Tree } from '../yaml/tree.ts';
 import { readTrusted, type Judge } from './trusted-file.ts';
 
@@ -165,21 +166,6 @@ function verifyOf(
   return { keys, identity };
 }
 
-/** The repository that a text names in full, in the one way in which it is written; undefined for all else. */
-export function repositoryOf(text: string): string | undefined {
-  const name = parseImageName(text);
-  if (isProblem(name) || name.registry === undefined || name.tag !== undefined || name.digest !== undefined) {
-    return undefined;
-  }
-  return `${name.registry}/${name.path}`;
-}
-
-/** What a policy demands of an image. */
-export interface PolicyDemand {
-  readonly keys: readonly PublicKey[];
-  readonly identity: string | undefined;
-}
-
 /**
  * What the rules of all policy files demand of an image of this repository.
  *
@@ -189,8 +175,8 @@ export function demandedOf(
   policies: readonly (readonly ImageRule[])[],
   named: Named,
   judge: Judge,
-): readonly PolicyDemand[] {
-  return policies.flatMap((rules): readonly PolicyDemand[] => {
+): readonly Verification[] {
+  return policies.flatMap((rules): readonly Verification[] => {
     const rule = ruleFor(rules, named);
     if (rule === undefined || rule.accept === 'anything') return [];
     if (rule.accept === 'nothing') {
@@ -200,7 +186,8 @@ export function demandedOf(
         { hint: 'a rule with a longer scope makes an exception: `accept: anything`, or `verify: {key: …}`' },
       );
     }
-    return [{ keys: rule.keys.map((path) => keyOf(path, rule, judge)), identity: rule.identity }];
+    const keys = rule.keys.map((path) => keyOf(path, rule, judge));
+    return [rule.identity === undefined ? { keys } : { keys, identity: rule.identity }];
   });
 }
 

@@ -23,6 +23,7 @@ const PATHS: ReadonlySet<DemandKind> = new Set([
   'image',
   'env_file',
   'profile',
+  'key',
   'tool',
 ]);
 

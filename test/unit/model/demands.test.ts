@@ -139,8 +139,8 @@ describe('demands', () => {
     };
     expect(demandedBy(change)).toEqual(['unmask=/proc/kcore', 'unmask=/proc/sys']);
   });
-  it('demands are files outside of the folder: any env_file and profile, and an image that not every user may read', () => {
-    const file = (kind: 'image' | 'env_file' | 'seccomp', path: string, everyone: boolean) =>
+  it('demands are files outside of the folder: any env_file and profile, and an image or a key that not every user may read', () => {
+    const file = (kind: 'image' | 'env_file' | 'seccomp' | 'public_key', path: string, everyone: boolean) =>
       ({ kind, file: path, path: 'volumes.0', readable: true, everyone }) as const;
     const files = [
       file('image', '/root/secret.tar', false),
@@ -149,11 +149,15 @@ describe('demands', () => {
       file('env_file', '/etc/environment', true),
       file('env_file', '/project/own.env', false),
       file('seccomp', '/etc/profile.json', true),
+      file('public_key', '/root/cosign.pub', false),
+      file('public_key', '/etc/cosign.pub', true),
+      file('public_key', '/project/cosign.pub', false),
     ];
     expect(demandedOf(placed({ files })).map(allowance)).toEqual([
       'image=/root/secret.tar',
       'env_file=/etc/environment',
       'profile=/etc/profile.json',
+      'key=/root/cosign.pub',
     ]);
   });
   it('demands are programs of the host outside of the standard folders', () => {

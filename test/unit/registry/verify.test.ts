@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BoxctlError } from '../../../src/errors.ts';
 import { parsePublicKey, type PublicKey } from '../../../src/spec/public-key.ts';
+import type { Verification } from '../../../src/spec/spec.ts';
 import type { Descriptor } from '../../../src/registry/protocol.ts';
 import { verifySignatures, type SignatureSource } from '../../../src/registry/verify.ts';
 import {
@@ -78,9 +79,8 @@ const image = {
   name: `${NAME}:1`,
   digests: [INDEX, IMAGE],
 };
-const demanded = { keys: [keyOf(key)], identity: undefined };
-const verify = (source: Source, wanted: { keys: readonly PublicKey[]; identity: string | undefined } = demanded) =>
-  verifySignatures(source, image, wanted);
+const demanded: Verification = { keys: [keyOf(key)] };
+const verify = (source: Source, wanted: Verification = demanded) => verifySignatures(source, image, wanted);
 
 function layerOf(source: Source, signer: Signer, payload: Buffer, notes: object = {}): object {
   return { mediaType: PAYLOAD, ...source.blob(payload), annotations: { [SIGNED_BY]: signer.sign(payload), ...notes } };
@@ -190,9 +190,9 @@ describe('signatures that are missing or do not count', () => {
   it('a key that is no point of its curve is an error, and nothing is asked for', async () => {
     const source = new Source();
     const der = Buffer.from(keyOf(key).spki, 'base64').fill(0x11, 27);
-    await expect(
-      verify(source, { keys: [{ ...keyOf(key), spki: der.toString('base64') }], identity: undefined }),
-    ).rejects.toEqual(failing('E_SIGNATURE_KEY', 'cosign.pub'));
+    await expect(verify(source, { keys: [{ ...keyOf(key), spki: der.toString('base64') }] })).rejects.toEqual(
+      failing('E_SIGNATURE_KEY', 'cosign.pub'),
+    );
     expect(source.requests).toBe(0);
   });
 

@@ -195,7 +195,7 @@ const made = (kind: DemandKind): readonly string[] => {
   const demands: readonly Demand[] = [{ kind, value: 'x', message: '', because: { kind: 'default', name: '' } }];
   return rated(demandFindings({ document, host: ROOT_HOST, model: { ...model, demands } }));
 };
-const REST = (['image', 'profile', 'oom_score_adj'] as const).flatMap(made);
+const REST = (['image', 'profile', 'key', 'oom_score_adj'] as const).flatMap(made);
 
 /** What is told beside a lock, and of a demand that is made when an image is to be pulled. */
 const LOCKED = parseLock(

@@ -82,6 +82,7 @@ const GAINS: readonly string[] = [
 ];
 const LOSES: readonly string[] = [
   'image.sha256',
+  'image.verify',
   'image.max_size',
   'image.max_entries',
   'cap_drop',
@@ -181,6 +182,8 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
   ...['ports', 'egress', 'mac_address', 'limits.network', 'extra_hosts'].map(
     (prefix) => [prefix, { network_mode: 'bridge' }] as const,
   ),
+  ['image.verify.', { image: { ref: 'debian:12', verify: { key: './cosign.pub' } } }],
+  ['image.verify', { image: { ref: 'debian:12' } }],
   ['image.', { image: { tar: './x.tar' } }],
   ['pull_policy', { image: { ref: 'debian:12' } }],
   ['limits.swap', { limits: { memory: '1g' } }],

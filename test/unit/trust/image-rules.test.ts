@@ -1,7 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { demandedOf, repositoryOf, ruleFor } from '../../../src/trust/image-rules.ts';
+import { repositoryOf } from '../../../src/text/image-name.ts';
+import { demandedOf, ruleFor } from '../../../src/trust/image-rules.ts';
 import { parsePolicy, readImageRules } from '../../../src/trust/policy.ts';
 import { makeSigner } from '../../support/signing.ts';
 import { tempFolder } from '../../support/temp.ts';
