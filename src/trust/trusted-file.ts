@@ -1,9 +1,7 @@
 /** Files that a person, or the owner of a machine, has written, and that nobody who is judged by them can have written. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
-import { isWithin, MAX_FILE_SIZE, realPath } from '../files/read.ts';
-import { realHost } from '../host/read.ts';
-import { followTrusted } from '../host/trusted.ts';
+import { isWithin, realPath } from '../files/read.ts';
+import { readTrustedFile } from '../host/trusted-file.ts';
 
 export interface Judge {
   readonly euid: number;
@@ -17,42 +15,28 @@ export interface Judge {
  * @throws BoxctlError E_POLICY_UNSAFE, E_POLICY_UNREADABLE
  */
 export function readTrusted(file: string, what: string, { euid, folder }: Judge): string | undefined {
-  const { path, problem } = followTrusted(file, { euid, egid: process.getegid?.() ?? 0 }, (at) => realHost.entry(at));
-  let fd: number;
-  try {
-    if (problem !== undefined) {
-      // An unsafe folder matters only if there is such a file in it.
-      if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
-      throw new BoxctlError('E_POLICY_UNSAFE', `the ${what} ${file} is not used: ${problem}, who could exchange it`, {
-        hint: 'it must be a file of yours or root’s, in folders that nobody else may write to; with sudo, HOME may be another’s',
-      });
-    }
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  } catch (error) {
-    if (error instanceof BoxctlError) throw error;
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new BoxctlError('E_POLICY_UNREADABLE', `the ${what} ${file} cannot be read: ${String(code)}`);
+  const found = readTrustedFile(file, { euid, egid: process.getegid?.() ?? 0 });
+  if (found.kind === 'missing') return undefined;
+  if (found.kind === 'unreadable') {
+    throw new BoxctlError('E_POLICY_UNREADABLE', `the ${what} ${file} cannot be read: ${found.problem}`);
   }
-  try {
-    const status = fstatSync(fd);
-    const foreign = status.uid !== 0 && status.uid !== euid;
-    if (!status.isFile() || status.size > MAX_FILE_SIZE || foreign || (status.mode & 0o022) !== 0) {
-      throw new BoxctlError('E_POLICY_UNSAFE', `the ${what} ${file} is not used: others could have written it`, {
-        hint: 'it must be a file of yours or root’s that nobody else may write: chmod go-w, chown',
-      });
-    }
-    if (isWithin(realPath(file), folder)) {
-      throw new BoxctlError(
-        'E_POLICY_UNSAFE',
-        `the ${what} ${file} is not used: it lies in ${folder}, which it judges`,
-        {
-          hint: 'give the container file a folder of its own, or allow what it needs with --allow',
-        },
-      );
-    }
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
+  const unsafe = (why: string, hint: string): BoxctlError =>
+    new BoxctlError('E_POLICY_UNSAFE', `the ${what} ${file} is not used: ${why}`, { hint });
+  if (found.kind === 'unsafe') {
+    throw unsafe(
+      found.problem,
+      'it must be a file of yours or root’s, in folders that nobody else may write to; with sudo, HOME may be another’s',
+    );
   }
+  // Stricter than for other configuration: a group has other members, also where it is the caller's own.
+  if ((found.mode & 0o022) !== 0) {
+    throw unsafe('others could have written it', 'it must be a file that nobody but you or root may write: chmod go-w');
+  }
+  if (isWithin(realPath(file), folder)) {
+    throw unsafe(
+      `it lies in ${folder}, which it judges`,
+      'give the container file a folder of its own, or allow what it needs with --allow',
+    );
+  }
+  return found.bytes.toString('utf8');
 }

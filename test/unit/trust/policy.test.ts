@@ -84,7 +84,7 @@ describe('policy files', () => {
     const config = join(home, 'other');
     mkdirSync(join(config, 'boxctl/policy.yaml'), { recursive: true });
     const options = { env: { XDG_CONFIG_HOME: config }, home, euid, folder: '/work' };
-    expect(() => readPolicies(options)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNSAFE' }));
+    expect(() => readPolicies(options)).toThrow(expect.objectContaining({ code: 'E_POLICY_UNREADABLE' }));
   });
   it('policy files in the folder that they would judge are not used, also behind a link', () => {
     const { home, file } = policyHome('allow: [all]');
