@@ -12,16 +12,20 @@ import { parseImageRules, type ImageRule } from './image-rules.ts';
 import { parsePermit, type Base, type Permit } from './permits.ts';
 import { readTrusted } from './trusted-file.ts';
 
-export interface PolicyOptions {
+/** Whose policy files are read. */
+export interface PolicyOwner {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly euid: number;
+}
+
+export interface PolicyOptions extends PolicyOwner {
   /** The folder of the file that is judged, with every link followed. */
   readonly folder: string;
 }
 
 /** The machine's, then the person's. */
-export function policyFiles(env: PolicyOptions['env'], home: string): readonly string[] {
+export function policyFiles(env: PolicyOwner['env'], home: string): readonly string[] {
   const chosen = env['XDG_CONFIG_HOME'];
   const config = chosen?.startsWith('/') === true ? chosen : join(home, '.config');
   return ['/etc/boxctl/policy.yaml', join(config, 'boxctl/policy.yaml')];
@@ -81,11 +85,11 @@ export function parsePolicy(text: string, file: string, base: Base & { readonly 
 }
 
 /** What the policy files of this machine and person say. @throws BoxctlError E_POLICY_UNREADABLE, E_POLICY_UNSAFE, E_POLICY_INVALID */
-function readAll(options: PolicyOptions): readonly Policy[] {
+function readAll(options: PolicyOwner & Partial<PolicyOptions>): readonly Policy[] {
   return policyFiles(options.env, options.home).flatMap((file) => {
     const text = readTrusted(file, 'policy', options);
     if (text === undefined) return [];
-    return [parsePolicy(text, file, { folder: '/', home: options.home, judged: options.folder })];
+    return [parsePolicy(text, file, { folder: '/', home: options.home, judged: options.folder ?? '/' })];
   });
 }
 
@@ -98,7 +102,10 @@ export function readPolicies(options: PolicyOptions): readonly Permit[] {
   return readAll(options).flatMap(({ permits }) => permits);
 }
 
-/** What each policy file says of images of registries. Throws as readPolicies does. */
-export function readImageRules(options: PolicyOptions): readonly (readonly ImageRule[])[] {
+/**
+ * What each policy file says of images of registries. Such rules only take, so it does not matter which container file is judged:
+ * who could write them could as well remove them. Throws as readPolicies does.
+ */
+export function readImageRules(options: PolicyOwner): readonly (readonly ImageRule[])[] {
   return readAll(options).map(({ images }) => images);
 }

@@ -5,8 +5,8 @@ import { readTrustedFile } from '../host/trusted-file.ts';
 
 export interface Judge {
   readonly euid: number;
-  /** The folder of the file that is judged, with every link followed. */
-  readonly folder: string;
+  /** The folder of the file that is judged, with every link followed. Undefined: what is read only takes, and gives nothing. */
+  readonly folder?: string;
 }
 
 /**
@@ -32,7 +32,7 @@ export function readTrusted(file: string, what: string, { euid, folder }: Judge)
   if ((found.mode & 0o022) !== 0) {
     throw unsafe('others could have written it', 'it must be a file that nobody but you or root may write: chmod go-w');
   }
-  if (isWithin(realPath(file), folder)) {
+  if (folder !== undefined && isWithin(realPath(file), folder)) {
     throw unsafe(
       `it lies in ${folder}, which it judges`,
       'give the container file a folder of its own, or allow what it needs with --allow',

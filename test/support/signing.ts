@@ -1,5 +1,6 @@
 /** Keys and signatures as cosign makes them, by node:crypto alone. */
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { putBlob, putManifest, type TestRegistry } from './registry.ts';
 
 export type KeyKind = 'P-256' | 'P-384' | 'P-521' | 'Ed25519' | 'RSA';
 
@@ -76,4 +77,79 @@ export function bundleOf(signer: Signer, statement: Buffer, changes: object = {}
       ...changes,
     }),
   );
+}
+
+const EMPTY = Buffer.from('{}');
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+export const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
+export const SIGNATURE_NOTE = 'dev.cosignproject.cosign/signature';
+
+/** What is signed, and what stands beside it. */
+export interface Layer {
+  readonly bytes: Buffer;
+  readonly mediaType: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** As `cosign sign --key` makes it of a digest, for a repository. */
+export function signatureOf(signer: Signer, digest: string, reference: string): Layer {
+  const bytes = payloadOf(digest, reference);
+  return { bytes, mediaType: SIMPLE_SIGNING, annotations: { [SIGNATURE_NOTE]: signer.sign(bytes) } };
+}
+
+export function bundleLayer(signer: Signer, digest: string): Layer {
+  return { bytes: bundleOf(signer, statementOf(digest)), mediaType: BUNDLE_TYPE };
+}
+
+async function putLayers(
+  registry: TestRegistry,
+  repository: string,
+  layers: readonly Layer[],
+  more: Readonly<Record<string, unknown>>,
+  tag?: string,
+): Promise<{ readonly digest: string; readonly size: number }> {
+  for (const { bytes } of [{ bytes: EMPTY }, ...layers]) await putBlob(registry, repository, bytes);
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(EMPTY), size: EMPTY.length },
+    layers: layers.map(({ bytes, mediaType, annotations }) => ({
+      mediaType,
+      digest: digestOf(bytes),
+      size: bytes.length,
+      ...(annotations === undefined ? {} : { annotations }),
+    })),
+    ...more,
+  };
+  const digest = digestOf(JSON.stringify(manifest));
+  await putManifest(registry, repository, tag ?? digest, manifest);
+  return { digest, size: JSON.stringify(manifest).length };
+}
+
+/** Stores signatures under the tag that cosign makes of an image's digest. */
+export async function putSignatures(
+  registry: TestRegistry,
+  repository: string,
+  image: string,
+  layers: readonly Layer[],
+): Promise<void> {
+  await putLayers(registry, repository, layers, {}, `${image.replace(':', '-')}.sig`);
+}
+
+/** Stores what refers to an image, with the list of it that registries without a call for that have under a tag. */
+export async function putReferrer(
+  registry: TestRegistry,
+  repository: string,
+  image: string,
+  layer: Layer,
+  artifactType: string = BUNDLE_TYPE,
+): Promise<void> {
+  const subject = { mediaType: MANIFEST, digest: image, size: 1 };
+  const stored = await putLayers(registry, repository, [layer], { artifactType, subject });
+  const index = {
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: [{ mediaType: MANIFEST, ...stored, artifactType }],
+  };
+  await putManifest(registry, repository, image.replace(':', '-'), index);
 }
