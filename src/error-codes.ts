@@ -159,6 +159,9 @@ export const ERROR_CODES = {
   },
   E_SIGNATURE_KEY: { meaning: 'a public key that signatures are to be checked with cannot be used' },
   E_SIGNATURE_MISSING: { meaning: 'an image must be signed, and its registry has no signature of it' },
+  E_SIGNATURE_UNVERIFIED: {
+    meaning: 'the store has an image, it is not known that it is signed as it must be, and nothing may be fetched',
+  },
   E_SPEC_ADDRESS: { meaning: 'a text is no address or subnet, or none that can be used there' },
   E_SPEC_ALIAS: { meaning: 'a YAML alias names nothing, or contains itself' },
   E_SPEC_CAPABILITY: { meaning: 'there is no such capability' },
