@@ -9,7 +9,7 @@ import { writeWhole } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';
 import { isImageName } from '../spec/image-name.ts';
 import { isProblem, parseImageName, type ImageName } from '../text/image-name.ts';
-import { isRecord } from '../text/json.ts';
+import { isRecord, isTextList } from '../text/json.ts';
 import { readOwnJson } from '../files/own.ts';
 import { fullReferences } from './short-name-rules.ts';
 import { shortHash } from './store.ts';
@@ -23,6 +23,8 @@ export interface Pulled {
   readonly platform?: string;
   /** When the registry was asked last, milliseconds since 1970. */
   readonly checked: number;
+  /** Signatures of it that were verified (signed.ts). */
+  readonly signed?: readonly string[];
 }
 
 export interface Named {
@@ -52,10 +54,11 @@ export function fullName(text: string): string {
  * The references that text may mean, in the forms in which the store has them, the first first: a short name is a local one,
  * and else what the configuration of registries makes of it.
  */
-function* formsOf(store: string, text: string): Generator<string, void> {
-  yield fullName(text);
+function* formsOf(store: string, text: string, isRemote: boolean): Generator<string, void> {
   const name = parseImageName(text);
-  if (isProblem(name) || name.registry !== undefined) return;
+  const isShort = !isProblem(name) && name.registry === undefined;
+  if (!isShort || !isRemote) yield fullName(text);
+  if (!isShort) return;
   for (const full of fullReferences(store, text)) yield fullName(full);
 }
 
@@ -95,13 +98,14 @@ function readName(path: string): Named | undefined {
 
 function pulledOf(value: unknown): Pulled | undefined {
   if (!isRecord(value)) return undefined;
-  const { manifest, index, platform, checked } = value;
+  const { manifest, index, platform, checked, signed } = value;
   if (typeof manifest !== 'string' || typeof checked !== 'number') return undefined;
   return {
     manifest,
     checked,
     ...(typeof index === 'string' ? { index } : {}),
     ...(typeof platform === 'string' ? { platform } : {}),
+    ...(isTextList(signed) ? { signed } : {}),
   };
 }
 
@@ -119,9 +123,15 @@ export function allNames(store: string): readonly Named[] {
 /**
  * The image that a reference of a file or of a person means, if the store has it: a local name first, then what was pulled.
  * `platform`: what was pulled for it goes first. Whether another one is for the platform is for the caller to look at.
+ * `isRemote`: local names are passed over, since an image of a registry is meant.
  */
-export function findReference(store: string, text: string, platform?: string): Named | undefined {
-  for (const name of formsOf(store, text)) {
+export function findReference(
+  store: string,
+  text: string,
+  platform?: string,
+  isRemote: boolean = false,
+): Named | undefined {
+  for (const name of formsOf(store, text, isRemote)) {
     const named =
       (platform === undefined ? undefined : entryNamed(store, name, platform)) ??
       entryNamed(store, name) ??

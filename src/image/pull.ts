@@ -16,6 +16,7 @@ import { describeLayered } from './import-layered.ts';
 import { feedLayer } from './layer-feed.ts';
 import { emptyLayer, type LayerReader } from './layer-reader.ts';
 import { findReference, fullName, writeName, type Pulled } from './names.ts';
+import { approval, demandsOn, isAccepted } from './signed.ts';
 import { sweepPartials } from './partial-layer.ts';
 import { parsePlatform } from './platform.ts';
 import { readFacts } from './records.ts';
@@ -61,7 +62,7 @@ const AT_ONCE = 3;
 /**
  * The caller holds the lock of the source, and has prepared the store.
  *
- * Throws BoxctlError: `E_REGISTRY_…`, `E_PULL_FORMAT`, `E_IMAGE_PLATFORM`, `E_IMAGE_BAD_ARCHIVE`, `E_IMAGE_DIGEST`,
+ * Throws BoxctlError: `E_REGISTRY_…`, `E_SIGNATURE_…`, `E_IMAGE_NOT_ACCEPTED`, `E_PULL_FORMAT`, `E_IMAGE_PLATFORM`, `E_IMAGE_BAD_ARCHIVE`, `E_IMAGE_DIGEST`,
  * `E_IMAGE_TOO_LARGE`, `E_IMAGE_STORE`, `E_IMAGE_WORK`.
  */
 export async function pullImage(source: PullSource, options: PullOptions): Promise<PulledImage> {
@@ -86,8 +87,9 @@ async function pullThrough(registries: RegistryAccess, source: PullSource, optio
     ...(onRetry === undefined ? {} : { onRetry }),
   };
   const { references } = registries.candidates(source.name);
-  const named = findReference(store, source.name, source.platform);
-  const known = named?.pulled?.platform === source.platform ? named : undefined;
+  const named = findReference(store, source.name, source.platform, source.verify !== undefined);
+  const isKnown = named?.pulled?.platform === source.platform && named?.pulled !== undefined;
+  const known = isKnown && isAccepted(named, source.verify) ? named : undefined;
   const same = exactly === undefined ? await unchanged(client, references, known?.pulled, events) : undefined;
   if (same !== undefined && known?.pulled !== undefined) {
     const image = readFacts(known.digest, ownership, host, wants.limits);
@@ -99,16 +101,19 @@ async function pullThrough(registries: RegistryAccess, source: PullSource, optio
   const { reference, top } = await findFirst(
     client,
     references.map((each) => pinned(each, exactly)),
+    (each) => demandsOn(each, source.verify),
     events,
   );
+  const signed: string[] = [];
   const platform = source.platform === undefined ? undefined : parsePlatform(source.platform);
-  const found = await describeRegistryImage(client, reference, top, { host, platform }, events);
+  const approve = approval(client, reference, source.verify, events, signed);
+  const found = await describeRegistryImage(client, reference, top, { host, platform }, events, approve);
   checkSizes(writeReference(reference), found.layers, wants);
   const present = readFacts(found.image.id, ownership, host, wants.limits);
   const image = present ?? (await bringIn(client, reference, found, options));
   const asked =
     exactly === undefined ? reference : { ...reference, tag: references[0]?.tag, digest: references[0]?.digest };
-  await nameImage(store, writeReference(asked), found, source.platform);
+  await nameImage(store, writeReference(asked), found, source.platform, signed);
   return { image, reference: writeReference(asked), digest: top.digest, wasThere: present !== undefined };
 }
 
@@ -129,14 +134,19 @@ async function unchanged(
   return now === `sha256:${pulled.index ?? pulled.manifest}` ? now : undefined;
 }
 
-/** The first of the references that its registry has. Every other answer than "there is none" ends the search. */
+/**
+ * The first of the references that its registry has. Every other answer than "there is none" ends the search. `judge` throws
+ * for one that must not be asked for.
+ */
 async function findFirst(
   client: Pick<RegistryReader, 'manifest'>,
   references: readonly Reference[],
+  judge: (reference: Reference) => void,
   events: Events,
 ): Promise<{ readonly reference: Reference; readonly top: Document }> {
   const missing: BoxctlError[] = [];
   for (const reference of references) {
+    judge(reference);
     try {
       return { reference, top: await client.manifest(reference, events) };
     } catch (error) {
@@ -219,6 +229,7 @@ function nameImage(
   reference: string,
   { image, manifest, index }: RegistryImage,
   platform: string | undefined,
+  signed: readonly string[],
 ): Promise<void> {
   // Under the store's lock no document is removed before the name is there.
   return withLock(join(store, 'lock'), async () => {
@@ -228,6 +239,7 @@ function nameImage(
       ...(index === undefined ? {} : { index: writeDocument(store, index.bytes) }),
       ...(platform === undefined ? {} : { platform }),
       checked: Date.now(),
+      ...(signed.length === 0 ? {} : { signed }),
     };
     writeName(store, fullName(reference), image.id, pulled);
   });

@@ -11,6 +11,9 @@ import { bestOf, entriesOf, MAX_INDEXES } from './image-index.ts';
 import { badImage, type Named } from './members.ts';
 import type { Platform } from './platform.ts';
 
+/** Is asked before anything but manifests is fetched, with the digests of these, from the one that the reference leads to on. */
+export type Approve = (digests: readonly string[]) => Promise<void>;
+
 export interface RegistryImage {
   readonly image: LayeredImage;
   /** Of its layers, from the lowest to the highest. */
@@ -39,9 +42,12 @@ export async function describeRegistryImage(
   top: Document,
   { host, platform }: Choice,
   events: Events,
+  approve: Approve,
 ): Promise<RegistryImage> {
   const from: Named = { name: writeReference(reference) };
-  const manifest = await manifestOf(client, reference, top, { host, platform }, events);
+  const chain = await chainOf(client, reference, top, { host, platform }, events);
+  const manifest = chain.at(-1) ?? top;
+  await approve(chain.map(({ digest }) => digest));
   const json = objectOf(from, manifest);
   const layers = layersOf(from, json['layers']);
   const config = descriptorOf(from, json['config'], 'the configuration');
@@ -58,22 +64,25 @@ export async function describeRegistryImage(
   return { image, layers, manifest, index: manifest === top ? undefined : top };
 }
 
-async function manifestOf(
+/** From what the reference leads to, through indexes, to the manifest of the image. */
+async function chainOf(
   client: Pick<RegistryReader, 'manifest'>,
   reference: Reference,
   top: Document,
   { host, platform }: Choice,
   events: Events,
-): Promise<Document> {
+): Promise<readonly Document[]> {
   const from: Named = { name: writeReference(reference) };
+  const chain = [top];
   let document = top;
   for (let depth = 0; isIndex(document.mediaType); depth++) {
     if (depth === MAX_INDEXES) throw badImage(from, `its indexes lead to others more than ${MAX_INDEXES} times`);
     const [best] = bestOf(from, entriesOf(from, objectOf(from, document)), host, platform);
     const digest = `sha256:${hexOf(from, best?.id)}`;
     document = await client.manifest({ ...reference, tag: undefined, digest }, events);
+    chain.push(document);
   }
-  return document;
+  return chain;
 }
 
 /** The object of a document, which must be of one kind: another reader would else see another image (CVE-2021-41190). */

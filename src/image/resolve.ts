@@ -20,7 +20,7 @@ import { isInPlace, layerInPlace, seenDigest } from './import-source.ts';
 import type { ImportOptions, ImportProgress } from './import-job.ts';
 import { withLock } from '../files/locks.ts';
 import { removeImageQuietly, removeLeftoversQuietly } from './maintain.ts';
-import { allNames, findDigest, findReference, fullName } from './names.ts';
+import { allNames, findDigest, findReference, fullName, type Named } from './names.ts';
 import { fitOf, parsePlatform } from './platform.ts';
 import { pullImage, PullInterrupted, type PulledImage, type PullOptions, type PullSource } from './pull.ts';
 import { packCollection } from './pack.ts';
@@ -29,6 +29,7 @@ import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type Reco
 import { DEFAULT_LIMITS } from './limits.ts';
 import { isStore, ownershipKey, prepareStore, shortHash } from './store.ts';
 import { SHELLS } from './shells.ts';
+import { isAccepted, isAcceptedByDigest, unverified } from './signed.ts';
 import { openWorkspace } from './workspace.ts';
 
 export interface ResolveOptions {
@@ -68,12 +69,34 @@ function knownDigest(source: ImageSource, store: string): string | undefined {
   return pin === undefined || pin === digest || pin === recall(store, nameOf(source))?.pinned ? digest : undefined;
 }
 
-function referenceDigest({ name, platform }: PullSource, store: string): string | undefined {
-  const named = findReference(store, name, platform);
-  if (named === undefined) return findDigest(store, name);
-  return platform === undefined || named.pulled?.platform === platform || isFor(platform, named.digest, store)
-    ? named.digest
-    : undefined;
+/** What the store has for a reference. */
+interface InStore {
+  readonly digest: string;
+  /** Undefined: the reference is the first digits of the digest. */
+  readonly named: Named | undefined;
+  /** It is signed as it must be. */
+  readonly isAccepted: boolean;
+}
+
+/** Undefined: there is none, or none for the platform. Throws as `demandsOn` of signed.ts does. */
+function lookUpReference({ name, platform, verify }: PullSource, store: string): InStore | undefined {
+  // A name such as `cafe` must not mean the image whose digest begins so.
+  if (isDigestStart(name)) {
+    const digest = findDigest(store, name);
+    return digest === undefined
+      ? undefined
+      : { digest, named: undefined, isAccepted: isAcceptedByDigest(store, digest, verify) };
+  }
+  const named = findReference(store, name, platform, verify !== undefined);
+  if (named === undefined) return undefined;
+  const { digest, pulled } = named;
+  if (platform !== undefined && pulled?.platform !== platform && !isFor(platform, digest, store)) return undefined;
+  return { digest, named, isAccepted: isAccepted(named, verify) };
+}
+
+function referenceDigest(source: PullSource, store: string): string | undefined {
+  const found = lookUpReference(source, store);
+  return found?.isAccepted === true ? found.digest : undefined;
 }
 
 /** Whether an image that was not pulled for the platform is made for it. A root file system does not say what it is made for. */
@@ -278,22 +301,23 @@ async function ensureReference(
   options: ResolveOptions,
 ): Promise<ImageFacts> {
   const { store } = host.dirs;
-  const { name, platform, pullPolicy } = source;
-  const named = findReference(store, name, platform);
-  const digest = referenceDigest(source, store);
-  if (digest !== undefined && named?.pulled === undefined) {
-    return ensureLocal(source, digest, ownership, host, options);
+  const { name, pullPolicy } = source;
+  const found = lookUpReference(source, store);
+  if (found?.isAccepted === true && found.named?.pulled === undefined) {
+    return ensureLocal(source, found.digest, ownership, host, options);
   }
-  if (isDigestStart(name) || pullPolicy === 'never') throw notInStore(store, source);
-  // The image is there and is wanted under other maps: the same one, whatever its tag points to by now.
-  const exactly = digest === undefined || isDue(source, host) ? undefined : named?.pulled;
+  if (isDigestStart(name) || pullPolicy === 'never') {
+    throw found === undefined ? notInStore(store, source) : unverified(name);
+  }
+  // The image is there, and is wanted under other maps, or its signature is: the same one, whatever its tag points to by now.
+  const exactly = isDue(source, host) ? undefined : found?.named?.pulled;
   try {
     const { image } = await pullImage(source, pullOptions(source, ownership, host, options, exactly));
     return image;
   } catch (error) {
     const present = findImage(source, ownership, host);
     if (present === undefined || !isPeriodic(source) || !isCode(error, 'E_REGISTRY_UNREACHABLE')) {
-      throw digest === undefined ? withSimilarName(store, name, error) : error;
+      throw found === undefined ? withSimilarName(store, name, error) : error;
     }
     options.onWarning?.(`${name} is used as the store has it: ${error instanceof Error ? error.message : ''}`);
     return present;

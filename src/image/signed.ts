@@ -4,31 +4,33 @@
  * that a start asks nobody.
  */
 import { homedir } from 'node:os';
+import { BoxctlError } from '../errors.ts';
+import type { Events, RegistryReader } from '../registry/protocol.ts';
+import { writeReference, type Reference } from '../registry/reference.ts';
+import { verifySignatures } from '../registry/verify.ts';
 import type { Verification } from '../spec/spec.ts';
 import { isProblem, parseImageName } from '../text/image-name.ts';
 import { demandedOf } from '../trust/image-rules.ts';
 import { readImageRules } from '../trust/policy.ts';
-import type { Named } from './names.ts';
-
-/** A repository of a registry. */
-interface Repository {
-  readonly registry: string;
-  readonly repository: string;
-}
+import { allNames, type Named } from './names.ts';
+import type { Approve } from './registry-image.ts';
 
 /**
- * All of it has to be satisfied.
+ * What an image of a repository must satisfy, all of it.
  *
  * @throws BoxctlError E_IMAGE_NOT_ACCEPTED; E_SIGNATURE_KEY, E_POLICY_INVALID, E_POLICY_UNSAFE, E_POLICY_UNREADABLE
  */
-export function demandsOn(repository: Repository, own: Verification | undefined): readonly Verification[] {
+export function demandsOn(
+  repository: Pick<Reference, 'registry' | 'repository'>,
+  own: Verification | undefined,
+): readonly Verification[] {
   const owner = { env: process.env, home: homedir(), euid: process.geteuid?.() ?? 0 };
   const ofPolicies = demandedOf(readImageRules(owner), repository, owner);
   return own === undefined ? ofPolicies : [own, ...ofPolicies];
 }
 
 /** A signature that was found, as it is remembered: by which key, and which other repository it had to name. */
-export function signedBy(fingerprint: string, { identity }: Verification): string {
+function signedBy(fingerprint: string, { identity }: Verification): string {
   return identity === undefined ? fingerprint : `${fingerprint} ${identity}`;
 }
 
@@ -38,12 +40,56 @@ function isSatisfied(demanded: Verification, signed: readonly string[]): boolean
 }
 
 /**
- * Whether what the store has under a name may be used as it is. A name that a person has given to an image of the store is no
- * image of a registry: only what the file says holds for it. Throws as demandsOn does.
+ * Whether what the store has under a name may be used as it is. Names that a person has given to an image of the store have no
+ * registry: for these no policy holds, and with `verify` they are none of those that are meant. Throws as demandsOn does.
  */
 export function isAccepted({ name, pulled }: Named, own: Verification | undefined): boolean {
   const parsed = parseImageName(name);
   if (isProblem(parsed) || parsed.registry === undefined) return own === undefined;
   const demands = demandsOn({ registry: parsed.registry, repository: parsed.path }, own);
-  return demands.every((one) => isSatisfied(one, (pulled as { signed?: readonly string[] } | undefined)?.signed ?? []));
+  return demands.every((one) => isSatisfied(one, pulled?.signed ?? []));
+}
+
+/**
+ * The same for an image that is named by the digits of its digest: one that came from registries alone must be accepted by one
+ * of the names by which it came.
+ */
+export function isAcceptedByDigest(store: string, digest: string, own: Verification | undefined): boolean {
+  const names = allNames(store).filter((named) => named.digest === digest);
+  if (own === undefined && (names.length === 0 || names.some(({ pulled }) => pulled === undefined))) return true;
+  let refusal: unknown;
+  for (const named of names) {
+    try {
+      if (isAccepted(named, own)) return true;
+    } catch (error) {
+      refusal ??= error;
+    }
+  }
+  if (refusal !== undefined) throw refusal;
+  return false;
+}
+
+export function unverified(name: string): BoxctlError {
+  return new BoxctlError(
+    'E_SIGNATURE_UNVERIFIED',
+    `the store has the image ${name}, and it is not known that it is signed as it must be`,
+    { hint: `its registry has to be asked for the signature: boxctl pull, or another \`pull_policy\` than never` },
+  );
+}
+
+/** Verifies what is demanded of an image before more than its manifests is fetched. What was verified is added to `signed`. */
+export function approval(
+  client: Pick<RegistryReader, 'manifest' | 'document' | 'referrers'>,
+  reference: Reference,
+  own: Verification | undefined,
+  events: Events,
+  signed: string[],
+): Approve {
+  return async (digests) => {
+    for (const demanded of demandsOn(reference, own)) {
+      const image = { repository: reference, name: writeReference(reference), digests };
+      const { key } = await verifySignatures(client, image, demanded, events);
+      signed.push(signedBy(key.fingerprint, demanded));
+    }
+  };
 }
