@@ -81,6 +81,26 @@ export const IMAGE_VERBS: readonly Command[] = [
     load: async () => (await import('./commands/pull.ts')).imagePull,
   },
   {
+    name: 'image verify',
+    usage: '[OPTIONS] REF…',
+    summary: 'tell whether images of a registry are signed by a key',
+    description:
+      'Looks for signatures of cosign in the repository of each REF, and fetches nothing of the image but its manifests. Without --key, what the policies of this machine and person demand is checked. Ends with 0 where all of them are signed.',
+    options: {
+      key: { value: 'FILE', multiple: true, text: 'a public key (PEM); of several, one is enough' },
+      identity: { value: 'REPOSITORY', text: 'the repository that the signature must name, where that is another one' },
+      platform: { value: 'PLATFORM', text: 'the image for another machine: linux/arm64, linux/arm/v7' },
+      json: { text: 'print what was found as JSON' },
+    },
+    examples: [
+      ['boxctl image verify --key cosign.pub ghcr.io/org/app:1.4', 'signed by this key?'],
+      ['boxctl image verify docker.io/library/alpine', 'as the policies demand it?'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/image/verify.ts')).imageVerify,
+  },
+  {
     name: 'image ls',
     usage: '[OPTIONS]',
     summary: 'list the images of the store',

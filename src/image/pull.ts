@@ -138,7 +138,7 @@ async function unchanged(
  * The first of the references that its registry has. Every other answer than "there is none" ends the search. `judge` throws
  * for one that must not be asked for.
  */
-async function findFirst(
+export async function findFirst(
   client: Pick<RegistryReader, 'manifest'>,
   references: readonly Reference[],
   judge: (reference: Reference) => void,

@@ -65,7 +65,7 @@ export async function describeRegistryImage(
 }
 
 /** From what the reference leads to, through indexes, to the manifest of the image. */
-async function chainOf(
+export async function chainOf(
   client: Pick<RegistryReader, 'manifest'>,
   reference: Reference,
   top: Document,

@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import type { Events, RegistryReader } from '../registry/protocol.ts';
 import { writeReference, type Reference } from '../registry/reference.ts';
+import type { Verified } from '../registry/signatures.ts';
 import { verifySignatures } from '../registry/verify.ts';
 import type { Verification } from '../spec/spec.ts';
 import { isProblem, parseImageName } from '../text/image-name.ts';
@@ -30,13 +31,13 @@ export function demandsOn(
 }
 
 /** A signature that was found, as it is remembered: by which key, and which other repository it had to name. */
-function signedBy(fingerprint: string, { identity }: Verification): string {
+function signedBy(fingerprint: string, identity: string | undefined): string {
   return identity === undefined ? fingerprint : `${fingerprint} ${identity}`;
 }
 
 /** Whether it is remembered for an image that one of the keys has signed it. */
 function isSatisfied(demanded: Verification, signed: readonly string[]): boolean {
-  return demanded.keys.some(({ fingerprint }) => signed.includes(signedBy(fingerprint, demanded)));
+  return demanded.keys.some(({ fingerprint }) => signed.includes(signedBy(fingerprint, demanded.identity)));
 }
 
 /**
@@ -77,19 +78,41 @@ export function unverified(name: string): BoxctlError {
   );
 }
 
+/** A signature that an image had to have. */
+export interface SignedBy extends Verified {
+  /** The other repository that it had to name. */
+  readonly identity: string | undefined;
+}
+
+type Source = Pick<RegistryReader, 'manifest' | 'document' | 'referrers'>;
+
+/** All signatures that are demanded of an image with these digests. Throws as demandsOn and verifySignatures do. */
+export async function verifyAll(
+  client: Source,
+  reference: Reference,
+  digests: readonly string[],
+  own: Verification | undefined,
+  events: Events,
+): Promise<readonly SignedBy[]> {
+  const signed: SignedBy[] = [];
+  for (const demanded of demandsOn(reference, own)) {
+    const image = { repository: reference, name: writeReference(reference), digests };
+    signed.push({ ...(await verifySignatures(client, image, demanded, events)), identity: demanded.identity });
+  }
+  return signed;
+}
+
 /** Verifies what is demanded of an image before more than its manifests is fetched. What was verified is added to `signed`. */
 export function approval(
-  client: Pick<RegistryReader, 'manifest' | 'document' | 'referrers'>,
+  client: Source,
   reference: Reference,
   own: Verification | undefined,
   events: Events,
   signed: string[],
 ): Approve {
   return async (digests) => {
-    for (const demanded of demandsOn(reference, own)) {
-      const image = { repository: reference, name: writeReference(reference), digests };
-      const { key } = await verifySignatures(client, image, demanded, events);
-      signed.push(signedBy(key.fingerprint, demanded));
+    for (const { key, identity } of await verifyAll(client, reference, digests, own, events)) {
+      signed.push(signedBy(key.fingerprint, identity));
     }
   };
 }

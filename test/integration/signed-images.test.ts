@@ -233,6 +233,27 @@ describe.skipIf(!hasRegistry)('an image that must be signed', () => {
     expect(await paths()).toEqual([]);
   });
 
+  test('`image verify` tells by which key an image is signed, and fetches nothing of it', async () => {
+    const digest = await pushSigned('told', 'x');
+    const at = place();
+    registry.forget();
+    expect(await at.boxctl('image', 'verify', '--key', 'other.pub', '--key', 'cosign.pub', ref('told'))).toMatchObject({
+      status: 0,
+      stdout: `${digest} ${ref('told')} is signed by cosign.pub\n`,
+      stderr: '',
+    });
+    expect((await paths()).filter((path) => path.includes('/blobs/'))).toHaveLength(1);
+    const json = await at.boxctl('image', 'verify', '--json', '--key', 'cosign.pub', ref('told'));
+    expect(JSON.parse(json.stdout)).toMatchObject({ digest, signed: [{ digest, key: 'cosign.pub' }] });
+    const wrong = await at.boxctl('image', 'verify', '--key', 'other.pub', ref('told'));
+    expect(wrong).toMatchObject({ status: 125, stdout: '' });
+    expect(wrong.stderr).toContain('1 by another key');
+    expect((await at.boxctl('image', 'verify', ref('told'))).stderr).toContain('no policy demands a signature');
+    expect((await at.boxctl('image', 'verify', '--key', 'no.pub', ref('told'))).stderr).toContain('no such file');
+    at.policy({ images: { [registry.host]: { verify: { key: 'cosign.pub' } } } });
+    expect(await at.boxctl('image', 'verify', ref('told'))).toMatchObject({ status: 0 });
+  });
+
   describe('by a policy', () => {
     test('a policy demands a signature for a registry, whatever the file says, also of what the store has', async () => {
       await push('policy/unsigned', 'unsigned');
