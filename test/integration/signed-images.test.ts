@@ -104,6 +104,20 @@ describe.skipIf(!hasRegistry)('an image that must be signed', () => {
     expect(await paths()).toEqual([]);
   });
 
+  test('a start of an image that is known to be signed loads no cryptography and no client of registries', async () => {
+    await pushSigned('loads', 'x');
+    const at = place();
+    expect(await at.up(signed(ref('loads')))).toMatchObject({ status: 0 });
+    const [hook, seen] = [join(at.home, 'hook.cjs'), join(at.home, 'seen.json')];
+    const write = `require('node:fs').writeFileSync(${JSON.stringify(seen)}, JSON.stringify(process.moduleLoadList))`;
+    writeFileSync(hook, `process.on('exit', () => ${write});\n`);
+    const env = { BOXCTL_STORE: join(at.home, 'store'), HOME: at.home, NODE_OPTIONS: `--require=${hook}` };
+    expect(await boxctl(['up', '--quiet'], { cwd: at.folder, env })).toMatchObject({ status: 0, stdout: 'x' });
+    const loaded = JSON.parse(readFileSync(seen, 'utf8')) as readonly string[];
+    const late = ['crypto', 'http', 'https', 'tls', 'net'].map((name) => `NativeModule ${name}`);
+    expect(loaded.filter((name) => late.includes(name))).toEqual([]);
+  });
+
   test('an image without a signature, or with one by another key, is refused at its line, and no blob of it is fetched', async () => {
     const digest = await push('unsigned', 'not signed');
     const at = place();
