@@ -106,7 +106,7 @@ async function pullThrough(registries: RegistryAccess, source: PullSource, optio
   );
   const signed: string[] = [];
   const platform = source.platform === undefined ? undefined : parsePlatform(source.platform);
-  const approve = approval(client, reference, source.verify, events, signed);
+  const approve = approval(client, reference, source, events, signed);
   const found = await describeRegistryImage(client, reference, top, { host, platform }, events, approve);
   checkSizes(writeReference(reference), found.layers, wants);
   const present = readFacts(found.image.id, ownership, host, wants.limits);

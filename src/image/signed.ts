@@ -11,6 +11,7 @@ import type { Verified } from '../registry/signatures.ts';
 import { verifySignatures } from '../registry/verify.ts';
 import type { Verification } from '../spec/spec.ts';
 import { isProblem, parseImageName } from '../text/image-name.ts';
+import { isRecord } from '../text/json.ts';
 import { demandedOf } from '../trust/image-rules.ts';
 import { readImageRules } from '../trust/policy.ts';
 import { allNames, type Named } from './names.ts';
@@ -106,13 +107,41 @@ export async function verifyAll(
 export function approval(
   client: Source,
   reference: Reference,
-  own: Verification | undefined,
+  { verify: own, index }: { readonly verify?: Verification; readonly index?: string },
   events: Events,
   signed: string[],
 ): Approve {
   return async (digests) => {
-    for (const { key, identity } of await verifyAll(client, reference, digests, own, events)) {
+    if (demandsOn(reference, own).length === 0) return;
+    const all = index === undefined ? digests : await withIndex(client, reference, digests, index, events);
+    for (const { key, identity } of await verifyAll(client, reference, all, own, events)) {
       signed.push(signedBy(key.fingerprint, identity));
     }
   };
+}
+
+/**
+ * The digests with that of an index before them, if the index really has the first of them. A digest is often that of one
+ * platform, and the signature that of the index.
+ */
+async function withIndex(
+  client: Source,
+  reference: Reference,
+  digests: readonly string[],
+  index: string,
+  events: Events,
+): Promise<readonly string[]> {
+  if (digests.includes(index)) return digests;
+  let manifests: unknown;
+  try {
+    const { bytes } = await client.manifest({ ...reference, tag: undefined, digest: index }, events);
+    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    manifests = isRecord(value) ? value['manifests'] : undefined;
+  } catch (error) {
+    const isGone = error instanceof BoxctlError && error.code === 'E_REGISTRY_NOT_FOUND';
+    if (!isGone && !(error instanceof SyntaxError)) throw error;
+  }
+  const [first] = digests;
+  const has = Array.isArray(manifests) && manifests.some((one: unknown) => isRecord(one) && one['digest'] === first);
+  return has ? [index, ...digests] : digests;
 }

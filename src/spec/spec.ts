@@ -67,6 +67,8 @@ export type ImageSource =
       /** Absent: `missing`. */
       readonly pullPolicy?: PullPolicy;
       readonly verify?: Verification;
+      /** `sha256:…` of an index that has the manifest of the name's digest, as a lock knows it: its signature counts, too. */
+      readonly index?: string;
       readonly maxSize?: number;
       readonly maxEntries?: number;
     }
