@@ -162,6 +162,8 @@ function fitReference(
     name: writeReference({ ...name, digest: found.manifest }),
     // What a digest leads to never changes: there is nothing to ask a registry about.
     ...(pullPolicy === 'never' ? { pullPolicy } : {}),
+    // Often it is the index that is signed.
+    ...(locked.index === undefined ? {} : { index: locked.index }),
   };
   return { image: pinned, digest: hex(found.config) };
 }
