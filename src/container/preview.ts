@@ -5,7 +5,7 @@ import { usesNetwork, withNetworkFacts } from './prepare.ts';
 import { compile } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { Spec, SpecDocument } from '../spec/spec.ts';
 import { checkCommand } from './check-command.ts';
 import { lookAtImage, type SeenImage } from './image-of.ts';
 import { withLock, type LockUse } from './lock.ts';
@@ -14,16 +14,37 @@ export interface PlanPreview {
   readonly plan: Plan;
   /** Whether the digest in the plan is made up, because the image is not in the store yet. */
   readonly isDigestMadeUp: boolean;
+  /** Whether the command in the plan is made up: it is that of an image which is not in the store yet. */
+  readonly isCommandMadeUp: boolean;
   /** Whether addresses in the plan are made up: a run claims its own, and looks names up. */
   readonly isNetworkMadeUp: boolean;
 }
 
+/** Stands for the command of an image whose configuration is not known yet. */
+const MADE_UP_COMMAND = ['the-command-of-the-image'];
+
+interface Looked extends SeenImage {
+  readonly document: SpecDocument;
+  readonly isCommandMadeUp: boolean;
+}
+
+/** Whether the container would run the command that an image of this kind may come with. */
+function leavesCommandToImage({ image, command, entrypoint, systemd }: Spec): boolean {
+  const hasConfiguration = image?.kind === 'reference' || image?.kind === 'tar';
+  return hasConfiguration && command === undefined && entrypoint === undefined && !systemd;
+}
+
 /** The document as its lock has it, and its image as far as it is known. */
-function look(given: SpecDocument, host: HostFacts, use: LockUse): SeenImage & { readonly document: SpecDocument } {
+function look(given: SpecDocument, host: HostFacts, use: LockUse): Looked {
   const { document, checkImage } = withLock(given, host, use);
-  const seen = lookAtImage(document, host);
-  if (seen.isKnown && seen.image !== undefined) checkImage(seen.image);
-  return { document, ...seen };
+  const { image, isKnown } = lookAtImage(document, host);
+  if (isKnown && image !== undefined) checkImage(image);
+  if (isKnown || image === undefined || !leavesCommandToImage(document.spec)) {
+    return { document, image, isKnown, isCommandMadeUp: false };
+  }
+  // Only the image can tell whether there is a command, so that none is missed before the image is there.
+  const defaults = { ...image.defaults, command: MADE_UP_COMMAND };
+  return { document, image: { ...image, defaults }, isKnown, isCommandMadeUp: true };
 }
 
 /** The plan that a run would have. */
@@ -34,10 +55,10 @@ export async function previewPlan(
   use: LockUse = {},
 ): Promise<PlanPreview> {
   const host = await withNetworkFacts(given, facts, env);
-  const { document, image, isKnown } = look(given, host, use);
+  const { document, image, isKnown, isCommandMadeUp } = look(given, host, use);
   const plan = planContainer(compile(document, image, host), image, host);
   const isNetworkMadeUp = usesNetwork(document);
-  return { plan, isDigestMadeUp: image !== undefined && !isKnown, isNetworkMadeUp };
+  return { plan, isDigestMadeUp: image !== undefined && !isKnown, isCommandMadeUp, isNetworkMadeUp };
 }
 
 /** Users and groups are the image's: as long as the image is not known, they are not missed. */

@@ -14,13 +14,15 @@ export const plan: Run = async (invocation) => {
   const {
     plan: made,
     isDigestMadeUp,
+    isCommandMadeUp,
     isNetworkMadeUp,
   } = await previewPlan(document, hostFacts(invocation), invocation.env, {
     locked: invocation.args.flag('locked'),
     onWarning: (message, at) => messages.warning(message, at),
   });
   if (isDigestMadeUp) {
-    messages.notice('the image is not in the store yet: its digest in this plan is made up', undefined);
+    const what = isCommandMadeUp ? 'its digest and its command in this plan are' : 'its digest in this plan is';
+    messages.notice(`the image is not in the store yet: ${what} made up`, undefined);
   }
   if (isNetworkMadeUp) {
     messages.notice('addresses in this plan are made up: a run claims its own, and looks names up', undefined);

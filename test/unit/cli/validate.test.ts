@@ -99,6 +99,25 @@ describe('plan', () => {
     expect(readdirSync(files.cwd)).toEqual(['container.yaml']);
   });
 
+  test('an image that is not in the store yet may have the command: validate and plan do not miss it', async () => {
+    const files = folderWith({ 'container.yaml': 'image: localhost:1/org/app:1\n' });
+    expect(await boxctl(['validate'], files)).toMatchObject({ stdout: '', stderr: '', status: 0 });
+    const { stdout, stderr, status } = await boxctl(['plan'], files);
+    expect(status).toBe(0);
+    expect(stdout).toContain('the-command-of-the-image');
+    expect(stderr).toBe(
+      'boxctl: the image is not in the store yet: its digest and its command in this plan are made up\n',
+    );
+  });
+
+  test('programs of this host come without a command, and one is missed', async () => {
+    const files = folderWith({ 'container.yaml': 'image: {host_tools: [sh]}\n' });
+    expect(await boxctl(['validate'], files)).toMatchObject({
+      stderr: expect.stringContaining('there is nothing to run'),
+      status: 1,
+    });
+  });
+
   test('follows the width of the page', async () => {
     const files = folderWith({ 'container.yaml': GOOD });
     const lines = async (columns: string): Promise<number> => {
