@@ -4,7 +4,7 @@ import type { ContainerFile } from '../generated/container.ts';
 import { lookUp } from '../files/programs.ts';
 import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
 import { clip, each, hostPath, noteFile, addProblem, type Context } from './context.ts';
-import { isDigestStart } from '../text/image-name.ts';
+import { isDigestStart, isProblem, parseImageName } from '../text/image-name.ts';
 import { isImageName } from './image-name.ts';
 import { normalisePlatform } from './platform.ts';
 import type { ImageSource, PullPolicy } from './spec.ts';
@@ -123,8 +123,24 @@ function byText(context: Context, text: string): ImageSource | undefined {
   const full = hostPath(context, text);
   const exists = lstatSync(full, { throwIfNoEntry: false }) !== undefined;
   if (!PATH.test(text) && isImageName(text) && !exists) return { kind: 'reference', name: text };
+  if (!PATH.test(text) && !exists) return neither(context, text, full);
   const isFolder = statSync(full, { throwIfNoEntry: false })?.isDirectory() === true;
   return isFolder && !isLayout(full) ? folder(context, text, 'image') : archive(context, text, 'image');
+}
+
+/** Neither a file nor a name: most often a reference with a mistake, so that both are told. */
+function neither(context: Context, text: string, full: string): ImageSource {
+  const name = parseImageName(text);
+  if (!context.review && isProblem(name)) {
+    addProblem(
+      context,
+      'image',
+      'E_SPEC_IMAGE',
+      `the image "${clip(text)}" is neither a file nor a reference to an image of a registry: ${name.problem}`,
+      { hint: `${name.hint}; a file would be ${clip(full)}` },
+    );
+  }
+  return { kind: 'tar', path: full };
 }
 
 /** An OCI image layout is an archive that was not packed. A root file system may have a file of either name. */
@@ -177,9 +193,10 @@ function folder(context: Context, text: string, path: string): ImageSource {
 }
 
 function reference(context: Context, text: string, path: string): ImageSource {
-  if (!isImageName(text)) {
-    addProblem(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image`, {
-      hint: 'NAME[:TAG] in lower case, or sha256:DIGITS',
+  const name = parseImageName(text);
+  if (!isDigestStart(text) && isProblem(name)) {
+    addProblem(context, path, 'E_SPEC_IMAGE', `"${clip(text)}" is no name of an image: ${name.problem}`, {
+      hint: name.hint,
     });
   }
   return { kind: 'reference', name: text };

@@ -12,12 +12,12 @@ import { findReference } from '../../image/names.ts';
 import { imageOwnership } from '../../model/compile.ts';
 import type { Demand } from '../../model/demand.ts';
 import type { ImageFacts } from '../../model/image.ts';
-import { isImageName } from '../../spec/image-name.ts';
+import { noReference } from '../../registry/reference.ts';
 import { loadSpecText } from '../../spec/load.ts';
 import { parsePlatformName } from '../../spec/platform.ts';
 import { parsePullPolicy } from '../../spec/pull-policy.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
-import { isDigestStart } from '../../text/image-name.ts';
+import { isProblem, parseImageName } from '../../text/image-name.ts';
 import { safeJson } from '../../text/safe.ts';
 import type { Arguments, Invocation, Run } from '../command.ts';
 import { hostFacts, loadDocument, specFile } from '../environment.ts';
@@ -49,8 +49,9 @@ function wishesOf(args: Arguments): Wishes {
 }
 
 function sourceOf(name: string, wishes: Wishes): PullSource {
-  if (isImageName(name) && !isDigestStart(name)) return { kind: 'reference', name, ...wishes };
-  throw usage(`"${name}" is no reference to an image`, '[REGISTRY/]NAME[:TAG][@sha256:DIGEST]: alpine:3.20');
+  const parsed = parseImageName(name);
+  if (isProblem(parsed)) throw noReference(name, parsed);
+  return { kind: 'reference', name, ...wishes };
 }
 
 /** What is wanted, and by the ids of which file. */

@@ -87,6 +87,11 @@ test.each<[words: readonly string[], message: string, hint: string]>([
   [['volume', 'sl'], 'boxctl volume has no verb "sl"', 'did you mean `boxctl volume ls`?'],
   [['run', '--'], 'boxctl run needs a command', 'boxctl run FILE -- COMMAND [ARGUMENT…]'],
   [['up', '-it'], '-it needs a terminal, and standard input is none', 'leave out -t to use a pipe'],
+  [
+    ['pull', 'https://ghcr.io/org/app'],
+    '"https://ghcr.io/org/app" is no reference to an image: it begins with a scheme',
+    'leave out what ends with ://, such as docker:// or https://: ghcr.io/org/app',
+  ],
   [['up', 'nowhere.yaml'], 'nowhere.yaml: there is no such file', 'give the path of a container.yaml'],
   [['up', '/usr'], '/usr cannot be read: it is a folder', 'give the file in it: /usr/container.yaml'],
   [['image', 'lst'], 'boxctl image has no verb "lst"', 'did you mean `boxctl image ls`?'],

@@ -686,6 +686,27 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ['1:8+8 E_SPEC_MISSING_FILE: the image "./no.tar" cannot be used: there is no such file = looked for /usr/no.tar'],
   ],
   [
+    'a reference with a scheme',
+    'image: https://ghcr.io/org/app\n',
+    [
+      '1:8+23 E_SPEC_IMAGE: the image "https://ghcr.io/org/app" is neither a file nor a reference to an image of a registry: it begins with a scheme = leave out what ends with ://, such as docker:// or https://: ghcr.io/org/app; a file would be /usr/https:/ghcr.io/org/app',
+    ],
+  ],
+  [
+    'a reference in upper case',
+    'image: ghcr.io/Org/app\n',
+    [
+      '1:8+15 E_SPEC_IMAGE: the image "ghcr.io/Org/app" is neither a file nor a reference to an image of a registry: its name has upper-case letters = names of images are in lower case; only a tag may have others; a file would be /usr/ghcr.io/Org/app',
+    ],
+  ],
+  [
+    'an image by a reference that is none',
+    'image: {ref: "docker://alpine"}\n',
+    [
+      '1:14+17 E_SPEC_IMAGE: "docker://alpine" is no name of an image: it begins with a scheme = leave out what ends with ://, such as docker:// or https://: ghcr.io/org/app',
+    ],
+  ],
+  [
     'an image of two kinds',
     'image: {tar: a.tar, host_tools: [sh]}\n',
     ['1:1+5 E_SPEC_CONFLICT: `image` has both `tar` and `host_tools`: it can be one of them'],
