@@ -4,7 +4,7 @@ import { Failure } from './failure.ts';
 import type { ClientOptions, Location } from './options.ts';
 import { asError } from './places.ts';
 import { systemClock } from './retry.ts';
-import { failureOf } from './status.ts';
+import { failureOf, refusedLogin } from './status.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
 import type { Login } from './auth-store.ts';
@@ -36,6 +36,7 @@ export async function checkLogin(location: Location, login: Login, options: Clie
   const endpoints = new Endpoints(transport, tokens, (host) => tlsFor(host) !== undefined);
   try {
     const answer = await endpoints.ask(location, { method: 'GET', path: '', scopes: [] });
+    if (answer.status === 401 && isAsked) throw await refusedLogin(answer);
     if (answer.status !== 200) throw await failureOf(answer, 'protocol', location.host, clock.now());
     answer.drop();
     return isAsked;

@@ -164,7 +164,9 @@ function ruleFor(reference: Reference, { rules }: RegistriesConfig): RegistryRul
 
 function checkBlocked(reference: Reference, rule: RegistryRule | undefined): void {
   if (rule?.blocked !== true) return;
-  throw new BoxctlError('E_REGISTRY_BLOCKED', `${writeReference(reference)} is not asked for: ${rule.file} blocks it`, {
+  // A login is to a registry as a whole.
+  const what = reference.repository === '' ? reference.registry : writeReference(reference);
+  throw new BoxctlError('E_REGISTRY_BLOCKED', `${what} is not asked for: ${rule.file} blocks it`, {
     hint: `it has \`blocked = true\` for ${writePrefix(rule.prefix)}`,
   });
 }

@@ -45,6 +45,11 @@ const when = (ms: number, now: number): string => {
   return `come back in ${minutes} minutes, after ${at} UTC`;
 };
 
+/** What 401 means where a name and a password were sent, for nothing in particular. */
+export async function refusedLogin(answer: Answer): Promise<Failure> {
+  return new Failure('E_REGISTRY_AUTH', `it refuses the name or the password (${await saidBy(answer)})`);
+}
+
 /** What the answer means where a success was wanted. Reads its body. */
 export async function failureOf(answer: Answer, what: string, login: string, now: number): Promise<Failure> {
   const { status } = answer;

@@ -147,7 +147,7 @@ export class Tokens {
   async #refused(asker: Asker, realm: URL, answer: Answer, named: boolean): Promise<Failure> {
     const failure = await failureOf(answer, 'page', asker.host, this.#clock.now());
     if (answer.status === 401 || answer.status === 403 || answer.status === 400) {
-      const what = named ? 'the stored name and password are refused' : 'nobody gets in without a name and a password';
+      const what = named ? 'the name and the password are refused' : 'nobody gets in without a name and a password';
       const said = /\((status .*)\)$/su.exec(failure.message)?.[1] ?? '';
       return new Failure('E_REGISTRY_AUTH', `${what} by its token server ${shownUrl(realm)} (${said})`, {
         hint: `boxctl login ${asker.host}`,

@@ -111,6 +111,10 @@ describe.skipIf(!hasRegistry)('at a registry (needs docker-registry and htpasswd
       const { stderr, stdout, status } = await at.boxctl([...LOGIN, registry.host], `${PASSWORD}x`);
       expect({ stdout, status }).toEqual({ stdout: '', status: 125 });
       expect(stderr).toContain(`login as me: ${registry.host}: `);
+      expect(stderr).toMatch(
+        /refuses the name or the password|the name and the password are refused by its token server/u,
+      );
+      expect(stderr).not.toContain('no such image');
       expect(stderr).toContain('many registries want an access token');
       expect(existsSync(at.auth)).toBe(false);
     }

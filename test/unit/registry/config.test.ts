@@ -175,6 +175,12 @@ location = "m.test"
     expect(locations('a.test.example/x', found)).toEqual(['a.test.example/x']);
   });
 
+  test('is told by its name alone where a login to it is blocked', () => {
+    const found = config('[[registry]]\nlocation = "a.test"\nblocked = true\n');
+    const whole = { registry: 'a.test', repository: '', tag: undefined, digest: undefined };
+    expect(() => pushLocationOf(whole, found)).toThrow(/^a\.test is not asked for: /u);
+  });
+
   test('is secure on another port than the one that is insecure', () => {
     const found = config('[[registry]]\nlocation = "a.test"\ninsecure = true\n');
     expect(locations('a.test/x', found)).toEqual(['!a.test/x']);
