@@ -104,6 +104,7 @@ export const ERROR_CODES = {
   },
   E_NOT_PRIVATE: { meaning: 'a key needs a namespace that the file shares or joins' },
   E_NOT_REMEMBERED: { meaning: 'nothing that was allowed for the file is remembered' },
+  E_NO_ADDRESS_FAMILY: { meaning: 'the file asks for an IPv6 address on a host that gives containers none' },
   E_NO_AUTO_IDS: { meaning: 'there are no ids that boxctl could give to the container by itself' },
   E_NO_CAPABILITY: { meaning: 'this kernel does not know a capability of `cap_add`' },
   E_NO_COMMAND: { meaning: 'neither the file nor the image has a command' },

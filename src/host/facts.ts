@@ -94,6 +94,8 @@ export interface NetworkFacts {
   readonly forwarding: readonly ForwardingFact[];
   /** An interface forwards IPv6 by itself, without becoming a router for good (Linux 6.17). */
   readonly forcesForwarding: boolean;
+  /** The kernel has no IPv6, or gives new interfaces none (`disable_ipv6`): containers have IPv4 alone. */
+  readonly withoutIpv6?: boolean;
   /** The folder for what containers of this network namespace of the host share (src/state/addresses.ts). */
   readonly state: string;
 }

@@ -131,6 +131,8 @@ export function gatherNetworkFacts(
     .filter((route) => !isDefault(route) && !/^f(?:f|e8)/u.test(route.subnet.address))
     .map(({ subnet, device }) => ({ subnet, device }));
   const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
+  // The file is there unless the kernel was started without IPv6.
+  const withoutIpv6 = read.text('/proc/sys/net/ipv6/conf/default/disable_ipv6')?.trim() !== '0';
   const addresses = hostAddresses(interfaces).filter(({ device }) => !OWN.test(device));
   // The routes of a VPN are often in a table of its own: what has an address can lead outside as well.
   const outward = unique([
@@ -143,9 +145,10 @@ export function gatherNetworkFacts(
     addresses,
     routes,
     forwarding: outward
-      .filter(({ device }) => device !== 'lo')
+      .filter(({ family, device }) => device !== 'lo' && !(family === 6 && withoutIpv6))
       .flatMap((uplink) => forwardingOf(read, uplink, forcesForwarding, state)),
     forcesForwarding,
+    ...(withoutIpv6 ? { withoutIpv6 } : {}),
     state,
   };
 }

@@ -34,7 +34,10 @@ export function compileNetwork(
   const { network } = document.spec;
   if (network === undefined) return undefined;
   setReasons(network, networkKey(document), reasons);
-  const claim = claims.network ?? previewClaim(network);
+  const given = claims.network ?? previewClaim(network);
+  const withoutIpv6 = host.networking?.withoutIpv6 === true;
+  if (withoutIpv6) refuseIpv6(network, problems);
+  const claim = withoutIpv6 ? ipv4Alone(given) : given;
   const { index, pool } = claim;
   const gateway = { ipv4: addressAt(pool.ipv4, 0) ?? '', ipv6: addressAt(pool.ipv6, 0) ?? '' };
   const networks = network.networks.map((attachment, place) =>
@@ -47,7 +50,7 @@ export function compileNetwork(
     index,
     mac: network.macAddress ?? macOf(index),
     ipv4: addressAt(pool.ipv4, index),
-    ipv6: addressAt(pool.ipv6, index),
+    ipv6: withoutIpv6 ? undefined : addressAt(pool.ipv6, index),
     pool,
     gateway,
     networks,
@@ -62,6 +65,35 @@ export function compileNetwork(
     dns: compileDns(document.spec, host, toWorld ? egress : []),
     hosts: [...pinned(egress ?? []), ...peersOf(claim)],
     rates,
+  };
+}
+
+const isIpv6 = (address: string): boolean => address.includes(':');
+
+/** What a file asks for by IPv6 alone is an error on a host without it; all else of IPv6 is left out. */
+function refuseIpv6({ networks }: SpecNetwork, problems: Problems): void {
+  const hint = '`sysctl net.ipv6.conf.default.disable_ipv6` is 1 here, or the kernel was started with ipv6.disable=1';
+  for (const { specPath, name, ipv4, ipv6Address } of networks) {
+    if (ipv4 && ipv6Address === undefined) continue;
+    const what = ipv6Address ?? `the network ${name} has no IPv4, and`;
+    problems.add('E_NO_ADDRESS_FAMILY', specPath, `this host gives containers no IPv6: ${what} cannot be had`, hint);
+  }
+}
+
+const onlyIpv4 = (addresses: readonly string[]): readonly string[] => addresses.filter((one) => !isIpv6(one));
+
+/** The claim without addresses of IPv6. The pool stays, since the shared table is the same for all containers. */
+function ipv4Alone({ networks, resolved, ...claim }: NetworkClaim): NetworkClaim {
+  return {
+    ...claim,
+    networks: networks.map((network): ClaimedNetwork => {
+      const { subnet6: _, address6: __, ...rest } = network;
+      return {
+        ...rest,
+        peers: rest.peers.map(({ names, addresses }) => ({ names, addresses: onlyIpv4(addresses) })),
+      };
+    }),
+    resolved: new Map([...resolved].map(([name, addresses]) => [name, onlyIpv4(addresses)])),
   };
 }
 

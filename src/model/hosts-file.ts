@@ -36,7 +36,9 @@ function ownAddresses(network: Network | undefined): readonly string[] {
 
 /** What `host-gateway` is; of the host's network, the host's own loopback. */
 function gatewayOf(network: Network | undefined): readonly string[] {
-  return network === undefined ? ['127.0.0.1'] : [network.gateway.ipv4, network.gateway.ipv6];
+  if (network === undefined) return ['127.0.0.1'];
+  const { ipv4, ipv6 } = network.gateway;
+  return network.ipv6 === undefined ? [ipv4] : [ipv4, ipv6];
 }
 
 function extraLines({ extraHosts = [] }: Spec, network: Network | undefined): readonly HostLine[] {

@@ -98,7 +98,9 @@ function listed(ruleset: string): ReadonlyMap<string, readonly string[]> {
 /** The same of what `boxctl up --verbose` writes, without the second of two transactions for the same table. */
 function told(all: string): ReadonlyMap<string, readonly string[]> {
   const chains = new Map<string, string[]>();
-  const output = all.replaceAll(/(NFNL_MSG_BATCH_END nf_tables\n)(?: +NF[A-Z_]+ .*\n)+/gu, '$1');
+  const once = all.replaceAll(/(NFNL_MSG_BATCH_END nf_tables\n)(?: +NF[A-Z_]+ .*\n)+/gu, '$1');
+  // Where a transaction has a few messages, they are in the line of the call.
+  const output = once.replaceAll(/, (?=(?:NFT|NFNL)_MSG_)/gu, '\n');
   for (const [, chain = ''] of output.matchAll(/^ *NFT_MSG_NEWCHAIN (\S+ \S+ [^:\s]+)/gmu)) chains.set(chain, []);
   for (const [, chain = '', rule = ''] of output.matchAll(/^ *NFT_MSG_NEWRULE (\S+ \S+ \S+): (.*)$/gmu)) {
     chains.get(chain)?.push(normalised(rule));

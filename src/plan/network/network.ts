@@ -13,7 +13,17 @@ import type { Tally } from '../plan.ts';
 import { byDefault, call, type Place } from '../steps.ts';
 import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
-import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import {
+  linkUp,
+  localRoute,
+  newAddress,
+  newLink,
+  newNeighbour,
+  newRate,
+  newRoute,
+  NO_LINK_LOCAL,
+  setLink,
+} from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -107,7 +117,7 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
             IPV4_DEVCONF_ROUTE_LOCALNET: 0,
           },
         },
-        AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' },
+        ...(network.ipv6 === undefined ? {} : NO_LINK_LOCAL),
       },
     }),
   );
@@ -180,14 +190,13 @@ export function planNetworkInside(context: PlanContext): void {
   const { network } = context.model;
   if (network === undefined) return;
   const { model } = context;
+  const withoutIpv6 = network.ipv6 === undefined ? ['EAFNOSUPPORT'] : [];
   const place = inside('network', model.because('network'));
   const link = interfaceNumber(network.index);
   const route = openNetlink(context, place, 'inner.route', NETLINK.NETLINK_ROUTE);
   const send = sender(context, place, route);
-  send(
-    'inner.settings',
-    setLink(link, { IFLA_AF_SPEC: { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' } } }),
-  );
+  // The container's own namespace may have IPv6 although the host gives its interfaces none.
+  send('inner.settings', setLink(link, { IFLA_AF_SPEC: NO_LINK_LOCAL }), undefined, withoutIpv6);
   const { egress } = network.rates;
   if (egress !== undefined) send('rate.egress', newRate(link, egress), model.because('network.rates.egress'));
   for (const family of FAMILIES) {

@@ -13,7 +13,17 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
 import { matchAddress } from './match.ts';
-import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRate, newRoute, setLink } from './messages.ts';
+import {
+  linkUp,
+  localRoute,
+  newAddress,
+  newLink,
+  newNeighbour,
+  newRate,
+  newRoute,
+  NO_LINK_LOCAL,
+  setLink,
+} from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -135,12 +145,9 @@ function routerTable(context: PlanContext, network: Network): readonly Part[] {
   return table.parts;
 }
 
-const PAIR_SETTINGS = {
-  IFLA_AF_SPEC: {
-    AF_INET: {
-      IFLA_INET_CONF: { IPV4_DEVCONF_FORWARDING: 1, IPV4_DEVCONF_SEND_REDIRECTS: 0, IPV4_DEVCONF_RP_FILTER: 0 },
-    },
-    AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' },
+const SETTINGS = {
+  AF_INET: {
+    IFLA_INET_CONF: { IPV4_DEVCONF_FORWARDING: 1, IPV4_DEVCONF_SEND_REDIRECTS: 0, IPV4_DEVCONF_RP_FILTER: 0 },
   },
 } as const;
 
@@ -194,8 +201,9 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
 
   const send = sender(context, place, route);
   send('router.pair', pair(network));
-  send('router.pair.settings', setLink(link, PAIR_SETTINGS));
-  send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: { AF_INET: PAIR_SETTINGS.IFLA_AF_SPEC.AF_INET } }));
+  const ipv6 = network.ipv6 === undefined ? {} : NO_LINK_LOCAL;
+  send('router.pair.settings', setLink(link, { IFLA_AF_SPEC: { ...SETTINGS, ...ipv6 } }));
+  send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: SETTINGS }));
   sendTable(context, tables, 'router.table', netfilter, routerTable(context, network));
   sendTable(
     context,

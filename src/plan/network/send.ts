@@ -27,13 +27,14 @@ export function openNetlink({ steps }: PlanContext, place: Place, id: string, pr
   return fd;
 }
 
-/** Adds a step that sends one message. */
-export type Send = (id: string, message: Message, because?: Because) => void;
+/** Adds a step that sends one message. `allow`: errors of the kernel that are none of the step. */
+export type Send = (id: string, message: Message, because?: Because, allow?: readonly string[]) => void;
 
 export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
-  return (id, message, because) => {
+  return (id, message, because, allow = []) => {
     const where = because === undefined ? place : { ...place, because };
-    steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel' });
+    const options = allow.length === 0 ? {} : { allow };
+    steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel', ...options });
   };
 }
 

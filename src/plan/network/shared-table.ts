@@ -43,7 +43,7 @@ import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** To be raised with each change of the table. A table of another version is replaced. */
-const VERSION = 5;
+const VERSION = 6;
 
 /** Before the chains of other programs at these hooks (-100 and 100): the first translation of a connection is final. */
 const BEFORE_DNAT = -105;
@@ -87,8 +87,9 @@ const guardOf = (family: 4 | 6): string => `guarded${family}`;
 
 /**
  * Sets of containers' addresses with counters. `begun`: packets that begin a connection, as the chain `forward` let them
- * through. `passed`: those of them that came to `postrouting`. In between is nothing but rules of other programs: where the
- * second number is smaller, a firewall of the host has dropped the rest.
+ * through. `passed`: those of them that came to the end of the host's rules. In between is nothing but rules of other
+ * programs: where the second number is smaller, a firewall of the host has dropped the rest. A chain of type nat would not
+ * do for the second: it sees the first packet of a connection only, and a packet that is sent again is counted again.
  */
 export const CONNECTIONS = { begun: 'begun', passed: 'passed' } as const;
 export const connectionsSet = (of: keyof typeof CONNECTIONS, family: 4 | 6): string => `${CONNECTIONS[of]}${family}`;
@@ -183,27 +184,30 @@ export function sharedTable(network: Network): readonly Part[] {
     ]);
   }
 
-  table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT });
   for (const { family } of FAMILIES) {
     for (const of of ['begun', 'passed'] as const) {
       const field = family === 4 ? IPV4 : IPV6;
       table.growingSet(connectionsSet(of, family), [field], MOST_ADDRESSES, FORGET_AFTER_MS);
     }
   }
+  table.chain('passed', { type: 'filter', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT - 1 });
+  table.rule('passed', [...known, ACCEPT]);
   for (const family of FAMILIES) {
     const [source, destination] = addressesOf(family);
     const passed = addTo(connectionsSet('passed', family.family));
-    table.rule('postrouting', [
+    table.rule('passed', [
       ...isFamily(family),
       ...matchSubnet(poolOf(network, family), family.sourceOffset),
       source,
       passed,
     ]);
     const toContainer = [...isFamily(family), ...throughGroup('OIFGROUP')];
-    table.rule('postrouting', [...toContainer, destination, passed]);
+    table.rule('passed', [...toContainer, destination, passed]);
     // From a container's address on a network that both share. Other packets to containers are translated.
-    table.rule('postrouting', [...toContainer, ...isMarked(PACKET_MARK.passedOn), ...untranslated, source, passed]);
+    table.rule('passed', [...toContainer, ...isMarked(PACKET_MARK.passedOn), ...untranslated, source, passed]);
   }
+
+  table.chain('postrouting', { type: 'nat', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT });
   for (const family of FAMILIES) {
     const fromPool = [...isFamily(family), ...matchSubnet(poolOf(network, family), family.sourceOffset)];
     // From a container to another's published port: the answer must go through the host, so that it is translated back.
