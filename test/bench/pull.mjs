@@ -3,7 +3,9 @@
  * layer and as six, by gzip and by zstd. Beside it what others need for the same image on the same disk, a journaled ext4 of
  * the bench's own on a loop device, and what fetching and decompressing alone take. Interleaved in one run.
  *
- *   npm run bench:pull [-- ROUNDS]
+ *   npm run bench:pull [-- ROUNDS] [gzip|zstd] [quick]
+ *
+ * `quick`: without Podman, skopeo and umoci.
  *
  * Needs root, e2fsprogs, mmdebstrap (for the archive, once), docker-registry, skopeo, curl, gzip and zstd; podman and umoci
  * where they are there. Nothing leaves this machine. Nothing is asserted.
@@ -43,6 +45,7 @@ if (disk === undefined) {
   const options = { stdio: 'inherit', env: { ...env, [DISK]: `${CACHE}/disk` } };
   process.exit(spawnSync('unshare', [...command, ...process.argv.slice(2)], options).status ?? 1);
 }
+const words = process.argv.slice(2);
 const folder = join(disk, 'work');
 mkdirSync(folder);
 
@@ -164,16 +167,17 @@ function push(name, tars, program, type) {
 
 async function bench(rounds) {
   const parts = { 1: cut(1), 6: cut(6) };
-  for (const [program, type] of [
-    ['gzip', 'gzip'],
-    ['zstd', 'zstd'],
-  ]) {
+  const programs = ['gzip', 'zstd'].filter(
+    (one) => words.includes(one) || !words.some((word) => /^(?:gzip|zstd)$/u.test(word)),
+  );
+  for (const program of programs) {
     for (const count of [1, 6]) {
-      const name = `debian-${type}-${count}`;
-      const layers = push(name, parts[count], program, type);
+      const name = `debian-${program}-${count}`;
+      const layers = push(name, parts[count], program, program);
       await compare({ name, layers, program, rounds });
     }
   }
+  if (words.includes('quick')) return;
   await sharing(parts[6]);
   await memory();
 }
@@ -231,11 +235,12 @@ async function compare({ name, layers, program, rounds }) {
     ],
   ];
   const times = new Map();
-  for (const [title, prepared] of subjects) {
+  const shown = words.includes('quick') ? subjects.filter(([title]) => !/podman|skopeo/u.test(title)) : subjects;
+  for (const [title, prepared] of shown) {
     if (once(title, prepared()) !== undefined) times.set(title, []);
   }
   for (let round = 0; round < rounds; round++) {
-    for (const [title, prepared] of subjects) {
+    for (const [title, prepared] of shown) {
       if (!times.has(title)) continue;
       const subject = prepared();
       // What was written before is on the disk before the clock starts.
@@ -329,7 +334,7 @@ function peaksOf(args) {
 
 const registry = await startRegistry();
 try {
-  await bench(Number(process.argv[2] ?? 3));
+  await bench(Number(words.find((word) => /^\d+$/u.test(word)) ?? 3));
 } finally {
   registry.stop();
 }
