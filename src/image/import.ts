@@ -21,7 +21,7 @@ import { archived, emptyPlace, isInPlace, nameOf, wrongDigest } from './import-s
 import { memberLayers } from './layer-reader.ts';
 import { readImage } from './manifest.ts';
 import { folderMembers, readMember, type Members } from './members.ts';
-import { readFacts, writeRecord, type ImageRecord } from './records.ts';
+import { readFacts, readRecord, writeRecord, type ImageRecord } from './records.ts';
 import { openWorkspace } from './workspace.ts';
 
 export interface Imported {
@@ -137,8 +137,11 @@ function checkIndex(members: Members, folder: string, pin: string): void {
   if (digest !== pin) throw wrongDigest(`${folder}/index.json`, pin, digest);
 }
 
-export function publish(record: ImageRecord, { host, options }: Job): ImageFacts {
+export function publish(given: ImageRecord, { host, options }: Job): ImageFacts {
   const ownership = ownershipOf(options);
+  // An archive of `docker save` has no manifest, and the store may know that of the same image: a push keeps it.
+  const { manifest } = { ...readRecord(host.dirs.store, given.digest, ownership), ...given };
+  const record = { ...given, ...(manifest === undefined ? {} : { manifest }) };
   writeRecord(host.dirs.store, record, ownership);
   const image = readFacts(record.digest, ownership, host);
   if (image !== undefined) {

@@ -173,6 +173,22 @@ needs('with a registry (skipped without docker-registry, skopeo or umoci)', () =
     expect(manifest.config.digest).toBe(`sha256:${idOf(web)}`);
   });
 
+  test('a pulled image keeps its manifest when an archive of it without one is imported', async () => {
+    const at = place();
+    const tar = at.write(
+      'first.tar',
+      ociArchive(web, (layer) => gzipSync(layer, { level: 1 })),
+    );
+    skopeo('copy', '--dest-tls-verify=false', `oci-archive:${tar}`, `docker://${registry.host}/saved/web:1`);
+    const original = `sha256:${sha256(raw(`${registry.host}/saved/web:1`))}\n`;
+    await at.boxctl(['pull', `${registry.host}/saved/web:1`]);
+    await at.boxctl(['image', 'tag', `${registry.host}/saved/web:1`, 'saved:1']);
+    await at.boxctl(['image', 'save', '-o', 'saved.tar', 'saved:1']);
+    expect(await at.boxctl(['image', 'import', 'saved.tar'])).toMatchObject({ status: 0 });
+    const again = await at.boxctl(['image', 'push', 'saved:1', `${registry.host}/saved/web:2`]);
+    expect(again.stdout).toBe(original);
+  });
+
   test('an image of plain layers keeps its manifest everywhere', async () => {
     const at = place();
     const target = `${registry.host}/plain/web`;
