@@ -135,22 +135,33 @@ export function findReference(
     const named =
       (platform === undefined ? undefined : entryNamed(store, name, platform)) ??
       entryNamed(store, name) ??
-      (name.includes('@') ? pulledByTag(store, name, platform) : undefined);
+      (name.includes('@') ? pulledByTag(store, name, tagOf(text), platform) : undefined);
     if (named !== undefined) return named;
   }
   return undefined;
 }
 
-/** An image that was pulled by a tag of the same repository, and has the digest. */
-function pulledByTag(store: string, name: string, platform: string | undefined): Named | undefined {
+function tagOf(text: string): string | undefined {
+  const name = parseImageName(text);
+  return isProblem(name) ? undefined : name.tag;
+}
+
+/** An image that was pulled by a tag of the same repository, and has the digest. Of several tags the one that is given. */
+function pulledByTag(
+  store: string,
+  name: string,
+  tag: string | undefined,
+  platform: string | undefined,
+): Named | undefined {
   const [repository = '', digest = ''] = name.split('@');
   const hex = digest.replace(/^sha256:/u, '');
-  return allNames(store).find(
+  const fitting = allNames(store).filter(
     (named) =>
       named.name.startsWith(`${repository}:`) &&
       named.pulled?.platform === platform &&
       [named.pulled?.manifest, named.pulled?.index].includes(hex),
   );
+  return fitting.find((named) => named.name === `${repository}:${tag}`) ?? fitting[0];
 }
 
 /** Removes the name, for all platforms. */

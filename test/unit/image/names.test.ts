@@ -63,6 +63,13 @@ describe('names', () => {
     expect(findReference(at, `ghcr.io/a/b@sha256:${'0'.repeat(64)}`)).toBeUndefined();
   });
 
+  test('of several tags that lead to a digest, the one that is written before it is found', () => {
+    const at = store();
+    for (const tag of ['1', '2', '3']) writeName(at, `ghcr.io/a/b:${tag}`, 'image', pulled(HEX));
+    expect(findReference(at, `ghcr.io/a/b:2@sha256:${HEX}`)?.name).toBe('ghcr.io/a/b:2');
+    expect(findReference(at, `ghcr.io/a/b:4@sha256:${HEX}`)?.name).toBe('ghcr.io/a/b:1');
+  });
+
   test('a name has one image for each platform that it was pulled for, and loses all of them together', () => {
     const at = store();
     writeName(at, 'ghcr.io/a/b:1', 'best', pulled('1'));
