@@ -46,6 +46,10 @@ export function splitWords(
   return { own: words, rest: [], isMarked: false };
 }
 
+/** The word as a shell has to be given it. */
+const shellWord = (word: string): string =>
+  /^[\w./:=@%+,-]+$/u.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+
 /** Parses by GNU's conventions: `--name=value`, `--name value`, `-n value`, `-nvalue`, `-it`, and `--` before the rest. */
 export function parseArguments(command: Command, words: readonly string[]): Arguments {
   const values = new Map<string, string[]>();
@@ -59,7 +63,10 @@ export function parseArguments(command: Command, words: readonly string[]): Argu
   /** Where the first word was no file but already the command, the options are the command's. */
   const ofCommand = (): string | undefined =>
     command.takesRest && positionals.length > 0
-      ? `a command with options comes after --: boxctl ${command.name} -- ${words.slice(words.indexOf(positionals[0] ?? '')).join(' ')}`
+      ? `a command with options comes after --: boxctl ${command.name} -- ${words
+          .slice(words.indexOf(positionals[0] ?? ''))
+          .map(shellWord)
+          .join(' ')}`
       : undefined;
   const long = (name: string): Found => {
     const row = command.options[name];

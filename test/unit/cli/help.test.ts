@@ -76,6 +76,11 @@ test.each<[words: readonly string[], message: string, hint: string]>([
     'boxctl run has no option -c',
     'a command with options comes after --: boxctl run -- sh -c x',
   ],
+  [
+    ['run', 'sh', '-c', "echo 'a b'; exit 7"],
+    'boxctl run has no option -c',
+    String.raw`a command with options comes after --: boxctl run -- sh -c 'echo '\''a b'\''; exit 7'`,
+  ],
   [['audit', '--ignore', 'bind-rot'], '--ignore bind-rot: there is no such rule', 'did you mean bind-root?'],
   [
     ['up', '--progress', 'fancy'],
