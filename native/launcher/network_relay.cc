@@ -147,11 +147,15 @@ void NetworkRelay::dispatch(const epoll_event& event) {
 void NetworkRelay::accept(uint32_t index) {
   Listener& listener = listeners_[index];
   for (int i = 0; i < kAccepts; i++) {
-    if (!may_accept(listener)) {
+    // Over its rate, a connection waits in the kernel's queue until the timer has fired.
+    if (!may_accept(listener) || is_over_rate(listener, parts_.now)) {
       listen(index, false);
       return;
     }
-    if (tcp_.accept(listener, index)) continue;
+    if (tcp_.accept(listener, index)) {
+      listener.started++;
+      continue;
+    }
     // There is no connection, or it ended before it was accepted.
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
     // Out of descriptors or memory: the connection waits in the kernel's queue until the timer tries again.

@@ -68,8 +68,23 @@ struct Listener {
   uint32_t most = 0;  // the most connections or clients at once; 0: as many as there is room for
   uint32_t idle = 0;  // seconds until an idle one is closed; 0: never (TCP)
   uint32_t open = 0;
+  uint64_t second = 0;   // the second in which `started` were taken
+  uint32_t started = 0;  // datagrams or connections
   uint32_t events = ReadySet::kAbsent;
 };
+
+// With `most`, a listener takes so many datagrams or connections a second for each that it may have at once. With the 256
+// of a name server this is 1024 a second: a container that floods does not make the host's name server work for it.
+constexpr uint32_t kRate = 4;
+
+// Whether the listener has taken all that it may take in this second. `now` is in seconds.
+inline bool is_over_rate(Listener& listener, uint64_t now) {
+  if (listener.second != now) {
+    listener.second = now;
+    listener.started = 0;
+  }
+  return listener.most != 0 && listener.started / kRate >= listener.most;
+}
 
 struct RelayParts {
   ReadySet ready;

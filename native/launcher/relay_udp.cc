@@ -57,6 +57,9 @@ void UdpRelay::receive(Listener& listener, uint32_t index, Listener* listeners) 
     Client client;
     const ssize_t size = take_datagram(listener, client);
     if (size < 0) return;
+    // Over its rate, a datagram is dropped, as by a full queue.
+    if (is_over_rate(listener, parts_.now)) continue;
+    listener.started++;
     Flow* flow = find(index, client);
     if (flow == nullptr) {
       // `make` sends the first datagram, since the answer to it decides which target is used.

@@ -271,6 +271,24 @@ describe('connections', () => {
     expect((await end()).longest).toBeLessThan(50);
   });
 
+  test('a listener with a limit accepts four times as many connections a second; the rest wait', async () => {
+    const { port } = await serve((socket) => socket.end('x'));
+    const { ports, end } = await relay({ to: [port], most: 5 });
+    const started = performance.now();
+    const times = await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        const socket = await dial(ports[0]);
+        await readAll(socket);
+        socket.destroy();
+        return performance.now() - started;
+      }),
+    );
+    // In a second 20, and the first second may have begun before.
+    expect(times.filter((time) => time < 900).length).toBeLessThanOrEqual(40);
+    expect(Math.max(...times)).toBeGreaterThan(900);
+    await end();
+  });
+
   test('connections beyond the limit wait, and are served when others have ended', async () => {
     const { port } = await echo();
     const { ports, end } = await relay({ to: [port], most: 3 });
@@ -454,12 +472,36 @@ describe('datagrams', () => {
     expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
   });
 
+  test('a listener with a limit takes four times as many datagrams a second, and others are not held up', async () => {
+    let got = 0;
+    const counted = await udp('127.0.0.1');
+    counted.on('message', (message, from) => {
+      if (String(message) === 'flood') got++;
+      else counted.send(message, from.port, from.address);
+    });
+    const to = [counted.address().port];
+    const { ports, end } = await relay({ type: 'udp', to, most: 10 }, { type: 'udp', to });
+    const flooder = await udp('127.0.0.1');
+    const started = performance.now();
+    for (let i = 0; i < 2000; i++) {
+      flooder.send('flood', ports[0] ?? 0, '127.0.0.1');
+      if (i % 50 === 0) await sleep(1);
+    }
+    expect((await reply(await udp('127.0.0.1'), 'other', ports[1])).text).toBe('other');
+    const seconds = Math.ceil((performance.now() - started) / 1000) + 1;
+    expect(got).toBeGreaterThan(0);
+    expect(got).toBeLessThanOrEqual(40 * seconds);
+    await sleep(1100);
+    expect((await reply(flooder, 'again', ports[0])).text).toBe('again');
+    await end();
+  });
+
   test('a flood of new clients takes no more than the limit, and leaves the one that is answered', async () => {
     const silent = await udp('127.0.0.1');
     silent.on('message', (message, from) => {
       if (String(message) === 'known') silent.send('yes', from.port, from.address);
     });
-    const { ports, end } = await relay({ type: 'udp', to: [silent.address().port], most: 10 });
+    const { ports, end } = await relay({ type: 'udp', to: [silent.address().port], most: 100 });
     const known = await udp('127.0.0.1');
     expect((await reply(known, 'known', ports[0])).text).toBe('yes');
     for (let i = 0; i < 200; i++) {
@@ -468,6 +510,6 @@ describe('datagrams', () => {
     }
     await sleep(100);
     expect((await reply(known, 'known', ports[0])).text).toBe('yes');
-    expect((await end()).descriptors).toBeLessThanOrEqual(OWN_DESCRIPTORS + 1 + 10);
+    expect((await end()).descriptors).toBeLessThanOrEqual(OWN_DESCRIPTORS + 1 + 100);
   });
 });
