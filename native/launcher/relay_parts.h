@@ -73,8 +73,8 @@ struct Listener {
   uint32_t events = ReadySet::kAbsent;
 };
 
-// With `most`, a listener takes so many datagrams or connections a second for each that it may have at once. With the 256
-// of a name server this is 1024 a second: a container that floods does not make the host's name server work for it.
+// With `most`, a listener takes so many datagrams or connections a second for each that it may have at once. With the
+// 256 of a name server this is 1024 a second: a container that floods does not make the host's name server work for it.
 constexpr uint32_t kRate = 4;
 
 // Whether the listener has taken all that it may take in this second. `now` is in seconds.

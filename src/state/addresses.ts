@@ -20,7 +20,7 @@ import { basename, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../files/folders.ts';
 import type { NetworkFacts } from '../host/facts.ts';
-import { readNetworkConfig } from '../host/network-config.ts';
+import { NETWORK_CONFIG, readNetworkConfig } from '../host/network-config.ts';
 import type { ClaimedNetwork, NetworkClaim, Peer } from '../model/claims.ts';
 import { LAST_INDEX } from '../model/network-defaults.ts';
 import { networkId } from '../model/network-id.ts';
@@ -303,7 +303,8 @@ class Networks {
       if (containsSubnet(range, subnet)) return subnet;
     }
     const message = `all subnets of ${formatSubnet(range)} are taken`;
-    throw this.#refusal(path, { code: 'E_NO_FREE_ADDRESS', message });
+    const hint = `end some containers, or name a larger range as \`subnets\` in ${NETWORK_CONFIG}`;
+    throw this.#refusal(path, { code: 'E_NO_FREE_ADDRESS', message, hint });
   }
 }
 
