@@ -10,15 +10,28 @@ import { COMMANDS } from './table.ts';
 import { VERSION } from './version.ts';
 import { jsonMessages } from './messages.ts';
 
+/** Commands of docker and podman, and what they are called here. */
+const OF_DOCKER: ReadonlyMap<string, string> = new Map([
+  ['images', 'image ls'],
+  ['rmi', 'image rm'],
+  ['load', 'image import'],
+  ['save', 'image save'],
+  ['push', 'image push'],
+  ['tag', 'image tag'],
+  ['kill', 'stop'],
+]);
+
 function unknownCommand(name: string): BoxctlError {
   if (name.startsWith('-')) {
     const message = `boxctl itself has no option ${name}`;
     return new BoxctlError('E_USAGE', message, { hint: `options come after the command: boxctl up ${name}` });
   }
-  const suggestion = didYouMean(
-    name,
-    COMMANDS.map((command) => command.name),
-  );
+  const suggestion =
+    OF_DOCKER.get(name) ??
+    didYouMean(
+      name,
+      COMMANDS.map((command) => command.name),
+    );
   const hint = suggestion === undefined ? 'boxctl --help' : `did you mean \`boxctl ${suggestion}\`?`;
   return new BoxctlError('E_USAGE', `boxctl has no command "${name}"`, { hint });
 }
