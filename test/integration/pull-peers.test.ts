@@ -1,4 +1,7 @@
-/** What skopeo and umoci make of an image of a registry, entry by entry, is what boxctl makes of it. */
+/**
+ * What skopeo with umoci and Podman make of an image of a registry, entry by entry, is what boxctl makes of it; and Podman runs what
+ * boxctl has pushed.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +11,7 @@ import { hasRegistry, startRegistry, type TestRegistry } from '../support/regist
 import { tempFolder } from '../support/temp.ts';
 import { isRoot, testUser } from '../support/user.ts';
 
-const hasPeers = ['buildah', 'skopeo', 'umoci'].every((name) => existsSync(`/usr/bin/${name}`));
+const hasPeers = ['buildah', 'skopeo', 'umoci', 'podman', 'crun'].every((name) => existsSync(`/usr/bin/${name}`));
 
 /** What each layer of the image does in the folder that it is mounted at. */
 const LAYERS = [
@@ -30,6 +33,9 @@ const sh = (script: string, folder: string): string =>
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 
+const podmanIn = (folder: string): string =>
+  `podman --root '${folder}/podman' --runroot '${folder}/podman-run' --storage-driver vfs --cgroup-manager cgroupfs --events-backend none --runtime crun`;
+
 /** Everything of a tree that an image can say. */
 function entries(tree: string): readonly string[] {
   const script = `find . -mindepth 1 -printf '%P|%y|%m|%U:%G|%n|%l|%Ts\\n' | grep -vE '^(dev|proc|sys|run)(/|\\|)' | sort
@@ -43,7 +49,7 @@ function entries(tree: string): readonly string[] {
 }
 
 describe.skipIf(!hasRegistry || !hasPeers || !isRoot)(
-  'an image of buildah (needs root, buildah, skopeo, umoci, docker-registry)',
+  'an image of buildah (needs root, buildah, skopeo, umoci, podman, crun, docker-registry)',
   () => {
     let registry: TestRegistry;
     let folder = '';
@@ -83,7 +89,27 @@ describe.skipIf(!hasRegistry || !hasPeers || !isRoot)(
         env: { BOXCTL_STORE: join(at, 'store') },
       });
       expect(bundled).toMatchObject({ status: 0 });
-      expect(entries(join(at, 'ours/rootfs'))).toEqual(entries(join(at, 'theirs/rootfs')));
+      const ours = entries(join(at, 'ours/rootfs'));
+      expect(ours).toEqual(entries(join(at, 'theirs/rootfs')));
+      const podman = podmanIn(folder);
+      sh(`${podman} pull -q --tls-verify=false ${image}`, at);
+      expect(ours).toEqual(entries(sh(`${podman} image mount ${image}`, at).trim()));
+      sh(`${podman} image unmount ${image}`, at);
+    });
+
+    test('is run by Podman after boxctl has pulled it and pushed it again', { timeout: 120_000 }, async () => {
+      const at = tempFolder({ open: true });
+      const options = { cwd: at, env: { BOXCTL_STORE: join(at, 'store') } };
+      const [image, again] = [`${registry.host}/built:zstd`, `${registry.host}/again:v1`];
+      expect(await boxctl(['image', 'pull', image], options)).toMatchObject({ status: 0 });
+      expect(await boxctl(['image', 'push', image, again], options)).toMatchObject({ status: 0 });
+      // The program has a file capability, which must be within its bounds.
+      const limits =
+        '--cap-add NET_RAW --network none --cgroups=disabled --ulimit nofile=1000:1000 --ulimit nproc=1000:1000';
+      const run = `${podmanIn(folder)} run --rm -q --tls-verify=false ${limits} ${again}`;
+      // Debian's crun wants to see version 2 of cgroups alone.
+      const script = `mount --make-rprivate /; mount -t cgroup2 none /sys/fs/cgroup; ${run}`;
+      expect(execFileSync('unshare', ['-m', 'bash', '-ec', script], { encoding: 'utf8' })).toBe('ran\n');
     });
 
     test.skipIf(testUser === undefined)('runs as an ordinary user, too', { timeout: 60_000 }, async () => {
