@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listImages, pruneImages, removeStored } from '../../src/image/maintain.ts';
+import { isUnread } from '../../src/image/identity.ts';
 import { findDigest, writeName } from '../../src/image/names.ts';
 import { ensureImage, findImage, previewImage, type ResolveOptions } from '../../src/image/resolve.ts';
 import { removeProvisionalName, computeDigest } from '../../src/image/background-digest.ts';
@@ -325,12 +326,15 @@ describe.each(roads)('archives are %s', (road) => {
       const { store } = at.host.dirs;
       writeName(store, 'debian:12', facts.digest);
       writeName(store, 'debian:latest', facts.digest);
-      for (const name of ['debian:12', 'debian', 'library/debian:12', `sha256:${facts.digest.slice(0, 8)}`]) {
-        expect(find({ kind: 'reference', name })).toEqual(facts);
+      // A provisional name is no digest that a file could have.
+      const digits = isUnread(facts.digest) ? [] : [`sha256:${facts.digest.slice(0, 8)}`];
+      for (const name of ['debian:12', 'debian', 'library/debian:12', ...digits]) {
+        expect([name, find({ kind: 'reference', name })]).toEqual([name, facts]);
       }
       expect(findDigest(store, 'debian:13')).toBeUndefined();
+      // It is asked for at a registry, which no test may do.
       await expect(ensure({ kind: 'reference', name: 'debian:13' })).rejects.toMatchObject({
-        code: 'E_IMAGE_NOT_FOUND',
+        code: 'E_REGISTRY_BLOCKED',
       });
       expect(listImages(at.host)).toMatchObject([{ digest: facts.digest, names: ['debian:12', 'debian:latest'] }]);
     });
