@@ -46,6 +46,9 @@ function expectSafe({ stdout, stderr }: Pick<Ended, 'stdout' | 'stderr'>, words:
 
 const tried = (words: readonly string[], { folder, env }: Place): Promise<Ended> => boxctl(words, { cwd: folder, env });
 
+/** What is drawn over: the line, or all of the screen from some lines above on. */
+const DRAWN = ['\r\u001b[K', '\r\u001b[J', ...Array.from({ length: 9 }, (_, up) => `\u001b[${up + 1}A`)];
+
 /** The same on a terminal without colours. */
 async function triedOnTerminal(words: readonly string[], { folder, env }: Place): Promise<void> {
   const file = join(folder, 'words');
@@ -53,7 +56,8 @@ async function triedOnTerminal(words: readonly string[], { folder, env }: Place)
   const command = `xargs -0 '${process.execPath}' '${PROGRAM}' <words`;
   const options = { cwd: folder, env: { ...env, TERM: 'xterm', NO_COLOR: '1', SHELL: '/bin/sh' } };
   const { stdout, stderr } = await run(['script', '-qec', command, '/dev/null'], options);
-  expectSafe({ stdout: stdout.replaceAll('\r\n', '\n').replaceAll('\r\u001b[K', ''), stderr }, words);
+  const text = DRAWN.reduce((rest, sequence) => rest.replaceAll(sequence, ''), stdout.replaceAll('\r\n', '\n'));
+  expectSafe({ stdout: text, stderr }, words);
 }
 
 /** Ways to call a command with words that a stranger has chosen. */
