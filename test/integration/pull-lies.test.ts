@@ -310,8 +310,14 @@ describe.each(roads.filter((road) => road !== 'looped'))('a registry that lies, 
     const { layers } = add(honest(base), honest(noise));
     registry.lie(new RegExp(layers[1]?.digest ?? '', 'u'), { stallAt: 1_500_000 });
     const stop = new AbortController();
-    const pulling = ensureImage(source(), at.ownership, at.host, { registries: registries(), signal: stop.signal });
-    setTimeout(() => stop.abort(), 600);
+    const pulling = ensureImage(source(), at.ownership, at.host, {
+      registries: registries(),
+      signal: stop.signal,
+      // Once some of the second layer has come; the registry says no more of it.
+      onProgress: ({ layer, read }) => {
+        if (layer?.number === 2 && read >= 1_000_000) stop.abort();
+      },
+    });
     await expect(pulling).rejects.toMatchObject({ code: 'E_IMAGE_WORK' });
     expect(findImage(source(), at.ownership, at.host)).toBeUndefined();
     expect(partials()).toHaveLength(1);
