@@ -30,6 +30,8 @@ size_t processors() {
 }
 
 int lend(const Source& source, const uint8_t*& data, size_t& size) {
+  data = nullptr;
+  size = 0;
   const void* bytes = nullptr;
   const ssize_t got = source.lend(source.context, &bytes);
   if (got < 0) return errno == 0 ? EIO : errno;

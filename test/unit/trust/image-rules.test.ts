@@ -9,7 +9,8 @@ import { tempFolder } from '../../support/temp.ts';
 
 const euid = process.geteuid?.() ?? 0;
 const FILE = '/etc/boxctl/policy.yaml';
-const parse = (text: string) => parsePolicy(text, FILE, { folder: '/', home: '/home/me', judged: '/home/me/api' }).images;
+const parse = (text: string) =>
+  parsePolicy(text, FILE, { folder: '/', home: '/home/me', judged: '/home/me/api' }).images;
 const named = (text: string) => {
   const slash = text.indexOf('/');
   return { registry: text.slice(0, slash), repository: text.slice(slash + 1) };
