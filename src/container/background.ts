@@ -58,6 +58,15 @@ type BackgroundOptions = RunOptions & { readonly reporter: Reporter; readonly ta
 
 async function startPrepared(document: SpecDocument, prepared: Prepared, options: BackgroundOptions): Promise<Started> {
   const { host, model, image, claims } = prepared;
+  if (model.observes !== undefined) {
+    throw new BoxctlError(
+      'E_USAGE',
+      'what `seccomp: log` and `learn` see is told at the end, when nobody waits for it',
+      {
+        hint: 'run it in the foreground: without --detach',
+      },
+    );
+  }
   const plan = planContainer(model, image, host, { kept: true });
   const id = randomBytes(6).toString('hex');
   const place = await takeName(document, plan, model, host, id);

@@ -5,13 +5,14 @@
  */
 import type { HostFacts } from '../host/facts.ts';
 import { AT_FDCWD, NO_FD, type Fd, type Text } from '../kernel/calls.ts';
-import { CLONE, O, PR, RLIMIT } from '../kernel/constants.ts';
+import { CLONE, O, PR } from '../kernel/constants.ts';
 import type { Model } from '../model/model.ts';
 import type { OciNamespace } from '../oci/config.ts';
 import { openHostProc, planCommand } from './command.ts';
 import { inside, onHost, planContext, type PlanContext } from './context.ts';
 import { dieWithParent, NAMESPACE_FLAGS } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
+import { writeLimits } from './rlimits.ts';
 import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, openInRoot, Steps } from './steps.ts';
 import { setOomScore } from './sysctls.ts';
@@ -53,7 +54,8 @@ export function planExec(model: Model, host: HostFacts, target: ExecTarget): Pla
     { returns: 'child', undo: 'kernel' },
   );
   setOomScore(context);
-  setLimits(context);
+  // The process hands them on to the command, which is its child.
+  writeLimits(context, true);
   join(context, process, tasks);
   const ownMounts = context.namespace('mount').kind !== 'host';
   const terminal = openTerminal(context, ownMounts ? openDevpts(context) : undefined, undefined);
@@ -102,19 +104,6 @@ function openUnified({ steps }: PlanContext, { unified }: ExecTarget): Fd {
   const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
   const open = { dirfd: AT_FDCWD, pathname: unified, flags, mode: 0, resolve: 0 };
   return steps.add(onHost('cgroup', THE_CONTAINER), 'cgroup', 'openat2', open);
-}
-
-/**
- * By the launcher, which may raise them as it may for the container. The process hands them on to the command, which is its
- * child.
- */
-function setLimits({ model, steps }: PlanContext): void {
-  for (const [index, { type, soft, hard }] of (model.config.process.rlimits ?? []).entries()) {
-    const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
-    if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
-    const place = onHost('security', model.because(`process.rlimits.${index}`));
-    steps.add(place, `rlimit.${type}`, 'prlimit64', { pid: { template: '$CHILD' }, resource, soft, hard });
-  }
 }
 
 /** Every namespace that the container does not share with the host. */

@@ -11,21 +11,24 @@ import { asOwner } from './users.ts';
  * and can raise none.
  */
 export function setLimits(context: PlanContext): void {
-  const { model, steps, host } = context;
+  const { model, host } = context;
   const byLauncher = host.privileged && !forksInside(context);
   const limits = model.config.process.rlimits ?? [];
   if (limits.length === 0) return;
-  const set = (): void => {
-    for (const [index, { type, soft, hard }] of limits.entries()) {
-      const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
-      if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
-      const because = model.because(`process.rlimits.${index}`);
-      const place = byLauncher ? onHost('security', because) : inside('security', because);
-      const pid = byLauncher ? { template: '$CHILD' } : '0';
-      steps.add(place, `rlimit.${type}`, 'prlimit64', { pid, resource, soft, hard });
-    }
-  };
+  const set = (): void => writeLimits(context, byLauncher);
   if (byLauncher)
     asOwner(context, onHost('security', byDefault('limits of a process are set by its owner')), 'rlimits', set);
   else set();
+}
+
+/** One call for each. `byLauncher`: of the process that it has made, else of the one that makes the call. */
+export function writeLimits({ model, steps }: PlanContext, byLauncher: boolean): void {
+  for (const [index, { type, soft, hard }] of (model.config.process.rlimits ?? []).entries()) {
+    const resource = Object.entries(RLIMIT).find(([name]) => name === type)?.[1];
+    if (resource === undefined) throw new Error(`unknown resource limit ${type}`);
+    const because = model.because(`process.rlimits.${index}`);
+    const place = byLauncher ? onHost('security', because) : inside('security', because);
+    const pid = byLauncher ? { template: '$CHILD' } : '0';
+    steps.add(place, `rlimit.${type}`, 'prlimit64', { pid, resource, soft, hard });
+  }
 }

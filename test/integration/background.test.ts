@@ -37,6 +37,12 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background, start
     expect(await web.listed()).toMatchObject({ status: 'running' });
   });
 
+  test('whose system calls are to be seen is refused', async () => {
+    const web = box({ seccomp: 'log' }, caller);
+    expect(await web.run(['up', '--detach'])).toMatchObject({ status: 125, stdout: '' });
+    expect(await web.listed()).toBeUndefined();
+  });
+
   test('that cannot be started leaves nothing', async () => {
     const web = box({ command: ['/not-there'] }, caller);
     const started = await web.run(['up', '--detach']);
