@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isInTempFolder } from './temp.ts';
 
 /** The name of each container of this test file; records and cgroups are named after it. */
@@ -21,11 +21,23 @@ function list(folder: string): readonly string[] {
 /** As the launcher names records, writable layers, and, after `boxctl-`, cgroups. */
 const isNamed = (entry: string, name: string): boolean => entry.startsWith(`${name}-`);
 
+/** The folders of a cgroup file system. Others' groups may be removed at any moment. */
+function folders(within: string): readonly string[] {
+  let entries;
+  try {
+    entries = readdirSync(within, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(within, entry.name))
+    .flatMap((path) => [path, ...folders(path)]);
+}
+
 /** The cgroups of containers of that name, however deep they lie. */
-function cgroups(name: string): readonly string[] {
-  return readdirSync('/sys/fs/cgroup', { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && isNamed(entry.name, `boxctl-${name}`))
-    .map((entry) => join(entry.parentPath, entry.name));
+export function cgroups(name = CONTAINER_NAME): readonly string[] {
+  return folders('/sys/fs/cgroup').filter((path) => isNamed(basename(path), `boxctl-${name}`));
 }
 
 function parentOf(pid: string): number {

@@ -1,6 +1,6 @@
 /** A container that takes all it can get: processes, memory, descriptors, terminals and inodes. The host goes on. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { attackFolder, attacker, attempts } from '../../support/attack.ts';
 import { boxctl, run, type Ended } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, self, sh, type Caller } from '../../support/container.ts';
+import { cgroups } from '../../support/host-state.ts';
 import { isRoot, testUser } from '../../support/user.ts';
 
 /** What a person on the host would notice first. */
@@ -44,13 +45,6 @@ async function whileHeld(script: string, caller: Caller): Promise<Ended> {
   });
   expect(during).toBeUndefined();
   return ended;
-}
-
-/** What of the host a container could leave behind, others' containers apart. */
-function cgroups(): readonly string[] {
-  return readdirSync('/sys/fs/cgroup', { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name.startsWith('boxctl-test-'))
-    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** Starts a container that takes all that it can get of something, and gives what `during` finds while it holds that. */
@@ -165,7 +159,7 @@ describe.skipIf(!isRoot || !hasBusybox)('with limits (need root and busybox-stat
     const { status } = await watched.finally(() => clearInterval(look));
     expect(status).not.toBe(0);
     hostWorks();
-    await expect.poll(cgroups, { timeout: 10_000 }).toEqual(before);
+    await expect.poll(() => cgroups(), { timeout: 10_000 }).toEqual(before);
   });
 
   test('a container cannot use more than limits.memory, by processes, tmpfs or shared memory', async () => {
