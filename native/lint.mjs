@@ -13,6 +13,8 @@ const require = createRequire(import.meta.url);
 
 const files = [
   'native/launcher',
+  'native/libc',
+  'native/libc/include',
   'native/image',
   'native/codec',
   'native/addon',
