@@ -280,7 +280,7 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kFstatfs:
       return is_on(fds[0], n(1));
     case Op::kRecordEvents:
-      return context.events->also_to(fds[0]);
+      return context.events->keep_in(fds[0], fds[1]);
     case Op::kStreams:
       return prepare_streams(context, n(0) != 0);
     case Op::kUnpack:

@@ -19,11 +19,12 @@ class NetworkRelay;
 struct Context {
   Slots slots;
   uint32_t slot_count = 0;
-  char id[13] = {};  // `$ID`: 12 hex digits
-  pid_t child = -1;  // `$CHILD`: the container's first process; 0 in that process itself
-  Fd peer;           // the other side of the handover
-  Fd received;       // what sendmsg brought, until recvmsg takes it
-  Fd null;           // /dev/null of the host
+  char id[13] = {};    // `$ID`: 12 hex digits
+  bool again = false;  // the container has run before
+  pid_t child = -1;    // `$CHILD`: the container's first process; 0 in that process itself
+  Fd peer;             // the other side of the handover
+  Fd received;         // what sendmsg brought, until recvmsg takes it
+  Fd null;             // /dev/null of the host
   NetworkRelay* relay = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;

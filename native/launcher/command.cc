@@ -28,6 +28,7 @@ void Command::created(pid_t pid, int pidfd) {
 
 void Command::started() {
   started_ = true;
+  started_at_ = now_ns();
   // A command without its limit must not go on.
   if (plan_.time_limit != 0 && !timer_.set(plan_.time_limit)) send(SIGKILL);
 }
@@ -85,10 +86,14 @@ pid_t Command::innermost() const {
   return pid;
 }
 
-void Command::hang_up(uint32_t signal) {
+bool Command::hang_up(uint32_t signal) {
   const pid_t pid = innermost();
-  if (pid > 0 && handles_signal(pid, static_cast<int>(signal)) && !terminal_is_gone()) return send(signal);
+  if (pid > 0 && handles_signal(pid, static_cast<int>(signal)) && !terminal_is_gone()) {
+    send(signal);
+    return false;
+  }
   stop(signal);
+  return true;
 }
 
 void Command::pause() { stopped_.stop(pid_); }
@@ -106,6 +111,7 @@ End Command::reap() {
   while (result == -EINTR);
   if (result < 0) return {};
   reaped_ = true;
+  ended_at_ = now_ns();
   const auto value = static_cast<uint32_t>(info.si_status);
   return {info.si_code == CLD_EXITED ? End::Kind::kExited : End::Kind::kSignaled, value};
 }

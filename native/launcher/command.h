@@ -35,6 +35,8 @@ class Command {
   // While it is running: its end, and the end of its time.
   void add_sources(Poller& poller);
   bool has_ended() const { return has_ended_; }
+  // How long it has run, or ran until `reap`: ns.
+  uint64_t life() const { return started_ ? (reaped_ ? ended_at_ : now_ns()) - started_at_ : 0; }
 
   void send(uint32_t signal);
   // What `docker stop` does: asks the command to end by a signal, and kills it when its grace period is over.
@@ -46,7 +48,8 @@ class Command {
   // process without a handler: that is stopped, or it would stay for ever. One with a handler may use the signal for
   // something else (to read its configuration again): it is sent the signal, and stopped only if the terminal was
   // closed.
-  void hang_up(uint32_t signal);
+  // Whether it is stopped.
+  bool hang_up(uint32_t signal);
   // All processes of the container are stopped, and go on, as a shell's job.
   void pause();
   void resume();
@@ -69,6 +72,8 @@ class Command {
   // Runs for the command's time limit at first, and for its grace period once it is asked to end.
   Timer timer_;
   bool started_ = false;
+  uint64_t started_at_ = 0;
+  uint64_t ended_at_ = 0;
   bool has_ended_ = false;
   bool reaped_ = false;
   bool stopping_ = false;

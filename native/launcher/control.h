@@ -22,6 +22,7 @@ class Control {
   void start(uid_t user, void* owner, Handler handler);
   // 0 or -errno.
   long listen(int dirfd, const char* name);
+  bool listens() const { return listener_.valid(); }
   void add_sources(Poller& poller);
   // Sends the event to every connection that can take it now.
   void tell(const Record& event);

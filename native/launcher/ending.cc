@@ -28,6 +28,9 @@ long read_report_value(const Context& context, const Report& report, uint64_t& v
   return -ENODATA;
 }
 
+// Its descriptor is that of all runs.
+bool is_kept(const Step& step) { return step.once && step.side == Side::kHost && step.call.returns != kNoSlot; }
+
 }  // namespace
 
 void close_unneeded(const Plan& plan, Context& context) {
@@ -40,7 +43,7 @@ void close_unneeded(const Plan& plan, Context& context) {
   for (uint32_t index = 0; index < plan.steps; index++) {
     const Step current = step(plan, index);
     // The pidfd.
-    if (current.call.op == Op::kClone3) keep(current.call.returns);
+    if (current.call.op == Op::kClone3 || is_kept(current)) keep(current.call.returns);
     // A lock is held through the undo of its file, since the lock ends with its descriptor.
     const uint8_t* at = current.undo;
     for (uint16_t u = 0; u < current.undos; u++) {
@@ -69,10 +72,24 @@ void send_reports(const Plan& plan, const Context& context, Events& events) {
   }
 }
 
-void undo(const Plan& plan, Context& context, Events& events, const bool* done) {
+void close_run(const Plan& plan, Context& context) {
+  List<bool> stays;
+  if (!stays.reset(plan.slots)) return;
+  for (uint32_t index = 0; index < plan.steps; index++) {
+    const Step current = step(plan, index);
+    if (is_kept(current)) stays[current.call.returns] = true;
+  }
+  for (uint32_t slot = 0; slot < plan.slots; slot++) {
+    if (!stays[slot]) context.slots.close(slot);
+  }
+}
+
+void undo(const Plan& plan, Context& context, Events& events, bool* done, bool once) {
   for (uint32_t index = plan.steps; index-- > 0;) {
     if (!done[index]) continue;
     const Step current = step(plan, index);
+    if (current.once != once) continue;
+    done[index] = false;
     const uint8_t* at = current.undo;
     for (uint16_t u = 0; u < current.undos; u++) {
       const Result result = perform(context, next_call(plan, at));

@@ -18,14 +18,37 @@ namespace {
 
 // What a command that waits for the container has to know at once.
 bool is_turning_point(Event kind) {
-  return kind == Event::kStarted || kind == Event::kExited || kind == Event::kSignaled || kind == Event::kFailed;
+  return kind == Event::kStarted || kind == Event::kExited || kind == Event::kSignaled || kind == Event::kFailed ||
+         kind == Event::kRestarting;
 }
+
+constexpr int kKeptRuns = 4;
 
 }  // namespace
 
-long Events::also_to(int file) {
+long Events::keep_in(int file, int folder) {
   file_ = Fd(fcntl(file, F_DUPFD_CLOEXEC, 0));
-  return file_.valid() ? 0 : -errno;
+  folder_ = Fd(fcntl(folder, F_DUPFD_CLOEXEC, 0));
+  return file_.valid() && folder_.valid() ? 0 : -errno;
+}
+
+// Without a new file (ENOSPC, ENFILE), the old one goes on: readers begin at its last Event::kRun.
+void Events::begin_run(uint32_t restarts) {
+  flush();
+  constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+  Fd fresh(folder_.valid() ? openat(folder_.get(), "events.new", flags, 0600) : -1);
+  if (fresh.valid()) {
+    for (int run = kKeptRuns; run > 0; run--) {
+      char from[] = "events.0";
+      char to[] = "events.0";
+      from[sizeof from - 2] = static_cast<char>('0' + run - 1);
+      to[sizeof to - 2] = static_cast<char>('0' + run);
+      renameat(folder_.get(), run == 1 ? "events" : from, folder_.get(), to);
+    }
+    renameat(folder_.get(), "events.new", folder_.get(), "events");
+    file_ = std::move(fresh);
+  }
+  add({Event::kRun, restarts, 0, 0, 0, wall_clock_ms()});
 }
 
 uint64_t wall_clock_ms() {

@@ -20,8 +20,11 @@ class Events {
   void add(const Record& record);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
-  // From now on they are written to the file as well. 0 or -errno.
-  long also_to(int file);
+  // From now on they are written to the file as well, which is `events` of the folder. 0 or -errno.
+  long keep_in(int file, int folder);
+  // The plan is run again. What was told of the run before is kept in the file `events.1`, of the one before that in
+  // `events.2`, and so on for the last four.
+  void begin_run(uint32_t restarts);
   // Nobody reads the socket any more.
   void leave_owner() { socket_ = -1; }
   // Called with each event that others than the owner wait for, once it is written.
@@ -37,6 +40,7 @@ class Events {
 
   int socket_;
   Fd file_;
+  Fd folder_;
   void* context_ = nullptr;
   Listener listener_ = nullptr;
   size_t count_ = 0;

@@ -50,6 +50,8 @@ class Inside {
   void make(const Call& call, uint32_t index) {
     if (index == plan_.quiet) announce(index);
     Result result;
+    if (context_.again && step(plan_, index).once)
+      return events_.add({Event::kSkipped, index, 0, 0, now_ns(), now_ns()});
     if (perform_step(context_, events_, call, index, result)) {
       if (index + 1 < plan_.steps) return;
       // The plan has no command.

@@ -104,8 +104,9 @@ Step read_step(Reader& in) {
   const auto header = in.take<StepHeader>();
   step.side = static_cast<Side>(header.side);
   step.undos = header.undos;
-  if ((step.side != Side::kHost && step.side != Side::kContainer) || header.flags > kStepMeanwhile) in.fail();
-  step.meanwhile = header.flags == kStepMeanwhile;
+  if ((step.side != Side::kHost && step.side != Side::kContainer) || (header.flags & ~kAllStepFlags) != 0) in.fail();
+  step.meanwhile = (header.flags & kStepMeanwhile) != 0;
+  step.once = (header.flags & kStepOnce) != 0;
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -148,6 +149,9 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   if (last && index + 1 != steps) return false;
   if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
   if (op == Op::kRelay && step.side != Side::kHost) return false;
+  // A step of the launcher's must not be about one run's process, and the other side waits for some of the container's.
+  const bool speaks = last || op == Op::kFork || op == Op::kSendmsg;
+  if (step.once && (step.side == Side::kHost ? cloned || op == Op::kClone3 || op == Op::kRelay : speaks)) return false;
   // The container's side must exist, and it sends descriptors with its turn only.
   if (step.meanwhile && (step.side != Side::kHost || !cloned || op == Op::kRecvmsg)) return false;
   return step.side == Side::kHost || (cloned && step.undos == 0);
@@ -223,11 +227,14 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   plan.stop_signal = header.stop_signal;
   plan.id = header.id;
   plan.kept_fds = header.kept_fds;
+  plan.restart = header.restart;
+  plan.restart_most = header.restart_most;
   plan.step_at = step_at;
   plan.end = data + size;
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
   if ((plan.flags & ~kAllFlags) != 0) return false;
+  if (plan.restart > kRestartAlways || header.reserved != 0) return false;
   if (plan.id >> 48 != 0 || plan.kept_fds > kMaxKeptFds) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 

@@ -97,6 +97,8 @@ struct Step {
   Side side = Side::kHost;
   // The launcher makes the step while the container's side makes its own steps before it.
   bool meanwhile = false;
+  // Made once for all runs (STEP_FLAGS of src/kernel/wire.ts).
+  bool once = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls
@@ -128,6 +130,8 @@ struct Plan {
   uint32_t grace = 0;       // ms from the stop signal to SIGKILL
   uint32_t stop_signal = 0;
   uint64_t id = 0;                          // of the container, 48 bits; 0: one is chosen
+  uint32_t restart = kRestartNo;            // when the plan is run again
+  uint32_t restart_most = 0;                // how often at most, for kRestartOnFailure; 0: any number
   uint32_t kept_fds = 0;                    // descriptors that stay open after the launcher's own
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 
 #include <utility>
 
@@ -17,63 +18,45 @@
 #include "handover.h"
 #include "inside.h"
 #include "reaper.h"
+#include "restart.h"
 #include "supervisor.h"
 #include "tally.h"
 
 namespace boxctl {
 namespace {
 
-class Launcher {
+// One way through the plan, from its first step to the end of the command. Nothing of it is left for the next one.
+class Run {
  public:
-  Launcher(const Plan& plan, int control)
-      : plan_(plan), control_(control), events_(control), supervisor_(plan, context_, events_, control) {}
+  Run(const Plan& plan, Context& context, Events& events, Control& control, int& owner, int signals, bool* done)
+      : plan_(plan),
+        context_(context),
+        events_(events),
+        owner_(owner),
+        supervisor_(plan, context, events, control, owner, signals),
+        done_(done) {
+    context_.relay = &supervisor_.network_relay();
+  }
 
-  void run() {
-    if (const long error = prepare(); error != 0) return refuse(static_cast<int>(-error));
+  // True: the plan is to be run again, now.
+  bool complete(Restarts& restarts) {
     End end = set_up();
     if (end.kind == End::Kind::kNone) {
       close_unneeded(plan_, context_);
       end = supervisor_.watch();
     }
-    finish(end);
+    return finish(end, restarts);
   }
 
  private:
-  long prepare() {
-    context_.slot_count = plan_.slots;
-    if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
-    if (const long error = choose_id(); error != 0) return error;
-    for (int i = 0; i < static_cast<int>(plan_.kept_fds); i++) {
-      if (fcntl(kLauncherFds + i, F_SETFD, FD_CLOEXEC) != 0) return -errno;
-    }
-    context_.relay = &supervisor_.network_relay();
-    context_.control = &supervisor_.control();
-    context_.events = &events_;
-    call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
-    if (const long error = supervisor_.block_signals(); error != 0) return error;
-    fcntl(control_, F_SETFD, FD_CLOEXEC);
-    context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!context_.null.valid()) return -errno;
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    return 0;
-  }
-
-  long choose_id() {
-    uint64_t id = plan_.id;
-    if (id == 0 && getrandom(&id, 6, 0) != 6) return -EIO;
-    snprintf(context_.id, sizeof context_.id, "%012llx", static_cast<unsigned long long>(id));
-    return 0;
-  }
-
-  void refuse(int error) {
-    events_.add({Event::kRefused, 0, error, 0, 0, 0});
-    events_.flush();
-  }
-
   // Makes every step. Nothing but kNone means that the command runs.
   End set_up() {
     for (uint32_t index = 0; index < plan_.steps;) {
       const Step current = step(plan_, index);
+      if (current.once && done_[index]) {
+        index++;
+        continue;
+      }
       if (current.side == Side::kContainer) {
         events_.flush();
         const End end = hand_over(index);
@@ -99,7 +82,7 @@ class Launcher {
     if (call.op == Op::kSpawnHelper) context_.helper.watch(events_, index);
     done_[index] = !result.skipped;
     if (call.op == Op::kClone3) {
-      if (context_.child == 0) walk_inside(plan_, context_, control_);
+      if (context_.child == 0) walk_inside(plan_, context_, owner_);
       supervisor_.command().created(context_.child, context_.slots[call.returns]);
     }
     if (call.op == Op::kRecvmsg && call.returns == plan_.terminal) {
@@ -237,7 +220,7 @@ class Launcher {
     return {};
   }
 
-  void finish(End end) {
+  bool finish(End end, Restarts& restarts) {
     supervisor_.terminal().restore();
     if (!supervisor_.command().reaped()) {
       supervisor_.command().send(SIGKILL);
@@ -252,22 +235,134 @@ class Launcher {
       send_tallies(plan_, context_, events_);
       supervisor_.observer().report(events_);
     }
-    undo(plan_, context_, events_, done_.begin());
+    undo(plan_, context_, events_, done_, false);
     if (started) supervisor_.deliver_rest();
+    const bool told = supervisor_.told_to_restart();
+    const bool again = told || follows(restarts, end);
+    if (!again) undo(plan_, context_, events_, done_, true);
     const uint64_t at = wall_clock_ms();
     if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, at});
     if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, at});
+    if (!again) {
+      events_.flush();
+      return false;
+    }
+    if (told) restarts.reset();
+    const uint32_t delay = told ? 0 : restarts.next(supervisor_.command().life());
+    events_.add({Event::kRestarting, restarts.count(), 0, delay, 0, at});
     events_.flush();
+    if (told) return true;
+    if (!supervisor_.await_restart(delay)) {
+      undo(plan_, context_, events_, done_, true);
+      events_.flush();
+      return false;
+    }
+    if (supervisor_.told_to_restart()) restarts.reset();
+    return true;
+  }
+
+  bool follows(const Restarts& restarts, End end) const {
+    if (supervisor_.told_to_end()) return false;
+    // The process that started it still waits for its first start, and tells why that has failed.
+    if (end.kind == End::Kind::kFailed && owner_ >= 0) return false;
+    return restarts.follow(end.kind != End::Kind::kExited || end.value != 0);
   }
 
   const Plan& plan_;
-  const int control_;
-  Events events_;
-  Context context_;
+  Context& context_;
+  Events& events_;
+  int& owner_;
   Supervisor supervisor_;
-  List<bool> done_;     // by step: it was made, and is to be undone
+  bool* const done_;    // by step: it was made, and is to be undone
   bool ready_ = false;  // the command is about to start: the container's side has nothing more to say
   uint32_t quiet_ = 0;  // the first step that the container's side did not tell of
+};
+
+// What stays from one run to the next.
+class Launcher {
+ public:
+  Launcher(const Plan& plan, int owner) : plan_(plan), owner_(owner), events_(owner), restarts_(plan) {
+    events_.listen(&control_, [](void* control, const Record& event) { static_cast<Control*>(control)->tell(event); });
+  }
+
+  void run() {
+    if (const long error = prepare(); error != 0) return refuse(static_cast<int>(-error));
+    while (run_once()) begin_again();
+  }
+
+ private:
+  long prepare() {
+    context_.slot_count = plan_.slots;
+    context_.again = (plan_.flags & kFlagAgain) != 0;
+    if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
+    if (const long error = choose_id(); error != 0) return error;
+    for (int i = 0; i < static_cast<int>(plan_.kept_fds); i++) {
+      if (fcntl(kLauncherFds + i, F_SETFD, FD_CLOEXEC) != 0) return -errno;
+    }
+    context_.control = &control_;
+    context_.events = &events_;
+    call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
+    if (const long error = block_signals(); error != 0) return error;
+    fcntl(owner_, F_SETFD, FD_CLOEXEC);
+    context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!context_.null.valid()) return -errno;
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    dumpable_ = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+    return 0;
+  }
+
+  // From here on signals are read from a descriptor.
+  long block_signals() {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    // The command's end is seen through its pidfd. With SIGCHLD in the set, each orphan that ends would wake the
+    // launcher.
+    sigdelset(&all, SIGCHLD);
+    signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+    return signals_.valid() ? 0 : -errno;
+  }
+
+  long choose_id() {
+    uint64_t id = plan_.id;
+    if (id == 0 && getrandom(&id, 6, 0) != 6) return -EIO;
+    snprintf(context_.id, sizeof context_.id, "%012llx", static_cast<unsigned long long>(id));
+    return 0;
+  }
+
+  void refuse(int error) {
+    events_.add({Event::kRefused, 0, error, 0, 0, 0});
+    events_.flush();
+  }
+
+  bool run_once() {
+    Run run(plan_, context_, events_, control_, owner_, signals_.get(), done_.begin());
+    return run.complete(restarts_);
+  }
+
+  // As it was before the first run, but for what is made once.
+  void begin_again() {
+    close_run(plan_, context_);
+    context_.again = true;
+    context_.child = -1;
+    context_.peer.reset();
+    context_.received.reset();
+    context_.link = 0;
+    context_.helper = Helper();
+    // The files of /proc that a user's launcher writes to set up a container are root's as long as it is not dumpable.
+    if (dumpable_) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    events_.begin_run(restarts_.count());
+  }
+
+  const Plan& plan_;
+  int owner_;
+  Events events_;
+  Control control_;
+  Context context_;
+  Restarts restarts_;
+  List<bool> done_;
+  Fd signals_;
+  bool dumpable_ = false;
 };
 
 }  // namespace

@@ -14,25 +14,13 @@ constexpr uint32_t kLastSignal = 64;
 
 }  // namespace
 
-long Supervisor::block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, nullptr);
-  // The command's end is seen through its pidfd. With SIGCHLD in the set, each orphan that ends would wake the
-  // launcher.
-  sigdelset(&all, SIGCHLD);
-  signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
-  return signals_.valid() ? 0 : -errno;
-}
-
 // Everything that the launcher ever waits for, in the order in which it is handled. A part that waits for nothing now
 // adds nothing. A new part is one more line here.
 void Supervisor::add_sources() {
   poller_.clear();
   observer_.add_sources(poller_);
-  // An owner that has gone has nothing more to say.
-  if (!owner_gone_) poller_.add<&Supervisor::read_order>(owner_, POLLIN, *this);
-  poller_.add<&Supervisor::read_signal>(signals_.get(), POLLIN, *this);
+  poller_.add<&Supervisor::read_order>(owner_, POLLIN, *this);
+  poller_.add<&Supervisor::read_signal>(signals_, POLLIN, *this);
   // Before the command runs, nothing is taken from the caller's input.
   if (command_.has_started()) {
     relay_.add_sources(poller_);
@@ -82,7 +70,8 @@ void Supervisor::started() {
 
 End Supervisor::watch() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  if (!terminal_.attached()) close_standard_streams();
+  // The next run needs them again.
+  if (!terminal_.attached() && !control_.listens()) close_standard_streams();
   // A command without its ports must not go on. There is no memory for them.
   if (network_relay_.start() != 0) command_.send(SIGKILL);
   pass_on_early();
@@ -120,6 +109,19 @@ void Supervisor::deliver_rest() {
   }
 }
 
+bool Supervisor::await_restart(uint64_t ms) {
+  Timer timer;
+  if (!timer.set(ms)) return false;
+  while (!told_to_end_ && !told_to_restart_) {
+    add_sources();
+    poller_.add(timer.fd(), POLLIN);
+    if (poller_.wait() != 0) return false;
+    poller_.dispatch();
+    if (timer.expired()) break;
+  }
+  return !told_to_end_;
+}
+
 // ---- Orders and signals ---------------------------------------------------------------------------------------------
 
 void Supervisor::read_order(short) {
@@ -129,9 +131,8 @@ void Supervisor::read_order(short) {
   if (size != sizeof order) return lose_owner();
   if (order.kind == kOrderGo) go_ = true;
   if (order.kind == kOrderDetach) {
-    owner_gone_ = true;
     events_.leave_owner();
-    close(owner_);
+    close(std::exchange(owner_, -1));
   }
   take_order(order);
 }
@@ -139,18 +140,28 @@ void Supervisor::read_order(short) {
 void Supervisor::take_order(const Order& order) {
   if (order.kind == kOrderSignal) take_signal(order.value);
   if (order.kind == kOrderStop) stop(order.value);
+  if (order.kind == kOrderRestart) restart(order.value);
 }
 
 // As SIGTERM, with another time until SIGKILL.
 void Supervisor::stop(uint32_t grace) {
+  told_to_end_ = true;
   if (!command_.running()) return keep_signal(SIGTERM);
   if (grace == kStopGrace) return command_.stop();
   command_.stop_within(grace);
 }
 
+// A container that is just being started is as new as one that is started again.
+void Supervisor::restart(uint32_t grace) {
+  if (told_to_end_ || !command_.has_started()) return;
+  told_to_restart_ = true;
+  if (command_.running()) command_.stop_within(grace == kStopGrace ? plan_.grace : grace);
+}
+
 // The container dies with its owner.
 void Supervisor::lose_owner() {
-  owner_gone_ = true;
+  owner_ = -1;
+  told_to_end_ = true;
   terminal_.abandon();
   relay_.abandon();
   wanted_ = SIGKILL;
@@ -162,13 +173,14 @@ void Supervisor::lose_owner() {
 void Supervisor::break_lease() {
   if (!lease_broken_) events_.add({Event::kLeaseBroken, 0, 0, 0, 0, 0});
   lease_broken_ = true;
+  told_to_end_ = true;
   wanted_ = SIGKILL;
   command_.send(SIGKILL);
 }
 
 void Supervisor::read_signal(short) {
   signalfd_siginfo info;
-  if (read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (read(signals_, &info, sizeof info) != sizeof info) return;
   if (info.ssi_signo == SIGIO && info.ssi_code > 0) return break_lease();
   // From the launcher's own write to a pipe without a reader. The write has failed with EPIPE as well.
   if (info.ssi_signo == SIGPIPE && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
@@ -192,6 +204,7 @@ void Supervisor::read_signal(short) {
 
 void Supervisor::take_signal(uint32_t signal) {
   if (signal < 1 || signal > kLastSignal) return;
+  if (signal == SIGTERM || signal == SIGKILL || signal == plan_.stop_signal) told_to_end_ = true;
   if (command_.running()) return pass_on(signal);
   keep_signal(signal);
 }
@@ -204,6 +217,7 @@ void Supervisor::keep_signal(uint32_t signal) {
     case SIGHUP:
     case SIGQUIT:
     case SIGKILL:
+      told_to_end_ = true;
       wanted_ = signal;
       return;
     case SIGCHLD:
@@ -233,7 +247,8 @@ void Supervisor::pass_on(uint32_t signal) {
       return command_.stop();
     case SIGHUP:
     case SIGQUIT:
-      return command_.hang_up(signal);
+      told_to_end_ |= command_.hang_up(signal);
+      return;
     case SIGTSTP:
     case SIGTTIN:
     case SIGTTOU:

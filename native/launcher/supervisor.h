@@ -21,22 +21,25 @@ namespace boxctl {
 
 class Supervisor {
  public:
-  Supervisor(const Plan& plan, Context& context, Events& events, int control)
-      : context_(context), events_(events), owner_(control), command_(plan, events) {
-    events.listen(&control_, [](void* control, const Record& event) { static_cast<Control*>(control)->tell(event); });
+  // `owner`: the socket to the process that started the launcher, -1 once that has gone or has left the container to
+  // the launcher. `signals`: a signalfd.
+  Supervisor(const Plan& plan, Context& context, Events& events, Control& control, int& owner, int signals)
+      : context_(context),
+        events_(events),
+        owner_(owner),
+        signals_(signals),
+        plan_(plan),
+        command_(plan, events),
+        control_(control) {
     control_.start(getuid(), this,
                    [](void* self, const Order& order) { static_cast<Supervisor*>(self)->take_order(order); });
   }
-
-  // From here on signals are read from a descriptor. 0 or -errno.
-  long block_signals();
 
   Command& command() { return command_; }
   Terminal& terminal() { return terminal_; }
   Relay& relay() { return relay_; }
   Observer& observer() { return observer_; }
   NetworkRelay& network_relay() { return network_relay_; }
-  Control& control() { return control_; }
 
   // Each of these two waits for one thing while the container is set up, and ends early when the setup is to end:
   // `wanted` is then the signal that asked for that. 0 or -errno.
@@ -52,6 +55,12 @@ class Supervisor {
   // boxctl by the same signals as the command.
   void deliver_rest();
 
+  // Somebody has asked for the end of the container, and not for its restart.
+  bool told_to_end() const { return told_to_end_; }
+  bool told_to_restart() const { return told_to_restart_ && !told_to_end_; }
+  // Between two runs: waits so many milliseconds, unless told something earlier. False: told to end.
+  bool await_restart(uint64_t ms);
+
  private:
   void add_sources();
   bool peer_has_message() const;
@@ -60,6 +69,7 @@ class Supervisor {
   void read_signal(short happened);
   void take_order(const Order& order);
   void stop(uint32_t grace);
+  void restart(uint32_t grace);
   void lose_owner();
   void break_lease();
   void take_signal(uint32_t signal);
@@ -71,17 +81,19 @@ class Supervisor {
 
   Context& context_;
   Events& events_;
-  const int owner_;  // the socket to the process that started the launcher
+  int& owner_;
+  const int signals_;
+  const Plan& plan_;
   Command command_;
   Terminal terminal_;
   Relay relay_;
   Observer observer_;
   NetworkRelay network_relay_;
-  Control control_;
+  Control& control_;
   Poller poller_;
-  Fd signals_;
   bool go_ = false;  // the owner's order that the command may start
-  bool owner_gone_ = false;
+  bool told_to_end_ = false;
+  bool told_to_restart_ = false;
   bool lease_broken_ = false;
   uint32_t wanted_ = 0;
   uint64_t early_ = 0;        // signals that came before the command ran, a bit each

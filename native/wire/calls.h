@@ -268,8 +268,8 @@ struct CallTable {
     row(Op::kIoctlSiocgifindex) = {"ft"};
     // listen_control(dirfd, pathname)
     row(Op::kListenControl) = {"ft"};
-    // record_events(fd)
-    row(Op::kRecordEvents) = {"f"};
+    // record_events(fd, folder)
+    row(Op::kRecordEvents) = {"ff"};
     // pidfd_open(pid, birth)
     row(Op::kPidfdOpen) = {"tt", true};
     // fstatfs(fd, f_type)

@@ -22,6 +22,8 @@ enum class Event : uint32_t {
   kPort = 13,
   kRefusals = 14,
   kRefusal = 15,
+  kRun = 16,
+  kRestarting = 17,
   kTimeLimit = 20,
   kGraceOver = 21,
   kOutputLost = 22,
@@ -50,6 +52,7 @@ inline constexpr uint32_t kOrderSignal = 1;
 inline constexpr uint32_t kOrderGo = 2;
 inline constexpr uint32_t kOrderDetach = 3;
 inline constexpr uint32_t kOrderStop = 4;
+inline constexpr uint32_t kOrderRestart = 5;
 inline constexpr uint32_t kStopGrace = 4294967295;
 
 struct Order {

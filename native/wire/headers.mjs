@@ -156,6 +156,12 @@ function plan(wire, layout) {
       '',
       ...enumeration('Side', 'uint8_t', wire.SIDE),
       ...Object.entries(wire.STEP_FLAGS).map(([name, bit]) => number('uint8_t', constant(name, 'Step'), bit)),
+      number(
+        'uint8_t',
+        'kAllStepFlags',
+        Object.values(wire.STEP_FLAGS).reduce((all, bit) => all | bit, 0),
+      ),
+      ...Object.entries(wire.RESTART).map(([name, policy]) => number('uint32_t', constant(name, 'Restart'), policy)),
       '',
       ...Object.entries(wire.PLAN_FLAGS).map(([name, bit]) => number('uint16_t', constant(name, 'Flag'), bit)),
       number(

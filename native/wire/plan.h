@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 5;
+inline constexpr uint32_t kVersion = 6;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -21,10 +21,16 @@ enum class Side : uint8_t {
   kContainer = 1,
 };
 inline constexpr uint8_t kStepMeanwhile = 1;
+inline constexpr uint8_t kStepOnce = 2;
+inline constexpr uint8_t kAllStepFlags = 3;
+inline constexpr uint32_t kRestartNo = 0;
+inline constexpr uint32_t kRestartOnFailure = 1;
+inline constexpr uint32_t kRestartAlways = 2;
 
 inline constexpr uint16_t kFlagGate = 1;
 inline constexpr uint16_t kFlagTerminalStdin = 2;
-inline constexpr uint16_t kAllFlags = 3;
+inline constexpr uint16_t kFlagAgain = 4;
+inline constexpr uint16_t kAllFlags = 7;
 
 struct PlanHeader {
   uint32_t magic;
@@ -41,9 +47,11 @@ struct PlanHeader {
   uint32_t tallies;
   uint64_t id;
   uint32_t kept_fds;
+  uint32_t restart;
+  uint32_t restart_most;
   uint32_t reserved;
 };
-static_assert(sizeof(PlanHeader) == 64);
+static_assert(sizeof(PlanHeader) == 72);
 static_assert(offsetof(PlanHeader, magic) == 0);
 static_assert(offsetof(PlanHeader, version) == 4);
 static_assert(offsetof(PlanHeader, size) == 8);
@@ -58,7 +66,9 @@ static_assert(offsetof(PlanHeader, stop_signal) == 40);
 static_assert(offsetof(PlanHeader, tallies) == 44);
 static_assert(offsetof(PlanHeader, id) == 48);
 static_assert(offsetof(PlanHeader, kept_fds) == 56);
-static_assert(offsetof(PlanHeader, reserved) == 60);
+static_assert(offsetof(PlanHeader, restart) == 60);
+static_assert(offsetof(PlanHeader, restart_most) == 64);
+static_assert(offsetof(PlanHeader, reserved) == 68);
 
 struct StepHeader {
   uint8_t side;

@@ -37,11 +37,15 @@ export function findContainer(host: HostFacts, word: string): KeptContainer {
 
 export interface ContainerState {
   /** `lost`: its launcher was killed, or the machine went down, so that nobody could write down how it ended. */
-  readonly status: 'starting' | 'running' | 'exited' | 'failed' | 'lost';
+  readonly status: 'starting' | 'running' | 'restarting' | 'exited' | 'failed' | 'lost';
+  /** How often its launcher has started it again by itself. */
+  readonly restarts: number;
   readonly started: number | undefined;
   readonly ended: number | undefined;
   readonly pid: number | undefined;
-  /** Why it ended, as `up` in the foreground would tell. */
+  /** Milliseconds since 1970: when a container that is `restarting` is started again. */
+  readonly next: number | undefined;
+  /** Why it ended, or ended the last time, as `up` in the foreground would tell. */
   readonly ending: Ending | undefined;
   /** The step that failed, when it was started again. */
   readonly failure: BoxctlError | undefined;
@@ -49,19 +53,17 @@ export interface ContainerState {
 
 export function stateOf(container: KeptContainer): ContainerState {
   const plan = readKeptPlan(container);
-  const run = plan === undefined ? undefined : readRun(container, plan);
-  const { started, ended, pid, outcome } = run ?? {
-    started: undefined,
-    ended: undefined,
-    pid: undefined,
-    outcome: undefined,
-  };
-  const base = { started, ended, pid, ending: undefined, failure: undefined };
-  if (container.isAlive) return { ...base, status: started === undefined ? 'starting' : 'running' };
+  const nothing = { restarts: 0, next: undefined, started: undefined, ended: undefined, pid: undefined };
+  const { outcome, ...run } = plan === undefined ? { ...nothing, outcome: undefined } : readRun(container, plan);
+  const base = { ...run, ending: undefined, failure: undefined };
+  if (container.isAlive && run.next === undefined) {
+    return { ...base, status: run.started === undefined ? 'starting' : 'running' };
+  }
   if (plan === undefined || outcome === undefined) return { ...base, status: 'lost' };
   const failure = explainFailure(plan, outcome);
-  if (failure !== undefined) return { ...base, status: 'failed', failure };
-  return { ...base, status: 'exited', ending: endingOf(plan, outcome) };
+  const ending = failure === undefined ? endingOf(plan, outcome) : undefined;
+  const ended = failure === undefined ? 'exited' : 'failed';
+  return { ...base, status: container.isAlive ? 'restarting' : ended, failure, ending };
 }
 
 /** Undefined: the container does not run. */

@@ -80,6 +80,10 @@ export async function runModel(
 ): Promise<Ending> {
   const { reporter } = options;
   tellAboutModel(model, reporter);
+  if (model.restart !== undefined) {
+    const message = 'in the foreground the container ends with its command: `restart` is for `up --detach`';
+    reporter.notice(message, placeOf(model.because('restart')));
+  }
   const plan = planContainer(model, image, host);
   await sweepState(host);
   const stopReading = readDigestInBackground(image, host);

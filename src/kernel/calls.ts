@@ -194,8 +194,8 @@ export const CALLS = {
   fstatfs: { op: 96, args: [fd('fd'), int('f_type')] },
   record_events: {
     op: 94,
-    args: [fd('fd')],
-    does: 'writes what the launcher tells its owner to this file, too',
+    args: [fd('fd'), fd('folder')],
+    does: 'writes what the launcher tells its owner to this file, too; those of the runs before are kept in the folder',
   },
   /** Creates the container's first process, which continues with the next step of its side. Returns its pidfd. */
   clone3: {

@@ -19,7 +19,7 @@ export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
-export const WIRE_VERSION = 5;
+export const WIRE_VERSION = 6;
 /** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -38,13 +38,23 @@ export const SIDE = { host: 0, container: 1 } as const;
 export const STEP_FLAGS = {
   /** The launcher makes the step while the container's side makes its own steps before it. */
   meanwhile: 1,
+  /**
+   * Of the host's side: the launcher makes it before its first run alone, keeps its descriptor for the others, and undoes it
+   * after the last. Of the container's side: it is made where the container has never run before.
+   */
+  once: 2,
 } as const;
 export const PLAN_FLAGS = {
   /** The launcher waits for an order before the command starts. */
   gate: 1,
   /** The caller's standard input goes to the container's terminal. */
   terminalStdin: 2,
+  /** The container has run before: what it wrote is there. */
+  again: 4,
 } as const;
+
+/** When the launcher runs the plan again after the command's end. */
+export const RESTART = { no: 0, onFailure: 1, always: 2 } as const;
 
 /** The steps, the reports and the tallies follow it. */
 export const PLAN_HEADER = [
@@ -70,6 +80,9 @@ export const PLAN_HEADER = [
    * (flock(2)), and that are to outlive the caller.
    */
   ['kept_fds', 'u32'],
+  /** Of RESTART; and for `onFailure` the most restarts, 0: any number. */
+  ['restart', 'u32'],
+  ['restart_most', 'u32'],
   ['reserved', 'u32'],
 ] as const;
 
@@ -139,6 +152,12 @@ export const EVENT = {
    * the protocol and the port, in 8, 8 and 16 bits; start and end are the address, in its first 4 bytes or in all 16.
    */
   refusal: 15,
+  /**
+   * The plan is run again: index is how often the launcher has done so by itself. All events before it are of the run before.
+   */
+  run: 16,
+  /** It will be, `value` milliseconds after `end`, a time of the clock; index is as for `run`. */
+  restarting: 17,
   /** The command has run for `time_limit`, and is stopped. */
   timeLimit: 20,
   /** The command did not end in time after the stop signal, `value`, and is killed. */
@@ -174,6 +193,8 @@ export const ORDER = {
   detach: 3,
   /** Sends the command its stop signal, and SIGKILL after `value` milliseconds; STOP_GRACE: after those of the plan. */
   stop: 4,
+  /** The same, and runs the plan again. Before the command has started, nothing. */
+  restart: 5,
 } as const;
 
 export const STOP_GRACE = 0xffff_ffff;

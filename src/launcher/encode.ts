@@ -12,6 +12,7 @@ import {
   PLAN_FLAGS,
   PLAN_HEADER,
   PLAN_MAGIC,
+  RESTART,
   SIDE,
   SLOT_CWD,
   SLOT_NONE,
@@ -20,6 +21,8 @@ import {
   WIRE_VERSION,
 } from '../kernel/wire.ts';
 import type { Plan } from '../plan/plan.ts';
+
+const POLICIES = { 'on-failure': RESTART.onFailure, always: RESTART.always } as const;
 
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 
@@ -150,6 +153,7 @@ class Slots {
       if (typeof undo !== 'string') undo.forEach((one) => this.#addReturned(one));
     }
     for (const { undo } of plan.steps) if (typeof undo !== 'string') for (const call of undo) forEachFd(call, keep);
+    for (const { once, call } of plan.steps) if (once === true && call.returns !== undefined) keep(call.returns);
     for (const { dirfd } of plan.reports) keep(dirfd);
     for (const { socket } of plan.tallies ?? []) keep(socket);
     if (plan.terminal !== undefined) keep(plan.terminal.master);
@@ -242,6 +246,8 @@ export interface EncodeOptions {
   readonly id?: string;
   /** How many descriptors the launcher is given to keep. */
   readonly keptFds?: number;
+  /** The container has run before. */
+  readonly again?: boolean;
 }
 
 /**
@@ -260,18 +266,23 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
     slots: slots.size,
     terminal: plan.terminal === undefined ? SLOT_NONE : slots.number(plan.terminal.master),
     flags:
-      (options.gate === true ? PLAN_FLAGS.gate : 0) | (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0),
+      (options.gate === true ? PLAN_FLAGS.gate : 0) |
+      (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0) |
+      (options.again === true ? PLAN_FLAGS.again : 0),
     grace: plan.stop.graceMs,
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,
     tallies: plan.tallies?.length ?? 0,
     id: Number.parseInt(options.id ?? '0', 16),
     kept_fds: options.keptFds ?? 0,
+    restart: plan.restart === undefined ? RESTART.no : POLICIES[plan.restart.when],
+    restart_most: plan.restart?.most ?? 0,
     reserved: 0,
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
-    out.stepHeader(SIDE[step.side], step.meanwhile === true ? STEP_FLAGS.meanwhile : 0, undo.length);
+    const flags = (step.meanwhile === true ? STEP_FLAGS.meanwhile : 0) | (step.once === true ? STEP_FLAGS.once : 0);
+    out.stepHeader(SIDE[step.side], flags, undo.length);
     writeCall(out, slots, step.call);
     for (const call of undo) writeCall(out, slots, call);
   }

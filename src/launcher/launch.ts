@@ -28,6 +28,10 @@ export type LaunchEvent =
     }
   /** The command has ended, and all is undone. */
   | { readonly kind: 'ended'; readonly at: number }
+  /** The plan is run again. `restarts`: how often the launcher has done so by itself. What was told before is of the run before. */
+  | { readonly kind: 'run'; readonly restarts: number }
+  /** It will be, `delayMs` after `at`. */
+  | { readonly kind: 'restarting'; readonly restarts: number; readonly delayMs: number; readonly at: number }
   /** `call` is the place in the step's list of undo calls. */
   | { readonly kind: 'undo'; readonly index: number; readonly call: number; readonly errno: number }
   /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
@@ -59,6 +63,8 @@ export interface LaunchOptions {
   readonly gate?: boolean;
   /** The container's id, 12 hex digits; by default the launcher chooses one. */
   readonly id?: string;
+  /** The container has run before: what it wrote is there. */
+  readonly again?: boolean;
   /** Descriptors of this process that the launcher keeps open until it ends: locks that outlive this process. */
   readonly kept?: readonly number[];
   /** Default: the launcher. */
@@ -225,6 +231,12 @@ export class Course {
         this.#end = { kind: 'signaled', status: 0, signal: value };
         this.#onEvent({ kind: 'ended', at: end });
         break;
+      case EVENT.run:
+        this.#onEvent({ kind: 'run', restarts: index });
+        break;
+      case EVENT.restarting:
+        this.#onEvent({ kind: 'restarting', restarts: index, delayMs: value, at: end });
+        break;
       case EVENT.leaseBroken:
         this.#leaseBroken = true;
         break;
@@ -336,7 +348,11 @@ export function outcomeOf(
 ): Outcome | undefined {
   const course = new Course(plan, onEvent);
   const view = viewOf(records);
-  for (let at = 0; at + RECORD_SIZE <= view.byteLength; at += RECORD_SIZE) course.take(view, at);
+  const last = view.byteLength - (view.byteLength % RECORD_SIZE);
+  let first = last;
+  // A file may hold several runs, where there was no room for another file.
+  while (first > 0 && (first === last || view.getUint32(first + KIND, true) !== EVENT.run)) first -= RECORD_SIZE;
+  for (let at = first; at < last; at += RECORD_SIZE) course.take(view, at);
   return course.hasEnded ? course.outcome() : undefined;
 }
 
@@ -351,8 +367,8 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       hint: 'allow them when the file is loaded: loadSpec(file, {allows})',
     });
   }
-  const { stdio = [0, 1, 2], interpreter = 'launcher', kept = [], gate = false, id } = options;
-  const bytes = encodePlan(plan, { gate, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
+  const { stdio = [0, 1, 2], interpreter = 'launcher', kept = [], gate = false, again = false, id } = options;
+  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
   const { socket, pidfd, pid } = spawnLauncher(bytes, stdio, interpreter, kept);
   const began = Date.now();
   const course = new Course(plan, options.onEvent ?? (() => undefined));

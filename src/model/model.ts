@@ -7,6 +7,7 @@ import type { Demand } from './demand.ts';
 import type { DeviceNode } from './device.ts';
 import type { Mount } from './mount.ts';
 import type { Network } from './network.ts';
+import type { Restart } from '../spec/spec.ts';
 
 /** A limit that was asked for with `optional: true` and that this host cannot apply. */
 export interface Dropped {
@@ -77,6 +78,8 @@ export interface Model {
   readonly reasons: ReasonMap;
   /** Who asked for its parts: `stop.signal` and `stop.graceMs`. */
   readonly stop: Stop;
+  /** Absent: never. OCI has no word for it. */
+  readonly restart?: Restart;
   /** How long the command may run; OCI has no word for it. */
   readonly timeLimitMs: number | undefined;
   /** Present where the container has an interface of its own beside `lo`. */

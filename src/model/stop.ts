@@ -1,4 +1,4 @@
-/** How the command is told to end, and how long it may run. */
+/** How the command is told to end, how long it may run, and when it is started again. */
 import type { ImageFacts } from './image.ts';
 import type { Spec } from '../spec/spec.ts';
 import { parseSignal } from '../text/units.ts';
@@ -30,9 +30,10 @@ export function compileStop(
   image: ImageFacts | undefined,
   reasons: Reasons,
   problems: Problems,
-): Pick<Model, 'stop' | 'timeLimitMs'> {
+): Pick<Model, 'stop' | 'timeLimitMs' | 'restart'> {
   reasons.set('stop.signal', 'stop_signal', 'stop signal');
   reasons.set('stop.graceMs', 'stop_grace_period', 'grace period');
+  reasons.set('restart', 'restart', 'no restart');
   reasons.set('timeLimitMs', 'limits.time', 'time limit');
   const fromImage = spec.stopSignal === undefined ? imageSignal(image, problems) : undefined;
   return {
@@ -40,6 +41,7 @@ export function compileStop(
       signal: spec.stopSignal ?? fromImage ?? (spec.systemd ? SYSTEMD_STOP : DEFAULT_STOP.signal),
       graceMs: spec.stopGracePeriod ?? DEFAULT_STOP.graceMs,
     },
+    ...(spec.restart === undefined ? {} : { restart: spec.restart }),
     timeLimitMs: spec.limits.time,
   };
 }

@@ -12,6 +12,7 @@ type OwnPath =
   | 'root.writable'
   | 'stop.signal'
   | 'stop.graceMs'
+  | 'restart'
   | 'timeLimitMs'
   | 'pidMax'
   | 'systemd'

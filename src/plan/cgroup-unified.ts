@@ -12,7 +12,7 @@ import type { Fd } from '../kernel/calls.ts';
 import { AT } from '../kernel/constants.ts';
 import { mkdirCgroup, mkdirInner, openFolder, openInner } from './cgroup-folders.ts';
 import type { CgroupLayout, Unified } from './cgroup-layout.ts';
-import { onHost, type PlanContext } from './context.ts';
+import { once, onHost, type PlanContext } from './context.ts';
 import { attachRules } from './device-cgroup.ts';
 import { NO_LIMIT } from './limit-hints.ts';
 import { call, literal, type Place } from './steps.ts';
@@ -29,7 +29,7 @@ export function makeUnified(context: PlanContext, { home, controllers, because }
     home.kind === 'scope'
       ? askForScope(context, place, home, leaf)
       : makeOuter(context, place, home, controllers, leaf);
-  if (rules?.home.version === 2) attachRules(context, rules, outer);
+  if (rules?.home.version === 2) attachRules(context, rules, outer, home.kind === 'scope');
   if (controllers.length > 0) {
     const args = { dirfd: outer, pathname: HANDED_ON, data: signed('+', controllers) };
     context.steps.add(place, 'cgroup.subtree_control', 'write', args, { hints: { ENOENT: NO_LIMIT } });
@@ -44,7 +44,9 @@ function signed(sign: '+' | '-', controllers: readonly CgroupController[]): stri
 }
 
 /** The user's systemd moves the launcher into a new scope, which is the outer cgroup. It must have no processes itself. */
-function askForScope({ steps }: PlanContext, place: Place, home: UnifiedHome, leaf: string): Fd {
+function askForScope(context: PlanContext, at: Place, home: UnifiedHome, leaf: string): Fd {
+  const { steps } = context;
+  const place = once(context, at);
   const args = { socket: home.bus ?? '', name: { template: `${leaf}.scope` }, hierarchy: home.dir };
   const scope = steps.add(place, 'cgroup.scope', 'start_transient_unit', args);
   steps.add(place, 'cgroup.aside.mkdir', 'mkdirat', { dirfd: scope, pathname: ASIDE, mode: 0o755 });
@@ -62,7 +64,7 @@ function makeOuter(
 ): Fd {
   const dormant = controllers.filter((controller) => home.dormant.includes(controller));
   if (dormant.length > 0) {
-    const dirfd = openFolder(context, place, 'cgroup.home', home.dir);
+    const dirfd = openFolder(context, once(context, place), 'cgroup.home', home.dir);
     if (home.kind === 'own') stepAside(context, place, dirfd);
     // EBUSY: another container has been started in it since then, and needs them.
     const off = call('write', { dirfd, pathname: HANDED_ON, data: signed('-', dormant) }, { allow: ['EBUSY'] });
@@ -78,9 +80,11 @@ function makeOuter(
 
 /**
  * boxctl and its launcher leave their cgroup for a child of it, and come back at the end. EBUSY then: another container of the
- * same process still has limits there.
+ * same process still has limits there. A launcher that was left alone has another parent then, which stays where it is.
  */
-function stepAside({ steps }: PlanContext, place: Place, home: Fd): void {
+function stepAside(context: PlanContext, at: Place, home: Fd): void {
+  const { steps, kept } = context;
+  const place = once(context, at);
   const mkdir = { dirfd: home, pathname: ASIDE, mode: 0o755 };
   steps.add(place, 'cgroup.aside.mkdir', 'mkdirat', mkdir, { allow: ['EEXIST'] });
   const back = (data: string) =>
@@ -88,6 +92,6 @@ function stepAside({ steps }: PlanContext, place: Place, home: Fd): void {
   const remove = { dirfd: home, pathname: ASIDE, flags: AT.AT_REMOVEDIR };
   const rmdir = call('unlinkat', remove, { allow: ['EBUSY', 'ENOENT'] });
   const owner = { dirfd: home, pathname: MEMBERS, data: { template: '$OWNER' } };
-  steps.add(place, 'cgroup.aside.owner', 'write', owner, { undo: [back('$OWNER'), rmdir] });
+  steps.add(place, 'cgroup.aside.owner', 'write', owner, { undo: kept ? [rmdir] : [back('$OWNER'), rmdir] });
   steps.add(place, 'cgroup.aside', 'write', { dirfd: home, pathname: MEMBERS, data: '0' }, { undo: [back('0')] });
 }

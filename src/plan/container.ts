@@ -261,6 +261,7 @@ export function planContainer(
     ...(tallies === undefined ? {} : { tallies }),
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
     stop: model.stop,
+    ...(kept && model.restart !== undefined ? { restart: model.restart } : {}),
     timeLimit:
       model.timeLimitMs === undefined ? undefined : { ms: model.timeLimitMs, because: model.because('timeLimitMs') },
     dropped: model.dropped,

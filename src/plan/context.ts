@@ -55,6 +55,11 @@ export function onHost(group: Place['group'], because: Because): Place {
   return { group, side: 'host', because };
 }
 
+/** Steps that are made once for all runs of a container that can be started again. */
+export function once({ kept }: PlanContext, place: Place): Place {
+  return kept ? { ...place, once: true } : place;
+}
+
 /** Steps of the container's first process. */
 export function inside(group: Place['group'], because: Because): Place {
   return { group, side: 'container', because };

@@ -8,7 +8,7 @@ import type { Because } from '../model/because.ts';
 import { devicesHome } from '../model/devices.ts';
 import type { Fd } from '../kernel/calls.ts';
 import { BPF_ATTACH_FLAGS, BPF_ATTACH_TYPE, BPF_PROG_TYPE } from '../kernel/constants.ts';
-import { onHost, type PlanContext } from './context.ts';
+import { once, onHost, type PlanContext } from './context.ts';
 import { deviceProgram, type DeviceRule } from './device-program.ts';
 
 export interface DeviceRules {
@@ -61,9 +61,11 @@ export function writeRules({ steps }: PlanContext, { list, because }: DeviceRule
   steps.add(place, 'cgroup.devices.list', 'read', { dirfd: cgroup, pathname: 'devices.list', data });
 }
 
-/** cgroup v2 (bpf(2)). The kernel removes the program with the cgroup. */
-export function attachRules({ steps }: PlanContext, { list, because }: DeviceRules, cgroup: Fd): void {
-  const place = onHost('cgroup', because);
+/** cgroup v2 (bpf(2)). The kernel removes the program with the cgroup. `stays`: the cgroup is that of all runs. */
+export function attachRules(context: PlanContext, { list, because }: DeviceRules, cgroup: Fd, stays: boolean): void {
+  const { steps } = context;
+  const plain = onHost('cgroup', because);
+  const place = stays ? once(context, plain) : plain;
   const { BPF_PROG_TYPE_CGROUP_DEVICE: prog_type } = BPF_PROG_TYPE;
   const program = { prog_type, insns: deviceProgram(list), license: 'MIT' };
   const attach_bpf_fd = steps.add(place, 'cgroup.devices', 'bpf_prog_load', program);

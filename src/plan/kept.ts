@@ -6,7 +6,7 @@
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, RESOLVE } from '../kernel/constants.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { onHost, type PlanContext } from './context.ts';
+import { once, onHost, type PlanContext } from './context.ts';
 import { byDefault, call, literal } from './steps.ts';
 
 /** The folder's descriptor, in the plan of every such container. */
@@ -15,8 +15,9 @@ export const KEPT: Fd = 'kept';
 /** Of the host, with `$ID`. */
 export const keptPath = ({ dirs }: HostFacts): string => `${literal(dirs.store)}/containers/$ID`;
 
-export function openKept({ steps, host }: PlanContext): void {
-  const place = onHost('record', byDefault('container in the background'));
+export function openKept(context: PlanContext): void {
+  const { steps, host } = context;
+  const place = once(context, onHost('record', byDefault('container in the background')));
   const folder = {
     dirfd: AT_FDCWD,
     flags: O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC,
@@ -31,7 +32,7 @@ export function openKept({ steps, host }: PlanContext): void {
     mode: 0o600,
     resolve: 0,
   });
-  steps.add(place, 'kept.events.use', 'record_events', { fd: events });
+  steps.add(place, 'kept.events.use', 'record_events', { fd: events, folder: KEPT });
   const { state } = host.dirs;
   steps.add(
     place,

@@ -2,7 +2,7 @@
 import type { ImageFacts, Layer } from '../model/image.ts';
 import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { AT, FCNTL, LEASE, LOCK, MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
-import { inside, onHost, type PlanContext } from './context.ts';
+import { inside, once, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
 import { SOURCE_HINTS } from './hints.ts';
 import { byDefault, call, EMPTY_PATH, type Place } from './steps.ts';
@@ -72,7 +72,7 @@ function openFile(context: PlanContext, place: Place, id: string, pathname: stri
 /** As long as the container runs, its image is not removed. */
 export function holdImage(context: PlanContext, image: ImageFacts): void {
   if (image.record === '') return;
-  const place = onHost('sources', byDefault('the image stays as long as it is used'));
+  const place = once(context, onHost('sources', byDefault('the image stays as long as it is used')));
   const fd = openFile(context, place, 'image', image.record, { held: true, missing: REMOVED });
   const lock = { fd, operation: LOCK.LOCK_SH | LOCK.LOCK_NB };
   context.steps.add(place, 'image.flock', 'flock', lock, { hints: { other: REMOVED } });

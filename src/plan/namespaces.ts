@@ -3,7 +3,7 @@ import type { OciNamespace } from '../oci/config.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from '../kernel/constants.ts';
 import type { Cgroup } from './cgroup.ts';
-import { inside, onHost, type PlanContext } from './context.ts';
+import { inside, once, onHost, type PlanContext } from './context.ts';
 import { byDefault } from './steps.ts';
 
 export const NAMESPACE_FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
@@ -35,7 +35,8 @@ export function openJoined(context: PlanContext): readonly Joined[] {
   const all = joined(context).flatMap((type) => {
     const state = context.namespace(type);
     if (state.kind !== 'path') return [];
-    const place = onHost('namespaces', context.becauseNamespace(type));
+    // Its path may lead to another one when the container is started again.
+    const place = once(context, onHost('namespaces', context.becauseNamespace(type)));
     const args = { dirfd: AT_FDCWD, pathname: state.path, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     return [{ type, fd: context.steps.add(place, `join.${type}`, 'openat2', args) }];
   });

@@ -9,7 +9,7 @@ import type { ConfigPath } from '../oci/config-path.ts';
 import type { Mount } from '../model/mount.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { AT, O, OPEN_TREE, RESOLVE, S_IFDIR, S_IFREG } from '../kernel/constants.ts';
-import { inside, type PlanContext } from './context.ts';
+import { inside, once, type PlanContext } from './context.ts';
 import { attach, EMPTY_PATH, resolveOf, splitPath, type Place } from './steps.ts';
 
 /**
@@ -96,7 +96,9 @@ export function addEntries(context: PlanContext): void {
     const flags = O.O_WRONLY | O.O_APPEND | O.O_NONBLOCK | O.O_NOCTTY | O.O_CLOEXEC;
     const open = { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve };
     const opened = steps.add(place, `${id}.open`, 'openat2', open, { undo: 'kernel', allow: ODD });
-    steps.add(place, `${id}.entry`, 'write', { dirfd: opened, pathname: '', data: file.content }, { allow: ODD });
+    // A layer that stays has them from the first run.
+    const first = model.writable === 'disk' ? once(context, place) : place;
+    steps.add(first, `${id}.entry`, 'write', { dirfd: opened, pathname: '', data: file.content }, { allow: ODD });
     if (model.config.root.readonly) keepWritable(context, place, id, target);
   }
 }

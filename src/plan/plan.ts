@@ -1,6 +1,7 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../model/demand.ts';
 import type { Dropped, Stop, Warning } from '../model/model.ts';
+import type { Restart } from '../spec/spec.ts';
 import type { Because } from '../model/because.ts';
 import type { CounterName } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
@@ -38,6 +39,11 @@ export interface Step {
    * makes it while the container's first process makes those.
    */
   readonly meanwhile?: true;
+  /**
+   * Of the launcher: it is made before the first run alone, and undone after the last; its descriptor stays open meanwhile. Of
+   * the container's first process: it is made where the container has not run before.
+   */
+  readonly once?: true;
   readonly call: Call;
   readonly because: Because;
   /**
@@ -100,6 +106,8 @@ export interface Plan {
   readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
   /** What a SIGTERM to the launcher, and the end of the time, become for the command. */
   readonly stop: Stop;
+  /** When the launcher runs the plan again after the command's end; absent: never. */
+  readonly restart?: Restart;
   /** How long the command may run from its start. */
   readonly timeLimit: { readonly ms: number; readonly because: Because } | undefined;
   readonly dropped: readonly Dropped[];

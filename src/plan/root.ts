@@ -89,8 +89,22 @@ export function openUpper(context: PlanContext): Fd | undefined {
   return openTree(context, place, 'upper.tree', { template: path });
 }
 
-function makeFolder(steps: Steps, place: Place, id: string, dirfd: Fd, pathname: string, mode: number): void {
-  steps.add(place, id, 'mkdirat', { dirfd, pathname, mode }, { undo: 'kernel' });
+function makeFolder(
+  steps: Steps,
+  place: Place,
+  id: string,
+  dirfd: Fd,
+  pathname: string,
+  mode: number,
+  allow: readonly string[] = [],
+): void {
+  steps.add(
+    place,
+    id,
+    'mkdirat',
+    { dirfd, pathname, mode },
+    { undo: 'kernel', ...(allow.length > 0 ? { allow } : {}) },
+  );
 }
 
 /** A tmpfs on the stage, with a place for the root; it becomes the working directory. */
@@ -135,8 +149,10 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
     upper = 'disk/';
   }
   const written = disk === undefined ? place : { ...place, hints: ON_STORE };
-  makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755);
-  makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700);
+  // Those of a container that has run before are there.
+  const allow = disk !== undefined && context.kept ? ['EEXIST'] : [];
+  makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755, allow);
+  makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700, allow);
   const covers = makeCovers(context, scratch);
   const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));

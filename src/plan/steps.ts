@@ -23,6 +23,7 @@ export interface Place {
   readonly because: Because;
   readonly hints?: Hints;
   readonly meanwhile?: true;
+  readonly once?: true;
 }
 
 export function byDefault(name: string): Because {
@@ -64,6 +65,7 @@ export class Steps {
       group: place.group,
       side: place.side,
       ...(place.meanwhile === undefined ? {} : { meanwhile: place.meanwhile }),
+      ...(place.once === undefined ? {} : { once: place.once }),
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',

@@ -3,7 +3,7 @@ import type { StoredVolume } from '../model/mount.ts';
 import { volumesFolder } from '../model/volume-id.ts';
 import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AS_SOURCE, LOCK, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
-import type { PlanContext } from './context.ts';
+import { once, type PlanContext } from './context.ts';
 import { SOURCE_HINTS } from './hints.ts';
 import { call, EMPTY_PATH, openInRoot, type Place } from './steps.ts';
 
@@ -26,10 +26,11 @@ export function makeVolume(context: PlanContext, place: Place, id: string, store
     mode: 0o600,
     resolve: 0,
   };
-  const lock = steps.add(place, `${id}.volume.lock`, 'openat2', open);
+  const held = once(context, place);
+  const lock = steps.add(held, `${id}.volume.lock`, 'openat2', open);
   // Whoever removes a volume holds the lock for the moment of a rename.
   const unlock = [call('flock', { fd: lock, operation: LOCK.LOCK_UN })];
-  steps.add(place, `${id}.volume.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH }, { undo: unlock });
+  steps.add(held, `${id}.volume.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH }, { undo: unlock });
   mkdir('folder', `${volumes}/${stored.id}`, 0o700);
   const link = { target: stored.folder, newdirfd: AT_FDCWD, linkpath: `${volumes}/${stored.id}/folder` };
   steps.add(place, `${id}.volume.belongs`, 'symlinkat', link, { allow: ['EEXIST'] });

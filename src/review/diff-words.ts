@@ -153,6 +153,14 @@ export const compareStopTime = reworded(
   ({ model }) => `${model.stop.graceMs} ms`,
   'stop_grace_period',
 );
+export const compareRestart = reworded(
+  'restart',
+  ({ model: { restart } }) => {
+    if (restart === undefined) return 'no';
+    return restart.most === undefined ? restart.when : `${restart.when}:${restart.most}`;
+  },
+  'restart',
+);
 export const compareInit = reworded(
   'init',
   ({ model }) => (model.systemd === true ? 'systemd' : String(model.init)),

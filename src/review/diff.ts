@@ -51,6 +51,7 @@ import {
   compareRoot,
   compareStdin,
   compareStopSignal,
+  compareRestart,
   compareStopTime,
   compareSysctls,
   compareTty,
@@ -110,6 +111,7 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   stdinOpen: [compareStdin],
   stopSignal: [compareStopSignal],
   stopGracePeriod: [compareStopTime],
+  restart: [compareRestart],
 };
 
 export interface DiffOptions {
@@ -173,6 +175,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'stdinOpen',
   'because',
   'stop',
+  'restart',
   'timeLimitMs',
   'network',
   // It follows from the limit of processes, the namespaces, and the kernel.

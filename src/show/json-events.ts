@@ -52,6 +52,8 @@ function asJson(plan: Plan, event: LaunchEvent, words: WriteMessage): unknown {
       return { event: 'helper', ...stepOf(plan, event.index, words), status: event.status, said: event.said };
     case 'gate':
     case 'ended':
+    case 'run':
+    case 'restarting':
       return undefined;
   }
 }

@@ -35,10 +35,10 @@ function callToJson(call: Call): unknown {
   };
 }
 
-function stepToJson({ id, group, side, meanwhile, call, because, messageReasons, undo }: Step): unknown {
+function stepToJson({ id, group, side, meanwhile, once, call, because, messageReasons, undo }: Step): unknown {
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
   const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
-  const at = meanwhile === undefined ? { side } : { side, meanwhile };
+  const at = { side, ...(meanwhile === undefined ? {} : { meanwhile }), ...(once === undefined ? {} : { once }) };
   return { id, group, ...at, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 
@@ -64,6 +64,7 @@ export function planToJson(given: Plan, { allowed, showValues = false }: JsonOpt
     ...(plan.tallies === undefined ? {} : { tallies: plan.tallies.map(tallyToJson) }),
     ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
     stop: { signal: plan.stop.signal, grace_ms: plan.stop.graceMs },
+    ...(plan.restart === undefined ? {} : { restart: plan.restart }),
     ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),
     dropped: plan.dropped,
     demands: plan.demands.map((demand) => ({

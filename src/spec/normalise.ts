@@ -13,6 +13,7 @@ import { normalisePlatform } from './platform.ts';
 import { normalisePullPolicy } from './pull-policy.ts';
 import { normaliseNetwork } from './network/mode.ts';
 import { normalisePathChanges, normalisePrivileged, normaliseUlimits } from './privileges.ts';
+import { normaliseRestart } from './restart.ts';
 import { normaliseSeccomp } from './seccomp.ts';
 import { NAMESPACE_KINDS, type NamespaceChoice, type Spec } from './spec.ts';
 import { normaliseSysctls } from './sysctls.ts';
@@ -36,6 +37,7 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
   const gidMap = normaliseIdMaps(context, raw.gid_map, 'gid_map');
   const autoIds = normaliseAutoIds(context, raw);
   const seccomp = normaliseSeccomp(context, raw.seccomp, name);
+  const restart = normaliseRestart(context, raw.restart);
   const workingDir = normaliseWorkingDir(context, raw.working_dir);
   const entrypoint = normaliseWords(context, raw.entrypoint, 'entrypoint');
   const command = normaliseWords(context, raw.command, 'command');
@@ -90,6 +92,7 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,
     ...normaliseStop(context, raw),
+    ...(restart === undefined ? {} : { restart }),
   };
 }
 

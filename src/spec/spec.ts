@@ -308,6 +308,19 @@ export interface Spec {
   readonly stopSignal?: number;
   /** Milliseconds. */
   readonly stopGracePeriod?: number;
+  /** Absent: never. */
+  readonly restart?: Restart;
+}
+
+/**
+ * When a container in the background is started again after its end. `always` is `unless-stopped`, too: boxctl has no daemon
+ * whose own start would tell them apart.
+ */
+export interface Restart {
+  /** `on-failure`: after an exit status other than 0, after the end by a signal, and where it cannot be started. */
+  readonly when: 'on-failure' | 'always';
+  /** Of `on-failure`: how often at most; undefined: there is no limit. */
+  readonly most: number | undefined;
 }
 
 /** A variable of the caller's environment that the file uses. `path` is the value of the file that it is put into. */

@@ -6,12 +6,23 @@
  *   containers/<id>/model.json       what it was planned from (kept-files.ts)
  *   containers/<id>/lock             locked as long as its launcher lives
  *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
+ *   containers/<id>/events.1 … .4    and of the four before it, the last one first
  *   containers/<id>/disk/            what it writes
  *   containers/lock                  held while a name is given
  *
  * Its launcher takes orders at the socket `control/<id>` of the folder of records.
  */
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { makeFolders } from '../files/folders.ts';
@@ -44,8 +55,12 @@ export interface KeptRecord {
   readonly image: string | undefined;
 }
 
-/** The command's way through the last run, as far as it is known. */
+/** The command's way through one run, as far as it is known. */
 export interface KeptRun {
+  /** How often the launcher had started the container again by itself. */
+  readonly restarts: number;
+  /** Milliseconds since 1970: when it is started again. Undefined: it runs, or nobody starts it again. */
+  readonly next: number | undefined;
   /** Milliseconds since 1970. */
   readonly started: number | undefined;
   readonly ended: number | undefined;
@@ -128,30 +143,68 @@ export function readKeptModel({ folder }: Pick<KeptContainer, 'folder'>): Model 
   return isOwn(path, 'file') ? unpackModel(readOwn(path)) : undefined;
 }
 
-/** What the launcher has told of the last run. */
-export function readRun({ folder, isAlive }: Pick<KeptContainer, 'folder' | 'isAlive'>, plan: Plan): KeptRun {
-  const path = join(folder, 'events');
-  let started: number | undefined;
-  let ended: number | undefined;
-  let pid: number | undefined;
+const UNKNOWN: KeptRun = {
+  restarts: 0,
+  next: undefined,
+  started: undefined,
+  ended: undefined,
+  pid: undefined,
+  outcome: undefined,
+};
+
+/** What the launcher has told in a file of the container's folder; undefined where there is none. */
+function readEvents(folder: string, name: string, plan: Plan): KeptRun | undefined {
   let fd: number;
   try {
-    fd = openOwn(path, 'file');
+    fd = openOwn(join(folder, name), 'file');
   } catch {
-    return { started, ended, pid, outcome: undefined };
+    return undefined;
   }
+  let run = UNKNOWN;
   try {
     const outcome = outcomeOf(plan, readFileSync(fd), (event) => {
-      if (event.kind === 'started') ({ pid, at: started } = event);
-      if (event.kind === 'ended' || event.kind === 'failed') ended = event.at;
+      if (event.kind === 'run') run = { ...run, restarts: event.restarts };
+      if (event.kind === 'started') run = { ...run, pid: event.pid, started: event.at };
+      if (event.kind === 'ended' || event.kind === 'failed') run = { ...run, ended: event.at };
+      if (event.kind === 'restarting') run = { ...run, restarts: event.restarts, next: event.at + event.delayMs };
     });
-    return { started, ended, pid, outcome: isAlive ? undefined : outcome };
+    return { ...run, outcome };
   } finally {
     closeSync(fd);
   }
 }
 
-/** A container that is about to be started. */
+/** Of the runs before the last one, as many are kept. */
+const EARLIER_RUNS = 4;
+
+/** What the launcher has told of the last run. */
+export function readRun({ folder, isAlive }: Pick<KeptContainer, 'folder' | 'isAlive'>, plan: Plan): KeptRun {
+  // A launcher that was killed between two runs may have left the last one's under its later name alone.
+  const run = readEvents(folder, 'events', plan) ?? (isAlive ? undefined : readEvents(folder, 'events.1', plan));
+  if (run === undefined) return UNKNOWN;
+  // The launcher tells of the end before it is gone, and may still be at it.
+  const waits = isAlive && run.next !== undefined;
+  return { ...run, next: waits ? run.next : undefined, outcome: isAlive && !waits ? undefined : run.outcome };
+}
+
+/** The runs before the last one, the latest first. */
+export function readEarlierRuns({ folder }: Pick<KeptContainer, 'folder'>, plan: Plan): readonly KeptRun[] {
+  return Array.from({ length: EARLIER_RUNS }, (_, index) => readEvents(folder, `events.${index + 1}`, plan)).flatMap(
+    (run) => run ?? [],
+  );
+}
+
+/** Makes room for what the launcher of a container that is started again tells. */
+export function shiftEvents({ folder }: Pick<KeptContainer, 'folder'>): void {
+  for (let run = EARLIER_RUNS; run > 0; run--) {
+    try {
+      renameSync(join(folder, run === 1 ? 'events' : `events.${run - 1}`), join(folder, `events.${run}`));
+    } catch {
+      // It has not run so often.
+    }
+  }
+}
+
 export interface Place {
   readonly folder: string;
   /** The descriptor that holds its lock, to be kept open by the launcher. */

@@ -12,6 +12,8 @@ export interface Control {
   signal(signal: number): void;
   /** Its stop signal, and SIGKILL after `graceMs`; by default after the time that the file says. */
   stop(graceMs?: number): void;
+  /** As `stop`, and starts it again; one that waits for its restart at once. */
+  restart(graceMs?: number): void;
   /** Resolves when the launcher is gone, and with it the container. */
   readonly gone: Promise<void>;
   /** Hangs up. */
@@ -51,6 +53,7 @@ export function connect(host: HostFacts, id: string): Control | undefined {
   return {
     signal: (signal) => tell(ORDER.signal, signal),
     stop: (graceMs = STOP_GRACE) => tell(ORDER.stop, graceMs),
+    restart: (graceMs = STOP_GRACE) => tell(ORDER.restart, graceMs),
     gone,
     close: async () => {
       if (isOpen) hangUp(socket);

@@ -1,6 +1,7 @@
 /** Containers in the background for tests: each has a name of its own, and is removed with its test. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { boxctl, type Ended, type RunOptions } from './boxctl.ts';
 import { callerOptions, self, specFolder, type Caller } from './container.ts';
@@ -15,6 +16,7 @@ export interface Listed {
   readonly id: string;
   readonly name: string;
   readonly status: string;
+  readonly restarts: number;
   readonly exit_status?: number;
   readonly pid?: number;
 }
@@ -57,4 +59,15 @@ export function launcherOf({ caller }: Box, id: string): number {
   });
   if (found === undefined) throw new Error(`no launcher has ${lock}`);
   return Number(found);
+}
+
+/** Asks again until there is an answer. */
+export async function until<T>(ask: () => Promise<T | undefined> | T | undefined, ms = 20_000): Promise<T> {
+  const end = performance.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (performance.now() > end) throw new Error(`not within ${ms} ms`);
+    await sleep(20);
+  }
 }

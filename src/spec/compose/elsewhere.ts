@@ -16,7 +16,7 @@ const REAL_TIME =
   'real-time budgets need version 1 of cgroups and a kernel built for them; `ulimits: {rtprio: 10}` allows the priorities';
 const LOGS = 'the output of the container is the output of boxctl: `boxctl up >log`';
 const SWARM = 'it is for a swarm of machines; boxctl starts one container on this one';
-const RESTART = 'boxctl has no daemon that would restart a container; a unit of systemd can: `Restart=on-failure`';
+const RESTART = 'write `restart: on-failure:5`; the launcher waits longer from time to time';
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
 
 /** The keys of `deploy.resources.limits`, or of `reservations`, that boxctl takes. */
@@ -71,7 +71,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   pre_stop: `${HOOK}; \`stop_signal\` tells it when to end`,
   profiles: 'one file is one container: it is started by being named',
   provider: ONE_CONTAINER,
-  restart: RESTART,
   runtime: 'boxctl starts containers itself; `boxctl bundle` makes the same one for runc and crun',
   scale: 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',
   secrets: BIND_FILE,

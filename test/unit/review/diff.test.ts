@@ -167,6 +167,7 @@ describe('changed', () => {
       'seccomp: {learn: ./b.json}',
       ['changes: system calls: learned into ./a.json → learned into ./b.json'],
     ],
+    ['restart: on-failure:3', 'restart: always', ['changes: restart on-failure:3 → always']],
     ['stop_grace_period: 5s', '', ['changes: stop_grace_period 5000 ms → 10000 ms']],
     [
       'devices: ["/dev/ptmx:/dev/mine"]',

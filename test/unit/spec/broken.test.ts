@@ -353,6 +353,18 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
   ],
   ['no time at all', `${IMAGE}limits: {time: 0s}\n`, ['2:16+2 E_SPEC_RANGE: no command can run in no time']],
   [
+    'a word that says nothing about restarts',
+    `${IMAGE}restart: on-failures\n`,
+    ['2:10+11 E_SPEC_VALUE: "on-failures" does not say when to restart = did you mean `on-failure`?'],
+  ],
+  [
+    'a number of restarts that is none',
+    `${IMAGE}restart: "on-failure:-1"\n`,
+    [
+      '2:10+15 E_SPEC_VALUE: "on-failure:-1" does not say when to restart = write no, on-failure, on-failure:3, always or unless-stopped',
+    ],
+  ],
+  [
     'a signal that is none',
     `${IMAGE}stop_signal: SIGTREM\n`,
     ['2:14+7 E_SPEC_VALUE: there is no signal "SIGTREM" = did you mean `SIGTERM`?'],

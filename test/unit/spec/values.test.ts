@@ -98,6 +98,16 @@ stop_grace_period: 1.5s
 });
 
 test.each([
+  ['no', undefined],
+  ['"no"', undefined],
+  ['on-failure', { when: 'on-failure', most: undefined }],
+  ['on-failure:0', { when: 'on-failure', most: undefined }],
+  ['"on-failure:3"', { when: 'on-failure', most: 3 }],
+  ['always', { when: 'always', most: undefined }],
+  ['unless-stopped', { when: 'always', most: undefined }],
+])('`restart: %s` means %j', (text, restart) => expect(spec(`restart: ${text}\n`).restart).toEqual(restart));
+
+test.each([
   ['10m', 600_000],
   ['1h30m', 5_400_000],
   ['90s', 90_000],
