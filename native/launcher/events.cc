@@ -43,9 +43,9 @@ void Events::begin_run(uint32_t restarts) {
       char to[] = "events.0";
       from[sizeof from - 2] = static_cast<char>('0' + run - 1);
       to[sizeof to - 2] = static_cast<char>('0' + run);
-      renameat(folder_.get(), run == 1 ? "events" : from, folder_.get(), to);
+      call(SYS_renameat2, folder_.get(), run == 1 ? "events" : from, folder_.get(), to, 0);
     }
-    renameat(folder_.get(), "events.new", folder_.get(), "events");
+    call(SYS_renameat2, folder_.get(), "events.new", folder_.get(), "events", 0);
     file_ = std::move(fresh);
   }
   add({Event::kRun, restarts, 0, 0, 0, wall_clock_ms()});
