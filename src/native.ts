@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { BoxctlError } from './errors.ts';
+import { noteGap, notePath, note, isRecording, absolute } from './inputs/record.ts';
 
 export interface LauncherProcess {
   readonly pid: number;
@@ -58,6 +59,14 @@ function nativeFolder(): string {
     if (existsSync(candidate)) return candidate;
     if (dirname(folder) === folder) return candidate;
   }
+}
+
+/** Of what boxctl itself consists, as it is installed: all that decides what a plan is, and how it is carried out. */
+export function ownFiles(): readonly string[] {
+  const native = nativeFolder();
+  const names = ['boxctl.cjs', 'start.pack', 'rest.pack', 'network.pack'];
+  const programs = ['boxctl.node', 'boxctl-launcher', 'boxctl-imager'];
+  return [...names.map((name) => join(dirname(native), name)), ...programs.map((name) => join(native, name))];
 }
 
 let loaded: { readonly addon: Addon; readonly folder: string } | undefined;
@@ -181,11 +190,13 @@ export function endNamespace(id: string): boolean {
  * Undefined when there is none. Fails with EFBIG when it is larger than `maxBytes`.
  */
 export function readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined {
+  noteGap(`${path} in ${root} was read, with links followed inside of it`);
   return invoke((addon) => addon.readInRoot(root, path, maxBytes));
 }
 
 /** What a path inside a root is, with links followed within the root; undefined when there is nothing. */
 export function statInRoot(root: string, path: string): FileStatus | undefined {
+  noteGap(`${path} in ${root} was looked at, with links followed inside of it`);
   return invoke((addon) => addon.statInRoot(root, path));
 }
 
@@ -194,7 +205,10 @@ export function statInRoot(root: string, path: string): FileStatus | undefined {
  * no symbolic link on the way. Fails with ELOOP for a link, with EPERM for another owner, mode or kind.
  */
 export function openOwn(path: string, kind: 'file' | 'folder'): number {
-  return invoke((addon) => addon.openOwn(path, kind === 'folder'));
+  notePath(path);
+  const fd = invoke((addon) => addon.openOwn(path, kind === 'folder'));
+  if (isRecording()) note({ kind: 'real', path: absolute(path), leads: absolute(path) });
+  return fd;
 }
 
 /** flock(2) without waiting; false when somebody else holds it. */

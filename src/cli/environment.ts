@@ -1,7 +1,7 @@
 /** From the arguments of a command to a specification, its host and its image. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { existsSync } from '../inputs/outside.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { redactor } from '../text/borrowed.ts';

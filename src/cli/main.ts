@@ -1,5 +1,7 @@
 /** The command line's way in. */
 import { BoxctlError } from '../errors.ts';
+import { environment } from '../inputs/environment.ts';
+import { currentFolder } from '../inputs/outside.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
@@ -56,7 +58,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
   }
   const args = parseArguments(command, rest);
   const run = await command.load();
-  return run({ args, env: process.env, cwd: process.cwd(), commands: COMMANDS });
+  return run({ args, env: environment, cwd: currentFolder(), commands: COMMANDS });
 }
 
 /** Whether a program reads what goes wrong, also where the words are no command. */
@@ -72,6 +74,6 @@ export async function main(words: readonly string[]): Promise<number> {
   } catch (error) {
     // Like other programs whose reader has closed the pipe.
     if (error instanceof ReaderGone) return 141;
-    return wantsJson(words) ? jsonMessages.failure(error) : reportError(error, wantsColor(2, process.env));
+    return wantsJson(words) ? jsonMessages.failure(error) : reportError(error, wantsColor(2, environment));
   }
 }

@@ -62,10 +62,19 @@ export const COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] [FILE]',
     summary: 'show the system calls that up would make',
     description: `Prints every step in order, with the line of FILE that asked for it. Needs no privileges and changes nothing. ${FILE}`,
-    options: { ...ALLOW, ...LOCKED, ...SHOW_VALUES, json: { text: 'print the plan as JSON (specs/plan.schema.json)' } },
+    options: {
+      ...ALLOW,
+      ...LOCKED,
+      ...SHOW_VALUES,
+      inputs: {
+        text: 'print what the plan is made from instead (specs/inputs.md)',
+      },
+      json: { text: 'print the plan as JSON (specs/plan.schema.json)' },
+    },
     examples: [
       ['boxctl plan', 'what `boxctl up` would do'],
       ['boxctl plan --json | jq ".steps[].id"', 'the same for programs'],
+      ['boxctl plan --inputs', 'what was read of the host for it'],
     ],
     positionals: [0, 1],
     takesRest: false,

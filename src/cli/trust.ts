@@ -3,6 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import type { Demand, DemandKind } from '../model/demand.ts';
 import type { AllowsFile } from '../spec/context.ts';
 import type { SpecDocument } from '../spec/spec.ts';
+import { effectiveUser } from '../inputs/outside.ts';
 import { parsePermit, unpermitted, type Permit } from '../trust/permits.ts';
 import { readPolicies } from '../trust/policy.ts';
 import { quote, refuseUnpermitted } from '../trust/refuse.ts';
@@ -17,7 +18,7 @@ export function permitsOf({ args, cwd, env }: Invocation): readonly Permit[] {
 
 /** The caller, whose policy files and remembered permits count. */
 export function keeperOf({ env }: Invocation): Keeper {
-  return { env, home: homeOf(env), euid: process.geteuid?.() ?? 0 };
+  return { env, home: homeOf(env), euid: effectiveUser() };
 }
 
 type Judged = Pick<SpecDocument, 'file' | 'folder'>;

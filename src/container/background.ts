@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { environment } from '../inputs/environment.ts';
 import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -32,7 +33,7 @@ export interface Started {
  * @throws BoxctlError `E_CONTAINER_NAME_TAKEN` where one of the same name runs; and as `runContainer` does
  */
 export async function startInBackground(document: SpecDocument, options: RunOptions = {}): Promise<Started> {
-  const { env = process.env, reporter = SILENT, judge = (demands) => refuseUnpermitted(demands, []) } = options;
+  const { env = environment, reporter = SILENT, judge = (demands) => refuseUnpermitted(demands, []) } = options;
   const { takesSignals = true } = options;
   try {
     for (const { message, at } of document.warnings ?? []) reporter.warning(message, at);

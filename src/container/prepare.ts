@@ -1,5 +1,7 @@
 /** From a file to the model of its container: what a run and a bundle have in common. */
+import { environment } from '../inputs/environment.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { noteGap } from '../inputs/record.ts';
 import type { Claims } from '../model/claims.ts';
 import { compile, outline, type Overrides } from '../model/compile.ts';
 import type { Demand } from '../model/demand.ts';
@@ -91,9 +93,10 @@ export function usesNetwork({ spec: { network, namespaces } }: SpecDocument): bo
 export async function withNetworkFacts(
   document: SpecDocument,
   host: HostFacts,
-  env: PrepareOptions['env'] = process.env,
+  env: PrepareOptions['env'] = environment,
 ): Promise<HostFacts> {
   if (!usesNetwork(document)) return host;
+  noteGap('the network of the host is looked at for each start');
   const { withNetwork } = await import('../host/network.ts');
   return withNetwork(host, env);
 }

@@ -1,4 +1,5 @@
 /** What a file would do, without doing it: its plan, and whether it is right. Nothing is imported, claimed or started. */
+import { environment } from '../inputs/environment.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { usesNetwork, withNetworkFacts } from './prepare.ts';
@@ -51,7 +52,7 @@ function look(given: SpecDocument, host: HostFacts, use: LockUse): Looked {
 export async function previewPlan(
   given: SpecDocument,
   facts: HostFacts,
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  env: Readonly<Record<string, string | undefined>> = environment,
   use: LockUse = {},
 ): Promise<PlanPreview> {
   const host = await withNetworkFacts(given, facts, env);
@@ -68,7 +69,7 @@ const ABOUT_THE_IMAGE: ReadonlySet<string> = new Set(['E_USER_UNKNOWN', 'E_GROUP
 export async function checkDocument(
   given: SpecDocument,
   facts: HostFacts,
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  env: Readonly<Record<string, string | undefined>> = environment,
   use: LockUse = {},
 ): Promise<void> {
   const host = await withNetworkFacts(given, facts, env);

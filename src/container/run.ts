@@ -1,4 +1,5 @@
 /** The whole way from a file to the end of its container. */
+import { environment } from '../inputs/environment.ts';
 import { BoxctlError, type Position } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherFirewalls } from '../host/firewall.ts';
@@ -54,7 +55,7 @@ const allowNothing: Judge = (demands) => refuseUnpermitted(demands, []);
  * @throws BoxctlError where it cannot be started: the error says which line of the file, and what to do
  */
 export async function runContainer(document: SpecDocument, options: RunOptions = {}): Promise<Ending> {
-  const { env = process.env, reporter = SILENT, judge = allowNothing, takesSignals = true } = options;
+  const { env = environment, reporter = SILENT, judge = allowNothing, takesSignals = true } = options;
   try {
     for (const { message, at } of document.warnings ?? []) reporter.warning(message, at);
     const host = gatherHostFacts(env);

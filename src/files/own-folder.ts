@@ -2,8 +2,9 @@
  * A folder in which only the caller can have written. Each part of its path is opened without following links and judged by
  * its descriptor. A folder or link that is put there afterwards is not used.
  */
-import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
-import { behind, realPath, whyNot } from './read.ts';
+import { closeSync, constants, fstatSync, type Stats } from 'node:fs';
+import { openIn, openSync } from '../inputs/outside.ts';
+import { realPath, whyNot } from './read.ts';
 
 /** openat(2); Node has no name for it. The same number on x86-64 and arm64. */
 const O_PATH = 0o10_000_000;
@@ -44,8 +45,8 @@ export function openOwnFolder(given: string, euid: number): OwnFolder {
     for (let index = -1; index < parts.length; index++) {
       if (index >= 0) {
         const part = parts[index] ?? '';
+        const next = openIn(fd, at === '' ? '/' : at, part, FOLDER);
         at = `${at}/${part}`;
-        const next = openSync(`${behind(fd)}/${part}`, FOLDER);
         closeSync(fd);
         fd = next;
       }
@@ -59,6 +60,8 @@ export function openOwnFolder(given: string, euid: number): OwnFolder {
   } catch (error) {
     closeSync(fd);
     const { missing, problem } = whyNot(error);
-    return missing ? { kind: 'missing' } : { kind: 'unsafe', problem: `${at} cannot be opened: ${problem}` };
+    return missing
+      ? { kind: 'missing' }
+      : { kind: 'unsafe', problem: `${at === '' ? '/' : at} cannot be opened: ${problem}` };
   }
 }

@@ -1,6 +1,7 @@
 /** Files of the store: read only where they are the caller's own, and never through a link. */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
+import { readOpened } from '../inputs/outside.ts';
 import { openOwn } from '../native.ts';
 
 const WRONG: Readonly<Record<string, string>> = {
@@ -27,7 +28,7 @@ function open(path: string, kind: 'file' | 'folder'): number {
 export function readOwn(path: string): string {
   const fd = open(path, 'file');
   try {
-    return readFileSync(fd, 'utf8');
+    return readOpened(fd).toString('utf8');
   } finally {
     closeSync(fd);
   }

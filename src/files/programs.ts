@@ -1,6 +1,7 @@
 /** Finds programs of the host by name, as a shell would. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { accessSync, statSync } from '../inputs/outside.ts';
 
 /** Where programs lie on every Linux, also when the caller's PATH leaves the sbin folders out. */
 export const STANDARD_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;

@@ -1,7 +1,9 @@
 /** Reads files that a person names: at most MAX_FILE_SIZE bytes of UTF-8, and neither folders nor endless devices. */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { openSync, readlinkSync, realpathSync, statSync } from '../inputs/outside.ts';
+import { noteGap } from '../inputs/record.ts';
 import { reasonOf } from '../kernel/errno.ts';
 
 /** A container file is a page; a mebibyte of YAML is a mistake or an attack. */
@@ -35,7 +37,7 @@ export const whyNot = (error: unknown): { readonly missing: boolean; readonly pr
 /** Where a path leads with every link followed; what is not there keeps its name. */
 export const realPath = (path: string): string => {
   try {
-    return realpathSync.native(path);
+    return realpathSync(path);
   } catch {
     const parent = dirname(path);
     return parent === path ? path : join(realPath(parent), basename(path));
@@ -123,6 +125,8 @@ export const readBounded = (
     const status = fstatSync(fd);
     const problem = status.isDirectory() ? 'it is a folder' : regular && !status.isFile() ? 'it is no file' : undefined;
     if (problem !== undefined) return { text: undefined, missing: false, kind: 'io', problem };
+    // What a pipe or a device has given cannot be read a second time.
+    if (!status.isFile()) noteGap(`${path} is not a file`);
     const buffer = Buffer.alloc(MAX_FILE_SIZE + 1);
     let length = 0;
     for (let got = -1; got !== 0 && length <= MAX_FILE_SIZE; length += got) {

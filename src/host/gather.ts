@@ -1,6 +1,6 @@
 /** Looks at the host once, so that nothing after it has to. Reads small files of /proc and /etc and changes nothing. */
-import { availableParallelism, hostname, release } from 'node:os';
 import { BoxctlError } from '../errors.ts';
+import { availableParallelism, hostname, release } from '../inputs/outside.ts';
 import { gatherCgroup } from './cgroup.ts';
 import { gatherFolders } from './dirs.ts';
 import { isAtLeast, type HostFacts } from './facts.ts';
@@ -12,6 +12,7 @@ import {
   maySetSecurebits,
   ownRanges,
   parseStatus,
+  STATUS_LINES,
   subordinateRanges,
   userName,
   within,
@@ -79,7 +80,7 @@ export function gatherHostFacts(
   env: Readonly<Record<string, string | undefined>>,
   read: HostReader = realHost,
 ): HostFacts {
-  const statusText = read.text('/proc/self/status');
+  const statusText = read.text('/proc/self/status', STATUS_LINES);
   if (statusText === undefined) {
     throw new BoxctlError(
       'E_NO_PROC',

@@ -57,6 +57,9 @@ export interface ProcessStatus {
   readonly noNewPrivileges: boolean;
 }
 
+/** What is read of /proc/self/status. */
+export const STATUS_LINES = ['Uid', 'Gid', 'Groups', 'CapEff', 'NoNewPrivs'];
+
 /** /proc/self/status (proc_pid_status(5)). */
 export function parseStatus(text: string | undefined): ProcessStatus {
   const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'mu').exec(text ?? '')?.[1] ?? '';

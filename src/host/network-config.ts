@@ -1,5 +1,6 @@
 /** /etc/boxctl/network.yaml: which addresses containers of this machine are given. Root's file, read for a network alone. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync } from 'node:fs';
+import { openSync, readOpened } from '../inputs/outside.ts';
 import { BoxctlError } from '../errors.ts';
 import { MAX_FILE_SIZE } from '../files/read.ts';
 import { parseSubnet, type Subnet } from '../text/addresses.ts';
@@ -35,7 +36,7 @@ function readOwn(file: string): string | undefined {
         hint: `chown root ${file}; chmod go-w ${file}`,
       });
     }
-    return readFileSync(fd, 'utf8');
+    return readOpened(fd).toString('utf8');
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,5 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces } from '../inputs/outside.ts';
 import { formatAddress, parseAddress, type Subnet } from '../text/addresses.ts';
 import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
 import { parseStatus } from './ids.ts';

@@ -1,6 +1,7 @@
 /** How the host is looked at; tests give files of other hosts. */
-import { accessSync, constants, lstatSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { dirname } from 'node:path';
+import { accessSync, fileSystemOf, lstatSync, readlinkSync, readText } from '../inputs/outside.ts';
 
 export interface Entry {
   readonly kind: 'folder' | 'link' | 'other';
@@ -13,8 +14,8 @@ export interface Entry {
 }
 
 export interface HostReader {
-  /** The text of a small file, or undefined when it cannot be read. */
-  text(path: string): string | undefined;
+  /** The text of a small file, or undefined when it cannot be read. `lines`: those that begin with one of these words and a colon. */
+  text(path: string, lines?: readonly string[]): string | undefined;
   writable(path: string): boolean;
   exists(path: string): boolean;
   /** Owner and permission bits; undefined when there is nothing, null when it is a link or anything else but a folder. */
@@ -34,7 +35,7 @@ function attempt<T>(read: () => T): T | undefined {
 }
 
 export const realHost: HostReader = {
-  text: (path) => attempt(() => readFileSync(path, 'utf8')),
+  text: (path, lines) => attempt(() => readText(path, lines)),
   writable: (path) => attempt(() => accessSync(path, constants.W_OK) ?? true) ?? false,
   exists: (path) => attempt(() => accessSync(path, constants.F_OK) ?? true) ?? false,
   folder: (path) => {
@@ -52,7 +53,7 @@ export const realHost: HostReader = {
   },
   fileSystem: (path) => {
     for (let at = path; ; at = dirname(at)) {
-      const found = attempt(() => statfsSync(at).type);
+      const found = attempt(() => fileSystemOf(at));
       if (found !== undefined || at === dirname(at)) return found;
     }
   },

@@ -1,6 +1,7 @@
 /** Reads configuration that decides for the caller: only files that nobody but root and the caller can have written. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync } from 'node:fs';
 import { MAX_FILE_SIZE, whyNot } from '../files/read.ts';
+import { effectiveGroup, effectiveUser, lstatSync, openSync, readOpened } from '../inputs/outside.ts';
 import { isInitialUserNamespace } from './ids.ts';
 import { realHost } from './read.ts';
 import { followTrusted, isOpenToOthers, type Caller } from './trusted.ts';
@@ -14,7 +15,7 @@ export type TrustedFile =
 
 /** Whose files the caller trusts. In a user namespace the host's root is one of those who have no id here. */
 export function thisCaller(): Caller {
-  const caller = { euid: process.geteuid?.() ?? 0, egid: process.getegid?.() ?? 0 };
+  const caller = { euid: effectiveUser(), egid: effectiveGroup() };
   if (isInitialUserNamespace(realHost.text('/proc/self/uid_map'))) return caller;
   const nobody = Number(realHost.text('/proc/sys/kernel/overflowuid')?.trim());
   return Number.isInteger(nobody) ? { ...caller, nobody } : caller;
@@ -54,7 +55,7 @@ function readHere(path: string, caller: Caller): TrustedFile {
       return { kind: 'unsafe', problem: 'others may write to it' };
     }
     if (size > MAX_FILE_SIZE) return { kind: 'unreadable', problem: `it is larger than ${MAX_FILE_SIZE} bytes` };
-    return { kind: 'read', bytes: readFileSync(fd), mode };
+    return { kind: 'read', bytes: readOpened(fd), mode };
   } finally {
     closeSync(fd);
   }

@@ -2,9 +2,9 @@
  * Remembers the digest of each archive with the file's identity, so that an unchanged archive is not read again. The identity
  * is device, inode, size, mtime and ctime. A writer of the file can set mtime back, but not ctime.
  */
-import { lstatSync, readdirSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
+import { lstatSync, readdirSync, statSync } from '../inputs/outside.ts';
 import { writeWhole } from '../files/atomic-write.ts';
 import { isRecord, isTexts } from '../text/json.ts';
 import { readOwnJson } from '../files/own.ts';

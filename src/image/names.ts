@@ -3,7 +3,8 @@
  * _pulled_ name is the full form of the reference that an image was pulled by: `docker.io/library/debian:12`. Text with a
  * registry means the full form alone, so that no local name answers for what a registry has.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { readdirSync } from '../inputs/outside.ts';
 import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { BoxctlError } from '../errors.ts';

@@ -1,5 +1,5 @@
 /** Which images this machine can run: the platforms of the OCI image specification ("Image Index"), as Go names them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readText } from '../inputs/outside.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 
@@ -51,7 +51,7 @@ export function levelOf(cpuinfo: string): number {
 
 function cpuLevel(): number {
   try {
-    return levelOf(readFileSync('/proc/cpuinfo', 'utf8'));
+    return levelOf(readText('/proc/cpuinfo'));
   } catch {
     return 1;
   }

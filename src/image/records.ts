@@ -2,9 +2,10 @@
  * A complete image as a small file: its layers, and what the planner needs to know of it. Who runs a container holds a
  * shared lock on it; who removes an image takes it alone.
  */
-import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { lstatSync, readdirSync } from '../inputs/outside.ts';
 import { makeFolders } from '../files/folders.ts';
 import { writeWhole } from '../files/atomic-write.ts';
 import type { HostFacts } from '../host/facts.ts';

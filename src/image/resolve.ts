@@ -1,9 +1,12 @@
 /** From what a specification names as its image to what the planner needs of it. */
-import { closeSync, createWriteStream, existsSync, statSync } from 'node:fs';
+import { closeSync, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { environment } from '../inputs/environment.ts';
+import { existsSync, statSync } from '../inputs/outside.ts';
+import { noteGap } from '../inputs/record.ts';
 import { readInRoot, statInRoot } from '../native.ts';
 import { realPath } from '../files/read.ts';
 import type { RegistryAccess } from '../registry/access.ts';
@@ -58,7 +61,7 @@ function nameOf(source: ImageSource): string {
   return source.kind === 'reference' ? source.name : source.path;
 }
 
-const toolPath = (): string => process.env['PATH'] ?? '';
+const toolPath = (): string => environment['PATH'] ?? '';
 
 /** The digest that is known without reading the archive; undefined also when it is not the one that is pinned. */
 function knownDigest(source: ImageSource, store: string): string | undefined {
@@ -116,6 +119,7 @@ export function isDue(source: ImageSource, host: HostFacts): boolean {
   if (pullPolicy === 'missing' || pullPolicy === 'never') return false;
   const named = findReference(host.dirs.store, name, platform);
   if (named?.pulled === undefined || named.name.includes('@')) return false;
+  noteGap('whether a registry is asked again depends on the time');
   return pullPolicy === 'always' || Date.now() - named.pulled.checked >= pullPolicy.every;
 }
 
@@ -177,6 +181,7 @@ export async function ensureImage(
   const { store } = host.dirs;
   const found = findImage(source, ownership, host);
   if (found !== undefined && suffices(found, options) && !isDue(source, host)) return found;
+  noteGap('the image was imported into the store');
   prepareStore(store);
   return inStore(host, () => importOnce(source, ownership, host, options), options.signal);
 }

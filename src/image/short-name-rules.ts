@@ -2,11 +2,12 @@
  * What a name without a registry means by the person's configuration (registries.conf). What the files say is remembered in
  * the store, so that a start looks only whether they are what they were, and loads nothing that reads them.
  */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { writeWhole } from '../files/atomic-write.ts';
 import { readOwnJson } from '../files/own.ts';
+import { environment, type Environment } from '../inputs/environment.ts';
+import { effectiveUser, homedir } from '../inputs/outside.ts';
 import { readRegistries } from '../registry/config.ts';
 import { writeReference } from '../registry/reference.ts';
 import { candidatesOf, type ShortNames } from '../registry/short-names.ts';
@@ -21,11 +22,11 @@ const placeIn = (store: string): string => join(store, 'names', 'short-names');
 const absolute = (path: string | undefined): string | undefined => (path?.startsWith('/') === true ? path : undefined);
 
 /** Every file and folder that readRegistries may look at (src/registry/config.ts), whether it is there or not. */
-function watched(env: NodeJS.ProcessEnv): readonly string[] {
+function watched(env: Environment): readonly string[] {
   const home = homedir();
   const own = join(absolute(env['XDG_CONFIG_HOME']) ?? join(home, '.config'), 'containers/registries.conf');
   const cache = join(absolute(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'containers');
-  const chosen = process.geteuid?.() === 0 ? '/var/cache/containers' : cache;
+  const chosen = effectiveUser() === 0 ? '/var/cache/containers' : cache;
   const system = '/etc/containers/registries.conf';
   const named = [env['CONTAINERS_REGISTRIES_CONF'] ?? '', env['CONTAINERS_REGISTRIES_CONF_DIR'] ?? ''];
   const given = named.filter((path) => path !== '');
@@ -33,11 +34,11 @@ function watched(env: NodeJS.ProcessEnv): readonly string[] {
 }
 
 /** The environment chooses among the files. */
-const chosenBy = (env: NodeJS.ProcessEnv): string =>
+const chosenBy = (env: Environment): string =>
   JSON.stringify(['CONTAINERS_REGISTRIES_CONF', 'CONTAINERS_REGISTRIES_CONF_DIR'].map((name) => env[name] ?? ''));
 
 /** Throws as `readRegistries` does. */
-function rulesOf(store: string, env: NodeJS.ProcessEnv): ShortNames {
+function rulesOf(store: string, env: Environment): ShortNames {
   const paths = watched(env);
   const chosen = chosenBy(env);
   const kept = readKept(store, chosen, paths);
@@ -72,7 +73,7 @@ function readKept(store: string, chosen: string, paths: readonly string[]): Shor
  * decide.
  */
 export function fullReferences(store: string, text: string): readonly string[] {
-  const rules = rulesOf(store, process.env);
+  const rules = rulesOf(store, environment);
   try {
     return candidatesOf(text, rules).references.map(writeReference);
   } catch (error) {

@@ -3,8 +3,9 @@
  * machine and person say of its registry. What was verified is remembered with the name by which the image was pulled, so
  * that a start asks nobody.
  */
-import { homedir } from 'node:os';
 import { BoxctlError } from '../errors.ts';
+import { environment } from '../inputs/environment.ts';
+import { effectiveUser, homedir } from '../inputs/outside.ts';
 import type { Events, RegistryReader } from '../registry/protocol.ts';
 import { writeReference, type Reference } from '../registry/reference.ts';
 import type { Verified } from '../registry/signatures.ts';
@@ -26,7 +27,7 @@ export function demandsOn(
   repository: Pick<Reference, 'registry' | 'repository'>,
   own: Verification | undefined,
 ): readonly Verification[] {
-  const owner = { env: process.env, home: homedir(), euid: process.geteuid?.() ?? 0 };
+  const owner = { env: environment, home: homedir(), euid: effectiveUser() };
   const ofPolicies = demandedOf(readImageRules(owner), repository, owner);
   return own === undefined ? ofPolicies : [own, ...ofPolicies];
 }

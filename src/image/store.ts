@@ -14,8 +14,9 @@
  *   lock                                              held while something is removed, and while tmp/ changes
  *   mnt/                                              empty: the launcher mounts over it
  */
-import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
+import { effectiveUser, existsSync, readdirSync, statSync } from '../inputs/outside.ts';
 import { makeFolders } from '../files/folders.ts';
 import { sha256 } from '../native.ts';
 import { BoxctlError } from '../errors.ts';
@@ -101,7 +102,7 @@ export function prepareStore(store: string): void {
     for (const name of ['', ...FOLDERS]) makeFolders(join(store, name), 0o700);
     // Images hold set-user-id files of other people's making: no other user may reach them (CVE-2021-41103).
     const { uid, mode } = statSync(store);
-    if (uid !== process.geteuid?.()) throw new Error(`it belongs to the user ${uid}`);
+    if (uid !== effectiveUser()) throw new Error(`it belongs to the user ${uid}`);
     if ((mode & 0o077) !== 0) chmodSync(store, 0o700);
   } catch (cause) {
     const why = reasonOf(cause);

@@ -1,6 +1,6 @@
 /** Where the lock of a container file is. A start without a lock needs nothing else of this folder. */
-import { lstatSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { lstatSync } from '../inputs/outside.ts';
 import { lockName } from '../spec/lock-name.ts';
 
 /** A descriptor of this process, such as `/dev/stdin`, has no file beside it. */

@@ -1,8 +1,9 @@
 /** Opens the lock beside a container file, and only what can be believed to be one. */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { effectiveUser, openSync, statSync } from '../inputs/outside.ts';
 import { MAX_FILE_SIZE, realPath, whyNot } from '../files/read.ts';
 import type { ReadLock } from './lock.ts';
 import { parseLock } from './parse.ts';
@@ -20,7 +21,7 @@ function unsafe(named: string, problem: string, hint: string): BoxctlError {
 
 /** In a folder that many may write to (/tmp), anyone could put a lock beside a file. It counts if the file's owner has done so. */
 function checkOwner(named: string, uid: number, file: string): void {
-  const owners = [0, process.geteuid?.() ?? 0, statSync(file, { throwIfNoEntry: false })?.uid];
+  const owners = [0, effectiveUser(), statSync(file, { throwIfNoEntry: false })?.uid];
   if (owners.includes(uid)) return;
   throw unsafe(
     named,

@@ -1,6 +1,6 @@
 /** registries.conf as a whole: which files are read, and what they say together (containers-registries.conf(5), containers-registries.conf.d(5)). */
 import { isUtf8 } from 'node:buffer';
-import { lstatSync, readdirSync } from 'node:fs';
+import { effectiveUser, lstatSync, readdirSync } from '../inputs/outside.ts';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { whyNot } from '../files/read.ts';
@@ -39,7 +39,7 @@ export function configFolder({ env, home }: ConfigOwner): string {
 
 /** Aliases that podman has written down where somebody chose among several registries. */
 function chosenAliases({ env, home }: ConfigOwner): string {
-  if (process.geteuid?.() === 0) return '/var/cache/containers/short-name-aliases.conf';
+  if (effectiveUser() === 0) return '/var/cache/containers/short-name-aliases.conf';
   const chosen = env['XDG_CACHE_HOME'];
   return join(chosen?.startsWith('/') === true ? chosen : join(home, '.cache'), 'containers/short-name-aliases.conf');
 }

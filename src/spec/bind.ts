@@ -1,6 +1,7 @@
 /** Binds: paths of the host that are seen inside. */
-import { lstatSync, statSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
+import { lstatSync, statSync } from '../inputs/outside.ts';
 import { clip, hostPath, addProblem, type Context } from './context.ts';
 import { propagationAt } from './propagation.ts';
 import { realPath, whyNot } from '../files/read.ts';

@@ -1,7 +1,7 @@
 /** What every part of the normalisation needs: the problems, the file's folder, and the files that it may read. */
-import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { ErrorCode } from '../error-codes.ts';
+import { homedir } from '../inputs/outside.ts';
 import type { Paths } from '../yaml/paths.ts';
 import type { ProblemOptions, TextProblems } from '../yaml/problems.ts';
 import type { Borrowed } from '../text/borrowed.ts';

@@ -1,5 +1,6 @@
 /** Devices of the host that the container may use. */
-import { accessSync, closeSync, constants, fstatSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, type Stats } from 'node:fs';
+import { accessSync } from '../inputs/outside.ts';
 import type { ContainerFile } from '../generated/container.ts';
 import { deviceNumbers } from '../kernel/device-number.ts';
 import { clip, each, hostPath, addProblem, type Context } from './context.ts';

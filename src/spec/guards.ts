@@ -2,8 +2,9 @@
  * Finds the files below a writable bind that the container must not change: the container file, policies, and the files
  * that git on the host executes or reads as configuration. They are looked up by name; no tree is walked.
  */
-import { closeSync, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
+import { closeSync, type Stats } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { lstatSync, readdirSync, readOpened } from '../inputs/outside.ts';
 import { parseGitConfig, submodulePaths, type GitWords } from './git-config.ts';
 import { isWithin, openUnlinkedFile } from '../files/read.ts';
 import type { Guard } from './spec.ts';
@@ -59,7 +60,7 @@ function textOf(path: string): string {
     return '';
   }
   try {
-    return readFileSync(fd, 'utf8');
+    return readOpened(fd).toString('utf8');
   } catch {
     return '';
   } finally {

@@ -1,5 +1,6 @@
 /** `image`: an archive, a folder, a reference to an image, or programs of this host. */
-import { lstatSync, statSync } from 'node:fs';
+import { environment } from '../inputs/environment.ts';
+import { lstatSync, statSync } from '../inputs/outside.ts';
 import type { ContainerFile } from '../generated/container.ts';
 import { lookUp } from '../files/programs.ts';
 import { readableByEveryone, realPath, whyNot } from '../files/read.ts';
@@ -209,7 +210,7 @@ function hostTools(context: Context, tools: readonly string[]): ImageSource {
       continue;
     }
     // Packing reads it and runs its loader. One that is not there is told when it is packed.
-    const { found } = context.review ? { found: undefined } : lookUp(tool, process.env['PATH'] ?? '');
+    const { found } = context.review ? { found: undefined } : lookUp(tool, environment['PATH'] ?? '');
     if (found === undefined) continue;
     const file = realPath(found);
     context.tools.push({ file, path, everyone: readableByEveryone(file) });

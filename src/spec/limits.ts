@@ -2,7 +2,7 @@
  * `limits`, by the table of limits: units are parsed, devices looked up, and what no schema can check is checked. Also
  * `stop_signal` and `stop_grace_period`.
  */
-import { statSync } from 'node:fs';
+import { statSync } from '../inputs/outside.ts';
 import type { ContainerFile } from '../generated/container.ts';
 import { clip, clipKey, each, hostPath, addProblem, type Context } from './context.ts';
 import { deviceNumbers } from '../kernel/device-number.ts';

@@ -1,5 +1,5 @@
 /** How the mount that a path is on passes mounts on (mount_namespaces(7), proc_pid_mountinfo(5)). */
-import { readFileSync } from 'node:fs';
+import { readText } from '../inputs/outside.ts';
 
 export interface PropagationState {
   readonly mountPoint: string;
@@ -8,10 +8,7 @@ export interface PropagationState {
 }
 
 /** Of the mount that is seen at an absolute path without links; `mountinfo` is for tests. */
-export function propagationAt(
-  path: string,
-  mountinfo = readFileSync('/proc/self/mountinfo', 'utf8'),
-): PropagationState {
+export function propagationAt(path: string, mountinfo = readText('/proc/self/mountinfo')): PropagationState {
   let best: PropagationState = { mountPoint: '/', shared: false, slave: false };
   for (const line of mountinfo.split('\n')) {
     const fields = line.split(' ');

@@ -9,6 +9,7 @@ import { makeFolders } from '../files/folders.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts, IdRange } from '../host/facts.ts';
 import { overlaps } from '../host/id-range.ts';
+import { noteGap } from '../inputs/record.ts';
 import type { Claims } from '../model/claims.ts';
 import { autoPool, type IdPool } from '../model/auto-ids.ts';
 import { tryLock } from '../native.ts';
@@ -107,6 +108,7 @@ export function claimIds(document: SpecDocument, host: HostFacts): IdClaim {
   const pool = autoPool(host);
   // What cannot be had at all is told by the compiler, at its line.
   if (size === undefined || pool === undefined) return NOTHING;
+  noteGap('a range of ids is claimed for each start');
   const dir = join(host.dirs.store, 'id-ranges');
   makeFolders(dir, 0o700);
   const lock = lockFolder(dir);

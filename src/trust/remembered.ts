@@ -3,22 +3,12 @@
  * record for each file. A file that asks for more than its record has is refused, one that asks for less is not. Records
  * lie beside the person's policy and belong to the person alone; root does not believe those of a user.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../files/folders.ts';
 import { unfinishedName } from '../files/atomic-write.ts';
+import { openIn, openSync, readdirIn, readOpened } from '../inputs/outside.ts';
 import { sha256 } from '../native.ts';
 import { DEMAND_KINDS, type Demand, type DemandKind } from '../model/demand.ts';
 import { behind, isWithin, MAX_FILE_SIZE, realPath, whyNot } from '../files/read.ts';
@@ -104,17 +94,17 @@ function parseRecord(text: string): Remembered | undefined {
 }
 
 /** A record that only the caller can have written: a file of one name, opened through no link. */
-function readRecord(folder: number, name: string, euid: number): Remembered | undefined {
+function readRecord(folder: number, path: string, name: string, euid: number): Remembered | undefined {
   let fd: number;
   try {
-    fd = openSync(`${behind(folder)}/${name}`, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fd = openIn(folder, path, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }
   try {
     const status = fstatSync(fd);
     const isOwn = status.isFile() && status.uid === euid && (status.mode & 0o022) === 0 && status.nlink === 1;
-    const record = isOwn && status.size <= MAX_FILE_SIZE ? parseRecord(readFileSync(fd, 'utf8')) : undefined;
+    const record = isOwn && status.size <= MAX_FILE_SIZE ? parseRecord(readOpened(fd).toString('utf8')) : undefined;
     return record !== undefined && nameOf(record.file) === name ? record : undefined;
   } finally {
     closeSync(fd);
@@ -148,7 +138,7 @@ export function recall(keeper: Keeper, file: string): Remembered | undefined {
   return inRecords(
     keeper,
     (fd, path) => {
-      const record = readRecord(fd, nameOf(file), keeper.euid);
+      const record = readRecord(fd, path, nameOf(file), keeper.euid);
       if (record !== undefined) refuseWithin(path, file);
       return record;
     },
@@ -160,10 +150,10 @@ export function recall(keeper: Keeper, file: string): Remembered | undefined {
 export function allRemembered(keeper: Keeper): readonly Remembered[] {
   return inRecords<readonly Remembered[]>(
     keeper,
-    (fd) =>
-      readdirSync(behind(fd))
+    (fd, path) =>
+      readdirIn(fd, path)
         .filter((name) => RECORD.test(name))
-        .flatMap((name) => readRecord(fd, name, keeper.euid) ?? [])
+        .flatMap((name) => readRecord(fd, path, name, keeper.euid) ?? [])
         .toSorted((a, b) => (a.file < b.file ? -1 : 1)),
     [],
   );
@@ -186,7 +176,7 @@ export function remember(keeper: Keeper, file: string, demands: readonly Demand[
     (fd) => {
       const name = nameOf(file);
       const unfinished = `${behind(fd)}/${unfinishedName(name)}`;
-      const out = openSync(unfinished, 'wx', 0o600);
+      const out = openSync(unfinished, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
       try {
         writeSync(out, text);
         fsyncSync(out);

@@ -1,6 +1,7 @@
 /** Files that a person, or the owner of a machine, has written, and that nobody who is judged by them can have written. */
 import { BoxctlError } from '../errors.ts';
 import { isWithin, realPath } from '../files/read.ts';
+import { effectiveGroup } from '../inputs/outside.ts';
 import { readTrustedFile } from '../host/trusted-file.ts';
 
 export interface Judge {
@@ -15,7 +16,7 @@ export interface Judge {
  * @throws BoxctlError E_POLICY_UNSAFE, E_POLICY_UNREADABLE
  */
 export function readTrusted(file: string, what: string, { euid, folder }: Judge): string | undefined {
-  const found = readTrustedFile(file, { euid, egid: process.getegid?.() ?? 0 });
+  const found = readTrustedFile(file, { euid, egid: effectiveGroup() });
   if (found.kind === 'missing') return undefined;
   if (found.kind === 'unreadable') {
     throw new BoxctlError('E_POLICY_UNREADABLE', `the ${what} ${file} cannot be read: ${found.problem}`);

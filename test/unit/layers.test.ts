@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['kernel'],
   ['text'],
+  ['inputs'],
   ['native.ts'],
   ['files'],
   ['limits'],

@@ -1,7 +1,13 @@
 import { previewPlan } from '../../container/preview.ts';
+import { noteProcess } from '../../inputs/outside.ts';
+import { startRecording } from '../../inputs/record.ts';
+import type { Demand } from '../../model/demand.ts';
+import { ownFiles } from '../../native.ts';
+import type { Plan } from '../../plan/plan.ts';
+import { inputsToJson, printInputs } from '../../show/inputs.ts';
 import { planToJson } from '../../show/plan-json.ts';
 import { printPlan } from '../../show/plan-text.ts';
-import type { Run } from '../command.ts';
+import type { Invocation, Run } from '../command.ts';
 import { allowedForGood } from '../trust.ts';
 import { hostFacts, loadDocument, showsValues } from '../environment.ts';
 import { wantsColor, widthOf, writeOutput } from '../output.ts';
@@ -9,6 +15,30 @@ import { jsonMessages, textMessages } from '../messages.ts';
 import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = async (invocation) => {
+  if (!invocation.args.flag('inputs')) return printed(invocation, writePlan);
+  const recording = startRecording();
+  try {
+    noteProcess(ownFiles());
+    return await printed(invocation, () => {
+      const inputs = { inputs: recording.inputs, gaps: recording.gaps };
+      if (!invocation.args.flag('json')) return printInputs(inputs);
+      return `${safeJson(inputsToJson(inputs), 2)}\n`;
+    });
+  } finally {
+    recording.stop();
+  }
+};
+
+type Print = (invocation: Invocation, plan: Plan, allowed: ReadonlySet<Demand>, file: string) => string;
+
+const writePlan: Print = (invocation, made, allowed, file) => {
+  const showValues = showsValues(invocation);
+  if (invocation.args.flag('json')) return `${safeJson(planToJson(made, { allowed, showValues }), 2)}\n`;
+  const color = wantsColor(1, invocation.env);
+  return printPlan(made, { color, width: widthOf(invocation.env), file, allowed, showValues });
+};
+
+async function printed(invocation: Invocation, print: Print): Promise<number> {
   const document = loadDocument(invocation);
   const messages = invocation.args.flag('json') ? jsonMessages : textMessages(wantsColor(2, invocation.env), false);
   const {
@@ -27,13 +57,7 @@ export const plan: Run = async (invocation) => {
   if (isNetworkMadeUp) {
     messages.notice('addresses in this plan are made up: a run claims its own, and looks names up', undefined);
   }
-  const showValues = showsValues(invocation);
   const allowed = allowedForGood(invocation, document, made.demands);
-  if (invocation.args.flag('json')) {
-    writeOutput(`${safeJson(planToJson(made, { allowed, showValues }), 2)}\n`);
-  } else {
-    const color = wantsColor(1, invocation.env);
-    writeOutput(printPlan(made, { color, width: widthOf(invocation.env), file: document.file, allowed, showValues }));
-  }
+  writeOutput(print(invocation, made, allowed, document.file));
   return 0;
-};
+}

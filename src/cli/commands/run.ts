@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
+import { existsSync } from '../../inputs/outside.ts';
 import { quote } from '../../trust/refuse.ts';
 import type { Run } from '../command.ts';
 import { start } from '../start.ts';

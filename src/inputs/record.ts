@@ -1,0 +1,238 @@
+/**
+ * The record of what was read of the outside while a plan was made. A plan may be used again as long as everything in its
+ * record is as it was. Readers do not write records themselves: `outside.ts`, `environment.ts` and the addon's functions do.
+ *
+ * The identity of a file is taken before the file is read. A change during or after the reading then differs from the record.
+ */
+import { lstatSync, statSync, type BigIntStats } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+
+/** What tells a file from another, and from itself after a change. Times are nanoseconds since 1970. */
+export interface Identity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Of a device. */
+  readonly rdev: bigint;
+  readonly size: bigint;
+  readonly mtime: bigint;
+  readonly ctime: bigint;
+}
+
+/** What is at a path: an identity, or the error of stat(2), such as ENOENT. */
+export type Found = Identity | string;
+
+export type Input =
+  /**
+   * `follows`: what the path leads to, and not a link itself. `isWhole`: size and times count, since the content was read, or
+   * the names in a folder. Of a folder that was only looked at, they change without a change of the plan.
+   */
+  | {
+      readonly kind: 'path';
+      readonly path: string;
+      readonly follows: boolean;
+      readonly isWhole: boolean;
+      readonly found: Found;
+      /** When it was looked at, milliseconds since 1970. */
+      readonly at: number;
+    }
+  /** Where a path leads with all links followed; undefined: nowhere. */
+  | { readonly kind: 'real'; readonly path: string; readonly leads: string | undefined }
+  /** Whether access(2) allows `mode`: 4, 2, 1 for reading, writing, executing; 0: it exists. */
+  | { readonly kind: 'access'; readonly path: string; readonly mode: number; readonly isAllowed: boolean }
+  /** Of a file that the kernel writes, whose times tell nothing. `lines`: those that begin with one of these words count. */
+  | {
+      readonly kind: 'text';
+      readonly path: string;
+      readonly lines: readonly string[] | undefined;
+      readonly text: string | undefined;
+    }
+  /** The magic number of a file system (statfs(2)); undefined where there is nothing. */
+  | { readonly kind: 'file_system'; readonly path: string; readonly type: number | undefined }
+  /** Of this process or machine, by one of the names of `Fact`. */
+  | { readonly kind: 'fact'; readonly name: Fact; readonly value: string }
+  /** A variable of the environment that was looked up; undefined: it is not set. */
+  | { readonly kind: 'variable'; readonly name: string; readonly value: string | undefined };
+
+/** Of namespaces(7). */
+export const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'] as const;
+
+/** `cpus`: the processors that this process may use. `folder`: the current one. */
+export type Fact =
+  'hostname' | 'release' | 'cpus' | 'folder' | 'uid' | 'euid' | 'egid' | `namespace.${(typeof NAMESPACES)[number]}`;
+
+/**
+ * A clock of the kernel's that gives files their times goes by ticks, of 10 ms at most. File systems with whole seconds, or two
+ * of them, give times that have nothing below the second.
+ */
+const TICK_NS = 20_000_000n;
+const SECONDS_NS = 3_000_000_000n;
+const MS_NS = 1_000_000n;
+const SECOND_NS = 1_000_000_000n;
+
+const S_IFMT = 0o170_000;
+const S_IFREG = 0o100_000;
+const S_IFLNK = 0o120_000;
+
+export const isIdentity = (found: Found): found is Identity => typeof found !== 'string';
+
+/** Whether what is at a path has content that size and times stand for. Devices, sockets and fifos do not. */
+function hasContent(mode: number): boolean {
+  return (mode & S_IFMT) === S_IFREG || (mode & S_IFMT) === S_IFLNK;
+}
+
+/**
+ * Whether a later change of the file is sure to change its times. A file that was changed just before it was looked at can be
+ * changed once more within the same tick, and then looks the same.
+ */
+export function isSettled(input: Input): boolean {
+  if (input.kind !== 'path' || !input.isWhole || !isIdentity(input.found)) return true;
+  const { mtime, ctime } = input.found;
+  const last = mtime > ctime ? mtime : ctime;
+  const step = last % SECOND_NS === 0n ? SECONDS_NS : TICK_NS;
+  return last + step < BigInt(input.at) * MS_NS;
+}
+
+const keyOf = (input: Input): string => {
+  switch (input.kind) {
+    case 'path':
+      return `path ${input.follows ? 'at' : 'link'} ${input.path}`;
+    case 'access':
+      return `access ${input.mode} ${input.path}`;
+    case 'fact':
+    case 'variable':
+      return `${input.kind} ${input.name}`;
+    case 'text':
+      return `text ${input.path} ${input.lines?.join(' ') ?? ''}`;
+    default:
+      return `${input.kind} ${input.path}`;
+  }
+};
+
+const isSame = (a: Input, b: Input): boolean => {
+  if (a.kind === 'path' && b.kind === 'path') return sameFound(a.found, b.found, a.isWhole && b.isWhole);
+  if (a.kind === 'real' && b.kind === 'real') return a.leads === b.leads;
+  if (a.kind === 'access' && b.kind === 'access') return a.isAllowed === b.isAllowed;
+  if (a.kind === 'text' && b.kind === 'text') return a.text === b.text;
+  if (a.kind === 'file_system' && b.kind === 'file_system') return a.type === b.type;
+  if (a.kind === 'fact' && b.kind === 'fact') return a.value === b.value;
+  return a.kind === 'variable' && b.kind === 'variable' && a.value === b.value;
+};
+
+function sameFound(a: Found, b: Found, isWhole: boolean): boolean {
+  if (!isIdentity(a) || !isIdentity(b)) return a === b;
+  const place = a.dev === b.dev && a.ino === b.ino && a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
+  if (!place || a.rdev !== b.rdev) return false;
+  return !isWhole || (a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime);
+}
+
+/** What was read from its start until `stop`. */
+export class Recording {
+  readonly #inputs = new Map<string, Input>();
+  readonly #gaps = new Set<string>();
+
+  get inputs(): readonly Input[] {
+    return [...this.#inputs.values()];
+  }
+
+  /** What the plan depends on and the record does not have: sentences without full stop. */
+  get gaps(): readonly string[] {
+    return [...this.#gaps];
+  }
+
+  /** Input that was changed so shortly before it was read that a later change might not be seen. */
+  get unsettled(): readonly Input[] {
+    return this.inputs.filter((input) => !isSettled(input));
+  }
+
+  has(input: Input): boolean {
+    const known = this.#inputs.get(keyOf(input));
+    return known !== undefined && (known.kind !== 'path' || input.kind !== 'path' || known.isWhole || !input.isWhole);
+  }
+
+  add(input: Input): void {
+    const key = keyOf(input);
+    const known = this.#inputs.get(key);
+    if (known !== undefined && !isSame(known, input)) {
+      const what = 'path' in input ? input.path : input.name;
+      this.addGap(`${what} changed while the plan was made`);
+    }
+    // Of two identities of one file the older one counts.
+    if (known === undefined || (known.kind === 'path' && input.kind === 'path' && !known.isWhole && input.isWhole)) {
+      this.#inputs.set(key, input);
+    }
+  }
+
+  addGap(what: string): void {
+    this.#gaps.add(what);
+  }
+
+  stop(): void {
+    recordings.delete(this);
+  }
+}
+
+/** Of one process, there may be several at once. Each has all that is read meanwhile, which is more than it needs at worst. */
+const recordings = new Set<Recording>();
+
+export function startRecording(): Recording {
+  const recording = new Recording();
+  recordings.add(recording);
+  return recording;
+}
+
+export const isRecording = (): boolean => recordings.size > 0;
+
+export function note(input: Input): void {
+  for (const recording of recordings) recording.add(input);
+}
+
+/** The plan depends on something that no record can have, such as a claim or an answer of the network. */
+export function noteGap(what: string): void {
+  for (const recording of recordings) recording.addGap(what);
+}
+
+/** The code of a system call's error, such as ENOENT. */
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';
+
+export const absolute = (path: string): string => (isAbsolute(path) ? path : join(process.cwd(), path));
+
+function identityOf(status: BigIntStats): Identity {
+  return {
+    dev: status.dev,
+    ino: status.ino,
+    mode: Number(status.mode),
+    uid: Number(status.uid),
+    gid: Number(status.gid),
+    rdev: status.rdev,
+    size: status.size,
+    mtime: status.mtimeNs,
+    ctime: status.ctimeNs,
+  };
+}
+
+/**
+ * Notes what is at a path now; to be called before it is used. `isWhole`: the names in a folder count, too. The content of a
+ * file counts always.
+ */
+export function notePath(given: string, { follows = true, isWhole = false } = {}): void {
+  if (!isRecording()) return;
+  const path = absolute(given);
+  const wanted: Input = { kind: 'path', path, follows, isWhole, found: '', at: Date.now() };
+  if ([...recordings].every((recording) => recording.has(wanted))) return;
+  let found: Found;
+  try {
+    found = identityOf(follows ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true }));
+  } catch (error) {
+    found = codeOf(error);
+  }
+  const counts = !isIdentity(found) || hasContent(found.mode) || isWhole;
+  note({
+    ...wanted,
+    isWhole: counts,
+    found: counts || !isIdentity(found) ? found : { ...found, size: 0n, mtime: 0n, ctime: 0n },
+  });
+}
