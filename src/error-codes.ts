@@ -28,10 +28,14 @@ export const ERROR_CODES = {
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
   E_CONTAINER_AMBIGUOUS: { meaning: 'several containers fit, and nothing tells which is meant' },
+  E_CONTAINER_FOREGROUND: {
+    meaning: 'the container runs in the foreground, and what was asked for is for those in the background',
+  },
   E_CONTAINER_HOST_NETWORK: { meaning: '`network_mode` names a container that is in the network of the host' },
   E_CONTAINER_NAME_TAKEN: { meaning: 'a container of the same name runs in the background' },
-  E_CONTAINER_NOT_FOUND: { meaning: 'there is no container of that name in the background' },
+  E_CONTAINER_NOT_FOUND: { meaning: 'there is no container of that name' },
   E_CONTAINER_NOT_RUNNING: { meaning: 'the container that is named does not run' },
+  E_CONTAINER_PAUSED: { meaning: 'the container is paused, and what was asked for needs one that goes on' },
   E_CONTAINER_RECORD: {
     meaning: 'what is kept of the container was written by another version of boxctl, or is damaged',
   },

@@ -38,6 +38,7 @@ interface Addon {
   passSignals(socket: number, launcher: number): void;
   releaseSignals(): void;
   endProcess(pid: number, birth: string): boolean;
+  signalProcess(pid: number, birth: string, signal: number): boolean;
   endNamespace(id: string): boolean;
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
@@ -178,6 +179,11 @@ export function releaseSignals(): void {
  */
 export function endProcess(pid: number, birth: string): boolean {
   return invoke((addon) => addon.endProcess(pid, birth));
+}
+
+/** Sends the process a signal, if it is the one with this birth. False: it is gone, or was another. */
+export function signalProcess(pid: number, birth: string, signal: number): boolean {
+  return invoke((addon) => addon.signalProcess(pid, birth, signal));
 }
 
 /** Kills all processes in the mount namespace with this id (native/shared/namespace_id.h). False when some stay. */

@@ -26,6 +26,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("passSignals", boxctl::pass_signals);
   add("releaseSignals", boxctl::release_signals);
   add("endProcess", boxctl::end_process);
+  add("signalProcess", boxctl::signal_process);
   add("endNamespace", boxctl::end_namespace);
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);

@@ -15,6 +15,7 @@
 #include "../shared/birth.h"
 #include "../shared/directory.h"
 #include "../shared/namespace_id.h"
+#include "result.h"
 
 namespace boxctl {
 namespace {
@@ -62,6 +63,19 @@ Napi::Value end_process(const Napi::CallbackInfo& info) {
   }
   pollfd ended = {process.get(), POLLIN, 0};
   return Napi::Boolean::New(env, poll(&ended, 1, kPatienceMs) > 0);
+}
+
+Napi::Value signal_process(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int pid = info[0].As<Napi::Number>().Int32Value();
+  const std::string born = info[1].As<Napi::String>().Utf8Value();
+  const int signal = info[2].As<Napi::Number>().Int32Value();
+  const Fd process(static_cast<int>(syscall(kSysPidfdOpen, pid, 0)));
+  char found[kBirthSize];
+  if (!process.valid() || !birth_of(pid, found) || born != found) return Napi::Boolean::New(env, false);
+  if (syscall(kSysPidfdSendSignal, process.get(), signal, nullptr, 0) == 0) return Napi::Boolean::New(env, true);
+  if (errno != ESRCH) return fail(env, "pidfd_send_signal", errno);
+  return Napi::Boolean::New(env, false);
 }
 
 Napi::Value end_namespace(const Napi::CallbackInfo& info) {

@@ -1,5 +1,6 @@
 /** The commands for containers in the background. */
 import type { Command } from './command.ts';
+import { FILTER_NAMES } from './filter-names.ts';
 import { CONNECT, PROGRESS } from './options.ts';
 
 const NAME = 'NAME is the name of a container, or the beginning of its id.';
@@ -8,16 +9,29 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
   {
     name: 'ps',
     usage: '[OPTIONS]',
-    summary: 'list the containers in the background',
-    description: 'Lists your containers that run in the background: those that `boxctl up --detach` has started.',
+    summary: 'list the containers',
+    description:
+      "Lists your containers that run: those in the background, which `boxctl up --detach` has started, and those of other terminals. FORMAT is `json` (a line for each container), `table`, or a template of Go's with docker's names, for example '{{.ID}} {{.Names}} {{.Status}}'. FILTER is one of name, id, status, label, ancestor, exited, volume, network or mode, with = and a value.",
     options: {
-      all: { short: 'a', text: 'those that have ended, too' },
+      all: { short: 'a', text: 'those that have ended, too, and why' },
+      filter: {
+        short: 'f',
+        value: 'FILTER',
+        multiple: true,
+        words: FILTER_NAMES.map((name) => `${name}=`),
+        text: 'those alone that fit, for example status=exited',
+      },
+      format: { value: 'FORMAT', words: ['json', 'table'], text: 'print them in this way' },
+      last: { short: 'n', value: 'N', text: 'the N that were made last, whatever has become of them' },
+      latest: { short: 'l', text: 'the one that was made last' },
+      'no-trunc': { text: 'print whole commands' },
       quiet: { short: 'q', text: 'print the ids alone' },
       json: { text: 'print them as JSON' },
     },
     examples: [
       ['boxctl ps', 'what runs'],
-      ['boxctl ps -a', 'and what has ended, and how'],
+      ['boxctl ps -a', 'and what has ended, and why'],
+      ["boxctl ps --filter status=paused --format '{{.Names}}'", 'the names of those that are paused'],
     ],
     positionals: [0, 0],
     takesRest: false,
@@ -46,7 +60,7 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     name: 'stop',
     usage: '[OPTIONS] NAME…',
     summary: 'end containers',
-    description: `Sends the command its stop signal, and SIGKILL if it has not ended in time, and waits for the end. ${NAME}`,
+    description: `Sends the command its stop signal, and SIGKILL if it has not ended in time, and waits for the end. One that is paused goes on for that. Also of a container in the foreground of another terminal. ${NAME}`,
     options: {
       time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
     },
@@ -76,5 +90,20 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/rm.ts')).rm,
+  },
+  {
+    name: 'gc',
+    usage: '[OPTIONS]',
+    summary: 'remove what killed commands have left behind',
+    description:
+      'Removes what is left of containers whose launcher was killed: processes, cgroups, what they have written, records. Each command that starts or removes a container does so, too. What is kept of containers that have ended stays: `boxctl rm` removes that, and `boxctl image prune` unused images.',
+    options: {
+      'dry-run': { short: 'n', text: 'list it, and remove nothing' },
+      json: { text: 'print what it was as JSON' },
+    },
+    examples: [['boxctl gc --dry-run', 'is there anything left?']],
+    positionals: [0, 0],
+    takesRest: false,
+    load: async () => (await import('./commands/gc.ts')).gc,
   },
 ];

@@ -58,6 +58,12 @@ export function writeOutput(text: string): void {
   writeAll(1, checked(1, text));
 }
 
+/** The same for data with tabs between its columns. Values of foreign origin have none (plainRow of format.ts). */
+export function writeTabbed(text: string): void {
+  const parts = text.split('\t').map((part) => checked(1, part));
+  writeAll(1, parts.join('\t'));
+}
+
 /** Writes everything else to standard error. A failure is ignored: the container goes on without a reader. */
 export function writeMessage(text: string): void {
   try {

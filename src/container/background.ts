@@ -12,11 +12,11 @@ import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { bootId, keptContainers, makePlace, namesLock, removePlace, type Place } from '../state/containers.ts';
+import { keptContainers, makePlace, namesLock, removePlace, type Place } from '../state/containers.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { explainHostFailure } from './host-failure.ts';
-import { titleOf } from './import-image.ts';
+import { recordOf } from './kept-record.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, tellAboutModel, type RunOptions } from './run.ts';
@@ -93,17 +93,7 @@ async function takeName(document: SpecDocument, plan: Plan, model: Model, host: 
       }
       await removePlace(host, other);
     }
-    const { image } = document.spec;
-    const record = {
-      id,
-      name: model.name,
-      file: document.file,
-      created: Date.now(),
-      boot: bootId(),
-      command: model.config.process.args,
-      image: image === undefined ? undefined : titleOf(image),
-    };
-    return makePlace(host, record, plan, model);
+    return makePlace(host, recordOf(document, model, id), plan, model);
   });
 }
 

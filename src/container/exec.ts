@@ -1,4 +1,5 @@
 /** A command in a container that runs in the background: its plan, and its whole run. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
 import { cgroupsOf } from '../host/cgroup-mounts.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -14,6 +15,8 @@ import type { Plan } from '../plan/plan.ts';
 import type { Ending } from '../run/ending.ts';
 import { parseUser } from '../spec/user.ts';
 import { readKeptModel, type KeptContainer } from '../state/containers.ts';
+import { hasForegroundFolder } from '../state/foreground.ts';
+import { isPaused } from '../state/paused.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, follow } from './run.ts';
@@ -150,7 +153,21 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
       hint: 'boxctl ps -a tells how it ended',
     });
   }
+  if (isPaused(container, first.pid)) {
+    throw new BoxctlError('E_CONTAINER_PAUSED', `the container ${name} is paused: nothing runs in it`, {
+      hint: `let it go on first: boxctl unpause ${name}`,
+    });
+  }
   const kept = readKeptModel(container);
+  if (kept === undefined && container.isForeground === true) {
+    throw new BoxctlError(
+      'E_CONTAINER_RECORD',
+      `the container ${name} has been started just now, or by another program`,
+      {
+        hint: 'try it again in a moment',
+      },
+    );
+  }
   if (kept === undefined) {
     throw new BoxctlError(
       'E_CONTAINER_RECORD',
@@ -169,6 +186,17 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
   return { plan: planExec(model, host, targetOf(first)), model };
 }
 
+const PATIENCE_MS = 1000;
+const INTERVAL_MS = 20;
+
+/** Of a container in the foreground, what it was made from is written down a moment after its start. */
+async function isWrittenDown(container: KeptContainer): Promise<void> {
+  if (container.isForeground !== true) return;
+  for (let waited = 0; waited < PATIENCE_MS && !hasForegroundFolder(container); waited += INTERVAL_MS) {
+    await sleep(INTERVAL_MS);
+  }
+}
+
 /**
  * Runs a command in a container, with this process's standard input and outputs.
  *
@@ -179,6 +207,7 @@ export async function execInContainer(
   container: KeptContainer,
   { reporter = SILENT, takesSignals = true, showValues = false, ...options }: ExecRunOptions,
 ): Promise<Ending> {
+  await isWrittenDown(container);
   const { plan, model } = planExecIn(host, container, options);
   const outcome = await follow(plan, { reporter, takesSignals });
   return endOf({ plan, model, host, outcome }, { reporter, showValues });

@@ -1,43 +1,145 @@
-/** Containers in the background, as commands name them, and the state that each is in. */
+/** Containers as commands name them, and the state that each is in. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { endingOf, type Ending } from '../run/ending.ts';
+import { endingOf, exitStatusOf, type Ending } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
-import { keptContainers, readKeptPlan, readRun, type KeptContainer } from '../state/containers.ts';
+import {
+  keptContainers,
+  readKeptPlan,
+  readPlaces,
+  readRun,
+  type BrokenContainer,
+  type KeptContainer,
+} from '../state/containers.ts';
 import { connect, type Control } from '../state/control.ts';
+import { foregroundContainers } from '../state/foreground.ts';
+import { isPaused } from '../state/paused.ts';
+import { firstProcess, type FirstProcess } from '../state/running.ts';
 
 const LEAST_DIGITS = 2;
 
-/**
- * The container of this name, or whose id begins so.
- *
- * @throws BoxctlError `E_CONTAINER_NOT_FOUND`, `E_CONTAINER_AMBIGUOUS`
- */
-export function findContainer(host: HostFacts, word: string): KeptContainer {
-  const all = keptContainers(host);
-  const named = all.find(({ name }) => name === word);
-  if (named !== undefined) return named;
-  const fitting = word.length >= LEAST_DIGITS ? all.filter(({ id }) => id.startsWith(word)) : [];
-  const [first, second] = fitting;
-  if (first !== undefined && second === undefined) return first;
-  if (first !== undefined) {
-    throw new BoxctlError('E_CONTAINER_AMBIGUOUS', `${fitting.length} containers have ids that begin with ${word}`, {
-      hint: `give more digits: ${fitting.map(({ id, name }) => `${id} (${name})`).join(', ')}`,
+export interface AllContainers {
+  /** Those in the background, the oldest first, and then those of a `boxctl up` that runs. */
+  readonly containers: readonly KeptContainer[];
+  readonly broken: readonly BrokenContainer[];
+}
+
+/** All containers of the caller's that commands can find. */
+export function allContainers(host: HostFacts): AllContainers {
+  const { kept, broken } = readPlaces(host);
+  const background = new Set([...kept, ...broken].map(({ id }) => id));
+  return { containers: [...kept, ...foregroundContainers(host, background)], broken };
+}
+
+/** One is in the background. A running one is preferred to one that has ended. */
+function named(all: readonly KeptContainer[], word: string): readonly KeptContainer[] {
+  const found = all.filter(({ name }) => name === word);
+  const running = found.filter(({ isAlive }) => isAlive);
+  const background = running.filter(({ isForeground }) => isForeground !== true);
+  if (background.length > 0) return background;
+  return running.length > 0 ? running : found;
+}
+
+const idsOf = (containers: readonly Pick<KeptContainer, 'id' | 'name'>[]): string =>
+  containers.map(({ id, name }) => `${id} (${name})`).join(', ');
+
+/** The container of this name, or whose id begins so. Throws `E_CONTAINER_AMBIGUOUS`. */
+function choose(all: readonly KeptContainer[], word: string): KeptContainer | undefined {
+  const called = named(all, word);
+  const [name, other] = called;
+  if (name !== undefined && other === undefined) return name;
+  if (name !== undefined) {
+    throw new BoxctlError('E_CONTAINER_AMBIGUOUS', `${called.length} containers that run are called ${word}`, {
+      hint: `say which, by its id: ${called.map(({ id }) => id).join(', ')}`,
     });
   }
-  const meant = didYouMean(
-    word,
-    all.map(({ name }) => name),
-  );
-  throw new BoxctlError('E_CONTAINER_NOT_FOUND', `no container of yours in the background is called "${word}"`, {
+  const fitting = word.length >= LEAST_DIGITS ? all.filter(({ id }) => id.startsWith(word)) : [];
+  const [first, second] = fitting;
+  if (first !== undefined && second !== undefined) {
+    throw new BoxctlError('E_CONTAINER_AMBIGUOUS', `${fitting.length} containers have ids that begin with ${word}`, {
+      hint: `give more digits: ${idsOf(fitting)}`,
+    });
+  }
+  return first;
+}
+
+/** What there is instead of a container of this name. */
+function notFound({ containers, broken }: AllContainers, word: string): BoxctlError {
+  const damaged = word.length < LEAST_DIGITS ? undefined : broken.find(({ id }) => id.startsWith(word));
+  if (damaged !== undefined) {
+    const { id, problem, isAlive } = damaged;
+    return new BoxctlError('E_CONTAINER_RECORD', `the container ${id} cannot be used: ${problem}`, {
+      hint: `remove it: boxctl rm ${isAlive ? '--force ' : ''}${id}`,
+    });
+  }
+  const names = [...new Set(containers.map(({ name }) => name))];
+  const meant = didYouMean(word, names);
+  return new BoxctlError('E_CONTAINER_NOT_FOUND', `no container of yours is called "${word}"`, {
     hint: meant === undefined ? 'boxctl ps -a lists all of them' : `did you mean \`${meant}\`?`,
   });
 }
 
+/**
+ * The container in the background of this name, or whose id begins so: for what is kept of containers.
+ *
+ * @throws BoxctlError `E_CONTAINER_NOT_FOUND`, `E_CONTAINER_AMBIGUOUS`, `E_CONTAINER_FOREGROUND`, `E_CONTAINER_RECORD`
+ */
+export function findContainer(host: HostFacts, word: string): KeptContainer {
+  const kept = choose(keptContainers(host), word);
+  if (kept !== undefined) return kept;
+  const all = allContainers(host);
+  const other = choose(all.containers, word);
+  if (other === undefined) throw notFound(all, word);
+  throw new BoxctlError(
+    'E_CONTAINER_FOREGROUND',
+    `the container ${other.name} (${other.id}) runs in the foreground: nothing is kept of it`,
+    { hint: 'this is for containers in the background: boxctl up --detach' },
+  );
+}
+
+/**
+ * The container of this name, or whose id begins so, also where it runs in the foreground (`isForeground`).
+ *
+ * @throws BoxctlError `E_CONTAINER_NOT_FOUND`, `E_CONTAINER_AMBIGUOUS`, `E_CONTAINER_RECORD`
+ */
+export function findAny(host: HostFacts, word: string): KeptContainer {
+  const all = allContainers(host);
+  const found = choose(all.containers, word);
+  if (found === undefined) throw notFound(all, word);
+  return found;
+}
+
+/** The container of `findAny`, which has to run. Throws `E_CONTAINER_NOT_RUNNING`, too. */
+export function findRunning(host: HostFacts, word: string): KeptContainer & { readonly first: FirstProcess } {
+  const container = findAny(host, word);
+  const first = container.isAlive ? firstProcess(host, container.name, container.id) : undefined;
+  if (first !== undefined) return { ...container, first };
+  throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${container.name} does not run`, {
+    hint: 'boxctl ps -a tells how it ended',
+  });
+}
+
+/**
+ * What `rm` can remove: a container in the background, also one whose container.json cannot be used.
+ *
+ * @throws BoxctlError as `findContainer` does
+ */
+export function findRemovable(
+  host: HostFacts,
+  word: string,
+): Pick<KeptContainer, 'id' | 'name' | 'folder' | 'isAlive'> {
+  const { kept, broken } = readPlaces(host);
+  const damaged = word.length < LEAST_DIGITS ? [] : broken.filter(({ id }) => id.startsWith(word));
+  const [one] = damaged;
+  const isOther = kept.some(({ id, name }) => name === word || id.startsWith(word));
+  if (one === undefined || damaged.length > 1 || isOther) return findContainer(host, word);
+  return { ...one, name: one.id };
+}
+
 export interface ContainerState {
   /** `lost`: its launcher was killed, or the machine went down, so that nobody could write down how it ended. */
-  readonly status: 'starting' | 'running' | 'restarting' | 'exited' | 'failed' | 'lost';
+  readonly status: 'starting' | 'running' | 'paused' | 'restarting' | 'exited' | 'failed' | 'lost';
   /** How often its launcher has started it again by itself. */
   readonly restarts: number;
   readonly started: number | undefined;
@@ -45,28 +147,47 @@ export interface ContainerState {
   readonly pid: number | undefined;
   /** Milliseconds since 1970: when a container that is `restarting` is started again. */
   readonly next: number | undefined;
+  /** The exit status, as `up` in the foreground would have it. */
+  readonly exitStatus: number | undefined;
   /** Why it ended, or ended the last time, as `up` in the foreground would tell. */
   readonly ending: Ending | undefined;
   /** The step that failed, when it was started again. */
   readonly failure: BoxctlError | undefined;
 }
 
-export function stateOf(container: KeptContainer): ContainerState {
-  const plan = readKeptPlan(container);
-  const nothing = { restarts: 0, next: undefined, started: undefined, ended: undefined, pid: undefined };
-  const { outcome, ...run } = plan === undefined ? { ...nothing, outcome: undefined } : readRun(container, plan);
-  const base = { ...run, ending: undefined, failure: undefined };
-  if (container.isAlive && run.next === undefined) {
-    return { ...base, status: run.started === undefined ? 'starting' : 'running' };
+/** What the launcher has told, and nothing that needs the plan: not why it ended. */
+export function briefStateOf(container: KeptContainer): ContainerState {
+  const { outcome, ...run } = readRun(container, undefined);
+  const base = { ...run, ending: undefined, failure: undefined, exitStatus: undefined };
+  if (container.isForeground === true) {
+    const status = isPaused(container, container.pid) ? 'paused' : 'running';
+    return { ...base, status, started: container.created, pid: container.pid };
   }
-  if (plan === undefined || outcome === undefined) return { ...base, status: 'lost' };
+  if (container.isAlive && run.next === undefined) {
+    if (run.started === undefined) return { ...base, status: 'starting' };
+    return { ...base, status: isPaused(container, run.pid) ? 'paused' : 'running' };
+  }
+  if (outcome === undefined) return { ...base, status: 'lost' };
+  const hasFailed = outcome.leaseBroken || outcome.kind === 'failed';
+  const exitStatus = hasFailed ? undefined : exitStatusOf(outcome);
+  return { ...base, status: container.isAlive ? 'restarting' : hasFailed ? 'failed' : 'exited', exitStatus };
+}
+
+/** The same, and why it ended. */
+export function stateOf(container: KeptContainer): ContainerState {
+  const brief = briefStateOf(container);
+  if (!['exited', 'failed', 'restarting'].includes(brief.status)) return brief;
+  const plan = readKeptPlan(container);
+  const outcome = plan === undefined ? undefined : readRun(container, plan).outcome;
+  // Of another version, or damaged: how it ended is known, and not why.
+  if (plan === undefined || outcome === undefined) return brief;
   const failure = explainFailure(plan, outcome);
   const ending = failure === undefined ? endingOf(plan, outcome) : undefined;
   const ended = failure === undefined ? 'exited' : 'failed';
-  return { ...base, status: container.isAlive ? 'restarting' : ended, failure, ending };
+  return { ...brief, status: container.isAlive ? 'restarting' : ended, exitStatus: ending?.status, failure, ending };
 }
 
 /** Undefined: the container does not run. */
-export function controlOf(host: HostFacts, container: KeptContainer): Control | undefined {
+export function controlOf(host: HostFacts, container: Pick<KeptContainer, 'id' | 'isAlive'>): Control | undefined {
   return container.isAlive ? connect(host, container.id) : undefined;
 }

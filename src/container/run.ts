@@ -25,6 +25,7 @@ import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { readDigestInBackground } from './digest-in-background.ts';
 import { explainHostFailure } from './host-failure.ts';
+import { keepWhileItRuns } from './keep-foreground.ts';
 import { prepare, type Judge, type Prepared } from './prepare.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { forwardSignals } from './signals.ts';
@@ -61,7 +62,7 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
     const host = gatherHostFacts(env);
     const prepared = await prepare(document, { ...options, env, host, reporter, judge, takesSignals });
     try {
-      return await runModel(prepared, prepared.host, { ...options, reporter, takesSignals });
+      return await runModel(prepared, prepared.host, { ...options, reporter, takesSignals, document });
     } finally {
       prepared.claims.release();
     }
@@ -73,11 +74,16 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
 /** Of `RunOptions`. */
 export type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> & Pick<RunOptions, 'showValues'>;
 
+interface ModelOptions extends StartOptions {
+  /** What the container was made from, for those who look at it while it runs. */
+  readonly document?: SpecDocument;
+}
+
 /** The part of a run after its model is compiled and judged. Throws as `runContainer` does. */
 export async function runModel(
   { model, image }: Pick<Prepared, 'model' | 'image'>,
   host: HostFacts,
-  options: StartOptions,
+  options: ModelOptions,
 ): Promise<Ending> {
   const { reporter } = options;
   tellAboutModel(model, reporter);
@@ -88,13 +94,18 @@ export async function runModel(
   const plan = planContainer(model, image, host);
   await sweepState(host);
   const stopReading = readDigestInBackground(image, host);
-  const outcome = await follow(plan, options)
+  const { document } = options;
+  const kept = document === undefined ? undefined : keepWhileItRuns({ document, model, plan, host });
+  const outcome = await follow(plan, { ...options, ...(kept === undefined ? {} : { onStarted: kept.start }) })
     .catch(async (error: unknown) => {
       // A container can arrange that it does not die with the launcher.
       if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
       throw error;
     })
-    .finally(stopReading);
+    .finally(async () => {
+      stopReading();
+      await kept?.end();
+    });
   return endOf({ plan, model, host, outcome }, options);
 }
 
@@ -111,7 +122,10 @@ function placeOfStep({ steps }: Plan, index: number): Position | undefined {
 }
 
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
-export async function follow(plan: Plan, { reporter, takesSignals }: StartOptions): Promise<Outcome> {
+export async function follow(
+  plan: Plan,
+  { reporter, takesSignals, onStarted }: StartOptions & { readonly onStarted?: (pid: number) => void },
+): Promise<Outcome> {
   const progress = reporter.launching(plan);
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
   const ports: string[] = [];
@@ -131,6 +145,7 @@ export async function follow(plan: Plan, { reporter, takesSignals }: StartOption
       progress.event(event);
       if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));
       if (event.kind === 'port') ports.push(describePort(plan, event));
+      if (event.kind === 'started') onStarted?.(event.pid);
       if (event.kind === 'started' && !progress.draws) tellPorts();
       if (event.kind !== 'gate') return;
       void progress.finish().then(() => {

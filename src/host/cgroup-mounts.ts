@@ -60,6 +60,44 @@ export function cgroupsOf(read: HostReader, pid: number): ProcessCgroups {
   return { versionOne: of(1), unified: of(2)[0] };
 }
 
+/** The cgroups that were made for a container. */
+export interface ContainerCgroups {
+  /** In version 1, by the name of the controller. */
+  readonly versionOne: ReadonlyMap<string, string>;
+  /** In version 2: the one that its processes are in, or that is around theirs. */
+  readonly unified: string | undefined;
+}
+
+/** In version 2, the container's own is in one that hands controllers on to it (src/plan/cgroup-unified.ts). */
+const INNER = 'container';
+
+/**
+ * The part of a path that ends with the cgroup of the container of this id. Its processes can be in others below it.
+ * Undefined: the path is that of a cgroup that boxctl has not made for it.
+ */
+function ownPart(path: string, id: string): { readonly own: string; readonly inner: string | undefined } | undefined {
+  const parts = path.split('/');
+  const at = parts.findIndex((part) => part.startsWith('boxctl-') && part.replace(/\.scope$/u, '').endsWith(`-${id}`));
+  if (at < 0) return undefined;
+  const own = parts.slice(0, at + 1).join('/');
+  return { own, inner: parts[at + 1] === INNER ? `${own}/${INNER}` : undefined };
+}
+
+/** Those of the container with this id and first process. */
+export function containerCgroups(read: HostReader, pid: number, id: string): ContainerCgroups {
+  const paths = pathsIn(read.text(`/proc/${pid}/cgroup`) ?? '');
+  const versionOne = new Map<string, string>();
+  let unified: string | undefined;
+  for (const { version, root, point, names } of hierarchies(read)) {
+    const found = ownPart(paths.get(names[0] ?? '') ?? '', id);
+    const folder = found === undefined ? undefined : folderOf(root, point, found.inner ?? found.own);
+    if (folder === undefined || !read.exists(folder)) continue;
+    if (version === 2) unified ??= folder;
+    else for (const name of names) versionOne.set(name, folder);
+  }
+  return { versionOne, unified };
+}
+
 /** A process's cgroups by the name of a controller or hierarchy; by '' in version 2. */
 function pathsIn(text: string): ReadonlyMap<string, string> {
   const paths = new Map<string, string>();

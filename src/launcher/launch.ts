@@ -153,7 +153,7 @@ export class Course {
   readonly #tallies: readonly Tally[];
   readonly #onEvent: (event: LaunchEvent) => void;
 
-  constructor(plan: Plan, onEvent: (event: LaunchEvent) => void) {
+  constructor(plan: Pick<Plan, 'reports' | 'tallies'>, onEvent: (event: LaunchEvent) => void) {
     this.#tallies = plan.tallies ?? [];
     this.#reports = plan.reports.map(() => undefined);
     this.#onEvent = onEvent;
@@ -342,7 +342,7 @@ export function order(kind: number, value: number): Uint8Array {
  * the launcher was killed.
  */
 export function outcomeOf(
-  plan: Plan,
+  plan: Pick<Plan, 'reports' | 'tallies'>,
   records: Uint8Array,
   onEvent: (event: LaunchEvent) => void = () => undefined,
 ): Outcome | undefined {

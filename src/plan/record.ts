@@ -56,7 +56,9 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
   const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
   const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
   steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
-  const text = { template: `${JSON.stringify({ version: 1, ...leftovers, ...ownershipOf(context) })}\n` };
+  // Others take it for a container in the foreground where it does not say that it is not.
+  const isKept = context.kept ? { kept: true } : {};
+  const text = { template: `${JSON.stringify({ version: 1, ...isKept, ...leftovers, ...ownershipOf(context) })}\n` };
   steps.add(place, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
   return file;
 }

@@ -109,6 +109,17 @@ function filterEnding(
   };
 }
 
+/** The exit status that boxctl has for it. */
+export function exitStatusOf({
+  kind,
+  status,
+  signal,
+  timeLimit,
+}: Pick<Outcome, 'kind' | 'status' | 'signal' | 'timeLimit'>): number {
+  if (timeLimit) return EXIT_TIME_LIMIT;
+  return kind === 'signaled' ? 128 + signal : status;
+}
+
 /**
  * The end of a command that ran; undefined where it did not get that far. What the launcher or the
  * kernel did to the command is tried as the reason before how the command itself ended, since the one led to the other.

@@ -1,9 +1,9 @@
 /** Containers of the caller's that run, by their records (src/plan/record.ts). */
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { openOwn, tryLock } from '../native.ts';
-import { readRecord } from './sweep.ts';
+import { readRecord } from './record.ts';
 
 export interface RunningNetwork {
   /** The first process of the container. */
@@ -15,7 +15,7 @@ export interface RunningNetwork {
 }
 
 /** As native/shared/birth.h has it; undefined where there is no such process. */
-function birthOf(pid: number): string | undefined {
+export function birthOf(pid: number): string | undefined {
   try {
     // The name of the program, in parentheses, can have any character.
     const rest = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\)/su, '');
@@ -54,20 +54,71 @@ export interface FirstProcess {
   readonly birth: string;
 }
 
-/** The first process of the run `NAME-ID`; undefined where its launcher does not live, or has not started it yet. */
-export function firstProcess({ dirs }: HostFacts, name: string, id: string): FirstProcess | undefined {
+const RUN = /-([0-9a-f]{12})$/u;
+
+/** The record of a run. A container that was renamed has that of its old name. */
+function recordPath({ dirs }: HostFacts, name: string, id: string): string {
+  const path = join(dirs.state, `${name}-${id}`);
+  if (existsSync(path)) return path;
+  try {
+    const found = readdirSync(dirs.state).find((entry) => RUN.exec(entry)?.[1] === id);
+    return found === undefined ? path : join(dirs.state, found);
+  } catch {
+    return path;
+  }
+}
+
+/** The first process of a run; undefined where its launcher does not live, or has not started it yet. */
+export function firstProcess(host: HostFacts, name: string, id: string): FirstProcess | undefined {
+  return processOf(recordPath(host, name, id));
+}
+
+function processOf(path: string): (FirstProcess & { readonly isKept: boolean }) | undefined {
   let record: number;
   try {
-    record = openOwn(join(dirs.state, `${name}-${id}`), 'file');
+    record = openOwn(path, 'file');
   } catch {
     return undefined;
   }
   try {
-    const { child } = readRecord(record);
-    return child === undefined || tryLock(record, true) ? undefined : { pid: child.pid, birth: child.birth };
+    const { child, isKept } = readRecord(record);
+    if (child === undefined || tryLock(record, true)) return undefined;
+    return { pid: child.pid, birth: child.birth, isKept };
   } finally {
     closeSync(record);
   }
+}
+
+/** A run whose launcher lives. */
+export interface RunningRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly first: FirstProcess;
+  /** When the record was last written to, which is just before the command was started: milliseconds since 1970. */
+  readonly started: number;
+}
+
+/** All runs of the caller's in the foreground that have a first process, but those of `except`. */
+export function runningRecords({ dirs }: HostFacts, except: (id: string) => boolean): readonly RunningRecord[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync(dirs.state);
+  } catch {
+    return [];
+  }
+  return names.flatMap((entry): readonly RunningRecord[] => {
+    const id = RUN.exec(entry)?.[1];
+    if (id === undefined || except(id)) return [];
+    const path = join(dirs.state, entry);
+    try {
+      const first = processOf(path);
+      if (first === undefined || first.isKept) return [];
+      return [{ id, name: entry.slice(0, -id.length - 1), first, started: statSync(path).mtimeMs }];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
 }
 
 /** The network namespaces of the caller's running containers of this name. Each is to be closed. */

@@ -12,23 +12,23 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   rmdirSync,
+  rmSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../model/image.ts';
 import { callerMaps } from '../model/ids.ts';
+import { withLock } from '../files/locks.ts';
 import { behind, openUnlinked } from '../files/read.ts';
-import { isRecord, isTextList } from '../text/json.ts';
-import { parseOwnership } from '../worker/owner.ts';
 import { removeTree } from '../worker/work.ts';
-import { endNamespace, endProcess, openOwn, tryLock } from '../native.ts';
+import { readRecord, type RecordText } from './record.ts';
+import { connectTo, endNamespace, endProcess, openOwn, tryLock } from '../native.ts';
 
 /** Of a record, and of a container's writable layer. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
-const MAX_RECORD = 64 * 1024;
 
 function namesIn(folder: string): readonly string[] {
   try {
@@ -38,74 +38,11 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-export interface Leftovers {
-  readonly rmdir: readonly string[];
-  readonly rmtree: readonly string[];
-  readonly ownership: Ownership | undefined;
-  /** Files and folders that were made in the user's own folders. */
-  readonly made: readonly string[];
-  /** Programs beside the container that may have outlived the launcher. */
-  readonly helpers: readonly Process[];
-  /** The first process, and the mount namespace that its others are found by where they have no namespace of their own. */
-  readonly child: (Process & { readonly mounts: string | undefined }) | undefined;
-}
-
-/** `birth` tells it from every other process that has had or will have its number. */
-interface Process {
-  readonly pid: number;
-  readonly birth: string;
-}
-
-const NOTHING: Leftovers = { rmdir: [], rmtree: [], ownership: undefined, made: [], helpers: [], child: undefined };
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** `key` is what the line calls the process's number. */
-function parseProcess(value: unknown, key: 'pid' | 'helper'): Process | undefined {
-  if (!isRecord(value)) return undefined;
-  const { [key]: pid, birth } = value;
-  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1 || typeof birth !== 'string') return undefined;
-  return { pid, birth };
-}
-
-function parseChild(value: unknown): Leftovers['child'] {
-  const process = parseProcess(value, 'pid');
-  if (process === undefined || !isRecord(value)) return undefined;
-  const { mounts } = value;
-  return { ...process, mounts: typeof mounts === 'string' ? mounts : undefined };
-}
-
 /** Ends what a killed launcher left running. False: something of it is still there. */
-function endChild(child: Leftovers['child']): boolean {
+function endChild(child: RecordText['child']): boolean {
   if (child === undefined) return true;
   const ended = endProcess(child.pid, child.birth);
   return (child.mounts === undefined || endNamespace(child.mounts)) && ended;
-}
-
-/** What a record says, as far as it can be read. */
-export function readRecord(fd: number): Leftovers {
-  const bytes = Buffer.alloc(MAX_RECORD);
-  const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
-  const [first = '', ...rest] = bytes.toString('utf8', 0, size).split('\n');
-  // The launcher was killed before it wrote the record. It had made nothing yet.
-  const value = parse(first);
-  if (!isRecord(value)) return NOTHING;
-  const { rmdir, rmtree, ownership } = value;
-  const lines = rest.map(parse);
-  return {
-    rmdir: isTextList(rmdir) ? rmdir : [],
-    rmtree: isTextList(rmtree) ? rmtree : [],
-    ownership: parseOwnership(ownership),
-    made: lines.flatMap((line) => (isRecord(line) && typeof line['made'] === 'string' ? [line['made']] : [])),
-    helpers: lines.map((line) => parseProcess(line, 'helper')).filter((helper) => helper !== undefined),
-    child: lines.map(parseChild).find((child) => child !== undefined),
-  };
 }
 
 /** Only what boxctl makes: a folder named after the record in a hierarchy of cgroups, and the container's own in it. */
@@ -119,8 +56,19 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
+/** On version 1, what is frozen is not killed before it is thawed (freezer-subsystem.rst). */
+function thaw(folder: string): void {
+  const state = join(folder, 'freezer.state');
+  try {
+    if (existsSync(state)) writeFileSync(state, 'THAWED');
+  } catch {
+    // It is gone meanwhile.
+  }
+}
+
 /** Kills what is still in the cgroup and removes it. False: it is still there. */
 function removeCgroup(folder: string): boolean {
+  thaw(folder);
   for (let attempt = 0; attempt < 200; attempt++) {
     try {
       for (const pid of readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n')) {
@@ -195,7 +143,7 @@ function removeMade(path: string): void {
   }
 }
 
-async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
+async function sweepRecord(host: HostFacts, name: string, remove: boolean): Promise<boolean> {
   const path = join(host.dirs.state, name);
   let fd: number;
   try {
@@ -205,6 +153,7 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
   }
   try {
     if (!tryLock(fd, true) || isBeingMade(fd)) return false;
+    if (!remove) return true;
     const { rmdir, rmtree, ownership, made, helpers, child } = readRecord(fd);
     if (!endChild(child) || !helpers.every(({ pid, birth }) => endProcess(pid, birth))) return false;
     const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
@@ -225,7 +174,7 @@ async function sweepRecord(host: HostFacts, name: string): Promise<boolean> {
 const LOCKED_MODE = 0o777;
 
 /** A writable layer that no record tells of: the machine went down, or the record was made for another store. */
-async function sweepUpper(host: HostFacts, name: string): Promise<boolean> {
+async function sweepUpper(host: HostFacts, name: string, remove: boolean): Promise<boolean> {
   if (existsSync(join(host.dirs.state, name))) return false;
   const folder = uppersOf(host);
   let fd: number;
@@ -236,7 +185,7 @@ async function sweepUpper(host: HostFacts, name: string): Promise<boolean> {
   }
   try {
     if ((fstatSync(fd).mode & 0o777) !== LOCKED_MODE || !tryLock(fd, true)) return false;
-    await removeTree(folder, name, callerMaps(host), host);
+    if (remove) await removeTree(folder, name, callerMaps(host), host);
     return true;
   } catch {
     return false;
@@ -255,13 +204,81 @@ async function sweepAddresses({ dirs }: HostFacts): Promise<void> {
   }
 }
 
-/** Removes leftovers and says how many there were. Never throws: it is not what the user asked for. */
-export async function sweepState(host: HostFacts): Promise<number> {
-  let swept = 0;
+export interface Leftover {
+  readonly kind: 'run' | 'layer' | 'foreground' | 'folder' | 'socket';
+  /** The path of its record, or of itself. */
+  readonly path: string;
+}
+
+export interface SweepOptions {
+  /** False: leftovers are listed, and stay. */
+  readonly remove?: boolean;
+  /** Folders of containers in the background that a killed command left half made or half removed are leftovers, too. */
+  readonly places?: boolean;
+}
+
+/** Sockets of launchers in the background that were killed. */
+function sweepSockets(host: HostFacts, remove: boolean): readonly string[] {
+  const folder = join(host.dirs.state, 'control');
+  let ids: readonly string[];
+  try {
+    ids = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  return ids
+    .map((id) => join(folder, id))
+    .filter((path) => {
+      // A launcher makes its socket a moment before it listens there.
+      const status = lstatSync(path, { throwIfNoEntry: false });
+      if (status?.isSocket() !== true || Date.now() - status.mtimeMs < 10_000) return false;
+      try {
+        closeSync(connectTo(folder, basename(path)));
+        return false;
+      } catch (error) {
+        if (codeOf(error) !== 'ECONNREFUSED') return false;
+      }
+      if (remove) rmSync(path, { force: true });
+      return true;
+    });
+}
+
+async function sweepHalf(host: HostFacts, remove: boolean): Promise<readonly string[]> {
+  const { halfPlaces, namesLock, removeHalf } = await import('./containers.ts');
+  if (!existsSync(join(host.dirs.store, 'containers'))) return [];
+  return withLock(namesLock(host), async () => {
+    const found = halfPlaces(host);
+    if (remove) for (const folder of found) await removeHalf(host, folder);
+    return found;
+  });
+}
+
+/** Removes what killed commands have left behind, and gives it. Never throws: it is not what the user asked for. */
+export async function sweepLeftovers(host: HostFacts, options: SweepOptions = {}): Promise<readonly Leftover[]> {
+  const { remove = true, places = false } = options;
+  const swept: Leftover[] = [];
   // Listed before the records: a launcher makes its record first, so a layer of this list has one, or is a leftover.
   const uppers = namesIn(uppersOf(host));
-  for (const name of namesIn(host.dirs.state)) if (await sweepRecord(host, name)) swept++;
-  for (const name of uppers) if (await sweepUpper(host, name)) swept++;
-  if (swept > 0) await sweepAddresses(host);
+  for (const name of namesIn(host.dirs.state)) {
+    if (await sweepRecord(host, name, remove)) swept.push({ kind: 'run', path: join(host.dirs.state, name) });
+  }
+  for (const name of uppers) {
+    if (await sweepUpper(host, name, remove)) swept.push({ kind: 'layer', path: join(uppersOf(host), name) });
+  }
+  if (remove && swept.length > 0) await sweepAddresses(host);
+  try {
+    if (existsSync(join(host.dirs.state, 'foreground'))) {
+      const { sweepForeground } = await import('./foreground.ts');
+      for (const path of sweepForeground(host, remove)) swept.push({ kind: 'foreground', path });
+    }
+    if (!places) return swept;
+    for (const path of sweepSockets(host, remove)) swept.push({ kind: 'socket', path });
+    for (const path of await sweepHalf(host, remove)) swept.push({ kind: 'folder', path });
+  } catch {
+    // The next command tries it again.
+  }
   return swept;
 }
+
+/** The same, and says how many there were. */
+export const sweepState = async (host: HostFacts): Promise<number> => (await sweepLeftovers(host)).length;

@@ -81,7 +81,7 @@ describe.skipIf(!hasBusybox).each(callers)('a command in a container, started by
     const web = box({}, caller);
     const none = await web.run(['exec', web.name, 'true']);
     expect(none).toMatchObject({ status: 125, stdout: '' });
-    expect(none.stderr).toContain(`no container of yours in the background is called "${web.name}"`);
+    expect(none.stderr).toContain(`no container of yours is called "${web.name}"`);
     await web.run(['up', '-d']);
     await web.run(['stop', '-t', '0', web.name]);
     const ended = await web.run(['exec', web.name, 'true']);

@@ -1,5 +1,5 @@
 import { execInContainer } from '../../container/exec.ts';
-import { findContainer } from '../../container/existing.ts';
+import { findAny } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
 import { environmentOptions, hostFacts, showsValues } from '../environment.ts';
 import type { Run } from '../command.ts';
@@ -21,7 +21,7 @@ export const exec: Run = async (invocation) => {
     const host = hostFacts(invocation);
     const user = args.value('user');
     const workingDir = args.value('workdir');
-    const ending = await execInContainer(host, findContainer(host, name), {
+    const ending = await execInContainer(host, findAny(host, name), {
       command: args.rest,
       environment: environmentOptions(invocation),
       tty,

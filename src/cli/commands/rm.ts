@@ -1,26 +1,34 @@
-import { controlOf, findContainer } from '../../container/existing.ts';
+import { controlOf, findRemovable } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
-import { removePlace } from '../../state/containers.ts';
+import { removeContainer } from '../../state/containers.ts';
+import { sweepLeftovers } from '../../state/sweep.ts';
+import { endBy } from '../../container/end.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { writeOutput } from '../output.ts';
 
+function isRunning(name: string): BoxctlError {
+  return new BoxctlError('E_CONTAINER_RUNS', `the container ${name} runs`, {
+    hint: `end it first: boxctl stop ${name}; or at once: boxctl rm --force ${name}`,
+  });
+}
+
 export const rm: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
-  const found = args.positionals.map((word) => findContainer(host, word));
-  const running = args.flag('force') ? undefined : found.find(({ isAlive }) => isAlive);
-  if (running !== undefined) {
-    throw new BoxctlError('E_CONTAINER_RUNS', `the container ${running.name} runs`, {
-      hint: `end it first: boxctl stop ${running.name}; or at once: boxctl rm --force ${running.name}`,
-    });
-  }
-  for (const container of found) {
+  // All are found before one is removed.
+  const found = new Map(args.positionals.map((word) => findRemovable(host, word)).map((one) => [one.id, one]));
+  const running = args.flag('force') ? undefined : [...found.values()].find(({ isAlive }) => isAlive);
+  if (running !== undefined) throw isRunning(running.name);
+  for (const container of found.values()) {
     const control = controlOf(host, container);
-    control?.stop(0);
-    await control?.gone;
-    await removePlace(host, container);
+    if (control !== undefined) await endBy(container, control, () => control.stop(0));
+    const result = await removeContainer(host, container, args.flag('force'));
+    // Another command has started it in the meantime.
+    if (result === 'runs') throw isRunning(container.name);
     writeOutput(`${container.name}\n`);
   }
+  // What a killed launcher has left besides goes with it.
+  await sweepLeftovers(host, { places: true });
   return 0;
 };

@@ -1,8 +1,9 @@
-import { controlOf, findContainer } from '../../container/existing.ts';
+import { stopContainer } from '../../container/end.ts';
+import { findAny } from '../../container/existing.ts';
+import { BoxctlError } from '../../errors.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { writeOutput } from '../output.ts';
-import { BoxctlError } from '../../errors.ts';
 
 function graceOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -14,12 +15,10 @@ export const stop: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
   const grace = graceOf(args.value('time'));
-  const found = args.positionals.map((word) => findContainer(host, word));
+  const found = args.positionals.map((word) => findAny(host, word));
   await Promise.all(
     found.map(async (container) => {
-      const control = controlOf(host, container);
-      control?.stop(grace);
-      await control?.gone;
+      await stopContainer(host, container, grace);
       writeOutput(`${container.name}\n`);
     }),
   );
