@@ -14,6 +14,22 @@ export interface LauncherProcess {
   readonly socket: number;
 }
 
+/** How a plan is started by the launcher that is already there: what START_REQUEST of src/kernel/wire.ts has. */
+export interface StartRequest {
+  readonly flags: number;
+  /** 12 hex digits; 0: one is chosen. */
+  readonly id: string;
+  readonly patchAt: number;
+  readonly patchOld: number;
+  readonly patch: Uint8Array;
+}
+
+export interface Asked {
+  /** As that of `LauncherProcess`. */
+  readonly socket: number;
+  readonly id: string;
+}
+
 export interface FileStatus {
   readonly mode: number;
   readonly size: number;
@@ -31,7 +47,19 @@ interface Addon {
     kept: readonly number[],
   ): LauncherProcess;
   connectTo(folder: string, name: string): number;
-  watch(socket: number, onRecords: (records: Buffer | undefined) => void): void;
+  sealPlan(plan: Uint8Array): number;
+  askLauncher(
+    program: string,
+    plan: Uint8Array | number,
+    request: StartRequest,
+    stdin: number,
+    stdout: number,
+    stderr: number,
+    kept: readonly number[],
+  ): Asked | undefined;
+  dismissLauncher(): void;
+  listenToLaunchers(onRecords: (socket: number, records: Buffer | undefined) => void): void;
+  watch(socket: number): void;
   hangUp(socket: number): void;
   reap(pidfd: number): void;
   catchSignals(except: readonly number[]): void;
@@ -129,6 +157,29 @@ export function spawnLauncher(
   return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio, kept));
 }
 
+/** A plan in a file in memory that nobody can change; its descriptor is the caller's to close. */
+export function sealPlan(plan: Uint8Array): number {
+  return invoke((addon) => addon.sealPlan(plan));
+}
+
+/**
+ * Has a plan started by the launcher that is already there, which is started itself where there is none. `plan`: encoded, or
+ * the descriptor of `sealPlan`. Undefined: so many starts wait already that this one has to be asked for again later.
+ */
+export function askLauncher(
+  plan: Uint8Array | number,
+  request: StartRequest,
+  stdio: readonly [number, number, number],
+  kept: readonly number[] = [],
+): Asked | undefined {
+  return invoke((addon, folder) => addon.askLauncher(join(folder, 'boxctl-launcher'), plan, request, ...stdio, kept));
+}
+
+/** Ends the launcher of `askLauncher`; its containers go on. The next request starts another one. */
+export function dismissLauncher(): void {
+  invoke((addon) => addon.dismissLauncher());
+}
+
 /**
  * Connects to a launcher that runs on its own, by the name of its socket in a folder of the caller's. Gives the descriptor,
  * for `watch`. Throws ENOENT or ECONNREFUSED where it does not run any more.
@@ -137,12 +188,24 @@ export function connectTo(folder: string, name: string): number {
   return invoke((addon) => addon.connectTo(folder, name));
 }
 
+const watchers = new Map<number, (records: Buffer | undefined) => void>();
+
 /**
  * Reads a launcher's events on another thread: whole records as they come, and undefined at the end, until when the
  * socket has to stay open. `onRecords` must not throw.
  */
 export function watch(socket: number, onRecords: (records: Buffer | undefined) => void): void {
-  invoke((addon) => addon.watch(socket, onRecords));
+  invoke((addon) => {
+    if (watchers.size === 0) addon.listenToLaunchers(dispatch);
+    watchers.set(socket, onRecords);
+    addon.watch(socket);
+  });
+}
+
+function dispatch(socket: number, records: Buffer | undefined): void {
+  const onRecords = watchers.get(socket);
+  if (records === undefined) watchers.delete(socket);
+  onRecords?.(records);
 }
 
 /** Ends the conversation with a launcher, which then ends its container; `watch` still tells the end. */

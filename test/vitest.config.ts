@@ -3,6 +3,8 @@ import { noSkips } from './support/no-skips.ts';
 
 // Each looks at what it has made itself, so that files can run side by side.
 const INTEGRATION = ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'];
+/** What holds of a launcher must hold of one that serves, too (native/launcher/serve.h). */
+const SHARED_LAUNCHER = ['test/conformance/attacks/**/*.test.ts', 'test/integration/outlive.test.ts'];
 /** These measure time, or take all that a machine has. */
 const ALONE = [
   'test/integration/limits.test.ts',
@@ -37,6 +39,16 @@ export default defineConfig({
           include: ALONE,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'shared-launcher',
+          include: SHARED_LAUNCHER,
+          env: { BOXCTL_LAUNCHER: 'shared' },
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
         },
       },
       // Only in a virtual machine: test/vm/run.mjs.

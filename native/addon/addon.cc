@@ -7,6 +7,7 @@
 #include "files.h"
 #include "hash.h"
 #include "probe.h"
+#include "serve.h"
 #include "signals.h"
 #include "spawn.h"
 #include "watch.h"
@@ -18,7 +19,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("spawnLauncher", boxctl::spawn_launcher);
+  add("sealPlan", boxctl::seal_plan);
+  add("askLauncher", boxctl::ask_launcher);
+  add("dismissLauncher", boxctl::dismiss_launcher);
   add("connectTo", boxctl::connect_to);
+  add("listenToLaunchers", boxctl::listen_to_launchers);
   add("watch", boxctl::watch);
   add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);

@@ -72,18 +72,6 @@ int sealed_copy(const std::string& path) {
   return made;
 }
 
-int seal_bytes(const uint8_t* data, size_t size) {
-  Fd plan(memfd_create("boxctl-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (plan.get() < 0) return -errno;
-  for (size_t done = 0; done < size;) {
-    const ssize_t wrote = write(plan.get(), data + done, size - done);
-    if (wrote < 0) return -errno;
-    done += static_cast<size_t>(wrote);
-  }
-  if (fcntl(plan.get(), F_ADD_SEALS, kSeals) != 0) return -errno;
-  return plan.release();
-}
-
 // Node raises the soft limit of open files to the hard one at its start. What it was before is what the parent still
 // has, unless that is a Node as well.
 rlimit original_nofile() {
@@ -185,10 +173,36 @@ int spawn(Child& child, int& pidfd) {
 
 }  // namespace
 
+int seal_bytes(const uint8_t* data, size_t size) {
+  Fd plan(memfd_create("boxctl-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (plan.get() < 0) return -errno;
+  for (size_t done = 0; done < size;) {
+    const ssize_t wrote = write(plan.get(), data + done, size - done);
+    if (wrote < 0) return -errno;
+    done += static_cast<size_t>(wrote);
+  }
+  if (fcntl(plan.get(), F_ADD_SEALS, kSeals) != 0) return -errno;
+  return plan.release();
+}
+
+int spawn_program(const std::string& path, const int* fds, int count, int& pidfd) {
+  const int program = sealed_copy(path);
+  if (program < 0) return program;
+  Child child = {program, {}, 0, original_nofile(), 0};
+  if (count > kMostFds) return -E2BIG;
+  for (int i = 0; i < count; i++) child.fds[child.count++] = fds[i];
+  return spawn(child, pidfd);
+}
+
+Napi::Value seal_plan(const Napi::CallbackInfo& info) {
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  const int plan = seal_bytes(bytes.Data(), bytes.ByteLength());
+  if (plan < 0) return fail(info.Env(), "memfd_create", -plan);
+  return Napi::Number::New(info.Env(), plan);
+}
+
 Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const int program = sealed_copy(info[0].As<Napi::String>().Utf8Value());
-  if (program < 0) return fail(env, "memfd_create", -program);
   const auto bytes = info[1].As<Napi::Uint8Array>();
   const Fd plan(seal_bytes(bytes.Data(), bytes.ByteLength()));
   if (plan.get() < 0) return fail(env, "memfd_create", -plan.get());
@@ -196,17 +210,16 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(env, "socketpair", errno);
   Fd ours(sockets[0]);
   const Fd theirs(sockets[1]);
-  Child child = {program, {}, kLauncherFds, original_nofile(), 0};
-  for (uint32_t i = 0; i < 3; i++) child.fds[i] = info[i + 2].As<Napi::Number>().Int32Value();
-  child.fds[kPlanFd] = plan.get();
-  child.fds[kControlFd] = theirs.get();
+  int fds[kMostFds];
+  int count = kLauncherFds;
+  for (uint32_t i = 0; i < 3; i++) fds[i] = info[i + 2].As<Napi::Number>().Int32Value();
+  fds[kPlanFd] = plan.get();
+  fds[kControlFd] = theirs.get();
   const auto kept = info[5].As<Napi::Array>();
   if (kept.Length() > kMaxKeptFds) return fail(env, "execveat", E2BIG);
-  for (uint32_t i = 0; i < kept.Length(); i++) {
-    child.fds[child.count++] = kept.Get(i).As<Napi::Number>().Int32Value();
-  }
+  for (uint32_t i = 0; i < kept.Length(); i++) fds[count++] = kept.Get(i).As<Napi::Number>().Int32Value();
   int pidfd = -1;
-  const int pid = spawn(child, pidfd);
+  const int pid = spawn_program(info[0].As<Napi::String>().Utf8Value(), fds, count, pidfd);
   if (pid < 0) return fail(env, "execveat", -pid);
   Napi::Object result = Napi::Object::New(env);
   result.Set("pid", pid);

@@ -2,8 +2,21 @@
 #pragma once
 
 #include <napi.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string>
 
 namespace boxctl {
+
+// Executes a sealed copy of the program with `fds` as its descriptors 0, 1, 2 and so on. The pid, or -errno.
+int spawn_program(const std::string& path, const int* fds, int count, int& pidfd);
+
+// The bytes in a file in memory that nobody can change. The descriptor, or -errno.
+int seal_bytes(const uint8_t* data, size_t size);
+
+// sealPlan(plan: Uint8Array): number
+Napi::Value seal_plan(const Napi::CallbackInfo& info);
 
 // spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number)
 //   → { pid, pidfd, socket }

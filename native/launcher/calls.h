@@ -13,6 +13,7 @@ namespace boxctl {
 
 class Control;
 class Events;
+class LeanMounts;
 class NetworkRelay;
 
 // What a step may need besides its arguments; each of the two processes has its own.
@@ -28,9 +29,11 @@ struct Context {
   NetworkRelay* relay = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;
-  uint32_t link = 0;          // `$LINK` in netlink messages: the interface that was asked for last
-  Helper helper;              // the program that spawn_helper has started
-  unsigned long sigmask = 0;  // what the command starts with
+  Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs
+  LeanMounts* mounts = nullptr;  // where the first process can be born; null: among the host's
+  uint32_t link = 0;             // `$LINK` in netlink messages: the interface that was asked for last
+  Helper helper;                 // the program that spawn_helper has started
+  unsigned long sigmask = 0;     // what the command starts with
 };
 
 struct Result {

@@ -24,6 +24,11 @@ bool is_turning_point(Event kind) {
 
 constexpr int kKeptRuns = 4;
 
+bool goes_without_saying(const Record& event) {
+  return event.kind == Event::kDone || event.kind == Event::kSkipped ||
+         (event.kind == Event::kUndo && event.error == 0);
+}
+
 }  // namespace
 
 long Events::keep_in(int file, int folder) {
@@ -58,6 +63,7 @@ uint64_t wall_clock_ms() {
 }
 
 void Events::add(const Record& record) {
+  if (terse_ && goes_without_saying(record)) return;
   if (count_ == sizeof records_ / sizeof *records_) flush();
   records_[count_++] = record;
 }

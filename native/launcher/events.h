@@ -16,7 +16,8 @@ uint64_t wall_clock_ms();
 
 class Events {
  public:
-  explicit Events(int socket) : socket_(socket) {}
+  // `terse`: only what did not go as planned, and turning points.
+  explicit Events(int socket, bool terse = false) : socket_(socket), terse_(terse) {}
   void add(const Record& record);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
@@ -39,6 +40,7 @@ class Events {
   void write_all(const char* at, size_t left) const;
 
   int socket_;
+  const bool terse_;
   Fd file_;
   Fd folder_;
   void* context_ = nullptr;

@@ -19,7 +19,8 @@ namespace {
 
 class Inside {
  public:
-  Inside(const Plan& plan, Context& context, int control) : plan_(plan), context_(context), events_(control) {}
+  Inside(const Plan& plan, Context& context, int control)
+      : plan_(plan), context_(context), events_(control, plan.flags & kFlagTerse) {}
 
   [[noreturn]] void walk() {
     for (;;) {

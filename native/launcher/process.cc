@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "lean_mounts.h"
 #include "text.h"
 
 namespace boxctl {
@@ -29,7 +30,17 @@ long clone_process(Context& context, const Call& c, int cgroup) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(cgroup);
   }
+  LeanMounts* const mounts = args.flags & CLONE_NEWNS ? context.mounts : nullptr;
+  if (mounts != nullptr) {
+    if (const long error = mounts->enter(); error < 0) return error;
+  }
   const long pid = call(kSysClone3, &args, sizeof args);
+  // The first process must not hold what leads to the host's mounts.
+  if (mounts != nullptr && pid == 0) mounts->close();
+  if (mounts != nullptr && pid != 0) {
+    // Without the host's mounts around it, the launcher must not go on.
+    if (const long error = mounts->leave(); error < 0) _exit(125);
+  }
   if (pid < 0) return pid;
   context.child = static_cast<pid_t>(pid);
   context.peer = pid == 0 ? std::move(theirs) : std::move(ours);

@@ -213,6 +213,7 @@ class Run {
       return failed(index, -ECHILD, end.kind == End::Kind::kSignaled ? 128 + end.value : end.value);
     }
     supervisor_.started();
+    if (context_.report != nullptr) context_.report->reset();
     for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add({Event::kDone, i, 0, 0, now_ns(), now_ns()});
     const auto pid = static_cast<uint32_t>(context_.child);
     events_.add({Event::kStarted, plan_.steps - 1, 0, pid, now_ns(), wall_clock_ms()});
@@ -281,7 +282,8 @@ class Run {
 // What stays from one run to the next.
 class Launcher {
  public:
-  Launcher(const Plan& plan, int owner) : plan_(plan), owner_(owner), events_(owner), restarts_(plan) {
+  Launcher(const Plan& plan, int owner, Served* served)
+      : plan_(plan), owner_(owner), served_(served), events_(owner, plan.flags & kFlagTerse), restarts_(plan) {
     events_.listen(&control_, [](void* control, const Record& event) { static_cast<Control*>(control)->tell(event); });
   }
 
@@ -292,6 +294,9 @@ class Launcher {
 
  private:
   long prepare() {
+    if (served_ != nullptr) events_.add({Event::kBegun, 0, 0, static_cast<uint32_t>(getpid()), 0, 0});
+    if (served_ != nullptr && (plan_.flags & kFlagLean)) context_.mounts = served_->mounts;
+    if (served_ != nullptr) context_.report = &served_->report;
     context_.slot_count = plan_.slots;
     context_.again = (plan_.flags & kFlagAgain) != 0;
     if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
@@ -356,6 +361,7 @@ class Launcher {
 
   const Plan& plan_;
   int owner_;
+  Served* const served_;  // null: it was started for this plan
   Events events_;
   Control control_;
   Context context_;
@@ -367,8 +373,8 @@ class Launcher {
 
 }  // namespace
 
-void run(const Plan& plan, int control) {
-  Launcher launcher(plan, control);
+void run(const Plan& plan, int control, Served* served) {
+  Launcher launcher(plan, control, served);
   launcher.run();
 }
 

@@ -2,11 +2,21 @@
 // of its own. At each change of side, the one waits for the other.
 #pragma once
 
+#include "../shared/fd.h"
+#include "lean_mounts.h"
 #include "plan.h"
 
 namespace boxctl {
 
+// Of a launcher that was asked for over a socket (serve.h).
+struct Served {
+  // The container can be born in them; null: there are none.
+  LeanMounts* mounts = nullptr;
+  // Closed once the command runs.
+  Fd report;
+};
+
 // Descriptor `control` is the owner's socket. Returns when the container has ended and everything is undone.
-void run(const Plan& plan, int control);
+void run(const Plan& plan, int control, Served* served = nullptr);
 
 }  // namespace boxctl

@@ -29,6 +29,7 @@ enum class Event : uint32_t {
   kOutputLost = 22,
   kHelperSaid = 30,
   kHelperEnded = 31,
+  kBegun = 40,
 };
 inline constexpr uint32_t kUnknownSyscall = 4294967295;
 

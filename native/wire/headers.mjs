@@ -197,6 +197,14 @@ function events(wire, layout) {
   );
 }
 
+function serve(wire, layout) {
+  return header(
+    'src/kernel/wire.ts',
+    ['stddef.h', 'stdint.h'],
+    [number('size_t', 'kMaxPatch', wire.MAX_PATCH), '', ...structure('StartRequest', wire.START_REQUEST, layout)],
+  );
+}
+
 function flags({ IMAGE, LISTENER_FLAGS, O }) {
   return header(
     'src/kernel/constants.ts',
@@ -219,6 +227,7 @@ export function wireHeaders({ calls: table, constants, wire, layout }) {
     'descriptors.h': descriptors(wire),
     'plan.h': plan(wire, layout),
     'events.h': events(wire, layout),
+    'serve.h': serve(wire, layout),
     'flags.h': flags(constants),
   };
 }

@@ -30,7 +30,9 @@ inline constexpr uint32_t kRestartAlways = 2;
 inline constexpr uint16_t kFlagGate = 1;
 inline constexpr uint16_t kFlagTerminalStdin = 2;
 inline constexpr uint16_t kFlagAgain = 4;
-inline constexpr uint16_t kAllFlags = 7;
+inline constexpr uint16_t kFlagTerse = 8;
+inline constexpr uint16_t kFlagLean = 16;
+inline constexpr uint16_t kAllFlags = 31;
 
 struct PlanHeader {
   uint32_t magic;

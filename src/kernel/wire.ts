@@ -51,6 +51,10 @@ export const PLAN_FLAGS = {
   terminalStdin: 2,
   /** The container has run before: what it wrote is there. */
   again: 4,
+  /** Steps that were done, and undo calls that succeeded, are not told. */
+  terse: 8,
+  /** Up to pivot_root the container's side names no path of the host: it can be born in a mount namespace without the host's mounts. */
+  lean: 16,
 } as const;
 
 /** When the launcher runs the plan again after the command's end. */
@@ -174,6 +178,8 @@ export const EVENT = {
    * signal that ended it.
    */
   helperEnded: 31,
+  /** The first event of a launcher that was asked to start a plan (START_REQUEST): value is its pid. */
+  begun: 40,
 } as const;
 export const UNKNOWN_SYSCALL = 0xffff_ffff;
 
@@ -198,5 +204,25 @@ export const ORDER = {
 } as const;
 
 export const STOP_GRACE = 0xffff_ffff;
+
+// ---- A launcher that serves -----------------------------------------------------------------------------------------
+
+/**
+ * Where the launcher finds a socket of type SOCK_SEQPACKET in place of its plan, it serves: each message is a request to start a
+ * plan, and `patch_new` bytes after it. Its descriptors (SCM_RIGHTS) are the plan, the control socket, `kept_fds` more, and
+ * those that become the container's 0, 1 and 2. In the plan the bytes from `patch_at` on, `patch_old` of them, are replaced by
+ * those of the message; id and kept_fds take the place of the header's, and the flags are added to its.
+ */
+export const START_REQUEST = [
+  ['flags', 'u32'],
+  ['kept_fds', 'u32'],
+  ['id', 'u64'],
+  ['patch_at', 'u32'],
+  ['patch_old', 'u32'],
+  ['patch_new', 'u32'],
+  ['reserved', 'u32'],
+] as const;
+/** The most bytes of a patch. A larger one makes a plan of its own. */
+export const MAX_PATCH = 2 ** 15;
 /** The most descriptors that a launcher keeps for its caller. */
 export const MAX_KEPT_FDS = 8;

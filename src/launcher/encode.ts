@@ -48,9 +48,14 @@ const STEP = {
 
 /** Little-endian. Typed arrays and DataView rather than Buffer's own methods, which are slow until they are compiled. */
 class Writer {
-  #bytes = new Uint8Array(65_536);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #size = 0;
+
+  constructor(room = 65_536) {
+    this.#bytes = new Uint8Array(room);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   #reserve(size: number): number {
     const at = this.#size;
@@ -255,8 +260,45 @@ export interface EncodeOptions {
  * Throws when the plan contradicts itself, which is a mistake of the planner and not of its user.
  */
 export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
-  const slots = new Slots(plan);
+  return encode(plan, new Slots(plan), options).bytes;
+}
+
+interface Encoded {
+  readonly bytes: Uint8Array;
+  /** Where the call of the last step is, which is the command's. */
+  readonly commandAt: number;
+  readonly commandSize: number;
+}
+
+/** A plan that is encoded once, and started many times with other commands (START_REQUEST of wire.ts). */
+export class PlanTemplate implements Encoded {
+  readonly plan: Plan;
+  readonly bytes: Uint8Array;
+  readonly commandAt: number;
+  readonly commandSize: number;
+  readonly #slots: Slots;
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.#slots = new Slots(plan);
+    const { bytes, commandAt, commandSize } = encode(plan, this.#slots, {});
+    this.bytes = bytes;
+    this.commandAt = commandAt;
+    this.commandSize = commandSize;
+  }
+
+  /** What takes the place of the command's call. */
+  encodeCommand(call: Call): Uint8Array {
+    const out = new Writer(1024);
+    writeCall(out, this.#slots, call);
+    return out.done();
+  }
+}
+
+function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
   const out = new Writer();
+  let commandAt = 0;
+  let commandSize = 0;
   out.struct(PLAN_HEADER, {
     magic: PLAN_MAGIC,
     version: WIRE_VERSION,
@@ -283,7 +325,9 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
     const undo = typeof step.undo === 'string' ? [] : step.undo;
     const flags = (step.meanwhile === true ? STEP_FLAGS.meanwhile : 0) | (step.once === true ? STEP_FLAGS.once : 0);
     out.stepHeader(SIDE[step.side], flags, undo.length);
+    commandAt = out.size;
     writeCall(out, slots, step.call);
+    commandSize = out.size - commandAt;
     for (const call of undo) writeCall(out, slots, call);
   }
   for (const report of plan.reports) {
@@ -296,5 +340,5 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
     out.messages([question]);
   }
   out.u32(out.size, offsetOf(PLAN_HEADER, 'size'));
-  return out.done();
+  return { bytes: out.done(), commandAt, commandSize };
 }

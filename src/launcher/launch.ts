@@ -2,10 +2,20 @@
 import { closeSync, writeSync } from 'node:fs';
 import { BoxctlError } from '../errors.ts';
 import { offsetOf, readU64, sizeOf, writeStruct } from '../kernel/layout.ts';
-import { EVENT, EVENT_RECORD, ORDER, ORDER_RECORD, UNKNOWN_SYSCALL } from '../kernel/wire.ts';
-import { encodePlan } from './encode.ts';
+import {
+  EVENT,
+  EVENT_RECORD,
+  MAX_PATCH,
+  ORDER,
+  ORDER_RECORD,
+  PLAN_FLAGS,
+  STOP_GRACE,
+  UNKNOWN_SYSCALL,
+} from '../kernel/wire.ts';
+import { encodePlan, PlanTemplate } from './encode.ts';
+import { isLean } from '../plan/lean.ts';
 import type { Plan, Tally } from '../plan/plan.ts';
-import { hangUp, passSignals, reap, spawnLauncher, watch, type Interpreter } from '../native.ts';
+import { askLauncher, hangUp, passSignals, reap, sealPlan, spawnLauncher, watch, type Interpreter } from '../native.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { formatAddress } from '../text/addresses.ts';
 import { killedFor } from './kill-record.ts';
@@ -70,6 +80,40 @@ export interface LaunchOptions {
   /** Default: the launcher. */
   readonly interpreter?: Interpreter;
   readonly onEvent?: (event: LaunchEvent) => void;
+  /**
+   * By whom it is started: a launcher of its own, or the one of this process that is already there. Default: its own, unless
+   * BOXCTL_LAUNCHER is `shared` in this process's environment.
+   */
+  readonly by?: 'own' | 'shared';
+  /** Steps that were done, and undo calls that succeeded, are not told. Only with `shared`. */
+  readonly terse?: boolean;
+  /** The plan, encoded already; its command is replaced by that of the plan where it is another one. Only with `shared`. */
+  readonly template?: LaunchTemplate;
+  /** The launcher has the descriptors now: they can be closed here. With `shared` this may be a moment after `launch` returns. */
+  readonly onTaken?: (id: string) => void;
+}
+
+/** A plan that was handed to the kernel once, for many starts. */
+export class LaunchTemplate {
+  readonly encoded: PlanTemplate;
+  readonly isLean: boolean;
+  #fd: number | undefined;
+
+  constructor(plan: Plan) {
+    this.encoded = new PlanTemplate(plan);
+    this.isLean = isLean(plan);
+    this.#fd = sealPlan(this.encoded.bytes);
+  }
+
+  /** Its descriptor; undefined once it is closed. */
+  get fd(): number | undefined {
+    return this.#fd;
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
 }
 
 export interface Outcome {
@@ -112,6 +156,8 @@ export interface Launch {
   go(): void;
   /** Sends a signal to the container's first process. */
   signal(signal: number): void;
+  /** Stops the command as `boxctl stop` does: by its stop signal, and SIGKILL after `graceMs`; by default those of the plan. */
+  stop(graceMs?: number): void;
   /** Passes on what `catchSignals` catches. */
   takeSignals(): void;
   readonly done: Promise<Outcome>;
@@ -143,6 +189,7 @@ export class Course {
   #askedBy = 0;
   readonly #outputLost: { fd: number; errno: number }[] = [];
   #pid: number | undefined;
+  #launcher: number | undefined;
   #said: Buffer[] = [];
   #refusedPackets = 0;
   #swallowed = 0;
@@ -259,6 +306,9 @@ export class Course {
         this.#onEvent({ kind: 'helper', index, status: value, said });
         break;
       }
+      case EVENT.begun:
+        this.#launcher = value;
+        break;
       case EVENT.refused:
         this.#refused = errno;
         break;
@@ -275,6 +325,11 @@ export class Course {
   /** The command's process, as the launcher numbers it, once it runs. */
   get pid(): number | undefined {
     return this.#pid;
+  }
+
+  /** The launcher's own process, once it has told of it. */
+  get launcher(): number | undefined {
+    return this.#launcher;
   }
 
   get hasEnded(): boolean {
@@ -356,6 +411,77 @@ export function outcomeOf(
   return course.hasEnded ? course.outcome() : undefined;
 }
 
+/** A launcher that has a plan. */
+interface Launcher {
+  readonly socket: number;
+  /** Undefined: it tells by itself. */
+  readonly pid: number | undefined;
+  /** After the end of the socket: the launcher has ended, or is about to. */
+  end(): void;
+  /** After the end of the socket: the launcher goes on. */
+  detach(): void;
+}
+
+const NO_BYTES = new Uint8Array();
+/** When a request is made again that the shared launcher had no room for. */
+const AGAIN_MS = 1;
+
+function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...options }: LaunchOptions): Launcher {
+  const { kept = [], gate = false, again = false, id } = options;
+  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
+  const { socket, pidfd, pid } = spawnLauncher(bytes, stdio, interpreter, kept);
+  options.onTaken?.(id ?? '');
+  return {
+    socket,
+    pid,
+    end: () => {
+      closeSync(socket);
+      reap(pidfd);
+    },
+    detach: () => {
+      closeSync(socket);
+      closeSync(pidfd);
+    },
+  };
+}
+
+/** Calls `use` once the launcher that is already there has the plan: at once, unless very many others wait. */
+function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launcher) => void): void {
+  const { stdio = [0, 1, 2], kept = [], gate = false, again = false, terse = false, id = '0' } = options;
+  const template = options.template;
+  const encoded = template?.encoded ?? new PlanTemplate(plan);
+  const lean = template?.isLean ?? isLean(plan);
+  const flags =
+    (gate ? PLAN_FLAGS.gate : 0) |
+    (again ? PLAN_FLAGS.again : 0) |
+    (terse ? PLAN_FLAGS.terse : 0) |
+    (lean ? PLAN_FLAGS.lean : 0);
+  const command = plan.steps.at(-1)?.call;
+  const isSame = command === undefined || command === encoded.plan.steps.at(-1)?.call;
+  const patch = isSame ? NO_BYTES : encoded.encodeCommand(command);
+  const isPatch = patch.length <= MAX_PATCH;
+  const bytes = isPatch ? (template?.fd ?? encoded.bytes) : encodePlan(plan);
+  const request = {
+    flags,
+    id,
+    patchAt: isPatch ? encoded.commandAt : 0,
+    patchOld: isSame || !isPatch ? 0 : encoded.commandSize,
+    patch: isPatch ? patch : NO_BYTES,
+  };
+  const ask = (): boolean => {
+    const asked = askLauncher(bytes, request, stdio, kept);
+    if (asked === undefined) return false;
+    options.onTaken?.(asked.id);
+    const close = (): void => closeSync(asked.socket);
+    use({ socket: asked.socket, pid: undefined, end: close, detach: close });
+    return true;
+  };
+  const askUntilTaken = (): void => {
+    if (!ask()) setTimeout(askUntilTaken, AGAIN_MS);
+  };
+  askUntilTaken();
+}
+
 /**
  * Starts the launcher with the plan. The container dies with this process, however that ends. `done` rejects with
  * `E_LAUNCHER_…` when the launcher itself failed; a failing step and a failing command are outcomes.
@@ -367,61 +493,89 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       hint: 'allow them when the file is loaded: loadSpec(file, {allows})',
     });
   }
-  const { stdio = [0, 1, 2], interpreter = 'launcher', kept = [], gate = false, again = false, id } = options;
-  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
-  const { socket, pidfd, pid } = spawnLauncher(bytes, stdio, interpreter, kept);
+  const { interpreter = 'launcher', by = process.env['BOXCTL_LAUNCHER'] === 'shared' ? 'shared' : 'own' } = options;
+  const isShared = by === 'shared' && interpreter === 'launcher';
   const began = Date.now();
   const course = new Course(plan, options.onEvent ?? (() => undefined));
+  let launcher: Launcher | undefined;
   let broken: { readonly error: unknown } | undefined;
-  let open = true;
   let detached = false;
+  let takesSignals = false;
+  /** Orders from before the shared launcher had the plan. */
+  const early: Uint8Array[] = [];
+  const passOn = (): void => {
+    const pid = launcher?.pid ?? course.launcher;
+    if (!takesSignals || launcher === undefined || pid === undefined) return;
+    takesSignals = false;
+    passSignals(launcher.socket, pid);
+  };
   const take = (records: Buffer): void => {
     try {
       const view = viewOf(records);
       for (let at = 0; at < view.byteLength; at += RECORD_SIZE) course.take(view, at);
+      passOn();
     } catch (error) {
       broken = { error };
-      hangUp(socket);
+      if (launcher !== undefined) hangUp(launcher.socket);
     }
   };
-  const ended = new Promise<void>((resolve) => {
-    watch(socket, (records) => {
-      if (records === undefined) resolve();
-      else if (broken === undefined) take(records);
-    });
+  const tell = (kind: number, value: number): void => {
+    const message = order(kind, value);
+    if (launcher === undefined) return void early.push(message);
+    send(launcher.socket, message);
+  };
+  let isOpen = true;
+  const send = (socket: number, message: Uint8Array): void => {
+    if (!isOpen) return;
+    try {
+      writeSync(socket, message);
+    } catch {
+      // Writing to a launcher that is just ending is no error: its events say how it ended.
+    }
+  };
+  const ended = new Promise<void>((resolve, reject) => {
+    const follow = (made: Launcher): void => {
+      launcher = made;
+      watch(made.socket, (records) => {
+        if (records === undefined) resolve();
+        else if (broken === undefined) take(records);
+      });
+      for (const message of early.splice(0)) send(made.socket, message);
+      passOn();
+    };
+    if (!isShared) return follow(startOwn(plan, options));
+    try {
+      startShared(plan, options, follow);
+    } catch (error) {
+      reject(error instanceof Error ? error : new Error(String(error)));
+    }
   });
   const done = ended.then(async (): Promise<Outcome> => {
     if (detached) return new Promise(() => undefined);
-    open = false;
-    closeSync(socket);
-    reap(pidfd);
+    isOpen = false;
+    launcher?.end();
     if (broken !== undefined) throw broken.error;
     const outcome = course.outcome();
     if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || course.pid === undefined) return outcome;
     return { ...outcome, killedFor: await killedFor(course.pid, began) };
   });
-  const tell = (kind: number, value: number): void => {
-    if (!open) return;
-    try {
-      writeSync(socket, order(kind, value));
-    } catch {
-      // Writing to a launcher that is just ending is no error: its events say how it ended.
-    }
-  };
   return {
     go: () => tell(ORDER.go, 0),
     signal: (signal) => tell(ORDER.signal, signal),
-    takeSignals: () => passSignals(socket, pid),
+    stop: (graceMs) => tell(ORDER.stop, graceMs ?? STOP_GRACE),
+    takeSignals: () => {
+      takesSignals = true;
+      passOn();
+    },
     done,
     detach: async () => {
       tell(ORDER.detach, 0);
       detached = true;
       // What was told before is still read by the launcher.
-      hangUp(socket);
+      if (launcher !== undefined) hangUp(launcher.socket);
       await ended;
-      open = false;
-      closeSync(socket);
-      closeSync(pidfd);
+      isOpen = false;
+      launcher?.detach();
     },
   };
 };

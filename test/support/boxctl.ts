@@ -36,11 +36,21 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** The project `shared-launcher` of the tests has all containers started by a launcher that serves. */
+const LAUNCHER = process.env['BOXCTL_LAUNCHER'];
+const launcher = LAUNCHER === undefined ? {} : { BOXCTL_LAUNCHER: LAUNCHER };
+
 /** Runs any command; rejects only when it cannot be started. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [program = '', ...args] = options.user === undefined ? command : asUser(options.user, command);
   const own = options.user === undefined ? { HOME: process.env['HOME'] ?? '/root' } : userEnvironment(options.user);
-  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...withoutRegistries(), ...own, ...options.env };
+  const env = {
+    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    ...withoutRegistries(),
+    ...launcher,
+    ...own,
+    ...options.env,
+  };
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: options.cwd, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];
