@@ -1,0 +1,279 @@
+/** The launcher that is already there: one for a process, told over a socket to start plans. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { HostFacts } from '../../../src/host/facts.ts';
+import { launch, LaunchTemplate, type LaunchEvent, type LaunchOptions } from '../../../src/launcher/launch.ts';
+import { askLauncher, dismissLauncher, pipe, tryLock } from '../../../src/native.ts';
+import { planContainer } from '../../../src/plan/container.ts';
+import { isLean } from '../../../src/plan/lean.ts';
+import type { Plan, Step } from '../../../src/plan/plan.ts';
+import { O } from '../../../src/kernel/constants.ts';
+import { PROJECT } from '../../support/boxctl.ts';
+import { hasBusybox } from '../../support/busybox.ts';
+import { makeLauncherHost, type LauncherHost } from '../../support/launcher-host.ts';
+import { testImage, testModel, type ModelOptions } from '../../support/model.ts';
+import { isRoot, testUser } from '../../support/user.ts';
+
+let launcherHost: LauncherHost;
+let folder: string;
+let host: HostFacts;
+
+beforeAll(() => {
+  launcherHost = makeLauncherHost('serve');
+  ({ folder, host } = launcherHost);
+});
+afterEach(() => dismissLauncher());
+afterAll(() => launcherHost.remove());
+
+function planFor(options: Omit<ModelOptions, 'host'>): Plan {
+  return planContainer(testModel({ host, ...options }), testImage(join(folder, 'rootfs')), host);
+}
+
+async function run(plan: Plan, options: LaunchOptions = {}) {
+  const [output, outputEnd] = pipe();
+  const events: LaunchEvent[] = [];
+  const launched = launch(plan, {
+    by: 'shared',
+    stdio: [0, outputEnd, outputEnd],
+    onEvent: (event) => events.push(event),
+    onTaken: () => closeSync(outputEnd),
+    ...options,
+  });
+  const outcome = await launched.done;
+  const text = readFileSync(output, 'utf8');
+  closeSync(output);
+  return { ...outcome, output: text, events };
+}
+
+const parentOf = (pid: string): string =>
+  /^PPid:\s+(\d+)$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+
+/** The launchers below a process, by the file that they run, each with its parent. */
+function launchersOf(parent: string): readonly string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      if (!/^\d+$/u.test(name) || !readlinkSync(`/proc/${name}/exe`).includes('memfd:boxctl-launcher')) return false;
+      return parentOf(name) === parent;
+    } catch {
+      return false;
+    }
+  });
+}
+
+const serving = (): readonly string[] => launchersOf(String(process.pid));
+
+/** The call of the last step with other arguments. */
+function withArgs(plan: Plan, argv: readonly string[]): Plan {
+  const last = plan.steps.at(-1);
+  if (last?.call.name !== 'execve') throw new Error('a plan without a command');
+  const call: Step['call'] = { ...last.call, args: { ...last.call.args, argv } };
+  return { ...plan, steps: [...plan.steps.slice(0, -1), { ...last, call }] };
+}
+
+describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package busybox-static)', () => {
+  test('starts one container after the other and many at a time, each with events and output of its own', async () => {
+    const one = await run(planFor({ args: ['sh', '-c', 'echo first; exit 7'] }));
+    expect(one).toMatchObject({ kind: 'exited', status: 7, output: 'first\n' });
+    const [server] = serving();
+    const all = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => run(planFor({ args: ['sh', '-c', `echo ${index}; exit ${index}`] }))),
+    );
+    expect(all.map(({ status, output }) => [status, output])).toEqual(all.map((_, index) => [index, `${index}\n`]));
+    expect(serving()).toEqual([server]);
+  });
+
+  test('tells each step as a launcher of its own does, or with `terse` the turning points alone', async () => {
+    const plan = planFor({ args: ['true'] });
+    const { events } = await run(plan);
+    const steps = events.flatMap((event) => (event.kind === 'step' ? [event.index] : []));
+    expect(steps).toEqual(plan.steps.slice(0, -1).map((_, index) => index));
+    const short = await run(plan, { terse: true });
+    expect(short.events.map(({ kind }) => kind)).toEqual(['started', 'ended']);
+    const missing = await run(planFor({ args: ['not-there'] }), { terse: true });
+    expect(missing).toMatchObject({ kind: 'failed', failed: { errno: 2 } });
+  });
+
+  test('a plan that was handed over once starts with other commands, long ones too', async () => {
+    const plan = planFor({ args: ['echo', 'as planned'] });
+    const template = new LaunchTemplate(plan);
+    expect((await run(plan, { template })).output).toBe('as planned\n');
+    expect((await run(withArgs(plan, ['echo', 'something', 'else']), { template })).output).toBe('something else\n');
+    // More than a request has room for: the plan is handed over anew.
+    const long = 'x'.repeat(50_000);
+    expect((await run(withArgs(plan, ['echo', long]), { template })).output).toBe(`${long}\n`);
+    expect((await run(plan, { template })).output).toBe('as planned\n');
+    template.close();
+  });
+
+  test('is not dumpable, is in nobody’s folder, and holds nothing of its caller or of a container', async () => {
+    const launched = launch(planFor({ args: ['sleep', '100'] }), { by: 'shared' });
+    await expect.poll(() => serving()).toHaveLength(1);
+    const [server = ''] = serving();
+    await expect.poll(() => launchersOf(server)).toHaveLength(2);
+    if (isRoot) expect(readlinkSync(`/proc/${server}/cwd`)).toBe('/');
+    // Of a process that is not dumpable, these files are root's.
+    else expect(() => readlinkSync(`/proc/${server}/cwd`)).toThrow(/EACCES/u);
+    if (isRoot) {
+      const open = readdirSync(`/proc/${server}/fd`).map((fd) => readlinkSync(`/proc/${server}/fd/${fd}`));
+      const kinds = open.map((target) => target.replace(/\[\d+\]$/u, '')).toSorted();
+      expect(kinds).toEqual(['/dev/null', '/dev/null', '/dev/null', 'mnt:', 'mnt:', 'pipe:', 'socket:']);
+      expect(readlinkSync(`/proc/${server}/ns/mnt`)).toBe(readlinkSync('/proc/self/ns/mnt'));
+    }
+    launched.signal(9);
+    await launched.done;
+  });
+
+  test('one that is killed takes no container along, and the next start has another one', async () => {
+    const plan = planFor({ args: ['sh', '-c', 'sleep 0.5; echo done'] });
+    const first = run(plan);
+    await expect.poll(() => serving()).toHaveLength(1);
+    const [server = ''] = serving();
+    await expect.poll(() => launchersOf(server)).toHaveLength(2);
+    process.kill(Number(server), 'SIGKILL');
+    const second = await run(plan);
+    expect([(await first).output, second.output]).toEqual(['done\n', 'done\n']);
+    expect(serving()).not.toContain(server);
+  });
+
+  test('what its caller gives a container to keep is held until that ends, and no longer', async () => {
+    const path = join(folder, 'lock');
+    const flags = constants.O_RDWR | constants.O_CREAT;
+    const held = openSync(path, flags, 0o600);
+    expect(tryLock(held, true)).toBe(true);
+    const launched = launch(planFor({ args: ['sleep', '0.5'] }), { by: 'shared', kept: [held] });
+    closeSync(held);
+    const other = openSync(path, flags, 0o600);
+    expect(tryLock(other, true)).toBe(false);
+    await launched.done;
+    expect(tryLock(other, true)).toBe(true);
+    closeSync(other);
+  });
+
+  test('a request that makes no sense is refused, and the next one is served', async () => {
+    const template = new LaunchTemplate(planFor({ args: ['true'] }));
+    const odd = [
+      { patchAt: 2 ** 32 - 1, patchOld: 2 ** 32 - 1, patch: new Uint8Array(100) },
+      { patchAt: 0, patchOld: template.encoded.bytes.length, patch: new Uint8Array(1) },
+      { patchAt: 0, patchOld: 64, patch: new Uint8Array(64).fill(255) },
+      { patchAt: 64, patchOld: 0, patch: new Uint8Array(64) },
+      { patchAt: 0, patchOld: 0, patch: new Uint8Array(), flags: 0xffff_ffff },
+    ];
+    for (const each of odd) {
+      const [end, socket] = pipe();
+      const asked = askLauncher(template.fd ?? -1, { flags: 0, id: '0', ...each }, [socket, socket, socket]);
+      closeSync(socket);
+      // Its descriptors are closed, and nothing was written.
+      expect(readFileSync(end, 'utf8')).toBe('');
+      closeSync(end);
+      expect(readFileSync(asked?.socket ?? -1).readUInt32LE(0)).toBe(10);
+      closeSync(asked?.socket ?? -1);
+    }
+    expect(await run(template.encoded.plan, { template })).toMatchObject({ kind: 'exited', status: 0 });
+    template.close();
+  });
+
+  test.skipIf(!isRoot)(
+    'a container is born without the host’s mounts where its plan needs none of them (needs root)',
+    async () => {
+      const plan = planFor({ args: ['true'] });
+      expect(isLean(plan)).toBe(true);
+      const pivot = plan.steps.findIndex(({ call }) => call.name === 'pivot_root');
+      const looks = (id: string, pathname: string): Step => ({
+        id,
+        group: 'root',
+        side: 'container',
+        because: { kind: 'default', name: 'a test' },
+        undo: 'none',
+        call: {
+          name: 'openat2',
+          args: { dirfd: 'AT_FDCWD', pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 },
+          returns: `look.${id}`,
+          allow: ['ENOENT'],
+        },
+      });
+      const steps = [...plan.steps];
+      steps.splice(pivot, 0, looks('proc', '/proc/version'), looks('host', '/etc/passwd'));
+      // The launcher is told that the plan is lean, which it is no more.
+      const template = new LaunchTemplate({ ...plan, steps });
+      Object.assign(template, { isLean: true });
+      const { events, kind, failed } = await run({ ...plan, steps }, { template });
+      const of = (index: number) => events.find((event) => event.kind === 'step' && event.index === index);
+      expect({ kind, failed }).toEqual({ kind: 'exited', failed: undefined });
+      expect(of(pivot)).toMatchObject({ outcome: 'done' });
+      expect(of(pivot + 1)).toMatchObject({ outcome: 'skipped' });
+      expect(isLean({ ...plan, steps })).toBe(false);
+      const { events: among } = await run({ ...plan, steps });
+      expect(among.find((event) => event.kind === 'step' && event.index === pivot + 1)).toMatchObject({
+        outcome: 'done',
+      });
+    },
+  );
+
+  /** A process that starts a container through the built library, says `started`, and waits. */
+  async function startElsewhere(script: string) {
+    const plan = planFor({ args: ['sleep', '100'] });
+    const text = `
+      import { launch } from ${JSON.stringify(join(PROJECT, 'dist/index.js'))};
+      const plan = JSON.parse(${JSON.stringify(
+        JSON.stringify(plan, (_, value: unknown) =>
+          typeof value === 'bigint'
+            ? { bigint: String(value) }
+            : value instanceof Uint8Array
+              ? { bytes: [...value] }
+              : value,
+        ),
+      )}, (_, value) => value?.bigint !== undefined ? BigInt(value.bigint) : value?.bytes !== undefined ? new Uint8Array(value.bytes) : value);
+      const start = () => new Promise((resolve) => {
+        const launched = launch(plan, { by: 'shared', onEvent: ({ kind, pid }) => kind === 'started' && resolve({ pid, launched }) });
+      });
+      ${script}
+    `;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [said] = (await once(child.stdout, 'data')) as [Buffer];
+    return { child, said: said.toString().trim() };
+  }
+
+  test('it ends with its process, and so do the containers, whichever way that ends', async () => {
+    for (const end of ['process.exit()', "process.kill(process.pid, 'SIGKILL')"]) {
+      const { child, said } = await startElsewhere(`
+        const all = await Promise.all([start(), start()]);
+        console.log(all.map(({ pid }) => pid).join(' '));
+        setTimeout(() => { ${end} }, 300);
+      `);
+      const pids = said.split(' ');
+      const [server = ''] = launchersOf(String(child.pid));
+      const gone = [server, ...pids, ...launchersOf(server)];
+      expect(gone.length).toBeGreaterThan(4);
+      await once(child, 'exit');
+      const isGone = (pid: string): boolean => {
+        try {
+          return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+        } catch {
+          return true;
+        }
+      };
+      await expect.poll(() => gone.every(isGone), { timeout: 10_000 }).toBe(true);
+    }
+  });
+
+  test.skipIf(!isRoot || testUser === undefined)(
+    'a process that has changed its user has another launcher, of that user (needs root and the user boxctl-test)',
+    async () => {
+      const { child, said } = await startElsewhere(`
+        const { pid, launched } = await start();
+        process.setgroups([]); process.setegid(${testUser?.gid}); process.seteuid(${testUser?.uid});
+        launch(plan, { by: 'shared' }).done.then(({ kind, failed }) => console.log(kind, failed?.errno), ({ code }) => console.log(code));
+      `);
+      // Root's plan: an ordinary user may not write to the state folder.
+      expect(said).toBe('failed 13');
+      child.kill('SIGKILL');
+      await sleep(50);
+    },
+  );
+});
