@@ -41,3 +41,20 @@ export { startInBackground, type Started } from './container/background.ts';
 export { execInContainer, planExecIn, type ExecOptions, type ExecRunOptions } from './container/exec.ts';
 export { controlOf, findContainer, stateOf, type ContainerState } from './container/existing.ts';
 export { keptContainers, removePlace, type KeptContainer } from './state/containers.ts';
+export {
+  openTemplate,
+  startContainer,
+  type ContainerTemplate,
+  type TemplateOptions,
+  type TemplateStartOptions,
+} from './container/template.ts';
+export {
+  Box,
+  type BoxEvents,
+  type BoxOptions,
+  type BoxPort,
+  type BoxResult,
+  type SignalName,
+} from './container/box.ts';
+export { type StandardFile, type StandardFiles } from './container/box-streams.ts';
+export { dismissLauncher } from './native.ts';

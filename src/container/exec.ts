@@ -177,10 +177,15 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
       },
     );
   }
+  return planExecFor(host, kept, first, options);
+}
+
+/** The plan of a command in a container of this model, by its first process. */
+export function planExecFor(host: HostFacts, container: Model, first: FirstProcess, options: ExecOptions): Planned {
   const model: Model = {
-    ...kept,
-    because: (path) => (isOfCommand(path, options) ? COMMAND_LINE : kept.because(path)),
-    config: { ...kept.config, process: processOf(kept, first, options) },
+    ...container,
+    because: (path) => (isOfCommand(path, options) ? COMMAND_LINE : container.because(path)),
+    config: { ...container.config, process: processOf(container, first, options) },
     stdinOpen: options.interactive ?? false,
   };
   return { plan: planExec(model, host, targetOf(first)), model };

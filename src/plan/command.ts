@@ -1,7 +1,8 @@
 /** The command itself, and what its labels are written through. */
-import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
+import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { O } from '../kernel/constants.ts';
 import { inside, type PlanContext } from './context.ts';
+import type { Plan } from './plan.ts';
 import { byDefault } from './steps.ts';
 import { sysctlsOf } from './sysctls.ts';
 
@@ -20,6 +21,38 @@ export function planCommand(context: PlanContext): void {
   const { args, env } = model.config.process;
   const place = inside('command', model.because('process.args'));
   steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
+}
+
+export interface OtherCommand {
+  /** Default: those of the plan. */
+  readonly args: readonly string[] | undefined;
+  /** Added to the environment of the plan. */
+  readonly environment: Readonly<Record<string, string>> | undefined;
+}
+
+function withVariables(env: readonly string[], more: OtherCommand['environment']): readonly string[] {
+  if (more === undefined) return env;
+  const kept = env.filter((entry) => !Object.hasOwn(more, entry.slice(0, entry.indexOf('='))));
+  return [...kept, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)];
+}
+
+/** The plan with another command as its last step. Nothing else of a plan depends on its command. */
+export function withCommand(plan: Plan, { args, environment }: OtherCommand): Plan {
+  const last = plan.steps.at(-1);
+  if (last?.call.name !== 'execve') throw new Error('a plan without a command');
+  const { argv, envp } = last.call.args;
+  const env = withVariables(asStrings(envp), environment);
+  const words = args ?? asStrings(argv);
+  const call = {
+    ...last.call,
+    args: { pathname: candidates(words[0] ?? '', env), argv: words, envp: env },
+  };
+  return { ...plan, steps: [...plan.steps.slice(0, -1), { ...last, call }] };
+}
+
+/** The planner writes them as they are. */
+function asStrings(texts: readonly Text[]): readonly string[] {
+  return texts.map((text) => (typeof text === 'string' ? text : text.template));
 }
 
 /** Opens the host's /proc, where the container's own is not to be had, or not to be trusted. `side`: who opens it. */
