@@ -28,6 +28,7 @@ export const ERROR_CODES = {
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
   E_CONTAINER_AMBIGUOUS: { meaning: 'several containers fit, and nothing tells which is meant' },
+  E_CONTAINER_FILES: { meaning: 'the files of a container cannot be reached, or what it has written is not kept' },
   E_CONTAINER_FOREGROUND: {
     meaning: 'the container runs in the foreground, and what was asked for is for those in the background',
   },
@@ -40,6 +41,7 @@ export const ERROR_CODES = {
     meaning: 'what is kept of the container was written by another version of boxctl, or is damaged',
   },
   E_CONTAINER_RUNS: { meaning: 'the container runs, and what was asked for is for one that has ended' },
+  E_COPY: { meaning: 'files cannot be copied into a container, or out of it' },
   E_DEVICE_PERMISSIONS: { meaning: 'permissions of a device are asked for that cannot be enforced here' },
   E_EGRESS_ADDRESS: {
     meaning: 'what `egress` names is an address of the host or of containers, which it cannot open',

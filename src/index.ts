@@ -39,6 +39,8 @@ export { claimIds, type IdClaim } from './state/id-ranges.ts';
 export { sweepState } from './state/sweep.ts';
 export { startInBackground, type Started } from './container/background.ts';
 export { execInContainer, planExecIn, type ExecOptions, type ExecRunOptions } from './container/exec.ts';
+export { copyFrom, copyTo, type ContainerPath, type CopyOptions } from './container/copy-files.ts';
+export { changesOf, type Change as FileChange } from './container/changes.ts';
 export { controlOf, findContainer, stateOf, type ContainerState } from './container/existing.ts';
 export { keptContainers, removePlace, type KeptContainer } from './state/containers.ts';
 export {

@@ -135,7 +135,7 @@ bool Filler::fill(Job& job) {
   // The owner first: chown(2) takes the set-id bits and the capabilities away.
   uint32_t mode = job.entry.mode;
   Failure failure = give_owner(job.fd.get(), "", job.entry, owners_, mode, losses_);
-  if (!failure) failure = give_attributes(job.fd.get(), job.entry, losses_);
+  if (!failure) failure = give_attributes(job.fd.get(), job.entry, owners_, losses_);
   if (failure) return fail(failure);
   struct stat now;
   const bool differs = fstat(job.fd.get(), &now) != 0 || (now.st_mode & 07777) != mode;

@@ -13,10 +13,12 @@
 #include "../launcher/copy.h"
 #include "../wire/flags.h"
 #include "archive.h"
+#include "changes.h"
 #include "compress.h"
 #include "describe.h"
 #include "erofs.h"
 #include "extract.h"
+#include "live.h"
 #include "names.h"
 #include "pack.h"
 #include "report.h"
@@ -369,7 +371,10 @@ void for_each(const Arg& list, Report& report, int dirfd, void (*look)(Report&, 
 // pack(dirfd, flags, left_out): the tree as a tar on kOutputFd, without its root and without entries for these folders.
 [[noreturn]] void work_pack(int dirfd, const Call& c) {
   const uint64_t flags = c.args[1].number;
-  static image::Pack pack(dirfd, kOutputFd, (flags & kImageLayer) != 0, (flags & kImageOpaque) != 0);
+  image::PackOptions options;
+  options.layer = (flags & kImageLayer) != 0;
+  options.opaque = (flags & kImageOpaque) != 0;
+  static image::Pack pack(dirfd, kOutputFd, options);
   Reader in(c.args[2].list, c.args[2].list_size);
   for (uint64_t i = 0; i < c.args[2].number; i++) {
     if (!pack.leave_out(read_text(in).data)) fail(pack.failure(), "");
@@ -404,6 +409,12 @@ long image_call(Context& context, const Call& call, int dirfd, const char* pathn
       work_compress(call);
     case Op::kPack:
       work_pack(dirfd, call);
+    case Op::kSendFiles:
+      image::send_files(dirfd, pathname, call.args[2].text.data, call.args[3].number);
+    case Op::kTakeFiles:
+      image::take_files(dirfd, pathname, call.args[2].text.data, call.args[3].number);
+    case Op::kListChanges:
+      image::list_changes(dirfd, call.args[1].number < context.slot_count ? context.slots[call.args[1].number] : -1);
     case Op::kCopy: {
       const uint64_t slot = call.args[1].number;
       work_copy(dirfd, slot < context.slot_count ? context.slots[slot] : -1);

@@ -14,10 +14,10 @@ constexpr size_t kMaxMemory = size_t{256} << 20;
 
 }  // namespace
 
-Failure LateFolders::add(const Path& path, const tar::Entry& entry, uint32_t mode) {
+Failure LateFolders::add(const Path& path, const tar::Entry& entry, const Owners& owners, uint32_t mode) {
   const tar::Xattr* acl = nullptr;
   for (size_t i = 0; i < entry.xattr_count; i++) {
-    if (strcmp(entry.xattrs[i].name, kDefaultAcl) == 0) acl = &entry.xattrs[i];
+    if (strcmp(entry.xattrs[i].name, kDefaultAcl) == 0 && takes_attribute(kDefaultAcl, owners)) acl = &entry.xattrs[i];
   }
   char whole[tar::kMaxPath + 1];
   join(path, whole);

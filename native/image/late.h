@@ -15,7 +15,7 @@ namespace boxctl::image {
 class LateFolders {
  public:
   // Keeps it for later. `mode`: what the folder gets, which is the entry's own unless its owner was changed.
-  Failure add(const Path& path, const tar::Entry& entry, uint32_t mode);
+  Failure add(const Path& path, const tar::Entry& entry, const Owners& owners, uint32_t mode);
   // Gives all of them what they are to have, in the archive's order, so that of two entries for one folder the last one
   // wins.
   Failure finish(int root, Losses& losses) const;

@@ -37,6 +37,14 @@ void join(const Path& path, char (&whole)[tar::kMaxPath + 1]) {
   snprintf(whole, sizeof whole, "%s%s%s", path.folder, *path.folder == 0 ? "" : "/", path.name);
 }
 
+bool rename_top(Path& path, const char* top) {
+  char whole[tar::kMaxPath + 1], renamed[tar::kMaxPath];
+  join(path, whole);
+  const char* const rest = whole + strcspn(whole, "/");
+  const int size = snprintf(renamed, sizeof renamed, "%s%s", top, rest);
+  return size >= 0 && static_cast<size_t>(size) < sizeof renamed && normalise(renamed, path);
+}
+
 bool keeps_attribute(const char* name) {
   if (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0) return false;
   if (strncmp(name, "security.", 9) == 0) return strcmp(name, "security.capability") == 0;

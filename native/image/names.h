@@ -27,6 +27,9 @@ enum class Whiteouts {
 // `from` is shorter than kMaxPath.
 bool normalise(const char* from, Path& path);
 
+// Puts `top` in the place of the first name of the path; "" takes it away. False: the path becomes too long.
+bool rename_top(Path& path, const char* top);
+
 // Overlay's own attributes would redirect what is looked up in the layer above (they come from another overlay, or from
 // an attacker). Labels and signatures of the host's security modules mean nothing in a container.
 bool keeps_attribute(const char* name);

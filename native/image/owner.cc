@@ -16,6 +16,10 @@ Failure give_owner(int fd, const char* name, const tar::Entry& entry, const Owne
   constexpr uid_t kSame = static_cast<uid_t>(-1);
   const int flags = *name == 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
   const auto change = [&](uid_t uid, gid_t gid) { return fchownat(fd, name, uid, gid, flags) == 0; };
+  if (owners.makers()) {
+    mode &= ~static_cast<uint32_t>(S_ISUID | S_ISGID);
+    return {};
+  }
   // Most files are root's, as they are made; to look costs a fraction of a change.
   struct stat now;
   uint32_t uid = entry.uid, gid = entry.gid;
@@ -32,11 +36,16 @@ Failure give_owner(int fd, const char* name, const tar::Entry& entry, const Owne
   return {};
 }
 
-Failure give_attributes(int fd, const tar::Entry& entry, Losses& losses) {
+bool takes_attribute(const char* name, const Owners& owners) {
+  // Capabilities set rights as a set-id bit does, and access lists name owners.
+  return keeps_attribute(name) && (!owners.makers() || strncmp(name, "user.", 5) == 0);
+}
+
+Failure give_attributes(int fd, const tar::Entry& entry, const Owners& owners, Losses& losses) {
   for (size_t i = 0; i < entry.xattr_count; i++) {
     const tar::Xattr& xattr = entry.xattrs[i];
     if (entry.type == tar::Type::kDirectory && strcmp(xattr.name, kDefaultAcl) == 0) continue;
-    if (!keeps_attribute(xattr.name)) {
+    if (!takes_attribute(xattr.name, owners)) {
       losses.skipped++;
     } else if (const Failure failure = give_attribute(fd, xattr.name, xattr.value, xattr.size, losses); failure) {
       return failure;

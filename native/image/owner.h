@@ -24,8 +24,10 @@ inline constexpr char kDefaultAcl[] = "system.posix_acl_default";
 // folder with a name.
 Failure give_owner(int fd, const char* name, const tar::Entry& entry, const Owners& owners, uint32_t& mode,
                    Losses& losses);
+// Whether a file may have this extended attribute of the archive's.
+bool takes_attribute(const char* name, const Owners& owners);
 // All but a folder's default ACL.
-Failure give_attributes(int fd, const tar::Entry& entry, Losses& losses);
+Failure give_attributes(int fd, const tar::Entry& entry, const Owners& owners, Losses& losses);
 Failure give_attribute(int fd, const char* name, const void* value, size_t size, Losses& losses);
 
 struct timespec time_of(const tar::Entry& entry);

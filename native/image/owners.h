@@ -9,6 +9,10 @@ namespace boxctl::image {
 
 class Owners {
  public:
+  // Files stay their maker's, and set nobody's id: what the archive says of owners means nothing here.
+  void keep_makers() { makers_ = true; }
+  bool makers() const { return makers_; }
+
   // "0+65536,100000+10" for users, a blank, and the same for groups; "" for all there are. False: malformed, or more
   // ranges than the kernel has for a map.
   bool parse(const char* text);
@@ -27,7 +31,7 @@ class Owners {
     bool have(uint32_t id) const;
     bool parse(const char*& text, char end);
   };
-  bool all_ = true;
+  bool all_ = true, makers_ = false;
   Ranges users_, groups_;
 };
 

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "../shared/directory.h"
 #include "beneath.h"
@@ -19,6 +22,8 @@ namespace {
 
 constexpr char kOpaque[] = "user.overlay.opaque";
 constexpr char kOpaqueName[] = ".wh..wh..opq";
+// Magic numbers that no header of the kernel's has.
+constexpr uint32_t kMqueueMagic = 0x19800202, kConfigfsMagic = 0x62656570, kFusectlMagic = 0x65735543;
 
 }  // namespace
 
@@ -88,18 +93,42 @@ bool Pack::mark(size_t folder, const char* prefix, const char* name) {
   return writer_.add_mark(path);
 }
 
+// Somebody has taken it away since it was listed.
+bool Pack::is_gone(int error) {
+  const bool gone = options_.live && (error == ENOENT || error == ENOTDIR || error == ELOOP);
+  if (gone) changed_++;
+  return gone;
+}
+
+// What is in such file systems is made up by the kernel: to read it takes no end, or does something.
+bool Pack::is_made_up(int folder, const struct stat& status) {
+  if (!options_.live || status.st_dev == device_) return false;
+  struct statfs system;
+  if (fstatfs(folder, &system) != 0) return false;
+  constexpr uint32_t kMadeUp[] = {
+      PROC_SUPER_MAGIC, SYSFS_MAGIC,      CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,  DEBUGFS_MAGIC,
+      TRACEFS_MAGIC,    SECURITYFS_MAGIC, BPF_FS_MAGIC,       SELINUX_MAGIC,       EFIVARFS_MAGIC,      BINFMTFS_MAGIC,
+      PSTOREFS_MAGIC,   kMqueueMagic,     kConfigfsMagic,     kFusectlMagic,       RDTGROUP_SUPER_MAGIC};
+  const auto type = static_cast<uint32_t>(system.f_type);
+  return std::find(std::begin(kMadeUp), std::end(kMadeUp), type) != std::end(kMadeUp);
+}
+
 bool Pack::entry(size_t length) {
   const Fd file(static_cast<int>(open_beneath(root_, path_, O_PATH | O_NOFOLLOW)));
-  if (!file.valid()) return fail("a file of the image cannot be opened", -file.get());
+  if (!file.valid() && is_gone(-file.get())) return true;
+  if (!file.valid()) return fail("a file cannot be opened", -file.get());
   struct stat status;
-  if (fstat(file.get(), &status) != 0) return fail("a file of the image cannot be read", errno);
-  if (layer_ && S_ISCHR(status.st_mode) && status.st_rdev == 0) {
+  if (fstat(file.get(), &status) != 0) return fail("a file cannot be read", errno);
+  if (options_.layer && S_ISCHR(status.st_mode) && status.st_rdev == 0) {
     const char* const slash = strrchr(path_, '/');
     const size_t folder = slash == nullptr ? 0 : static_cast<size_t>(slash - path_);
     return mark(folder, ".wh.", slash == nullptr ? path_ : slash + 1);
   }
-  // A socket is no part of an image.
-  if (S_ISSOCK(status.st_mode)) return true;
+  // A tar has no word for it, and it would lead to nobody.
+  if (S_ISSOCK(status.st_mode)) {
+    skipped_++;
+    return true;
+  }
   const char* first;
   if (!first_name(status, first)) return false;
   if (!S_ISDIR(status.st_mode)) {
@@ -110,12 +139,21 @@ bool Pack::entry(size_t length) {
     entries_++;
     if (!writer_.add(root_, path_, status)) return false;
   }
-  return folder(length);
+  if (is_made_up(file.get(), status)) {
+    skipped_++;
+    return true;
+  }
+  const dev_t outer = device_;
+  device_ = status.st_dev;
+  const bool done = folder(length);
+  device_ = outer;
+  return done;
 }
 
 // What is in the folder whose path has so many bytes, and is open to nobody else.
 bool Pack::folder(size_t length) {
-  if (layer_ && (length == 0 ? opaque_ : is_opaque(path_)) && !mark(length, "", kOpaqueName)) return false;
+  if (options_.layer && (length == 0 ? options_.opaque : is_opaque(path_)) && !mark(length, "", kOpaqueName))
+    return false;
   return children(length);
 }
 
@@ -125,14 +163,15 @@ bool Pack::children(size_t length) {
   {
     const char* const path = length == 0 ? "." : path_;
     Directory listing(Fd(static_cast<int>(open_beneath(root_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))));
-    if (!listing.valid()) return fail("a folder of the image cannot be opened", errno);
+    if (!listing.valid() && is_gone(errno)) return true;
+    if (!listing.valid()) return fail("a folder cannot be opened", errno);
     const dirent* found;
     while ((found = listing.next()) != nullptr) {
       if (!sorted.add(names.size()) || !names.add(found->d_name, strlen(found->d_name) + 1)) {
         return fail(kNoMemory, ENOMEM);
       }
     }
-    if (errno != 0) return fail("a folder of the image cannot be read", errno);
+    if (errno != 0) return fail("a folder cannot be read", errno);
   }
   const char* const text = names.begin();
   std::sort(sorted.begin(), sorted.end(), [text](size_t a, size_t b) { return strcmp(text + a, text + b) < 0; });
@@ -153,6 +192,26 @@ bool Pack::run() {
   std::sort(left_out_.begin(), left_out_.end(), [text](size_t a, size_t b) { return strcmp(text + a, text + b) < 0; });
   // The root has no entry: its owner and mode are those of the container's own layer.
   return folder(0) && writer_.end() && writer_.flush();
+}
+
+bool Pack::run(const char* name) {
+  const Fd top(static_cast<int>(open_beneath(root_, name, O_PATH | O_NOFOLLOW)));
+  struct stat status;
+  if (!top.valid()) return fail("it cannot be opened", -top.get());
+  if (fstat(top.get(), &status) != 0) return fail("it cannot be read", errno);
+  if (S_ISSOCK(status.st_mode)) return fail("it is a socket, which cannot be copied", 0);
+  if (is_made_up(top.get(), status)) return fail("the kernel makes it up, so that it cannot be copied", 0);
+  if (!S_ISDIR(status.st_mode)) {
+    const size_t length = strlen(name);
+    if (length >= sizeof path_) return fail("a path is too long for a tar", ENAMETOOLONG);
+    memcpy(path_, name, length + 1);
+    writer_.name_alone();
+    return entry(length) && (entries_ > 0 || fail("it is not there any more", 0)) && writer_.end() && writer_.flush();
+  }
+  if (strcmp(name, ".") != 0) return fail("somebody has put a folder in its place", 0);
+  device_ = status.st_dev;
+  entries_++;
+  return writer_.add(root_, ".", status) && folder(0) && writer_.end() && writer_.flush();
 }
 
 }  // namespace boxctl::image

@@ -12,10 +12,19 @@
 
 namespace boxctl::image {
 
+struct PackOptions {
+  // The tree has overlay's marks; it hides all below its root.
+  bool layer = false, opaque = false;
+  // It is part of what is in use: files come and go meanwhile, and the kernel's own file systems are left out.
+  bool live = false;
+  // Comes before each path.
+  const char* prefix = "";
+};
+
 class Pack {
  public:
-  // `layer`: the tree has overlay's marks. `opaque`: it hides all below its root.
-  Pack(int root, int to, bool layer, bool opaque) : root_(root), writer_(to), layer_(layer), opaque_(opaque) {}
+  Pack(int root, int to, const PackOptions& options)
+      : root_(root), writer_(to, options.prefix, options.live), options_(options) {}
   Pack(const Pack&) = delete;
   Pack& operator=(const Pack&) = delete;
 
@@ -23,10 +32,15 @@ class Pack {
   bool leave_out(const char* folder);
   // False: see failure() and entry().
   bool run();
+  // What has this name in the root, as the prefix alone: a file, or with `.` the root itself and all that is in it.
+  bool run(const char* name);
 
   uint64_t entries() const { return entries_; }
   const char* entry() const { return path_; }
   const Failure& failure() const { return failure_ ? failure_ : writer_.failure(); }
+  // What a tar has no word for, and what the kernel makes up.
+  uint64_t skipped() const { return skipped_; }
+  uint64_t changed() const { return changed_ + writer_.changed(); }
 
  private:
   // A file of several names, by what it is and where its first name lies.
@@ -42,6 +56,8 @@ class Pack {
   bool children(size_t length);
   bool mark(size_t folder, const char* prefix, const char* name);
   bool is_opaque(const char* path);
+  bool is_gone(int error);
+  bool is_made_up(int folder, const struct stat& status);
   bool is_left_out(const char* path) const;
   bool first_name(const struct stat& status, const char*& first);
   bool grow();
@@ -49,8 +65,9 @@ class Pack {
 
   const int root_;
   TarWriter writer_;
-  const bool layer_, opaque_;
-  uint64_t entries_ = 0;
+  const PackOptions options_;
+  dev_t device_ = 0;  // of the folder that is being read
+  uint64_t entries_ = 0, skipped_ = 0, changed_ = 0;
   Failure failure_;
   char path_[tar::kMaxPath] = {};
   List<Linked> links_;  // open addressing; a power of two

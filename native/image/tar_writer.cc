@@ -108,12 +108,21 @@ bool TarWriter::attributes(int file) {
   return true;
 }
 
+// The path with what comes before it. `whole` has kMaxPath bytes.
+bool TarWriter::full_path(const char* path, char* whole) {
+  const bool alone = *prefix_ != 0 && (alone_ || strcmp(path, ".") == 0);
+  const char* const slash = *prefix_ == 0 || alone ? "" : "/";
+  const int size = snprintf(whole, tar::kMaxPath, "%s%s%s", prefix_, slash, alone ? "" : path);
+  return (size >= 0 && static_cast<size_t>(size) < tar::kMaxPath) || fail("a path is too long for a tar", ENAMETOOLONG);
+}
+
 // Divides a path at a slash into the two fields of ustar. What does not fit is a pax record.
 bool TarWriter::name(const char* path, bool folder, char* field, char* prefix) {
   char whole[tar::kMaxPath + 2];
-  const int size = snprintf(whole, sizeof whole, "%s%s", path, folder ? "/" : "");
-  if (size < 0 || static_cast<size_t>(size) >= sizeof whole) return fail("a path is too long for a tar", ENAMETOOLONG);
-  const auto length = static_cast<size_t>(size);
+  if (!full_path(path, whole)) return false;
+  if (folder) strcat(whole, "/");
+  const size_t size = strlen(whole);
+  const size_t length = size;
   if (length <= kName) {
     memcpy(field, whole, length);
     return true;
@@ -173,20 +182,84 @@ bool TarWriter::pad(uint64_t size) {
   return put(kZeroes, static_cast<size_t>(-size % kBlock));
 }
 
-bool TarWriter::data(int file, uint64_t size) {
+bool TarWriter::data(int file, uint64_t size) { return unpadded(file, size) && pad(size); }
+
+bool TarWriter::unpadded(int file, uint64_t size) {
   static char buffer[1 << 18];
   uint64_t left = size;
   while (left > 0) {
     const ssize_t got = read(file, buffer, left < sizeof buffer ? static_cast<size_t>(left) : sizeof buffer);
-    if (got <= 0) return fail("a file of the image cannot be read", got < 0 ? errno : EIO);
+    if (got == 0 && live_) return cut_short(left);
+    if (got <= 0) return fail("a file cannot be read", got < 0 ? errno : EIO);
     if (!put(buffer, static_cast<size_t>(got))) return false;
     left -= static_cast<uint64_t>(got);
   }
-  return pad(size);
+  return true;
+}
+
+// The header has said how much comes.
+bool TarWriter::cut_short(uint64_t left) {
+  static constexpr char kZeroes[1 << 16] = {};
+  changed_++;
+  for (; left > 0; left -= std::min<uint64_t>(left, sizeof kZeroes)) {
+    if (!put(kZeroes, static_cast<size_t>(std::min<uint64_t>(left, sizeof kZeroes)))) return false;
+  }
+  return true;
+}
+
+// Where the data of a file with holes lies. No parts: it has no holes worth the map.
+bool TarWriter::map_parts(int file, uint64_t size) {
+  parts_.clear();
+  map_.clear();
+  const auto end = static_cast<off_t>(size);
+  for (off_t at = 0; at < end;) {
+    const off_t data = lseek(file, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;
+    const off_t hole = data < 0 ? -1 : lseek(file, data, SEEK_HOLE);
+    if (hole < 0 || parts_.size() == tar::kMaxChunks - 1) {
+      parts_.clear();
+      return true;
+    }
+    if (data >= end) break;
+    const off_t last = std::min(hole, end);
+    if (!parts_.add({static_cast<uint64_t>(data), static_cast<uint64_t>(last - data)})) return fail(kNoMemory, ENOMEM);
+    at = hole;
+  }
+  // The last part says where the file ends.
+  if (!parts_.add({size, 0})) return fail(kNoMemory, ENOMEM);
+  char line[64];
+  const auto add = [&](uint64_t number) {
+    const int wrote = snprintf(line, sizeof line, "%llu\n", 0ULL + number);
+    return map_.add(line, static_cast<size_t>(wrote)) || fail(kNoMemory, ENOMEM);
+  };
+  if (!add(parts_.size())) return false;
+  for (const tar::Chunk& part : parts_) {
+    if (!add(part.offset) || !add(part.size)) return false;
+  }
+  while (map_.size() % kBlock != 0) {
+    if (!map_.add('\0')) return fail(kNoMemory, ENOMEM);
+  }
+  return true;
+}
+
+// `gone`: what was looked at is not there any more, or is another file.
+bool TarWriter::open_file(int root, const char* path, const struct stat& status, Fd& file, bool& gone) {
+  const int kind = S_ISREG(status.st_mode) ? 0 : O_DIRECTORY;
+  const auto flags = static_cast<uint64_t>(O_RDONLY | O_NONBLOCK | O_NOFOLLOW | kind);
+  file.reset(static_cast<int>(open_beneath(root, path, flags)));
+  const int error = -file.get();
+  gone = live_ && (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO);
+  if (gone) return true;
+  if (!file.valid()) return fail("a file cannot be opened", error);
+  struct stat now;
+  if (live_ && fstat(file.get(), &now) != 0) return fail("a file cannot be read", errno);
+  gone = live_ && (now.st_dev != status.st_dev || now.st_ino != status.st_ino);
+  return true;
 }
 
 bool TarWriter::add(int root, const char* path, const struct stat& status, const char* link) {
   records_.clear();
+  parts_.clear();
   Header header = {'6', status.st_mode & 07777};
   header.path = path;
   header.uid = status.st_uid;
@@ -197,27 +270,55 @@ bool TarWriter::add(int root, const char* path, const struct stat& status, const
   static char target[PATH_MAX];
   if (link != nullptr) {
     header.type = '1';
-    header.link = link;
+    if (!full_path(link, target)) return false;
+    header.link = target;
   } else if (S_ISLNK(status.st_mode)) {
     header.type = '2';
     const Fd itself(static_cast<int>(open_beneath(root, path, O_PATH | O_NOFOLLOW)));
     const ssize_t length = itself.valid() ? readlinkat(itself.get(), "", target, sizeof target - 1) : -1;
-    if (length < 0) return fail("a link of the image cannot be read", errno);
+    if (length <= 0 && live_) return gone();
+    if (length < 0) return fail("a link cannot be read", errno);
     target[length] = 0;
     header.link = target;
   } else if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) {
     header.type = S_ISREG(status.st_mode) ? '0' : '5';
-    const int kind = S_ISREG(status.st_mode) ? 0 : O_DIRECTORY;
-    file.reset(
-        static_cast<int>(open_beneath(root, path, static_cast<uint64_t>(O_RDONLY | O_NONBLOCK | O_NOFOLLOW | kind))));
-    if (!file.valid()) return fail("a file of the image cannot be opened", -file.get());
+    bool is_gone;
+    if (!open_file(root, path, status, file, is_gone)) return false;
+    if (is_gone) return gone();
     if (!attributes(file.get())) return false;
     if (S_ISREG(status.st_mode)) header.size = static_cast<uint64_t>(status.st_size);
   } else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
     header.type = S_ISCHR(status.st_mode) ? '3' : '4';
     header.device = status.st_rdev;
   }
+  const bool holes = header.type == '0' && static_cast<uint64_t>(status.st_blocks) * kBlock < header.size;
+  if (live_ && holes && !map_parts(file.get(), header.size)) return false;
+  if (parts_.size() > 0) return sparse(header, file.get());
   return entry(header) && (header.type != '0' || data(file.get(), header.size));
+}
+
+bool TarWriter::gone() {
+  changed_++;
+  return true;
+}
+
+bool TarWriter::sparse(Header& header, int file) {
+  char size[24];
+  snprintf(size, sizeof size, "%llu", 0ULL + header.size);
+  header.size = map_.size();
+  for (const tar::Chunk& part : parts_) header.size += part.size;
+  char whole[tar::kMaxPath];
+  const bool described = full_path(header.path, whole) && record("GNU.sparse.major", "1") &&
+                         record("GNU.sparse.minor", "0") && record("GNU.sparse.name", whole) &&
+                         record("GNU.sparse.realsize", size);
+  if (!described || !entry(header) || !put(map_.begin(), map_.size())) return false;
+  uint64_t total = 0;
+  for (const tar::Chunk& part : parts_) {
+    if (lseek(file, static_cast<off_t>(part.offset), SEEK_SET) < 0) return fail("a file cannot be read", errno);
+    if (!unpadded(file, part.size)) return false;
+    total += part.size;
+  }
+  return pad(total);
 }
 
 bool TarWriter::add_mark(const char* path) {

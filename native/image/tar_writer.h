@@ -7,14 +7,18 @@
 #include <sys/stat.h>
 
 #include "../shared/failure.h"
+#include "../shared/fd.h"
 #include "../shared/list.h"
+#include "tar.h"
 
 namespace boxctl::image {
 
 class TarWriter {
  public:
-  // `to` is the writer's from now on.
-  explicit TarWriter(int to) : out_(fdopen(to, "w")) {}
+  // `to` is the writer's from now on. `prefix` comes before each path. `live`: others change the files meanwhile, so
+  // that a file may be shorter or another one than it was; and holes stay holes (GNU's sparse format 1.0).
+  explicit TarWriter(int to, const char* prefix = "", bool live = false)
+      : out_(fdopen(to, "w")), prefix_(prefix), live_(live) {}
   TarWriter(const TarWriter&) = delete;
   TarWriter& operator=(const TarWriter&) = delete;
 
@@ -25,10 +29,14 @@ class TarWriter {
   bool add_mark(const char* path);
   // The blocks that end a tar.
   bool end();
+  // From now on the prefix alone is the path of what is added.
+  void name_alone() { alone_ = true; }
   // All of it is in the descriptor.
   bool flush();
 
   const Failure& failure() const { return failure_; }
+  // Files that were cut short, or replaced, while they were read.
+  uint64_t changed() const { return changed_; }
 
  private:
   struct Header;
@@ -41,12 +49,25 @@ class TarWriter {
   bool name(const char* path, bool folder, char* field, char* prefix);
   bool entry(const Header& header);
   bool block(const Header& header, const char* name, const char* prefix);
+  bool full_path(const char* path, char* whole);
   bool data(int file, uint64_t size);
+  bool unpadded(int file, uint64_t size);
+  bool cut_short(uint64_t left);
+  bool gone();
+  bool sparse(Header& header, int file);
+  bool map_parts(int file, uint64_t size);
+  bool open_file(int root, const char* path, const struct stat& status, Fd& file, bool& gone);
   bool pad(uint64_t size);
   bool put(const void* data, size_t size);
 
   FILE* const out_;
-  List<char> records_;  // of the entry's pax header
+  const char* const prefix_;
+  const bool live_;
+  bool alone_ = false;
+  uint64_t changed_ = 0;
+  List<char> records_;      // of the entry's pax header
+  List<tar::Chunk> parts_;  // of a file with holes; none for any other
+  List<char> map_;          // the same as the tar has it
   Failure failure_;
 };
 

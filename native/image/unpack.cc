@@ -81,6 +81,14 @@ class Unpacker {
     const Failure failure = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
     return !failure || fail(failure);
   }
+  bool own_made(const char* name, mode_t kind, const tar::Entry& entry, uint32_t& mode) {
+    if (!options_.live) return own(parent(), name, entry, mode);
+    if (options_.owners.makers()) return true;
+    const Fd made = open_made(name, kind);
+    return made.valid() && own(made.get(), "", entry, mode);
+  }
+  Fd open_made(const char* name, mode_t kind);
+  Fd open_mounted(const char* name) const;
   bool is_hidden_below(const char* folder) const;
   void drop_hidden_implied();
 
@@ -213,8 +221,33 @@ bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
 bool Unpacker::clear(const char* name) {
   if (unlinkat(parent(), name, 0) == 0) return true;
   if (errno == ENOENT) return true;
+  if (options_.live && errno == EISDIR) return fail("a folder is in the way, and is not replaced by a file");
+  if (options_.live) return fail("what is there cannot be replaced", errno);
   const long removed = rmtree(parent(), name);
   return removed == 0 || fail("an earlier entry of the same name cannot be replaced", static_cast<int>(-removed));
+}
+
+// A file that is a mount of its own, such as a container's /etc/hosts, cannot be removed: it is written anew in its
+// place. Not valid: it is no such file.
+Fd Unpacker::open_mounted(const char* name) const {
+  constexpr uint64_t kFlags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  struct stat status;
+  struct statx mount;
+  if (statx(parent(), name, AT_SYMLINK_NOFOLLOW, 0, &mount) != 0) return Fd();
+  if ((mount.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0 || !S_ISREG(mount.stx_mode)) return Fd();
+  Fd file(static_cast<int>(open_beneath(parent(), name, kFlags)));
+  const bool same =
+      file.valid() && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_ino == mount.stx_ino;
+  return same && ftruncate(file.get(), 0) == 0 ? std::move(file) : Fd();
+}
+
+// The file that was made just now, unless somebody has put something else in its place.
+Fd Unpacker::open_made(const char* name, mode_t kind) {
+  Fd file(static_cast<int>(open_beneath(parent(), name, O_PATH | O_NOFOLLOW)));
+  struct stat status;
+  if (file.valid() && fstat(file.get(), &status) == 0 && (status.st_mode & S_IFMT) == kind) return file;
+  fail("somebody has put something else in its place");
+  return Fd();
 }
 
 bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
@@ -222,8 +255,11 @@ bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
   const mode_t permissions = entry.mode & 0777;
   Fd fd(openat(parent(), path.name, kFlags, permissions));
   if (!fd.valid() && errno == EEXIST) {
-    if (!clear(path.name)) return false;
-    fd.reset(openat(parent(), path.name, kFlags, permissions));
+    if (options_.live) fd = open_mounted(path.name);
+    if (!fd.valid()) {
+      if (!clear(path.name)) return false;
+      fd.reset(openat(parent(), path.name, kFlags, permissions));
+    }
   }
   if (!fd.valid()) return fail("the file cannot be made", errno);
   result.bytes += reader_.stored_size();
@@ -242,6 +278,7 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
       if (errno != EEXIST) return fail("the folder cannot be made", errno);
       raw = open_beneath(parent(), path.name, kFlags);
       if (raw == -ELOOP || raw == -ENOTDIR) {
+        if (options_.live) return fail("a file is in the way, and is not replaced by a folder");
         const bool hides = is_whiteout(parent(), path.name);
         if (!clear(path.name)) return false;
         if (mkdirat(parent(), path.name, 0700) != 0) return fail("the folder cannot be made", errno);
@@ -255,10 +292,11 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
   }
   if (raw < 0) return fail("the folder cannot be opened", static_cast<int>(-raw));
   const Fd fd(static_cast<int>(raw));
+  if (options_.live && *path.name == 0) return true;
   uint32_t mode = entry.mode;
   if (!own(fd.get(), "", entry, mode)) return false;
-  Failure failure = image::give_attributes(fd.get(), entry, losses_);
-  if (!failure) failure = late_folders_.add(path, entry, mode);
+  Failure failure = image::give_attributes(fd.get(), entry, options_.owners, losses_);
+  if (!failure) failure = late_folders_.add(path, entry, options_.owners, mode);
   return !failure || fail(failure);
 }
 
@@ -271,7 +309,7 @@ bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
     if (symlinkat(entry.link, parent(), name) != 0) return fail("the symbolic link cannot be made", errno);
   }
   uint32_t mode = 0;
-  if (!own(parent(), name, entry, mode)) return false;
+  if (!own_made(name, S_IFLNK, entry, mode)) return false;
   losses_.skipped += entry.xattr_count;
   const struct timespec times[2] = {image::time_of(entry), image::time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
@@ -281,6 +319,9 @@ bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
 bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
   image::Path target;
   if (!image::normalise(entry.link, target)) return fail("a hard link leads outside of the archive");
+  if (options_.walk.top != nullptr && !image::rename_top(target, options_.walk.top)) {
+    return fail("the path is too long", ENAMETOOLONG);
+  }
   if (*target.name == 0) return fail("a hard link leads to a folder");
   if (strcmp(target.name, path.name) == 0 && strcmp(target.folder, path.folder) == 0) return true;
   Fd folder;
@@ -309,16 +350,18 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
   if (entry.type != tar::Type::kFifo) {
     kind = entry.type == tar::Type::kCharacter ? S_IFCHR : S_IFBLK;
     device = makedev(entry.major, entry.minor);
+    if (options_.owners.makers()) return skip();
     // Overlay takes the character device 0:0 for the mark of a deleted file.
     if (kind == S_IFCHR && device == 0) {
       losses_.skipped++;
       return true;
     }
   }
-  int made = mknodat(parent(), name, kind | 0600, device);
+  const mode_t born = kind | (options_.live ? entry.mode & 0777 : 0600);
+  int made = mknodat(parent(), name, born, device);
   if (made != 0 && errno == EEXIST) {
     if (!clear(name)) return false;
-    made = mknodat(parent(), name, kind | 0600, device);
+    made = mknodat(parent(), name, born, device);
   }
   if (made != 0) {
     // In a user namespace mknod(2) makes no devices. A container gets its /dev elsewhere.
@@ -327,10 +370,10 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
     return true;
   }
   uint32_t mode = entry.mode;
-  if (!own(parent(), name, entry, mode)) return false;
+  if (!own_made(name, kind, entry, mode)) return false;
   losses_.skipped += entry.xattr_count;
   // By name, which is safe: it was made just now, and no other process changes the tree.
-  if (fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
+  if (!options_.live && fchmodat(parent(), name, mode, 0) != 0) return fail("the mode cannot be set", errno);
   const struct timespec times[2] = {image::time_of(entry), image::time_of(entry)};
   if (utimensat(parent(), name, times, AT_SYMLINK_NOFOLLOW) != 0) return fail("the time cannot be set", errno);
   return true;

@@ -18,6 +18,9 @@ struct UnpackOptions {
   bool links_below = true;
   image::Owners owners;
   uint64_t bytes = uint64_t{256} << 30;  // of data in the stream; holes cost nothing
+  // Others use the folder meanwhile, and what is there belongs to them: no folder is replaced, nor put in the place of
+  // something else; the root stays as it is; nothing is changed by a name that may lead elsewhere by then.
+  bool live = false;
 };
 
 // The most of Unpacked::implied and of Unpacked::wanted.

@@ -2,6 +2,8 @@
 // when to stop. What is done with an entry is up to them.
 #pragma once
 
+#include <errno.h>
+
 #include "names.h"
 #include "tar.h"
 
@@ -12,6 +14,9 @@ struct WalkOptions {
   // Give up at the first entry when it looks as if the archive held an image in layers and not a root file system.
   bool stop_at_image = false;
   uint64_t entries = 4'000'000;
+  // Takes the place of the first name of every path; "": what is in the first folder comes into the root. Null: paths
+  // stay as they are.
+  const char* top = nullptr;
 
   // A layer may have nothing in it; an archive that is to be a root file system may not.
   bool layer() const { return whiteouts != Whiteouts::kNames; }
@@ -37,9 +42,11 @@ class ImageSigns {
 // `to` has a member function for each kind of entry, which is false after `to.fail(sentence, errno)` or
 // `to.fail(Failure)`; `to.enter(folder)` comes before it.
 template <typename Target>
-bool take_entry(const tar::Entry& entry, Whiteouts whiteouts, Target& to) {
+bool take_entry(const tar::Entry& entry, const WalkOptions& options, Target& to) {
+  const Whiteouts whiteouts = options.whiteouts;
   Path path;
   if (!normalise(entry.path, path)) return to.fail("the path leads outside of the archive");
+  if (options.top != nullptr && !rename_top(path, options.top)) return to.fail("the path is too long", ENAMETOOLONG);
   if (*path.name == 0 && entry.type != tar::Type::kDirectory) return to.fail("the path is empty");
   LayerName kind = LayerName::kPlain;
   if (whiteouts != Whiteouts::kNames) {
@@ -88,7 +95,7 @@ Walked walk(tar::Reader& reader, const WalkOptions& options, ImageSigns& signs, 
     }
     signs.see(entry);
     if (options.stop_at_image && signs.likely()) return Walked::kImage;
-    if (!take_entry(entry, options.whiteouts, to)) return Walked::kFailed;
+    if (!take_entry(entry, options, to)) return Walked::kFailed;
   }
 }
 

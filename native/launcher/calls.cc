@@ -292,6 +292,9 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kExtract:
     case Op::kCompress:
     case Op::kPack:
+    case Op::kSendFiles:
+    case Op::kTakeFiles:
+    case Op::kListChanges:
       return image_call(context, c, fds[0], texts[1]);
   }
   return -ENOSYS;

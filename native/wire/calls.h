@@ -97,6 +97,9 @@ enum class Op : uint16_t {
   kExtract = 206,
   kCompress = 207,
   kPack = 208,
+  kSendFiles = 209,
+  kTakeFiles = 210,
+  kListChanges = 211,
 };
 
 struct CallRow {
@@ -108,7 +111,7 @@ struct CallRow {
 };
 
 struct CallTable {
-  static constexpr size_t kSize = 209;
+  static constexpr size_t kSize = 212;
   CallRow rows[kSize] = {};
   constexpr CallRow& row(Op op) { return rows[static_cast<size_t>(op)]; }
   constexpr CallTable() {
@@ -292,6 +295,12 @@ struct CallTable {
     row(Op::kCompress) = {"nnnn", false, true};
     // pack(dirfd, flags, left_out)
     row(Op::kPack) = {"fnT", false, true};
+    // send_files(dirfd, pathname, name, flags)
+    row(Op::kSendFiles) = {"fttn", false, true};
+    // take_files(dirfd, pathname, name, flags)
+    row(Op::kTakeFiles) = {"fttn", false, true};
+    // list_changes(dirfd, other)
+    row(Op::kListChanges) = {"ff", false, true};
   }
 };
 inline constexpr CallTable kCalls;

@@ -205,12 +205,13 @@ function serve(wire, layout) {
   );
 }
 
-function flags({ IMAGE, LISTENER_FLAGS, O }) {
+function flags({ IMAGE, FILES, LISTENER_FLAGS, O }) {
   return header(
     'src/kernel/constants.ts',
     ['stdint.h'],
     [
       ...Object.entries(IMAGE).map(([name, bit]) => number('uint64_t', constant(name, 'Image'), bit)),
+      ...Object.entries(FILES).map(([name, bit]) => number('uint64_t', constant(name, 'Files'), bit)),
       '',
       number('uint64_t', 'kWireDirectory', O.O_DIRECTORY),
       number('uint64_t', 'kWireNofollow', O.O_NOFOLLOW),

@@ -8,6 +8,7 @@ import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { launch } from '../launcher/launch.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -70,7 +71,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   }
   const plan = planContainer(model, image, host, { kept: true });
   const id = randomBytes(6).toString('hex');
-  const place = await takeName(document, plan, model, host, id);
+  const place = await takeName(document, { plan, model, image }, host, id);
   try {
     await launchAndLeave(plan, { id, place, prepared, options, locks: claims.locks });
     return { id, name: model.name };
@@ -82,8 +83,15 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   }
 }
 
+interface Made {
+  readonly plan: Plan;
+  readonly model: Model;
+  readonly image: ImageFacts | undefined;
+}
+
 /** A container that has ended gives its name to the next. */
-async function takeName(document: SpecDocument, plan: Plan, model: Model, host: HostFacts, id: string): Promise<Place> {
+async function takeName(document: SpecDocument, made: Made, host: HostFacts, id: string): Promise<Place> {
+  const { model } = made;
   return withLock(namesLock(host), async () => {
     for (const other of keptContainers(host).filter(({ name }) => name === model.name)) {
       if (other.isAlive) {
@@ -93,7 +101,7 @@ async function takeName(document: SpecDocument, plan: Plan, model: Model, host: 
       }
       await removePlace(host, other);
     }
-    return makePlace(host, recordOf(document, model, id), plan, model);
+    return makePlace(host, recordOf(document, model, id), made);
   });
 }
 

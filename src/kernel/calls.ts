@@ -376,6 +376,24 @@ export const CALLS = {
     does: 'writes a folder and all that is in it as a tar to descriptor 1',
     imager: true,
   },
+  send_files: {
+    op: 209,
+    args: [fd('dirfd'), text('pathname'), text('name'), flags('flags', 'FILES')],
+    does: 'writes what the path leads to in the root as a tar to descriptor 1',
+    imager: true,
+  },
+  take_files: {
+    op: 210,
+    args: [fd('dirfd'), text('pathname'), text('name'), flags('flags', 'FILES')],
+    does: 'reads the tar at descriptor 0, and makes its entries where the path leads to in the root',
+    imager: true,
+  },
+  list_changes: {
+    op: 211,
+    args: [fd('dirfd'), fd('other')],
+    does: 'compares the writable layer with the folder below it, and writes what differs to descriptor 1',
+    imager: true,
+  },
   /** mount(2), for options that are too long for fsconfig(2). */
   mount: {
     op: 59,

@@ -192,6 +192,19 @@ export const IMAGE = {
   /** Report the newest entry of the tar, and the machine that its programs are for. */
   DESCRIBE: 256,
 } as const;
+/** Of files that go into a container and come out of it. */
+export const FILES = {
+  /** A link at the end of the path is followed. */
+  FOLLOW: 1,
+  /** Sent is a folder, or else it is an error. */
+  FOLDER: 2,
+  /** Sent is no folder, or else it is an error. */
+  NO_FOLDER: 4,
+  /** Owners, set-id bits, capabilities and devices are those of the tar. */
+  OWNERS: 8,
+  /** Taken is a tar of somebody else's: it goes into a folder, with the paths that it has. */
+  TAR: 16,
+} as const;
 export const LOCK = { LOCK_SH: 1, LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8 } as const;
 export const KEYCTL = { KEYCTL_JOIN_SESSION_KEYRING: 1 } as const;
 
@@ -238,6 +251,7 @@ export const NAME_SETS = {
   LANDLOCK_SCOPE: bits(LANDLOCK_SCOPE),
   LOCK: bits(LOCK),
   IMAGE: bits(IMAGE),
+  FILES: bits(FILES),
   FCNTL: values(FCNTL),
   LEASE: values(LEASE),
   MSG: bits(MSG),

@@ -18,7 +18,7 @@ import { dropPrivileges, setCapabilities } from './security.ts';
 import { attach, byDefault, Steps } from './steps.ts';
 import { becomeRoot, openUserNamespace, planMaps } from './users.ts';
 
-const BECAUSE = byDefault('confined work on the image store');
+const BECAUSE = byDefault('confined work on files');
 
 /** Making files of any owner and kind, and nothing else. */
 const FILE_CAPABILITIES = [
@@ -31,7 +31,8 @@ const FILE_CAPABILITIES = [
   'CAP_SETFCAP',
 ];
 
-function workerModel(name: string, ownership: Ownership | undefined): Model {
+/** A model for work: its process may do all that can be done to files, and nothing else. */
+export function workerModel(name: string, ownership: Ownership | undefined): Model {
   const capabilities = { bounding: FILE_CAPABILITIES, permitted: FILE_CAPABILITIES, effective: FILE_CAPABILITIES };
   const maps = (ids: Ownership['uidMap']) =>
     ids.map((map) => ({ containerID: map.container, hostID: map.host, size: map.size }));
@@ -150,7 +151,8 @@ function openRoot(context: PlanContext): Fd {
   return context.steps.add(inside('command', BECAUSE), 'target', 'openat2', args);
 }
 
-function finish(context: PlanContext): Plan {
+/** The plan of the steps so far. */
+export function planFinished(context: PlanContext): Plan {
   const { name, stop, dropped, demands, warnings, borrowed } = context.model;
   const rest = { reports: [], terminal: undefined, stop, timeLimit: undefined, dropped, demands, warnings, borrowed };
   return { version: PLAN_VERSION, name, steps: context.steps.list, ...rest };
@@ -197,7 +199,7 @@ export function planUnpack(place: WorkPlace, part: Part, flags: number, limits: 
   const dirfd = context.steps.add(command, 'rootfs', 'openat2', open);
   const owners = ownersText(limits.owners);
   context.steps.add(command, 'unpack', 'unpack', { dirfd, ...part, flags, max_bytes, max_entries, owners });
-  return finish(context);
+  return planFinished(context);
 }
 
 /**
@@ -208,7 +210,7 @@ export function planIngest(place: WorkPlace, part: Part, pathname: string, flags
   const context = confine(place, 'ingest');
   const args = { dirfd: openRoot(context), pathname, ...part, flags, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'ingest', 'ingest', args);
-  return finish(context);
+  return planFinished(context);
 }
 
 /**
@@ -221,14 +223,14 @@ export function planIndex(place: WorkPlace, part: Part, data: string, flags: num
   const owners = ownersText(limits.owners);
   const args = { dirfd: openRoot(context), pathname: 'index', data, ...part, flags, max_bytes, max_entries, owners };
   context.steps.add(inside('command', BECAUSE), 'index', 'index', args);
-  return finish(context);
+  return planFinished(context);
 }
 
 /** Lists the members of the tar of descriptor 0. */
 export function planScan(place: WorkPlace): Plan {
   const context = confine(place, 'scan');
   context.steps.add(inside('command', BECAUSE), 'scan', 'scan', {});
-  return finish(context);
+  return planFinished(context);
 }
 
 /** Reads files of an image, and looks at paths, as its own root would find them. */
@@ -241,7 +243,7 @@ export function planInspect(
   const context = enterImage(image, host, 'inspect', image.ownership);
   const args = { dirfd: openRoot(context), files, paths };
   context.steps.add(inside('command', BECAUSE), 'inspect', 'inspect', args);
-  return finish(context);
+  return planFinished(context);
 }
 
 /** Writes a tar of what an image has at paths, no more than `maxBytes` of files, to descriptor 1. */
@@ -249,7 +251,7 @@ export function planExtract(image: ImageFacts, host: HostFacts, paths: readonly 
   const context = enterImage(image, host, 'extract', image.ownership);
   const args = { dirfd: openRoot(context), paths, max_bytes: maxBytes };
   context.steps.add(inside('command', BECAUSE), 'extract', 'extract', args);
-  return finish(context);
+  return planFinished(context);
 }
 
 export type Compression = 'none' | 'gzip' | 'zstd';
@@ -267,7 +269,7 @@ export function planCompress(
   const context = confine(place, 'compress');
   const flags = ENCODER[compression] | (isDescribed ? IMAGE.DESCRIBE : 0);
   context.steps.add(inside('command', BECAUSE), 'compress', 'compress', { ...part, flags, level });
-  return finish(context);
+  return planFinished(context);
 }
 
 /** What a tree of the store means beside its files. */
@@ -293,7 +295,7 @@ export function planPack(place: WorkPlace, { isLayer, opaqueRoot, implied }: Tre
     resolve: 0,
   });
   context.steps.add(command, 'pack', 'pack', { dirfd: root, flags, left_out: implied });
-  return finish(context);
+  return planFinished(context);
 }
 
 /**
@@ -308,7 +310,7 @@ export function planCopy(image: ImageFacts, host: HostFacts, maps: Ownership | u
     target = made.steps.add(onHost('sources', BECAUSE), 'to', 'openat2', args);
   });
   context.steps.add(inside('command', BECAUSE), 'copy', 'copy', { dirfd: openRoot(context), to: target });
-  return finish(context);
+  return planFinished(context);
 }
 
 /** Removes the tree `name` in the folder, whose files may belong to ids that the caller has only by the map. */
@@ -316,5 +318,5 @@ export function planRemove(place: WorkPlace, name: string): Plan {
   const context = confine(place, 'remove', 'caller');
   const args = { dirfd: openRoot(context), pathname: name, userns: NO_FD };
   context.steps.add(inside('command', BECAUSE), 'rmtree', 'rmtree', args, { undo: 'none' });
-  return finish(context);
+  return planFinished(context);
 }

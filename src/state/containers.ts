@@ -4,6 +4,7 @@
  *   containers/<id>/container.json   what it is (KeptRecord), written before it starts
  *   containers/<id>/plan.json        its plan (kept-files.ts)
  *   containers/<id>/model.json       what it was planned from (kept-files.ts)
+ *   containers/<id>/root.json        what its root is made of (kept-root.ts)
  *   containers/<id>/lock             locked as long as its launcher lives
  *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
  *   containers/<id>/events.1 … .4    and of the four before it, the last one first
@@ -35,12 +36,14 @@ import { isOwn, readOwn, readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { outcomeOf, type Outcome } from '../launcher/launch.ts';
 import { callerMaps } from '../model/ids.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import { openOwn, tryLock } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import { isRecord, isTextList, isTexts } from '../text/json.ts';
 import { removeTree } from '../worker/work.ts';
 import { packModel, packPlan, unpackModel, unpackPlan } from './kept-files.ts';
+import { packRoot } from './kept-root.ts';
 
 const VERSION = 1;
 const ID = /^[0-9a-f]{12}$/u;
@@ -350,7 +353,11 @@ export interface Place {
 }
 
 /** Makes the folder of a new container, locked. The caller holds `namesLock`. */
-export function makePlace(host: HostFacts, record: KeptRecord, plan: Plan, model: Model): Place {
+export function makePlace(
+  host: HostFacts,
+  record: KeptRecord,
+  { plan, model, image }: { readonly plan: Plan; readonly model: Model; readonly image: ImageFacts | undefined },
+): Place {
   const folder = join(folderOf(host), record.id);
   mkdirSync(folder, 0o700);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -358,6 +365,8 @@ export function makePlace(host: HostFacts, record: KeptRecord, plan: Plan, model
   tryLock(lock, true);
   writeFileSync(join(folder, 'plan.json'), packPlan(plan), { mode: 0o600, flag: 'wx' });
   writeFileSync(join(folder, 'model.json'), packModel(model), { mode: 0o600, flag: 'wx' });
+  if (image !== undefined)
+    writeFileSync(join(folder, 'root.json'), packRoot(model, image), { mode: 0o600, flag: 'wx' });
   // The last one: what has it is a container.
   writeWhole(join(folder, 'container.json'), recordText(record));
   return { folder, lock };

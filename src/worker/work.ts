@@ -68,8 +68,10 @@ export interface Rootfs<T> {
   readonly failure: BoxctlError | undefined;
 }
 
-interface Work {
+export interface Work {
   readonly plan: Plan;
+  /** `$ID` of the plan, where it has one. */
+  readonly id?: string;
   /** The archive's descriptor. The caller closes it. */
   readonly input?: number;
   /** The descriptor for extracted files. The caller closes it. */
@@ -79,7 +81,7 @@ interface Work {
 }
 
 /** An error in the archive that the imager has reported. */
-class BadArchive extends Error {
+export class BadArchive extends Error {
   readonly entry: string;
   readonly errno: number;
   readonly hint: string | undefined;
@@ -96,7 +98,7 @@ class BadArchive extends Error {
 const EFBIG = 27;
 
 /** Runs the imager, reads its reports, and returns the last one. Throws BadArchive, or BoxctlError `E_IMAGE_WORK`. */
-async function run({ plan, input, output, onRead, signal }: Work): Promise<Report> {
+export async function run({ plan, id, input, output, onRead, signal }: Work): Promise<Report> {
   const nothing = openSync('/dev/null', constants.O_RDWR);
   const [report, reportEnd] = pipe();
   let worker;
@@ -105,7 +107,7 @@ async function run({ plan, input, output, onRead, signal }: Work): Promise<Repor
     stdio[IMAGER_FD.archive] = input ?? nothing;
     stdio[IMAGER_FD.output] = output ?? nothing;
     stdio[IMAGER_FD.report] = reportEnd;
-    worker = launch(plan, { stdio, interpreter: 'imager' });
+    worker = launch(plan, { stdio, interpreter: 'imager', ...(id === undefined ? {} : { id }) });
   } finally {
     closeSync(nothing);
     closeSync(reportEnd);
@@ -125,7 +127,7 @@ async function run({ plan, input, output, onRead, signal }: Work): Promise<Repor
 }
 
 function workFailure(plan: Plan, end: Outcome): BoxctlError {
-  const what = `The work on the image failed (${plan.name})`;
+  const what = `The work on files failed (${plan.name})`;
   if (end.failed !== undefined) {
     const { index, errno } = end.failed;
     const name = errno > 0 ? errnoName(errno) : 'no errno';
