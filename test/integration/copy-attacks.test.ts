@@ -13,12 +13,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { attacker, hasCompiler } from '../../support/attack.ts';
-import { box, type Box } from '../../support/background.ts';
-import { INSTALLED, run } from '../../support/boxctl.ts';
-import { hasBusybox } from '../../support/busybox.ts';
-import { callerOptions, callers, ownedFolder } from '../../support/container.ts';
-import { makeCanary } from './canary.ts';
+import { attacker, hasCompiler } from '../support/attack.ts';
+import { box, type Box } from '../support/background.ts';
+import { INSTALLED, run } from '../support/boxctl.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callerOptions, callers, ownedFolder } from '../support/container.ts';
+import { makeCanary } from '../conformance/attacks/canary.ts';
 
 const sh = (web: Box, script: string) => web.run(['exec', web.name, 'sh', '-c', script]);
 
