@@ -182,6 +182,7 @@ export const ERROR_CODES = {
   E_SPEC_ENCODING: { meaning: 'the container file is not text in UTF-8' },
   E_SPEC_ENVIRONMENT: { meaning: 'the text cannot be the name of an environment variable' },
   E_SPEC_ENV_FILE: { meaning: 'an `env_file` cannot be read, or has a line that is no variable' },
+  E_SPEC_GIVEN_FILE: { meaning: 'the file or variable of a secret or config cannot be read' },
   E_SPEC_HOSTNAME: { meaning: 'the text is no host or domain name' },
   E_SPEC_ID_MAP: { meaning: 'the text maps no ids' },
   E_SPEC_IMAGE: { meaning: '`image` names something that can be no image' },

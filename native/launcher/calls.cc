@@ -20,6 +20,7 @@
 #include "copytree.h"
 #include "events.h"
 #include "files.h"
+#include "given.h"
 #include "handover.h"
 #include "image_call.h"
 #include "loop.h"
@@ -279,6 +280,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return open_process(texts[0], texts[1]);
     case Op::kFstatfs:
       return is_on(fds[0], n(1));
+    case Op::kWriteGiven:
+      return write_given(context.given, n(1), fds[0]);
     case Op::kRecordEvents:
       return context.events->keep_in(fds[0], fds[1]);
     case Op::kStreams:

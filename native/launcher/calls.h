@@ -26,6 +26,7 @@ struct Context {
   Fd peer;             // the other side of the handover
   Fd received;         // what sendmsg brought, until recvmsg takes it
   Fd null;             // /dev/null of the host
+  int given = -1;      // what secrets and configs hold (given.h)
   NetworkRelay* relay = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;

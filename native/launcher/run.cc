@@ -304,6 +304,7 @@ class Launcher {
     for (int i = 0; i < static_cast<int>(plan_.kept_fds); i++) {
       if (fcntl(kLauncherFds + i, F_SETFD, FD_CLOEXEC) != 0) return -errno;
     }
+    if ((plan_.flags & kFlagGiven) && plan_.kept_fds > 0) context_.given = kLauncherFds;
     context_.control = &control_;
     context_.events = &events_;
     call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);

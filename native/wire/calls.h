@@ -88,6 +88,7 @@ enum class Op : uint16_t {
   kRecordEvents = 94,
   kPidfdOpen = 95,
   kFstatfs = 96,
+  kWriteGiven = 110,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -277,6 +278,8 @@ struct CallTable {
     row(Op::kPidfdOpen) = {"tt", true};
     // fstatfs(fd, f_type)
     row(Op::kFstatfs) = {"fn"};
+    // write_given(fd, index)
+    row(Op::kWriteGiven) = {"fn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -32,7 +32,8 @@ inline constexpr uint16_t kFlagTerminalStdin = 2;
 inline constexpr uint16_t kFlagAgain = 4;
 inline constexpr uint16_t kFlagTerse = 8;
 inline constexpr uint16_t kFlagLean = 16;
-inline constexpr uint16_t kAllFlags = 31;
+inline constexpr uint16_t kFlagGiven = 32;
+inline constexpr uint16_t kAllFlags = 63;
 
 struct PlanHeader {
   uint32_t magic;

@@ -48,6 +48,8 @@ const KINDS = {
   env_file: 'env_file',
   seccomp: 'profile',
   public_key: 'key',
+  secret: 'secret',
+  config: 'config',
 } as const satisfies Record<string, DemandKind>;
 
 /** Whether a file outside of the folder of a container file may be opened while that is loaded. */

@@ -130,6 +130,7 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
     const launched = launch(plan, {
       id,
       kept: [place.lock, ...locks],
+      contents: prepared.model.contents,
       stdio: [nothing, out, err],
       onEvent: (event) => {
         progress.event(event);

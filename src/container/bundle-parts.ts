@@ -22,10 +22,13 @@ export interface BundleMounts {
 /** Writes the files that are the container's own; `owner`: of the container's root on the host. */
 export function writeParts(
   dir: string,
-  { ownFiles, home, mounts: all }: Model,
+  { ownFiles, home, mounts: everything }: Model,
   image: ImageFacts,
   owner: { readonly uid: number; readonly gid: number } | undefined,
 ): BundleMounts {
+  // Neither a secret nor what is like one is written to a disk.
+  const all = everything.filter(({ kind }) => kind !== 'given');
+  const given = everything.filter(({ kind }) => kind === 'given');
   const own = [...ownFiles.values()];
   if (own.length > 0) mkdirSync(join(dir, FILES), { mode: 0o755 });
   const binds = contents(own, image).map(([path, content]): OciMount => {
@@ -53,6 +56,9 @@ export function writeParts(
     mounts: [...all.slice(0, first).map(ociMount), ...homes, ...binds, ...guarded.flatMap(({ mounts }) => mounts)],
     differs: [
       ...guarded.flatMap(({ differs }) => differs),
+      ...given.map(
+        ({ source, target }) => `the ${source} is not in it: give it to the runtime as a mount at ${target}`,
+      ),
       ...(homes.length > 0 ? [`${home?.path} is in memory`] : []),
       ...(home?.inMount === true ? [`${home.path} is not made`] : []),
     ],

@@ -96,7 +96,11 @@ export async function runModel(
   const stopReading = readDigestInBackground(image, host);
   const { document } = options;
   const kept = document === undefined ? undefined : keepWhileItRuns({ document, model, plan, host });
-  const outcome = await follow(plan, { ...options, ...(kept === undefined ? {} : { onStarted: kept.start }) })
+  const outcome = await follow(plan, {
+    ...options,
+    contents: model.contents,
+    ...(kept === undefined ? {} : { onStarted: kept.start }),
+  })
     .catch(async (error: unknown) => {
       // A container can arrange that it does not die with the launcher.
       if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
@@ -121,10 +125,12 @@ function placeOfStep({ steps }: Plan, index: number): Position | undefined {
   return because === undefined ? undefined : placeOf(because);
 }
 
+type FollowOptions = StartOptions & Partial<Pick<Model, 'contents'>> & { readonly onStarted?: (pid: number) => void };
+
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
 export async function follow(
   plan: Plan,
-  { reporter, takesSignals, onStarted }: StartOptions & { readonly onStarted?: (pid: number) => void },
+  { reporter, takesSignals, contents = [], onStarted }: FollowOptions,
 ): Promise<Outcome> {
   const progress = reporter.launching(plan);
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
@@ -141,6 +147,7 @@ export async function follow(
     : () => undefined;
   const launched = launch(plan, {
     gate: progress.draws,
+    contents,
     onEvent: (event) => {
       progress.event(event);
       if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));

@@ -101,19 +101,28 @@ export const readableByEveryone = (path: string): boolean => {
   }
 };
 
-/**
- * Reads a whole file of at most MAX_FILE_SIZE bytes. `judged`: the specification and not the caller has chosen the path,
- * which was resolved to be judged; it has to be what was judged then, and `regular`: a file, and nothing that waits for a
- * writer or never ends. `noLink`: the last part of the path must not be a link.
- */
-export const readBounded = (
+export interface ReadOptions {
+  /** The specification and not the caller has chosen the path, which was resolved to be judged: it has to be what was judged then. */
+  readonly judged?: boolean;
+  /** It must be a file, and nothing that waits for a writer or never ends. */
+  readonly regular?: boolean;
+  /** The last part of the path must not be a link. */
+  readonly noLink?: boolean;
+}
+
+type Failure = Extract<ReadResult, { readonly text: undefined }>;
+
+/** Reads a whole file of at most MAX_FILE_SIZE bytes of UTF-8. */
+export const readBounded = (path: string, options: ReadOptions = {}): ReadResult => {
+  const read = readBoundedBytes(path, options);
+  return 'bytes' in read ? decode(read.bytes) : read;
+};
+
+/** The same for a file that may hold anything. */
+export const readBoundedBytes = (
   path: string,
-  {
-    judged = false,
-    regular = judged,
-    noLink = false,
-  }: { readonly judged?: boolean; readonly regular?: boolean; readonly noLink?: boolean } = {},
-): ReadResult => {
+  { judged = false, regular = judged, noLink = false }: ReadOptions = {},
+): { readonly bytes: Buffer } | Failure => {
   let fd: number;
   try {
     const flags = (regular ? constants.O_NONBLOCK : 0) | (noLink ? constants.O_NOFOLLOW : 0);
@@ -132,7 +141,10 @@ export const readBounded = (
     for (let got = -1; got !== 0 && length <= MAX_FILE_SIZE; length += got) {
       got = readSync(fd, buffer, length, buffer.length - length, null);
     }
-    return decode(buffer.subarray(0, length));
+    if (length > MAX_FILE_SIZE) {
+      return { text: undefined, missing: false, kind: 'size', problem: `it is larger than ${MAX_FILE_SIZE} bytes` };
+    }
+    return { bytes: buffer.subarray(0, length) };
   } catch (error) {
     return { text: undefined, kind: 'io', ...whyNot(error) };
   } finally {
@@ -141,9 +153,6 @@ export const readBounded = (
 };
 
 const decode = (bytes: Buffer): ReadResult => {
-  if (bytes.length > MAX_FILE_SIZE) {
-    return { text: undefined, missing: false, kind: 'size', problem: `it is larger than ${MAX_FILE_SIZE} bytes` };
-  }
   if (!isUtf8(bytes)) {
     return { text: undefined, missing: false, kind: 'encoding', problem: 'it is not UTF-8 text' };
   }

@@ -192,6 +192,12 @@ export const CALLS = {
   },
   /** A check only: fails with EXDEV unless the descriptor is on a file system of this type (statfs(2)). */
   fstatfs: { op: 96, args: [fd('fd'), int('f_type')] },
+  /** Their content is beside the plan, in a descriptor that the launcher was handed (src/launcher/contents.ts). */
+  write_given: {
+    op: 110,
+    args: [fd('fd'), int('index')],
+    does: 'writes the content of a secret or config to the file: that of this number among those that the launcher was handed in memory, which are not in the plan',
+  },
   record_events: {
     op: 94,
     args: [fd('fd'), fd('folder')],

@@ -55,6 +55,8 @@ export const PLAN_FLAGS = {
   terse: 8,
   /** Up to pivot_root the container's side names no path of the host: it can be born in a mount namespace without the host's mounts. */
   lean: 16,
+  /** The first of the kept descriptors has the contents of secrets and configs. */
+  given: 32,
 } as const;
 
 /** When the launcher runs the plan again after the command's end. */

@@ -253,6 +253,8 @@ export interface EncodeOptions {
   readonly keptFds?: number;
   /** The container has run before. */
   readonly again?: boolean;
+  /** The first of them has the contents of secrets and configs. */
+  readonly hasGiven?: boolean;
 }
 
 /**
@@ -310,7 +312,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
     flags:
       (options.gate === true ? PLAN_FLAGS.gate : 0) |
       (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0) |
-      (options.again === true ? PLAN_FLAGS.again : 0),
+      (options.again === true ? PLAN_FLAGS.again : 0) |
+      (options.hasGiven === true ? PLAN_FLAGS.given : 0),
     grace: plan.stop.graceMs,
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,

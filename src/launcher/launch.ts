@@ -12,10 +12,12 @@ import {
   STOP_GRACE,
   UNKNOWN_SYSCALL,
 } from '../kernel/wire.ts';
+import { contentsFd } from './contents.ts';
 import { encodePlan, PlanTemplate } from './encode.ts';
 import { isLean } from '../plan/lean.ts';
 import type { Plan, Tally } from '../plan/plan.ts';
 import { askLauncher, hangUp, passSignals, reap, sealPlan, spawnLauncher, watch, type Interpreter } from '../native.ts';
+import type { Hidden } from '../text/hidden.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { formatAddress } from '../text/addresses.ts';
 import { killedFor } from './kill-record.ts';
@@ -75,6 +77,8 @@ export interface LaunchOptions {
   readonly id?: string;
   /** The container has run before: what it wrote is there. */
   readonly again?: boolean;
+  /** What the secrets and configs of the plan hold (`Model.contents`). */
+  readonly contents?: readonly (Hidden | undefined)[];
   /** Descriptors of this process that the launcher keeps open until it ends: locks that outlive this process. */
   readonly kept?: readonly number[];
   /** Default: the launcher. */
@@ -427,9 +431,12 @@ const NO_BYTES = new Uint8Array();
 const AGAIN_MS = 1;
 
 function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...options }: LaunchOptions): Launcher {
-  const { kept = [], gate = false, again = false, id } = options;
-  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, ...(id === undefined ? {} : { id }) });
-  const { socket, pidfd, pid } = spawnLauncher(bytes, stdio, interpreter, kept);
+  const { gate = false, again = false, id } = options;
+  const given = contentsFor(plan, options);
+  const kept = [...given.fds, ...(options.kept ?? [])];
+  const known = id === undefined ? {} : { id };
+  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, hasGiven: given.fds.length > 0, ...known });
+  const { socket, pidfd, pid } = closing(given, () => spawnLauncher(bytes, stdio, interpreter, kept));
   options.onTaken?.(id ?? '');
   return {
     socket,
@@ -447,7 +454,9 @@ function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...
 
 /** Calls `use` once the launcher that is already there has the plan: at once, unless very many others wait. */
 function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launcher) => void): void {
-  const { stdio = [0, 1, 2], kept = [], gate = false, again = false, terse = false, id = '0' } = options;
+  const { stdio = [0, 1, 2], gate = false, again = false, terse = false, id = '0' } = options;
+  const given = contentsFor(plan, options);
+  const kept = [...given.fds, ...(options.kept ?? [])];
   const template = options.template;
   const encoded = template?.encoded ?? new PlanTemplate(plan);
   const lean = template?.isLean ?? isLean(plan);
@@ -455,7 +464,8 @@ function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launche
     (gate ? PLAN_FLAGS.gate : 0) |
     (again ? PLAN_FLAGS.again : 0) |
     (terse ? PLAN_FLAGS.terse : 0) |
-    (lean ? PLAN_FLAGS.lean : 0);
+    (lean ? PLAN_FLAGS.lean : 0) |
+    (given.fds.length > 0 ? PLAN_FLAGS.given : 0);
   const command = plan.steps.at(-1)?.call;
   const isSame = command === undefined || command === encoded.plan.steps.at(-1)?.call;
   const patch = isSame ? NO_BYTES : encoded.encodeCommand(command);
@@ -471,6 +481,7 @@ function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launche
   const ask = (): boolean => {
     const asked = askLauncher(bytes, request, stdio, kept);
     if (asked === undefined) return false;
+    given.close();
     options.onTaken?.(asked.id);
     const close = (): void => closeSync(asked.socket);
     use({ socket: asked.socket, pid: undefined, end: close, detach: close });
@@ -480,6 +491,30 @@ function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launche
     if (!ask()) setTimeout(askUntilTaken, AGAIN_MS);
   };
   askUntilTaken();
+}
+
+/** What the launcher is given of secrets and configs; to be closed once it has that. */
+interface GivenFds {
+  readonly fds: readonly number[];
+  close(): void;
+}
+
+function contentsFor({ steps }: Plan, { contents = [] }: LaunchOptions): GivenFds {
+  const needed = steps.filter(({ call }) => call.name === 'write_given').length;
+  if (needed === 0) return { fds: [], close: () => undefined };
+  if (needed !== contents.length) {
+    throw new Error(`a plan with ${needed} files of content, and ${contents.length} contents`);
+  }
+  const fd = contentsFd(contents);
+  return { fds: [fd], close: () => closeSync(fd) };
+}
+
+function closing<T>(given: GivenFds, work: () => T): T {
+  try {
+    return work();
+  } finally {
+    given.close();
+  }
 }
 
 /**

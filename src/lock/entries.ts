@@ -37,11 +37,14 @@ function digestOf(kind: HostFile['kind'], { text, hasMark, isRaw }: FileContent)
   return `names:${sha256(JSON.stringify(names))}`;
 }
 
-/** Files that the document reads, but for the image. Those that must be allowed first are left out. */
+/** Whoever reads the digest of a secret can try values until one fits, and a config is there to be changed. */
+const isGiven = (kind: HostFile['kind']): boolean => kind === 'secret' || kind === 'config';
+
+/** Files that the document reads, but for the image, secrets and configs. Those that must be allowed first are left out. */
 export function fileEntries({ files, folder }: SpecDocument): readonly FileEntry[] {
   const entries = new Map<string, FileEntry>();
   for (const { kind, file, path, readable, content } of files) {
-    if (kind === 'image' || !readable) continue;
+    if (kind === 'image' || !readable || isGiven(kind)) continue;
     const key = lockedPath(file, folder);
     const digest = content === undefined ? undefined : digestOf(kind, content());
     if (!entries.has(key)) entries.set(key, { path: key, digest, specPath: pathOfFile(path) });

@@ -17,14 +17,14 @@ export function ociMount(mount: Mount): OciMount {
   const { target: destination } = mount;
   const options = ociOptions(mount);
   if (mount.kind === 'new') return { destination, type: mount.type, source: mount.source, options };
-  if (mount.kind === 'volume') return { destination, type: 'bind', source: mount.source, options };
+  if (mount.kind !== 'bind') return { destination, type: 'bind', source: mount.source, options };
   return { destination, type: 'bind', source: mount.source, options, ...mount.maps };
 }
 
 /** Options of a mount. Those of a bind begin with `bind` or `rbind`; an `r` before a word is for the mounts below, too. */
 export function ociOptions(mount: Mount): string[] {
   if (mount.kind === 'new') return [...mount.options];
-  if (mount.kind === 'volume') return ['bind', ...mount.options];
+  if (mount.kind !== 'bind') return ['bind', ...mount.options];
   const r = mount.recursive ? 'r' : '';
   return [`${r}bind`, ...mount.options, ...(mount.maps === undefined ? [] : [`${r}idmap`])];
 }

@@ -52,12 +52,16 @@ const FILE_KINDS = {
   env_file: 'env_file',
   seccomp: 'seccomp profile',
   public_key: 'public key',
+  secret: 'file of a secret',
+  config: 'file of a config',
 } as const;
 const STAND_INS = {
   image: 'what is in it is not known',
   env_file: 'its variables are left out',
   seccomp: 'the default filter is in its place',
   public_key: 'no signature by it counts',
+  secret: 'it is empty',
+  config: 'it is empty',
 } as const;
 
 /** Warnings of files that were not read because nobody has allowed them. The model of such a document cannot be started. */
@@ -69,6 +73,9 @@ function unreadFiles(document: SpecDocument): Model['warnings'] {
       because: { kind: 'spec', path, at: document.where(pathOfFile(path)) },
     }));
 }
+
+/** What is put into a secret or a config is not in the plan, which has no need to hide it. */
+const isContent = (path: string): boolean => /^(?:secrets|configs)\..*\.content$/u.test(path);
 
 /** `--env`: the caller's own words, or values of his environment. */
 function ofCommandLine({ environment = {} }: Overrides): readonly Borrowed[] {
@@ -133,6 +140,7 @@ export function compile(
     root: { path: image === undefined ? '/' : 'rootfs', readonly: spec.readOnly },
     ...(hostname === undefined ? {} : { hostname }),
     ...(spec.domainname === undefined ? {} : { domainname: spec.domainname }),
+    ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
     linux: {
       namespaces,
       ...(maps === undefined ? {} : { uidMappings: ociMaps(maps.uidMap), gidMappings: ociMaps(maps.gidMap) }),
@@ -182,7 +190,9 @@ export function compile(
       ...(network === undefined ? [] : networkWarnings(document, network, reasons)),
       ...unreadFiles(document),
     ],
-    borrowed: [...document.borrowed, ...ofCommandLine(overrides)],
+    borrowed: [...document.borrowed.filter(({ path }) => !isContent(path)), ...ofCommandLine(overrides)],
+    contents: (spec.given ?? []).map(({ content }) => content),
+    ...(spec.labels === undefined ? {} : { labels: spec.labels }),
     landlock: spec.landlock,
     ownFiles,
     ...(home === undefined ? {} : { home }),

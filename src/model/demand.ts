@@ -29,6 +29,8 @@ export const DEMAND_KINDS = {
   env_file: 'an env_file outside of the file’s folder',
   profile: 'a seccomp profile outside of the file’s folder',
   key: 'a public key that not every user of the host may read, outside of the file’s folder',
+  secret: 'a file of a secret outside of the file’s folder',
+  config: 'a file of a config outside of the file’s folder',
   tool: 'a program of the host outside of the standard folders',
   registry: 'a registry where a credential helper would log you in, although you have never named it',
   env: 'a variable of yours whose name, or value, says that it is secret',

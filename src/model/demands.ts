@@ -231,6 +231,8 @@ const FILES = {
   env_file: ['env_file', 'gets the variables of'],
   seccomp: ['profile', 'is filtered by'],
   public_key: ['key', 'has its image checked by'],
+  secret: ['secret', 'is given as a secret'],
+  config: ['config', 'is given as a file'],
 } as const;
 
 function ofFiles(document: SpecDocument): readonly Demand[] {

@@ -1,6 +1,7 @@
 /** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { Borrowed } from '../text/borrowed.ts';
+import type { Hidden } from '../text/hidden.ts';
 import type { OciBase } from '../oci/config.ts';
 import type { Because, ReasonMap } from './because.ts';
 import type { Demand } from './demand.ts';
@@ -94,6 +95,9 @@ export interface Model {
   readonly landlock: boolean;
   readonly observes?: Observes;
   readonly ownFiles: readonly OwnFile[];
+  /** Of its secrets and configs (GivenMount); undefined: not read, since nobody has allowed that. They are in no plan. */
+  readonly contents: readonly (Hidden | undefined)[];
+  readonly labels?: Readonly<Record<string, string>>;
   readonly home?: Home;
   /** The caller's supplementary groups stay. */
   readonly keepGroups: boolean;

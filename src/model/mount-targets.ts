@@ -1,6 +1,5 @@
 /** Targets at which nothing can be mounted: boxctl itself writes to them, or mounts there. */
 import { isWithin } from '../files/read.ts';
-import type { Volume } from '../spec/spec.ts';
 
 /** What lxcfs and the like replace: files that programs read and that boxctl does not write to. */
 const PROC_FILES: ReadonlySet<string> = new Set(
@@ -27,17 +26,23 @@ export function isInKernelFolder(target: string): boolean {
   return ['/proc', '/sys', '/dev'].some((folder) => isWithin(target, folder));
 }
 
+/** A volume, a secret or a config. */
+export interface Targeted {
+  readonly target: string;
+  readonly type: string;
+  readonly isFile?: boolean;
+}
+
 export interface Refusal {
   readonly reason: string;
   readonly hint: string;
 }
 
-/** Why nothing of this kind can be at the volume's target; undefined where it can. */
-export function refuseTarget(volume: Volume): Refusal | undefined {
-  const { target } = volume;
+/** Why nothing of this kind can be at the target; undefined where it can. */
+export function refuseTarget({ target, type, isFile = false }: Targeted): Refusal | undefined {
   if (isWithin(target, '/proc')) {
     // boxctl writes security labels through /proc: a false one would catch them (CVE-2019-19921).
-    if (PROC_FILES.has(target) && volume.type === 'bind' && volume.isFile) return undefined;
+    if (PROC_FILES.has(target) && type === 'bind' && isFile) return undefined;
     const names = [...PROC_FILES].join(', ');
     return { reason: '/proc is the kernel’s', hint: `a bind of a file can be at ${names}` };
   }

@@ -1,5 +1,5 @@
 /** A mount of a container, in boxctl's own words; as-oci.ts writes it in the OCI's. */
-import type { Guard } from '../spec/spec.ts';
+import type { GivenFile, Guard } from '../spec/spec.ts';
 import type { Because } from './because.ts';
 import type { MountMaps } from './idmap.ts';
 
@@ -50,7 +50,22 @@ export interface VolumeMount extends Attached {
   readonly volume: StoredVolume;
 }
 
-export type Mount = NewMount | BindMount | VolumeMount;
+/** A file in memory with a content of the caller's, read-only: a secret or a config. */
+export interface GivenMount extends Attached {
+  readonly kind: 'given';
+  readonly what: GivenFile['kind'];
+  readonly name: string;
+  /** `secret NAME` or `config NAME`. */
+  readonly source: string;
+  /** Its place in `Model.contents`, which the launcher is given beside the plan. */
+  readonly index: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+export type Mount = NewMount | BindMount | VolumeMount | GivenMount;
 
 export interface StoredVolume {
   /** As the file names it. */

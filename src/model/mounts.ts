@@ -4,6 +4,7 @@ import type { Ownership } from './image.ts';
 import { quoted } from '../text/quote.ts';
 import type {
   BindVolume,
+  GivenFile,
   NamedVolume,
   NamespaceKind,
   PlacedVolume,
@@ -15,9 +16,10 @@ import type { OciProcess } from '../oci/config.ts';
 import { defaultMounts } from './defaults.ts';
 import { idmapFor } from './idmap.ts';
 import type { BindMount, Mount, StoredVolume } from './mount.ts';
-import { isInKernelFolder, refuseTarget } from './mount-targets.ts';
+import { isInKernelFolder, refuseTarget, type Targeted } from './mount-targets.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
+import type { SpecPath } from '../spec/spec-path.ts';
 import { unmapped } from './unmapped.ts';
 import { isMapped } from './users.ts';
 import { volumeId, volumeSource } from './volume-id.ts';
@@ -40,9 +42,9 @@ function tmpfsOptions({ mode, size, nrInodes, uid, gid, flags, readOnly }: Tmpfs
 }
 
 /** A mount inside another one comes after it. Otherwise the order of the file is kept. */
-function byDepth(volumes: SpecDocument['spec']['volumes']): SpecDocument['spec']['volumes'] {
+function byDepth<T extends { readonly target: string }>(all: readonly T[]): readonly T[] {
   const depth = (target: string): number => target.split('/').length;
-  return volumes.toSorted((a, b) => depth(a.target) - depth(b.target));
+  return all.toSorted((a, b) => depth(a.target) - depth(b.target));
 }
 
 /** What the compilation of a mount looks at. */
@@ -57,8 +59,15 @@ export interface MountContext {
   readonly problems: Problems;
 }
 
-/** The root of a tmpfs, and a new volume, belong to ids that exist inside. */
-function checkOwner(volume: Exclude<PlacedVolume, BindVolume>, { document, host, maps, problems }: MountContext): void {
+interface Owned {
+  readonly type: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly specPath: SpecPath;
+}
+
+/** The root of a tmpfs, a new volume and a file in memory belong to ids that exist inside. */
+function checkOwner(volume: Owned, { document, host, maps, problems }: MountContext): void {
   for (const [what, id, list] of [
     ['user', volume.uid, maps?.uidMap],
     ['group', volume.gid, maps?.gidMap],
@@ -69,7 +78,7 @@ function checkOwner(volume: Exclude<PlacedVolume, BindVolume>, { document, host,
   }
 }
 
-function checkTarget(volume: PlacedVolume, problems: Problems): void {
+function checkTarget(volume: Targeted & { readonly specPath: SpecPath }, problems: Problems): void {
   const refusal = refuseTarget(volume);
   if (refusal === undefined) return;
   const message = `nothing can be mounted at ${quoted(volume.target)}: ${refusal.reason}`;
@@ -140,6 +149,34 @@ function mountOf(volume: PlacedVolume, context: MountContext): Mount {
   return { ...placed, kind: 'volume', source, options, volume: storedVolume(volume, context) };
 }
 
+/** A secret or a config, which is the command's user's where the file says nothing else. */
+function givenMount(
+  { kind: what, name, target, mode, ...given }: GivenFile,
+  index: number,
+  context: MountContext,
+): Mount {
+  const { specPath, uid, gid } = given;
+  checkTarget({ target, type: what, specPath }, context.problems);
+  checkOwner(
+    { type: what, specPath, ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }) },
+    context,
+  );
+  return {
+    kind: 'given',
+    target,
+    options: ['nosuid', 'nodev', 'noexec', 'ro', 'private'],
+    asked: true,
+    because: context.reasons.of(specPath, what),
+    what,
+    name,
+    source: `${what} ${name}`,
+    index,
+    uid: uid ?? context.user.uid,
+    gid: gid ?? context.user.gid,
+    mode,
+  };
+}
+
 /** What every container has, where the file mounts nothing of its own. */
 function standardMounts({ document, host, maps, reasons }: MountContext, hasLimits: boolean): readonly Mount[] {
   const { spec } = document;
@@ -160,7 +197,7 @@ function standardMounts({ document, host, maps, reasons }: MountContext, hasLimi
     // What a joined user namespace maps is not known.
     isGroupMapped: (gid) => spec.namespaces.user.kind !== 'path' && isMapped(maps?.gidMap, gid),
   });
-  const replaced = new Set(spec.volumes.map(({ target }) => target));
+  const replaced = new Set([...spec.volumes, ...(spec.given ?? [])].map(({ target }) => target));
   return standard
     .filter(({ target }) => !replaced.has(target))
     .map((mount) =>
@@ -172,7 +209,8 @@ function standardMounts({ document, host, maps, reasons }: MountContext, hasLimi
 export function compileMounts(context: MountContext, hasLimits: boolean): readonly Mount[] {
   const { spec } = context.document;
   if (spec.namespaces.mount.kind !== 'private') return [];
-  const asked = byDepth(spec.volumes).map((volume) => mountOf(volume, context));
+  const given = (spec.given ?? []).map((file, index) => givenMount(file, index, context));
+  const asked = byDepth([...spec.volumes.map((volume) => mountOf(volume, context)), ...given]);
   const isInKernels = ({ target }: Mount): boolean => isInKernelFolder(target);
   return [
     // Before /proc, /sys and /dev: if a link of the image leads a target into one of them, that one covers it.

@@ -97,7 +97,7 @@ export function checkNamespaces(spec: Spec, host: HostFacts, problems: Problems)
       const message = `${key} needs a mount namespace of the container's own`;
       problems.add('E_NOT_PRIVATE', key, message, `remove ${key}, or make the mount namespace private`);
     }
-    const [first] = spec.volumes;
+    const [first] = [...spec.volumes, ...(spec.given ?? [])];
     if (first !== undefined) {
       const message = 'a mount would be made in the mount namespace of others';
       problems.add('E_NOT_PRIVATE', first.specPath, message, 'make the mount namespace private');

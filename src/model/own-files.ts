@@ -61,6 +61,8 @@ function coverOf(spec: Spec, path: string): Spec['volumes'][number] | undefined 
     .at(0);
 }
 
+const isGiven = ({ given = [] }: Spec, path: string): boolean => given.some(({ target }) => target === path);
+
 /** Where the home of an account that the image does not have is made: in the image, or in what is mounted around it. */
 function homeOf(spec: Spec, { user }: Account): Home | undefined {
   if (user === undefined) return undefined;
@@ -90,7 +92,7 @@ export function compileOwnFiles(
   const files = [
     ...covers.map(([path, content]): OwnFile => ({ path, content, adds: false })),
     ...entriesOf(account, image),
-  ].filter(({ path }) => coverOf(spec, path) === undefined);
+  ].filter(({ path }) => coverOf(spec, path) === undefined && !isGiven(spec, path));
   reasons.set('files', 'hostname', 'names of its own');
   if (spec.extraHosts !== undefined) reasons.set('files.hosts', 'extra_hosts', 'extra_hosts');
   const dnsKey = (['dns', 'dns_search', 'dns_opt'] as const).find((key) => document.where(key) !== undefined);

@@ -157,6 +157,7 @@ export interface OciBase {
   root: { path: string; readonly: boolean };
   hostname?: string;
   domainname?: string;
+  annotations?: Readonly<Record<string, string>>;
   linux: OciLinuxBase;
 }
 

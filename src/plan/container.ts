@@ -98,14 +98,14 @@ class Root {
     const systems = makeFileSystems(context, this.#dev);
     const proc = [...systems, ...this.#binds].find(({ mount }) => mount.target === '/proc')?.fd;
     setSysctls(context, proc);
-    const { root, covers } = buildRoot(context, this.#layers, this.#disk);
+    const { root, covers, given } = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
     // Before anything of the host is mounted: a link of the image could lead there.
     addEntries(context);
     attachCovers(context, covers);
     makeHome(context, false);
     let dev: Fd | undefined;
-    const all = [...systems, ...this.#binds];
+    const all = [...systems, ...this.#binds, ...given];
     // The terminal needs devpts. The descriptor stays valid after the mount is attached.
     attachMounts(context, all, (fd) => {
       dev = fd;

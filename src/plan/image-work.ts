@@ -72,6 +72,7 @@ export function workerModel(name: string, ownership: Ownership | undefined): Mod
     mounts: [],
     devices: [],
     ownFiles: [],
+    contents: [],
     keepGroups: false,
   };
 }

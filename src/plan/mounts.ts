@@ -113,7 +113,7 @@ function makeMissing(context: PlanContext, place: Place, id: string, missing: re
 export function openBinds(context: PlanContext): readonly Prepared<Taken>[] {
   const side = context.host.privileged ? onHost : inside;
   return context.model.mounts
-    .filter((mount) => mount.kind !== 'new')
+    .filter((mount) => mount.kind === 'bind' || mount.kind === 'volume')
     .map((mount) => {
       const id = idOf(mount);
       const place = side('sources', mount.because);
@@ -195,7 +195,8 @@ function attachInRoot(context: PlanContext, entry: Prepared, place: Place): void
   const { target } = mount;
   if (mount.kind === 'volume') fillVolume(context, place, id, fd, target, mount.volume);
   const made = { ...place, hints: hintsOfPath('the target', resolveOf(target)) };
-  const make = mount.kind === 'bind' && mount.isFile ? makeFile : makeFolder;
+  const isFile = mount.kind === 'given' || (mount.kind === 'bind' && mount.isFile);
+  const make = isFile ? makeFile : makeFolder;
   const found = make(context.steps, made, id, target);
   if (mount.kind === 'volume') restrict(context, entry);
   const attached = { ...place, hints: { ENOTDIR: FILE_ON_FOLDER, EINVAL: FILE_ON_FOLDER } };

@@ -7,6 +7,7 @@ import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AT, LOCK, MNT, MOUNT_ATTR, MS, O, RESOLVE } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
 import { newFileSystem } from './filesystem.ts';
+import { makeGiven, type PreparedGiven } from './given.ts';
 import { KEPT, keptPath } from './kept.ts';
 import { openTree } from './layers.ts';
 import { makeCovers, type Cover } from './own-files.ts';
@@ -135,6 +136,8 @@ export interface BuiltRoot {
   readonly root: Fd;
   /** Files in memory, to be put over those of the image. */
   readonly covers: readonly Cover[];
+  /** Secrets and configs. */
+  readonly given: readonly PreparedGiven[];
 }
 
 /** Builds the overlay on the stage. Afterwards the working directory is the stage's own file system. */
@@ -154,6 +157,7 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
   makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755, allow);
   makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700, allow);
   const covers = makeCovers(context, scratch);
+  const given = makeGiven(context, scratch);
   const names = attachLayers(context, layers, scratch);
   const because = inside('root', model.because('root.path'));
   const root = mountOverlay(context, because, names.toReversed(), scratch, false, [
@@ -162,7 +166,7 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
     // What is written is thrown away in the end: without this the kernel would first write all of it to the disk.
     ...(disk === undefined || context.kept ? [] : ([['volatile', undefined]] as const)),
   ]);
-  return { root, covers };
+  return { root, covers, given };
 }
 
 /** The layers without anything to write to. */

@@ -164,6 +164,8 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: 'high',
     fix: 'log in to the registry by its name, if it is yours: boxctl login REGISTRY',
   }),
+  secret: () => ({ rule: 'given-file', severity: 'high', fix: 'put the file beside the container file' }),
+  config: () => ({ rule: 'given-file', severity: 'high', fix: 'put the file beside the container file' }),
   env: () => ({ rule: 'secret-taken', severity: 'high', fix: 'pass it with `-e` when it is run, or as a file' }),
 };
 

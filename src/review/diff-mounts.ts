@@ -21,6 +21,7 @@ function describe(mount: Mount, side: Side): string {
 /** The place of a volume in the store is another for each folder, so it is not looked at. */
 function nameOf(mount: Mount, side: Side): string {
   if (mount.kind === 'volume') return `volume ${mount.volume.name}`;
+  if (mount.kind === 'given') return mount.source;
   return mount.kind === 'bind' ? shown(mount.source, side) : mount.type;
 }
 
@@ -63,7 +64,9 @@ function details(mount: Mount, side: Side): string {
     const size = word.startsWith('size=') ? parseSize(word.slice(5)) : undefined;
     return size === undefined ? word : `size=${formatBytes(size)}`;
   });
-  return [...options.toSorted(), ...bindDetails(mount, side), ...volumeDetails(mount)].join(',');
+  return [...options.toSorted(), ...bindDetails(mount, side), ...volumeDetails(mount), ...givenDetails(mount)].join(
+    ',',
+  );
 }
 
 function bindDetails(mount: Mount, side: Side): readonly string[] {
@@ -85,8 +88,13 @@ function volumeDetails(mount: Mount): readonly string[] {
   ];
 }
 
+function givenDetails(mount: Mount): readonly string[] {
+  if (mount.kind !== 'given') return [];
+  return [`owner ${mount.uid}:${mount.gid}`, `mode ${mount.mode.toString(8).padStart(4, '0')}`];
+}
+
 /** Whether files in it stay when the container is gone. */
-const isOfHost = ({ kind }: Mount): boolean => kind !== 'new';
+const isOfHost = ({ kind }: Mount): boolean => kind === 'bind' || kind === 'volume';
 
 function changedMount(before: Mount, after: Mount, old: Side, young: Side): readonly Change[] {
   const sameSource = sourceOf(before, old) === sourceOf(after, young);

@@ -3,7 +3,7 @@ import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
 import { formatBytes } from '../text/sizes.ts';
-import type { ImageSource, Verification } from '../spec/spec.ts';
+import type { GivenFile, ImageSource, Verification } from '../spec/spec.ts';
 import {
   both,
   keyIn,
@@ -134,6 +134,33 @@ export const compareFiles: Comparison = (old, young) => {
     ...gone.map((file) => both('changes', `does not get the variables of ${file}`, old, young, 'env_file')),
   ];
 };
+
+/** What secrets and configs hold; where they are is a mount. That it is another one is told, and nothing of it. */
+export const compareGiven: Comparison = (old, young) => {
+  const all = ({ document }: Side): ReadonlyMap<string, GivenFile> =>
+    new Map((document.spec.given ?? []).map((file) => [`${file.kind} ${file.name} at ${file.target}`, file]));
+  const before = all(old);
+  return [...all(young)].flatMap(([what, { content, specPath }]): readonly Change[] => {
+    const was = before.get(what);
+    if (was?.content === undefined || content === undefined || was.content.equals(content)) return [];
+    const after = { kind: 'spec', path: specPath, at: young.document.where(specPath) } as const;
+    return [{ direction: 'changes', message: `another content of ${what}`, before: undefined, after }];
+  });
+};
+
+const compareNotes =
+  (key: 'labels' | 'annotations', what: string): Comparison =>
+  (old, young) => {
+    const [was = {}, is = {}] = [old.document.spec[key], young.document.spec[key]];
+    return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name): readonly Change[] => {
+      const [from, to] = [was[name], is[name]];
+      if (from === to) return [];
+      const text = (value: string | undefined): string => (value === undefined ? 'none' : JSON.stringify(value));
+      return [both('changes', `${what} ${name}: ${text(from)} → ${text(to)}`, old, young, key)];
+    });
+  };
+export const compareLabels = compareNotes('labels', 'label');
+export const compareAnnotations = compareNotes('annotations', 'annotation');
 
 /** A name that boxctl took from the folder's name is not compared. */
 const named = (key: 'name' | 'hostname' | 'domainname' | 'platform'): Comparison =>

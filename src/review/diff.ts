@@ -55,6 +55,9 @@ import {
   compareStopTime,
   compareSysctls,
   compareTty,
+  compareGiven,
+  compareLabels,
+  compareAnnotations,
   compareUser,
   compareWorkingDir,
   compareWritable,
@@ -97,6 +100,9 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   command: [compareCommand],
   workingDir: [compareWorkingDir],
   environment: [compareFiles, compareEnvironment],
+  given: [compareGiven],
+  labels: [compareLabels],
+  annotations: [compareAnnotations],
   name: [compareName],
   hostname: [compareHostname],
   domainname: [compareDomainname],
@@ -163,7 +169,7 @@ export function diff(
 
 /** Parts of the configuration that the comparisons above report, or that follow from those. */
 const TOLD =
-  /^(?:ociVersion|root|hostname|domainname|process\.(?:terminal|args|env|cwd|user|capabilities|rlimits|noNewPrivileges|oomScoreAdj|apparmorProfile|selinuxLabel)|linux\.(?:namespaces|uidMappings|gidMappings|seccomp|sysctl|maskedPaths|readonlyPaths|resources|rootfsPropagation))(?:\.|$)/u;
+  /^(?:ociVersion|root|annotations|hostname|domainname|process\.(?:terminal|args|env|cwd|user|capabilities|rlimits|noNewPrivileges|oomScoreAdj|apparmorProfile|selinuxLabel)|linux\.(?:namespaces|uidMappings|gidMappings|seccomp|sysctl|maskedPaths|readonlyPaths|resources|rootfsPropagation))(?:\.|$)/u;
 
 /** The same for parts of the model that are not in its configuration. */
 const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
@@ -192,6 +198,8 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'home',
   'keepGroups',
   'borrowed',
+  'contents',
+  'labels',
 ]);
 
 function flatten(value: unknown, path: string, into: Map<string, string>): void {

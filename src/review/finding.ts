@@ -49,6 +49,7 @@ export const RULES = [
   'priority',
   'private-image',
   'env-file',
+  'given-file',
   'foreign-profile',
   'foreign-key',
   'foreign-tool',

@@ -6,6 +6,8 @@ import { clip, each, addProblem, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseDevices } from './devices.ts';
 import { normaliseEnvironment } from './environment.ts';
+import { normaliseGiven } from './given.ts';
+import { normaliseNotes } from './notes.ts';
 import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
@@ -46,6 +48,9 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
   checkHostname(context, raw.domainname, 'domainname');
   const given = normaliseVolumes(context, raw.volumes, raw.tmpfs);
   const volumes = raw.init === 'systemd' ? [...given, ...systemdVolumes(given)] : given;
+  const files = normaliseGiven(context, raw, volumes);
+  const labels = normaliseNotes(context, raw.labels, 'labels');
+  const annotations = normaliseNotes(context, raw.annotations, 'annotations');
   const devices = normaliseDevices(context, raw.devices, volumes);
   const shmSize = normaliseShmSize(context, raw.shm_size, volumes);
   checkNamespaceKeys(context, raw, namespaces);
@@ -83,6 +88,9 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
     ...(entrypoint === undefined ? {} : { entrypoint }),
     ...(command === undefined ? {} : { command }),
     volumes,
+    ...(files.length === 0 ? {} : { given: files }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(annotations === undefined ? {} : { annotations }),
     devices,
     ...(shmSize === undefined ? {} : { shmSize }),
     readOnly: raw.read_only ?? false,
@@ -164,6 +172,8 @@ function checkNamespaceKeys(context: Context, raw: ContainerFile, namespaces: Sp
       'image',
       'volumes',
       'tmpfs',
+      'secrets',
+      'configs',
       'devices',
       'shm_size',
       'read_only',

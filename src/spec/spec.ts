@@ -7,6 +7,7 @@ import type { SpecPath } from './spec-path.ts';
 import type { Diagnostic, Position } from '../errors.ts';
 import type { LimitFields } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
+import type { Hidden } from '../text/hidden.ts';
 import type { ExtraHost, SpecDns, SpecNetwork } from './network/network.ts';
 import type { PublicKey } from './public-key.ts';
 import type { SeccompProfile } from './seccomp-profile.ts';
@@ -227,6 +228,26 @@ export type PlacedVolume =
   | ((BindVolume | NamedVolume) & { readonly specPath: `volumes.${number}` })
   | (TmpfsVolume & { readonly specPath: VolumePath });
 
+/** The key that asks for a file in memory. */
+export type GivenPath = `${'secrets' | 'configs'}.${string}`;
+
+/** A file that the container gets in memory, read-only. */
+export interface GivenFile {
+  readonly kind: 'secret' | 'config';
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 63 characters. */
+  readonly name: string;
+  /** Absolute, normalised path inside. */
+  readonly target: string;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Ids inside; absent: those of the command's user. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Undefined: it has not been read, since nobody has allowed that. */
+  readonly content: Hidden | undefined;
+  readonly specPath: GivenPath;
+}
+
 export interface Device {
   /** Absolute host path with every link followed. */
   readonly source: string;
@@ -293,6 +314,10 @@ export interface Spec {
   readonly command?: readonly string[];
   /** Volumes and the `tmpfs` list together, in the order of the file. `specPath` is where each was written. */
   readonly volumes: readonly PlacedVolume[];
+  /** `secrets` and `configs`. */
+  readonly given?: readonly GivenFile[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly devices: readonly Device[];
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
@@ -332,7 +357,7 @@ export interface Taken {
 
 /** A file of the host that boxctl itself reads. The value at `path` of the specification names it. */
 export interface HostFile {
-  readonly kind: 'image' | 'env_file' | 'seccomp' | 'public_key';
+  readonly kind: 'image' | 'env_file' | 'seccomp' | 'public_key' | GivenFile['kind'];
   /** Absolute, with every link followed. */
   readonly file: string;
   readonly path: string;
@@ -340,7 +365,7 @@ export interface HostFile {
   readonly everyone: boolean;
   /** False: it lies outside the spec's folder and was not allowed, so it has not been opened. */
   readonly readable: boolean;
-  /** What was read of it. Absent where it was not, and for images. A function, so that no content is printed by accident. */
+  /** What was read of it. Absent where it was not, for images, secrets and configs. A function, so that no content is printed by accident. */
   readonly content?: () => FileContent;
 }
 

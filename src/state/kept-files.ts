@@ -49,7 +49,16 @@ export function unpackPlan(text: string): Plan | undefined {
 
 /** What an `exec` needs of a model: not the files and interfaces that the container was given. */
 export function packModel({ because: _because, network: _network, observes: _observes, ...model }: Model): string {
-  const kept = { ...model, mounts: [], devices: [], ownFiles: [], demands: [], warnings: [], dropped: [] };
+  const kept = {
+    ...model,
+    contents: [],
+    mounts: [],
+    devices: [],
+    ownFiles: [],
+    demands: [],
+    warnings: [],
+    dropped: [],
+  };
   return JSON.stringify({ version: PLAN_VERSION, model: kept }, pack);
 }
 

@@ -24,6 +24,8 @@ const PATHS: ReadonlySet<DemandKind> = new Set([
   'env_file',
   'profile',
   'key',
+  'secret',
+  'config',
   'tool',
 ]);
 

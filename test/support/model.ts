@@ -109,6 +109,7 @@ export function testModel(options: ModelOptions): Model {
     warnings: [],
     borrowed: [],
     landlock: true,
+    contents: [],
     ownFiles: [],
     keepGroups: false,
     mounts: [

@@ -8,7 +8,8 @@ const ONE_CONTAINER = 'one file is one container; it starts no others and waits 
 const BY_NETWORK = 'containers on one network find each other by their names: `networks: [NAME]` in both files';
 const ONE_INTERFACE = 'a container has one interface, with the addresses of all its networks';
 const NO_OPTIONS = 'no program with options makes the network: it is system calls, which `boxctl plan` shows';
-const BIND_FILE = 'bind the file with `volumes`: `./token:/run/secrets/token:ro`';
+const GIVEN_EXTERNAL =
+  'it is kept by no daemon here: say where it comes from, `file: PATH`, `environment: VARIABLE` or `content: TEXT`';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
 const HOOK = 'boxctl runs one command: let `command` be a script that does the one after the other';
@@ -31,7 +32,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   attach: LOGS,
   build: NO_BUILD,
   cgroup_parent: 'start boxctl in that cgroup: `systemd-run --user --scope --slice=NAME boxctl up`',
-  configs: BIND_FILE,
   cpu_count: `${WINDOWS}; write \`cpus: 2\``,
   cpu_percent: `${WINDOWS}; write \`cpus: 0.5\``,
   cpu_rt_period: REAL_TIME,
@@ -73,7 +73,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   provider: ONE_CONTAINER,
   runtime: 'boxctl starts containers itself; `boxctl bundle` makes the same one for runc and crun',
   scale: 'one file is one container: start it as often as you need it, `uid_map: auto` keeps them apart',
-  secrets: BIND_FILE,
   services: 'one file is one container: write what stands below the service at the top level',
   storage_opt:
     'what a container writes has no size of its own on the disk; `writable: tmpfs` keeps it in memory, under `mem_limit`',
@@ -94,6 +93,14 @@ const notHere = (): Readonly<Record<string, string>> => ({
   'networks.*.ipam.options': 'boxctl gives addresses itself: leave it out',
   'networks.*.link_local_ips': 'link-local addresses are out of a container’s reach',
   'networks.*.mac_address': `${ONE_INTERFACE}: write \`mac_address\` beside \`networks\``,
+  'secrets.*.external': GIVEN_EXTERNAL,
+  'secrets.*.name': GIVEN_EXTERNAL,
+  'secrets.*.driver': GIVEN_EXTERNAL,
+  'secrets.*.driver_opts': GIVEN_EXTERNAL,
+  'secrets.*.template_driver': SWARM,
+  'configs.*.external': GIVEN_EXTERNAL,
+  'configs.*.name': GIVEN_EXTERNAL,
+  'configs.*.template_driver': SWARM,
   'volumes.*.cluster': SWARM,
   'volumes.*.image': 'an image cannot be mounted; unpack it into a folder, and bind that',
   'volumes.*.tmpfs.options': 'each option is a key of its own: `size`, `mode`, `uid`, `gid`',
@@ -118,7 +125,7 @@ const TYPES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>>
 
 /** The path with `*` for an item's index and for a network's name. */
 function pattern(path: string): string {
-  return path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^networks\.[^.]+/u, 'networks.*');
+  return path.replaceAll(/(?<=\.)\d+(?=\.|$)/g, '*').replace(/^(networks|secrets|configs)\.[^.]+/u, '$1.*');
 }
 
 function find<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
@@ -138,11 +145,7 @@ export function whyNotThisType(path: string, type: 'map' | 'list'): string | und
 
 /** The hint for a key beside `services`. */
 export function whyNotBesideServices(key: string): string {
-  return (
-    find({ secrets: BIND_FILE, configs: BIND_FILE }, key) ??
-    whyNotHere(key) ??
-    'what belongs to the container stands below its service'
-  );
+  return whyNotHere(key) ?? 'what belongs to the container stands below its service';
 }
 
 /** For the test that the table has no key that boxctl supports. */

@@ -7,7 +7,7 @@ import { entryAt, without } from './branch.ts';
 import { whyNotHere } from './elsewhere.ts';
 
 /** Notes for other programs. */
-const NOTES: ReadonlySet<string> = new Set(['annotations', 'label_file', 'labels']);
+const NOTES: ReadonlySet<string> = new Set(['label_file']);
 
 /** Keys of an item of `volumes`: `consistency` is for Docker Desktop; files keep their SELinux labels; labels are notes. */
 const OF_A_VOLUME: readonly string[] = ['consistency', 'bind.selinux', 'volume.labels'];

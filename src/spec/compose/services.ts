@@ -4,6 +4,7 @@ import type { TextProblems, Span } from '../../yaml/problems.ts';
 import type { Branch, Tree } from '../../yaml/tree.ts';
 import { scalarOf } from './branch.ts';
 import { whyNotBesideServices } from './elsewhere.ts';
+import { withGiven } from './given.ts';
 import { withNetworks } from './networks.ts';
 import { isEmpty } from './ignored.ts';
 
@@ -38,7 +39,7 @@ export function takeService(file: Branch, problems: TextProblems): Branch | unde
   const called = file.entries.get('name') ?? { key: service.key, value: scalarOf(name, service.key) };
   const isNamed = entries.has('container_name') || entries.has('name');
   if (!isNamed && (file.entries.has('name') || NAME.test(name))) entries.set('name', called);
-  return withNetworks({ ...service.value, entries }, file, problems);
+  return withGiven(withNetworks({ ...service.value, entries }, file, problems), file, problems);
 }
 
 const ONE_FILE = 'one file is one container: `services: {web: {image: ./rootfs.tar.gz}}`';
@@ -48,13 +49,16 @@ function linesOf(span: Span, problems: TextProblems): string {
   return from === to ? `line ${from}` : `lines ${from} to ${to}`;
 }
 
+/** Keys beside `services` that are looked at elsewhere. */
+const BESIDE: ReadonlySet<string> = new Set(['services', 'name', 'version', 'networks', 'secrets', 'configs']);
+
 /** Reports the keys beside `services` that are not supported. */
 function checkBeside(file: Branch, problems: TextProblems): void {
   const refuse = (path: string, at: Span, hint: string): void => {
     problems.add('E_SPEC_UNSUPPORTED', `\`${clip(path)}\` beside \`services\` is not supported`, { path, at, hint });
   };
   for (const [key, { key: at, value }] of file.entries) {
-    if (['services', 'name', 'version', 'networks'].includes(key) || key.startsWith('x-') || isEmpty(value)) continue;
+    if (BESIDE.has(key) || key.startsWith('x-') || isEmpty(value)) continue;
     if (key !== 'volumes') refuse(key, at, whyNotBesideServices(key));
     else if (value.kind === 'map') {
       for (const [volume, entry] of value.entries) {

@@ -103,6 +103,8 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['apparmor: unconfined', ['no-apparmor high']],
   ['selinux: "a:b:spc_t:s0"', ['foreign-label high']],
   ['env_file: /etc/environment', ['env-file high']],
+  ['secrets: {a: {file: /etc/hostname}}', ['given-file high']],
+  ['configs: {a: {file: /etc/hostname}}', ['given-file high']],
   ['environment: [NPM_TOKEN]', ['secret-taken high']],
   ['environment: {A: "${NPM_TOKEN}"}', ['secret-taken high']],
   [`environment: {A: ${KEY}}`, ['secret-value critical']],

@@ -190,12 +190,16 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
   ['volumes.*.volume', { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }],
   ['volumes.*.tmpfs', { volumes: [{ type: 'tmpfs', target: '/data' }] }],
   ['volumes.*.', { volumes: [{ type: 'bind', source: './src', target: '/src' }] }],
+  ['secrets.*.', { secrets: [{ source: 'word', content: 'x' }] }],
+  ['configs.*.', { configs: [{ source: 'word', content: 'x' }] }],
+  ['secrets.NAME.', { secrets: { NAME: { content: 'x' } } }],
+  ['configs.NAME.', { configs: { NAME: { content: 'x' } } }],
   ['devices.*.', { devices: [{ source: '/dev/ptmx', target: '/dev/mine' }] }],
 ];
 
 /** Keys that stand instead of others, those that only a list or map of its own has, and notes. */
 const SKIPPED =
-  /^(?:image\.(?:tar|folder|ref|platform|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
+  /^(?:image\.(?:tar|folder|ref|platform|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|(?:secrets|configs)\.(?:NAME|\*)\.(?:file|environment)|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
 
 function put(into: Record<string, unknown>, path: string, value: unknown): void {
   const [first = '', ...rest] = path.split('.');

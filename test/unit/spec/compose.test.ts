@@ -215,9 +215,7 @@ describe('values of Compose that boxctl writes in another way', () => {
 
 describe('keys and words that ask for nothing', () => {
   it.each([
-    'labels: ["traefik.enable=true"]',
-    'labels: {a: "${UNSET}"}',
-    'annotations: {a: b}',
+    'label_file: "${UNSET}"',
     'label_file: ./labels',
     'expose: [3306, "8080-8090"]',
     'deploy: {labels: {a: b}}',
