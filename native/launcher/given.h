@@ -1,5 +1,5 @@
-// What secrets and configs hold: boxctl hands it over in a sealed memfd (src/launcher/contents.ts), the first of the kept
-// descriptors. It is there for every run of the container, and for no other process.
+// What secrets and configs hold: boxctl hands it over in a sealed memfd (src/launcher/contents.ts), the first of the
+// kept descriptors. It is there for every run of the container, and for no other process.
 #pragma once
 
 #include <stdint.h>

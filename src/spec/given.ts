@@ -137,8 +137,7 @@ function contentOf(
   if (file !== undefined) return fromFile(context, kind, file, `${specPath}.file`);
   if (environment !== undefined) return fromEnvironment(context, kind, environment, `${specPath}.environment`);
   if (content !== undefined) return new Hidden(Buffer.from(content));
-  if ((['file', 'environment', 'content'] as const).some((key) => context.bad.has(`${specPath}.${key}`)))
-    return undefined;
+  if (context.bad.has(specPath)) return undefined;
   return addProblem(
     context,
     specPath,

@@ -67,23 +67,23 @@ configs: {d: {content: z}}
 
   it.each([
     ['secrets: [a]', '2:11 the file does not say what the secret `a` is'],
-    ['secrets: {a: {}}', '2:14 the secret `a` says nothing of its content'],
+    ['secrets: {a: {}}', '2:11 the secret `a` says nothing of its content'],
     [
       'secrets: {a: {content: x, file: ./y}}',
-      '2:14 the secret `a` comes from more than one of `file`, `environment` and `content`',
+      '2:11 the secret `a` comes from more than one of `file`, `environment` and `content`',
     ],
     ['secrets: {a: {content: x, target: ../b}}', '2:35 the target of a secret is a file; found "../b"'],
     ['secrets: {a: {content: x, target: /etc/}}', '2:35 the target of a secret is a file; found "/etc/"'],
     ['secrets: {a: {content: x, mode: 999}}', '2:33 999 is not octal permission bits'],
     ['secrets: {a: {content: x, uid: -1}}', '2:32 `secrets.a.uid` must be'],
     ['secrets: {a: {content: x, uid: "4294967295"}}', '2:32 an id is a number from 0 to 4294967294'],
-    ['secrets: {a: {external: true}}', '2:15 `secrets.a.external` is not supported'],
-    ['secrets: {a b: {content: x}}', '2:16 "a b" is not a name of a secret'],
+    ['secrets: {a: {external: true}}', '2:15 `external` in `secrets.a` is not supported'],
+    ['secrets: {a b: {content: x}}', '2:11 "a b" is not a name of a secret'],
     [
       'secrets: {a: {content: x}}\nvolumes: ["v:/run/secrets/a"]',
-      '2:14 `secrets.a` is at /run/secrets/a, as `volumes.0` is already',
+      '2:11 `secrets.a` is at /run/secrets/a, as `volumes.0` is already',
     ],
-    ['secrets: {a: {content: x}}\nnamespaces: {mount: host}', '2:10 `secrets` needs a mount namespace'],
+    ['secrets: {a: {content: x}}\nnamespaces: {mount: host}', '2:1 `secrets` needs a mount namespace'],
   ])('%s is an error at its place', (text, message) => {
     const found = problemsOf(text);
     expect(
