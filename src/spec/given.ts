@@ -68,7 +68,9 @@ function undeclared(context: Context, kind: Kind, name: string, path: string): u
 
 function given(context: Context, kind: Kind, name: string, raw: Raw, specPath: GivenPath): GivenFile | undefined {
   if (!NAME.test(name)) {
-    addProblem(context, specPath, 'E_SPEC_VALUE', `"${clipKey(name)}" is not a name of a ${kind}`, {
+    // In a list the name is a value, into which a variable may have been put.
+    const shown = context.paths.where(`${specPath}.source`) === undefined ? clipKey(name) : clip(name);
+    addProblem(context, specPath, 'E_SPEC_VALUE', `"${shown}" is not a name of a ${kind}`, {
       hint: 'a letter or digit, then letters, digits, `_`, `.` or `-`, at most 63 in all',
     });
     return undefined;
