@@ -27,6 +27,7 @@
 #include "make.h"
 #include "mounts.h"
 #include "netlink.h"
+#include "network_names.h"
 #include "network_relay.h"
 #include "privileges.h"
 #include "process.h"
@@ -274,6 +275,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return bind_free(fds[0], texts[1], fds[2], texts[3]);
     case Op::kRelay:
       return add_relay(context, fds[0], fds[1], c.args[2], n(3), n(4));
+    case Op::kFollowNames:
+      return context.names->follow(fds[0], fds[1], texts[2]);
     case Op::kListenControl:
       return context.control->listen(fds[0], texts[1]);
     case Op::kPidfdOpen:

@@ -14,6 +14,7 @@ namespace boxctl {
 class Control;
 class Events;
 class LeanMounts;
+class NetworkNames;
 class NetworkRelay;
 
 // What a step may need besides its arguments; each of the two processes has its own.
@@ -28,6 +29,7 @@ struct Context {
   Fd null;             // /dev/null of the host
   int given = -1;      // what secrets and configs hold (given.h)
   NetworkRelay* relay = nullptr;
+  NetworkNames* names = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;
   Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs

@@ -36,6 +36,7 @@ class Run {
         supervisor_(plan, context, events, control, owner, signals),
         done_(done) {
     context_.relay = &supervisor_.network_relay();
+    context_.names = &supervisor_.network_names();
   }
 
   // True: the plan is to be run again, now.

@@ -26,6 +26,7 @@ void Supervisor::add_sources() {
     relay_.add_sources(poller_);
     terminal_.add_sources(poller_);
     network_relay_.add_sources(poller_);
+    network_names_.add_sources(poller_);
   }
   context_.helper.add_sources(poller_);
   command_.add_sources(poller_);

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "control.h"
 #include "events.h"
+#include "network_names.h"
 #include "network_relay.h"
 #include "observer.h"
 #include "plan.h"
@@ -40,6 +41,7 @@ class Supervisor {
   Relay& relay() { return relay_; }
   Observer& observer() { return observer_; }
   NetworkRelay& network_relay() { return network_relay_; }
+  NetworkNames& network_names() { return network_names_; }
 
   // Each of these two waits for one thing while the container is set up, and ends early when the setup is to end:
   // `wanted` is then the signal that asked for that. 0 or -errno.
@@ -89,6 +91,7 @@ class Supervisor {
   Relay relay_;
   Observer observer_;
   NetworkRelay network_relay_;
+  NetworkNames network_names_;
   Control& control_;
   Poller poller_;
   bool go_ = false;  // the owner's order that the command may start

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -51,11 +52,16 @@ int dup2(int from, int to) noexcept {
   return call_int(SYS_dup3, from, to, 0);
 }
 int pipe2(int* ends, int flags) noexcept { return call_int(SYS_pipe2, ends, flags); }
+int inotify_init1(int flags) noexcept { return call_int(SYS_inotify_init1, flags); }
+int inotify_add_watch(int fd, const char* path, uint32_t mask) noexcept {
+  return call_int(SYS_inotify_add_watch, fd, path, mask);
+}
 int flock(int fd, int operation) noexcept { return call_int(SYS_flock, fd, operation); }
 
 ssize_t read(int fd, void* bytes, size_t size) { return call(SYS_read, fd, bytes, size); }
 ssize_t pread(int fd, void* bytes, size_t size, off_t at) { return call(SYS_pread64, fd, bytes, size, at); }
 ssize_t write(int fd, const void* bytes, size_t size) { return call(SYS_write, fd, bytes, size); }
+ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) { return call(SYS_pwrite64, fd, bytes, size, at); }
 off_t lseek(int fd, off_t at, int from) noexcept { return call(SYS_lseek, fd, at, from); }
 int ftruncate(int fd, off_t size) noexcept { return call_int(SYS_ftruncate, fd, size); }
 ssize_t sendfile(int to, int from, off_t* at, size_t size) noexcept { return call(SYS_sendfile, to, from, at, size); }

@@ -249,6 +249,12 @@ export const CALLS = {
     returnsFd: true,
     does: 'takes the descriptor that the container’s side sent with its turn',
   },
+  /** The containers of a network have a folder on the host, with a file for each: lines of hosts(5), its name a number. */
+  follow_names: {
+    op: 110,
+    args: [fd('dirfd'), fd('hosts'), text('own')],
+    does: 'keeps the lines of the other files of the folder (all but `own`) in the file `hosts`, and changes them whenever a file comes or goes (inotify): in lines between two of its own, without names that the rest of the file has',
+  },
   umask: { op: 41, args: [mode('mask')] },
   keyctl: { op: 42, args: [flags('operation', 'KEYCTL')] },
   /** A check only: fails with ENODEV unless the descriptor is the device (major, minor) of the type in `mode`. */

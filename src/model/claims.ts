@@ -26,12 +26,4 @@ export interface ClaimedNetwork {
   /** The container's own in them. */
   readonly address4?: string;
   readonly address6?: string;
-  /** The containers that were on it when the claim was made. */
-  readonly peers: readonly Peer[];
-}
-
-export interface Peer {
-  /** Its name, its host name and its aliases on this network, without repetitions. */
-  readonly names: readonly string[];
-  readonly addresses: readonly string[];
 }

@@ -11,7 +11,7 @@ import type { Warning } from './model.ts';
 import type { EgressRule, HostLine, JoinedNetwork, Network } from './network.ts';
 import { driverFor } from './network-driver.ts';
 import { networkKey } from './network-demands.ts';
-import { networkId } from './network-id.ts';
+import { networkFolder, networkId } from './network-id.ts';
 import { previewClaim } from './network-preview.ts';
 import type { Problems } from './problems.ts';
 import type { Reasons } from './reasons.ts';
@@ -41,7 +41,7 @@ export function compileNetwork(
   const { index, pool } = claim;
   const gateway = { ipv4: addressAt(pool.ipv4, 0) ?? '', ipv6: addressAt(pool.ipv6, 0) ?? '' };
   const networks = network.networks.map((attachment, place) =>
-    joined(document, attachment, claim.networks[place] ?? { peers: [] }),
+    joined(document, attachment, claim.networks[place] ?? {}),
   );
   const egress = network.egress?.map((target) => ruleOf(target, claim, host, problems));
   const toWorld = networks.length === 0 || networks.some(({ internal }) => !internal);
@@ -63,7 +63,7 @@ export function compileNetwork(
     },
     // A container on internal networks only gets no name server of the host: DNS queries could carry data out.
     dns: compileDns(document.spec, host, toWorld ? egress : []),
-    hosts: [...pinned(egress ?? []), ...peersOf(claim)],
+    hosts: pinned(egress ?? []),
     rates,
   };
 }
@@ -88,10 +88,7 @@ function ipv4Alone({ networks, resolved, ...claim }: NetworkClaim): NetworkClaim
     ...claim,
     networks: networks.map((network): ClaimedNetwork => {
       const { subnet6: _, address6: __, ...rest } = network;
-      return {
-        ...rest,
-        peers: rest.peers.map(({ names, addresses }) => ({ names, addresses: onlyIpv4(addresses) })),
-      };
+      return rest;
     }),
     resolved: new Map([...resolved].map(([name, addresses]) => [name, onlyIpv4(addresses)])),
   };
@@ -131,12 +128,6 @@ function pinned(egress: readonly EgressRule[]): readonly HostLine[] {
   return [...new Map(lines.map((line) => [`${line.address} ${line.names.join(' ')}`, line])).values()];
 }
 
-function peersOf({ networks }: NetworkClaim): readonly HostLine[] {
-  return networks.flatMap(({ peers }) =>
-    peers.flatMap(({ names, addresses }) => addresses.map((address) => ({ address, names }))),
-  );
-}
-
 const isLinkLocal = (subnet: Subnet): boolean => specialKind(subnet) === 'link-local';
 
 function setReasons(
@@ -157,7 +148,9 @@ function setReasons(
 }
 
 function joined(document: SpecDocument, attachment: NetworkAttachment, claimed: ClaimedNetwork): JoinedNetwork {
-  const { peers: _, ...addresses } = claimed;
   const { name, internal, aliases } = attachment;
-  return { id: networkId(document, attachment), name, ...addresses, internal, aliases };
+  const { name: own, hostname } = document.spec;
+  const names = [...new Set([own, ...(hostname === undefined ? [] : [hostname]), ...aliases])];
+  const id = networkId(document, attachment);
+  return { id, folder: networkFolder(id), name, ...claimed, internal, names };
 }

@@ -1,4 +1,7 @@
-/** The container's /etc/hosts (hosts(5)): its own names, those that the file gives, and those of its network. */
+/**
+ * The container's /etc/hosts (hosts(5)): its own names, those that the file gives, and those of `egress`. The launcher adds the
+ * containers on its networks (src/plan/network/names-of-others.ts).
+ */
 import type { HostFacts } from '../host/facts.ts';
 import type { Spec } from '../spec/spec.ts';
 import type { HostLine, Network } from './network.ts';
@@ -49,7 +52,7 @@ function extraLines({ extraHosts = [] }: Spec, network: Network | undefined): re
 
 /**
  * `names`: those by which the container knows itself. In the host's network, the host's names hold, too. Of two lines with a
- * name, the first one counts: a container on the same network gives no other name than those that are free.
+ * name, the first one counts.
  */
 export function hostsFile(spec: Spec, host: HostFacts, names: readonly string[], network: Network | undefined): string {
   const isHosts = spec.namespaces.net.kind === 'host';

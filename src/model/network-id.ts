@@ -10,3 +10,9 @@ export function networkId({ folder }: SpecDocument, { name, hostName }: NetworkA
   // A name cannot contain `@`, so it is never equal to the id of a folder's network.
   return hostName ?? `${name}@${sha256(folder).slice(0, 12)}`;
 }
+
+/** In the folder of the network's state: a folder for each network, with a file for each container on it. */
+export const NAMES_FOLDER = 'names';
+
+/** The folder in which the containers on the network write their names. */
+export const networkFolder = (id: string): string => `${NAMES_FOLDER}/${sha256(id).slice(0, 16)}`;

@@ -19,7 +19,6 @@ export function previewClaim({ networks, egress = [] }: SpecNetwork): NetworkCla
       return {
         ...(network.ipv4 && address4 !== undefined ? { subnet4, address4 } : {}),
         ...(network.ipv6 && address6 !== undefined ? { subnet6, address6 } : {}),
-        peers: [],
       };
     }),
     resolved: new Map(names.map((name) => [name, MADE_UP_ADDRESSES])),

@@ -34,7 +34,7 @@ export interface Network {
   /** Whether some rule of `egress` allows the host or link-local addresses, which are refused otherwise. */
   readonly reaches: { readonly host: boolean; readonly linkLocal: boolean };
   readonly dns: Dns;
-  /** Lines of /etc/hosts: the names of `egress`, then the containers on the same networks. */
+  /** Lines of /etc/hosts: the names of `egress`. */
   readonly hosts: readonly HostLine[];
   /** Limits in bits per second. `egress`: what the container sends. `ingress`: what it receives. */
   readonly rates: { readonly egress?: number; readonly ingress?: number };
@@ -57,7 +57,10 @@ export interface JoinedNetwork {
   readonly address4?: string;
   readonly address6?: string;
   readonly internal: boolean;
-  readonly aliases: readonly string[];
+  /** By which others on it find the container: its name, its host name and its aliases, without repetitions. */
+  readonly names: readonly string[];
+  /** Where those stand, in the folder of the network's state. */
+  readonly folder: string;
 }
 
 /** Allows packets to one of the addresses and one of the ports, by the protocol. */

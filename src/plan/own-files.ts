@@ -38,6 +38,9 @@ export interface Cover {
   readonly fd: Fd;
 }
 
+/** The descriptor of the container's new /etc/hosts. */
+const HOSTS: Fd = 'files.hosts.new';
+
 const idOf = ({ path }: Pick<OwnFile, 'path'>): string => `files.${splitPath(path).slice(1).join('.')}`;
 /** Who asked for it. */
 const asked = ({ path, adds }: OwnFile): ConfigPath => {
@@ -46,6 +49,14 @@ const asked = ({ path, adds }: OwnFile): ConfigPath => {
   return path === '/etc/resolv.conf' ? 'files.resolv' : 'files';
 };
 const placeOf = (context: PlanContext, file: OwnFile): Place => inside('root', context.model.because(asked(file)));
+
+/** Whether the launcher goes on writing the file: others on the same networks come and go. */
+const isFollowed = ({ model }: PlanContext, { path, adds }: OwnFile): boolean =>
+  path === '/etc/hosts' && !adds && (model.network?.networks.length ?? 0) > 0;
+
+/** The descriptor of /etc/hosts that the launcher is to be given; undefined: there is none, or nobody to follow. */
+export const followedHosts = (context: PlanContext): Fd | undefined =>
+  context.model.ownFiles.some((file) => isFollowed(context, file)) ? HOSTS : undefined;
 
 /** Makes the files that cover the image's, in the file system in memory that `scratch` is. */
 export function makeCovers(context: PlanContext, scratch: Fd): readonly Cover[] {
@@ -56,7 +67,8 @@ export function makeCovers(context: PlanContext, scratch: Fd): readonly Cover[] 
       const place = placeOf(context, file);
       const id = idOf(file);
       const pathname = `files.${splitPath(file.path).at(-1) ?? ''}`;
-      const flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC;
+      const access = isFollowed(context, file) ? O.O_RDWR : O.O_WRONLY;
+      const flags = access | O.O_CREAT | O.O_EXCL | O.O_CLOEXEC;
       const open = { dirfd: scratch, pathname, flags, mode: 0o644, resolve: 0 };
       const made = steps.add(place, `${id}.new`, 'openat2', open, { undo: 'kernel' });
       steps.add(place, `${id}.content`, 'write', { dirfd: made, pathname: '', data: file.content });

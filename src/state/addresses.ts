@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -21,9 +22,9 @@ import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../files/folders.ts';
 import type { NetworkFacts } from '../host/facts.ts';
 import { NETWORK_CONFIG, readNetworkConfig } from '../host/network-config.ts';
-import type { ClaimedNetwork, NetworkClaim, Peer } from '../model/claims.ts';
+import type { ClaimedNetwork, NetworkClaim } from '../model/claims.ts';
 import { LAST_INDEX } from '../model/network-defaults.ts';
-import { networkId } from '../model/network-id.ts';
+import { NAMES_FOLDER, networkId } from '../model/network-id.ts';
 import { tryLock } from '../native.ts';
 import type { NetworkAttachment } from '../spec/network/network.ts';
 import { located, type Problem } from '../spec/located.ts';
@@ -39,21 +40,20 @@ import {
   type Family,
   type Subnet,
 } from '../text/addresses.ts';
-import { isRecord, isTextList } from '../text/json.ts';
+import { isRecord } from '../text/json.ts';
 import { chooseRanges, overlapOf, type Ranges } from './address-pool.ts';
 
 const PATIENCE_MS = 5000;
 /** The text is padded to this many bytes, which is more than it can have. */
 const REMEMBERED_SIZE = 400;
 
-/** A network in a claim's file, with the container's addresses and names on it. */
+/** A network in a claim's file, with the container's addresses on it. */
 interface Membership {
   readonly id: string;
   readonly subnet4?: string;
   readonly subnet6?: string;
   readonly address4?: string;
   readonly address6?: string;
-  readonly names: readonly string[];
 }
 
 /** The claim of a run. */
@@ -102,21 +102,23 @@ function parse(text: string): unknown {
 }
 
 function membership(value: unknown): readonly Membership[] {
-  if (!isRecord(value) || typeof value['id'] !== 'string' || !isTextList(value['names'])) return [];
+  if (!isRecord(value) || typeof value['id'] !== 'string') return [];
   const text = (key: string): string | undefined => (typeof value[key] === 'string' ? value[key] : undefined);
   const entries = ['subnet4', 'subnet6', 'address4', 'address6'].flatMap((key) => {
     const found = text(key);
     return found === undefined ? [] : [[key, found]];
   });
-  return [{ id: value['id'], names: value['names'], ...Object.fromEntries(entries) }];
+  return [{ id: value['id'], ...Object.fromEntries(entries) }];
 }
 
 /** The networks in the claims of running containers. Removes claims that no container holds. */
-function memberships(claims: string): readonly Membership[] {
+function memberships(state: string): readonly Membership[] {
+  const claims = claimsFolder(state);
   return readdirSync(claims).flatMap((name) => {
     const path = join(claims, name);
     const fd = tryTake(path);
     if (fd !== undefined) {
+      removeNames(state, name);
       unlinkSync(path);
       closeSync(fd);
       return [];
@@ -224,21 +226,14 @@ class Networks {
     const members = this.#others.filter((one) => one.id === id);
     const of4 = attachment.ipv4 ? this.#family(attachment, members, 4) : undefined;
     const of6 = attachment.ipv6 ? this.#family(attachment, members, 6) : undefined;
-    const { name, hostname } = this.#document.spec;
-    const names = [...new Set([name, ...(hostname === undefined ? [] : [hostname]), ...attachment.aliases])];
     this.#given.push({
       id,
-      names,
       ...(of4 === undefined ? {} : { subnet4: formatSubnet(of4.subnet), address4: of4.address }),
       ...(of6 === undefined ? {} : { subnet6: formatSubnet(of6.subnet), address6: of6.address }),
     });
     return {
       ...(of4 === undefined ? {} : { subnet4: of4.subnet, address4: of4.address }),
       ...(of6 === undefined ? {} : { subnet6: of6.subnet, address6: of6.address }),
-      peers: members.map((one): Peer => ({
-        names: one.names,
-        addresses: [one.address4, one.address6].filter((address) => address !== undefined),
-      })),
     };
   }
 
@@ -341,9 +336,11 @@ export function claimAddresses(
     const { ranges: remembered, last } = readRemembered(file);
     const ranges = rangesFor(claims, facts, remembered);
     const attachments = document.spec.network?.networks ?? [];
-    const networks = new Networks(document, attachments.length > 0 ? memberships(claims) : [], ranges, facts);
+    const networks = new Networks(document, attachments.length > 0 ? memberships(facts.state) : [], ranges, facts);
     const claimed = attachments.map((attachment) => networks.claim(attachment));
     const { index, fd } = takeIndex(claims, last);
+    // Of a container that was killed, and had this number.
+    removeNames(facts.state, String(index));
     writeRemembered(file, ranges, index);
     writeSync(fd, `${JSON.stringify({ name: document.spec.name, networks: networks.memberships })}\n`, 0);
     return {
@@ -362,6 +359,13 @@ export function claimAddresses(
 /** The folder of claims. The launcher removes the claim of its container, too (src/plan/network/network.ts). */
 export const claimsFolder = (state: string): string => join(state, 'addresses');
 
+/** Removes the names of the container with that number from all networks: the others on them no longer find it. */
+function removeNames(state: string, index: string): void {
+  const names = join(state, NAMES_FOLDER);
+  if (!existsSync(names)) return;
+  for (const network of readdirSync(names)) rmSync(join(names, network, index), { force: true });
+}
+
 /** Removes the claim, unless the launcher has removed it: the path may be that of another container's claim by now. */
 function removeClaim(path: string, fd: number): void {
   try {
@@ -377,7 +381,7 @@ export function sweepNetwork(stateFolder: string): void {
   if (!existsSync(folder)) return;
   for (const netns of readdirSync(folder)) {
     const state = join(folder, netns);
-    sweepFiles(claimsFolder(state), () => undefined);
+    sweepFiles(claimsFolder(state), (path) => removeNames(state, basename(path)));
     // The settings of another network namespace cannot be reached from here, and end with it.
     if (isOwnNetns(netns)) sweepFiles(join(state, 'forwarding'), restoreSetting);
   }

@@ -37,6 +37,7 @@ import {
   sharedNetworks,
 } from './names.ts';
 import { ownedTable, rejectRules, removeTable } from './owned-table.ts';
+import { planNames } from './names-of-others.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
@@ -230,4 +231,5 @@ export function planNetworkInside(context: PlanContext): void {
     }
   }
   planDnsRelays(context, network);
+  planNames(context, network);
 }

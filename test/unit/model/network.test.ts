@@ -123,15 +123,14 @@ describe('/etc/hosts', () => {
     });
   });
 
-  it('has the containers on the same networks, without `localhost` and the container’s own name', () => {
-    const peers = [
-      { names: ['db', 'web', 'localhost'], addresses: ['172.30.0.9'] },
-      { names: ['localhost'], addresses: ['172.30.0.10'] },
-    ];
+  it('has the address that others on the first network see, and gives them each of its names once', () => {
     const subnet4 = parseSubnet('172.30.0.0/24')?.subnet;
-    const network = { ...claim(), networks: [{ ...(subnet4 && { subnet4, address4: '172.30.0.2' }), peers }] };
-    const text = fileOf(model(`${IMAGE}networks: [back]\n`, HOST, network), '/etc/hosts');
-    expect(namesIn(text)).toEqual(['172.30.0.2 web', '172.30.0.9 db']);
+    const network = { ...claim(), networks: [{ ...(subnet4 && { subnet4, address4: '172.30.0.2' }) }] };
+    const made = model(`${IMAGE}hostname: web\nnetworks: {back: {aliases: [web, www]}}\n`, HOST, network);
+    expect(namesIn(fileOf(made, '/etc/hosts'))).toEqual(['172.30.0.2 web']);
+    expect(made.network?.networks).toMatchObject([
+      { names: ['web', 'www'], folder: expect.stringMatching(/^names\/[0-9a-f]{16}$/u) },
+    ]);
   });
 });
 
