@@ -112,13 +112,11 @@ function membership(value: unknown): readonly Membership[] {
 }
 
 /** The networks in the claims of running containers. Removes claims that no container holds. */
-function memberships(state: string): readonly Membership[] {
-  const claims = claimsFolder(state);
+function memberships(claims: string): readonly Membership[] {
   return readdirSync(claims).flatMap((name) => {
     const path = join(claims, name);
     const fd = tryTake(path);
     if (fd !== undefined) {
-      removeNames(state, name);
       unlinkSync(path);
       closeSync(fd);
       return [];
@@ -336,11 +334,11 @@ export function claimAddresses(
     const { ranges: remembered, last } = readRemembered(file);
     const ranges = rangesFor(claims, facts, remembered);
     const attachments = document.spec.network?.networks ?? [];
-    const networks = new Networks(document, attachments.length > 0 ? memberships(facts.state) : [], ranges, facts);
+    const networks = new Networks(document, attachments.length > 0 ? memberships(claims) : [], ranges, facts);
     const claimed = attachments.map((attachment) => networks.claim(attachment));
     const { index, fd } = takeIndex(claims, last);
-    // Of a container that was killed, and had this number.
-    removeNames(facts.state, String(index));
+    // Its number may have been that of a container that was killed.
+    removeNames(facts.state, (name) => name === String(index) || !existsSync(join(claims, name)));
     writeRemembered(file, ranges, index);
     writeSync(fd, `${JSON.stringify({ name: document.spec.name, networks: networks.memberships })}\n`, 0);
     return {
@@ -359,11 +357,14 @@ export function claimAddresses(
 /** The folder of claims. The launcher removes the claim of its container, too (src/plan/network/network.ts). */
 export const claimsFolder = (state: string): string => join(state, 'addresses');
 
-/** Removes the names of the container with that number from all networks: the others on them no longer find it. */
-function removeNames(state: string, index: string): void {
-  const names = join(state, NAMES_FOLDER);
-  if (!existsSync(names)) return;
-  for (const network of readdirSync(names)) rmSync(join(names, network, index), { force: true });
+/** Removes the names of containers, told by their numbers, from all networks: others no longer find them. */
+function removeNames(state: string, isGone: (index: string) => boolean): void {
+  const all = join(state, NAMES_FOLDER);
+  if (!existsSync(all)) return;
+  for (const network of readdirSync(all)) {
+    const folder = join(all, network);
+    for (const index of readdirSync(folder).filter(isGone)) rmSync(join(folder, index), { force: true });
+  }
 }
 
 /** Removes the claim, unless the launcher has removed it: the path may be that of another container's claim by now. */
@@ -381,7 +382,10 @@ export function sweepNetwork(stateFolder: string): void {
   if (!existsSync(folder)) return;
   for (const netns of readdirSync(folder)) {
     const state = join(folder, netns);
-    sweepFiles(claimsFolder(state), (path) => removeNames(state, basename(path)));
+    const claims = claimsFolder(state);
+    sweepFiles(claims, () => undefined);
+    // A claim is there before the names are, and longer.
+    removeNames(state, (index) => !existsSync(join(claims, index)));
     // The settings of another network namespace cannot be reached from here, and end with it.
     if (isOwnNetns(netns)) sweepFiles(join(state, 'forwarding'), restoreSetting);
   }
