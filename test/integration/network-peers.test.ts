@@ -61,7 +61,7 @@ describe.skipIf(WHY !== undefined)(`containers on one network (${WHY ?? 'as root
       hostname: 'host-of-later',
       ...networks('peers-1', { aliases: ['web'] }),
     });
-    await vi.waitFor(() => expect(first.output()).toContain('served'), { timeout: 20_000 });
+    await vi.waitFor(() => expect(first.output()).toContain('(end of these)'), { timeout: 20_000 });
     later.child.kill('SIGTERM');
     await later.ended;
     const { stdout, stderr } = await first.ended;
