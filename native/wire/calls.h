@@ -89,6 +89,7 @@ enum class Op : uint16_t {
   kPidfdOpen = 95,
   kFstatfs = 96,
   kWriteGiven = 110,
+  kFollowNames = 111,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -280,6 +281,8 @@ struct CallTable {
     row(Op::kFstatfs) = {"fn"};
     // write_given(fd, index)
     row(Op::kWriteGiven) = {"fn"};
+    // follow_names(dirfd, hosts, own)
+    row(Op::kFollowNames) = {"fft"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -251,7 +251,7 @@ export const CALLS = {
   },
   /** The containers of a network have a folder on the host, with a file for each: lines of hosts(5), its name a number. */
   follow_names: {
-    op: 110,
+    op: 111,
     args: [fd('dirfd'), fd('hosts'), text('own')],
     does: 'keeps the lines of the other files of the folder (all but `own`) in the file `hosts`, and changes them whenever a file comes or goes (inotify): in lines between two of its own, without names that the rest of the file has',
   },
