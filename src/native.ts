@@ -45,6 +45,7 @@ interface Addon {
     stdout: number,
     stderr: number,
     kept: readonly number[],
+    userIds: readonly number[] | undefined,
   ): LauncherProcess;
   connectTo(folder: string, name: string): number;
   sealPlan(plan: Uint8Array): number;
@@ -144,17 +145,24 @@ function invoke<T>(use: (addon: Addon, folder: string) => T): T {
 /** The two interpreters of plans: the imager knows the calls that work on images, too. */
 export type Interpreter = 'launcher' | 'imager';
 
-/**
- * Starts an interpreter with an encoded plan. `stdio` are descriptors of this process, which stay open here, and so are
- * `kept`: those that it keeps open until it ends.
- */
+export interface SpawnOptions {
+  /** Descriptors of this process that the interpreter keeps open until it ends; they stay open here. */
+  readonly kept?: readonly number[];
+  /** `Plan.userIds`: where none of them can write to the interpreter's file, it is executed without a copy. */
+  readonly userIds?: readonly { readonly first: number; readonly size: number }[] | undefined;
+}
+
+/** Starts an interpreter with an encoded plan. `stdio` are descriptors of this process, which stay open here. */
 export function spawnLauncher(
   plan: Uint8Array,
   stdio: readonly [number, number, number],
   interpreter: Interpreter,
-  kept: readonly number[] = [],
+  { kept = [], userIds }: SpawnOptions = {},
 ): LauncherProcess {
-  return invoke((addon, folder) => addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio, kept));
+  const ids = userIds?.flatMap(({ first, size }) => [first, size]);
+  return invoke((addon, folder) =>
+    addon.spawnLauncher(join(folder, `boxctl-${interpreter}`), plan, ...stdio, kept, ids),
+  );
 }
 
 /** A plan in a file in memory that nobody can change; its descriptor is the caller's to close. */

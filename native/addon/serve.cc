@@ -62,7 +62,8 @@ class Server {
     const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!null.valid()) return -errno;
     const int fds[] = {null.get(), null.get(), null.get(), theirs.get()};
-    const int pid = spawn_program(program, fds, sizeof fds / sizeof *fds, pidfd_);
+    // It starts containers of every kind.
+    const int pid = spawn_program(program, nullptr, fds, sizeof fds / sizeof *fds, pidfd_);
     if (pid < 0) return pid;
     socket_ = std::move(ours);
     identity_ = Identity();

@@ -19,6 +19,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "../shared/fd.h"
 #include "../wire/descriptors.h"
@@ -41,6 +42,28 @@ bool copy_file(int from, int to, size_t size) {
     left -= static_cast<size_t>(sent);
   }
   return true;
+}
+
+// Whether a process that can have these user ids could write to the file, or change who may. It may have every group
+// and capability, but a capability holds only for files whose owner is mapped in its user namespace (capabilities(7)).
+// Groups are not told apart.
+bool can_write(const UserIds& ids, const struct stat& file) {
+  if (file.st_mode & (S_IWGRP | S_IWOTH)) return true;
+  for (size_t i = 0; i + 1 < ids.size(); i += 2) {
+    if (file.st_uid >= ids[i] && file.st_uid - ids[i] < ids[i + 1]) return true;
+  }
+  return false;
+}
+
+// The program's own file, where processes with these user ids cannot write to it through /proc/PID/exe
+// (CVE-2019-5736). All launchers then share its memory. Not valid where they could, or where it cannot be opened; to
+// make a copy then fails with the same error.
+Fd open_out_of_reach(const char* path, const UserIds& ids) {
+  Fd file(open(path, O_RDONLY | O_CLOEXEC));
+  struct stat status;
+  if (!file.valid() || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return Fd();
+  if (can_write(ids, status)) return Fd();
+  return file;
 }
 
 // A copy of the launcher that cannot be written to, not even through /proc/PID/exe in a container (CVE-2019-5736).
@@ -165,10 +188,17 @@ int spawn(Child& child, int& pidfd) {
   const int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return -error;
-  if (child.error == 0) return pid;
+  const int failure = std::exchange(child.error, 0);
+  if (failure == 0) return pid;
   waitpid(pid, nullptr, 0);
   close(pidfd);
-  return -child.error;
+  return -failure;
+}
+
+UserIds user_ids(const Napi::Array& numbers) {
+  UserIds ids;
+  for (uint32_t i = 0; i < numbers.Length(); i++) ids.push_back(numbers.Get(i).As<Napi::Number>().Uint32Value());
+  return ids;
 }
 
 }  // namespace
@@ -185,13 +215,20 @@ int seal_bytes(const uint8_t* data, size_t size) {
   return plan.release();
 }
 
-int spawn_program(const std::string& path, const int* fds, int count, int& pidfd) {
-  const int program = sealed_copy(path);
-  if (program < 0) return program;
-  Child child = {program, {}, 0, original_nofile(), 0};
+int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, int& pidfd) {
+  Child child = {-1, {}, 0, original_nofile(), 0};
   if (count > kMostFds) return -E2BIG;
   for (int i = 0; i < count; i++) child.fds[child.count++] = fds[i];
-  return spawn(child, pidfd);
+  int pid = -EACCES;
+  if (users != nullptr) {
+    const Fd file = open_out_of_reach(path.c_str(), *users);
+    child.program = file.get();
+    if (file.valid()) pid = spawn(child, pidfd);
+  }
+  // A copy can be executed even where the file lies in a file system without programs (noexec).
+  if (pid != -EACCES) return pid;
+  child.program = sealed_copy(path);
+  return child.program < 0 ? child.program : spawn(child, pidfd);
 }
 
 Napi::Value seal_plan(const Napi::CallbackInfo& info) {
@@ -219,7 +256,9 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   if (kept.Length() > kMaxKeptFds) return fail(env, "execveat", E2BIG);
   for (uint32_t i = 0; i < kept.Length(); i++) fds[count++] = kept.Get(i).As<Napi::Number>().Int32Value();
   int pidfd = -1;
-  const int pid = spawn_program(info[0].As<Napi::String>().Utf8Value(), fds, count, pidfd);
+  const bool limited = info[6].IsArray();
+  const UserIds users = limited ? user_ids(info[6].As<Napi::Array>()) : UserIds();
+  const int pid = spawn_program(info[0].As<Napi::String>().Utf8Value(), limited ? &users : nullptr, fds, count, pidfd);
   if (pid < 0) return fail(env, "execveat", -pid);
   Napi::Object result = Napi::Object::New(env);
   result.Set("pid", pid);

@@ -6,11 +6,16 @@
 #include <stdint.h>
 
 #include <string>
+#include <vector>
 
 namespace boxctl {
 
-// Executes a sealed copy of the program with `fds` as its descriptors 0, 1, 2 and so on. The pid, or -errno.
-int spawn_program(const std::string& path, const int* fds, int count, int& pidfd);
+// User ids of the host, as numbers in pairs: the first one, and how many.
+using UserIds = std::vector<uint32_t>;
+
+// Executes the program with `fds` as its descriptors 0, 1, 2 and so on: its own file where `users`, those that processes
+// of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. The pid, or -errno.
+int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, int& pidfd);
 
 // The bytes in a file in memory that nobody can change. The descriptor, or -errno.
 int seal_bytes(const uint8_t* data, size_t size);
@@ -18,8 +23,8 @@ int seal_bytes(const uint8_t* data, size_t size);
 // sealPlan(plan: Uint8Array): number
 Napi::Value seal_plan(const Napi::CallbackInfo& info);
 
-// spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number)
-//   → { pid, pidfd, socket }
+// spawnLauncher(program: string, plan: Uint8Array, stdin: number, stdout: number, stderr: number, kept: number[],
+//   userIds?: number[]) → { pid, pidfd, socket }
 Napi::Value spawn_launcher(const Napi::CallbackInfo& info);
 
 // reap(pidfd: number): void. Waits for the launcher's end, which has come or is about to, and closes the descriptor.

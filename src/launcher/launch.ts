@@ -436,7 +436,9 @@ function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...
   const kept = [...given.fds, ...(options.kept ?? [])];
   const known = id === undefined ? {} : { id };
   const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, hasGiven: given.fds.length > 0, ...known });
-  const { socket, pidfd, pid } = closing(given, () => spawnLauncher(bytes, stdio, interpreter, kept));
+  const { socket, pidfd, pid } = closing(given, () =>
+    spawnLauncher(bytes, stdio, interpreter, { kept, userIds: plan.userIds }),
+  );
   options.onTaken?.(id ?? '');
   return {
     socket,

@@ -164,6 +164,12 @@ function hideFromPeers(context: PlanContext): void {
   context.steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
 }
 
+function usersOf(context: PlanContext): Pick<Plan, 'userIds'> {
+  const { uidMappings } = context.model.config.linux;
+  if (context.namespace('user').kind !== 'private' || uidMappings === undefined) return {};
+  return { userIds: uidMappings.map(({ hostID, size }) => ({ first: hostID, size })) };
+}
+
 export interface PlanOptions {
   /** It runs in the background: its folder in the store is there already, and stays when it ends. */
   readonly kept?: boolean;
@@ -256,6 +262,7 @@ export function planContainer(
   return {
     version: PLAN_VERSION,
     name: model.name,
+    ...usersOf(context),
     steps: steps.list,
     reports: cgroup.reports,
     ...(tallies === undefined ? {} : { tallies }),

@@ -114,6 +114,11 @@ export interface Plan {
   /** What the person who runs it must have allowed; the planner plans it all the same. */
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
+  /**
+   * The user ids of the host that the container's processes can have. Undefined: any, since it has no user namespace that this
+   * plan makes. The launcher's program has to be protected from them (native/addon/spawn.cc).
+   */
+  readonly userIds?: readonly { readonly first: number; readonly size: number }[];
   /** Values of the caller's environment and of an env_file, which are not printed (shown.ts). Empty: all is printed. */
   readonly borrowed: readonly Borrowed[];
 }
