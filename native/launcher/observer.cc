@@ -28,6 +28,7 @@ bool make(List<uint64_t>& structure, size_t kernels, size_t ours) {
 bool Observer::start(Fd listener) {
   seccomp_notif_sizes sizes = {};
   if (call(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) return false;
+  if (!counts_.reset(kNumbers)) return false;
   if (!make(request_, sizes.seccomp_notif, sizeof(seccomp_notif))) return false;
   if (!make(answer_, sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp))) return false;
   listener_ = std::move(listener);
@@ -60,7 +61,7 @@ void Observer::count(uint32_t arch, int number) {
 }
 
 void Observer::report(Events& events) const {
-  for (uint32_t number = 0; number < kNumbers; number++) {
+  for (uint32_t number = 0; number < counts_.size(); number++) {
     if (counts_[number] > 0) events.add({Event::kSyscall, number, 0, 0, counts_[number], 0});
   }
   if (others_ > 0) events.add({Event::kSyscall, kUnknownSyscall, 0, 0, others_, 0});

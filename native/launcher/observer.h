@@ -25,8 +25,8 @@ class Observer {
 
   static constexpr uint32_t kNumbers = 1024;
   Fd listener_;
-  uint64_t counts_[kNumbers] = {};
-  uint64_t others_ = 0;  // of other architectures, and of numbers from kNumbers on
+  List<uint64_t> counts_;  // by the number of the call
+  uint64_t others_ = 0;    // of other architectures, and of numbers from kNumbers on
   List<uint64_t> request_;
   List<uint64_t> answer_;
 };

@@ -18,7 +18,8 @@ constexpr size_t kMost = 1 << 20;
 // The reads of one stream before the other descriptors are handled.
 constexpr int kTurns = 32;
 constexpr size_t kBuffer = 1 << 16;
-// A buffer each for descriptors 1 and 2. The kernel allocates their pages only as they are used.
+// A buffer each for descriptors 0, 1 and 2. The kernel allocates their pages only as they are used.
+char input[4096];
 char buffers[2][kBuffer];
 
 }  // namespace
@@ -74,9 +75,9 @@ void Input::lend() {
     size = tee(STDIN_FILENO, pipe_.get(), kPage, SPLICE_F_NONBLOCK);
   } else {
     const off_t at = kind_ == StreamKind::kFile ? lseek(STDIN_FILENO, 0, SEEK_CUR) : 0;
-    size = kind_ == StreamKind::kFile ? pread(STDIN_FILENO, buffer_, sizeof buffer_, at)
-                                      : recv(STDIN_FILENO, buffer_, sizeof buffer_, MSG_PEEK | MSG_DONTWAIT);
-    if (size > 0) size = write(pipe_.get(), buffer_, static_cast<size_t>(size));
+    size = kind_ == StreamKind::kFile ? pread(STDIN_FILENO, input, sizeof input, at)
+                                      : recv(STDIN_FILENO, input, sizeof input, MSG_PEEK | MSG_DONTWAIT);
+    if (size > 0) size = write(pipe_.get(), input, static_cast<size_t>(size));
   }
   if (would_block(size)) return;
   if (size <= 0) return pipe_.reset();
@@ -92,9 +93,9 @@ void Input::take(size_t size) {
     return;
   }
   while (size > 0) {
-    const size_t piece = size < sizeof buffer_ ? size : sizeof buffer_;
-    const ssize_t got = kind_ == StreamKind::kPipe ? read(STDIN_FILENO, buffer_, piece)
-                                                   : recv(STDIN_FILENO, buffer_, piece, MSG_DONTWAIT);
+    const size_t piece = size < sizeof input ? size : sizeof input;
+    const ssize_t got =
+        kind_ == StreamKind::kPipe ? read(STDIN_FILENO, input, piece) : recv(STDIN_FILENO, input, piece, MSG_DONTWAIT);
     if (got <= 0) return;
     size -= static_cast<size_t>(got);
   }
@@ -121,7 +122,7 @@ bool Input::splice_some() {
 }
 
 bool Input::copy_some() {
-  const ssize_t size = read_some(buffer_, sizeof buffer_);
+  const ssize_t size = read_some(input, sizeof input);
   if (would_block(size)) return false;
   if (size <= 0) {
     pipe_.reset();
@@ -142,7 +143,7 @@ ssize_t Input::read_some(char* bytes, size_t size) {
 }
 
 void Input::flush() {
-  const ssize_t wrote = write(pipe_.get(), buffer_ + at_, pending_);
+  const ssize_t wrote = write(pipe_.get(), input + at_, pending_);
   if (would_block(wrote)) return;
   if (wrote <= 0) return finish();
   at_ += static_cast<size_t>(wrote);

@@ -46,7 +46,6 @@ class Input {
   bool full_ = false;
   size_t pending_ = 0;
   size_t at_ = 0;
-  char buffer_[4096];
 };
 
 // Relays the command's output to the caller's descriptor 1 or 2.

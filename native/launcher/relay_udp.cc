@@ -46,7 +46,7 @@ bool UdpRelay::prepare(const Listener& listener) {
 
 bool UdpRelay::start(uint32_t capacity, uint32_t listeners) {
   if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) return false;
-  if (!flows_.reset(capacity)) return false;
+  if (!flows_.reset(capacity) || !chains_.reset(kChains)) return false;
   capacity_ = capacity;
   share_ = capacity / (listeners == 0 ? 1 : listeners);
   return true;

@@ -63,7 +63,7 @@ class UdpRelay {
   static constexpr uint32_t kChains = 1024;
   RelayParts& parts_;
   List<Flow> flows_;
-  uint32_t chains_[kChains] = {};
+  List<uint32_t> chains_;
   uint32_t capacity_ = 0;
   uint32_t share_ = 0;  // the flows of each listener that others cannot take from it
   uint32_t used_ = 0;

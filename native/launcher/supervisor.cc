@@ -13,12 +13,31 @@ namespace {
 
 constexpr uint32_t kLastSignal = 64;
 
-// Gives back the pages below this function's frame, which the steps have used: waiting needs few of them. Only what is
-// mapped in the range is looked at. Where a page is larger, nothing is given back.
-void release_unused_stack() {
-  constexpr uintptr_t kPage = 4096, kKept = 2 * kPage, kReleased = 64 * kPage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kKept) / kPage * kPage;
-  call(SYS_madvise, end - kReleased, kReleased, MADV_DONTNEED);
+// Where the program's own text begins and ends, by the linker.
+extern "C" const char __executable_start[];
+extern "C" const char etext[];
+
+constexpr uintptr_t kPage = 4096, kAround = 16 * kPage;
+
+void release(uintptr_t from, uintptr_t to) {
+  from = (from + kPage - 1) / kPage * kPage;
+  // Where a page is larger, the call fails and nothing is given back.
+  if (from < to) call(SYS_madvise, from, to - from, MADV_DONTNEED);
+}
+
+// Gives back what the steps have used and waiting does not need: the stack below this function's frame, of which only
+// what is mapped is looked at, and the mapping of the program's text, which comes back from the file as it is used.
+void release_memory() {
+  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) / kPage * kPage;
+  release(frame - 64 * kPage, frame - 2 * kPage);
+  // The kernel maps again as much around an address as lies in one mapping and one large piece of the page cache. The
+  // code that waits comes before this place (WAITING in native/build.mjs). With another flag, what follows is a mapping
+  // of its own.
+  const auto start = reinterpret_cast<uintptr_t>(__executable_start);
+  const auto end = reinterpret_cast<uintptr_t>(etext);
+  const uintptr_t waiting_end = (start / kAround + 1) * kAround;
+  if (waiting_end < end) call(SYS_madvise, waiting_end, end - waiting_end, MADV_DONTDUMP);
+  release(start, end);
 }
 
 }  // namespace
@@ -85,7 +104,6 @@ End Supervisor::watch() {
   // A command without its ports must not go on. There is no memory for them.
   if (network_relay_.start() != 0) command_.send(SIGKILL);
   pass_on_early();
-  release_unused_stack();
   while (!command_.has_ended()) {
     add_sources();
     if (poller_.wait() != 0) break;
@@ -144,6 +162,8 @@ void Supervisor::read_order(short) {
   if (order.kind == kOrderDetach) {
     events_.leave_owner();
     close(std::exchange(owner_, -1));
+    // The container may run for long now. To give memory back takes longer than it is worth for a short one.
+    release_memory();
   }
   take_order(order);
 }

@@ -16,6 +16,9 @@ namespace {
 // Milliseconds between two looks at whether the end of the input was read: at first, and at most.
 constexpr int kFirstWait = 10;
 constexpr int kLongestWait = 200;
+// From the caller to the terminal, and back. The kernel allocates their pages only as they are used.
+char input[4096];
+char output[16384];
 
 // Stops the job until it is in the foreground. Without a controlling terminal there is no foreground, and no shell that
 // would continue the job.
@@ -122,7 +125,7 @@ bool Terminal::drain() {
 
 // False: the other end of the pseudo-terminal is closed, or the caller reads no more.
 bool Terminal::copy_output() {
-  const ssize_t size = read(master_.get(), out_, sizeof out_);
+  const ssize_t size = read(master_.get(), output, sizeof output);
   if (size <= 0) return would_block(size);
   out_at_ = 0;
   out_end_ = static_cast<size_t>(size);
@@ -132,7 +135,7 @@ bool Terminal::copy_output() {
 // Writes what can be written without blocking. False: the caller reads no more.
 bool Terminal::flush_output() {
   while (out_at_ < out_end_) {
-    const ssize_t wrote = target_.write_some(out_ + out_at_, out_end_ - out_at_);
+    const ssize_t wrote = target_.write_some(output + out_at_, out_end_ - out_at_);
     if (would_block(wrote)) return true;
     if (wrote < 0) {
       // The command's terminal is hung up, as when its window is closed. Otherwise the command would wait for ever.
@@ -152,14 +155,14 @@ void Terminal::hang_up(bool by_terminal) {
 
 ssize_t Terminal::read_input() {
   const Stoppable stoppable(SIGTTIN);
-  return read(STDIN_FILENO, buffer_, sizeof buffer_);
+  return read(STDIN_FILENO, input, sizeof input);
 }
 
 void Terminal::copy_input() {
   const ssize_t size = read_input();
   if (size > 0) {
     pending_ = static_cast<size_t>(size);
-    last_ = buffer_[size - 1];
+    last_ = input[size - 1];
   } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
     input_ = false;
     if (is_terminal(STDIN_FILENO)) return hang_up(true);
@@ -185,19 +188,19 @@ void Terminal::end_input() {
   // A shell that edits lines itself takes the character for the end only at the start of a line.
   const bool breaks_line = !by_line && last_ != '\n' && last_ != '\r';
   if (breaks_line) last_ = '\n';
-  buffer_[0] = breaks_line ? '\r' : known && settings.c_cc[VEOF] != 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
+  input[0] = breaks_line ? '\r' : known && settings.c_cc[VEOF] != 0 ? static_cast<char>(settings.c_cc[VEOF]) : '\x04';
   pending_ = 1;
   flush_input();
 }
 
 void Terminal::flush_input() {
-  const ssize_t wrote = write(master_.get(), buffer_, pending_);
+  const ssize_t wrote = write(master_.get(), input, pending_);
   if (wrote <= 0) {
     if (!would_block(wrote)) pending_ = 0;
     return;
   }
   pending_ -= static_cast<size_t>(wrote);
-  memmove(buffer_, buffer_ + wrote, pending_);
+  memmove(input, input + wrote, pending_);
 }
 
 }  // namespace boxctl

@@ -68,11 +68,9 @@ class Terminal {
   Timer timer_;       // for `wait_`
   termios saved_ = {};
   termios raw_mode_ = {};
-  size_t pending_ = 0;  // of buffer_, from the caller to the terminal
-  char buffer_[4096];
+  size_t pending_ = 0;  // of `input`, from the caller to the terminal
   CallerOutput target_;
-  size_t out_at_ = 0, out_end_ = 0;  // of out_, from the terminal to the caller
-  char out_[16384];
+  size_t out_at_ = 0, out_end_ = 0;  // of `output`, from the terminal to the caller
 };
 
 }  // namespace boxctl

@@ -8,6 +8,7 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  fstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -31,6 +32,15 @@ const PROGRAMS = [
   process.execPath,
   ...readdirSync(join(INSTALLED, 'dist/native')).map((name) => join(INSTALLED, 'dist/native', name)),
 ];
+
+/** Whether a user namespace with this map (user_namespaces(7)) has the user of the host. */
+function hasUser(map: string, uid: number): boolean {
+  return map
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/u).map(Number))
+    .some(([, first = 0, size = 0]) => uid >= first && uid < first + size);
+}
 
 /** The programs that a container is started by, as they are on the disk. */
 function checksums(): Readonly<Record<string, string>> {
@@ -163,9 +173,11 @@ describe.skipIf(!hasBusybox).each(joining)('as $title (needs busybox-static and 
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and cc)', (caller) => {
   test.each([{}, { init: true }])(
-    'nobody, not even root of the host, can write to the program of its processes later, with %j (CVE-2019-5736)',
+    'no user of the container can write to the program of its processes, now or later, with %j (CVE-2019-5736)',
     async (more) => {
       const handles = new Map<string, number>();
+      const maps = new Set<string>();
+      const ownMap = readFileSync('/proc/self/uid_map', 'utf8');
       let pid = 0;
       const folder = specFolder({ command: ['sleep', '0.3'], ...more }, caller);
       const ended = boxctl(
@@ -183,6 +195,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
             const link = readlinkSync(`/proc/${each}/exe`);
             const key = `${each} ${link}`;
             if (link.includes('boxctl') && !handles.has(key)) handles.set(key, openSync(`/proc/${each}/exe`, 'r'));
+            const map = readFileSync(`/proc/${each}/uid_map`, 'utf8');
+            if (map !== '' && map !== ownMap) maps.add(map);
           } catch {
             // It has ended, or is the container's.
           }
@@ -203,14 +217,31 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
             if (again !== undefined) closeSync(again);
           }
         };
-        expect(key).toContain('/memfd:boxctl-launcher (deleted)');
-        // A launcher that serves ends a moment after boxctl. Until then the kernel refuses since it runs.
-        await expect.poll(write, { timeout: 5000 }).not.toBe('ETXTBSY');
-        expect(write()).toMatch(/^(EPERM|EACCES)$/u);
+        if (key.includes('/memfd:boxctl-launcher (deleted)')) {
+          // A launcher that serves ends a moment after boxctl. Until then the kernel refuses since it runs.
+          await expect.poll(write, { timeout: 5000 }).not.toBe('ETXTBSY');
+          expect(write()).toMatch(/^(EPERM|EACCES)$/u);
+        } else {
+          // The file itself: no user of the container is its owner, and nobody else may write to it.
+          const { uid, mode } = fstatSync(fd);
+          expect(key).toContain(join(INSTALLED, 'dist/native/boxctl-launcher'));
+          expect(mode & 0o22).toBe(0);
+          expect(maps.size).toBeGreaterThan(0);
+          for (const map of maps) expect(hasUser(map, uid)).toBe(false);
+        }
         closeSync(fd);
       }
     },
   );
+
+  test('a command cannot open the program of the reaper that started it, whatever it is allowed (CVE-2019-5736)', async () => {
+    const before = checksums();
+    const attack = 'for way in "<" ">>"; do (eval ": $way/proc/1/exe") 2>/dev/null && echo opened $way; done; true';
+    const keys = { init: true, cap_add: ['SYS_PTRACE', 'DAC_OVERRIDE', 'SYS_ADMIN'], seccomp: 'unconfined' };
+    const { status, stdout } = await sh(attack, keys, caller, { args: ['up', '--allow', 'all'] });
+    expect([status, stdout]).toEqual([0, '']);
+    expect(checksums()).toEqual(before);
+  });
 
   test.each([{}, { init: true }, { tty: true }])(
     'a command that is run by /proc/self/exe runs nothing, with %j (CVE-2019-5736)',
