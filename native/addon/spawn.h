@@ -13,8 +13,9 @@ namespace boxctl {
 // User ids of the host, as numbers in pairs: the first one, and how many.
 using UserIds = std::vector<uint32_t>;
 
-// Executes the program with `fds` as its descriptors 0, 1, 2 and so on: its own file where `users`, those that processes
-// of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. The pid, or -errno.
+// Executes the program with `fds` as its descriptors 0, 1, 2 and so on: its own file where `users`, those that
+// processes of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. The pid,
+// or -errno.
 int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, int& pidfd);
 
 // The bytes in a file in memory that nobody can change. The descriptor, or -errno.
