@@ -35,7 +35,10 @@ export const ERROR_CODES = {
   E_CONTAINER_HOST_NETWORK: { meaning: '`network_mode` names a container that is in the network of the host' },
   E_CONTAINER_NAME_TAKEN: { meaning: 'a container of the same name runs in the background' },
   E_CONTAINER_NOT_FOUND: { meaning: 'there is no container of that name' },
+  E_CONTAINER_NOT_PAUSED: { meaning: 'the container that is to go on is not paused' },
   E_CONTAINER_NOT_RUNNING: { meaning: 'the container that is named does not run' },
+  E_CONTAINER_NO_CGROUP: { meaning: 'the container has no cgroup of its own, and what was asked for needs one' },
+  E_CONTAINER_NO_PORT: { meaning: 'the container publishes no such port' },
   E_CONTAINER_PAUSED: { meaning: 'the container is paused, and what was asked for needs one that goes on' },
   E_CONTAINER_RECORD: {
     meaning: 'what is kept of the container was written by another version of boxctl, or is damaged',

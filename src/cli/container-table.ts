@@ -1,8 +1,11 @@
 /** The commands for containers in the background. */
 import type { Command } from './command.ts';
 import { FILTER_NAMES } from './filter-names.ts';
-import { CONNECT, PROGRESS } from './options.ts';
+import { CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
 
+/** As kill(1) has them. */
+const SIGNALS = ['KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'STOP', 'CONT'];
+const ANYWHERE = 'Also of a container in the foreground of another terminal.';
 const NAME = 'NAME is the name of a container, or the beginning of its id.';
 
 export const CONTAINER_COMMANDS: readonly Command[] = [
@@ -60,7 +63,7 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     name: 'stop',
     usage: '[OPTIONS] NAME…',
     summary: 'end containers',
-    description: `Sends the command its stop signal, and SIGKILL if it has not ended in time, and waits for the end. One that is paused goes on for that. Also of a container in the foreground of another terminal. ${NAME}`,
+    description: `Sends the command its stop signal, and SIGKILL if it has not ended in time, and waits for the end. One that is paused goes on for that. ${ANYWHERE} ${NAME}`,
     options: {
       time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
     },
@@ -70,15 +73,113 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/stop.ts')).stop,
   },
   {
+    name: 'kill',
+    usage: '[OPTIONS] NAME…',
+    summary: 'send containers a signal',
+    description: `Sends the command a signal, SIGKILL unless another is named, and does not wait. It is passed on as \`boxctl up\` passes on what it gets: SIGTERM is the stop signal, and SIGKILL after the time that the file says. A container that is ended so is not started again. ${ANYWHERE} ${NAME}`,
+    options: { signal: { short: 's', value: 'SIGNAL', words: SIGNALS, text: 'its name or number' } },
+    examples: [
+      ['boxctl kill web', 'at once'],
+      ['boxctl kill -s HUP web', 'read your configuration again'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/kill.ts')).kill,
+  },
+  {
+    name: 'pause',
+    usage: 'NAME…',
+    summary: 'stop all processes of containers where they are',
+    description: `Stops every process of a container until \`boxctl unpause\`, by its control group. stop, kill and rm --force still end it. ${ANYWHERE} ${NAME}`,
+    options: {},
+    examples: [['boxctl pause build', 'the machine is needed for something else']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/pause.ts')).pause,
+  },
+  {
+    name: 'unpause',
+    usage: 'NAME…',
+    summary: 'let paused containers go on',
+    description: `Lets containers go on that \`boxctl pause\` has stopped. ${NAME}`,
+    options: {},
+    examples: [['boxctl unpause build', 'where it was stopped']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/pause.ts')).unpause,
+  },
+  {
     name: 'wait',
     usage: 'NAME…',
     summary: 'wait for the end of containers',
-    description: `Waits until each container has ended, and prints its exit status. ${NAME}`,
+    description: `Waits until each container has ended, and prints its exit status; why it ended goes to standard error, as \`boxctl up\` would say it. ${NAME}`,
     options: {},
     examples: [['boxctl wait build', 'and print its exit status']],
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/wait.ts')).wait,
+  },
+  {
+    name: 'inspect',
+    usage: '[OPTIONS] NAME…',
+    summary: 'tell all that is known of containers',
+    description: `Prints, as JSON with docker's names (specs/state.schema.json), how a container was started, what it may, and how it ended. Values of its environment are hidden. FORMAT is \`json\` or a template of Go's. ${ANYWHERE} ${NAME}`,
+    options: {
+      format: { short: 'f', value: 'FORMAT', words: ['json'], text: 'print this of each' },
+      ...SHOW_VALUES,
+      json: { text: 'print it as JSON, as always' },
+    },
+    examples: [
+      ['boxctl inspect web', 'all of it'],
+      ["boxctl inspect -f '{{.State.ExitCode}} {{.State.Message}}' build", 'why it ended'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/inspect.ts')).inspect,
+  },
+  {
+    name: 'top',
+    usage: '[OPTIONS] NAME [aux|axo COLUMNS]',
+    summary: 'list the processes of a container',
+    description: `Lists the processes of a container, by /proc: the container needs no program for it. Numbers of processes are those of the host (nspid: of the container); users are the container's. Columns are those of ps(1). ${ANYWHERE} ${NAME}`,
+    options: {
+      columns: { short: 'o', value: 'COLUMNS', multiple: true, text: 'for example pid,nspid,user,rss,args' },
+      every: { short: 'e', text: 'all processes, as always' },
+      full: { short: 'f', text: 'the usual columns, as always' },
+      json: { text: 'print them as JSON' },
+    },
+    examples: [
+      ['boxctl top web', 'what runs in it'],
+      ['boxctl top web -o pid,rss,args', 'and how much memory each has'],
+    ],
+    positionals: [1, 3],
+    takesRest: false,
+    load: async () => (await import('./commands/top.ts')).top,
+  },
+  {
+    name: 'port',
+    usage: '[OPTIONS] NAME [PORT[/tcp|/udp]]',
+    summary: 'tell where the ports of a container are published',
+    description: `Prints the address and port of the host for each published port of a container, or for one, also where the kernel has chosen it. ${NAME}`,
+    options: { json: { text: 'print them as JSON' } },
+    examples: [
+      ['boxctl port web', 'all of them'],
+      ['curl "http://$(boxctl port web 80 | head -1)"', 'one of them'],
+    ],
+    positionals: [1, 2],
+    takesRest: false,
+    load: async () => (await import('./commands/port.ts')).port,
+  },
+  {
+    name: 'rename',
+    usage: 'NAME NEW',
+    summary: 'give a container another name',
+    description: `Gives a container in the background another name. Its host name, and the name by which other containers find it, stay until it is started anew. ${NAME}`,
+    options: {},
+    examples: [['boxctl rename web web-old', 'make room for another web']],
+    positionals: [2, 2],
+    takesRest: false,
+    load: async () => (await import('./commands/rename.ts')).rename,
   },
   {
     name: 'rm',

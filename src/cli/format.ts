@@ -51,16 +51,16 @@ function checked<T>(source: string, work: () => T): T {
 const withLineEnd = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
 
 /** A table whose heading are the fields' names in `headings`. */
-function tableOf(template: Template, rows: readonly object[], headings: Readonly<Record<string, string>>): string {
+function tableOf(template: Template, rows: readonly object[], headings: object): string {
   const lines = [headings, ...rows.map(safeRow)].map((row) => renderTemplate(template, row).replace(/\n$/u, ''));
   return columns(lines.map((line) => line.split('\t')));
 }
 
 /**
- * @param headings the fields that a row has, and what a table calls each
+ * @param headings the fields that a row has, and what a table calls each; or such a row
  * @throws BoxctlError `E_USAGE` for a template that cannot be used, also by the format that is given
  */
-export function formatOf(source: string, headings: Readonly<Record<string, string>>): Format | undefined {
+export function formatOf(source: string, headings: object): Format | undefined {
   if (source === 'table') return undefined;
   if (source === 'json') return (rows) => rows.map((row) => `${safeJson(plainValue(row))}\n`).join('');
   const table = /^table\s+/u.exec(source)?.[0];

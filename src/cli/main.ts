@@ -20,7 +20,6 @@ const OF_DOCKER: ReadonlyMap<string, string> = new Map([
   ['save', 'image save'],
   ['push', 'image push'],
   ['tag', 'image tag'],
-  ['kill', 'stop'],
 ]);
 
 function unknownCommand(name: string): BoxctlError {

@@ -5,6 +5,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { signalProcess } from '../native.ts';
 import { readKeptPlan, readRun, type KeptContainer } from '../state/containers.ts';
 import { connect, type Control } from '../state/control.ts';
+import { note } from '../state/journal.ts';
 import { freezerOf, isPaused, markPaused } from '../state/paused.ts';
 import { birthOf, firstProcess, type FirstProcess } from '../state/running.ts';
 
@@ -44,7 +45,7 @@ function parentOf(pid: number): number | undefined {
 }
 
 /** The launcher of a container in the foreground: the parent of its first process. */
-function launcherOf(first: FirstProcess): FirstProcess | undefined {
+export function launcherOf(first: FirstProcess): FirstProcess | undefined {
   const pid = parentOf(first.pid);
   const birth = pid === undefined || pid <= 1 ? undefined : birthOf(pid);
   // As long as the one is the other's parent, neither has ended: their numbers are theirs.
@@ -91,7 +92,13 @@ async function stopForeground(host: HostFacts, container: KeptContainer, graceMs
  * when it has ended. Nothing is done where it does not run.
  */
 export async function stopContainer(host: HostFacts, container: KeptContainer, graceMs?: number): Promise<void> {
-  if (container.isForeground === true) return stopForeground(host, container, graceMs);
-  const control = container.isAlive ? connect(host, container.id) : undefined;
-  if (control !== undefined) await endBy(container, control, () => control.stop(graceMs));
+  if (!container.isAlive) return;
+  if (container.isForeground === true) {
+    await stopForeground(host, container, graceMs);
+  } else {
+    const control = connect(host, container.id);
+    if (control === undefined) return;
+    await endBy(container, control, () => control.stop(graceMs));
+  }
+  note(host, container, 'stop');
 }

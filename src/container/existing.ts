@@ -1,6 +1,8 @@
 /** Containers as commands name them, and the state that each is in. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { killedFor } from '../launcher/kill-record.ts';
+import { SIGSYS } from '../kernel/signals.ts';
 import { endingOf, exitStatusOf, type Ending } from '../run/ending.ts';
 import { explainFailure } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
@@ -110,8 +112,13 @@ export function findAny(host: HostFacts, word: string): KeptContainer {
   return found;
 }
 
+/** With its first process. */
+export interface RunningContainer extends KeptContainer {
+  readonly first: FirstProcess;
+}
+
 /** The container of `findAny`, which has to run. Throws `E_CONTAINER_NOT_RUNNING`, too. */
-export function findRunning(host: HostFacts, word: string): KeptContainer & { readonly first: FirstProcess } {
+export function findRunning(host: HostFacts, word: string): RunningContainer {
   const container = findAny(host, word);
   const first = container.isAlive ? firstProcess(host, container.name, container.id) : undefined;
   if (first !== undefined) return { ...container, first };
@@ -173,12 +180,27 @@ export function briefStateOf(container: KeptContainer): ContainerState {
   return { ...base, status: container.isAlive ? 'restarting' : hasFailed ? 'failed' : 'exited', exitStatus };
 }
 
+/** The system calls that filters have ended commands for, by the ids of the containers, as far as they were looked for. */
+const callsThatEnded = new Map<string, string>();
+
+/** Looks in the kernel's log for what `stateOf` tells of commands that a filter has ended. */
+export async function learnCalls(containers: readonly KeptContainer[]): Promise<void> {
+  for (const container of containers) {
+    const { outcome, pid, started } = readRun({ ...container, isAlive: false });
+    if (outcome?.kind !== 'signaled' || outcome.signal !== SIGSYS || pid === undefined || started === undefined)
+      continue;
+    const call = await killedFor(pid, started);
+    if (call !== undefined) callsThatEnded.set(container.id, call);
+  }
+}
+
 /** The same, and why it ended. */
 export function stateOf(container: KeptContainer): ContainerState {
   const brief = briefStateOf(container);
   if (!['exited', 'failed', 'restarting'].includes(brief.status)) return brief;
   const plan = readKeptPlan(container);
-  const outcome = plan === undefined ? undefined : readRun(container, plan).outcome;
+  const found = plan === undefined ? undefined : readRun(container, plan).outcome;
+  const outcome = found === undefined ? undefined : { ...found, killedFor: callsThatEnded.get(container.id) };
   // Of another version, or damaged: how it ended is known, and not why.
   if (plan === undefined || outcome === undefined) return brief;
   const failure = explainFailure(plan, outcome);

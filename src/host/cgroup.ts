@@ -35,6 +35,7 @@ export function gatherCgroup(read: HostReader, caller: CgroupCaller): CgroupFact
     hierarchies: hierarchies(mounts),
     unified: homes,
     devices: devicesHome(mounts),
+    ...freezerHome(read, mounts),
     mounts: mounts.map(({ point }) => point),
     swap: countsSwap(read, controllers.memory),
     cpuset: cpuset(read, controllers.cpuset, homes),
@@ -121,6 +122,17 @@ function devicesHome(mounts: readonly CgroupMount[]): DevicesHome | undefined {
   if (first?.home !== undefined) return { version: 1, dir: first.home };
   const second = mounts.find(({ version }) => version === 2);
   return second?.home === undefined ? undefined : { version: 2, dir: second.home };
+}
+
+/**
+ * In version 2 every cgroup can be frozen (Linux 5.2), and what is frozen can be killed; in version 1 there is a hierarchy for
+ * it. A process can be born in a child of the folder where it may be moved there, too.
+ */
+function freezerHome(read: HostReader, mounts: readonly CgroupMount[]): Pick<CgroupFacts, 'freezer'> {
+  const second = mounts.find(({ version }) => version === 2)?.home;
+  if (second !== undefined && read.writable(`${second}/cgroup.procs`)) return { freezer: { version: 2, dir: second } };
+  const first = mounts.find(({ version, names }) => version === 1 && names.includes('freezer'))?.home;
+  return first === undefined ? {} : { freezer: { version: 1, dir: first } };
 }
 
 /** A kernel may be built, or booted, without counting swap. */

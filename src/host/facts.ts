@@ -61,6 +61,8 @@ export interface CgroupFacts {
   /** The nearest first. */
   readonly unified: readonly UnifiedHome[];
   readonly devices: DevicesHome | undefined;
+  /** Where a container in the background has a cgroup that it can be paused by, also without limits. */
+  readonly freezer?: DevicesHome;
   /** Where the hierarchies are mounted. */
   readonly mounts: readonly string[];
   /** True where memory+swap can be limited (v1: memory.memsw.*; v2: memory.swap.max). */

@@ -38,6 +38,8 @@ export interface CgroupLayout {
   readonly unified: Unified | undefined;
 }
 
+const TO_BE_PAUSED = byDefault('it can be paused');
+
 interface Need {
   readonly controller: CgroupController;
   readonly because: Because;
@@ -78,6 +80,11 @@ function versionOneOf(
     if (found.has(dir) || (rules?.home.version === 1 && rules.home.dir === dir)) continue;
     found.set(dir, { path: `${literal(dir)}/${leaf}`, id: `cgroup.${names.join('.')}`, because, controllers: [] });
   }
+  const freezer = context.kept ? context.host.cgroup.freezer : undefined;
+  if (freezer?.version === 1 && !found.has(freezer.dir)) {
+    const path = `${literal(freezer.dir)}/${leaf}`;
+    found.set(freezer.dir, { path, id: 'cgroup.freezer', because: TO_BE_PAUSED, controllers: [] });
+  }
   return [...found.values()];
 }
 
@@ -98,7 +105,8 @@ function unifiedOf(
   const units = model.systemd === true ? FOR_UNITS.filter((name) => home.controllers.includes(name)) : [];
   const controllers = [...new Set([...needed, ...units])];
   const limit = limits.find(({ controller }) => controllers.includes(controller));
-  return { home, controllers, because: limit?.because ?? rules?.because ?? byDefault('limits') };
+  const bare = context.kept && units.length === 0 ? TO_BE_PAUSED : byDefault('limits');
+  return { home, controllers, because: limit?.because ?? rules?.because ?? bare };
 }
 
 /** Where the two are made; undefined where nothing is to be had of version 2. */
@@ -110,8 +118,10 @@ function unifiedHomeFor(
   const { model, host } = context;
   if (needed.length > 0) return unifiedHome(context, needed);
   if (model.systemd === true && host.cgroup.layout === 'v2') return host.cgroup.unified[0];
-  // A program for devices is attached to a cgroup that needs no controller.
-  return rules?.home.version === 2 ? { kind: 'parent', dir: rules.home.dir, controllers: [], dormant: [] } : undefined;
+  // A program for devices is attached to a cgroup that needs no controller, and none is needed to pause it.
+  const freezer = context.kept ? host.cgroup.freezer : undefined;
+  const bare = [rules?.home, freezer].find((place) => place?.version === 2);
+  return bare === undefined ? undefined : { kind: 'parent', dir: bare.dir, controllers: [], dormant: [] };
 }
 
 export function layoutOf(context: PlanContext): CgroupLayout {

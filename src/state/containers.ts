@@ -372,6 +372,32 @@ export function makePlace(
   return { folder, lock };
 }
 
+/**
+ * Gives a container another name. Its cgroups, its record and its host name keep the old one until it is started anew.
+ *
+ * @throws BoxctlError E_CONTAINER_NAME_TAKEN, E_CONTAINER_NOT_FOUND
+ */
+export async function renameContainer(host: HostFacts, { id }: KeptContainer, name: string): Promise<void> {
+  await withLock(namesLock(host), () => {
+    const all = keptContainers(host);
+    const container = all.find((one) => one.id === id);
+    if (container === undefined) {
+      throw new BoxctlError('E_CONTAINER_NOT_FOUND', `the container ${id} has been removed meanwhile`);
+    }
+    const other = all.find((one) => one.name === name && one.id !== id);
+    if (other !== undefined) {
+      throw new BoxctlError('E_CONTAINER_NAME_TAKEN', `another container is called ${name} (${other.id})`, {
+        hint: `remove it first: boxctl rm ${name}`,
+      });
+    }
+    const path = join(container.folder, 'container.json');
+    const value = readOwnJson(path);
+    // As it is there: with what another part of boxctl has added to it.
+    if (isRecord(value)) writeWhole(path, `${JSON.stringify({ ...value, name })}\n`);
+    return Promise.resolve();
+  });
+}
+
 /** The file that is locked while a name is looked for and given. */
 export function namesLock(host: HostFacts): string {
   makeFolders(folderOf(host), 0o700);

@@ -24,7 +24,8 @@ type Operand =
   /** `$.A.B` begins at the data that the whole template is for. */
   | { readonly kind: 'field'; readonly path: readonly string[]; readonly isRoot: boolean; readonly at: number }
   | { readonly kind: 'name'; readonly name: string; readonly at: number }
-  | { readonly kind: 'group'; readonly pipeline: Pipeline };
+  /** `(index .List 0).Name`: a field of what the pipeline gives. */
+  | { readonly kind: 'group'; readonly pipeline: Pipeline; readonly path: readonly string[]; readonly at: number };
 type Pipeline = readonly (readonly Operand[])[];
 
 type Node =
@@ -56,10 +57,13 @@ function tokensOf(text: string, at: number): readonly Token[] {
     const from = TOKEN.lastIndex;
     const found = TOKEN.exec(text);
     if (found === null) throw new TemplateError(`"${text.slice(from).trim()}" is not understood`, at + from);
-    tokens.push({ text: found[0].trim(), at: at + from });
+    const text = found[0].trim();
+    tokens.push({ text, at: at + from + found[0].length - text.length });
   }
   return tokens;
 }
+
+const fieldsIn = (text: string): readonly string[] => text.split('.').slice(1).filter(Boolean);
 
 class Tokens {
   readonly #tokens: readonly Token[];
@@ -100,8 +104,10 @@ class Tokens {
     if (text === '(') {
       const pipeline = this.pipeline();
       if (this.head !== ')') throw new TemplateError('a ) is missing', this.#end);
-      this.take();
-      return { kind: 'group', pipeline };
+      const { at: closed } = this.take();
+      const next = this.#tokens[this.#next];
+      const hasPath = next?.at === closed + 1 && next.text.startsWith('.') && next.text !== '.';
+      return { kind: 'group', pipeline, path: hasPath ? fieldsIn(this.take().text) : [], at: closed + 1 };
     }
     if (text.startsWith('"')) return { kind: 'value', value: unquote(text, at) };
     if (text.startsWith('`')) return { kind: 'value', value: text.slice(1, -1) };
@@ -110,7 +116,7 @@ class Tokens {
     if (text === 'nil') return { kind: 'value', value: null };
     if (text.startsWith('.') || text === '$' || text.startsWith('$.')) {
       const isRoot = text.startsWith('$');
-      return { kind: 'field', path: text.split('.').slice(1).filter(Boolean), isRoot, at };
+      return { kind: 'field', path: fieldsIn(text), isRoot, at };
     }
     if (text.startsWith('$')) throw new TemplateError(`variables such as ${text} are not known here`, at);
     return { kind: 'name', name: text, at };
@@ -366,7 +372,10 @@ class Renderer {
       case 'value':
         return operand.value;
       case 'group':
-        return this.#pipeline(operand.pipeline, dot);
+        return operand.path.reduce(
+          (value: unknown, name) => fieldOf(value, name, operand.at),
+          this.#pipeline(operand.pipeline, dot),
+        );
       case 'name':
         return this.#command([operand], dot, []);
       case 'field':

@@ -1,5 +1,6 @@
-import { allContainers, stateOf } from '../../container/existing.ts';
+import { allContainers, learnCalls, stateOf } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
+import { SIGSYS } from '../../kernel/signals.ts';
 import { placeOf } from '../../model/because.ts';
 import type { BrokenContainer, KeptContainer } from '../../state/containers.ts';
 import { columns } from '../../text/columns.ts';
@@ -91,7 +92,7 @@ function chosen(all: readonly KeptContainer[], args: Arguments): readonly Listed
   return last === 0 ? [] : byAge.slice(-last);
 }
 
-export const ps: Run = (invocation) => {
+export const ps: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
   const source = args.value('format');
@@ -101,6 +102,7 @@ export const ps: Run = (invocation) => {
   }
   const all = allContainers(host);
   const rows = chosen(all.containers, args);
+  await learnCalls(rows.filter(({ state }) => state.exitStatus === 128 + SIGSYS).map(({ container }) => container));
   // Nothing is known of them that could be asked for.
   const broken = args.values('filter').length > 0 || lastOf(args) !== undefined ? [] : all.broken;
   if (format !== undefined) {

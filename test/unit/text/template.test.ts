@@ -39,6 +39,7 @@ describe('a template', () => {
     ['{{.Labels}} {{.Args}}', 'map[a:1 b:2] [x y z]'],
     ['{{.Labels.none}}', '<no value>'],
     ['{{.State.Dead}} {{not .State.Dead}} {{and .ID .Names}} {{or "" .ID}}', 'false true web abc'],
+    ['{{(index .Mounts 1).Source}} {{len (index .Mounts 0).Source}}', '/b 2'],
     ['no action', 'no action'],
   ])('%s is %s', (text, expected, data: object = DATA) => {
     expect(render(text, data)).toBe(expected);

@@ -1,0 +1,121 @@
+/**
+ * What was done to containers, as `boxctl events` tells it: a line of JSON for each event, in the store:
+ *
+ *   containers/journal, and journal.1, which it becomes when it is full
+ *
+ * A line is appended by one write(2) of a file that is open with O_APPEND, so that lines of several processes do not mix. What a
+ * launcher does by itself (start, die, restart) is in its container's folder, as long as there is one, and is added here when
+ * that is removed. Nothing fails because an event cannot be written.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { openOwn } from '../native.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { isRecord, isTexts } from '../text/json.ts';
+import type { KeptContainer } from './containers.ts';
+
+export const ACTIONS = [
+  'create',
+  'start',
+  'health_status',
+  'oom',
+  'die',
+  'restart',
+  'kill',
+  'stop',
+  'pause',
+  'unpause',
+  'rename',
+  'destroy',
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export interface JournalEvent {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly action: Action;
+  readonly id: string;
+  readonly name: string;
+  /** Of the container and of the event: `image`, `exitCode`, `signal`. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+type Noted = Pick<KeptContainer, 'id' | 'name'> & Partial<Pick<KeptContainer, 'image' | 'isForeground'>>;
+
+const FULL = 1 << 20;
+
+const pathOf = ({ dirs }: HostFacts): string => join(dirs.store, 'containers', 'journal');
+
+/** Adds events; the oldest are lost when two files are full. */
+export function append(host: HostFacts, events: readonly JournalEvent[]): void {
+  if (events.length === 0) return;
+  const path = pathOf(host);
+  try {
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+    const fd = openSync(path, flags, 0o600);
+    try {
+      writeSync(fd, events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+      // A writer that has the old one open goes on with it: a few lines more.
+      const { size, ino } = fstatSync(fd);
+      if (size > FULL && statSync(path).ino === ino) renameSync(path, `${path}.1`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // A full disk, say.
+  }
+}
+
+export function eventOf(
+  container: Noted,
+  action: Action,
+  attributes: Readonly<Record<string, string>> = {},
+  time = Date.now(),
+): JournalEvent {
+  const { id, name, image, isForeground } = container;
+  const own = { ...(image === undefined ? {} : { image }), ...(isForeground === true ? { mode: 'foreground' } : {}) };
+  return { time, action, id, name, attributes: { ...own, ...attributes } };
+}
+
+export const note = (
+  host: HostFacts,
+  container: Noted,
+  action: Action,
+  attributes: Readonly<Record<string, string>> = {},
+): void => append(host, [eventOf(container, action, attributes)]);
+
+function parseEvent(line: string): JournalEvent | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    // Cut short by a full disk.
+    return undefined;
+  }
+  if (!isRecord(value)) return undefined;
+  const { time, action, id, name, attributes } = value;
+  const known = ACTIONS.find((one) => one === action);
+  if (typeof time !== 'number' || known === undefined || typeof id !== 'string' || typeof name !== 'string') {
+    return undefined;
+  }
+  return { time, action: known, id, name, attributes: isTexts(attributes) ? attributes : {} };
+}
+
+function linesOf(path: string): readonly string[] {
+  try {
+    const fd = openOwn(path, 'file');
+    try {
+      return readFileSync(fd, 'utf8').split('\n');
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return [];
+  }
+}
+
+/** All that is written down, as it was written. */
+export function readJournal(host: HostFacts): readonly JournalEvent[] {
+  const path = pathOf(host);
+  return [...linesOf(`${path}.1`), ...linesOf(path)].flatMap((line) => parseEvent(line) ?? []);
+}
