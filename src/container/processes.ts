@@ -155,5 +155,8 @@ function describe(pid: number, boot: number): ContainerProcess | undefined {
 
 export function containerProcesses(first: number, id: string): readonly ContainerProcess[] {
   const boot = bootTime();
-  return processNumbers(first, id).flatMap((pid) => describe(pid, boot) ?? []);
+  // Numbers begin anew after the greatest one.
+  return processNumbers(first, id)
+    .flatMap((pid) => describe(pid, boot) ?? [])
+    .toSorted((one, other) => one.started - other.started || one.ownPid - other.ownPid);
 }

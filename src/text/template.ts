@@ -57,8 +57,8 @@ function tokensOf(text: string, at: number): readonly Token[] {
     const from = TOKEN.lastIndex;
     const found = TOKEN.exec(text);
     if (found === null) throw new TemplateError(`"${text.slice(from).trim()}" is not understood`, at + from);
-    const text = found[0].trim();
-    tokens.push({ text, at: at + from + found[0].length - text.length });
+    const word = found[0].trim();
+    tokens.push({ text: word, at: at + from + found[0].length - word.length });
   }
   return tokens;
 }
