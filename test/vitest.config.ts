@@ -9,6 +9,8 @@ const SHARED_LAUNCHER = ['test/conformance/attacks/**/*.test.ts', 'test/integrat
 const ALONE = [
   'test/integration/limits.test.ts',
   'test/integration/endurance.test.ts',
+  'test/integration/idle.test.ts',
+  'test/integration/kills.test.ts',
   'test/conformance/attacks/exhaustion.test.ts',
   'test/conformance/attacks/message.test.ts',
 ];

@@ -7,7 +7,7 @@
  * Needs root and the Debian packages busybox-static, bubblewrap, crun and runc; what is missing is left out. crun and runc
  * run the bundle of the same container, with its filter and its masked paths. Nothing is asserted: times are for reading.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -22,11 +22,11 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { measure, report, seeUnifiedCgroups } from './measure.mjs';
 
 const self = fileURLToPath(import.meta.url);
 const BOXCTL = join(dirname(dirname(dirname(self))), 'dist/boxctl.cjs');
 const BUSYBOX = '/bin/busybox';
-const NEW_NAMESPACE = 'BOXCTL_BENCH_NAMESPACE';
 
 // A certificate that Node reads at its start costs more than a container.
 const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env.HOME ?? '/root' };
@@ -36,24 +36,7 @@ if (process.geteuid() !== 0 || !existsSync(BUSYBOX)) {
   process.exit(1);
 }
 
-// Debian's crun wants to see version 2 of cgroups alone; where it does not, the whole bench looks at a mount that has it.
-if (existsSync('/sys/fs/cgroup/unified') && process.env[NEW_NAMESPACE] === undefined) {
-  const script = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"';
-  const command = [
-    '-m',
-    '--propagation',
-    'private',
-    'sh',
-    '-c',
-    script,
-    'sh',
-    process.execPath,
-    self,
-    ...process.argv.slice(2),
-  ];
-  const { status } = spawnSync('unshare', command, { stdio: 'inherit', env: { ...env, [NEW_NAMESPACE]: '1' } });
-  process.exit(status ?? 1);
-}
+seeUnifiedCgroups(self, env);
 
 const folder = mkdtempSync(join(tmpdir(), 'boxctl-bench-'));
 // The root of a user namespace, nobody out here, has to come to the files.
@@ -101,35 +84,7 @@ function bench(rounds) {
     ],
     ['crun run', oci('crun')],
     ['runc run', oci('runc')],
-  ].filter(([name, command]) => once(name, command(), all) !== undefined);
+  ];
 
-  const times = new Map(subjects.map(([name]) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, command] of subjects) times.get(name).push(once(name, command(), all));
-  }
-  report(rounds, times);
-}
-
-/** Milliseconds from start to end; undefined, once, for what does not work here. */
-function once(name, [program, ...args], environment) {
-  const start = process.hrtime.bigint();
-  // Pipes: crun gives its standard streams to the container's root, and /dev/null is the host's.
-  const { status, error, stderr } = spawnSync(program, args, { env: environment, stdio: 'pipe' });
-  const took = Number(process.hrtime.bigint() - start) / 1e6;
-  if (error === undefined && status === 0) return took;
-  process.stderr.write(`${name} is left out: ${error?.message ?? stderr.toString().trim()}\n`);
-  return undefined;
-}
-
-function report(rounds, times) {
-  const quantile = (list, part) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) * part)];
-  const floor = quantile(times.get('node -e 0'), 0.5);
-  const own = quantile(times.get('boxctl up --quiet'), 0.5);
-  process.stdout.write(`${rounds} rounds, interleaved; ms${' '.repeat(8)}median   p90   to boxctl\n`);
-  for (const [name, list] of times) {
-    const median = quantile(list, 0.5);
-    const columns = [median.toFixed(1).padStart(7), quantile(list, 0.9).toFixed(1).padStart(6)];
-    process.stdout.write(`  ${name.padEnd(32)}${columns.join('')}${(median / own).toFixed(2).padStart(11)}×\n`);
-  }
-  process.stdout.write(`boxctl over Node’s own start: ${(own - floor).toFixed(1)} ms\n`);
+  report(rounds, measure(rounds, subjects, all), 'boxctl up --quiet');
 }

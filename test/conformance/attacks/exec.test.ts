@@ -4,11 +4,12 @@ import { chmodSync, copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { attacker } from '../../support/attack.ts';
+import { attacker, attempts } from '../../support/attack.ts';
 import { box, type Box } from '../../support/background.ts';
-import { INSTALLED, run } from '../../support/boxctl.ts';
+import { INSTALLED, PROGRAM, run } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, hasLimits } from '../../support/container.ts';
+import { makeCanary } from './canary.ts';
 
 const PROGRAMS = readdirSync(join(INSTALLED, 'dist/native')).map((name) => join(INSTALLED, 'dist/native', name));
 const checksums = (): readonly string[] =>
@@ -110,6 +111,131 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
     const { status, stdout, stderr } = await hostile.run(['exec', '-t', hostile.name, 'true']);
     expect([status, stdout]).toEqual([125, '']);
     expect(stderr).toContain('EXDEV');
+  });
+
+  test(
+    'a descriptor that boxctl has inherited is not there, and is no way out (CVE-2024-21626)',
+    { timeout: 60_000 },
+    async () => {
+      const canary = makeCanary();
+      const hostile = box({ command: ['sh', '-c', 'exec sleep 100'] }, caller);
+      await hostile.run(['up', '-d']);
+      const inherited = (...words: readonly string[]) =>
+        run(
+          [
+            'sh',
+            '-c',
+            `exec 7<${canary.folder} 9<${canary.folder}/passwd; exec "$@"`,
+            'sh',
+            process.execPath,
+            PROGRAM,
+            ...words,
+          ],
+          callerOptions(caller, hostile.folder),
+        );
+      const listed = await inherited('exec', hostile.name, 'ls', '-l', '/proc/self/fd');
+      expect(listed.status).toBe(0);
+      expect(listed.stdout).not.toContain('canary');
+      for (const fd of [7, 9]) {
+        for (const folder of [
+          `/proc/self/fd/${fd}`,
+          `/proc/self/fd/${fd}/..`,
+          `/proc/self/fd/../fd/${fd}`,
+          `/dev/fd/${fd}`,
+        ]) {
+          const { status, stdout } = await inherited('exec', '-w', folder, hostile.name, 'ls');
+          expect([folder, status, stdout]).toEqual([folder, 125, '']);
+        }
+      }
+    },
+  );
+
+  test(
+    'accounts that a container has rewritten make nobody root, and nothing of the host is read for them',
+    { timeout: 60_000 },
+    async () => {
+      const canary = makeCanary();
+      const hostile = box({ command: ['sh', '-c', 'exec sleep 100'], user: '0' }, caller);
+      await hostile.run(['up', '-d']);
+      const as = async (user: string): Promise<string> => {
+        const { status, stdout } = await hostile.run(['exec', '-u', user, hostile.name, 'id', '-u']);
+        return status === 0 ? stdout.trim() : String(status);
+      };
+      // CVE-2016-3697, CVE-2026-30892, CVE-2024-40635.
+      await sh(
+        hostile,
+        'printf "1:x:0:0::/:/bin/sh\\n+1:x:0:0::/:/bin/sh\\n4294967296:x:0:0::/:/bin/sh\\nwrap:x:4294967296:0::/:/\\nnegative:x:-1:0::/:/\\nnone:x::0::/:/\\n" >/etc/passwd',
+      );
+      const small = caller.keys['uid_map'] === undefined;
+      expect(await as('1')).toBe(small ? '1' : '125');
+      for (const user of [
+        '+1',
+        '0x0',
+        '1:',
+        '',
+        ':',
+        'a:b',
+        '4294967296',
+        '4294967295',
+        '-1',
+        'wrap',
+        'negative',
+        'none',
+        '00',
+      ]) {
+        expect([user, await as(user)]).toEqual([user, '125']);
+      }
+      await sh(
+        hostile,
+        `rm /etc/passwd /etc/group; ln -s /proc/1/root${canary.folder}/passwd /etc/passwd; ln -s ${canary.folder}/passwd /etc/group`,
+      );
+      expect(await as('canary')).toBe('125');
+      await sh(hostile, 'rm /etc/passwd /etc/group; mkfifo /etc/passwd /etc/group');
+      expect(await as('nobody')).toBe('125');
+      await sh(hostile, 'rm /etc/passwd; dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=10G 2>/dev/null');
+      expect(await as('nobody')).toBe('125');
+    },
+  );
+
+  test('a command has no inheritable or ambient capability (CVE-2022-29162), and cannot type into a terminal', async () => {
+    const hostile = box({ command: ['sh', '-c', 'exec sleep 100'], volumes: ['./:/w:ro'] }, caller);
+    copyFileSync(attacker('privileges'), join(hostile.folder, 'attack'));
+    chmodSync(join(hostile.folder, 'attack'), 0o755);
+    await hostile.run(['up', '-d']);
+    const { stdout } = await sh(hostile, 'grep -E "^Cap(Inh|Amb)" /proc/self/status');
+    expect(stdout).toBe('CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n');
+    for (const option of ['', '-t ']) {
+      const command = `${process.execPath} ${PROGRAM} exec ${option}${hostile.name} /w/attack inject`;
+      const found = attempts(
+        await run(['script', '-qec', command, '/dev/null'], callerOptions(caller, hostile.folder)),
+      );
+      expect(Object.keys(found)).toHaveLength(5);
+      expect([option, Object.values(found).filter((errno) => errno === 0)]).toEqual([option, []]);
+    }
+  });
+
+  test('a terminal that is flooded by the command and by others in the container keeps nobody waiting', async () => {
+    const hostile = box({ command: ['sh', '-c', 'exec sleep 1000'] }, caller);
+    await hostile.run(['up', '-d']);
+    // From now on, every terminal of the container is written to by others, without end.
+    await sh(
+      hostile,
+      '(while :; do for t in /dev/pts/[0-9]*; do [ -c "$t" ] && timeout 1 sh -c "yes flood >$t" & done; sleep 0.2; done) >/dev/null 2>&1 </dev/null &',
+    );
+    const flooded = await hostile.run(['exec', '-t', hostile.name, 'sh', '-c', 'sleep 0.5; echo done; exit 7']);
+    expect(flooded.status).toBe(7);
+    expect(flooded.stdout).toContain('done');
+    // Without end, and with nobody who reads it, it ends when boxctl is asked to.
+    let asked = false;
+    const endless = await hostile.run(['exec', '-t', hostile.name, 'yes'], {
+      onStart: (child) => {
+        child.stdout?.pause();
+        setTimeout(() => (asked = child.kill('SIGTERM')), 1500);
+        setTimeout(() => child.stdout?.resume(), 2500);
+      },
+    });
+    expect([asked, endless.status === 0]).toEqual([true, false]);
+    expect(await sh(hostile, 'echo here')).toMatchObject({ status: 0, stdout: 'here\n' });
   });
 
   test('a container whose first process is stopped keeps nobody out', async () => {
