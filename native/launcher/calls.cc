@@ -327,9 +327,9 @@ void close_last_uses(Context& context, const Call& c) {
 
 }  // namespace
 
-Result perform(Context& context, const Call& c) {
+Result perform(Context& context, const Call& c, bool left_out) {
   Result result;
-  if (lacks_descriptor(context, c)) {
+  if (left_out || lacks_descriptor(context, c)) {
     result.skipped = true;
     close_last_uses(context, c);
     return result;

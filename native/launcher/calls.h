@@ -21,13 +21,14 @@ class NetworkRelay;
 struct Context {
   Slots slots;
   uint32_t slot_count = 0;
-  char id[13] = {};    // `$ID`: 12 hex digits
-  bool again = false;  // the container has run before
-  pid_t child = -1;    // `$CHILD`: the container's first process; 0 in that process itself
-  Fd peer;             // the other side of the handover
-  Fd received;         // what sendmsg brought, until recvmsg takes it
-  Fd null;             // /dev/null of the host
-  int given = -1;      // what secrets and configs hold (given.h)
+  char id[13] = {};       // `$ID`: 12 hex digits
+  bool again = false;     // the container has run before
+  bool left_out = false;  // the last step was left out: an error that it tolerates, or a descriptor that is missing
+  pid_t child = -1;       // `$CHILD`: the container's first process; 0 in that process itself
+  Fd peer;                // the other side of the handover
+  Fd received;            // what sendmsg brought, until recvmsg takes it
+  Fd null;                // /dev/null of the host
+  int given = -1;         // what secrets and configs hold (given.h)
   NetworkRelay* relay = nullptr;
   NetworkNames* names = nullptr;
   Control* control = nullptr;
@@ -50,7 +51,7 @@ struct Result {
 long prepare_command(const Context& context);
 
 // Makes one call. A returned descriptor is put in its slot; descriptors at their last use are closed. `skipped`: an
-// error that the plan tolerates, or a descriptor that such an error left absent.
-Result perform(Context& context, const Call& call);
+// error that the plan tolerates, or a descriptor that such an error left absent, or `left_out`.
+Result perform(Context& context, const Call& call, bool left_out = false);
 
 }  // namespace boxctl

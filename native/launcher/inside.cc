@@ -4,11 +4,12 @@
 
 namespace boxctl {
 
-bool perform_step(Context& context, Events& events, const Call& call, uint32_t index, Result& result) {
+bool perform_step(Context& context, Events& events, const Step& step, uint32_t index, Result& result) {
   const uint64_t start = now_ns();
-  result = perform(context, call);
+  result = perform(context, step.call, step.dependent && context.left_out);
+  context.left_out = result.skipped;
   if (result.value < 0) return false;
-  if (call.op == Op::kBindFree && !result.skipped) {
+  if (step.call.op == Op::kBindFree && !result.skipped) {
     events.add({Event::kPort, index, 0, static_cast<uint32_t>(result.value), 0, 0});
   }
   events.add({result.skipped ? Event::kSkipped : Event::kDone, index, 0, 0, start, now_ns()});
@@ -28,7 +29,7 @@ class Inside {
       for (; index < plan_.steps; index++) {
         const Step current = step(plan_, index);
         if (current.side != Side::kContainer) break;
-        make(current.call, index);
+        make(current, index);
       }
       events_.flush();
       Handover turn;
@@ -48,12 +49,11 @@ class Inside {
     }
   }
 
-  void make(const Call& call, uint32_t index) {
+  void make(const Step& current, uint32_t index) {
     if (index == plan_.quiet) announce(index);
     Result result;
-    if (context_.again && step(plan_, index).once)
-      return events_.add({Event::kSkipped, index, 0, 0, now_ns(), now_ns()});
-    if (perform_step(context_, events_, call, index, result)) {
+    if (context_.again && current.once) return events_.add({Event::kSkipped, index, 0, 0, now_ns(), now_ns()});
+    if (perform_step(context_, events_, current, index, result)) {
       if (index + 1 < plan_.steps) return;
       // The plan has no command.
       _exit(0);

@@ -7,8 +7,8 @@
 
 namespace boxctl {
 
-// Makes one call and tells of it. False: it failed, and `result` says how.
-bool perform_step(Context& context, Events& events, const Call& call, uint32_t index, Result& result);
+// Makes one step and tells of it. False: it failed, and `result` says how.
+bool perform_step(Context& context, Events& events, const Step& step, uint32_t index, Result& result);
 
 // Never returns: the process becomes the command, or ends.
 [[noreturn]] void walk_inside(const Plan& plan, Context& context, int control);

@@ -107,6 +107,7 @@ Step read_step(Reader& in) {
   if ((step.side != Side::kHost && step.side != Side::kContainer) || (header.flags & ~kAllStepFlags) != 0) in.fail();
   step.meanwhile = (header.flags & kStepMeanwhile) != 0;
   step.once = (header.flags & kStepOnce) != 0;
+  step.dependent = (header.flags & kStepDependent) != 0;
   step.call = read_call(in);
   step.undo = in.at();
   return step;

@@ -99,6 +99,8 @@ struct Step {
   bool meanwhile = false;
   // Made once for all runs (STEP_FLAGS of src/kernel/wire.ts).
   bool once = false;
+  // Left out where the step before it on the same side was left out.
+  bool dependent = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls

@@ -64,7 +64,7 @@ class Run {
         if (end.kind != End::Kind::kNone || supervisor_.command().has_started()) return end;
         continue;
       }
-      const End end = make(current.call, index);
+      const End end = make(current, index);
       if (end.kind != End::Kind::kNone) return end;
       index++;
     }
@@ -72,10 +72,11 @@ class Run {
   }
 
   // Makes a step of this side.
-  End make(const Call& call, uint32_t index) {
+  End make(const Step& current, uint32_t index) {
+    const Call& call = current.call;
     if (call.op == Op::kClone3) events_.flush();
     Result result;
-    if (!perform_step(context_, events_, call, index, result)) {
+    if (!perform_step(context_, events_, current, index, result)) {
       if (End end; context_.child > 0 && peer_failed(index, end)) return end;
       if (call.op == Op::kSpawnHelper) context_.helper.tell(events_, index);
       return failed(index, result.value, result.detail);
@@ -152,7 +153,7 @@ class Run {
     for (; index < plan_.steps; index++) {
       const Step current = step(plan_, index);
       if (!current.meanwhile) break;
-      const End end = make(current.call, index);
+      const End end = make(current, index);
       if (end.kind != End::Kind::kNone) return end;
     }
     return {};

@@ -326,7 +326,10 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
-    const flags = (step.meanwhile === true ? STEP_FLAGS.meanwhile : 0) | (step.once === true ? STEP_FLAGS.once : 0);
+    const flags =
+      (step.meanwhile === true ? STEP_FLAGS.meanwhile : 0) |
+      (step.once === true ? STEP_FLAGS.once : 0) |
+      (step.dependent === true ? STEP_FLAGS.dependent : 0);
     out.stepHeader(SIDE[step.side], flags, undo.length);
     commandAt = out.size;
     writeCall(out, slots, step.call);

@@ -96,11 +96,15 @@ export interface NewFileSystem {
   /** MOUNT_ATTR_…, of the mount. */
   readonly attributes: number;
   readonly data: MountOptions['data'];
+  /** Left out where the step before is left out. */
+  readonly dependent?: true;
 }
 
 /** fsopen, fsconfig for each option, create, fsmount. Returns the detached mount. */
 export function newFileSystem(steps: Steps, place: Place, id: string, type: string, options: NewFileSystem): Fd {
-  const fs = steps.add(place, `${id}.fsopen`, 'fsopen', { fsname: type, flags: FSOPEN.FSOPEN_CLOEXEC });
+  const dependent = options.dependent === undefined ? {} : { dependent: options.dependent };
+  const open = { fsname: type, flags: FSOPEN.FSOPEN_CLOEXEC };
+  const fs = steps.add(place, `${id}.fsopen`, 'fsopen', open, dependent);
   for (const [key, value] of options.data) {
     steps.add(place, `${id}.${key}`, 'fsconfig', {
       fd: fs,

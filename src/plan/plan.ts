@@ -44,6 +44,8 @@ export interface Step {
    * the container's first process: it is made where the container has not run before.
    */
   readonly once?: true;
+  /** Left out where the step before it on the same side was left out: it makes what would only be used together with that. */
+  readonly dependent?: true;
   readonly call: Call;
   readonly because: Because;
   /**

@@ -44,7 +44,11 @@ function idOf(kind: string, path: string): string {
   return `${kind}.${splitPath(path).join('.')}`;
 }
 
-/** A file is covered by the null device that /dev was given and that was verified, a folder by an empty tmpfs. */
+/**
+ * A file is covered by the null device that /dev was given and that was verified, a folder by an empty tmpfs. A path that is
+ * not there is left out before its cover is made: to drop a mount that is attached nowhere, the kernel waits for all
+ * processors.
+ */
 export function maskPaths(context: PlanContext): void {
   const { steps, model } = context;
   const paths = model.config.linux.maskedPaths ?? [];
@@ -57,13 +61,18 @@ export function maskPaths(context: PlanContext): void {
   for (const path of files) {
     const id = idOf('mask', path);
     const target = open(context, id, path, 0, ['ENOENT']);
-    const cover = steps.add(place, `${id}.cover`, 'open_tree', { dirfd: 'mask.null', pathname: '', flags: CLONE_HERE });
+    const clone = { dirfd: 'mask.null', pathname: '', flags: CLONE_HERE };
+    const cover = steps.add(place, `${id}.cover`, 'open_tree', clone, { dependent: true });
     attach(steps, place, `${id}.attach`, cover, target);
   }
   for (const path of paths.filter(isFolder)) {
     const id = idOf('mask', path);
     const target = open(context, id, path, O.O_DIRECTORY, ['ENOENT']);
-    const cover = newFileSystem(steps, place, `${id}.cover`, 'tmpfs', { attributes: RESTRICTED, data: [] });
+    const cover = newFileSystem(steps, place, `${id}.cover`, 'tmpfs', {
+      attributes: RESTRICTED,
+      data: [],
+      dependent: true,
+    });
     attach(steps, place, `${id}.attach`, cover, target);
   }
 }

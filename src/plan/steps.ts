@@ -10,6 +10,7 @@ export interface StepOptions {
   /** The name of the returned descriptor, when it is not the step's id. */
   readonly returns?: Fd;
   readonly allow?: readonly string[];
+  readonly dependent?: true;
   /** In place of those of `Place`. */
   readonly hints?: Hints;
   readonly messageReasons?: readonly Because[];
@@ -33,7 +34,7 @@ export function byDefault(name: string): Because {
 export function call<N extends CallName>(
   name: N,
   args: ArgsOf<N>,
-  rest: Omit<StepOptions, 'undo' | 'hints' | 'messageReasons' | 'publishes'> = {},
+  rest: Omit<StepOptions, 'undo' | 'dependent' | 'hints' | 'messageReasons' | 'publishes'> = {},
 ): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
@@ -57,7 +58,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, hints = place.hints, messageReasons, publishes, ...rest } = options;
+    const { undo, dependent, hints = place.hints, messageReasons, publishes, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -66,6 +67,7 @@ export class Steps {
       side: place.side,
       ...(place.meanwhile === undefined ? {} : { meanwhile: place.meanwhile }),
       ...(place.once === undefined ? {} : { once: place.once }),
+      ...(dependent === undefined ? {} : { dependent }),
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',

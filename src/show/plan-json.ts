@@ -35,10 +35,16 @@ function callToJson(call: Call): unknown {
   };
 }
 
-function stepToJson({ id, group, side, meanwhile, once, call, because, messageReasons, undo }: Step): unknown {
+function stepToJson(step: Step): unknown {
+  const { id, group, side, meanwhile, once, dependent, call, because, messageReasons, undo } = step;
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
   const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
-  const at = { side, ...(meanwhile === undefined ? {} : { meanwhile }), ...(once === undefined ? {} : { once }) };
+  const at = {
+    side,
+    ...(meanwhile === undefined ? {} : { meanwhile }),
+    ...(once === undefined ? {} : { once }),
+    ...(dependent === undefined ? {} : { dependent }),
+  };
   return { id, group, ...at, call: callToJson(call), because, ...reasons, undo: reversed };
 }
 

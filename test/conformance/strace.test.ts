@@ -41,6 +41,7 @@ interface PlannedCall {
 interface PlannedStep {
   readonly id: string;
   readonly side: 'host' | 'container';
+  readonly dependent?: true;
   readonly call: PlannedCall;
   readonly undo: string | readonly PlannedCall[];
 }
@@ -107,7 +108,10 @@ test.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
     // What this kernel does not have was tried; steps that would need its descriptor were not.
     const missing = new Set<unknown>();
     const leftOut = new Set<string>();
-    for (const { id, call } of steps.filter((step) => skipped.has(step.id))) {
+    for (const [index, { id, side, dependent, call }] of steps.entries()) {
+      if (!skipped.has(id)) continue;
+      const before = steps.slice(0, index).findLast((step) => step.side === side)?.id ?? '';
+      if (dependent === true && skipped.has(before)) leftOut.add(id);
       if (Object.values(call.args).some((value) => missing.has(value))) leftOut.add(id);
       if (call.returns !== undefined) missing.add(call.returns);
     }
