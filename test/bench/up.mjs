@@ -1,6 +1,7 @@
 /**
  * A whole `boxctl up --quiet` of /bin/true beside other runtimes on the same root file system, and beside `node -e 0`,
- * below which boxctl cannot go. Interleaved in one run, so that what else the machine does falls on all alike.
+ * below which boxctl cannot go. Interleaved in one run, so that what else the machine does falls on all alike. Then the
+ * launcher alone (launcher.mjs).
  *
  *   npm run bench [-- ROUNDS]
  *
@@ -22,6 +23,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchLauncher } from './launcher.mjs';
 import { measure, report, seeUnifiedCgroups } from './measure.mjs';
 
 const self = fileURLToPath(import.meta.url);
@@ -42,12 +44,12 @@ const folder = mkdtempSync(join(tmpdir(), 'boxctl-bench-'));
 // The root of a user namespace, nobody out here, has to come to the files.
 chmodSync(folder, 0o711);
 try {
-  bench(Number(process.argv[2] ?? 30));
+  await bench(Number(process.argv[2] ?? 30));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
-function bench(rounds) {
+async function bench(rounds) {
   const rootfs = join(folder, 'rootfs');
   for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']) mkdirSync(join(rootfs, name), { recursive: true });
   copyFileSync(BUSYBOX, join(rootfs, 'bin/busybox'));
@@ -86,5 +88,18 @@ function bench(rounds) {
     ['runc run', oci('runc')],
   ];
 
-  report(rounds, measure(rounds, subjects, all), 'boxctl up --quiet');
+  const times = measure(rounds, subjects, all);
+  report(rounds, times, 'boxctl up --quiet');
+  await benchLauncher({ rounds, folder, file, env: all, others: programs(subjects, times) });
+}
+
+/** The other runtimes that work here, for the driver of launcher.mjs: it starts programs by path, and gives each run a name. */
+function programs(subjects, times) {
+  return subjects
+    .filter(([name]) => /^(?:bwrap|crun|runc)/u.test(name) && times.has(name))
+    .map(([, command]) => {
+      const [program, ...args] = command();
+      const path = execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+      return ['run', program, path, ...args.map((arg) => (arg.startsWith(`bench-${process.pid}-`) ? '%' : arg))];
+    });
 }

@@ -115,7 +115,8 @@ test.skipIf(!isRoot || !hasBusybox || !existsSync('/usr/bin/strace'))(
       if (Object.values(call.args).some((value) => missing.has(value))) leftOut.add(id);
       if (call.returns !== undefined) missing.add(call.returns);
     }
-    const calls = parse(readFileSync(file, 'utf8'));
+    // The launcher asks what the restart of a container puts back. That changes nothing.
+    const calls = parse(readFileSync(file, 'utf8')).filter(({ text }) => !text.includes('PR_GET_DUMPABLE'));
     const by = (pid: string | undefined): readonly string[] =>
       calls.filter((entry) => entry.pid === pid).map(({ name }) => name);
     const expected = (side: PlannedStep['side']): readonly string[] =>
