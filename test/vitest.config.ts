@@ -11,6 +11,7 @@ const ALONE = [
   'test/integration/endurance.test.ts',
   'test/integration/idle.test.ts',
   'test/integration/kills.test.ts',
+  'test/integration/box-endurance.test.ts',
   'test/conformance/attacks/exhaustion.test.ts',
   'test/conformance/attacks/message.test.ts',
 ];

@@ -25,7 +25,7 @@ bool is_turning_point(Event kind) {
 constexpr int kKeptRuns = 4;
 
 bool goes_without_saying(const Record& event) {
-  return event.kind == Event::kDone || event.kind == Event::kSkipped ||
+  return event.kind == Event::kDone || event.kind == Event::kSkipped || event.kind == Event::kBegun ||
          (event.kind == Event::kUndo && event.error == 0);
 }
 

@@ -296,9 +296,7 @@ class Launcher {
 
  private:
   long prepare() {
-    if (served_ != nullptr) events_.add({Event::kBegun, 0, 0, static_cast<uint32_t>(getpid()), 0, 0});
-    if (served_ != nullptr && (plan_.flags & kFlagLean)) context_.mounts = served_->mounts;
-    if (served_ != nullptr) context_.report = &served_->report;
+    if (served_ != nullptr) take_from(*served_);
     context_.slot_count = plan_.slots;
     context_.again = (plan_.flags & kFlagAgain) != 0;
     if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
@@ -329,6 +327,12 @@ class Launcher {
     sigdelset(&all, SIGCHLD);
     signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
     return signals_.valid() ? 0 : -errno;
+  }
+
+  void take_from(Served& served) {
+    if (plan_.flags & kFlagLean) context_.mounts = served.mounts;
+    context_.report = &served.report;
+    events_.add({Event::kBegun, 0, 0, static_cast<uint32_t>(getpid()), 0, 0});
   }
 
   long choose_id() {

@@ -28,6 +28,9 @@ constexpr int kSocketFd = 20, kReportFd = 21, kMountsFd = 22, kEndFd = 24;
 constexpr int kMostFds = kLauncherFds + kMaxKeptFds;
 static_assert(kMostFds < kSocketFd);
 
+constexpr size_t kLeastBusy = 2, kMostBusy = 64;
+constexpr int kPatienceMs = 50;
+constexpr uint64_t kPatienceNs = kPatienceMs * 1'000'000;
 constexpr int kMostFailures = 100;
 constexpr timespec kPause = {0, 10'000'000};
 
@@ -122,6 +125,8 @@ class Launcher {
     prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     const char taken = 1;
     call(SYS_write, report.get(), &taken, sizeof taken);
+    // The kernel lets who is woken up interrupt who has sent the request: its thread has others to serve.
+    call(SYS_sched_yield);
     serve(std::move(report));
     // The owner sees the end of the control socket: by then nothing else is held.
     call(kSysCloseRange, 0U, static_cast<unsigned>(kControlFd) - 1, 0U);
@@ -153,6 +158,59 @@ class Launcher {
   const pid_t server_;
 };
 
+// As many as there are processors, and one more: more setups at a time only keep each other, and everybody else, from
+// the processors.
+size_t most_busy() {
+  uint64_t processors[16] = {};
+  if (call(SYS_sched_getaffinity, 0, sizeof processors, processors) < 0) return kLeastBusy;
+  size_t count = 1;
+  for (uint64_t part : processors) {
+    for (; part != 0; part &= part - 1) count++;
+  }
+  return count < kLeastBusy ? kLeastBusy : count > kMostBusy ? kMostBusy : count;
+}
+
+// Launchers that set up a container.
+class Busy {
+ public:
+  static constexpr size_t kRoom = kMostBusy * 2;
+
+  void add(Fd report) {
+    // One that has no place any more is not counted.
+    if (count_ == kRoom) forget(0);
+    setups_[count_].since = now_ns();
+    setups_[count_++].report = std::move(report);
+  }
+  // Those that have begun within the last kPatienceNs: one that takes longer waits for something, and for no processor.
+  size_t count() const {
+    size_t young = 0;
+    for (size_t i = 0; i < count_; i++) young += now_ns() - setups_[i].since < kPatienceNs;
+    return young;
+  }
+  size_t add_to(pollfd* polls) const {
+    for (size_t i = 0; i < count_; i++) polls[i] = {setups_[i].report.get(), 0, 0};
+    return count_;
+  }
+  void forget_ended(const pollfd* polls) {
+    for (size_t i = count_; i-- > 0;) {
+      if (polls[i].revents != 0) forget(i);
+    }
+  }
+
+ private:
+  struct Setup {
+    Fd report;
+    uint64_t since = 0;
+  };
+  void forget(size_t index) {
+    for (; index + 1 < count_; index++) setups_[index] = std::move(setups_[index + 1]);
+    setups_[--count_].report.reset();
+  }
+
+  Setup setups_[kRoom];
+  size_t count_ = 0;
+};
+
 class Server {
  public:
   void run() {
@@ -165,23 +223,17 @@ class Server {
     long error;
     mounts_.make(kMountsFd, error);
     if (error < 0) return;
-    for (int failures = 0; failures < kMostFailures && !is_over(0);) {
-      if (make_launcher(mask) && wait_until_taken()) {
-        failures = 0;
-        continue;
-      }
-      failures++;
+    const size_t most = most_busy();
+    int failures = 0;
+    do {
+      if (idle_.valid() || busy_.count() >= most) continue;
+      if (make_launcher(mask)) continue;
+      if (++failures == kMostFailures) return;
       nanosleep(&kPause, nullptr);
-    }
+    } while (wait(failures));
   }
 
  private:
-  // Whether nobody is left who could ask for something.
-  bool is_over(int wait_ms) {
-    pollfd owner = {kSocketFd, 0, 0};
-    return poll(&owner, 1, wait_ms) > 0;
-  }
-
   bool make_launcher(unsigned long mask) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -202,19 +254,30 @@ class Server {
     return true;
   }
 
-  // True: the launcher that was made last has a request, and there may be another one.
-  bool wait_until_taken() {
-    while (true) {
-      pollfd polls[] = {{kSocketFd, 0, 0}, {idle_.get(), POLLIN, 0}};
-      if (poll(polls, 2, -1) < 0) continue;
-      if (polls[0].revents != 0) return false;
-      char taken = 0;
-      return read(idle_.get(), &taken, 1) == 1;
+  // Waits until something changes. False: nobody is left who could ask for something.
+  bool wait(int& failures) {
+    pollfd polls[2 + Busy::kRoom] = {{kSocketFd, 0, 0}, {idle_.get(), POLLIN, 0}};
+    const size_t count = 2 + busy_.add_to(polls + 2);
+    if (poll(polls, count, idle_.valid() ? -1 : kPatienceMs) < 0) return true;
+    if (polls[0].revents != 0) return false;
+    busy_.forget_ended(polls + 2);
+    if (polls[1].revents == 0) return true;
+    char taken = 0;
+    if (read(idle_.get(), &taken, 1) == 1) {
+      failures = 0;
+      busy_.add(std::move(idle_));
+      return true;
     }
+    // It has ended without a request.
+    idle_.reset();
+    if (++failures == kMostFailures) return false;
+    nanosleep(&kPause, nullptr);
+    return true;
   }
 
   LeanMounts mounts_;
   Fd idle_;  // of the launcher that waits
+  Busy busy_;
 };
 
 }  // namespace
