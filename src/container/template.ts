@@ -15,10 +15,15 @@ import { Box, type BoxOptions } from './box.ts';
 import { readDigestInBackground } from './digest-in-background.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { prepare, usesNetwork, type Prepared } from './prepare.ts';
-import { SILENT } from './reporter.ts';
+import { SILENT, type Reporter } from './reporter.ts';
 import { tellAboutModel, type RunOptions } from './run.ts';
 
-export type TemplateOptions = Omit<RunOptions, 'takesSignals'>;
+export interface TemplateOptions extends Omit<RunOptions, 'takesSignals' | 'reporter'> {
+  /** Receives warnings and the progress of an import, as much of it as it has methods for. */
+  readonly reporter?: Partial<Reporter>;
+}
+
+const reporterOf = ({ reporter }: TemplateOptions): Reporter => ({ ...SILENT, ...reporter });
 
 export interface TemplateStartOptions extends BoxOptions {
   /** In place of the file's command, entrypoint and all. */
@@ -69,7 +74,7 @@ export class ContainerTemplate {
 
   /** @internal */
   static async make(document: SpecDocument, options: TemplateOptions): Promise<ContainerTemplate> {
-    const { reporter = SILENT } = options;
+    const reporter = reporterOf(options);
     try {
       for (const { message, at } of document.warnings ?? []) reporter.warning(message, at);
       const first = await compileOnce(document, options);
@@ -137,9 +142,16 @@ export class ContainerTemplate {
 }
 
 async function compileOnce(document: SpecDocument, options: TemplateOptions): Promise<Compiled> {
-  const { env = environment, reporter = SILENT, judge = (demands) => refuseUnpermitted(demands, []) } = options;
+  const { env = environment, judge = (demands) => refuseUnpermitted(demands, []) } = options;
   const host = gatherHostFacts(env);
-  const prepared = await prepare(document, { ...options, env, host, reporter, judge, takesSignals: false });
+  const prepared = await prepare(document, {
+    ...options,
+    env,
+    host,
+    reporter: reporterOf(options),
+    judge,
+    takesSignals: false,
+  });
   return { prepared, plan: planContainer(prepared.model, prepared.image, prepared.host) };
 }
 

@@ -3,6 +3,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { BoxctlError, type Diagnostic } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import { checkSchema } from './check.ts';
+import { environment } from '../inputs/environment.ts';
+import { homeOf } from '../inputs/home.ts';
 import { convertComposeValues } from './compose/convert.ts';
 import { takeCompose } from './compose/take.ts';
 import { guardsOf, type GuardedFiles } from './guards.ts';
@@ -59,10 +61,12 @@ export function readSpecFile(file: string, options: { readonly regular?: boolean
 }
 
 /**
- * Reads and checks a container file.
+ * Reads and checks a container file; by default with the environment and the home folder of this process.
  * @throws BoxctlError E_SPEC_NOT_FOUND, E_SPEC_LINK, E_SPEC_UNREADABLE, or E_SPEC_INVALID with all its `diagnostics`
  */
-export function loadSpec(file: string, options: LoadOptions): SpecDocument {
+export function loadSpec(file: string, given: Partial<LoadOptions> = {}): SpecDocument {
+  const { env = environment, home = homeOf(env) } = given;
+  const options: LoadOptions = { ...given, env, home };
   const read = readSpecFile(file);
   if (read.text !== undefined) return loadSpecText(read.text, file, options);
   if (read.missing) {

@@ -30,6 +30,28 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
     expect(stdout.match(/^ok /gmu)).toHaveLength(6);
   });
 
+  test('ci-runner runs its jobs, and tells which have failed and why', async () => {
+    const folder = join(INSTALLED, 'examples/ci-runner');
+    const env = { LIMITS_OPTIONAL: String(caller !== self || !hasLimits) };
+    const options = callerOptions(caller, folder, { env });
+    const { stdout, stderr, status } = await run([process.execPath, 'run.mjs'], options);
+    const lines = stdout.split('\n').map((line) => line.trimEnd());
+    expect(lines.filter((line) => line.startsWith('ok')).map((line) => line.split(/\s+/u)[1])).toEqual([
+      'greeting',
+      'sorted',
+      'words',
+      'read-only',
+      'alone',
+      'several',
+      'scratch',
+    ]);
+    expect(stdout).toContain('FAILED  broken        exit status 3\n          something is wrong\n');
+    expect(stdout).toMatch(/^FAILED {2}too-long {6}the time limit of 2s was reached/mu);
+    expect(stdout).toMatch(/^9 jobs, 2 failed, in \d+\.\d s$/mu);
+    expect(status).toBe(1);
+    if (caller === self && hasLimits) expect(stderr).toBe('');
+  });
+
   test('locked is locked, started, and refused once its env_file has changed', async () => {
     const folder = ownedFolder(caller, 'locked', tempFolder({ open: true }));
     for (const name of ['container.yaml', 'settings.env']) {

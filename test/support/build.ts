@@ -19,6 +19,8 @@ export default function build(): () => void {
   for (const folder of ['dist', 'examples']) {
     cpSync(join(PROJECT, folder), join(installed, folder), { recursive: true, preserveTimestamps: true });
   }
+  // The library is found by its name, too.
+  cpSync(join(PROJECT, 'package.json'), join(installed, 'package.json'));
   const remove = blockRegistries(installed);
   execFileSync('chmod', ['-R', 'a+rX', installed]);
   // The processes that run the tests inherit it.
