@@ -47,5 +47,5 @@ export const SILENT: Reporter = {
   warning: nothing,
   notice: nothing,
   importing: () => SILENT_IMPORT,
-  launching: () => ({ draws: false, event: nothing, finish: resolved }),
+  launching: () => ({ draws: false, terse: true, event: nothing, finish: resolved }),
 };

@@ -147,6 +147,7 @@ export async function follow(
     : () => undefined;
   const launched = launch(plan, {
     gate: progress.draws,
+    ...(progress.terse === true ? { terse: true } : {}),
     contents,
     onEvent: (event) => {
       progress.event(event);

@@ -255,6 +255,8 @@ export interface EncodeOptions {
   readonly again?: boolean;
   /** The first of them has the contents of secrets and configs. */
   readonly hasGiven?: boolean;
+  /** Steps that were done, and undo calls that succeeded, are not told. */
+  readonly terse?: boolean;
 }
 
 /**
@@ -313,7 +315,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
       (options.gate === true ? PLAN_FLAGS.gate : 0) |
       (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0) |
       (options.again === true ? PLAN_FLAGS.again : 0) |
-      (options.hasGiven === true ? PLAN_FLAGS.given : 0),
+      (options.hasGiven === true ? PLAN_FLAGS.given : 0) |
+      (options.terse === true ? PLAN_FLAGS.terse : 0),
     grace: plan.stop.graceMs,
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,

@@ -89,7 +89,7 @@ export interface LaunchOptions {
    * BOXCTL_LAUNCHER is `shared` in this process's environment.
    */
   readonly by?: 'own' | 'shared';
-  /** Steps that were done, and undo calls that succeeded, are not told. Only with `shared`. */
+  /** Steps that were done, and undo calls that succeeded, are not told. */
   readonly terse?: boolean;
   /** The plan, encoded already; its command is replaced by that of the plan where it is another one. Only with `shared`. */
   readonly template?: LaunchTemplate;
@@ -431,11 +431,18 @@ const NO_BYTES = new Uint8Array();
 const AGAIN_MS = 1;
 
 function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...options }: LaunchOptions): Launcher {
-  const { gate = false, again = false, id } = options;
+  const { gate = false, again = false, terse = false, id } = options;
   const given = contentsFor(plan, options);
   const kept = [...given.fds, ...(options.kept ?? [])];
   const known = id === undefined ? {} : { id };
-  const bytes = encodePlan(plan, { gate, again, keptFds: kept.length, hasGiven: given.fds.length > 0, ...known });
+  const bytes = encodePlan(plan, {
+    gate,
+    again,
+    terse,
+    keptFds: kept.length,
+    hasGiven: given.fds.length > 0,
+    ...known,
+  });
   const { socket, pidfd, pid } = closing(given, () =>
     spawnLauncher(bytes, stdio, interpreter, { kept, userIds: plan.userIds }),
   );

@@ -34,6 +34,8 @@ export interface ProgressOptions {
 export interface Progress {
   /** Whether the command has to wait until all of it is written. */
   readonly draws: boolean;
+  /** Steps that were done need not be told to it. */
+  readonly terse?: boolean;
   event(event: LaunchEvent): void;
   /** Resolves when everything so far is on the screen and the cursor at the beginning of a line. May be called again. */
   finish(): Promise<void>;

@@ -24,7 +24,7 @@ export function createProgress(options: ProgressOptions): Progress {
     return mode === 'json' ? jsonEvents(plan, write, words) : verbose(plan, write, words);
   }
   if (mode === 'list' || (mode === 'auto' && screen.isTerminal)) return drawn(options);
-  return { draws: false, event: () => undefined, finish: async () => undefined };
+  return { draws: false, terse: true, event: () => undefined, finish: async () => undefined };
 }
 
 /** A line for each step as it is done, and below it the netlink messages that are too many for it. */

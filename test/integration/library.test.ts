@@ -45,6 +45,22 @@ describe.skipIf(!hasBusybox)('a container that a library’s caller runs (needs 
     expect(await runContainer(document, { env })).toMatchObject({ reason: 'exited', status: 3 });
   });
 
+  test.each([
+    [undefined, ['step', 'started', 'undo', 'ended']],
+    [true, ['started', 'ended']],
+  ] as const)('tells of steps that were done, unless its reporter is terse (%j)', async (terse, kinds) => {
+    const told = new Set<string>();
+    const launching: Reporter['launching'] = () => ({
+      draws: false,
+      ...(terse === undefined ? {} : { terse }),
+      event: ({ kind }) => void told.add(kind),
+      finish: async () => undefined,
+    });
+    const document = load({ command: ['true'], ...self.keys });
+    await runContainer(document, { env, reporter: { ...SILENT, launching } });
+    expect([...told].filter((kind) => ['step', 'started', 'undo', 'ended'].includes(kind))).toEqual(kinds);
+  });
+
   test('has its image imported, its steps told, and its command held until all is drawn', async () => {
     const { told, reporter } = recorder();
     const document = load({ command: ['true'], ...self.keys });
