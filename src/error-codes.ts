@@ -99,6 +99,7 @@ export const ERROR_CODES = {
   E_LOCK_UNLOCKED: { meaning: 'with --locked, the file names something that its lock does not have' },
   E_LOCK_UNSAFE: { meaning: 'the lock is a link, no file, too large, or belongs to somebody else' },
   E_LOCK_UNWRITABLE: { meaning: 'the lock cannot be written' },
+  E_LOG_ELSEWHERE: { meaning: 'the output of the container is not kept by boxctl' },
   E_MOUNT_OWNER: { meaning: 'a tmpfs is to belong to an id that does not exist inside' },
   E_MOUNT_SHARED: { meaning: 'a mount is to be shared with the host, and the user namespace is not the host’s' },
   E_MOUNT_TARGET: { meaning: 'nothing may be mounted at this path inside' },

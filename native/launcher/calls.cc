@@ -23,6 +23,7 @@
 #include "given.h"
 #include "handover.h"
 #include "image_call.h"
+#include "log.h"
 #include "loop.h"
 #include "make.h"
 #include "mounts.h"
@@ -287,8 +288,14 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return write_given(context.given, n(1), fds[0]);
     case Op::kRecordEvents:
       return context.events->keep_in(fds[0], fds[1]);
+    case Op::kLogFiles:
+      return context.log->keep_in_files(fds[0], n(1), n(2));
+    case Op::kLogJournal:
+      return context.log->keep_in_journal(texts[0], texts[1], texts[2]);
+    case Op::kLogNone:
+      return context.log->keep_nothing();
     case Op::kStreams:
-      return prepare_streams(context, n(0) != 0);
+      return prepare_streams(context, n(0) != 0, n(1) != 0);
     case Op::kUnpack:
     case Op::kIngest:
     case Op::kIndex:

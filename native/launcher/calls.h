@@ -14,6 +14,7 @@ namespace boxctl {
 class Control;
 class Events;
 class LeanMounts;
+class Log;
 class NetworkNames;
 class NetworkRelay;
 
@@ -35,9 +36,10 @@ struct Context {
   Events* events = nullptr;
   Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs
   LeanMounts* mounts = nullptr;  // where the first process can be born; null: among the host's
-  uint32_t link = 0;             // `$LINK` in netlink messages: the interface that was asked for last
-  Helper helper;                 // the program that spawn_helper has started
-  unsigned long sigmask = 0;     // what the command starts with
+  Log* log = nullptr;
+  uint32_t link = 0;          // `$LINK` in netlink messages: the interface that was asked for last
+  Helper helper;              // the program that spawn_helper has started
+  unsigned long sigmask = 0;  // what the command starts with
 };
 
 struct Result {

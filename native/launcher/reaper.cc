@@ -54,14 +54,21 @@ void kill_members(int dirfd, const char* path) {
   });
 }
 
-void kill_children() {
+void kill_children(pid_t spare) {
   // Not for ever: kill(2) may not be permitted (a set-user-id program).
   for (int attempt = 0; attempt < 2000; attempt++) {
     int status;
-    while (waitpid(-1, &status, WNOHANG | __WALL) > 0) {
+    pid_t ended;
+    while ((ended = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
     }
-    if (errno == ECHILD) return;
-    for_numbers(AT_FDCWD, "/proc/thread-self/children", [](int pid) { kill(pid, SIGKILL); });
+    if (ended < 0 && errno == ECHILD) return;
+    bool others = false;
+    for_numbers(AT_FDCWD, "/proc/thread-self/children", [&](int pid) {
+      if (pid == spare) return;
+      others = true;
+      kill(pid, SIGKILL);
+    });
+    if (spare > 0 && !others) return;
     const timespec pause = {0, 1'000'000};
     nanosleep(&pause, nullptr);
   }

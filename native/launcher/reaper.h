@@ -1,6 +1,8 @@
 // The parent of the command in a container that has `init`, and how processes are killed that a command has left.
 #pragma once
 
+#include <sys/types.h>
+
 namespace boxctl {
 
 struct Context;
@@ -13,7 +15,7 @@ long become_reaper(Context& context);
 void kill_members(int dirfd, const char* path);
 
 // Kills and reaps every child of this process until it has none: what a container without a process namespace of its
-// own left running is handed to the launcher, its subreaper.
-void kill_children();
+// own left running is handed to the launcher, its subreaper. `spare`: a child that is left alone; -1: none.
+void kill_children(pid_t spare);
 
 }  // namespace boxctl

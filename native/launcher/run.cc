@@ -17,6 +17,7 @@
 #include "events.h"
 #include "handover.h"
 #include "inside.h"
+#include "log.h"
 #include "reaper.h"
 #include "restart.h"
 #include "supervisor.h"
@@ -88,7 +89,7 @@ class Run {
       supervisor_.command().created(context_.child, context_.slots[call.returns]);
     }
     if (call.op == Op::kRecvmsg && call.returns == plan_.terminal) {
-      supervisor_.terminal().attach(context_.slots.take(plan_.terminal), plan_.flags & kFlagTerminalStdin);
+      supervisor_.add_terminal(context_.slots.take(plan_.terminal), plan_.flags & kFlagTerminalStdin);
     }
     return {};
   }
@@ -177,7 +178,7 @@ class Run {
           if (!supervisor_.observer().start(std::move(context_.received))) return failed(index, -ENOMEM, 0);
           break;
         case kStream:
-          if (!supervisor_.relay().add(message.index, std::move(context_.received))) return failed(index, -EPROTO, 0);
+          if (!supervisor_.add_stream(message.index, std::move(context_.received))) return failed(index, -EPROTO, 0);
           break;
         case kReady:
           ready_ = true;
@@ -230,7 +231,7 @@ class Run {
       supervisor_.command().reap();
     }
     context_.helper.release();
-    kill_children();
+    kill_children(context_.log->writer());
     supervisor_.network_relay().stop();
     const bool started = supervisor_.command().has_started();
     if (started) {
@@ -243,6 +244,7 @@ class Run {
     const bool told = supervisor_.told_to_restart();
     const bool again = told || follows(restarts, end);
     if (!again) undo(plan_, context_, events_, done_, true);
+    if (!again) context_.log->finish(events_);
     const uint64_t at = wall_clock_ms();
     if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, at});
     if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, at});
@@ -257,6 +259,7 @@ class Run {
     if (told) return true;
     if (!supervisor_.await_restart(delay)) {
       undo(plan_, context_, events_, done_, true);
+      context_.log->finish(events_);
       events_.flush();
       return false;
     }
@@ -307,6 +310,7 @@ class Launcher {
     if ((plan_.flags & kFlagGiven) && plan_.kept_fds > 0) context_.given = kLauncherFds;
     context_.control = &control_;
     context_.events = &events_;
+    context_.log = &log_;
     call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
     if (const long error = block_signals(); error != 0) return error;
     fcntl(owner_, F_SETFD, FD_CLOEXEC);
@@ -371,6 +375,7 @@ class Launcher {
   Served* const served_;  // null: it was started for this plan
   Events events_;
   Control control_;
+  Log log_;
   Context context_;
   Restarts restarts_;
   List<bool> done_;

@@ -93,12 +93,14 @@ bool is_terminal(int fd) {
   return tcgetattr(fd, &settings) == 0 || errno == EIO;
 }
 
-long prepare_streams(const Context& context, bool reads_terminal) {
-  const Way output = way_of(STDOUT_FILENO, false);
-  // One pipe for both keeps the order of what is written.
-  const bool shared = output == Way::kRelay && is_same_open_file(STDOUT_FILENO, STDERR_FILENO);
+long prepare_streams(const Context& context, bool reads_terminal, bool kept) {
+  const Way output = kept ? Way::kRelay : way_of(STDOUT_FILENO, false);
+  // One pipe for both keeps the order of what is written. A log tells them apart.
+  const bool shared = !kept && output == Way::kRelay && is_same_open_file(STDOUT_FILENO, STDERR_FILENO);
+  const Way input = reads_terminal ? Way::kRelay : Way::kNull;
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    const Way way = fd == STDOUT_FILENO ? output : way_of(fd, reads_terminal);
+    const Way own = fd == STDIN_FILENO ? input : Way::kRelay;
+    const Way way = kept ? own : fd == STDOUT_FILENO ? output : way_of(fd, reads_terminal);
     long result = 0;
     if (fd == STDERR_FILENO && shared) {
       result = negate(dup2(STDOUT_FILENO, fd));

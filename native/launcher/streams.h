@@ -11,8 +11,10 @@
 namespace boxctl {
 
 // Runs in the container's first process, with the command's ids and capabilities already taken on. Sends the launcher
-// its end of each pipe. `reads_terminal`: the caller's terminal is relayed rather than replaced. 0 or -errno.
-long prepare_streams(const Context& context, bool reads_terminal);
+// its end of each pipe. `reads_terminal`: the caller's terminal is relayed rather than replaced. `kept`: the command is
+// that of a container in the background, whose streams are the launcher's: pipes of its own for 1 and 2, and for 0
+// /dev/null, or a pipe if `reads_terminal`. 0 or -errno.
+long prepare_streams(const Context& context, bool reads_terminal, bool kept);
 
 // Whether `fd` is a terminal, one that was hung up included.
 bool is_terminal(int fd);

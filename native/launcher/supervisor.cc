@@ -55,10 +55,21 @@ void Supervisor::add_sources() {
     terminal_.add_sources(poller_);
     network_relay_.add_sources(poller_);
     network_names_.add_sources(poller_);
+    console_.add_sources(poller_);
+    log_.add_sources(poller_);
   }
   context_.helper.add_sources(poller_);
   command_.add_sources(poller_);
   control_.add_sources(poller_);
+}
+
+bool Supervisor::add_stream(uint32_t fd, Fd pipe) {
+  return log_.is_chosen() ? console_.add(fd, std::move(pipe)) : relay_.add(fd, std::move(pipe));
+}
+
+void Supervisor::add_terminal(Fd master, bool with_input) {
+  if (log_.is_chosen()) return console_.attach(std::move(master));
+  terminal_.attach(std::move(master), with_input);
 }
 
 // ---- While the container is set up ----------------------------------------------------------------------------------
@@ -127,7 +138,9 @@ void Supervisor::deliver_rest() {
   for (;;) {
     const bool streams = relay_.drain();
     const bool terminal = terminal_.drain();
-    if ((!streams && !terminal) || wanted_ != 0) break;
+    // The log gives up by itself, and loses nothing because somebody is in a hurry.
+    const bool console = console_.drain();
+    if (!console && ((!streams && !terminal) || wanted_ != 0)) break;
     add_sources();
     if (poller_.wait() != 0) return;
     poller_.dispatch();

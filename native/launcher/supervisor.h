@@ -8,8 +8,10 @@
 #include "../shared/fd.h"
 #include "calls.h"
 #include "command.h"
+#include "console.h"
 #include "control.h"
 #include "events.h"
+#include "log.h"
 #include "network_names.h"
 #include "network_relay.h"
 #include "observer.h"
@@ -31,7 +33,9 @@ class Supervisor {
         signals_(signals),
         plan_(plan),
         command_(plan, events),
-        control_(control) {
+        control_(control),
+        log_(*context.log),
+        console_(log_) {
     control_.start(getuid(), this,
                    [](void* self, const Order& order) { static_cast<Supervisor*>(self)->take_order(order); });
   }
@@ -42,6 +46,11 @@ class Supervisor {
   Observer& observer() { return observer_; }
   NetworkRelay& network_relay() { return network_relay_; }
   NetworkNames& network_names() { return network_names_; }
+
+  // Takes the launcher's end of the pipe that the command has as descriptor `fd`. False: `fd` is not 0, 1 or 2.
+  bool add_stream(uint32_t fd, Fd pipe);
+  // Takes the master of the command's terminal. `with_input`: the caller's input goes to it.
+  void add_terminal(Fd master, bool with_input);
 
   // Each of these two waits for one thing while the container is set up, and ends early when the setup is to end:
   // `wanted` is then the signal that asked for that. 0 or -errno.
@@ -93,6 +102,8 @@ class Supervisor {
   NetworkRelay network_relay_;
   NetworkNames network_names_;
   Control& control_;
+  Log& log_;
+  Console console_;
   Poller poller_;
   bool go_ = false;  // the owner's order that the command may start
   bool told_to_end_ = false;

@@ -88,6 +88,9 @@ enum class Op : uint16_t {
   kRecordEvents = 94,
   kPidfdOpen = 95,
   kFstatfs = 96,
+  kLogFiles = 100,
+  kLogJournal = 101,
+  kLogNone = 102,
   kWriteGiven = 110,
   kFollowNames = 111,
   kUnpack = 200,
@@ -239,8 +242,8 @@ struct CallTable {
     row(Op::kBpfProgLoad) = {"nBt", true};
     // bpf_prog_attach(target_fd, attach_bpf_fd, attach_type, attach_flags)
     row(Op::kBpfProgAttach) = {"ffnn"};
-    // streams(terminal_input)
-    row(Op::kStreams) = {"n"};
+    // streams(terminal_input, kept)
+    row(Op::kStreams) = {"nn"};
     // remove_cgroup(dirfd, pathname)
     row(Op::kRemoveCgroup) = {"ft"};
     // remove_unused(fd, dirfd, pathname, flags, unless)
@@ -279,6 +282,12 @@ struct CallTable {
     row(Op::kPidfdOpen) = {"tt", true};
     // fstatfs(fd, f_type)
     row(Op::kFstatfs) = {"fn"};
+    // log_files(dirfd, max_size, max_files)
+    row(Op::kLogFiles) = {"fnn"};
+    // log_journal(pathname, name, id)
+    row(Op::kLogJournal) = {"ttt"};
+    // log_none()
+    row(Op::kLogNone) = {""};
     // write_given(fd, index)
     row(Op::kWriteGiven) = {"fn"};
     // follow_names(dirfd, hosts, own)

@@ -60,6 +60,28 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/exec.ts')).exec,
   },
   {
+    name: 'logs',
+    usage: '[OPTIONS] NAME',
+    summary: 'print what a container has written',
+    description: `Prints what a container in the background has written: its standard output to standard output, its standard error to standard error, exactly as it was. On a terminal it is made safe: control characters are not passed on, but for colours. ${NAME}`,
+    options: {
+      follow: { short: 'f', text: 'wait for more, until the container has ended' },
+      since: { value: 'TIME', text: 'what was written since then: 10m (ago), 2026-01-31T12:00:00, seconds since 1970' },
+      until: { value: 'TIME', text: 'what was written until then' },
+      tail: { short: 'n', value: 'LINES', text: 'the last lines alone' },
+      timestamps: { short: 't', text: 'the time before each line, in UTC' },
+      raw: { text: 'pass everything on to a terminal, too' },
+    },
+    examples: [
+      ['boxctl logs web', 'everything that is kept'],
+      ['boxctl logs -f --tail 20 web', 'the last 20 lines, and what follows'],
+      ['boxctl logs --since 10m -t web', 'of the last ten minutes, with times'],
+    ],
+    positionals: [1, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/logs.ts')).logs,
+  },
+  {
     name: 'stop',
     usage: '[OPTIONS] NAME…',
     summary: 'end containers',

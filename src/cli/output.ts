@@ -23,8 +23,8 @@ function unwritable(fd: number, error: unknown): BoxctlError {
   return new BoxctlError('E_OUTPUT', message, { hint: 'is it closed, or its disk full?', cause: error });
 }
 
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
+function writeAll(fd: number, text: string | Uint8Array): void {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   for (let done = 0; done < bytes.length;) {
     try {
       done += writeSync(fd, bytes, done);
@@ -62,6 +62,11 @@ export function writeOutput(text: string): void {
 export function writeTabbed(text: string): void {
   const parts = text.split('\t').map((part) => checked(1, part));
   writeAll(1, parts.join('\t'));
+}
+
+/** Writes the output of a container as it is. */
+export function writeForeign(fd: 1 | 2, bytes: Uint8Array): void {
+  writeAll(fd, bytes);
 }
 
 /** Writes everything else to standard error. A failure is ignored: the container goes on without a reader. */

@@ -1,7 +1,6 @@
 /** Starts a container that this process leaves to its launcher. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
-import { join } from 'node:path';
 import { environment } from '../inputs/environment.ts';
 import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
@@ -118,9 +117,6 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
   const { reporter, takesSignals } = options;
   const progress = reporter.launching(plan);
   const nothing = openSync('/dev/null', constants.O_RDWR);
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
-  const output = [1, 2].map((fd) => openSync(join(place.folder, `output-${fd}`), flags, 0o600));
-  const [out = nothing, err = nothing] = output;
   let stop = (): void => undefined;
   let hasStarted = (): void => undefined;
   const started = new Promise<'started'>((resolve) => {
@@ -131,7 +127,7 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
       id,
       kept: [place.lock, ...locks],
       contents: prepared.model.contents,
-      stdio: [nothing, out, err],
+      stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);
         if (event.kind === 'started') hasStarted();
@@ -151,6 +147,6 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
   } finally {
     stop();
     await progress.finish();
-    for (const fd of [nothing, ...output]) closeSync(fd);
+    closeSync(nothing);
   }
 }

@@ -203,6 +203,18 @@ export const CALLS = {
     args: [fd('fd'), fd('folder')],
     does: 'writes what the launcher tells its owner to this file, too; those of the runs before are kept in the folder',
   },
+  /** From here on, the command's streams are the launcher's: pipes or the terminal, and what comes through them is logged. */
+  log_files: {
+    op: 100,
+    args: [fd('dirfd'), int('max_size'), int('max_files')],
+    does: 'keeps what the command writes in files of this folder, as lines of JSON; begins a file when one has `max_size` bytes (0: never), and removes the oldest of more than `max_files`',
+  },
+  log_journal: {
+    op: 101,
+    args: [text('pathname'), text('name'), text('id')],
+    does: 'connects to the socket of systemd’s journal, and sends it what the command writes (socket, connect, sendmsg)',
+  },
+  log_none: { op: 102, args: [], does: 'keeps nothing of what the command writes; who is attached sees it' },
   /** Creates the container's first process, which continues with the next step of its side. Returns its pidfd. */
   clone3: {
     op: 20,
@@ -433,12 +445,13 @@ export const CALLS = {
   },
   /**
    * Keeps from the command every descriptor of the caller that the command's user could not open. The rights of that user
-   * decide. `terminal_input` is 1 if a terminal for input is relayed rather than replaced by /dev/null.
+   * decide. `terminal_input` is 1 if a terminal for input is relayed rather than replaced by /dev/null. `kept`: of a
+   * container in the background, nothing of the caller's is left.
    */
   streams: {
     op: 62,
-    args: [int('terminal_input')],
-    does: 'leaves those of descriptors 0, 1 and 2 that the user could open again; a terminal for input becomes /dev/null where `terminal_input` is 0; all others become pipes of this user’s, which the launcher relays (fstat, faccessat2, pipe2, fchmod, sendmsg, dup2)',
+    args: [int('terminal_input'), int('kept')],
+    does: 'leaves those of descriptors 0, 1 and 2 that the user could open again; a terminal for input becomes /dev/null where `terminal_input` is 0; all others become pipes of this user’s, which the launcher relays; where `kept` is 1, descriptors 1 and 2 become pipes whatever they are, and 0 does if `terminal_input` is 1 (fstat, faccessat2, pipe2, fchmod, sendmsg, dup2)',
   },
   /**
    * Opens `pathname` in the container's root, `dirfd`, and creates what is missing: the folders on the way, and at the end

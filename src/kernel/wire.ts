@@ -170,7 +170,10 @@ export const EVENT = {
   timeLimit: 20,
   /** The command did not end in time after the stop signal, `value`, and is killed. */
   graceOver: 21,
-  /** The command's output to descriptor `index` could not be passed on: error. */
+  /**
+   * The command's output to descriptor `index` could not be passed on: error. 0: of a container in the background, so many
+   * bytes are not in its log: start.
+   */
   outputLost: 22,
   /**
    * Output of a program that runs beside the container: index of the step that started it; value is the number of bytes;

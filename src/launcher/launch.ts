@@ -139,6 +139,8 @@ export interface Outcome {
   readonly askedBy: number;
   /** What the command wrote and the caller's descriptor (1 or 2) did not take, with the errno. */
   readonly outputLost: readonly { readonly fd: number; readonly errno: number }[];
+  /** Bytes of a container in the background that are not in its log at the end, with the errno. */
+  readonly logLost?: { readonly bytes: number; readonly errno: number };
   /** One number for each of `plan.reports`; undefined where it could not be read. */
   readonly reports: readonly (number | undefined)[];
   /** The system call that a filter ended the command for, by name, where the kernel told; by number if it has none here. */
@@ -192,6 +194,7 @@ export class Course {
   #graceOver = false;
   #askedBy = 0;
   readonly #outputLost: { fd: number; errno: number }[] = [];
+  #logLost: Outcome['logLost'];
   #pid: number | undefined;
   #launcher: number | undefined;
   #said: Buffer[] = [];
@@ -299,7 +302,8 @@ export class Course {
         this.#askedBy = value;
         break;
       case EVENT.outputLost:
-        this.#outputLost.push({ fd: index, errno });
+        if (index === 0) this.#logLost = { bytes: start, errno };
+        else this.#outputLost.push({ fd: index, errno });
         break;
       case EVENT.helperSaid:
         // A copy: the record's memory is used again.
@@ -351,6 +355,7 @@ export class Course {
       graceOver: this.#graceOver,
       askedBy: this.#askedBy,
       outputLost: this.#outputLost,
+      ...(this.#logLost === undefined ? {} : { logLost: this.#logLost }),
       syscalls: this.#syscalls,
       refused: { packets: this.#refusedPackets, destinations: this.#destinations },
       swallowed: Math.max(0, this.#swallowed),

@@ -30,6 +30,7 @@ import { Reasons } from './reasons.ts';
 import { compileSeccompChoice } from './seccomp.ts';
 import { compilePidMax, compileSysctls } from './sysctls.ts';
 import { checkSystemd } from './systemd.ts';
+import { DEFAULT_LOGGING } from '../spec/logging.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from '../oci/version.ts';
 
@@ -159,6 +160,7 @@ export function compile(
   reasons.set('domainname', 'domainname', 'domainname');
   reasons.set('init', 'init', 'init');
   reasons.set('systemd', 'init', 'systemd');
+  reasons.set('logging', 'logging', 'log');
   reasons.set('privileged', 'privileged', 'privileged');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
   const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): SpecPath =>
@@ -180,6 +182,7 @@ export function compile(
     ...(pidMax === undefined ? {} : { pidMax }),
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,
+    logging: spec.logging ?? DEFAULT_LOGGING,
     ...(network === undefined ? {} : { network }),
     because,
     reasons: reasons.all,

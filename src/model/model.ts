@@ -1,5 +1,6 @@
 /** The container as the planner receives it: an OCI config, what OCI has no word for, and who asked for each part. */
 import type { ConfigPath } from '../oci/config-path.ts';
+import type { Logging } from '../spec/spec.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import type { Hidden } from '../text/hidden.ts';
 import type { OciBase } from '../oci/config.ts';
@@ -81,6 +82,8 @@ export interface Model {
   readonly stop: Stop;
   /** Absent: never. OCI has no word for it. */
   readonly restart?: Restart;
+  /** Of a container in the background. OCI has no word for it. */
+  readonly logging: Logging;
   /** How long the command may run; OCI has no word for it. */
   readonly timeLimitMs: number | undefined;
   /** Present where the container has an interface of its own beside `lo`. */

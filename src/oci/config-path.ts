@@ -14,6 +14,7 @@ type OwnPath =
   | 'stop.graceMs'
   | 'restart'
   | 'timeLimitMs'
+  | 'logging'
   | 'pidMax'
   | 'systemd'
   | NetworkPath;

@@ -3,6 +3,7 @@
  * so a hostile archive cannot name files outside. The imager runs them all, and reports in lines of JSON on descriptor 2
  * (native/image/report.h).
  */
+import { DEFAULT_LOGGING } from '../spec/logging.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts, Ownership } from '../model/image.ts';
 import type { OciBase } from '../oci/config.ts';
@@ -63,6 +64,7 @@ export function workerModel(name: string, ownership: Ownership | undefined): Mod
     because: () => BECAUSE,
     reasons: new Map(),
     stop: DEFAULT_STOP,
+    logging: DEFAULT_LOGGING,
     timeLimitMs: undefined,
     dropped: [],
     demands: [],

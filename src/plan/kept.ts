@@ -11,6 +11,8 @@ import { byDefault, call, literal } from './steps.ts';
 
 /** The folder's descriptor, in the plan of every such container. */
 export const KEPT: Fd = 'kept';
+/** In it: the files of `logging: {driver: json-file}`. */
+const LOG = 'log';
 
 /** Of the host, with `$ID`. */
 export const keptPath = ({ dirs }: HostFacts): string => `${literal(dirs.store)}/containers/$ID`;
@@ -33,6 +35,7 @@ export function openKept(context: PlanContext): void {
     resolve: 0,
   });
   steps.add(place, 'kept.events.use', 'record_events', { fd: events, folder: KEPT });
+  openLog(context);
   const { state } = host.dirs;
   steps.add(
     place,
@@ -49,4 +52,25 @@ export function openKept(context: PlanContext): void {
   steps.add(place, 'control', 'listen_control', socket, { undo: [remove] });
   // What is typed at the terminal that it was started from, and the end of that terminal, are not for it.
   steps.add(place, 'session', 'setsid', {});
+}
+
+/** systemd-journald.service(8). */
+const JOURNAL = '/run/systemd/journal/socket';
+
+function openLog(context: PlanContext): void {
+  const { steps, model } = context;
+  const place = once(context, onHost('record', model.because('logging')));
+  const { driver, maxSize, maxFiles } = model.logging;
+  if (driver === 'none') {
+    steps.add(place, 'log', 'log_none', {});
+  } else if (driver === 'journald') {
+    const hint = 'systemd’s journal does not run here: `driver: json-file`';
+    const args = { pathname: JOURNAL, name: model.name, id: { template: '$ID' } };
+    steps.add({ ...place, hints: { ENOENT: hint, ECONNREFUSED: hint } }, 'log', 'log_journal', args);
+  } else {
+    steps.add(place, 'log.mkdir', 'mkdirat', { dirfd: KEPT, pathname: LOG, mode: 0o700 }, { allow: ['EEXIST'] });
+    const flags = O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
+    const dirfd = steps.add(place, 'log.folder', 'openat2', { dirfd: KEPT, pathname: LOG, flags, mode: 0, resolve: 0 });
+    steps.add(place, 'log', 'log_files', { dirfd, max_size: maxSize, max_files: maxFiles });
+  }
 }

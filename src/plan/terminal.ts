@@ -49,10 +49,10 @@ export function openTerminal(context: PlanContext, devpts: Fd | undefined, dev: 
 }
 
 /** What descriptors 0 to 2 are for a command without a terminal of its own, once it has its user's rights. */
-export function prepareStreams({ steps, model }: PlanContext): void {
+export function prepareStreams({ steps, model, kept }: PlanContext): void {
   if (model.config.process.terminal) return;
   const place = inside('terminal', model.because('process.terminal'));
-  steps.add(place, 'streams', 'streams', { terminal_input: model.stdinOpen ? 1 : 0 });
+  steps.add(place, 'streams', 'streams', { terminal_input: model.stdinOpen ? 1 : 0, kept: kept ? 1 : 0 });
 }
 
 /** A session of the command's own, and the pseudo-terminal as what controls it. */

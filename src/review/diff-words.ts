@@ -188,6 +188,15 @@ export const compareRestart = reworded(
   },
   'restart',
 );
+export const compareLogging = reworded(
+  'logging',
+  ({ model: { logging } }) => {
+    const { driver, maxSize, maxFiles } = logging;
+    if (driver !== 'json-file') return driver;
+    return `json-file, ${maxFiles} files of ${maxSize === 0 ? 'any size' : formatBytes(maxSize)}`;
+  },
+  'logging',
+);
 export const compareInit = reworded(
   'init',
   ({ model }) => (model.systemd === true ? 'systemd' : String(model.init)),

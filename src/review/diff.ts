@@ -43,6 +43,7 @@ import {
   compareHostname,
   compareImage,
   compareInit,
+  compareLogging,
   compareKeepId,
   compareLandlock,
   compareMaps,
@@ -118,6 +119,7 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   stopSignal: [compareStopSignal],
   stopGracePeriod: [compareStopTime],
   restart: [compareRestart],
+  logging: [compareLogging],
 };
 
 export interface DiffOptions {
@@ -182,6 +184,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'because',
   'stop',
   'restart',
+  'logging',
   'timeLimitMs',
   'network',
   // It follows from the limit of processes, the namespaces, and the kernel.

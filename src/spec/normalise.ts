@@ -11,6 +11,7 @@ import { normaliseNotes } from './notes.ts';
 import { normaliseAutoIds, normaliseGroups, normaliseIdMaps, normaliseKeepId, normaliseUser } from './ids.ts';
 import { normaliseImage } from './image.ts';
 import { normaliseLimits, normaliseStop } from './limits.ts';
+import { normaliseLogging } from './logging.ts';
 import { normalisePlatform } from './platform.ts';
 import { normalisePullPolicy } from './pull-policy.ts';
 import { normaliseNetwork } from './network/mode.ts';
@@ -101,6 +102,7 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
     stdinOpen: raw.stdin_open ?? false,
     ...normaliseStop(context, raw),
     ...(restart === undefined ? {} : { restart }),
+    ...normaliseLogging(context, raw.logging),
   };
 }
 

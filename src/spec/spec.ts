@@ -335,6 +335,7 @@ export interface Spec {
   readonly stopGracePeriod?: number;
   /** Absent: never. */
   readonly restart?: Restart;
+  readonly logging?: Logging;
 }
 
 /**
@@ -346,6 +347,14 @@ export interface Restart {
   readonly when: 'on-failure' | 'always';
   /** Of `on-failure`: how often at most; undefined: there is no limit. */
   readonly most: number | undefined;
+}
+
+/** What becomes of the output of a container in the background. */
+export interface Logging {
+  readonly driver: 'json-file' | 'journald' | 'none';
+  /** Bytes; 0: a file may grow without an end. */
+  readonly maxSize: number;
+  readonly maxFiles: number;
 }
 
 /** A variable of the caller's environment that the file uses. `path` is the value of the file that it is put into. */

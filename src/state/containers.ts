@@ -8,6 +8,7 @@
  *   containers/<id>/lock             locked as long as its launcher lives
  *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
  *   containers/<id>/events.1 … .4    and of the four before it, the last one first
+ *   containers/<id>/log/             what it has said (log-files.ts)
  *   containers/<id>/disk/            what it writes
  *   containers/removed-<id>          what is being removed
  *   containers/lock                  held while a name is given or taken away
@@ -197,8 +198,8 @@ function problemOf(value: unknown): string {
   return `its container.json was written by another version of boxctl (format ${version})`;
 }
 
-/** Whether the launcher holds the lock. */
-function isLocked(folder: string): boolean {
+/** Whether the launcher holds the lock, as it does until it ends. */
+export function isLocked(folder: string): boolean {
   let fd: number;
   try {
     fd = openOwn(join(folder, 'lock'), 'file');

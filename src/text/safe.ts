@@ -50,3 +50,47 @@ export function safeJson(value: unknown, indent?: number): string {
         .map((line) => escapeSteering(line, jsonEscape))
         .join('\n');
 }
+
+const ESC = '\u001b';
+const STYLE = /^\[([0-9;:]{0,40})m/u;
+const RESET = '\u001b[0m';
+/** Numbers that each colour of more than 16 has after 38, 48 or 58, by the first of them. */
+const COLOUR_NUMBERS: Readonly<Record<number, number>> = { 5: 1, 2: 3 };
+
+/** Whether it is of colours and weights alone: not what hides text (8), or makes it blink (5, 6). */
+function isStyle(codes: string): boolean {
+  const numbers = codes.split(/[;:]/u).map(Number);
+  for (let at = 0; at < numbers.length; at += 1) {
+    const number = numbers[at] ?? 0;
+    if (number === 5 || number === 6 || number === 8 || number > 107) return false;
+    if (number === 38 || number === 48 || number === 58) at += 1 + (COLOUR_NUMBERS[numbers[at + 1] ?? 0] ?? 0);
+  }
+  return true;
+}
+
+/**
+ * Output of a program for a terminal, with its tabs and line feeds. A carriage return ends a line: what is behind it would be
+ * drawn over what is before it. Colours stay if they are wanted, and end with their line.
+ */
+export function safeOutput(text: string, colours: boolean): string {
+  if (PLAIN.test(text)) return text;
+  return text
+    .replaceAll(/\r+(?=\n|$)/gu, '')
+    .split(/[\r\n]/u)
+    .map((line) => safeStyles(line, colours))
+    .join('\n');
+}
+
+function safeStyles(line: string, colours: boolean): string {
+  const plain = (text: string): string => text.split('\t').map(safe).join('\t');
+  const [first = '', ...others] = line.split(ESC);
+  let hasStyle = false;
+  const rest = others.map((part) => {
+    const [style, codes] = STYLE.exec(part) ?? [];
+    if (style === undefined || codes === undefined) return plain(ESC + part);
+    const isKept = colours && isStyle(codes);
+    hasStyle ||= isKept;
+    return (isKept ? ESC + style : '') + plain(part.slice(style.length));
+  });
+  return plain(first) + rest.join('') + (hasStyle ? RESET : '');
+}

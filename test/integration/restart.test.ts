@@ -1,9 +1,9 @@
 /** `restart`: containers in the background that their launchers start again. */
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, launcherOf, SLEEPS, until, type Box, type Listed } from '../support/background.ts';
+import { box, launcherOf, outputOf, SLEEPS, until, type Box, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits, self } from '../support/container.ts';
 import { boxctl } from '../support/boxctl.ts';
@@ -22,7 +22,6 @@ async function listedAs(one: Box, is: (listed: Listed) => boolean): Promise<List
 }
 
 const folderOf = ({ caller }: Box, id: string): string => join(caller.store, 'containers', id);
-const outputOf = (one: Box, id: string): string => readFileSync(join(folderOf(one, id), 'output-1'), 'utf8');
 
 /** The command's own process; a reaper's number is told by its parent. */
 function kill(pid: number | undefined): void {

@@ -71,3 +71,14 @@ export async function until<T>(ask: () => Promise<T | undefined> | T | undefined
     await sleep(20);
   }
 }
+
+/** What it has written to its standard output, as its log has it: text, also while it runs. */
+export function outputOf({ caller }: Box, id: string): string {
+  const folder = join(caller.store, 'containers', id, 'log');
+  return readdirSync(folder)
+    .toSorted()
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').slice(0, -1))
+    .map((line) => JSON.parse(line) as { readonly log?: string; readonly stream?: string })
+    .map(({ log = '', stream }) => (stream === 'stdout' ? log : ''))
+    .join('');
+}

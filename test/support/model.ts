@@ -1,4 +1,5 @@
 /** A container's model made by hand: what the planner and the launcher are tested with, without the stages before them. */
+import { DEFAULT_LOGGING } from '../../src/spec/logging.ts';
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { ImageFacts } from '../../src/model/image.ts';
 import type { OciBase, OciNamespace } from '../../src/oci/config.ts';
@@ -97,6 +98,7 @@ export function testModel(options: ModelOptions): Model {
   return {
     name: 'test',
     config,
+    logging: DEFAULT_LOGGING,
     writable: 'tmpfs',
     init: options.init ?? false,
     stdinOpen: options.terminal ?? false,

@@ -15,7 +15,10 @@ const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
 const HOOK = 'boxctl runs one command: let `command` be a script that does the one after the other';
 const REAL_TIME =
   'real-time budgets need version 1 of cgroups and a kernel built for them; `ulimits: {rtprio: 10}` allows the priorities';
-const LOGS = 'the output of the container is the output of boxctl: `boxctl up >log`';
+const LOGS =
+  'the output of the container is the output of boxctl: `boxctl up >log`; in the background, `boxctl logs` has it';
+const LOG_NOTES = 'a line has its text, its stream and its time';
+const LOG_MODE = 'a log that takes no more holds the container up for 5 seconds at most';
 const SWARM = 'it is for a swarm of machines; boxctl starts one container on this one';
 const RESTART = 'write `restart: on-failure:5`; the launcher waits longer from time to time';
 const GPUS = 'name the devices: `devices: ["/dev/dri/renderD128"]`, or `/dev/nvidia0` and its kin';
@@ -62,7 +65,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   include: 'write what it includes in this file: one file is one container',
   isolation: `${WINDOWS}; leave it out`,
   links: BY_NETWORK,
-  logging: LOGS,
   mem_swappiness: 'version 2 of cgroups does not have it; `memswap_limit` as large as `mem_limit` leaves no swap',
   models: ONE_CONTAINER,
   net: 'write `network_mode: host`, or another of its words',
@@ -82,6 +84,14 @@ const notHere = (): Readonly<Record<string, string>> => ({
   volume_driver: 'boxctl keeps volumes in folders of its own; leave it out',
   volumes_from: 'name the same volumes here: `volumes: ["cache:/cache"]`',
   'devices.*.count': GPUS,
+  'logging.options.compress': 'no file of a log is compressed; `max-size` and `max-file` bound them',
+  'logging.options.env': LOG_NOTES,
+  'logging.options.env-regex': LOG_NOTES,
+  'logging.options.labels': LOG_NOTES,
+  'logging.options.labels-regex': LOG_NOTES,
+  'logging.options.max-buffer-size': LOG_MODE,
+  'logging.options.mode': LOG_MODE,
+  'logging.options.tag': 'CONTAINER_NAME has the `name` of the file',
   'networks.*.config_from': SWARM,
   'networks.*.config_only': SWARM,
   'networks.*.driver': 'a network is of one kind here: leave it out, or write `bridge`',
@@ -108,6 +118,12 @@ const notHere = (): Readonly<Record<string, string>> => ({
 
 /** Values of a key that Compose has and boxctl does not. */
 const VALUES_NOT_HERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'logging.driver': {
+    local: '`json-file` has the same limits: 5 files of 20 MiB',
+    syslog: 'a program that reads `boxctl logs --follow` can send it on; or `journald`',
+    fluentd: 'a program that reads `boxctl logs --follow` can send it on; or `journald`',
+    gelf: 'a program that reads `boxctl logs --follow` can send it on; or `journald`',
+  },
   'volumes.*.type': {
     image: 'an image cannot be mounted; unpack it into a folder, and bind that: `type: bind`',
     npipe: WINDOWS,

@@ -22,6 +22,7 @@ describe('no difference', () => {
     ['shm_size: 64m', ''],
     ['mem_limit: 64m', 'limits: {memory: 64m}'],
     ['stop_grace_period: 10s', ''],
+    ['logging: {driver: json-file, options: {max-file: 5}}', ''],
     ['limits: {cpuset: "0,1"}', 'limits: {cpuset: "0-1"}'],
   ])('%s, %s', (before, after) => expect(told(between(before, after))).toEqual([]));
 
@@ -169,6 +170,11 @@ describe('changed', () => {
     ],
     ['restart: on-failure:3', 'restart: always', ['changes: restart on-failure:3 → always']],
     ['stop_grace_period: 5s', '', ['changes: stop_grace_period 5000 ms → 10000 ms']],
+    [
+      'logging: {driver: none}',
+      'logging: {options: {max-size: 1m}}',
+      ['changes: logging none → json-file, 5 files of 1 MiB'],
+    ],
     [
       'devices: ["/dev/ptmx:/dev/mine"]',
       'devices: ["/dev/ptmx:/dev/other"]',

@@ -484,6 +484,28 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ['2:18+1 E_SPEC_SIZE: 0 bytes of memory are too few for any program = leave it out where there is no limit'],
   ],
   [
+    'limits of a log that are none',
+    `${IMAGE}logging: {options: {max-size: 10, max-file: 0}}\n`,
+    [
+      '2:31+2 E_SPEC_SIZE: `logging.options.max-size` must be the size of a file; found "10" = the least is 1k; -1 is no limit',
+      '2:45+1 E_SPEC_RANGE: `logging.options.max-file` must be a number of files, 1 to 10000; found "0"',
+    ],
+  ],
+  [
+    'an option of a log that another driver has',
+    `${IMAGE}logging: {driver: none, options: {max-file: 2}}\n`,
+    [
+      '2:45+1 E_SPEC_CONFLICT: `logging.options.max-file` is an option of `driver: json-file`, not of none = nothing is kept: leave the options out',
+    ],
+  ],
+  [
+    'a driver of Compose’s that boxctl does not have',
+    `${IMAGE}logging: {driver: local}\n`,
+    [
+      '2:19+5 E_SPEC_VALUE: `logging.driver` must be one of json-file, journald, none; found the text "local" = `json-file` has the same limits: 5 files of 20 MiB',
+    ],
+  ],
+  [
     'durations without a unit, which quotes would not mend',
     `${IMAGE}limits: {time: 90}\nstop_grace_period: 1.5\n`,
     [

@@ -70,6 +70,7 @@ test('limits are converted to bytes, milliseconds and device numbers', () => {
     device_read_bps: [{path: "8:16", rate: 1k}]
 stop_signal: 2
 stop_grace_period: 1.5s
+logging: {options: {max-size: 10m, max-file: '3'}}
 `;
   expect(spec(yaml)).toMatchObject({
     limits: {
@@ -94,6 +95,7 @@ stop_grace_period: 1.5s
     },
     stopSignal: 2,
     stopGracePeriod: 1500,
+    logging: { driver: 'json-file', maxSize: 10 << 20, maxFiles: 3 },
   });
 });
 

@@ -1,7 +1,7 @@
 /** Text of foreign origin on a terminal. */
 import { describe, expect, test } from 'vitest';
 import { columns } from '../../../src/text/columns.ts';
-import { safe, safeJson, safeLines } from '../../../src/text/safe.ts';
+import { safe, safeJson, safeLines, safeOutput } from '../../../src/text/safe.ts';
 import { GREEN, painter, safeButStyles } from '../../../src/text/style.ts';
 import { clip, padTo, textWidth } from '../../../src/text/width.ts';
 import { STEERING, steeringIn } from '../../support/steering.ts';
@@ -58,4 +58,27 @@ describe('columns of a terminal', () => {
     expect(clip('abc', 3)).toBe('abc');
     expect(clip('abcd', 3)).toBe('ab…');
   });
+});
+
+test.each([
+  ['plain\n', 'plain\n'],
+  ['a\tb\r\n', 'a\tb\n'],
+  ['a\rb', 'a\nb'],
+  ['\u001b[31mred\u001b[0m\n', '\u001b[31mred\u001b[0m\u001b[0m\n'],
+  ['\u001b[1;38;5;208mx\n', '\u001b[1;38;5;208mx\u001b[0m\n'],
+  ['\u001b[38;2;8;8;8mx', '\u001b[38;2;8;8;8mx\u001b[0m'],
+  ['\u001b[8mhidden\u001b[5mblinks', 'hiddenblinks'],
+  ['\u001b[1;8mx', 'x'],
+  ['\u001b[2Jx\u0007\u009b1m', '\ufffd[2Jx\ufffd\ufffd1m'],
+  ['\u001b]0;t\u001b\\', '\ufffd]0;t\ufffd\\'],
+  ['\u202ex', '\ufffdx'],
+])('the output %j is %j on a terminal', (text, shown) => expect(safeOutput(text, true)).toBe(shown));
+
+test('output has no colours where none are wanted', () =>
+  expect(safeOutput('\u001b[31mred\u001b[0m', false)).toBe('red'));
+
+test('output of many codes takes no time that grows faster than it', () => {
+  const begin = performance.now();
+  safeOutput(`\u001b[${'0;'.repeat(500_000)}`, true);
+  expect(performance.now() - begin).toBeLessThan(5000);
 });

@@ -1,0 +1,107 @@
+/** Reads what a container in the background has written. */
+import { watch } from 'node:fs';
+import { join } from 'node:path';
+import { BoxctlError } from '../errors.ts';
+import { isLocked, readKeptModel, type KeptContainer } from '../state/containers.ts';
+import { isWritten, lastLines, LogReader, writtenSince, type LogEntry, type LogPlace } from '../state/log-files.ts';
+import { msOf } from '../text/moments.ts';
+
+export interface LogOptions {
+  /** Waits for more until the container has ended. */
+  readonly follow?: boolean;
+  /** As `parseMoment` gives it. */
+  readonly since?: string;
+  readonly until?: string;
+  /** The last lines alone. */
+  readonly tail?: number;
+}
+
+/** Milliseconds after which the end of the container is looked for, where nothing is written. */
+const LOOK = 250;
+
+/**
+ * What the container has written, in the order in which it came, a list at a time.
+ *
+ * @throws BoxctlError `E_LOG_ELSEWHERE` where boxctl does not keep it
+ */
+export async function* readLog(
+  container: KeptContainer,
+  options: LogOptions = {},
+): AsyncGenerator<readonly LogEntry[]> {
+  checkDriver(container);
+  const { follow = false, until } = options;
+  const { folder } = container;
+  const reader = new LogReader(folder, beginning(folder, options));
+  const changes = follow ? watchChanges(join(folder, 'log')) : undefined;
+  try {
+    for (;;) {
+      const isOver = until !== undefined && msOf(until) < Date.now();
+      const hasEnded = !isLocked(folder) && !isWritten(folder);
+      for (let entries = reader.next(); entries !== undefined; entries = reader.next()) {
+        yield entries.filter((entry) => isWithin(entry, options));
+      }
+      if (changes === undefined || hasEnded || isOver) return;
+      await changes.next();
+    }
+  } finally {
+    changes?.close();
+    reader.close();
+  }
+}
+
+function checkDriver(container: KeptContainer): void {
+  const { name, id } = container;
+  const driver = readKeptModel(container)?.logging.driver ?? 'json-file';
+  if (driver === 'json-file') return;
+  const [message, hint] =
+    driver === 'none'
+      ? [`the output of ${name} is not kept: \`logging: {driver: none}\``, `boxctl attach ${name} shows what it writes`]
+      : [`the output of ${name} is in systemd’s journal`, `journalctl CONTAINER_ID=${id}`];
+  throw new BoxctlError('E_LOG_ELSEWHERE', message, { hint });
+}
+
+function beginning(folder: string, { since, tail }: LogOptions): LogPlace | undefined {
+  if (tail !== undefined) return lastLines(folder, tail);
+  return since === undefined ? undefined : writtenSince(folder, msOf(since));
+}
+
+const isWithin = ({ time }: LogEntry, { since, until }: LogOptions): boolean =>
+  (since === undefined || time >= since) && (until === undefined || time <= until);
+
+interface Changes {
+  /** Resolves after a change of a file in the folder, or after a while. */
+  next(): Promise<void>;
+  close(): void;
+}
+
+function watchChanges(folder: string): Changes {
+  let hasChanged = false;
+  let wake = (): void => undefined;
+  const changed = (): void => {
+    hasChanged = true;
+    wake();
+  };
+  let watcher: ReturnType<typeof watch> | undefined;
+  try {
+    // Without it (inotify_add_watch(2) has limits), what is new is seen a little later.
+    watcher = watch(folder, changed).on('error', () => undefined);
+  } catch {
+    watcher = undefined;
+  }
+  return {
+    next: async () => {
+      if (!hasChanged) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, LOOK);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      hasChanged = false;
+      wake = () => undefined;
+    },
+    close: () => watcher?.close(),
+  };
+}
