@@ -6,6 +6,7 @@ import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
+import { signalName } from '../kernel/signals.ts';
 import { launch } from '../launcher/launch.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
@@ -143,6 +144,10 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
     const first = await Promise.race([started, launched.done]);
     if (first === 'started') return await launched.detach();
     endOf({ plan, model: prepared.model, host: prepared.host, outcome: first }, options);
+    if (first.kind === 'signaled') {
+      const message = `the start of ${prepared.model.name} was given up (${signalName(first.signal)})`;
+      throw new BoxctlError('E_INTERRUPTED', message, { signal: first.signal });
+    }
     throw new Error('the container ended before its command was started');
   } finally {
     stop();

@@ -8,7 +8,7 @@ import { planChanges } from '../plan/files.ts';
 import type { KeptContainer } from '../state/containers.ts';
 import { readKeptRoot } from '../state/kept-root.ts';
 import { BadArchive, run } from '../worker/work.ts';
-import { builtFiles } from './container-files.ts';
+import { builtFiles, unlessGone } from './container-files.ts';
 
 export interface Change {
   /** Added, changed, deleted. */
@@ -66,7 +66,11 @@ export function withoutTargets(changes: readonly Change[], targets: readonly str
  *
  * @throws BoxctlError `E_CONTAINER_FILES`, `E_CONTAINER_RECORD`
  */
-export async function changesOf(host: HostFacts, container: KeptContainer): Promise<readonly Change[]> {
+export function changesOf(host: HostFacts, container: KeptContainer): Promise<readonly Change[]> {
+  return unlessGone(host, container, readChanges(host, container));
+}
+
+async function readChanges(host: HostFacts, container: KeptContainer): Promise<readonly Change[]> {
   const { name, id } = container;
   const files = builtFiles(container, false);
   if (files.model.config.root.readonly) return [];

@@ -9,7 +9,7 @@ import type { BuiltFiles, ContainerFiles, JoinedFiles } from '../plan/files.ts';
 import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { readKeptRoot } from '../state/kept-root.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
-import { findAny } from './existing.ts';
+import { allContainers, findAny } from './existing.ts';
 
 /** Files that can be reached until `release` is called. */
 export interface Reached {
@@ -131,6 +131,29 @@ async function reach(host: HostFacts, container: KeptContainer, isWritten: boole
   }
 }
 
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+const WORK: ReadonlySet<string> = new Set(['E_IMAGE_WORK', 'E_CONTAINER_RECORD', 'E_LAUNCHER_DIED']);
+
+/** Where work on a container failed because somebody has ended, started or removed it meanwhile, that is said. */
+export async function unlessGone<T>(
+  host: HostFacts,
+  of: Pick<KeptContainer, 'id' | 'name'>,
+  work: Promise<T>,
+): Promise<T> {
+  const find = () => allContainers(host).containers.find(({ id }) => id === of.id);
+  const before = find()?.isAlive;
+  try {
+    return await work;
+  } catch (error) {
+    const now = find()?.isAlive;
+    const isOfWork = error instanceof BoxctlError ? WORK.has(error.code) : isMissing(error);
+    if (!isOfWork || (now !== undefined && now === before)) throw error;
+    const what = now === undefined ? 'was removed' : now ? 'was started' : 'has ended';
+    throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${of.name} ${what} meanwhile`, { cause: error });
+  }
+}
+
 /**
  * The files of the container of this name, or whose id begins so.
  *
@@ -139,7 +162,7 @@ async function reach(host: HostFacts, container: KeptContainer, isWritten: boole
 export async function reachFiles(host: HostFacts, word: string, isWritten: boolean): Promise<Reached> {
   for (let tries = 0; ; tries++) {
     const container = findAny(host, word);
-    const reached = await reach(host, container, isWritten);
+    const reached = await unlessGone(host, container, reach(host, container, isWritten));
     if (reached !== undefined) return reached;
     if (tries === 3)
       throw new BoxctlError('E_CONTAINER_FILES', `the container ${container.name} is started and ended all the time`);

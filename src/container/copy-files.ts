@@ -9,7 +9,7 @@ import { pipe } from '../native.ts';
 import { planSend, planSendHost, planTake, planTakeHost, type FilesPath } from '../plan/files.ts';
 import type { Report } from '../worker/json-lines.ts';
 import { BadArchive, ownPlace, run, type Work } from '../worker/work.ts';
-import { reachFiles } from './container-files.ts';
+import { reachFiles, unlessGone } from './container-files.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 
 export interface CopyOptions {
@@ -127,7 +127,8 @@ const HINTS: Readonly<Record<string, string>> = {
 function explained(error: unknown, of: string): unknown {
   if (!(error instanceof BadArchive)) return error;
   const code = error.errno === 0 ? undefined : errnoName(error.errno);
-  const entry = error.entry === '' || error.entry === '.' ? '' : ` (${JSON.stringify(error.entry)})`;
+  const inTar = error.entry.startsWith(`${TOP}/`) ? error.entry.slice(TOP.length + 1) : error.entry;
+  const entry = ['', '.', TOP].includes(inTar) ? '' : ` (${JSON.stringify(inTar)})`;
   const known = code === undefined || code === 'ENOENT' || code === 'ENOTDIR';
   return failure(`${of}: ${error.message}${entry}${known ? '' : `: ${code}`}`, HINTS[code ?? ''], error);
 }
@@ -182,8 +183,8 @@ export async function copyFrom(
 ): Promise<void> {
   const target = typeof to === 'string' ? hostTarget(to, from.path, cwd) : undefined;
   try {
-    const { files, id, release } = await reachFiles(host, from.container, false);
-    try {
+    const { files, id, name: container, release } = await reachFiles(host, from.container, false);
+    const whole = async (): Promise<void> => {
       const flags = (followLink ? FILES.FOLLOW : 0) | (target?.flags ?? 0);
       const name = target === undefined ? nameOf(from.path) : TOP;
       const path: FilesPath = { pathname: from.path, name, flags };
@@ -202,6 +203,9 @@ export async function copyFrom(
       const taken: FilesPath = { pathname: '.', name: top, flags: owners ? FILES.OWNERS : 0 };
       const plan = planTakeHost(taken, ownPlace('', host).ownership, host);
       tell(reporter, ...(await transfer(send, { work: { plan, output: folder }, shown: to })));
+    };
+    try {
+      await unlessGone(host, { id, name: container }, whole());
     } finally {
       release();
     }
@@ -223,8 +227,8 @@ export async function copyTo(
 ): Promise<void> {
   const source = typeof from === 'string' ? hostSource(from, followLink, cwd) : undefined;
   try {
-    const { files, id, release } = await reachFiles(host, to.container, true);
-    try {
+    const { files, id, name: container, release } = await reachFiles(host, to.container, true);
+    const whole = async (): Promise<void> => {
       const flags =
         (source === undefined ? FILES.TAR | FILES.OWNERS : 0) |
         (source?.isFolder === true ? FILES.FOLDER : 0) |
@@ -242,6 +246,9 @@ export async function copyTo(
       const sent: FilesPath = { pathname: source.path, name: TOP, flags: 0 };
       const send = { work: { plan: planSendHost(sent, host), input: source.folder }, shown: from };
       tell(reporter, ...(await transfer(send, take)));
+    };
+    try {
+      await unlessGone(host, { id, name: container }, whole());
     } finally {
       release();
     }

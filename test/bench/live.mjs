@@ -92,6 +92,10 @@ async function bench() {
     own,
     '--network',
     'none',
+    // Root may not raise its limits everywhere.
+    '--cgroups=disabled',
+    '--ulimit=nofile=1024:1024',
+    '--ulimit=nproc=1024:1024',
     '--rootfs',
     rootfs,
     '/bin/sleep',
