@@ -82,7 +82,10 @@ export const ERROR_CODES = {
   E_IMAGE_UNWRITABLE: { meaning: 'the archive that is to be made cannot be written' },
   E_IMAGE_USER: { meaning: 'the user in the configuration of the image cannot be read' },
   E_IMAGE_WORK: { meaning: 'the work on an image failed for a reason that lies with this host' },
-  E_INTERRUPTED: { status: 'signal', meaning: 'a signal ended the work on an image, a start in the background, or a question' },
+  E_INTERRUPTED: {
+    status: 'signal',
+    meaning: 'a signal ended the work on an image, a start in the background, or a question',
+  },
   E_KEEP_GROUPS: { meaning: '`keep_groups` cannot be had here' },
   E_KEEP_ID: { meaning: '`keep_id` cannot be had here' },
   E_LAUNCHER_DIED: { meaning: 'the launcher ended before the container did' },
