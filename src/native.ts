@@ -79,6 +79,7 @@ interface Addon {
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
   terminalColumns(fd: number): number;
+  terminalRows(fd: number): number;
 }
 
 /** The folder of the built files: from a bundle in dist, or from the sources. */
@@ -326,4 +327,9 @@ export function restoreTerminal(fd: number, state: Uint8Array): void {
 /** Columns of a terminal (TIOCGWINSZ, ioctl_tty(2)); 0 where it is none, or does not say. */
 export function terminalColumns(fd: number): number {
   return invoke((addon) => addon.terminalColumns(fd));
+}
+
+/** Rows of a terminal, likewise. */
+export function terminalRows(fd: number): number {
+  return invoke((addon) => addon.terminalRows(fd));
 }

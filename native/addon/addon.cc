@@ -43,6 +43,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("terminalState", boxctl::terminal_state);
   add("restoreTerminal", boxctl::restore_terminal);
   add("terminalColumns", boxctl::terminal_columns);
+  add("terminalRows", boxctl::terminal_rows);
   return exports;
 }
 

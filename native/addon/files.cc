@@ -139,4 +139,10 @@ Napi::Value terminal_columns(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), known ? size.ws_col : 0);
 }
 
+Napi::Value terminal_rows(const Napi::CallbackInfo& info) {
+  winsize size = {};
+  const bool known = ioctl(info[0].As<Napi::Number>().Int32Value(), TIOCGWINSZ, &size) == 0;
+  return Napi::Number::New(info.Env(), known ? size.ws_row : 0);
+}
+
 }  // namespace boxctl

@@ -21,5 +21,7 @@ Napi::Value terminal_state(const Napi::CallbackInfo& info);
 Napi::Value restore_terminal(const Napi::CallbackInfo& info);
 // terminalColumns(fd: number): number. 0 where it is no terminal, or does not say.
 Napi::Value terminal_columns(const Napi::CallbackInfo& info);
+// terminalRows(fd): likewise.
+Napi::Value terminal_rows(const Napi::CallbackInfo& info);
 
 }  // namespace boxctl

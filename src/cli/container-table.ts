@@ -3,6 +3,17 @@ import type { Command } from './command.ts';
 import { FILTER_NAMES } from './filter-names.ts';
 import { CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
 
+/** What `ps` is asked for the containers that a command takes, for completion. */
+const RUNNING = 'ps --names';
+const ALL = 'ps --all --names';
+export const TAKES_CONTAINERS: ReadonlyMap<string, string> = new Map([
+  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update'].map((name) => [name, RUNNING] as const),
+  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'start', 'restart', 'changes'].map(
+    (name) => [name, ALL] as const,
+  ),
+  ['unpause', 'ps --names --filter status=paused'],
+]);
+
 /** As kill(1) has them. */
 const SIGNALS = ['KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'STOP', 'CONT'];
 const ANYWHERE = 'Also of a container in the foreground of another terminal.';
@@ -28,6 +39,7 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
       last: { short: 'n', value: 'N', text: 'the N that were made last, whatever has become of them' },
       latest: { short: 'l', text: 'the one that was made last' },
       'no-trunc': { text: 'print whole commands' },
+      names: { text: 'print the names alone' },
       quiet: { short: 'q', text: 'print the ids alone' },
       json: { text: 'print them as JSON' },
     },
@@ -177,6 +189,51 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     positionals: [1, 3],
     takesRest: false,
     load: async () => (await import('./commands/top.ts')).top,
+  },
+  {
+    name: 'stats',
+    usage: '[OPTIONS] [NAME…]',
+    summary: 'show what containers use, as it changes',
+    description: `Shows what containers use of processors (100% is one), memory, processes, disks and the network, and for how much of the last ten seconds they had to wait for the first three: of those that are named, or of all that run, every second until it is interrupted. FORMAT is \`json\`, \`table …\` or a template of Go's with docker's names. ${ANYWHERE} ${NAME}`,
+    options: {
+      'no-stream': { text: 'once' },
+      format: { value: 'FORMAT', words: ['json', 'table'], text: 'print it in this way' },
+      json: { text: 'print numbers as JSON, a line for each container; with --no-stream a list' },
+    },
+    examples: [
+      ['boxctl stats', 'all that run'],
+      ["boxctl stats --no-stream --format '{{.Name}} {{.MemUsage}}' web", 'the memory of one, once'],
+    ],
+    positionals: [0, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/stats.ts')).stats,
+  },
+  {
+    name: 'events',
+    usage: '[OPTIONS]',
+    summary: 'tell what happens to containers, as it happens',
+    description:
+      "Tells what happens to containers from now on, or since a time: create, start, health_status, oom, die, restart, kill, stop, pause, unpause, rename, destroy. TIME is a span before now (10m), a date (2026-11-29T12:00:00Z) or seconds since 1970. Without --until it goes on until it is interrupted. FILTER is event=, container=, or image= with a value. FORMAT is `json` or a template of Go's with docker's names.",
+    options: {
+      since: { value: 'TIME', text: 'what has happened since then, too' },
+      until: { value: 'TIME', text: 'end at this time' },
+      filter: {
+        short: 'f',
+        value: 'FILTER',
+        multiple: true,
+        words: ['event=', 'container=', 'image='],
+        text: 'those alone that fit, for example event=die',
+      },
+      format: { value: 'FORMAT', words: ['json'], text: 'print them in this way' },
+      json: { text: 'print a line of JSON for each' },
+    },
+    examples: [
+      ['boxctl events', 'from now on'],
+      ['boxctl events --since 1h --until 0s --filter event=die', 'what has ended in the last hour'],
+    ],
+    positionals: [0, 0],
+    takesRest: false,
+    load: async () => (await import('./commands/events.ts')).events,
   },
   {
     name: 'port',

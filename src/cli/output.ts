@@ -115,6 +115,11 @@ export function isTerminal(fd: number): boolean {
   return (createRequire('/')('node:tty') as typeof import('node:tty')).isatty(fd);
 }
 
+/** Draws over the last `up` lines of standard output, which is a terminal. Nothing of its settings is changed. */
+export function redrawOutput(text: string, up: number): void {
+  writeAll(1, `${up > 0 ? linesUp(up) : ''}${CLEAR_REST}${checked(1, text)}`);
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** By NO_COLOR (no-color.org) and FORCE_COLOR (force-color.org); else colours go to terminals that are not `dumb`. */

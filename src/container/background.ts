@@ -14,6 +14,7 @@ import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { keptContainers, makePlace, namesLock, removePlace, type Place } from '../state/containers.ts';
+import { noteDestroyed } from '../state/run-events.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { explainHostFailure } from './host-failure.ts';
@@ -99,7 +100,9 @@ async function takeName(document: SpecDocument, made: Made, host: HostFacts, id:
           hint: `end it first: boxctl stop ${model.name}; or give this one another \`name\``,
         });
       }
+      const noted = noteDestroyed(other);
       await removePlace(host, other);
+      noted(host);
     }
     return makePlace(host, recordOf(document, model, id), made);
   });

@@ -135,7 +135,7 @@ export function findRunning(host: HostFacts, word: string): RunningContainer {
 export function findRemovable(
   host: HostFacts,
   word: string,
-): Pick<KeptContainer, 'id' | 'name' | 'folder' | 'isAlive'> {
+): KeptContainer | Pick<KeptContainer, 'id' | 'name' | 'folder' | 'isAlive'> {
   const { kept, broken } = readPlaces(host);
   const damaged = word.length < LEAST_DIGITS ? [] : broken.filter(({ id }) => id.startsWith(word));
   const [one] = damaged;

@@ -47,6 +47,9 @@ function networksOf({ network }: Model, redact: Redact): readonly KeptNetwork[] 
   ];
 }
 
+const labelsOf = (labels: Readonly<Record<string, string>>, redact: Redact): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(labels).map(([name, value]) => [redact(name, 'labels'), redact(value, 'labels')]));
+
 export function recordOf({ file, spec: { image } }: SpecDocument, model: Model, id: string): KeptRecord {
   const redact = redactor(model.borrowed);
   return {
@@ -60,5 +63,6 @@ export function recordOf({ file, spec: { image } }: SpecDocument, model: Model, 
     ports: portsOf(model),
     mounts: mountsOf(model, redact),
     networks: networksOf(model, redact),
+    ...(model.labels === undefined ? {} : { labels: labelsOf(model.labels, redact) }),
   };
 }

@@ -7,7 +7,7 @@
  * launcher does by itself (start, die, restart) is in its container's folder, as long as there is one, and is added here when
  * that is removed. Nothing fails because an event cannot be written.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openOwn } from '../native.ts';
 import type { HostFacts } from '../host/facts.ts';
@@ -43,6 +43,7 @@ export interface JournalEvent {
 type Noted = Pick<KeptContainer, 'id' | 'name'> & Partial<Pick<KeptContainer, 'image' | 'isForeground'>>;
 
 const FULL = 1 << 20;
+const LINE_END = 0x0a;
 
 const pathOf = ({ dirs }: HostFacts): string => join(dirs.store, 'containers', 'journal');
 
@@ -101,21 +102,37 @@ function parseEvent(line: string): JournalEvent | undefined {
   return { time, action: known, id, name, attributes: isTexts(attributes) ? attributes : {} };
 }
 
-function linesOf(path: string): readonly string[] {
-  try {
-    const fd = openOwn(path, 'file');
+/** Reads what has been written down, and later what has been added. */
+export class JournalReader {
+  readonly #paths: readonly string[];
+  /** How far each file was read, by its number: it keeps that when it gets its other name. */
+  readonly #read = new Map<number, number>();
+
+  constructor(host: HostFacts) {
+    this.#paths = [`${pathOf(host)}.1`, pathOf(host)];
+  }
+
+  /** What was added since the last time, as it was written. */
+  next(): readonly JournalEvent[] {
+    return this.#paths.flatMap((path) => this.#linesOf(path)).flatMap((line) => parseEvent(line) ?? []);
+  }
+
+  #linesOf(path: string): readonly string[] {
+    let fd: number;
     try {
-      return readFileSync(fd, 'utf8').split('\n');
+      fd = openOwn(path, 'file');
+    } catch {
+      return [];
+    }
+    try {
+      const { ino, size } = fstatSync(fd);
+      const from = Math.min(this.#read.get(ino) ?? 0, size);
+      const bytes = Buffer.alloc(size - from);
+      const whole = bytes.subarray(0, bytes.lastIndexOf(LINE_END, readSync(fd, bytes, 0, bytes.length, from) - 1) + 1);
+      this.#read.set(ino, from + whole.length);
+      return whole.toString('utf8').split('\n');
     } finally {
       closeSync(fd);
     }
-  } catch {
-    return [];
   }
-}
-
-/** All that is written down, as it was written. */
-export function readJournal(host: HostFacts): readonly JournalEvent[] {
-  const path = pathOf(host);
-  return [...linesOf(`${path}.1`), ...linesOf(path)].flatMap((line) => parseEvent(line) ?? []);
 }

@@ -1,6 +1,7 @@
 /** Scripts by which shells complete boxctl's commands and options, from the table. */
 import { BoxctlError } from '../../errors.ts';
 import type { Command, Run } from '../command.ts';
+import { TAKES_CONTAINERS } from '../container-table.ts';
 import { TAKES_IMAGES } from '../image-table.ts';
 import { TAKES_VOLUMES } from '../volume-table.ts';
 import { writeOutput } from '../output.ts';
@@ -41,6 +42,8 @@ function positionalsOf(
 ): { readonly ask: string } | { readonly words: string } | undefined {
   if (TAKES_IMAGES.has(name)) return { ask: 'boxctl image ls --names 2>/dev/null' };
   if (TAKES_VOLUMES.has(name)) return { ask: 'boxctl volume ls --ids 2>/dev/null' };
+  const containers = TAKES_CONTAINERS.get(name);
+  if (containers !== undefined) return { ask: `boxctl ${containers} 2>/dev/null` };
   if (name === 'help') return { words: names };
   return words === undefined ? undefined : { words: words.join(' ') };
 }

@@ -97,8 +97,8 @@ export const ps: Run = async (invocation) => {
   const host = hostFacts(invocation);
   const source = args.value('format');
   const format = source === undefined ? undefined : formatOf(source, PS_HEADINGS);
-  if (source !== undefined && (args.flag('json') || args.flag('quiet'))) {
-    throw new BoxctlError('E_USAGE', '--format excludes --json and --quiet', { hint: 'choose one of them' });
+  if (source !== undefined && (args.flag('json') || args.flag('quiet') || args.flag('names'))) {
+    throw new BoxctlError('E_USAGE', '--format excludes --json, --quiet and --names', { hint: 'choose one of them' });
   }
   const all = allContainers(host);
   const rows = chosen(all.containers, args);
@@ -107,6 +107,8 @@ export const ps: Run = async (invocation) => {
   const broken = args.values('filter').length > 0 || lastOf(args) !== undefined ? [] : all.broken;
   if (format !== undefined) {
     writeTabbed(format(rows.map((one) => rowOf(one, args.flag('no-trunc')))));
+  } else if (args.flag('names')) {
+    writeOutput(rows.map(({ container }) => `${container.name}\n`).join(''));
   } else if (args.flag('quiet')) {
     writeOutput(rows.map(({ container }) => `${container.id}\n`).join(''));
   } else if (args.flag('json')) {

@@ -1,6 +1,7 @@
 import { controlOf, findRemovable } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
 import { removeContainer } from '../../state/containers.ts';
+import { noteDestroyed } from '../../state/run-events.ts';
 import { sweepLeftovers } from '../../state/sweep.ts';
 import { endBy } from '../../container/end.ts';
 import type { Run } from '../command.ts';
@@ -23,9 +24,11 @@ export const rm: Run = async (invocation) => {
   for (const container of found.values()) {
     const control = controlOf(host, container);
     if (control !== undefined) await endBy(container, control, () => control.stop(0));
+    const noted = 'created' in container ? noteDestroyed(container) : undefined;
     const result = await removeContainer(host, container, args.flag('force'));
     // Another command has started it in the meantime.
     if (result === 'runs') throw isRunning(container.name);
+    if (result === 'removed') noted?.(host);
     writeOutput(`${container.name}\n`);
   }
   // What a killed launcher has left besides goes with it.

@@ -174,6 +174,8 @@ describe('completion', () => {
     ['boxctl up --allow names', 'namespace'],
     ['boxctl bundle --allow=names', 'namespace'],
     ['boxctl shell --progress l', 'list'],
+    ['boxctl ps --filter st', 'status='],
+    ['boxctl kill --signal US', 'USR1'],
     ['boxctl completion z', 'zsh'],
     ['boxctl help comp', 'completion'],
   ];
