@@ -38,7 +38,7 @@ long open_directory(int parent, const char* name) {
   return call(kSysOpenat2, parent, name, &how, sizeof how);
 }
 
-long empty(Directory& directory, int top, int depth);
+long empty(Directory& directory, int top, int depth, bool& any);
 
 // Removes the directory `name`. When the tree is too deep to hold it open level by level, what lies below is first
 // moved up beside the top.
@@ -50,9 +50,15 @@ long remove_directory(int parent, const char* name, int top, int depth) {
   // unlinkat(2) needs the right to write to the folder and to search it.
   struct stat st;
   if (fstat(directory.fd(), &st) == 0 && (st.st_mode & 0700) != 0700) fchmod(directory.fd(), st.st_mode | 0700);
-  const long error = empty(directory, top < 0 ? directory.fd() : top, depth);
-  if (error != 0) return error;
-  return unlinkat(parent, name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+  for (;;) {
+    bool any = false;
+    const long error = empty(directory, top < 0 ? directory.fd() : top, depth, any);
+    if (error != 0) return error;
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
+    // Some file systems skip entries when others vanish while they are listed: it is listed until it is empty.
+    if (!any || (errno != ENOTEMPTY && errno != EEXIST)) return -errno;
+    directory.rewind();
+  }
 }
 
 // Moves a directory to the top level under a name that is free.
@@ -67,26 +73,21 @@ long move_up(int parent, const char* name, int top) {
   return -EEXIST;
 }
 
-long empty(Directory& directory, int top, int depth) {
-  // Some file systems skip entries when others vanish while they are listed: it is listed until it is empty.
-  for (;;) {
-    bool any = false;
-    const struct dirent* entry;
-    while ((entry = directory.next()) != nullptr) {
-      any = true;
-      if (entry->d_type != DT_DIR) {
-        if (unlinkat(directory.fd(), entry->d_name, 0) == 0 || errno == ENOENT) continue;
-        if (errno != EISDIR && errno != EPERM) return -errno;
-        if (errno == EPERM && entry->d_type != DT_UNKNOWN) return -errno;
-      }
-      const long error = depth >= kMaxOpen ? move_up(directory.fd(), entry->d_name, top)
-                                           : remove_directory(directory.fd(), entry->d_name, top, depth + 1);
-      if (error != 0 && error != -ENOENT) return error;
+// Removes what is listed. `any`: there was something.
+long empty(Directory& directory, int top, int depth, bool& any) {
+  const struct dirent* entry;
+  while ((entry = directory.next()) != nullptr) {
+    any = true;
+    if (entry->d_type != DT_DIR) {
+      if (unlinkat(directory.fd(), entry->d_name, 0) == 0 || errno == ENOENT) continue;
+      if (errno != EISDIR && errno != EPERM) return -errno;
+      if (errno == EPERM && entry->d_type != DT_UNKNOWN) return -errno;
     }
-    if (errno != 0) return -errno;
-    if (!any) return 0;
-    directory.rewind();
+    const long error = depth >= kMaxOpen ? move_up(directory.fd(), entry->d_name, top)
+                                         : remove_directory(directory.fd(), entry->d_name, top, depth + 1);
+    if (error != 0 && error != -ENOENT) return error;
   }
+  return -errno;
 }
 
 }  // namespace
