@@ -76,7 +76,7 @@ class Unpacker {
   bool want(const image::Path& target);
   void take_back_implied(const char* folder, const char* name);
   long make_folder(int dirfd, const char* name, const char* whole);
-  bool clear(const char* name);
+  bool clear(const char* name, const tar::Entry& entry);
   bool own(int fd, const char* name, const tar::Entry& entry, uint32_t& mode) {
     const Failure failure = image::give_owner(fd, name, entry, options_.owners, mode, losses_);
     return !failure || fail(failure);
@@ -218,7 +218,15 @@ bool Unpacker::whiteout(const image::Path& path, image::LayerName kind) {
 }
 
 // Makes room for an entry: of two with the same name, the last one wins.
-bool Unpacker::clear(const char* name) {
+bool Unpacker::clear(const char* name, const tar::Entry& entry) {
+  struct stat status;
+  const bool plain = entry.type == tar::Type::kFile || entry.type == tar::Type::kSymlink;
+  if (options_.live && plain && fstatat(parent(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+    const mode_t kind = status.st_mode & S_IFMT;
+    if (kind != S_IFREG && kind != S_IFLNK && kind != S_IFDIR) {
+      return fail("a device, fifo or socket is in the way, and is not replaced");
+    }
+  }
   if (unlinkat(parent(), name, 0) == 0) return true;
   if (errno == ENOENT) return true;
   if (options_.live && errno == EISDIR) return fail("a folder is in the way, and is not replaced by a file");
@@ -257,7 +265,7 @@ bool Unpacker::file(const tar::Entry& entry, const image::Path& path) {
   if (!fd.valid() && errno == EEXIST) {
     if (options_.live) fd = open_mounted(path.name);
     if (!fd.valid()) {
-      if (!clear(path.name)) return false;
+      if (!clear(path.name, entry)) return false;
       fd.reset(openat(parent(), path.name, kFlags, permissions));
     }
   }
@@ -280,7 +288,7 @@ bool Unpacker::directory(const tar::Entry& entry, const image::Path& path) {
       if (raw == -ELOOP || raw == -ENOTDIR) {
         if (options_.live) return fail("a file is in the way, and is not replaced by a folder");
         const bool hides = is_whiteout(parent(), path.name);
-        if (!clear(path.name)) return false;
+        if (!clear(path.name, entry)) return false;
         if (mkdirat(parent(), path.name, 0700) != 0) return fail("the folder cannot be made", errno);
         if (hides && !make_opaque(parent(), path.name)) return false;
         raw = -ENOENT;
@@ -305,7 +313,7 @@ bool Unpacker::symlink(const tar::Entry& entry, const image::Path& path) {
   if (entry.link[0] == 0) return fail("a symbolic link leads nowhere");
   if (symlinkat(entry.link, parent(), name) != 0) {
     if (errno != EEXIST) return fail("the symbolic link cannot be made", errno);
-    if (!clear(name)) return false;
+    if (!clear(name, entry)) return false;
     if (symlinkat(entry.link, parent(), name) != 0) return fail("the symbolic link cannot be made", errno);
   }
   uint32_t mode = 0;
@@ -335,7 +343,7 @@ bool Unpacker::hard_link(const tar::Entry& entry, const image::Path& path) {
   // Without AT_SYMLINK_FOLLOW a link to a symbolic link is a second name of the link itself.
   int made = linkat(from, target.name, parent(), path.name, 0);
   if (made != 0 && errno == EEXIST) {
-    if (!clear(path.name)) return false;
+    if (!clear(path.name, entry)) return false;
     made = linkat(from, target.name, parent(), path.name, 0);
   }
   if (made == 0) return true;
@@ -360,7 +368,7 @@ bool Unpacker::special(const tar::Entry& entry, const image::Path& path) {
   const mode_t born = kind | (options_.live ? entry.mode & 0777 : 0600);
   int made = mknodat(parent(), name, born, device);
   if (made != 0 && errno == EEXIST) {
-    if (!clear(name)) return false;
+    if (!clear(name, entry)) return false;
     made = mknodat(parent(), name, born, device);
   }
   if (made != 0) {

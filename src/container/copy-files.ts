@@ -123,12 +123,16 @@ const HINTS: Readonly<Record<string, string>> = {
   EPERM: 'you may not do that there',
 };
 
+/** Of a path in a message, characters. */
+const LONGEST_SHOWN = 200;
+
 /** The sentence of a process that failed. `of`: what it worked on, as the person has written it. */
 function explained(error: unknown, of: string): unknown {
   if (!(error instanceof BadArchive)) return error;
   const code = error.errno === 0 ? undefined : errnoName(error.errno);
   const inTar = error.entry.startsWith(`${TOP}/`) ? error.entry.slice(TOP.length + 1) : error.entry;
-  const entry = ['', '.', TOP].includes(inTar) ? '' : ` (${JSON.stringify(inTar)})`;
+  const shown = inTar.length > LONGEST_SHOWN ? `…${inTar.slice(-LONGEST_SHOWN)}` : inTar;
+  const entry = ['', '.', TOP].includes(inTar) ? '' : ` (${JSON.stringify(shown)})`;
   const known = code === undefined || code === 'ENOENT' || code === 'ENOTDIR';
   return failure(`${of}: ${error.message}${entry}${known ? '' : `: ${code}`}`, HINTS[code ?? ''], error);
 }

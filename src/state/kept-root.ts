@@ -14,15 +14,19 @@ export interface KeptRoot {
   readonly image: ImageFacts;
   /** Volumes, and files and folders of the host. */
   readonly mounts: readonly Mount[];
-  /** Where anything is mounted: folders and empty files that boxctl has made. */
+  /** Where anything is mounted, and the home of a user whom the image does not know: folders and empty files that boxctl has made. */
   readonly targets: readonly string[];
 }
 
 /** Accounts and defaults of the image are no part of it. */
-export function packRoot({ mounts, ownFiles }: Model, image: ImageFacts): string {
+export function packRoot({ mounts, ownFiles, home }: Model, image: ImageFacts): string {
   const { digest, record, layers, ownership } = image;
   const facts = { digest, record, layers, ownership, passwd: '', group: '', shell: '', defaults: {} };
-  const targets = [...mounts.map(({ target }) => target), ...ownFiles.map(({ path }) => path)];
+  const targets = [
+    ...mounts.map(({ target }) => target),
+    ...ownFiles.map(({ path }) => path),
+    ...(home === undefined ? [] : [home.path]),
+  ];
   const kept = mounts.filter(({ kind }) => kind !== 'new');
   return JSON.stringify({ version: PLAN_VERSION, image: facts, mounts: kept, targets });
 }

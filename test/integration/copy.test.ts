@@ -155,6 +155,12 @@ describe.skipIf(!hasBusybox).each(callers)('files of a container, copied by $tit
     expect(await from('/missing', 'here')).toContain('there is no such file or folder');
     expect(await from('/new/', 'here')).toContain('it is no folder');
     expect(await from('/new', '/dev/null')).toContain('/dev/null is no file or folder');
+    await sh(web, 'mkfifo /there/fifo; touch /there/null');
+    expect(await into('file', '/there/fifo')).toContain('fifo or socket is in the way');
+    expect(await into('file', '/dev/null')).toContain('a device, fifo or socket is in the way');
+    expect(await said(web, '[ -c /dev/null ] && [ -p /there/fifo ] && rm /there/fifo /there/null && echo fine')).toBe(
+      'fine\n',
+    );
     expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
     expect(readFileSync(join(web.folder, 'overwritten'), 'utf8')).toBe('file');
     expect(readdirSync(join(web.folder, 'here')).toSorted()).toEqual(['folder', 'in', 'new']);
