@@ -1,8 +1,9 @@
 /** The C library that the launcher is linked with (native/libc), beside that of the system. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { tempFolder } from '../../support/temp.ts';
 import { build, SANITIZE } from '../image/worker.ts';
 
 const LIBC = join(import.meta.dirname, '../../../native/libc');
@@ -11,20 +12,20 @@ const sources = readdirSync(LIBC)
   .filter((name) => name.endsWith('.cc'))
   .map((name) => join(LIBC, name));
 const compared = build(join(import.meta.dirname, 'compare-main.cc'), SANITIZE, []);
-const guarded = build(
-  join(import.meta.dirname, 'guard-main.cc'),
-  [
-    '-static',
-    '-nostdlib',
-    '-no-pie',
-    '-fno-builtin',
-    '-fstack-protector-strong',
-    '-mstack-protector-guard=global',
-    '-isystem',
-    join(LIBC, 'include'),
-  ],
-  sources,
-);
+const GUARD = join(import.meta.dirname, 'guard-main.cc');
+const ALONE = [
+  '-static',
+  '-nostdlib',
+  '-no-pie',
+  '-fno-builtin',
+  '-fstack-protector-strong',
+  '-mstack-protector-guard=global',
+  '-isystem',
+  join(LIBC, 'include'),
+];
+const guarded = build(GUARD, ALONE, sources);
+const CROSS = '/usr/bin/aarch64-linux-gnu-g++';
+const EMULATOR = '/usr/bin/qemu-aarch64-static';
 
 test('each function does what that of the system does, on random input and at the edges', () => {
   const { stdout, stderr } = spawnSync(compared, { encoding: 'utf8' });
@@ -48,6 +49,29 @@ test('the value that protects the stack is another one in each process, and has 
   expect(new Set(guards).size).toBe(4);
   for (const guard of guards) expect(guard).toMatch(/^00[0-9a-f]{14}$/u);
 });
+
+test.skipIf(!existsSync(CROSS) || !existsSync(EMULATOR))(
+  'a program for arm64 starts, reads and writes, and its stack is protected (needs g++-aarch64-linux-gnu, qemu-user-static)',
+  { timeout: 120_000 },
+  () => {
+    const program = join(tempFolder(), 'guard');
+    execFileSync(CROSS, [
+      '-std=c++20',
+      '-Os',
+      '-fno-exceptions',
+      '-fno-rtti',
+      ...ALONE,
+      GUARD,
+      ...sources,
+      '-o',
+      program,
+    ]);
+    const run = (bytes: string) => spawnSync(EMULATOR, [program], { input: bytes, cwd: tempFolder() });
+    const sound = run('16');
+    expect([sound.status, sound.stdout.length, sound.stdout[0]]).toEqual([3, 8, 0]);
+    expect(run('60').signal).toMatch(/^SIG(?:ILL|TRAP|ABRT)$/u);
+  },
+);
 
 /** Whether a file with this use of snprintf compiles. */
 function compiles(use: string): boolean {
