@@ -3,7 +3,7 @@
  * what is out of date is compiled. Needs a C++20 compiler (`CXX`, g++ otherwise) and nothing that is not among the
  * packages.
  *
- *   node native/build.mjs              dist/native/boxctl-launcher, boxctl-imager and boxctl.node
+ *   node native/build.mjs              dist/boxctl, dist/native/boxctl-launcher, boxctl-imager and boxctl.node
  *   node native/build.mjs --launcher   dist/native/boxctl-launcher alone, as for a machine that CXX compiles for
  *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-imager, with ASan and UBSan
  *   node native/build.mjs --sanitize X  native/build/sanitize/NAME of a test's program X (a path that ends in NAME.cc)
@@ -146,6 +146,12 @@ function targets() {
       sources: [...WAITING, 'native/launcher', 'native/libc'],
       compile: [...COMMON, ...LAUNCHER, ...SMALL],
       link: [...ALONE, ...WAITING_BEFORE],
+    },
+    front: {
+      output: 'dist/boxctl',
+      sources: ['native/front', 'native/launcher/plan.cc', 'native/launcher/no_image.cc', 'native/libc'],
+      compile: [...COMMON, ...LAUNCHER, ...SMALL],
+      link: ALONE,
     },
     imager: {
       output: 'dist/native/boxctl-imager',
@@ -329,8 +335,10 @@ try {
     await build('sanitize', path === undefined ? all.sanitize : testTarget(path));
   } else if (process.argv.includes('--launcher')) {
     await build('launcher', all.launcher);
+    await build('front', all.front);
   } else {
     await build('launcher', all.launcher);
+    await build('front', all.front);
     await build('imager', all.imager);
     copyFileSync(join(root, ZSTD, '../LICENSE'), join(root, 'dist/native/LICENSE.zstd'));
     await build('addon', all.addon);

@@ -135,6 +135,9 @@ export const ERROR_CODES = {
   E_NO_USER_NAMESPACES: { meaning: 'the container needs a user namespace, and this host refuses them' },
   E_OUTPUT: { meaning: 'standard output cannot be written to' },
   E_PATH_NOT_USUAL: { meaning: 'a path is to be taken out of the hidden ones, and is none of them' },
+  E_PLAN_CHANGED: {
+    meaning: 'how a container ended cannot be told, since what its kept plan was made from has changed',
+  },
   E_PLATFORM: { meaning: 'the file is for another kind of machine' },
   E_POLICY_INVALID: { meaning: 'a policy file has mistakes' },
   E_POLICY_UNREADABLE: { meaning: 'a policy file cannot be read' },

@@ -1,5 +1,5 @@
 /** The addon, typed. Every failure of a system call is an Error with `code` (the errno's name) and `syscall`. */
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
@@ -92,10 +92,13 @@ function nativeFolder(): string {
   }
 }
 
+/** The folder that boxctl is built in, without links. */
+export const ownFolder = (): string => realpathSync.native(dirname(nativeFolder()));
+
 /** Of what boxctl itself consists, as it is installed: all that decides what a plan is, and how it is carried out. */
 export function ownFiles(): readonly string[] {
   const native = nativeFolder();
-  const names = ['boxctl.cjs', 'start.pack', 'rest.pack', 'network.pack'];
+  const names = ['boxctl', 'boxctl.cjs', 'start.pack', 'rest.pack', 'network.pack'];
   const programs = ['boxctl.node', 'boxctl-launcher', 'boxctl-imager'];
   return [...names.map((name) => join(dirname(native), name)), ...programs.map((name) => join(native, name))];
 }

@@ -9,6 +9,14 @@
 
 int program() __asm__("main");
 
+namespace {
+
+const uintptr_t* first_stack = nullptr;
+
+}  // namespace
+
+const uintptr_t* boxctl::libc::initial_stack() { return first_stack; }
+
 extern "C" {
 
 // What the functions of this program compare at their end (-fstack-protector-strong, -mstack-protector-guard=global).
@@ -23,6 +31,7 @@ extern Constructor __init_array_end[];
 // `stack`: as the kernel leaves it, with the arguments, the environment and the auxiliary vector (getauxval(3)).
 // Without the protector, since this function sets its value.
 [[noreturn]] __attribute__((no_stack_protector, used)) void boxctl_start(const uintptr_t* stack) {
+  first_stack = stack;
   const uintptr_t* at = stack + 1 + stack[0] + 1;  // after the count of arguments, the arguments and a null
   while (*at != 0) at++;
   const Elf64_Ehdr* shared_page = nullptr;

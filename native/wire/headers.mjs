@@ -205,6 +205,28 @@ function serve(wire, layout) {
   );
 }
 
+function kept(wire, layout) {
+  return header(
+    'src/kernel/wire.ts',
+    ['stddef.h', 'stdint.h'],
+    [
+      number('uint32_t', 'kKeptMagic', wire.KEPT_MAGIC),
+      number('uint32_t', 'kKeptVersion', wire.KEPT_VERSION),
+      number('size_t', 'kMaxKept', wire.MAX_KEPT),
+      '',
+      ...enumeration('InputKind', 'uint8_t', wire.KEPT_INPUT),
+      ...Object.entries(wire.KEPT_FLAGS).map(([name, bit]) => number('uint8_t', constant(name, 'Input'), bit)),
+      '',
+      ...structure('KeptHeader', wire.KEPT_HEADER, layout),
+      '',
+      number('uint32_t', 'kKeptRunMagic', wire.KEPT_RUN_MAGIC),
+      ...structure('KeptRunHeader', wire.KEPT_RUN_HEADER, layout),
+      '',
+      ...structure('KeptIdentity', wire.KEPT_IDENTITY, layout),
+    ],
+  );
+}
+
 function flags({ IMAGE, FILES, LISTENER_FLAGS, O }) {
   return header(
     'src/kernel/constants.ts',
@@ -229,6 +251,7 @@ export function wireHeaders({ calls: table, constants, wire, layout }) {
     'plan.h': plan(wire, layout),
     'events.h': events(wire, layout),
     'serve.h': serve(wire, layout),
+    'kept.h': kept(wire, layout),
     'flags.h': flags(constants),
   };
 }

@@ -20,10 +20,20 @@ export interface Arguments {
   values(name: string): readonly string[];
 }
 
+/** What native/front could not do, or not any more. */
+export interface Front {
+  /** The words of the command line. */
+  readonly words: readonly string[];
+  /** It has started the container from a kept plan, and needs words for how that went. */
+  readonly hasEnded: boolean;
+}
+
 export interface Invocation {
   readonly args: Arguments;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** Where the program `boxctl` has executed Node (native/front). */
+  readonly front?: Front;
   /** Every command, for help and completion. */
   readonly commands: readonly Command[];
 }

@@ -3,6 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import { environment } from '../inputs/environment.ts';
 import { currentFolder } from '../inputs/outside.ts';
 import { didYouMean } from '../spec/suggest.ts';
+import type { Invocation } from './command.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { ReaderGone, wantsColor, writeOutput } from './output.ts';
 import { parseArguments, splitWords } from './parse.ts';
@@ -37,7 +38,7 @@ function unknownCommand(name: string): BoxctlError {
   return new BoxctlError('E_USAGE', `boxctl has no command "${name}"`, { hint });
 }
 
-async function dispatch(words: readonly string[]): Promise<number> {
+async function dispatch(words: readonly string[], front: Invocation['front']): Promise<number> {
   const [name] = words;
   if (name === undefined || name === '--help' || name === '-h') {
     writeOutput(generalHelp(COMMANDS));
@@ -57,7 +58,13 @@ async function dispatch(words: readonly string[]): Promise<number> {
   }
   const args = parseArguments(command, rest);
   const run = await command.load();
-  return run({ args, env: environment, cwd: currentFolder(), commands: COMMANDS });
+  return run({
+    args,
+    env: environment,
+    cwd: currentFolder(),
+    commands: COMMANDS,
+    ...(front === undefined ? {} : { front }),
+  });
 }
 
 /** Whether a program reads what goes wrong, also where the words are no command. */
@@ -66,10 +73,17 @@ function wantsJson(words: readonly string[]): boolean {
   return (end < 0 ? words : words.slice(0, end)).some((word) => word === '--json' || word === '--progress=json');
 }
 
+/** Words by which native/front executes Node: to do what it does not know how to do, or to tell how a container has ended. */
+const FROM_FRONT = '--from-front';
+const ENDED = '--ended';
+
 /** Runs boxctl with the words of a command line and gives the exit status; never throws. */
-export async function main(words: readonly string[]): Promise<number> {
+export async function main(given: readonly string[]): Promise<number> {
+  const [first] = given;
+  const isFront = first === FROM_FRONT || first === ENDED;
+  const words = isFront ? given.slice(1) : given;
   try {
-    return await dispatch(words);
+    return await dispatch(words, isFront ? { words, hasEnded: first === ENDED } : undefined);
   } catch (error) {
     // Like other programs whose reader has closed the pipe.
     if (error instanceof ReaderGone) return 141;

@@ -1,6 +1,7 @@
 /** What up, run and shell have in common: their options, and how the run and its end are told. */
 import { runContainer } from '../container/run.ts';
 import { BoxctlError } from '../errors.ts';
+import { Keeper, readEnded } from './front.ts';
 import type { Overrides } from '../model/compile.ts';
 import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
@@ -45,13 +46,27 @@ export function messagesFor({ env }: Invocation, mode: ProgressMode): Messages {
   return mode === 'json' ? jsonMessages : textMessages(wantsColor(2, env), mode === 'quiet');
 }
 
+/** Options that the next start from a kept plan must not miss: what they ask for is done by Node. */
+const OF_NODE = ['detach', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
+
+/** Whether the plan of this command line may be used without Node. */
+function isPlain({ args, front }: Invocation): boolean {
+  const isNodes = (name: string): boolean => args.values(name).length > 0 || args.flag(name);
+  return front?.hasEnded === false && !OF_NODE.some(isNodes);
+}
+
+/** Whether nothing is shown of a start that goes well. On a terminal that is a line which goes away. */
+const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
+
 export type Choose = (image: ImageFacts | undefined) => Overrides;
 
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
 export async function start(invocation: Invocation, choose: Choose): Promise<number> {
-  const { env } = invocation;
+  const { env, front } = invocation;
+  const keeper = front !== undefined && isPlain(invocation) ? new Keeper(front.words) : undefined;
   const mode = modeOf(invocation);
-  const messages = messagesFor(invocation, mode);
+  const told = messagesFor(invocation, mode);
+  const messages = keeper === undefined || !isSilent(mode) ? told : keeper.watch(told);
   try {
     const options = { ...terminalOptions(invocation), environment: environmentOptions(invocation) };
     const permits = permitsOf(invocation);
@@ -63,6 +78,8 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
       overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
       showValues: showsValues(invocation),
       locked: invocation.args.flag('locked'),
+      ...(keeper === undefined || !isSilent(mode) ? {} : { onPlanned: keeper.stop, onStarted: keeper.keep }),
+      ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };
     if (invocation.args.flag('detach')) {
       const { startInBackground } = await import('../container/background.ts');
@@ -75,5 +92,7 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
     return ending.status;
   } catch (error) {
     return messages.failure(error);
+  } finally {
+    keeper?.stop();
   }
 }

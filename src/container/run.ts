@@ -5,6 +5,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { gatherFirewalls } from '../host/firewall.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { realHost } from '../host/read.ts';
+import { noteGap } from '../inputs/record.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { syscallName } from '../kernel/machines.ts';
 import { launch, type Outcome } from '../launcher/launch.ts';
@@ -24,6 +25,8 @@ import type { SpecDocument } from '../spec/spec.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { readDigestInBackground } from './digest-in-background.ts';
+import type { Ended } from './ended.ts';
+import type { ForegroundRun } from './foreground-record.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { keepWhileItRuns } from './keep-foreground.ts';
 import { prepare, type Judge, type Prepared } from './prepare.ts';
@@ -43,6 +46,12 @@ export interface RunOptions {
   readonly overrides?: (image: ImageFacts | undefined) => Overrides;
   /** Show values of the caller's environment and of env_files in what is told of a failure. */
   readonly showValues?: boolean;
+  /** Is called when the plan is made: what is read from then on is for other things. */
+  readonly onPlanned?: () => void;
+  /** Is called when the command runs. */
+  readonly onStarted?: (run: ForegroundRun) => void;
+  /** The container was started from a kept plan, and has ended: nothing is started, and what happened is told. */
+  readonly ended?: Ended;
   /** Whether signals to this process are passed on to the container, and give an import up; they are by default. */
   readonly takesSignals?: boolean;
 }
@@ -72,7 +81,8 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
 }
 
 /** Of `RunOptions`. */
-export type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> & Pick<RunOptions, 'showValues'>;
+export type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> &
+  Pick<RunOptions, 'showValues' | 'onPlanned' | 'onStarted' | 'ended'>;
 
 interface ModelOptions extends StartOptions {
   /** What the container was made from, for those who look at it while it runs. */
@@ -91,26 +101,47 @@ export async function runModel(
     const message = 'in the foreground the container ends with its command: `restart` is for `up --detach`';
     reporter.notice(message, placeOf(model.because('restart')));
   }
+  if (model.observes !== undefined) noteGap('system calls of the command are watched');
+  if (model.contents.length > 0) noteGap('the contents of secrets and configs are given to each start');
   const plan = planContainer(model, image, host);
+  options.onPlanned?.();
   await sweepState(host);
+  const outcome = await (
+    options.ended === undefined ? runHere({ plan, model, image, host }, options) : runElsewhere(plan, options.ended)
+  ).catch(async (error: unknown) => {
+    // A container can arrange that it does not die with the launcher.
+    if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
+    throw error;
+  });
+  return endOf({ plan, model, host, outcome }, options);
+}
+
+/** What a start is made from. */
+export interface Made extends Pick<Prepared, 'model' | 'image'> {
+  readonly plan: Plan;
+  readonly host: HostFacts;
+}
+
+function runHere({ plan, model, image, host }: Made, options: ModelOptions): Promise<Outcome> {
   const stopReading = readDigestInBackground(image, host);
-  const { document } = options;
+  const { document, onStarted } = options;
   const kept = document === undefined ? undefined : keepWhileItRuns({ document, model, plan, host });
-  const outcome = await follow(plan, {
+  return follow(plan, {
     ...options,
     contents: model.contents,
-    ...(kept === undefined ? {} : { onStarted: kept.start }),
-  })
-    .catch(async (error: unknown) => {
-      // A container can arrange that it does not die with the launcher.
-      if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
-      throw error;
-    })
-    .finally(async () => {
-      stopReading();
-      await kept?.end();
-    });
-  return endOf({ plan, model, host, outcome }, options);
+    onStarted: (pid) => {
+      kept?.start(pid);
+      if (document !== undefined) onStarted?.({ document, model, plan, host });
+    },
+  }).finally(async () => {
+    void stopReading();
+    await kept?.end();
+  });
+}
+
+async function runElsewhere(plan: Plan, ended: Ended): Promise<Outcome> {
+  const { outcomeOfEnded } = await import('./ended.ts');
+  return outcomeOfEnded(plan, ended);
 }
 
 export function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void {
@@ -125,7 +156,8 @@ function placeOfStep({ steps }: Plan, index: number): Position | undefined {
   return because === undefined ? undefined : placeOf(because);
 }
 
-type FollowOptions = StartOptions & Partial<Pick<Model, 'contents'>> & { readonly onStarted?: (pid: number) => void };
+type FollowOptions = Omit<StartOptions, 'onStarted'> &
+  Partial<Pick<Model, 'contents'>> & { readonly onStarted?: (pid: number) => void };
 
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
 export async function follow(

@@ -110,6 +110,75 @@ export const CALL_HEADER = [
   ['args', 'u8'],
 ] as const;
 
+// ---- A kept plan ----------------------------------------------------------------------------------------------------
+
+/** "BXKP". */
+export const KEPT_MAGIC = 0x504b5842;
+/** To be raised with each change of the format, or of what a record must have. */
+export const KEPT_VERSION = 1;
+/** The largest file of a kept plan, in bytes. */
+export const MAX_KEPT = 2 ** 22;
+
+/**
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers; then
+ * the inputs; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
+ */
+export const KEPT_HEADER = [
+  ['magic', 'u32'],
+  ['version', 'u32'],
+  ['size', 'u32'],
+  ['words', 'u32'],
+  ['inputs', 'u32'],
+  ['reports', 'u32'],
+  ['plan_size', 'u32'],
+  /** The same number is in the file for a container that runs. */
+  ['tag', 'u32'],
+] as const;
+
+/** "BXKR". */
+export const KEPT_RUN_MAGIC = 0x524b5842;
+/**
+ * A file beside that of the plan: what is written down of a container that runs for more than a moment (src/state/foreground.ts). The
+ * texts of container.json, plan.json and model.json follow it. In container.json, 12 letters at `id_at` are the id, and 13 at
+ * `created_at` the time.
+ */
+export const KEPT_RUN_HEADER = [
+  ['magic', 'u32'],
+  ['version', 'u32'],
+  ['tag', 'u32'],
+  ['id_at', 'u32'],
+  ['created_at', 'u32'],
+  ['record_size', 'u32'],
+  ['plan_size', 'u32'],
+  ['model_size', 'u32'],
+] as const;
+
+/** The kinds of inputs (src/inputs/record.ts). */
+export const KEPT_INPUT = { path: 1, real: 2, access: 3, text: 4, fileSystem: 5, fact: 6, variable: 7 } as const;
+
+export const KEPT_FLAGS = {
+  /** There is nothing: no file, no text, no variable; of an access: it is not allowed. */
+  absent: 1,
+  /** The path is followed. */
+  follows: 2,
+  /** Size and times count. */
+  whole: 4,
+} as const;
+
+/** What follows the path of an input of the kind `path` that is there. Times in nanoseconds since 1970. */
+export const KEPT_IDENTITY = [
+  ['dev', 'u64'],
+  ['ino', 'u64'],
+  ['rdev', 'u64'],
+  ['file_size', 'u64'],
+  ['mtime', 'u64'],
+  ['ctime', 'u64'],
+  ['mode', 'u32'],
+  ['uid', 'u32'],
+  ['gid', 'u32'],
+  ['reserved', 'u32'],
+] as const;
+
 // ---- Events of the launcher -----------------------------------------------------------------------------------------
 
 /** One event. */

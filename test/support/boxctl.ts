@@ -71,6 +71,9 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
 }
 
 /** `boxctl ARGS…` */
-export function boxctl(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  return run([process.execPath, PROGRAM, ...args], options);
+export async function boxctl(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const command = [process.execPath, PROGRAM, ...args];
+  if (process.env['BOXCTL_TEST_TWICE'] === undefined) return run(command, options);
+  const { isTwice, twice } = await import('./twice.ts');
+  return isTwice(args, options) ? twice(command, args, options) : run(command, options);
 }

@@ -1,0 +1,140 @@
+// What Node does while a container runs (src/launcher/launch.ts, src/container/signals.ts, native/addon/signals.cc).
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launch.h"
+#include "running.h"
+
+namespace boxctl {
+namespace {
+
+// The third SIGINT or SIGTERM becomes SIGKILL: a first process without a handler does not get them.
+constexpr int kKillsAt = 3;
+// More is lost: it is wanted for words at the end, of which the last are as good.
+constexpr size_t kMostRecords = 1 << 16;
+
+class Follower {
+ public:
+  Follower(const Kept& kept, const Launch& launch, int signals)
+      : kept_(kept), launch_(launch), signals_(signals), ignored_(ignored_signals()) {}
+
+  Result run() {
+    for (;;) {
+      pollfd sources[] = {{launch_.socket.get(), POLLIN, 0}, {signals_, POLLIN, 0}};
+      const bool waits = started_ && !told_;
+      const int ready = poll(sources, 2, waits ? kRunningDelayMs : -1);
+      if (ready < 0 && errno != EINTR) break;
+      if (ready <= 0) sources[0].revents = sources[1].revents = 0;
+      if (ready == 0 && waits) {
+        running_.make(kept_);
+        told_ = true;
+      }
+      if (sources[1].revents != 0) take_signal();
+      if (sources[0].revents != 0 && !take_records()) break;
+    }
+    running_.remove();
+    waitpid(launch_.pid, nullptr, 0);
+    if (failed_ && !started_) result_.course = Course::kNotRun;
+    if (exited_ && !failed_ && !needs_words_) result_.course = Course::kPlain;
+    return static_cast<Result&&>(result_);
+  }
+
+ private:
+  void send_order(uint32_t kind, uint32_t value) {
+    const Order order = {kind, value};
+    send(launch_.socket.get(), &order, sizeof order, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  static void say(const char* text) {
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
+  }
+
+  void take_signal() {
+    signalfd_siginfo info;
+    if (read(signals_, &info, sizeof info) != sizeof info) return;
+    const uint32_t signal = info.ssi_signo;
+    if (signal == SIGINT || signal == SIGTERM) {
+      asked_++;
+      if (asked_ >= kKillsAt) say("boxctl: the command does not end: killed\n");
+      send_order(kOrderSignal, asked_ >= kKillsAt ? SIGKILL : signal);
+      if (asked_ == kKillsAt - 1) say("boxctl: the command goes on; once more kills it\n");
+      return;
+    }
+    // As nohup(1) has asked.
+    if (signal == SIGHUP && (ignored_ >> (SIGHUP - 1) & 1)) return;
+    const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+    // The launcher stops the whole job where it needs the terminal: the container is not stopped by that.
+    const bool by_launcher = info.ssi_code <= 0 && info.ssi_pid == static_cast<uint32_t>(launch_.pid);
+    if (!stops || !by_launcher) send_order(kOrderSignal, signal);
+    if (stops) kill(getpid(), SIGSTOP);
+  }
+
+  // False at the end.
+  bool take_records() {
+    char* const buffer = reinterpret_cast<char*>(records_);
+    const ssize_t got = recv(launch_.socket.get(), buffer + filled_, sizeof records_ - filled_, 0);
+    if (got < 0 && errno == EINTR) return true;
+    if (got <= 0) return false;
+    filled_ += static_cast<size_t>(got);
+    const size_t whole = filled_ / sizeof(Record);
+    for (size_t i = 0; i < whole; i++) take(records_[i]);
+    if (result_.records.size() > kMostRecords || !result_.records.add(records_, whole)) needs_words_ = true;
+    filled_ -= whole * sizeof(Record);
+    memmove(buffer, buffer + whole * sizeof(Record), filled_);
+    return true;
+  }
+
+  void take(const Record& record) {
+    switch (record.kind) {
+      case Event::kDone:
+      case Event::kSkipped:
+        return;
+      case Event::kStarted:
+        started_ = true;
+        return;
+      case Event::kUndo:
+        needs_words_ = needs_words_ || record.error != 0;
+        return;
+      case Event::kReport:
+        if (record.index >= kept_.header.reports) needs_words_ = true;
+        else if (record.error == 0 && record.start != 0 && kept_.rules[record.index] != 0) needs_words_ = true;
+        return;
+      case Event::kExited:
+        exited_ = true;
+        result_.status = record.value;
+        return;
+      case Event::kFailed:
+      case Event::kRefused:
+        failed_ = true;
+        return;
+      default:
+        needs_words_ = true;
+    }
+  }
+
+  const Kept& kept_;
+  const Launch& launch_;
+  const int signals_;
+  const uint64_t ignored_;
+  Result result_;
+  RunningFolder running_;
+  bool told_ = false;  // it was written down that the container runs
+  int asked_ = 0;
+  bool started_ = false;
+  bool exited_ = false;
+  bool failed_ = false;
+  bool needs_words_ = false;
+  size_t filled_ = 0;
+  Record records_[128];
+};
+
+}  // namespace
+
+Result follow(const Kept& kept, const Launch& launch, int signals) { return Follower(kept, launch, signals).run(); }
+
+}  // namespace boxctl

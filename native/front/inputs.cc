@@ -1,0 +1,210 @@
+// Compares what a plan was made from with what is there now. Whatever is not understood, or cannot be looked at, differs.
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "../shared/fd.h"
+#include "kept.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysOpenat2 = 437;
+constexpr size_t kMostText = 4 << 20;
+
+bool is_same(const Piece& piece, const char* text, size_t size) {
+  return piece.data != nullptr && piece.size == size && memcmp(piece.data, text, size) == 0;
+}
+bool is_same(const Piece& piece, const char* text) { return is_same(piece, text, strlen(text)); }
+
+bool is_number(const Piece& piece, uint64_t number) {
+  char digits[24];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  return is_same(piece, digits + at, sizeof digits - at);
+}
+
+uint64_t nanoseconds(const timespec& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+bool path_holds(const char* path, uint8_t flags, Reader& in) {
+  struct stat status;
+  const int follow = flags & kInputFollows ? 0 : AT_SYMLINK_NOFOLLOW;
+  const long result = call(SYS_newfstatat, AT_FDCWD, path, &status, follow);
+  if (flags & kInputAbsent) return in.u32() == static_cast<uint32_t>(-result) && result != 0;
+  const auto was = in.take<KeptIdentity>();
+  if (!in.ok() || result != 0) return false;
+  if (was.dev != status.st_dev || was.ino != status.st_ino || was.rdev != status.st_rdev) return false;
+  if (was.mode != status.st_mode || was.uid != status.st_uid || was.gid != status.st_gid) return false;
+  if (!(flags & kInputWhole)) return true;
+  return was.file_size == static_cast<uint64_t>(status.st_size) && was.mtime == nanoseconds(status.st_mtim) &&
+         was.ctime == nanoseconds(status.st_ctim);
+}
+
+bool real_holds(const char* path, uint8_t flags, Reader& in) {
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  const Piece leads = flags & kInputAbsent ? Piece() : read_piece(in);
+  const bool itself = is_same(leads, path);
+  // The kernel refuses a path with a link in it.
+  if (itself) how.resolve = RESOLVE_NO_SYMLINKS;
+  const Fd file(static_cast<int>(call(kSysOpenat2, AT_FDCWD, path, &how, sizeof how)));
+  if (flags & kInputAbsent) return !file.valid();
+  if (!file.valid() || itself) return file.valid();
+  char link[32] = "/proc/self/fd/";
+  size_t size = strlen(link);
+  char digits[12];
+  size_t count = 0;
+  for (int number = file.get(); number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
+  while (count > 0) link[size++] = digits[--count];
+  link[size] = '\0';
+  char target[PATH_MAX];
+  const ssize_t length = readlinkat(AT_FDCWD, link, target, sizeof target);
+  return length > 0 && is_same(leads, target, static_cast<size_t>(length));
+}
+
+bool access_holds(const char* path, uint8_t flags, Reader& in) {
+  const uint32_t mode = in.u32();
+  const bool allowed = call(SYS_faccessat, AT_FDCWD, path, static_cast<int>(mode)) == 0;
+  return in.ok() && allowed == !(flags & kInputAbsent);
+}
+
+// The whole of a file that the kernel writes, whose size is not known before.
+bool read_all(const char* path, List<char>& text) {
+  const Fd file(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.valid()) return false;
+  for (size_t size = 0;;) {
+    if (size > kMostText || !text.resize(size + 4096)) return false;
+    const ssize_t got = read(file.get(), text.begin() + size, 4096);
+    if (got < 0) return false;
+    size += static_cast<size_t>(got);
+    if (got == 0) return text.resize(size);
+  }
+}
+
+// Keeps the lines with one of the beginnings.
+bool keep_lines(List<char>& text, const List<Piece>& beginnings) {
+  size_t kept = 0;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at;
+    while (end < text.size() && text[end] != '\n') end++;
+    bool wanted = false;
+    for (const Piece& one : beginnings) {
+      wanted = wanted || (end - at >= one.size && memcmp(text.begin() + at, one.data, one.size) == 0);
+    }
+    const size_t size = (end < text.size() ? end + 1 : end) - at;
+    if (wanted) {
+      memmove(text.begin() + kept, text.begin() + at, size);
+      kept += size;
+    }
+    at += size;
+  }
+  return text.resize(kept);
+}
+
+bool text_holds(const char* path, uint8_t flags, Reader& in) {
+  const uint32_t count = in.u32();
+  List<Piece> beginnings;
+  for (uint32_t i = 0; i < count && in.ok(); i++) {
+    if (!beginnings.add(read_piece(in))) return false;
+  }
+  if (!in.ok()) return false;
+  List<char> text;
+  const bool read = read_all(path, text);
+  if (flags & kInputAbsent) return !read;
+  if (!read || (count > 0 && !keep_lines(text, beginnings))) return false;
+  return is_same(read_piece(in), text.begin(), text.size());
+}
+
+bool file_system_holds(const char* path, uint8_t flags, Reader& in) {
+  struct statfs status;
+  const bool there = call(SYS_statfs, path, &status) == 0;
+  if (flags & kInputAbsent) return !there;
+  return in.u32() == static_cast<uint32_t>(status.f_type) && there;
+}
+
+uint64_t processors() {
+  unsigned long mask[128] = {};
+  const long size = call(SYS_sched_getaffinity, 0, sizeof mask, mask);
+  uint64_t count = 0;
+  for (size_t i = 0; size > 0 && i < static_cast<size_t>(size) / sizeof *mask; i++) {
+    for (unsigned long rest = mask[i]; rest != 0; rest &= rest - 1) count++;
+  }
+  return count;
+}
+
+bool fact_holds(const char* name, uint8_t flags, Reader& in) {
+  const Piece value = read_piece(in);
+  if (flags != 0 || value.data == nullptr) return false;
+  utsname system;
+  if (strcmp(name, "release") == 0) return call(SYS_uname, &system) == 0 && is_same(value, system.release);
+  if (strcmp(name, "hostname") == 0) return call(SYS_uname, &system) == 0 && is_same(value, system.nodename);
+  if (strcmp(name, "cpus") == 0) return is_number(value, processors());
+  if (strcmp(name, "uid") == 0) return is_number(value, getuid());
+  if (strcmp(name, "euid") == 0) return is_number(value, geteuid());
+  if (strcmp(name, "egid") == 0) return is_number(value, static_cast<gid_t>(call(SYS_getegid)));
+  if (strcmp(name, "folder") == 0) {
+    char current[PATH_MAX];
+    return call(SYS_getcwd, current, sizeof current) > 0 && is_same(value, current);
+  }
+  constexpr char kNamespace[] = "namespace.";
+  if (strncmp(name, kNamespace, sizeof kNamespace - 1) != 0) return false;
+  char target[64];
+  const ssize_t size =
+      readlinkat(AT_FDCWD, Path("/proc/self/ns/").add(name + sizeof kNamespace - 1).text(), target, sizeof target);
+  return size > 0 && is_same(value, target, static_cast<size_t>(size));
+}
+
+bool variable_holds(const Program& program, const char* name, uint8_t flags, Reader& in) {
+  const char* now = variable(program, name);
+  if (flags & kInputAbsent) return now == nullptr;
+  const Piece value = read_piece(in);
+  return now != nullptr && is_same(value, now);
+}
+
+bool holds(const Program& program, Reader& in) {
+  const auto kind = static_cast<InputKind>(in.u8());
+  const uint8_t flags = in.u8();
+  const Piece name = read_piece(in);
+  if (!in.ok() || strlen(name.data) != name.size) return false;
+  switch (kind) {
+    case InputKind::kPath:
+      return path_holds(name.data, flags, in);
+    case InputKind::kReal:
+      return real_holds(name.data, flags, in);
+    case InputKind::kAccess:
+      return access_holds(name.data, flags, in);
+    case InputKind::kText:
+      return text_holds(name.data, flags, in);
+    case InputKind::kFileSystem:
+      return file_system_holds(name.data, flags, in);
+    case InputKind::kFact:
+      return fact_holds(name.data, flags, in);
+    case InputKind::kVariable:
+      return variable_holds(program, name.data, flags, in);
+  }
+  return false;
+}
+
+}  // namespace
+
+bool still_holds(const Program& program, Kept& kept) {
+  Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
+  for (uint32_t i = 0; i < kept.header.inputs; i++) {
+    if (!holds(program, in) || !in.ok()) return false;
+  }
+  kept.rules = in.take(kept.header.reports);
+  kept.plan = const_cast<uint8_t*>(in.take(kept.header.plan_size));
+  return in.ok() && in.done();
+}
+
+}  // namespace boxctl

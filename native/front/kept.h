@@ -1,0 +1,60 @@
+// A kept plan as src/state/kept-plans.ts writes it. The file is the caller's own; its bytes are read as hostile all the
+// same.
+//
+//   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, report rule u8…, encoded plan
+//   input    kind u8, flags u8, name text, and by its kind:
+//            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
+//            access: mode u32; text: count u32, beginning of a line text…, content text
+//            file system: type u32; fact, variable: value text
+//   text     length u32, bytes, NUL
+// What is absent has nothing after its name but an errno, a mode, or beginnings of lines.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../launcher/plan.h"
+#include "../shared/fd.h"
+#include "../shared/list.h"
+#include "../wire/kept.h"
+#include "program.h"
+
+namespace boxctl {
+
+struct Kept {
+  Fd folder;  // of kept plans
+  char name[24] = {};
+  char id[16] = {};  // of this run, 12 hex digits
+  List<uint8_t> bytes;
+  KeptHeader header = {};
+  const char* records = "";  // the folder of records
+  const char* layers = "";   // the folder of writable layers
+  const uint8_t* inputs = nullptr;
+  const uint8_t* rules = nullptr;  // by report: 1 where a number that is not 0 needs words
+  uint8_t* plan = nullptr;
+};
+
+// Reads the kept plan for the program's command line in the current folder. False: there is none that may be used.
+// `own`: the folder of this program, whose plan it must be.
+bool find_kept(const Program& program, const Path& own, Kept& kept);
+
+// Whether everything that the plan was made from is as it was.
+bool still_holds(const Program& program, Kept& kept);
+
+// Gives the plan an id for this run. False: there is none to be had.
+bool choose_id(Kept& kept);
+
+// The file beside the plan's for a container that runs. False: it is not there, or may not be used.
+bool read_run_files(const Kept& kept, List<uint8_t>& bytes);
+
+// Whether a launcher that was killed has left something.
+bool has_leftovers(const Kept& kept);
+
+// A text of the file. Null: it is not sound.
+struct Piece {
+  const char* data = nullptr;
+  size_t size = 0;
+};
+Piece read_piece(Reader& in);
+
+}  // namespace boxctl

@@ -1,0 +1,114 @@
+#include "launch.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../wire/descriptors.h"
+
+namespace boxctl {
+namespace {
+
+constexpr long kSysCloseRange = 436;
+constexpr unsigned kMfdExec = 0x10;  // Linux 6.3
+constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+// Beyond the numbers that the launcher is given.
+constexpr int kAside = 16;
+
+Fd make_memory(const char* name, unsigned flags) {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  long made = call(SYS_memfd_create, name, kFlags | flags);
+  // An older kernel knows no flag for programs.
+  if (made == -EINVAL && flags != 0) made = call(SYS_memfd_create, name, kFlags);
+  return Fd(static_cast<int>(made));
+}
+
+// A copy that cannot be written to, not even through /proc/PID/exe in a container (CVE-2019-5736).
+Fd seal_program(const char* path) {
+  const Fd file(open(path, O_RDONLY | O_CLOEXEC));
+  struct stat status;
+  if (!file.valid() || fstat(file.get(), &status) != 0) return Fd();
+  Fd copy = make_memory("boxctl-launcher", kMfdExec);
+  for (off_t left = status.st_size; left > 0 && copy.valid();) {
+    const ssize_t sent = sendfile(copy.get(), file.get(), nullptr, static_cast<size_t>(left));
+    if (sent <= 0) return Fd();
+    left -= sent;
+  }
+  return copy.valid() && fcntl(copy.get(), F_ADD_SEALS, kSeals) == 0 ? static_cast<Fd&&>(copy) : Fd();
+}
+
+// The container starts with no signal that is ignored.
+void restore_signals() {
+  const uint64_t ignored = ignored_signals();
+  // The kernel's structure: handler, flags, restorer, mask.
+  const unsigned long action[4] = {};
+  for (int signal = 1; signal <= 64; signal++) {
+    if (ignored >> (signal - 1) & 1) call(SYS_rt_sigaction, signal, action, nullptr, 8);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+[[noreturn]] void become(int program, int plan, int control) {
+  const int aside[] = {fcntl(plan, F_DUPFD_CLOEXEC, kAside), fcntl(control, F_DUPFD_CLOEXEC, kAside),
+                       fcntl(program, F_DUPFD_CLOEXEC, kAside)};
+  static_assert(kPlanFd == 3 && kControlFd == 4 && kLauncherFds == 5);
+  for (int i = 0; i < 3; i++) {
+    const int flags = i == 2 ? O_CLOEXEC : 0;
+    if (aside[i] < 0 || call(SYS_dup3, aside[i], kPlanFd + i, flags) < 0) _exit(127);
+  }
+  call(kSysCloseRange, kLauncherFds + 1L, ~0U, 0);
+  restore_signals();
+  char name[] = "boxctl-launcher";
+  char* arguments[] = {name, nullptr};
+  char* environment[] = {nullptr};
+  call(SYS_execveat, kLauncherFds, "", arguments, environment, AT_EMPTY_PATH);
+  _exit(127);
+}
+
+}  // namespace
+
+Fd seal(const char* name, const void* data, size_t size) {
+  Fd file = make_memory(name, 0);
+  const char* at = static_cast<const char*>(data);
+  for (size_t left = size; left > 0 && file.valid();) {
+    const ssize_t wrote = write(file.get(), at, left);
+    if (wrote <= 0) return Fd();
+    at += wrote;
+    left -= static_cast<size_t>(wrote);
+  }
+  return file.valid() && fcntl(file.get(), F_ADD_SEALS, kSeals) == 0 ? static_cast<Fd&&>(file) : Fd();
+}
+
+uint64_t ignored_signals() {
+  const Fd file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t size = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
+  if (size <= 0) return 0;
+  text[size] = '\0';
+  const char* line = strstr(text, "\nSigIgn:");
+  return line == nullptr ? 0 : strtoull(line + 8, nullptr, 16);
+}
+
+long start_launcher(const Kept& kept, const Path& folder, Launch& launch) {
+  Path path = folder;
+  if (!path.add("/native/boxctl-launcher").valid()) return -ENAMETOOLONG;
+  const Fd program = seal_program(path.text());
+  launch.plan = seal("boxctl-plan", kept.plan, kept.header.plan_size);
+  int sockets[2];
+  if (!program.valid() || !launch.plan.valid()) return -EIO;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return -errno;
+  launch.socket = Fd(sockets[0]);
+  const Fd theirs(sockets[1]);
+  launch.pid = fork();
+  if (launch.pid == 0) become(program.get(), launch.plan.get(), theirs.get());
+  return launch.pid < 0 ? -errno : 0;
+}
+
+}  // namespace boxctl

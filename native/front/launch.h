@@ -1,0 +1,45 @@
+// A launcher as a child of this process, as Node has one (native/addon/spawn.cc), and what happens then.
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../shared/fd.h"
+#include "../shared/list.h"
+#include "../wire/events.h"
+#include "kept.h"
+
+namespace boxctl {
+
+struct Launch {
+  pid_t pid = -1;
+  Fd socket;
+  Fd plan;  // sealed
+};
+
+// Starts the launcher that lies in `folder`. 0 or -errno: then nothing was started.
+long start_launcher(const Kept& kept, const Path& folder, Launch& launch);
+
+enum class Course {
+  kPlain,    // the command exited: there is nothing to say
+  kNotRun,   // a step failed before the command ran, and all was undone
+  kTold,     // it ended in another way, which needs words
+};
+
+struct Result {
+  Course course = Course::kTold;
+  uint32_t status = 0;
+  List<Record> records;
+};
+
+// Follows the launcher to its end. `signals`: all that this process gets, which the container gets in turn.
+Result follow(const Kept& kept, const Launch& launch, int signals);
+
+// A file in memory that nobody can change any more. Invalid with errno.
+Fd seal(const char* name, const void* data, size_t size);
+
+// SigIgn of this process by /proc/self/status, which its caller may have set.
+uint64_t ignored_signals();
+
+}  // namespace boxctl

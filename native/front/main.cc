@@ -1,0 +1,109 @@
+// `boxctl`: starts a container by a plan that was kept from an earlier start, where everything that the plan was made from
+// is as it was. In every other case, and whenever in doubt, Node is executed with the same arguments.
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "../shared/fd.h"
+#include "../shared/list.h"
+#include "kept.h"
+#include "launch.h"
+#include "program.h"
+
+namespace {
+
+using boxctl::Fd;
+using boxctl::Kept;
+using boxctl::List;
+using boxctl::Path;
+using boxctl::Program;
+
+constexpr int kFailed = 125;
+// src/cli/main.ts and src/cli/front.ts.
+constexpr char kFromFront[] = "--from-front";
+constexpr char kEnded[] = "--ended";
+constexpr int kRecordsFd = 3;
+constexpr int kEndedPlanFd = 4;
+
+[[noreturn]] void fail(const char* message) {
+  if (write(STDERR_FILENO, message, strlen(message)) < 0) _exit(kFailed);
+  _exit(kFailed);
+}
+
+// As a shell finds it: the first of the folders that has it.
+void execute_by_path(const Program& program, char** arguments) {
+  const char* at = boxctl::variable(program, "PATH");
+  if (at == nullptr) at = "/usr/local/bin:/usr/bin:/bin";
+  for (;;) {
+    size_t size = 0;
+    while (at[size] != ':' && at[size] != '\0') size++;
+    char folder[PATH_MAX];
+    if (size > 0 && size < sizeof folder) {
+      memcpy(folder, at, size);
+      folder[size] = '\0';
+      Path path(folder);
+      if (path.add("/node").valid()) boxctl::call(SYS_execve, path.text(), arguments, program.environment);
+    }
+    if (at[size] == '\0') return;
+    at += size + 1;
+  }
+}
+
+[[noreturn]] void execute_node(const Program& program, const Path& folder, const char* word) {
+  Path script = folder;
+  List<char*> arguments;
+  bool fits = script.add("/boxctl.cjs").valid() && arguments.add(const_cast<char*>("node"));
+  fits = fits && arguments.add(const_cast<char*>(script.text())) && arguments.add(const_cast<char*>(word));
+  for (int i = 1; i <= program.count && fits; i++) fits = arguments.add(program.arguments[i]);
+  if (fits) execute_by_path(program, arguments.begin());
+  fail("boxctl: needs Node 20 or newer, and PATH has no `node`\n");
+}
+
+bool may_start(const Program& program) {
+  if (program.count < 2) return false;
+  const char* const command = program.arguments[1];
+  return strcmp(command, "up") == 0 || strcmp(command, "run") == 0;
+}
+
+}  // namespace
+
+int main() {
+  const Program program = boxctl::this_program();
+  const Path folder = boxctl::own_folder();
+  if (!folder.valid() || folder.text()[0] == '\0') fail("boxctl: needs /proc, by which it finds its own files\n");
+  Kept kept;
+  if (!may_start(program) || !boxctl::find_kept(program, folder, kept) || !boxctl::still_holds(program, kept) ||
+      boxctl::has_leftovers(kept)) {
+    execute_node(program, folder, kFromFront);
+  }
+
+  // From now on no signal ends this process before the container.
+  sigset_t before;
+  sigset_t caught;
+  sigfillset(&caught);
+  sigdelset(&caught, SIGCHLD);
+  sigprocmask(SIG_SETMASK, &caught, &before);
+  const Fd signals(signalfd(-1, &caught, SFD_CLOEXEC));
+  boxctl::Launch launch;
+  if (!signals.valid() || !boxctl::choose_id(kept) || boxctl::start_launcher(kept, folder, launch) != 0) {
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    execute_node(program, folder, kFromFront);
+  }
+  const boxctl::Result result = boxctl::follow(kept, launch, signals.get());
+  if (result.course == boxctl::Course::kPlain) return static_cast<int>(result.status);
+
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (result.course == boxctl::Course::kNotRun) execute_node(program, folder, kFromFront);
+  const auto& records = result.records;
+  const Fd told = boxctl::seal("boxctl-records", records.begin(), records.size() * sizeof(boxctl::Record));
+  // Beyond the numbers that they get, which one of them may have.
+  const Fd moved(fcntl(launch.plan.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
+  const Fd aside(fcntl(told.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
+  if (boxctl::call(SYS_dup3, aside.get(), kRecordsFd, 0) < 0 || boxctl::call(SYS_dup3, moved.get(), kEndedPlanFd, 0) < 0) {
+    fail("boxctl: the container has ended, and there is no memory to tell how\n");
+  }
+  execute_node(program, folder, kEnded);
+}

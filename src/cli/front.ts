@@ -1,0 +1,54 @@
+/** What Node does for the program `boxctl` (native/front): it keeps plans, and tells how a container ended that was started without it. */
+import { fstatSync, readSync } from 'node:fs';
+import type { ForegroundRun } from '../container/foreground-record.ts';
+import { recordOf } from '../container/kept-record.ts';
+import type { Ended } from '../container/ended.ts';
+import { noteProcess } from '../inputs/outside.ts';
+import { startRecording } from '../inputs/record.ts';
+import { ownFiles } from '../native.ts';
+import { keepPlan } from '../state/kept-plans.ts';
+import type { Messages } from './messages.ts';
+
+/** Writes down what a plan is made from, and keeps the plan once its command runs and nothing had to be said. */
+export class Keeper {
+  readonly #words: readonly string[];
+  readonly #recording = startRecording();
+  #hasTold = false;
+
+  constructor(words: readonly string[]) {
+    this.#words = words;
+    noteProcess(ownFiles());
+  }
+
+  /** A start that says something says it again the next time, so its plan is not kept. */
+  watch(messages: Messages): Messages {
+    const told =
+      (say: Messages['warning']): Messages['warning'] =>
+      (message, at) => {
+        this.#hasTold = true;
+        say(message, at);
+      };
+    return { ...messages, warning: told(messages.warning), notice: told(messages.notice) };
+  }
+
+  readonly keep = ({ document, model, plan, host }: ForegroundRun): void => {
+    if (this.#hasTold) return;
+    const record = recordOf(document, model, '');
+    keepPlan(this.#words, { record, plan, model }, host, this.#recording);
+  };
+
+  readonly stop = (): void => this.#recording.stop();
+}
+
+/** As native/front leaves them: the records of the launcher, and the plan. */
+const ENDED_FD = { records: 3, plan: 4 } as const;
+
+function readAll(fd: number): Uint8Array {
+  const { size } = fstatSync(fd);
+  const bytes = Buffer.alloc(size);
+  for (let done = 0, got = -1; got !== 0 && done < size; done += got)
+    got = readSync(fd, bytes, done, size - done, done);
+  return bytes;
+}
+
+export const readEnded = (): Ended => ({ records: readAll(ENDED_FD.records), plan: readAll(ENDED_FD.plan) });

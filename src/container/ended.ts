@@ -1,0 +1,47 @@
+/** How a container went that was started from a kept plan, without Node: by what its launcher has told. */
+import { BoxctlError } from '../errors.ts';
+import { SIGSYS } from '../kernel/signals.ts';
+import { offsetOf } from '../kernel/layout.ts';
+import { PLAN_HEADER } from '../kernel/wire.ts';
+import { encodePlan } from '../launcher/encode.ts';
+import { killedFor } from '../launcher/kill-record.ts';
+import { outcomeOf, type Outcome } from '../launcher/launch.ts';
+import type { Plan } from '../plan/plan.ts';
+
+/** What a launcher has told of a run that had no Node beside it. */
+export interface Ended {
+  /** The plan as it was given to the launcher. */
+  readonly plan: Uint8Array;
+  readonly records: Uint8Array;
+}
+
+/** Each run has an id of its own. */
+function withoutId(plan: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(plan);
+  return copy.fill(0, offsetOf(PLAN_HEADER, 'id'), offsetOf(PLAN_HEADER, 'id') + 8);
+}
+
+/** @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now */
+export async function outcomeOfEnded(plan: Plan, { plan: given, records }: Ended): Promise<Outcome> {
+  let started: { readonly pid: number; readonly at: number } | undefined;
+  const outcome = outcomeOf(plan, records, (event) => {
+    if (event.kind === 'started') started = event;
+  });
+  if (outcome === undefined) {
+    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
+      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
+    });
+  }
+  // The records have places in the plan. In another plan they would name other lines of the file.
+  if (Buffer.compare(withoutId(encodePlan(plan)), withoutId(given)) !== 0) {
+    throw new BoxctlError(
+      'E_PLAN_CHANGED',
+      'the container has ended otherwise than by itself, and how cannot be told',
+      {
+        hint: 'what its plan was made from has changed since it was started: boxctl plan --inputs',
+      },
+    );
+  }
+  if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || started === undefined) return outcome;
+  return { ...outcome, killedFor: await killedFor(started.pid, started.at) };
+}
