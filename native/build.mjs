@@ -60,16 +60,25 @@ const SMALL = [
 /** For native/libc itself: it has what the compiler and the checks of _FORTIFY_SOURCE call. */
 const LIBC = ['-fno-builtin', '-U_FORTIFY_SOURCE'];
 /**
- * What runs while a container does nothing comes first, in one piece. The program begins 20 KB before a multiple of 64 KB, up
+ * What runs while a container does nothing comes first, in one piece. The program begins 24 KB before a multiple of 64 KB, up
  * to which release_memory (supervisor.cc) takes the text for this piece: no more of it is mapped beside an idle container.
  */
 const WAITING = [
   ...['calls', 'checked', 'sockets', 'files'].map((name) => `native/libc/${name}.cc`),
-  ...['poller', 'supervisor', 'helper', 'control', 'command', 'terminal', 'relay'].map(
-    (name) => `native/launcher/${name}.cc`,
-  ),
+  ...[
+    'poller',
+    'supervisor',
+    'helper',
+    'control',
+    'command',
+    'terminal',
+    'relay',
+    'console',
+    'log',
+    'network_names',
+  ].map((name) => `native/launcher/${name}.cc`),
 ];
-const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x40b000'] : [];
+const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x40a000'] : [];
 const ALONE = [
   '-static',
   '-nostdlib',

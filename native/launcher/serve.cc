@@ -59,7 +59,7 @@ struct Request {
 };
 
 // Beyond the stack: most of it is not used, and takes no memory then.
-Request request;
+constinit Request request = {};
 
 bool by_same_user(const ucred& sender) {
   return sender.uid == getuid() && sender.gid == static_cast<gid_t>(call(SYS_getgid));

@@ -111,6 +111,12 @@ test('a format that snprintf does not know, or an argument of another type, does
   }
 });
 
+test('nothing is computed before the launcher begins: all of its static data is constant or zero', () => {
+  const sections = execFileSync('readelf', ['--wide', '--section-headers', LAUNCHER], { encoding: 'utf8' });
+  expect(sections).toContain('.bss');
+  expect(sections).not.toMatch(/\.(?:init_array|data)\b/u);
+});
+
 test('the launcher is linked with no other library, and its stack cannot be executed', () => {
   const symbols = execFileSync('readelf', ['--wide', '--program-headers', '--dynamic', LAUNCHER], { encoding: 'utf8' });
   expect(symbols).toContain('There is no dynamic section');
