@@ -53,8 +53,13 @@ export const ERROR_CODES = {
   E_EGRESS_NET_ADMIN: {
     meaning: 'without root, the network’s rules cannot be kept from a container with NET_ADMIN',
   },
+  E_ENDED_EARLY: { meaning: 'the container ended before what was waited for' },
   E_GROUPS_DENIED: { meaning: 'supplementary groups are asked for in a user namespace that may not set them' },
   E_GROUP_UNKNOWN: { meaning: 'the /etc/group of the image does not have the group' },
+  E_HOOK_FAILED: { meaning: 'a command of `post_start` has failed, and the container was stopped' },
+  E_HOOK_PRIVILEGED: {
+    meaning: 'a command of `post_start` or `pre_stop` asks for rights that its container does not have',
+  },
   E_HOST: { meaning: 'the host has run out of something: room on a disk, memory, open files, processes' },
   E_IDMAP: { meaning: 'the owners of a mount cannot be translated here' },
   E_IDS_LOCKED: { meaning: 'another boxctl has held the list of given ids for too long' },
@@ -125,6 +130,7 @@ export const ERROR_CODES = {
   E_NO_FREE_ADDRESS: { meaning: 'all addresses or subnets for containers are given away' },
   E_NO_FREE_IDS: { meaning: 'all ids for containers are given away' },
   E_NO_GIT: { meaning: 'REVISION:FILE needs git, and it is not installed' },
+  E_NO_HEALTH_TEST: { meaning: '`healthcheck` has no command to check with, and neither has the image' },
   E_NO_HOME: { meaning: 'the environment does not say where the image store is to be' },
   E_NO_IMAGE: { meaning: 'a bundle needs an image, and the file has none' },
   E_NO_NETWORK_PROGRAM: { meaning: 'nothing here can carry the packets of an ordinary user’s container' },
@@ -247,12 +253,14 @@ export const ERROR_CODES = {
   E_TOOL_NOT_FOUND: { meaning: 'this host does not have a program of `host_tools`' },
   E_TOOL_UNREADABLE: { meaning: 'a program of `host_tools`, or a library of it, cannot be packed' },
   E_UNEXPECTED: { meaning: 'a mistake of boxctl: please report it' },
+  E_UNHEALTHY: { meaning: 'the health check of the container fails' },
   E_USAGE: { meaning: 'the words of the command line are wrong' },
   E_USER_NOT_MAPPED: { meaning: 'the command is to run as an id that does not exist inside' },
   E_USER_UNKNOWN: { meaning: 'the /etc/passwd of the image does not have the user' },
   E_VOLUME_AMBIGUOUS: { meaning: 'volumes of several folders have the name' },
   E_VOLUME_IN_USE: { meaning: 'a container uses the volume that is to be removed' },
   E_VOLUME_UNKNOWN: { meaning: 'there is no such volume' },
+  E_WAIT_TIMEOUT: { meaning: 'the container was not healthy in the time that was waited for it' },
   W_SPEC_ENVIRONMENT: { meaning: 'a warning: the file passes on a variable that the caller does not have' },
 } as const satisfies Readonly<Record<`${'E' | 'W'}_${string}`, ErrorRow>>;
 

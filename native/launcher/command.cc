@@ -55,13 +55,13 @@ void Command::send(uint32_t signal) {
 void Command::stop(uint32_t signal) {
   // A stopped process handles no signal.
   stopped_.resume();
-  send(signal);
+  if (stopping_ || plan_.grace == 0 || delay_ == nullptr || !delay_(owner_)) send(signal);
   if (!stopping_) begin_grace(signal, plan_.grace);
 }
 
 void Command::stop_within(uint32_t grace) {
   stopped_.resume();
-  send(plan_.stop_signal);
+  if (stopping_ || grace == 0 || delay_ == nullptr || !delay_(owner_)) send(plan_.stop_signal);
   begin_grace(plan_.stop_signal, grace);
 }
 

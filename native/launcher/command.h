@@ -54,6 +54,15 @@ class Command {
   void pause();
   void resume();
 
+  // Asked whenever the command is to be stopped, unless that is asked for a second time: true puts the signal off until
+  // `send_stop`. The grace period begins all the same.
+  using Delay = bool (*)(void* owner);
+  void delay_stop(void* owner, Delay delay) {
+    owner_ = owner;
+    delay_ = delay;
+  }
+  void send_stop() { send(asked_by_); }
+
   // Waits for its end and reaps it. kNone: it was never created, or is reaped already.
   End reap();
   bool reaped() const { return reaped_; }
@@ -77,6 +86,8 @@ class Command {
   bool has_ended_ = false;
   bool reaped_ = false;
   bool stopping_ = false;
+  void* owner_ = nullptr;
+  Delay delay_ = nullptr;
   uint32_t asked_by_ = 0;  // the signal that began its grace period
   StoppedTree stopped_;
 };

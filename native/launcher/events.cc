@@ -19,7 +19,7 @@ namespace {
 // What a command that waits for the container has to know at once.
 bool is_turning_point(Event kind) {
   return kind == Event::kStarted || kind == Event::kExited || kind == Event::kSignaled || kind == Event::kFailed ||
-         kind == Event::kRestarting;
+         kind == Event::kRestarting || kind == Event::kHook || kind == Event::kHealth;
 }
 
 constexpr int kKeptRuns = 4;

@@ -26,6 +26,8 @@ class Events {
   // The plan is run again. What was told of the run before is kept in the file `events.1`, of the one before that in
   // `events.2`, and so on for the last four.
   void begin_run(uint32_t restarts);
+  // The folder of `keep_in`; -1: there is none.
+  int folder() const { return folder_.get(); }
   // Nobody reads the socket any more.
   void leave_owner() { socket_ = -1; }
   // Called with each event that others than the owner wait for, once it is written.

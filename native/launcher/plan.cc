@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 
+#include "../shared/list.h"
 #include "../wire/descriptors.h"
 
 namespace boxctl {
@@ -130,6 +131,41 @@ Tally read_tally(Reader& in) {
   return tally;
 }
 
+PlannedExec read_exec(Reader& in) {
+  PlannedExec exec;
+  const auto header = in.take<ExecHeader>();
+  exec.kind = header.kind;
+  exec.interval = header.interval;
+  exec.start_interval = header.start_interval;
+  exec.start_period = header.start_period;
+  exec.retries = header.retries;
+  exec.size = header.size;
+  exec.plan = in.take(exec.size);
+  if (!in.ok() || exec.size < sizeof(PlanHeader)) {
+    in.fail();
+    return exec;
+  }
+  Reader plan(exec.plan, exec.size);
+  exec.time_limit = plan.take<PlanHeader>().time_limit;
+  return exec;
+}
+
+bool is_nested(const PlannedExec& exec) {
+  Reader in(exec.plan, exec.size);
+  return in.take<PlanHeader>().execs != 0;
+}
+
+// It ends by itself, and has no commands of its own.
+bool sound_exec(const PlannedExec& exec) {
+  if (exec.kind > kExecPreStop) return false;
+  List<const uint8_t*> places;
+  Plan plan;
+  if (!places.reset(step_count(exec.plan, exec.size)) || !check(exec.plan, exec.size, places.begin(), plan))
+    return false;
+  return plan.execs == 0 && plan.kept_fds == 0 && plan.restart == kRestartNo && plan.terminal == kNoSlot &&
+         plan.flags == 0;
+}
+
 bool sound_call(const Call& call, uint32_t slots) {
   if (call.returns != kNoSlot && (call.returns >= slots || !row_of(call.op).returns_descriptor)) return false;
   const char* kinds = signature(call.op);
@@ -235,7 +271,8 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   if (!in.ok() || plan.steps == 0 || plan.steps != step_count(data, size) || plan.slots > kMaxSlots) return false;
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
   if ((plan.flags & ~kAllFlags) != 0) return false;
-  if (plan.restart > kRestartAlways || header.reserved != 0) return false;
+  plan.execs = header.execs;
+  if (plan.restart > kRestartAlways) return false;
   if (plan.id >> 48 != 0 || plan.kept_fds > kMaxKeptFds) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
@@ -272,6 +309,12 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
     const Tally tally = read_tally(in);
     if (!in.ok() || tally.socket >= plan.slots) return false;
   }
+  plan.execs_at = in.at();
+  for (uint32_t i = 0; i < plan.execs; i++) {
+    const PlannedExec exec = read_exec(in);
+    // A plan in a plan in a plan is refused before it is looked at, so this does not go deeper.
+    if (!in.ok() || is_nested(exec) || !sound_exec(exec)) return false;
+  }
   return in.ok() && in.done();
 }
 
@@ -299,6 +342,16 @@ Report next_report(const Plan& plan, const uint8_t*& at) {
   Report report = read_report(in);
   at = in.at();
   return report;
+}
+
+bool find_exec(const Plan& plan, uint32_t kind, uint32_t skip, PlannedExec& exec) {
+  Reader in(plan.execs_at, static_cast<size_t>(plan.end - plan.execs_at));
+  for (uint32_t i = 0; i < plan.execs; i++) {
+    exec = read_exec(in);
+    exec.index = i;
+    if (exec.kind == kind && skip-- == 0) return true;
+  }
+  return false;
 }
 
 Tally next_tally(const Plan& plan, const uint8_t*& at) {

@@ -1,10 +1,11 @@
 // A plan as it comes over the wire (src/launcher/encode.ts writes it). The bytes are hostile until `check` has walked
 // all of them; after that a step is decoded where it lies, without copying.
 //
-//   plan     PlanHeader, step…, report…, tally…
+//   plan     PlanHeader, step…, report…, tally…, exec…
 //   step     StepHeader, call, undo call…
 //   report   dirfd u16, file text, key text
 //   tally    socket u16, messages
+//   exec     ExecHeader, plan
 //   call     CallHeader, allowed errno u16…, argument…
 //   fd       slot u16, last use u8
 //   text     template u8, length u32, bytes, NUL
@@ -118,10 +119,24 @@ struct Tally {
   Arg question;
 };
 
+// A command that the launcher runs in the container, by the plan that these bytes are.
+struct PlannedExec {
+  uint32_t index = 0;
+  uint32_t kind = 0;
+  uint32_t interval = 0;
+  uint32_t start_interval = 0;
+  uint32_t start_period = 0;
+  uint32_t retries = 0;
+  uint64_t time_limit = 0;  // ms; of its plan
+  const uint8_t* plan = nullptr;
+  size_t size = 0;
+};
+
 struct Plan {
   uint32_t steps = 0;
   uint32_t reports = 0;
   uint32_t tallies = 0;
+  uint32_t execs = 0;
   uint32_t slots = 0;
   // From this step on the container's side sends nothing more, since the command's filter may forbid it: the last step,
   // or the first of the filters before it.
@@ -138,6 +153,7 @@ struct Plan {
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;
   const uint8_t* tallies_at = nullptr;
+  const uint8_t* execs_at = nullptr;
   const uint8_t* end = nullptr;
 };
 
@@ -152,5 +168,7 @@ Side side_of(const Plan& plan, uint32_t index);
 Call next_call(const Plan& plan, const uint8_t*& at);
 Report next_report(const Plan& plan, const uint8_t*& at);
 Tally next_tally(const Plan& plan, const uint8_t*& at);
+// The exec of this kind after `skip` others. False: there is none.
+bool find_exec(const Plan& plan, uint32_t kind, uint32_t skip, PlannedExec& exec);
 
 }  // namespace boxctl

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -230,6 +231,7 @@ class Run {
       supervisor_.command().send(SIGKILL);
       supervisor_.command().reap();
     }
+    supervisor_.end_execs();
     context_.helper.release();
     kill_children(context_.log->writer());
     supervisor_.network_relay().stop();
@@ -271,7 +273,8 @@ class Run {
     if (supervisor_.told_to_end()) return false;
     // The process that started it still waits for its first start, and tells why that has failed.
     if (end.kind == End::Kind::kFailed && owner_ >= 0) return false;
-    return restarts.follow(end.kind != End::Kind::kExited || end.value != 0);
+    if (supervisor_.hook_failed() && owner_ >= 0) return false;
+    return restarts.follow(supervisor_.hook_failed() || end.kind != End::Kind::kExited || end.value != 0);
   }
 
   const Plan& plan_;
@@ -287,8 +290,12 @@ class Run {
 // What stays from one run to the next.
 class Launcher {
  public:
-  Launcher(const Plan& plan, int owner, Served* served)
+  Launcher(const Plan& plan, int owner, Served* served, const Target* target)
       : plan_(plan), owner_(owner), served_(served), events_(owner, plan.flags & kFlagTerse), restarts_(plan) {
+    if (target != nullptr) {
+      context_.target = target->pid;
+      memcpy(context_.id, target->id, sizeof context_.id);
+    }
     events_.listen(&control_, [](void* control, const Record& event) { static_cast<Control*>(control)->tell(event); });
   }
 
@@ -317,7 +324,7 @@ class Launcher {
     context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!context_.null.valid()) return -errno;
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    dumpable_ = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+    context_.dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
     return 0;
   }
 
@@ -340,6 +347,7 @@ class Launcher {
   }
 
   long choose_id() {
+    if (context_.target != 0) return 0;
     uint64_t id = plan_.id;
     if (id == 0 && getrandom(&id, 6, 0) != 6) return -EIO;
     snprintf(context_.id, sizeof context_.id, "%012llx", static_cast<unsigned long long>(id));
@@ -366,7 +374,7 @@ class Launcher {
     context_.link = 0;
     context_.helper = Helper();
     // The files of /proc that a user's launcher writes to set up a container are root's as long as it is not dumpable.
-    if (dumpable_) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    if (context_.dumpable) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     events_.begin_run(restarts_.count());
   }
 
@@ -380,13 +388,12 @@ class Launcher {
   Restarts restarts_;
   List<bool> done_;
   Fd signals_;
-  bool dumpable_ = false;
 };
 
 }  // namespace
 
-void run(const Plan& plan, int control, Served* served) {
-  Launcher launcher(plan, control, served);
+void run(const Plan& plan, int control, Served* served, const Target* target) {
+  Launcher launcher(plan, control, served, target);
   launcher.run();
 }
 

@@ -2,6 +2,8 @@
 // of its own. At each change of side, the one waits for the other.
 #pragma once
 
+#include <sys/types.h>
+
 #include "../shared/fd.h"
 #include "lean_mounts.h"
 #include "plan.h"
@@ -16,7 +18,14 @@ struct Served {
   Fd report;
 };
 
+// The container that a process of a plan joins: its first process, and its id.
+struct Target {
+  pid_t pid = 0;
+  const char* id = nullptr;
+};
+
 // Descriptor `control` is the owner's socket. Returns when the container has ended and everything is undone.
-void run(const Plan& plan, int control, Served* served = nullptr);
+// `target`: null unless a process of the plan joins a container.
+void run(const Plan& plan, int control, Served* served = nullptr, const Target* target = nullptr);
 
 }  // namespace boxctl

@@ -60,6 +60,8 @@ void Supervisor::add_sources() {
   }
   context_.helper.add_sources(poller_);
   command_.add_sources(poller_);
+  health_.add_sources(poller_);
+  hooks_.add_sources(poller_);
   control_.add_sources(poller_);
 }
 
@@ -108,6 +110,26 @@ void Supervisor::started() {
   command_.started();
 }
 
+// What is to be done before the stop signal.
+bool Supervisor::delays_stop() {
+  health_.stop();
+  return !hook_failed_ && hooks_.start(plan_, context_, events_, kExecPreStop);
+}
+
+void Supervisor::advance_execs() {
+  health_.advance();
+  if (!hooks_.have_ended()) return;
+  if (hooks_.kind() == kExecPreStop) return command_.send_stop();
+  if (!hooks_.failed()) return;
+  hook_failed_ = true;
+  command_.stop();
+}
+
+void Supervisor::end_execs() {
+  health_.stop();
+  hooks_.abandon();
+}
+
 End Supervisor::watch() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // The next run needs them again.
@@ -115,10 +137,14 @@ End Supervisor::watch() {
   // A command without its ports must not go on. There is no memory for them.
   if (network_relay_.start() != 0) command_.send(SIGKILL);
   pass_on_early();
+  command_.delay_stop(this, [](void* self) { return static_cast<Supervisor*>(self)->delays_stop(); });
+  health_.start(plan_, context_, events_, events_.folder());
+  hooks_.start(plan_, context_, events_, kExecPostStart);
   while (!command_.has_ended()) {
     add_sources();
     if (poller_.wait() != 0) break;
     poller_.dispatch();
+    advance_execs();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
   // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.

@@ -11,6 +11,8 @@
 #include "console.h"
 #include "control.h"
 #include "events.h"
+#include "health.h"
+#include "hooks.h"
 #include "log.h"
 #include "network_names.h"
 #include "network_relay.h"
@@ -69,11 +71,17 @@ class Supervisor {
   // Somebody has asked for the end of the container, and not for its restart.
   bool told_to_end() const { return told_to_end_; }
   bool told_to_restart() const { return told_to_restart_ && !told_to_end_; }
+  // A hook of the command's beginning has failed, and the command was stopped for that.
+  bool hook_failed() const { return hook_failed_; }
+  // The command has ended: nothing is run beside it any more.
+  void end_execs();
   // Between two runs: waits so many milliseconds, unless told something earlier. False: told to end.
   bool await_restart(uint64_t ms);
 
  private:
   void add_sources();
+  void advance_execs();
+  bool delays_stop();
   bool peer_has_message() const;
   void close_standard_streams();
   void read_order(short happened);
@@ -104,8 +112,11 @@ class Supervisor {
   Control& control_;
   Log& log_;
   Console console_;
+  Health health_;
+  Hooks hooks_;
   Poller poller_;
   bool go_ = false;  // the owner's order that the command may start
+  bool hook_failed_ = false;
   bool told_to_end_ = false;
   bool told_to_restart_ = false;
   bool lease_broken_ = false;

@@ -56,6 +56,20 @@ pid_t pid_of(int pidfd) {
   return line == nullptr ? -1 : static_cast<pid_t>(strtol(line + strlen("\nPid:"), nullptr, 10));
 }
 
+// The path of this process in the version 2 hierarchy; 0: /proc does not tell.
+size_t own_cgroup(char* out, size_t room) {
+  const Fd file(open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC));
+  const ssize_t got = file.valid() ? read(file.get(), out, room - 1) : -1;
+  if (got <= 0) return 0;
+  out[got] = '\0';
+  const char* line = strncmp(out, "0::", 3) == 0 ? out : strstr(out, "\n0::");
+  line = line == nullptr ? nullptr : strchr(line, '/');
+  if (line == nullptr) return 0;
+  const size_t length = strcspn(line, "\n");
+  memmove(out, line, length);
+  return length;
+}
+
 }  // namespace
 
 int Texts::descriptor(const char* at, char*& rest) const {
@@ -76,6 +90,20 @@ const char* Texts::complete(const Text& text) {
     } else if (strncmp(from, "$ID", 3) == 0) {
       out.put(context_.id, strlen(context_.id));
       from += 3;
+    } else if (strncmp(from, "$TARGET_BIRTH", 13) == 0) {
+      char born[kBirthSize];
+      if (context_.target <= 0 || !birth_of(context_.target, born)) return nullptr;
+      out.put(born, strlen(born));
+      from += 13;
+    } else if (strncmp(from, "$TARGET", 7) == 0) {
+      out.put(static_cast<int>(context_.target));
+      from += 7;
+    } else if (strncmp(from, "$CGROUP", 7) == 0) {
+      char own[4096];
+      const size_t length = own_cgroup(own, sizeof own);
+      if (length == 0) return nullptr;
+      out.put(own, length);
+      from += 7;
     } else if (strncmp(from, "$CHILD", 6) == 0) {
       out.put(static_cast<int>(context_.child));
       from += 6;

@@ -6,8 +6,8 @@
 
 namespace boxctl {
 
-// Where texts with `$ID`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER`, `$FD(slot)`, `$PID(slot)` or `$BIRTH(slot)` are
-// completed. No call has more than four.
+// Where texts with `$ID`, `$TARGET`, `$TARGET_BIRTH`, `$CGROUP`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER`, `$FD(slot)`,
+// `$PID(slot)` or `$BIRTH(slot)` are completed. No call has more than four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}

@@ -60,8 +60,8 @@ int flock(int fd, int operation) noexcept { return call_int(SYS_flock, fd, opera
 
 ssize_t read(int fd, void* bytes, size_t size) { return call(SYS_read, fd, bytes, size); }
 ssize_t pread(int fd, void* bytes, size_t size, off_t at) { return call(SYS_pread64, fd, bytes, size, at); }
-ssize_t write(int fd, const void* bytes, size_t size) { return call(SYS_write, fd, bytes, size); }
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) { return call(SYS_pwrite64, fd, bytes, size, at); }
+ssize_t write(int fd, const void* bytes, size_t size) { return call(SYS_write, fd, bytes, size); }
 off_t lseek(int fd, off_t at, int from) noexcept { return call(SYS_lseek, fd, at, from); }
 int ftruncate(int fd, off_t size) noexcept { return call_int(SYS_ftruncate, fd, size); }
 ssize_t sendfile(int to, int from, off_t* at, size_t size) noexcept { return call(SYS_sendfile, to, from, at, size); }

@@ -30,6 +30,9 @@ enum class Event : uint32_t {
   kHelperSaid = 30,
   kHelperEnded = 31,
   kBegun = 40,
+  kHook = 50,
+  kHookSaid = 51,
+  kHealth = 52,
 };
 inline constexpr uint32_t kUnknownSyscall = 4294967295;
 
@@ -63,5 +66,39 @@ struct Order {
 static_assert(sizeof(Order) == 8);
 static_assert(offsetof(Order, kind) == 0);
 static_assert(offsetof(Order, value) == 4);
+
+inline constexpr uint32_t kHealthStarting = 1;
+inline constexpr uint32_t kHealthHealthy = 2;
+inline constexpr uint32_t kHealthUnhealthy = 3;
+inline constexpr uint64_t kHealthResults = 5;
+inline constexpr size_t kHealthOutput = 4096;
+struct HealthHeader {
+  uint32_t state;
+  uint32_t failures;
+  uint64_t results;
+};
+static_assert(sizeof(HealthHeader) == 16);
+static_assert(offsetof(HealthHeader, state) == 0);
+static_assert(offsetof(HealthHeader, failures) == 4);
+static_assert(offsetof(HealthHeader, results) == 8);
+struct HealthResult {
+  uint64_t start;
+  uint64_t end;
+  int32_t status;
+  uint32_t size;
+  uint32_t timed_out;
+  uint32_t step;
+  int32_t error;
+  uint32_t reserved;
+};
+static_assert(sizeof(HealthResult) == 40);
+static_assert(offsetof(HealthResult, start) == 0);
+static_assert(offsetof(HealthResult, end) == 8);
+static_assert(offsetof(HealthResult, status) == 16);
+static_assert(offsetof(HealthResult, size) == 20);
+static_assert(offsetof(HealthResult, timed_out) == 24);
+static_assert(offsetof(HealthResult, step) == 28);
+static_assert(offsetof(HealthResult, error) == 32);
+static_assert(offsetof(HealthResult, reserved) == 36);
 
 }  // namespace boxctl

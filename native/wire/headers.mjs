@@ -175,6 +175,9 @@ function plan(wire, layout) {
       ...structure('StepHeader', wire.STEP_HEADER, layout),
       '',
       ...structure('CallHeader', wire.CALL_HEADER, layout),
+      '',
+      ...structure('ExecHeader', wire.EXEC_HEADER, layout),
+      ...Object.entries(wire.EXEC).map(([name, kind]) => number('uint32_t', constant(name, 'Exec'), kind)),
     ],
   );
 }
@@ -193,6 +196,12 @@ function events(wire, layout) {
       number('uint32_t', 'kStopGrace', wire.STOP_GRACE),
       '',
       ...structure('Order', wire.ORDER_RECORD, layout),
+      '',
+      ...Object.entries(wire.HEALTH).map(([name, state]) => number('uint32_t', constant(name, 'Health'), state)),
+      number('uint64_t', 'kHealthResults', wire.HEALTH_RESULTS),
+      number('size_t', 'kHealthOutput', wire.HEALTH_OUTPUT),
+      ...structure('HealthHeader', wire.HEALTH_HEADER, layout),
+      ...structure('HealthResult', wire.HEALTH_RESULT, layout),
     ],
   );
 }

@@ -53,7 +53,7 @@ struct PlanHeader {
   uint32_t kept_fds;
   uint32_t restart;
   uint32_t restart_most;
-  uint32_t reserved;
+  uint32_t execs;
 };
 static_assert(sizeof(PlanHeader) == 72);
 static_assert(offsetof(PlanHeader, magic) == 0);
@@ -72,7 +72,7 @@ static_assert(offsetof(PlanHeader, id) == 48);
 static_assert(offsetof(PlanHeader, kept_fds) == 56);
 static_assert(offsetof(PlanHeader, restart) == 60);
 static_assert(offsetof(PlanHeader, restart_most) == 64);
-static_assert(offsetof(PlanHeader, reserved) == 68);
+static_assert(offsetof(PlanHeader, execs) == 68);
 
 struct StepHeader {
   uint8_t side;
@@ -95,5 +95,24 @@ static_assert(offsetof(CallHeader, op) == 0);
 static_assert(offsetof(CallHeader, returns) == 2);
 static_assert(offsetof(CallHeader, allowed) == 4);
 static_assert(offsetof(CallHeader, args) == 5);
+
+struct ExecHeader {
+  uint32_t kind;
+  uint32_t size;
+  uint32_t interval;
+  uint32_t start_interval;
+  uint32_t start_period;
+  uint32_t retries;
+};
+static_assert(sizeof(ExecHeader) == 24);
+static_assert(offsetof(ExecHeader, kind) == 0);
+static_assert(offsetof(ExecHeader, size) == 4);
+static_assert(offsetof(ExecHeader, interval) == 8);
+static_assert(offsetof(ExecHeader, start_interval) == 12);
+static_assert(offsetof(ExecHeader, start_period) == 16);
+static_assert(offsetof(ExecHeader, retries) == 20);
+inline constexpr uint32_t kExecHealth = 0;
+inline constexpr uint32_t kExecPostStart = 1;
+inline constexpr uint32_t kExecPreStop = 2;
 
 }  // namespace boxctl

@@ -1,5 +1,6 @@
 /** A container as `ps` shows it: in docker's words for `--format`, and why it ended in those of `boxctl up`. */
 import { briefStateOf, stateOf, type ContainerState } from '../container/existing.ts';
+import type { HealthState } from '../launcher/launch.ts';
 import { placeOf } from '../model/because.ts';
 import type { KeptContainer, KeptPort } from '../state/containers.ts';
 import { dateOf, roughly } from '../text/ago.ts';
@@ -15,9 +16,13 @@ export const listed = (container: KeptContainer): Listed => ({ container, state:
 /** As docker calls the states; those that docker has not are boxctl's own. */
 export const stateWord = ({ status }: ContainerState): string => (status === 'starting' ? 'created' : status);
 
-export function describeStatus({ status, exitStatus, restarts }: ContainerState): string {
+/** In docker's words. */
+const healthText = (health: HealthState): string => (health === 'starting' ? 'health: starting' : health);
+
+export function describeStatus({ status, exitStatus, restarts, health }: ContainerState): string {
   const end = (status === 'exited' || status === 'restarting') && exitStatus !== undefined ? ` (${exitStatus})` : '';
-  return `${status}${end}${restarts === 0 ? '' : `, restarts: ${restarts}`}`;
+  const state = health === undefined ? '' : ` (${healthText(health)})`;
+  return `${status}${end}${state}${restarts === 0 ? '' : `, restarts: ${restarts}`}`;
 }
 
 /** `file:line:column: why it ended`; empty where the command just ended, or runs. */
@@ -42,7 +47,8 @@ function statusText({ container, state }: Listed, now: number): string {
   const mode = container.isForeground === true ? ' (foreground)' : '';
   if (status === 'running' || status === 'paused') {
     const up = `Up ${roughly(now - (started ?? container.created))}`;
-    return `${up}${status === 'paused' ? ' (Paused)' : ''}${mode}`;
+    const health = state.health === undefined ? '' : ` (${healthText(state.health)})`;
+    return `${up}${status === 'paused' ? ' (Paused)' : health}${mode}`;
   }
   if (status === 'starting') return 'Created';
   const ago = ended === undefined ? '' : ` ${roughly(now - ended)} ago`;

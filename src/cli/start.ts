@@ -7,7 +7,7 @@ import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
-import { environmentOptions, loadDocument, showsValues } from './environment.ts';
+import { environmentOptions, hostFacts, loadDocument, showsValues } from './environment.ts';
 import { jsonMessages, textMessages, type Messages } from './messages.ts';
 import { isTerminal, wantsColor, writeOutput } from './output.ts';
 import { reporterFor } from './terminal-reporter.ts';
@@ -47,7 +47,7 @@ export function messagesFor({ env }: Invocation, mode: ProgressMode): Messages {
 }
 
 /** Options that the next start from a kept plan must not miss: what they ask for is done by Node. */
-const OF_NODE = ['detach', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
+const OF_NODE = ['detach', 'wait', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
 
 /** Whether the plan of this command line may be used without Node. */
 function isPlain({ args, front }: Invocation): boolean {
@@ -57,6 +57,16 @@ function isPlain({ args, front }: Invocation): boolean {
 
 /** Whether nothing is shown of a start that goes well. On a terminal that is a line which goes away. */
 const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
+
+function secondsOf(text: string | undefined, waits: boolean): number | undefined {
+  if (text === undefined) return undefined;
+  if (!waits)
+    throw new BoxctlError('E_USAGE', '--wait-timeout is for --wait', { hint: 'boxctl up --wait --wait-timeout 60' });
+  if (/^\d{1,6}$/u.test(text) && Number(text) > 0) return Number(text) * 1000;
+  throw new BoxctlError('E_USAGE', `--wait-timeout ${text} is no number of seconds`, {
+    hint: 'boxctl up --wait --wait-timeout 60',
+  });
+}
 
 export type Choose = (image: ImageFacts | undefined) => Overrides;
 
@@ -81,10 +91,16 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
       ...(keeper === undefined || !isSilent(mode) ? {} : { onPlanned: keeper.stop, onStarted: keeper.keep }),
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };
-    if (invocation.args.flag('detach')) {
+    const waits = invocation.args.flag('wait');
+    const timeoutMs = secondsOf(invocation.args.value('wait-timeout'), waits);
+    if (invocation.args.flag('detach') || waits) {
       const { startInBackground } = await import('../container/background.ts');
-      const { name } = await startInBackground(document, run);
+      const { name, id } = await startInBackground(document, run);
       writeOutput(`${name}\n`);
+      if (waits) {
+        const { awaitHealth } = await import('../container/await-health.ts');
+        await awaitHealth(hostFacts(invocation), id, { timeoutMs });
+      }
       return 0;
     }
     const ending = await runContainer(document, run);

@@ -12,6 +12,8 @@ import { VOLUME_VERBS } from './volume-table.ts';
 
 const DETACH: Readonly<Record<string, OptionRow>> = {
   detach: { short: 'd', text: 'run it in the background, and print its name' },
+  wait: { text: 'the same, and return when it is healthy' },
+  'wait-timeout': { value: 'S', text: 'with --wait: how many seconds at most' },
 };
 const FILE = 'FILE is container.yaml or container.yml in this folder, unless you name another.';
 

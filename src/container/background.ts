@@ -17,6 +17,7 @@ import { keptContainers, makePlace, namesLock, removePlace, type Place } from '.
 import { noteDestroyed } from '../state/run-events.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
+import { hookHasFailed } from '../run/explain.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { recordOf } from './kept-record.ts';
 import { prepare, type Prepared } from './prepare.ts';
@@ -126,6 +127,11 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
   const started = new Promise<'started'>((resolve) => {
     hasStarted = () => resolve('started');
   });
+  // A container has started when all of these have ended well. The launcher ends it where one has not.
+  let awaited = 1 + (plan.execs ?? []).filter(({ kind }) => kind === 'post_start').length;
+  const oneMore = (): void => {
+    if (--awaited === 0) hasStarted();
+  };
   try {
     const launched = launch(plan, {
       id,
@@ -134,7 +140,7 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
       stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);
-        if (event.kind === 'started') hasStarted();
+        if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
       },
     });
     if (takesSignals) {

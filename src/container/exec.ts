@@ -5,11 +5,12 @@ import { cgroupsOf } from '../host/cgroup-mounts.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { realHost } from '../host/read.ts';
 import type { Because } from '../model/because.ts';
+import { withEnvironment, withUser } from '../model/execs.ts';
 import type { Model } from '../model/model.ts';
 import { resolveUser, type ResolvedUser } from '../model/users.ts';
 import { readInRoot } from '../native.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
-import type { OciCapabilities, OciProcess } from '../oci/config.ts';
+import type { OciProcess } from '../oci/config.ts';
 import { planExec, type ExecTarget } from '../plan/exec.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Ending } from '../run/ending.ts';
@@ -70,50 +71,21 @@ function userOf(word: string, { pid }: FirstProcess): ResolvedUser {
   });
 }
 
-/** Root has what the container's root may have; another user what every user of it has. */
-function capabilitiesOf({ config }: Model, uid: number): OciCapabilities {
-  const { user, capabilities } = config.process;
-  if (uid === user.uid) return capabilities;
-  const { bounding, ambient } = capabilities;
-  if (uid === 0) return { bounding, effective: bounding, permitted: bounding, inheritable: [], ambient: [] };
-  return { bounding, effective: ambient, permitted: ambient, inheritable: ambient, ambient };
-}
-
-function environmentOf(model: Model, options: ExecOptions, home: string | undefined): string[] {
-  const given = model.config.process.env.map((entry): [string, string] => {
-    const at = entry.indexOf('=');
-    return [entry.slice(0, at), entry.slice(at + 1)];
-  });
-  const values = {
-    ...(options.tty === true ? { TERM: 'xterm' } : {}),
-    ...Object.fromEntries(given),
-    ...(home === undefined ? {} : { HOME: home }),
-    ...options.environment,
-  };
-  return Object.entries(values).map(([name, value]) => `${name}=${value}`);
-}
-
 function processOf(model: Model, first: FirstProcess, options: ExecOptions): OciProcess {
   const { process } = model.config;
   const user = options.user === undefined ? undefined : userOf(options.user, first);
-  const { umask } = process.user;
+  const own = user === undefined ? process : withUser(process, user);
+  const hasTerm = process.env.some((entry) => entry.startsWith('TERM='));
   return {
-    ...process,
+    ...own,
     terminal: options.tty ?? false,
     args: [...options.command],
-    env: environmentOf(model, options, user?.home),
+    env: withEnvironment(process.env, {
+      ...(options.tty === true && !hasTerm ? { TERM: 'xterm' } : {}),
+      ...(user === undefined ? {} : { HOME: user.home }),
+      ...options.environment,
+    }),
     cwd: options.workingDir ?? process.cwd,
-    ...(user === undefined
-      ? {}
-      : {
-          user: {
-            uid: user.uid,
-            gid: user.gid,
-            ...(umask === undefined ? {} : { umask }),
-            ...(user.additionalGids.length === 0 ? {} : { additionalGids: [...user.additionalGids] }),
-          },
-          capabilities: capabilitiesOf(model, user.uid),
-        }),
   };
 }
 

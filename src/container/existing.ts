@@ -4,6 +4,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { killedFor } from '../launcher/kill-record.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { endingOf, exitStatusOf, type Ending } from '../run/ending.ts';
+import type { HealthState } from '../launcher/launch.ts';
 import { explainFailure } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type KeptContainer,
 } from '../state/containers.ts';
 import { connect, type Control } from '../state/control.ts';
+import { readHealth } from '../state/health.ts';
 import { foregroundContainers } from '../state/foreground.ts';
 import { isPaused } from '../state/paused.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
@@ -152,6 +154,8 @@ export interface ContainerState {
   readonly started: number | undefined;
   readonly ended: number | undefined;
   readonly pid: number | undefined;
+  /** Of one that runs, and has a health check. */
+  readonly health: HealthState | undefined;
   /** Milliseconds since 1970: when a container that is `restarting` is started again. */
   readonly next: number | undefined;
   /** The exit status, as `up` in the foreground would have it. */
@@ -165,14 +169,15 @@ export interface ContainerState {
 /** What the launcher has told, and nothing that needs the plan: not why it ended. */
 export function briefStateOf(container: KeptContainer): ContainerState {
   const { outcome, ...run } = readRun(container, undefined);
-  const base = { ...run, ending: undefined, failure: undefined, exitStatus: undefined };
+  const base = { ...run, ending: undefined, failure: undefined, exitStatus: undefined, health: undefined };
   if (container.isForeground === true) {
     const status = isPaused(container, container.pid) ? 'paused' : 'running';
     return { ...base, status, started: container.created, pid: container.pid };
   }
   if (container.isAlive && run.next === undefined) {
     if (run.started === undefined) return { ...base, status: 'starting' };
-    return { ...base, status: isPaused(container, run.pid) ? 'paused' : 'running' };
+    const status = isPaused(container, run.pid) ? 'paused' : 'running';
+    return { ...base, status, health: readHealth(container)?.state };
   }
   if (outcome === undefined) return { ...base, status: 'lost' };
   const hasFailed = outcome.leaseBroken || outcome.kind === 'failed';

@@ -17,7 +17,7 @@ import { restoreTerminal, terminalState } from '../native.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
 import { endingOf, type Ending } from '../run/ending.ts';
-import { explainFailure, helperEnded } from '../run/explain.ts';
+import { describeHook, explainFailure, helperEnded, hookHasFailed } from '../run/explain.ts';
 import { writeLearned } from '../run/learned.ts';
 import { describeObserved } from '../run/observed.ts';
 import { describeSwallowed, type Swallowed } from '../run/swallowed.ts';
@@ -228,6 +228,10 @@ export function endOf(
   const failure = explainFailure(plan, outcome, { showValues });
   if (failure !== undefined) throw failure;
   tellObserved(run, reporter);
+  for (const hook of outcome.hooks.filter(hookHasFailed)) {
+    const because = plan.execs?.[hook.index]?.because;
+    reporter.notice(describeHook(plan, hook, showValues), because === undefined ? undefined : placeOf(because));
+  }
   for (const { fd, errno } of outcome.outputLost) {
     const stream = fd === 1 ? 'standard output' : 'standard error';
     reporter.notice(`${stream} could not be written: ${errnoName(errno)}: what the command wrote is lost`, undefined);

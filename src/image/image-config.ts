@@ -114,7 +114,8 @@ export function foreign(
 
 /** The configuration's own words (OCI image specification, "Image Configuration"). */
 function defaultsOf(config: Json): ImageFacts['defaults'] {
-  const { Entrypoint, Cmd, Env, WorkingDir, User, StopSignal } = config;
+  const { Entrypoint, Cmd, Env, WorkingDir, User, StopSignal, Healthcheck } = config;
+  const healthcheck = healthcheckOf(Healthcheck);
   const environment = isTextList(Env)
     ? Object.fromEntries(Env.filter((entry) => entry.includes('=')).map((entry) => splitAt(entry, entry.indexOf('='))))
     : undefined;
@@ -127,7 +128,27 @@ function defaultsOf(config: Json): ImageFacts['defaults'] {
     ...(given(WorkingDir) ? { workingDir: WorkingDir.startsWith('/') ? WorkingDir : `/${WorkingDir}` } : {}),
     ...(given(User) ? { user: User } : {}),
     ...(given(StopSignal) ? { stopSignal: StopSignal } : {}),
+    ...(healthcheck === undefined ? {} : { healthcheck }),
   };
+}
+
+/** Docker's own part of a configuration. Times are nanoseconds, and 0 is the default. */
+function healthcheckOf(value: unknown): ImageFacts['defaults']['healthcheck'] {
+  if (!isRecord(value) || !isTextList(value['Test']) || value['Test'].length === 0) return undefined;
+  const times = (
+    [
+      ['interval', 'Interval', 1e6],
+      ['timeout', 'Timeout', 1e6],
+      ['startPeriod', 'StartPeriod', 1e6],
+      ['startInterval', 'StartInterval', 1e6],
+      ['retries', 'Retries', 1],
+    ] as const
+  ).flatMap(([name, key, unit]) => {
+    const given = value[key];
+    const number = typeof given === 'number' ? Math.ceil(given / unit) : 0;
+    return number > 0 && number <= 0xffff_ffff ? [[name, number] as const] : [];
+  });
+  return { test: value['Test'], ...Object.fromEntries(times) };
 }
 
 const splitAt = (text: string, at: number): [string, string] => [text.slice(0, at), text.slice(at + 1)];

@@ -64,7 +64,7 @@ export const PLAN_FLAGS = {
 /** When the launcher runs the plan again after the command's end. */
 export const RESTART = { no: 0, onFailure: 1, always: 2 } as const;
 
-/** The steps, the reports and the tallies follow it. */
+/** The steps, the reports, the tallies and the execs follow it. */
 export const PLAN_HEADER = [
   ['magic', 'u32'],
   ['version', 'u32'],
@@ -91,7 +91,8 @@ export const PLAN_HEADER = [
   /** Of RESTART; and for `onFailure` the most restarts, 0: any number. */
   ['restart', 'u32'],
   ['restart_most', 'u32'],
-  ['reserved', 'u32'],
+  /** Commands that the launcher runs in the container. */
+  ['execs', 'u32'],
 ] as const;
 
 /** The step's call and its undo calls follow it. */
@@ -179,6 +180,50 @@ export const KEPT_IDENTITY = [
   ['reserved', 'u32'],
 ] as const;
 
+/** A command that the launcher runs in the container, by a plan of its own, whose bytes follow it. */
+export const EXEC_HEADER = [
+  /** Of EXEC. */
+  ['kind', 'u32'],
+  ['size', 'u32'],
+  /** Of a health check, in milliseconds. */
+  ['interval', 'u32'],
+  ['start_interval', 'u32'],
+  ['start_period', 'u32'],
+  /** How many failures, one after the other, make it unhealthy. */
+  ['retries', 'u32'],
+] as const;
+export const EXEC = { health: 0, postStart: 1, preStop: 2 } as const;
+
+// ---- The file `health` of a container's folder ------------------------------------------------------------------------
+
+export const HEALTH = { starting: 1, healthy: 2, unhealthy: 3 } as const;
+/** How many results are kept, and how much of what each command wrote, in bytes. */
+export const HEALTH_RESULTS = 5;
+export const HEALTH_OUTPUT = 4096;
+/** At the beginning. Places for HEALTH_RESULTS results follow it; result number n is in the place n modulo their number. */
+export const HEALTH_HEADER = [
+  /** Of HEALTH. */
+  ['state', 'u32'],
+  /** The last failures, one after the other. */
+  ['failures', 'u32'],
+  /** How many results there were. */
+  ['results', 'u64'],
+] as const;
+/** A result. HEALTH_OUTPUT bytes follow it, of which `size` were written by the command. Times: milliseconds since 1970. */
+export const HEALTH_RESULT = [
+  ['start', 'u64'],
+  ['end', 'u64'],
+  /** The exit status, 128 and the signal, or -1. */
+  ['status', 'i32'],
+  ['size', 'u32'],
+  /** 1: it did not end in time. */
+  ['timed_out', 'u32'],
+  /** The step that failed before it was executed, and the error, where it is not 0. */
+  ['step', 'u32'],
+  ['error', 'i32'],
+  ['reserved', 'u32'],
+] as const;
+
 // ---- Events of the launcher -----------------------------------------------------------------------------------------
 
 /** One event. */
@@ -256,6 +301,15 @@ export const EVENT = {
   helperEnded: 31,
   /** The first event of a launcher that was asked to start a plan (START_REQUEST): value is its pid. */
   begun: 40,
+  /**
+   * A hook has ended: index of the exec; value is its exit status, or 128 plus the signal that ended it; or it was not
+   * started: error, start is the step of its plan; end is a time of the clock.
+   */
+  hook: 50,
+  /** What it wrote, in pieces, before that event: index of the exec; value is the number of bytes; as for `helperSaid`. */
+  hookSaid: 51,
+  /** The health has changed: value is of HEALTH; end is a time of the clock. */
+  health: 52,
 } as const;
 export const UNKNOWN_SYSCALL = 0xffff_ffff;
 

@@ -8,6 +8,8 @@ import type { Message } from '../kernel/netlink/message.ts';
 import { offsetOf, sizeOf, writeStruct, writeU64, type FieldsOf, type Layout } from '../kernel/layout.ts';
 import {
   CALL_HEADER,
+  EXEC,
+  EXEC_HEADER,
   MAX_SLOTS,
   PLAN_FLAGS,
   PLAN_HEADER,
@@ -22,6 +24,7 @@ import {
 } from '../kernel/wire.ts';
 import type { Plan } from '../plan/plan.ts';
 
+const EXEC_KINDS = { health: EXEC.health, post_start: EXEC.postStart, pre_stop: EXEC.preStop } as const;
 const POLICIES = { 'on-failure': RESTART.onFailure, always: RESTART.always } as const;
 
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
@@ -117,6 +120,11 @@ class Writer {
   }
   bytes(value: Uint8Array): void {
     this.u32(value.length);
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+  }
+  /** Without their number. */
+  raw(value: Uint8Array): void {
     const at = this.#reserve(value.length);
     this.#bytes.set(value, at);
   }
@@ -325,7 +333,7 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
     kept_fds: options.keptFds ?? 0,
     restart: plan.restart === undefined ? RESTART.no : POLICIES[plan.restart.when],
     restart_most: plan.restart?.most ?? 0,
-    reserved: 0,
+    execs: plan.execs?.length ?? 0,
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
@@ -347,6 +355,19 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
   for (const { socket, question } of plan.tallies ?? []) {
     out.u16(slots.number(socket));
     out.messages([question]);
+  }
+  for (const { kind, plan: own, times } of plan.execs ?? []) {
+    // `$ID` is that of the container (native/launcher/run.h, Target).
+    const bytes = encodePlan(own);
+    out.struct(EXEC_HEADER, {
+      kind: EXEC_KINDS[kind],
+      size: bytes.length,
+      interval: times?.interval ?? 0,
+      start_interval: times?.startInterval ?? 0,
+      start_period: times?.startPeriod ?? 0,
+      retries: times?.retries ?? 0,
+    });
+    out.raw(bytes);
   }
   out.u32(out.size, offsetOf(PLAN_HEADER, 'size'));
   return { bytes: out.done(), commandAt, commandSize };

@@ -5,6 +5,7 @@ import { offsetOf, readU64, sizeOf, writeStruct } from '../kernel/layout.ts';
 import {
   EVENT,
   EVENT_RECORD,
+  HEALTH,
   MAX_PATCH,
   ORDER,
   ORDER_RECORD,
@@ -44,6 +45,9 @@ export type LaunchEvent =
   | { readonly kind: 'run'; readonly restarts: number }
   /** It will be, `delayMs` after `at`. */
   | { readonly kind: 'restarting'; readonly restarts: number; readonly delayMs: number; readonly at: number }
+  /** A command of `plan.execs` that is a hook has ended. */
+  | ({ readonly kind: 'hook' } & HookEnd)
+  | { readonly kind: 'health'; readonly state: HealthState; readonly at: number }
   /** `call` is the place in the step's list of undo calls. */
   | { readonly kind: 'undo'; readonly index: number; readonly call: number; readonly errno: number }
   /** All steps but the last are done; the command starts when `go()` is called. Only with `gate`. */
@@ -59,6 +63,23 @@ export type LaunchEvent =
   | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly to?: Destination }
   /** A system call that was seen by the listener, by its number; `undefined` is all that have none of this machine. */
   | { readonly kind: 'syscall'; readonly number: number | undefined; readonly count: number };
+
+/** How a hook ended: its status, 128 and more for a signal; or the step of its plan that failed before it was executed. */
+export interface HookEnd {
+  /** Of `plan.execs`. */
+  readonly index: number;
+  readonly status: number;
+  readonly failed: { readonly index: number; readonly errno: number } | undefined;
+  /** The first of what it wrote, as it wrote it. */
+  readonly said: string;
+}
+
+export type HealthState = 'starting' | 'healthy' | 'unhealthy';
+
+/** Undefined: a state of another version. */
+export function healthState(number: number): HealthState | undefined {
+  return (Object.entries(HEALTH) as [HealthState, number][]).find(([, state]) => state === number)?.[0];
+}
 
 /** Where packets were to go. */
 export interface Destination {
@@ -130,6 +151,8 @@ export interface Outcome {
   readonly leaseBroken: boolean;
   /** The last of what the program of a failed step (spawn_helper) wrote, as it wrote it. */
   readonly said: string;
+  /** Hooks that have ended. */
+  readonly hooks: readonly HookEnd[];
   /** Steps whose undo failed, with the errno. */
   readonly undoFailures: readonly { readonly index: number; readonly errno: number }[];
   /** The command had its time and was stopped; it did not end after its stop signal and was killed. */
@@ -198,6 +221,8 @@ export class Course {
   #pid: number | undefined;
   #launcher: number | undefined;
   #said: Buffer[] = [];
+  #hookSaid: Buffer[] = [];
+  readonly #hooks: HookEnd[] = [];
   #refusedPackets = 0;
   #swallowed = 0;
   readonly #destinations: { to: Destination; packets: number }[] = [];
@@ -291,6 +316,21 @@ export class Course {
       case EVENT.restarting:
         this.#onEvent({ kind: 'restarting', restarts: index, delayMs: value, at: end });
         break;
+      case EVENT.hookSaid:
+        this.#hookSaid.push(Buffer.from(bytesOf(records, at, value)));
+        break;
+      case EVENT.hook: {
+        const said = Buffer.concat(this.#hookSaid.splice(0)).toString('utf8').trim();
+        const hook = { index, status: value, failed: errno === 0 ? undefined : { index: start, errno }, said };
+        this.#hooks.push(hook);
+        this.#onEvent({ kind: 'hook', ...hook });
+        break;
+      }
+      case EVENT.health: {
+        const state = healthState(value);
+        if (state !== undefined) this.#onEvent({ kind: 'health', state, at: end });
+        break;
+      }
       case EVENT.leaseBroken:
         this.#leaseBroken = true;
         break;
@@ -348,6 +388,7 @@ export class Course {
     const rest = {
       killedFor: undefined,
       said: this.#takeSaid(),
+      hooks: this.#hooks,
       undoFailures: this.#undoFailures,
       reports: this.#reports,
       leaseBroken: this.#leaseBroken,

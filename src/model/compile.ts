@@ -14,6 +14,7 @@ import { demandsOf } from './demands.ts';
 import { compileDevices } from './devices.ts';
 import { compileRestrictedPaths } from './restricted-paths.ts';
 import { checkMaps } from './check-ids.ts';
+import { compileExecs } from './execs.ts';
 import { mapsFor } from './ids.ts';
 import { compileLimits } from './limits.ts';
 import type { Model } from './model.ts';
@@ -111,6 +112,7 @@ export function compile(
       ? undefined
       : compileNetwork(document, host, claims, limits.rates, reasons, problems);
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
+  const execs = compileExecs({ spec, image, maps, process, reasons, problems });
   if (network !== undefined) checkNetworkCapabilities(network, process.capabilities.bounding, document, problems);
   const { files: ownFiles, home } = compileOwnFiles(
     document,
@@ -183,6 +185,7 @@ export function compile(
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
     ...stop,
     logging: spec.logging ?? DEFAULT_LOGGING,
+    ...(execs.length === 0 ? {} : { execs }),
     ...(network === undefined ? {} : { network }),
     because,
     reasons: reasons.all,
@@ -241,7 +244,7 @@ function writableOf(spec: Spec, host: HostFacts, reasons: Reasons, problems: Pro
  * the file demands of the host, before anything of the image is read. Throws as `compile` does.
  */
 export function outline(document: SpecDocument, host: HostFacts): Model {
-  const { user: _user, ...spec } = document.spec;
+  const { user: _user, postStart: _postStart, preStop: _preStop, ...spec } = document.spec;
   const command = spec.command === undefined && spec.entrypoint === undefined ? { command: ['true'] } : {};
   const known = { ...document, spec: { ...spec, groupAdd: [] } };
   return compile(known, spec.image === undefined ? undefined : UNKNOWN_IMAGE, host, command);

@@ -1,6 +1,6 @@
 /** What the rest of boxctl knows of an image once it is in the store. */
 
-import type { IdMap } from '../spec/spec.ts';
+import type { HealthTimes, IdMap } from '../spec/spec.ts';
 
 /** Who owns the files of an unpacked tree: as in the archive, or shifted through these maps. */
 export interface Ownership {
@@ -51,6 +51,8 @@ export interface ImageFacts {
     readonly user?: string;
     /** As the image spells it: `SIGTERM`, `15`, `RTMIN+3`. */
     readonly stopSignal?: string;
+    /** `test` as the image has it; times in milliseconds. */
+    readonly healthcheck?: { readonly test: readonly string[] } & Partial<HealthTimes>;
   };
 }
 

@@ -6,6 +6,7 @@ import type { Hidden } from '../text/hidden.ts';
 import type { OciBase } from '../oci/config.ts';
 import type { Because, ReasonMap } from './because.ts';
 import type { Demand } from './demand.ts';
+import type { ModelExec } from './execs.ts';
 import type { DeviceNode } from './device.ts';
 import type { Mount } from './mount.ts';
 import type { Network } from './network.ts';
@@ -80,6 +81,8 @@ export interface Model {
   readonly reasons: ReasonMap;
   /** Who asked for its parts: `stop.signal` and `stop.graceMs`. */
   readonly stop: Stop;
+  /** Commands that the launcher runs in the container; absent where there are none. */
+  readonly execs?: readonly ModelExec[];
   /** Absent: never. OCI has no word for it. */
   readonly restart?: Restart;
   /** Of a container in the background. OCI has no word for it. */

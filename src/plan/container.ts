@@ -38,6 +38,7 @@ import {
 import { planNetworkInside, planNetworkOnHost, planPair } from './network/network.ts';
 import { planRouter } from './network/router.ts';
 import { addEntries, attachCovers, makeHome } from './own-files.ts';
+import { planExecs } from './execs.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { planRecord, recordChild } from './record.ts';
 import { buildRoot, enterStage, makeRootReadOnly, makeUpper, openUpper, pivot, upperPath } from './root.ts';
@@ -259,12 +260,14 @@ export function planContainer(
   if (!model.init) filterCalls(context);
   planCommand(context);
 
+  const execs = planExecs(context);
   return {
     version: PLAN_VERSION,
     name: model.name,
     ...usersOf(context),
     steps: steps.list,
     reports: cgroup.reports,
+    ...(execs.length === 0 ? {} : { execs }),
     ...(tallies === undefined ? {} : { tallies }),
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },
     stop: model.stop,

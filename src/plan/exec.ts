@@ -25,9 +25,9 @@ export interface ExecTarget {
   readonly pid: Text;
   readonly birth: Text;
   /** Files of version 1 through which a process joins its cgroups. */
-  readonly tasks: readonly string[];
+  readonly tasks: readonly Text[];
   /** Its cgroup of version 2. */
-  readonly unified: string | undefined;
+  readonly unified: Text | undefined;
 }
 
 /** statfs(2): DEVPTS_SUPER_MAGIC. */

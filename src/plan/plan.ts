@@ -1,7 +1,7 @@
 /** A plan: what is done, in which order, by which side, at whose word, and how it is undone. */
 import type { Demand } from '../model/demand.ts';
 import type { Dropped, Stop, Warning } from '../model/model.ts';
-import type { Restart } from '../spec/spec.ts';
+import type { HealthTimes, Restart } from '../spec/spec.ts';
 import type { Because } from '../model/because.ts';
 import type { CounterName } from '../limits/table.ts';
 import type { Borrowed } from '../text/borrowed.ts';
@@ -98,6 +98,15 @@ export interface Tally {
   readonly because: Because;
 }
 
+/** A health check, which is made again and again, or a hook. `$TARGET` in its plan is the container's first process. */
+export interface PlannedExec {
+  readonly kind: 'health' | 'post_start' | 'pre_stop';
+  readonly plan: Plan;
+  readonly because: Because;
+  /** Of a health check. */
+  readonly times?: HealthTimes;
+}
+
 export interface Plan {
   readonly version: typeof PLAN_VERSION;
   readonly name: string;
@@ -108,6 +117,8 @@ export interface Plan {
   readonly terminal: { readonly master: Fd; readonly stdin: boolean } | undefined;
   /** What a SIGTERM to the launcher, and the end of the time, become for the command. */
   readonly stop: Stop;
+  /** Commands that the launcher runs in the container, each by a plan of its own; absent where there are none. */
+  readonly execs?: readonly PlannedExec[];
   /** When the launcher runs the plan again after the command's end; absent: never. */
   readonly restart?: Restart;
   /** How long the command may run from its start. */

@@ -3,7 +3,7 @@ import type { SpecPath } from '../spec/spec-path.ts';
 import { DEFAULT_LIMITS } from '../image/limits.ts';
 import { isSecret } from '../model/secrets.ts';
 import { formatBytes } from '../text/sizes.ts';
-import type { GivenFile, ImageSource, Verification } from '../spec/spec.ts';
+import type { GivenFile, Hook, ImageSource, Verification } from '../spec/spec.ts';
 import {
   both,
   keyIn,
@@ -197,6 +197,35 @@ export const compareLogging = reworded(
   },
   'logging',
 );
+function healthcheckText({ document: { spec } }: Side): string {
+  const { healthcheck } = spec;
+  if (healthcheck === undefined) return 'of the image';
+  const { isOff, test, ...times } = healthcheck;
+  const what = isOff ? 'none' : (test?.join(' ') ?? 'of the image');
+  return [what, ...Object.entries(times).map(([name, value]) => `${name} ${value}`)].join(', ');
+}
+
+function hookText({ command, user, workingDir, privileged, environment }: Hook): string {
+  const values = Object.entries(environment).map(([name, value]) => `${name}=${isSecret(name, value) ? '…' : value}`);
+  return [
+    command.join(' '),
+    ...(user === undefined ? [] : [`as ${user.user}${user.group === undefined ? '' : `:${user.group}`}`]),
+    ...(workingDir === undefined ? [] : [`in ${workingDir}`]),
+    ...(privileged ? ['privileged'] : []),
+    ...values,
+  ].join(', ');
+}
+
+const hooksText = (hooks: readonly Hook[] = []): string =>
+  hooks.length === 0 ? 'none' : hooks.map(hookText).join('; ');
+
+export const compareHealthcheck = reworded('healthcheck', healthcheckText, 'healthcheck');
+export const comparePostStart = reworded(
+  'post_start',
+  ({ document }) => hooksText(document.spec.postStart),
+  'post_start',
+);
+export const comparePreStop = reworded('pre_stop', ({ document }) => hooksText(document.spec.preStop), 'pre_stop');
 export const compareInit = reworded(
   'init',
   ({ model }) => (model.systemd === true ? 'systemd' : String(model.init)),

@@ -52,6 +52,9 @@ import {
   compareRoot,
   compareStdin,
   compareStopSignal,
+  compareHealthcheck,
+  comparePostStart,
+  comparePreStop,
   compareRestart,
   compareStopTime,
   compareSysctls,
@@ -120,6 +123,9 @@ const COMPARISONS: Readonly<Record<keyof Spec, readonly Comparison[]>> = {
   stopGracePeriod: [compareStopTime],
   restart: [compareRestart],
   logging: [compareLogging],
+  healthcheck: [compareHealthcheck],
+  postStart: [comparePostStart],
+  preStop: [comparePreStop],
 };
 
 export interface DiffOptions {
@@ -185,6 +191,7 @@ const TOLD_OF_MODEL: ReadonlySet<keyof Model> = new Set<keyof Model>([
   'stop',
   'restart',
   'logging',
+  'execs',
   'timeLimitMs',
   'network',
   // It follows from the limit of processes, the namespaces, and the kernel.

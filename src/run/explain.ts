@@ -4,7 +4,7 @@ import { placeOf, type Because } from '../model/because.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import { attributeAt } from '../kernel/netlink/encode.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
-import type { LaunchEvent, Outcome } from '../launcher/launch.ts';
+import type { HookEnd, LaunchEvent, Outcome } from '../launcher/launch.ts';
 import { hintOf } from '../plan/hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';
@@ -17,7 +17,7 @@ type HelperEvent = Extract<LaunchEvent, { kind: 'helper' }>;
 /** The error for a launch whose setup failed, or that boxctl ended itself; undefined where the command ran to its end. */
 export function explainFailure(plan: Plan, outcome: Outcome, { showValues = false } = {}): BoxctlError | undefined {
   if (outcome.leaseBroken) return brokenLease(plan);
-  if (outcome.failed === undefined) return undefined;
+  if (outcome.failed === undefined) return failedHook(plan, outcome, showValues);
   const { index, errno, detail } = outcome.failed;
   const shown = showValues ? plan : shownPlan(plan);
   const step = shown.steps[index];
@@ -34,6 +34,34 @@ export function explainFailure(plan: Plan, outcome: Outcome, { showValues = fals
   const what = `the step ${step.id} failed: ${call}: ${name}${meaning}${refused?.text ?? ''}`;
   const more = `${said(outcome)}${askedFor(because)}${notUndone(plan, outcome)}`;
   return new BoxctlError('E_STEP_FAILED', `${what}${more}`, options);
+}
+
+/** The first command of `post_start` that has failed: the container was stopped for that. */
+function failedHook(plan: Plan, { hooks }: Outcome, showValues: boolean): BoxctlError | undefined {
+  const hook = hooks.find((one) => plan.execs?.[one.index]?.kind === 'post_start' && hookHasFailed(one));
+  const exec = hook === undefined ? undefined : plan.execs?.[hook.index];
+  if (hook === undefined || exec === undefined) return undefined;
+  const message = `${describeHook(plan, hook, showValues)}, so the container was stopped`;
+  return new BoxctlError('E_HOOK_FAILED', message, optionsFor(exec.because, undefined));
+}
+
+export const hookHasFailed = ({ status, failed }: HookEnd): boolean => failed !== undefined || status !== 0;
+
+/** One sentence without full stop. */
+export function describeHook(plan: Plan, { index, status, failed, said: text }: HookEnd, showValues: boolean): string {
+  const exec = (showValues ? plan : shownPlan(plan)).execs?.[index];
+  const call = exec?.plan.steps.at(-1)?.call;
+  const words = call?.name === 'execve' ? safe(call.args.argv.map(String).join(' ')) : '';
+  const what = `${exec?.kind ?? 'hook'}: \`${words}\``;
+  const wrote = text === '' ? '' : ` (it said: ${safe(text.replaceAll('\n', ' '))})`;
+  if (failed === undefined) {
+    const end = status > 128 ? `was ended by signal ${status - 128}` : `ended with status ${status}`;
+    return `${what} ${end}${wrote}`;
+  }
+  const name = errnoName(failed.errno);
+  const step = exec?.plan.steps[failed.index];
+  const at = step === undefined || step.call.name === 'execve' ? '' : ` at the step ${step.id}`;
+  return `${what} could not be run${at}: ${MEANINGS[name] ?? name} (${name})`;
 }
 
 /** Which netlink message of a call the kernel has refused, and where in it the mistake is (native/launcher/netlink.h). */

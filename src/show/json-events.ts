@@ -50,6 +50,20 @@ function asJson(plan: Plan, event: LaunchEvent, words: WriteMessage): unknown {
       return { event: 'syscall', name: syscallName(event.number, machine()), count: event.count };
     case 'helper':
       return { event: 'helper', ...stepOf(plan, event.index, words), status: event.status, said: event.said };
+    case 'hook': {
+      const { status, failed, said } = event;
+      const exec = plan.execs?.[event.index];
+      return {
+        event: 'hook',
+        kind: exec?.kind,
+        because: exec?.because,
+        status,
+        ...(failed === undefined ? {} : { errno: errnoName(failed.errno) }),
+        said,
+      };
+    }
+    case 'health':
+      return { event: 'health', state: event.state };
     case 'gate':
     case 'ended':
     case 'run':

@@ -70,6 +70,16 @@ export function planToJson(given: Plan, { allowed, showValues = false }: JsonOpt
     ...(plan.tallies === undefined ? {} : { tallies: plan.tallies.map(tallyToJson) }),
     ...(plan.terminal === undefined ? {} : { terminal: plan.terminal }),
     stop: { signal: plan.stop.signal, grace_ms: plan.stop.graceMs },
+    ...(plan.execs === undefined
+      ? {}
+      : {
+          execs: plan.execs.map(({ kind, because, times, plan: { steps } }) => ({
+            kind,
+            because,
+            ...(times === undefined ? {} : { times }),
+            steps: steps.map(stepToJson),
+          })),
+        }),
     ...(plan.restart === undefined ? {} : { restart: plan.restart }),
     ...(plan.timeLimit === undefined ? {} : { time_limit: plan.timeLimit }),
     dropped: plan.dropped,

@@ -117,6 +117,13 @@ export function printPlan(
     out.push(...lines.map((line, index) => `${index === 0 ? '  ' : '      '}${line}`));
     out.push(`      ${paint(2, describeBecause(because, file))}`);
   }
+  if (plan.execs !== undefined) out.push('', paint(1, 'run in the container, as by boxctl exec'));
+  for (const { kind, because, times, plan: own } of plan.execs ?? []) {
+    const call = own.steps.at(-1)?.call;
+    const words = call?.name === 'execve' ? call.args.argv.map((word) => safe(String(word))).join(' ') : '';
+    const when = times === undefined ? kind : `health check every ${inUnits(times.interval)}`;
+    out.push(`  ${when}: ${words}  ${paint(2, describeBecause(because, file))}`);
+  }
   if (plan.timeLimit !== undefined) {
     const { signal, graceMs } = plan.stop;
     const then = `${signalName(signal)}, and SIGKILL ${inUnits(graceMs)} later`;

@@ -103,10 +103,19 @@ export function shownPlan(plan: Plan): Plan {
   return {
     ...plan,
     name: redact(plan.name, 'name'),
+    ...(plan.execs === undefined
+      ? {}
+      : {
+          execs: plan.execs.map((exec) => ({
+            ...exec,
+            plan: shownPlan(exec.plan),
+            because: shownBecause(exec.because, redact),
+          })),
+        }),
     steps: plan.steps.map((step) => {
       const path = step.because.kind === 'spec' ? step.because.path : undefined;
       // Also where the words of the command line take the place of the file's command, its entrypoint stays.
-      const words: Redact = (text) => redact(redact(text, 'command'), 'entrypoint');
+      const words: Redact = (text) => redact(redact(redact(text, 'command'), 'entrypoint'), path);
       const show = shower(step.call.name === 'execve' ? words : redact, path, numberOf(borrowed, path));
       const { call, undo, messageReasons = [] } = step;
       const showMessage = (message: Message, index: number): Message => {

@@ -136,7 +136,7 @@ function signalAt(context: Context, value: string | number | undefined): number 
 }
 
 /** Milliseconds, or undefined with the problem reported at `path`. */
-function durationAt(context: Context, text: string | undefined, path: string): number | undefined {
+export function durationAt(context: Context, text: string | undefined, path: string): number | undefined {
   if (text === undefined) return undefined;
   const duration = parseDuration(text);
   if (duration === undefined) {

@@ -5,6 +5,7 @@ import type { ContainerFile } from '../generated/container.ts';
 import { clip, each, addProblem, type Context } from './context.ts';
 import { normaliseCapabilities } from './capabilities.ts';
 import { normaliseDevices } from './devices.ts';
+import { normaliseExecs } from './execs.ts';
 import { normaliseEnvironment } from './environment.ts';
 import { normaliseGiven } from './given.ts';
 import { normaliseNotes } from './notes.ts';
@@ -103,6 +104,7 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
     ...normaliseStop(context, raw),
     ...(restart === undefined ? {} : { restart }),
     ...normaliseLogging(context, raw.logging),
+    ...normaliseExecs(context, raw),
   };
 }
 

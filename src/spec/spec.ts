@@ -336,6 +336,41 @@ export interface Spec {
   /** Absent: never. */
   readonly restart?: Restart;
   readonly logging?: Logging;
+  readonly healthcheck?: Healthcheck;
+  /** Absent where there are none. */
+  readonly postStart?: readonly Hook[];
+  readonly preStop?: readonly Hook[];
+}
+
+/** When a health check is made. Milliseconds. */
+export interface HealthTimes {
+  readonly interval: number;
+  readonly timeout: number;
+  /** As long after the start, a failure does not count. */
+  readonly startPeriod: number;
+  /** Between two checks in the start period, until the first success. */
+  readonly startInterval: number;
+  /** Failures, one after the other, that make it unhealthy. */
+  readonly retries: number;
+}
+
+/** What is absent is as the image has it, or the default. */
+export interface Healthcheck extends Partial<HealthTimes> {
+  /** There is no check, whatever the image has. */
+  readonly isOff: boolean;
+  readonly test?: readonly string[];
+}
+
+/** A command that is run in the container after its start, or before it is stopped. */
+export interface Hook {
+  readonly command: readonly string[];
+  /** Absent: the container's. */
+  readonly user?: UserChoice;
+  readonly workingDir?: string;
+  readonly privileged: boolean;
+  /** Added to the container's. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly specPath: `${'post_start' | 'pre_stop'}.${number}`;
 }
 
 /**

@@ -2,8 +2,9 @@
 import { closeSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import { ORDER, STOP_GRACE } from '../kernel/wire.ts';
-import { order } from '../launcher/launch.ts';
+import { readStruct, sizeOf } from '../kernel/layout.ts';
+import { EVENT, EVENT_RECORD, ORDER, STOP_GRACE } from '../kernel/wire.ts';
+import { healthState, order, type HealthState } from '../launcher/launch.ts';
 import { connectTo, hangUp, watch } from '../native.ts';
 import { controlSocket } from './containers.ts';
 
@@ -23,8 +24,28 @@ export interface Control {
 const IS_GONE: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && IS_GONE.has(error.code);
 
-/** Undefined: its launcher does not run any more. */
-export function connect(host: HostFacts, id: string): Control | undefined {
+/** What a launcher tells everybody who is connected (native/launcher/events.cc, is_turning_point). */
+export type Told =
+  | { readonly kind: 'started' | 'ended' | 'failed' | 'restarting' | 'hook' }
+  | { readonly kind: 'health'; readonly state: HealthState };
+
+function toldAt(records: DataView, at: number): Told | undefined {
+  const { kind, value } = readStruct(records, at, EVENT_RECORD);
+  if (kind === EVENT.started) return { kind: 'started' };
+  if (kind === EVENT.exited || kind === EVENT.signaled) return { kind: 'ended' };
+  if (kind === EVENT.failed) return { kind: 'failed' };
+  if (kind === EVENT.restarting) return { kind: 'restarting' };
+  if (kind === EVENT.hook) return { kind: 'hook' };
+  const state = kind === EVENT.health ? healthState(value) : undefined;
+  return state === undefined ? undefined : { kind: 'health', state };
+}
+
+/** Undefined: its launcher does not run any more. `onTold` must not throw. */
+export function connect(
+  host: HostFacts,
+  id: string,
+  onTold: (told: Told) => void = () => undefined,
+): Control | undefined {
   let socket: number;
   try {
     socket = connectTo(dirname(controlSocket(host, id)), id);
@@ -34,9 +55,16 @@ export function connect(host: HostFacts, id: string): Control | undefined {
   }
   const gone = new Promise<void>((resolve) => {
     watch(socket, (records) => {
-      if (records !== undefined) return;
-      closeSync(socket);
-      resolve();
+      if (records === undefined) {
+        closeSync(socket);
+        resolve();
+        return;
+      }
+      const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+      for (let at = 0; at + sizeOf(EVENT_RECORD) <= view.byteLength; at += sizeOf(EVENT_RECORD)) {
+        const told = toldAt(view, at);
+        if (told !== undefined) onTold(told);
+      }
     });
   });
   let isOpen = true;

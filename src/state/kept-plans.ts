@@ -233,6 +233,7 @@ export function whyNotKept(plan: Plan, recording: Recording): string | undefined
   if (foreign !== undefined) return 'it depends on a variable of the environment';
   if (plan.terminal !== undefined) return 'it has a terminal';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
+  if ((plan.execs ?? []).length > 0) return 'it has hooks';
   if (plan.demands.some(({ unread }) => unread === true)) return 'it was made without a file';
   return undefined;
 }

@@ -12,7 +12,6 @@ const GIVEN_EXTERNAL =
   'it is kept by no daemon here: say where it comes from, `file: PATH`, `environment: VARIABLE` or `content: TEXT`';
 const WINDOWS = 'Windows alone has it';
 const NO_BUILD = 'boxctl builds no images: give a tarball, or `host_tools`';
-const HOOK = 'boxctl runs one command: let `command` be a script that does the one after the other';
 const REAL_TIME =
   'real-time budgets need version 1 of cgroups and a kernel built for them; `ulimits: {rtprio: 10}` allows the priorities';
 const LOGS =
@@ -61,7 +60,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   extends: 'write the keys of the other service here; within one file `<<: *anchor` merges them',
   external_links: BY_NETWORK,
   gpus: GPUS,
-  healthcheck: 'there are no health checks yet',
   include: 'write what it includes in this file: one file is one container',
   isolation: `${WINDOWS}; leave it out`,
   links: BY_NETWORK,
@@ -69,8 +67,6 @@ const notHere = (): Readonly<Record<string, string>> => ({
   models: ONE_CONTAINER,
   net: 'write `network_mode: host`, or another of its words',
   oom_kill_disable: 'a container that may not be killed hangs at its limit; `oom_score_adj` says who is killed first',
-  post_start: HOOK,
-  pre_stop: `${HOOK}; \`stop_signal\` tells it when to end`,
   profiles: 'one file is one container: it is started by being named',
   provider: ONE_CONTAINER,
   runtime: 'boxctl starts containers itself; `boxctl bundle` makes the same one for runc and crun',

@@ -72,6 +72,9 @@ const EMPTY_KEYS: ReadonlySet<string> = new Set([
   'dns_opt',
   'mac_address',
   'network_mode',
+  'healthcheck',
+  'post_start',
+  'pre_stop',
 ]);
 
 export function withoutNotes(service: Branch): Branch {

@@ -3,7 +3,6 @@ import type { Tree } from '../../yaml/tree.ts';
 
 const REDUNDANT: Readonly<Record<string, readonly string[]>> = {
   attach: ['true'],
-  'healthcheck.disable': ['true'],
   isolation: ['default'],
   oom_kill_disable: ['false'],
   restart: ['no', 'false'],

@@ -148,6 +148,8 @@ const MOVES: readonly string[] = ['ports.*.published', 'ports.*.protocol'];
 const EXAMPLES: Readonly<Record<string, unknown>> = {
   image: { tar: './y.tar' },
   pull_policy: 'always',
+  'healthcheck.retries': 5,
+  'healthcheck.disable': true,
   namespaces: { net: 'host', ipc: 'host' },
   network_mode: 'bridge',
   networks: { backend: {} },
@@ -194,12 +196,15 @@ const AROUND: readonly (readonly [prefix: string, around: Readonly<Record<string
   ['configs.*.', { configs: [{ source: 'word', content: 'x' }] }],
   ['secrets.NAME.', { secrets: { NAME: { content: 'x' } } }],
   ['configs.NAME.', { configs: { NAME: { content: 'x' } } }],
+  ['healthcheck.disable', { healthcheck: { interval: '5s' } }],
+  ['healthcheck.', { healthcheck: { test: ['CMD', 'true'] } }],
+  ...['post_start', 'pre_stop'].flatMap((key) => [[`${key}.*.`, { [key]: [{ command: ['true'] }] }] as const]),
   ['devices.*.', { devices: [{ source: '/dev/ptmx', target: '/dev/mine' }] }],
 ];
 
 /** Keys that stand instead of others, those that only a list or map of its own has, and notes. */
 const SKIPPED =
-  /^(?:image\.(?:tar|folder|ref|platform|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|(?:secrets|configs)\.(?:NAME|\*)\.(?:file|environment)|uid_map\.\*\..*|gid_map\.\*\..*|expose)$/u;
+  /^(?:image\.(?:tar|folder|ref|platform|host_tools)|env_file\.\*\..*|volumes\.\*\.source|namespaces\.mount|(?:secrets|configs)\.(?:NAME|\*)\.(?:file|environment)|uid_map\.\*\..*|gid_map\.\*\..*|expose|(?:post_start|pre_stop)\.\*\.privileged)$/u;
 
 function put(into: Record<string, unknown>, path: string, value: unknown): void {
   const [first = '', ...rest] = path.split('.');

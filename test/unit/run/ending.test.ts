@@ -21,6 +21,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   status: 0,
   signal: 0,
   failed: undefined,
+  hooks: [],
   undoFailures: [],
   said: '',
   reports: [],

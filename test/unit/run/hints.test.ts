@@ -33,6 +33,7 @@ function hintOf(
     signal: 0,
     failed: { index, errno, detail },
     leaseBroken: false,
+    hooks: [],
     undoFailures: [],
     said: '',
     timeLimit: false,

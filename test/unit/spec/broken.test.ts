@@ -353,6 +353,27 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
   ],
   ['no time at all', `${IMAGE}limits: {time: 0s}\n`, ['2:16+2 E_SPEC_RANGE: no command can run in no time']],
   [
+    'health checks that check nothing',
+    `${IMAGE}healthcheck: {test: [curl, localhost]}\n`,
+    [
+      '2:15+4 E_SPEC_VALUE: `healthcheck.test` does not say what to run = write [CMD, program, argument…], [CMD-SHELL, "a command of the shell"], [NONE], or the command as a text',
+    ],
+  ],
+  [
+    'a test that is switched off',
+    `${IMAGE}healthcheck: {test: a, disable: true}\n`,
+    ['2:33+4 E_SPEC_CONFLICT: `healthcheck.disable` is true, and there is a test beside it = take one of them out'],
+  ],
+  [
+    'hooks that cannot be run',
+    `${IMAGE}post_start: [{command: []}, {command: a, user: "+1"}]\npre_stop: [{command: a, environment: [B]}]\n`,
+    [
+      '2:15+7 E_SPEC_VALUE: `post_start.0.command` names no program',
+      '2:48+4 E_SPEC_USER: "+1" is no user = USER or USER:GROUP, as ids or as names that the image knows',
+      '3:39+1 E_SPEC_VALUE: the variable B has no value = write it, or take your own: `B: ${B}`',
+    ],
+  ],
+  [
     'a word that says nothing about restarts',
     `${IMAGE}restart: on-failures\n`,
     ['2:10+11 E_SPEC_VALUE: "on-failures" does not say when to restart = did you mean `on-failure`?'],

@@ -219,7 +219,6 @@ describe('keys and words that ask for nothing', () => {
     'label_file: ./labels',
     'expose: [3306, "8080-8090"]',
     'deploy: {labels: {a: b}}',
-    'healthcheck: {disable: true}',
     'restart: "no"',
     'build: {}\ndeploy: {}\ndevelop: {}\nlogging: {}',
     'extra_hosts:\ndns:\nhealthcheck:',

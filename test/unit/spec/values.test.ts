@@ -100,6 +100,38 @@ logging: {options: {max-size: 10m, max-file: '3'}}
 });
 
 test.each([
+  ['test: exit 0', { isOff: false, test: ['/bin/sh', '-c', 'exit 0'] }],
+  ['test: [CMD-SHELL, exit 0]', { isOff: false, test: ['/bin/sh', '-c', 'exit 0'] }],
+  ['test: [CMD, a, b]', { isOff: false, test: ['a', 'b'] }],
+  ['test: [NONE]', { isOff: true }],
+  ['disable: true', { isOff: true }],
+  [
+    'interval: 1m30s, timeout: 2s, retries: 5, start_period: 0s, start_interval: 500ms',
+    { isOff: false, interval: 90_000, timeout: 2000, retries: 5, startInterval: 500 },
+  ],
+])('`healthcheck: {%s}` means %j', (text, healthcheck) =>
+  expect(spec(`healthcheck: {${text}}\n`).healthcheck).toEqual(healthcheck),
+);
+
+test('a hook has a command, and may have a user, a folder and variables of its own', () => {
+  const yaml = `post_start:
+  - command: echo "a b"
+  - command: [c]
+    user: 0
+    working_dir: /srv//x
+    environment: [A=1, "B="]
+pre_stop: [{command: d, user: "1:2", privileged: false, environment: {C: 1.10}}]
+`;
+  expect(spec(yaml)).toMatchObject({
+    postStart: [
+      { command: ['echo', 'a b'], privileged: false, environment: {}, specPath: 'post_start.0' },
+      { command: ['c'], user: { user: 0 }, workingDir: '/srv/x', environment: { A: '1', B: '' } },
+    ],
+    preStop: [{ command: ['d'], user: { user: 1, group: 2 }, environment: { C: '1.10' }, specPath: 'pre_stop.0' }],
+  });
+});
+
+test.each([
   ['no', undefined],
   ['"no"', undefined],
   ['on-failure', { when: 'on-failure', most: undefined }],
