@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, launcherOf, until, type Box } from '../support/background.ts';
+import { box, launcherOf, outputOf, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits, up } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
@@ -19,7 +19,6 @@ const statusOf = async (one: Box): Promise<string> =>
   (await one.run(['ps', '--all', '--no-trunc'])).stdout.split('\n').find((line) => line.includes(` ${one.name} `)) ??
   '';
 const folderOf = ({ caller }: Box, id: string): string => join(caller.store, 'containers', id);
-const outputOf = (one: Box, id: string): string => readFileSync(join(folderOf(one, id), 'output-1'), 'utf8');
 
 function healthOf(one: Box): Health | undefined {
   const host = gatherHostFacts({ ...process.env, BOXCTL_STORE: one.caller.store });
