@@ -33,7 +33,7 @@ export async function outcomeOfEnded(plan: Plan, { plan: given, records }: Ended
     });
   }
   // The records have places in the plan. In another plan they would name other lines of the file.
-  if (Buffer.compare(withoutId(encodePlan(plan)), withoutId(given)) !== 0) {
+  if (Buffer.compare(withoutId(encodePlan(plan, { terse: true })), withoutId(given)) !== 0) {
     throw new BoxctlError(
       'E_PLAN_CHANGED',
       'the container has ended otherwise than by itself, and how cannot be told',

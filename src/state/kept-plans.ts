@@ -165,7 +165,8 @@ interface Kept {
 
 /** The file of a kept plan. */
 export function encodeKept({ tag, words, inputs, plan, dirs }: Kept): Buffer {
-  const bytes = encodePlan(plan);
+  // Nothing is shown of the steps of such a start.
+  const bytes = encodePlan(plan, { terse: true });
   const out = new Writer();
   for (const word of words) out.text(word);
   out.text(ownFolder());
