@@ -35,15 +35,20 @@ const verbNames = (group: Command): string =>
     .map(({ name }) => lastWord(name))
     .join(' ');
 
+interface Asked {
+  readonly ask: string;
+  /** The words that it prints are the beginnings of others, and files are offered beside them. */
+  readonly andFiles?: true;
+}
+
 /** What a shell has to run, or the words that there are, for the positionals of a command; undefined: files. */
-function positionalsOf(
-  { names }: Table,
-  { name, words }: Command,
-): { readonly ask: string } | { readonly words: string } | undefined {
+function positionalsOf({ names }: Table, { name, words }: Command): Asked | { readonly words: string } | undefined {
   if (TAKES_IMAGES.has(name)) return { ask: 'boxctl image ls --names 2>/dev/null' };
   if (TAKES_VOLUMES.has(name)) return { ask: 'boxctl volume ls --ids 2>/dev/null' };
   const containers = TAKES_CONTAINERS.get(name);
   if (containers !== undefined) return { ask: `boxctl ${containers} 2>/dev/null` };
+  // NAME:PATH
+  if (name === 'cp') return { ask: 'boxctl ps --all --names 2>/dev/null | paste -d: - /dev/null', andFiles: true };
   if (name === 'help') return { words: names };
   return words === undefined ? undefined : { words: words.join(' ') };
 }
@@ -76,11 +81,11 @@ function valueCases(table: Table, say: (words: string) => string): string {
   return rows.join('\n');
 }
 
-function positionalCases(table: Table, say: (words: string) => string, ask: (program: string) => string): string {
+function positionalCases(table: Table, say: (words: string) => string, ask: (asked: Asked) => string): string {
   const rows = table.all.flatMap((command) => {
     const found = positionalsOf(table, command);
     if (found === undefined) return [];
-    return [`    "${command.name}") ${'ask' in found ? ask(found.ask) : say(found.words)} ;;`];
+    return [`    "${command.name}") ${'ask' in found ? ask(found) : say(found.words)} ;;`];
   });
   return rows.join('\n');
 }
@@ -90,7 +95,10 @@ function bash(table: Table): string {
   const cases = all.map((command) => `    "${command.name}") words="${optionWords(command)}" ;;`).join('\n');
   const verbs = groups.map((group) => `      ${group.name}) words="${verbNames(group)} --help" ;;`).join('\n');
   const say = (words: string): string => `COMPREPLY=($(compgen -W "${words}" -- "$word"))`;
-  const ask = (program: string): string => `COMPREPLY=($(compgen -W "$(${program})" -- "$word"))`;
+  const ask = ({ ask: program, andFiles }: Asked): string => {
+    const files = andFiles === true ? ' $(compgen -f -- "$word")); compopt -o nospace 2>/dev/null' : ')';
+    return `COMPREPLY=($(compgen -W "$(${program})" -- "$word")${files}`;
+  };
   return `_boxctl() {
   local word="\${COMP_WORDS[COMP_CWORD]}" words="" command="\${COMP_WORDS[1]}"
   local option="\${COMP_WORDS[COMP_CWORD-1]}"
@@ -141,7 +149,10 @@ function zsh(table: Table): string {
     rows.map(({ name, summary }) => `${indent}'${lastWord(name)}:${quote(summary)}'`).join('\n');
   const cases = all.map((command) => `    "${command.name}") compadd -- ${optionWords(command)} ;;`).join('\n');
   const say = (words: string): string => `compadd -- ${words}`;
-  const ask = (program: string): string => `compadd -- \${(f)"$(${program})"}`;
+  const ask = ({ ask: program, andFiles }: Asked): string => {
+    const words = `\${(f)"$(${program})"}`;
+    return andFiles === true ? `compadd -S '' -- ${words}; _files` : `compadd -- ${words}`;
+  };
   const verbs = groups
     .map(
       (group) => `      ${group.name})
@@ -215,6 +226,7 @@ function fish(table: Table): string {
         : `${seen(group.name)}; and not __fish_seen_subcommand_from ${verbNames(group)}`;
     const found = positionalsOf(table, command);
     const offered = found === undefined ? undefined : 'ask' in found ? `(${found.ask})` : found.words;
+    const isMixed = found !== undefined && 'ask' in found && found.andFiles === true;
     const isAlone = command.verbs === undefined && command.positionals[1] === 0;
     const here =
       command.verbs === undefined
@@ -223,7 +235,7 @@ function fish(table: Table): string {
     return [
       `complete -c boxctl -f -n '${when}' -a ${lastWord(command.name)} -d '${quote(command.summary)}'`,
       // Without -f, files are offered, too.
-      ...(offered !== undefined ? [`complete -c boxctl -f -n '${here}' -a '${offered}'`] : []),
+      ...(offered !== undefined ? [`complete -c boxctl ${isMixed ? '' : '-f '}-n '${here}' -a '${offered}'`] : []),
       ...(isAlone || command.verbs !== undefined ? [`complete -c boxctl -f -n '${here}'`] : []),
       ...Object.entries(command.options).map(([name, { short, value, words, text }]) => {
         const letter = short === undefined ? '' : ` -s ${short}`;

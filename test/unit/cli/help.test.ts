@@ -176,6 +176,7 @@ describe('completion', () => {
     ['boxctl shell --progress l', 'list'],
     ['boxctl ps --filter st', 'status='],
     ['boxctl kill --signal US', 'USR1'],
+    ['boxctl cp cont', 'container.yaml'],
     ['boxctl completion z', 'zsh'],
     ['boxctl help comp', 'completion'],
   ];
