@@ -81,19 +81,20 @@ bool LeanMounts::make(int lowest, long& error) {
   const Fd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   Fd host(open(kNamespace, O_RDONLY | O_CLOEXEC));
   if (!root.valid() || !host.valid() || fstat(root.get(), &before) != 0) return false;
-  if (call(SYS_unshare, CLONE_NEWNS) < 0) return false;
-  Fd lean(open(kNamespace, O_RDONLY | O_CLOEXEC));
-  const bool replaced = lean.valid() && replace_mounts() >= 0;
-  // Whatever happened: back.
-  error = call(SYS_setns, host.get(), CLONE_NEWNS);
-  if (error < 0) return false;
+  // Whether there is a way back: root of a user namespace may leave a mount namespace that he may not enter.
+  if (call(SYS_setns, host.get(), CLONE_NEWNS) < 0) return false;
   if (!same_root(before)) {
-    // Somebody has changed the root of this process (chroot(2)), and setns(2) would undo that each time.
+    // Somebody has changed the root of this process (chroot(2)), and setns(2) undoes that each time.
     error = call(SYS_fchdir, root.get());
     if (error >= 0) error = call(SYS_chroot, ".");
     return false;
   }
-  if (!replaced) return false;
+  if (call(SYS_unshare, CLONE_NEWNS) < 0) return false;
+  Fd lean(open(kNamespace, O_RDONLY | O_CLOEXEC));
+  const bool replaced = lean.valid() && replace_mounts() >= 0;
+  // Whatever happened.
+  error = call(SYS_setns, host.get(), CLONE_NEWNS);
+  if (error < 0 || !replaced) return false;
   host_ = Fd(fcntl(host.get(), F_DUPFD_CLOEXEC, lowest));
   lean_ = Fd(fcntl(lean.get(), F_DUPFD_CLOEXEC, lowest));
   if (host_.valid() && lean_.valid()) return true;

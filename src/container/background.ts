@@ -137,6 +137,7 @@ async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks 
       id,
       kept: [place.lock, ...locks],
       contents: prepared.model.contents,
+      ...(options.by === undefined ? {} : { by: options.by }),
       stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);

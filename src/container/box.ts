@@ -116,6 +116,7 @@ export class Box extends EventEmitter<BoxEvents> {
       by: 'shared',
       stdio: this.#streams.descriptors,
       terse: options.onEvent === undefined,
+      contents: source.model.contents,
       ...(source.template === undefined ? {} : { template: source.template }),
       onEvent: (event) => this.#take(event),
       onTaken: (id) => {

@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly onStarted?: (run: ForegroundRun) => void;
   /** The container was started from a kept plan, and has ended: nothing is started, and what happened is told. */
   readonly ended?: Ended;
+  /** By a launcher of its own, or by that of this process which is already there (specs/library.md). Default: its own. */
+  readonly by?: 'own' | 'shared';
   /** Whether signals to this process are passed on to the container, and give an import up; they are by default. */
   readonly takesSignals?: boolean;
 }
@@ -82,7 +84,7 @@ export async function runContainer(document: SpecDocument, options: RunOptions =
 
 /** Of `RunOptions`. */
 export type StartOptions = Required<Pick<RunOptions, 'reporter' | 'takesSignals'>> &
-  Pick<RunOptions, 'showValues' | 'onPlanned' | 'onStarted' | 'ended'>;
+  Pick<RunOptions, 'showValues' | 'by' | 'onPlanned' | 'onStarted' | 'ended'>;
 
 interface ModelOptions extends StartOptions {
   /** What the container was made from, for those who look at it while it runs. */
@@ -162,7 +164,7 @@ type FollowOptions = Omit<StartOptions, 'onStarted'> &
 /** Launches the plan. What draws its steps is finished before the command runs: the terminal is the command's then. */
 export async function follow(
   plan: Plan,
-  { reporter, takesSignals, contents = [], onStarted }: FollowOptions,
+  { reporter, takesSignals, by, contents = [], onStarted }: FollowOptions,
 ): Promise<Outcome> {
   const progress = reporter.launching(plan);
   const saved = plan.terminal?.stdin === true ? terminalState(0) : undefined;
@@ -181,6 +183,7 @@ export async function follow(
     gate: progress.draws,
     ...(progress.terse === true ? { terse: true } : {}),
     contents,
+    ...(by === undefined ? {} : { by }),
     onEvent: (event) => {
       progress.event(event);
       if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));

@@ -1,11 +1,12 @@
 /** Containers as a library's caller has them: started many times from one plan, with streams, signals and a result. */
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
+import { startInBackground } from '../../src/container/background.ts';
 import type { Box } from '../../src/container/box.ts';
 import { openTemplate, startContainer } from '../../src/container/template.ts';
 import type { LaunchEvent } from '../../src/launcher/launch.ts';
@@ -235,6 +236,26 @@ describe.skipIf(!hasBusybox)('a box (needs busybox-static)', () => {
     expect(result.message).toContain('16 MiB');
     using timed = await template({ command: ['sleep', '100'], limits: { time: '100ms' }, stop_grace_period: '100ms' });
     expect(await (await timed.start()).ended).toMatchObject({ reason: 'time_limit', status: 124 });
+  });
+
+  test('has the secrets and configs of its file, each start anew', async () => {
+    const folder = specFolder({ command: ['cat', '/run/secrets/word'], secrets: { word: { file: './word.txt' } } });
+    const file = join(folder, 'container.yaml');
+    writeFileSync(join(folder, 'word.txt'), 'marker');
+    using many = await openTemplate(loadSpec(file, { env, home: '/root' }), { env });
+    for (let index = 0; index < 2; index++) expect((await follow(await many.start())).stdout).toBe('marker');
+  });
+
+  test('in the background, it is left to a launcher that the one of this process has made', async () => {
+    const name = `shared-${process.pid}`;
+    const document = load({ name, command: ['sleep', '100'] });
+    const { id } = await startInBackground(document, { env, by: 'shared', takesSignals: false });
+    const options = callerOptions(self, '/');
+    expect((await boxctl(['ps'], options)).stdout).toContain(id);
+    dismissLauncher();
+    expect((await boxctl(['exec', name, 'hostname'], options)).status).toBe(0);
+    expect((await boxctl(['stop', '--time', '0', name], options)).status).toBe(0);
+    expect((await boxctl(['rm', name], options)).status).toBe(0);
   });
 
   test('of a closed template none is started, and those that run go on', async () => {
