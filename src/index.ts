@@ -41,7 +41,18 @@ export { startInBackground, type Started } from './container/background.ts';
 export { execInContainer, planExecIn, type ExecOptions, type ExecRunOptions } from './container/exec.ts';
 export { copyFrom, copyTo, type ContainerPath, type CopyOptions } from './container/copy-files.ts';
 export { changesOf, type Change as FileChange } from './container/changes.ts';
-export { controlOf, findContainer, stateOf, type ContainerState } from './container/existing.ts';
+export { readLog, type LogOptions } from './container/logs.ts';
+export { cpuPercent, sampleOf, type Sample } from './container/stats.ts';
+export { killContainer } from './container/kill.ts';
+export { pauseContainer, unpauseContainer } from './container/pause.ts';
+export {
+  controlOf,
+  findContainer,
+  findRunning,
+  stateOf,
+  type ContainerState,
+  type RunningContainer,
+} from './container/existing.ts';
 export { keptContainers, removePlace, type KeptContainer } from './state/containers.ts';
 export {
   openTemplate,

@@ -16,6 +16,7 @@ import { parseSignal } from '../text/units.ts';
 import { planExecFor, type ExecOptions } from './exec.ts';
 import { SILENT } from './reporter.ts';
 import { endOf } from './run.ts';
+import { sampleOf, type Sample } from './stats.ts';
 
 export interface BoxOptions extends StandardFiles {
   /** Kills the container with all of its processes. A start that is aborted rejects with the signal's reason. */
@@ -186,6 +187,13 @@ export class Box extends EventEmitter<BoxEvents> {
   async stop(graceMs?: number): Promise<BoxResult> {
     this.#launched.stop(graceMs);
     return this.ended;
+  }
+
+  /** What the container uses at this moment, by the kernel's counters; undefined where it has ended. */
+  stats(): Sample | undefined {
+    const { name, id } = this.#source.container ?? this;
+    const first = firstProcess(this.#source.host, name, id);
+    return first === undefined ? undefined : sampleOf({ id, first });
   }
 
   /**

@@ -16,6 +16,9 @@ export interface Pressure {
   readonly io?: number;
 }
 
+/** What of a container has to be known. */
+type Measured = Pick<RunningContainer, 'id' | 'first'>;
+
 export interface Sample {
   /** Milliseconds of a clock that only goes on. */
   readonly at: number;
@@ -56,10 +59,10 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) =>
 /** The processes are read once, and not where no counter is missing. */
 class Reader {
   readonly #cgroups: ContainerCgroups;
-  readonly #container: RunningContainer;
+  readonly #container: Measured;
   #processes: readonly ContainerProcess[] | undefined;
 
-  constructor(container: RunningContainer) {
+  constructor(container: Measured) {
     this.#container = container;
     this.#cgroups = containerCgroups(realHost, container.first.pid, container.id);
   }
@@ -155,7 +158,7 @@ class Reader {
 }
 
 /** Undefined: it has ended. */
-export function sampleOf(container: RunningContainer): Sample | undefined {
+export function sampleOf(container: Measured): Sample | undefined {
   const reader = new Reader(container);
   const sample = {
     at: performance.now(),

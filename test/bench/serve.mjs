@@ -128,7 +128,7 @@ const median = (list) => list.toSorted((a, b) => a - b)[Math.floor((list.length 
  * Runs `starts` of them, so many at a time. `blocked`: how long the call that starts one takes, µs. `used`: what this thread has
  * run for each, from its start to its end, µs.
  */
-async function turn(start, inFlight, starts) {
+async function turn(start, inFlight, starts, watches) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   let begun = 0;
   const blocked = [];
@@ -142,7 +142,8 @@ async function turn(start, inFlight, starts) {
     }
   };
   const used = threadTime();
-  delay.enable();
+  // It costs a tenth of the thread itself.
+  if (watches) delay.enable();
   const began = process.hrtime.bigint();
   await Promise.all(Array.from({ length: inFlight }, worker));
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
@@ -162,7 +163,11 @@ async function bench(rounds, starts) {
   for (const inFlight of IN_FLIGHT) {
     const found = new Map(running.map(([name]) => [name, []]));
     for (let round = 0; round < rounds; round++) {
-      for (const [name, start] of running) found.get(name).push(await turn(start, inFlight, starts));
+      for (const [name, start] of running) {
+        const measured = await turn(start, inFlight, starts, false);
+        const { late } = await turn(start, inFlight, starts, true);
+        found.get(name).push({ ...measured, late });
+      }
     }
     const of = (name, key) => median(found.get(name).map((result) => result[key]));
     process.stdout.write(`${inFlight} in flight, ${rounds} rounds of ${starts}`.padEnd(42));

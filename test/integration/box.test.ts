@@ -197,6 +197,17 @@ describe.skipIf(!hasBusybox)('a box (needs busybox-static)', () => {
     await expect(box.exec(['true'])).rejects.toMatchObject({ code: 'E_CONTAINER_NOT_RUNNING' });
   });
 
+  test('tells what its container uses while it runs', async () => {
+    using sleeper = await template({ command: ['sleep', '100'] });
+    const box = await sleeper.start();
+    const stats = box.stats();
+    expect(stats?.memory.usage).toBeGreaterThan(0);
+    expect(stats?.pids.current).toBeGreaterThan(0);
+    box.kill('SIGKILL');
+    await box.ended;
+    expect(box.stats()).toBeUndefined();
+  });
+
   test('is listed by the command line while it runs, and no longer', async () => {
     using sleeper = await template({ command: ['sleep', '100'] });
     const listed = async (id: string): Promise<boolean> => {
