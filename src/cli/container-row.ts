@@ -11,7 +11,16 @@ export interface Listed {
   readonly state: ContainerState;
 }
 
-export const listed = (container: KeptContainer): Listed => ({ container, state: briefStateOf(container) });
+/** Its state is looked at when it is asked for: a list of ids alone needs none. */
+export function listed(container: KeptContainer): Listed {
+  let state: ContainerState | undefined;
+  return {
+    container,
+    get state() {
+      return (state ??= briefStateOf(container));
+    },
+  };
+}
 
 /** As docker calls the states; those that docker has not are boxctl's own. */
 export const stateWord = ({ status }: ContainerState): string => (status === 'starting' ? 'created' : status);

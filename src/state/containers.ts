@@ -35,7 +35,7 @@ import { makeFolders } from '../files/folders.ts';
 import { withLock } from '../files/locks.ts';
 import { isOwn, readOwn, readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { outcomeOf, type Outcome } from '../launcher/launch.ts';
+import { outcomeOf, type LaunchEvent, type Outcome } from '../launcher/launch.ts';
 import { callerMaps } from '../model/ids.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
@@ -202,7 +202,7 @@ function problemOf(value: unknown): string {
 export function isLocked(folder: string): boolean {
   let fd: number;
   try {
-    fd = openOwn(join(folder, 'lock'), 'file');
+    fd = openOwn(`${folder}/lock`, 'file');
   } catch {
     return false;
   }
@@ -219,8 +219,8 @@ interface Places {
 }
 
 function readPlace(parent: string, id: string, boot: string): KeptContainer | BrokenContainer | undefined {
-  const folder = join(parent, id);
-  const path = join(folder, 'container.json');
+  const folder = `${parent}/${id}`;
+  const path = `${folder}/container.json`;
   let problem: string;
   try {
     const value = readOwnJson(path);
@@ -288,18 +288,19 @@ const UNKNOWN: KeptRun = {
 function readEvents(folder: string, name: string, plan: Counted): KeptRun | undefined {
   let fd: number;
   try {
-    fd = openOwn(join(folder, name), 'file');
+    fd = openOwn(`${folder}/${name}`, 'file');
   } catch {
     return undefined;
   }
   let run = UNKNOWN;
   try {
-    const outcome = outcomeOf(plan, readFileSync(fd), (event) => {
+    const note = (event: LaunchEvent): void => {
       if (event.kind === 'run') run = { ...run, restarts: event.restarts };
       if (event.kind === 'started') run = { ...run, pid: event.pid, started: event.at };
       if (event.kind === 'ended' || event.kind === 'failed') run = { ...run, ended: event.at };
       if (event.kind === 'restarting') run = { ...run, restarts: event.restarts, next: event.at + event.delayMs };
-    });
+    };
+    const outcome = outcomeOf(plan, readFileSync(fd), note, plan !== NO_PLAN);
     return { ...run, outcome };
   } catch (error) {
     // Damaged, or written by another version.

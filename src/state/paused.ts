@@ -3,7 +3,6 @@
  * asks the kernel for those alone; what holds is what the kernel says.
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { containerCgroups } from '../host/cgroup-mounts.ts';
 import { realHost } from '../host/read.ts';
@@ -35,7 +34,7 @@ export function freezerOf(id: string, pid: number): Freezer | undefined {
   return { version: 1, file, isFrozen: () => has(file, 'FROZEN'), freeze: 'FROZEN', thaw: 'THAWED' };
 }
 
-const markOf = ({ folder }: Paused): string => join(folder, 'paused');
+const markOf = ({ folder }: Paused): string => `${folder}/paused`;
 
 export function markPaused(container: Paused, paused: boolean): void {
   if (!paused) return rmSync(markOf(container), { force: true });

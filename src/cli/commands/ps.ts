@@ -102,7 +102,8 @@ export const ps: Run = async (invocation) => {
   }
   const all = allContainers(host);
   const rows = chosen(all.containers, args);
-  await learnCalls(rows.filter(({ state }) => state.exitStatus === 128 + SIGSYS).map(({ container }) => container));
+  const endedBySignal = rows.filter(({ container, state }) => !container.isAlive && state.exitStatus === 128 + SIGSYS);
+  await learnCalls(endedBySignal.map(({ container }) => container));
   // Nothing is known of them that could be asked for.
   const broken = args.values('filter').length > 0 || lastOf(args) !== undefined ? [] : all.broken;
   if (format !== undefined) {
