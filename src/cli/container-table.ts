@@ -7,10 +7,10 @@ import { CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
 const RUNNING = 'ps --names';
 const ALL = 'ps --all --names';
 export const TAKES_CONTAINERS: ReadonlyMap<string, string> = new Map([
-  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update'].map((name) => [name, RUNNING] as const),
-  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'start', 'restart', 'changes'].map(
-    (name) => [name, ALL] as const,
+  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update', 'restart'].map(
+    (name) => [name, RUNNING] as const,
   ),
+  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'start', 'changes'].map((name) => [name, ALL] as const),
   ['unpause', 'ps --names --filter status=paused'],
 ]);
 
@@ -105,6 +105,19 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/stop.ts')).stop,
+  },
+  {
+    name: 'restart',
+    usage: '[OPTIONS] NAME…',
+    summary: 'end containers in the background and start them again',
+    description: `Ends the command as \`stop\` does, and runs it again in a container with the same id and what the last one has written to its root. One that waits for its restart is started at once. ${NAME}`,
+    options: {
+      time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
+    },
+    examples: [['boxctl restart web', 'and return when it runs']],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/restart.ts')).restart,
   },
   {
     name: 'kill',

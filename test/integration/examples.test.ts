@@ -1,7 +1,7 @@
 /** The examples run as they are. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { boxctl, INSTALLED, PROJECT, run } from '../support/boxctl.ts';
 import { callerOptions, callers, hasLimits, ownedFolder, self } from '../support/container.ts';
 import { debianRootfs } from '../support/rootfs.ts';
@@ -20,6 +20,19 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
     expect(stdout).toMatch(new RegExp(`^ +0( to \\d+)? (is|are) ${caller.rootOutside}`, 'mu'));
     if (caller === self && hasLimits)
       expect(stdout).toMatch(/memory\.(limit_in_bytes|max) 67108864\n.*pids\.max 50\n/u);
+  });
+
+  test('service becomes healthy, is started again, and ends in peace', async () => {
+    const options = callerOptions(caller, join(INSTALLED, 'examples/service'));
+    const call = (...words: readonly string[]): ReturnType<typeof boxctl> => boxctl(words, options);
+    onTestFinished(async () => void (await call('rm', '--force', 'counter')));
+    expect(await call('up', '--wait', '--wait-timeout', '30')).toMatchObject({ status: 0, stdout: 'counter\n' });
+    expect((await call('ps')).stdout).toMatch(/ counter .* running \(healthy\)/u);
+    expect(await call('restart', 'counter')).toMatchObject({ status: 0, stderr: '' });
+    expect(await call('stop', 'counter')).toMatchObject({ status: 0 });
+    expect((await call('logs', 'counter')).stdout).toMatch(
+      /^ready\n1\n.*the end, draining\nready\n.*the end, draining\n$/su,
+    );
   });
 
   test('ci-job passes its checks', async () => {

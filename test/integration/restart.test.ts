@@ -112,6 +112,30 @@ describe.skipIf(!hasBusybox).each(callers)('restart, of a container that $title 
     expect(new Set(lines).size).toBe(1);
   });
 
+  test('is asked for by `boxctl restart`, of a container that runs and of one that waits', async () => {
+    const web = box(
+      { command: script('echo run >>/runs; wc -l </runs; trap "exit 3" TERM; while :; do sleep 0.05; done') },
+      caller,
+    );
+    await web.run(['up', '--detach']);
+    const first = await web.listed();
+    expect(await web.run(['restart', web.name])).toMatchObject({ status: 0, stdout: `${web.name}\n`, stderr: '' });
+    const second = await web.listed();
+    expect(second).toMatchObject({ id: first?.id, status: 'running', restarts: 0 });
+    expect(second?.pid).not.toBe(first?.pid);
+    await web.run(['stop', web.name]);
+    expect(outputOf(web, second?.id ?? '')).toBe('1\n2\n');
+    const ended = await web.run(['restart', web.name]);
+    expect(ended).toMatchObject({ status: 125, stdout: '' });
+    expect(ended.stderr).toContain('boxctl up --detach');
+    const waits = box({ restart: 'always', command: ['false'] }, caller);
+    await waits.run(['up', '--detach']);
+    await listedAs(waits, ({ status, restarts }) => status === 'restarting' && restarts > 4);
+    expect(await waits.run(['restart', waits.name])).toMatchObject({ status: 0 });
+    expect((await waits.listed())?.restarts).toBeLessThan(4);
+    await waits.run(['stop', waits.name]);
+  });
+
   test.skipIf(!isRoot)('is true to `ps` when the launcher is killed between two runs', async () => {
     const web = box({ restart: 'always', command: ['false'] }, caller);
     await web.run(['up', '--detach']);

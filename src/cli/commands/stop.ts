@@ -5,7 +5,8 @@ import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { writeOutput } from '../output.ts';
 
-function graceOf(text: string | undefined): number | undefined {
+/** Of `--time`, in milliseconds. */
+export function graceOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,6}$/u.test(text)) return Number(text) * 1000;
   throw new BoxctlError('E_USAGE', `--time ${text} is no number of seconds`, { hint: 'boxctl stop --time 30 NAME' });
