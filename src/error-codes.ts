@@ -16,6 +16,7 @@ export const ERROR_CODES = {
     meaning: 'others could have written the records of what was allowed',
   },
   E_ARCHITECTURE: { meaning: 'this machine is neither x86-64 nor arm64' },
+  E_ATTACH_CUT_OFF: { meaning: 'who was attached to a container did not take what it wrote' },
   E_BUNDLE_NOT_A_FOLDER: { meaning: 'the path for a bundle is a file' },
   E_BUNDLE_NOT_EMPTY: { meaning: 'the folder for a bundle has something in it' },
   E_BUNDLE_VOLUME: { meaning: 'the file has a named volume, which other runtimes do not know' },

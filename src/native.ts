@@ -37,6 +37,12 @@ export interface FileStatus {
   readonly gid: number;
 }
 
+/** Why `attach` has ended: `value` is the exit status, the signal, or an errno of descriptor 1 or 2. */
+export interface AttachEnd {
+  readonly how: 'exited' | 'signaled' | 'gone' | 'detached' | 'output';
+  readonly value: number;
+}
+
 interface Addon {
   spawnLauncher(
     program: string,
@@ -62,6 +68,13 @@ interface Addon {
   listenToLaunchers(onRecords: (socket: number, records: Buffer | undefined) => void): void;
   watch(socket: number): void;
   hangUp(socket: number): void;
+  attach(
+    socket: number,
+    input: boolean,
+    terminal: boolean,
+    keys: Uint8Array,
+    onEnd: (how: AttachEnd['how'], value: number) => void,
+  ): void;
   reap(pidfd: number): void;
   catchSignals(except: readonly number[]): void;
   passSignals(socket: number, launcher: number): void;
@@ -218,6 +231,20 @@ function dispatch(socket: number, records: Buffer | undefined): void {
   const onRecords = watchers.get(socket);
   if (records === undefined) watchers.delete(socket);
   onRecords?.(records);
+}
+
+/**
+ * Carries descriptors 0 to 2 to a launcher's socket and back, on another thread, until the command ends or `keys` are typed.
+ * `terminal`: the command has one, so that a terminal that is descriptor 0 is raw meanwhile.
+ */
+export function attach(
+  socket: number,
+  input: boolean,
+  terminal: boolean,
+  keys: Uint8Array,
+  onEnd: (end: AttachEnd) => void,
+): void {
+  invoke((addon) => addon.attach(socket, input, terminal, keys, (how, value) => onEnd({ how, value })));
 }
 
 /** Ends the conversation with a launcher, which then ends its container; `watch` still tells the end. */

@@ -2,6 +2,7 @@
 // Arguments are checked by src/native.ts, the only caller.
 #include <napi.h>
 
+#include "attach.h"
 #include "connect.h"
 #include "end.h"
 #include "files.h"
@@ -24,6 +25,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("dismissLauncher", boxctl::dismiss_launcher);
   add("connectTo", boxctl::connect_to);
   add("listenToLaunchers", boxctl::listen_to_launchers);
+  add("attach", boxctl::attach);
   add("watch", boxctl::watch);
   add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+
+#include "control.h"
 
 namespace boxctl {
 namespace {
@@ -34,9 +37,25 @@ bool Console::add(uint32_t fd, Fd pipe) {
   return true;
 }
 
-void Console::attach(Fd master) {
+void Console::attach(Fd master, bool with_input) {
   fcntl(master.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+  // Until somebody with a terminal is attached.
+  winsize size = {24, 80, 0, 0};
+  ioctl(master.get(), TIOCSWINSZ, &size);
+  if (with_input) input_ = Fd(fcntl(master.get(), F_DUPFD_CLOEXEC, 0));
   start(sources_[0], std::move(master), Stream::kOut);
+}
+
+bool Console::blocked() const { return log_.blocked() || control_.behind(); }
+
+long Console::give_input(const char* bytes, size_t size) const {
+  return input_.valid() ? negate(write(input_.get(), bytes, size)) : -EPIPE;
+}
+
+void Console::resize(uint32_t columns, uint32_t rows) const {
+  winsize size = {static_cast<unsigned short>(rows), static_cast<unsigned short>(columns), 0, 0};
+  // A pipe is no terminal: ENOTTY.
+  if (sources_[0].fd.valid()) ioctl(sources_[0].fd.get(), TIOCSWINSZ, &size);
 }
 
 void Console::start(Source& source, Fd fd, Stream stream) {
@@ -82,6 +101,7 @@ bool Console::Source::advance() {
     end();
     return false;
   }
+  console->control_.output(stream, buffer + have, static_cast<size_t>(size));
   have += static_cast<size_t>(size);
   give(Log::Until::kPiece);
   // A pipe that gives less than there is room for is empty.

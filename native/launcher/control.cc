@@ -4,14 +4,28 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <utility>
+
+#include "console.h"
 
 namespace boxctl {
 namespace {
 
 constexpr int kBacklog = 64;
+// The most bytes of one message in either direction.
+constexpr size_t kInputPiece = 4096;
+constexpr size_t kOutputPiece = 16384;
+// The most that is given to `output` at a time.
+constexpr size_t kMostOutput = 1 << 16;
+// Milliseconds that a reader may take nothing of what is sent to it.
+constexpr uint64_t kPatience = 2000;
+
+// For each client. The kernel allocates their pages only as they are used.
+alignas(4096) char outputs[Control::kMostClients][kMostOutput];
+alignas(4096) char inputs[Control::kMostClients][kInputPiece];
 
 // Other programs of this machine can see the socket, where the folder lets them: the kernel says who they are.
 bool may_order(int fd, uid_t user) {
@@ -23,11 +37,16 @@ bool may_order(int fd, uid_t user) {
 
 }  // namespace
 
-void Control::start(uid_t user, void* owner, Handler handler) {
+void Control::start(uid_t user, void* owner, Handler handler, Console* console) {
   user_ = user;
   owner_ = owner;
   handler_ = handler;
-  for (Client& client : clients_) client.control = this;
+  console_ = console;
+  for (size_t i = 0; i < kMostClients; i++) {
+    clients_[i].control = this;
+    clients_[i].output = outputs[i];
+    clients_[i].input = inputs[i];
+  }
 }
 
 long Control::listen(int dirfd, const char* name) {
@@ -47,13 +66,18 @@ long Control::listen(int dirfd, const char* name) {
 void Control::add_sources(Poller& poller) {
   if (!listener_.valid()) return;
   bool is_full = true;
+  bool has_input = false;
   for (Client& client : clients_) {
     if (!client.fd.valid()) {
       is_full = false;
       continue;
     }
-    poller.add<&Client::on_message>(client.fd.get(), POLLIN, client);
+    has_input = has_input || client.input_size > 0;
+    const auto events = static_cast<short>(POLLIN | (client.output_size > 0 ? POLLOUT : 0));
+    poller.add<&Client::on_message>(client.fd.get(), events, client);
   }
+  if (has_input) poller.add<&Control::on_input_room>(console_->input(), POLLOUT, *this);
+  if (behind()) poller.add<&Control::on_timer>(patience_.fd(), POLLIN, *this);
   // Others wait in the backlog until one of these is gone.
   if (!is_full) poller.add<&Control::on_connection>(listener_.get(), POLLIN, *this);
 }
@@ -68,13 +92,112 @@ void Control::on_connection(short) {
   }
 }
 
-void Control::Client::on_message(short) {
+// ---- Those who are attached -----------------------------------------------------------------------------------------
+
+void Control::Client::leave() {
+  fd.reset();
+  attached = false;
+  gives_input = false;
+  output_size = 0;
+  input_size = 0;
+}
+
+void Control::Client::on_message(short happened) {
   if (!fd.valid()) return;
-  Order order;
-  const ssize_t size = recv(fd.get(), &order, sizeof order, MSG_DONTWAIT);
+  if (happened & POLLOUT && !send_output()) return;
+  if (!(happened & (POLLIN | POLLHUP | POLLERR))) return;
+  struct {
+    Order order;
+    char bytes[kInputPiece];
+  } message;
+  const ssize_t size = recv(fd.get(), &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size != sizeof order) return fd.reset();
-  control->handler_(control->owner_, order);
+  const auto more = static_cast<size_t>(size) - sizeof message.order;
+  if (size < static_cast<ssize_t>(sizeof message.order) || more > kInputPiece) return leave();
+  switch (message.order.kind) {
+    case kOrderAttach:
+      attached = true;
+      gives_input = message.order.value != 0;
+      return;
+    case kOrderInput:
+      // One piece at a time: the next one waits for the word that this one was passed on.
+      if (!gives_input || input_size > 0 || more != message.order.value) return leave();
+      return take_input(message.bytes, more);
+    default:
+      if (more != 0) return leave();
+      control->handler_(control->owner_, message.order);
+  }
+}
+
+void Control::Client::take_input(const char* bytes, size_t size) {
+  memcpy(input, bytes, size);
+  input_at = 0;
+  input_size = size;
+  pass_input();
+}
+
+void Control::Client::pass_input() {
+  if (input_size == 0) return;
+  const long wrote = control->console_->give_input(input + input_at, input_size);
+  if (wrote == -EAGAIN) return;
+  // A command that has closed its input, or has ended, reads nothing more.
+  const size_t done = wrote < 0 ? input_size : static_cast<size_t>(wrote);
+  input_at += done;
+  input_size -= done;
+  if (input_size > 0) return;
+  const Record record = {Event::kInputTaken, 0, 0, 0, 0, 0};
+  send(fd.get(), &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void Control::on_input_room(short) {
+  for (Client& client : clients_) client.pass_input();
+}
+
+// False: it has gone.
+bool Control::Client::send_output() {
+  while (output_size > 0) {
+    const size_t piece = output_size < kOutputPiece ? output_size : kOutputPiece;
+    Order head = {static_cast<uint32_t>(Event::kOutput), static_cast<uint32_t>(stream)};
+    iovec parts[] = {{&head, sizeof head}, {output + output_at, piece}};
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    if (sendmsg(fd.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+      if (errno == EAGAIN || errno == EINTR) return true;
+      leave();
+      return false;
+    }
+    output_at += piece;
+    output_size -= piece;
+    control->patience_.set(kPatience);
+  }
+  return true;
+}
+
+void Control::output(Stream stream, const char* bytes, size_t size) {
+  for (Client& client : clients_) {
+    if (!client.attached) continue;
+    // What cannot be sent at once is copied: the next bytes come into the same buffer.
+    client.stream = stream;
+    client.output_at = 0;
+    client.output_size = size < kMostOutput ? size : kMostOutput;
+    memcpy(client.output, bytes, client.output_size);
+    if (client.send_output() && client.output_size > 0) patience_.set(kPatience);
+  }
+}
+
+bool Control::behind() const {
+  for (const Client& client : clients_) {
+    if (client.output_size > 0) return true;
+  }
+  return false;
+}
+
+void Control::on_timer(short) {
+  if (!patience_.expired()) return;
+  for (Client& client : clients_) {
+    if (client.output_size > 0) client.leave();
+  }
 }
 
 void Control::tell(const Record& event) {

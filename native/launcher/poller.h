@@ -17,7 +17,7 @@ class Poller {
  public:
   // The launcher's own parts add at most 15. To add more than there is room for is a defect of the launcher, which then
   // ends, and the container with it.
-  static constexpr size_t kMost = 32;
+  static constexpr size_t kMost = 64;
 
   void clear() { count_ = 0; }
   // Calls `(owner.*Method)(happened)` when one of `events`, or an error, has happened to the descriptor. One that is -1

@@ -70,7 +70,7 @@ bool Supervisor::add_stream(uint32_t fd, Fd pipe) {
 }
 
 void Supervisor::add_terminal(Fd master, bool with_input) {
-  if (log_.is_chosen()) return console_.attach(std::move(master));
+  if (log_.is_chosen()) return console_.attach(std::move(master), with_input);
   terminal_.attach(std::move(master), with_input);
 }
 
@@ -211,6 +211,7 @@ void Supervisor::take_order(const Order& order) {
   if (order.kind == kOrderSignal) take_signal(order.value);
   if (order.kind == kOrderStop) stop(order.value);
   if (order.kind == kOrderRestart) restart(order.value);
+  if (order.kind == kOrderResize) console_.resize(order.value >> 16, order.value & 0xffff);
 }
 
 // As SIGTERM, with another time until SIGKILL.

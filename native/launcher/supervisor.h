@@ -37,9 +37,10 @@ class Supervisor {
         command_(plan, events),
         control_(control),
         log_(*context.log),
-        console_(log_) {
-    control_.start(getuid(), this,
-                   [](void* self, const Order& order) { static_cast<Supervisor*>(self)->take_order(order); });
+        console_(log_, control) {
+    control_.start(
+        getuid(), this, [](void* self, const Order& order) { static_cast<Supervisor*>(self)->take_order(order); },
+        &console_);
   }
 
   Command& command() { return command_; }

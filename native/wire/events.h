@@ -29,6 +29,8 @@ enum class Event : uint32_t {
   kOutputLost = 22,
   kHelperSaid = 30,
   kHelperEnded = 31,
+  kOutput = 40,
+  kInputTaken = 41,
   kBegun = 40,
   kHook = 50,
   kHookSaid = 51,
@@ -57,6 +59,9 @@ inline constexpr uint32_t kOrderGo = 2;
 inline constexpr uint32_t kOrderDetach = 3;
 inline constexpr uint32_t kOrderStop = 4;
 inline constexpr uint32_t kOrderRestart = 5;
+inline constexpr uint32_t kOrderAttach = 6;
+inline constexpr uint32_t kOrderInput = 7;
+inline constexpr uint32_t kOrderResize = 8;
 inline constexpr uint32_t kStopGrace = 4294967295;
 
 struct Order {

@@ -72,6 +72,29 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/exec.ts')).exec,
   },
   {
+    name: 'attach',
+    usage: '[OPTIONS] NAME',
+    summary: 'go to a container in the background, as if it had been started here',
+    description: `Connects this terminal, or standard input and outputs, to the command of a container in the background, and ends with its status. With \`stdin_open\` in its file, what is typed goes to the command. Ctrl-P Ctrl-Q leaves it, and the container goes on. ${NAME}`,
+    options: {
+      'no-stdin': { text: 'do not pass on what is typed' },
+      'detach-keys': { value: 'KEYS', text: 'the keys that leave it, in place of ctrl-p,ctrl-q' },
+      'sig-proxy': {
+        value: 'BOOL',
+        words: ['true', 'false'],
+        text: 'whether signals go to the command; by default true',
+      },
+      quiet: { short: 'q', text: 'say nothing but what went wrong' },
+    },
+    examples: [
+      ['boxctl attach shell', 'a shell that was started with `up -d`'],
+      ['boxctl attach --no-stdin web', 'only look at what it writes'],
+    ],
+    positionals: [1, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/attach.ts')).attach,
+  },
+  {
     name: 'logs',
     usage: '[OPTIONS] NAME',
     summary: 'print what a container has written',

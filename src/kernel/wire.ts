@@ -299,6 +299,13 @@ export const EVENT = {
    * signal that ended it.
    */
   helperEnded: 31,
+  /**
+   * To those who are attached, in a message of another form: after kind and index, which is the command's descriptor (1 or
+   * 2), come the bytes that it has written.
+   */
+  output: 40,
+  /** To who is attached: the command's input has taken the order `input`. */
+  inputTaken: 41,
   /** The first event of a launcher that was asked to start a plan (START_REQUEST): value is its pid. */
   begun: 40,
   /**
@@ -331,6 +338,12 @@ export const ORDER = {
   stop: 4,
   /** The same, and runs the plan again. Before the command has started, nothing. */
   restart: 5,
+  /** From now on the sender gets what the command writes, as messages `output`; `value` is 1 if it sends input. */
+  attach: 6,
+  /** `value` bytes follow, at most 4096: input for the command. The next one waits for the event `inputTaken`. */
+  input: 7,
+  /** The size of the command's terminal: columns and rows, 16 bits each. */
+  resize: 8,
 } as const;
 
 export const STOP_GRACE = 0xffff_ffff;

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "../../../native/launcher/console.h"
+#include "../../../native/launcher/control.h"
 
 namespace {
 
@@ -86,7 +87,8 @@ int main(int count, char** words) {
     error = log.keep_nothing();
   }
   if (error != 0) return fprintf(stderr, "%s\n", strerror(static_cast<int>(-error))), 1;
-  boxctl::Console console(log);
+  boxctl::Control control;
+  boxctl::Console console(log, control);
   console.add(1, Fd(fcntl(0, F_DUPFD_CLOEXEC, 5)));
   if (has_error) console.add(2, std::move(second));
   boxctl::Poller poller;

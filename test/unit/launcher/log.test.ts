@@ -11,7 +11,7 @@ import { isRoot } from '../../support/user.ts';
 import { build, SANITIZE } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
-const SOURCES = ['console', 'log', 'log_line', 'log_writer', 'journal', 'events', 'poller'];
+const SOURCES = ['console', 'control', 'log', 'log_line', 'log_writer', 'journal', 'events', 'poller'];
 // Before the tests begin, whose time is limited.
 const program = build(
   join(import.meta.dirname, 'log-main.cc'),
