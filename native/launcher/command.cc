@@ -44,6 +44,7 @@ void Command::on_exit(short) { has_ended_ = true; }
 void Command::on_timer(short) {
   if (!timer_.expired()) return;
   if (stopping_) return kill_late();
+  timed_out_ = true;
   events_.add({Event::kTimeLimit, 0, 0, 0, 0, 0});
   stop();
 }

@@ -32,6 +32,9 @@ class Command {
   // It runs, or has ended and was not reaped yet.
   bool running() const { return started_ && !reaped_; }
 
+  // It was stopped because its time was over.
+  bool timed_out() const { return timed_out_; }
+
   // While it is running: its end, and the end of its time.
   void add_sources(Poller& poller);
   bool has_ended() const { return has_ended_; }
@@ -85,6 +88,7 @@ class Command {
   uint64_t ended_at_ = 0;
   bool has_ended_ = false;
   bool reaped_ = false;
+  bool timed_out_ = false;
   bool stopping_ = false;
   void* owner_ = nullptr;
   Delay delay_ = nullptr;

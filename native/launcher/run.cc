@@ -269,12 +269,13 @@ class Run {
     return true;
   }
 
-  bool follows(const Restarts& restarts, End end) const {
+  bool follows(const Restarts& restarts, End end) {
     if (supervisor_.told_to_end()) return false;
     // The process that started it still waits for its first start, and tells why that has failed.
     if (end.kind == End::Kind::kFailed && owner_ >= 0) return false;
     if (supervisor_.hook_failed() && owner_ >= 0) return false;
-    return restarts.follow(supervisor_.hook_failed() || end.kind != End::Kind::kExited || end.value != 0);
+    return restarts.follow(supervisor_.hook_failed() || supervisor_.command().timed_out() ||
+                           end.kind != End::Kind::kExited || end.value != 0);
   }
 
   const Plan& plan_;

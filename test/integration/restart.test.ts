@@ -165,6 +165,20 @@ describe.skipIf(!hasBusybox)('restart', () => {
     await web.run(['volume', 'rm', 'kept']);
   });
 
+  test('follows the end of `limits.time`, by the stop signal and with init, whatever the status is', async () => {
+    const web = box({
+      init: true,
+      stop_signal: 'SIGINT',
+      limits: { time: '300ms' },
+      restart: 'on-failure:1',
+      command: script('trap "echo int; exit 0" INT; echo run; while :; do sleep 0.05; done'),
+    });
+    await web.run(['up', '--detach']);
+    const { id } = await listedAs(web, ({ status, restarts }) => status === 'exited' && restarts === 1);
+    expect(outputOf(web, id)).toBe('run\nint\nrun\nint\n');
+    expect(await web.listed()).toMatchObject({ exit_status: 124 });
+  });
+
   test('is told to have no effect in the foreground', async () => {
     const web = box({ restart: 'always', command: ['false'] });
     const { stderr, status } = await boxctl(['up'], { cwd: web.folder, env: { BOXCTL_STORE: self.store } });
