@@ -78,6 +78,8 @@ const OURS: ReadonlySet<string> = new Set([
   'documents',
   'partial',
   'volumes',
+  'containers',
+  'plans',
   'id-ranges',
   'lost+found',
 ]);

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/table.ts';
 import { boxctl, INSTALLED, PROGRAM, PROJECT, run } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
@@ -37,10 +37,10 @@ describe('commands', () => {
       'npm ci && npx boxctl up examples/hello/container.yaml',
       'npm cit',
     ]);
-    expect(bin['boxctl']).toBe('dist/boxctl.cjs');
+    expect(bin['boxctl']).toBe('dist/boxctl');
     expect(scripts['test']).toMatch(/^vitest run /u);
     expect(scripts['prepare']).toContain('build');
-    expect(readFileSync(join(PROJECT, '.ci/run'), 'utf8')).toMatch(/^ *npm cit$/mu);
+    expect(readFileSync(join(PROJECT, '.ci/run'), 'utf8')).toMatch(/^ +if npm cit 2>&1 \| tee /mu);
   });
 
   test('the table has every command, and no other', () => {
@@ -127,30 +127,33 @@ describe.skipIf(!hasBusybox || !isRoot)('the pictures of the first run (needs ro
 });
 
 describe.skipIf(!hasBusybox)('the library (needs busybox-static)', () => {
-  let program = '';
-  beforeAll(async () => {
-    const [code = ''] = blocks('ts');
-    const source = join(INSTALLED, 'dist/test/readme.ts');
+  /** The example with its end printed, as a program beside the package that is installed. */
+  async function programOf(index: number): Promise<string> {
+    const code = blocks('ts')[index] ?? '';
+    const source = join(INSTALLED, `dist/test/readme-${index}.ts`);
     mkdirSync(join(INSTALLED, 'dist/test'), { recursive: true });
     writeFileSync(
       source,
       `${code.replace("'boxctl'", "'../index.js'")}\nconsole.error(JSON.stringify({ reason, status }));\n`,
     );
-    program = join(INSTALLED, 'dist/test/readme.mjs');
+    const program = join(INSTALLED, `dist/test/readme-${index}.mjs`);
     const bundle = await rolldown({ input: source, platform: 'node', external: ['../index.js'], logLevel: 'silent' });
     await bundle.write({ file: program, format: 'esm' });
-  });
+    return program;
+  }
 
-  test('does what the example says', async () => {
+  test.each([
+    ['starts boxes from a template', 0, '7'],
+    ['runs a container', 1, 'none'],
+  ])('%s as the example says', async (_title, index, job) => {
+    const program = await programOf(index);
     const folder = tempFolder();
     symlinkSync(busyboxRootfs(), join(folder, 'rootfs.tar'));
-    writeFileSync(
-      join(folder, 'container.yaml'),
-      'image: ./rootfs.tar\ncommand: [sh, -c, "echo from a library; exit 3"]\n',
-    );
+    const script = 'echo from a library: $${JOB:-none}; exit 3';
+    writeFileSync(join(folder, 'container.yaml'), `image: ./rootfs.tar\ncommand: [sh, -c, "${script}"]\n`);
     const { stdout, stderr, status } = await run([process.execPath, program], callerOptions(self, folder));
     expect({ stdout, stderr, status }).toEqual({
-      stdout: 'from a library\n',
+      stdout: `from a library: ${job}\n`,
       stderr: '{"reason":"exited","status":3}\n',
       status: 0,
     });
