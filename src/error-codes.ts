@@ -29,6 +29,9 @@ export const ERROR_CODES = {
     meaning: 'the image has no such command, or the interpreter of the command is missing',
   },
   E_CONTAINER_AMBIGUOUS: { meaning: 'several containers fit, and nothing tells which is meant' },
+  E_CONTAINER_CHANGED: {
+    meaning: 'the file of a running container has changed in more than limits that can be changed live',
+  },
   E_CONTAINER_FILES: { meaning: 'the files of a container cannot be reached, or what it has written is not kept' },
   E_CONTAINER_FOREGROUND: {
     meaning: 'the container runs in the foreground, and what was asked for is for those in the background',

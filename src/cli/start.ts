@@ -1,10 +1,13 @@
 /** What up, run and shell have in common: their options, and how the run and its end are told. */
-import { runContainer } from '../container/run.ts';
+import type { Started } from '../container/background.ts';
+import type { BringUpOptions } from '../container/bring-up.ts';
+import { runContainer, type RunOptions } from '../container/run.ts';
 import { BoxctlError } from '../errors.ts';
 import { Keeper, readEnded } from './front.ts';
 import type { Overrides } from '../model/compile.ts';
 import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
+import type { SpecDocument } from '../spec/spec.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument, showsValues } from './environment.ts';
@@ -68,10 +71,18 @@ function secondsOf(text: string | undefined, waits: boolean): number | undefined
   });
 }
 
+type Recreate = NonNullable<BringUpOptions['recreate']>;
+
+/** Without `recreate` a container that runs is an error. */
+async function inBackground(document: SpecDocument, run: RunOptions, recreate: Recreate | undefined): Promise<Started> {
+  if (recreate === undefined) return (await import('../container/background.ts')).startInBackground(document, run);
+  return (await import('../container/bring-up.ts')).bringUp(document, { ...run, recreate });
+}
+
 export type Choose = (image: ImageFacts | undefined) => Overrides;
 
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
-export async function start(invocation: Invocation, choose: Choose): Promise<number> {
+export async function start(invocation: Invocation, choose: Choose, recreate?: Recreate): Promise<number> {
   const { env, front } = invocation;
   const keeper = front !== undefined && isPlain(invocation) ? new Keeper(front.words) : undefined;
   const mode = modeOf(invocation);
@@ -94,8 +105,7 @@ export async function start(invocation: Invocation, choose: Choose): Promise<num
     const waits = invocation.args.flag('wait');
     const timeoutMs = secondsOf(invocation.args.value('wait-timeout'), waits);
     if (invocation.args.flag('detach') || waits) {
-      const { startInBackground } = await import('../container/background.ts');
-      const { name, id } = await startInBackground(document, run);
+      const { name, id } = await inBackground(document, run, recreate);
       writeOutput(`${name}\n`);
       if (waits) {
         const { awaitHealth } = await import('../container/await-health.ts');

@@ -15,6 +15,11 @@ const DETACH: Readonly<Record<string, OptionRow>> = {
   wait: { text: 'the same, and return when it is healthy' },
   'wait-timeout': { value: 'S', text: 'with --wait: how many seconds at most' },
 };
+const RECREATE: Readonly<Record<string, OptionRow>> = {
+  'no-recreate': { text: 'with --detach: leave one that runs as it is, although the file has changed' },
+  'force-recreate': { text: 'with --detach: start one that runs anew, although the file has not changed' },
+  live: { text: 'with --detach: change the limits of one that runs, without starting it anew' },
+};
 const FILE = 'FILE is container.yaml or container.yml in this folder, unless you name another.';
 
 export const COMMANDS: readonly Command[] = [
@@ -22,8 +27,8 @@ export const COMMANDS: readonly Command[] = [
     name: 'up',
     usage: '[OPTIONS] [FILE]',
     summary: 'start the container and wait for its end',
-    description: `Starts the container that FILE describes, runs its command, and ends with the command's status. ${FILE}`,
-    options: { ...DETACH, ...START },
+    description: `Starts the container that FILE describes, runs its command, and ends with the command's status. With --detach, one that runs already is left alone where FILE has not changed, and is started anew where it has. ${FILE}`,
+    options: { ...DETACH, ...RECREATE, ...START },
     examples: [
       ['boxctl up', 'the container of this folder'],
       ['boxctl up -it container.yaml', 'with a terminal'],
@@ -57,6 +62,23 @@ export const COMMANDS: readonly Command[] = [
     positionals: [0, 1],
     takesRest: false,
     load: () => Promise.resolve(shell),
+  },
+  {
+    name: 'down',
+    usage: '[OPTIONS] [FILE]',
+    summary: 'end and remove the container of a file',
+    description: `Stops the containers in the background that were started from FILE, and removes what is kept of them. There may be none. ${FILE}`,
+    options: {
+      time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
+      volumes: { text: 'remove the volumes that the file names, too' },
+    },
+    examples: [
+      ['boxctl down', 'the counterpart of boxctl up --detach'],
+      ['boxctl down --volumes', 'and what it has kept'],
+    ],
+    positionals: [0, 1],
+    takesRest: false,
+    load: async () => (await import('./commands/down.ts')).down,
   },
   ...CONTAINER_COMMANDS,
   {

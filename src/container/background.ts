@@ -8,6 +8,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { signalName } from '../kernel/signals.ts';
 import { launch } from '../launcher/launch.ts';
+import type { Overrides } from '../model/compile.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
@@ -15,6 +16,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { keptContainers, makePlace, namesLock, removePlace, type Place } from '../state/containers.ts';
 import { noteDestroyed } from '../state/run-events.ts';
+import { startedFrom, writeStartedFrom } from '../state/started-from.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { hookHasFailed } from '../run/explain.ts';
@@ -73,7 +75,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   }
   const plan = planContainer(model, image, host, { kept: true });
   const id = randomBytes(6).toString('hex');
-  const place = await takeName(document, { plan, model, image }, host, id);
+  const place = await takeName(document, { plan, model, image, overrides: options.overrides?.(image) ?? {} }, host, id);
   try {
     await launchAndLeave(plan, { id, place, prepared, options, locks: claims.locks });
     return { id, name: model.name };
@@ -89,6 +91,7 @@ interface Made {
   readonly plan: Plan;
   readonly model: Model;
   readonly image: ImageFacts | undefined;
+  readonly overrides: Overrides;
 }
 
 /** A container that has ended gives its name to the next. */
@@ -105,7 +108,9 @@ async function takeName(document: SpecDocument, made: Made, host: HostFacts, id:
       await removePlace(host, other);
       noted(host);
     }
-    return makePlace(host, recordOf(document, model, id), made);
+    const place = makePlace(host, recordOf(document, model, id), made);
+    writeStartedFrom(place.folder, startedFrom(document, made.image, made.overrides));
+    return place;
   });
 }
 

@@ -1,17 +1,24 @@
 /** What container.json has of a container, without the values that its file has from the environment or from other files. */
 import { resolve } from 'node:path';
+import type { Mount } from '../model/mount.ts';
 import type { Model } from '../model/model.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { bootId, type KeptMount, type KeptNetwork, type KeptPort, type KeptRecord } from '../state/containers.ts';
 import { redactor, type Redact } from '../text/borrowed.ts';
 import { titleOf } from './import-image.ts';
 
+function sourceOf(mount: Mount): string | undefined {
+  if (mount.kind === 'bind') return mount.source;
+  if (mount.kind === 'volume') return mount.volume.name;
+  return mount.kind === 'given' ? mount.name : undefined;
+}
+
 function mountsOf({ mounts }: Model, redact: Redact): readonly KeptMount[] {
   return mounts
     .filter(({ asked }) => asked)
     .map((mount): KeptMount => {
-      const type = mount.kind === 'new' ? mount.type : mount.kind;
-      const source = mount.kind === 'bind' ? mount.source : mount.kind === 'volume' ? mount.volume.name : undefined;
+      const type = mount.kind === 'new' ? mount.type : mount.kind === 'given' ? mount.what : mount.kind;
+      const source = sourceOf(mount);
       return {
         type,
         ...(source === undefined ? {} : { source: redact(source, 'volumes') }),

@@ -1,6 +1,6 @@
 /** Loads a container file: reads, checks and normalises it. All its problems are reported together. */
 import { basename, dirname, join, resolve } from 'node:path';
-import { BoxctlError, type Diagnostic } from '../errors.ts';
+import { BoxctlError, type Diagnostic, type Position } from '../errors.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import { checkSchema } from './check.ts';
 import { environment } from '../inputs/environment.ts';
@@ -145,6 +145,10 @@ function load(source: string, file: string, options: LoadOptions, problems: Text
     },
     raw,
   );
+  const where = (path: string): Position | undefined => {
+    const span = paths.where(path);
+    return span === undefined ? undefined : problems.position(span);
+  };
   const named = review ? undefined : namedFiles(file, folder, files, options);
   return {
     file,
@@ -158,10 +162,14 @@ function load(source: string, file: string, options: LoadOptions, problems: Text
     borrowed,
     warnings: problems.sorted(borrowed).filter((problem) => problem.severity === 'warning'),
     written: (path) => problems.source(path),
-    where: (path) => {
-      const span = paths.where(path);
-      return span === undefined ? undefined : problems.position(span);
-    },
+    where,
+    places: () =>
+      new Map(
+        paths.all().flatMap((path) => {
+          const at = where(path);
+          return at === undefined ? [] : [[path, at] as const];
+        }),
+      ),
   };
 }
 

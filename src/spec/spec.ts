@@ -446,6 +446,8 @@ export interface SpecDocument {
    * (a default). For a list of namespaces, `namespaces.pid` is the list's entry.
    */
   where(path: SpecPath): Position | undefined;
+  /** All that `where` knows. */
+  places?(): ReadonlyMap<string, Position>;
   /** The file's text, such as `${TOKEN}`, of a value that a variable was put into. Undefined for other values. */
   written?(path: string): string | undefined;
 }

@@ -5,6 +5,7 @@
  *   containers/<id>/plan.json        its plan (kept-files.ts)
  *   containers/<id>/model.json       what it was planned from (kept-files.ts)
  *   containers/<id>/root.json        what its root is made of (kept-root.ts)
+ *   containers/<id>/document.json    what it was started from (started-from.ts)
  *   containers/<id>/lock             locked as long as its launcher lives
  *   containers/<id>/events           what the launcher has told of the last run (src/launcher/launch.ts)
  *   containers/<id>/events.1 … .4    and of the four before it, the last one first
@@ -12,6 +13,7 @@
  *   containers/<id>/disk/            what it writes
  *   containers/removed-<id>          what is being removed
  *   containers/lock                  held while a name is given or taken away
+ *   containers/names/<name>          held while a container of this name is brought up or down
  *
  * Its launcher takes orders at the socket `control/<id>` of the folder of records.
  */
@@ -404,6 +406,13 @@ export async function renameContainer(host: HostFacts, { id }: KeptContainer, na
 export function namesLock(host: HostFacts): string {
   makeFolders(folderOf(host), 0o700);
   return join(folderOf(host), 'lock');
+}
+
+/** The file that is locked while a container of this name is brought up or down. */
+export function nameLock(host: HostFacts, name: string): string {
+  const folder = join(folderOf(host), 'names');
+  makeFolders(folder, 0o700);
+  return join(folder, name);
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

@@ -11,7 +11,7 @@ import { isRecord } from '../text/json.ts';
 /** Values that JSON has no word for. */
 type Packed = { readonly $bytes: string } | { readonly $bigint: string } | { readonly $map: readonly unknown[] };
 
-function pack(this: unknown, key: string, value: unknown): unknown {
+export function pack(this: unknown, key: string, value: unknown): unknown {
   // A Buffer has been made an object already when it comes here as `value`.
   const given = isRecord(this) || Array.isArray(this) ? (this as Readonly<Record<string, unknown>>)[key] : value;
   if (given instanceof Uint8Array) return { $bytes: Buffer.from(given).toString('base64') } satisfies Packed;
@@ -20,7 +20,7 @@ function pack(this: unknown, key: string, value: unknown): unknown {
   return value;
 }
 
-function unpack(_key: string, value: unknown): unknown {
+export function unpack(_key: string, value: unknown): unknown {
   if (!isRecord(value)) return value;
   const { $bytes: bytes, $bigint: bigint, $map: map } = value;
   if (typeof bytes === 'string') return new Uint8Array(Buffer.from(bytes, 'base64'));

@@ -27,6 +27,11 @@ export class Paths {
     return place.key ?? place.tree.span;
   }
 
+  /** Every path that `where` knows. */
+  all(): readonly string[] {
+    return [...this.#places.keys(), ...this.#also.keys()];
+  }
+
   /** Where the key at the end of a path was written. */
   key(path: string): Span | undefined {
     return this.#places.get(path)?.key ?? this.where(path);

@@ -1,0 +1,129 @@
+/** `up --detach`: a container that runs already as its file says is left alone; one whose file has changed is started anew. */
+import { resolve } from 'node:path';
+import { environment } from '../inputs/environment.ts';
+import { BoxctlError } from '../errors.ts';
+import { withLock } from '../files/locks.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { gatherHostFacts } from '../host/gather.ts';
+import { placeOf } from '../model/because.ts';
+import type { Change } from '../review/diff.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { keptContainers, nameLock, removePlace, type KeptContainer } from '../state/containers.ts';
+import { readStartedFrom, startedFrom, type StartedFrom } from '../state/started-from.ts';
+import { refuseUnpermitted } from '../trust/refuse.ts';
+import { startInBackground, type Started } from './background.ts';
+import { changesSince } from './compare.ts';
+import { stopContainer } from './end.ts';
+import { prepare } from './prepare.ts';
+import { SILENT } from './reporter.ts';
+import type { RunOptions } from './run.ts';
+
+export interface BringUpOptions extends RunOptions {
+  /** What happens to a container of this file that runs: by default it is started anew where its file has changed. */
+  readonly recreate?: 'changed' | 'never' | 'always' | 'live';
+}
+
+export interface BroughtUp extends Started {
+  readonly how: 'started' | 'same' | 'kept' | 'recreated' | 'updated';
+}
+
+/**
+ * Starts the container of a file in the background, unless it runs. Several calls for one name wait for each other.
+ *
+ * @throws BoxctlError as `startInBackground` does; `E_CONTAINER_NAME_TAKEN` where the container is that of another file;
+ *   `E_CONTAINER_CHANGED` with `live`, where more than limits has changed
+ */
+export async function bringUp(document: SpecDocument, options: BringUpOptions = {}): Promise<BroughtUp> {
+  const { env = environment } = options;
+  const host = gatherHostFacts(env);
+  return withLock(nameLock(host, document.spec.name), async () => {
+    const running = keptContainers(host).find(({ name, isAlive }) => name === document.spec.name && isAlive);
+    if (running === undefined) return { ...(await startInBackground(document, options)), how: 'started' };
+    const left = await leave(document, running, host, options);
+    if (left !== undefined) return left;
+    await end(host, running);
+    return { ...(await startInBackground(document, options)), how: 'recreated' };
+  });
+}
+
+/** Undefined: it has to be started anew. */
+async function leave(
+  document: SpecDocument,
+  running: KeptContainer,
+  host: HostFacts,
+  options: BringUpOptions,
+): Promise<BroughtUp | undefined> {
+  const { recreate = 'changed', reporter = SILENT } = options;
+  const { id, name } = running;
+  if (resolve(running.file) !== resolve(document.file)) {
+    throw new BoxctlError(
+      'E_CONTAINER_NAME_TAKEN',
+      `a container called ${name} runs already, of ${running.file} (${id})`,
+      {
+        hint: `end it first: boxctl stop ${name}; or give this one another \`name\``,
+      },
+    );
+  }
+  const changes = await changesOf(document, running, host, options);
+  if (recreate === 'always') return undefined;
+  if (changes !== undefined && changes.length === 0) {
+    reporter.notice(`${name} runs already, and its file has not changed`, undefined);
+    return { id, name, how: 'same' };
+  }
+  if (recreate === 'never') {
+    reporter.notice(`${name} runs already, and is left as it is, although its file has changed:`, undefined);
+    tell(changes, options);
+    return { id, name, how: 'kept' };
+  }
+  reporter.notice(`${name} is started anew, since its file has changed:`, undefined);
+  tell(changes, options);
+  return undefined;
+}
+
+const UNKNOWN = 'it was started by another version of boxctl';
+const SIGNS = { gains: '+', loses: '-', changes: '~' } as const;
+
+function tell(changes: readonly Change[] | undefined, { reporter = SILENT }: BringUpOptions): void {
+  if (changes === undefined) return reporter.notice(`  ~ ${UNKNOWN}`, undefined);
+  for (const { direction, message, before, after } of changes) {
+    const because = after ?? before;
+    reporter.notice(`${SIGNS[direction]} ${message}`, because === undefined ? undefined : placeOf(because));
+  }
+}
+
+/** Judges the file first. Undefined: what it was started from is not known. */
+async function changesOf(
+  document: SpecDocument,
+  running: KeptContainer,
+  host: HostFacts,
+  options: BringUpOptions,
+): Promise<readonly Change[] | undefined> {
+  const before = readStartedFrom(running.folder);
+  const now = await startedNow(document, host, options);
+  return before === undefined ? undefined : changesSince(before, now, host, running);
+}
+
+/** With the image that it would be started from; one that is due is fetched. Nothing is claimed that stays. */
+async function startedNow(document: SpecDocument, host: HostFacts, options: BringUpOptions): Promise<StartedFrom> {
+  const { env = environment, reporter = SILENT, overrides = () => ({}), takesSignals = true } = options;
+  const judge = options.judge ?? ((demands) => refuseUnpermitted(demands, []));
+  // What is to be warned of is told when it is started.
+  const quiet = { ...reporter, warning: () => undefined };
+  const prepared = await prepare(document, {
+    ...options,
+    env,
+    host,
+    reporter: quiet,
+    judge,
+    takesSignals,
+    isStatic: true,
+  });
+  prepared.claims.release();
+  return startedFrom(document, prepared.image, overrides(prepared.image));
+}
+
+/** Stops a container, and removes what is kept of it. */
+export async function end(host: HostFacts, container: KeptContainer, graceMs?: number): Promise<void> {
+  await stopContainer(host, container, graceMs);
+  await removePlace(host, container);
+}
