@@ -102,6 +102,7 @@ export const ERROR_CODES = {
     meaning: 'the launcher said something that boxctl does not know: they are of different versions',
   },
   E_LAUNCHER_REFUSED: { meaning: 'the launcher refused the plan: a mistake of boxctl' },
+  E_LIMIT_NOT_LIVE: { meaning: 'a limit of a running container cannot be changed, or the kernel did not take it' },
   E_LIMIT_TOO_SMALL: { meaning: 'a limit is below the least that the kernel can give' },
   E_LIMIT_UNAVAILABLE: { meaning: 'a limit cannot be applied on this host' },
   E_LOCK_INVALID: { meaning: 'the lock of the file is not what a lock must be' },

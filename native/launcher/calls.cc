@@ -22,6 +22,7 @@
 #include "files.h"
 #include "given.h"
 #include "handover.h"
+#include "limits.h"
 #include "image_call.h"
 #include "log.h"
 #include "loop.h"
@@ -286,6 +287,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return is_on(fds[0], n(1));
     case Op::kWriteGiven:
       return write_given(context.given, n(1), fds[0]);
+    case Op::kWriteLimits:
+      return write_limits(fds[0], texts[1], detail);
     case Op::kRecordEvents:
       return context.events->keep_in(fds[0], fds[1]);
     case Op::kLogFiles:

@@ -1,4 +1,5 @@
 /** The commands for containers in the background. */
+import { UPDATE_OPTIONS } from '../limits/options.ts';
 import type { Command } from './command.ts';
 import { FILTER_NAMES } from './filter-names.ts';
 import { CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
@@ -115,6 +116,28 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     positionals: [1, 1],
     takesRest: false,
     load: async () => (await import('./commands/logs.ts')).logs,
+  },
+  {
+    name: 'update',
+    usage: '[OPTIONS] NAME…',
+    summary: 'change the limits of containers that run',
+    description: `Changes limits of containers in the background at once, and keeps them for when a container is started again by its launcher. ${NAME}`,
+    options: Object.fromEntries(
+      UPDATE_OPTIONS.map(({ name, row }) => [
+        name,
+        {
+          value: row.option?.example.toUpperCase() ?? 'VALUE',
+          text: `${row.about.replace(/[.;].*$/su, '').toLowerCase()}`,
+        },
+      ]),
+    ),
+    examples: [
+      ['boxctl update --memory 1g --cpus 2 web', 'more than its file says'],
+      ['boxctl update --pids-limit -1 web', 'without a limit of processes'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/update.ts')).update,
   },
   {
     name: 'stop',

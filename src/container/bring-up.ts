@@ -7,9 +7,9 @@ import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { placeOf } from '../model/because.ts';
 import type { Change } from '../review/diff.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { Limits, SpecDocument } from '../spec/spec.ts';
 import { keptContainers, nameLock, removePlace, type KeptContainer } from '../state/containers.ts';
-import { readStartedFrom, startedFrom, type StartedFrom } from '../state/started-from.ts';
+import { readStartedFrom, startedFrom, writeStartedFrom, type StartedFrom } from '../state/started-from.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { startInBackground, type Started } from './background.ts';
 import { changesSince } from './compare.ts';
@@ -17,6 +17,7 @@ import { stopContainer } from './end.ts';
 import { prepare } from './prepare.ts';
 import { SILENT } from './reporter.ts';
 import type { RunOptions } from './run.ts';
+import { updateLimits } from './update-limits.ts';
 
 export interface BringUpOptions extends RunOptions {
   /** What happens to a container of this file that runs: by default it is started anew where its file has changed. */
@@ -64,8 +65,10 @@ async function leave(
       },
     );
   }
-  const changes = await changesOf(document, running, host, options);
+  const now = await startedNow(document, host, options);
   if (recreate === 'always') return undefined;
+  const before = readStartedFrom(running.folder);
+  const changes = before === undefined ? undefined : changesSince(before, now, host, running);
   if (changes !== undefined && changes.length === 0) {
     reporter.notice(`${name} runs already, and its file has not changed`, undefined);
     return { id, name, how: 'same' };
@@ -74,6 +77,12 @@ async function leave(
     reporter.notice(`${name} runs already, and is left as it is, although its file has changed:`, undefined);
     tell(changes, options);
     return { id, name, how: 'kept' };
+  }
+  if (recreate === 'live') {
+    changeLive(before, now, host, running);
+    reporter.notice(`the limits of ${name} are changed:`, undefined);
+    tell(changes, options);
+    return { id, name, how: 'updated' };
   }
   reporter.notice(`${name} is started anew, since its file has changed:`, undefined);
   tell(changes, options);
@@ -91,19 +100,45 @@ function tell(changes: readonly Change[] | undefined, { reporter = SILENT }: Bri
   }
 }
 
-/** Judges the file first. Undefined: what it was started from is not known. */
-async function changesOf(
-  document: SpecDocument,
-  running: KeptContainer,
-  host: HostFacts,
-  options: BringUpOptions,
-): Promise<readonly Change[] | undefined> {
-  const before = readStartedFrom(running.folder);
-  const now = await startedNow(document, host, options);
-  return before === undefined ? undefined : changesSince(before, now, host, running);
+/** Limits of control groups can be changed while the container runs; another change is an error that says which. */
+function changeLive(before: StartedFrom | undefined, now: StartedFrom, host: HostFacts, running: KeptContainer): void {
+  const hint = 'without --live it is started anew';
+  if (before === undefined)
+    throw new BoxctlError('E_CONTAINER_CHANGED', `${running.name} cannot be changed live: ${UNKNOWN}`, { hint });
+  const { limits: wanted } = now.document.spec;
+  const live = withOthers(wanted, before.document.spec.limits);
+  const rest = changesSince({ ...before, document: withLimits(before.document, live) }, now, host, running);
+  const [first] = rest;
+  if (first !== undefined) {
+    const because = first.after ?? first.before;
+    const at = because === undefined ? undefined : placeOf(because);
+    const more = rest.length === 1 ? '' : `, and ${rest.length - 1} more`;
+    throw new BoxctlError('E_CONTAINER_CHANGED', `${running.name} cannot be changed live: ${first.message}${more}`, {
+      hint,
+      ...(at === undefined ? {} : { at }),
+    });
+  }
+  updateLimits(host, running, wanted);
+  writeStartedFrom(running.folder, now);
 }
 
-/** With the image that it would be started from; one that is due is fetched. Nothing is claimed that stays. */
+/** The limits with those of the other that no control group applies: those stay as they were, and are told if they differ. */
+function withOthers(limits: Limits, { time, networkEgress, networkIngress }: Limits): Limits {
+  const { time: _time, networkEgress: _egress, networkIngress: _ingress, ...rest } = limits;
+  return {
+    ...rest,
+    ...(time === undefined ? {} : { time }),
+    ...(networkEgress === undefined ? {} : { networkEgress }),
+    ...(networkIngress === undefined ? {} : { networkIngress }),
+  };
+}
+
+const withLimits = (document: SpecDocument, limits: Limits): SpecDocument => ({
+  ...document,
+  spec: { ...document.spec, limits },
+});
+
+/** Judged, and with the image that it would be started from; one that is due is fetched. Nothing is claimed that stays. */
 async function startedNow(document: SpecDocument, host: HostFacts, options: BringUpOptions): Promise<StartedFrom> {
   const { env = environment, reporter = SILENT, overrides = () => ({}), takesSignals = true } = options;
   const judge = options.judge ?? ((demands) => refuseUnpermitted(demands, []));

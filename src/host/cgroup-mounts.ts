@@ -134,3 +134,33 @@ export function upwards(folder: string, top: string): readonly string[] {
   }
   return chain;
 }
+
+/** A cgroup in which a container is limited. */
+export interface LimitFolder {
+  readonly version: 1 | 2;
+  /** In version 1: the controllers of the hierarchy, by their names in version 2. */
+  readonly controllers: readonly string[];
+  readonly folder: string;
+}
+
+/**
+ * The cgroups that were made for a container: `leaf` is their name, and that of their scope. A process of the container may have
+ * gone into a cgroup below them. `pid`: any process of it.
+ */
+export function limitFolders(read: HostReader, pid: number, leaf: string): readonly LimitFolder[] {
+  const theirs = pathsIn(read.text(`/proc/${pid}/cgroup`) ?? '');
+  return hierarchies(read).flatMap(({ version, root, point, names }): readonly LimitFolder[] => {
+    const path = theirs.get(names[0] ?? '');
+    const parts = path?.split('/') ?? [];
+    const at = parts.findIndex((part) => part === leaf || part === `${leaf}.scope`);
+    if (at < 0) return [];
+    const own = parts.slice(0, at + 1).join('/');
+    const folder = folderOf(root, point, version === 1 ? own : `${own}/container`);
+    if (folder === undefined) return [];
+    const controllers = version === 1 ? names.map((name) => (name === 'blkio' ? 'io' : name)) : wordsOf(read, folder);
+    return [{ version, controllers, folder }];
+  });
+}
+
+const wordsOf = (read: HostReader, folder: string): readonly string[] =>
+  (read.text(`${folder}/cgroup.controllers`) ?? '').trim().split(/\s+/u).filter(Boolean);

@@ -198,6 +198,12 @@ export const CALLS = {
     args: [fd('fd'), int('index')],
     does: 'writes the content of a secret or config to the file: that of this number among those that the launcher was handed in memory, which are not in the plan',
   },
+  /** Limits that were changed while the container ran. */
+  write_limits: {
+    op: 111,
+    args: [fd('dirfd'), text('pathname')],
+    does: 'reads the file, if there is one, and writes to each file of a control group that a line of it names what the line says (openat2 without links, fstatfs, write)',
+  },
   record_events: {
     op: 94,
     args: [fd('fd'), fd('folder')],

@@ -35,6 +35,8 @@ export interface CgroupLimit<Path extends string = string> {
   readonly readAgain?: 'written' | { readonly v1: string; readonly v2: string };
   /** What specs/limits.md says beside the files' names. */
   readonly notes?: { readonly v1?: string; readonly v2?: string };
+  /** What is written to take the limit from a running container; absent: it cannot be taken away. */
+  readonly unlimited?: { readonly v1: string; readonly v2: string };
 }
 
 /** A number that the kernel counts in a cgroup, read when the container has ended. */
@@ -69,6 +71,8 @@ export interface LimitRow<Path extends string = string, Field extends string = s
   /** Other words that people write for it, for "did you mean". */
   readonly words?: readonly string[];
   readonly compose?: Readonly<Record<string, ComposeName>>;
+  /** docker's option for it, of `boxctl update`; `none`: its numbers that mean that there is no limit. */
+  readonly option?: { readonly name: string; readonly none?: readonly number[]; readonly example: string };
   /** The least number of bytes that makes sense. */
   readonly least?: number;
   /** What is wrong with 0. */

@@ -31,6 +31,7 @@ export const LIMITS = {
       mem_limit: { note: '0 is no limit', none: [0] },
       'deploy.resources.limits.memory': { none: [0] },
     },
+    option: { name: 'memory', none: [0, -1], example: '512m' },
     least: LEAST_MEMORY,
     label: 'memory limit',
     cgroup: {
@@ -39,6 +40,7 @@ export const LIMITS = {
       v1: 'memory.limit_in_bytes',
       v2: 'memory.max',
       readAgain: 'written',
+      unlimited: { v1: '-1', v2: 'max' },
     },
     diff: amount('memory'),
     audit: {
@@ -64,6 +66,7 @@ export const LIMITS = {
         convert: 'memory and swap',
       },
     },
+    option: { name: 'memory-swap', none: [-1], example: '1g' },
     needs: 'memory',
     label: 'swap limit',
     cgroup: {
@@ -73,6 +76,7 @@ export const LIMITS = {
       v2: 'memory.swap.max',
       readAgain: 'written',
       notes: { v1: 'memory and swap together' },
+      unlimited: { v1: '-1', v2: 'max' },
     },
     diff: amount('memory with swap'),
   },
@@ -87,8 +91,15 @@ export const LIMITS = {
       pids_limit: { note: '-1 and 0 are no limit', none: [0, -1] },
       'deploy.resources.limits.pids': { none: [0, -1] },
     },
+    option: { name: 'pids-limit', none: [0, -1], example: '100' },
     label: 'pids limit',
-    cgroup: { controller: 'pids', path: 'pids.limit', v1: 'pids.max', v2: 'pids.max' },
+    cgroup: {
+      controller: 'pids',
+      path: 'pids.limit',
+      v1: 'pids.max',
+      v2: 'pids.max',
+      unlimited: { v1: 'max', v2: 'max' },
+    },
     diff: amount('pids'),
     audit: {
       rule: 'no-pids-limit',
@@ -116,6 +127,7 @@ export const LIMITS = {
       },
       'deploy.resources.limits.cpus': { schema: { type: ['number', 'string'], examples: ['0.5'] }, none: [0] },
     },
+    option: { name: 'cpus', none: [0], example: '1.5' },
     label: 'cpu limit',
     cgroup: {
       controller: 'cpu',
@@ -123,6 +135,7 @@ export const LIMITS = {
       v1: 'cpu.cfs_quota_us',
       v2: 'cpu.max',
       notes: { v1: 'of `cpu.cfs_period_us`', v2: 'the quota and its period' },
+      unlimited: { v1: '-1', v2: 'max 100000' },
     },
     diff: amount('cpus'),
     audit: {
@@ -148,6 +161,7 @@ export const LIMITS = {
       v1: undefined,
       v2: 'memory.high',
       readAgain: 'written',
+      unlimited: { v1: '', v2: 'max' },
     },
     diff: amount('memory_high'),
   },
@@ -160,9 +174,17 @@ export const LIMITS = {
       mem_reservation: { note: '0 is none', none: [0] },
       'deploy.resources.reservations.memory': { none: [0] },
     },
+    option: { name: 'memory-reservation', none: [0], example: '256m' },
     within: 'memory',
     label: 'memory.low',
-    cgroup: { controller: 'memory', path: 'memory.reservation', v1: undefined, v2: 'memory.low', readAgain: 'written' },
+    cgroup: {
+      controller: 'memory',
+      path: 'memory.reservation',
+      v1: undefined,
+      v2: 'memory.low',
+      readAgain: 'written',
+      unlimited: { v1: '', v2: '0' },
+    },
     diff: amount('memory_low', 0),
   },
   cpu_shares: {
@@ -172,6 +194,7 @@ export const LIMITS = {
     field: 'cpuShares',
     words: ['cpu_shares', 'cpu_weight'],
     compose: { cpu_shares: { note: '0 is the usual one', none: [0] } },
+    option: { name: 'cpu-shares', none: [0], example: '512' },
     label: 'cpu weight',
     cgroup: {
       controller: 'cpu',
@@ -181,6 +204,7 @@ export const LIMITS = {
       weight: true,
       readAgain: 'written',
       notes: { v2: '2 … 262144 as 1 … 10000' },
+      unlimited: { v1: '1024', v2: '100' },
     },
     diff: amount('cpu_shares', CPU_SHARES),
   },
@@ -191,6 +215,7 @@ export const LIMITS = {
     field: 'cpuset',
     words: ['cpuset', 'cpuset_cpus'],
     compose: { cpuset: {} },
+    option: { name: 'cpuset-cpus', example: '0-1' },
     label: 'CPUs',
     cgroup: {
       controller: 'cpuset',
@@ -206,6 +231,7 @@ export const LIMITS = {
     kind: 'numbers',
     schema: { maximum: 1023, 'x-expected': 'node numbers and ranges, such as "0-1"', examples: ['0'] },
     field: 'cpusetMems',
+    option: { name: 'cpuset-mems', example: '0' },
     label: 'memory nodes of the parent',
     cgroup: {
       controller: 'cpuset',
@@ -221,6 +247,7 @@ export const LIMITS = {
     kind: 'integer',
     schema: { minimum: 10, maximum: 1000, examples: [300] },
     field: 'ioWeight',
+    option: { name: 'blkio-weight', none: [0], example: '300' },
     label: 'weight of disks',
     cgroup: {
       controller: 'io',
@@ -229,6 +256,7 @@ export const LIMITS = {
       v2: 'io.bfq.weight',
       weight: true,
       notes: { v1: 'where BFQ is', v2: 'or `io.weight` with the cost model' },
+      unlimited: { v1: '100', v2: '100' },
     },
     diff: amount('weight of disks', DISK_WEIGHT),
   },

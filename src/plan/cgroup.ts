@@ -14,6 +14,7 @@ import { CONTAINER, layoutOf, type VersionOne } from './cgroup-layout.ts';
 import { makeUnified } from './cgroup-unified.ts';
 import { onHost, inside, type PlanContext } from './context.ts';
 import { writeRules, type DeviceRules } from './device-cgroup.ts';
+import { KEPT } from './kept.ts';
 import { LIMIT_HINTS } from './limit-hints.ts';
 import { usable, type Limit } from './limits.ts';
 import type { Report } from './plan.ts';
@@ -42,6 +43,7 @@ export function planCgroup(context: PlanContext): Cgroup {
     for (const controller of unified?.controllers ?? []) handles.set(controller, birthplace);
   }
   writeLimits(context, limits, handles);
+  if (context.kept && limits.length > 0) writeKeptLimits(context);
   const tasks = versionOne.map((cgroup) => tasksOf(context, cgroup, handles));
   if (rules?.home.version === 1) tasks.push(makeDevices(context, rules, leaf));
   if (context.model.systemd === true) delegate(context, birthplace, leaf);
@@ -70,6 +72,12 @@ function tasksOf(context: PlanContext, { path, id, because, controllers }: Versi
   return first === undefined
     ? openTasks(context, place, id, AT_FDCWD, { template: `${path}/tasks` })
     : openTasks(context, place, id, handleOf(handles, first), 'tasks');
+}
+
+/** Those that were changed while the container ran (src/state/kept-limits.ts), when it is started again. */
+function writeKeptLimits({ steps }: PlanContext): void {
+  const place = onHost('cgroup', byDefault('limits that were changed by boxctl update'));
+  steps.add(place, 'cgroup.kept', 'write_limits', { dirfd: KEPT, pathname: 'limits' }, { hints: LIMIT_HINTS });
 }
 
 /** Each limit in one write of its file. Those of which the kernel may apply another value are read again. */
