@@ -93,6 +93,7 @@ enum class Op : uint16_t {
   kLogNone = 102,
   kWriteGiven = 110,
   kFollowNames = 111,
+  kWriteLimits = 120,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -292,6 +293,8 @@ struct CallTable {
     row(Op::kWriteGiven) = {"fn"};
     // follow_names(dirfd, hosts, own)
     row(Op::kFollowNames) = {"fft"};
+    // write_limits(dirfd, pathname)
+    row(Op::kWriteLimits) = {"ft"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

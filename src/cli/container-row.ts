@@ -1,5 +1,5 @@
 /** A container as `ps` shows it: in docker's words for `--format`, and why it ended in those of `boxctl up`. */
-import { briefStateOf, stateOf, type ContainerState } from '../container/existing.ts';
+import { briefStateOf, stateOf, type ContainerState, whyLost } from '../container/existing.ts';
 import type { HealthState } from '../launcher/launch.ts';
 import { placeOf } from '../model/because.ts';
 import type { KeptContainer, KeptPort } from '../state/containers.ts';
@@ -36,6 +36,7 @@ export function describeStatus({ status, exitStatus, restarts, health }: Contain
 
 /** `file:line:column: why it ended`; empty where the command just ended, or runs. */
 export function reasonOf({ container, state }: Listed): string {
+  if (state.status === 'lost') return whyLost(container);
   if (!['exited', 'failed', 'restarting'].includes(state.status)) return '';
   const { ending, failure } = stateOf(container);
   const message = failure?.message ?? ending?.message;

@@ -54,11 +54,14 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'shell',
-    usage: '[OPTIONS] [FILE]',
+    usage: '[OPTIONS] [FILE|NAME]',
     summary: 'open a shell in the same environment',
-    description: `Starts the container with bash, or sh where the image has no bash, in place of its command. ${FILE}`,
+    description: `Starts the container with bash, or sh where the image has no bash, in place of its command. NAME, that of a container that runs, opens the shell in it. ${FILE}`,
     options: { env: START['env'] ?? { text: '' }, ...ALLOW, ...LOCKED, ...PROGRESS },
-    examples: [['boxctl shell', 'a shell in the environment of this folder']],
+    examples: [
+      ['boxctl shell', 'a shell in the environment of this folder'],
+      ['boxctl shell web', 'one in a container that runs'],
+    ],
     positionals: [0, 1],
     takesRest: false,
     load: () => Promise.resolve(shell),
@@ -93,15 +96,20 @@ export const COMMANDS: readonly Command[] = [
       inputs: {
         text: 'print what the plan is made from instead (specs/inputs.md)',
       },
+      exec: {
+        value: 'NAME',
+        text: 'the plan of a command in a container that runs: boxctl plan --exec NAME -- COMMAND',
+      },
       json: { text: 'print the plan as JSON (specs/plan.schema.json)' },
     },
     examples: [
+      ['boxctl plan --exec web -- ls -l', 'what `boxctl exec web ls -l` would do'],
       ['boxctl plan', 'what `boxctl up` would do'],
       ['boxctl plan --json | jq ".steps[].id"', 'the same for programs'],
       ['boxctl plan --inputs', 'what was read of the host for it'],
     ],
     positionals: [0, 1],
-    takesRest: false,
+    takesRest: true,
     load: async () => (await import('./commands/plan.ts')).plan,
   },
   {

@@ -214,6 +214,11 @@ export function stateOf(container: KeptContainer): ContainerState {
   return { ...brief, status: container.isAlive ? 'restarting' : ended, exitStatus: ending?.status, failure, ending };
 }
 
+/** Why nobody could write down how a container ended: a sentence without full stop. */
+export function whyLost({ isOfOtherBoot }: KeptContainer): string {
+  return isOfOtherBoot ? 'the machine was started again while it ran' : 'its launcher was killed';
+}
+
 /** Undefined: the container does not run. */
 export function controlOf(host: HostFacts, container: Pick<KeptContainer, 'id' | 'isAlive'>): Control | undefined {
   return container.isAlive ? connect(host, container.id) : undefined;

@@ -210,7 +210,7 @@ function differs(done: Done): { readonly done: Done; readonly error: unknown } |
 
 function refusal({ write, path }: Done, error: unknown): BoxctlError {
   const code = codeOf(error);
-  const why = code === '' ? (error instanceof Error ? error.message : String(error)) : `${code}: ${reasonOf(error)}`;
+  const why = code === '' && error instanceof Error ? error.message : reasonOf(error);
   const hint =
     code === 'EBUSY'
       ? 'the container has more in use than that: give it more, or let it free some first'

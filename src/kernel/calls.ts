@@ -200,7 +200,7 @@ export const CALLS = {
   },
   /** Limits that were changed while the container ran. */
   write_limits: {
-    op: 111,
+    op: 120,
     args: [fd('dirfd'), text('pathname')],
     does: 'reads the file, if there is one, and writes to each file of a control group that a line of it names what the line says (openat2 without links, fstatfs, write)',
   },

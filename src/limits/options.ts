@@ -21,8 +21,10 @@ export function parseUpdateOption({ row }: UpdateOption, text: string): OptionVa
   const number = /^-?\d+(?:\.\d+)?$/u.test(text) ? Number(text) : undefined;
   if (number !== undefined && row.option?.none?.includes(number) === true) return 'unlimited';
   switch (row.kind) {
-    case 'size':
-      return parseSize(text);
+    case 'size': {
+      const size = parseSize(text);
+      return size !== undefined && size < (row.least ?? 0) ? undefined : size;
+    }
     case 'integer':
       return number !== undefined && Number.isInteger(number) && isWithin(row, number) ? number : undefined;
     case 'number':

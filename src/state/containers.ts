@@ -13,9 +13,9 @@
  *   containers/<id>/disk/            what it writes
  *   containers/removed-<id>          what is being removed
  *   containers/lock                  held while a name is given or taken away
- *   containers/names/<name>          held while a container of this name is brought up or down
  *
- * Its launcher takes orders at the socket `control/<id>` of the folder of records.
+ * Its launcher takes orders at the socket `control/<id>` of the folder of records. `names/<name>` there is locked while a container
+ * of that name is brought up or down.
  */
 import {
   closeSync,
@@ -410,7 +410,8 @@ export function namesLock(host: HostFacts): string {
 
 /** The file that is locked while a container of this name is brought up or down. */
 export function nameLock(host: HostFacts, name: string): string {
-  const folder = join(folderOf(host), 'names');
+  // Not in the store, which may not be there yet.
+  const folder = join(host.dirs.state, 'names');
   makeFolders(folder, 0o700);
   return join(folder, name);
 }

@@ -11,7 +11,7 @@ import { isRecord } from '../text/json.ts';
 /** Values that JSON has no word for. */
 type Packed = { readonly $bytes: string } | { readonly $bigint: string } | { readonly $map: readonly unknown[] };
 
-export function pack(this: unknown, key: string, value: unknown): unknown {
+function pack(this: unknown, key: string, value: unknown): unknown {
   // A Buffer has been made an object already when it comes here as `value`.
   const given = isRecord(this) || Array.isArray(this) ? (this as Readonly<Record<string, unknown>>)[key] : value;
   if (given instanceof Uint8Array) return { $bytes: Buffer.from(given).toString('base64') } satisfies Packed;
@@ -20,7 +20,7 @@ export function pack(this: unknown, key: string, value: unknown): unknown {
   return value;
 }
 
-export function unpack(_key: string, value: unknown): unknown {
+function unpack(_key: string, value: unknown): unknown {
   if (!isRecord(value)) return value;
   const { $bytes: bytes, $bigint: bigint, $map: map } = value;
   if (typeof bytes === 'string') return new Uint8Array(Buffer.from(bytes, 'base64'));
@@ -28,6 +28,11 @@ export function unpack(_key: string, value: unknown): unknown {
   if (Array.isArray(map)) return new Map(map as readonly (readonly [unknown, unknown])[]);
   return value;
 }
+
+/** JSON, with the values that it has no word for. */
+export const packed = (value: unknown): string => JSON.stringify(value, pack);
+/** What `packed` has made. Throws as JSON.parse does. */
+export const unpacked = (text: string): unknown => JSON.parse(text, unpack);
 
 export const packPlan = (plan: Plan): string => JSON.stringify(plan, pack);
 

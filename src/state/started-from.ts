@@ -13,7 +13,7 @@ import type { ImageFacts } from '../model/image.ts';
 import { isSecret, isSecretName } from '../model/secrets.ts';
 import type { SpecDocument, Taken } from '../spec/spec.ts';
 import { isRecord } from '../text/json.ts';
-import { pack, unpack } from './kept-files.ts';
+import { packed, unpacked } from './kept-files.ts';
 
 const VERSION = 1;
 
@@ -63,7 +63,7 @@ export function writeStartedFrom(folder: string, { document, image, archive, ove
     borrowed: borrowed.filter((one) => !isOfGiven(one)),
     places: places?.() ?? new Map<string, Position>(),
   };
-  const text = JSON.stringify({ version: VERSION, image, archive, overrides, document: kept }, pack);
+  const text = packed({ version: VERSION, image, archive, overrides, document: kept });
   writeWhole(join(folder, 'document.json'), `${text}\n`);
 }
 
@@ -72,7 +72,7 @@ export function readStartedFrom(folder: string): StartedFrom | undefined {
   const path = join(folder, 'document.json');
   let value: unknown;
   try {
-    value = isOwn(path, 'file') ? JSON.parse(readOwn(path), unpack) : undefined;
+    value = isOwn(path, 'file') ? unpacked(readOwn(path)) : undefined;
   } catch {
     return undefined;
   }

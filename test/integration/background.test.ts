@@ -28,7 +28,7 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background, start
     const web = box({}, caller);
     await web.run(['up', '--detach']);
     const first = await web.listed();
-    const second = await web.run(['up', '--detach']);
+    const second = await web.run(['run', '--detach', '--', 'true']);
     expect(second).toMatchObject({ status: 125, stdout: '' });
     expect(second.stderr).toContain(`a container called ${web.name} runs already (${first?.id})`);
     await web.run(['stop', '--time', '0', web.name]);

@@ -18,6 +18,7 @@ export interface Listed {
   readonly status: string;
   readonly restarts: number;
   readonly exit_status?: number;
+  readonly message?: string;
   readonly pid?: number;
 }
 

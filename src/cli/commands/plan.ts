@@ -1,4 +1,7 @@
+import { planExecIn } from '../../container/exec.ts';
+import { findAny } from '../../container/existing.ts';
 import { previewPlan } from '../../container/preview.ts';
+import { BoxctlError } from '../../errors.ts';
 import { noteProcess } from '../../inputs/outside.ts';
 import { startRecording } from '../../inputs/record.ts';
 import type { Demand } from '../../model/demand.ts';
@@ -15,6 +18,13 @@ import { jsonMessages, textMessages } from '../messages.ts';
 import { safeJson } from '../../text/safe.ts';
 
 export const plan: Run = async (invocation) => {
+  const name = invocation.args.value('exec');
+  if (name !== undefined) return printExec(invocation, name);
+  if (invocation.args.rest.length > 0) {
+    throw new BoxctlError('E_USAGE', 'boxctl plan takes a command only with --exec', {
+      hint: 'boxctl plan --exec NAME -- COMMAND',
+    });
+  }
   if (!invocation.args.flag('inputs')) return printed(invocation, writePlan);
   const recording = startRecording();
   try {
@@ -37,6 +47,22 @@ const writePlan: Print = (invocation, made, allowed, file) => {
   const color = wantsColor(1, invocation.env);
   return printPlan(made, { color, width: widthOf(invocation.env), file, allowed, showValues });
 };
+
+/** The plan of a command in a container that runs. */
+function printExec(invocation: Invocation, name: string): number {
+  const { args } = invocation;
+  const command = [...args.positionals, ...args.rest];
+  if (command.length === 0) {
+    throw new BoxctlError('E_USAGE', 'boxctl plan --exec needs a command', {
+      hint: `boxctl plan --exec ${name} -- COMMAND`,
+    });
+  }
+  const host = hostFacts(invocation);
+  const container = findAny(host, name);
+  const { plan: made } = planExecIn(host, container, { command });
+  writeOutput(writePlan(invocation, made, new Set(), container.file));
+  return 0;
+}
 
 async function printed(invocation: Invocation, print: Print): Promise<number> {
   const document = loadDocument(invocation);

@@ -1,4 +1,4 @@
-import { allContainers, learnCalls, stateOf } from '../../container/existing.ts';
+import { allContainers, learnCalls, stateOf, whyLost } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
 import { SIGSYS } from '../../kernel/signals.ts';
 import { placeOf } from '../../model/because.ts';
@@ -44,7 +44,7 @@ function asJson({ container, state }: Listed): object {
     ended,
     exit_status: ending?.status ?? exitStatus,
     reason: ending?.reason,
-    message: failure?.message ?? ending?.message,
+    message: status === 'lost' ? whyLost(container) : (failure?.message ?? ending?.message),
     at,
     file: file === '' ? undefined : file,
     image,

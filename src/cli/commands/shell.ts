@@ -1,6 +1,8 @@
 import { BoxctlError } from '../../errors.ts';
 import type { ImageFacts } from '../../model/image.ts';
-import type { Run } from '../command.ts';
+import { existsSync } from '../../inputs/outside.ts';
+import { resolve } from 'node:path';
+import type { Invocation, Run } from '../command.ts';
 import { isTerminal } from '../output.ts';
 import { start } from '../start.ts';
 
@@ -12,8 +14,18 @@ function shellOf(image: ImageFacts | undefined): string {
   });
 }
 
-export const shell: Run = (invocation) => {
+/** Where there is no file of this name, it may be the name of a container that runs. */
+function mayBeContainer({ args, cwd }: Invocation): boolean {
+  const [word] = args.positionals;
+  return word !== undefined && !word.includes('/') && !existsSync(resolve(cwd, word));
+}
+
+export const shell: Run = async (invocation) => {
   const terminal = isTerminal(0) && isTerminal(1);
+  if (mayBeContainer(invocation)) {
+    const status = await (await import('./shell-in.ts')).shellIn(invocation, terminal);
+    if (status !== undefined) return status;
+  }
   return start(invocation, (image) => ({
     entrypoint: [],
     command: [shellOf(image)],

@@ -1,4 +1,4 @@
-import { findContainer } from '../../container/existing.ts';
+import { findAny } from '../../container/existing.ts';
 import { limitsOf, updateLimits } from '../../container/update-limits.ts';
 import { BoxctlError } from '../../errors.ts';
 import { changedLimits, parseUpdateOption, UPDATE_OPTIONS } from '../../limits/options.ts';
@@ -33,11 +33,22 @@ function changed(limits: Limits, args: Arguments): Limits {
   return after;
 }
 
+function notInForeground(name: string): BoxctlError {
+  return new BoxctlError(
+    'E_CONTAINER_FOREGROUND',
+    `${name} runs in the foreground, with the limits that its file says`,
+    {
+      hint: 'boxctl up --detach starts it in the background',
+    },
+  );
+}
+
 export const update: Run = (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
-  const found = args.positionals.map((word) => findContainer(host, word));
+  const found = args.positionals.map((word) => findAny(host, word));
   for (const container of found) {
+    if (container.isForeground === true) throw notInForeground(container.name);
     updateLimits(host, container, changed(limitsOf(container).limits, args));
     writeOutput(`${container.name}\n`);
   }

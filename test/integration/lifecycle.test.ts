@@ -1,0 +1,209 @@
+/** What a container in the background is beside its file: `up` again, `down`, `update`, `shell`, and its plans. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { box, SLEEPS, type Box } from '../support/background.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { callers, self } from '../support/container.ts';
+import { isRoot } from '../support/user.ts';
+
+/** Changes the container file. */
+function edit({ folder }: Box, from: string | RegExp, to: string): void {
+  const file = join(folder, 'container.yaml');
+  const text = readFileSync(file, 'utf8');
+  const changed = text.replace(from, to);
+  if (changed === text) throw new Error(`nothing to change: ${String(from)}`);
+  writeFileSync(file, changed);
+}
+
+const FAST = { command: SLEEPS, stop_grace_period: '1s' };
+
+describe.skipIf(!hasBusybox).each(callers)('a container in the background of $title', (caller) => {
+  test('stays as it is where its file has not changed, and is started anew where it has, which is told', async () => {
+    const web = box({ ...FAST, environment: { A: '1' } }, caller);
+    await web.run(['up', '--detach']);
+    const first = await web.listed();
+    const same = await web.run(['up', '--detach']);
+    expect(same).toMatchObject({ status: 0, stdout: `${web.name}\n` });
+    expect(same.stderr).toContain(`${web.name} runs already, and its file has not changed`);
+    // Another way of writing the same is no difference.
+    edit(web, /A: "?1"?/u, "'A' : '1' # as before");
+    expect((await web.run(['up', '--detach'])).stderr).toContain('has not changed');
+    expect((await web.listed())?.id).toBe(first?.id);
+    edit(web, "'A' : '1'", "'A' : '2'");
+    const kept = await web.run(['up', '--detach', '--no-recreate']);
+    expect(kept).toMatchObject({ status: 0, stdout: `${web.name}\n` });
+    expect(kept.stderr).toContain('A "1" → "2"');
+    expect((await web.listed())?.id).toBe(first?.id);
+    const anew = await web.run(['up', '--detach']);
+    expect(anew).toMatchObject({ status: 0, stdout: `${web.name}\n` });
+    expect(anew.stderr).toContain(`${web.name} is started anew, since its file has changed:`);
+    expect(anew.stderr).toContain('A "1" → "2"');
+    const second = await web.listed();
+    expect(second).toMatchObject({ status: 'running' });
+    expect(second?.id).not.toBe(first?.id);
+    await web.run(['up', '--detach', '--force-recreate']);
+    expect((await web.listed())?.id).not.toBe(second?.id);
+  });
+
+  test('is started anew for another secret, another env_file, and another word on the command line', async () => {
+    const web = box({ ...FAST, secrets: { word: { file: './word' } }, env_file: './env' }, caller);
+    writeFileSync(join(web.folder, 'word'), 'one', { mode: 0o644 });
+    writeFileSync(join(web.folder, 'env'), 'B=1\n', { mode: 0o644 });
+    await web.run(['up', '--detach']);
+    expect((await web.run(['up', '--detach'])).stderr).toContain('has not changed');
+    writeFileSync(join(web.folder, 'word'), 'two');
+    const secret = await web.run(['up', '--detach']);
+    expect(secret.stderr).toContain('another content of secret word at /run/secrets/word');
+    expect(secret.stderr).not.toContain('two');
+    expect((await web.run(['exec', web.name, 'cat', '/run/secrets/word'])).stdout).toBe('two');
+    writeFileSync(join(web.folder, 'env'), 'B=2\n');
+    expect((await web.run(['up', '--detach'])).stderr).toContain('~ B ');
+    expect((await web.run(['up', '--detach', '--env', 'C=3'])).stderr).toContain(
+      'the command line asks for another --env',
+    );
+    expect((await web.run(['up', '--detach', '--env', 'C=3'])).stderr).toContain('has not changed');
+  });
+
+  test('is one, however often it is brought up at a time', async () => {
+    const web = box(FAST, caller);
+    const all = await Promise.all(Array.from({ length: 4 }, () => web.run(['up', '--detach'])));
+    expect(all.map(({ status, stdout }) => [status, stdout])).toEqual(all.map(() => [0, `${web.name}\n`]));
+    expect(all.filter(({ stderr }) => stderr.includes('runs already')).length).toBe(3);
+    expect(await web.listed()).toMatchObject({ status: 'running' });
+  });
+
+  test('is not replaced by a file of another folder that has the same name', async () => {
+    const web = box(FAST, caller);
+    const other = box({ ...FAST, name: web.name }, caller);
+    await web.run(['up', '--detach']);
+    const refused = await other.run(['up', '--detach']);
+    expect(refused.status).toBe(125);
+    expect(refused.stderr).toContain(
+      `a container called ${web.name} runs already, of ${join(web.folder, 'container.yaml')}`,
+    );
+    expect((await other.run(['down'])).stderr).toContain('there is nothing of container.yaml to end');
+    expect(await web.listed()).toMatchObject({ status: 'running' });
+  });
+
+  test('is ended and removed by down, with its volumes where that is asked for, also when its file is wrong by then', async () => {
+    const web = box({ ...FAST, volumes: ['data:/data'] }, caller);
+    await web.run(['up', '--detach']);
+    edit(web, /^/u, 'wrong: true\n');
+    const down = await web.run(['down', '--volumes', '--time', '0']);
+    expect(down).toMatchObject({ status: 0, stderr: '' });
+    expect(down.stdout).toMatch(new RegExp(`^${web.name}\\ndata-[0-9a-f]{12}\\n$`, 'u'));
+    expect(await web.listed()).toBeUndefined();
+    expect((await web.run(['volume', 'ls'])).stdout).not.toContain(web.folder);
+    expect(await web.run(['down'])).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  test('is entered by its name, and the plan of a command in it is printed', async () => {
+    const web = box(FAST, caller);
+    await web.run(['up', '--detach']);
+    const inside = await web.run(['shell', web.name], { stdin: 'echo $((40 + 2)) in $(hostname)\n' });
+    expect(inside).toMatchObject({ status: 0, stdout: `42 in ${web.name}\n` });
+    const plan = await web.run(['plan', '--exec', web.name, '--', 'ls', '-l']);
+    expect(plan.status).toBe(0);
+    expect(plan.stdout).toContain('setns(');
+    expect(plan.stdout).toContain('"ls"');
+    expect((await web.run(['plan', '--exec', web.name])).stderr).toContain('boxctl plan --exec needs a command');
+    expect((await web.run(['plan', 'container.yaml', 'ls'])).stderr).toContain('only with --exec');
+  });
+
+  test('of before a reboot is told to have ended by that', async () => {
+    const web = box(FAST, caller);
+    await web.run(['up', '--detach']);
+    const { id = '' } = (await web.listed()) ?? {};
+    const record = join(caller.store, 'containers', id, 'container.json');
+    const before = readFileSync(record, 'utf8');
+    await web.run(['kill', web.name]).catch(() => undefined);
+    await web.run(['stop', '--time', '0', web.name]);
+    writeFileSync(record, before.replace(/"boot":"[^"]*"/u, '"boot":"5a1e0000-0000-4000-8000-000000000000"'));
+    writeFileSync(join(caller.store, 'containers', id, 'events'), '');
+    expect(await web.listed()).toMatchObject({ status: 'lost', message: 'the machine was started again while it ran' });
+    expect((await web.run(['ps', '--all'])).stdout).toContain('the machine was started again while it ran');
+    expect(await web.run(['rm', web.name])).toMatchObject({ status: 0 });
+  });
+});
+
+/** A file of the container's cgroup of version 1, wherever that is. */
+function limitFile(pid: number, controller: string, file: string): string {
+  const line = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+    .split('\n')
+    .find((one) => one.split(':')[1]?.split(',').includes(controller) === true);
+  const path = line?.split(':')[2] ?? '';
+  const base = `/sys/fs/cgroup/${controller}`;
+  return readFileSync(join(base, path, file), 'utf8').trim();
+}
+
+describe.skipIf(!hasBusybox || !isRoot || !readdirSync('/sys/fs/cgroup').includes('pids'))(
+  'limits of a container that runs',
+  () => {
+    const RESTARTS = { ...FAST, limits: { memory: '64MiB', pids: 50 }, restart: 'always' };
+
+    test('are changed by update, read again, and kept for when its launcher starts it again', async () => {
+      const web = box(
+        { ...RESTARTS, command: ['sh', '-c', 'while [ ! -e /tmp/end ]; do sleep 0.05; done; rm /tmp/end'] },
+        self,
+      );
+      await web.run(['up', '--detach']);
+      const words = ['update', '--memory', '128m', '--pids-limit', '60', '--cpus', '0.5', web.name];
+      expect(await web.run(words)).toMatchObject({ status: 0, stdout: `${web.name}\n`, stderr: '' });
+      const check = async (): Promise<void> => {
+        const { pid = 0 } = (await web.listed()) ?? {};
+        expect(limitFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(String(128 * 1024 * 1024));
+        expect(limitFile(pid, 'pids', 'pids.max')).toBe('60');
+        expect(limitFile(pid, 'cpu', 'cpu.cfs_quota_us')).toBe('50000');
+      };
+      await check();
+      const before = await web.listed();
+      await web.run(['exec', web.name, 'touch', '/tmp/end']);
+      await expect.poll(async () => (await web.listed())?.pid, { timeout: 10_000 }).not.toBe(before?.pid);
+      await expect.poll(async () => (await web.listed())?.status, { timeout: 10_000 }).toBe('running');
+      await check();
+      expect(await web.run(['update', '--pids-limit', '-1', web.name])).toMatchObject({ status: 0 });
+      const { pid = 0 } = (await web.listed()) ?? {};
+      expect(limitFile(pid, 'pids', 'pids.max')).toBe('max');
+    });
+
+    test('that the kernel does not take are an error, and all stay as they were', async () => {
+      const web = box({ ...RESTARTS, limits: { memory: '64MiB', pids: 50 } }, self);
+      await web.run(['up', '--detach']);
+      const { pid = 0 } = (await web.listed()) ?? {};
+      for (const words of [
+        ['--memory', '1k'],
+        ['--memory', 'much'],
+        ['--pids-limit', '1.5'],
+        ['--cpuset-cpus', '4000'],
+        ['--pids-limit', '70', '--cpuset-cpus', '4000'],
+        [],
+      ]) {
+        expect((await web.run(['update', ...words, web.name])).status, words.join(' ')).toBe(125);
+      }
+      expect(limitFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(String(64 * 1024 * 1024));
+      expect(limitFile(pid, 'pids', 'pids.max')).toBe('50');
+      await web.run(['stop', web.name]);
+      expect((await web.run(['update', '--memory', '1g', web.name])).stderr).toContain('does not run');
+    });
+
+    test('that the file changes are changed live where that is asked for, and any other change is an error', async () => {
+      const web = box({ ...FAST, limits: { memory: '64MiB', pids: 50 } }, self);
+      await web.run(['up', '--detach']);
+      const first = await web.listed();
+      edit(web, '64MiB', '96MiB');
+      const live = await web.run(['up', '--detach', '--live']);
+      expect(live).toMatchObject({ status: 0, stdout: `${web.name}\n` });
+      expect(live.stderr).toContain(`the limits of ${web.name} are changed:`);
+      expect(limitFile(first?.pid ?? 0, 'memory', 'memory.limit_in_bytes')).toBe(String(96 * 1024 * 1024));
+      expect((await web.run(['up', '--detach'])).stderr).toContain('has not changed');
+      edit(web, '96MiB', '128MiB\n  time: 5m');
+      const refused = await web.run(['up', '--detach', '--live']);
+      expect(refused.status).toBe(125);
+      expect(refused.stderr).toContain('cannot be changed live: time');
+      expect(limitFile(first?.pid ?? 0, 'memory', 'memory.limit_in_bytes')).toBe(String(96 * 1024 * 1024));
+      expect((await web.listed())?.id).toBe(first?.id);
+      expect((await web.run(['up', '--live'])).stderr).toContain('--live is for a container in the background');
+    });
+  },
+);
