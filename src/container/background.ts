@@ -16,7 +16,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { keptContainers, makePlace, namesLock, removePlace, type Place } from '../state/containers.ts';
 import { noteDestroyed } from '../state/run-events.ts';
-import { startedFrom, writeStartedFrom } from '../state/started-from.ts';
+import { writeStartedFrom } from '../state/started-from.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { hookHasFailed } from '../run/explain.ts';
@@ -26,6 +26,7 @@ import { prepare, type Prepared } from './prepare.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, tellAboutModel, type RunOptions } from './run.ts';
 import { forwardSignals } from './signals.ts';
+import { startedFrom } from './started-from.ts';
 
 export interface Started {
   readonly id: string;

@@ -9,7 +9,7 @@ import { placeOf } from '../model/because.ts';
 import type { Change } from '../review/diff.ts';
 import type { Limits, SpecDocument } from '../spec/spec.ts';
 import { keptContainers, nameLock, removePlace, type KeptContainer } from '../state/containers.ts';
-import { readStartedFrom, startedFrom, writeStartedFrom, type StartedFrom } from '../state/started-from.ts';
+import { readStartedFrom, writeStartedFrom, type StartedFrom } from '../state/started-from.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { startInBackground, type Started } from './background.ts';
 import { changesSince } from './compare.ts';
@@ -17,6 +17,7 @@ import { stopContainer } from './end.ts';
 import { prepare } from './prepare.ts';
 import { SILENT } from './reporter.ts';
 import type { RunOptions } from './run.ts';
+import { startedFrom } from './started-from.ts';
 import { updateLimits } from './update-limits.ts';
 
 export interface BringUpOptions extends RunOptions {

@@ -3,13 +3,10 @@
  * The contents of secrets and configs are not in it, nor a digest of them.
  */
 import { join } from 'node:path';
-import { statSync } from 'node:fs';
 import type { Position } from '../errors.ts';
 import { writeWhole } from '../files/atomic-write.ts';
 import { isOwn, readOwn } from '../files/own.ts';
-import { identityOf } from '../image/identity.ts';
 import type { Overrides } from '../model/compile.ts';
-import type { ImageFacts } from '../model/image.ts';
 import { isSecret, isSecretName } from '../model/secrets.ts';
 import type { SpecDocument, Taken } from '../spec/spec.ts';
 import { isRecord } from '../text/json.ts';
@@ -25,19 +22,6 @@ export interface StartedFrom {
   readonly archive: string | undefined;
   /** What the command line wanted in place of what the file says. */
   readonly overrides: Overrides;
-}
-
-export function startedFrom(document: SpecDocument, image: ImageFacts | undefined, overrides: Overrides): StartedFrom {
-  return { document, image: image?.digest, archive: archiveOf(document), overrides };
-}
-
-function archiveOf({ spec: { image } }: SpecDocument): string | undefined {
-  if (image?.kind !== 'tar') return undefined;
-  try {
-    return identityOf(statSync(image.path, { bigint: true }));
-  } catch {
-    return undefined;
-  }
 }
 
 const isOfGiven = ({ path }: { readonly path: string }): boolean => /^(?:secrets|configs)\./u.test(path);
