@@ -33,6 +33,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['image'],
   ['lock'],
   ['review'],
+  ['systemd'],
   ['container'],
   ['doctor'],
   ['index.ts'],

@@ -16,7 +16,7 @@ function recreateOf(args: Arguments): (typeof WAYS)[number][1] | 'changed' {
   const names = given.map(([name]) => `--${name}`);
   if (names.length > 1)
     throw new BoxctlError('E_USAGE', `${names.join(' and ')} exclude each other`, { hint: 'choose one of them' });
-  if (!args.flag('detach')) {
+  if (!args.flag('detach') && !args.flag('wait')) {
     throw new BoxctlError('E_USAGE', `${names.join('')} is for a container in the background`, {
       hint: `boxctl up --detach ${names.join('')}`,
     });
