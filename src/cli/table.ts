@@ -96,7 +96,7 @@ export const COMMANDS: readonly Command[] = [
       ...LOCKED,
     },
     examples: [
-      ['boxctl install --now', 'the container of this folder runs from now on, also after a reboot'],
+      ['boxctl install --now', 'run it from now on, also after a reboot'],
       ['boxctl install --name web2 container.yaml', 'write the unit alone'],
     ],
     positionals: [0, 1],
