@@ -32,7 +32,8 @@ export class Keeper {
   }
 
   readonly keep = ({ document, model, plan, host }: ForegroundRun): void => {
-    if (this.#hasTold) return;
+    // What secrets and configs hold is in no plan: each start reads it anew.
+    if (this.#hasTold || model.contents.length > 0) return;
     const record = recordOf(document, model, '');
     keepPlan(this.#words, { record, plan, model }, host, this.#recording);
   };
