@@ -22,7 +22,10 @@ describe.skipIf(!hasBusybox).each(callers)('a unit for $title', (caller) => {
     expect(text).toContain(`up --quiet ${join(web.folder, 'container.yaml')}\n`);
     expect(text).toContain('Restart=always\n');
     expect(text).toContain('TimeoutStopSec=8\n');
-    if (hasAnalyze) execFileSync('systemd-analyze', ['verify', '--user', path], { stdio: 'pipe' });
+    if (hasAnalyze) {
+      const own = { ...process.env, XDG_RUNTIME_DIR: web.folder };
+      execFileSync('systemd-analyze', ['verify', '--user', path], { stdio: 'pipe', env: own });
+    }
     // It may be written again, as it is boxctl's own.
     expect(await web.run(['install', '--user'], { env })).toMatchObject({ status: 0 });
     expect(await web.run(['uninstall', '--user'], { env })).toMatchObject({ status: 0 });
