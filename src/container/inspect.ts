@@ -5,6 +5,7 @@ import { signalName } from '../kernel/signals.ts';
 import { placeOf } from '../model/because.ts';
 import type { Model } from '../model/model.ts';
 import { readKeptModel, type KeptContainer, type KeptPort } from '../state/containers.ts';
+import { readHealth } from '../state/health.ts';
 import { portsOf } from '../state/ports.ts';
 import { stateOf, type ContainerState } from './existing.ts';
 
@@ -35,6 +36,20 @@ function reasonOf({ ending, failure, status }: ContainerState, container: KeptCo
   return { Reason: 'lost', Message, At: null };
 }
 
+/** Of a container that has a health check, and only of those: templates ask by `{{if .State.Health}}`. */
+function healthSection(container: KeptContainer): object {
+  const health = readHealth(container);
+  if (health === undefined) return {};
+  const { state, failures, results } = health;
+  const log = results.map(({ start, end, status, output }) => ({
+    Start: timeOf(start),
+    End: timeOf(end),
+    ExitCode: status,
+    Output: output,
+  }));
+  return { Health: { Status: state, FailingStreak: failures, Log: log } };
+}
+
 function stateSection(container: KeptContainer): object {
   const state = stateOf(container);
   const { status, started, ended, pid, exitStatus, failure, ending, restarts } = state;
@@ -54,6 +69,7 @@ function stateSection(container: KeptContainer): object {
     ...reasonOf(state, container),
     Limits: (ending?.limits ?? []).map(({ because, ...hit }) => ({ ...hit, at: placeOf(because) ?? null })),
     RestartCount: restarts,
+    ...healthSection(container),
   };
 }
 

@@ -33,6 +33,8 @@ describe.each(callers.slice(0, 2))('as $title', (caller) => {
     expect((await call('logs', 'counter')).stdout).toMatch(
       /^ready\n1\n.*the end, draining\nready\n.*the end, draining\n$/su,
     );
+    expect(await call('down')).toMatchObject({ status: 0 });
+    expect((await call('ps', '--all')).stdout).not.toContain(' counter ');
   });
 
   test('ci-job passes its checks', async () => {

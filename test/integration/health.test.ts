@@ -58,6 +58,10 @@ describe.skipIf(!hasBusybox).each(callers)('a health check, of a container that 
       stderr: '',
     });
     expect(await statusOf(web)).toContain('running (healthy)');
+    const { stdout: told } = await web.run(['inspect', web.name]);
+    const [found] = JSON.parse(told) as { State: { Health: { Log: object[] } } }[];
+    expect(found?.State.Health).toMatchObject({ Status: 'healthy', FailingStreak: 0 });
+    expect(found?.State.Health.Log.at(-1)).toMatchObject({ ExitCode: 0, Output: '' });
     await web.run(['exec', web.name, 'rm', '/tmp/ok']);
     await until(async () => ((await statusOf(web)).includes('(unhealthy)') ? true : undefined));
     await web.run(['exec', web.name, 'touch', '/tmp/ok']);

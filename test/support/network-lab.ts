@@ -7,7 +7,7 @@
  * Each namespace is held by a process that ends when the test's process does, whatever ends that.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PROGRAM, run, type Ended, type RunOptions } from './boxctl.ts';
@@ -127,7 +127,29 @@ export class Place {
     return lines.map((line) => JSON.parse(line) as Request);
   }
 
+  /** Servers that a test has started there go on in the background (busybox httpd). */
+  #endPrograms(): void {
+    const namespace = (pid: string | number | undefined): string | undefined => {
+      try {
+        return readlinkSync(`/proc/${pid}/ns/net`);
+      } catch {
+        return undefined;
+      }
+    };
+    const own = namespace(this.#process.pid);
+    const kept = [this.#process.pid, this.#servers?.pid].map(String);
+    for (const pid of readdirSync('/proc')) {
+      if (!/^\d+$/u.test(pid) || kept.includes(pid) || own === undefined || namespace(pid) !== own) continue;
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+
   async end(): Promise<void> {
+    this.#endPrograms();
     for (const child of [this.#servers, this.#process]) {
       if (child === undefined || child.exitCode !== null) continue;
       const ended = new Promise((resolve) => child.once('exit', resolve));
