@@ -122,8 +122,8 @@ function compileHook(
       ...own,
       terminal: false,
       args: [...hook.command],
-      cwd: hook.workingDir ?? process.cwd,
-      env: withEnvironment(process.env, { ...(user === undefined ? {} : { HOME: user.home }), ...hook.environment }),
+      cwd: hook.workingDir ?? own.cwd,
+      env: withEnvironment(own.env, { ...(user === undefined ? {} : { HOME: user.home }), ...hook.environment }),
     },
     because: reasons.of(specPath, kind),
   };

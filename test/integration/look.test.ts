@@ -157,17 +157,19 @@ describe.skipIf(!hasBusybox).each(callers)('containers that are looked at by $ti
   });
 
   test.skipIf(!isRoot)('leave nothing that gc does not tell of and remove', async () => {
-    const web = box({}, caller);
-    // A folder of records of its own: others sweep the usual one at the same time. Root has but the usual one.
-    const runtime = tempFolder({ open: true });
-    chmodSync(runtime, 0o700);
-    if (caller.user !== undefined) chownSync(runtime, caller.user.uid, caller.user.gid);
+    // A folder of records and a store of its own: others sweep the usual ones at the same time. Root has but the usual records.
+    const [runtime, store] = [tempFolder({ open: true }), tempFolder({ open: true })];
+    for (const folder of [runtime, store]) {
+      chmodSync(folder, 0o700);
+      if (caller.user !== undefined) chownSync(folder, caller.user.uid, caller.user.gid);
+    }
+    const web = box({}, { ...caller, store });
     const env = { XDG_RUNTIME_DIR: runtime };
     await web.run(['up', '-d'], { env });
     const id = await idOf(web);
     process.kill(launcherOf(web, id), 'SIGKILL');
     const record = join(caller.user === undefined ? caller.stateFolder : join(runtime, 'boxctl'), `${web.name}-${id}`);
-    const half = join(caller.store, 'containers', 'removed-0123456789ab');
+    const half = join(store, 'containers', 'removed-0123456789ab');
     mkdirSync(join(half, 'disk'), { recursive: true, mode: 0o700 });
     if (caller.user !== undefined) {
       for (const path of [half, join(half, 'disk')]) chownSync(path, caller.user.uid, caller.user.gid);
