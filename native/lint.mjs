@@ -17,6 +17,7 @@ const files = [
   'native/libc/include',
   'native/image',
   'native/codec',
+  'native/front',
   'native/addon',
   'native/shared',
   'native/wire',
@@ -56,16 +57,14 @@ if (process.argv.includes('--tidy')) {
     '-*,bugprone-*,clang-analyzer-*,performance-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,' +
     '-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-performance-no-int-to-ptr';
   const sources = files.filter((name) => name.startsWith('native/') && name.endsWith('.cc'));
-  tidy = run('clang-tidy', [
-    '--quiet',
-    `--checks=${checks}`,
-    '--warnings-as-errors=*',
-    ...sources,
-    '--',
-    '-std=c++20',
-    '-DNAPI_VERSION=9',
-    '-DNAPI_DISABLE_CPP_EXCEPTIONS',
-    ...headers,
-  ]);
+  // What is linked with the launcher's own C library is compiled with its header.
+  const isOwn = (name) => /^native\/(?:libc|front)\//u.test(name);
+  for (const [some, more] of [
+    [sources.filter((name) => !isOwn(name)), headers],
+    [sources.filter(isOwn), ['-isystemnative/libc/include']],
+  ]) {
+    const options = ['--quiet', `--checks=${checks}`, '--warnings-as-errors=*', ...some, '--', '-std=c++20'];
+    tidy = run('clang-tidy', [...options, '-DNAPI_VERSION=9', '-DNAPI_DISABLE_CPP_EXCEPTIONS', ...more]) && tidy;
+  }
 }
 process.exitCode = formatted && tidy ? 0 : 1;

@@ -42,7 +42,7 @@ struct Watched {
 // Reads the sockets of all launchers of one of Node's threads, on a thread of its own.
 class Reader {
  public:
-  explicit Reader(Napi::ThreadSafeFunction function) : function_(std::move(function)) {}
+  explicit Reader(Napi::ThreadSafeFunction function) : function_(function) {}
 
   // 0 or an errno.
   int start() {

@@ -101,8 +101,10 @@ class Follower {
         needs_words_ = needs_words_ || record.error != 0;
         return;
       case Event::kReport:
-        if (record.index >= kept_.header.reports) needs_words_ = true;
-        else if (record.error == 0 && record.start != 0 && kept_.rules[record.index] != 0) needs_words_ = true;
+        if (record.index >= kept_.header.reports ||
+            (record.error == 0 && record.start != 0 && kept_.rules[record.index] != 0)) {
+          needs_words_ = true;
+        }
         return;
       case Event::kExited:
         exited_ = true;

@@ -1,4 +1,5 @@
-// Compares what a plan was made from with what is there now. Whatever is not understood, or cannot be looked at, differs.
+// Compares what a plan was made from with what is there now. Whatever is not understood, or cannot be looked at,
+// differs.
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
@@ -64,7 +65,8 @@ bool real_holds(const char* path, uint8_t flags, Reader& in) {
   size_t size = strlen(link);
   char digits[12];
   size_t count = 0;
-  for (int number = file.get(); number > 0 || count == 0; number /= 10) digits[count++] = static_cast<char>('0' + number % 10);
+  for (int number = file.get(); number > 0 || count == 0; number /= 10)
+    digits[count++] = static_cast<char>('0' + number % 10);
   while (count > 0) link[size++] = digits[--count];
   link[size] = '\0';
   char target[PATH_MAX];

@@ -31,7 +31,8 @@ Path store_of(const Program& program) {
 bool is_safe(const struct stat& status) {
   if (status.st_uid != 0 && status.st_uid != geteuid()) return false;
   if (status.st_mode & S_ISVTX) return true;
-  const bool by_group = (status.st_mode & S_IWGRP) != 0 && status.st_gid != static_cast<gid_t>(call(SYS_getegid)) && status.st_gid != 0;
+  const bool by_group =
+      (status.st_mode & S_IWGRP) != 0 && status.st_gid != static_cast<gid_t>(call(SYS_getegid)) && status.st_gid != 0;
   return !by_group && (status.st_mode & S_IWOTH) == 0;
 }
 

@@ -1,8 +1,8 @@
 // A kept plan as src/state/kept-plans.ts writes it. The file is the caller's own; its bytes are read as hostile all the
 // same.
 //
-//   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, report rule u8…, encoded plan
-//   input    kind u8, flags u8, name text, and by its kind:
+//   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, report rule u8…,
+//   encoded plan input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
 //            file system: type u32; fact, variable: value text

@@ -22,9 +22,9 @@ struct Launch {
 long start_launcher(const Kept& kept, const Path& folder, Launch& launch);
 
 enum class Course {
-  kPlain,    // the command exited: there is nothing to say
-  kNotRun,   // a step failed before the command ran, and all was undone
-  kTold,     // it ended in another way, which needs words
+  kPlain,   // the command exited: there is nothing to say
+  kNotRun,  // a step failed before the command ran, and all was undone
+  kTold,    // it ended in another way, which needs words
 };
 
 struct Result {

@@ -17,8 +17,8 @@ constexpr mode_t kLockedMode = 0777;
 
 bool can_lock(int fd) { return flock(fd, LOCK_EX | LOCK_NB) == 0; }
 
-// A launcher that lives holds the lock of its record. One that has not written its record yet may be about to lock it, and
-// must find it unlocked.
+// A launcher that lives holds the lock of its record. One that has not written its record yet may be about to lock it,
+// and must find it unlocked.
 bool is_left_record(int folder, const char* name) {
   const Fd file(openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat status;

@@ -1,5 +1,5 @@
-// `boxctl`: starts a container by a plan that was kept from an earlier start, where everything that the plan was made from
-// is as it was. In every other case, and whenever in doubt, Node is executed with the same arguments.
+// `boxctl`: starts a container by a plan that was kept from an earlier start, where everything that the plan was made
+// from is as it was. In every other case, and whenever in doubt, Node is executed with the same arguments.
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -102,7 +102,8 @@ int main() {
   // Beyond the numbers that they get, which one of them may have.
   const Fd moved(fcntl(launch.plan.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
   const Fd aside(fcntl(told.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
-  if (boxctl::call(SYS_dup3, aside.get(), kRecordsFd, 0) < 0 || boxctl::call(SYS_dup3, moved.get(), kEndedPlanFd, 0) < 0) {
+  if (boxctl::call(SYS_dup3, aside.get(), kRecordsFd, 0) < 0 ||
+      boxctl::call(SYS_dup3, moved.get(), kEndedPlanFd, 0) < 0) {
     fail("boxctl: the container has ended, and there is no memory to tell how\n");
   }
   execute_node(program, folder, kEnded);

