@@ -19,7 +19,6 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry,', (caller) => {
       const began = Date.now();
       await web.run(['up', '-d']);
       const took = Date.now() - began;
-      let given = 0;
       for (let round = 0; round < 12; round++) {
         await web.run(['rm', '-f', web.name]);
         const signal = round % 2 === 0 ? 'SIGINT' : 'SIGTERM';
@@ -33,14 +32,14 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry,', (caller) => {
         }
         expect(end.stderr).not.toContain('unexpected');
         if (end.signal === null && end.status !== 0) {
-          given++;
           expect(end.stderr).toMatch(/was given up|signal/u);
           expect(end.status).toBe(signal === 'SIGINT' ? 130 : 143);
         }
         // Node itself was ended before the launcher was there, or it has taken all back.
-        expect([undefined, 'lost', 'failed', 'exited']).toContain(listed?.status);
+        // By the signal itself it is ended, too, when the container is its launcher's already.
+        const possible = [undefined, 'lost', 'failed', 'exited', ...(end.signal === null ? [] : ['running'])];
+        expect(possible).toContain(listed?.status);
       }
-      expect(given).toBeGreaterThanOrEqual(0);
       await web.run(['rm', '-f', web.name]);
       expect(await web.run(['up', '-d'])).toMatchObject({ status: 0 });
     },
