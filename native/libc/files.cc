@@ -25,23 +25,19 @@ constexpr bool has_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O
 extern "C" {
 
 int openat(int folder, const char* path, int flags, ...) {
-  mode_t mode = 0;
-  if (has_mode(flags)) {
-    va_list list;
-    va_start(list, flags);
-    mode = static_cast<mode_t>(va_arg(list, long));
-    va_end(list);
-  }
+  va_list list;
+  va_start(list, flags);
+  const long argument = va_arg(list, long);
+  va_end(list);
+  const mode_t mode = has_mode(flags) ? static_cast<mode_t>(argument) : 0;
   return call_int(SYS_openat, folder, path, flags, mode);
 }
 int open(const char* path, int flags, ...) {
-  mode_t mode = 0;
-  if (has_mode(flags)) {
-    va_list list;
-    va_start(list, flags);
-    mode = static_cast<mode_t>(va_arg(list, long));
-    va_end(list);
-  }
+  va_list list;
+  va_start(list, flags);
+  const long argument = va_arg(list, long);
+  va_end(list);
+  const mode_t mode = has_mode(flags) ? static_cast<mode_t>(argument) : 0;
   return call_int(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 int close(int fd) { return call_int(SYS_close, fd); }
