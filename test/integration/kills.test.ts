@@ -218,7 +218,7 @@ describe.skipIf(!hasBusybox || !isRoot).each(PLACES)(`as $title, by the seed ${s
       const before = await state();
       const failures: string[] = [];
       let kills = 0;
-      let left = 2 * place.rounds;
+      let left = 6 * place.rounds;
       await Promise.all(
         lanes.map(async (web) => {
           while (left-- > 0 && kills < place.rounds && failures.length < 3) {
