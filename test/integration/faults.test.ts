@@ -68,12 +68,10 @@ function fullPlan(folder: string, devices: Partial<HostFacts['cgroup']>): Plan {
 /** The plan with a step put before the one at `index`, in its place and on its side, that cannot work. */
 function failingAt(plan: Plan, index: number): Plan {
   const call = { name: 'chdir', args: { path: '/no/such/place' } } as const;
-  const failing = plan.steps.slice(index, index + 1).map(({ dependent: _, ...step }) => ({
-    ...step,
-    id: 'fails',
-    call,
-    undo: 'none' as const,
-  }));
+  const failing = plan.steps.slice(index, index + 1).map((step) => {
+    const { dependent: _, ...rest } = step;
+    return { ...rest, id: 'fails', call, undo: 'none' as const };
+  });
   return { ...plan, steps: plan.steps.toSpliced(index, 0, ...failing) };
 }
 

@@ -137,9 +137,9 @@ export class Place {
       }
     };
     const own = namespace(this.#process.pid);
-    const kept = [this.#process.pid, this.#servers?.pid].map(String);
+    const kept = new Set([this.#process.pid, this.#servers?.pid].map(String));
     for (const pid of readdirSync('/proc')) {
-      if (!/^\d+$/u.test(pid) || kept.includes(pid) || own === undefined || namespace(pid) !== own) continue;
+      if (!/^\d+$/u.test(pid) || kept.has(pid) || own === undefined || namespace(pid) !== own) continue;
       try {
         process.kill(Number(pid), 'SIGKILL');
       } catch {
