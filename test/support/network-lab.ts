@@ -250,12 +250,12 @@ export async function networkState(place: Place): Promise<object> {
     text('ss', '-Htuln'),
   ]);
   const tables = existsSync('/usr/sbin/nft') ? await text('nft', 'list', 'tables') : '';
-  // What the kernel counts down by itself is left out.
-  const still = (lines: string): string => lines.replaceAll(/ expires \d+sec/gu, '');
+  // What the kernel changes by itself is left out: it counts down, and tells of a carrier up to a second late.
+  const still = (lines: string): string => lines.replaceAll(/ expires \d+sec| linkdown\b/gu, '');
   return {
-    links: links.split('\n').map((line) => line.replace(/ state .*/u, '')),
+    links: links.split('\n').map((line) => line.replace('NO-CARRIER,', '').replace(/ state .*/u, '')),
     addresses: still(addresses),
-    routes,
+    routes: still(routes),
     routes6: still(routes6),
     rules,
     rules6,
