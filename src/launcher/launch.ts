@@ -487,17 +487,11 @@ function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...
   const given = contentsFor(plan, options);
   const kept = [...given.fds, ...(options.kept ?? [])];
   const known = id === undefined ? {} : { id };
-  const bytes = encodePlan(plan, {
-    gate,
-    again,
-    terse,
-    keptFds: kept.length,
-    hasGiven: given.fds.length > 0,
-    ...known,
+  const { socket, pidfd, pid } = closing(given, () => {
+    const flags = { gate, again, terse, hasGiven: given.fds.length > 0 };
+    const bytes = encodePlan(plan, { ...flags, keptFds: kept.length, ...known });
+    return spawnLauncher(bytes, stdio, interpreter, { kept, userIds: plan.userIds });
   });
-  const { socket, pidfd, pid } = closing(given, () =>
-    spawnLauncher(bytes, stdio, interpreter, { kept, userIds: plan.userIds }),
-  );
   options.onTaken?.(id ?? '');
   return {
     socket,
@@ -513,25 +507,31 @@ function startOwn(plan: Plan, { stdio = [0, 1, 2], interpreter = 'launcher', ...
   };
 }
 
+/** What becomes of a request to the launcher that is already there. Only one of the two is called. */
+interface Asking {
+  readonly use: (launcher: Launcher) => void;
+  readonly fail: (error: unknown) => void;
+}
+
 /** Calls `use` once the launcher that is already there has the plan: at once, unless very many others wait. */
-function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launcher) => void): void {
+function startShared(plan: Plan, options: LaunchOptions, { use, fail }: Asking): void {
   const { stdio = [0, 1, 2], gate = false, again = false, terse = false, id = '0' } = options;
-  const given = contentsFor(plan, options);
-  const kept = [...given.fds, ...(options.kept ?? [])];
   const template = options.template;
   const encoded = template?.encoded ?? new PlanTemplate(plan);
   const lean = template?.isLean ?? isLean(plan);
+  const command = plan.steps.at(-1)?.call;
+  const isSame = command === undefined || command === encoded.plan.steps.at(-1)?.call;
+  const patch = isSame ? NO_BYTES : encoded.encodeCommand(command);
+  const isPatch = patch.length <= MAX_PATCH;
+  const bytes = isPatch ? (template?.fd ?? encoded.bytes) : encodePlan(plan);
+  const given = contentsFor(plan, options);
+  const kept = [...given.fds, ...(options.kept ?? [])];
   const flags =
     (gate ? PLAN_FLAGS.gate : 0) |
     (again ? PLAN_FLAGS.again : 0) |
     (terse ? PLAN_FLAGS.terse : 0) |
     (lean ? PLAN_FLAGS.lean : 0) |
     (given.fds.length > 0 ? PLAN_FLAGS.given : 0);
-  const command = plan.steps.at(-1)?.call;
-  const isSame = command === undefined || command === encoded.plan.steps.at(-1)?.call;
-  const patch = isSame ? NO_BYTES : encoded.encodeCommand(command);
-  const isPatch = patch.length <= MAX_PATCH;
-  const bytes = isPatch ? (template?.fd ?? encoded.bytes) : encodePlan(plan);
   const request = {
     flags,
     id,
@@ -539,24 +539,27 @@ function startShared(plan: Plan, options: LaunchOptions, use: (launcher: Launche
     patchOld: isSame || !isPatch ? 0 : encoded.commandSize,
     patch: isPatch ? patch : NO_BYTES,
   };
-  const ask = (): boolean => {
-    const asked = askLauncher(bytes, request, stdio, kept);
-    if (asked === undefined) return false;
-    given.close();
-    options.onTaken?.(asked.id);
-    const close = (): void => closeSync(asked.socket);
-    use({ socket: asked.socket, pid: undefined, end: close, detach: close });
-    return true;
+  const ask = (): void => {
+    try {
+      const asked = askLauncher(bytes, request, stdio, kept);
+      if (asked === undefined) return void setTimeout(ask, AGAIN_MS);
+      given.close();
+      options.onTaken?.(asked.id);
+      const close = (): void => closeSync(asked.socket);
+      use({ socket: asked.socket, pid: undefined, end: close, detach: close });
+    } catch (error) {
+      given.close();
+      // Not thrown: where it was asked again, the caller of a timer would get it, which ends the process.
+      fail(error);
+    }
   };
-  const askUntilTaken = (): void => {
-    if (!ask()) setTimeout(askUntilTaken, AGAIN_MS);
-  };
-  askUntilTaken();
+  ask();
 }
 
 /** What the launcher is given of secrets and configs; to be closed once it has that. */
 interface GivenFds {
   readonly fds: readonly number[];
+  /** May be called again. */
   close(): void;
 }
 
@@ -567,7 +570,14 @@ function contentsFor({ steps }: Plan, { contents = [] }: LaunchOptions): GivenFd
     throw new Error(`a plan with ${needed} files of content, and ${contents.length} contents`);
   }
   const fd = contentsFd(contents);
-  return { fds: [fd], close: () => closeSync(fd) };
+  let isOpen = true;
+  return {
+    fds: [fd],
+    close: () => {
+      if (isOpen) closeSync(fd);
+      isOpen = false;
+    },
+  };
 }
 
 function closing<T>(given: GivenFds, work: () => T): T {
@@ -639,12 +649,8 @@ export const launch: LaunchFunction = (plan, options = {}) => {
       for (const message of early.splice(0)) send(made.socket, message);
       passOn();
     };
-    if (!isShared) return follow(startOwn(plan, options));
-    try {
-      startShared(plan, options, follow);
-    } catch (error) {
-      reject(error instanceof Error ? error : new Error(String(error)));
-    }
+    if (isShared) startShared(plan, options, { use: follow, fail: reject });
+    else follow(startOwn(plan, options));
   });
   const done = ended.then(async (): Promise<Outcome> => {
     if (detached) return new Promise(() => undefined);

@@ -155,6 +155,27 @@ describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package b
     closeSync(other);
   });
 
+  test('a start that cannot be asked for rejects, and what it held of secrets is closed', async () => {
+    const plan = planFor({ args: ['true'] });
+    const template = new LaunchTemplate(plan);
+    const [first] = plan.steps;
+    if (first === undefined) throw new Error('a plan without steps');
+    const given: Step = { ...first, call: { name: 'write_given', args: { fd: 'none', index: 0 } } };
+    const memory = (): readonly string[] =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:');
+        } catch {
+          return false;
+        }
+      });
+    const before = memory();
+    const options: LaunchOptions = { by: 'shared', template, contents: [undefined], kept: [1_000_000] };
+    await expect(launch({ ...plan, steps: [given, ...plan.steps] }, options).done).rejects.toThrow('EBADF');
+    expect(memory()).toEqual(before);
+    template.close();
+  });
+
   test('a request that makes no sense is refused, and the next one is served', async () => {
     const template = new LaunchTemplate(planFor({ args: ['true'] }));
     const odd = [
