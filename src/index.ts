@@ -26,7 +26,9 @@ export { printPlan } from './show/plan-text.ts';
 export type { Plan, Step } from './plan/plan.ts';
 export { endingOf, type Ending, type LimitHit } from './run/ending.ts';
 export { explainFailure } from './run/explain.ts';
-export { launch, type Launch, type LaunchEvent, type LaunchOptions, type Outcome } from './launcher/launch.ts';
+export type { LaunchEvent, Outcome } from './launcher/events.ts';
+export { launch, type Launch } from './launcher/launch.ts';
+export type { LaunchOptions } from './launcher/start-launcher.ts';
 export { writeLearned, type Learned } from './run/learned.ts';
 export { syscallName } from './kernel/machines.ts';
 export { describeObserved } from './run/observed.ts';
@@ -53,7 +55,8 @@ export {
   type ContainerState,
   type RunningContainer,
 } from './container/existing.ts';
-export { keptContainers, removePlace, type KeptContainer } from './state/containers.ts';
+export { removePlace } from './state/container-folders.ts';
+export { keptContainers, type KeptContainer } from './state/containers.ts';
 export {
   openTemplate,
   startContainer,

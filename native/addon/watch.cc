@@ -20,7 +20,7 @@
 namespace boxctl {
 namespace {
 
-constexpr size_t kRecord = 32;  // as in src/launcher/launch.ts
+constexpr size_t kRecord = 32;  // as in src/launcher/course.ts
 constexpr size_t kMost = 256 * kRecord;
 constexpr size_t kStack = 256 * 1024;
 constexpr int kMostReady = 64;

@@ -1,5 +1,5 @@
 // The launcher's reports to its owner: records (native/wire/events.h) over the control socket, collected and sent in
-// one call at each handover. src/launcher/launch.ts reads them.
+// one call at each handover. src/launcher/course.ts reads them.
 #pragma once
 
 #include <stddef.h>

@@ -1,8 +1,9 @@
 /** A container as `ps` shows it: in docker's words for `--format`, and why it ended in those of `boxctl up`. */
 import { briefStateOf, stateOf, type ContainerState, whyLost } from '../container/existing.ts';
-import type { HealthState } from '../launcher/launch.ts';
+import type { HealthState } from '../launcher/events.ts';
 import { placeOf } from '../model/because.ts';
-import type { KeptContainer, KeptPort } from '../state/containers.ts';
+import type { KeptPort } from '../state/container-record.ts';
+import type { KeptContainer } from '../state/containers.ts';
 import { dateOf, roughly } from '../text/ago.ts';
 
 export interface Listed {

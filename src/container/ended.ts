@@ -5,7 +5,8 @@ import { offsetOf } from '../kernel/layout.ts';
 import { PLAN_HEADER } from '../kernel/wire.ts';
 import { encodePlan } from '../launcher/encode.ts';
 import { killedFor } from '../launcher/kill-record.ts';
-import { outcomeOf, type Outcome } from '../launcher/launch.ts';
+import { outcomeOf } from '../launcher/course.ts';
+import type { Outcome } from '../launcher/events.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** What a launcher has told of a run that had no Node beside it. */

@@ -4,14 +4,14 @@ import type { HostFacts } from '../host/facts.ts';
 import { killedFor } from '../launcher/kill-record.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { endingOf, exitStatusOf, type Ending } from '../run/ending.ts';
-import type { HealthState } from '../launcher/launch.ts';
+import type { HealthState } from '../launcher/events.ts';
 import { explainFailure } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
+import { readRun } from '../state/container-runs.ts';
 import {
   keptContainers,
   readKeptPlan,
   readPlaces,
-  readRun,
   type BrokenContainer,
   type KeptContainer,
 } from '../state/containers.ts';

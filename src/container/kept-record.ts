@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import type { Mount } from '../model/mount.ts';
 import type { Model } from '../model/model.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { bootId, type KeptMount, type KeptNetwork, type KeptPort, type KeptRecord } from '../state/containers.ts';
+import type { KeptMount, KeptNetwork, KeptPort, KeptRecord } from '../state/container-record.ts';
+import { bootId } from '../state/containers.ts';
 import { redactor, type Redact } from '../text/borrowed.ts';
 import { titleOf } from './import-image.ts';
 

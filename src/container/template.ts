@@ -3,7 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import { environment } from '../inputs/environment.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
-import { LaunchTemplate } from '../launcher/launch.ts';
+import { LaunchTemplate } from '../launcher/start-launcher.ts';
 import type { Model } from '../model/model.ts';
 import { withCommand } from '../plan/command.ts';
 import { planContainer } from '../plan/container.ts';

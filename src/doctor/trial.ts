@@ -10,7 +10,7 @@ import type { HostFacts } from '../host/facts.ts';
 import { claimOfNetwork, withNetworkFacts } from '../container/prepare.ts';
 import { SILENT, type Reporter } from '../container/reporter.ts';
 import { runModel } from '../container/run.ts';
-import type { LaunchEvent } from '../launcher/launch.ts';
+import type { LaunchEvent } from '../launcher/events.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
 import { UNKNOWN_IMAGE, type ImageFacts, type Ownership } from '../model/image.ts';
 import type { Step } from '../plan/plan.ts';

@@ -4,7 +4,7 @@ import type { Because } from '../model/because.ts';
 import type { Plan } from '../plan/plan.ts';
 import { inUnits } from '../text/duration.ts';
 import { signalName, SIGSYS } from '../kernel/signals.ts';
-import type { Outcome, Refusals } from '../launcher/launch.ts';
+import type { Outcome, Refusals } from '../launcher/events.ts';
 import type { Swallowed } from './swallowed.ts';
 
 /** What timeout(1) ends with when the time is over, whether the command then ended by itself or had to be killed. */

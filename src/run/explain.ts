@@ -4,7 +4,7 @@ import { placeOf, type Because } from '../model/because.ts';
 import { ERRNO } from '../kernel/constants.ts';
 import { attributeAt } from '../kernel/netlink/encode.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
-import type { HookEnd, LaunchEvent, Outcome } from '../launcher/launch.ts';
+import type { HookEnd, LaunchEvent, Outcome } from '../launcher/events.ts';
 import { hintOf } from '../plan/hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';

@@ -1,6 +1,6 @@
 /** The sentence about the system calls that a seccomp listener saw (`seccomp: log`). */
 import { syscallName, type SeccompArch } from '../kernel/machines.ts';
-import type { Outcome } from '../launcher/launch.ts';
+import type { Outcome } from '../launcher/events.ts';
 
 function times(count: number): string {
   return count === 1 ? 'once' : `${count} times`;

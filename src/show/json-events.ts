@@ -3,7 +3,7 @@ import { formatCall, formatUndo } from './call-text.ts';
 import type { WriteMessage } from './netlink-text.ts';
 import type { Plan } from '../plan/plan.ts';
 import { errnoName } from '../kernel/errno.ts';
-import type { LaunchEvent } from '../launcher/launch.ts';
+import type { LaunchEvent } from '../launcher/events.ts';
 import { syscallName } from '../kernel/machines.ts';
 import type { Progress } from './progress-interface.ts';
 import { safeJson } from '../text/safe.ts';

@@ -17,7 +17,7 @@ import { shownPlan } from './redacted.ts';
 import { groupTitle } from './plan-text.ts';
 import { milliseconds } from '../text/duration.ts';
 import { errnoName } from '../kernel/errno.ts';
-import type { LaunchEvent } from '../launcher/launch.ts';
+import type { LaunchEvent } from '../launcher/events.ts';
 import { undoneLine, type Progress, type ProgressOptions, type Screen } from './progress-interface.ts';
 import { DIM, GREEN, painter, RED, type Paint } from '../text/style.ts';
 import { clip, padTo, textWidth } from '../text/width.ts';

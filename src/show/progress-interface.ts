@@ -1,6 +1,6 @@
 /** What shows a run: its interface, and what it is given. */
 import type { Plan, Step } from '../plan/plan.ts';
-import type { LaunchEvent } from '../launcher/launch.ts';
+import type { LaunchEvent } from '../launcher/events.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { YELLOW, type Paint } from '../text/style.ts';
 

@@ -9,7 +9,7 @@ import { shownPlan } from './redacted.ts';
 import { formatCall, formatUndo } from './call-text.ts';
 import { listedMessages, messageWriter, type WriteMessage } from './netlink-text.ts';
 import { jsonEvents } from './json-events.ts';
-import type { LaunchEvent } from '../launcher/launch.ts';
+import type { LaunchEvent } from '../launcher/events.ts';
 import { milliseconds } from '../text/duration.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { painter } from '../text/style.ts';

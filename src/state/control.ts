@@ -4,7 +4,8 @@ import { dirname } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import { readStruct, sizeOf } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD, ORDER, STOP_GRACE } from '../kernel/wire.ts';
-import { healthState, order, type HealthState } from '../launcher/launch.ts';
+import { healthState, type HealthState } from '../launcher/events.ts';
+import { order } from '../launcher/launch.ts';
 import { connectTo, hangUp, watch } from '../native.ts';
 import { controlSocket } from './containers.ts';
 

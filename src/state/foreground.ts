@@ -28,7 +28,8 @@ import type { HostFacts } from '../host/facts.ts';
 import type { Model } from '../model/model.ts';
 import { openOwn, tryLock } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
-import { bootId, controlSocket, parseRecord, recordText, type KeptContainer, type KeptRecord } from './containers.ts';
+import { parseRecord, recordText, type KeptRecord } from './container-record.ts';
+import { bootId, controlSocket, type KeptContainer } from './containers.ts';
 import { packModel, packPlan } from './kept-files.ts';
 import { runningRecords, type RunningRecord } from './running.ts';
 

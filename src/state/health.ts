@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { errnoName } from '../kernel/errno.ts';
 import { readStruct, sizeOf } from '../kernel/layout.ts';
 import { HEALTH_HEADER, HEALTH_OUTPUT, HEALTH_RESULT, HEALTH_RESULTS } from '../kernel/wire.ts';
-import { healthState, type HealthState } from '../launcher/launch.ts';
+import { healthState, type HealthState } from '../launcher/events.ts';
 import { openOwn } from '../native.ts';
 import type { KeptContainer } from './containers.ts';
 

@@ -28,7 +28,7 @@ import { encodePlan } from '../launcher/encode.ts';
 import { ownFolder } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Model } from '../model/model.ts';
-import { recordText, type KeptRecord } from './containers.ts';
+import { recordText, type KeptRecord } from './container-record.ts';
 import { packModel, packPlan } from './kept-files.ts';
 
 /** The oldest are removed beyond this. */

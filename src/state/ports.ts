@@ -1,9 +1,10 @@
 /** The published ports of a container, with those that the kernel has chosen. */
 import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { outcomeOf } from '../launcher/launch.ts';
+import { outcomeOf } from '../launcher/course.ts';
 import { openOwn } from '../native.ts';
-import { readKeptPlan, type KeptContainer, type KeptPort } from './containers.ts';
+import type { KeptPort } from './container-record.ts';
+import { readKeptPlan, type KeptContainer } from './containers.ts';
 
 /** By the step that has bound it, what the launcher has told. */
 function chosenPorts(container: KeptContainer): readonly KeptPort[] {

@@ -3,7 +3,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { signalName } from '../kernel/signals.ts';
-import { outcomeOf } from '../launcher/launch.ts';
+import { outcomeOf } from '../launcher/course.ts';
 import { openOwn } from '../native.ts';
 import { endingOf, exitStatusOf } from '../run/ending.ts';
 import { readKeptPlan, type KeptContainer } from './containers.ts';

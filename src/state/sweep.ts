@@ -21,7 +21,6 @@ import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../model/image.ts';
 import { callerMaps } from '../model/ids.ts';
-import { withLock } from '../files/locks.ts';
 import { behind, openUnlinked } from '../files/read.ts';
 import { removeTree } from '../worker/work.ts';
 import { readRecord, type RecordText } from './record.ts';
@@ -243,16 +242,6 @@ function sweepSockets(host: HostFacts, remove: boolean): readonly string[] {
     });
 }
 
-async function sweepHalf(host: HostFacts, remove: boolean): Promise<readonly string[]> {
-  const { halfPlaces, namesLock, removeHalf } = await import('./containers.ts');
-  if (!existsSync(join(host.dirs.store, 'containers'))) return [];
-  return withLock(namesLock(host), async () => {
-    const found = halfPlaces(host);
-    if (remove) for (const folder of found) await removeHalf(host, folder);
-    return found;
-  });
-}
-
 /** Removes what killed commands have left behind, and gives it. Never throws: it is not what the user asked for. */
 export async function sweepLeftovers(host: HostFacts, options: SweepOptions = {}): Promise<readonly Leftover[]> {
   const { remove = true, places = false } = options;
@@ -273,6 +262,8 @@ export async function sweepLeftovers(host: HostFacts, options: SweepOptions = {}
     }
     if (!places) return swept;
     for (const path of sweepSockets(host, remove)) swept.push({ kind: 'socket', path });
+    if (!existsSync(join(host.dirs.store, 'containers'))) return swept;
+    const { sweepHalf } = await import('./half-folders.ts');
     for (const path of await sweepHalf(host, remove)) swept.push({ kind: 'folder', path });
   } catch {
     // The next command tries it again.

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { startInBackground } from '../../src/container/background.ts';
 import type { Box } from '../../src/container/box.ts';
 import { openTemplate, startContainer } from '../../src/container/template.ts';
-import type { LaunchEvent } from '../../src/launcher/launch.ts';
+import type { LaunchEvent } from '../../src/launcher/events.ts';
 import { dismissLauncher } from '../../src/native.ts';
 import { loadSpec } from '../../src/spec/load.ts';
 import { boxctl } from '../support/boxctl.ts';

@@ -1,6 +1,6 @@
 import { findAny } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
-import type { KeptPort } from '../../state/containers.ts';
+import type { KeptPort } from '../../state/container-record.ts';
 import { portsOf } from '../../state/ports.ts';
 import { safeJson } from '../../text/safe.ts';
 import type { Run } from '../command.ts';

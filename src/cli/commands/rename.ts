@@ -1,6 +1,6 @@
 import { findContainer } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
-import { renameContainer } from '../../state/containers.ts';
+import { renameContainer } from '../../state/container-folders.ts';
 import { note } from '../../state/journal.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';

@@ -1,6 +1,6 @@
 import { controlOf, findRemovable } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
-import { removeContainer } from '../../state/containers.ts';
+import { removeContainer } from '../../state/container-folders.ts';
 import { noteDestroyed } from '../../state/run-events.ts';
 import { sweepLeftovers } from '../../state/sweep.ts';
 import { endBy } from '../../container/end.ts';

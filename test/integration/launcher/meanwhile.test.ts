@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HostFacts } from '../../../src/host/facts.ts';
-import { launch, type LaunchEvent, type Outcome } from '../../../src/launcher/launch.ts';
+import type { LaunchEvent, Outcome } from '../../../src/launcher/events.ts';
+import { launch } from '../../../src/launcher/launch.ts';
 import { planContainer } from '../../../src/plan/container.ts';
 import type { Plan, Step } from '../../../src/plan/plan.ts';
 import { byDefault, call } from '../../../src/plan/steps.ts';

@@ -6,7 +6,7 @@ import { encodeMessages } from '../../../src/kernel/netlink/encode.ts';
 import type { Message } from '../../../src/kernel/netlink/message.ts';
 import { EVENT_RECORD } from '../../../src/kernel/wire.ts';
 import { sizeOf } from '../../../src/kernel/layout.ts';
-import { Course } from '../../../src/launcher/launch.ts';
+import { Course } from '../../../src/launcher/course.ts';
 import { ROOT_HOST } from '../../support/host-facts.ts';
 import { planOf } from '../../support/plan.ts';
 import { build, SANITIZE } from '../image/worker.ts';

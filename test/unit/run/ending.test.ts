@@ -1,6 +1,6 @@
 /** Why a container ended: what the launcher counted, as a sentence. */
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../../src/launcher/launch.ts';
+import type { Outcome } from '../../../src/launcher/events.ts';
 import { endingOf } from '../../../src/run/ending.ts';
 import { ROOT_HOST, UNIFIED_HOMES, onUnified } from '../../support/host-facts.ts';
 import { planOf } from '../../support/plan.ts';

@@ -1,6 +1,6 @@
 /** What is seen of a start: nothing, a line that is gone afterwards, or the whole list. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { LaunchEvent } from '../../../src/launcher/launch.ts';
+import type { LaunchEvent } from '../../../src/launcher/events.ts';
 import { createProgress } from '../../../src/show/progress.ts';
 import type { ProgressMode, Screen } from '../../../src/show/progress-interface.ts';
 import { textWidth } from '../../../src/text/width.ts';

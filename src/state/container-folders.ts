@@ -1,0 +1,170 @@
+/** The folders of containers in the background, as they are made, renamed and removed, whatever other commands do at the same time. */
+import { closeSync, constants, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BoxctlError } from '../errors.ts';
+import { writeWhole } from '../files/atomic-write.ts';
+import { makeFolders } from '../files/folders.ts';
+import { withLock } from '../files/locks.ts';
+import { readOwnJson } from '../files/own.ts';
+import type { HostFacts } from '../host/facts.ts';
+import { callerMaps } from '../model/ids.ts';
+import type { ImageFacts } from '../model/image.ts';
+import type { Model } from '../model/model.ts';
+import { tryLock } from '../native.ts';
+import type { Plan } from '../plan/plan.ts';
+import { isRecord } from '../text/json.ts';
+import { removeTree } from '../worker/work.ts';
+import { recordText, type KeptRecord } from './container-record.ts';
+import { controlSocket, folderOf, keptContainers, type KeptContainer } from './containers.ts';
+import { packModel, packPlan } from './kept-files.ts';
+import { packRoot } from './kept-root.ts';
+
+export interface Place {
+  readonly folder: string;
+  /** The descriptor that holds its lock, to be kept open by the launcher. */
+  readonly lock: number;
+}
+
+/** Makes the folder of a new container, locked. The caller holds `namesLock`. */
+export function makePlace(
+  host: HostFacts,
+  record: KeptRecord,
+  { plan, model, image }: { readonly plan: Plan; readonly model: Model; readonly image: ImageFacts | undefined },
+): Place {
+  const folder = join(folderOf(host), record.id);
+  mkdirSync(folder, 0o700);
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const lock = openSync(join(folder, 'lock'), flags, 0o600);
+  tryLock(lock, true);
+  writeFileSync(join(folder, 'plan.json'), packPlan(plan), { mode: 0o600, flag: 'wx' });
+  writeFileSync(join(folder, 'model.json'), packModel(model), { mode: 0o600, flag: 'wx' });
+  if (image !== undefined)
+    writeFileSync(join(folder, 'root.json'), packRoot(model, image), { mode: 0o600, flag: 'wx' });
+  // The last one: what has it is a container.
+  writeWhole(join(folder, 'container.json'), recordText(record));
+  return { folder, lock };
+}
+
+/**
+ * Gives a container another name. Its cgroups, its record and its host name keep the old one until it is started anew.
+ *
+ * @throws BoxctlError E_CONTAINER_NAME_TAKEN, E_CONTAINER_NOT_FOUND
+ */
+export async function renameContainer(host: HostFacts, { id }: KeptContainer, name: string): Promise<void> {
+  await withLock(namesLock(host), () => {
+    const all = keptContainers(host);
+    const container = all.find((one) => one.id === id);
+    if (container === undefined) {
+      throw new BoxctlError('E_CONTAINER_NOT_FOUND', `the container ${id} has been removed meanwhile`);
+    }
+    const other = all.find((one) => one.name === name && one.id !== id);
+    if (other !== undefined) {
+      throw new BoxctlError('E_CONTAINER_NAME_TAKEN', `another container is called ${name} (${other.id})`, {
+        hint: `remove it first: boxctl rm ${name}`,
+      });
+    }
+    const path = join(container.folder, 'container.json');
+    const value = readOwnJson(path);
+    // As it is there: with what another part of boxctl has added to it.
+    if (isRecord(value)) writeWhole(path, `${JSON.stringify({ ...value, name })}\n`);
+    return Promise.resolve();
+  });
+}
+
+/** The file that is locked while a name is looked for and given. */
+export function namesLock(host: HostFacts): string {
+  makeFolders(folderOf(host), 0o700);
+  return join(folderOf(host), 'lock');
+}
+
+/** The file that is locked while a container of this name is brought up or down. */
+export function nameLock(host: HostFacts, name: string): string {
+  // Not in the store, which may not be there yet.
+  const folder = join(host.dirs.state, 'names');
+  makeFolders(folder, 0o700);
+  return join(folder, name);
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+/** What the folder is called while it is removed: nobody takes it for a container, and the next command removes the rest. */
+export const REMOVED = /^removed-[0-9a-f]{12}$/u;
+
+/** Gives the folder the name under which it is removed. False: somebody else has done so. */
+function takeAway({ folder, id }: Pick<KeptContainer, 'folder' | 'id'>): boolean {
+  try {
+    renameSync(folder, join(dirname(folder), `removed-${id}`));
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+/** Another command may be removing the same folder. */
+export async function removeAway(host: HostFacts, name: string): Promise<void> {
+  try {
+    await removeTree(folderOf(host), name, callerMaps(host), host);
+  } catch (error) {
+    if (existsSync(join(folderOf(host), name))) throw error;
+  }
+}
+
+/**
+ * Removes what is left of a container whose launcher does not live, or is not to be started any more. The caller holds
+ * `namesLock`, or has the container's own lock.
+ */
+export async function removePlace(host: HostFacts, container: Pick<KeptContainer, 'folder' | 'id'>): Promise<void> {
+  if (!takeAway(container)) return;
+  rmSync(controlSocket(host, container.id), { force: true });
+  await removeAway(host, `removed-${container.id}`);
+}
+
+/** As long as a killed launcher's descriptors are being closed. */
+const PATIENCE_MS = 2000;
+const INTERVAL_MS = 5;
+
+/** Takes a container's lock; undefined where a launcher has it, also a moment later. */
+async function takeLock(folder: string, patience: number): Promise<number | undefined> {
+  for (let waited = 0; ; waited += INTERVAL_MS) {
+    // Without a lock it is no container that could run.
+    const fd = openSync(join(folder, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    if (tryLock(fd, true)) return fd;
+    closeSync(fd);
+    if (waited >= patience) return undefined;
+    await sleep(INTERVAL_MS);
+  }
+}
+
+/**
+ * Removes a container that has ended, whatever other commands do with it at the same time. `justEnded`: its launcher has hung
+ * up, and may still be seen for a moment.
+ */
+export async function removeContainer(
+  host: HostFacts,
+  container: Pick<KeptContainer, 'folder' | 'id'>,
+  justEnded: boolean,
+): Promise<'removed' | 'gone' | 'runs'> {
+  const { folder, id } = container;
+  // Held until all is removed, so that no other command takes the folder for a leftover.
+  let lock: number | undefined;
+  try {
+    const result = await withLock(namesLock(host), async () => {
+      try {
+        lock = await takeLock(folder, justEnded ? PATIENCE_MS : 0);
+      } catch (error) {
+        if (isMissing(error)) return 'gone';
+        throw error;
+      }
+      if (lock === undefined) return 'runs';
+      return takeAway(container) ? 'removed' : 'gone';
+    });
+    if (result !== 'removed') return result;
+    rmSync(controlSocket(host, id), { force: true });
+    await removeAway(host, `removed-${id}`);
+    return result;
+  } finally {
+    if (lock !== undefined) closeSync(lock);
+  }
+}
