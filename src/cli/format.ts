@@ -3,7 +3,10 @@ import { BoxctlError } from '../errors.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { columns } from '../text/columns.ts';
 import { safe, safeJson } from '../text/safe.ts';
-import { parseTemplate, plainValue, renderTemplate, TemplateError, type Template } from '../text/template.ts';
+import { plainValue } from '../text/template/functions.ts';
+import { parseTemplate } from '../text/template/parse.ts';
+import { renderTemplate } from '../text/template/render.ts';
+import { TemplateError, type Template } from '../text/template/template.ts';
 
 /** The text for rows of data. */
 export type Format = (rows: readonly object[]) => string;

@@ -1,7 +1,7 @@
 import { findAny, learnCalls } from '../../container/existing.ts';
 import { inspectContainer } from '../../container/inspect.ts';
 import { safeJson } from '../../text/safe.ts';
-import { plainValue } from '../../text/template.ts';
+import { plainValue } from '../../text/template/functions.ts';
 import type { Run } from '../command.ts';
 import { hostFacts, showsValues } from '../environment.ts';
 import { formatOf } from '../format.ts';

@@ -1,6 +1,8 @@
 /** Go's templates, as far as `--format` knows them. */
 import { describe, expect, test } from 'vitest';
-import { parseTemplate, renderTemplate, TemplateError } from '../../../src/text/template.ts';
+import { parseTemplate } from '../../../src/text/template/parse.ts';
+import { renderTemplate } from '../../../src/text/template/render.ts';
+import { TemplateError } from '../../../src/text/template/template.ts';
 
 const DATA = {
   ID: 'abc',
