@@ -7,58 +7,19 @@
  * Needs root, e2fsprogs and mmdebstrap (for the archive, once); tar, zstd, pigz, igzip, podman and umoci where they are
  * there. An ordinary user (`boxctl-test`, as .ci/run makes him) takes the road without mounts. Nothing is asserted.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ARCHIVE, measureOnDisk, ownDisk, peaksOf } from './disk.mjs';
+import { median } from './measure.mjs';
+import { BOXCTL, env, needRoot, podmanIn } from './setup.mjs';
 
-const self = fileURLToPath(import.meta.url);
-const BOXCTL = join(dirname(dirname(dirname(self))), 'dist/boxctl.cjs');
-const DISK = 'BOXCTL_BENCH_DISK';
-const CACHE = '/var/tmp/boxctl-bench';
-const ARCHIVE = join(CACHE, 'debian.tar');
 const USER = 'boxctl-test';
-// A certificate that Node reads at its start costs more than a container.
-const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env.HOME ?? '/root' };
 
-if (process.geteuid() !== 0) {
-  process.stderr.write('the bench needs root\n');
-  process.exit(1);
-}
-const disk = process.env[DISK];
-if (disk === undefined) {
-  prepare();
-  // The image is deleted as soon as it is mounted, so that nothing stays whatever happens. Podman's crun wants to see
-  // version 2 of cgroups alone.
-  const script = `set -e
-    mkdir -p ${CACHE}/disk
-    truncate -s 8G ${CACHE}/disk.img
-    mkfs.ext4 -q -F ${CACHE}/disk.img
-    mount -o loop ${CACHE}/disk.img ${CACHE}/disk
-    rm ${CACHE}/disk.img
-    if [ -d /sys/fs/cgroup/unified ]; then mount -t cgroup2 none /sys/fs/cgroup; fi
-    exec "$@"`;
-  const command = ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, self];
-  const options = { stdio: 'inherit', env: { ...env, [DISK]: `${CACHE}/disk` } };
-  process.exit(spawnSync('unshare', [...command, ...process.argv.slice(2)], options).status ?? 1);
-}
+needRoot();
+const disk = ownDisk(fileURLToPath(import.meta.url), '8G');
 await bench(Number(process.argv[2] ?? 3));
-
-function prepare() {
-  mkdirSync(CACHE, { recursive: true });
-  if (existsSync(ARCHIVE)) return;
-  const packages = '--include=vim-tiny,less,procps,ncurses-base';
-  execFileSync('mmdebstrap', ['--variant=minbase', packages, 'bookworm', ARCHIVE], { stdio: 'inherit' });
-}
 
 async function bench(rounds) {
   const folder = join(disk, 'work');
@@ -76,10 +37,10 @@ async function bench(rounds) {
   ]) {
     execFileSync('sh', ['-c', `${program} -c '${archives.plain}' >'${archives[kind]}'`]);
   }
-  const podman = ['podman', '--root', join(folder, 'podman'), '--runroot', join(folder, 'run')];
+  const podman = podmanIn(folder);
   const layout = join(folder, 'layout');
   const hasLayout =
-    ok(['podman', ...podman.slice(1), 'import', '-q', archives.plain, 'bench']) &&
+    ok([...podman, 'import', '-q', archives.plain, 'bench']) &&
     ok([...podman, 'save', '-q', '--format', 'oci-archive', '-o', `${layout}.tar`, 'localhost/bench']) &&
     ok(['skopeo', 'copy', '-q', `oci-archive:${layout}.tar`, `oci:${layout}:v1`]);
   for (const [kind, archive] of Object.entries(archives))
@@ -151,19 +112,7 @@ async function compare(kind, archive, { folder, podman, rounds, layout }) {
       ? []
       : [['umoci unpack', () => (fresh(tree), { command: ['umoci', 'unpack', '--image', `${layout}:v1`, tree] })]]),
   ];
-  const times = new Map();
-  for (const [name, prepared] of subjects) {
-    if (once(name, prepared()) !== undefined) times.set(name, []);
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, prepared] of subjects) {
-      if (!times.has(name)) continue;
-      const subject = prepared();
-      // What was written before is on the disk before the clock starts.
-      spawnSync('sync', ['-f', disk]);
-      times.get(name).push(once(name, subject) ?? Number.NaN);
-    }
-  }
+  const times = measureOnDisk(disk, rounds, subjects);
   report(kind, archive, rounds, times);
 }
 
@@ -183,21 +132,7 @@ function ok([program, ...args]) {
   return spawnSync(program, args, { env, stdio: 'pipe' }).status === 0;
 }
 
-/** Milliseconds from start to end; undefined, once, for what does not work here. */
-function once(name, { command: [program, ...args], env: more = {}, output = 'pipe' }) {
-  const start = process.hrtime.bigint();
-  const { status, error, stderr } = spawnSync(program, args, {
-    env: { ...env, ...more },
-    stdio: ['pipe', output, 'pipe'],
-  });
-  const took = Number(process.hrtime.bigint() - start) / 1e6;
-  if (error === undefined && status === 0) return took;
-  process.stderr.write(`${name} is left out: ${error?.message ?? stderr.toString().trim()}\n`);
-  return undefined;
-}
-
 function report(kind, archive, rounds, times) {
-  const median = (list) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) / 2)];
   const node = median(times.get('node -e 0'));
   const tar = median(times.get('tar -x'));
   const size = (statSync(archive).size / 1e6).toFixed(0);
@@ -220,33 +155,9 @@ async function memory(folder, archives) {
   ]);
   for (const archive of [archives.plain, archives.gzip, archives.zstd, triple, `${triple}.zst`]) {
     rmSync(join(folder, 'store'), { recursive: true, force: true });
-    const peak = await peakOf([BOXCTL, 'image', 'import', archive, 'bench'], {
-      ...env,
-      BOXCTL_STORE: join(folder, 'store'),
-    });
+    const { worker } = await peaksOf(['image', 'import', archive, 'bench'], { BOXCTL_STORE: join(folder, 'store') });
     process.stdout.write(
-      `  peak of a worker, ${archive.slice(folder.length + 1).padEnd(20)} ${(statSync(archive).size / 1e6).toFixed(0).padStart(5)} MB: ${(peak / 1024).toFixed(1)} MB\n`,
+      `  peak of a worker, ${archive.slice(folder.length + 1).padEnd(20)} ${(statSync(archive).size / 1e6).toFixed(0).padStart(5)} MB: ${worker.toFixed(1)} MB\n`,
     );
   }
-}
-
-function peakOf(args, environment) {
-  return new Promise((resolve) => {
-    let peak = 0;
-    const timer = setInterval(() => {
-      for (const pid of readdirSync('/proc').filter((name) => /^\d+$/u.test(name))) {
-        try {
-          if (!/boxctl-la/u.test(readFileSync(`/proc/${pid}/comm`, 'utf8'))) continue;
-          const kilobytes = /VmHWM:\s+(\d+)/u.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-          peak = Math.max(peak, Number(kilobytes ?? 0));
-        } catch {
-          // It has ended.
-        }
-      }
-    }, 2);
-    spawn(process.execPath, args, { env: environment, stdio: 'ignore' }).once('close', () => {
-      clearInterval(timer);
-      resolve(peak);
-    });
-  });
 }

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { openSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { median } from './measure.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(dirname(here));
@@ -53,7 +54,6 @@ export async function benchLauncher({ rounds, folder, file, env, others }) {
 }
 
 function report(rounds, lines) {
-  const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
   const found = grouped(lines);
   const medians = new Map(
     [...found].map(([name, of]) => {

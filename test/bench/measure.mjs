@@ -18,10 +18,10 @@ export function seeUnifiedCgroups(self, env) {
 }
 
 /** Milliseconds from start to end; undefined, once, for what does not work here. */
-export function once(name, [program, ...args], environment) {
+export function once(name, [program, ...args], environment, output = 'pipe') {
   const start = process.hrtime.bigint();
   // Pipes: crun gives its standard streams to the container's root, and /dev/null is the host's.
-  const { status, error, stderr } = spawnSync(program, args, { env: environment, stdio: 'pipe' });
+  const { status, error, stderr } = spawnSync(program, args, { env: environment, stdio: ['pipe', output, 'pipe'] });
   const took = Number(process.hrtime.bigint() - start) / 1e6;
   if (error === undefined && status === 0) return took;
   process.stderr.write(`${name} is left out: ${error?.message ?? stderr.toString().trim()}\n`);
@@ -38,17 +38,18 @@ export function measure(rounds, subjects, environment) {
   return times;
 }
 
-const quantile = (list, part) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) * part)];
+export const quantile = (list, part = 0.5) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) * part)];
+export const median = (list) => quantile(list);
 
 /** `own`: the subject that the others are compared with. */
 export function report(rounds, times, own) {
-  const mine = quantile(times.get(own), 0.5);
+  const mine = median(times.get(own));
   process.stdout.write(`${rounds} rounds, interleaved; ms${' '.repeat(8)}median   p90   to boxctl\n`);
   for (const [name, list] of times) {
-    const median = quantile(list, 0.5);
-    const columns = [median.toFixed(1).padStart(7), quantile(list, 0.9).toFixed(1).padStart(6)];
-    process.stdout.write(`  ${name.padEnd(32)}${columns.join('')}${(median / mine).toFixed(2).padStart(11)}×\n`);
+    const middle = median(list);
+    const columns = [middle.toFixed(1).padStart(7), quantile(list, 0.9).toFixed(1).padStart(6)];
+    process.stdout.write(`  ${name.padEnd(32)}${columns.join('')}${(middle / mine).toFixed(2).padStart(11)}×\n`);
   }
-  const floor = quantile(times.get('node -e 0'), 0.5);
+  const floor = median(times.get('node -e 0'));
   process.stdout.write(`boxctl over Node’s own start: ${(mine - floor).toFixed(1)} ms\n`);
 }

@@ -7,14 +7,11 @@
  * Needs root, a C compiler, and the Debian packages busybox-static, iproute2 and nftables; Podman, crun and netavark, if they
  * are there. Nothing is asserted: times are for reading.
  */
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { enterPlace, makeFiles } from './network/place.mjs';
+import { needRootAndBusybox } from './setup.mjs';
 
-if (process.geteuid() !== 0 || !existsSync('/bin/busybox')) {
-  process.stderr.write('the bench needs root, and busybox-static for a root file system\n');
-  process.exit(1);
-}
+needRootAndBusybox();
 enterPlace(fileURLToPath(import.meta.url));
 
 const words = process.argv.slice(2);

@@ -12,49 +12,18 @@
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ARCHIVE, measureOnDisk, once, ownDisk, peaksOf } from './disk.mjs';
+import { median } from './measure.mjs';
+import { BOXCTL, env, needRoot, podmanIn } from './setup.mjs';
 
-const self = fileURLToPath(import.meta.url);
-const BOXCTL = join(dirname(dirname(dirname(self))), 'dist/boxctl.cjs');
-const DISK = 'BOXCTL_BENCH_DISK';
-const CACHE = '/var/tmp/boxctl-bench';
-const ARCHIVE = join(CACHE, 'debian.tar');
-// A certificate that Node reads at its start costs more than a container.
-const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env.HOME ?? '/root' };
-
-if (process.geteuid() !== 0) {
-  process.stderr.write('the bench needs root\n');
-  process.exit(1);
-}
-const disk = process.env[DISK];
-if (disk === undefined) {
-  prepare();
-  // The image is deleted as soon as it is mounted, so that nothing stays whatever happens. Podman's crun wants to see
-  // version 2 of cgroups alone.
-  const script = `set -e
-    mkdir -p ${CACHE}/disk
-    truncate -s 12G ${CACHE}/pull.img
-    mkfs.ext4 -q -F ${CACHE}/pull.img
-    mount -o loop ${CACHE}/pull.img ${CACHE}/disk
-    rm ${CACHE}/pull.img
-    if [ -d /sys/fs/cgroup/unified ]; then mount -t cgroup2 none /sys/fs/cgroup; fi
-    exec "$@"`;
-  const command = ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, self];
-  const options = { stdio: 'inherit', env: { ...env, [DISK]: `${CACHE}/disk` } };
-  process.exit(spawnSync('unshare', [...command, ...process.argv.slice(2)], options).status ?? 1);
-}
+needRoot();
+const disk = ownDisk(fileURLToPath(import.meta.url), '12G');
 const words = process.argv.slice(2);
 const folder = join(disk, 'work');
 mkdirSync(folder);
-
-function prepare() {
-  mkdirSync(CACHE, { recursive: true });
-  if (existsSync(ARCHIVE)) return;
-  const packages = '--include=vim-tiny,less,procps,ncurses-base';
-  execFileSync('mmdebstrap', ['--variant=minbase', packages, 'bookworm', ARCHIVE], { stdio: 'inherit' });
-}
 
 /** Debian's docker-registry on a free port of 127.0.0.1. `requests` gives what it was asked for since the last call. */
 function startRegistry() {
@@ -185,7 +154,7 @@ async function bench(rounds) {
 const store = join(folder, 'store');
 const fresh = (path) => rmSync(path, { recursive: true, force: true });
 const boxctl = (args) => ({ command: [process.execPath, BOXCTL, ...args], env: { BOXCTL_STORE: store } });
-const podman = ['podman', '--root', join(folder, 'podman'), '--runroot', join(folder, 'run')];
+const podman = podmanIn(folder);
 
 function spec(image) {
   const path = join(folder, 'container.yaml');
@@ -234,20 +203,8 @@ async function compare({ name, layers, program, rounds }) {
       },
     ],
   ];
-  const times = new Map();
   const shown = words.includes('quick') ? subjects.filter(([title]) => !/podman|skopeo/u.test(title)) : subjects;
-  for (const [title, prepared] of shown) {
-    if (once(title, prepared()) !== undefined) times.set(title, []);
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const [title, prepared] of shown) {
-      if (!times.has(title)) continue;
-      const subject = prepared();
-      // What was written before is on the disk before the clock starts.
-      spawnSync('sync', ['-f', disk]);
-      times.get(title).push(once(title, subject) ?? Number.NaN);
-    }
-  }
+  const times = measureOnDisk(disk, rounds, shown);
   const size = layers.reduce((sum, layer) => sum + layer.size, 0) / 1e6;
   report(`${name}, ${size.toFixed(0)} MB`, program, rounds, times);
   await registry.requests();
@@ -257,21 +214,7 @@ async function compare({ name, layers, program, rounds }) {
   process.stdout.write(`  requests of a pull of what is there: ${(await registry.requests()).join(', ')}\n`);
 }
 
-/** Milliseconds from start to end; undefined, once, for what does not work here. */
-function once(title, { command: [program, ...args], env: more = {}, output = 'pipe' }) {
-  const start = process.hrtime.bigint();
-  const { status, error, stderr } = spawnSync(program, args, {
-    env: { ...env, ...more },
-    stdio: ['pipe', output, 'pipe'],
-  });
-  const took = Number(process.hrtime.bigint() - start) / 1e6;
-  if (error === undefined && status === 0) return took;
-  process.stderr.write(`${title} is left out: ${error?.message ?? stderr.toString().trim()}\n`);
-  return undefined;
-}
-
 function report(what, program, rounds, times) {
-  const median = (list) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) / 2)];
   const floor = median(times.get(`curl | ${program} -dc`));
   process.stdout.write(`${what}, ${rounds} rounds; ms`.padEnd(44) + '  median  to the floor\n');
   for (const [title, list] of times) {
@@ -303,33 +246,9 @@ async function sharing(parts) {
 async function memory() {
   for (const name of ['debian-gzip-1', 'debian-zstd-1', 'debian-zstd-6']) {
     fresh(store);
-    const { node, worker } = await peaksOf([BOXCTL, 'pull', '-q', `${registry.host}/${name}:v1`]);
+    const { node, worker } = await peaksOf(['pull', '-q', `${registry.host}/${name}:v1`], { BOXCTL_STORE: store });
     process.stdout.write(`  peak of memory, ${name}: boxctl ${node.toFixed(0)} MB, a worker ${worker.toFixed(0)} MB\n`);
   }
-}
-
-function peaksOf(args) {
-  return new Promise((resolve) => {
-    const peaks = { node: 0, worker: 0 };
-    const child = spawn(process.execPath, args, { env: { ...env, BOXCTL_STORE: store }, stdio: 'ignore' });
-    const peakOf = (pid) =>
-      Number(/VmHWM:\s+(\d+)/u.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-    const timer = setInterval(() => {
-      for (const pid of readdirSync('/proc').filter((each) => /^\d+$/u.test(each))) {
-        try {
-          const isWorker = /boxctl-la/u.test(readFileSync(`/proc/${pid}/comm`, 'utf8'));
-          if (isWorker) peaks.worker = Math.max(peaks.worker, peakOf(pid));
-          else if (Number(pid) === child.pid) peaks.node = Math.max(peaks.node, peakOf(pid));
-        } catch {
-          // It has ended.
-        }
-      }
-    }, 2);
-    child.once('close', () => {
-      clearInterval(timer);
-      resolve(peaks);
-    });
-  });
 }
 
 const registry = await startRegistry();

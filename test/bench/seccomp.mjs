@@ -11,6 +11,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { median } from './measure.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const BOXCTL = join(dirname(dirname(here)), 'dist/boxctl.cjs');
@@ -51,8 +52,6 @@ function crun(file) {
     stdio: 'pipe',
   });
 }
-
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 try {
   execFileSync('cc', ['-static', '-O2', '-o', join(folder, 'calls'), join(here, 'calls.c')]);

@@ -9,40 +9,24 @@
  * Needs root and the Debian packages busybox-static, bubblewrap and crun; what is missing is left out. Build first. Nothing is
  * asserted: times are for reading.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { launch, loadSpec, openTemplate } from '../../dist/index.js';
+import { median } from './measure.mjs';
+import { bwrap, env, makeBundle, makeRootfs, needRootAndBusybox, ociRun, openFolder, writeSpec } from './setup.mjs';
 
 const self = fileURLToPath(import.meta.url);
-const BOXCTL = join(dirname(dirname(dirname(self))), 'dist/boxctl.cjs');
-const BUSYBOX = '/bin/busybox';
 const NEW_NAMESPACE = 'BOXCTL_BENCH_NAMESPACE';
 const IN_FLIGHT = [1, 8, 16];
 
-const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env.HOME ?? '/root' };
-
-if (process.geteuid() !== 0 || !existsSync(BUSYBOX)) {
-  process.stderr.write('the bench needs root, and busybox-static for a root file system\n');
-  process.exit(1);
-}
+needRootAndBusybox();
 
 // Debian's crun wants to see version 2 of cgroups alone; where it does not, the whole bench looks at a mount that has it. The
 // root file system and what is written are in memory, since some disks make each removed folder wait.
@@ -60,32 +44,16 @@ if (process.env[NEW_NAMESPACE] === undefined) {
 }
 
 const folder = process.env[NEW_NAMESPACE];
-// The root of a user namespace, nobody out here, has to come to the files.
-chmodSync(folder, 0o711);
+openFolder(folder);
 const store = join(folder, 'store');
 const all = { ...env, BOXCTL_STORE: store };
 
-const rootfs = join(folder, 'rootfs');
-for (const name of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']) mkdirSync(join(rootfs, name), { recursive: true });
-copyFileSync(BUSYBOX, join(rootfs, 'bin/busybox'));
-symlinkSync('busybox', join(rootfs, 'bin/true'));
-execFileSync('tar', ['-C', rootfs, '--owner=0', '--group=0', '-cf', join(folder, 'rootfs.tar'), '.']);
-const file = join(folder, 'container.yaml');
-// Debian 12's runc knows no time namespace, and crun runs the bundle of this container.
-writeFileSync(file, 'image: ./rootfs.tar\ncommand: [/bin/true]\nnamespaces: {time: host}\n');
+const rootfs = makeRootfs(folder);
+const file = writeSpec(folder);
 const template = await openTemplate(loadSpec(file, { env: all, home: env.HOME }), { env: all, judge: () => undefined });
 
-function bundle() {
-  const path = join(folder, 'bundle');
-  execFileSync(process.execPath, [BOXCTL, 'bundle', '--allow', 'all', file, path], { env: all, stdio: 'inherit' });
-  const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
-  delete config.linux.resources;
-  writeFileSync(join(path, 'config.json'), JSON.stringify(config));
-  return path;
-}
-
 /** Starts a program; resolves at its end. */
-function spawned(program, words) {
+function spawned(program, ...words) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, { env: all, stdio: 'ignore' });
     child.once('error', reject);
@@ -94,17 +62,15 @@ function spawned(program, words) {
 }
 
 function subjects() {
-  const path = bundle();
-  let run = 0;
-  const bwrap = ['--unshare-all', '--ro-bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '/bin/true'];
+  const crun = ociRun('crun', folder, makeBundle(folder, file, all));
   const quiet = { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' };
   const { plan } = template;
   return [
     ['box', async () => void (await (await template.start(quiet)).ended)],
     ['a launcher for each', async () => void (await launch(plan, { by: 'own' }).done)],
-    ['spawn crun', () => spawned('crun', ['--root', join(folder, 'crun'), 'run', '--bundle', path, `bench-${++run}`])],
-    ['spawn bwrap', () => spawned('bwrap', bwrap)],
-    ['spawn /bin/true', () => spawned('/bin/true', [])],
+    ['spawn crun', () => spawned(...crun())],
+    ['spawn bwrap', () => spawned(...bwrap(rootfs))],
+    ['spawn /bin/true', () => spawned('/bin/true')],
     ['nothing (a timer of 5 ms)', () => sleep(5)],
   ];
 }
@@ -121,8 +87,6 @@ async function works([name, start]) {
 
 /** Of the thread that runs JavaScript: how long it has run, µs. */
 const threadTime = () => Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e3;
-
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) / 2)];
 
 /**
  * Runs `starts` of them, so many at a time. `blocked`: how long the call that starts one takes, µs. `used`: what this thread has

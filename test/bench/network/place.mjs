@@ -1,19 +1,18 @@
 /** Where the benchmark measures: network namespaces of its own, which have no way out, and files in memory. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { quantile } from '../measure.mjs';
+import { BOXCTL, env, makeTree, packTree, PROJECT } from '../setup.mjs';
+
+export { BOXCTL, env, quantile };
 
 const here = dirname(fileURLToPath(import.meta.url));
-const project = dirname(dirname(dirname(here)));
-export const BOXCTL = join(project, 'dist/boxctl.cjs');
 export const { gatherHostFacts, launch, loadSpec, planContainer, prepare, runContainer, SILENT } = await import(
-  join(project, 'dist/index.js')
+  join(PROJECT, 'dist/index.js')
 );
-// A certificate that Node reads at its start costs more than a container.
-export const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root' };
-
 export const HOST = '192.0.2.2';
 export const WORLD = '192.0.2.1';
 export const PORT = 7;
@@ -42,13 +41,9 @@ export const shell = (script) =>
 export function makeFiles() {
   const folder = mkdtempSync(join(tmpdir(), 'boxctl-bench-'));
   execFileSync('mount', ['-t', 'tmpfs', 'none', folder]);
-  const rootfs = join(folder, 'rootfs');
-  for (const name of ['bin', 'dev', 'proc', 'sys', 'etc', 'tmp', 'run'])
-    mkdirSync(join(rootfs, name), { recursive: true });
-  copyFileSync('/bin/busybox', join(rootfs, 'bin/busybox'));
-  for (const name of ['true', 'sleep']) symlinkSync('busybox', join(rootfs, 'bin', name));
+  const rootfs = makeTree(folder, ['true', 'sleep']);
   execFileSync('cc', ['-O2', '-static', '-o', join(rootfs, 'bin/roundtrip'), join(here, 'roundtrip.c')]);
-  execFileSync('tar', ['-C', rootfs, '-cf', join(folder, 'image.tar'), '.']);
+  packTree(folder);
   return { folder, rootfs, roundtrip: join(rootfs, 'bin/roundtrip'), store: join(folder, 'store') };
 }
 
@@ -56,9 +51,8 @@ export function makeFiles() {
 export function document({ folder }, name, keys) {
   mkdirSync(join(folder, name));
   const file = join(folder, name, 'container.yaml');
-  symlinkSync(join(folder, 'image.tar'), join(folder, name, 'image.tar'));
-  writeFileSync(file, JSON.stringify({ name: 'bench', image: '../image.tar', ...keys }));
-  return { file, loaded: loadSpec(file, { env, home: '/root' }) };
+  writeFileSync(file, JSON.stringify({ name: 'bench', image: '../rootfs.tar', ...keys }));
+  return { file, loaded: loadSpec(file, { env, home: env.HOME }) };
 }
 
 /** Starts a container and resolves when its command runs. */
@@ -123,7 +117,6 @@ export const measure = (enter, program, what, address, port, amount) =>
   );
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-export const quantile = (list, part = 0.5) => list.toSorted((a, b) => a - b)[Math.floor((list.length - 1) * part)];
 export const say = (...columns) =>
   process.stdout.write(
     `${columns.map((column, index) => (index === 0 ? column.padEnd(64) : String(column).padStart(13))).join('')}\n`,
