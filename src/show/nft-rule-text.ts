@@ -13,6 +13,7 @@ import {
   connectionField,
   hex,
   IPV4_ADDRESS,
+  IPV4_PROTOCOL,
   IPV6_ADDRESS,
   metaField,
   numberIn,
@@ -70,6 +71,8 @@ const UNREACHABLE: Readonly<Record<number, string>> = {
   2: 'host-unreachable',
   3: 'admin-prohibited',
 };
+const TTL_AND_PROTOCOL = '@nh,64,16';
+const IPV4_CHECKSUM_AT = 10;
 /** The number of the register for verdicts, of the first of those of 4 bytes, and how many of these there are. */
 const VERDICT_REGISTER = 0;
 const FIRST_WORD = 8;
@@ -234,10 +237,27 @@ class RuleText {
     const [offset, length] = [data.number('NFTA_PAYLOAD_OFFSET'), data.number('NFTA_PAYLOAD_LEN')];
     const transport = this.#transport === undefined ? {} : { transport: this.#known.transport ?? '' };
     const { network } = this.#known;
+    if (data.has('NFTA_PAYLOAD_SREG')) {
+      const changed = payloadField(base, offset, length, { ...(network === undefined ? {} : { network }) });
+      return this.#act(this.#header(data, changed, this.#read(data.number('NFTA_PAYLOAD_SREG'))));
+    }
     const field = payloadField(base, offset, length, { ...(network === undefined ? {} : { network }), ...transport });
     const isSaid = this.#transport !== undefined && field.words.startsWith(`${transport.transport} `);
     if (isSaid && this.#transport !== undefined) this.#transport.isImplied = true;
     this.#load(data, 'NFTA_PAYLOAD_DREG', field);
+  }
+
+  /** A change of the packet's header. */
+  #header(data: Reader, field: Field, value: Operand): string {
+    if (value.size !== field.size || value.order !== 'network') throw new NotInWords(value.text);
+    if (!data.has('NFTA_PAYLOAD_CSUM_TYPE')) return `${field.words} set ${whole(value, field)}`;
+    // A checksum has words of two bytes: the time to live in the first is as it was.
+    const { text, mask, flip = Uint8Array.of(0, 0) } = value;
+    const isProtocol = field.words === TTL_AND_PROTOCOL && text === field.words && flip[0] === 0;
+    if (!isProtocol || mask === undefined || hex(mask, 'network') !== '0xff00') throw new NotInWords(field.words);
+    if (data.name('NFTA_PAYLOAD_CSUM_TYPE') !== 'NFT_PAYLOAD_CSUM_INET') throw new NotInWords('checksum');
+    data.expect('NFTA_PAYLOAD_CSUM_OFFSET', IPV4_CHECKSUM_AT);
+    return `ip protocol set ${written(flip.subarray(1), 'network', IPV4_PROTOCOL)}`;
   }
 
   #immediate(data: Reader): void {

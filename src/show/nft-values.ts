@@ -31,7 +31,7 @@ export function hex(bytes: Uint8Array, order: Order): string {
 
 type Named = Readonly<Record<number, string>>;
 
-const PROTOCOLS: Named = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'ipv6-icmp' };
+const PROTOCOLS: Named = { 1: 'icmp', 6: 'tcp', 17: 'udp', 44: 'ipv6-frag', 58: 'ipv6-icmp' };
 const ETHER_TYPES: Named = { 0x0800: 'ip', 0x0806: 'arp', 0x86dd: 'ip6' };
 const NETWORK_PROTOCOLS: Named = { 2: 'ipv4', 10: 'ipv6' };
 const PACKET_TYPES: Named = { 0: 'host', 1: 'broadcast', 2: 'multicast', 3: 'other' };
@@ -147,6 +147,8 @@ export function metaField(key: string): Field | undefined {
   }
 }
 
+export const IPV4_PROTOCOL: Field = numeric('ip protocol', 1, 'network', PROTOCOLS);
+
 export function connectionField(key: string): Field | undefined {
   if (key === 'NFT_CT_STATE') return { words: 'ct state', size: 4, order: 'machine', flags: CONNECTION_STATES };
   if (key === 'NFT_CT_STATUS') return { words: 'ct status', size: 4, order: 'machine', flags: CONNECTION_STATUS };
@@ -193,8 +195,13 @@ function namedPayload(base: string, offset: number, length: number, known: Known
     '12+4': address('ip saddr', 4),
     '16+4': address('ip daddr', 4),
     '6+2': { words: 'ip frag-off', size: 2, order: 'network' } as const,
+    '9+1': IPV4_PROTOCOL,
   }[at];
-  const ipv6 = { '8+16': address('ip6 saddr', 16), '24+16': address('ip6 daddr', 16) }[at];
+  const ipv6 = {
+    '6+1': numeric('ip6 nexthdr', 1, 'network', PROTOCOLS),
+    '8+16': address('ip6 saddr', 16),
+    '24+16': address('ip6 daddr', 16),
+  }[at];
   if (ipv4 !== undefined && known.network !== 'ip6') return ipv4;
   return known.network === 'ip' ? undefined : ipv6;
 }

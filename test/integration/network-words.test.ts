@@ -57,6 +57,10 @@ function normalised(rule: string): string {
   return (
     text
       .replace('@nh,48,16', 'ip frag-off')
+      .replace('@nh,72,8 0x11', 'ip protocol udp')
+      .replaceAll('@nh,48,8 0x2c', 'ip6 nexthdr ipv6-frag')
+      .replace('@nh,48,8 0x11 @nh,48,8 set 0xfd', 'ip6 nexthdr udp ip6 nexthdr set 253')
+      .replace('@nh,64,16 set @nh,64,16 & 0xfffd | 0xfd', 'ip protocol set 253')
       .replace(/@ll,48,48 != (0x\w+)/u, (_, value: string) => {
         const hex = bytesOf(value, 6).map((byte) => byte.toString(16).padStart(2, '0'));
         return `ether saddr != ${hex.join(':')}`;
@@ -70,8 +74,8 @@ function normalised(rule: string): string {
           .join('')}`;
       })
       // nft(8) leaves out what the next words imply for it.
-      .replaceAll(/meta (?:nfproto ipv4|protocol ip) (?=.*\b(?:ip [sd]addr|icmp type))/gu, '')
-      .replaceAll(/meta (?:nfproto ipv6|protocol ip6) (?=.*\b(?:ip6 [sd]addr|icmpv6 type))/gu, '')
+      .replaceAll(/meta (?:nfproto ipv4|protocol ip) (?=.*\b(?:ip [sd]addr|ip protocol|icmp type))/gu, '')
+      .replaceAll(/meta (?:nfproto ipv6|protocol ip6) (?=.*\b(?:ip6 [sd]addr|ip6 nexthdr|icmpv6 type))/gu, '')
       .replace('reject with icmpx port-unreachable', 'reject')
       .replaceAll(/meta l4proto (?:ipv6-icmp|icmp) (?=icmp)/gu, '')
       .replaceAll(/0x0*(?=[\da-f])/gu, '0x')

@@ -1,10 +1,13 @@
 /** A container's network as root, in a lab of namespaces: to the world and back. */
 import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { attacker, hasCompiler } from '../support/attack.ts';
 import { callerOptions, self, specFolder } from '../support/container.ts';
-import { settledState } from '../support/network-container.ts';
+import { settledState, signalLauncher } from '../support/network-container.ts';
 import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { tempFolder } from '../support/temp.ts';
 import type { Ended } from '../support/boxctl.ts';
 
 /** busybox-static's wget needs more of the C library than there is. */
@@ -37,7 +40,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
   async function started(
     script: string,
     keys: Readonly<Record<string, unknown>>,
-    use: (output: () => string) => Promise<void>,
+    use: (output: () => string, child: ChildProcess) => Promise<void>,
   ): Promise<Ended> {
     let child: ChildProcess | undefined;
     let output = '';
@@ -58,11 +61,39 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
     try {
       await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 5000 }), ended]);
-      await use(() => output);
+      if (child === undefined) throw new Error('nothing was started');
+      await use(() => output, child);
     } finally {
       child?.kill('SIGTERM');
     }
     return ended;
+  }
+
+  /**
+   * What a container's script prints while the shared table is gone, as after a restart of the host's firewall. The launchers
+   * are stopped meanwhile: they would add the table again.
+   */
+  async function withoutTable(
+    script: string,
+    keys: Readonly<Record<string, unknown>>,
+    others: readonly ChildProcess[],
+  ) {
+    const folder = tempFolder({ open: true });
+    const volumes = [`${attacker('udp')}:/udp:ro`, `${folder}:/shared`];
+    const waits = 'echo ready; until [ -e /shared/go ]; do sleep 0.05; done';
+    const whole = `${waits}; (${script}) >/shared/text 2>&1; touch /shared/done; sleep 100`;
+    await started(whole, { ...keys, volumes }, async (_, child) => {
+      const launchers = [...others, child];
+      for (const one of launchers) await signalLauncher(lab.host, one, 'STOP');
+      try {
+        await lab.host.out('nft', 'flush', 'ruleset');
+        writeFileSync(join(folder, 'go'), '');
+        await vi.waitFor(() => expect(existsSync(join(folder, 'done'))).toBe(true), { timeout: 25_000 });
+      } finally {
+        for (const one of launchers) await signalLauncher(lab.host, one, 'CONT');
+      }
+    });
+    return readFileSync(join(folder, 'text'), 'utf8');
   }
 
   const SERVER =
@@ -121,21 +152,49 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       'nc -w 2 2001:db8:1::2 83 </dev/null 2>&1',
       'nc -w 2 127.0.0.1 83 </dev/null 2>&1',
     ].join('; ');
-    await started(SERVER, { ports: ['8080:80'] }, async () => {
+    await started(SERVER, { ports: ['8080:80'] }, async (_, server) => {
       const { stdout, stderr } = await sh(tries);
       const lines = stdout.split('\n');
       expect(stderr).toContain('192.0.2.2:83/tcp');
       expect(stderr).toContain('[2001:db8:1::2]:83/tcp');
       expect(lines.slice(0, 2)).toEqual(['served', 'served']);
       for (const line of lines.slice(2, 5)) expect(line).toMatch(/Connection refused$/u);
-      // Somebody restarts the host's firewall: the shared table is gone until the next container starts.
-      await started(`echo ready; sleep 2; ${tries}; echo done; sleep 100`, {}, async (output) => {
-        await lab.host.out('nft', 'flush', 'ruleset');
-        await vi.waitFor(() => expect(output()).toContain('done'), { timeout: 20_000 });
-        const after = output().split('\n').slice(1);
-        expect(after.slice(0, 5).join(' ')).toMatch(/^nc: timed out nc: timed out nc: .*Connection refused done/u);
-      });
+      const after = (await withoutTable(tries, {}, [server])).split('\n');
+      expect(after.slice(0, 5).join(' ')).toMatch(/^nc: timed out nc: timed out nc: .*Connection refused/u);
     });
+  });
+
+  test('reaches published UDP ports of other containers, with datagrams of all sizes, and no other UDP of the host', async () => {
+    const big = 'x'.repeat(3000);
+    const ask = (address: string, port: number, text: string): string =>
+      `/udp ask ${address} ${port} ${text} 2>&1 | wc -c`;
+    const script = ['192.0.2.2', '2001:db8:1::2']
+      .flatMap((address) => [ask(address, 9007, 'short'), ask(address, 9007, big), ask(address, 9008, 'short')])
+      .join('; ');
+    // The first has its replies let through by `egress`, the second by the rule of its port.
+    for (const keys of [{}, { egress: 'none' }]) {
+      await started(SERVER, { ports: ['9007:7/udp'], ...keys }, async () => {
+        const { stdout, stderr } = await sh(script);
+        expect(stdout).toBe('6\n3001\n19\n6\n3001\n19\n');
+        expect(stderr).toContain('192.0.2.2:9008/udp');
+        expect(stderr).toContain('[2001:db8:1::2]:9008/udp');
+      });
+    }
+  });
+
+  test('no program of the host gets a datagram of a container, also while the shared table is gone', async () => {
+    const addresses = ['192.0.2.2', '2001:db8:1::2', '10.215.0.0', 'fd62:6f78:6374:6c::'];
+    const heard = lab.host.start([attacker('udp'), 'hear', '9009']);
+    let text = '';
+    heard.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const tries = [0, 7].flatMap((from) => addresses.map((to) => `/udp ask ${to} 9009 evil ${from} 2>&1`));
+    // With one container that may reach the host, the gateway's address is one of the host's.
+    await started('echo ready; sleep 100', { egress: ['host-gateway:1/udp'] }, async (_, first) => {
+      expect(await withoutTable(tries.join('; '), { ports: ['9007:7/udp'] }, [first])).not.toContain('evil');
+    });
+    await lab.host.out(attacker('udp'), 'ask', '192.0.2.2', '9009', 'its-own');
+    await vi.waitFor(() => expect(text).toBe('its-own\n'));
+    heard.kill();
   });
 
   test('a connection to the host is refused at once, and counted once', async () => {

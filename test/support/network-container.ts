@@ -94,6 +94,10 @@ export async function settledState(place: Place): Promise<object> {
   return networkState(place);
 }
 
+/** Stops or continues the launcher of a boxctl that was started: a stopped one mends nothing. */
+export const signalLauncher = (place: Place, boxctl: ChildProcess, signal: 'STOP' | 'CONT'): Promise<string> =>
+  place.shell(`kill -${signal} $(cat /proc/${boxctl.pid}/task/*/children)`);
+
 /** Runs network-client.mjs, and gives its line. */
 export async function client(place: Place, ...words: readonly (string | number)[]): Promise<string> {
   const script = join(import.meta.dirname, 'network-client.mjs');

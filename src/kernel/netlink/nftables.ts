@@ -104,6 +104,9 @@ const EXPRESSIONS: () => Readonly<Record<string, Table>> = once<Readonly<Record<
     }),
     NFTA_PAYLOAD_OFFSET: be32(3),
     NFTA_PAYLOAD_LEN: be32(4),
+    NFTA_PAYLOAD_SREG: be32(5, REGISTERS),
+    NFTA_PAYLOAD_CSUM_TYPE: be32(6, { NFT_PAYLOAD_CSUM_NONE: 0, NFT_PAYLOAD_CSUM_INET: 1 }),
+    NFTA_PAYLOAD_CSUM_OFFSET: be32(7),
   },
   immediate: { NFTA_IMMEDIATE_DREG: be32(1, REGISTERS), NFTA_IMMEDIATE_DATA: nest(2, DATA) },
   bitwise: {

@@ -35,3 +35,24 @@ export function matchPorts({ first, last }: PortRange, offset: number): readonly
   if (first === last) return [load, compare('EQ', ofNetwork16(first))];
   return [load, compare('GTE', ofNetwork16(first)), compare('LTE', ofNetwork16(last))];
 }
+
+/** Where an IPv6 header says what follows, and where the header of a fragment says it (FRAGMENT). */
+export const NEXT_HEADER_AT = 6;
+export const FRAGMENT_HEADER_AT = 40;
+export const FRAGMENT = 44;
+
+/** Matches a fragment that is not the first: it has no ports. In IPv6, with a fragment header before all others. */
+export function matchLaterFragment(family: 4 | 6): readonly Expression[] {
+  const load = (offset: number, length: number): Expression =>
+    loadPayload('NFT_PAYLOAD_NETWORK_HEADER', offset, length);
+  const none = ofNetwork16(0);
+  if (family === 4) return [load(6, 2), maskBits(ofNetwork16(0x1fff)), compare('NEQ', none)];
+  const isFragment = [load(NEXT_HEADER_AT, 1), compare('EQ', Uint8Array.of(FRAGMENT))];
+  return [...isFragment, load(FRAGMENT_HEADER_AT + 2, 2), maskBits(ofNetwork16(0xfff8)), compare('NEQ', none)];
+}
+
+/** Matches a packet of IPv4 without options: those can name the hosts that it is to be sent to from here (source routes). */
+export const NO_OPTIONS: readonly Expression[] = [
+  loadPayload('NFT_PAYLOAD_NETWORK_HEADER', 0, 1),
+  compare('EQ', Uint8Array.of(0x45)),
+];

@@ -44,6 +44,17 @@ export const loadPayload = (
     NFTA_PAYLOAD_OFFSET: offset,
     NFTA_PAYLOAD_LEN: length,
   });
+/** Writes a register to the network header. `checksum`: where that has a checksum of itself (IPv4). */
+export const setNetworkHeader = (offset: number, length: number, checksum?: number, register = REG): Expression =>
+  expression('payload', {
+    NFTA_PAYLOAD_SREG: register,
+    NFTA_PAYLOAD_BASE: 'NFT_PAYLOAD_NETWORK_HEADER',
+    NFTA_PAYLOAD_OFFSET: offset,
+    NFTA_PAYLOAD_LEN: length,
+    ...(checksum === undefined
+      ? {}
+      : { NFTA_PAYLOAD_CSUM_TYPE: 'NFT_PAYLOAD_CSUM_INET', NFTA_PAYLOAD_CSUM_OFFSET: checksum }),
+  });
 export const compare = (op: 'EQ' | 'NEQ' | 'LTE' | 'GTE', value: Uint8Array, register = REG): Expression =>
   expression('cmp', {
     NFTA_CMP_SREG: register,

@@ -3,14 +3,23 @@
  * launcher owns it: the kernel removes the table with the launcher, and no other process can change it (Linux 5.12).
  */
 import type { Message } from '../../kernel/netlink/message.ts';
-import type { EgressRule, Network } from '../../model/network.ts';
+import type { EgressRule, Network, Protocol } from '../../model/network.ts';
 import type { Because } from '../../model/because.ts';
 import { isAtLeast } from '../../host/facts.ts';
 import { formatSubnet, type Subnet } from '../../text/addresses.ts';
 import { specialKind, subnetsOfKind } from '../../text/special-addresses.ts';
 import type { PlanContext } from '../context.ts';
 import { byDefault } from '../steps.ts';
-import { matchAddress, matchPorts, matchProtocol, matchSubnet, PORT_OFFSET } from './match.ts';
+import { hideDatagram, hideFragment } from './hidden-datagrams.ts';
+import {
+  matchAddress,
+  matchLaterFragment,
+  matchPorts,
+  NO_OPTIONS,
+  matchProtocol,
+  matchSubnet,
+  PORT_OFFSET,
+} from './match.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -292,9 +301,12 @@ class OwnedTable {
     const host = this.#destination(family, this.#host, 'host', isolation);
     if (host !== undefined) table.rule(chain, [...host, goTo('refuse')], isolation);
     if (this.#reachesPorts) {
-      const isOfHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      const noOptions = family.family === 4 ? NO_OPTIONS : [];
+      const isOfHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_LOCAL)), ...noOptions];
       const ports = byDefault('published ports of other containers answer by the host’s addresses');
-      table.rule(chain, [...isOfHost, ...matchProtocol('tcp'), ...mark(PACKET_MARK.toPort), ACCEPT], ports);
+      for (const kind of [matchProtocol('tcp'), ...hideDatagram(family)]) {
+        table.rule(chain, [...isOfHost, ...kind, ...mark(PACKET_MARK.toPort), ACCEPT], ports);
+      }
     }
     // Not RTN_UNICAST: the host's own addresses, broadcasts, and addresses without a route.
     table.rule(chain, [loadAddressType('DADDR'), compare('NEQ', ofMachine(RTN_UNICAST)), goTo('refuse')], isolation);
@@ -323,28 +335,40 @@ class OwnedTable {
 
   /** Accepts replies from published ports, whatever `egress` allows. The shared table drops those that nobody asked for. */
   #replies(family: FamilyOf): void {
-    const chain = chainOf(family);
     const seen = new Set<string>();
     for (const [index, { protocol, port }] of this.#network.ports.entries()) {
       const key = `${port}/${protocol}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      const from = [
-        ...matchProtocol(protocol),
-        ...matchPorts({ first: port, last: port }, PORT_OFFSET.source),
-        ...(protocol === 'tcp' ? continuesTcp : []),
-      ];
-      // A UDP packet does not show whether it is a reply. Where the container may send everything, it needs no such rule.
-      const needed = protocol === 'tcp' || this.#network.egress !== undefined || !this.#network.toWorld;
-      if (!needed) continue;
       const because = this.#context.model.because(`network.ports.${index}`);
-      const isOfWorld = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
-      // The shared table gives connections from other containers the gateway's address as their source.
-      const isGateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
-      for (const asker of [isOfWorld, isGateway]) {
-        this.#table.rule(chain, [...from, ...asker, ...mark(PACKET_MARK.reply), ACCEPT], because);
-      }
+      const from = [...matchProtocol(protocol), ...matchPorts({ first: port, last: port }, PORT_OFFSET.source)];
+      if (protocol === 'tcp') this.#reply(family, 'tcp', [...from, ...continuesTcp], [[]], because);
+      else this.#reply(family, 'udp', from, hideDatagram(family), because);
     }
+    const index = this.#network.ports.findIndex(({ protocol }) => protocol === 'udp');
+    if (index === -1) return;
+    // Only the first fragment of a datagram has ports. The others are accepted: without the first they are useless.
+    const fragment = [...matchProtocol('udp'), ...matchLaterFragment(family.family)];
+    this.#reply(family, 'udp', fragment, hideFragment(family), this.#context.model.because(`network.ports.${index}`));
+  }
+
+  /** `forms`: those in which a reply goes to the gateway's address, which may be one of the host's. */
+  #reply(
+    family: FamilyOf,
+    protocol: Protocol,
+    matches: readonly Expression[],
+    forms: readonly (readonly Expression[])[],
+    because: Because,
+  ): void {
+    const chain = chainOf(family);
+    const accepted = [...mark(PACKET_MARK.reply), ACCEPT];
+    // The shared table gives connections from other containers the gateway's address as their source.
+    const isGateway = matchAddress(gatewayOf(this.#network, family), family.destinationOffset);
+    for (const form of forms) this.#table.rule(chain, [...matches, ...isGateway, ...form, ...accepted], because);
+    // A UDP packet does not show whether it is a reply. Where the container may send everything, it needs no such rule.
+    if (protocol === 'udp' && this.#network.egress === undefined && this.#network.toWorld) return;
+    const isOfWorld = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_UNICAST))];
+    this.#table.rule(chain, [...matches, ...isOfWorld, ...accepted], because);
   }
 
   #egress(family: FamilyOf, rule: EgressRule, index: number): void {
@@ -355,8 +379,8 @@ class OwnedTable {
     if (to === undefined) return;
     for (const kinds of kindsOf(rule)) this.#table.rule(chain, [...to, ...kinds, ACCEPT], because);
     // Only the first fragment of a datagram has ports. The others are accepted: without the first they are useless.
-    if (rule.ports !== undefined && family.family === 4) {
-      this.#table.rule(chain, [...to, ...LATER_FRAGMENT, ACCEPT], because);
+    if (rule.ports !== undefined) {
+      this.#table.rule(chain, [...to, ...matchLaterFragment(family.family), ACCEPT], because);
     }
   }
 
@@ -428,12 +452,6 @@ const isLinkLocal = ({ addresses }: EgressRule): boolean =>
   typeof addresses !== 'string' && addresses.some((one) => specialKind(one) === 'link-local');
 
 const chainOf = ({ family }: FamilyOf): string => `ipv${family}`;
-
-const LATER_FRAGMENT: readonly Expression[] = [
-  loadPayload('NFT_PAYLOAD_NETWORK_HEADER', 6, 2),
-  maskBits(ofNetwork16(0x1fff)),
-  compare('NEQ', ofNetwork16(0)),
-];
 
 /** Matches the protocols and ports of an entry. Each list is a rule of its own. */
 function kindsOf({ ports, protocol }: EgressRule): readonly (readonly Expression[])[] {

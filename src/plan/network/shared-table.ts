@@ -39,12 +39,15 @@ import {
   type Expression,
   type Part,
 } from './nft.ts';
+import { HIDDEN_PROTOCOL, showDatagram } from './hidden-datagrams.ts';
 import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** To be raised with each change of the table. A table of another version is replaced. */
-const VERSION = 6;
+const VERSION = 7;
 
+/** After fragments are put together (-400), and before connections are tracked (-200). */
+const BEFORE_TRACKING = -300;
 /** Before the chains of other programs at these hooks (-100 and 100): the first translation of a connection is final. */
 const BEFORE_DNAT = -105;
 const BEFORE_SNAT = 95;
@@ -168,6 +171,16 @@ function refuse(table: TableBuilder, chain: string, matches: readonly Expression
 export function sharedTable(network: Network): readonly Part[] {
   const table = new TableBuilder('NFPROTO_INET', SHARED_TABLE, { owned: false, replaces: true });
   table.chain(markerOf(network));
+
+  table.chain('shown', { type: 'filter', hook: 'NF_INET_PRE_ROUTING', priority: BEFORE_TRACKING });
+  // All packets of the host come here.
+  table.rule('shown', [...throughGroup('IIFGROUP', 'NEQ'), ACCEPT]);
+  table.rule('shown', [loadMeta('NFT_META_L4PROTO'), compare('NEQ', HIDDEN_PROTOCOL), ACCEPT]);
+  for (const family of FAMILIES) {
+    for (const mark of [PACKET_MARK.toPort, PACKET_MARK.reply]) {
+      for (const shown of showDatagram(family)) table.rule('shown', [...isFamily(family), ...isMarked(mark), ...shown]);
+    }
+  }
 
   table.chain('prerouting', { type: 'nat', hook: 'NF_INET_PRE_ROUTING', priority: BEFORE_DNAT });
   for (const family of FAMILIES) {
