@@ -238,7 +238,7 @@ class RuleText {
     const transport = this.#transport === undefined ? {} : { transport: this.#known.transport ?? '' };
     const { network } = this.#known;
     if (data.has('NFTA_PAYLOAD_SREG')) {
-      const changed = payloadField(base, offset, length, { ...(network === undefined ? {} : { network }) });
+      const changed = payloadField(base, offset, length, network === undefined ? {} : { network });
       return this.#act(this.#header(data, changed, this.#read(data.number('NFTA_PAYLOAD_SREG'))));
     }
     const field = payloadField(base, offset, length, { ...(network === undefined ? {} : { network }), ...transport });
