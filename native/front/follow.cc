@@ -36,15 +36,22 @@ class Follower {
       }
       if (sources[1].revents != 0) take_signal();
       if (sources[0].revents != 0 && !take_records()) break;
+      if (has_plain_end() && may_leave()) break;
     }
     running_.remove();
-    waitpid(launch_.pid, nullptr, 0);
+    if (!has_plain_end() || !may_leave()) waitpid(launch_.pid, nullptr, 0);
     if (failed_ && !started_) result_.course = Course::kNotRun;
-    if (exited_ && !failed_ && !needs_words_) result_.course = Course::kPlain;
+    if (has_plain_end()) result_.course = Course::kPlain;
     return static_cast<Result&&>(result_);
   }
 
  private:
+  bool has_plain_end() const { return exited_ && !failed_ && !needs_words_; }
+
+  // What the launcher undoes after it told of the end (STEP_FLAGS.late) need not be waited for, unless it would be
+  // killed together with this process: the first one of a process namespace.
+  static bool may_leave() { return getpid() != 1; }
+
   void send_order(uint32_t kind, uint32_t value) {
     const Order order = {kind, value};
     send(launch_.socket.get(), &order, sizeof order, MSG_DONTWAIT | MSG_NOSIGNAL);

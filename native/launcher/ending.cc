@@ -84,11 +84,11 @@ void close_run(const Plan& plan, Context& context) {
   }
 }
 
-void undo(const Plan& plan, Context& context, Events& events, bool* done, bool once) {
+void undo(const Plan& plan, Context& context, Events& events, bool* done, Undone which) {
   for (uint32_t index = plan.steps; index-- > 0;) {
     if (!done[index]) continue;
     const Step current = step(plan, index);
-    if (current.once != once) continue;
+    if (current.once != which.once || current.late != which.late) continue;
     done[index] = false;
     const uint8_t* at = current.undo;
     for (uint16_t u = 0; u < current.undos; u++) {

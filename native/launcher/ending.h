@@ -11,8 +11,14 @@ namespace boxctl {
 void close_unneeded(const Plan& plan, Context& context);
 // Reads the numbers that the plan asks for, and sends them to the owner.
 void send_reports(const Plan& plan, const Context& context, Events& events);
-// Undoes the steps that are `done`, the last one first: those of one run, or those that are made once for all runs.
-void undo(const Plan& plan, Context& context, Events& events, bool* done, bool once);
+
+// Some of a plan's steps.
+struct Undone {
+  bool once;  // those that are made once for all runs; else those of one run
+  bool late;  // those that are undone after the end was told; else the others
+};
+// Undoes those steps that are `done`, the last one first.
+void undo(const Plan& plan, Context& context, Events& events, bool* done, Undone which);
 // Closes what one run has opened. Descriptors of steps that are made once stay.
 void close_run(const Plan& plan, Context& context);
 

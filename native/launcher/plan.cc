@@ -109,6 +109,7 @@ Step read_step(Reader& in) {
   step.meanwhile = (header.flags & kStepMeanwhile) != 0;
   step.once = (header.flags & kStepOnce) != 0;
   step.dependent = (header.flags & kStepDependent) != 0;
+  step.late = (header.flags & kStepLate) != 0;
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -191,7 +192,7 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   if (step.once && (step.side == Side::kHost ? cloned || op == Op::kClone3 || op == Op::kRelay : speaks)) return false;
   // The container's side must exist, and it sends descriptors with its turn only.
   if (step.meanwhile && (step.side != Side::kHost || !cloned || op == Op::kRecvmsg)) return false;
-  return step.side == Side::kHost || (cloned && step.undos == 0);
+  return step.side == Side::kHost || (cloned && step.undos == 0 && !step.late);
 }
 
 }  // namespace

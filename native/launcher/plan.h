@@ -102,6 +102,8 @@ struct Step {
   bool once = false;
   // Left out where the step before it on the same side was left out.
   bool dependent = false;
+  // Undone after the end was told.
+  bool late = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls

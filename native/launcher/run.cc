@@ -241,17 +241,19 @@ class Run {
       send_tallies(plan_, context_, events_);
       supervisor_.observer().report(events_);
     }
-    undo(plan_, context_, events_, done_, false);
+    undo_steps({.once = false, .late = false});
     if (started) supervisor_.deliver_rest();
     const bool told = supervisor_.told_to_restart();
     const bool again = told || follows(restarts, end);
-    if (!again) undo(plan_, context_, events_, done_, true);
+    if (!again) undo_steps({.once = true, .late = false});
+    if (again) undo_steps({.once = false, .late = true});
     if (!again) context_.log->finish(events_);
     const uint64_t at = wall_clock_ms();
     if (end.kind == End::Kind::kExited) events_.add({Event::kExited, 0, 0, end.value, 0, at});
     if (end.kind == End::Kind::kSignaled) events_.add({Event::kSignaled, 0, 0, end.value, 0, at});
     if (!again) {
       events_.flush();
+      undo_late();
       return false;
     }
     if (told) restarts.reset();
@@ -260,13 +262,24 @@ class Run {
     events_.flush();
     if (told) return true;
     if (!supervisor_.await_restart(delay)) {
-      undo(plan_, context_, events_, done_, true);
+      undo_steps({.once = true, .late = false});
       context_.log->finish(events_);
       events_.flush();
+      undo_late();
       return false;
     }
     if (supervisor_.told_to_restart()) restarts.reset();
     return true;
+  }
+
+  void undo_steps(Undone which) { undo(plan_, context_, events_, done_, which); }
+
+  // The caller need not wait for what is undone now, nor for the end of what it reads from the command.
+  void undo_late() {
+    supervisor_.close_standard_streams(true);
+    undo_steps({.once = false, .late = true});
+    undo_steps({.once = true, .late = true});
+    events_.flush();
   }
 
   bool follows(const Restarts& restarts, End end) {

@@ -133,7 +133,7 @@ void Supervisor::end_execs() {
 End Supervisor::watch() {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // The next run needs them again.
-  if (!terminal_.attached() && !control_.listens()) close_standard_streams();
+  if (!terminal_.attached() && !control_.listens()) close_standard_streams(false);
   // A command without its ports must not go on. There is no memory for them.
   if (network_relay_.start() != 0) command_.send(SIGKILL);
   pass_on_early();
@@ -152,10 +152,9 @@ End Supervisor::watch() {
   return command_.reap();
 }
 
-// The caller's descriptors that are the command's alone: its pipes must end when the command closes them.
-void Supervisor::close_standard_streams() {
+void Supervisor::close_standard_streams(bool relayed) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    if (!relay_.uses(fd)) dup2(context_.null.get(), fd);
+    if (relayed || !relay_.uses(fd)) dup2(context_.null.get(), fd);
   }
 }
 

@@ -68,6 +68,9 @@ class Supervisor {
   // Carries what it wrote to where the caller wants it. The reader may take its time; a caller who cannot wait ends
   // boxctl by the same signals as the command.
   void deliver_rest();
+  // Closes the caller's descriptors, since its pipes must end when the command closes them: those that the command has,
+  // or with `relayed` also those that the launcher writes to itself.
+  void close_standard_streams(bool relayed);
 
   // Somebody has asked for the end of the container, and not for its restart.
   bool told_to_end() const { return told_to_end_; }
@@ -84,7 +87,6 @@ class Supervisor {
   void advance_execs();
   bool delays_stop();
   bool peer_has_message() const;
-  void close_standard_streams();
   void read_order(short happened);
   void read_signal(short happened);
   void take_order(const Order& order);

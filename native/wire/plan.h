@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 7;
+inline constexpr uint32_t kVersion = 8;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -23,7 +23,8 @@ enum class Side : uint8_t {
 inline constexpr uint8_t kStepMeanwhile = 1;
 inline constexpr uint8_t kStepOnce = 2;
 inline constexpr uint8_t kStepDependent = 4;
-inline constexpr uint8_t kAllStepFlags = 7;
+inline constexpr uint8_t kStepLate = 8;
+inline constexpr uint8_t kAllStepFlags = 15;
 inline constexpr uint32_t kRestartNo = 0;
 inline constexpr uint32_t kRestartOnFailure = 1;
 inline constexpr uint32_t kRestartAlways = 2;

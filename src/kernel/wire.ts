@@ -19,7 +19,7 @@ export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
-export const WIRE_VERSION = 7;
+export const WIRE_VERSION = 8;
 /** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -45,6 +45,8 @@ export const STEP_FLAGS = {
   once: 2,
   /** Left out where the step before it on the same side was left out. */
   dependent: 4,
+  /** Of the host's side: it is undone after the end was told. */
+  late: 8,
 } as const;
 export const PLAN_FLAGS = {
   /** The launcher waits for an order before the command starts. */

@@ -46,6 +46,11 @@ export interface Step {
   readonly once?: true;
   /** Left out where the step before it on the same side was left out: it makes what would only be used together with that. */
   readonly dependent?: true;
+  /**
+   * Of the launcher: it is undone after the end was told. Nobody waits for it then. A launcher that is killed before has left
+   * its record, from which the next command sweeps.
+   */
+  readonly late?: true;
   readonly call: Call;
   readonly because: Because;
   /**

@@ -49,13 +49,16 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
     mode: 0o600,
     resolve: 0,
   };
+  // As long as the writable layer is there. Who waits for a container that stays looks at its record.
+  const late = context.kept ? {} : ({ late: true } as const);
   const file = steps.add(place, RECORD, 'openat2', open, {
     undo: [call('unlinkat', remove, { allow: ['ENOENT'] })],
+    ...late,
   });
   // What is locked is alive: the lock is given up after the record is gone, so that nobody else takes it for a leftover.
   const unlock = call('flock', { fd: file, operation: LOCK.LOCK_UN });
   const lock = { fd: file, operation: LOCK.LOCK_EX | LOCK.LOCK_NB };
-  steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock] });
+  steps.add(place, 'record.flock', 'flock', lock, { undo: [call('unlinkat', remove), unlock], ...late });
   // Others take it for a container in the foreground where it does not say that it is not.
   const isKept = context.kept ? { kept: true } : {};
   const text = { template: `${JSON.stringify({ version: 1, ...isKept, ...leftovers, ...ownershipOf(context) })}\n` };

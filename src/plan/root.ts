@@ -73,7 +73,7 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
     // What is locked is in use, and given up when it is gone (src/state/sweep.ts).
     call('close', { fd: 'upper.folder' }),
   ];
-  steps.add(place, 'upper.mkdir', 'mkdirat', { ...at, mode: 0o700 }, { undo });
+  steps.add(place, 'upper.mkdir', 'mkdirat', { ...at, mode: 0o700 }, { undo, late: true });
   const readable = O.O_RDONLY | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
   const fd = steps.add(place, 'upper.folder', 'openat2', { ...at, flags: readable, mode: 0, resolve: 0 });
   steps.add(place, 'upper.flock', 'flock', { fd, operation: LOCK.LOCK_EX | LOCK.LOCK_NB });

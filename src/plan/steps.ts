@@ -11,6 +11,7 @@ export interface StepOptions {
   readonly returns?: Fd;
   readonly allow?: readonly string[];
   readonly dependent?: true;
+  readonly late?: true;
   /** In place of those of `Place`. */
   readonly hints?: Hints;
   readonly messageReasons?: readonly Because[];
@@ -34,7 +35,7 @@ export function byDefault(name: string): Because {
 export function call<N extends CallName>(
   name: N,
   args: ArgsOf<N>,
-  rest: Omit<StepOptions, 'undo' | 'dependent' | 'hints' | 'messageReasons' | 'publishes'> = {},
+  rest: Omit<StepOptions, 'undo' | 'dependent' | 'late' | 'hints' | 'messageReasons' | 'publishes'> = {},
 ): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
@@ -58,7 +59,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, dependent, hints = place.hints, messageReasons, publishes, ...rest } = options;
+    const { undo, dependent, late, hints = place.hints, messageReasons, publishes, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -68,6 +69,7 @@ export class Steps {
       ...(place.meanwhile === undefined ? {} : { meanwhile: place.meanwhile }),
       ...(place.once === undefined ? {} : { once: place.once }),
       ...(dependent === undefined ? {} : { dependent }),
+      ...(late === undefined ? {} : { late }),
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',

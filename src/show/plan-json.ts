@@ -36,7 +36,7 @@ function callToJson(call: Call): unknown {
 }
 
 function stepToJson(step: Step): unknown {
-  const { id, group, side, meanwhile, once, dependent, call, because, messageReasons, undo } = step;
+  const { id, group, side, meanwhile, once, dependent, late, call, because, messageReasons, undo } = step;
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
   const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
   const at = {
@@ -44,6 +44,7 @@ function stepToJson(step: Step): unknown {
     ...(meanwhile === undefined ? {} : { meanwhile }),
     ...(once === undefined ? {} : { once }),
     ...(dependent === undefined ? {} : { dependent }),
+    ...(late === undefined ? {} : { late }),
   };
   return { id, group, ...at, call: callToJson(call), because, ...reasons, undo: reversed };
 }
