@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../shared/fd.h"
+#include "fill.h"
 #include "kept.h"
 
 namespace boxctl {
@@ -169,6 +170,7 @@ bool fact_holds(const char* name, uint8_t flags, Reader& in) {
 bool variable_holds(const Program& program, const char* name, uint8_t flags, Reader& in) {
   const char* now = variable(program, name);
   if (flags & kInputAbsent) return now == nullptr;
+  if (flags & kInputGiven) return now != nullptr && may_be_put_in(now, (flags & kInputPlain) != 0);
   const Piece value = read_piece(in);
   return now != nullptr && is_same(value, now);
 }
@@ -199,14 +201,23 @@ bool holds(const Program& program, Reader& in) {
 
 }  // namespace
 
-bool still_holds(const Program& program, Kept& kept) {
+bool still_holds(Kept& kept) {
+  const KeptHeader& header = kept.header;
   Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
-  for (uint32_t i = 0; i < kept.header.inputs; i++) {
-    if (!holds(program, in) || !in.ok()) return false;
+  for (uint32_t i = 0; i < header.inputs; i++) {
+    if (!holds(*kept.program, in) || !in.ok()) return false;
   }
-  kept.rules = in.take(kept.header.reports);
-  kept.plan = const_cast<uint8_t*>(in.take(kept.header.plan_size));
-  return in.ok() && in.done();
+  List<Place> places;
+  if (!read_places(*kept.program, in, header.fills, true, header.plan_size, places)) return false;
+  kept.rules = in.take(header.reports);
+  kept.plan = const_cast<uint8_t*>(in.take(header.plan_size));
+  kept.plan_size = header.plan_size;
+  if (!in.ok() || !in.done() || kept.plan_size < sizeof(PlanHeader)) return false;
+  if (places.size() == 0) return true;
+  if (!fill_plan(kept.plan, kept.plan_size, places, kept.filled)) return false;
+  kept.plan = kept.filled.begin();
+  kept.plan_size = kept.filled.size();
+  return true;
 }
 
 }  // namespace boxctl

@@ -114,6 +114,7 @@ Piece read_piece(Reader& in) {
 }
 
 bool find_kept(const Program& program, const Path& own, Kept& kept) {
+  kept.program = &program;
   Path folder = store_of(program);
   char current[PATH_MAX];
   if (!folder.valid() || folder.text()[0] != '/' || !folder.add("/plans").valid()) return false;
@@ -143,7 +144,7 @@ bool find_kept(const Program& program, const Path& own, Kept& kept) {
 
 bool choose_id(Kept& kept) {
   uint64_t id = 0;
-  if (kept.header.plan_size < sizeof(PlanHeader) || getrandom(&id, 6, 0) != 6) return false;
+  if (getrandom(&id, 6, 0) != 6) return false;
   memcpy(kept.plan + offsetof(PlanHeader, id), &id, sizeof id);
   put_hex(kept.id, id, 12);
   return true;

@@ -1,13 +1,15 @@
 // A kept plan as src/state/kept-plans.ts writes it. The file is the caller's own; its bytes are read as hostile all the
 // same.
 //
-//   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, report rule u8…,
-//   encoded plan input    kind u8, flags u8, name text, and by its kind:
+//   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, place…,
+//            report rule u8…, encoded plan
+//   input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
 //            file system: type u32; fact, variable: value text
+//   place    of a value in the plan: at u32, where the length of its text is u32, variable text
 //   text     length u32, bytes, NUL
-// What is absent has nothing after its name but an errno, a mode, or beginnings of lines.
+// What is absent has nothing after its name but an errno, a mode, or beginnings of lines; what is given has nothing.
 #pragma once
 
 #include <stddef.h>
@@ -22,6 +24,7 @@
 namespace boxctl {
 
 struct Kept {
+  const Program* program = nullptr;
   Fd folder;  // of kept plans
   char name[24] = {};
   char id[16] = {};  // of this run, 12 hex digits
@@ -32,14 +35,16 @@ struct Kept {
   const uint8_t* inputs = nullptr;
   const uint8_t* rules = nullptr;  // by report: 1 where a number that is not 0 needs words
   uint8_t* plan = nullptr;
+  size_t plan_size = 0;
+  List<uint8_t> filled;  // the plan where values were put in
 };
 
 // Reads the kept plan for the program's command line in the current folder. False: there is none that may be used.
 // `own`: the folder of this program, whose plan it must be.
 bool find_kept(const Program& program, const Path& own, Kept& kept);
 
-// Whether everything that the plan was made from is as it was.
-bool still_holds(const Program& program, Kept& kept);
+// Whether everything that the plan was made from is as it was. The plan then has the values of this environment.
+bool still_holds(Kept& kept);
 
 // Gives the plan an id for this run. False: there is none to be had.
 bool choose_id(Kept& kept);

@@ -100,7 +100,7 @@ long start_launcher(const Kept& kept, const Path& folder, Launch& launch) {
   Path path = folder;
   if (!path.add("/native/boxctl-launcher").valid()) return -ENAMETOOLONG;
   const Fd program = seal_program(path.text());
-  launch.plan = seal("boxctl-plan", kept.plan, kept.header.plan_size);
+  launch.plan = seal("boxctl-plan", kept.plan, kept.plan_size);
   int sockets[2];
   if (!program.valid() || !launch.plan.valid()) return -EIO;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return -errno;

@@ -75,7 +75,7 @@ int main() {
   const Path folder = boxctl::own_folder();
   if (!folder.valid() || folder.text()[0] == '\0') fail("boxctl: needs /proc, by which it finds its own files\n");
   Kept kept;
-  if (!may_start(program) || !boxctl::find_kept(program, folder, kept) || !boxctl::still_holds(program, kept) ||
+  if (!may_start(program) || !boxctl::find_kept(program, folder, kept) || !boxctl::still_holds(kept) ||
       boxctl::has_leftovers(kept)) {
     execute_node(program, folder, kFromFront);
   }

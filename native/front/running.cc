@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fill.h"
+
 namespace boxctl {
 namespace {
 
@@ -14,7 +16,9 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr size_t kIdSize = 12;
 constexpr size_t kTimeSize = 13;
 
-bool write_file(int folder, const char* name, const uint8_t* bytes, size_t size) {
+bool write_file(int folder, const char* name, const List<uint8_t>& content) {
+  const uint8_t* bytes = content.begin();
+  size_t size = content.size();
   const Fd file(openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   while (file.valid() && size > 0) {
     const ssize_t wrote = write(file.get(), bytes, size);
@@ -42,15 +46,25 @@ void RunningFolder::make(const Kept& kept) {
   if (!in.ok() || header.magic != kKeptRunMagic || header.version != kKeptVersion || header.tag != kept.header.tag) {
     return;
   }
-  const uint8_t* const record = in.take(header.record_size);
-  const uint8_t* const plan = in.take(header.plan_size);
-  const uint8_t* const model = in.take(header.model_size);
-  if (!in.ok() || !in.done()) return;
-  if (header.id_at > header.record_size || header.record_size - header.id_at < kIdSize) return;
-  if (header.created_at > header.record_size || header.record_size - header.created_at < kTimeSize) return;
-  auto* const text = const_cast<uint8_t*>(record);
-  memcpy(text + header.id_at, kept.id, kIdSize);
-  put_time(text + header.created_at);
+  const uint8_t* const texts = in.at();
+  const size_t record_end = header.record_size;
+  const size_t plan_end = record_end + header.plan_size;
+  const size_t model_end = plan_end + header.model_size;
+  if (header.id_at > record_end || record_end - header.id_at < kIdSize) return;
+  if (header.created_at > record_end || record_end - header.created_at < kTimeSize) return;
+  auto* const own = const_cast<uint8_t*>(in.take(model_end));
+  List<Place> places;
+  if (!in.ok() || !read_places(*kept.program, in, header.fills, false, model_end, places) || !in.done()) return;
+  memcpy(own + header.id_at, kept.id, kIdSize);
+  put_time(own + header.created_at);
+  List<uint8_t> record;
+  List<uint8_t> plan;
+  List<uint8_t> model;
+  // container.json has no value of the environment.
+  if (!record.add(texts, record_end) || !fill_json(texts, record_end, plan_end, places, plan) ||
+      !fill_json(texts, plan_end, model_end, places, model)) {
+    return;
+  }
 
   const Fd records(open(kept.records, kFolder));
   if (!records.valid()) return;
@@ -64,9 +78,8 @@ void RunningFolder::make(const Kept& kept) {
   if (!lock_.valid() || flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) return;
   const int folder = folder_.get();
   // The last one is what others look for: it comes whole, after the others.
-  if (write_file(folder, "plan.json", plan, header.plan_size) &&
-      write_file(folder, "model.json", model, header.model_size) &&
-      write_file(folder, "new", record, header.record_size)) {
+  if (write_file(folder, "plan.json", plan) && write_file(folder, "model.json", model) &&
+      write_file(folder, "new", record)) {
     call(SYS_renameat2, folder, "new", folder, "container.json", 0);
   }
 }

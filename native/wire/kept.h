@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kKeptMagic = 1347115074;
-inline constexpr uint32_t kKeptVersion = 1;
+inline constexpr uint32_t kKeptVersion = 2;
 inline constexpr size_t kMaxKept = 4194304;
 
 enum class InputKind : uint8_t {
@@ -22,6 +22,8 @@ enum class InputKind : uint8_t {
 inline constexpr uint8_t kInputAbsent = 1;
 inline constexpr uint8_t kInputFollows = 2;
 inline constexpr uint8_t kInputWhole = 4;
+inline constexpr uint8_t kInputGiven = 8;
+inline constexpr uint8_t kInputPlain = 16;
 
 struct KeptHeader {
   uint32_t magic;
@@ -29,19 +31,21 @@ struct KeptHeader {
   uint32_t size;
   uint32_t words;
   uint32_t inputs;
+  uint32_t fills;
   uint32_t reports;
   uint32_t plan_size;
   uint32_t tag;
 };
-static_assert(sizeof(KeptHeader) == 32);
+static_assert(sizeof(KeptHeader) == 36);
 static_assert(offsetof(KeptHeader, magic) == 0);
 static_assert(offsetof(KeptHeader, version) == 4);
 static_assert(offsetof(KeptHeader, size) == 8);
 static_assert(offsetof(KeptHeader, words) == 12);
 static_assert(offsetof(KeptHeader, inputs) == 16);
-static_assert(offsetof(KeptHeader, reports) == 20);
-static_assert(offsetof(KeptHeader, plan_size) == 24);
-static_assert(offsetof(KeptHeader, tag) == 28);
+static_assert(offsetof(KeptHeader, fills) == 20);
+static_assert(offsetof(KeptHeader, reports) == 24);
+static_assert(offsetof(KeptHeader, plan_size) == 28);
+static_assert(offsetof(KeptHeader, tag) == 32);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {
@@ -53,8 +57,9 @@ struct KeptRunHeader {
   uint32_t record_size;
   uint32_t plan_size;
   uint32_t model_size;
+  uint32_t fills;
 };
-static_assert(sizeof(KeptRunHeader) == 32);
+static_assert(sizeof(KeptRunHeader) == 36);
 static_assert(offsetof(KeptRunHeader, magic) == 0);
 static_assert(offsetof(KeptRunHeader, version) == 4);
 static_assert(offsetof(KeptRunHeader, tag) == 8);
@@ -63,6 +68,7 @@ static_assert(offsetof(KeptRunHeader, created_at) == 16);
 static_assert(offsetof(KeptRunHeader, record_size) == 20);
 static_assert(offsetof(KeptRunHeader, plan_size) == 24);
 static_assert(offsetof(KeptRunHeader, model_size) == 28);
+static_assert(offsetof(KeptRunHeader, fills) == 32);
 
 struct KeptIdentity {
   uint64_t dev;

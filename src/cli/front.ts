@@ -6,7 +6,8 @@ import type { Ended } from '../container/ended.ts';
 import { noteProcess } from '../inputs/outside.ts';
 import { startRecording } from '../inputs/record.ts';
 import { ownFiles } from '../native.ts';
-import { keepPlan } from '../state/kept-plans.ts';
+import { keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
+import type { Remake } from './marked-run.ts';
 import type { Messages } from './messages.ts';
 
 /** Writes down what a plan is made from, and keeps the plan once its command runs and nothing had to be said. */
@@ -14,6 +15,7 @@ export class Keeper {
   readonly #words: readonly string[];
   readonly #recording = startRecording();
   #hasTold = false;
+  #kept = Promise.resolve();
 
   constructor(words: readonly string[]) {
     this.#words = words;
@@ -31,12 +33,30 @@ export class Keeper {
     return { ...messages, warning: told(messages.warning), notice: told(messages.notice) };
   }
 
-  readonly keep = ({ document, model, plan, host }: ForegroundRun): void => {
+  keep(run: ForegroundRun, remake: Remake): void {
     // What secrets and configs hold is in no plan: each start reads it anew.
-    if (this.#hasTold || model.contents.length > 0) return;
+    if (this.#hasTold || run.model.contents.length > 0) return;
+    if (needsMarks(run.plan, this.#recording)) this.#kept = this.#keepMarked(run, remake);
+    else this.#keep(run);
+  }
+
+  /** Resolves when nothing more is written. */
+  get kept(): Promise<void> {
+    return this.#kept;
+  }
+
+  #keep({ document, model, plan, host }: ForegroundRun, marked?: MarkedRun): void {
     const record = recordOf(document, model, '');
-    keepPlan(this.#words, { record, plan, model }, host, this.#recording);
-  };
+    keepPlan(this.#words, { record, plan, model }, host, this.#recording, marked);
+  }
+
+  async #keepMarked(run: ForegroundRun, remake: Remake): Promise<void> {
+    // Nothing is planned once more for a plan that is not kept anyway.
+    if (whyNotKept(run.plan, this.#recording) !== undefined) return;
+    const { markedRun } = await import('./marked-run.ts');
+    const marked = await markedRun(variablesOf(this.#recording), run, remake);
+    if (marked !== undefined) this.#keep(run, marked);
+  }
 
   readonly stop = (): void => this.#recording.stop();
 }

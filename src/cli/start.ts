@@ -1,17 +1,22 @@
 /** What up, run and shell have in common: their options, and how the run and its end are told. */
 import type { Started } from '../container/background.ts';
 import type { BringUpOptions } from '../container/bring-up.ts';
+import type { ForegroundRun } from '../container/foreground-record.ts';
+import { prepare } from '../container/prepare.ts';
+import { SILENT } from '../container/reporter.ts';
 import { runContainer, type RunOptions } from '../container/run.ts';
 import { BoxctlError } from '../errors.ts';
 import { Keeper, readEnded } from './front.ts';
 import type { Overrides } from '../model/compile.ts';
 import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
+import { loadSpec } from '../spec/load.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
 import type { Invocation } from './command.ts';
-import { environmentOptions, hostFacts, loadDocument, showsValues } from './environment.ts';
+import { environmentOptions, hostFacts, loadDocument, loadOptions, showsValues, specFile } from './environment.ts';
 import { jsonMessages, textMessages, type Messages } from './messages.ts';
+import type { Remake } from './marked-run.ts';
 import { isTerminal, wantsColor, writeOutput } from './output.ts';
 import { reporterFor } from './terminal-reporter.ts';
 import { checkDemands, permitsOf } from './trust.ts';
@@ -81,6 +86,18 @@ async function inBackground(document: SpecDocument, run: RunOptions, recreate: R
 
 export type Choose = (image: ImageFacts | undefined) => Overrides;
 
+/** As `start` loads the file and prepares its container, with other variables for the file. */
+const remakeOf =
+  (invocation: Invocation, options: Pick<RunOptions, 'overrides' | 'locked'>): Remake =>
+  async (variables, host) => {
+    const file = specFile(invocation);
+    const document = loadSpec(file, { ...loadOptions(invocation, file), env: variables });
+    const permits = permitsOf(invocation);
+    const judge = (demands: readonly Demand[]): void => checkDemands(invocation, document, demands, permits);
+    const prepared = await prepare(document, { ...options, host, judge, reporter: SILENT, takesSignals: false });
+    return { document, prepared };
+  };
+
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */
 export async function start(invocation: Invocation, choose: Choose, recreate?: Recreate): Promise<number> {
   const { env, front } = invocation;
@@ -92,14 +109,22 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
     const options = { ...terminalOptions(invocation), environment: environmentOptions(invocation) };
     const permits = permitsOf(invocation);
     const document = loadDocument(invocation);
+    const made = {
+      overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
+      locked: invocation.args.flag('locked'),
+    };
     const run = {
       env,
       reporter: reporterFor(invocation, mode, messages),
       judge: (demands: readonly Demand[]) => checkDemands(invocation, document, demands, permits),
-      overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
+      ...made,
       showValues: showsValues(invocation),
-      locked: invocation.args.flag('locked'),
-      ...(keeper === undefined || !isSilent(mode) ? {} : { onPlanned: keeper.stop, onStarted: keeper.keep }),
+      ...(keeper === undefined || !isSilent(mode)
+        ? {}
+        : {
+            onPlanned: keeper.stop,
+            onStarted: (started: ForegroundRun) => keeper.keep(started, remakeOf(invocation, made)),
+          }),
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };
     const waits = invocation.args.flag('wait');
@@ -120,5 +145,6 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
     return messages.failure(error);
   } finally {
     keeper?.stop();
+    await keeper?.kept;
   }
 }

@@ -118,13 +118,13 @@ export const CALL_HEADER = [
 /** "BXKP". */
 export const KEPT_MAGIC = 0x504b5842;
 /** To be raised with each change of the format, or of what a record must have. */
-export const KEPT_VERSION = 1;
+export const KEPT_VERSION = 2;
 /** The largest file of a kept plan, in bytes. */
 export const MAX_KEPT = 2 ** 22;
 
 /**
  * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers; then
- * the inputs; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
+ * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
   ['magic', 'u32'],
@@ -132,6 +132,7 @@ export const KEPT_HEADER = [
   ['size', 'u32'],
   ['words', 'u32'],
   ['inputs', 'u32'],
+  ['fills', 'u32'],
   ['reports', 'u32'],
   ['plan_size', 'u32'],
   /** The same number is in the file for a container that runs. */
@@ -142,8 +143,8 @@ export const KEPT_HEADER = [
 export const KEPT_RUN_MAGIC = 0x524b5842;
 /**
  * A file beside that of the plan: what is written down of a container that runs for more than a moment (src/state/foreground.ts). The
- * texts of container.json, plan.json and model.json follow it. In container.json, 12 letters at `id_at` are the id, and 13 at
- * `created_at` the time.
+ * texts of container.json, plan.json and model.json follow it, and then the places in them that values go to. In container.json, 12
+ * letters at `id_at` are the id, and 13 at `created_at` the time.
  */
 export const KEPT_RUN_HEADER = [
   ['magic', 'u32'],
@@ -154,6 +155,7 @@ export const KEPT_RUN_HEADER = [
   ['record_size', 'u32'],
   ['plan_size', 'u32'],
   ['model_size', 'u32'],
+  ['fills', 'u32'],
 ] as const;
 
 /** The kinds of inputs (src/inputs/record.ts). */
@@ -166,6 +168,10 @@ export const KEPT_FLAGS = {
   follows: 2,
   /** Size and times count. */
   whole: 4,
+  /** The variable is set and not empty: its value is put into the plan, and is not kept. */
+  given: 8,
+  /** The value must not look like a secret. */
+  plain: 16,
 } as const;
 
 /** What follows the path of an input of the kind `path` that is there. Times in nanoseconds since 1970. */

@@ -272,10 +272,33 @@ export interface EncodeOptions {
  * Throws when the plan contradicts itself, which is a mistake of the planner and not of its user.
  */
 export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array {
-  return encode(plan, new Slots(plan), options).bytes;
+  return encodeParts(plan, options).bytes;
 }
 
-interface Encoded {
+/** The same, and where its command is. */
+export function encodeParts(plan: Plan, options: EncodeOptions = {}): Encoded {
+  return encode(plan, new Slots(plan), options);
+}
+
+/** Where the texts of a command's lists are (pathname, argv, envp): the number that says how long each is, and its bytes. */
+export function textsOfCommand({
+  bytes,
+  commandAt,
+}: Encoded): readonly (readonly { readonly sizeAt: number; readonly at: number }[])[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = commandAt + CALL.size;
+  return [0, 1, 2].map(() => {
+    const count = view.getUint32(at, true);
+    at += 4;
+    return Array.from({ length: count }, () => {
+      const text = { sizeAt: at + 1, at: at + 5 };
+      at = text.at + view.getUint32(text.sizeAt, true) + 1;
+      return text;
+    });
+  });
+}
+
+export interface Encoded {
   readonly bytes: Uint8Array;
   /** Where the call of the last step is, which is the command's. */
   readonly commandAt: number;

@@ -1,7 +1,7 @@
 /**
  * Plans that are kept for the next start, each with the record of what it was made from. The program `boxctl` (native/front)
  * starts a container by such a plan, without Node, as long as everything in the record is as it was. A kept plan holds no value
- * of the caller's environment but those of variables that boxctl itself looks up.
+ * of the caller's environment but those of variables that boxctl itself looks up: others are put in at each start (marks.ts).
  */
 import { closeSync, fstatSync, lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,15 +28,22 @@ import { encodePlan } from '../launcher/encode.ts';
 import { ownFolder } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Model } from '../model/model.ts';
+import type { Borrowed } from '../text/borrowed.ts';
 import { recordText, type KeptRecord } from './container-record.ts';
 import { packModel, packPlan } from './kept-files.ts';
+import { cutPlan, fill, fillPlan, type CutPlan, type Marks, type Place } from './marks.ts';
 
 /** The oldest are removed beyond this. */
 const MOST_PLANS = 256;
 const FILES_OF_PLAN = 2;
 
-/** Variables that boxctl looks up for itself. Any other that is set may be a secret, and its plan is not kept. */
-const OWN_VARIABLE = /^(?:HOME|PATH|CI|TERM|COLUMNS|NO_COLOR|FORCE_COLOR|(?:XDG|BOXCTL|CONTAINERS)_[A-Z_]+)$/u;
+/** Variables that boxctl looks up for itself. Any other that is set may be a secret: its value is not kept. */
+const OWN_VARIABLE =
+  /^(?:HOME|PATH|CI|TERM|COLUMNS|NO_COLOR|FORCE_COLOR|XDG_[A-Z]+(?:_HOME|_DIRS?)|BOXCTL_(?:STORE|PROGRESS|LAUNCHER)|CONTAINERS_REGISTRIES_CONF(?:_DIR)?)$/u;
+
+/** Whether a variable has a value that must not be in a file. */
+export const isForeign = (input: Input): input is Input & { readonly kind: 'variable'; readonly value: string } =>
+  input.kind === 'variable' && input.value !== undefined && !OWN_VARIABLE.test(input.name);
 
 export const plansFolder = (host: Pick<HostFacts, 'dirs'>): string => join(host.dirs.store, 'plans');
 
@@ -96,7 +103,7 @@ function writeIdentity(out: Writer, input: Input & { readonly kind: 'path' }): v
   out.bytes(bytes);
 }
 
-function writeInput(out: Writer, input: Input): void {
+function writeInput(out: Writer, input: Input, values: Values | undefined): void {
   const head = (kind: number, flags: number, name: string): void => {
     out.u8(kind);
     out.u8(flags);
@@ -140,7 +147,11 @@ function writeInput(out: Writer, input: Input): void {
       optional(KEPT_INPUT.fact, input.name, input.value);
       break;
     case 'variable':
-      optional(KEPT_INPUT.variable, input.name, input.value);
+      if (isForeign(input) && input.value !== '' && values?.names.has(input.name) === true) {
+        head(KEPT_INPUT.variable, KEPT_FLAGS.given | (values.mustBePlain ? KEPT_FLAGS.plain : 0), input.name);
+      } else {
+        optional(KEPT_INPUT.variable, input.name, input.value);
+      }
   }
 }
 
@@ -161,19 +172,25 @@ interface Kept {
   readonly inputs: readonly Input[];
   readonly plan: Plan;
   readonly dirs: HostFacts['dirs'];
+  readonly values?: Values | undefined;
 }
 
 /** The file of a kept plan. */
-export function encodeKept({ tag, words, inputs, plan, dirs }: Kept): Buffer {
+export function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Buffer {
   // Nothing is shown of the steps of such a start.
-  const bytes = encodePlan(plan, { terse: true });
+  const { bytes, places } = values?.plan ?? { bytes: encodePlan(plan, { terse: true }), places: [] };
   const out = new Writer();
   for (const word of words) out.text(word);
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
   const sorted = inputs.toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind]);
-  for (const input of sorted) writeInput(out, input);
+  for (const input of sorted) writeInput(out, input, values);
+  for (const { at, sizeAt, name } of places) {
+    out.u32(at);
+    out.u32(sizeAt);
+    out.text(name);
+  }
   // A number of these that is not 0 needs words at the end; the most memory that was in use does not.
   for (const { what } of plan.reports) out.u8(what === 'memory_peak' ? 0 : 1);
   out.bytes(bytes);
@@ -184,6 +201,7 @@ export function encodeKept({ tag, words, inputs, plan, dirs }: Kept): Buffer {
     size: header.length + out.size,
     words: words.length,
     inputs: inputs.length,
+    fills: places.length,
     reports: plan.reports.length,
     plan_size: bytes.length,
     tag,
@@ -202,11 +220,18 @@ const ANY_ID = '0123456789ab';
 /** Milliseconds since 1970 have as many digits until the year 2286. */
 const ANY_TIME = 1_111_111_111_111;
 
-export function encodeRun(tag: number, { record, plan, model }: RunFiles): Buffer {
-  const text = recordText({ ...record, id: ANY_ID, created: ANY_TIME });
-  const placeOf = (word: string): number => Buffer.byteLength(text.slice(0, text.indexOf(word)));
-  const texts = [text, packPlan(plan), packModel(model)].map((one) => Buffer.from(one));
-  const [recordSize = 0, planSize = 0, modelSize = 0] = texts.map((one) => one.length);
+const textsOf = ({ record, plan, model }: RunFiles): readonly string[] => [
+  recordText({ ...record, id: ANY_ID, created: ANY_TIME }),
+  packPlan(plan),
+  packModel(model),
+];
+
+export function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
+  const { texts, places } = values?.run ?? { texts: textsOf(run), places: [] };
+  const [record = ''] = texts;
+  const placeOf = (word: string): number => Buffer.byteLength(record.slice(0, record.indexOf(word)));
+  const sizes = texts.map((text) => Buffer.byteLength(text));
+  const [recordSize = 0, planSize = 0, modelSize = 0] = sizes;
   const header = new Uint8Array(sizeOf(KEPT_RUN_HEADER));
   writeStruct(new DataView(header.buffer), 0, KEPT_RUN_HEADER, {
     magic: KEPT_RUN_MAGIC,
@@ -217,21 +242,82 @@ export function encodeRun(tag: number, { record, plan, model }: RunFiles): Buffe
     record_size: recordSize,
     plan_size: planSize,
     model_size: modelSize,
+    fills: places.length,
   });
-  return Buffer.concat([header, ...texts]);
+  const out = new Writer();
+  out.bytes(header);
+  for (const text of texts) out.bytes(Buffer.from(text));
+  for (const { at, name } of places) {
+    out.u32(at);
+    out.text(name);
+  }
+  return out.done();
 }
 
-/** Why a plan is not kept; undefined: it can be. */
+/** The same start, made with marks in place of values of the environment. */
+export interface MarkedRun extends RunFiles {
+  readonly marks: Marks;
+  /** Whoever judged the marks did not take them for secrets: a value that looks like one was not judged. */
+  readonly mustBePlain: boolean;
+}
+
+/** Where values of the environment go. */
+interface Values {
+  readonly names: ReadonlySet<string>;
+  readonly mustBePlain: boolean;
+  readonly plan: CutPlan;
+  readonly run: { readonly texts: readonly string[]; readonly places: readonly Place[] };
+}
+
+/** Undefined where the plan depends on a value otherwise than by having it as a value of a variable of the command. */
+function valuesOf(
+  run: RunFiles,
+  { marks, mustBePlain, ...marked }: MarkedRun,
+  valueOf: (name: string) => string,
+): Values | undefined {
+  const isOfVariable = ({ path, value, shown }: Borrowed): boolean =>
+    value === shown || (/^environment\b/u.test(path) && marks.isIn(value));
+  if (!marked.plan.borrowed.every(isOfVariable)) return undefined;
+  const plan = cutPlan(marked.plan, marks);
+  if (plan === undefined) return undefined;
+  if (!fillPlan(plan, valueOf).equals(encodePlan(run.plan, { terse: true }))) return undefined;
+  const inJson = (name: string): string => JSON.stringify(valueOf(name)).slice(1, -1);
+  // That a value is demanded depends on what it looks like, and only that.
+  const cut = textsOf({ ...marked, plan: { ...marked.plan, demands: run.plan.demands } }).map((text) =>
+    marks.cut(text),
+  );
+  const isSame = textsOf(run).every((text, index) => {
+    const { text: kept = '', places = [] } = cut[index] ?? {};
+    return fill(Buffer.from(kept), places, inJson).equals(Buffer.from(text));
+  });
+  if (!isSame) return undefined;
+  let before = 0;
+  const places = cut.flatMap(({ text, places: own }) => {
+    const start = before;
+    before += Buffer.byteLength(text);
+    return own.map(({ at, name }) => ({ at: start + at, name }));
+  });
+  return { names: new Set(marks.names), mustBePlain, plan, run: { texts: cut.map(({ text }) => text), places } };
+}
+
+/** All variables that were looked up and are set. */
+export const variablesOf = ({ inputs }: Recording): ReadonlyMap<string, string> =>
+  new Map(
+    inputs.flatMap((input) =>
+      input.kind === 'variable' && input.value !== undefined ? [[input.name, input.value] as const] : [],
+    ),
+  );
+
+/** Whether a plan is kept only if values can be put into it at each start. */
+export const needsMarks = (plan: Plan, { inputs }: Recording): boolean =>
+  plan.borrowed.length > 0 || inputs.some(isForeign);
+
+/** Why a plan is not kept, whatever its values are; undefined: it can be. */
 export function whyNotKept(plan: Plan, recording: Recording): string | undefined {
   const [gap] = recording.gaps;
   if (gap !== undefined) return gap;
   const [unsettled] = recording.unsettled;
   if (unsettled !== undefined) return `${'path' in unsettled ? unsettled.path : unsettled.name} has just changed`;
-  if (plan.borrowed.length > 0) return 'it has values of the environment or of an env_file';
-  const foreign = recording.inputs.find(
-    (input) => input.kind === 'variable' && input.value !== undefined && !OWN_VARIABLE.test(input.name),
-  );
-  if (foreign !== undefined) return 'it depends on a variable of the environment';
   if (plan.terminal !== undefined) return 'it has a terminal';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
   if ((plan.execs ?? []).length > 0) return 'it has hooks';
@@ -271,10 +357,17 @@ export function keepPlan(
   run: RunFiles,
   host: HostFacts,
   recording: Recording,
+  marked?: MarkedRun,
 ): string | undefined {
   const { plan } = run;
   const why = whyNotKept(plan, recording);
   if (why !== undefined) return why;
+  const variables = variablesOf(recording);
+  const values = marked === undefined ? undefined : valuesOf(run, marked, (name) => variables.get(name) ?? '');
+  if (plan.borrowed.length > 0 && values === undefined) return 'it has values of the environment or of an env_file';
+  const isKnown = ({ name, value }: { readonly name: string; readonly value: string }): boolean =>
+    value === '' || values?.names.has(name) === true;
+  if (!recording.inputs.filter(isForeign).every(isKnown)) return 'it depends on a variable of the environment';
   const cwd = recording.inputs.find((input) => input.kind === 'fact' && input.name === 'folder');
   if (cwd?.kind !== 'fact') return 'the current folder is not in the record';
   const folder = plansFolder(host);
@@ -286,8 +379,8 @@ export function keepPlan(
       if ((fstatSync(opened.fd).mode & 0o077) !== 0) return `others can look into ${folder}`;
       const tag = Number(process.hrtime.bigint() & 0xffff_ffffn);
       const inputs = recording.inputs.map((input) => (isMissing(input, folder) ? lookAgain(folder) : input));
-      const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs });
-      const files = encodeRun(tag, run);
+      const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, values });
+      const files = encodeRun(tag, run, values);
       if (bytes.length > MAX_KEPT || files.length > MAX_KEPT) return 'it is too large';
       makeRoom(behind(opened.fd));
       const path = join(behind(opened.fd), keptName(cwd.value, words));

@@ -4,7 +4,6 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
-  copyFileSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -22,60 +21,15 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { stringify } from 'yaml';
-import { boxctl, INSTALLED, run, type Ended, type RunOptions } from '../support/boxctl.ts';
+import { boxctl, INSTALLED, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { hasLimits } from '../support/container.ts';
+import { callers, plain, project, shell, withEnvironment, type Project } from '../support/front-project.ts';
 import { FRONT, front, frontAlone, neededNode, warm } from '../support/front.ts';
-import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
-import { isRoot, testUser, type TestUser } from '../support/user.ts';
+import { isRoot, testUser } from '../support/user.ts';
 
 const UP = ['up', '--quiet'];
-
-interface Project {
-  readonly folder: string;
-  readonly options: RunOptions;
-}
-
-/** A file in a folder of its own, with a store and a configuration of its own beside it. */
-function project(spec: Readonly<Record<string, unknown>>, user?: TestUser): Project {
-  const around = tempFolder({ open: true });
-  const folder = join(around, 'project');
-  for (const name of ['project', 'config', 'config/boxctl', 'run', 'home'])
-    mkdirSync(join(around, name), { mode: 0o755 });
-  chmodSync(join(around, 'run'), 0o700);
-  copyFileSync(busyboxRootfs(), join(folder, 'rootfs.tar'));
-  writeFileSync(join(folder, 'container.yaml'), stringify({ image: './rootfs.tar', command: ['true'], ...spec }));
-  if (user !== undefined) {
-    for (const path of [around, ...readdirSync(around).map((name) => join(around, name))])
-      chownSync(path, user.uid, user.gid);
-    for (const name of readdirSync(folder)) chownSync(join(folder, name), user.uid, user.gid);
-    chownSync(join(around, 'config/boxctl'), user.uid, user.gid);
-  }
-  const env = {
-    BOXCTL_STORE: join(around, 'store'),
-    XDG_CONFIG_HOME: join(around, 'config'),
-    XDG_RUNTIME_DIR: join(around, 'run'),
-    HOME: join(around, 'home'),
-  };
-  return { folder, options: { cwd: folder, env, ...(user === undefined ? {} : { user }) } };
-}
-
-const shell = (script: string): Readonly<Record<string, unknown>> => ({
-  command: ['sh', '-c', script.replaceAll('$', '$$$$')],
-});
-
-const plain = ({ status, stdout, stderr }: Ended): unknown => ({ status, stdout, stderr });
-
-const with_ = ({ options }: Project, env: Readonly<Record<string, string>>): RunOptions => ({
-  ...options,
-  env: { ...options.env, ...env },
-});
-
-const callers = [undefined, ...(testUser === undefined ? [] : [testUser])].map(
-  (user) => [user?.name ?? 'the caller', user] as const,
-);
 
 describe.skipIf(!hasBusybox)('a start from a kept plan', () => {
   describe.each(callers)('as %s', (_, user) => {
@@ -236,18 +190,23 @@ describe.skipIf(!hasBusybox)('a start from a kept plan', () => {
     throw new Error('no start without Node');
   }, 60_000);
 
-  test('holds no value of the caller’s environment or of an env_file', async () => {
+  test('holds no value of an env_file, and none that is used otherwise than as a value of a variable', async () => {
     const specs = [
-      { environment: ['MARKER'] },
-      { environment: { X: '${MARKER}' } },
-      { environment: { X: '${MARKER:+set}' } },
       { hostname: '${MARKER}' },
+      { name: '${MARKER}' },
+      { labels: { a: '${MARKER}' } },
+      { command: ['echo', '${MARKER}'] },
+      { environment: ['${MARKER}=x'] },
+      { environment: { A: '${MARKER}', PATH: '/bin:/${MARKER}' } },
       { env_file: './values.env' },
+      { environment: ['MARKER'], env_file: './values.env' },
+      { env_file: './inherited.env' },
     ];
     for (const spec of specs) {
-      const made = project(spec);
+      const made = project({ ...spec });
       writeFileSync(join(made.folder, 'values.env'), 'A=marker-of-a-secret\n');
-      const options = with_(made, { MARKER: 'marker-of-a-secret' });
+      writeFileSync(join(made.folder, 'inherited.env'), 'MARKER\n');
+      const options = withEnvironment(made, { MARKER: 'marker-of-a-secret' });
       for (let start = 0; start < 3; start++) expect((await front(UP, options)).status).toBe(0);
       const folder = join(made.options.env?.['BOXCTL_STORE'] ?? '', 'plans');
       expect({ spec, kept: existsSync(folder) ? readdirSync(folder) : [] }).toEqual({ spec, kept: [] });
@@ -394,9 +353,12 @@ describe.skipIf(!hasBusybox)('a kept plan is not used', () => {
       { BOXCTL_STORE: join(around, 'store2') },
     ];
     for (const env of changed) {
-      expect({ env, needed: neededNode(await frontAlone(['up'], with_(made, env))) }).toEqual({ env, needed: true });
+      expect({ env, needed: neededNode(await frontAlone(['up'], withEnvironment(made, env))) }).toEqual({
+        env,
+        needed: true,
+      });
     }
-    expect(neededNode(await warm(['up'], with_(made, { SOMETHING_ELSE: 'x' })))).toBe(false);
+    expect(neededNode(await warm(['up'], withEnvironment(made, { SOMETHING_ELSE: 'x' })))).toBe(false);
   });
 
   test('with other words, or in another folder', async () => {
@@ -445,7 +407,7 @@ describe.skipIf(!hasBusybox)('a kept plan is not used', () => {
     const copy = tempFolder({ open: true });
     cpSync(join(INSTALLED, 'dist'), join(copy, 'dist'), { recursive: true, preserveTimestamps: true });
     const program = join(copy, 'dist/boxctl');
-    const alone = (): Promise<Ended> => run([program, ...UP], with_(made, { PATH: '/nowhere' }));
+    const alone = (): Promise<Ended> => run([program, ...UP], withEnvironment(made, { PATH: '/nowhere' }));
     await sleep(50);
     for (let start = 0; start < 3; start++) await run([program, ...UP], made.options);
     expect(neededNode(await alone())).toBe(false);
@@ -505,7 +467,7 @@ describe.skipIf(!hasBusybox)('a kept plan is not used', () => {
     const folder = join(made.options.env?.['BOXCTL_STORE'] ?? '', 'plans');
     const [name = ''] = readdirSync(folder).toSorted();
     const bytes = readFileSync(join(folder, name));
-    const planSize = bytes.readUInt32LE(24);
+    const planSize = bytes.readUInt32LE(28);
     const head = bytes.length - planSize;
     const tryBytes = async (what: string, changed: Uint8Array, may = false): Promise<void> => {
       writeFileSync(join(folder, name), changed);
@@ -513,18 +475,18 @@ describe.skipIf(!hasBusybox)('a kept plan is not used', () => {
       const isRight = status === 125 || (status === 0 && may);
       expect({ what, signal, isRight, stderr }).toMatchObject({ what, signal: null, isRight: true });
     };
-    for (const size of [0, 1, 31, 32, 100, head - 1, head, bytes.length - 1]) {
+    for (const size of [0, 1, 35, 36, 100, head - 1, head, bytes.length - 1]) {
       await tryBytes(`cut to ${size}`, bytes.subarray(0, size));
     }
     await tryBytes('longer', Buffer.concat([bytes, Buffer.from([0])]));
     // Every byte of the header, and others at regular places, with each of three values.
-    for (let at = 0; at < head; at += at < 32 ? 4 : 97) {
+    for (let at = 0; at < head; at += at < 36 ? 4 : 97) {
       for (const value of [0, 0xff, (bytes[at] ?? 0) ^ 0x40]) {
         const changed = Buffer.from(bytes);
         changed[at] = value;
-        if (changed.equals(bytes) || (at >= 28 && at < 32)) continue;
+        if (changed.equals(bytes) || (at >= 32 && at < 36)) continue;
         // A change of what is compared can be one that makes no difference, such as the folder of records.
-        await tryBytes(`${value} at ${at}`, changed, at >= 32);
+        await tryBytes(`${value} at ${at}`, changed, at >= 36);
       }
     }
     writeFileSync(join(folder, name), bytes);

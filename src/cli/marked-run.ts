@@ -1,0 +1,55 @@
+/** A start is planned once more, with marks in place of values of the environment (src/state/marks.ts). */
+import type { ForegroundRun } from '../container/foreground-record.ts';
+import { recordOf } from '../container/kept-record.ts';
+import type { Prepared } from '../container/prepare.ts';
+import { BoxctlError } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { Environment } from '../inputs/environment.ts';
+import { startRecording } from '../inputs/record.ts';
+import { planContainer } from '../plan/container.ts';
+import type { SpecDocument } from '../spec/spec.ts';
+import { isForeign, type MarkedRun } from '../state/kept-plans.ts';
+import { Marks } from '../state/marks.ts';
+
+/** Loads the file with the variables of `env`, and prepares its container. Throws BoxctlError where it is refused. */
+export type Remake = (
+  env: Environment,
+  host: HostFacts,
+) => Promise<{ readonly document: SpecDocument; readonly prepared: Prepared }>;
+
+/** Undefined where the start cannot be made with the marks: it depends on what the values are. */
+export async function markedRun(
+  variables: ReadonlyMap<string, string>,
+  { host }: ForegroundRun,
+  remake: Remake,
+): Promise<MarkedRun | undefined> {
+  // First as secrets. If these are not allowed, only values that do not look like secrets may take their places.
+  return (await attempt(variables, host, remake, true)) ?? attempt(variables, host, remake, false);
+}
+
+async function attempt(
+  variables: ReadonlyMap<string, string>,
+  host: HostFacts,
+  remake: Remake,
+  asSecrets: boolean,
+): Promise<MarkedRun | undefined> {
+  const marks = new Marks(variables, asSecrets);
+  const recording = startRecording();
+  try {
+    const { document, prepared } = await remake(marks.env, host);
+    const { model, image, claims } = prepared;
+    try {
+      const plan = planContainer(model, image, prepared.host);
+      // Whoever looks into the environment by himself sees the value, and not the mark.
+      if (recording.inputs.some(isForeign)) return undefined;
+      return { record: recordOf(document, model, ''), plan, model, marks, mustBePlain: !asSecrets };
+    } finally {
+      claims.release();
+    }
+  } catch (error) {
+    if (error instanceof BoxctlError) return undefined;
+    throw error;
+  } finally {
+    recording.stop();
+  }
+}
