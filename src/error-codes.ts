@@ -30,7 +30,8 @@ export const ERROR_CODES = {
   },
   E_CONTAINER_AMBIGUOUS: { meaning: 'several containers fit, and nothing tells which is meant' },
   E_CONTAINER_CHANGED: {
-    meaning: 'the file of a running container has changed in more than limits that can be changed live',
+    meaning:
+      'what a container was made from is another now: it cannot be changed live, or started again with what it has written',
   },
   E_CONTAINER_FILES: { meaning: 'the files of a container cannot be reached, or what it has written is not kept' },
   E_CONTAINER_FOREGROUND: {

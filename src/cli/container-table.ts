@@ -2,16 +2,15 @@
 import { UPDATE_OPTIONS } from '../limits/options.ts';
 import type { Command } from './command.ts';
 import { FILTER_NAMES } from './filter-names.ts';
-import { CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
+import { ALLOW, CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
 
 /** What `ps` is asked for the containers that a command takes, for completion. */
 const RUNNING = 'ps --names';
 const ALL = 'ps --all --names';
 export const TAKES_CONTAINERS: ReadonlyMap<string, string> = new Map([
-  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update', 'restart'].map(
-    (name) => [name, RUNNING] as const,
-  ),
-  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'start', 'changes'].map((name) => [name, ALL] as const),
+  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update'].map((name) => [name, RUNNING] as const),
+  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'restart', 'changes'].map((name) => [name, ALL] as const),
+  ['start', 'ps --all --names --filter status=exited --filter status=failed --filter status=lost'],
   ['unpause', 'ps --names --filter status=paused'],
 ]);
 
@@ -153,12 +152,28 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/stop.ts')).stop,
   },
   {
+    name: 'start',
+    usage: '[OPTIONS] NAME…',
+    summary: 'start containers again that have ended',
+    description: `Starts containers in the background again that have ended, also after a reboot: as they were made, with the same id, labels and log, and what they have written. What has changed in their file since then is told, and is for \`boxctl up --detach\`. What the file has of this host must be allowed again. Nothing is done with those that run. ${NAME}`,
+    options: { ...ALLOW, ...PROGRESS },
+    examples: [
+      ['boxctl start web', 'with what it has written'],
+      ['boxctl start --allow bind=/srv web', 'one that has a folder of this host'],
+    ],
+    positionals: [1, Number.POSITIVE_INFINITY],
+    takesRest: false,
+    load: async () => (await import('./commands/start.ts')).start,
+  },
+  {
     name: 'restart',
     usage: '[OPTIONS] NAME…',
     summary: 'end containers in the background and start them again',
-    description: `Ends the command as \`stop\` does, and runs it again in a container with the same id and what the last one has written to its root. One that waits for its restart is started at once. ${NAME}`,
+    description: `Ends the command as \`stop\` does, and runs it again in a container with the same id and what the last one has written to its root. One that waits for its restart is started at once, and one that has ended as by \`boxctl start\`. ${NAME}`,
     options: {
       time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
+      ...ALLOW,
+      ...PROGRESS,
     },
     examples: [['boxctl restart web', 'and return when it runs']],
     positionals: [1, Number.POSITIVE_INFINITY],
@@ -312,7 +327,7 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     name: 'rename',
     usage: 'NAME NEW',
     summary: 'give a container another name',
-    description: `Gives a container in the background another name. Its host name, and the name by which other containers find it, stay until it is started anew. ${NAME}`,
+    description: `Gives a container in the background another name. Its host name, and the name by which other containers find it, stay. ${NAME}`,
     options: {},
     examples: [['boxctl rename web web-old', 'make room for another web']],
     positionals: [2, 2],

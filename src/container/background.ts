@@ -1,32 +1,25 @@
 /** Starts a container that this process leaves to its launcher. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { environment } from '../inputs/environment.ts';
 import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
-import { signalName } from '../kernel/signals.ts';
-import { launch } from '../launcher/launch.ts';
 import type { Overrides } from '../model/compile.ts';
-import type { ImageFacts } from '../model/image.ts';
-import type { Model } from '../model/model.ts';
 import { planContainer } from '../plan/container.ts';
-import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { makePlace, namesLock, removePlace, type Place } from '../state/container-folders.ts';
+import { makePlace, namesLock, removePlace, type MadeFrom, type Place } from '../state/container-folders.ts';
 import { keptContainers } from '../state/containers.ts';
 import { noteDestroyed } from '../state/run-events.ts';
-import { writeStartedFrom } from '../state/started-from.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
-import { hookHasFailed } from '../run/explain.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { recordOf } from './kept-record.ts';
+import { launchAndLeave, type LeaveOptions } from './launch-and-leave.ts';
 import { prepare, type Prepared } from './prepare.ts';
-import { SILENT, type Reporter } from './reporter.ts';
-import { endOf, tellAboutModel, type RunOptions } from './run.ts';
-import { forwardSignals } from './signals.ts';
+import { SILENT } from './reporter.ts';
+import { tellAboutModel, type RunOptions } from './run.ts';
 import { startedFrom } from './started-from.ts';
 
 export interface Started {
@@ -62,7 +55,7 @@ export async function startInBackground(document: SpecDocument, options: RunOpti
   }
 }
 
-type BackgroundOptions = RunOptions & { readonly reporter: Reporter; readonly takesSignals: boolean };
+type BackgroundOptions = RunOptions & LeaveOptions;
 
 async function startPrepared(document: SpecDocument, prepared: Prepared, options: BackgroundOptions): Promise<Started> {
   const { host, model, image, claims } = prepared;
@@ -79,7 +72,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   const id = randomBytes(6).toString('hex');
   const place = await takeName(document, { plan, model, image, overrides: options.overrides?.(image) ?? {} }, host, id);
   try {
-    await launchAndLeave(plan, { id, place, prepared, options, locks: claims.locks });
+    await launchAndLeave(plan, { id, prepared, options, locks: [place.lock, ...claims.locks] });
     return { id, name: model.name };
   } catch (error) {
     await removePlace(host, { folder: place.folder, id });
@@ -89,10 +82,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   }
 }
 
-interface Made {
-  readonly plan: Plan;
-  readonly model: Model;
-  readonly image: ImageFacts | undefined;
+interface Made extends MadeFrom {
   readonly overrides: Overrides;
 }
 
@@ -110,65 +100,6 @@ async function takeName(document: SpecDocument, made: Made, host: HostFacts, id:
       await removePlace(host, other);
       noted(host);
     }
-    const place = makePlace(host, recordOf(document, model, id), made);
-    writeStartedFrom(place.folder, startedFrom(document, made.image, made.overrides));
-    return place;
+    return makePlace(host, recordOf(document, model, id), made, startedFrom(document, made.image, made.overrides));
   });
-}
-
-interface Leaving {
-  readonly id: string;
-  readonly place: Place;
-  readonly prepared: Prepared;
-  readonly options: BackgroundOptions;
-  readonly locks: readonly number[];
-}
-
-/** Resolves when the command runs and the launcher is on its own. */
-async function launchAndLeave(plan: Plan, { id, place, prepared, options, locks }: Leaving): Promise<void> {
-  const { reporter, takesSignals } = options;
-  const progress = reporter.launching(plan);
-  const nothing = openSync('/dev/null', constants.O_RDWR);
-  let stop = (): void => undefined;
-  let hasStarted = (): void => undefined;
-  const started = new Promise<'started'>((resolve) => {
-    hasStarted = () => resolve('started');
-  });
-  // A container has started when all of these have ended well. The launcher ends it where one has not.
-  let awaited = 1 + (plan.execs ?? []).filter(({ kind }) => kind === 'post_start').length;
-  const oneMore = (): void => {
-    if (--awaited === 0) hasStarted();
-  };
-  try {
-    const launched = launch(plan, {
-      id,
-      kept: [place.lock, ...locks],
-      contents: prepared.model.contents,
-      ...(options.by === undefined ? {} : { by: options.by }),
-      stdio: [nothing, nothing, nothing],
-      onEvent: (event) => {
-        progress.event(event);
-        if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
-      },
-    });
-    if (takesSignals) {
-      stop = forwardSignals(
-        (signal) => launched.signal(signal),
-        (message) => reporter.notice(message, undefined),
-      );
-      launched.takeSignals();
-    }
-    const first = await Promise.race([started, launched.done]);
-    if (first === 'started') return await launched.detach();
-    endOf({ plan, model: prepared.model, host: prepared.host, outcome: first }, options);
-    if (first.kind === 'signaled') {
-      const message = `the start of ${prepared.model.name} was given up (${signalName(first.signal)})`;
-      throw new BoxctlError('E_INTERRUPTED', message, { signal: first.signal });
-    }
-    throw new Error('the container ended before its command was started');
-  } finally {
-    stop();
-    await progress.finish();
-    closeSync(nothing);
-  }
 }

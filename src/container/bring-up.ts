@@ -8,12 +8,13 @@ import { gatherHostFacts } from '../host/gather.ts';
 import { placeOf } from '../model/because.ts';
 import type { Change } from '../review/diff.ts';
 import type { Limits, SpecDocument } from '../spec/spec.ts';
-import { nameLock, removePlace } from '../state/container-folders.ts';
+import { nameLock, removeContainer } from '../state/container-folders.ts';
 import { keptContainers, type KeptContainer } from '../state/containers.ts';
+import { noteDestroyed } from '../state/run-events.ts';
 import { readStartedFrom, writeStartedFrom, type StartedFrom } from '../state/started-from.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { startInBackground, type Started } from './background.ts';
-import { changesSince } from './compare.ts';
+import { changesSince, tellChanges } from './compare.ts';
 import { stopContainer } from './end.ts';
 import { prepare } from './prepare.ts';
 import { SILENT } from './reporter.ts';
@@ -92,14 +93,10 @@ async function leave(
 }
 
 const UNKNOWN = 'it was started by another version of boxctl';
-const SIGNS = { gains: '+', loses: '-', changes: '~' } as const;
 
 function tell(changes: readonly Change[] | undefined, { reporter = SILENT }: BringUpOptions): void {
-  if (changes === undefined) return reporter.notice(`  ~ ${UNKNOWN}`, undefined);
-  for (const { direction, message, before, after } of changes) {
-    const because = after ?? before;
-    reporter.notice(`${SIGNS[direction]} ${message}`, because === undefined ? undefined : placeOf(because));
-  }
+  if (changes === undefined) reporter.notice(`  ~ ${UNKNOWN}`, undefined);
+  else tellChanges(changes, reporter);
 }
 
 /** Limits of control groups can be changed while the container runs; another change is an error that says which. */
@@ -162,5 +159,11 @@ async function startedNow(document: SpecDocument, host: HostFacts, options: Brin
 /** Stops a container, and removes what is kept of it. */
 export async function end(host: HostFacts, container: KeptContainer, graceMs?: number): Promise<void> {
   await stopContainer(host, container, graceMs);
-  await removePlace(host, container);
+  const noted = noteDestroyed(container);
+  const result = await removeContainer(host, container, container.isAlive);
+  if (result === 'removed') noted(host);
+  if (result !== 'runs') return;
+  throw new BoxctlError('E_CONTAINER_RUNS', `the container ${container.name} was started again meanwhile`, {
+    hint: 'try it again',
+  });
 }

@@ -1,11 +1,13 @@
 /** What has changed since a container in the background was started: the words of `boxctl diff`, and what is not in its file. */
 import type { HostFacts } from '../host/facts.ts';
 import { isUnread } from '../image/identity.ts';
+import { placeOf } from '../model/because.ts';
 import { readInRoot } from '../native.ts';
 import { diff, type Change } from '../review/diff.ts';
 import type { KeptContainer } from '../state/containers.ts';
 import { firstProcess } from '../state/running.ts';
 import type { StartedFrom } from '../state/started-from.ts';
+import type { Reporter } from './reporter.ts';
 
 const changed = (message: string): Change => ({ direction: 'changes', message, before: undefined, after: undefined });
 
@@ -72,4 +74,13 @@ function contentChanges(
       return tooLarge ? [changed(`another content of ${kind} ${name} at ${target}`)] : [];
     }
   });
+}
+
+const SIGNS = { gains: '+', loses: '-', changes: '~' } as const;
+
+export function tellChanges(changes: readonly Change[], reporter: Pick<Reporter, 'notice'>): void {
+  for (const { direction, message, before, after } of changes) {
+    const because = after ?? before;
+    reporter.notice(`${SIGNS[direction]} ${message}`, because === undefined ? undefined : placeOf(because));
+  }
 }

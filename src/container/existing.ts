@@ -68,8 +68,10 @@ function choose(all: readonly KeptContainer[], word: string): KeptContainer | un
   return first;
 }
 
+const LIST = 'boxctl ps -a lists all of them';
+
 /** What there is instead of a container of this name. */
-function notFound({ containers, broken }: AllContainers, word: string): BoxctlError {
+function notFound({ containers, broken }: AllContainers, word: string, hint = LIST): BoxctlError {
   const damaged = word.length < LEAST_DIGITS ? undefined : broken.find(({ id }) => id.startsWith(word));
   if (damaged !== undefined) {
     const { id, problem, isAlive } = damaged;
@@ -80,21 +82,22 @@ function notFound({ containers, broken }: AllContainers, word: string): BoxctlEr
   const names = [...new Set(containers.map(({ name }) => name))];
   const meant = didYouMean(word, names);
   return new BoxctlError('E_CONTAINER_NOT_FOUND', `no container of yours is called "${word}"`, {
-    hint: meant === undefined ? 'boxctl ps -a lists all of them' : `did you mean \`${meant}\`?`,
+    hint: meant === undefined ? hint : `did you mean \`${meant}\`?`,
   });
 }
 
 /**
- * The container in the background of this name, or whose id begins so: for what is kept of containers.
+ * The container in the background of this name, or whose id begins so: for what is kept of containers. `hint`: what to do where
+ * there is none, and none with a name that is nearly so.
  *
  * @throws BoxctlError `E_CONTAINER_NOT_FOUND`, `E_CONTAINER_AMBIGUOUS`, `E_CONTAINER_FOREGROUND`, `E_CONTAINER_RECORD`
  */
-export function findContainer(host: HostFacts, word: string): KeptContainer {
+export function findContainer(host: HostFacts, word: string, hint?: string): KeptContainer {
   const kept = choose(keptContainers(host), word);
   if (kept !== undefined) return kept;
   const all = allContainers(host);
   const other = choose(all.containers, word);
-  if (other === undefined) throw notFound(all, word);
+  if (other === undefined) throw notFound(all, word, hint);
   throw new BoxctlError(
     'E_CONTAINER_FOREGROUND',
     `the container ${other.name} (${other.id}) runs in the foreground: nothing is kept of it`,

@@ -3,6 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { ImageFacts } from '../model/image.ts';
 import { checkRunnable } from '../image/platform.ts';
+import { readFacts } from '../image/records.ts';
 import { ensureImage, findImage, previewImage, unseenImage, type ResolveOptions } from '../image/resolve.ts';
 import { imageOwnership, type Claims } from '../model/compile.ts';
 import { redactor } from '../text/borrowed.ts';
@@ -16,7 +17,7 @@ export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
 const KEYS = ['tar', 'folder', 'ref', 'host_tools'] as const;
 
 /** The error with the line that names the image. */
-function located(document: SpecDocument, error: unknown): unknown {
+export function atImage(document: SpecDocument, error: unknown): unknown {
   if (!(error instanceof BoxctlError) || error.at !== undefined || error.diagnostics.length > 0) return error;
   const path = KEYS.map((key) => `image.${key}` as const).find((each) => document.where(each) !== undefined) ?? 'image';
   const at = document.where(path);
@@ -45,8 +46,18 @@ export function findImageOf(
     checkPlatform(source, host);
     return findImage(source, imageOwnership(document, host, claims), host);
   } catch (error) {
-    throw located(document, error);
+    throw atImage(document, error);
   }
+}
+
+/** The image of a digest under the document's maps, if the store has it. */
+export function findImageOfDigest(
+  digest: string,
+  document: SpecDocument,
+  host: HostFacts,
+  claims: Claims,
+): ImageFacts | undefined {
+  return readFacts(digest, imageOwnership(document, host, claims), host);
 }
 
 /** The image of a document, as far as it is known without an import. */
@@ -71,7 +82,7 @@ export function lookAtImage(document: SpecDocument, host: HostFacts): SeenImage 
       ? { image: previewImage(source, ownership, host), isKnown: false }
       : { image: found, isKnown: true };
   } catch (error) {
-    throw located(document, error);
+    throw atImage(document, error);
   }
 }
 
@@ -86,6 +97,6 @@ export async function takeImage(
   try {
     return await ensureImage(source, imageOwnership(document, host, claims), host, options);
   } catch (error) {
-    throw located(document, error);
+    throw atImage(document, error);
   }
 }

@@ -28,7 +28,7 @@ export interface LockedDocument {
   explain(error: unknown): unknown;
 }
 
-const unlocked = (document: SpecDocument): LockedDocument => ({
+export const unlocked = (document: SpecDocument): LockedDocument => ({
   document,
   checkImage: () => undefined,
   explain: (error) => error,

@@ -11,7 +11,7 @@ import type { SpecDocument } from '../spec/spec.ts';
 import { isDue } from '../image/resolve.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
-import { withLock, type LockedDocument } from './lock.ts';
+import { unlocked, withLock, type LockedDocument } from './lock.ts';
 import { pullGivenUp, reportImport, titleOf } from './import-image.ts';
 import { asksRegistry, judgeRegistries } from './registry-demands.ts';
 import type { ImportReporter } from './reporter.ts';
@@ -32,6 +32,8 @@ export interface PrepareOptions {
   readonly alwaysWithImage?: boolean;
   /** The lock beside the file must be there and have all that the file names. By default it is used if it is there. */
   readonly locked?: boolean;
+  /** Of a container that is started again: its image, whatever its file and the lock beside that name by now. */
+  readonly imageOf?: (document: SpecDocument, host: HostFacts, claims: Claims) => ImageFacts;
   /** What the caller wants in place of what the file says. */
   readonly overrides?: (image: ImageFacts | undefined) => Overrides;
 }
@@ -57,10 +59,9 @@ interface Claimed extends Claims {
  */
 export async function prepare(given: SpecDocument, options: PrepareOptions): Promise<Prepared> {
   const { judge, overrides, env, reporter, locked = false, isStatic = false } = options;
-  const lock = withLock(isStatic ? withoutNetwork(given) : given, options.host, {
-    locked,
-    onWarning: (message, at) => reporter.warning(message, at),
-  });
+  const wanted = isStatic ? withoutNetwork(given) : given;
+  const onWarning: ImportReporter['warning'] = (message, at) => reporter.warning(message, at);
+  const lock = options.imageOf === undefined ? withLock(wanted, options.host, { locked, onWarning }) : unlocked(wanted);
   const { document } = lock;
   const host = await withNetworkFacts(document, options.host, env);
   const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
@@ -138,10 +139,11 @@ export async function claimOfNetwork(document: SpecDocument, host: HostFacts, is
 async function imageOf(
   { document, checkImage, explain }: LockedDocument,
   claims: Claims,
-  { host, env, judge, reporter, takesSignals, alwaysWithImage = false }: PrepareOptions,
+  { host, env, judge, reporter, takesSignals, alwaysWithImage = false, imageOf: madeFrom }: PrepareOptions,
 ): Promise<ImageFacts | undefined> {
   const { image: source, namespaces } = document.spec;
   if (source === undefined || (namespaces.mount.kind !== 'private' && !alwaysWithImage)) return undefined;
+  if (madeFrom !== undefined) return madeFrom(document, host, claims);
   const found = findImageOf(document, source, host, claims);
   if (found !== undefined && !isDue(source, host)) {
     checkImage(found);

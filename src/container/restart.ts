@@ -7,11 +7,11 @@ import { thaw } from './end.ts';
 import { stateOf } from './existing.ts';
 
 /**
- * Resolves when the command runs again, with the same id and what the container has written.
+ * Resolves when the command runs again, with the same id and what the container has written. False: it has no launcher any more.
  *
  * @throws BoxctlError `E_CONTAINER_NOT_RUNNING`; the step that failed, where it could not be started again
  */
-export async function restartContainer(host: HostFacts, container: KeptContainer, graceMs?: number): Promise<void> {
+export async function restartContainer(host: HostFacts, container: KeptContainer, graceMs?: number): Promise<boolean> {
   let hasStarted = (): void => undefined;
   const started = new Promise<'started'>((resolve) => {
     hasStarted = () => resolve('started');
@@ -20,15 +20,14 @@ export async function restartContainer(host: HostFacts, container: KeptContainer
     if (kind === 'started') hasStarted();
   };
   const control = container.isAlive ? connect(host, container.id, onTold) : undefined;
-  if (control === undefined) {
-    throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${container.name} has ended`, {
-      hint: `start it anew from its file: boxctl up --detach ${container.file}`,
-    });
-  }
+  if (control === undefined) return false;
   control.restart(graceMs);
   thaw(container);
   const first = await Promise.race([started, control.gone]);
-  if (first === 'started') return control.close();
+  if (first === 'started') {
+    await control.close();
+    return true;
+  }
   const { failure } = stateOf({ ...container, isAlive: false });
   throw (
     failure ??

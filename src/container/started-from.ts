@@ -10,7 +10,8 @@ export function startedFrom(document: SpecDocument, image: ImageFacts | undefine
   return { document, image: image?.digest, archive: archiveOf(document), overrides };
 }
 
-function archiveOf({ spec: { image } }: SpecDocument): string | undefined {
+/** How stat(2) tells the archive that the file names as its image from others. */
+export function archiveOf({ spec: { image } }: SpecDocument): string | undefined {
   if (image?.kind !== 'tar') return undefined;
   try {
     return identityOf(statSync(image.path, { bigint: true }));

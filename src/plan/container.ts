@@ -174,6 +174,8 @@ function usersOf(context: PlanContext): Pick<Plan, 'userIds'> {
 export interface PlanOptions {
   /** It runs in the background: its folder in the store is there already, and stays when it ends. */
   readonly kept?: boolean;
+  /** And its command has been started before, by another launcher. */
+  readonly again?: boolean;
 }
 
 /**
@@ -184,10 +186,10 @@ export function planContainer(
   model: Model,
   image: ImageFacts | undefined,
   host: HostFacts,
-  { kept = false }: PlanOptions = {},
+  { kept = false, again = false }: PlanOptions = {},
 ): Plan {
   const steps = new Steps();
-  const context = planContext(model, image, host, steps, kept);
+  const context = planContext(model, image, host, steps, kept, again);
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 

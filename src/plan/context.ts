@@ -17,6 +17,8 @@ export interface PlanContext {
   readonly steps: Steps;
   /** The container has a folder of its own that stays, and is left to its launcher (kept.ts). */
   readonly kept: boolean;
+  /** Another launcher has run it before: its layer has what is written there once. */
+  readonly again: boolean;
   namespace(type: OciNamespace['type']): NamespaceState;
   /** Who asked for the namespace to be as it is. */
   becauseNamespace(type: OciNamespace['type']): Because;
@@ -30,6 +32,7 @@ export function planContext(
   host: HostFacts,
   steps: Steps,
   kept = false,
+  again = false,
 ): PlanContext {
   const namespaces = model.config.linux.namespaces;
   const indexOf = (type: OciNamespace['type']): number => namespaces.findIndex((entry) => entry.type === type);
@@ -44,6 +47,7 @@ export function planContext(
     host,
     steps,
     kept,
+    again,
     namespace,
     becauseNamespace: (type) => model.because(`linux.namespaces.${indexOf(type)}`),
     shiftsOwners: host.privileged && namespace('user').kind === 'private',

@@ -104,15 +104,21 @@ export function addEntries(context: PlanContext): void {
     const resolve = resolveOf(pathname);
     const make = { dirfd: AT_FDCWD, pathname, mode: S_IFREG | 0o644, flags: 0, resolve };
     const target = steps.add(place, `${id}.target`, 'make_in_root', make, { undo: 'kernel', allow: ODD });
-    // What is no file is not waited for.
-    const flags = O.O_WRONLY | O.O_APPEND | O.O_NONBLOCK | O.O_NOCTTY | O.O_CLOEXEC;
-    const open = { dirfd: AT_FDCWD, pathname, flags, mode: 0, resolve };
-    const opened = steps.add(place, `${id}.open`, 'openat2', open, { undo: 'kernel', allow: ODD });
     // A layer that stays has them from the first run.
-    const first = model.writable === 'disk' ? once(context, place) : place;
-    steps.add(first, `${id}.entry`, 'write', { dirfd: opened, pathname: '', data: file.content }, { allow: ODD });
+    const stays = model.writable === 'disk';
+    if (!stays || !context.again) addEntry(context, stays ? once(context, place) : place, file);
     if (model.config.root.readonly) keepWritable(context, place, id, target);
   }
+}
+
+function addEntry(context: PlanContext, first: Place, file: OwnFile): void {
+  const { steps } = context;
+  const id = idOf(file);
+  // What is no file is not waited for.
+  const flags = O.O_WRONLY | O.O_APPEND | O.O_NONBLOCK | O.O_NOCTTY | O.O_CLOEXEC;
+  const open = { dirfd: AT_FDCWD, pathname: file.path, flags, mode: 0, resolve: resolveOf(file.path) };
+  const opened = steps.add(placeOf(context, file), `${id}.open`, 'openat2', open, { undo: 'kernel', allow: ODD });
+  steps.add(first, `${id}.entry`, 'write', { dirfd: opened, pathname: '', data: file.content }, { allow: ODD });
 }
 
 /** A mount of the file over itself: the root becomes read-only, and this does not. */

@@ -197,6 +197,19 @@ function namedFiles(
   };
 }
 
+/** The document of a container that is started again long after it was loaded: what its binds hold may be another now. */
+export function guardAnew(document: SpecDocument, options: LoadOptions): SpecDocument {
+  const { spec, file, folder, files } = document;
+  const { allows = () => false } = options;
+  const named = namedFiles(file, folder, files, options);
+  const volumes = spec.volumes.map((volume): PlacedVolume => {
+    if (volume.type !== 'bind') return volume;
+    const { guards: _guards, exposed: _exposed, ...bare } = volume;
+    return guarded(bare, named, allows);
+  });
+  return { ...document, spec: { ...spec, volumes } };
+}
+
 /** A folder that was not searched for files to guard is read-only as a whole. */
 const UNSEEN: readonly Guard[] = [{ path: '', writable: false }];
 

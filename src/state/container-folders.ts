@@ -1,5 +1,5 @@
 /** The folders of containers in the background, as they are made, renamed and removed, whatever other commands do at the same time. */
-import { closeSync, constants, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
@@ -18,7 +18,9 @@ import { removeTree } from '../worker/work.ts';
 import { recordText, type KeptRecord } from './container-record.ts';
 import { controlSocket, folderOf, keptContainers, type KeptContainer } from './containers.ts';
 import { packModel, packPlan } from './kept-files.ts';
+import { shiftEvents } from './container-runs.ts';
 import { packRoot } from './kept-root.ts';
+import { writeStartedFrom, type StartedFrom } from './started-from.ts';
 
 export interface Place {
   readonly folder: string;
@@ -26,28 +28,77 @@ export interface Place {
   readonly lock: number;
 }
 
+/** What a container is made from. */
+export interface MadeFrom {
+  readonly plan: Plan;
+  readonly model: Model;
+  readonly image: ImageFacts | undefined;
+}
+
+function writeMade(folder: string, { plan, model, image }: MadeFrom): void {
+  writeWhole(join(folder, 'plan.json'), packPlan(plan));
+  writeWhole(join(folder, 'model.json'), packModel(model));
+  if (image !== undefined) writeWhole(join(folder, 'root.json'), packRoot(model, image));
+}
+
 /** Makes the folder of a new container, locked. The caller holds `namesLock`. */
-export function makePlace(
-  host: HostFacts,
-  record: KeptRecord,
-  { plan, model, image }: { readonly plan: Plan; readonly model: Model; readonly image: ImageFacts | undefined },
-): Place {
+export function makePlace(host: HostFacts, record: KeptRecord, made: MadeFrom, from: StartedFrom): Place {
   const folder = join(folderOf(host), record.id);
   mkdirSync(folder, 0o700);
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const lock = openSync(join(folder, 'lock'), flags, 0o600);
-  tryLock(lock, true);
-  writeFileSync(join(folder, 'plan.json'), packPlan(plan), { mode: 0o600, flag: 'wx' });
-  writeFileSync(join(folder, 'model.json'), packModel(model), { mode: 0o600, flag: 'wx' });
-  if (image !== undefined)
-    writeFileSync(join(folder, 'root.json'), packRoot(model, image), { mode: 0o600, flag: 'wx' });
-  // The last one: what has it is a container.
-  writeWhole(join(folder, 'container.json'), recordText(record));
-  return { folder, lock };
+  try {
+    tryLock(lock, true);
+    writeMade(folder, made);
+    writeStartedFrom(folder, from);
+    // The last one: what has it is a container.
+    writeWhole(join(folder, 'container.json'), recordText(record));
+    return { folder, lock };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    closeSync(lock);
+    throw error;
+  }
 }
 
 /**
- * Gives a container another name. Its cgroups, its record and its host name keep the old one until it is started anew.
+ * Takes the lock of a container that has ended, to start it again; undefined where it was removed meanwhile.
+ *
+ * @throws BoxctlError E_CONTAINER_FILES where somebody copies files into it, or out of it
+ */
+export function takePlace(host: HostFacts, { folder, name }: KeptContainer): Promise<Place | undefined> {
+  return withLock(namesLock(host), async () => {
+    let lock: number | undefined;
+    try {
+      lock = await takeLock(folder, PATIENCE_MS);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+    if (lock === undefined) {
+      throw new BoxctlError('E_CONTAINER_FILES', `somebody else uses the files of the container ${name}`, {
+        hint: 'try it again when that is done',
+      });
+    }
+    // It may have been given another name, to be removed, while its lock was awaited.
+    if (existsSync(join(folder, 'container.json'))) return { folder, lock };
+    closeSync(lock);
+    return undefined;
+  });
+}
+
+/** Makes the folder ready for another launcher. The caller holds its lock, so nobody uses what the last one has left there. */
+export function remakePlace(host: HostFacts, { folder }: Place, record: KeptRecord, made: MadeFrom): void {
+  shiftEvents({ folder });
+  writeMade(folder, made);
+  // Changed limits are in the plan now, by the paths that cgroups have today.
+  for (const name of ['limits', 'health', 'paused']) rmSync(join(folder, name), { force: true });
+  rmSync(controlSocket(host, record.id), { force: true });
+  writeWhole(join(folder, 'container.json'), recordText(record));
+}
+
+/**
+ * Gives a container another name. Its cgroups, its record and its host name keep the old one.
  *
  * @throws BoxctlError E_CONTAINER_NAME_TAKEN, E_CONTAINER_NOT_FOUND
  */

@@ -1,5 +1,5 @@
 /** What launchers have told of the runs of containers in the background: the files `events` of their folders. */
-import { closeSync, readFileSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { outcomeOf } from '../launcher/course.ts';
@@ -80,8 +80,16 @@ export function readRun(
 /** Of the runs before the last one, as many are kept. */
 const EARLIER_RUNS = 4;
 
+/** Whether its command was ever started, as far back as is known. */
+export function hasRun({ folder }: Pick<KeptContainer, 'folder'>): boolean {
+  const names = ['events', ...Array.from({ length: EARLIER_RUNS }, (_, index) => `events.${index + 1}`)];
+  return names.some((name) => readEvents(folder, name, NO_PLAN)?.started !== undefined);
+}
+
 /** Makes room for what the launcher of a container that is started again tells. */
 export function shiftEvents({ folder }: Pick<KeptContainer, 'folder'>): void {
+  // A start that was killed has done so: the last run stays the last one.
+  if (!existsSync(join(folder, 'events'))) return;
   for (let run = EARLIER_RUNS; run > 0; run--) {
     try {
       renameSync(join(folder, run === 1 ? 'events' : `events.${run - 1}`), join(folder, `events.${run}`));

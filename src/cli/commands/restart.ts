@@ -1,20 +1,24 @@
 import { restartContainer } from '../../container/restart.ts';
 import { findContainer } from '../../container/existing.ts';
+import type { KeptContainer } from '../../state/containers.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { graceOf } from '../grace.ts';
 import { writeOutput } from '../output.ts';
+import { ENDED_IN_FOREGROUND, startEach } from '../start-again.ts';
 
 export const restart: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
   const grace = graceOf(args.value('time'), 'boxctl restart --time 30 NAME');
-  const found = args.positionals.map((word) => findContainer(host, word));
+  const found = args.positionals.map((word) => findContainer(host, word, ENDED_IN_FOREGROUND));
+  const tell = ({ name }: KeptContainer): void => writeOutput(`${name}\n`);
+  const ended: KeptContainer[] = [];
   await Promise.all(
     found.map(async (container) => {
-      await restartContainer(host, container, grace);
-      writeOutput(`${container.name}\n`);
+      if (await restartContainer(host, container, grace)) tell(container);
+      else ended.push(container);
     }),
   );
-  return 0;
+  return startEach(invocation, ended, tell);
 };

@@ -1,0 +1,73 @@
+/** Launches a plan, and leaves its container to its launcher once the command runs. */
+import { closeSync, constants, openSync } from 'node:fs';
+import { BoxctlError } from '../errors.ts';
+import { signalName } from '../kernel/signals.ts';
+import { launch } from '../launcher/launch.ts';
+import type { Plan } from '../plan/plan.ts';
+import { hookHasFailed } from '../run/explain.ts';
+import type { Prepared } from './prepare.ts';
+import type { Reporter } from './reporter.ts';
+import { endOf, type RunOptions } from './run.ts';
+import { forwardSignals } from './signals.ts';
+
+export type LeaveOptions = Pick<RunOptions, 'by' | 'showValues'> & {
+  readonly reporter: Reporter;
+  readonly takesSignals: boolean;
+};
+
+export interface Leaving {
+  readonly id: string;
+  /** Descriptors that the launcher keeps open: the container's lock, and its claims. */
+  readonly locks: readonly number[];
+  readonly prepared: Pick<Prepared, 'model' | 'host'>;
+  readonly options: LeaveOptions;
+}
+
+/** Resolves when the command runs and the launcher is on its own. */
+export async function launchAndLeave(plan: Plan, { id, prepared, options, locks }: Leaving): Promise<void> {
+  const { reporter, takesSignals } = options;
+  const progress = reporter.launching(plan);
+  const nothing = openSync('/dev/null', constants.O_RDWR);
+  let stop = (): void => undefined;
+  let hasStarted = (): void => undefined;
+  const started = new Promise<'started'>((resolve) => {
+    hasStarted = () => resolve('started');
+  });
+  // A container has started when all of these have ended well. The launcher ends it where one has not.
+  let awaited = 1 + (plan.execs ?? []).filter(({ kind }) => kind === 'post_start').length;
+  const oneMore = (): void => {
+    if (--awaited === 0) hasStarted();
+  };
+  try {
+    const launched = launch(plan, {
+      id,
+      kept: locks,
+      contents: prepared.model.contents,
+      ...(options.by === undefined ? {} : { by: options.by }),
+      stdio: [nothing, nothing, nothing],
+      onEvent: (event) => {
+        progress.event(event);
+        if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
+      },
+    });
+    if (takesSignals) {
+      stop = forwardSignals(
+        (signal) => launched.signal(signal),
+        (message) => reporter.notice(message, undefined),
+      );
+      launched.takeSignals();
+    }
+    const first = await Promise.race([started, launched.done]);
+    if (first === 'started') return await launched.detach();
+    endOf({ plan, model: prepared.model, host: prepared.host, outcome: first }, options);
+    if (first.kind === 'signaled') {
+      const message = `the start of ${prepared.model.name} was given up (${signalName(first.signal)})`;
+      throw new BoxctlError('E_INTERRUPTED', message, { signal: first.signal });
+    }
+    throw new Error('the container ended before its command was started');
+  } finally {
+    stop();
+    await progress.finish();
+    closeSync(nothing);
+  }
+}
