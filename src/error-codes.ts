@@ -191,6 +191,7 @@ export const ERROR_CODES = {
   E_SIGNATURE_UNVERIFIED: {
     meaning: 'the store has an image, it is not known that it is signed as it must be, and nothing may be fetched',
   },
+  E_SOCKETS: { meaning: 'the sockets that boxctl was started with are not what the environment says' },
   E_SPEC_ADDRESS: { meaning: 'a text is no address or subnet, or none that can be used there' },
   E_SPEC_ALIAS: { meaning: 'a YAML alias names nothing, or contains itself' },
   E_SPEC_CAPABILITY: { meaning: 'there is no such capability' },

@@ -131,8 +131,7 @@ int start(void* argument) {
   // Node ignores some signals and handles others; the container starts with none of that.
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, nullptr);
   // Beyond the numbers that are filled below.
-  constexpr int kAside = 16;
-  static_assert(kMostFds < kAside);
+  constexpr int kAside = kMostFds + 1;
   const int program_fd = child->count;
   int moved[kMostFds];
   for (int i = 0; i < child->count; i++) {

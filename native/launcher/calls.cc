@@ -21,6 +21,7 @@
 #include "events.h"
 #include "files.h"
 #include "given.h"
+#include "given_sockets.h"
 #include "handover.h"
 #include "image_call.h"
 #include "limits.h"
@@ -287,6 +288,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return is_on(fds[0], n(1));
     case Op::kWriteGiven:
       return write_given(context.given, n(1), fds[0]);
+    case Op::kPassSockets:
+      return pass_sockets(context.sockets, n(0));
     case Op::kWriteLimits:
       return write_limits(fds[0], texts[1], detail);
     case Op::kRecordEvents:

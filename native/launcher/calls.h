@@ -30,6 +30,7 @@ struct Context {
   Fd received;            // what sendmsg brought, until recvmsg takes it
   Fd null;                // /dev/null of the host
   int given = -1;         // what secrets and configs hold (given.h)
+  uint32_t sockets = 0;   // the caller's, at kFirstSocket and following
   NetworkRelay* relay = nullptr;
   NetworkNames* names = nullptr;
   Control* control = nullptr;

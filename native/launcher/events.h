@@ -28,6 +28,8 @@ class Events {
   void begin_run(uint32_t restarts);
   // The folder of `keep_in`; -1: there is none.
   int folder() const { return folder_.get(); }
+  // The owner's socket has another number now.
+  void use(int socket) { socket_ = socket; }
   // Nobody reads the socket any more.
   void leave_owner() { socket_ = -1; }
   // Called with each event that others than the owner wait for, once it is written.

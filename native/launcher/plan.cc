@@ -163,8 +163,8 @@ bool sound_exec(const PlannedExec& exec) {
   Plan plan;
   if (!places.reset(step_count(exec.plan, exec.size)) || !check(exec.plan, exec.size, places.begin(), plan))
     return false;
-  return plan.execs == 0 && plan.kept_fds == 0 && plan.restart == kRestartNo && plan.terminal == kNoSlot &&
-         plan.flags == 0;
+  return plan.execs == 0 && plan.kept_fds == 0 && plan.sockets == 0 && plan.restart == kRestartNo &&
+         plan.terminal == kNoSlot && plan.flags == 0;
 }
 
 bool sound_call(const Call& call, uint32_t slots) {
@@ -273,8 +273,11 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   if (plan.terminal != kNoSlot && plan.terminal >= plan.slots) return false;
   if ((plan.flags & ~kAllFlags) != 0) return false;
   plan.execs = header.execs;
+  plan.sockets = header.sockets;
   if (plan.restart > kRestartAlways) return false;
   if (plan.id >> 48 != 0 || plan.kept_fds > kMaxKeptFds) return false;
+  const uint32_t contents = plan.flags & kFlagGiven ? 1 : 0;
+  if (plan.sockets > kMaxSockets || (plan.sockets > 0 && contents + plan.sockets > plan.kept_fds)) return false;
   if (plan.time_limit > kMaxTime || plan.stop_signal < 1 || plan.stop_signal > 64) return false;
 
   bool cloned = false;

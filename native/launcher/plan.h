@@ -152,6 +152,7 @@ struct Plan {
   uint32_t restart = kRestartNo;            // when the plan is run again
   uint32_t restart_most = 0;                // how often at most, for kRestartOnFailure; 0: any number
   uint32_t kept_fds = 0;                    // descriptors that stay open after the launcher's own
+  uint32_t sockets = 0;                     // of those, after the contents of secrets: the command's sockets
   const uint8_t* const* step_at = nullptr;  // `steps` places
   const uint8_t* reports_at = nullptr;
   const uint8_t* tallies_at = nullptr;

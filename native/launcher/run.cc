@@ -16,6 +16,7 @@
 #include "calls.h"
 #include "ending.h"
 #include "events.h"
+#include "given_sockets.h"
 #include "handover.h"
 #include "inside.h"
 #include "log.h"
@@ -329,6 +330,13 @@ class Launcher {
       if (fcntl(kLauncherFds + i, F_SETFD, FD_CLOEXEC) != 0) return -errno;
     }
     if ((plan_.flags & kFlagGiven) && plan_.kept_fds > 0) context_.given = kLauncherFds;
+    if (plan_.sockets > 0) {
+      context_.sockets = plan_.sockets;
+      if (const long error = place_sockets(plan_.sockets, plan_.kept_fds, context_.given, owner_); error != 0) {
+        return error;
+      }
+      events_.use(owner_);
+    }
     context_.control = &control_;
     context_.events = &events_;
     context_.log = &log_;

@@ -24,7 +24,7 @@ constexpr long kSysCloseRange = 436;
 
 // A request's descriptors get the lowest free numbers, in their order: the plan's, the control socket's and those of
 // the kept ones are those that the launcher expects, and these are beyond them.
-constexpr int kSocketFd = 20, kReportFd = 21, kMountsFd = 22, kEndFd = 24;
+constexpr int kSocketFd = 60, kReportFd = 61, kMountsFd = 62, kEndFd = 64;
 constexpr int kMostFds = kLauncherFds + kMaxKeptFds;
 static_assert(kMostFds < kSocketFd);
 

@@ -129,6 +129,9 @@ const char* Texts::complete(const Text& text) {
       const auto id = static_cast<unsigned long long>(mount_namespace_id(context_.child));
       out.put(digits, static_cast<size_t>(snprintf(digits, sizeof digits, "%llu", id)));
       from += 7;
+    } else if (strncmp(from, "$SELF", 5) == 0) {
+      out.put(static_cast<int>(getpid()));
+      from += 5;
     } else if (strncmp(from, "$OWNER", 6) == 0) {
       out.put(static_cast<int>(getppid()));
       from += 6;

@@ -6,7 +6,8 @@
 
 namespace boxctl {
 
-// Where texts with `$ID`, `$TARGET`, `$TARGET_BIRTH`, `$CGROUP`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$OWNER`, `$FD(slot)`,
+// Where texts with `$ID`, `$TARGET`, `$TARGET_BIRTH`, `$CGROUP`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$SELF`, `$OWNER`,
+// `$FD(slot)`,
 // `$PID(slot)` or `$BIRTH(slot)` are completed. No call has more than four.
 class Texts {
  public:

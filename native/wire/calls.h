@@ -94,6 +94,7 @@ enum class Op : uint16_t {
   kWriteGiven = 110,
   kFollowNames = 111,
   kWriteLimits = 120,
+  kPassSockets = 121,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -295,6 +296,8 @@ struct CallTable {
     row(Op::kFollowNames) = {"fft"};
     // write_limits(dirfd, pathname)
     row(Op::kWriteLimits) = {"ft"};
+    // pass_sockets(count)
+    row(Op::kPassSockets) = {"n"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

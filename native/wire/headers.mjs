@@ -114,7 +114,7 @@ function calls({ CALLS }, { MAX_ARGS }) {
 }
 
 /** Descriptors by name. They are consecutive, so that a program can be given them as a list. */
-function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS }) {
+function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS, FIRST_SOCKET, MAX_SOCKETS }) {
   const consecutive = (name, table, first) => {
     for (const [index, [key, fd]] of Object.entries(table).entries()) {
       if (fd !== first + index)
@@ -133,6 +133,9 @@ function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS }) {
       number('int', 'kLauncherFds', 3 + Object.keys(LAUNCHER_FD).length),
       '// They follow these: PlanHeader::kept_fds.',
       number('int', 'kMaxKeptFds', MAX_KEPT_FDS),
+      '// The sockets of the command.',
+      number('int', 'kFirstSocket', FIRST_SOCKET),
+      number('int', 'kMaxSockets', MAX_SOCKETS),
       '',
       ...lines(IMAGER_FD),
     ],

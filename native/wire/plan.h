@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 8;
+inline constexpr uint32_t kVersion = 9;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -55,8 +55,10 @@ struct PlanHeader {
   uint32_t restart;
   uint32_t restart_most;
   uint32_t execs;
+  uint32_t sockets;
+  uint32_t reserved;
 };
-static_assert(sizeof(PlanHeader) == 72);
+static_assert(sizeof(PlanHeader) == 80);
 static_assert(offsetof(PlanHeader, magic) == 0);
 static_assert(offsetof(PlanHeader, version) == 4);
 static_assert(offsetof(PlanHeader, size) == 8);
@@ -74,6 +76,8 @@ static_assert(offsetof(PlanHeader, kept_fds) == 56);
 static_assert(offsetof(PlanHeader, restart) == 60);
 static_assert(offsetof(PlanHeader, restart_most) == 64);
 static_assert(offsetof(PlanHeader, execs) == 68);
+static_assert(offsetof(PlanHeader, sockets) == 72);
+static_assert(offsetof(PlanHeader, reserved) == 76);
 
 struct StepHeader {
   uint8_t side;

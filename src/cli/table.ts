@@ -92,12 +92,18 @@ export const COMMANDS: readonly Command[] = [
       user: { text: 'a unit of the user, for root, too' },
       now: { text: 'start it, now and with the machine' },
       name: { value: 'NAME', text: 'boxctl-NAME.service, in place of the name of the file' },
+      'socket-property': {
+        value: 'N=V',
+        text: 'of the .socket unit whose sockets it gets: ListenStream=8080',
+        multiple: true,
+      },
       ...ALLOW,
       ...LOCKED,
     },
     examples: [
       ['boxctl install --now', 'run it from now on, also after a reboot'],
       ['boxctl install --name web2 container.yaml', 'write the unit alone'],
+      ['boxctl install --socket-property ListenStream=8080', 'start it when somebody connects'],
     ],
     positionals: [0, 1],
     takesRest: false,

@@ -1,6 +1,7 @@
 /** From a file to the model of its container: what a run and a bundle have in common. */
 import { environment } from '../inputs/environment.ts';
 import type { HostFacts } from '../host/facts.ts';
+import { givenSockets, otherReceiver } from '../host/sockets.ts';
 import { noteGap } from '../inputs/record.ts';
 import type { Claims } from '../model/claims.ts';
 import { compile, outline, type Overrides } from '../model/compile.ts';
@@ -63,7 +64,7 @@ export async function prepare(given: SpecDocument, options: PrepareOptions): Pro
   const onWarning: ImportReporter['warning'] = (message, at) => reporter.warning(message, at);
   const lock = options.imageOf === undefined ? withLock(wanted, options.host, { locked, onWarning }) : unlocked(wanted);
   const { document } = lock;
-  const host = await withNetworkFacts(document, options.host, env);
+  const host = withSockets(document, await withNetworkFacts(document, options.host, env), { env, reporter });
   const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
   if (isFirst) judge(outline(document, host).demands);
   const claims = await claimFor(document, host, options);
@@ -88,6 +89,25 @@ function withoutNetwork(document: SpecDocument): SpecDocument {
 /** Whether the host's network has to be looked at for the file. */
 export function usesNetwork({ spec: { network, namespaces } }: SpecDocument): boolean {
   return network !== undefined || namespaces.net.kind === 'container';
+}
+
+/** The sockets that boxctl was started with are looked at for a file that asks for them. */
+export function withSockets(
+  { spec, where }: SpecDocument,
+  host: HostFacts,
+  { env = environment, reporter }: { readonly env?: PrepareOptions['env']; readonly reporter?: ImportReporter },
+): HostFacts {
+  if (spec.socketActivation === undefined) return host;
+  const at = where('socket_activation');
+  const other = otherReceiver(env);
+  if (other !== undefined) {
+    reporter?.warning(
+      `the sockets of LISTEN_FDS are for the process ${other}, which is not boxctl: none is passed on`,
+      at,
+    );
+  }
+  const sockets = givenSockets(env, at === undefined ? {} : { at });
+  return sockets === undefined ? host : { ...host, sockets };
 }
 
 /** Nothing of the host's network is looked at, and no code for it is loaded, for a file without one. */

@@ -2,7 +2,7 @@
 import { environment } from '../inputs/environment.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { usesNetwork, withNetworkFacts } from './prepare.ts';
+import { usesNetwork, withNetworkFacts, withSockets } from './prepare.ts';
 import { compile } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -55,7 +55,7 @@ export async function previewPlan(
   env: Readonly<Record<string, string | undefined>> = environment,
   use: LockUse = {},
 ): Promise<PlanPreview> {
-  const host = await withNetworkFacts(given, facts, env);
+  const host = withSockets(given, await withNetworkFacts(given, facts, env), { env });
   const { document, image, isKnown, isCommandMadeUp } = look(given, host, use);
   const plan = planContainer(compile(document, image, host), image, host);
   const isNetworkMadeUp = usesNetwork(document);

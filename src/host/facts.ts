@@ -5,6 +5,13 @@
 import type { Family, Subnet } from '../text/addresses.ts';
 import type { CgroupController } from '../kernel/cgroup.ts';
 
+/** Sockets that this process was started with, at descriptors 3 and following (sd_listen_fds(3)). */
+export interface GivenSockets {
+  readonly count: number;
+  /** One for each; undefined: they have none. */
+  readonly names: readonly string[] | undefined;
+}
+
 export interface IdRange {
   readonly start: number;
   readonly size: number;
@@ -148,6 +155,8 @@ export interface HostFacts {
   readonly euid: number;
   readonly egid: number;
   readonly groups: readonly number[];
+  /** Looked at for a file alone that asks for them (sockets.ts). */
+  readonly sockets?: GivenSockets;
   /** Of /etc/passwd; undefined where the caller is not in it. */
   readonly userName?: string;
   /** CAP_SYS_ADMIN and the id capabilities are effective, in the initial user namespace. */

@@ -173,6 +173,16 @@ export const realUser = (): number => Number(fact('uid', String(process.getuid?.
 export const effectiveUser = (): number => Number(fact('euid', String(process.geteuid?.() ?? 0)));
 export const effectiveGroup = (): number => Number(fact('egid', String(process.getegid?.() ?? 0)));
 
+/** Whether a descriptor that this process was started with is a socket; undefined: there is none of this number. */
+export function isSocket(fd: number): boolean | undefined {
+  noteGap('descriptors that boxctl was started with were looked at');
+  try {
+    return fs.fstatSync(fd).isSocket();
+  } catch {
+    return undefined;
+  }
+}
+
 /** HOME, or what the user database says, which is not always a file: then the record has a gap. */
 export function homedir(): string {
   if (environment['HOME'] === undefined) noteGap('HOME is not set: the home folder is asked from the user database');

@@ -21,6 +21,7 @@ export const NO_FD: Fd = '-1';
  * - `$CHILD`: the pid of the container's first process in the launcher's pid namespace.
  * - `$BIRTH`: its start time and pid namespace (native/shared/birth.h), which a later process with the same pid has not.
  * - `$MOUNTS`: the number of its mount namespace.
+ * - `$SELF`: the pid of the process that makes the call, as it sees itself.
  * - `$OWNER`: the pid of the process that started the launcher.
  * - `$FD(name)`: the number of a descriptor.
  * - `$PID(name)`, `$BIRTH(name)`: the pid of the process of a pidfd, and its birth.
@@ -182,6 +183,12 @@ export const CALLS = {
     op: 93,
     args: [fd('dirfd'), text('pathname')],
     does: 'makes a socket (AF_UNIX, SOCK_SEQPACKET), binds it to `pathname` in the folder, and takes orders from who connects to it as the launcher’s user or as root (SO_PEERCRED)',
+  },
+  /** The launcher has put them at their numbers before the first step. */
+  pass_sockets: {
+    op: 121,
+    args: [int('count')],
+    does: 'keeps the sockets that boxctl was started with (LISTEN_FDS) open for the command, as descriptors 3 and following (fcntl, F_SETFD)',
   },
   /** A process that is told from every other by its birth (native/shared/birth.h), as templates have it. */
   pidfd_open: {

@@ -19,7 +19,7 @@ export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
-export const WIRE_VERSION = 8;
+export const WIRE_VERSION = 9;
 /** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -95,6 +95,12 @@ export const PLAN_HEADER = [
   ['restart_most', 'u32'],
   /** Commands that the launcher runs in the container. */
   ['execs', 'u32'],
+  /**
+   * How many of the kept descriptors, after that of the secrets, are sockets for the command: its descriptors FIRST_SOCKET and
+   * following (pass_sockets).
+   */
+  ['sockets', 'u32'],
+  ['reserved', 'u32'],
 ] as const;
 
 /** The step's call and its undo calls follow it. */
@@ -376,4 +382,7 @@ export const START_REQUEST = [
 /** The most bytes of a patch. A larger one makes a plan of its own. */
 export const MAX_PATCH = 2 ** 15;
 /** The most descriptors that a launcher keeps for its caller. */
-export const MAX_KEPT_FDS = 8;
+export const MAX_KEPT_FDS = 48;
+/** The first descriptor that sd_listen_fds(3) looks at, and the most of them. */
+export const FIRST_SOCKET = 3;
+export const MAX_SOCKETS = 32;

@@ -357,6 +357,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
     restart: plan.restart === undefined ? RESTART.no : POLICIES[plan.restart.when],
     restart_most: plan.restart?.most ?? 0,
     execs: plan.execs?.length ?? 0,
+    sockets: plan.sockets ?? 0,
+    reserved: 0,
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;

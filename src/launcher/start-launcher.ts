@@ -1,6 +1,6 @@
 /** Hands a plan to a launcher: one of its own, or the one of this process that is already there. */
 import { closeSync } from 'node:fs';
-import { MAX_PATCH, PLAN_FLAGS } from '../kernel/wire.ts';
+import { FIRST_SOCKET, MAX_PATCH, PLAN_FLAGS } from '../kernel/wire.ts';
 import { askLauncher, reap, sealPlan, spawnLauncher, type Interpreter } from '../native.ts';
 import { isLean } from '../plan/lean.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -82,7 +82,7 @@ export function startOwn(
 ): Launcher {
   const { gate = false, again = false, terse = false, id } = options;
   const given = contentsFor(plan, options);
-  const kept = [...given.fds, ...(options.kept ?? [])];
+  const kept = [...given.fds, ...socketsFor(plan), ...(options.kept ?? [])];
   const known = id === undefined ? {} : { id };
   const { socket, pidfd, pid } = closing(given, () => {
     const flags = { gate, again, terse, hasGiven: given.fds.length > 0 };
@@ -122,7 +122,7 @@ export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: A
   const isPatch = patch.length <= MAX_PATCH;
   const bytes = isPatch ? (template?.fd ?? encoded.bytes) : encodePlan(plan);
   const given = contentsFor(plan, options);
-  const kept = [...given.fds, ...(options.kept ?? [])];
+  const kept = [...given.fds, ...socketsFor(plan), ...(options.kept ?? [])];
   const flags =
     (gate ? PLAN_FLAGS.gate : 0) |
     (again ? PLAN_FLAGS.again : 0) |
@@ -152,6 +152,10 @@ export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: A
   };
   ask();
 }
+
+/** The descriptors of this process that the command gets under the same numbers (sd_listen_fds(3)). */
+const socketsFor = ({ sockets = 0 }: Plan): readonly number[] =>
+  Array.from({ length: sockets }, (_, index) => FIRST_SOCKET + index);
 
 /** What the launcher is given of secrets and configs; to be closed once it has that. */
 interface GivenFds {

@@ -163,6 +163,7 @@ export function compile(
   reasons.set('init', 'init', 'init');
   reasons.set('systemd', 'init', 'systemd');
   reasons.set('logging', 'logging', 'log');
+  reasons.set('sockets', 'socket_activation', 'sockets');
   reasons.set('privileged', 'privileged', 'privileged');
   reasons.set('linux.namespaces', 'namespaces', 'all namespaces private');
   const mapKey = (own: 'uid_map' | 'gid_map', other: 'uid_map' | 'gid_map'): SpecPath =>
@@ -183,6 +184,7 @@ export function compile(
     ...(spec.systemd ? { systemd: true } : {}),
     ...(pidMax === undefined ? {} : { pidMax }),
     stdinOpen: overrides.stdinOpen ?? spec.stdinOpen,
+    ...(spec.socketActivation === true ? { takesSockets: true } : {}),
     ...stop,
     logging: spec.logging ?? DEFAULT_LOGGING,
     ...(execs.length === 0 ? {} : { execs }),

@@ -18,6 +18,7 @@ export const DEMAND_KINDS = {
   privileged: 'every capability, no system call filter, nothing hidden of /proc and /sys',
   cap: 'capabilities beyond the usual set',
   seccomp: 'another system call filter than the default, or none',
+  sockets: 'the sockets that boxctl is started with',
   groups: 'the caller’s supplementary groups, and so the files of the host that they may use',
   new_privileges: 'set-user-id programs that gain privileges',
   unmask: 'files of /proc and /sys that are usually hidden or read-only',

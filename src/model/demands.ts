@@ -57,6 +57,7 @@ export function demandsOf(document: SpecDocument, model: Demanding, host: HostFa
     ...(document.spec.network === undefined ? [] : networkDemands(document, (path) => ofSpec(document, path))),
     ...ofIds(model, host),
     ...ofGroups(document, host),
+    ...ofSockets(document),
     ...(document.spec.privileged ? ofPrivileged(model) : ofPrivileges(model, document)),
     ...ofLabels(model),
     ...ofMounts(model, document.folder),
@@ -123,6 +124,13 @@ function ofGroups(document: SpecDocument, host: HostFacts): readonly Demand[] {
   const which = kept.length === 0 ? '' : ` (${kept.join(', ')})`;
   const message = `may use what your supplementary groups may${which}`;
   return [{ kind: 'groups', value: '', message, because: ofSpec(document, 'keep_groups') }];
+}
+
+/** By a socket of the host's network, even one that listens, its holder reaches what the host reaches. */
+function ofSockets(document: SpecDocument): readonly Demand[] {
+  if (document.spec.socketActivation === undefined) return [];
+  const message = 'gets the sockets that boxctl is started with, and by them the network that they are of';
+  return [{ kind: 'sockets', value: '', message, because: ofSpec(document, 'socket_activation') }];
 }
 
 function ofPrivileges(model: Demanding, document: SpecDocument): readonly Demand[] {

@@ -72,6 +72,8 @@ export interface Model {
   readonly pidMax?: number;
   /** With a terminal: whether the caller's input goes to it. */
   readonly stdinOpen: boolean;
+  /** The command gets the sockets that boxctl was started with (`HostFacts.sockets`). */
+  readonly takesSockets?: true;
   /**
    * Who asked for the value at a path of the config, for example `linux.resources.memory.limit`; the
    * nearest ancestor's answer where the path has none of its own.

@@ -15,6 +15,7 @@ type OwnPath =
   | 'restart'
   | 'timeLimitMs'
   | 'logging'
+  | 'sockets'
   | 'pidMax'
   | 'systemd'
   | NetworkPath;

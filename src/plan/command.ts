@@ -1,6 +1,7 @@
 /** The command itself, and what its labels are written through. */
 import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { O } from '../kernel/constants.ts';
+import type { GivenSockets } from '../host/facts.ts';
 import { inside, type PlanContext } from './context.ts';
 import type { Plan } from './plan.ts';
 import { byDefault } from './steps.ts';
@@ -20,7 +21,24 @@ export function planCommand(context: PlanContext): void {
   const { steps, model } = context;
   const { args, env } = model.config.process;
   const place = inside('command', model.because('process.args'));
-  steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp: env });
+  const envp = withSockets(env, socketsOf(context));
+  steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp });
+}
+
+/** Undefined: the command gets none. */
+export const socketsOf = ({ model, host }: PlanContext): GivenSockets | undefined =>
+  model.takesSockets === true ? host.sockets : undefined;
+
+/** sd_listen_fds(3). The process is known when it is executed. */
+function withSockets(env: readonly string[], sockets: GivenSockets | undefined): readonly Text[] {
+  if (sockets === undefined) return env;
+  const { count, names } = sockets;
+  return [
+    ...env.filter((entry) => !/^LISTEN_(?:FDS|PID|FDNAMES)=/u.test(entry)),
+    `LISTEN_FDS=${count}`,
+    { template: 'LISTEN_PID=$SELF' },
+    ...(names === undefined ? [] : [`LISTEN_FDNAMES=${names.join(':')}`]),
+  ];
 }
 
 export interface OtherCommand {
@@ -30,9 +48,10 @@ export interface OtherCommand {
   readonly environment: Readonly<Record<string, string>> | undefined;
 }
 
-function withVariables(env: readonly string[], more: OtherCommand['environment']): readonly string[] {
+function withVariables(env: readonly Text[], more: OtherCommand['environment']): readonly Text[] {
   if (more === undefined) return env;
-  const kept = env.filter((entry) => !Object.hasOwn(more, entry.slice(0, entry.indexOf('='))));
+  const nameOf = (entry: string): string => entry.slice(0, entry.indexOf('='));
+  const kept = env.filter((entry) => !Object.hasOwn(more, nameOf(asString(entry))));
   return [...kept, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)];
 }
 
@@ -41,19 +60,16 @@ export function withCommand(plan: Plan, { args, environment }: OtherCommand): Pl
   const last = plan.steps.at(-1);
   if (last?.call.name !== 'execve') throw new Error('a plan without a command');
   const { argv, envp } = last.call.args;
-  const env = withVariables(asStrings(envp), environment);
-  const words = args ?? asStrings(argv);
+  const env = withVariables(envp, environment);
+  const words = args ?? argv.map(asString);
   const call = {
     ...last.call,
-    args: { pathname: candidates(words[0] ?? '', env), argv: words, envp: env },
+    args: { pathname: candidates(words[0] ?? '', env.map(asString)), argv: words, envp: env },
   };
   return { ...plan, steps: [...plan.steps.slice(0, -1), { ...last, call }] };
 }
 
-/** The planner writes them as they are. */
-function asStrings(texts: readonly Text[]): readonly string[] {
-  return texts.map((text) => (typeof text === 'string' ? text : text.template));
-}
+const asString = (text: Text): string => (typeof text === 'string' ? text : text.template);
 
 /** Opens the host's /proc, where the container's own is not to be had, or not to be trusted. `side`: who opens it. */
 export function openHostProc(side: typeof inside, context: PlanContext): Fd | undefined {

@@ -8,7 +8,7 @@ import type { Model } from '../model/model.ts';
 import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { cgroupPaths } from './cgroup-layout.ts';
 import { joinCgroups, planCgroup } from './cgroup.ts';
-import { openHostProc, planCommand } from './command.ts';
+import { openHostProc, planCommand, socketsOf } from './command.ts';
 import { PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
@@ -263,12 +263,14 @@ export function planContainer(
   planCommand(context);
 
   const execs = planExecs(context);
+  const sockets = socketsOf(context);
   return {
     version: PLAN_VERSION,
     name: model.name,
     ...usersOf(context),
     steps: steps.list,
     reports: cgroup.reports,
+    ...(sockets === undefined ? {} : { sockets: sockets.count }),
     ...(execs.length === 0 ? {} : { execs }),
     ...(tallies === undefined ? {} : { tallies }),
     terminal: terminal === undefined ? undefined : { master: terminal.master, stdin: model.stdinOpen },

@@ -113,6 +113,8 @@ export interface PlannedExec {
 }
 
 export interface Plan {
+  /** How many sockets of its own descriptors boxctl hands over, for the command. */
+  readonly sockets?: number;
   readonly version: typeof PLAN_VERSION;
   readonly name: string;
   readonly steps: readonly Step[];

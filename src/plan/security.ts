@@ -1,4 +1,6 @@
 /** The command's credentials, capabilities and system-call filter; nothing after this needs privileges. */
+import { socketsOf } from './command.ts';
+import { FIRST_SOCKET } from '../kernel/wire.ts';
 import { isAtLeast } from '../host/facts.ts';
 import type { ConfigPath } from '../oci/config-path.ts';
 import type { OciCapabilities, OciProcess } from '../oci/config.ts';
@@ -127,7 +129,11 @@ export function dropPrivileges(context: PlanContext, proc?: Fd): void {
 /** Descriptors that the command was not given end with the launcher's part of the process. */
 export function closeDescriptors(context: PlanContext): void {
   const place = inside('security', byDefault('no descriptor beside 0, 1 and 2'));
-  const args = { first: 3, last: 0xffff_ffff, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC };
+  const count = socketsOf(context)?.count ?? 0;
+  if (count > 0) {
+    context.steps.add(inside('security', context.model.because('sockets')), 'sockets', 'pass_sockets', { count });
+  }
+  const args = { first: FIRST_SOCKET + count, last: 0xffff_ffff, flags: CLOSE_RANGE.CLOSE_RANGE_CLOEXEC };
   context.steps.add(place, 'close_range', 'close_range', args);
 }
 

@@ -140,6 +140,7 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     fix: '`seccomp: default`',
   }),
   groups: () => ({ rule: 'kept-groups', severity: 'medium', fix: 'take `keep_groups` out' }),
+  sockets: () => ({ rule: 'sockets', severity: 'low', fix: 'take `socket_activation` out' }),
   new_privileges: () => ({ rule: 'new-privileges', severity: 'high', fix: '`no_new_privileges: true`' }),
   unmask: () => ({ rule: 'unmasked', severity: 'high', fix: 'leave the default paths hidden and read-only' }),
   apparmor: () => ({ rule: 'no-apparmor', severity: 'high', fix: 'take `apparmor` out, or name a profile' }),

@@ -36,6 +36,7 @@ export const RULES = [
   'port-open',
   'port-local',
   'kept-groups',
+  'sockets',
   'host-ids',
   'privileged',
   'capability',

@@ -101,6 +101,7 @@ export function normalise(context: Context, raw: ContainerFile): Spec {
     systemd: raw.init === 'systemd',
     tty: raw.tty ?? false,
     stdinOpen: raw.stdin_open ?? false,
+    ...(raw.socket_activation === true ? { socketActivation: true } : {}),
     ...normaliseStop(context, raw),
     ...(restart === undefined ? {} : { restart }),
     ...normaliseLogging(context, raw.logging),

@@ -329,6 +329,8 @@ export interface Spec {
   readonly systemd: boolean;
   readonly tty: boolean;
   readonly stdinOpen: boolean;
+  /** The command gets the sockets that boxctl was started with. */
+  readonly socketActivation?: true;
   /** The number of the signal. */
   readonly stopSignal?: number;
   /** Milliseconds. */

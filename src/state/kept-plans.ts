@@ -318,6 +318,7 @@ export function whyNotKept(plan: Plan, recording: Recording): string | undefined
   if (gap !== undefined) return gap;
   const [unsettled] = recording.unsettled;
   if (unsettled !== undefined) return `${'path' in unsettled ? unsettled.path : unsettled.name} has just changed`;
+  if (plan.sockets !== undefined) return 'it has sockets of its caller';
   if (plan.terminal !== undefined) return 'it has a terminal';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
   if ((plan.execs ?? []).length > 0) return 'it has hooks';

@@ -12,6 +12,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}$/u;
 export interface UnitPlace {
   /** `boxctl-web.service`. */
   readonly unit: string;
+  /** `boxctl-web.socket`, where the container gets sockets. */
+  readonly socket: string;
   readonly folder: string;
   readonly user: boolean;
 }
@@ -29,7 +31,8 @@ export function unitPlace(
   }
   const config = env['XDG_CONFIG_HOME'];
   const base = config?.startsWith('/') === true ? config : join(home, '.config');
-  return { unit: `boxctl-${name}.service`, folder: user ? join(base, 'systemd/user') : '/etc/systemd/system', user };
+  const [unit, socket] = [`boxctl-${name}.service`, `boxctl-${name}.socket`];
+  return { unit, socket, folder: user ? join(base, 'systemd/user') : '/etc/systemd/system', user };
 }
 
 function textAt(path: string): string | undefined {
@@ -49,21 +52,20 @@ function checkOwn(path: string): string | undefined {
   });
 }
 
-/** The path of the unit. */
-export function writeUnit({ unit, folder }: UnitPlace, text: string): string {
+/** `texts` by the names of the units. All of them are boxctl's own, or none is written. Their paths. */
+export function writeUnits(folder: string, texts: Readonly<Record<string, string>>): readonly string[] {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const path = join(folder, unit);
-  checkOwn(path);
-  writeWhole(path, text, 0o644);
-  return path;
+  const units = Object.entries(texts).map(([unit, text]) => ({ path: join(folder, unit), text }));
+  for (const { path } of units) checkOwn(path);
+  for (const { path, text } of units) writeWhole(path, text, 0o644);
+  return units.map(({ path }) => path);
 }
 
-/** False: there is none. */
-export function removeUnit({ unit, folder }: UnitPlace): boolean {
-  const path = join(folder, unit);
-  if (checkOwn(path) === undefined) return false;
-  rmSync(path);
-  return true;
+/** Whether there is such a unit of boxctl's. */
+export const hasUnit = (folder: string, unit: string): boolean => checkOwn(join(folder, unit)) !== undefined;
+
+export function removeUnit(folder: string, unit: string): void {
+  if (hasUnit(folder, unit)) rmSync(join(folder, unit));
 }
 
 /** @throws BoxctlError E_SYSTEMCTL where it is not there, or fails */

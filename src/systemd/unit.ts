@@ -14,13 +14,15 @@ export interface UnitWanted {
   /** What the command has from its stop signal to SIGKILL, milliseconds. */
   readonly graceMs: number;
   readonly user: boolean;
+  /** The unit whose sockets it gets: it is started by them, and not at boot. */
+  readonly socket?: string;
 }
 
 /** The first line of a unit that boxctl has written, and may replace. */
 export const WRITTEN_BY = '# Written by `boxctl install`; `boxctl uninstall` removes it.';
 
 /** `%` begins a specifier, in every setting. */
-const plain = (text: string): string => text.replaceAll('%', '%%');
+export const plain = (text: string): string => text.replaceAll('%', '%%');
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
 
@@ -45,12 +47,13 @@ const argument = (word: string): string => {
 const ROOM_MS = 5000;
 
 export function unitText(wanted: UnitWanted): string {
-  const { name, command, folder, environment, notifies, restart, graceMs, user } = wanted;
+  const { name, command, folder, environment, notifies, restart, graceMs, user, socket } = wanted;
   const lines = [
     WRITTEN_BY,
     '[Unit]',
     `Description=${plain(`Container ${name} (boxctl)`)}`,
     ...(user ? [] : ['Wants=network-online.target', 'After=network-online.target']),
+    ...(socket === undefined ? [] : [`Requires=${socket}`]),
     '',
     '[Service]',
     ...(notifies ? ['Type=notify', 'NotifyAccess=all'] : ['Type=exec']),
@@ -67,7 +70,7 @@ export function unitText(wanted: UnitWanted): string {
     'Delegate=yes',
     '',
     '[Install]',
-    `WantedBy=${user ? 'default.target' : 'multi-user.target'}`,
+    socket === undefined ? `WantedBy=${user ? 'default.target' : 'multi-user.target'}` : `Also=${socket}`,
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -37,7 +37,13 @@ export interface Keeper {
 const VERSION = 1;
 const RECORD = /^[0-9a-f]{64}\.json$/u;
 /** Kinds of demands that have no value. */
-const WITHOUT_VALUE: ReadonlySet<DemandKind> = new Set(['privileged', 'new_privileges', 'groups', 'network']);
+const WITHOUT_VALUE: ReadonlySet<DemandKind> = new Set([
+  'privileged',
+  'new_privileges',
+  'groups',
+  'sockets',
+  'network',
+]);
 
 /**
  * What a file is remembered by: its name in the folder that it really lies in. The same name in a folder that a link leads

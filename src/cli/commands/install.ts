@@ -4,7 +4,8 @@ import { BoxctlError } from '../../errors.ts';
 import { isSecretName } from '../../model/secrets.ts';
 import { DEFAULT_STOP } from '../../model/model.ts';
 import type { SpecDocument } from '../../spec/spec.ts';
-import { removeUnit, systemctl, unitPlace, writeUnit, type UnitPlace } from '../../systemd/install.ts';
+import { hasUnit, removeUnit, systemctl, unitPlace, writeUnits, type UnitPlace } from '../../systemd/install.ts';
+import { socketUnitText } from '../../systemd/socket-unit.ts';
 import { unitText, type UnitWanted } from '../../systemd/unit.ts';
 import { safe } from '../../text/safe.ts';
 import type { Invocation, Run } from '../command.ts';
@@ -45,10 +46,12 @@ function restartOf({ spec: { restart }, where }: SpecDocument): UnitWanted['rest
   return where('restart') === undefined ? 'on-failure' : 'no';
 }
 
-function wantedOf(invocation: Invocation, document: SpecDocument): UnitWanted {
+function wantedOf(invocation: Invocation, document: SpecDocument, socket: string | undefined): UnitWanted {
   const { args, env, cwd } = invocation;
   const own = OWN.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]] as const]));
-  const allows = args.values('allow').flatMap((word) => ['--allow', word]);
+  // Who names the sockets wants the container to have them.
+  const allowed = [...new Set([...args.values('allow'), ...(socket === undefined ? [] : ['sockets'])])];
+  const allows = allowed.flatMap((word) => ['--allow', word]);
   const program = realpathSync(process.argv[1] ?? '');
   const file = resolve(cwd, specFile(invocation));
   return {
@@ -68,6 +71,7 @@ function wantedOf(invocation: Invocation, document: SpecDocument): UnitWanted {
     restart: restartOf(document),
     graceMs: document.spec.stopGracePeriod ?? DEFAULT_STOP.graceMs,
     user: isUserUnit(invocation),
+    ...(socket === undefined ? {} : { socket }),
   };
 }
 
@@ -83,17 +87,55 @@ function tellVariables({ taken }: SpecDocument, unit: string): void {
   );
 }
 
+/** The text of its .socket unit; undefined: none is asked for. */
+function socketTextOf({ args }: Invocation, { spec, where }: SpecDocument): string | undefined {
+  const properties = args.values('socket-property');
+  if (properties.length > 0 && spec.socketActivation === undefined) {
+    const at = where('socket_activation');
+    throw new BoxctlError('E_USAGE', 'the file does not ask for sockets', {
+      hint: 'write `socket_activation: true` into it',
+      ...(at === undefined ? {} : { at }),
+    });
+  }
+  return properties.length === 0 ? undefined : socketUnitText(spec.name, properties);
+}
+
+/** What does not run by systemd, or where that does not run, is not stopped by it. */
+function attempt(place: UnitPlace, words: readonly string[], { env }: Invocation): void {
+  try {
+    systemctl(place.user, words, env['PATH'] ?? '');
+  } catch (error) {
+    if (!(error instanceof BoxctlError)) throw error;
+  }
+}
+
 export const install: Run = (invocation) => {
   const { args, env } = invocation;
   const document = documentOf(invocation);
   const place = placeFor(invocation, document.spec.name);
-  const path = writeUnit(place, unitText(wantedOf(invocation, document)));
-  writeOutput(`${path}\n`);
-  tellVariables(document, place.unit);
-  const start = ['enable', '--now', place.unit];
+  const { unit, folder } = place;
+  const text = socketTextOf(invocation, document);
+  const socket = text === undefined ? undefined : place.socket;
+  const texts = {
+    [unit]: unitText(wantedOf(invocation, document, socket)),
+    ...(text === undefined ? {} : { [place.socket]: text }),
+  };
+  if (socket === undefined && hasUnit(folder, place.socket)) {
+    attempt(place, ['disable', '--now', place.socket], invocation);
+    removeUnit(folder, place.socket);
+  }
+  writeOutput(`${writeUnits(folder, texts).join('\n')}\n`);
+  tellVariables(document, unit);
+  if (document.spec.socketActivation === true && socket === undefined) {
+    writeMessage(
+      'boxctl: the file asks for sockets, and the unit has none: boxctl install --socket-property ListenStream=8080\n',
+    );
+  }
+  const start = ['enable', '--now', socket ?? unit];
   if (!args.flag('now')) {
     const how = ['systemctl', ...(place.user ? ['--user'] : []), ...start].join(' ');
-    writeMessage(`boxctl: ${how} starts it, now and with ${place.user ? 'your session' : 'the machine'}\n`);
+    const when = socket === undefined ? 'starts it, now and' : 'opens the sockets that start it, now and';
+    writeMessage(`boxctl: ${how} ${when} with ${place.user ? 'your session' : 'the machine'}\n`);
     return 0;
   }
   systemctl(place.user, ['daemon-reload'], env['PATH'] ?? '');
@@ -103,25 +145,20 @@ export const install: Run = (invocation) => {
 
 /** By `--name`, or by the name in the file. */
 export const uninstall: Run = (invocation) => {
-  const { args, env } = invocation;
+  const { args } = invocation;
   const name = args.value('name') ?? documentOf(invocation).spec.name;
   const place = placeFor(invocation, name);
-  const path = env['PATH'] ?? '';
-  const attempt = (words: readonly string[]): void => {
-    try {
-      systemctl(place.user, words, path);
-    } catch (error) {
-      // Where systemd does not run, it has not started it.
-      if (!(error instanceof BoxctlError)) throw error;
-    }
-  };
-  attempt(['disable', '--now', place.unit]);
-  if (!removeUnit(place)) {
-    throw new BoxctlError('E_UNIT_NOT_FOUND', `there is no unit ${place.unit} in ${place.folder}`, {
+  const { unit, socket, folder } = place;
+  const found = [socket, unit].filter((one) => hasUnit(folder, one));
+  if (found.length === 0) {
+    throw new BoxctlError('E_UNIT_NOT_FOUND', `there is no unit ${unit} in ${folder}`, {
       hint: place.user ? 'boxctl uninstall as root for one of the system' : 'boxctl uninstall --user for one of a user',
     });
   }
-  attempt(['daemon-reload']);
-  writeOutput(`${place.unit}\n`);
+  // The sockets first: a connection would start it again.
+  for (const one of found) attempt(place, ['disable', '--now', one], invocation);
+  for (const one of found) removeUnit(folder, one);
+  attempt(place, ['daemon-reload'], invocation);
+  writeOutput(`${unit}\n`);
   return 0;
 };

@@ -91,6 +91,7 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ],
   ['cap_add: [SYS_ADMIN, SYS_NICE]', ['capability high', 'capability medium']],
   ['keep_groups: true', ['kept-groups medium']],
+  ['socket_activation: true', ['sockets low']],
   [
     'volumes: [{type: bind, source: ./src, target: /src, bind: {protect: false}}]',
     ['bind-unprotected high', 'bind-writable low'],

@@ -56,6 +56,7 @@ const GAINS: readonly string[] = [
   'namespaces.time',
   'group_add',
   'keep_groups',
+  'socket_activation',
   'volumes.*.bind.protect',
   'cap_add',
   'privileged',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { socketUnitText } from '../../../src/systemd/socket-unit.ts';
 import { quoteWord, unitText, type UnitWanted } from '../../../src/systemd/unit.ts';
 
 const WANTED: UnitWanted = {
@@ -43,6 +44,24 @@ WantedBy=multi-user.target
     expect(text).toContain('Type=notify\nNotifyAccess=all\n');
     expect(text).toContain('Restart=no\n');
     expect(text).not.toContain('RestartSec');
+  });
+
+  it('that gets sockets is started by them, and has a unit for them', () => {
+    const text = unitText({ ...WANTED, socket: 'boxctl-web.socket' });
+    expect(text).toContain('Requires=boxctl-web.socket\n');
+    expect(text.endsWith('\n[Install]\nAlso=boxctl-web.socket\n')).toBe(true);
+    expect(socketUnitText('web', ['ListenStream=%t/web.sock', 'SocketMode=0600']))
+      .toBe(`# Written by \`boxctl install\`; \`boxctl uninstall\` removes it.
+[Unit]
+Description=Sockets of the container web (boxctl)
+
+[Socket]
+ListenStream=%t/web.sock
+SocketMode=0600
+
+[Install]
+WantedBy=sockets.target
+`);
   });
 
   it('has paths and values as they are, whatever characters they have', () => {
