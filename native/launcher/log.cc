@@ -145,7 +145,7 @@ size_t Log::take_messages(Stream stream, const char* bytes, size_t size, Until u
     const size_t line = end == nullptr ? left : static_cast<size_t>(static_cast<const char*>(end) - (bytes + done)) + 1;
     const bool whole = end != nullptr || line == kPiece;
     if (!whole && until == Until::kPiece) break;
-    const long sent = journal_.send(stream, bytes + done, line, end == nullptr && until != Until::kEnd);
+    const long sent = journal_.send(stream, bytes + done, line, end == nullptr);
     if (sent == -EAGAIN) {
       await_room();
       break;

@@ -22,13 +22,17 @@ const LOOK = 250;
 /**
  * What the container has written, in the order in which it came, a list at a time.
  *
- * @throws BoxctlError `E_LOG_ELSEWHERE` where boxctl does not keep it
+ * @throws BoxctlError `E_LOG_ELSEWHERE` where it is not kept, `E_JOURNAL` where systemd’s journal has it and cannot be read
  */
 export async function* readLog(
   container: KeptContainer,
   options: LogOptions = {},
 ): AsyncGenerator<readonly LogEntry[]> {
-  checkDriver(container);
+  if (driverOf(container) === 'journald') {
+    const { readJournal } = await import('./journal-logs.ts');
+    for await (const some of readJournal(container, options)) yield some.filter((entry) => isWithin(entry, options));
+    return;
+  }
   const { follow = false, until } = options;
   const { folder } = container;
   const reader = new LogReader(folder, beginning(folder, options));
@@ -49,15 +53,13 @@ export async function* readLog(
   }
 }
 
-function checkDriver(container: KeptContainer): void {
-  const { name, id } = container;
+function driverOf(container: KeptContainer): 'json-file' | 'journald' {
+  const { name } = container;
   const driver = readKeptModel(container)?.logging.driver ?? 'json-file';
-  if (driver === 'json-file') return;
-  const [message, hint] =
-    driver === 'none'
-      ? [`the output of ${name} is not kept: \`logging: {driver: none}\``, `boxctl attach ${name} shows what it writes`]
-      : [`the output of ${name} is in systemd’s journal`, `journalctl CONTAINER_ID=${id}`];
-  throw new BoxctlError('E_LOG_ELSEWHERE', message, { hint });
+  if (driver !== 'none') return driver;
+  throw new BoxctlError('E_LOG_ELSEWHERE', `the output of ${name} is not kept: \`logging: {driver: none}\``, {
+    hint: `boxctl attach ${name} shows what it writes`,
+  });
 }
 
 function beginning(folder: string, { since, tail }: LogOptions): LogPlace | undefined {
