@@ -6,7 +6,7 @@ import { environment } from '../inputs/environment.ts';
 import { isLocked, type KeptContainer } from '../state/containers.ts';
 import { ExportReader, FIELDS, type JournalPiece } from '../state/journal-export.ts';
 import { msOf } from '../text/moments.ts';
-import type { LogOptions } from './logs.ts';
+import type { LogOptions } from './log-options.ts';
 
 /** Milliseconds after which the end of the container is looked for, where nothing comes. */
 const LOOK = 250;

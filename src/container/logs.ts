@@ -5,16 +5,9 @@ import { BoxctlError } from '../errors.ts';
 import { isLocked, readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { isWritten, lastLines, LogReader, writtenSince, type LogEntry, type LogPlace } from '../state/log-files.ts';
 import { msOf } from '../text/moments.ts';
+import type { LogOptions } from './log-options.ts';
 
-export interface LogOptions {
-  /** Waits for more until the container has ended. */
-  readonly follow?: boolean;
-  /** As `parseMoment` gives it. */
-  readonly since?: string;
-  readonly until?: string;
-  /** The last lines alone. */
-  readonly tail?: number;
-}
+export type { LogOptions } from './log-options.ts';
 
 /** Milliseconds after which the end of the container is looked for, where nothing is written. */
 const LOOK = 250;
