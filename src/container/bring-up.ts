@@ -11,6 +11,7 @@ import type { Limits, SpecDocument } from '../spec/spec.ts';
 import { nameLock, removeContainer } from '../state/container-folders.ts';
 import { keptContainers, type KeptContainer } from '../state/containers.ts';
 import { noteDestroyed } from '../state/run-events.ts';
+import { readKeptLimits } from '../state/kept-limits.ts';
 import { readStartedFrom, writeStartedFrom, type StartedFrom } from '../state/started-from.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { startInBackground, type Started } from './background.ts';
@@ -71,9 +72,29 @@ async function leave(
   const now = await startedNow(document, host, options);
   if (recreate === 'always') return undefined;
   const before = readStartedFrom(running.folder);
-  const changes = before === undefined ? undefined : changesSince(before, now, host, running);
+  const ofFile = before === undefined ? undefined : changesSince(before, now, host, running);
+  const limits = readKeptLimits(running);
+  // What the container would get, and not what was in its file: it may have got that by `boxctl update`.
+  const changes =
+    before === undefined || limits === undefined
+      ? ofFile
+      : changesSince({ ...before, document: withLimits(before.document, limits) }, now, host, running);
   if (changes !== undefined && changes.length === 0) {
-    reporter.notice(`${name} runs already, and its file has not changed`, undefined);
+    const isChanged = ofFile?.length !== 0;
+    reporter.notice(
+      `${name} runs already, ${isChanged ? 'as its file says now' : 'and its file has not changed'}`,
+      undefined,
+    );
+    if (isChanged) writeStartedFrom(running.folder, now);
+    return { id, name, how: 'same' };
+  }
+  if (ofFile?.length === 0 && recreate !== 'live') {
+    reporter.notice(`${name} runs already, and its file has not changed; the limits of the file would be:`, undefined);
+    tell(changes, options);
+    reporter.notice(
+      'they were changed by boxctl update, and are left so: boxctl up --detach --live takes those of the file',
+      undefined,
+    );
     return { id, name, how: 'same' };
   }
   if (recreate === 'never') {

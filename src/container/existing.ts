@@ -3,13 +3,17 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { killedFor } from '../launcher/kill-record.ts';
 import { SIGSYS } from '../kernel/signals.ts';
-import { endingOf, exitStatusOf, type Ending } from '../run/ending.ts';
-import type { HealthState } from '../launcher/events.ts';
-import { explainFailure } from '../run/explain.ts';
+import { endingOf, exitStatusOf, type Ending, type EndingPlan } from '../run/ending.ts';
+import { COUNTED_LIMITS } from '../limits/table.ts';
+import type { Because } from '../model/because.ts';
+import { readKeptLimits } from '../state/kept-limits.ts';
+import type { HealthState, Outcome } from '../launcher/events.ts';
+import { explainFailure, hookHasFailed } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import { readRun } from '../state/container-runs.ts';
 import {
   keptContainers,
+  readKeptEnding,
   readKeptPlan,
   readPlaces,
   type BrokenContainer,
@@ -202,17 +206,47 @@ export async function learnCalls(containers: readonly KeptContainer[]): Promise<
   }
 }
 
+/** Whether it takes the steps of the plan to tell how it ended. */
+const needsSteps = (outcome: Outcome): boolean =>
+  outcome.kind === 'failed' || outcome.leaseBroken || outcome.signal === SIGSYS || outcome.hooks.some(hookHasFailed);
+
+const BY_UPDATE: Because = { kind: 'default', name: 'boxctl update' };
+
+/** With the limits that held in the end, which `boxctl update` may have changed. */
+function withLimits<T extends EndingPlan>(plan: T, container: KeptContainer): T {
+  const limits = readKeptLimits(container);
+  if (limits === undefined) return plan;
+  const reports = plan.reports.map((report) => {
+    const counted = COUNTED_LIMITS.find(({ reached }) => reached.counters.some(({ what }) => what === report.what));
+    const { limit: before, ...rest } = report;
+    const limit = counted === undefined ? before : limits[counted.key];
+    if (limit === before) return report;
+    return { ...rest, because: BY_UPDATE, ...(limit === undefined ? {} : { limit }) };
+  });
+  return { ...plan, reports };
+}
+
+function whyEnded(container: KeptContainer): Pick<ContainerState, 'ending' | 'failure'> {
+  const none = { ending: undefined, failure: undefined };
+  const short = readKeptEnding(container);
+  const most = short === undefined ? undefined : readRun(container, short).outcome;
+  if (short !== undefined && most !== undefined && !needsSteps(most))
+    return { ...none, ending: endingOf(withLimits(short, container), most) };
+  const plan = readKeptPlan(container);
+  const found = plan === undefined ? undefined : readRun(container, plan).outcome;
+  if (plan === undefined || found === undefined) return none;
+  const outcome = { ...found, killedFor: callsThatEnded.get(container.id) };
+  const failure = explainFailure(plan, outcome);
+  return { failure, ending: failure === undefined ? endingOf(withLimits(plan, container), outcome) : undefined };
+}
+
 /** The same, and why it ended. */
 export function stateOf(container: KeptContainer): ContainerState {
   const brief = briefStateOf(container);
   if (!['exited', 'failed', 'restarting'].includes(brief.status)) return brief;
-  const plan = readKeptPlan(container);
-  const found = plan === undefined ? undefined : readRun(container, plan).outcome;
-  const outcome = found === undefined ? undefined : { ...found, killedFor: callsThatEnded.get(container.id) };
+  const { failure, ending } = whyEnded(container);
   // Of another version, or damaged: how it ended is known, and not why.
-  if (plan === undefined || outcome === undefined) return brief;
-  const failure = explainFailure(plan, outcome);
-  const ending = failure === undefined ? endingOf(plan, outcome) : undefined;
+  if (failure === undefined && ending === undefined) return brief;
   const ended = failure === undefined ? 'exited' : 'failed';
   return { ...brief, status: container.isAlive ? 'restarting' : ended, exitStatus: ending?.status, failure, ending };
 }

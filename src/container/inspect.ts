@@ -1,6 +1,7 @@
 /** All that is known of a container, in docker's names where docker has them (specs/state.schema.json). */
 import { EXIT_BOXCTL } from '../error-codes.ts';
 import type { Position } from '../errors.ts';
+import type { HostFacts } from '../host/facts.ts';
 import { signalName } from '../kernel/signals.ts';
 import { placeOf } from '../model/because.ts';
 import type { Model } from '../model/model.ts';
@@ -9,6 +10,7 @@ import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { readHealth } from '../state/health.ts';
 import { portsOf } from '../state/ports.ts';
 import { stateOf, type ContainerState } from './existing.ts';
+import { changedResources } from './update-limits.ts';
 
 /** What docker has for a time that there is not. */
 const NEVER = '0001-01-01T00:00:00Z';
@@ -100,11 +102,11 @@ function nanoCpus({ quota, period }: { readonly quota?: number; readonly period?
   return quota === undefined || quota <= 0 ? 0 : Math.round((quota / (period ?? 100_000)) * 1e9);
 }
 
-function hostSection(model: Model | undefined, container: KeptContainer): object {
+function hostSection(model: Model | undefined, container: KeptContainer, host: HostFacts): object {
   const network = (container.networks ?? [])[0]?.name;
   if (model === undefined) return { NetworkMode: network ?? '' };
   const { config, init, restart } = model;
-  const { memory = {}, cpu = {}, pids } = config.linux.resources ?? {};
+  const { memory = {}, cpu = {}, pids } = changedResources(host, container) ?? config.linux.resources ?? {};
   const own = config.linux.namespaces.find(({ type }) => type === 'network');
   return {
     NetworkMode: network ?? (own === undefined ? 'host' : own.path === undefined ? 'none' : own.path),
@@ -134,7 +136,7 @@ function portMap(ports: readonly KeptPort[]): ReadonlyMap<string, readonly objec
 }
 
 /** For JSON and templates: maps are maps, so that any key may be asked for. */
-export function inspectContainer(container: KeptContainer, showValues: boolean): object {
+export function inspectContainer(host: HostFacts, container: KeptContainer, showValues: boolean): object {
   const { id, name, file, created, command, image, mounts = [], networks = [], isForeground } = container;
   const model = readKeptModel(container);
   const [path = '', ...args] = command;
@@ -150,7 +152,7 @@ export function inspectContainer(container: KeptContainer, showValues: boolean):
     Folder: container.folder,
     State: stateSection(container),
     Config: configSection(container, model, showValues),
-    HostConfig: hostSection(model, container),
+    HostConfig: hostSection(model, container, host),
     Mounts: mounts.map(({ type, source, target, read_only }) => ({
       Type: type,
       Source: source ?? '',

@@ -70,6 +70,13 @@ function foldersOf(host: HostFacts, container: KeptContainer): readonly LimitFol
   return limitFolders(realHost, first.pid, `boxctl-${name}-${container.id}`);
 }
 
+/** The limits that `boxctl update`, or `up --live`, has given a container; undefined where it has those that it was started with. */
+export function changedResources(host: HostFacts, container: KeptContainer): OciResources | undefined {
+  const limits = readKeptLimits(container);
+  const document = limits === undefined ? undefined : readStartedFrom(container.folder)?.document;
+  return limits === undefined || document === undefined ? undefined : resourcesOf(document, limits, host);
+}
+
 function resourcesOf(document: SpecDocument, limits: Limits, host: HostFacts): OciResources {
   const changed = { ...document, spec: { ...document.spec, limits: { ...limits, optional: false } } };
   const problems = new Problems(changed);

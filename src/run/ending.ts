@@ -51,10 +51,16 @@ export interface Refused extends Refusals {
   readonly because: Because;
 }
 
+/** What an end is told by. */
+export interface EndingPlan extends Pick<Plan, 'reports' | 'tallies' | 'timeLimit' | 'stop'> {
+  /** Of these, the one that sets the filter. */
+  readonly steps: readonly (Pick<Plan['steps'][number], 'because'> & { readonly call: { readonly name: string } })[];
+}
+
 const THE_HOST: Because = { kind: 'default', name: 'the host' };
 
 /** The limits that were reached by the counts of the kernel, which the launcher has read by the plan's reports. */
-function countedHits(plan: Plan, outcome: Outcome): readonly LimitHit[] {
+function countedHits(plan: EndingPlan, outcome: Outcome): readonly LimitHit[] {
   return COUNTED_LIMITS.flatMap(({ key, reached }): readonly LimitHit[] => {
     const names: readonly string[] = reached.counters.map(({ what }) => what);
     const report = plan.reports.find(({ what }) => what === names[0]);
@@ -68,7 +74,7 @@ function countedHits(plan: Plan, outcome: Outcome): readonly LimitHit[] {
   });
 }
 
-function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
+function timeHit(plan: EndingPlan, outcome: Outcome): LimitHit | undefined {
   if (!outcome.timeLimit || plan.timeLimit === undefined) return undefined;
   const { ms, because } = plan.timeLimit;
   const stopped = `the time limit of ${inUnits(ms)} was reached: ${signalName(plan.stop.signal)}`;
@@ -79,7 +85,7 @@ function timeHit(plan: Plan, outcome: Outcome): LimitHit | undefined {
 /** Destinations that the sentence names, those with the most packets first. */
 const NAMED_DESTINATIONS = 3;
 
-function refusedPackets(plan: Plan, { refused: { packets, destinations } }: Outcome): Refused | undefined {
+function refusedPackets(plan: EndingPlan, { refused: { packets, destinations } }: Outcome): Refused | undefined {
   const because = plan.tallies?.[0]?.because;
   if (packets === 0 || because === undefined) return undefined;
   const sorted = destinations.toSorted((a, b) => b.packets - a.packets);
@@ -96,7 +102,7 @@ function refusedPackets(plan: Plan, { refused: { packets, destinations } }: Outc
 
 /** What SIGSYS ended: a filter of the plan's, for a system call that the kernel's log may have named. */
 function filterEnding(
-  plan: Plan,
+  plan: EndingPlan,
   { killedFor }: Outcome,
 ): Pick<Ending, 'reason' | 'systemCall' | 'message' | 'because'> {
   const filter = plan.steps.find(({ call }) => call.name === 'seccomp');
@@ -124,7 +130,7 @@ export function exitStatusOf({
  * The end of a command that ran; undefined where it did not get that far. What the launcher or the
  * kernel did to the command is tried as the reason before how the command itself ended, since the one led to the other.
  */
-export function endingOf(plan: Plan, outcome: Outcome): Ending | undefined {
+export function endingOf(plan: EndingPlan, outcome: Outcome): Ending | undefined {
   if (outcome.kind === 'failed') return undefined;
   const time = timeHit(plan, outcome);
   const counted = countedHits(plan, outcome);

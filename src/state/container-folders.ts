@@ -17,7 +17,7 @@ import { isRecord } from '../text/json.ts';
 import { removeTree } from '../worker/work.ts';
 import { recordText, type KeptRecord } from './container-record.ts';
 import { controlSocket, folderOf, keptContainers, type KeptContainer } from './containers.ts';
-import { packModel, packPlan } from './kept-files.ts';
+import { packEnding, packModel, packPlan } from './kept-files.ts';
 import { shiftEvents } from './container-runs.ts';
 import { packRoot } from './kept-root.ts';
 import { writeStartedFrom, type StartedFrom } from './started-from.ts';
@@ -37,6 +37,7 @@ export interface MadeFrom {
 
 function writeMade(folder: string, { plan, model, image }: MadeFrom): void {
   writeWhole(join(folder, 'plan.json'), packPlan(plan));
+  writeWhole(join(folder, 'ending.json'), packEnding(plan));
   writeWhole(join(folder, 'model.json'), packModel(model));
   if (image !== undefined) writeWhole(join(folder, 'root.json'), packRoot(model, image));
 }

@@ -3,6 +3,7 @@
  *
  *   containers/<id>/container.json   what it is (KeptRecord), written before it starts
  *   containers/<id>/plan.json        its plan (kept-files.ts)
+ *   containers/<id>/ending.json      the little of it that lists need (kept-files.ts)
  *   containers/<id>/model.json       what it was planned from (kept-files.ts)
  *   containers/<id>/root.json        what its root is made of (kept-root.ts)
  *   containers/<id>/document.json    what it was started from (started-from.ts)
@@ -26,7 +27,8 @@ import type { Model } from '../model/model.ts';
 import { openOwn, tryLock } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import { ID, parseRecord, problemOf, type KeptRecord } from './container-record.ts';
-import { unpackModel, unpackPlan } from './kept-files.ts';
+import type { EndingPlan } from '../run/ending.ts';
+import { unpackEnding, unpackModel, unpackPlan } from './kept-files.ts';
 
 export interface KeptContainer extends KeptRecord {
   readonly folder: string;
@@ -120,6 +122,12 @@ export const keptContainers = (host: HostFacts): readonly KeptContainer[] => rea
 export function readKeptPlan({ folder }: Pick<KeptContainer, 'folder'>): Plan | undefined {
   const path = join(folder, 'plan.json');
   return isOwn(path, 'file') ? unpackPlan(readOwn(path)) : undefined;
+}
+
+/** By which `endingOf` tells how most containers have ended; undefined where the whole plan is needed. */
+export function readKeptEnding({ folder }: Pick<KeptContainer, 'folder'>): EndingPlan | undefined {
+  const path = join(folder, 'ending.json');
+  return isOwn(path, 'file') ? unpackEnding(readOwn(path)) : undefined;
 }
 
 export function readKeptModel({ folder }: Pick<KeptContainer, 'folder'>): Model | undefined {

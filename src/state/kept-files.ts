@@ -6,6 +6,7 @@
 import { PLAN_VERSION, type Plan } from '../plan/plan.ts';
 import { reasonAt, type Because } from '../model/because.ts';
 import type { Model } from '../model/model.ts';
+import type { EndingPlan } from '../run/ending.ts';
 import { isRecord } from '../text/json.ts';
 
 /** Values that JSON has no word for. */
@@ -50,6 +51,18 @@ export function unpackPlan(text: string): Plan | undefined {
   const isPlan = isRecord(value) && value['version'] === PLAN_VERSION && Array.isArray(value['steps']);
   // Written by this program in a folder of the caller's own: it is as it was packed.
   return isPlan ? (value as unknown as Plan) : undefined;
+}
+
+/** What most ends are told by: a hundredth of the plan. A failure, or the filter's end of a command, needs the plan itself. */
+export const packEnding = ({ reports, tallies, timeLimit, stop }: Plan): string =>
+  packed({ version: PLAN_VERSION, reports, tallies, timeLimit, stop });
+
+/** Undefined where it is of another version of boxctl, or is cut short. */
+export function unpackEnding(text: string): EndingPlan | undefined {
+  const value = parse(text);
+  if (!isRecord(value) || value['version'] !== PLAN_VERSION || !Array.isArray(value['reports'])) return undefined;
+  // As above.
+  return { ...(value as unknown as EndingPlan), steps: [] };
 }
 
 /** What an `exec` needs of a model: not the files and interfaces that the container was given. */

@@ -7,7 +7,6 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { CONTAINER_COMMANDS } from '../../src/cli/container-table.ts';
 import { box, type Box, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, type Caller } from '../support/container.ts';
@@ -94,12 +93,12 @@ function kill(pid: number | undefined): boolean {
 }
 
 type Operation = (web: Box) => readonly string[];
-const has = (name: string): boolean => CONTAINER_COMMANDS.some((command) => command.name === name);
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   up: () => ['up', '-d'],
   exec: ({ name }) => ['exec', name, 'sh', '-c', 'sleep 0.02; echo >/tmp/x'],
   stop: ({ name }) => ['stop', '-t', '1', name],
-  ...(has('restart') ? { restart: ({ name }: Box) => ['restart', '-t', '1', name] } : {}),
+  restart: ({ name }) => ['restart', '-t', '1', name],
+  start: ({ name }) => ['start', name],
   'cp in': ({ name }) => ['cp', 'container.yaml', `${name}:/tmp/y`],
   'cp out': ({ name }) => ['cp', `${name}:/bin`, 'out'],
   rm: ({ name }) => ['rm', '-f', name],
@@ -145,6 +144,7 @@ async function round(web: Box): Promise<Round> {
     const { status, stderr } = await web.run(['up', '-d']);
     const isThere = status === 0 || stderr.includes('runs already');
     if (!isThere) return { failure: `${log}: before it, up -d failed: ${stderr}`, killed: false };
+    if (what === 'start') await web.run(['stop', '-t', '1', web.name]);
   }
   let child: ChildProcess | undefined;
   const ended = web.run(words(web), { onStart: (process) => (child = process) });
@@ -192,7 +192,7 @@ function makeLanes({ caller, inLab }: Place, lab: Lab | undefined): readonly Box
     if (lab === undefined) return web;
     const run: Box['run'] = ([first = '', ...words], options) =>
       lab.host.boxctl(
-        [first, ...(first === 'up' || first === 'run' ? ['--allow', 'all'] : []), ...words],
+        [first, ...(['up', 'run', 'start'].includes(first) ? ['--allow', 'all'] : []), ...words],
         callerOptions(caller, web.folder, options),
       );
     return { ...web, run };

@@ -187,6 +187,44 @@ describe.skipIf(!hasBusybox || !isRoot || !readdirSync('/sys/fs/cgroup').include
       expect((await web.run(['update', '--memory', '1g', web.name])).stderr).toContain('does not run');
     });
 
+    test('that were changed by update are what inspect, the file’s next `up` and the reason of the end go by', async () => {
+      const hungry = 'while [ ! -e /tmp/go ]; do sleep 0.05; done; head -c 100000000 /dev/zero | tail';
+      const web = box({ tmpfs: ['/tmp'], limits: { memory: '32MiB', swap: 0 }, command: ['sh', '-c', hungry] }, self);
+      const inspected = async (): Promise<string> => {
+        const { stdout } = await web.run([
+          'inspect',
+          '-f',
+          '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}',
+          web.name,
+        ]);
+        return stdout.trim();
+      };
+      await web.run(['up', '--detach']);
+      const first = await web.listed();
+      expect(
+        await web.run(['update', '--memory', '48m', '--memory-swap', '48m', '--pids-limit', '60', web.name]),
+      ).toMatchObject({ status: 0, stderr: '' });
+      expect(await inspected()).toBe(`${48 * 1024 * 1024} 60`);
+      const same = await web.run(['up', '--detach']);
+      expect(same).toMatchObject({ status: 0, stdout: `${web.name}\n` });
+      expect(same.stderr).toContain('its file has not changed; the limits of the file would be:');
+      expect(same.stderr).toContain('boxctl up --detach --live');
+      expect((await web.listed())?.pid).toBe(first?.pid);
+      // A file that says by now what holds already is no reason to end a container.
+      edit(web, '32MiB', '48MiB\n  pids: 60');
+      const caught = await web.run(['up', '--detach']);
+      expect(caught.stderr).toContain('runs already, as its file says now');
+      expect((await web.listed())?.pid).toBe(first?.pid);
+      expect((await web.run(['up', '--detach'])).stderr).toContain('its file has not changed');
+      await web.run(['update', '--pids-limit', '70', web.name]);
+      expect(await web.run(['up', '--detach', '--live'])).toMatchObject({ status: 0 });
+      expect(await inspected()).toBe(`${48 * 1024 * 1024} 60`);
+      await web.run(['update', '--memory', '40m', '--memory-swap', '40m', web.name]);
+      await web.run(['exec', web.name, 'touch', '/tmp/go']);
+      await expect.poll(async () => (await web.listed())?.status, { timeout: 10_000 }).toBe('exited');
+      expect((await web.listed())?.message).toContain('40 MiB');
+    });
+
     test('that the file changes are changed live where that is asked for, and any other change is an error', async () => {
       const web = box({ ...FAST, limits: { memory: '64MiB', pids: 50 } }, self);
       await web.run(['up', '--detach']);

@@ -257,3 +257,11 @@ test.skipIf(!hasBusybox)(
     expect(existsSync(join(self.stateFolder, 'foreground', id))).toBe(false);
   },
 );
+
+test.skipIf(!hasBusybox)('why a container ended is told by the little that lists need, without its plan', async () => {
+  const web = box({ limits: { time: '200ms' }, stop_grace_period: '100ms', command: ['sleep', '100'] }, self);
+  await web.run(['up', '--detach']);
+  await until(async () => (await web.listed())?.status === 'exited');
+  writeFileSync(join(self.store, 'containers', await idOf(web), 'plan.json'), 'damaged');
+  expect(await web.listed()).toMatchObject({ exit_status: 124, message: expect.stringContaining('the time limit of') });
+});

@@ -12,7 +12,7 @@ export const inspect: Run = async (invocation) => {
   const host = hostFacts(invocation);
   const containers = args.positionals.map((word) => findAny(host, word));
   await learnCalls(containers.filter(({ isAlive }) => !isAlive));
-  const found = containers.map((container) => inspectContainer(container, showsValues(invocation)));
+  const found = containers.map((container) => inspectContainer(host, container, showsValues(invocation)));
   const source = args.value('format');
   const format = source === undefined ? undefined : formatOf(source, found[0] ?? {});
   if (format === undefined) writeOutput(`${safeJson(plainValue(found), 2)}\n`);
