@@ -15,6 +15,9 @@ const ALONE = [
   'test/conformance/attacks/exhaustion.test.ts',
   'test/conformance/attacks/message.test.ts',
 ];
+const SHARED_LAUNCHER_ALONE = ALONE.filter((file) => file.startsWith('test/conformance/attacks/'));
+/** For files of which many wait for containers, timers and networks: one more than there are processors. */
+const WAITING_WORKERS = 3;
 
 export default defineConfig({
   test: {
@@ -32,6 +35,7 @@ export default defineConfig({
           name: 'integration',
           include: INTEGRATION,
           exclude: ALONE,
+          maxWorkers: WAITING_WORKERS,
           sequence: { groupOrder: 1 },
         },
       },
@@ -49,9 +53,20 @@ export default defineConfig({
         test: {
           name: 'shared-launcher',
           include: SHARED_LAUNCHER,
+          exclude: ALONE,
+          maxWorkers: WAITING_WORKERS,
+          env: { BOXCTL_LAUNCHER: 'shared' },
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'shared-launcher-alone',
+          include: SHARED_LAUNCHER_ALONE,
           env: { BOXCTL_LAUNCHER: 'shared' },
           fileParallelism: false,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       // Only in a virtual machine: test/vm/run.mjs.

@@ -11,14 +11,11 @@ const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll
 /** Answers each line on both streams, until it is told to end. */
 const ANSWERS = 'while read -r l; do echo "got $l"; echo "heard $l" >&2; [ "$l" = bye ] && exit 7; done';
 
-/** Input that comes after a while, so that whoever is attached is there to see the answer. */
-const later = (text: string): Promise<string> => sleep(300).then(() => text);
-
 describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title', (caller) => {
   test('one types to the command, sees both streams, and ends with its status', async () => {
     const web = box({ stdin_open: true, command: script(ANSWERS) }, caller);
     await web.run(['up', '--detach']);
-    const attached = await web.run(['attach', '--quiet', web.name], { stdin: later('one\nbye\n') });
+    const attached = await web.run(['attach', '--quiet', web.name], { stdin: 'one\nbye\n' });
     expect(attached).toMatchObject({ status: 7, stdout: 'got one\ngot bye\n' });
     expect(attached.stderr).toContain('heard one\nheard bye\n');
     expect((await web.run(['logs', web.name])).stdout).toBe('got one\ngot bye\n');
@@ -27,10 +24,10 @@ describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title', 
   test('one leaves by Ctrl-P Ctrl-Q, and the container goes on', async () => {
     const web = box({ stdin_open: true, command: script(ANSWERS) }, caller);
     await web.run(['up', '--detach']);
-    const left = await web.run(['attach', web.name], { stdin: later('one\n\u0010\u0011') });
+    const left = await web.run(['attach', web.name], { stdin: 'one\n\u0010\u0011' });
     expect(left.status).toBe(0);
     expect(left.stderr).toContain(`detached from ${web.name}, which goes on`);
-    expect(await web.run(['attach', '--quiet', web.name], { stdin: later('\u0010x\nbye\n') })).toMatchObject({
+    expect(await web.run(['attach', '--quiet', web.name], { stdin: '\u0010x\nbye\n' })).toMatchObject({
       status: 7,
       stdout: 'got \u0010x\ngot bye\n',
     });
@@ -65,7 +62,7 @@ describe.skipIf(!hasBusybox)('attached to a container in the background', () => 
     await sleep(1000);
     victim?.kill('SIGKILL');
     await killed;
-    await web.run(['attach', '--quiet', web.name], { stdin: later('hello\nbye\n') });
+    await web.run(['attach', '--quiet', web.name], { stdin: 'hello\nbye\n' });
     for (const watcher of watchers) expect(await watcher).toMatchObject({ status: 7, stdout: 'got hello\ngot bye\n' });
   });
 

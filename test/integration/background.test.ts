@@ -1,9 +1,8 @@
 /** Containers that run in the background: `up --detach`, and the commands that find them again. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, launcherOf } from '../support/background.ts';
+import { box, launcherOf, until, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
@@ -56,8 +55,9 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background, start
     await web.run(['up', '--detach']);
     const { id = '' } = (await web.listed()) ?? {};
     process.kill(launcherOf(web, id), 'SIGKILL');
-    await sleep(200);
-    expect(await web.listed()).toMatchObject({ id, status: 'lost' });
+    const lost = async (): Promise<Listed | undefined> =>
+      [await web.listed()].find((listed) => listed?.status === 'lost');
+    expect(await until(lost)).toMatchObject({ id });
     expect(await web.run(['up', '--detach'])).toMatchObject({ status: 0 });
     expect((await web.listed())?.id).not.toBe(id);
   });

@@ -119,17 +119,18 @@ test.skipIf(!existsSync('/usr/bin/tmux') || !hasBusybox)(
     const type = (text: string): string => tmux('send-keys', '-t', 'main', text, 'Enter');
     const see = (what: RegExp) =>
       expect.poll(() => tmux('capture-pane', '-p', '-t', 'main'), { timeout: 15_000, interval: 50 }).toMatch(what);
-    type(`${process.execPath} ${PROGRAM} exec -it ${web.name} sh`);
+    type(`${process.execPath} ${PROGRAM} exec -it ${web.name} sh; echo status $?`);
     await see(/^\/ #/mu);
     type('stty size');
     await see(/^30 100$/mu);
     tmux('resize-window', '-t', 'main', '-x', '80', '-y', '20');
-    await sleep(300);
-    type('stty size');
-    await see(/^20 80$/mu);
+    // The new size comes inside a little later.
+    const asked = (): string => {
+      type('stty size');
+      return tmux('capture-pane', '-p', '-t', 'main');
+    };
+    await expect.poll(asked, { timeout: 15_000, interval: 100 }).toMatch(/^20 80$/mu);
     type('exit 5');
-    await sleep(200);
-    type('echo status $?');
     await see(/^status 5$/mu);
   },
 );

@@ -174,7 +174,7 @@ describe.skipIf(!hasBusybox).each(callers)('containers that are looked at by $ti
     if (caller.user !== undefined) {
       for (const path of [half, join(half, 'disk')]) chownSync(path, caller.user.uid, caller.user.gid);
     }
-    await sleep(200);
+    await until(async () => (await row(web, '{{.Status}}')).startsWith('Lost'));
     const expected = caller.user === undefined ? [half] : [record, half];
     const { stdout } = await web.run(['gc', '--dry-run', '--json'], { env });
     const found = (JSON.parse(stdout) as { found: { path: string }[] }).found.map(({ path }) => path);

@@ -65,12 +65,13 @@ describe.skipIf(!hasBusybox)('in a pipe (needs busybox-static)', () => {
   });
 
   test('--json tells as JSON, too, that a signal did not end the command', async () => {
-    const { stderr, status } = await sh("trap '' TERM; echo ready; while :; do sleep 0.1; done", {}, self, {
+    const { stderr, status } = await sh('trap "echo asked" TERM; echo ready; while :; do sleep 0.1; done', {}, self, {
       args: ['up', '--json'],
-      onStart: (child) =>
-        child.stdout?.once('data', () => {
-          for (const wait of [0, 300, 600]) setTimeout(() => child.kill('SIGTERM'), wait);
-        }),
+      onStart: (child) => {
+        // One signal when it is ready, one when it has got that, and one when boxctl has said that it goes on.
+        child.stdout?.on('data', () => child.kill('SIGTERM'));
+        child.stderr?.on('data', (text) => String(text).includes('goes on') && child.kill('SIGTERM'));
+      },
     });
     expect(status).toBe(137);
     const told = linesOf(stderr).filter(({ event }) => event === 'warning');

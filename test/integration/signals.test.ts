@@ -72,8 +72,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const script = `trap "echo again" HUP; trap "exit 3" TERM; ${WAIT}`;
     const { stdout, status } = await sh(script, { ...keys, stop_grace_period: '200ms' }, caller, {
       ...whenReady((child) => {
+        child.stdout?.on('data', (text) => String(text).includes('again') && send(child, 15));
         send(child, 1);
-        setTimeout(() => send(child, 15), 1000);
       }),
     });
     expect({ stdout, status }).toEqual({ stdout: 'ready\nagain\n', status: 3 });

@@ -1,9 +1,8 @@
 /** Watching containers: stats and events. */
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { box, type Box } from '../support/background.ts';
+import { box, until, type Box } from '../support/background.ts';
 import { boxctl, PROGRAM, run } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits } from '../support/container.ts';
@@ -11,12 +10,19 @@ import { tempFolder } from '../support/temp.ts';
 
 const BUSY = ['sh', '-c', 'while :; do :; done'];
 
-/** A command that goes on until it is stopped, and what it has written by then. */
-function watching(web: Box, words: readonly string[]): () => Promise<string> {
+/** A command that goes on until it is stopped. Gives what it has written, as soon as that is what `isEnough` waits for. */
+function watching(web: Box, words: readonly string[]): (isEnough: (text: string) => boolean) => Promise<string> {
+  let stdout = '';
   let stop: () => void = () => undefined;
-  const ended = web.run(words, { onStart: (child) => (stop = () => child.kill('SIGTERM')) });
+  const ended = web.run(words, {
+    onStart: (child) => {
+      child.stdout?.on('data', (text) => (stdout += String(text)));
+      stop = () => child.kill('SIGTERM');
+    },
+  });
   onTestFinished(() => stop());
-  return async () => {
+  return async (isEnough) => {
+    await until(() => isEnough(stdout) || undefined);
     stop();
     return (await ended).stdout;
   };
@@ -47,11 +53,13 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
     expect(row.stdout).toMatch(new RegExp(`^${web.name} [\\d.]+% 1\\n$`, 'u'));
     expect((await web.run(['stats', '--no-stream'])).stdout).toContain(web.name);
     const seen = watching(web, ['stats', '--json', web.name]);
-    await sleep(3500);
-    expect((await seen()).trim().split('\n').length).toBeGreaterThan(1);
+    await seen((text) => text.split('\n').length > 2);
     // A stream ends with the last of those that are named.
-    const last = web.run(['stats', web.name]);
-    await sleep(1500);
+    let told = '';
+    const last = web.run(['stats', web.name], {
+      onStart: (child) => void child.stdout?.on('data', (text) => (told += String(text))),
+    });
+    await until(() => told.includes(web.name) || undefined);
     await web.run(['stop', '-t', '0', web.name]);
     expect(await last).toMatchObject({ status: 0 });
     expect((await web.run(['stats', '--no-stream', web.name])).stderr).toContain('does not run');
@@ -60,15 +68,14 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
   test('is what happens to it, while it happens and afterwards', async () => {
     const web = box({}, caller);
     const since = String(Date.now() / 1000);
-    // Since before the start: how long it takes until the watcher looks is nobody's to say.
+    // Since before the start: the watcher may begin to look only after it.
     const seen = watching(web, ['events', '--since', since, '--filter', `container=${web.name}`]);
     await web.run(['up', '-d']);
     await web.run(['stop', web.name]);
     await web.run(['rename', web.name, `${web.name}-old`]);
     await web.run(['rename', `${web.name}-old`, web.name]);
     await web.run(['rm', web.name]);
-    await sleep(2000);
-    const told = actions(await seen());
+    const told = actions(await seen((text) => ['destroy', 'stop'].every((action) => actions(text).includes(action))));
     // What its launcher has told while it had the other name is told when it has this one again.
     const all = told.filter((action) => action !== 'stop').toSorted();
     expect(all).toEqual(['create', 'destroy', 'die', 'rename', 'start']);

@@ -2,10 +2,9 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { attacker, attempts } from '../../support/attack.ts';
-import { box, type Box } from '../../support/background.ts';
+import { box, until, type Box } from '../../support/background.ts';
 import { INSTALLED, PROGRAM, run } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, hasLimits } from '../../support/container.ts';
@@ -254,7 +253,10 @@ describe.skipIf(!hasBusybox || !hasLimits)('a container that has as many process
       limits: { pids: 10 },
     });
     expect(await hostile.run(['up', '-d'])).toMatchObject({ status: 0 });
-    await sleep(300);
+    const { pid = 0 } = (await hostile.listed()) ?? {};
+    const children = (): readonly string[] =>
+      readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    await until(() => children().length === 9 || undefined);
     const { status, stdout, stderr } = await sh(hostile, 'echo here');
     expect([status, stdout]).toEqual([125, '']);
     expect(stderr).toContain('EAGAIN');
