@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -114,8 +115,11 @@ export const ociRun = (name, folder, bundle) => () => [
   `${RUN}${++runs}`,
 ];
 
-/** /bin/true of the tree by bubblewrap. */
-export const bwrap = (rootfs) => [
+/**
+ * /bin/true of the tree by bubblewrap, as it is usually asked: the root is a read-only bind of the folder, and nothing is hidden of
+ * /proc. There is no layer to write to, no /sys, no filter, no cgroup namespace.
+ */
+export const bwrap = (rootfs, more = []) => [
   'bwrap',
   '--unshare-all',
   '--ro-bind',
@@ -125,8 +129,24 @@ export const bwrap = (rootfs) => [
   '/proc',
   '--dev',
   '/dev',
+  ...more,
   '/bin/true',
 ];
+
+const HIDDEN = ['acpi', 'kcore', 'keys', 'latency_stats', 'timer_list', 'timer_stats', 'sched_debug', 'scsi'];
+const FIXED = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'];
+
+/**
+ * The same with what bubblewrap can have of boxctl's default container: the filter (descriptor 3), the hidden and the read-only paths
+ * of /proc (bubblewrap binds those of the host: as many mounts, though not the same), /dev/mqueue. Debian 12's bubblewrap makes no overlay.
+ */
+export function bwrapAlike(rootfs) {
+  const there = (names) => names.map((name) => `/proc/${name}`).filter((path) => existsSync(path));
+  const hide = (path) => (statSync(path).isDirectory() ? ['--tmpfs', path] : ['--ro-bind', '/dev/null', path]);
+  const fix = (path) => ['--ro-bind', path, path];
+  const more = ['--mqueue', '/dev/mqueue', ...there(FIXED).flatMap(fix), ...there(HIDDEN).flatMap(hide)];
+  return bwrap(rootfs, [...more, '--cap-drop', 'ALL', '--seccomp', '3']);
+}
 
 /** Where podman keeps everything in the folder. */
 export const podmanIn = (folder) => [

@@ -7,6 +7,7 @@
 //   plan NAME LAUNCHER PLAN   executes the launcher as boxctl does, with the plan's bytes in a file
 //   told NAME PROGRAM...      closes its descriptor 3 when its command runs
 //   run NAME PROGRAM...       any other; `%` becomes a number of its own
+//   fed NAME FILE PROGRAM...  the same with FILE as its descriptor 3
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -126,36 +127,55 @@ static void start_told(const char* name, char** words) {
   report(name, started, whole, whole, used);
 }
 
-static void run(const char* name, char** words, int count) {
+static void run(const char* name, const char* file, char** words, int count) {
   static int number = 0;
   char* argv[64];
   char unique[32];
   snprintf(unique, sizeof unique, "bench-%d-%d", (int)getpid(), ++number);
   for (int i = 0; i <= count; i++) argv[i] = i < count && strcmp(words[i], "%") == 0 ? unique : words[i];
+  const int third = file == NULL ? -1 : open(file, O_RDONLY | O_CLOEXEC);
+  if (file != NULL && third < 0) fail(file);
+  // What has the number already would be closed by its execution.
+  const int high = third < 0 ? -1 : fcntl(third, F_DUPFD_CLOEXEC, 16);
+  if (third >= 0) close(third);
   const double begin = now();
-  const double used = check(execute(argv, -1, -1), name);
+  const double used = check(execute(argv, high, -1), name);
   const double whole = now() - begin;
+  if (high >= 0) close(high);
   report(name, -1, whole, whole, used);
+}
+
+static void start_one(int argc, char** argv, int at, int pause_ms) {
+  int end = at;
+  while (end < argc && strcmp(argv[end], "--") != 0) end++;
+  char* words[64] = {NULL};
+  const int count = end - at - 2;
+  if (count < 1 || count > 62) exit(2);
+  for (int i = 0; i < count; i++) words[i] = argv[at + 2 + i];
+  if (pause_ms > 0) poll(NULL, 0, pause_ms);
+  if (strcmp(argv[at], "plan") == 0)
+    start_plan(argv[at + 1], words);
+  else if (strcmp(argv[at], "told") == 0)
+    start_told(argv[at + 1], words);
+  else if (strcmp(argv[at], "fed") == 0)
+    run(argv[at + 1], words[0], words + 1, count - 1);
+  else
+    run(argv[at + 1], NULL, words, count);
 }
 
 int main(int argc, char** argv) {
   const int rounds = atoi(argv[1]), pause_ms = atoi(argv[2]);
+  int places[32], count = 0;
+  for (int at = 3; at < argc; at++) {
+    if (strcmp(argv[at], "--") != 0) continue;
+    if (count == 32) return 2;
+    places[count++] = at + 1;
+  }
   for (int round = 0; round < rounds; round++) {
-    for (int at = 3; at < argc;) {
-      int end = ++at;
-      while (end < argc && strcmp(argv[end], "--") != 0) end++;
-      char* words[64] = {NULL};
-      const int count = end - at - 2;
-      if (count < 1 || count > 62) return 2;
-      for (int i = 0; i < count; i++) words[i] = argv[at + 2 + i];
-      if (pause_ms > 0) poll(NULL, 0, pause_ms);
-      if (strcmp(argv[at], "plan") == 0)
-        start_plan(argv[at + 1], words);
-      else if (strcmp(argv[at], "told") == 0)
-        start_told(argv[at + 1], words);
-      else
-        run(argv[at + 1], words, count);
-      at = end;
+    for (int i = 0; i < count; i++) {
+      // There and back: the kernel takes down what the one before has made, while the next one runs.
+      const int at = places[round % 2 == 0 ? i : count - 1 - i];
+      start_one(argc, argv, at, pause_ms);
     }
   }
   return 0;

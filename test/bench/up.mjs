@@ -16,6 +16,7 @@ import { measure, report, seeUnifiedCgroups } from './measure.mjs';
 import {
   BOXCTL,
   bwrap,
+  bwrapAlike,
   env,
   makeBundle,
   makeRootfs,
@@ -45,16 +46,19 @@ async function bench(folder, rounds) {
 
   const times = measure(rounds, subjects, all);
   report(rounds, times, 'boxctl up --quiet');
-  await benchLauncher({ rounds, folder, file, env: all, others: programs(subjects, times) });
+  await benchLauncher({ rounds, folder, file, env: all, others: programs(subjects, times, folder, rootfs) });
 }
 
 /** The other runtimes that work here, for the driver of launcher.mjs: it starts programs by path, and gives each run a name. */
-function programs(subjects, times) {
-  return subjects
+function programs(subjects, times, folder, rootfs) {
+  const path = (program) => execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+  const found = subjects
     .filter(([name]) => /^(?:bwrap|crun|runc)/u.test(name) && times.has(name))
     .map(([, command]) => {
       const [program, ...args] = command();
-      const path = execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
-      return ['run', program, path, ...args.map((arg) => (arg.startsWith(RUN) ? '%' : arg))];
+      return ['run', program, path(program), ...args.map((arg) => (arg.startsWith(RUN) ? '%' : arg))];
     });
+  if (!times.has('bwrap')) return found;
+  const [program, ...args] = bwrapAlike(rootfs);
+  return [...found, ['fed', 'bwrap+', join(folder, 'filter'), path(program), ...args]];
 }
