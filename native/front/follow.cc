@@ -26,7 +26,7 @@ class Follower {
   Result run() {
     for (;;) {
       pollfd sources[] = {{launch_.socket.get(), POLLIN, 0}, {signals_, POLLIN, 0}};
-      const bool waits = started_ && !told_;
+      const bool waits = started_ && !told_ && kept_.command == nullptr;
       const int ready = poll(sources, 2, waits ? kRunningDelayMs : -1);
       if (ready < 0 && errno != EINTR) break;
       if (ready <= 0) sources[0].revents = sources[1].revents = 0;

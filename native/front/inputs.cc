@@ -207,6 +207,7 @@ bool still_holds(Kept& kept) {
   for (uint32_t i = 0; i < header.inputs; i++) {
     if (!holds(*kept.program, in) || !in.ok()) return false;
   }
+  if (kept.command != nullptr) return in.done() && read_exec_plan(kept);
   List<Place> places;
   if (!read_places(*kept.program, in, header.fills, true, header.plan_size, places)) return false;
   kept.rules = in.take(header.reports);

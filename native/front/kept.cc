@@ -113,17 +113,71 @@ Piece read_piece(Reader& in) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
+namespace {
+
+// The words that say which plan it is: all of them, or of an exec those up to the container. 0: Node has to read them.
+int words_of_plan(const Program& program, Kept& kept) {
+  if (strcmp(program.arguments[1], "exec") != 0) return program.count - 1;
+  int at = 2;
+  while (at < program.count && program.arguments[at][0] == '-') at++;
+  int command = at + 1;
+  if (command < program.count && strcmp(program.arguments[command], "--") == 0) {
+    command++;
+  } else if (command < program.count && program.arguments[command][0] == '-') {
+    return 0;
+  }
+  if (command >= program.count || program.arguments[command][0] == '\0') return 0;
+  // Node makes text of these bytes, which may not be the same bytes afterwards.
+  for (int i = command; i < program.count; i++) {
+    for (const char* c = program.arguments[i]; *c != '\0'; c++) {
+      if (static_cast<unsigned char>(*c) >= 0x80) return 0;
+    }
+  }
+  kept.command = program.arguments + command;
+  return at;
+}
+
+bool add_number(List<uint8_t>& bytes, uint32_t number) {
+  uint8_t raw[sizeof number];
+  memcpy(raw, &number, sizeof number);
+  return bytes.add(raw, sizeof raw);
+}
+
+// A text of a plan (native/launcher/plan.h) of up to three parts.
+bool add_plan_text(List<uint8_t>& bytes, const char* one, const char* two = "", const char* three = "") {
+  const uint8_t no_template = 0;
+  const size_t size = strlen(one) + strlen(two) + strlen(three);
+  if (size > UINT32_MAX || !bytes.add(no_template) || !add_number(bytes, static_cast<uint32_t>(size))) return false;
+  for (const char* part : {one, two, three}) {
+    if (!bytes.add(reinterpret_cast<const uint8_t*>(part), strlen(part))) return false;
+  }
+  return bytes.add('\0');
+}
+
+// Where execvp(3) would look for it (src/plan/command.ts).
+bool add_candidates(List<uint8_t>& bytes, const char* program, const List<Piece>& folders) {
+  if (strchr(program, '/') != nullptr) return add_number(bytes, 1) && add_plan_text(bytes, program);
+  if (!add_number(bytes, static_cast<uint32_t>(folders.size()))) return false;
+  for (const Piece& folder : folders) {
+    if (!add_plan_text(bytes, folder.data, "/", program)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool find_kept(const Program& program, const Path& own, Kept& kept) {
   kept.program = &program;
+  const int words = words_of_plan(program, kept);
   Path folder = store_of(program);
   char current[PATH_MAX];
-  if (!folder.valid() || folder.text()[0] != '/' || !folder.add("/plans").valid()) return false;
+  if (words == 0 || !folder.valid() || folder.text()[0] != '/' || !folder.add("/plans").valid()) return false;
   if (call(SYS_getcwd, current, sizeof current) <= 0 || current[0] != '/') return false;
   kept.folder = open_safe_folder(folder.text());
   if (!kept.folder.valid()) return false;
   Hash hash;
   hash.add(current);
-  for (int i = 1; i < program.count; i++) hash.add(program.arguments[i]);
+  for (int i = 1; i <= words; i++) hash.add(program.arguments[i]);
   put_hex(kept.name, hash.value(), 16);
   if (!read_file(kept.folder.get(), kept.name, kept.bytes)) return false;
 
@@ -131,15 +185,52 @@ bool find_kept(const Program& program, const Path& own, Kept& kept) {
   kept.header = in.take<KeptHeader>();
   const KeptHeader& header = kept.header;
   if (!in.ok() || header.magic != kKeptMagic || header.version != kKeptVersion) return false;
-  if (header.size != kept.bytes.size() || header.words != static_cast<uint32_t>(program.count - 1)) return false;
-  for (int i = 1; i < program.count; i++) {
+  if (header.size != kept.bytes.size() || header.words != static_cast<uint32_t>(words)) return false;
+  if ((kept.command != nullptr) != (header.command_at != 0)) return false;
+  for (int i = 1; i <= words; i++) {
     if (!is_same(read_piece(in), program.arguments[i])) return false;
   }
   if (!is_same(read_piece(in), own.text())) return false;
-  kept.records = read_piece(in).data;
-  kept.layers = read_piece(in).data;
+  if (kept.command != nullptr) {
+    kept.record = read_piece(in).data;
+    kept.plan_file = read_piece(in).data;
+    for (uint32_t i = 0; i < header.folders && in.ok(); i++) {
+      if (!kept.search.add(read_piece(in))) return false;
+    }
+  } else {
+    kept.records = read_piece(in).data;
+    kept.layers = read_piece(in).data;
+  }
   kept.inputs = in.at();
   return in.ok();
+}
+
+bool read_exec_plan(Kept& kept) {
+  const KeptHeader& header = kept.header;
+  Path folder(kept.plan_file);
+  const char* const name = strrchr(kept.plan_file, '/');
+  if (name == nullptr || !folder.valid()) return false;
+  const Fd opened = open_safe_folder(folder.leave().text());
+  List<uint8_t> file;
+  if (!opened.valid() || !read_file(opened.get(), name + 1, file)) return false;
+  Reader in(file.begin(), file.size());
+  if (in.u32() != header.tag) return false;
+  const uint8_t* const plan = in.take(header.plan_size);
+  if (!in.ok() || !in.done() || header.plan_size < sizeof(PlanHeader)) return false;
+  if (header.command_at < sizeof(PlanHeader) || header.command_at > header.plan_size) return false;
+  List<uint8_t>& whole = kept.filled;
+  uint32_t words = 0;
+  while (kept.command[words] != nullptr) words++;
+  bool fits = whole.add(plan, header.command_at) && add_candidates(whole, kept.command[0], kept.search);
+  fits = fits && add_number(whole, words);
+  for (uint32_t i = 0; i < words && fits; i++) fits = add_plan_text(whole, kept.command[i]);
+  fits = fits && whole.add(plan + header.command_at, header.plan_size - header.command_at);
+  const auto size = static_cast<uint32_t>(whole.size());
+  if (!fits || size != whole.size()) return false;
+  memcpy(whole.begin() + offsetof(PlanHeader, size), &size, sizeof size);
+  kept.plan = whole.begin();
+  kept.plan_size = whole.size();
+  return true;
 }
 
 bool choose_id(Kept& kept) {

@@ -7,6 +7,12 @@
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
 //            file system: type u32; fact, variable: value text
+// The plan of an exec lies in the folder of its container:
+//
+//   file     KeptHeader, word text…, folder of the program text, record text, path of the plan text, folder text…,
+//   input… plan     tag u32, encoded plan without the pathname and argv of its command, which come from the command
+//   line
+//
 //   place    of a value in the plan: at u32, where the length of its text is u32, variable text
 //   text     length u32, bytes, NUL
 // What is absent has nothing after its name but an errno, a mode, or beginnings of lines; what is given has nothing.
@@ -23,6 +29,12 @@
 
 namespace boxctl {
 
+// A text of the file. Null: it is not sound.
+struct Piece {
+  const char* data = nullptr;
+  size_t size = 0;
+};
+
 struct Kept {
   const Program* program = nullptr;
   Fd folder;  // of kept plans
@@ -32,6 +44,11 @@ struct Kept {
   KeptHeader header = {};
   const char* records = "";  // the folder of records
   const char* layers = "";   // the folder of writable layers
+  // Of an exec:
+  const char* record = "";     // of the container's run
+  const char* plan_file = "";  // with the plan
+  char** command = nullptr;    // ended by null; null: it is none
+  List<Piece> search;          // the folders that the command is looked for in
   const uint8_t* inputs = nullptr;
   const uint8_t* rules = nullptr;  // by report: 1 where a number that is not 0 needs words
   uint8_t* plan = nullptr;
@@ -46,6 +63,12 @@ bool find_kept(const Program& program, const Path& own, Kept& kept);
 // Whether everything that the plan was made from is as it was. The plan then has the values of this environment.
 bool still_holds(Kept& kept);
 
+// Reads the plan of an exec, and puts the command of the command line into it. False: it is not sound.
+bool read_exec_plan(Kept& kept);
+
+// Whether the launcher of the container lives that an exec goes to.
+bool is_alive(const Kept& kept);
+
 // Gives the plan an id for this run. False: there is none to be had.
 bool choose_id(Kept& kept);
 
@@ -55,11 +78,6 @@ bool read_run_files(const Kept& kept, List<uint8_t>& bytes);
 // Whether a launcher that was killed has left something.
 bool has_leftovers(const Kept& kept);
 
-// A text of the file. Null: it is not sound.
-struct Piece {
-  const char* data = nullptr;
-  size_t size = 0;
-};
 Piece read_piece(Reader& in);
 
 }  // namespace boxctl

@@ -50,6 +50,11 @@ bool any(int folder, Look look) {
 
 }  // namespace
 
+bool is_alive(const Kept& kept) {
+  const Fd record(open(kept.record, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return record.valid() && !can_lock(record.get()) && errno == EWOULDBLOCK;
+}
+
 bool has_leftovers(const Kept& kept) {
   const Fd layers = open_folder(kept.layers);
   const Fd records = open_folder(kept.records);

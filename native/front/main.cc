@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../shared/fd.h"
@@ -65,8 +66,34 @@ void execute_by_path(const Program& program, char** arguments) {
 bool may_start(const Program& program) {
   if (program.count < 2) return false;
   const char* const command = program.arguments[1];
-  return strcmp(command, "up") == 0 || strcmp(command, "run") == 0;
+  return strcmp(command, "up") == 0 || strcmp(command, "run") == 0 || strcmp(command, "exec") == 0;
 }
+
+// Whether nothing is there that Node has to tell of, or to do before.
+bool is_free(const Kept& kept) {
+  return kept.command != nullptr ? boxctl::is_alive(kept) : !boxctl::has_leftovers(kept);
+}
+
+// Of standard input, where the container gets it as its terminal. A launcher that is killed leaves it as it was for
+// that.
+class SavedTerminal {
+ public:
+  // False: it should be one, and is not.
+  bool save(const Kept& kept) {
+    boxctl::PlanHeader header;
+    memcpy(&header, kept.plan, sizeof header);
+    if (header.terminal == boxctl::kNoSlot || (header.flags & boxctl::kFlagTerminalStdin) == 0) return true;
+    saved_ = tcgetattr(STDIN_FILENO, &state_) == 0;
+    return saved_;
+  }
+  void restore() const {
+    if (saved_) tcsetattr(STDIN_FILENO, TCSADRAIN, &state_);
+  }
+
+ private:
+  termios state_ = {};
+  bool saved_ = false;
+};
 
 }  // namespace
 
@@ -75,8 +102,9 @@ int main() {
   const Path folder = boxctl::own_folder();
   if (!folder.valid() || folder.text()[0] == '\0') fail("boxctl: needs /proc, by which it finds its own files\n");
   Kept kept;
+  SavedTerminal terminal;
   if (!may_start(program) || !boxctl::find_kept(program, folder, kept) || !boxctl::still_holds(kept) ||
-      boxctl::has_leftovers(kept)) {
+      !is_free(kept) || !terminal.save(kept)) {
     execute_node(program, folder, kFromFront);
   }
 
@@ -88,11 +116,13 @@ int main() {
   sigprocmask(SIG_SETMASK, &caught, &before);
   const Fd signals(signalfd(-1, &caught, SFD_CLOEXEC));
   boxctl::Launch launch;
-  if (!signals.valid() || !boxctl::choose_id(kept) || boxctl::start_launcher(kept, folder, launch) != 0) {
+  if (!signals.valid() || !(kept.command != nullptr || boxctl::choose_id(kept)) ||
+      boxctl::start_launcher(kept, folder, launch) != 0) {
     sigprocmask(SIG_SETMASK, &before, nullptr);
     execute_node(program, folder, kFromFront);
   }
   const boxctl::Result result = boxctl::follow(kept, launch, signals.get());
+  terminal.restore();
   if (result.course == boxctl::Course::kPlain) return static_cast<int>(result.status);
 
   sigprocmask(SIG_SETMASK, &before, nullptr);

@@ -35,8 +35,10 @@ struct KeptHeader {
   uint32_t reports;
   uint32_t plan_size;
   uint32_t tag;
+  uint32_t command_at;
+  uint32_t folders;
 };
-static_assert(sizeof(KeptHeader) == 36);
+static_assert(sizeof(KeptHeader) == 44);
 static_assert(offsetof(KeptHeader, magic) == 0);
 static_assert(offsetof(KeptHeader, version) == 4);
 static_assert(offsetof(KeptHeader, size) == 8);
@@ -46,6 +48,8 @@ static_assert(offsetof(KeptHeader, fills) == 20);
 static_assert(offsetof(KeptHeader, reports) == 24);
 static_assert(offsetof(KeptHeader, plan_size) == 28);
 static_assert(offsetof(KeptHeader, tag) == 32);
+static_assert(offsetof(KeptHeader, command_at) == 36);
+static_assert(offsetof(KeptHeader, folders) == 40);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {

@@ -1,12 +1,18 @@
 /** What Node does for the program `boxctl` (native/front): it keeps plans, and tells how a container ended that was started without it. */
 import { fstatSync, readSync } from 'node:fs';
 import type { ForegroundRun } from '../container/foreground-record.ts';
+import { join } from 'node:path';
 import { recordOf } from '../container/kept-record.ts';
 import type { Ended } from '../container/ended.ts';
 import { noteProcess } from '../inputs/outside.ts';
-import { startRecording } from '../inputs/record.ts';
+import { notePath, startRecording } from '../inputs/record.ts';
+import type { HostFacts } from '../host/facts.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { KeptContainer } from '../state/containers.ts';
+import { recordPath } from '../state/running.ts';
+import type { Invocation } from './command.ts';
 import { ownFiles } from '../native.ts';
-import { keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
+import { keepExec, keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
 import type { Remake } from './marked-run.ts';
 import type { Messages } from './messages.ts';
 
@@ -56,6 +62,49 @@ export class Keeper {
     const { markedRun } = await import('./marked-run.ts');
     const marked = await markedRun(variablesOf(this.#recording), run, remake);
     if (marked !== undefined) this.#keep(run, marked);
+  }
+
+  readonly stop = (): void => this.#recording.stop();
+}
+
+/** The same for commands in a container that runs in the background. */
+export class ExecKeeper {
+  readonly #words: readonly string[];
+  readonly #name: string;
+  readonly #recording = startRecording();
+  #noted = '';
+
+  /** Undefined where the words of the command line are not such that native/front can tell those of the command from the others. */
+  static of({ front, args }: Pick<Invocation, 'front' | 'args'>): ExecKeeper | undefined {
+    if (front?.hasEnded !== false) return undefined;
+    const { words } = front;
+    const at = words.findIndex((word, index) => index > 0 && !word.startsWith('-'));
+    const [name] = args.positionals;
+    const command = words.slice(words[at + 1] === '--' ? at + 2 : at + 1);
+    const isPlain =
+      name === words[at] &&
+      command.length === args.rest.length &&
+      command.every((word, index) => word === args.rest[index]);
+    return isPlain && name !== undefined ? new ExecKeeper(words.slice(0, at + 1), name) : undefined;
+  }
+
+  private constructor(words: readonly string[], name: string) {
+    this.#words = words;
+    this.#name = name;
+    noteProcess(ownFiles());
+  }
+
+  /** What the plan has of the container. To be called before any of it is read for the plan. */
+  note({ folder, name, id }: KeptContainer, host: HostFacts): void {
+    this.#noted = id;
+    for (const file of ['container.json', 'model.json', 'paused']) notePath(join(folder, file));
+    notePath(recordPath(host, name, id));
+  }
+
+  keep({ folder, name, id, isForeground }: KeptContainer, plan: Plan, host: HostFacts): void {
+    // By its name alone it is found whatever other containers there are.
+    if (isForeground === true || name !== this.#name || id !== this.#noted) return;
+    keepExec({ words: this.#words, record: recordPath(host, name, id), folder, plan }, host, this.#recording);
   }
 
   readonly stop = (): void => this.#recording.stop();

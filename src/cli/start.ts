@@ -13,7 +13,7 @@ import type { ImageFacts } from '../model/image.ts';
 import { loadSpec } from '../spec/load.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../show/progress-interface.ts';
-import type { Invocation } from './command.ts';
+import type { Arguments, Invocation } from './command.ts';
 import { environmentOptions, hostFacts, loadDocument, loadOptions, showsValues, specFile } from './environment.ts';
 import { jsonMessages, textMessages, type Messages } from './messages.ts';
 import type { Remake } from './marked-run.ts';
@@ -59,12 +59,19 @@ const OF_NODE = ['detach', 'wait', 'tty', 'interactive', 'env', 'progress', 'ver
 
 /** Whether the plan of this command line may be used without Node. */
 function isPlain({ args, front }: Invocation): boolean {
-  const isNodes = (name: string): boolean => args.values(name).length > 0 || args.flag(name);
-  return front?.hasEnded === false && !OF_NODE.some(isNodes);
+  return front?.hasEnded === false && !OF_NODE.some((name) => isGiven(args, name));
+}
+
+const isGiven = (args: Arguments, name: string): boolean => args.values(name).length > 0 || args.flag(name);
+
+/** The same for `exec`, where a terminal is part of the plan. */
+export function isPlainExec({ args }: Invocation): boolean {
+  const names = ['env', 'user', 'workdir', 'progress', 'verbose', 'json', 'show-values'];
+  return !names.some((name) => isGiven(args, name));
 }
 
 /** Whether nothing is shown of a start that goes well. On a terminal that is a line which goes away. */
-const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
+export const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
 
 function secondsOf(text: string | undefined, waits: boolean): number | undefined {
   if (text === undefined) return undefined;

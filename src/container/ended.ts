@@ -24,15 +24,7 @@ function withoutId(plan: Uint8Array): Uint8Array {
 
 /** @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now */
 export async function outcomeOfEnded(plan: Plan, { plan: given, records }: Ended): Promise<Outcome> {
-  let started: { readonly pid: number; readonly at: number } | undefined;
-  const outcome = outcomeOf(plan, records, (event) => {
-    if (event.kind === 'started') started = event;
-  });
-  if (outcome === undefined) {
-    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
-      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
-    });
-  }
+  const outcome = await outcomeOfRecords(plan, records);
   // The records have places in the plan. In another plan they would name other lines of the file.
   if (Buffer.compare(withoutId(encodePlan(plan, { terse: true })), withoutId(given)) !== 0) {
     throw new BoxctlError(
@@ -42,6 +34,20 @@ export async function outcomeOfEnded(plan: Plan, { plan: given, records }: Ended
         hint: 'what its plan was made from has changed since it was started: boxctl plan --inputs',
       },
     );
+  }
+  return outcome;
+}
+
+/** @throws BoxctlError E_LAUNCHER_DIED where it was killed */
+export async function outcomeOfRecords(plan: Plan, records: Uint8Array): Promise<Outcome> {
+  let started: { readonly pid: number; readonly at: number } | undefined;
+  const outcome = outcomeOf(plan, records, (event) => {
+    if (event.kind === 'started') started = event;
+  });
+  if (outcome === undefined) {
+    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
+      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
+    });
   }
   if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || started === undefined) return outcome;
   return { ...outcome, killedFor: await killedFor(started.pid, started.at) };

@@ -19,6 +19,7 @@ import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { hasForegroundFolder } from '../state/foreground.ts';
 import { isPaused } from '../state/paused.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
+import type { Ended } from './ended.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, follow } from './run.ts';
 
@@ -37,6 +38,12 @@ export interface ExecRunOptions extends ExecOptions {
   readonly reporter?: Reporter;
   readonly takesSignals?: boolean;
   readonly showValues?: boolean;
+  /** Is called when the plan is made: what is read from then on is for other things. */
+  readonly onPlanned?: () => void;
+  /** Is called when the command runs. */
+  readonly onStarted?: (plan: Plan) => void;
+  /** It was started from a kept plan, and has ended: nothing is started, and what happened is told. */
+  readonly ended?: Ended;
 }
 
 /** The largest /etc/passwd that is read, bytes. */
@@ -140,15 +147,7 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
       },
     );
   }
-  if (kept === undefined) {
-    throw new BoxctlError(
-      'E_CONTAINER_RECORD',
-      `what is kept of the container ${name} is of another version of boxctl`,
-      {
-        hint: `start it again: boxctl stop ${name}, and boxctl up -d`,
-      },
-    );
-  }
+  if (kept === undefined) throw ofOtherVersion(container);
   return planExecFor(host, kept, first, options);
 }
 
@@ -182,10 +181,34 @@ async function isWrittenDown(container: KeptContainer): Promise<void> {
 export async function execInContainer(
   host: HostFacts,
   container: KeptContainer,
-  { reporter = SILENT, takesSignals = true, showValues = false, ...options }: ExecRunOptions,
+  { reporter = SILENT, takesSignals = true, showValues = false, ended, ...options }: ExecRunOptions,
 ): Promise<Ending> {
+  if (ended !== undefined) return endOfExec(host, container, ended, { ...options, reporter, showValues });
   await isWrittenDown(container);
   const { plan, model } = planExecIn(host, container, options);
-  const outcome = await follow(plan, { reporter, takesSignals });
+  options.onPlanned?.();
+  const outcome = await follow(plan, { reporter, takesSignals, onStarted: () => options.onStarted?.(plan) });
   return endOf({ plan, model, host, outcome }, { reporter, showValues });
 }
+
+/** Of no process: the plan is not made to be started. */
+const NOBODY: FirstProcess = { pid: 0, birth: '' };
+
+/** The container may have ended with the command, which says nothing of its own steps. */
+async function endOfExec(
+  host: HostFacts,
+  container: KeptContainer,
+  { records }: Ended,
+  { reporter, showValues, ...options }: ExecOptions & { readonly reporter: Reporter; readonly showValues: boolean },
+): Promise<Ending> {
+  const kept = readKeptModel(container);
+  if (kept === undefined) throw ofOtherVersion(container);
+  const { plan, model } = planExecFor(host, kept, NOBODY, options);
+  const { outcomeOfRecords } = await import('./ended.ts');
+  return endOf({ plan, model, host, outcome: await outcomeOfRecords(plan, records) }, { reporter, showValues });
+}
+
+const ofOtherVersion = ({ name }: KeptContainer): BoxctlError =>
+  new BoxctlError('E_CONTAINER_RECORD', `what is kept of the container ${name} is of another version of boxctl`, {
+    hint: `start it again: boxctl stop ${name}, and boxctl up -d`,
+  });

@@ -129,7 +129,8 @@ export const KEPT_VERSION = 2;
 export const MAX_KEPT = 2 ** 22;
 
 /**
- * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers; then
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers; of
+ * the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
  * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -143,6 +144,9 @@ export const KEPT_HEADER = [
   ['plan_size', 'u32'],
   /** The same number is in the file for a container that runs. */
   ['tag', 'u32'],
+  /** Of the plan of an exec: where the command goes that the other words are, and how many folders it is looked for in; else 0. */
+  ['command_at', 'u32'],
+  ['folders', 'u32'],
 ] as const;
 
 /** "BXKR". */

@@ -280,21 +280,27 @@ export function encodeParts(plan: Plan, options: EncodeOptions = {}): Encoded {
   return encode(plan, new Slots(plan), options);
 }
 
-/** Where the texts of a command's lists are (pathname, argv, envp): the number that says how long each is, and its bytes. */
-export function textsOfCommand({
-  bytes,
-  commandAt,
-}: Encoded): readonly (readonly { readonly sizeAt: number; readonly at: number }[])[] {
+/** A list of a command: where it begins and ends, and of each of its texts where the number is that says how long it is, and its bytes. */
+interface CommandList {
+  readonly start: number;
+  readonly end: number;
+  readonly texts: readonly { readonly sizeAt: number; readonly at: number }[];
+}
+
+/** Those of an encoded plan's command: pathname, argv and envp. */
+export function listsOfCommand({ bytes, commandAt }: Encoded): readonly CommandList[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = commandAt + CALL.size;
   return [0, 1, 2].map(() => {
+    const start = at;
     const count = view.getUint32(at, true);
     at += 4;
-    return Array.from({ length: count }, () => {
+    const texts = Array.from({ length: count }, () => {
       const text = { sizeAt: at + 1, at: at + 5 };
       at = text.at + view.getUint32(text.sizeAt, true) + 1;
       return text;
     });
+    return { start, end: at, texts };
   });
 }
 

@@ -9,11 +9,14 @@ import { sysctlsOf } from './sysctls.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Where execvp(3) would look, in its order. */
-function candidates(program: string, env: readonly string[]): readonly string[] {
-  if (program.includes('/')) return [program];
+/** Where execvp(3) would look for a program without a slash in its name, in its order. */
+export function foldersOfPath(env: readonly string[]): readonly string[] {
   const path = env.find((entry) => entry.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
-  return path.split(':').map((folder) => `${folder === '' ? '.' : folder}/${program}`);
+  return path.split(':').map((folder) => (folder === '' ? '.' : folder));
+}
+
+function candidates(program: string, env: readonly string[]): readonly string[] {
+  return program.includes('/') ? [program] : foldersOfPath(env).map((folder) => `${folder}/${program}`);
 }
 
 /** The last step: execve(2). */

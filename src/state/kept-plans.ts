@@ -24,7 +24,8 @@ import {
   KEPT_VERSION,
   MAX_KEPT,
 } from '../kernel/wire.ts';
-import { encodePlan } from '../launcher/encode.ts';
+import { encodeParts, encodePlan, listsOfCommand } from '../launcher/encode.ts';
+import { foldersOfPath } from '../plan/command.ts';
 import { ownFolder } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Model } from '../model/model.ts';
@@ -166,6 +167,10 @@ const ORDER: Readonly<Record<Input['kind'], number>> = {
   text: 6,
 };
 
+function writeInputs(out: Writer, inputs: readonly Input[], values?: Values): void {
+  for (const input of inputs.toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind])) writeInput(out, input, values);
+}
+
 interface Kept {
   readonly tag: number;
   readonly words: readonly string[];
@@ -184,8 +189,7 @@ export function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Bu
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
-  const sorted = inputs.toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind]);
-  for (const input of sorted) writeInput(out, input, values);
+  writeInputs(out, inputs, values);
   for (const { at, sizeAt, name } of places) {
     out.u32(at);
     out.u32(sizeAt);
@@ -205,6 +209,8 @@ export function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Bu
     reports: plan.reports.length,
     plan_size: bytes.length,
     tag,
+    command_at: 0,
+    folders: 0,
   });
   return Buffer.concat([header, out.done()]);
 }
@@ -369,6 +375,22 @@ export function keepPlan(
   const isKnown = ({ name, value }: { readonly name: string; readonly value: string }): boolean =>
     value === '' || values?.names.has(name) === true;
   if (!recording.inputs.filter(isForeign).every(isKnown)) return 'it depends on a variable of the environment';
+  return keepFiles(words, host, recording, (tag, inputs) => {
+    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, values });
+    const files = encodeRun(tag, run, values);
+    return { bytes, files };
+  });
+}
+
+type Files = { readonly bytes: Uint8Array; readonly files?: Uint8Array };
+
+/** Writes what `encode` gives under the name of these words. Returns why not. */
+function keepFiles(
+  words: readonly string[],
+  host: HostFacts,
+  recording: Recording,
+  encode: (tag: number, inputs: readonly Input[]) => Files,
+): string | undefined {
   const cwd = recording.inputs.find((input) => input.kind === 'fact' && input.name === 'folder');
   if (cwd?.kind !== 'fact') return 'the current folder is not in the record';
   const folder = plansFolder(host);
@@ -380,12 +402,11 @@ export function keepPlan(
       if ((fstatSync(opened.fd).mode & 0o077) !== 0) return `others can look into ${folder}`;
       const tag = Number(process.hrtime.bigint() & 0xffff_ffffn);
       const inputs = recording.inputs.map((input) => (isMissing(input, folder) ? lookAgain(folder) : input));
-      const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, values });
-      const files = encodeRun(tag, run, values);
-      if (bytes.length > MAX_KEPT || files.length > MAX_KEPT) return 'it is too large';
+      const { bytes, files } = encode(tag, inputs);
+      if (bytes.length > MAX_KEPT || (files?.length ?? 0) > MAX_KEPT) return 'it is too large';
       makeRoom(behind(opened.fd));
       const path = join(behind(opened.fd), keptName(cwd.value, words));
-      writeWhole(`${path}.run`, files);
+      if (files !== undefined) writeWhole(`${path}.run`, files);
       writeWhole(path, bytes);
       return undefined;
     } finally {
@@ -394,4 +415,61 @@ export function keepPlan(
   } catch (error) {
     return String(error);
   }
+}
+
+/** The plan of commands in a container in the background, as it was made for one of them. */
+export interface KeptExec {
+  /** Up to the container's. */
+  readonly words: readonly string[];
+  /** The record of its run, which is locked as long as its launcher lives. */
+  readonly record: string;
+  /** The container's own, for what has values of its environment. */
+  readonly folder: string;
+  readonly plan: Plan;
+}
+
+/** Beginning of the names of files in a container's folder. */
+const EXEC = 'exec-';
+
+/**
+ * Keeps the plan for the next command in the same container. The container's environment may have secrets: the plan lies beside the
+ * others that have it, in the container's folder, and what is kept in the folder of plans leads there.
+ */
+export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFacts, recording: Recording): void {
+  const last = plan.steps.at(-1);
+  const [gap] = recording.gaps;
+  if (last?.call.name !== 'execve' || gap !== undefined || recording.unsettled.length > 0) return;
+  if (recording.inputs.some((input) => isForeign(input))) return;
+  const env = last.call.args.envp.filter((entry) => typeof entry === 'string');
+  const encoded = encodeParts(plan, { terse: true });
+  const [pathname, argv] = listsOfCommand(encoded);
+  if (pathname === undefined || argv === undefined) return;
+  const bytes = Buffer.concat([encoded.bytes.subarray(0, pathname.start), encoded.bytes.subarray(argv.end)]);
+  const name = `${EXEC}${keptName('', words)}`;
+  keepFiles(words, host, recording, (tag, inputs) => {
+    const head = new Writer();
+    head.u32(tag);
+    head.bytes(bytes);
+    const path = join(folder, name);
+    writeWhole(path, head.done());
+    const folders = foldersOfPath(env);
+    const out = new Writer();
+    for (const text of [...words, ownFolder(), record, path, ...folders]) out.text(text);
+    writeInputs(out, inputs);
+    const header = new Uint8Array(sizeOf(KEPT_HEADER));
+    writeStruct(new DataView(header.buffer), 0, KEPT_HEADER, {
+      magic: KEPT_MAGIC,
+      version: KEPT_VERSION,
+      size: header.length + out.size,
+      words: words.length,
+      inputs: inputs.length,
+      fills: 0,
+      reports: 0,
+      plan_size: bytes.length,
+      tag,
+      command_at: pathname.start,
+      folders: folders.length,
+    });
+    return { bytes: Buffer.concat([header, out.done()]) };
+  });
 }

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Environment } from '../inputs/environment.ts';
 import { offsetOf } from '../kernel/layout.ts';
 import { PLAN_HEADER } from '../kernel/wire.ts';
-import { encodeParts, textsOfCommand } from '../launcher/encode.ts';
+import { encodeParts, listsOfCommand } from '../launcher/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** Read by the loader itself, as a path. */
@@ -108,7 +108,7 @@ export function cutPlan(plan: Plan, marks: Marks): CutPlan | undefined {
   const isInName = ({ entry, places: [first] }: (typeof envp)[number]): boolean =>
     first !== undefined && !(typeof entry === 'string' && Buffer.from(entry).subarray(0, first.at).includes('='));
   if (envp.some(isInName)) return undefined;
-  const [, , texts = []] = textsOfCommand(encoded);
+  const texts = listsOfCommand(encoded)[2]?.texts ?? [];
   const places = envp.flatMap(({ places: inEntry }, index) => {
     const { sizeAt = 0, at: start = 0 } = texts[index] ?? {};
     return inEntry.map(({ at, name }) => ({ at: start + at, sizeAt, name }));

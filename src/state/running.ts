@@ -57,7 +57,7 @@ export interface FirstProcess {
 const RUN = /-([0-9a-f]{12})$/u;
 
 /** The record of a run. A container that was renamed has that of its old name. */
-function recordPath({ dirs }: HostFacts, name: string, id: string): string {
+export function recordPath({ dirs }: HostFacts, name: string, id: string): string {
   const path = join(dirs.state, `${name}-${id}`);
   if (existsSync(path)) return path;
   try {
