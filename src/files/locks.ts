@@ -28,3 +28,12 @@ async function whileLocked<T>(fd: number, work: () => Promise<T> | T, onWait?: (
     closeSync(fd);
   }
 }
+
+/** Whether another one has it locked for itself. Closes the descriptor. */
+export function isHeld(fd: number): boolean {
+  try {
+    return !tryLock(fd, false);
+  } finally {
+    closeSync(fd);
+  }
+}

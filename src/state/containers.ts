@@ -18,13 +18,15 @@
  * Its launcher takes orders at the socket `control/<id>` of the folder of records. `names/<name>` there is locked while a container
  * of that name is brought up or down.
  */
-import { closeSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
+import { namesIn } from './names.ts';
+import { isHeld } from '../files/locks.ts';
 import { isOwn, readOwn, readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Model } from '../model/model.ts';
-import { openOwn, tryLock } from '../native.ts';
+import { openOwn } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import { ID, parseRecord, problemOf, type KeptRecord } from './container-record.ts';
 import type { EndingPlan } from '../run/ending.ts';
@@ -65,11 +67,7 @@ export function isLocked(folder: string): boolean {
   } catch {
     return false;
   }
-  try {
-    return !tryLock(fd, false);
-  } finally {
-    closeSync(fd);
-  }
+  return isHeld(fd);
 }
 
 interface Places {
@@ -98,12 +96,7 @@ function readPlace(parent: string, id: string, boot: string): KeptContainer | Br
 /** All folders of containers in the background, the oldest container first. */
 export function readPlaces(host: HostFacts): Places {
   const parent = folderOf(host);
-  let ids: readonly string[];
-  try {
-    ids = readdirSync(parent).filter((name) => ID.test(name));
-  } catch {
-    return { kept: [], broken: [] };
-  }
+  const ids = namesIn(parent).filter((name) => ID.test(name));
   const boot = bootId();
   const kept: KeptContainer[] = [];
   const broken: BrokenContainer[] = [];

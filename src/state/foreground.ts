@@ -14,7 +14,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -23,6 +22,7 @@ import {
 import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { makeFolders } from '../files/folders.ts';
+import { namesIn } from './names.ts';
 import { readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Model } from '../model/model.ts';
@@ -99,13 +99,7 @@ export const hasForegroundFolder = ({ folder }: KeptContainer): boolean => exist
 
 /** Folders whose process was killed. `remove`: they are removed. */
 export function sweepForeground(host: HostFacts, remove: boolean): readonly string[] {
-  let ids: readonly string[];
-  try {
-    ids = readdirSync(folderOf(host));
-  } catch {
-    return [];
-  }
-  return ids
+  return namesIn(folderOf(host))
     .map((id) => join(folderOf(host), id))
     .filter((folder) => {
       let fd: number | undefined;

@@ -1,7 +1,7 @@
 /** Folders of containers that a killed command has left half made or half removed. Loaded where they are looked for. */
-import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isOwn } from '../files/own.ts';
+import { namesIn } from './names.ts';
 import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { namesLock, REMOVED, removeAway } from './container-folders.ts';
@@ -19,13 +19,7 @@ export function sweepHalf(host: HostFacts, remove: boolean): Promise<readonly st
 
 function halfFolders(host: HostFacts): readonly string[] {
   const parent = folderOf(host);
-  let names: readonly string[];
-  try {
-    names = readdirSync(parent);
-  } catch {
-    return [];
-  }
-  return names
+  return namesIn(parent)
     .filter((name) => {
       if (!(REMOVED.test(name) || ID.test(name)) || isLocked(join(parent, name))) return false;
       if (REMOVED.test(name)) return true;

@@ -11,7 +11,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, renameSync, statSy
 import { join } from 'node:path';
 import { openOwn } from '../native.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { isRecord, isTexts } from '../text/json.ts';
+import { isRecord, isTexts, parseJson } from '../text/json.ts';
 import type { KeptContainer } from './containers.ts';
 
 export const ACTIONS = [
@@ -86,13 +86,7 @@ export const note = (
 ): void => append(host, [eventOf(container, action, attributes)]);
 
 function parseEvent(line: string): JournalEvent | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    // Cut short by a full disk.
-    return undefined;
-  }
+  const value = parseJson(line);
   if (!isRecord(value)) return undefined;
   const { time, action, id, name, attributes } = value;
   const known = ACTIONS.find((one) => one === action);

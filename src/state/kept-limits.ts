@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { isOwn, readOwn } from '../files/own.ts';
 import type { Limits } from '../spec/spec.ts';
-import { isRecord } from '../text/json.ts';
+import { isRecord, parseJson } from '../text/json.ts';
 import type { KeptContainer } from './containers.ts';
 
 const VERSION = 1;
@@ -20,7 +20,7 @@ export type WrittenLimits = ReadonlyMap<string, string>;
 
 /** Undefined where none was changed. */
 export function readKeptLimits({ folder }: Place): Limits | undefined {
-  const value = parse(textAt(join(folder, 'limits.json')));
+  const value = parseJson(textAt(join(folder, 'limits.json')));
   if (!isRecord(value) || value['version'] !== VERSION || !isRecord(value['limits'])) return undefined;
   // Written by this program in a folder of the caller's own: it is as it was.
   return value['limits'] as unknown as Limits;
@@ -43,12 +43,4 @@ export function keepLimits({ folder }: Place, limits: Limits, written: WrittenLi
 
 function textAt(path: string): string {
   return isOwn(path, 'file') ? readOwn(path) : '';
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

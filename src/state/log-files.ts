@@ -9,8 +9,8 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openOwnFile } from '../files/own.ts';
-import { tryLock } from '../native.ts';
-import { isRecord } from '../text/json.ts';
+import { isHeld } from '../files/locks.ts';
+import { isRecord, parseJson } from '../text/json.ts';
 
 export interface LogPiece {
   readonly kind: 'piece';
@@ -51,12 +51,7 @@ function filesOf(folder: string): readonly string[] {
 
 /** Undefined: a line that was cut off when its writer was killed. */
 function parseEntry(line: string): LogEntry | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+  const value = parseJson(line);
   if (!isRecord(value) || typeof value['time'] !== 'string') return undefined;
   const { log, log_base64: base64, stream, time, lost, errno } = value;
   if (typeof lost === 'number' && typeof errno === 'number') return { kind: 'lost', bytes: lost, errno, time };
@@ -194,9 +189,5 @@ export function isWritten(folder: string): boolean {
   } catch {
     return false;
   }
-  try {
-    return !tryLock(fd, false);
-  } finally {
-    closeSync(fd);
-  }
+  return isHeld(fd);
 }

@@ -1,7 +1,7 @@
 /** The records of runs as they are read (src/plan/record.ts says what is written). */
 import { readSync } from 'node:fs';
 import type { Ownership } from '../model/image.ts';
-import { isRecord, isTextList } from '../text/json.ts';
+import { isRecord, isTextList, parseJson } from '../text/json.ts';
 import { parseOwnership } from '../worker/owner.ts';
 
 const MAX_RECORD = 64 * 1024;
@@ -37,14 +37,6 @@ const NOTHING: RecordText = {
   child: undefined,
 };
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** `key` is what the line calls the process's number. */
 function parseProcess(value: unknown, key: 'pid' | 'helper'): Process | undefined {
   if (!isRecord(value)) return undefined;
@@ -66,10 +58,10 @@ export function readRecord(fd: number): RecordText {
   const size = readSync(fd, bytes, 0, MAX_RECORD, 0);
   const [first = '', ...rest] = bytes.toString('utf8', 0, size).split('\n');
   // The launcher was killed before it wrote the record. It had made nothing yet.
-  const value = parse(first);
+  const value = parseJson(first);
   if (!isRecord(value)) return NOTHING;
   const { rmdir, rmtree, ownership } = value;
-  const lines = rest.map(parse);
+  const lines = rest.map(parseJson);
   return {
     rmdir: isTextList(rmdir) ? rmdir : [],
     rmtree: isTextList(rmtree) ? rmtree : [],

@@ -1,6 +1,7 @@
 /** Containers of the caller's that run, by their records (src/plan/record.ts). */
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn } from './names.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { openOwn, tryLock } from '../native.ts';
 import { readRecord } from './record.ts';
@@ -60,12 +61,8 @@ const RUN = /-([0-9a-f]{12})$/u;
 export function recordPath({ dirs }: HostFacts, name: string, id: string): string {
   const path = join(dirs.state, `${name}-${id}`);
   if (existsSync(path)) return path;
-  try {
-    const found = readdirSync(dirs.state).find((entry) => RUN.exec(entry)?.[1] === id);
-    return found === undefined ? path : join(dirs.state, found);
-  } catch {
-    return path;
-  }
+  const found = namesIn(dirs.state).find((entry) => RUN.exec(entry)?.[1] === id);
+  return found === undefined ? path : join(dirs.state, found);
 }
 
 /** The first process of a run; undefined where its launcher does not live, or has not started it yet. */
@@ -100,13 +97,7 @@ export interface RunningRecord {
 
 /** All runs of the caller's in the foreground that have a first process, but those of `except`. */
 export function runningRecords({ dirs }: HostFacts, except: (id: string) => boolean): readonly RunningRecord[] {
-  let names: readonly string[];
-  try {
-    names = readdirSync(dirs.state);
-  } catch {
-    return [];
-  }
-  return names.flatMap((entry): readonly RunningRecord[] => {
+  return namesIn(dirs.state).flatMap((entry): readonly RunningRecord[] => {
     const id = RUN.exec(entry)?.[1];
     if (id === undefined || except(id)) return [];
     const path = join(dirs.state, entry);
@@ -123,13 +114,7 @@ export function runningRecords({ dirs }: HostFacts, except: (id: string) => bool
 
 /** The network namespaces of the caller's running containers of this name. Each is to be closed. */
 export function runningNetworks({ dirs }: HostFacts, name: string): readonly RunningNetwork[] {
-  let records: readonly string[];
-  try {
-    records = readdirSync(dirs.state);
-  } catch {
-    return [];
-  }
-  return records
+  return namesIn(dirs.state)
     .filter((record) => record.startsWith(`${name}-`) && /^[0-9a-f]{12}$/u.test(record.slice(name.length + 1)))
     .flatMap((record) => openNetwork(join(dirs.state, record)) ?? []);
 }

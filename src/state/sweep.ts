@@ -21,6 +21,7 @@ import { basename, dirname, join, normalize } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
 import type { Ownership } from '../model/image.ts';
 import { callerMaps } from '../model/ids.ts';
+import { namesIn } from './names.ts';
 import { behind, openUnlinked } from '../files/read.ts';
 import { removeTree } from '../worker/work.ts';
 import { readRecord, type RecordText } from './record.ts';
@@ -29,13 +30,7 @@ import { connectTo, endNamespace, endProcess, openOwn, tryLock } from '../native
 /** Of a record, and of a container's writable layer. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*-[0-9a-f]{12}$/u;
 
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder).filter((name) => NAME.test(name));
-  } catch {
-    return [];
-  }
-}
+const runsIn = (folder: string): readonly string[] => namesIn(folder).filter((name) => NAME.test(name));
 
 /** Ends what a killed launcher left running. False: something of it is still there. */
 function endChild(child: RecordText['child']): boolean {
@@ -219,13 +214,7 @@ export interface SweepOptions {
 /** Sockets of launchers in the background that were killed. */
 function sweepSockets(host: HostFacts, remove: boolean): readonly string[] {
   const folder = join(host.dirs.state, 'control');
-  let ids: readonly string[];
-  try {
-    ids = readdirSync(folder);
-  } catch {
-    return [];
-  }
-  return ids
+  return namesIn(folder)
     .map((id) => join(folder, id))
     .filter((path) => {
       // A launcher makes its socket a moment before it listens there.
@@ -247,8 +236,8 @@ export async function sweepLeftovers(host: HostFacts, options: SweepOptions = {}
   const { remove = true, places = false } = options;
   const swept: Leftover[] = [];
   // Listed before the records: a launcher makes its record first, so a layer of this list has one, or is a leftover.
-  const uppers = namesIn(uppersOf(host));
-  for (const name of namesIn(host.dirs.state)) {
+  const uppers = runsIn(uppersOf(host));
+  for (const name of runsIn(host.dirs.state)) {
     if (await sweepRecord(host, name, remove)) swept.push({ kind: 'run', path: join(host.dirs.state, name) });
   }
   for (const name of uppers) {

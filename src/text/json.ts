@@ -1,4 +1,4 @@
-/** Type checks of parsed JSON. */
+/** JSON of files that may be cut short or damaged, and type checks of what was parsed. */
 export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -7,3 +7,12 @@ export const isTexts = (value: unknown): value is Readonly<Record<string, string
 
 export const isTextList = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+
+/** The value of a text; undefined where it is no JSON, or was cut short. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

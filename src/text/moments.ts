@@ -1,7 +1,7 @@
 /** Points in time, as people write them and as logs have them. */
 import { parseDuration } from './units.ts';
 
-const DATE = /^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2})(:\d{2})?(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?)?$/u;
+const DATE = /^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2})(:\d{2})?(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:?\d{2})?)?$/u;
 const SECONDS = /^(\d{1,11})(?:\.(\d{1,9}))?$/u;
 
 /** UTC with nanoseconds, so that the order of texts is that of times. */
@@ -22,7 +22,8 @@ export function parseMoment(text: string, now: number): string | undefined {
   const date = DATE.exec(text);
   if (date === null) return undefined;
   const [, day = '', minutes = '00:00', rest = ':00', fraction = '', zone = ''] = date;
-  return momentOf(Date.parse(`${day}T${minutes}${rest}${zone.toUpperCase()}`), fraction);
+  const offset = zone.toUpperCase().replace(/^(.\d\d)(\d\d)$/u, '$1:$2');
+  return momentOf(Date.parse(`${day}T${minutes}${rest}${offset}`), fraction);
 }
 
 /** Milliseconds since 1970. */

@@ -15,6 +15,7 @@ import { behind, isWithin, MAX_FILE_SIZE, realPath, whyNot } from '../files/read
 import { openOwnFolder } from '../files/own-folder.ts';
 import { takesPath, type Permit } from './permits.ts';
 import { policyFiles } from './policy.ts';
+import { parseJson } from '../text/json.ts';
 
 /** What identifies a demand; where it stands in the file, and how it is told, may change. */
 export type Agreed = Pick<Demand, 'kind' | 'value' | 'readOnly'> & {
@@ -86,12 +87,7 @@ function parseAgreed(value: unknown): Agreed | undefined {
 }
 
 function parseRecord(text: string): Remembered | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  const value = parseJson(text);
   if (!isMap(value) || value['version'] !== VERSION || !Array.isArray(value['demands'])) return undefined;
   const { file } = value;
   const demands = value['demands'].map(parseAgreed);

@@ -95,6 +95,8 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background of $ti
     expect(down.stdout).toMatch(new RegExp(`^${web.name}\\ndata-[0-9a-f]{12}\\n$`, 'u'));
     expect(await web.listed()).toBeUndefined();
     expect((await web.run(['volume', 'ls'])).stdout).not.toContain(web.folder);
+    const events = await web.run(['events', '--since', '1h', '--until', '0s', '--filter', `container=${web.name}`]);
+    expect(events.stdout).toMatch(/ start [^]* destroy /u);
     expect(await web.run(['down'])).toMatchObject({ status: 0, stdout: '' });
   });
 

@@ -9,7 +9,7 @@ import type { KeptContainer } from '../../state/containers.ts';
 import { ACTIONS, JournalReader, type JournalEvent } from '../../state/journal.ts';
 import { runEvents } from '../../state/run-events.ts';
 import { safe } from '../../text/safe.ts';
-import { parseWhen } from '../../text/when.ts';
+import { msOf, parseMoment } from '../../text/moments.ts';
 import type { Arguments, Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { formatOf, type Format } from '../format.ts';
@@ -42,8 +42,9 @@ const lineOf = ({ time, action, id, name, attributes }: JournalEvent): string =>
 
 function whenOf(args: Arguments, name: 'since' | 'until', now: number): number | undefined {
   const text = args.value(name);
-  const at = text === undefined ? undefined : parseWhen(text, now);
-  if (text === undefined || at !== undefined) return at;
+  if (text === undefined) return undefined;
+  const moment = parseMoment(text, now);
+  if (moment !== undefined) return msOf(moment);
   throw new BoxctlError('E_USAGE', `--${name} ${text} is no time`, {
     hint: 'for example 10m, 2026-11-29T12:00:00Z, or seconds since 1970',
   });
