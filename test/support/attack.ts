@@ -26,6 +26,12 @@ export function attacker(name = 'privileges'): string {
   return path;
 }
 
+/** Puts it where a container finds it. */
+export function putAttacker(program: string, folder: string, name: string = program): void {
+  copyFileSync(attacker(program), join(folder, name));
+  chmodSync(join(folder, name), 0o755);
+}
+
 export const hasCompiler = existsSync('/usr/bin/cc');
 
 /** Somebody who shares a folder, and exchanges two names in it as fast as he can until the test is over. */
@@ -40,11 +46,10 @@ export function attackFolder(
   what: string,
   spec: Readonly<Record<string, unknown>>,
   caller: Caller,
-  name?: string,
+  name = 'privileges',
 ): string {
   const folder = specFolder({ command: ['/w/attack', what], volumes: ['./:/w:ro'], ...spec }, caller);
-  copyFileSync(attacker(name), join(folder, 'attack'));
-  chmodSync(join(folder, 'attack'), 0o755);
+  putAttacker(name, folder, 'attack');
   return folder;
 }
 

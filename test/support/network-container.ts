@@ -1,10 +1,9 @@
 /** Containers in the lab: started in its `host`, and running until the test is over. */
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import { attacker } from './attack.ts';
+import { putAttacker } from './attack.ts';
 import { PROGRAM, type Ended } from './boxctl.ts';
 import { callerOptions, self, specFolder, type Caller } from './container.ts';
 import { networkState, type Place } from './network-lab.ts';
@@ -29,10 +28,7 @@ export function networkFolder(
   caller: Caller = self,
 ): string {
   const folder = specFolder({ network_mode: 'bridge', volumes: ['./:/w:ro'], init: true, ...spec }, caller);
-  for (const program of programs) {
-    copyFileSync(attacker(program), join(folder, program));
-    chmodSync(join(folder, program), 0o755);
-  }
+  for (const program of programs) putAttacker(program, folder);
   return folder;
 }
 
