@@ -14,7 +14,7 @@ import { planContainer } from '../plan/container.ts';
 import { diff } from '../review/diff.ts';
 import type { AllowsFile } from '../spec/context.ts';
 import { guardAnew } from '../spec/load.ts';
-import type { SpecDocument } from '../spec/spec.ts';
+import type { HostFile, SpecDocument } from '../spec/spec.ts';
 import { nameLock, remakePlace, takePlace } from '../state/container-folders.ts';
 import { hasRun, readRun } from '../state/container-runs.ts';
 import { keptContainers, readKeptModel, type KeptContainer } from '../state/containers.ts';
@@ -170,13 +170,16 @@ function completed(
   }
   const { spec } = document;
   const given = spec.given?.map((one) => {
-    const content = now?.spec.given?.find(({ kind, name: other }) => kind === one.kind && other === one.name)?.content;
-    if (content !== undefined) return { ...one, content };
+    const found = now?.spec.given?.find(({ kind, name: other }) => kind === one.kind && other === one.name);
+    // Without its content where it must be allowed to be read: that is judged like the rest.
+    if (found !== undefined) return found.content === undefined ? one : { ...one, content: found.content };
     const message = `what the ${one.kind} ${one.name} of ${name} holds is kept nowhere, and its file does not say it any more`;
     throw new BoxctlError('E_CONTAINER_CHANGED', why === undefined ? message : `${message}: ${why.message}`, {
       hint: why === undefined ? anew(container) : `the file is ${file}`,
     });
   });
+  const isGiven = ({ kind }: HostFile): boolean => kind === 'secret' || kind === 'config';
+  const files = [...document.files.filter((one) => !isGiven(one)), ...(now?.files.filter(isGiven) ?? [])];
   if (now === undefined) {
     reporter.notice(
       `${name} is started as it was made; its file cannot be used any more: ${why?.message ?? ''}`,
@@ -191,7 +194,7 @@ function completed(
     }
   }
   const limits = readKeptLimits(container) ?? spec.limits;
-  return { ...document, spec: { ...spec, limits, ...(given === undefined ? {} : { given }) } };
+  return { ...document, files, spec: { ...spec, limits, ...(given === undefined ? {} : { given }) } };
 }
 
 /** The one that it was made from: what it has written lies over that. */

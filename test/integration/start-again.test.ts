@@ -138,6 +138,23 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
     expect(await web.run(['start', '--allow', `bind=${outside.folder}`, web.name])).toMatchObject({ status: 0 });
   });
 
+  test('is judged anew, too, for the files that its secrets are read from', async () => {
+    const outside = box({}, caller);
+    const token = join(outside.folder, 'token');
+    writeFileSync(token, 'one\n', { mode: 0o644 });
+    const command = script('cat /run/secrets/token; sleep 0.1');
+    const web = box({ secrets: { token: { file: token } }, command }, caller);
+    const allow = ['--allow', `secret=${token}`];
+    expect(await web.run(['up', '--detach', ...allow])).toMatchObject({ status: 0 });
+    const { id } = await ended(web);
+    const refused = await web.run(['start', web.name]);
+    expect(refused).toMatchObject({ status: 125, stdout: '' });
+    expect(refused.stderr).toContain('not allowed');
+    expect(await web.run(['start', ...allow, web.name])).toMatchObject({ status: 0, stderr: '' });
+    await ended(web);
+    expect(outputOf(web, id)).toBe('one\none\n');
+  });
+
   test('has no write access to files that a repository in its bind has got meanwhile', async () => {
     const command = script('echo evil >>/src/.git/config && echo written || echo refused');
     const web = box({ volumes: ['./src:/src'], command }, caller);
