@@ -262,6 +262,64 @@ const without = (node, keywords) => {
 const forValidation = (root) => without(root, FOR_READERS);
 const withoutWords = (root) => without(root, new Set([...FOR_READERS, ...IN_MESSAGES]));
 
+/** Smaller ones stay where they are: a function costs more than they do. */
+const LEAST_PART = 100;
+
+/**
+ * The same schema with each key's part among the definitions. ajv makes a function of each, and V8 compiles those of the keys
+ * that a file has, and not of all others.
+ */
+function inParts(root) {
+  const definitions = {};
+  const partOf = (value, path) => {
+    const part = inside(value, path);
+    if (JSON.stringify(part).length < LEAST_PART) return part;
+    definitions[path] = part;
+    return { $ref: `#/definitions/${path}` };
+  };
+  const inside = (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    const entries = Object.entries(value).map(([key, inner]) => {
+      if (key !== 'properties') return [key, inside(inner, `${path}.${key}`)];
+      const parts = Object.entries(inner).map(([name, part]) => [name, partOf(part, `${path}.${name}`)]);
+      return [key, Object.fromEntries(parts)];
+    });
+    return Object.fromEntries(entries);
+  };
+  const { definitions: known = {}, ...rest } = root;
+  const keys = inside(rest, 'key');
+  for (const [name, part] of Object.entries(known)) definitions[name] = inside(part, name);
+  return { ...keys, definitions };
+}
+
+/** Where the brackets end that begin at `at`. */
+function endOfBrackets(source, at) {
+  const token = /"(?:[^"\\]|\\.)*"|[{[(]|[}\])]/gu;
+  token.lastIndex = at;
+  let depth = 0;
+  for (let found = token.exec(source); found !== null; found = token.exec(source)) {
+    if (/^[{[(]$/u.test(found[0])) depth++;
+    else if (/^[}\])]$/u.test(found[0]) && --depth === 0) return token.lastIndex;
+  }
+  throw new Error('brackets without an end in the code of ajv');
+}
+
+/** The validator's code with a number for each error: how many there are is all that its functions ask each other. */
+function withoutErrors(source) {
+  const begin =
+    /(?:\.errors = \[|const err\d+ = |validate\d+\((?:data[^{(),]*), )(?=\{)|function validate\d+\(data, (?=\{)/gu;
+  let text = '';
+  let at = 0;
+  for (let found = begin.exec(source); found !== null; found = begin.exec(source)) {
+    const end = endOfBrackets(source, begin.lastIndex);
+    const isError = !found[0].endsWith(', ');
+    text += source.slice(at, begin.lastIndex - (isError ? 0 : 2)) + (isError ? '0' : '');
+    at = isError ? end : source.startsWith('={}', end) ? end + '={}'.length : end;
+    begin.lastIndex = at;
+  }
+  return text + source.slice(at);
+}
+
 /** The text of a file with what is between two marks replaced. */
 const between = (path, mark, lines) => {
   const text = readFileSync(here(path), 'utf8');
@@ -403,7 +461,8 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
   };
   // Two validators by one schema: a start runs the short one, which only says whether the file is sound; the other says
   // what is wrong.
-  writeIfChanged(`${generated}/is-valid.mjs`, `${banner}${moduleOf({ messages: false }, withoutWords(schema))}\n`);
+  const short = withoutErrors(moduleOf({ messages: false }, inParts(withoutWords(schema))));
+  writeIfChanged(`${generated}/is-valid.mjs`, `${banner}${short}\n`);
   const full = moduleOf({ allErrors: true, verbose: true }, forValidation(schema));
   writeIfChanged(`${generated}/validate.mjs`, `${banner}${full}\n`);
   const { definitions: _definitions, ...withoutDefinitions } = schema;

@@ -5,8 +5,11 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   mkdirSync,
+  mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -81,18 +85,22 @@ async function bundle() {
     input: { cli: 'src/cli/entry.ts' },
     preserveEntrySignatures: 'allow-extension',
   });
-  const { output } = await cli.write({
+  const late = Object.entries(LATE).map(([name, test]) => ({ name, test }));
+  const optionsOf = (groups) => ({
     dir: dist,
     format: 'cjs',
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
-    codeSplitting: {
-      includeDependenciesRecursively: false,
-      groups: Object.entries(LATE).map(([name, test]) => ({ name, test })),
-    },
+    codeSplitting: { includeDependenciesRecursively: false, groups },
     // Names of functions are in the report of a mistake.
     minify: { compress: true, mangle: { keepNames: true } },
   });
+  // What a start loads at once is one chunk then: from one chunk to another, each use of a name is a call.
+  const apart = await cli.generate({ ...optionsOf(late), minify: false });
+  const chunks = apart.output.filter(isChunk);
+  const start = chunksOfStart(chunks);
+  const ofStart = new Set(chunks.flatMap(({ fileName, moduleIds }) => (start.has(fileName) ? moduleIds : [])));
+  const { output } = await cli.write(optionsOf([...late, { name: START, test: (id) => ofStart.has(id) }]));
   const library = await rolldown({ ...common, input: { index: 'src/index.ts' } });
   await library.write({
     dir: join(dist),
@@ -102,25 +110,40 @@ async function bundle() {
   });
   copyFileSync(join(root, 'src/cli/bin.cjs'), join(dist, 'boxctl.cjs'));
   chmodSync(join(dist, 'boxctl.cjs'), 0o755);
-  return output.filter(({ type }) => type === 'chunk');
+  return output.filter(isChunk);
 }
+
+const isChunk = ({ type }) => type === 'chunk';
+
+/** The name of the chunk of all that a start loads at once. */
+const START = 'start';
 
 const isLate = (fileName) => Object.keys(LATE).some((name) => fileName.startsWith(name));
 
-/** The chunks that `up` loads: its own, the entry's, and what they import at once. */
-function chunksOfStart(chunks) {
-  const up = join(root, 'src/cli/commands/up.ts');
+/** The names of some chunks, and of all that they import at once. */
+function withImports(chunks, isWanted) {
   const found = new Set();
   const add = ({ fileName, imports }) => {
     if (found.has(fileName) || isLate(fileName)) return;
     found.add(fileName);
     for (const chunk of chunks) if (imports.includes(chunk.fileName)) add(chunk);
   };
-  for (const chunk of chunks) if (chunk.isEntry || chunk.moduleIds.includes(up)) add(chunk);
+  for (const chunk of chunks) if (isWanted(chunk)) add(chunk);
+  return found;
+}
+
+/** The chunks that `up` loads: its own, the entry's, and what they import at once. */
+function chunksOfStart(chunks) {
+  const up = join(root, 'src/cli/commands/up.ts');
+  return withImports(chunks, ({ isEntry, moduleIds }) => isEntry || moduleIds.includes(up));
+}
+
+/** The chunks of the pack of a start. */
+function chunksOfPack(chunks) {
   // What the network shares with other commands is little: without it, a start with a network would read their pack, too.
   const network = chunks.filter(({ fileName }) => fileName.startsWith('late-network'));
-  for (const chunk of chunks) if (network.some(({ imports }) => imports.includes(chunk.fileName))) add(chunk);
-  return found;
+  const shared = withImports(chunks, ({ fileName }) => network.some(({ imports }) => imports.includes(fileName)));
+  return new Set([...chunksOfStart(chunks), ...shared]);
 }
 
 function writeTypes() {
@@ -155,7 +178,7 @@ function writeTypes() {
  * JavaScript has them in our sources.
  */
 function pack(chunks) {
-  const start = chunksOfStart(chunks);
+  const start = chunksOfPack(chunks);
   const escape = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
   const write = (name, members) => {
     const functions = members.map(({ fileName }) => {
@@ -181,28 +204,52 @@ function pack(chunks) {
   );
 }
 
-/** V8 keeps what has been compiled by then, so the usual way is walked first. */
-function writeCaches() {
+const CACHES = '--caches';
+
+/** V8 keeps what has been compiled by then, so the usual way is walked first, in `folder`. */
+async function writeCaches(folder) {
   const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
   const write = (name) => writeFileSync(join(dist, `${name}.pack.cache`), bin.openPack(name).script.createCachedData());
-  const { warmUp, warmUpNetwork } = bin.load('cli.cjs');
-  warmUp();
+  const { warmUp, warmUpNetwork } = await bin.load('cli.cjs').warming();
+  // Before anything of it has run: each command needs another part of it.
+  write('rest');
+  await warmUp(folder);
   write('start');
   warmUpNetwork();
   write('network');
-  write('rest');
+  // Handlers of signals may wait.
+  process.exit();
 }
 
-const wanted = stamp();
-if (!isCurrent(wanted)) {
+/** In a process of its own, with a home and a store that are removed (src/cli/warm-up.ts). */
+function makeCaches() {
+  const folder = mkdtempSync(join(tmpdir(), 'boxctl-build-'));
+  try {
+    const empty = openSync('/dev/null', 'r');
+    execFileSync(process.execPath, [fileURLToPath(import.meta.url), CACHES, join(folder, 'warm-up')], {
+      stdio: ['ignore', 'ignore', 'ignore', empty, empty],
+      env: { PATH: process.env.PATH, HOME: folder, BOXCTL_STORE: join(folder, 'store') },
+    });
+    closeSync(empty);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function build() {
+  const wanted = stamp();
+  if (isCurrent(wanted)) return;
   execFileSync(process.execPath, [join(root, 'specs/generate.mjs')], { stdio: 'inherit' });
   mkdirSync(dist, { recursive: true });
   for (const name of readdirSync(dist)) {
     if (/\.(?:cjs|js|pack|cache|stamp)$/u.test(name)) rmSync(join(dist, name));
   }
   pack(await bundle());
-  writeCaches();
+  makeCaches();
   writeTypes();
   // Last, and taken again: the generated reference page is among the inputs.
   writeFileSync(stampFile, stamp());
 }
+
+const [word, folder] = process.argv.slice(2);
+await (word === CACHES ? writeCaches(folder) : build());

@@ -1,3 +1,4 @@
-/** What the bin (dist/boxctl.cjs) calls. */
+/** What the bin (dist/boxctl.cjs) calls, and the build. */
 export { main } from './main.ts';
-export { warmUp, warmUpNetwork } from './warm-up.ts';
+
+export const warming = (): Promise<typeof import('./warm-up.ts')> => import('./warm-up.ts');

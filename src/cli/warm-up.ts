@@ -2,18 +2,18 @@
  * What `up` does, without a container. The build runs this and then takes V8's code cache: functions that have run are in it,
  * compiled, and those that have not must be compiled at each start.
  */
-import { endOf } from '../container/run.ts';
-import { readDigestInBackground } from '../container/digest-in-background.ts';
-import { forwardSignals } from '../container/signals.ts';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { endOf, runModel } from '../container/run.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { gatherNetworkFacts } from '../host/network.ts';
-import { findImage } from '../image/resolve.ts';
 import { offsetOf, sizeOf } from '../kernel/layout.ts';
 import { EVENT, EVENT_RECORD } from '../kernel/wire.ts';
 import { encodePlan } from '../launcher/encode.ts';
 import { Course } from '../launcher/course.ts';
 import type { Outcome } from '../launcher/events.ts';
 import { compile, ownershipFor } from '../model/compile.ts';
+import type { Demand } from '../model/demand.ts';
 import type { ImageFacts } from '../model/image.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -21,18 +21,18 @@ import type { Progress } from '../show/progress-interface.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { chooseRanges } from '../state/address-pool.ts';
 import { claimIds } from '../state/id-ranges.ts';
-import { sweepState } from '../state/sweep.ts';
+import { Keeper } from './front.ts';
+import { main } from './main.ts';
 import { namedCommand } from './named-command.ts';
 import { textMessages } from './messages.ts';
 import { wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
 import { reporterFor } from './terminal-reporter.ts';
 import { COMMANDS } from './table.ts';
-import { checkDemands, permitsOf } from './trust.ts';
 
 const TEXT = `
 name: warm-up
-image: {host_tools: [sh]}
+image: ./image.tar
 hostname: warm-up
 limits: {memory: 64MiB, pids: 50, cpus: 1, optional: true}
 environment: {A: "1", B: "\${HOME}"}
@@ -87,40 +87,79 @@ export function warmUpNetwork(): void {
   }
 }
 
-/** Never throws: a build must not depend on the machine that it runs on. */
-export function warmUp(): void {
+const TAR_BLOCK = 512;
+
+/** An archive with one folder. */
+function smallArchive(): Buffer {
+  const archive = Buffer.alloc(3 * TAR_BLOCK);
+  const fields: readonly (readonly [at: number, text: string])[] = [
+    [0, 'bin/'],
+    [100, '0000755\0'],
+    [108, '0000000\0'],
+    [116, '0000000\0'],
+    [124, '00000000000\0'],
+    [136, '00000000000\0'],
+    [148, ' '.repeat(8)],
+    [156, '5'],
+    [257, 'ustar\x0000'],
+  ];
+  for (const [at, text] of fields) archive.write(text, at, 'latin1');
+  const sum = archive.reduce((total, byte) => total + byte, 0);
+  archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return archive;
+}
+
+/**
+ * To be run in a process whose home and store are below `folder`, and whose descriptors 3 and 4 are empty files, as if the
+ * program `boxctl` had started a container that was killed (front.ts). Never throws: a build must not depend on the machine that
+ * it runs on. The cache then lacks what did not run.
+ */
+export async function warmUp(folder: string): Promise<void> {
   try {
-    const found = namedCommand(['up', '--quiet', '--allow', 'all', 'warm-up.yaml'], COMMANDS);
-    if (found === undefined) return;
-    const invocation = {
-      args: parseArguments(found.command, found.rest),
-      env: { HOME: '/' },
-      cwd: '/',
-      commands: COMMANDS,
-    };
-    const messages = textMessages(wantsColor(2, {}), true);
-    const reporter = reporterFor(invocation, 'quiet', messages);
-    const permits = permitsOf(invocation);
-    const document = loadSpecText(TEXT, 'warm-up.yaml', { env: { HOME: '/' }, home: '/' });
-    const host = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
-    const claims = claimIds(document, host);
-    const { image } = document.spec;
-    const ownership = ownershipFor(document, host, claims);
-    if (image !== undefined) findImage(image, ownership, host);
-    const facts = { ...IMAGE, ownership };
-    const model = compile(document, facts, host, {}, claims);
-    checkDemands(invocation, document, model.demands, permits);
-    const plan = planContainer(model, facts, host);
-    encodePlan(plan, { gate: true });
-    forwardSignals(
-      () => undefined,
-      () => undefined,
-    )();
-    void readDigestInBackground(undefined, host)();
-    const outcome = outcomeOf(plan, reporter.launching(plan));
-    messages.ended({ ...endOf({ plan, model, host, outcome }, { reporter }), limits: [] });
-    void sweepState(host);
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, 'container.yaml');
+    writeFileSync(file, TEXT);
+    writeFileSync(join(folder, 'image.tar'), smallArchive());
+    const words = ['up', '--quiet', '--allow', 'all', file];
+    // The first imports the image.
+    await main(['--ended', ...words]);
+    await main(['--ended', ...words]);
+    await warmUpRest(words, file);
   } catch {
-    // The cache then lacks what did not run.
+    // See above.
   }
+}
+
+/** What comes after the command was started. */
+async function warmUpRest(words: readonly string[], file: string): Promise<void> {
+  const found = namedCommand(words, COMMANDS);
+  if (found === undefined) return;
+  const args = parseArguments(found.command, found.rest);
+  const invocation = { args, env: { HOME: '/' }, cwd: '/', commands: COMMANDS };
+  const keeper = new Keeper(words);
+  // Files that were just made keep a plan from being kept: it is kept without them.
+  keeper.stop();
+  const other = new Keeper(words);
+  const messages = keeper.watch(textMessages(wantsColor(2, {}), true));
+  const reporter = reporterFor(invocation, 'quiet', messages);
+  const document = loadSpecText(TEXT, file, { env: { HOME: '/' }, home: '/' });
+  const host = gatherHostFacts(process.env);
+  const facts = { ...IMAGE, ownership: ownershipFor(document, host) };
+  const model = compile(document, facts, host, {});
+  const plan = planContainer(model, facts, host);
+  other.stop();
+  keeper.keep({ document, model, plan: { ...plan, borrowed: [] }, host }, () => Promise.reject(new Error('no values')));
+  encodePlan(plan, { gate: true });
+  // A plan that was made without one of its files is refused right before the launcher is started.
+  const unread: Demand = {
+    kind: 'env_file',
+    value: '',
+    message: '',
+    because: { kind: 'default', name: '' },
+    unread: true,
+  };
+  const refused = { model: { ...model, demands: [unread] }, image: facts };
+  await runModel(refused, host, { reporter, takesSignals: true, document }).catch(() => undefined);
+  const outcome = outcomeOf(plan, reporter.launching(plan));
+  messages.ended({ ...endOf({ plan, model, host, outcome }, { reporter }), limits: [] });
 }

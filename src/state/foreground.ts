@@ -8,37 +8,25 @@
  *
  * in the folder of records, which a reboot empties.
  */
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from '../files/atomic-write.ts';
 import { makeFolders } from '../files/folders.ts';
-import { namesIn } from './names.ts';
 import { readOwnJson } from '../files/own.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Model } from '../model/model.ts';
-import { openOwn, tryLock } from '../native.ts';
+import { tryLock } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import { parseRecord, recordText, type KeptRecord } from './container-record.ts';
 import { bootId, controlSocket, type KeptContainer } from './containers.ts';
 import { packModel, packPlan } from './kept-files.ts';
+import { foregroundFolder } from './sweep-foreground.ts';
 import { runningRecords, type RunningRecord } from './running.ts';
-
-const folderOf = ({ dirs }: HostFacts): string => join(dirs.state, 'foreground');
 
 /** Writes down what a container that runs was made from, and gives what takes that back. */
 export function keepForeground(host: HostFacts, record: KeptRecord, plan: Plan, model: Model): () => void {
-  makeFolders(folderOf(host), 0o700);
-  const folder = join(folderOf(host), record.id);
+  makeFolders(foregroundFolder(host), 0o700);
+  const folder = join(foregroundFolder(host), record.id);
   mkdirSync(folder, 0o700);
   const lock = openSync(join(folder, 'lock'), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   tryLock(lock, true);
@@ -69,7 +57,7 @@ function readFolder(folder: string): KeptRecord | undefined {
 }
 
 function containerOf(host: HostFacts, { id, name, first, started }: RunningRecord): KeptContainer {
-  const folder = join(folderOf(host), id);
+  const folder = join(foregroundFolder(host), id);
   const known = readFolder(folder);
   const bare = { file: '', created: started, boot: bootId(), command: commandOf(first.pid), image: undefined };
   return {
@@ -96,29 +84,3 @@ export function foregroundContainers(host: HostFacts, background: ReadonlySet<st
 
 /** Whether what it was made from is written down. */
 export const hasForegroundFolder = ({ folder }: KeptContainer): boolean => existsSync(join(folder, 'container.json'));
-
-/** Folders whose process was killed. `remove`: they are removed. */
-export function sweepForeground(host: HostFacts, remove: boolean): readonly string[] {
-  return namesIn(folderOf(host))
-    .map((id) => join(folderOf(host), id))
-    .filter((folder) => {
-      let fd: number | undefined;
-      try {
-        fd = openOwn(join(folder, 'lock'), 'file');
-        if (!tryLock(fd, true)) return false;
-      } catch {
-        // Without a lock: it was just made, or half removed.
-        if (isYoung(folder)) return false;
-      } finally {
-        if (fd !== undefined) closeSync(fd);
-      }
-      if (remove) rmSync(folder, { recursive: true, force: true });
-      return true;
-    });
-}
-
-/** Made, or removed, within the last seconds. */
-function isYoung(folder: string): boolean {
-  const status = statSync(folder, { throwIfNoEntry: false });
-  return status === undefined || Date.now() - status.mtimeMs < 10_000;
-}

@@ -25,6 +25,7 @@ import { namesIn } from './names.ts';
 import { behind, openUnlinked } from '../files/read.ts';
 import { removeTree } from '../worker/work.ts';
 import { readRecord, type RecordText } from './record.ts';
+import { sweepForeground } from './sweep-foreground.ts';
 import { connectTo, endNamespace, endProcess, openOwn, tryLock } from '../native.ts';
 
 /** Of a record, and of a container's writable layer. */
@@ -245,10 +246,7 @@ export async function sweepLeftovers(host: HostFacts, options: SweepOptions = {}
   }
   if (remove && swept.length > 0) await sweepAddresses(host);
   try {
-    if (existsSync(join(host.dirs.state, 'foreground'))) {
-      const { sweepForeground } = await import('./foreground.ts');
-      for (const path of sweepForeground(host, remove)) swept.push({ kind: 'foreground', path });
-    }
+    for (const path of sweepForeground(host, remove)) swept.push({ kind: 'foreground', path });
     if (!places) return swept;
     for (const path of sweepSockets(host, remove)) swept.push({ kind: 'socket', path });
     if (!existsSync(join(host.dirs.store, 'containers'))) return swept;
