@@ -38,6 +38,8 @@ function bench(folder, rounds) {
   const subjects = [
     [own, () => [FRONT, ...words]],
     ['boxctl up, by Node', () => [process.execPath, BOXCTL, ...words]],
+    ['boxctl --version, by Node', () => [process.execPath, BOXCTL, '--version']],
+    ['node -e 0', () => [process.execPath, '-e', '0']],
     ['bwrap', () => bwrap(rootfs)],
     ['crun run', ociRun('crun', folder, bundle)],
     ['runc run', ociRun('runc', folder, bundle)],
@@ -47,6 +49,24 @@ function bench(folder, rounds) {
   process.stdout.write(`${rounds} rounds, interleaved${' '.repeat(8)}ms   boxctl is\n`);
   for (const [name, list] of times) {
     const ratio = name === own ? '' : `${(median(times.get(own)) / median(list)).toFixed(2)} ×`;
-    process.stdout.write(`  ${name.padEnd(24)}${median(list).toFixed(2).padStart(8)}${ratio.padStart(12)}\n`);
+    process.stdout.write(`  ${name.padEnd(28)}${median(list).toFixed(2).padStart(8)}${ratio.padStart(12)}\n`);
+  }
+  whereItGoes((name) => median(times.get(name)), own);
+}
+
+/** Each part is the difference of two whole commands, so the parts of a line add up to what was measured. */
+function whereItGoes(of, own) {
+  const command = of('the command alone');
+  const parts = [
+    ['the command by itself', command],
+    ['front, launcher and kernel', of(own) - command],
+    ['Node’s own start and end', of('node -e 0')],
+    ['boxctl’s code is loaded', of('boxctl --version, by Node') - of('node -e 0')],
+    ['file, plan and Node’s waiting', of('boxctl up, by Node') - of('boxctl --version, by Node') - of(own)],
+  ];
+  process.stdout.write(`where the time goes${' '.repeat(13)}ms   kept plan   by Node\n`);
+  for (const [index, [name, ms]] of parts.entries()) {
+    const kept = index < 2 ? ' yes' : '';
+    process.stdout.write(`  ${name.padEnd(28)}${ms.toFixed(2).padStart(8)}${kept.padStart(9)}${' yes'.padStart(10)}\n`);
   }
 }
