@@ -323,7 +323,6 @@ class Launcher {
   long prepare() {
     if (served_ != nullptr) take_from(*served_);
     context_.slot_count = plan_.slots;
-    context_.again = (plan_.flags & kFlagAgain) != 0;
     if (!context_.slots.make(plan_.slots) || !done_.reset(plan_.steps)) return -ENOMEM;
     if (const long error = choose_id(); error != 0) return error;
     for (int i = 0; i < static_cast<int>(plan_.kept_fds); i++) {

@@ -31,11 +31,10 @@ inline constexpr uint32_t kRestartAlways = 2;
 
 inline constexpr uint16_t kFlagGate = 1;
 inline constexpr uint16_t kFlagTerminalStdin = 2;
-inline constexpr uint16_t kFlagAgain = 4;
 inline constexpr uint16_t kFlagTerse = 8;
 inline constexpr uint16_t kFlagLean = 16;
 inline constexpr uint16_t kFlagGiven = 32;
-inline constexpr uint16_t kAllFlags = 63;
+inline constexpr uint16_t kAllFlags = 59;
 
 struct PlanHeader {
   uint32_t magic;

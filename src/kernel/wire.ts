@@ -53,8 +53,6 @@ export const PLAN_FLAGS = {
   gate: 1,
   /** The caller's standard input goes to the container's terminal. */
   terminalStdin: 2,
-  /** The container has run before: what it wrote is there. */
-  again: 4,
   /** Steps that were done, undo calls that succeeded and `begun` are not told. */
   terse: 8,
   /** Up to pivot_root the container's side names no path of the host: it can be born in a mount namespace without the host's mounts. */

@@ -259,8 +259,6 @@ export interface EncodeOptions {
   readonly id?: string;
   /** How many descriptors the launcher is given to keep. */
   readonly keptFds?: number;
-  /** The container has run before. */
-  readonly again?: boolean;
   /** The first of them has the contents of secrets and configs. */
   readonly hasGiven?: boolean;
   /** Steps that were done, and undo calls that succeeded, are not told. */
@@ -351,7 +349,6 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
     flags:
       (options.gate === true ? PLAN_FLAGS.gate : 0) |
       (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0) |
-      (options.again === true ? PLAN_FLAGS.again : 0) |
       (options.hasGiven === true ? PLAN_FLAGS.given : 0) |
       (options.terse === true ? PLAN_FLAGS.terse : 0),
     grace: plan.stop.graceMs,

@@ -16,8 +16,6 @@ export interface LaunchOptions {
   readonly gate?: boolean;
   /** The container's id, 12 hex digits; by default the launcher chooses one. */
   readonly id?: string;
-  /** The container has run before: what it wrote is there. */
-  readonly again?: boolean;
   /** What the secrets and configs of the plan hold (`Model.contents`). */
   readonly contents?: readonly (Hidden | undefined)[];
   /** Descriptors of this process that the launcher keeps open until it ends: locks that outlive this process. */
@@ -80,12 +78,12 @@ export function startOwn(
   plan: Plan,
   { stdio = [0, 1, 2], interpreter = 'launcher', ...options }: LaunchOptions,
 ): Launcher {
-  const { gate = false, again = false, terse = false, id } = options;
+  const { gate = false, terse = false, id } = options;
   const given = contentsFor(plan, options);
   const kept = [...given.fds, ...socketsFor(plan), ...(options.kept ?? [])];
   const known = id === undefined ? {} : { id };
   const { socket, pidfd, pid } = closing(given, () => {
-    const flags = { gate, again, terse, hasGiven: given.fds.length > 0 };
+    const flags = { gate, terse, hasGiven: given.fds.length > 0 };
     const bytes = encodePlan(plan, { ...flags, keptFds: kept.length, ...known });
     return spawnLauncher(bytes, stdio, interpreter, { kept, userIds: plan.userIds });
   });
@@ -112,7 +110,7 @@ interface Asking {
 
 /** Calls `use` once the launcher that is already there has the plan: at once, unless very many others wait. */
 export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: Asking): void {
-  const { stdio = [0, 1, 2], gate = false, again = false, terse = false, id = '0' } = options;
+  const { stdio = [0, 1, 2], gate = false, terse = false, id = '0' } = options;
   const template = options.template;
   const encoded = template?.encoded ?? new PlanTemplate(plan);
   const lean = template?.isLean ?? isLean(plan);
@@ -125,7 +123,6 @@ export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: A
   const kept = [...given.fds, ...socketsFor(plan), ...(options.kept ?? [])];
   const flags =
     (gate ? PLAN_FLAGS.gate : 0) |
-    (again ? PLAN_FLAGS.again : 0) |
     (terse ? PLAN_FLAGS.terse : 0) |
     (lean ? PLAN_FLAGS.lean : 0) |
     (given.fds.length > 0 ? PLAN_FLAGS.given : 0);
