@@ -15,12 +15,13 @@
 #include <vector>
 
 #include "../shared/fd.h"
+#include "../wire/events.h"
 #include "result.h"
 
 namespace boxctl {
 namespace {
 
-constexpr size_t kRecord = 32;  // as in src/launcher/course.ts
+constexpr size_t kRecord = sizeof(Record);
 constexpr size_t kMost = 256 * kRecord;
 constexpr size_t kStack = 256 * 1024;
 constexpr int kMostReady = 64;

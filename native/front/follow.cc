@@ -65,6 +65,8 @@ class Follower {
     signalfd_siginfo info;
     if (read(signals_, &info, sizeof info) != sizeof info) return;
     const uint32_t signal = info.ssi_signo;
+    // From a write of this process's own to a pipe without a reader, which has failed as well.
+    if (signal == SIGPIPE && info.ssi_code <= 0 && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
     if (signal == SIGINT || signal == SIGTERM) {
       asked_++;
       if (asked_ >= kKillsAt) say("boxctl: the command does not end: killed\n");

@@ -73,7 +73,7 @@ void Control::add_sources(Poller& poller) {
       continue;
     }
     has_input = has_input || client.input_size > 0;
-    const auto events = static_cast<short>(POLLIN | (client.output_size > 0 ? POLLOUT : 0));
+    const auto events = static_cast<short>(POLLIN | (client.wants_room() ? POLLOUT : 0));
     poller.add<&Client::on_message>(client.fd.get(), events, client);
   }
   if (has_input) poller.add<&Control::on_input_room>(console_->input(), POLLOUT, *this);
@@ -100,11 +100,15 @@ void Control::Client::leave() {
   gives_input = false;
   output_size = 0;
   input_size = 0;
+  owes_word = false;
 }
 
 void Control::Client::on_message(short happened) {
   if (!fd.valid()) return;
-  if (happened & POLLOUT && !send_output()) return;
+  if (happened & POLLOUT) {
+    if (owes_word) send_word();
+    if (!send_output()) return;
+  }
   if (!(happened & (POLLIN | POLLHUP | POLLERR))) return;
   struct {
     Order order;
@@ -116,12 +120,13 @@ void Control::Client::on_message(short happened) {
   if (size < static_cast<ssize_t>(sizeof message.order) || more > kInputPiece) return leave();
   switch (message.order.kind) {
     case kOrderAttach:
+      if (more != 0) return leave();
       attached = true;
       gives_input = message.order.value != 0;
       return;
     case kOrderInput:
       // One piece at a time: the next one waits for the word that this one was passed on.
-      if (!gives_input || input_size > 0 || more != message.order.value) return leave();
+      if (!gives_input || input_size > 0 || owes_word || more == 0 || more != message.order.value) return leave();
       return take_input(message.bytes, more);
     default:
       if (more != 0) return leave();
@@ -144,9 +149,13 @@ void Control::Client::pass_input() {
   const size_t done = wrote < 0 ? input_size : static_cast<size_t>(wrote);
   input_at += done;
   input_size -= done;
-  if (input_size > 0) return;
+  if (input_size == 0) send_word();
+}
+
+// Without it the other side sends nothing more, so it must not be lost where the socket is full of output.
+void Control::Client::send_word() {
   const Record record = {Event::kInputTaken, 0, 0, 0, 0, 0};
-  send(fd.get(), &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
+  owes_word = send(fd.get(), &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN;
 }
 
 void Control::on_input_room(short) {

@@ -49,10 +49,14 @@ class Control {
     // What the command has not read yet.
     char* input = nullptr;
     size_t input_at = 0, input_size = 0;
+    // Its input was passed on, and it has not been told yet: nothing more could be sent to it.
+    bool owes_word = false;
 
     void on_message(short happened);
     void take_input(const char* bytes, size_t size);
     void pass_input();
+    bool wants_room() const { return output_size > 0 || owes_word; }
+    void send_word();
     bool send_output();
     void leave();
   };

@@ -68,6 +68,11 @@ void Events::add(const Record& record) {
   records_[count_++] = record;
 }
 
+void Events::refuse(int error) {
+  add({Event::kRefused, 0, error, 0, 0, 0});
+  flush();
+}
+
 void Events::flush() {
   const char* bytes = reinterpret_cast<const char*>(records_);
   const size_t size = count_ * sizeof(Record);

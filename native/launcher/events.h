@@ -19,6 +19,8 @@ class Events {
   // `terse`: only what did not go as planned, and turning points.
   explicit Events(int socket, bool terse = false) : socket_(socket), terse_(terse) {}
   void add(const Record& record);
+  // The plan is not run: tells so at once, with an errno.
+  void refuse(int error);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
   // From now on they are written to the file as well, which is `events` of the folder. 0 or -errno.

@@ -22,6 +22,8 @@ namespace {
 constexpr long kSysCloseRange = 436;
 // What the process may take beyond the command's time until it is killed: to join the container, and to end.
 constexpr uint64_t kSlack = 10'000;
+// The reads of what the command writes before the other descriptors are handled.
+constexpr int kTurns = 16;
 // The first descriptor above those that the process needs.
 constexpr int kFree = 8;
 
@@ -56,21 +58,22 @@ int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kFree); }
 }  // namespace
 
 bool FirstWords::read_from(int fd) {
-  char rest[1024];
-  for (;;) {
+  char rest[4096];
+  for (int turn = 0; turn < kTurns; turn++) {
     char* const to = size_ < kMost ? bytes_ + size_ : rest;
     const ssize_t got = read(fd, to, size_ < kMost ? kMost - size_ : sizeof rest);
-    if (got > 0) {
-      if (size_ < kMost) size_ += static_cast<size_t>(got);
-    } else if (got == 0 || errno != EINTR) {
-      return got != 0 && errno == EAGAIN;
-    }
+    if (got == 0) return false;
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+    if (size_ < kMost) size_ += static_cast<size_t>(got);
   }
+  return true;
 }
 
 long Exec::start(const PlannedExec& exec, const Context& context) {
   if (running()) return -EBUSY;
   way_ = Way::kNone;
+  // Unless it tells of another end, it was killed.
+  status_ = 128 + SIGKILL;
   words_.clear();
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return -errno;
@@ -145,11 +148,7 @@ void Exec::finish() {
   kill(pid_, SIGKILL);
   while (waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
   }
-  // It was killed.
-  if (way_ == Way::kNone) {
-    way_ = Way::kExited;
-    status_ = 128 + SIGKILL;
-  }
+  if (way_ == Way::kNone) way_ = Way::kExited;
   pid_ = -1;
   socket_.reset();
   output_.reset();

@@ -22,7 +22,8 @@ struct Context;
 class FirstWords {
  public:
   static constexpr size_t kMost = kHealthOutput;
-  // Reads what can be read without waiting. False: the other end is closed.
+  // Reads what can be read without waiting, and no more than a bounded number of bytes: whoever writes may be faster.
+  // False: the other end is closed.
   bool read_from(int fd);
   void clear() { size_ = 0; }
   const char* data() const { return bytes_; }

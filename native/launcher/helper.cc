@@ -37,6 +37,9 @@ struct Ends {
   int failure;  // the new process writes its errno to it if execve(2) fails
 };
 
+// The reads of what the program writes before the other descriptors are handled: as much as a pipe holds.
+constexpr int kTurns = 64;
+
 // Milliseconds that a process may take to end after it has closed its descriptors.
 constexpr int kEndMs = 1000;
 
@@ -86,14 +89,13 @@ constexpr int kFree = 8;
 
 bool LastWords::read_from(int fd) {
   char bytes[sizeof bytes_];
-  for (;;) {
+  for (int turn = 0; turn < kTurns; turn++) {
     const ssize_t got = read(fd, bytes, sizeof bytes);
-    if (got > 0) {
-      keep(bytes, static_cast<size_t>(got));
-    } else if (got == 0 || errno != EINTR) {
-      return got != 0 && errno == EAGAIN;
-    }
+    if (got == 0) return false;
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+    keep(bytes, static_cast<size_t>(got));
   }
+  return true;
 }
 
 void LastWords::keep(const char* bytes, size_t size) {

@@ -15,7 +15,8 @@ namespace boxctl {
 // Keeps the last bytes that a program wrote. It may write any amount.
 class LastWords {
  public:
-  // Reads what can be read without waiting. False: the other end is closed.
+  // Reads what can be read without waiting, and no more than a bounded number of bytes: whoever writes may be faster.
+  // False: the other end is closed.
   bool read_from(int fd);
   void tell(Events& events, uint32_t step) const;
 

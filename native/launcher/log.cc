@@ -108,23 +108,22 @@ void Log::write_batch() {
     }
     at_ += static_cast<size_t>(wrote);
     if (waits_) await_room();
-    if (at_ == sizeof batch.header + used_) {
-      used_ = 0;
-      raw_ = 0;
-      sealed_ = false;
-      waits_ = false;
-      stalled_ = false;
-    }
+    if (at_ == sizeof batch.header + used_) begin_batch();
   }
+}
+
+void Log::begin_batch() {
+  used_ = 0;
+  raw_ = 0;
+  sealed_ = false;
+  waits_ = false;
+  stalled_ = false;
 }
 
 void Log::lose_batch(int error) {
   error_ = error;
   lost_ += batch.header.lost + raw_;
-  used_ = 0;
-  raw_ = 0;
-  sealed_ = false;
-  waits_ = false;
+  begin_batch();
 }
 
 // From now on, the driver has so long for its next progress.

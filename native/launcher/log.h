@@ -51,6 +51,7 @@ class Log {
   size_t take_lines(Stream stream, const char* bytes, size_t size, Until until);
   size_t take_messages(Stream stream, const char* bytes, size_t size, Until until);
   void write_batch();
+  void begin_batch();
   void await_room();
   void lose_batch(int error);
   void tell_journal();

@@ -219,10 +219,10 @@ class Writer {
 
 // Runs in the new process.
 [[noreturn]] void become_writer(const LogWriter::Files& files, int batches, int report) {
-  // Above those that they become.
   // Opened anew: it is locked as long as this process lives, so that one writer follows the other, and a reader can
   // wait for what a launcher that was killed has left.
   const Fd folder(openat(files.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Above those that they become.
   const int from[] = {fcntl(folder.get(), F_DUPFD, 3), fcntl(batches, F_DUPFD, 3), fcntl(report, F_DUPFD, 3)};
   const int to[] = {kFolderFd, kBatchesFd, kReportFd};
   for (int i = 0; i < 3; i++) {

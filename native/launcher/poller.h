@@ -15,8 +15,8 @@ namespace boxctl {
 
 class Poller {
  public:
-  // The launcher's own parts add at most 15. To add more than there is room for is a defect of the launcher, which then
-  // ends, and the container with it.
+  // The launcher's own parts add at most 50, of which 16 are the connections of Control. To add more than there is room
+  // for is a defect of the launcher, which then ends, and the container with it.
   static constexpr size_t kMost = 64;
 
   void clear() { count_ = 0; }

@@ -31,16 +31,12 @@ long clone_process(Context& context, const Call& c, int cgroup) {
     args.cgroup = static_cast<uint64_t>(cgroup);
   }
   LeanMounts* const mounts = args.flags & CLONE_NEWNS ? context.mounts : nullptr;
-  if (mounts != nullptr) {
-    if (const long error = mounts->enter(); error < 0) return error;
-  }
-  const long pid = call(kSysClone3, &args, sizeof args);
+  const long entered = mounts == nullptr ? 0 : mounts->enter();
+  const long pid = entered < 0 ? entered : call(kSysClone3, &args, sizeof args);
   // The first process must not hold what leads to the host's mounts.
   if (mounts != nullptr && pid == 0) mounts->close();
-  if (mounts != nullptr && pid != 0) {
-    // Without the host's mounts around it, the launcher must not go on.
-    if (const long error = mounts->leave(); error < 0) _exit(125);
-  }
+  // Without the host's mounts around it, the launcher must not go on.
+  if (mounts != nullptr && pid != 0 && mounts->leave() < 0) _exit(125);
   if (pid < 0) return pid;
   context.child = static_cast<pid_t>(pid);
   context.peer = pid == 0 ? std::move(theirs) : std::move(ours);

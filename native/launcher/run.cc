@@ -315,7 +315,7 @@ class Launcher {
   }
 
   void run() {
-    if (const long error = prepare(); error != 0) return refuse(static_cast<int>(-error));
+    if (const long error = prepare(); error != 0) return events_.refuse(static_cast<int>(-error));
     while (run_once()) begin_again();
   }
 
@@ -373,11 +373,6 @@ class Launcher {
     if (id == 0 && getrandom(&id, 6, 0) != 6) return -EIO;
     snprintf(context_.id, sizeof context_.id, "%012llx", static_cast<unsigned long long>(id));
     return 0;
-  }
-
-  void refuse(int error) {
-    events_.add({Event::kRefused, 0, error, 0, 0, 0});
-    events_.flush();
   }
 
   bool run_once() {

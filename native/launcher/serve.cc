@@ -136,7 +136,7 @@ class Launcher {
 
  private:
   void serve(Fd report) {
-    if (!request.sound || !take_streams()) return refuse();
+    if (!request.sound || !take_streams()) return Events(kControlFd).refuse(EPROTO);
     // As it would be, had it been executed.
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     ignore_children(false);
@@ -145,12 +145,6 @@ class Launcher {
     const long found = negate(fstat(kPlanFd, &status));
     Served served = {mounts_.made() ? &mounts_ : nullptr, std::move(report)};
     start(found < 0 ? found : static_cast<long>(status.st_size), &request.head, request.patch, &served);
-  }
-
-  static void refuse() {
-    Events events(kControlFd);
-    events.add({Event::kRefused, 0, EPROTO, 0, 0, 0});
-    events.flush();
   }
 
   LeanMounts& mounts_;

@@ -13,9 +13,7 @@ namespace boxctl {
 namespace {
 
 bool refuse(int error) {
-  Events events(kControlFd);
-  events.add({Event::kRefused, 0, error, 0, 0, 0});
-  events.flush();
+  Events(kControlFd).refuse(error);
   return false;
 }
 

@@ -31,7 +31,7 @@ enum class Event : uint32_t {
   kHelperEnded = 31,
   kOutput = 40,
   kInputTaken = 41,
-  kBegun = 40,
+  kBegun = 42,
   kHook = 50,
   kHookSaid = 51,
   kHealth = 52,

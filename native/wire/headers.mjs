@@ -42,6 +42,12 @@ function header(source, includes, lines) {
 }
 
 function enumeration(name, type, values) {
+  const names = new Map();
+  for (const [key, value] of Object.entries(values)) {
+    const other = names.get(value);
+    if (other !== undefined) throw new Error(`${name}: ${other} and ${key} have the same number, ${value}`);
+    names.set(value, key);
+  }
   return [
     `enum class ${name} : ${type} {`,
     ...Object.entries(values).map(([key, value]) => `  ${constant(key)} = ${value},`),

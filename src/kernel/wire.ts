@@ -323,7 +323,7 @@ export const EVENT = {
   /** To who is attached: the command's input has taken the order `input`. */
   inputTaken: 41,
   /** The first event of a launcher that was asked to start a plan (START_REQUEST): value is its pid. */
-  begun: 40,
+  begun: 42,
   /**
    * A hook has ended: index of the exec; value is its exit status, or 128 plus the signal that ended it; or it was not
    * started: error, start is the step of its plan; end is a time of the clock.

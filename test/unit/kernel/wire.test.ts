@@ -21,6 +21,13 @@ describe('the headers of the launcher', () => {
     );
   });
 
+  test('cannot be derived when two events have the same number', () => {
+    const EVENT = { ...wire.EVENT, other: wire.EVENT.begun };
+    expect(() => wireHeaders({ ...ALL, wire: { ...wire, EVENT } })).toThrow(
+      `Event: begun and other have the same number, ${wire.EVENT.begun}`,
+    );
+  });
+
   test('cannot be derived when a call has more arguments than the launcher has room for', () => {
     const args = Array.from({ length: wire.MAX_ARGS + 1 }, (_, index) => ({ name: `a${index}`, kind: 'int' }));
     const table = { ...calls.CALLS, wide: { op: 199, args } };
