@@ -54,7 +54,7 @@ function bench(folder, rounds) {
   whereItGoes((name) => median(times.get(name)), own);
 }
 
-/** Each part is the difference of two whole commands, so the parts of a line add up to what was measured. */
+/** Each part is a whole command or the difference of several, so the parts add up to what was measured. */
 function whereItGoes(of, own) {
   const command = of('the command alone');
   const parts = [
