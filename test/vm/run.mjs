@@ -25,7 +25,21 @@ const ROOTLESS = [
 const TEST_USER = 'useradd --create-home boxctl-test';
 /** What each machine runs, the longest first, and what it needs for that. Root and the user do not need the same machine. */
 const MACHINES = [
-  ['v2', [['root', ['test/integration/limits', 'test/integration/devices', 'test/vm/delegation', 'test/vm/apparmor']]]],
+  [
+    'v2',
+    [
+      [
+        'root',
+        [
+          'test/integration/limits',
+          'test/integration/devices',
+          'test/vm/delegation',
+          'test/vm/apparmor',
+          'test/vm/live',
+        ],
+      ],
+    ],
+  ],
   [
     'v2',
     [
@@ -37,7 +51,7 @@ const MACHINES = [
   ...['hybrid', 'v1'].map((layout) => [
     layout,
     [
-      ['root', ['test/integration/limits']],
+      ['root', ['test/integration/limits', 'test/vm/live']],
       ['dev', ['test/vm/refused']],
     ],
   ]),
