@@ -1,9 +1,8 @@
 /** `network_mode: container:NAME`: the network namespace of another container of the caller's. Loaded for such a file alone. */
-import { closeSync } from 'node:fs';
 import type { HostFacts } from '../host/facts.ts';
 import type { Claims } from '../model/claims.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { runningNetworks } from '../state/running.ts';
+import { closeNetwork, runningNetworks } from '../state/running.ts';
 import { located, type Problem } from '../spec/located.ts';
 
 export interface JoinedContainer extends Pick<Claims, 'joined'> {
@@ -16,14 +15,14 @@ export interface JoinedContainer extends Pick<Claims, 'joined'> {
  * The network namespace of the container that `network_mode` names. `isKept`: the path is that of another process's, which
  * may be gone later; else it is this process's own descriptor, which leads to that namespace and no other.
  *
- * @throws BoxctlError E_CONTAINER_NOT_RUNNING, E_CONTAINER_AMBIGUOUS, E_CONTAINER_HOST_NETWORK
+ * @throws BoxctlError E_CONTAINER_NOT_RUNNING, E_CONTAINER_AMBIGUOUS, E_CONTAINER_CLOSED, E_CONTAINER_HOST_NETWORK
  */
 export function joinContainer(document: SpecDocument, host: HostFacts, isKept = false): JoinedContainer {
   const choice = document.spec.namespaces.net;
   if (choice.kind !== 'container') return { locks: [], release: () => undefined };
   const all = runningNetworks(host, choice.name);
   const release = (): void => {
-    for (const { fd } of all) closeSync(fd);
+    for (const { opened } of all) if (opened !== undefined) closeNetwork(opened);
   };
   const fail = (problem: Problem): never => {
     release();
@@ -39,10 +38,18 @@ export function joinContainer(document: SpecDocument, host: HostFacts, isKept = 
     const hint = `give each a \`name\` of its own, or write the path: /proc/${first.pid}/ns/net`;
     return fail({ code: 'E_CONTAINER_AMBIGUOUS', message, hint });
   }
-  if (first.isOwn) {
+  const { pid, opened } = first;
+  if (opened === undefined) {
+    const message = `an ordinary user cannot join the network of ${choice.name}: its first process is boxctl’s init`;
+    const hint = `leave \`init\` out of the file of ${choice.name}, or run both as root`;
+    return fail({ code: 'E_CONTAINER_CLOSED', message, hint });
+  }
+  if (opened.isOwn) {
     const message = `the container ${choice.name} has no network of its own: it is in that of the host`;
     return fail({ code: 'E_CONTAINER_HOST_NETWORK', message, hint: 'write `network_mode: host`' });
   }
-  const path = isKept ? `/proc/${first.pid}/ns/net` : `/proc/${process.pid}/fd/${first.fd}`;
-  return { joined: { path }, locks: [], release };
+  const path = (kind: string, fd: number): string =>
+    isKept ? `/proc/${pid}/ns/${kind}` : `/proc/${process.pid}/fd/${fd}`;
+  const user = { path: path('user', opened.user.fd), setsGroups: opened.user.setsGroups };
+  return { joined: { path: path('net', opened.fd), user }, locks: [], release };
 }

@@ -64,10 +64,11 @@ export async function prepare(given: SpecDocument, options: PrepareOptions): Pro
   const onWarning: ImportReporter['warning'] = (message, at) => reporter.warning(message, at);
   const lock = options.imageOf === undefined ? withLock(wanted, options.host, { locked, onWarning }) : unlocked(wanted);
   const { document } = lock;
-  const host = withSockets(document, await withNetworkFacts(document, options.host, env), { env, reporter });
+  const facts = withSockets(document, await withNetworkFacts(document, options.host, env), { env, reporter });
   const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
-  if (isFirst) judge(outline(document, host).demands);
-  const claims = await claimFor(document, host, options);
+  if (isFirst) judge(outline(document, facts).demands);
+  const claims = await claimFor(document, facts, options);
+  const host = inJoinedUser(facts, claims);
   try {
     const image = await imageOf(lock, claims, { ...options, host });
     const model = compile(document, image, host, overrides?.(image), claims);
@@ -77,6 +78,11 @@ export async function prepare(given: SpecDocument, options: PrepareOptions): Pro
     claims.release();
     throw error;
   }
+}
+
+/** In the user namespace of another container (src/model/joined-user.ts) setgroups(2) may be forbidden. */
+function inJoinedUser(host: HostFacts, { joined }: Claims): HostFacts {
+  return host.privileged || joined?.user?.setsGroups !== false ? host : { ...host, setsGroups: false };
 }
 
 /** The same with `lo` alone: other runtimes make no interface. */

@@ -7,7 +7,11 @@ export interface Claims {
   /** For a file with a network of its own. Without it, the model has made-up addresses, and nothing may be started from it. */
   readonly network?: NetworkClaim;
   /** For `network_mode: container:NAME`. */
-  readonly joined?: { readonly path: string };
+  readonly joined?: {
+    readonly path: string;
+    /** Of an ordinary user's container: its user namespace, and whether setgroups(2) is allowed there. */
+    readonly user?: { readonly path: string; readonly setsGroups: boolean };
+  };
 }
 
 export interface NetworkClaim {

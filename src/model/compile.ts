@@ -32,6 +32,7 @@ import { compileSeccompChoice } from './seccomp.ts';
 import { compilePidMax, compileSysctls } from './sysctls.ts';
 import { checkSystemd } from './systemd.ts';
 import { DEFAULT_LOGGING } from '../spec/logging.ts';
+import { checkJoinedUser, withJoinedUser } from './joined-user.ts';
 import { compileStop } from './stop.ts';
 import { ociVersion } from '../oci/version.ts';
 
@@ -92,12 +93,13 @@ function ofCommandLine({ environment = {} }: Overrides): readonly Borrowed[] {
  * Throws a BoxctlError whose `diagnostics` are all problems, with their places.
  */
 export function compile(
-  document: SpecDocument,
+  given: SpecDocument,
   image: ImageFacts | undefined,
   host: HostFacts,
   overrides: Overrides = {},
   claims: Claims = {},
 ): Model {
+  const document = withJoinedUser(given, host, claims);
   const { spec } = document;
   const problems = new Problems(document);
   const reasons = new Reasons(document);
@@ -114,6 +116,7 @@ export function compile(
   const process = compileProcess(document, image, host, maps, overrides, reasons, problems);
   const execs = compileExecs({ spec, image, maps, process, reasons, problems });
   if (network !== undefined) checkNetworkCapabilities(network, process.capabilities.bounding, document, problems);
+  checkJoinedUser(document, process.capabilities.bounding, problems);
   const { files: ownFiles, home } = compileOwnFiles(
     document,
     image,

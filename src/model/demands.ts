@@ -88,7 +88,8 @@ function ofNamespaces(document: SpecDocument): readonly Demand[] {
     if (choice.kind === 'host') {
       return [{ kind: 'namespace', value: kind, message: `${NAMESPACE_GIVES[kind]} (namespace ${kind})`, because }];
     }
-    if (choice.kind === 'private') return [];
+    // What comes with a container's network is demanded with that.
+    if (choice.kind === 'private' || (choice.kind === 'path' && choice.of !== undefined)) return [];
     if (choice.kind === 'container') {
       const message = `joins the network of your container ${choice.name}, and reaches what it reaches`;
       return [{ kind: 'container', value: choice.name, message, because: because }];

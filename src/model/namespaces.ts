@@ -20,6 +20,8 @@ const NAMESPACE_ORDER: readonly NamespaceKind[] = ['user', 'mount', 'pid', 'uts'
 
 /** Which key of the file says what a namespace is. */
 export function namespacePath(document: SpecDocument, kind: NamespaceKind): SpecPath {
+  const choice = document.spec.namespaces[kind];
+  if (choice.kind === 'path' && choice.of !== undefined) return 'network_mode';
   return kind === 'net' && document.where('network_mode') !== undefined ? 'network_mode' : `namespaces.${kind}`;
 }
 
@@ -51,7 +53,7 @@ export function compileNamespaces(
         'E_NOT_PRIVATE',
         'network_mode',
         'an ordinary user joins the network of a container only with the user namespace that it belongs to',
-        'join that as well: `namespaces: {user: /proc/PID/ns/user}`, with the process id of the container; or run it as root',
+        'say nothing of `namespaces.user`: that one is joined then; or run it as root',
       );
     }
     if (choice.kind === 'private') list.push({ type });

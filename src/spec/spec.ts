@@ -19,7 +19,8 @@ export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
 export type NamespaceChoice =
   | { readonly kind: 'private' }
   | { readonly kind: 'host' }
-  | { readonly kind: 'path'; readonly path: string }
+  /** `of`: it is joined only because the network of that container is. */
+  | { readonly kind: 'path'; readonly path: string; readonly of?: string }
   /** The network namespace only: that of a running container of the caller, by the container's name. */
   | { readonly kind: 'container'; readonly name: string };
 

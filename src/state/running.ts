@@ -9,8 +9,15 @@ import { readRecord } from './record.ts';
 export interface RunningNetwork {
   /** The first process of the container. */
   readonly pid: number;
+  /** Undefined where the kernel does not let the caller open them: an ordinary user, and boxctl's init is the first process. */
+  readonly opened?: OpenedNetwork;
+}
+
+interface OpenedNetwork {
   /** Its network namespace, which stays the same one as long as this is open. */
   readonly fd: number;
+  /** Its user namespace, open as well, and whether setgroups(2) is allowed there. */
+  readonly user: { readonly fd: number; readonly setsGroups: boolean };
   /** It is that of the caller, too. */
   readonly isOwn: boolean;
 }
@@ -28,6 +35,28 @@ export function birthOf(pid: number): string | undefined {
   }
 }
 
+function openNamespaces(pid: number): OpenedNetwork | undefined {
+  const all: number[] = [];
+  const open = (kind: string): number => {
+    const fd = openSync(`/proc/${pid}/ns/${kind}`, 'r');
+    all.push(fd);
+    return fd;
+  };
+  try {
+    const [fd, user] = [open('net'), open('user')];
+    const setsGroups = readFileSync(`/proc/${pid}/setgroups`, 'utf8').trim() !== 'deny';
+    return { fd, user: { fd: user, setsGroups }, isOwn: fstatSync(fd).ino === statSync('/proc/self/ns/net').ino };
+  } catch (error) {
+    for (const fd of all) closeSync(fd);
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return undefined;
+    throw error;
+  }
+}
+
+export function closeNetwork({ fd, user }: OpenedNetwork): void {
+  for (const one of [fd, user.fd]) closeSync(one);
+}
+
 /** Opens the network namespace of the record's container; undefined where it does not run. */
 function openNetwork(path: string): RunningNetwork | undefined {
   const record = openOwn(path, 'file');
@@ -35,12 +64,10 @@ function openNetwork(path: string): RunningNetwork | undefined {
     // As long as its launcher lives, nobody else has the lock, and the process is not waited for by others.
     const { child } = readRecord(record);
     if (child === undefined || tryLock(record, true)) return undefined;
-    const fd = openSync(`/proc/${child.pid}/ns/net`, 'r');
-    // Read after the namespace is open: a later process of this number has another birth.
-    if (birthOf(child.pid) === child.birth) {
-      return { pid: child.pid, fd, isOwn: fstatSync(fd).ino === statSync('/proc/self/ns/net').ino };
-    }
-    closeSync(fd);
+    const opened = openNamespaces(child.pid);
+    // Read after the namespaces are open: a later process of this number has another birth.
+    if (birthOf(child.pid) === child.birth) return { pid: child.pid, ...(opened === undefined ? {} : { opened }) };
+    if (opened !== undefined) closeNetwork(opened);
   } catch {
     // It has ended meanwhile.
   } finally {

@@ -183,6 +183,35 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       expect(lab.world.requests.slice(seen).filter(({ text }) => text === 'spoofed')).toEqual([]);
     });
 
+    test('`container:NAME` joins the network of a container of one’s own, and is no way around its rules', async () => {
+      const name = `joined-${program}`;
+      const first = await serve({ name, init: undefined });
+      const join_ = { name: 'joins', network_mode: `container:${name}` };
+      const words = [`tcp 127.0.0.1 ${SERVER}`, `tcp ${WORLD.ipv4} 80`, `tcp ${HOST.ipv4} 81`];
+      const [own, world, host] = await attempts(join_, ...words);
+      expect([own, world]).toEqual([0, 0]);
+      expect([ECONNREFUSED, EACCES]).toContain(host);
+      const failures = [
+        [{ cap_add: ['NET_ADMIN'] }, 'with NET_ADMIN the container could undo the rules of the network of joined-'],
+        [{ namespaces: { pid: 'host' } }, 'could take over the one that carries the packets of joined-'],
+        [{ uid_map: 'auto' }, '`uid_map` needs a user namespace of the container’s own, and it joins that of joined-'],
+      ] as const;
+      for (const [keys, message] of failures) {
+        const { stderr, status } = await up({ ...join_, ...keys, command: ['true'] });
+        expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringContaining(message) as string });
+        expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: /u);
+      }
+      await first.end();
+      const hidden = await serve({ name, init: true });
+      const closed = await up({ ...join_, command: ['true'] });
+      expect(closed.stderr).toMatch(
+        /container\.yaml:\d+:\d+: error: an ordinary user cannot join the network of joined-/u,
+      );
+      await hidden.end();
+      const gone = await up({ ...join_, command: ['true'] });
+      expect(gone.stderr).toMatch(/container\.yaml:\d+:\d+: error: no container of yours that runs is called joined-/u);
+    });
+
     test('published ports answer on all addresses of the host, by both families, TCP and UDP, also where the server speaks first', async () => {
       const ports = [`8080:${SERVER}`, `8080:${SERVER}/udp`, `8084:${SERVER + 4}`, `127.0.0.1:8090:${SERVER}`];
       const container = await serve({ ports });
