@@ -1,4 +1,4 @@
-/** What is done to a container that runs, on each layout of cgroups: other limits, and pauses. Run by `npm run test:vm`, as root. */
+/** What is done to a container that runs, on version 2 and on version 1 of cgroups: other limits, and pauses. Run by `npm run test:vm`, as root. */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
