@@ -47,6 +47,13 @@ const MACHINES = [
       ['dev', ROOTLESS],
     ],
   ],
+  [
+    'v2',
+    [
+      ['root', ['test/vm/units']],
+      ['dev', ['test/vm/units']],
+    ],
+  ],
   ['v2', [['root', ['test/vm/network']]], TEST_USER],
   ...['hybrid', 'v1'].map((layout) => [
     layout,
