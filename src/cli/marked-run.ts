@@ -1,4 +1,5 @@
 /** A start is planned once more, with marks in place of values of the environment (src/state/marks.ts). */
+import { createRequire } from 'node:module';
 import type { ForegroundRun } from '../container/foreground-record.ts';
 import { recordOf } from '../container/kept-record.ts';
 import type { Prepared } from '../container/prepare.ts';
@@ -33,7 +34,9 @@ async function attempt(
   remake: Remake,
   asSecrets: boolean,
 ): Promise<MarkedRun | undefined> {
-  const marks = new Marks(variables, asSecrets);
+  // Loaded here: a start that has no such values does not need it.
+  const { randomBytes } = createRequire('/')('node:crypto') as typeof import('node:crypto');
+  const marks = new Marks(randomBytes(16).toString('hex'), variables, asSecrets);
   const recording = startRecording();
   try {
     const { document, prepared } = await remake(marks.env, host);

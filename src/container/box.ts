@@ -156,7 +156,8 @@ export class Box extends EventEmitter<BoxEvents> {
     });
     try {
       await Promise.race([started, box.#launched.done]);
-      if (box.#pid !== undefined) return box;
+      // Given up while it started: it is being killed.
+      if (box.#pid !== undefined && !box.#isAborted) return box;
       await box.ended;
       throw new Error('the container ended before its command was started');
     } catch (error) {

@@ -3,7 +3,6 @@
  * that the plan that is kept never had the values, and the places are listed: the front (native/front/fill.cc) puts in there what its
  * own environment has.
  */
-import { randomBytes } from 'node:crypto';
 import type { Environment } from '../inputs/environment.ts';
 import { offsetOf } from '../kernel/layout.ts';
 import { PLAN_HEADER } from '../kernel/wire.ts';
@@ -27,12 +26,16 @@ export interface PlanPlace extends Place {
 export class Marks {
   /** An environment in which each of the variables that is not empty has a mark for its value. */
   readonly env: Environment;
-  readonly #word = randomBytes(16).toString('hex');
+  readonly #word: string;
   readonly #pattern: RegExp;
   readonly #taken: string[] = [];
 
-  /** `asSecrets`: the marks look like secrets, so that whoever judges the values judges these as such. */
-  constructor(variables: ReadonlyMap<string, string>, asSecrets: boolean) {
+  /**
+   * `word`: random hex digits, which stand nowhere else. `asSecrets`: the marks look like secrets, so that whoever judges the values
+   * judges these as such.
+   */
+  constructor(word: string, variables: ReadonlyMap<string, string>, asSecrets: boolean) {
+    this.#word = word;
     const [before, after] = asSecrets ? ['x://x:', '@x'] : ['x.', '.x'];
     this.#pattern = new RegExp(`${before}${this.#word}(\\d+)${after}`, 'u');
     const valueOf = (name: string | symbol): string | undefined => {

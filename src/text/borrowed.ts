@@ -69,14 +69,42 @@ const partsOf = (value: string): readonly string[] => {
   return [...value.split(/[\s:,=/@]+/u), ...numbers.filter(Number.isFinite).map(String)].filter((part) => part !== '');
 };
 
-const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/gu, '\\$&');
+const same: Redact = (text) => text;
 
-/** Replaces the longest first. In any letters, since some keys are read in any letters. */
-const replacer = (table: ReadonlyMap<string, string>): ((text: string) => string) => {
-  const forms = [...table.keys()].sort((a, b) => b.length - a.length);
-  if (forms.length === 0) return (text) => text;
-  const pattern = new RegExp(forms.map(escaped).join('|'), 'giu');
-  return (text) => text.replaceAll(pattern, (found) => table.get(found) ?? table.get(found.toLowerCase()) ?? '…');
+/** For comparisons in any letters. The text keeps its length. */
+const fold = (text: string): string => text.replaceAll('\u0130', 'i').toLowerCase();
+
+/**
+ * Replaces the longest first. In any letters, since some keys are read in any letters. Not by a regular expression: V8 makes none
+ * of values with tens of thousands of letters or lines, and its error has the values.
+ */
+const replacer = (table: ReadonlyMap<string, string>): Redact => {
+  const forms = [...new Set([...table.keys()].map(fold))].sort((a, b) => b.length - a.length);
+  if (forms.length === 0) return same;
+  const byStart = new Map<string, string[]>();
+  for (const form of forms) {
+    const start = form.slice(0, LEAST_RELATED);
+    const others = byStart.get(start);
+    if (others === undefined) byStart.set(start, [form]);
+    else others.push(form);
+  }
+  return (text) => {
+    const folded = fold(text);
+    let shown = '';
+    let from = 0;
+    for (let at = 0; at + LEAST_RELATED <= folded.length;) {
+      const form = byStart.get(folded.slice(at, at + LEAST_RELATED))?.find((one) => folded.startsWith(one, at));
+      if (form === undefined) {
+        at++;
+        continue;
+      }
+      const end = at + form.length;
+      shown += text.slice(from, at) + (table.get(text.slice(at, end)) ?? table.get(form) ?? '…');
+      at = end;
+      from = end;
+    }
+    return shown + text.slice(from);
+  };
 };
 
 type Forms = (value: string) => readonly string[];
@@ -92,8 +120,6 @@ const tableOf = (borrowed: readonly Borrowed[], least: number, formsFor: Forms =
   }
   return table;
 };
-
-const same: Redact = (text) => text;
 
 /** How texts are printed where these values are about. */
 export const redactor = (borrowed: readonly Borrowed[]): Redact => {

@@ -251,3 +251,15 @@ test('a short value is replaced only in the key that it was put into', () => {
   expect(redact('/bin/true', 'image')).toBe('/bin/true');
   expect(redact('true', 'command')).toBe('${CI}');
 });
+
+test('a value of any size and with any number of lines is replaced, in any letters', () => {
+  const lines = Array.from({ length: 40_000 }, (_, index) => `line-${index}`).join('\n');
+  const long = 'Zq7'.repeat(40_000);
+  const redact = redactor([
+    { path: 'command.1', value: long, shown: '${LONG}' },
+    { path: 'command.2', value: lines, shown: '${LINES}' },
+  ]);
+  expect(redact(`\u0130 <${long.toLowerCase()}> <${long}>`)).toBe('\u0130 <${LONG}> <${LONG}>');
+  expect(redact('at LINE-39999, and', 'command.2')).toBe('at ${LINES}, and');
+  expect(redact(lines)).toBe('${LINES}');
+});
