@@ -16,8 +16,6 @@ const ALONE = [
   'test/conformance/attacks/message.test.ts',
 ];
 const SHARED_LAUNCHER_ALONE = ALONE.filter((file) => file.startsWith('test/conformance/attacks/'));
-/** For files of which many wait for containers, timers and networks: one more than there are processors. */
-const WAITING_WORKERS = 3;
 
 export default defineConfig({
   test: {
@@ -35,7 +33,6 @@ export default defineConfig({
           name: 'integration',
           include: INTEGRATION,
           exclude: ALONE,
-          maxWorkers: WAITING_WORKERS,
           sequence: { groupOrder: 1 },
         },
       },
@@ -54,7 +51,6 @@ export default defineConfig({
           name: 'shared-launcher',
           include: SHARED_LAUNCHER,
           exclude: ALONE,
-          maxWorkers: WAITING_WORKERS,
           env: { BOXCTL_LAUNCHER: 'shared' },
           sequence: { groupOrder: 4 },
         },
