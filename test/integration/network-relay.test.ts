@@ -1,7 +1,7 @@
 /** What the launcher carries itself: the host's own connections to published ports, and questions to its name server. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
 import { HOST, makeLab, NAMES, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -46,7 +46,13 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
 
   test('a host port of 0 becomes a free one, which is printed and answers', async () => {
     const container = await startServer(lab.host, { ports: [`127.0.0.1:0:${SERVER}`, `0:${SERVER + 4}`] });
-    const told = [...container.stderr().matchAll(/port (\d+)\/tcp of the container is published at (\S+):(\d+)/gu)];
+    const pattern = /port (\d+)\/tcp of the container is published at (\S+):(\d+)\n/gu;
+    // boxctl tells it while the command runs already.
+    const told = await vi.waitFor(() => {
+      const ports = [...container.stderr().matchAll(pattern)];
+      expect(ports).toHaveLength(2);
+      return ports;
+    }, 5000);
     expect(told.map(([, inside, host]) => `${inside} ${host}`)).toEqual([
       `${SERVER} 127.0.0.1`,
       `${SERVER + 4} 0.0.0.0`,
@@ -76,14 +82,13 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
 
   test('with --json, a port that the kernel chose is an event', async () => {
     const container = await startServer(lab.host, { ports: [`127.0.0.1:0:${SERVER}`] }, ['--json']);
-    const events = container
-      .stderr()
-      .split('\n')
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as { event: string; host_port?: number });
-    const told = events.find(({ event }) => event === 'port');
+    const told = await vi.waitFor(() => {
+      const line = /^\{.*"event":"port".*(?=\n)/mu.exec(container.stderr())?.[0];
+      expect(line).toBeDefined();
+      return JSON.parse(line ?? '') as { host_port?: number };
+    }, 5000);
     expect(told).toMatchObject({ container_port: SERVER, protocol: 'tcp', host_address: '127.0.0.1' });
-    expect(await client(lab.host, 'echo', '127.0.0.1', told?.host_port ?? 0, 1000)).toBe('same');
+    expect(await client(lab.host, 'echo', '127.0.0.1', told.host_port ?? 0, 1000)).toBe('same');
   });
 
   test('a name server on the host’s loopback answers the container by UDP and TCP, and the container reaches nothing else there', async () => {
@@ -106,7 +111,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
     expect(stdout).toContain(SECOND.ipv6);
     expect(stdout).toContain('nameserver 127.0.0.11\n');
     const errors = [...stdout.matchAll(/^(?:tcp|udp),\S+ (\d+)$/gmu)].map(([, errno]) => Number(errno));
-    expect(errors).toEqual([0, ECONNREFUSED, ECONNREFUSED, ECONNREFUSED, EHOSTUNREACH]);
+    expect(errors).toEqual([0, ECONNREFUSED, ECONNREFUSED, ECONNREFUSED, ECONNREFUSED]);
     expect(lab.host.requests.filter(({ text }) => text === 'world.test 1')).not.toEqual([]);
     expect(lab.host.requests.filter(({ protocol }) => !protocol.startsWith('dns'))).toEqual([]);
   });
