@@ -71,7 +71,9 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
       expect(performance.now() - asked).toBeLessThan(3000);
     }
     // It sends both. Of its datagrams only those are counted that the kernel answers: it limits their rate.
-    const told = /\d+ packets of the container were refused by the rules of its network, to (.+)\n/u.exec(other.stderr());
+    const told = /\d+ packets of the container were refused by the rules of its network, to (.+)\n/u.exec(
+      other.stderr(),
+    );
     expect(told?.[1]?.split(', ').sort()).toEqual(['192.0.2.2:7/tcp', '192.0.2.2:7/udp']);
   });
 
