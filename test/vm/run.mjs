@@ -58,7 +58,7 @@ const MACHINES = [
   ...['hybrid', 'v1'].map((layout) => [
     layout,
     [
-      ['root', ['test/integration/limits', ...(layout === 'v1' ? ['test/vm/live'] : [])]],
+      ['root', ['test/integration/limits', 'test/vm/live']],
       ['dev', ['test/vm/refused']],
     ],
   ]),
