@@ -9,6 +9,7 @@ import type { BuiltFiles, ContainerFiles, JoinedFiles } from '../plan/files.ts';
 import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { readKeptRoot } from '../state/kept-root.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
+import { closed } from './closed.ts';
 import { allContainers, findAny } from './existing.ts';
 
 /** Files that can be reached until `release` is called. */
@@ -47,6 +48,7 @@ function joined({ pid, birth }: FirstProcess, name: string): JoinedFiles {
     return { kind: 'joined', pid: String(pid), birth, root };
   } catch (error) {
     if (error instanceof BoxctlError) throw error;
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') throw closed(name);
     throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${name} has just ended`, {
       hint: 'try it again',
       cause: error,

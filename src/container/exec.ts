@@ -19,6 +19,7 @@ import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { hasForegroundFolder } from '../state/foreground.ts';
 import { isPaused } from '../state/paused.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
+import { closed } from './closed.ts';
 import type { Ended } from './ended.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, follow } from './run.ts';
@@ -151,8 +152,13 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
   return planExecFor(host, kept, first, options);
 }
 
-/** The plan of a command in a container of this model, by its first process. */
+/**
+ * The plan of a command in a container of this model, by its first process.
+ *
+ * @throws BoxctlError `E_CONTAINER_CLOSED` where that process is boxctl's init, whose namespaces only root may join: it is not dumpable
+ */
 export function planExecFor(host: HostFacts, container: Model, first: FirstProcess, options: ExecOptions): Planned {
+  if (container.init && !host.privileged) throw closed(container.name);
   const model: Model = {
     ...container,
     because: (path) => (isOfCommand(path, options) ? COMMAND_LINE : container.because(path)),
