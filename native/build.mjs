@@ -60,7 +60,7 @@ const SMALL = [
 /** For native/libc itself: it has what the compiler and the checks of _FORTIFY_SOURCE call. */
 const LIBC = ['-fno-builtin', '-U_FORTIFY_SOURCE'];
 /**
- * What runs while a container does nothing comes first, in one piece. The program begins 24 KB before a multiple of 64 KB, up
+ * What runs while a container does nothing comes first, in one piece. The program begins 32 KB before a multiple of 64 KB, up
  * to which release_memory (supervisor.cc) takes the text for this piece: no more of it is mapped beside an idle container.
  */
 const WAITING = [
@@ -76,9 +76,13 @@ const WAITING = [
     'console',
     'log',
     'network_names',
+    'health',
+    'hooks',
+    'observer',
+    'network_relay',
   ].map((name) => `native/launcher/${name}.cc`),
 ];
-const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x40a000'] : [];
+const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x408000'] : [];
 const ALONE = [
   '-static',
   '-nostdlib',

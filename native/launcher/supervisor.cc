@@ -1,5 +1,6 @@
 #include "supervisor.h"
 
+#include <elf.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,6 +19,8 @@ extern "C" const char __executable_start[];
 extern "C" const char etext[];
 
 constexpr uintptr_t kPage = 4096, kAround = 16 * kPage;
+// More than release_memory and what it calls have on the stack.
+constexpr uintptr_t kFrame = 1024;
 
 void release(uintptr_t from, uintptr_t to) {
   from = (from + kPage - 1) / kPage * kPage;
@@ -25,11 +28,22 @@ void release(uintptr_t from, uintptr_t to) {
   if (from < to) call(SYS_madvise, from, to - from, MADV_DONTNEED);
 }
 
+// Gives back the pages of the program's file that are mapped from it and not written to: its text and its constants.
+// Data that can be written to would be as at the start again, and is left alone.
+void release_file(uintptr_t start) {
+  const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(start);
+  const auto* const pieces = reinterpret_cast<const Elf64_Phdr*>(start + header.e_phoff);
+  for (size_t i = 0; i < header.e_phnum; i++) {
+    const Elf64_Phdr& piece = pieces[i];
+    if (piece.p_type == PT_LOAD && !(piece.p_flags & PF_W)) release(piece.p_vaddr, piece.p_vaddr + piece.p_memsz);
+  }
+}
+
 // Gives back what the steps have used and waiting does not need: the stack below this function's frame, of which only
-// what is mapped is looked at, and the mapping of the program's text, which comes back from the file as it is used.
+// what is mapped is looked at, and what is mapped from the program's file, which comes back from there as it is used.
 void release_memory() {
-  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) / kPage * kPage;
-  release(frame - 64 * kPage, frame - 2 * kPage);
+  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  release(frame - 64 * kPage, (frame - kFrame) / kPage * kPage);
   // The kernel maps again as much around an address as lies in one mapping and one large piece of the page cache. The
   // code that waits comes before this place (WAITING in native/build.mjs). With another flag, what follows is a mapping
   // of its own.
@@ -37,7 +51,7 @@ void release_memory() {
   const auto end = reinterpret_cast<uintptr_t>(etext);
   const uintptr_t waiting_end = (start / kAround + 1) * kAround;
   if (waiting_end < end) call(SYS_madvise, waiting_end, end - waiting_end, MADV_DONTDUMP);
-  release(start, end);
+  release_file(start);
 }
 
 }  // namespace
