@@ -180,8 +180,9 @@ describe.skipIf(!hasBusybox)('an exec is left to Node', () => {
       changed[at] = (changed[at] ?? 0) ^ 0xff;
       writeFileSync(file, changed);
       const { signal, status } = await frontAlone(words, made.options);
-      // A byte of a variable of the environment can be one that makes no difference.
-      expect({ at, signal, isRight: status === 125 || status === 0 }).toEqual({ at, signal: null, isRight: true });
+      // A byte can be one that makes no difference, or change what the command runs with, so that it is not found (127) or
+      // ends by SIGSEGV itself (139). The front and the launcher end in order: else it would be a signal, or 125.
+      expect({ at, signal, status }).toEqual({ at, signal: null, status: expect.toBeOneOf([0, 125, 127, 139]) });
     }
   }, 120_000);
 });
