@@ -3,6 +3,7 @@
 // command has written. The input is the list of what happens.
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ char scratch[1 << 17];
 
 void prepare() {
   if (folder_fd >= 0) return;
+  // The launcher blocks it: the command may close what it reads.
+  require(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
   require(mkdtemp(folder) != nullptr);
   folder_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
   require(folder_fd >= 0);
