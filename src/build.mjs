@@ -205,6 +205,8 @@ function pack(chunks) {
 }
 
 const CACHES = '--caches';
+/** Some hundred times as long as it takes. */
+const CACHES_MS = 120_000;
 
 /** V8 keeps what has been compiled by then, so the usual way is walked first, in `folder`. */
 async function writeCaches(folder) {
@@ -227,7 +229,9 @@ function makeCaches() {
   try {
     const empty = openSync('/dev/null', 'r');
     execFileSync(process.execPath, [fileURLToPath(import.meta.url), CACHES, join(folder, 'warm-up')], {
-      stdio: ['ignore', 'ignore', 'ignore', empty, empty],
+      // What it says is in the error where it fails.
+      stdio: ['ignore', 'ignore', 'pipe', empty, empty],
+      timeout: CACHES_MS,
       env: { PATH: process.env.PATH, HOME: folder, BOXCTL_STORE: join(folder, 'store') },
     });
     closeSync(empty);

@@ -15,13 +15,12 @@
 #include "../shared/birth.h"
 #include "../shared/directory.h"
 #include "../shared/namespace_id.h"
+#include "../shared/syscalls.h"
 #include "result.h"
 
 namespace boxctl {
 namespace {
 
-constexpr long kSysPidfdSendSignal = 424;
-constexpr long kSysPidfdOpen = 434;
 // How long a killed process is waited for: it may have much memory to give back.
 constexpr int kPatienceMs = 5000;
 // Rounds through all processes: a container that goes on forking is overtaken.

@@ -15,12 +15,11 @@
 #include <string>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "result.h"
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysOpenat2 = 437;
 
 // Opens, by name only (O_PATH), what `path` leads to inside the root `root`. -1 with errno.
 int open_in_root(const std::string& root, const std::string& path) {

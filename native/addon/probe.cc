@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../shared/syscalls.h"
+
 namespace boxctl {
 namespace {
 
@@ -26,7 +28,6 @@ constexpr Probe kProbes[] = {
     {"openat2", 437, {kNone, 0, 0, 0, 0}},
     {"mount_setattr", 442, {kNone, 0, 0, 0, 0}},
 };
-constexpr long kSysLandlockCreateRuleset = 444;
 constexpr unsigned kLandlockVersion = 1;
 
 }  // namespace

@@ -22,13 +22,13 @@
 #include <vector>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 #include "result.h"
 
 namespace boxctl {
 namespace {
 
-constexpr long kSysCloseRange = 436;
 constexpr unsigned kMfdExec = 0x10;  // Linux 6.3; without it a warning in the log, or a refusal where that is the rule
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 constexpr size_t kStack = 64 * 1024;

@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "fill.h"
 #include "kept.h"
 
 namespace boxctl {
 namespace {
 
-constexpr long kSysOpenat2 = 437;
 constexpr size_t kMostText = 4 << 20;
 
 bool is_same(const Piece& piece, const char* text, size_t size) {

@@ -7,15 +7,16 @@
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
 //            file system: type u32; fact, variable: value text
-// The plan of an exec lies in the folder of its container:
-//
-//   file     KeptHeader, word text…, folder of the program text, record text, path of the plan text, folder text…,
-//   input… plan     tag u32, encoded plan without the pathname and argv of its command, which come from the command
-//   line
-//
+//            What is absent has nothing after its name but an errno, a mode, or beginnings of lines; what is given has
+//            nothing.
 //   place    of a value in the plan: at u32, where the length of its text is u32, variable text
 //   text     length u32, bytes, NUL
-// What is absent has nothing after its name but an errno, a mode, or beginnings of lines; what is given has nothing.
+//
+// Of an exec there are two files, and the plan is in the folder of its container:
+//
+//   file     KeptHeader, word text…, folder of the program text, record text, path of the plan text, folder text…,
+//            input…
+//   plan     tag u32, encoded plan without the pathname and argv of its command: those are of the command line
 #pragma once
 
 #include <stddef.h>

@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 
 namespace boxctl {
 namespace {
 
-constexpr long kSysCloseRange = 436;
 constexpr unsigned kMfdExec = 0x10;  // Linux 6.3
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 // Beyond the numbers that the launcher is given.

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 
 namespace boxctl::image {
 
 // A descriptor or -errno. With O_NOFOLLOW in `flags` and O_PATH, a link itself is opened.
 inline long open_beneath(int root, const char* path, uint64_t flags) {
-  constexpr long kSysOpenat2 = 437;
   struct open_how how = {};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;

@@ -7,10 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../shared/syscalls.h"
+
 namespace boxctl::image {
 namespace {
 
-constexpr long kSysOpenat2 = 437;
 // As many as the kernel follows.
 constexpr int kMaxLinks = 40;
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "../launcher/copy.h"
+#include "../shared/syscalls.h"
 #include "../wire/flags.h"
 #include "archive.h"
 #include "changes.h"
@@ -29,8 +30,6 @@ namespace {
 
 using image::Archive;
 using image::Report;
-
-constexpr long kSysOpenat2 = 437;
 
 image::WalkOptions walk_options(uint64_t flags, uint64_t max_entries) {
   image::WalkOptions options;

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#include "../shared/syscalls.h"
 #include "bpf.h"
 #include "checks.h"
 #include "close_later.h"
@@ -46,8 +47,6 @@ namespace boxctl {
 namespace {
 
 // Numbers of calls that are newer than the oldest headers that boxctl is built with; the same on x86-64 and arm64.
-constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsmount = 432, kSysCloseRange = 436,
-               kSysPidfdSendSignal = 424, kSysLandlockCreateRuleset = 444, kSysLandlockRestrictSelf = 446;
 
 long control_device(int fd, unsigned long request, const char* name, uint64_t value) {
   if (request == SIOCSIFFLAGS) {

@@ -11,13 +11,9 @@
 
 #include "../shared/birth.h"
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 
 namespace boxctl {
-namespace {
-
-constexpr long kSysPidfdOpen = 434;
-
-}  // namespace
 
 long is_device(int fd, uint64_t type, uint64_t major_number, uint64_t minor_number) {
   struct stat status;

@@ -4,12 +4,11 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../shared/syscalls.h"
 #include "streams.h"
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysPidfdSendSignal = 424;
 
 bool terminal_is_gone() {
   termios settings;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "../shared/list.h"
+#include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 #include "calls.h"
 #include "run.h"
@@ -19,7 +20,6 @@
 namespace boxctl {
 namespace {
 
-constexpr long kSysCloseRange = 436;
 // What the process may take beyond the command's time until it is killed: to join the container, and to end.
 constexpr uint64_t kSlack = 10'000;
 // The reads of what the command writes before the other descriptors are handled.

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "../wire/flags.h"
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysOpenat2 = 437;
 
 long write_all(int fd, const char* data, size_t size) {
   const long written = negate(write(fd, data, size));

@@ -4,14 +4,10 @@
 #include <fcntl.h>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 
 namespace boxctl {
-namespace {
-
-constexpr long kSysCloseRange = 436;
-
-}  // namespace
 
 long place_sockets(uint32_t count, uint32_t kept, int& given, int& owner) {
   const int sockets = static_cast<int>(count);

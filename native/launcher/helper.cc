@@ -9,10 +9,11 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "../shared/syscalls.h"
+
 namespace boxctl {
 namespace {
 
-constexpr long kSysPidfdOpen = 434, kSysCloseRange = 436;
 // The bytes of text in one record: they are in the place of its two times.
 constexpr size_t kPiece = sizeof(Record::start) + sizeof(Record::end);
 

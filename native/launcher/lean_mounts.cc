@@ -8,12 +8,12 @@
 
 #include <utility>
 
+#include "../shared/syscalls.h"
+
 namespace boxctl {
 namespace {
 
 // The same on x86-64 and arm64.
-constexpr long kSysOpenTree = 428, kSysMoveMount = 429, kSysFsopen = 430, kSysFsconfig = 431, kSysFsmount = 432,
-               kSysMountSetattr = 442;
 constexpr unsigned kRecursive = 0x8000;  // AT_RECURSIVE
 constexpr char kNamespace[] = "/proc/self/ns/mnt";
 constexpr char kStage[] = "mnt";

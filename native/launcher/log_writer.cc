@@ -13,13 +13,13 @@
 #include <time.h>
 
 #include "../shared/directory.h"
+#include "../shared/syscalls.h"
 #include "log_line.h"
 
 namespace boxctl {
 namespace {
 
 constexpr int kPipeSize = 1 << 20;
-constexpr long kSysCloseRange = 436;
 constexpr unsigned kDigits = 8;
 
 // The writer's descriptors.

@@ -3,12 +3,12 @@
 #include <linux/mount.h>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 
 namespace boxctl {
 namespace {
 
 // The same on x86-64 and arm64.
-constexpr long kSysFsconfig = 431, kSysMountSetattr = 442;
 
 }  // namespace
 

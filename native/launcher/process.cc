@@ -6,15 +6,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "../shared/syscalls.h"
 #include "lean_mounts.h"
 #include "text.h"
 
 namespace boxctl {
-namespace {
-
-constexpr long kSysClone3 = 435;
-
-}  // namespace
 
 long clone_process(Context& context, const Call& c, int cgroup) {
   int sockets[2];

@@ -6,13 +6,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../shared/syscalls.h"
 #include "calls.h"
 #include "proc.h"
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysCloseRange = 436;
 
 [[noreturn]] void reap_until(pid_t child) {
   // The command's pipes must end when the command closes them.

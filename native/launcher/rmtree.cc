@@ -10,11 +10,10 @@
 
 #include "../shared/directory.h"
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysOpenat2 = 437;
 
 // Each level holds one descriptor and a piece of the stack. What lies deeper is moved up first.
 constexpr int kMaxOpen = 256;

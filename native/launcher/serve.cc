@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "../shared/fd.h"
+#include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 #include "events.h"
 #include "lean_mounts.h"
@@ -19,8 +20,6 @@
 
 namespace boxctl {
 namespace {
-
-constexpr long kSysCloseRange = 436;
 
 // A request's descriptors get the lowest free numbers, in their order: the plan's, the control socket's and those of
 // the kept ones are those that the launcher expects, and these are beyond them.

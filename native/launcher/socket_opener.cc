@@ -7,10 +7,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "../shared/syscalls.h"
+
 namespace boxctl {
 namespace {
 
-constexpr long kSysCloseRange = 436;
 constexpr unsigned long kGetOwner = _IO(0xb7, 1);  // NS_GET_USERNS
 
 struct Request {

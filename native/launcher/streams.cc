@@ -8,12 +8,12 @@
 #include <sys/sysmacros.h>
 #include <termios.h>
 
+#include "../shared/syscalls.h"
 #include "handover.h"
 
 namespace boxctl {
 namespace {
 
-constexpr long kSysFaccessat2 = 439;
 constexpr int kAtEacces = 0x200;
 
 enum class Way { kPass, kNull, kRelay };

@@ -7,8 +7,7 @@
 namespace boxctl {
 
 // Where texts with `$ID`, `$TARGET`, `$TARGET_BIRTH`, `$CGROUP`, `$CHILD`, `$BIRTH`, `$MOUNTS`, `$SELF`, `$OWNER`,
-// `$FD(slot)`,
-// `$PID(slot)` or `$BIRTH(slot)` are completed. No call has more than four.
+// `$FD(slot)`, `$PID(slot)` or `$BIRTH(slot)` are completed. No call has more than four.
 class Texts {
  public:
   explicit Texts(const Context& context) : context_(context) {}
