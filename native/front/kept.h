@@ -1,4 +1,4 @@
-// A kept plan as src/state/kept-plans.ts writes it. The file is the caller's own; its bytes are read as hostile all the
+// A kept plan as src/state/kept-bytes.ts writes it. The file is the caller's own; its bytes are read as hostile all the
 // same.
 //
 //   file     KeptHeader, word text…, folder of the program text, records text, layers text, input…, place…,

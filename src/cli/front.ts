@@ -1,18 +1,19 @@
 /** What Node does for the program `boxctl` (native/front): it keeps plans, and tells how a container ended that was started without it. */
 import { fstatSync, readSync } from 'node:fs';
-import type { ForegroundRun } from '../container/foreground-record.ts';
 import { join } from 'node:path';
-import { recordOf } from '../container/kept-record.ts';
 import type { Ended } from '../container/ended.ts';
+import type { ForegroundRun } from '../container/foreground-record.ts';
+import { recordOf } from '../container/kept-record.ts';
+import type { HostFacts } from '../host/facts.ts';
 import { noteProcess } from '../inputs/outside.ts';
 import { notePath, startRecording } from '../inputs/record.ts';
-import type { HostFacts } from '../host/facts.ts';
+import { ownFiles } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { KeptContainer } from '../state/containers.ts';
+import { keepExec } from '../state/kept-exec.ts';
+import { keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
 import { recordPath } from '../state/running.ts';
 import type { Invocation } from './command.ts';
-import { ownFiles } from '../native.ts';
-import { keepExec, keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
 import type { Remake } from './marked-run.ts';
 import type { Messages } from './messages.ts';
 

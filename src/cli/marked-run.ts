@@ -9,7 +9,8 @@ import type { Environment } from '../inputs/environment.ts';
 import { startRecording } from '../inputs/record.ts';
 import { planContainer } from '../plan/container.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { isForeign, type MarkedRun } from '../state/kept-plans.ts';
+import { isForeign } from '../state/kept-bytes.ts';
+import type { MarkedRun } from '../state/kept-plans.ts';
 import { Marks } from '../state/marks.ts';
 
 /** Loads the file with the variables of `env`, and prepares its container. Throws BoxctlError where it is refused. */

@@ -46,6 +46,7 @@ export function isSecretName(name: string): boolean {
   return services.some((word) => SERVICES.test(word));
 }
 
+/** native/front/fill.cc (`is_plain`) must not take any of these for a plain value. */
 const VALUES: readonly RegExp[] = [
   // A password, or a long name that is a token, before the host of a URL (RFC 3986, "userinfo").
   /[a-z][a-z0-9+.-]*:\/\/(?:[^\s/?#@:]*:[^\s@]+|[^\s/?#@:]{20,})@/iu,

@@ -11,7 +11,7 @@ const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll
 /** Answers each line on both streams, until it is told to end. */
 const ANSWERS = 'while read -r l; do echo "got $l"; echo "heard $l" >&2; [ "$l" = bye ] && exit 7; done';
 
-describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title', (caller) => {
+describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title (needs busybox-static)', (caller) => {
   test('one types to the command, sees both streams, and ends with its status', async () => {
     const web = box({ stdin_open: true, command: script(ANSWERS) }, caller);
     await web.run(['up', '--detach']);
@@ -34,7 +34,7 @@ describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title', 
   });
 });
 
-describe.skipIf(!hasBusybox)('attached to a container in the background', () => {
+describe.skipIf(!hasBusybox)('attached to a container in the background (needs busybox-static)', () => {
   test('a reader that stops is cut off with words, and the container goes on', async () => {
     const web = box({ command: script('sleep 1; seq 300000; echo over; exec sleep 1000') });
     await web.run(['up', '--detach']);

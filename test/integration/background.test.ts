@@ -50,7 +50,7 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background, start
     expect(await web.listed()).toBeUndefined();
   });
 
-  test.skipIf(!isRoot)('is told to be lost when its launcher was killed, and ends with it', async () => {
+  test.skipIf(!isRoot)('is told to be lost when its launcher was killed, and ends with it (needs root)', async () => {
     const web = box({}, caller);
     await web.run(['up', '--detach']);
     const { id = '' } = (await web.listed()) ?? {};

@@ -155,7 +155,7 @@ describe.skipIf(!hasBusybox || !hasCompiler).each(callers)('as $title (needs bus
   });
 });
 
-describe.skipIf(!hasBusybox).each(callers)('as $title', (caller) => {
+describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (caller) => {
   test('a link that a container has put at the place that is copied to is replaced, and not written through', async () => {
     const canary = makeCanary();
     chmodSync(canary.folder, 0o777);

@@ -110,8 +110,8 @@ describe.skipIf(!hasBusybox).each(callers.filter(({ keys }) => !('uid_map' in ke
   },
 );
 
-describe.skipIf(!hasBusybox)('a command in a container with limits', () => {
-  test.skipIf(!hasLimits)('is in the cgroups of the container', async () => {
+describe.skipIf(!hasBusybox)('a command in a container with limits (needs busybox-static)', () => {
+  test.skipIf(!hasLimits)('is in the cgroups of the container (needs control groups)', async () => {
     const web = box({ limits: { memory: '100M', pids: 30 } });
     await web.run(['up', '-d']);
     const { pid = 0 } = (await web.listed()) ?? {};

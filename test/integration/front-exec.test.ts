@@ -38,7 +38,7 @@ afterEach(async () => {
   }
 });
 
-describe.skipIf(!hasBusybox)('an exec from a kept plan', () => {
+describe.skipIf(!hasBusybox)('an exec from a kept plan (needs busybox-static)', () => {
   describe.each(callers)('as %s', (_, user) => {
     test('needs no Node after the first one, whatever its command is, and is the same', async () => {
       const made = await running(user, { environment: { A: 'b' }, working_dir: '/tmp' });
@@ -101,7 +101,7 @@ describe.skipIf(!hasBusybox)('an exec from a kept plan', () => {
   });
 });
 
-describe.skipIf(!hasBusybox)('an exec is left to Node', () => {
+describe.skipIf(!hasBusybox)('an exec is left to Node (needs busybox-static)', () => {
   const CHANGES: readonly (readonly [title: string, change: (made: Project & { name: string }) => Promise<unknown>])[] =
     [
       ['when the container is paused', (made) => boxctl(['pause', made.name], made.options)],

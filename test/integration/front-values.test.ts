@@ -29,7 +29,7 @@ const ENVIRONMENTS: readonly (readonly [title: string, environment: unknown])[] 
   ['a default within a default', { X: '${UNSET:-${A}}' }],
 ];
 
-describe.skipIf(!hasBusybox)('values of the environment in a start from a kept plan', () => {
+describe.skipIf(!hasBusybox)('values of the environment in a start from a kept plan (needs busybox-static)', () => {
   describe.each(callers)('as %s', (_, user) => {
     test.each(ENVIRONMENTS)('are those of each start, and are not kept: %s', async (_title, environment) => {
       const made = project({ ...shell('env'), environment }, user);

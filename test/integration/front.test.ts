@@ -31,7 +31,7 @@ import { isRoot, testUser } from '../support/user.ts';
 
 const UP = ['up', '--quiet'];
 
-describe.skipIf(!hasBusybox)('a start from a kept plan', () => {
+describe.skipIf(!hasBusybox)('a start from a kept plan (needs busybox-static)', () => {
   describe.each(callers)('as %s', (_, user) => {
     test('needs no Node from the third start on, and is the same', async () => {
       const made = project(shell('cat; echo out; echo err >&2; exit 3'), user);
@@ -239,7 +239,7 @@ function sleepers(): number {
   }).length;
 }
 
-describe.skipIf(!hasBusybox)('a kept plan is not used', () => {
+describe.skipIf(!hasBusybox)('a kept plan is not used (needs busybox-static)', () => {
   /** A file with all that a plan without a network can be made from. */
   function full(): Project {
     const made = project({

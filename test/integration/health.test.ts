@@ -144,7 +144,7 @@ describe.skipIf(!hasBusybox).each(callers)('hooks, of a container that $title ha
   });
 });
 
-describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs', () => {
+describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs root and busybox-static)', () => {
   test('are ended at their time, and what they write is kept up to 4 KiB, five times', async () => {
     const marker = `hangs-${process.pid}`;
     const web = box({

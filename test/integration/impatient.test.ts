@@ -10,7 +10,7 @@ import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
 
-describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry,', (caller) => {
+describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-static),', (caller) => {
   test(
     'may end a start in the background at any moment: the container runs, or there is none',
     { timeout: 120_000 },

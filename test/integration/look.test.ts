@@ -156,7 +156,7 @@ describe.skipIf(!hasBusybox).each(callers)('containers that are looked at by $ti
     expect(await ended).toBe(137);
   });
 
-  test.skipIf(!isRoot)('leave nothing that gc does not tell of and remove', async () => {
+  test.skipIf(!isRoot)('leave nothing that gc does not tell of and remove (needs root)', async () => {
     // A folder of records and a store of its own: others sweep the usual ones at the same time. Root has but the usual records.
     const [runtime, store] = [tempFolder({ open: true }), tempFolder({ open: true })];
     for (const folder of [runtime, store]) {
@@ -208,7 +208,7 @@ describe('what ps and its kin are asked for', () => {
   });
 });
 
-describe.skipIf(!hasBusybox)('the folders of state', () => {
+describe.skipIf(!hasBusybox)('the folders of state (needs busybox-static)', () => {
   test('are those of the session where there is one, and no folder of somebody else’s is used', async () => {
     const user = callers.find((caller) => caller.user !== undefined);
     if (user?.user === undefined) return;

@@ -133,7 +133,7 @@ describe.skipIf(!hasBusybox).each(callers)('restart, of a container that $title 
     await waits.run(['stop', waits.name]);
   });
 
-  test.skipIf(!isRoot)('is true to `ps` when the launcher is killed between two runs', async () => {
+  test.skipIf(!isRoot)('is true to `ps` when the launcher is killed between two runs (needs root)', async () => {
     const web = box({ restart: 'always', command: ['false'] }, caller);
     await web.run(['up', '--detach']);
     const { id } = await listedAs(web, ({ status, restarts }) => status === 'restarting' && restarts > 3);
@@ -143,7 +143,7 @@ describe.skipIf(!hasBusybox).each(callers)('restart, of a container that $title 
   });
 });
 
-describe.skipIf(!hasBusybox)('restart', () => {
+describe.skipIf(!hasBusybox)('restart (needs busybox-static)', () => {
   test.skipIf(!isRoot || !hasLimits)('makes network, ports, volumes, cgroups and init anew', async () => {
     const web = box({
       restart: 'always',

@@ -56,7 +56,7 @@ const shown = (pid: number | string): string => `2 ${pid} ${pid} web:log\n3 sock
 /** What it says of its own pipes is of no interest here. */
 const told = ({ stdout }: Ended): string => stdout.replaceAll(/^[012] pipe\n/gmu, '');
 
-describe.skipIf(!hasBusybox).each(callers)('of $title', (caller) => {
+describe.skipIf(!hasBusybox).each(callers)('of $title (needs busybox-static)', (caller) => {
   test('go to the command whose file asks for them, with its own pid, its names, and nothing else', async () => {
     const folder = specFolder({ socket_activation: true, command: inShell(SHOWS) }, caller);
     expect(told(await activate(folder, caller))).toBe(shown(1));
@@ -125,7 +125,7 @@ describe.skipIf(!hasBusybox).each(callers)('of $title', (caller) => {
   });
 });
 
-describe.skipIf(!hasBusybox)('sockets', () => {
+describe.skipIf(!hasBusybox)('sockets (needs busybox-static)', () => {
   const asks = { socket_activation: true, command: inShell(SHOWS) };
 
   test('need the word of the person who starts the container', async () => {

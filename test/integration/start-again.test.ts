@@ -188,7 +188,7 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
     expect(await ended(web)).toMatchObject({ id, status: 'exited', exit_status: 0 });
   });
 
-  test.skipIf(!isRoot)('is started when its launcher was killed, and after a reboot', async () => {
+  test.skipIf(!isRoot)('is started when its launcher was killed, and after a reboot (needs root)', async () => {
     const web = box({ command: COUNTS_AND_SLEEPS }, caller);
     await web.run(['up', '--detach']);
     const { id = '' } = (await web.listed()) ?? {};
@@ -229,7 +229,7 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
   });
 });
 
-describe.skipIf(!hasBusybox)('`boxctl start`', () => {
+describe.skipIf(!hasBusybox)('`boxctl start` (needs busybox-static)', () => {
   test('says what to do with a container that is not kept', async () => {
     const none = box({}, self);
     const unknown = await none.run(['start', 'no-such-container-at-all']);
@@ -237,7 +237,7 @@ describe.skipIf(!hasBusybox)('`boxctl start`', () => {
     expect(unknown.stderr).toContain('nothing is kept of one that has ended in the foreground: boxctl up FILE');
   });
 
-  test.skipIf(!isRoot)('leaves a paused container paused, and says what to do', async () => {
+  test.skipIf(!isRoot)('leaves a paused container paused, and says what to do (needs root)', async () => {
     const web = box({}, self);
     await web.run(['up', '--detach']);
     expect(await web.run(['pause', web.name])).toMatchObject({ status: 0 });
@@ -281,7 +281,7 @@ describe.skipIf(!hasBusybox)('`boxctl start`', () => {
     expect(both.stderr).toContain(other.name);
   });
 
-  test.skipIf(!hasLimits)('keeps the limits that `boxctl update` gave it', async () => {
+  test.skipIf(!hasLimits)('keeps the limits that `boxctl update` gave it (needs control groups)', async () => {
     const web = box({ limits: { pids: 40 } }, self);
     await web.run(['up', '--detach']);
     expect(await web.run(['update', '--pids-limit', '50', web.name])).toMatchObject({ status: 0 });

@@ -34,7 +34,7 @@ const actions = (text: string): readonly string[] =>
     .split('\n')
     .map((line) => line.split(' ')[2] ?? '');
 
-describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $title', (caller) => {
+describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $title (needs busybox-static)', (caller) => {
   test('is what it uses: a processor, memory, processes, once or again and again', async () => {
     const web = box({ command: BUSY }, caller);
     await web.run(['up', '-d']);
@@ -117,7 +117,7 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
   });
 });
 
-describe.skipIf(!hasBusybox || !hasLimits)('a container with limits', () => {
+describe.skipIf(!hasBusybox || !hasLimits)('a container with limits (needs busybox-static and control groups)', () => {
   test('is measured against them', async () => {
     const web = box({ limits: { memory: '64MiB', pids: 50 }, network_mode: 'none' });
     await web.run(['up', '-d']);
