@@ -62,11 +62,13 @@ export async function startAgain({ id, name }: KeptContainer, options: StartAgai
   try {
     // Another `start`, `up` or `down` of this name may be on its way.
     return await withLock(nameLock(host, name), async () => {
-      const container = keptContainers(host).find((one) => one.id === id);
+      const all = keptContainers(host);
+      // An `up` may have made another one of this name in its place.
+      const container = all.find((one) => one.id === id) ?? all.find((one) => one.name === name);
       if (container === undefined) throw removed(name);
       if (container.isAlive) return leave(container, reporter);
       await start(container, host, options);
-      return { id, name: container.name, again: true };
+      return { id: container.id, name: container.name, again: true };
     });
   } catch (error) {
     throw explainHostFailure(error);
