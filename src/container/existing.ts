@@ -10,6 +10,8 @@ import { readKeptLimits } from '../state/kept-limits.ts';
 import type { HealthState, Outcome } from '../launcher/events.ts';
 import { explainFailure, hookHasFailed } from '../run/explain.ts';
 import { didYouMean } from '../spec/suggest.ts';
+import { withLock } from '../files/locks.ts';
+import { hasNameLock, nameLock } from '../state/container-folders.ts';
 import { readRun } from '../state/container-runs.ts';
 import {
   keptContainers,
@@ -107,6 +109,24 @@ export function findContainer(host: HostFacts, word: string, hint?: string): Kep
     `the container ${other.name} (${other.id}) runs in the foreground: nothing is kept of it`,
     { hint: 'this is for containers in the background: boxctl up --detach' },
   );
+}
+
+const UNSETTLED: ReadonlySet<string> = new Set(['E_CONTAINER_NOT_FOUND', 'E_CONTAINER_FOREGROUND']);
+
+/**
+ * The same for a name whose container another command may have removed a moment ago, to make it anew: that command is waited for.
+ *
+ * @throws BoxctlError as `findContainer` does
+ */
+export async function findSettled(host: HostFacts, word: string, hint?: string): Promise<KeptContainer> {
+  try {
+    return findContainer(host, word, hint);
+  } catch (error) {
+    // One that is being made is taken for one in the foreground until its record is whole.
+    const mayBeMade = error instanceof BoxctlError && UNSETTLED.has(error.code);
+    if (!mayBeMade || !hasNameLock(host, word)) throw error;
+    return withLock(nameLock(host, word), () => Promise.resolve().then(() => findContainer(host, word, hint)));
+  }
 }
 
 /**

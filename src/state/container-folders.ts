@@ -133,10 +133,16 @@ export function namesLock(host: HostFacts): string {
 /** The file that is locked while a container of this name is brought up or down. */
 export function nameLock(host: HostFacts, name: string): string {
   // Not in the store, which may not be there yet.
-  const folder = join(host.dirs.state, 'names');
+  const folder = namesFolder(host);
   makeFolders(folder, 0o700);
   return join(folder, name);
 }
+
+const namesFolder = (host: HostFacts): string => join(host.dirs.state, 'names');
+
+/** Whether a container of this name was ever brought up since the machine was started. */
+export const hasNameLock = (host: HostFacts, word: string): boolean =>
+  !word.includes('/') && word !== '.' && word !== '..' && existsSync(join(namesFolder(host), word));
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 

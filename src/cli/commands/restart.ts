@@ -1,5 +1,5 @@
 import { restartContainer } from '../../container/restart.ts';
-import { findContainer } from '../../container/existing.ts';
+import { findSettled } from '../../container/existing.ts';
 import type { KeptContainer } from '../../state/containers.ts';
 import type { Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
@@ -11,7 +11,7 @@ export const restart: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
   const grace = graceOf(args.value('time'), 'boxctl restart --time 30 NAME');
-  const found = args.positionals.map((word) => findContainer(host, word, ENDED_IN_FOREGROUND));
+  const found = await Promise.all(args.positionals.map((word) => findSettled(host, word, ENDED_IN_FOREGROUND)));
   const tell = ({ name }: KeptContainer): void => writeOutput(`${name}\n`);
   const ended: KeptContainer[] = [];
   await Promise.all(
