@@ -51,5 +51,6 @@ export function report(rounds, times, own) {
     process.stdout.write(`  ${name.padEnd(32)}${columns.join('')}${(middle / mine).toFixed(2).padStart(11)}×\n`);
   }
   const floor = median(times.get('node -e 0'));
-  process.stdout.write(`boxctl over Node’s own start: ${(mine - floor).toFixed(1)} ms\n`);
+  // Not of a start without Node.
+  if (mine > floor) process.stdout.write(`boxctl over Node’s own start: ${(mine - floor).toFixed(1)} ms\n`);
 }
