@@ -250,8 +250,13 @@ export async function networkState(place: Place): Promise<object> {
     text('ss', '-Htuln'),
   ]);
   const tables = existsSync('/usr/sbin/nft') ? await text('nft', 'list', 'tables') : '';
-  // What the kernel changes by itself is left out: it counts down, and tells of a carrier up to a second late.
-  const still = (lines: string): string => lines.replaceAll(/ expires \d+sec| linkdown\b/gu, '');
+  // What the kernel changes by itself is left out: it counts down, and tells of a carrier a second late or more. With a
+  // carrier comes a route for multicast packets.
+  const still = (lines: string): string =>
+    lines.replaceAll(
+      / expires \d+sec| linkdown\b|^multicast ff00::\/8 dev boxctl\d+ table local proto kernel .*\n/gmu,
+      '',
+    );
   return {
     links: links.split('\n').map((line) => line.replace('NO-CARRIER,', '').replace(/ state .*/u, '')),
     addresses: still(addresses),
