@@ -200,6 +200,9 @@ bool find_kept(const Program& program, const Path& own, Kept& kept) {
   } else {
     kept.records = read_piece(in).data;
     kept.layers = read_piece(in).data;
+    for (uint32_t i = 0; i < header.users && in.ok(); i++) {
+      if (!kept.users.add(in.take<UserRange>())) return false;
+    }
   }
   kept.inputs = in.at();
   return in.ok();

@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kKeptMagic = 1347115074;
-inline constexpr uint32_t kKeptVersion = 2;
+inline constexpr uint32_t kKeptVersion = 3;
 inline constexpr size_t kMaxKept = 4194304;
 
 enum class InputKind : uint8_t {
@@ -37,8 +37,9 @@ struct KeptHeader {
   uint32_t tag;
   uint32_t command_at;
   uint32_t folders;
+  uint32_t users;
 };
-static_assert(sizeof(KeptHeader) == 44);
+static_assert(sizeof(KeptHeader) == 48);
 static_assert(offsetof(KeptHeader, magic) == 0);
 static_assert(offsetof(KeptHeader, version) == 4);
 static_assert(offsetof(KeptHeader, size) == 8);
@@ -50,6 +51,7 @@ static_assert(offsetof(KeptHeader, plan_size) == 28);
 static_assert(offsetof(KeptHeader, tag) == 32);
 static_assert(offsetof(KeptHeader, command_at) == 36);
 static_assert(offsetof(KeptHeader, folders) == 40);
+static_assert(offsetof(KeptHeader, users) == 44);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {

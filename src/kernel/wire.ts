@@ -122,13 +122,13 @@ export const CALL_HEADER = [
 /** "BXKP". */
 export const KEPT_MAGIC = 0x504b5842;
 /** To be raised with each change of the format, or of what a record must have. */
-export const KEPT_VERSION = 2;
+export const KEPT_VERSION = 3;
 /** The largest file of a kept plan, in bytes. */
 export const MAX_KEPT = 2 ** 22;
 
 /**
- * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers; of
- * the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers, and
+ * then ranges of user ids; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
  * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -145,6 +145,8 @@ export const KEPT_HEADER = [
   /** Of the plan of an exec: where the command goes that the other words are, and how many folders it is looked for in; else 0. */
   ['command_at', 'u32'],
   ['folders', 'u32'],
+  /** How many ranges of user ids the processes of the container can have; 0: they can have any. */
+  ['users', 'u32'],
 ] as const;
 
 /** "BXKR". */

@@ -37,6 +37,11 @@ function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Buffer {
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
+  const { userIds = [] } = plan;
+  for (const { first, size } of userIds) {
+    out.u32(first);
+    out.u32(size);
+  }
   writeInputs(out, inputs, values);
   for (const { at, sizeAt, name } of places) {
     out.u32(at);
@@ -55,6 +60,7 @@ function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Buffer {
     tag,
     command_at: 0,
     folders: 0,
+    users: userIds.length,
   };
   return keptFile(header, out);
 }
