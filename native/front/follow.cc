@@ -18,22 +18,15 @@ constexpr int kKillsAt = 3;
 // More is lost: it is wanted for words at the end, of which the last are as good.
 constexpr size_t kMostRecords = 1 << 16;
 
-// As the caller of this process may have set.
-bool is_ignored(int signal) {
-  // The kernel's structure: handler, flags, restorer, mask.
-  unsigned long action[4] = {};
-  return call(SYS_rt_sigaction, signal, nullptr, action, 8) == 0 && action[0] == 1;  // SIG_IGN
-}
-
 class Follower {
  public:
   Follower(const Kept& kept, const Launch& launch, int signals)
-      : kept_(kept), launch_(launch), signals_(signals), ignores_hangup_(is_ignored(SIGHUP)) {}
+      : kept_(kept), launch_(launch), signals_(signals), ignored_(ignored_signals()) {}
 
   Result run() {
     for (;;) {
       pollfd sources[] = {{launch_.socket.get(), POLLIN, 0}, {signals_, POLLIN, 0}};
-      const bool waits = started_ && !told_ && kept_.command == nullptr;
+      const bool waits = started_ && !told_ && kept_.command == nullptr && !kept_.in_background();
       const int ready = poll(sources, 2, waits ? kRunningDelayMs : -1);
       if (ready < 0 && errno != EINTR) break;
       if (ready <= 0) sources[0].revents = sources[1].revents = 0;
@@ -43,6 +36,7 @@ class Follower {
       }
       if (sources[1].revents != 0) take_signal();
       if (sources[0].revents != 0 && !take_records()) break;
+      if (started_ && !failed_ && kept_.in_background()) return leave();
       if (has_plain_end() && may_leave()) break;
     }
     running_.remove();
@@ -58,6 +52,14 @@ class Follower {
   // What the launcher undoes after it told of the end (STEP_FLAGS.late) need not be waited for, unless it would be
   // killed together with this process: the first one of a process namespace.
   static bool may_leave() { return getpid() != 1; }
+
+  // The launcher still reads what it was told before.
+  Result leave() {
+    send_order(kOrderDetach, 0);
+    shutdown(launch_.socket.get(), SHUT_RDWR);
+    result_.course = Course::kLeft;
+    return static_cast<Result&&>(result_);
+  }
 
   void send_order(uint32_t kind, uint32_t value) {
     const Order order = {kind, value};
@@ -82,7 +84,7 @@ class Follower {
       return;
     }
     // As nohup(1) has asked.
-    if (signal == SIGHUP && ignores_hangup_) return;
+    if (signal == SIGHUP && (ignored_ >> (SIGHUP - 1) & 1)) return;
     const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
     // The launcher stops the whole job where it needs the terminal: the container is not stopped by that.
     const bool by_launcher = info.ssi_code <= 0 && info.ssi_pid == static_cast<uint32_t>(launch_.pid);
@@ -138,7 +140,7 @@ class Follower {
   const Kept& kept_;
   const Launch& launch_;
   const int signals_;
-  const bool ignores_hangup_;
+  const uint64_t ignored_;
   Result result_;
   RunningFolder running_;
   bool told_ = false;  // it was written down that the container runs

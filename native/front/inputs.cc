@@ -1,5 +1,7 @@
 // Compares what a plan was made from with what is there now. Whatever is not understood, or cannot be looked at,
 // differs.
+#include "inputs.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
@@ -12,7 +14,6 @@
 #include "../shared/fd.h"
 #include "../shared/syscalls.h"
 #include "fill.h"
-#include "kept.h"
 
 namespace boxctl {
 namespace {
@@ -38,29 +39,27 @@ uint64_t nanoseconds(const timespec& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-bool path_holds(const char* path, uint8_t flags, Reader& in) {
+bool path_holds(const Input& input) {
   struct stat status;
-  const int follow = flags & kInputFollows ? 0 : AT_SYMLINK_NOFOLLOW;
-  const long result = call(SYS_newfstatat, AT_FDCWD, path, &status, follow);
-  if (flags & kInputAbsent) return in.u32() == static_cast<uint32_t>(-result) && result != 0;
-  const auto was = in.take<KeptIdentity>();
-  if (!in.ok() || result != 0) return false;
-  if (was.dev != status.st_dev || was.ino != status.st_ino || was.rdev != status.st_rdev) return false;
+  const int follow = input.flags & kInputFollows ? 0 : AT_SYMLINK_NOFOLLOW;
+  const long result = call(SYS_newfstatat, AT_FDCWD, input.name, &status, follow);
+  if (input.flags & kInputAbsent) return input.number == static_cast<uint32_t>(-result) && result != 0;
+  const KeptIdentity& was = input.identity;
+  if (result != 0 || was.dev != status.st_dev || was.ino != status.st_ino || was.rdev != status.st_rdev) return false;
   if (was.mode != status.st_mode || was.uid != status.st_uid || was.gid != status.st_gid) return false;
-  if (!(flags & kInputWhole)) return true;
+  if (!(input.flags & kInputWhole)) return true;
   return was.file_size == static_cast<uint64_t>(status.st_size) && was.mtime == nanoseconds(status.st_mtim) &&
          was.ctime == nanoseconds(status.st_ctim);
 }
 
-bool real_holds(const char* path, uint8_t flags, Reader& in) {
+bool real_holds(const Input& input) {
   open_how how = {};
   how.flags = O_PATH | O_CLOEXEC;
-  const Piece leads = flags & kInputAbsent ? Piece() : read_piece(in);
-  const bool itself = is_same(leads, path);
+  const bool itself = is_same(input.value, input.name);
   // The kernel refuses a path with a link in it.
   if (itself) how.resolve = RESOLVE_NO_SYMLINKS;
-  const Fd file(static_cast<int>(call(kSysOpenat2, AT_FDCWD, path, &how, sizeof how)));
-  if (flags & kInputAbsent) return !file.valid();
+  const Fd file(static_cast<int>(call(kSysOpenat2, AT_FDCWD, input.name, &how, sizeof how)));
+  if (input.flags & kInputAbsent) return !file.valid();
   if (!file.valid() || itself) return file.valid();
   char link[32] = "/proc/self/fd/";
   size_t size = strlen(link);
@@ -72,13 +71,12 @@ bool real_holds(const char* path, uint8_t flags, Reader& in) {
   link[size] = '\0';
   char target[PATH_MAX];
   const ssize_t length = readlinkat(AT_FDCWD, link, target, sizeof target);
-  return length > 0 && is_same(leads, target, static_cast<size_t>(length));
+  return length > 0 && is_same(input.value, target, static_cast<size_t>(length));
 }
 
-bool access_holds(const char* path, uint8_t flags, Reader& in) {
-  const uint32_t mode = in.u32();
-  const bool allowed = call(SYS_faccessat, AT_FDCWD, path, static_cast<int>(mode)) == 0;
-  return in.ok() && allowed == !(flags & kInputAbsent);
+bool access_holds(const Input& input) {
+  const bool allowed = call(SYS_faccessat, AT_FDCWD, input.name, static_cast<int>(input.number)) == 0;
+  return allowed == !(input.flags & kInputAbsent);
 }
 
 // The whole of a file that the kernel writes, whose size is not known before.
@@ -114,25 +112,19 @@ bool keep_lines(List<char>& text, const List<Piece>& beginnings) {
   return text.resize(kept);
 }
 
-bool text_holds(const char* path, uint8_t flags, Reader& in) {
-  const uint32_t count = in.u32();
-  List<Piece> beginnings;
-  for (uint32_t i = 0; i < count && in.ok(); i++) {
-    if (!beginnings.add(read_piece(in))) return false;
-  }
-  if (!in.ok()) return false;
+bool text_holds(const Input& input) {
   List<char> text;
-  const bool read = read_all(path, text);
-  if (flags & kInputAbsent) return !read;
-  if (!read || (count > 0 && !keep_lines(text, beginnings))) return false;
-  return is_same(read_piece(in), text.begin(), text.size());
+  const bool read = read_all(input.name, text);
+  if (input.flags & kInputAbsent) return !read;
+  if (!read || (input.lines.size() > 0 && !keep_lines(text, input.lines))) return false;
+  return is_same(input.value, text.begin(), text.size());
 }
 
-bool file_system_holds(const char* path, uint8_t flags, Reader& in) {
+bool file_system_holds(const Input& input) {
   struct statfs status;
-  const bool there = call(SYS_statfs, path, &status) == 0;
-  if (flags & kInputAbsent) return !there;
-  return in.u32() == static_cast<uint32_t>(status.f_type) && there;
+  const bool there = call(SYS_statfs, input.name, &status) == 0;
+  if (input.flags & kInputAbsent) return !there;
+  return there && input.number == static_cast<uint32_t>(status.f_type);
 }
 
 uint64_t processors() {
@@ -145,9 +137,10 @@ uint64_t processors() {
   return count;
 }
 
-bool fact_holds(const char* name, uint8_t flags, Reader& in) {
-  const Piece value = read_piece(in);
-  if (flags != 0 || value.data == nullptr) return false;
+bool fact_holds(const Input& input) {
+  const char* const name = input.name;
+  const Piece& value = input.value;
+  if (input.flags != 0) return false;
   utsname system;
   if (strcmp(name, "release") == 0) return call(SYS_uname, &system) == 0 && is_same(value, system.release);
   if (strcmp(name, "hostname") == 0) return call(SYS_uname, &system) == 0 && is_same(value, system.nodename);
@@ -167,47 +160,75 @@ bool fact_holds(const char* name, uint8_t flags, Reader& in) {
   return size > 0 && is_same(value, target, static_cast<size_t>(size));
 }
 
-bool variable_holds(const Program& program, const char* name, uint8_t flags, Reader& in) {
-  const char* now = variable(program, name);
-  if (flags & kInputAbsent) return now == nullptr;
-  if (flags & kInputGiven) return now != nullptr && may_be_put_in(now, (flags & kInputPlain) != 0);
-  const Piece value = read_piece(in);
-  return now != nullptr && is_same(value, now);
+bool variable_holds(const Program& program, const Input& input) {
+  const char* now = variable(program, input.name);
+  if (input.flags & kInputAbsent) return now == nullptr;
+  if (input.flags & kInputGiven) return now != nullptr && may_be_put_in(now, (input.flags & kInputPlain) != 0);
+  return now != nullptr && is_same(input.value, now);
 }
 
-bool holds(const Program& program, Reader& in) {
-  const auto kind = static_cast<InputKind>(in.u8());
-  const uint8_t flags = in.u8();
-  const Piece name = read_piece(in);
-  if (!in.ok() || strlen(name.data) != name.size) return false;
-  switch (kind) {
+bool holds(const Program& program, const Input& input) {
+  switch (input.kind) {
     case InputKind::kPath:
-      return path_holds(name.data, flags, in);
+      return path_holds(input);
     case InputKind::kReal:
-      return real_holds(name.data, flags, in);
+      return real_holds(input);
     case InputKind::kAccess:
-      return access_holds(name.data, flags, in);
+      return access_holds(input);
     case InputKind::kText:
-      return text_holds(name.data, flags, in);
+      return text_holds(input);
     case InputKind::kFileSystem:
-      return file_system_holds(name.data, flags, in);
+      return file_system_holds(input);
     case InputKind::kFact:
-      return fact_holds(name.data, flags, in);
+      return fact_holds(input);
     case InputKind::kVariable:
-      return variable_holds(program, name.data, flags, in);
+      return variable_holds(program, input);
   }
   return false;
 }
 
 }  // namespace
 
-bool still_holds(Kept& kept) {
-  const KeptHeader& header = kept.header;
-  Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
-  for (uint32_t i = 0; i < header.inputs; i++) {
-    if (!holds(*kept.program, in) || !in.ok()) return false;
+bool read_input(Reader& in, Input& input) {
+  input.kind = static_cast<InputKind>(in.u8());
+  input.flags = in.u8();
+  const Piece name = read_piece(in);
+  input.name = name.data;
+  if (!in.ok() || strlen(name.data) != name.size) return false;
+  const bool absent = (input.flags & kInputAbsent) != 0;
+  if (input.kind == InputKind::kText) {
+    const uint32_t count = in.u32();
+    for (uint32_t i = 0; i < count && in.ok(); i++) {
+      if (!input.lines.add(read_piece(in))) return false;
+    }
   }
-  if (kept.command != nullptr) return in.done() && read_exec_plan(kept);
+  switch (input.kind) {
+    case InputKind::kPath:
+      if (absent)
+        input.number = in.u32();
+      else
+        input.identity = in.take<KeptIdentity>();
+      break;
+    case InputKind::kAccess:
+      input.number = in.u32();
+      break;
+    case InputKind::kFileSystem:
+      if (!absent) input.number = in.u32();
+      break;
+    case InputKind::kReal:
+    case InputKind::kText:
+    case InputKind::kFact:
+    case InputKind::kVariable:
+      if (!absent && (input.flags & kInputGiven) == 0) input.value = read_piece(in);
+      break;
+    default:
+      return false;
+  }
+  return in.ok();
+}
+
+bool parse_plan(Reader& in, Kept& kept) {
+  const KeptHeader& header = kept.header;
   List<Place> places;
   if (!read_places(*kept.program, in, header.fills, true, header.plan_size, places)) return false;
   kept.rules = in.take(header.reports);
@@ -219,6 +240,15 @@ bool still_holds(Kept& kept) {
   kept.plan = kept.filled.begin();
   kept.plan_size = kept.filled.size();
   return true;
+}
+
+bool still_holds(Kept& kept) {
+  Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
+  for (uint32_t i = 0; i < kept.header.inputs; i++) {
+    Input input;
+    if (!read_input(in, input) || !holds(*kept.program, input)) return false;
+  }
+  return kept.command != nullptr ? in.done() && read_exec_plan(kept) : parse_plan(in, kept);
 }
 
 }  // namespace boxctl

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../shared/directory.h"
 #include "../shared/fd.h"
 
 namespace boxctl {
@@ -95,6 +96,13 @@ bool read_file(int folder, const char* name, List<uint8_t>& bytes) {
   return true;
 }
 
+// Of a file in a folder.
+bool is_name(const Piece& piece) {
+  const char* const name = piece.data;
+  return piece.size > 0 && piece.size <= NAME_MAX && strlen(name) == piece.size && strchr(name, '/') == nullptr &&
+         !Directory::is_dots(name);
+}
+
 bool is_same(const Piece& piece, const char* text) {
   return piece.data != nullptr && strlen(text) == piece.size && memcmp(piece.data, text, piece.size) == 0;
 }
@@ -179,14 +187,18 @@ bool find_kept(const Program& program, const Path& own, Kept& kept) {
   hash.add(current);
   for (int i = 1; i <= words; i++) hash.add(program.arguments[i]);
   put_hex(kept.name, hash.value(), 16);
-  if (!read_file(kept.folder.get(), kept.name, kept.bytes)) return false;
+  return read_file(kept.folder.get(), kept.name, kept.bytes) && parse_kept(own, words, kept);
+}
 
+bool parse_kept(const Path& own, int words, Kept& kept) {
+  const Program& program = *kept.program;
   Reader in(kept.bytes.begin(), kept.bytes.size());
   kept.header = in.take<KeptHeader>();
   const KeptHeader& header = kept.header;
   if (!in.ok() || header.magic != kKeptMagic || header.version != kKeptVersion) return false;
   if (header.size != kept.bytes.size() || header.words != static_cast<uint32_t>(words)) return false;
   if ((kept.command != nullptr) != (header.command_at != 0)) return false;
+  if (header.background > (kept.command != nullptr ? 0 : 1)) return false;
   for (int i = 1; i <= words; i++) {
     if (!is_same(read_piece(in), program.arguments[i])) return false;
   }
@@ -200,9 +212,12 @@ bool find_kept(const Program& program, const Path& own, Kept& kept) {
   } else {
     kept.records = read_piece(in).data;
     kept.layers = read_piece(in).data;
-    for (uint32_t i = 0; i < header.users && in.ok(); i++) {
-      if (!kept.users.add(in.take<UserRange>())) return false;
-    }
+  }
+  if (kept.in_background()) {
+    kept.containers = read_piece(in).data;
+    const Piece name = read_piece(in);
+    kept.container = name.data;
+    if (!in.ok() || !is_name(name)) return false;
   }
   kept.inputs = in.at();
   return in.ok();

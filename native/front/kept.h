@@ -1,8 +1,8 @@
 // A kept plan as src/state/kept-bytes.ts writes it. The file is the caller's own; its bytes are read as hostile all the
 // same.
 //
-//   file     KeptHeader, word text…, folder of the program text, records text, layers text, UserRange…, input…,
-//            place…, report rule u8…, encoded plan
+//   file     KeptHeader, word text…, folder of the program text, records text, layers text, in the background
+//            containers text and name text, input…, place…, report rule u8…, encoded plan
 //   input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
@@ -25,7 +25,6 @@
 #include "../launcher/plan.h"
 #include "../shared/fd.h"
 #include "../shared/list.h"
-#include "../shared/out_of_reach.h"
 #include "../wire/kept.h"
 #include "program.h"
 
@@ -46,7 +45,9 @@ struct Kept {
   KeptHeader header = {};
   const char* records = "";  // the folder of records
   const char* layers = "";   // the folder of writable layers
-  List<UserRange> users;     // that processes of the container can have; none: any
+  // In the background:
+  const char* containers = "";  // the folder of containers
+  const char* container = "";   // the container's name
   // Of an exec:
   const char* record = "";     // of the container's run
   const char* plan_file = "";  // with the plan
@@ -57,11 +58,20 @@ struct Kept {
   uint8_t* plan = nullptr;
   size_t plan_size = 0;
   List<uint8_t> filled;  // the plan where values were put in
+
+  bool in_background() const { return header.background != 0; }
 };
 
 // Reads the kept plan for the program's command line in the current folder. False: there is none that may be used.
 // `own`: the folder of this program, whose plan it must be.
 bool find_kept(const Program& program, const Path& own, Kept& kept);
+
+// Reads `kept.bytes` up to the inputs: the first `words` words must be those of the program. False: they are not sound,
+// or of another plan.
+bool parse_kept(const Path& own, int words, Kept& kept);
+
+// What follows the inputs: the plan with the values of this environment. False: it is not sound.
+bool parse_plan(Reader& in, Kept& kept);
 
 // Whether everything that the plan was made from is as it was. The plan then has the values of this environment.
 bool still_holds(Kept& kept);

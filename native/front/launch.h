@@ -15,7 +15,8 @@ namespace boxctl {
 struct Launch {
   pid_t pid = -1;
   Fd socket;
-  Fd plan;  // sealed
+  Fd plan;        // sealed
+  int lock = -1;  // of a container in the background, whose launcher keeps it
 };
 
 // Starts the launcher that lies in `folder`. 0 or -errno: then nothing was started.
@@ -25,6 +26,7 @@ enum class Course {
   kPlain,   // the command exited: there is nothing to say
   kNotRun,  // a step failed before the command ran, and all was undone
   kTold,    // it ended in another way, which needs words
+  kLeft,    // the command runs, and the launcher is on its own
 };
 
 struct Result {
@@ -38,5 +40,8 @@ Result follow(const Kept& kept, const Launch& launch, int signals);
 
 // A file in memory that nobody can change any more. Invalid with errno.
 Fd seal(const char* name, const void* data, size_t size);
+
+// SigIgn of this process by /proc/self/status, which its caller may have set.
+uint64_t ignored_signals();
 
 }  // namespace boxctl

@@ -1,6 +1,7 @@
 // `boxctl`: starts a container by a plan that was kept from an earlier start, where everything that the plan was made
 // from is as it was. In every other case, and whenever in doubt, Node is executed with the same arguments.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "../shared/fd.h"
 #include "../shared/list.h"
+#include "background.h"
 #include "kept.h"
 #include "launch.h"
 #include "program.h"
@@ -26,6 +28,7 @@ constexpr int kFailed = 125;
 // src/cli/main.ts and src/cli/front.ts.
 constexpr char kFromFront[] = "--from-front";
 constexpr char kEnded[] = "--ended";
+constexpr int kReaderGone = 141;
 constexpr int kRecordsFd = 3;
 constexpr int kEndedPlanFd = 4;
 
@@ -53,11 +56,17 @@ void execute_by_path(const Program& program, char** arguments) {
   }
 }
 
-[[noreturn]] void execute_node(const Program& program, const Path& folder, const char* word) {
+// `word`: why; null: the plan that is kept serves the next start all the same. `given_up`: the id of a container in the
+// background that was not started.
+[[noreturn]] void execute_node(const Program& program, const Path& folder, const char* word,
+                               const char* given_up = nullptr) {
   Path script = folder;
+  Path first(word != nullptr ? word : "");
+  if (given_up != nullptr) first.add("=").add(given_up);
   List<char*> arguments;
   bool fits = script.add("/boxctl.cjs").valid() && arguments.add(const_cast<char*>("node"));
-  fits = fits && arguments.add(const_cast<char*>(script.text())) && arguments.add(const_cast<char*>(word));
+  fits = fits && arguments.add(const_cast<char*>(script.text()));
+  if (word != nullptr) fits = fits && arguments.add(const_cast<char*>(first.text()));
   for (int i = 1; i <= program.count && fits; i++) fits = arguments.add(program.arguments[i]);
   if (fits) execute_by_path(program, arguments.begin());
   fail("boxctl: needs Node 20 or newer, and PATH has no `node`\n");
@@ -69,9 +78,32 @@ bool may_start(const Program& program) {
   return strcmp(command, "up") == 0 || strcmp(command, "run") == 0 || strcmp(command, "exec") == 0;
 }
 
+// Where one of them is closed, a file that is opened here would take its place. Node opens /dev/null in its stead.
+bool has_standard_files() {
+  for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0) return false;
+  }
+  return true;
+}
+
 // Whether nothing is there that Node has to tell of, or to do before.
 bool is_free(const Kept& kept) {
   return kept.command != nullptr ? boxctl::is_alive(kept) : !boxctl::has_leftovers(kept);
+}
+
+// A container's name to standard output. The exit status.
+int tell_name(const char* name) {
+  List<char> line;
+  if (!line.add(name, strlen(name)) || !line.add('\n')) return kFailed;
+  for (size_t done = 0; done < line.size();) {
+    const ssize_t wrote = write(STDOUT_FILENO, line.begin() + done, line.size() - done);
+    if (wrote < 0 && errno == EPIPE) return kReaderGone;
+    pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
+    if (wrote < 0 && errno == EAGAIN && poll(&wait, 1, -1) >= 0) continue;
+    if (wrote < 0) fail("boxctl: error: the container runs, and its name cannot be written to standard output\n");
+    done += static_cast<size_t>(wrote);
+  }
+  return 0;
 }
 
 // Of standard input, where the container gets it as its terminal. A launcher that is killed leaves it as it was for
@@ -103,9 +135,13 @@ int main() {
   if (!folder.valid() || folder.text()[0] == '\0') fail("boxctl: needs /proc, by which it finds its own files\n");
   Kept kept;
   SavedTerminal terminal;
-  if (!may_start(program) || !boxctl::find_kept(program, folder, kept) || !boxctl::still_holds(kept) ||
-      !is_free(kept) || !terminal.save(kept)) {
+  boxctl::Background background;
+  if (!may_start(program) || !has_standard_files() || !boxctl::find_kept(program, folder, kept) ||
+      !boxctl::still_holds(kept)) {
     execute_node(program, folder, kFromFront);
+  }
+  if (!is_free(kept) || !terminal.save(kept) || (kept.in_background() && !background.claim(kept))) {
+    execute_node(program, folder, nullptr);
   }
 
   // From now on no signal ends this process before the container.
@@ -116,17 +152,26 @@ int main() {
   sigprocmask(SIG_SETMASK, &caught, &before);
   const Fd signals(signalfd(-1, &caught, SFD_CLOEXEC));
   boxctl::Launch launch;
-  if (!signals.valid() || !(kept.command != nullptr || boxctl::choose_id(kept)) ||
-      boxctl::start_launcher(kept, folder, launch) != 0) {
+  const bool chosen = signals.valid() && (kept.command != nullptr || boxctl::choose_id(kept));
+  if (!chosen || (kept.in_background() && !background.make(kept))) {
     sigprocmask(SIG_SETMASK, &before, nullptr);
     execute_node(program, folder, kFromFront);
+  }
+  const char* const given_up = kept.in_background() ? kept.id : nullptr;
+  launch.lock = background.lock();
+  if (boxctl::start_launcher(kept, folder, launch) != 0) {
+    if (kept.in_background()) background.give_up(kept);
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    execute_node(program, folder, kFromFront, given_up);
   }
   const boxctl::Result result = boxctl::follow(kept, launch, signals.get());
   terminal.restore();
   if (result.course == boxctl::Course::kPlain) return static_cast<int>(result.status);
+  if (result.course == boxctl::Course::kLeft) return tell_name(kept.container);
 
+  if (kept.in_background()) background.give_up(kept);
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (result.course == boxctl::Course::kNotRun) execute_node(program, folder, kFromFront);
+  if (result.course == boxctl::Course::kNotRun) execute_node(program, folder, kFromFront, given_up);
   const auto& records = result.records;
   const Fd told = boxctl::seal("boxctl-records", records.begin(), records.size() * sizeof(boxctl::Record));
   // Beyond the numbers that they get, which one of them may have.
@@ -136,5 +181,5 @@ int main() {
       boxctl::call(SYS_dup3, moved.get(), kEndedPlanFd, 0) < 0) {
     fail("boxctl: the container has ended, and there is no memory to tell how\n");
   }
-  execute_node(program, folder, kEnded);
+  execute_node(program, folder, kEnded, given_up);
 }

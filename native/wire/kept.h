@@ -37,7 +37,7 @@ struct KeptHeader {
   uint32_t tag;
   uint32_t command_at;
   uint32_t folders;
-  uint32_t users;
+  uint32_t background;
 };
 static_assert(sizeof(KeptHeader) == 48);
 static_assert(offsetof(KeptHeader, magic) == 0);
@@ -51,7 +51,7 @@ static_assert(offsetof(KeptHeader, plan_size) == 28);
 static_assert(offsetof(KeptHeader, tag) == 32);
 static_assert(offsetof(KeptHeader, command_at) == 36);
 static_assert(offsetof(KeptHeader, folders) == 40);
-static_assert(offsetof(KeptHeader, users) == 44);
+static_assert(offsetof(KeptHeader, background) == 44);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {
@@ -60,21 +60,20 @@ struct KeptRunHeader {
   uint32_t tag;
   uint32_t id_at;
   uint32_t created_at;
-  uint32_t record_size;
-  uint32_t plan_size;
-  uint32_t model_size;
+  uint32_t files;
   uint32_t fills;
 };
-static_assert(sizeof(KeptRunHeader) == 36);
+static_assert(sizeof(KeptRunHeader) == 28);
 static_assert(offsetof(KeptRunHeader, magic) == 0);
 static_assert(offsetof(KeptRunHeader, version) == 4);
 static_assert(offsetof(KeptRunHeader, tag) == 8);
 static_assert(offsetof(KeptRunHeader, id_at) == 12);
 static_assert(offsetof(KeptRunHeader, created_at) == 16);
-static_assert(offsetof(KeptRunHeader, record_size) == 20);
-static_assert(offsetof(KeptRunHeader, plan_size) == 24);
-static_assert(offsetof(KeptRunHeader, model_size) == 28);
-static_assert(offsetof(KeptRunHeader, fills) == 32);
+static_assert(offsetof(KeptRunHeader, files) == 20);
+static_assert(offsetof(KeptRunHeader, fills) == 24);
+inline constexpr const char* kRunFiles[] = {
+    "container.json", "plan.json", "model.json", "ending.json", "document.json", "root.json",
+};
 
 struct KeptIdentity {
   uint64_t dev;

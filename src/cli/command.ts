@@ -26,6 +26,8 @@ export interface Front {
   readonly words: readonly string[];
   /** It has started the container from a kept plan, and needs words for how that went. */
   readonly hasEnded: boolean;
+  /** The id of the container in the background that was not started then: what it has made of it is to be removed. */
+  readonly givenUp?: string;
 }
 
 export interface Invocation {

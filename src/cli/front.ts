@@ -2,7 +2,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Ended } from '../container/ended.ts';
-import type { ForegroundRun } from '../container/foreground-record.ts';
+import type { StartedRun } from '../container/foreground-record.ts';
 import { recordOf } from '../container/kept-record.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { noteProcess } from '../inputs/outside.ts';
@@ -40,7 +40,7 @@ export class Keeper {
     return { ...messages, warning: told(messages.warning), notice: told(messages.notice) };
   }
 
-  keep(run: ForegroundRun, remake: Remake): void {
+  keep(run: StartedRun, remake: Remake): void {
     // What secrets and configs hold is in no plan: each start reads it anew.
     if (this.#hasTold || run.model.contents.length > 0) return;
     if (needsMarks(run.plan, this.#recording)) this.#kept = this.#keepMarked(run, remake);
@@ -52,12 +52,12 @@ export class Keeper {
     return this.#kept;
   }
 
-  #keep({ document, model, plan, host }: ForegroundRun, marked?: MarkedRun): void {
+  #keep({ document, model, plan, host, background }: StartedRun, marked?: MarkedRun): void {
     const record = recordOf(document, model, '');
-    keepPlan(this.#words, { record, plan, model }, host, this.#recording, marked);
+    keepPlan(this.#words, { record, plan, model, background }, host, this.#recording, marked);
   }
 
-  async #keepMarked(run: ForegroundRun, remake: Remake): Promise<void> {
+  async #keepMarked(run: StartedRun, remake: Remake): Promise<void> {
     // Nothing is planned once more for a plan that is not kept anyway.
     if (whyNotKept(run.plan, this.#recording) !== undefined) return;
     const { markedRun } = await import('./marked-run.ts');

@@ -73,17 +73,20 @@ function wantsJson(words: readonly string[]): boolean {
   return (end < 0 ? words : words.slice(0, end)).some((word) => word === '--json' || word === '--progress=json');
 }
 
-/** Words by which native/front executes Node: to do what it does not know how to do, or to tell how a container has ended. */
-const FROM_FRONT = '--from-front';
-const ENDED = '--ended';
+/**
+ * Words by which native/front executes Node: to do what it does not know how to do, or to tell how a container has ended. With the id of a
+ * container in the background that did not start.
+ */
+const BY_FRONT = /^--(from-front|ended)(?:=([0-9a-f]{12}))?$/u;
 
 /** Runs boxctl with the words of a command line and gives the exit status; never throws. */
 export async function main(given: readonly string[]): Promise<number> {
   const [first] = given;
-  const isFront = first === FROM_FRONT || first === ENDED;
-  const words = isFront ? given.slice(1) : given;
+  const [, by, givenUp] = BY_FRONT.exec(first ?? '') ?? [];
+  const words = by === undefined ? given : given.slice(1);
   try {
-    return await dispatch(words, isFront ? { words, hasEnded: first === ENDED } : undefined);
+    const told = { words, hasEnded: by === 'ended', ...(givenUp === undefined ? {} : { givenUp }) };
+    return await dispatch(words, by === undefined ? undefined : told);
   } catch (error) {
     // Like other programs whose reader has closed the pipe.
     if (error instanceof ReaderGone) return 141;

@@ -1,8 +1,9 @@
 /** A start is planned once more, with marks in place of values of the environment (src/state/marks.ts). */
 import { createRequire } from 'node:module';
-import type { ForegroundRun } from '../container/foreground-record.ts';
+import type { StartedRun } from '../container/foreground-record.ts';
 import { recordOf } from '../container/kept-record.ts';
 import type { Prepared } from '../container/prepare.ts';
+import { startedFrom } from '../container/started-from.ts';
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Environment } from '../inputs/environment.ts';
@@ -22,16 +23,16 @@ export type Remake = (
 /** Undefined where the start cannot be made with the marks: it depends on what the values are. */
 export async function markedRun(
   variables: ReadonlyMap<string, string>,
-  { host }: ForegroundRun,
+  run: StartedRun,
   remake: Remake,
 ): Promise<MarkedRun | undefined> {
   // First as secrets. If these are not allowed, only values that do not look like secrets may take their places.
-  return (await attempt(variables, host, remake, true)) ?? attempt(variables, host, remake, false);
+  return (await attempt(variables, run, remake, true)) ?? attempt(variables, run, remake, false);
 }
 
 async function attempt(
   variables: ReadonlyMap<string, string>,
-  host: HostFacts,
+  { host, background }: StartedRun,
   remake: Remake,
   asSecrets: boolean,
 ): Promise<MarkedRun | undefined> {
@@ -43,10 +44,14 @@ async function attempt(
     const { document, prepared } = await remake(marks.env, host);
     const { model, image, claims } = prepared;
     try {
-      const plan = planContainer(model, image, prepared.host);
+      const isBackground = background !== undefined;
+      const plan = planContainer(model, image, prepared.host, { kept: isBackground });
       // Whoever looks into the environment by himself sees the value, and not the mark.
       if (recording.inputs.some(isForeign)) return undefined;
-      return { record: recordOf(document, model, ''), plan, model, marks, mustBePlain: !asSecrets };
+      const files = isBackground && {
+        background: { image, from: startedFrom(document, image, background.from.overrides) },
+      };
+      return { record: recordOf(document, model, ''), plan, model, ...files, marks, mustBePlain: !asSecrets };
     } finally {
       claims.release();
     }

@@ -1,7 +1,7 @@
 /** What up, run and shell have in common: their options, and how the run and its end are told. */
 import type { Started } from '../container/background.ts';
 import type { BringUpOptions } from '../container/bring-up.ts';
-import type { ForegroundRun } from '../container/foreground-record.ts';
+import type { StartedRun } from '../container/foreground-record.ts';
 import { prepare } from '../container/prepare.ts';
 import { SILENT } from '../container/reporter.ts';
 import { runContainer, type RunOptions } from '../container/run.ts';
@@ -55,7 +55,7 @@ export function messagesFor({ env }: Invocation, mode: ProgressMode): Messages {
 }
 
 /** Options that the next start from a kept plan must not miss: what they ask for is done by Node. */
-const OF_NODE = ['detach', 'wait', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
+const OF_NODE = ['wait', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
 
 /** Whether the plan of this command line may be used without Node. */
 function isPlain({ args, front }: Invocation): boolean {
@@ -73,13 +73,14 @@ export function isPlainExec({ args }: Invocation): boolean {
 /** Whether nothing is shown of a start that goes well. On a terminal that is a line which goes away. */
 export const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
 
-/** Milliseconds; undefined: without end. `hint`: what to type. */
-export function waitTimeoutOf(args: Arguments, hint: string): number | undefined {
-  const text = args.value('wait-timeout');
+function secondsOf(text: string | undefined, waits: boolean): number | undefined {
   if (text === undefined) return undefined;
-  if (!args.flag('wait')) throw new BoxctlError('E_USAGE', '--wait-timeout is for --wait', { hint });
+  if (!waits)
+    throw new BoxctlError('E_USAGE', '--wait-timeout is for --wait', { hint: 'boxctl up --wait --wait-timeout 60' });
   if (/^\d{1,6}$/u.test(text) && Number(text) > 0) return Number(text) * 1000;
-  throw new BoxctlError('E_USAGE', `--wait-timeout ${text} is no number of seconds`, { hint });
+  throw new BoxctlError('E_USAGE', `--wait-timeout ${text} is no number of seconds`, {
+    hint: 'boxctl up --wait --wait-timeout 60',
+  });
 }
 
 type Recreate = NonNullable<BringUpOptions['recreate']>;
@@ -112,6 +113,9 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
   const told = messagesFor(invocation, mode);
   const messages = keeper === undefined || !isSilent(mode) ? told : keeper.watch(told);
   try {
+    if (front?.givenUp !== undefined) {
+      await (await import('../container/remove-given-up.ts')).removeGivenUp(hostFacts(invocation), front.givenUp);
+    }
     const options = { ...terminalOptions(invocation), environment: environmentOptions(invocation) };
     const permits = permitsOf(invocation);
     const document = loadDocument(invocation);
@@ -129,12 +133,12 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
         ? {}
         : {
             onPlanned: keeper.stop,
-            onStarted: (started: ForegroundRun) => keeper.keep(started, remakeOf(invocation, made)),
+            onStarted: (started: StartedRun) => keeper.keep(started, remakeOf(invocation, made)),
           }),
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };
     const waits = invocation.args.flag('wait');
-    const timeoutMs = waitTimeoutOf(invocation.args, 'boxctl up --wait --wait-timeout 60');
+    const timeoutMs = secondsOf(invocation.args.value('wait-timeout'), waits);
     if (invocation.args.flag('detach') || waits) {
       const { name, id } = await inBackground(document, run, recreate);
       writeOutput(`${name}\n`);

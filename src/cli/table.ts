@@ -6,14 +6,14 @@ import { up } from './commands/up.ts';
 import { CONTAINER_COMMANDS } from './container-table.ts';
 import { IMAGE_VERBS, PULL_OPTIONS, PULL_WHAT } from './image-table.ts';
 import { RULES, SEVERITIES } from '../review/finding.ts';
-import { ALLOW, EVENTS, LOCKED, PROGRESS, SHOW_VALUES, START, WAIT_TIMEOUT } from './options.ts';
+import { ALLOW, EVENTS, LOCKED, PROGRESS, SHOW_VALUES, START } from './options.ts';
 import { REGISTRY_COMMANDS } from './registry-table.ts';
 import { VOLUME_VERBS } from './volume-table.ts';
 
 const DETACH: Readonly<Record<string, OptionRow>> = {
   detach: { short: 'd', text: 'run it in the background, and print its name' },
   wait: { text: 'the same, and return when it is healthy' },
-  ...WAIT_TIMEOUT,
+  'wait-timeout': { value: 'S', text: 'with --wait: how many seconds at most' },
 };
 const RECREATE: Readonly<Record<string, OptionRow>> = {
   'no-recreate': { text: 'with --detach: leave one that runs as it is, although the file has changed' },

@@ -6,17 +6,17 @@ import { BoxctlError } from '../errors.ts';
 import { withLock } from '../files/locks.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
-import type { Overrides } from '../model/compile.ts';
 import { planContainer } from '../plan/container.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { makePlace, namesLock, removePlace, type MadeFrom, type Place } from '../state/container-folders.ts';
 import { keptContainers } from '../state/containers.ts';
 import { noteDestroyed } from '../state/run-events.ts';
+import type { StartedFrom } from '../state/started-from.ts';
 import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { recordOf } from './kept-record.ts';
-import { launchAndLeave, type LeaveOptions } from './launch-and-leave.ts';
+import { launchAndLeave, notStarted, type LeaveOptions } from './launch-and-leave.ts';
 import { prepare, type Prepared } from './prepare.ts';
 import { SILENT } from './reporter.ts';
 import { tellAboutModel, type RunOptions } from './run.ts';
@@ -41,7 +41,6 @@ export async function startInBackground(document: SpecDocument, options: RunOpti
     const prepared = await prepare(document, { ...options, env, host, reporter, judge, takesSignals });
     try {
       tellAboutModel(prepared.model, reporter);
-      await sweepState(prepared.host);
       const started = await startPrepared(document, prepared, { ...options, reporter, takesSignals });
       // The launcher has them now, and with it the claims stay.
       for (const lock of prepared.claims.locks) closeSync(lock);
@@ -69,10 +68,19 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
     );
   }
   const plan = planContainer(model, image, host, { kept: true });
+  const from = startedFrom(document, image, options.overrides?.(image) ?? {});
+  options.onPlanned?.();
+  await sweepState(host);
+  if (options.ended !== undefined) {
+    const outcome = await (await import('./ended.ts')).outcomeOfEnded(plan, options.ended, true);
+    throw notStarted({ plan, model, host, outcome }, options);
+  }
   const id = randomBytes(6).toString('hex');
-  const place = await takeName(document, { plan, model, image, overrides: options.overrides?.(image) ?? {} }, host, id);
+  const place = await takeName(document, { plan, model, image, from }, host, id);
   try {
     await launchAndLeave(plan, { id, prepared, options, locks: [place.lock, ...claims.locks] });
+    // A plan with claims is for this start alone.
+    if (claims.locks.length === 0) options.onStarted?.({ document, model, plan, host, background: { image, from } });
     return { id, name: model.name };
   } catch (error) {
     await removePlace(host, { folder: place.folder, id });
@@ -83,12 +91,12 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
 }
 
 interface Made extends MadeFrom {
-  readonly overrides: Overrides;
+  readonly from: StartedFrom;
 }
 
 /** A container that has ended gives its name to the next. */
 async function takeName(document: SpecDocument, made: Made, host: HostFacts, id: string): Promise<Place> {
-  const { model } = made;
+  const { model, from } = made;
   return withLock(namesLock(host), async () => {
     for (const other of keptContainers(host).filter(({ name }) => name === model.name)) {
       if (other.isAlive) {
@@ -100,6 +108,6 @@ async function takeName(document: SpecDocument, made: Made, host: HostFacts, id:
       await removePlace(host, other);
       noted(host);
     }
-    return makePlace(host, recordOf(document, model, id), made, startedFrom(document, made.image, made.overrides));
+    return makePlace(host, recordOf(document, model, id), made, from);
   });
 }

@@ -3,7 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { offsetOf } from '../kernel/layout.ts';
 import { PLAN_HEADER } from '../kernel/wire.ts';
-import { encodePlan } from '../launcher/encode.ts';
+import { byFront, encodePlan } from '../launcher/encode.ts';
 import { killedFor } from '../launcher/kill-record.ts';
 import { outcomeOf } from '../launcher/course.ts';
 import type { Outcome } from '../launcher/events.ts';
@@ -23,10 +23,14 @@ function withoutId(plan: Uint8Array): Uint8Array {
 }
 
 /** @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now */
-export async function outcomeOfEnded(plan: Plan, { plan: given, records }: Ended): Promise<Outcome> {
+export async function outcomeOfEnded(
+  plan: Plan,
+  { plan: given, records }: Ended,
+  isBackground = false,
+): Promise<Outcome> {
   const outcome = await outcomeOfRecords(plan, records);
   // The records have places in the plan. In another plan they would name other lines of the file.
-  if (Buffer.compare(withoutId(encodePlan(plan, { terse: true })), withoutId(given)) !== 0) {
+  if (Buffer.compare(withoutId(encodePlan(plan, byFront(isBackground))), withoutId(given)) !== 0) {
     throw new BoxctlError(
       'E_PLAN_CHANGED',
       'the container has ended otherwise than by itself, and how cannot be told',

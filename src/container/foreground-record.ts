@@ -4,6 +4,7 @@ import type { Model } from '../model/model.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { keepForeground } from '../state/foreground.ts';
+import type { BackgroundFiles } from '../state/kept-plans.ts';
 import { runningRecords } from '../state/running.ts';
 import { recordOf } from './kept-record.ts';
 
@@ -12,6 +13,11 @@ export interface ForegroundRun {
   readonly model: Model;
   readonly plan: Plan;
   readonly host: HostFacts;
+}
+
+/** Of one in the background, with what is kept of it. */
+export interface StartedRun extends ForegroundRun {
+  readonly background?: BackgroundFiles;
 }
 
 /** Gives what takes it back; undefined where its record is not found, as where it has just ended. */

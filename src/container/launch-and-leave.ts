@@ -7,7 +7,7 @@ import type { Plan } from '../plan/plan.ts';
 import { hookHasFailed } from '../run/explain.ts';
 import type { Prepared } from './prepare.ts';
 import type { Reporter } from './reporter.ts';
-import { endOf, type RunOptions } from './run.ts';
+import { endOf, type Run, type RunOptions } from './run.ts';
 import { forwardSignals } from './signals.ts';
 
 export type LeaveOptions = Pick<RunOptions, 'by' | 'showValues'> & {
@@ -21,15 +21,19 @@ export interface Leaving {
   readonly locks: readonly number[];
   readonly prepared: Pick<Prepared, 'model' | 'host'>;
   readonly options: LeaveOptions;
-  /** Is called when the command is about to be started, and passes signals on from then on. It must not throw. */
-  readonly beforeCommand?: () => void;
+}
+
+/** Why a container ended before it was left to its launcher. */
+export function notStarted(run: Run, options: Pick<LeaveOptions, 'reporter' | 'showValues'>): Error {
+  endOf(run, options);
+  const { model, outcome } = run;
+  if (outcome.kind !== 'signaled') return new Error('the container ended before its command was started');
+  const message = `the start of ${model.name} was given up (${signalName(outcome.signal)})`;
+  return new BoxctlError('E_INTERRUPTED', message, { signal: outcome.signal });
 }
 
 /** Resolves when the command runs and the launcher is on its own. */
-export async function launchAndLeave(
-  plan: Plan,
-  { id, prepared, options, locks, beforeCommand }: Leaving,
-): Promise<void> {
+export async function launchAndLeave(plan: Plan, { id, prepared, options, locks }: Leaving): Promise<void> {
   const { reporter, takesSignals } = options;
   const progress = reporter.launching(plan);
   const nothing = openSync('/dev/null', constants.O_RDWR);
@@ -44,24 +48,15 @@ export async function launchAndLeave(
     if (--awaited === 0) hasStarted();
   };
   try {
-    const passGate = async (): Promise<void> => {
-      await progress.finish();
-      stop();
-      stop = () => undefined;
-      beforeCommand?.();
-      launched.go();
-    };
     const launched = launch(plan, {
       id,
       kept: locks,
-      gate: beforeCommand !== undefined,
       contents: prepared.model.contents,
       ...(options.by === undefined ? {} : { by: options.by }),
       stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);
         if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
-        if (event.kind === 'gate') void passGate();
       },
     });
     if (takesSignals) {
@@ -73,12 +68,7 @@ export async function launchAndLeave(
     }
     const first = await Promise.race([started, launched.done]);
     if (first === 'started') return await launched.detach();
-    endOf({ plan, model: prepared.model, host: prepared.host, outcome: first }, options);
-    if (first.kind === 'signaled') {
-      const message = `the start of ${prepared.model.name} was given up (${signalName(first.signal)})`;
-      throw new BoxctlError('E_INTERRUPTED', message, { signal: first.signal });
-    }
-    throw new Error('the container ended before its command was started');
+    throw notStarted({ ...prepared, plan, outcome: first }, options);
   } finally {
     stop();
     await progress.finish();

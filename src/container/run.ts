@@ -27,7 +27,7 @@ import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { readDigestInBackground } from './digest-in-background.ts';
 import type { Ended } from './ended.ts';
-import type { ForegroundRun } from './foreground-record.ts';
+import type { StartedRun } from './foreground-record.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { keepWhileItRuns } from './keep-foreground.ts';
 import { prepare, type Judge, type Prepared } from './prepare.ts';
@@ -50,7 +50,7 @@ export interface RunOptions {
   /** Is called when the plan is made: what is read from then on is for other things. */
   readonly onPlanned?: () => void;
   /** Is called when the command runs. */
-  readonly onStarted?: (run: ForegroundRun) => void;
+  readonly onStarted?: (run: StartedRun) => void;
   /** The container was started from a kept plan, and has ended: nothing is started, and what happened is told. */
   readonly ended?: Ended;
   /** By a launcher of its own, or by that of this process which is already there (specs/library.md). Default: its own. */

@@ -127,8 +127,8 @@ export const KEPT_VERSION = 3;
 export const MAX_KEPT = 2 ** 22;
 
 /**
- * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers, and
- * then ranges of user ids; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers;
+ * where `background` is 1 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
  * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -145,16 +145,16 @@ export const KEPT_HEADER = [
   /** Of the plan of an exec: where the command goes that the other words are, and how many folders it is looked for in; else 0. */
   ['command_at', 'u32'],
   ['folders', 'u32'],
-  /** How many ranges of user ids the processes of the container can have; 0: they can have any. */
-  ['users', 'u32'],
+  /** 1: the container is left to its launcher once its command runs. */
+  ['background', 'u32'],
 ] as const;
 
 /** "BXKR". */
 export const KEPT_RUN_MAGIC = 0x524b5842;
 /**
- * A file beside that of the plan: what is written down of a container that runs for more than a moment (src/state/foreground.ts). The
- * texts of container.json, plan.json and model.json follow it, and then the places in them that values go to. In container.json, 12
- * letters at `id_at` are the id, and 13 at `created_at` the time.
+ * A file beside that of the plan: what is written down of the container, in the foreground of one that runs for more than a moment
+ * (src/state/foreground.ts). A size (u32) for each of `files` follows it, their texts, and then the places in these that values go to. The
+ * files are the first ones of RUN_FILES. In container.json, 12 letters at `id_at` are the id, and 13 at `created_at` the time.
  */
 export const KEPT_RUN_HEADER = [
   ['magic', 'u32'],
@@ -162,10 +162,18 @@ export const KEPT_RUN_HEADER = [
   ['tag', 'u32'],
   ['id_at', 'u32'],
   ['created_at', 'u32'],
-  ['record_size', 'u32'],
-  ['plan_size', 'u32'],
-  ['model_size', 'u32'],
+  ['files', 'u32'],
   ['fills', 'u32'],
+] as const;
+
+/** Those from `ending.json` on are of containers in the background; a container without an image of its own has no `root.json`. */
+export const RUN_FILES = [
+  'container.json',
+  'plan.json',
+  'model.json',
+  'ending.json',
+  'document.json',
+  'root.json',
 ] as const;
 
 /** The kinds of inputs (src/inputs/record.ts). */

@@ -273,6 +273,12 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
   return encodeParts(plan, options).bytes;
 }
 
+/**
+ * As native/front gives a plan to the launcher. In the background the launcher keeps the container's lock, and writes all that it tells into the
+ * container's folder; in the foreground nothing is shown of steps.
+ */
+export const byFront = (isBackground: boolean): EncodeOptions => (isBackground ? { keptFds: 1 } : { terse: true });
+
 /** The same, and where its command is. */
 export function encodeParts(plan: Plan, options: EncodeOptions = {}): Encoded {
   return encode(plan, new Slots(plan), options);

@@ -148,11 +148,12 @@ const isMissing = (error: unknown): boolean => error instanceof Error && 'code' 
 
 /** What the folder is called while it is removed: nobody takes it for a container, and the next command removes the rest. */
 export const REMOVED = /^removed-[0-9a-f]{12}$/u;
+export const removedName = (id: string): string => `removed-${id}`;
 
 /** Gives the folder the name under which it is removed. False: somebody else has done so. */
 function takeAway({ folder, id }: Pick<KeptContainer, 'folder' | 'id'>): boolean {
   try {
-    renameSync(folder, join(dirname(folder), `removed-${id}`));
+    renameSync(folder, join(dirname(folder), removedName(id)));
     return true;
   } catch (error) {
     if (isMissing(error)) return false;
@@ -176,7 +177,7 @@ export async function removeAway(host: HostFacts, name: string): Promise<void> {
 export async function removePlace(host: HostFacts, container: Pick<KeptContainer, 'folder' | 'id'>): Promise<void> {
   if (!takeAway(container)) return;
   rmSync(controlSocket(host, container.id), { force: true });
-  await removeAway(host, `removed-${container.id}`);
+  await removeAway(host, removedName(container.id));
 }
 
 /** As long as a killed launcher's descriptors are being closed. */
@@ -220,7 +221,7 @@ export async function removeContainer(
     });
     if (result !== 'removed') return result;
     rmSync(controlSocket(host, id), { force: true });
-    await removeAway(host, `removed-${id}`);
+    await removeAway(host, removedName(id));
     return result;
   } finally {
     if (lock !== undefined) closeSync(lock);

@@ -54,7 +54,7 @@ export interface BrokenContainer {
 }
 
 /** The folder of all of them. */
-export const folderOf = ({ dirs }: HostFacts): string => join(dirs.store, 'containers');
+export const folderOf = ({ dirs }: Pick<HostFacts, 'dirs'>): string => join(dirs.store, 'containers');
 export const controlSocket = ({ dirs }: HostFacts, id: string): string => join(dirs.state, 'control', id);
 
 export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -8,16 +8,20 @@ import type { HostFacts } from '../host/facts.ts';
 import type { Input, Recording } from '../inputs/record.ts';
 import { sizeOf, writeStruct } from '../kernel/layout.ts';
 import { KEPT_RUN_HEADER, KEPT_RUN_MAGIC, KEPT_VERSION } from '../kernel/wire.ts';
-import { encodePlan } from '../launcher/encode.ts';
+import { byFront, encodePlan } from '../launcher/encode.ts';
 import { ownFolder } from '../native.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Borrowed } from '../text/borrowed.ts';
 import { recordText, type KeptRecord } from './container-record.ts';
+import { folderOf } from './containers.ts';
 import { isForeign, keptFile, writeInputs, Writer, type Given } from './kept-bytes.ts';
-import { packModel, packPlan } from './kept-files.ts';
+import { packEnding, packModel, packPlan } from './kept-files.ts';
 import { keepFiles } from './kept-folder.ts';
+import { packRoot } from './kept-root.ts';
 import { cutPlan, fill, fillPlan, type CutPlan, type Marks, type Place } from './marks.ts';
+import { startedFromText, type StartedFrom } from './started-from.ts';
 
 interface Kept {
   readonly tag: number;
@@ -25,22 +29,21 @@ interface Kept {
   readonly inputs: readonly Input[];
   readonly plan: Plan;
   readonly dirs: HostFacts['dirs'];
+  readonly isBackground: boolean;
   readonly values?: Values | undefined;
 }
 
 /** The file of a kept plan. */
-function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Buffer {
-  // Nothing is shown of the steps of such a start.
-  const { bytes, places } = values?.plan ?? { bytes: encodePlan(plan, { terse: true }), places: [] };
+function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Kept): Buffer {
+  const { bytes, places } = values?.plan ?? { bytes: encodePlan(plan, byFront(isBackground)), places: [] };
   const out = new Writer();
   for (const word of words) out.text(word);
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
-  const { userIds = [] } = plan;
-  for (const { first, size } of userIds) {
-    out.u32(first);
-    out.u32(size);
+  if (isBackground) {
+    out.text(folderOf({ dirs }));
+    out.text(plan.name);
   }
   writeInputs(out, inputs, values);
   for (const { at, sizeAt, name } of places) {
@@ -60,9 +63,15 @@ function encodeKept({ tag, words, inputs, plan, dirs, values }: Kept): Buffer {
     tag,
     command_at: 0,
     folders: 0,
-    users: userIds.length,
+    background: isBackground ? 1 : 0,
   };
   return keptFile(header, out);
+}
+
+/** What a container in the background has in its folder besides (containers.ts). */
+export interface BackgroundFiles {
+  readonly image: ImageFacts | undefined;
+  readonly from: StartedFrom;
 }
 
 /** What the launcher's parent writes down of a container that runs, with places for the id and the time of a run. */
@@ -70,24 +79,26 @@ export interface RunFiles {
   readonly record: KeptRecord;
   readonly plan: Plan;
   readonly model: Model;
+  readonly background?: BackgroundFiles | undefined;
 }
 
 const ANY_ID = '0123456789ab';
 /** Milliseconds since 1970 have as many digits until the year 2286. */
 const ANY_TIME = 1_111_111_111_111;
 
-const textsOf = ({ record, plan, model }: RunFiles): readonly string[] => [
+/** By the names of RUN_FILES. */
+const textsOf = ({ record, plan, model, background }: RunFiles): readonly string[] => [
   recordText({ ...record, id: ANY_ID, created: ANY_TIME }),
   packPlan(plan),
   packModel(model),
+  ...(background === undefined ? [] : [packEnding(plan), startedFromText(background.from)]),
+  ...(background?.image === undefined ? [] : [packRoot(model, background.image)]),
 ];
 
 function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
   const { texts, places } = values?.run ?? { texts: textsOf(run), places: [] };
   const [record = ''] = texts;
   const placeOf = (word: string): number => Buffer.byteLength(record.slice(0, record.indexOf(word)));
-  const sizes = texts.map((text) => Buffer.byteLength(text));
-  const [recordSize = 0, planSize = 0, modelSize = 0] = sizes;
   const header = new Uint8Array(sizeOf(KEPT_RUN_HEADER));
   writeStruct(new DataView(header.buffer), 0, KEPT_RUN_HEADER, {
     magic: KEPT_RUN_MAGIC,
@@ -95,13 +106,12 @@ function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
     tag,
     id_at: placeOf(ANY_ID),
     created_at: placeOf(String(ANY_TIME)),
-    record_size: recordSize,
-    plan_size: planSize,
-    model_size: modelSize,
+    files: texts.length,
     fills: places.length,
   });
   const out = new Writer();
   out.bytes(header);
+  for (const text of texts) out.u32(Buffer.byteLength(text));
   for (const text of texts) out.bytes(Buffer.from(text));
   for (const { at, name } of places) {
     out.u32(at);
@@ -132,9 +142,10 @@ function valuesOf(
   const isOfVariable = ({ path, value, shown }: Borrowed): boolean =>
     value === shown || (/^environment\b/u.test(path) && marks.isIn(value));
   if (!marked.plan.borrowed.every(isOfVariable)) return undefined;
-  const plan = cutPlan(marked.plan, marks);
+  const encoding = byFront(run.background !== undefined);
+  const plan = cutPlan(marked.plan, marks, encoding);
   if (plan === undefined) return undefined;
-  if (!fillPlan(plan, valueOf).equals(encodePlan(run.plan, { terse: true }))) return undefined;
+  if (!fillPlan(plan, valueOf).equals(encodePlan(run.plan, encoding))) return undefined;
   const inJson = (name: string): string => JSON.stringify(valueOf(name)).slice(1, -1);
   // That a value is demanded depends on what it looks like, and only that.
   const cut = textsOf({ ...marked, plan: { ...marked.plan, demands: run.plan.demands } }).map((text) =>
@@ -175,7 +186,7 @@ export function whyNotKept(plan: Plan, recording: Recording): string | undefined
   if (plan.sockets !== undefined) return 'it has sockets of its caller';
   if (plan.terminal !== undefined) return 'it has a terminal';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
-  if ((plan.execs ?? []).length > 0) return 'it has hooks';
+  if ((plan.execs ?? []).length > 0) return 'it has hooks or a health check';
   if (plan.demands.some(({ unread }) => unread === true)) return 'it was made without a file';
   return undefined;
 }
@@ -201,7 +212,8 @@ export function keepPlan(
     value === '' || values?.names.has(name) === true;
   if (!recording.inputs.filter(isForeign).every(isKnown)) return 'it depends on a variable of the environment';
   return keepFiles(words, host, recording, (tag, inputs) => {
-    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, values });
+    const isBackground = run.background !== undefined;
+    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, isBackground, values });
     const files = encodeRun(tag, run, values);
     return { bytes, files };
   });

@@ -6,7 +6,7 @@
 import type { Environment } from '../inputs/environment.ts';
 import { offsetOf } from '../kernel/layout.ts';
 import { PLAN_HEADER } from '../kernel/wire.ts';
-import { encodeParts, listsOfCommand } from '../launcher/encode.ts';
+import { encodeParts, listsOfCommand, type EncodeOptions } from '../launcher/encode.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** Read by the loader itself, as a path. */
@@ -96,7 +96,7 @@ export interface CutPlan {
 }
 
 /** The encoded plan without its marks; undefined where a mark is elsewhere than in the value of a variable of the command. */
-export function cutPlan(plan: Plan, marks: Marks): CutPlan | undefined {
+export function cutPlan(plan: Plan, marks: Marks, options: EncodeOptions): CutPlan | undefined {
   const last = plan.steps.at(-1);
   if (last?.call.name !== 'execve') return undefined;
   const envp = last.call.args.envp.map((entry) => {
@@ -105,7 +105,7 @@ export function cutPlan(plan: Plan, marks: Marks): CutPlan | undefined {
     return { entry: text, places };
   });
   const call = { ...last.call, args: { ...last.call.args, envp: envp.map(({ entry }) => entry) } };
-  const encoded = encodeParts({ ...plan, steps: [...plan.steps.slice(0, -1), { ...last, call }] }, { terse: true });
+  const encoded = encodeParts({ ...plan, steps: [...plan.steps.slice(0, -1), { ...last, call }] }, options);
   const { bytes } = encoded;
   if (marks.isIn(Buffer.from(bytes).toString('latin1'))) return undefined;
   const isInName = ({ entry, places: [first] }: (typeof envp)[number]): boolean =>

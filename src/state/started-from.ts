@@ -34,7 +34,8 @@ function withoutContents({ name, path, value }: Taken): Taken {
   return { name, path, value: isSecret(name, value) && !isSecretName(name) ? LOOKS_SECRET : '' };
 }
 
-export function writeStartedFrom(folder: string, { document, image, archive, overrides }: StartedFrom): void {
+/** The text of document.json. */
+export function startedFromText({ document, image, archive, overrides }: StartedFrom): string {
   const { file, folder: project, spec, taken, files, tools, borrowed, places } = document;
   const given = spec.given?.map(({ content: _content, ...rest }) => rest);
   const kept = {
@@ -47,9 +48,11 @@ export function writeStartedFrom(folder: string, { document, image, archive, ove
     borrowed: borrowed.filter((one) => !isOfGiven(one)),
     places: places?.() ?? new Map<string, Position>(),
   };
-  const text = packed({ version: VERSION, image, archive, overrides, document: kept });
-  writeWhole(join(folder, 'document.json'), `${text}\n`);
+  return `${packed({ version: VERSION, image, archive, overrides, document: kept })}\n`;
 }
+
+export const writeStartedFrom = (folder: string, from: StartedFrom): void =>
+  writeWhole(join(folder, 'document.json'), startedFromText(from));
 
 /** Undefined where it is of another version of boxctl, or is cut short. */
 export function readStartedFrom(folder: string): StartedFrom | undefined {

@@ -1,0 +1,25 @@
+// What a plan was made from, as it is kept (src/state/kept-bytes.ts).
+#pragma once
+
+#include <stdint.h>
+
+#include "../launcher/plan.h"
+#include "../shared/list.h"
+#include "kept.h"
+
+namespace boxctl {
+
+struct Input {
+  InputKind kind = InputKind::kPath;
+  uint8_t flags = 0;
+  const char* name = nullptr;  // of a path, a fact or a variable
+  uint32_t number = 0;         // an error, a mode of access(2), the type of a file system
+  KeptIdentity identity = {};
+  Piece value;
+  List<Piece> lines;  // beginnings of those that count
+};
+
+// The next one. False: it is not sound.
+bool read_input(Reader& in, Input& input);
+
+}  // namespace boxctl
