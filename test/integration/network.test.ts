@@ -308,8 +308,14 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       expect(lines[3]).toMatch(/refused$/u);
       expect(lines[4]).toMatch(/Connection refused$/u);
       expect(lines[5]).toBe('from 192.0.2.2 /world');
-      const stranger = await sh(`nc -w 2 10.77.0.9 80 </dev/null 2>&1; nc -w 2 ${six} 80 </dev/null 2>&1; echo end`);
-      expect(stranger.stdout).toMatch(/refused\n.*refused\nend\n$/u);
+      // Also where `egress` is wide enough to have the addresses of networks in it.
+      for (const egress of [undefined, ['10.0.0.0/8', '*:80']]) {
+        const attempts = `nc -w 2 10.77.0.9 80 </dev/null 2>&1; nc -w 2 ${six} 80 </dev/null 2>&1; echo end`;
+        const stranger = await sh(attempts, { egress });
+        expect(stranger.stdout).toMatch(/refused\n.*refused\nend\n$/u);
+        expect(stranger.stderr).toMatch(/ 2 packets of the container were refused .*\b10\.77\.0\.9:80\/tcp/u);
+        expect(stranger.stderr).toContain(`[${six}]:80/tcp`);
+      }
       const other = await sh('nc -w 2 10.77.0.9 80 </dev/null 2>&1; echo end', { networks: { other: {} } });
       expect(other.stdout).toMatch(/refused\nend\n$/u);
       const taken = await sh('true', { networks: { mine: { ...inner, ipv4_address: '10.77.0.9' } } });

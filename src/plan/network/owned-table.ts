@@ -173,7 +173,7 @@ class OwnedTable {
       device: hostInterface(index),
       policy: 'NF_DROP',
     });
-    if (this.#reachesPorts) this.#received();
+    if (this.#isAnswered) this.#received();
     const because = this.#context.model.because('network.mac');
     const source = loadPayload('NFT_PAYLOAD_LL_HEADER', SOURCE_MAC_AT, 6);
     table.rule('sent', [source, compare('NEQ', macBytes(mac)), DROP], because);
@@ -186,12 +186,21 @@ class OwnedTable {
   }
 
   /**
+   * Whether the shared table may refuse packets that this table accepts: those to networks of other containers, of which this
+   * table knows nothing. The hook that `#received` needs, NF_NETDEV_EGRESS, came with Linux 5.16.
+   */
+  get #isAnswered(): boolean {
+    const { driver, toWorld, egress } = this.#network;
+    const isWide = egress === undefined || egress.some(({ addresses }) => hasMany(addresses));
+    return driver === 'veth' && toWorld && isWide && isAtLeast(this.#context.host.kernel, 5, 16);
+  }
+
+  /**
    * Whether the container reaches published ports of other containers by the host's addresses. Not with a list of `egress`:
-   * it would have to name them. The hook that `#received` needs, NF_NETDEV_EGRESS, came with Linux 5.16.
+   * it would have to name them.
    */
   get #reachesPorts(): boolean {
-    const { driver, toWorld, egress } = this.#network;
-    return driver === 'veth' && toWorld && egress === undefined && isAtLeast(this.#context.host.kernel, 5, 16);
+    return this.#isAnswered && this.#network.egress === undefined;
   }
 
   /**
@@ -215,14 +224,18 @@ class OwnedTable {
     for (const family of FAMILIES) {
       if (ownAddress(this.#network, family) === undefined) continue;
       const isFamily = [loadMeta('NFT_META_PROTOCOL'), compare('EQ', ofNetwork16(family.etherType))];
-      const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      // The host itself answers where `egress` lets packets through to it, and for addresses of the container's own networks
+      // that no container has. Such an answer is no refusal by a rule.
+      const own = sharedNetworks(this.#network, family).map((one) => matchSubnet(one.subnet, family.sourceOffset));
+      const gateway = reaches.host ? [matchAddress(gatewayOf(this.#network, family), family.sourceOffset)] : [];
+      for (const from of [...gateway, ...own]) table.rule('received', [...isFamily, ...from, ACCEPT], because);
       for (const { matches, load, set } of refusalsOf(family)) {
-        table.rule('received', [...isOfHost, ...matches, count(REFUSED.counter)], because);
-        table.rule('received', [...isOfHost, ...matches, ...load, addTo(set, 'NFT_REG32_00')], because);
+        table.rule('received', [...isFamily, ...matches, count(REFUSED.counter)], because);
+        table.rule('received', [...isFamily, ...matches, ...load, addTo(set, 'NFT_REG32_00')], because);
       }
-      const answers = reaches.host ? matchAddress(gatewayOf(this.#network, family), family.sourceOffset, 'NEQ') : [];
-      table.rule('received', [...isOfHost, ...answers, ...matchProtocol('udp'), DROP], because);
-      table.rule('received', [...isOfHost, ...answers, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
+      const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      table.rule('received', [...isOfHost, ...matchProtocol('udp'), DROP], because);
+      table.rule('received', [...isOfHost, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
     }
   }
 
@@ -447,6 +460,11 @@ function refusalsOf(family: FamilyOf): readonly Answer[] {
   };
   return [connection, datagram];
 }
+
+const hasMany = (addresses: EgressRule['addresses']): boolean =>
+  typeof addresses === 'string'
+    ? addresses === 'any'
+    : addresses.some(({ family, prefix }) => prefix < (family === 4 ? 32 : 128));
 
 const isLinkLocal = ({ addresses }: EgressRule): boolean =>
   typeof addresses !== 'string' && addresses.some((one) => specialKind(one) === 'link-local');
