@@ -1,9 +1,11 @@
 /** What a file with a network of its own is given of the host: addresses, and what the names of its `egress` lead to. */
 import { createRequire } from 'node:module';
 import type { HostFacts } from '../host/facts.ts';
+import { readNetworkConfig } from '../host/network-config.ts';
 import { DEFAULT_POOL } from '../model/network-defaults.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
+import { chooseRanges } from '../state/address-pool.ts';
 import { claimAddresses, type AddressClaim } from '../state/addresses.ts';
 import { located, type Problem } from '../spec/located.ts';
 
@@ -50,7 +52,8 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
 export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
   const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
-  // Behind a router of its own, where no other container is.
-  const network = { index: 1, pool: DEFAULT_POOL, networks: [], resolved };
+  // Behind a router of its own, where no other container is. What is in its pool it does not reach: nothing of the host may be.
+  const pool = networking === undefined ? DEFAULT_POOL : chooseRanges(readNetworkConfig(), networking).pool;
+  const network = { index: 1, pool, networks: [], resolved };
   return { network, locks: [], release: () => undefined };
 }

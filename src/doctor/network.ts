@@ -1,10 +1,13 @@
 /** Whether containers can have a network here, and what turns each part of it on. */
+import { BoxctlError } from '../errors.ts';
 import { admission, gatherFirewalls, type Firewall } from '../host/firewall.ts';
 import type { HostFacts, NetworkFacts } from '../host/facts.ts';
 import { withNetwork } from '../host/network.ts';
 import { realHost, type HostReader } from '../host/read.ts';
 import { parseResolvConf } from '../model/dns.ts';
-import { DEFAULT_POOL } from '../model/network-defaults.ts';
+import { readNetworkConfig } from '../host/network-config.ts';
+import { DEFAULT_POOL, type Pool } from '../model/network-defaults.ts';
+import { chooseRanges } from '../state/address-pool.ts';
 import { subnetOf } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
 import type { Check, State } from './check.ts';
@@ -17,8 +20,21 @@ export interface NetworkFindings {
   /** The same with rates. */
   readonly rates: Trial | undefined;
   readonly firewalls: readonly Firewall[];
+  /** Of containers' addresses. */
+  readonly pool: Pool;
   /** Settings of forwarding that cannot be written. */
   readonly locked: readonly string[];
+  /** Settings of the host's network that hold for the program that carries an ordinary user's packets. */
+  readonly settings: { readonly firstPort: number; readonly mayPing: boolean };
+}
+
+/** ip(7), icmp(7): `ip_unprivileged_port_start` and `ping_group_range`. */
+function gatherSettings({ egid, groups }: HostFacts, read: HostReader): NetworkFindings['settings'] {
+  const setting = (name: string): readonly number[] =>
+    (read.text(`/proc/sys/net/ipv4/${name}`) ?? '').trim().split(/\s+/u).map(Number);
+  const [firstPort = 1024] = setting('ip_unprivileged_port_start');
+  const [first = 1, last = 0] = setting('ping_group_range');
+  return { firstPort, mayPing: [egid, ...groups].some((group) => group >= first && group <= last) };
 }
 
 /** Makes up to two containers with a network, which leave nothing behind. */
@@ -37,10 +53,22 @@ export async function gatherNetworkFindings(
     trial,
     rates: trial?.ok === true ? await tryContainer(host, rated, env) : undefined,
     firewalls: isRoot ? gatherFirewalls(read) : [],
+    pool: poolOf(facts),
     locked: (facts?.forwarding ?? [])
       .filter(({ on, setting }) => !on && !read.writable(setting))
       .map(({ setting }) => setting),
+    settings: gatherSettings(host, read),
   };
+}
+
+/** Where there is none, the trial has failed, and says why. */
+function poolOf(facts: NetworkFacts | undefined): Pool {
+  try {
+    return facts === undefined ? DEFAULT_POOL : chooseRanges(readNetworkConfig(), facts).pool;
+  } catch (error) {
+    if (error instanceof BoxctlError) return DEFAULT_POOL;
+    throw error;
+  }
 }
 
 function make(name: string, state: State, detail: string, rest: Pick<Check, 'gives' | 'fix'> = {}): Check {
@@ -75,9 +103,9 @@ function ofForwarding({ forwarding }: NetworkFacts, locked: readonly string[]): 
   return make('forwarding', 'yes', `off: switched on for ${devices} as long as a container with a network runs`);
 }
 
-function ofFirewalls(firewalls: readonly Firewall[]): readonly Check[] {
+function ofFirewalls({ firewalls, pool }: NetworkFindings): readonly Check[] {
   const found = firewalls.flatMap((firewall) => {
-    const fix = admission(firewall, [DEFAULT_POOL.ipv4, DEFAULT_POOL.ipv6]);
+    const fix = admission(firewall, [pool.ipv4, pool.ipv6]);
     return fix === undefined ? [] : [{ name: firewall.name, fix }];
   });
   if (found.length === 0) return [make('firewall', 'yes', 'none that drops what containers send was found')];
@@ -122,19 +150,31 @@ function ofPrograms({ programs, netAdmin }: NetworkFacts): readonly Check[] {
   ];
 }
 
+function ofSettings({ firstPort, mayPing }: NetworkFindings['settings']): readonly Check[] {
+  const ports =
+    firstPort === 0 ? 'all' : `from ${firstPort} on: those below are root’s (net.ipv4.ip_unprivileged_port_start)`;
+  const ping = mayPing ? 'echo requests of containers are carried' : 'echo requests of containers get no answer';
+  const fix = 'as root: sysctl net.ipv4.ping_group_range="0 2147483647"';
+  return [
+    make('published ports', 'yes', ports),
+    make('ping', mayPing ? 'yes' : 'no', ping, { gives: '`ping` in containers', fix }),
+  ];
+}
+
 /** Pure: what is said of what was found. */
 export function examineNetwork(host: HostFacts, findings: NetworkFindings): readonly Check[] {
-  const { facts, trial, rates, firewalls, locked } = findings;
+  const { facts, trial, rates, locked } = findings;
   if (facts === undefined) return [];
   const isRoot = facts.netAdmin === true;
   const by = isRoot ? 'by a pair of interfaces' : 'by a program of yours';
   return [
     ofTrial('network of its own', trial, '`network_mode: bridge`', by),
     ofUplinks(facts),
-    ...(isRoot ? [ofForwarding(facts, locked), ...ofFirewalls(firewalls)] : []),
+    ...(isRoot ? [ofForwarding(facts, locked), ...ofFirewalls(findings)] : []),
     ofNameServers(host),
     ofTrial('rates', rates, '`limits.network`', 'by queueing disciplines'),
     make('networks of containers', isRoot ? 'yes' : 'none', isRoot ? '`networks`' : '`networks` are for root alone'),
     ...ofPrograms(facts),
+    ...(isRoot ? [] : ofSettings(findings.settings)),
   ];
 }

@@ -64,6 +64,8 @@ function hostServers(host: HostFacts, egress: readonly EgressRule[] | undefined)
 
 const NO_NETWORK = '# This container has no network beyond its own, and so no name server.\n';
 const NO_SERVER = '# This container may ask no name server.\n';
+const NO_SERVER_THERE =
+  '# The name servers of the host are on its loopback, which this container does not reach: `dns` gives others.\n';
 
 function textOf({ servers, search, options }: Omit<Dns, 'relays'>, comment: string): string {
   const lines = [
@@ -74,11 +76,17 @@ function textOf({ servers, search, options }: Omit<Dns, 'relays'>, comment: stri
   return `${servers.length === 0 ? comment : ''}${lines.map((line) => `${line}\n`).join('')}`;
 }
 
-/** The whole file. In a network that is joined, name servers are those that a container with `bridge` has. */
+/** Without those that the launcher would relay: nobody does in a namespace that is joined by its path. */
+function withoutRelays({ servers, relays, ...rest }: Dns): ResolvConf {
+  return { ...rest, servers: servers.filter((server) => !relays.some(({ at }) => at === server)) };
+}
+
+/** The whole file. In the network of another container, name servers are those that a container with `bridge` has. */
 export function resolvConf(spec: Spec, host: HostFacts, network: Network | undefined): string {
   const { kind } = spec.namespaces.net;
   if (network !== undefined) return textOf(network.dns, NO_SERVER);
   if (kind === 'container') return textOf(compileDns(spec, host, undefined), NO_SERVER);
+  if (kind === 'path') return textOf(withoutRelays(compileDns(spec, host, undefined)), NO_SERVER_THERE);
   if (kind !== 'host') return spec.dns === undefined ? NO_NETWORK : textOf({ ...NOTHING, ...spec.dns }, NO_NETWORK);
   if (spec.dns === undefined) return host.network.resolv;
   return textOf({ ...parseResolvConf(host.network.resolv), ...spec.dns }, NO_SERVER);

@@ -84,8 +84,11 @@ export function compileOwnFiles(
   const { spec } = document;
   if (spec.namespaces.mount.kind !== 'private') return { files: [] };
   const name = nameOf(spec, host);
+  // On a network with others, it is found by its `name`, too: by itself as well.
+  const shared = (network?.networks.length ?? 0) > 0 ? [spec.name] : [];
+  const names = [...new Set([...allNames(spec, name), ...shared])];
   const covers: readonly (readonly [path: string, content: string])[] = [
-    ['/etc/hosts', hostsFile(spec, host, allNames(spec, name), network)],
+    ['/etc/hosts', hostsFile(spec, host, names, network)],
     ...(name === undefined ? [] : [['/etc/hostname', `${name}\n`] as const]),
     ['/etc/resolv.conf', textOf(resolvConf(spec, host, network))],
   ];

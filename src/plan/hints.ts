@@ -76,7 +76,10 @@ type CallHints = { readonly [N in CallName]?: Hints | ((args: ArgsOf<N>) => Hint
 const CALL_HINTS: CallHints = {
   clone3: hintsOfNamespaces,
   unshare: hintsOfNamespaces,
-  setns: { other: 'the namespace must exist, and belong to you or to the user namespace that is joined' },
+  setns: {
+    EINVAL: 'what the path leads to is no namespace of this kind',
+    other: 'the namespace must belong to you, or to the user namespace that is joined',
+  },
   posix_spawn: {
     other:
       'the helper ended with status $STATUS: look at /etc/subuid and /etc/subgid, and at whether it is set-user-id root',

@@ -4,6 +4,7 @@ import { AT_FDCWD, NO_FD, type Fd } from '../kernel/calls.ts';
 import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from '../kernel/constants.ts';
 import type { Cgroup } from './cgroup.ts';
 import { inside, once, onHost, type PlanContext } from './context.ts';
+import type { Hints } from './hints.ts';
 import { byDefault } from './steps.ts';
 
 export const NAMESPACE_FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
@@ -30,13 +31,20 @@ function joined(context: PlanContext): readonly OciNamespace['type'][] {
   return JOIN_ORDER.filter((type) => context.namespace(type).kind === 'path');
 }
 
+const NO_NAMESPACE = 'a namespace is there as long as a process is in it, or is mounted (`ip netns add` does so)';
+const JOIN_HINTS: Hints = {
+  ENOENT: NO_NAMESPACE,
+  ENOTDIR: NO_NAMESPACE,
+  EACCES: 'it belongs to a process of somebody else, or is in a folder that is closed to you',
+};
+
 /** Opens what is to be joined, before anything hides it, and joins what the container is born in. */
 export function openJoined(context: PlanContext): readonly Joined[] {
   const all = joined(context).flatMap((type) => {
     const state = context.namespace(type);
     if (state.kind !== 'path') return [];
     // Its path may lead to another one when the container is started again.
-    const place = once(context, onHost('namespaces', context.becauseNamespace(type)));
+    const place = { ...once(context, onHost('namespaces', context.becauseNamespace(type))), hints: JOIN_HINTS };
     const args = { dirfd: AT_FDCWD, pathname: state.path, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
     return [{ type, fd: context.steps.add(place, `join.${type}`, 'openat2', args) }];
   });

@@ -39,7 +39,7 @@ function hintsFor({ hostPort, protocol, hostAddress }: PublishedPort): Hints {
     EADDRINUSE: `another program, or another container, has port ${port} of the host: \`ss -Hlnp${protocol === 'tcp' ? 't' : 'u'} sport = :${hostPort}\` says which; end it, publish another port, or write 0 for one that is free`,
     EAFNOSUPPORT: 'this kernel has no IPv6',
     EADDRNOTAVAIL: `no interface of the host has the address ${hostAddress ?? ''}: \`ip addr\` lists those that there are`,
-    EACCES: `ports below ${hostPort + 1} are kept for root here: see \`sysctl net.ipv4.ip_unprivileged_port_start\``,
+    EACCES: `ports of the host below \`sysctl net.ipv4.ip_unprivileged_port_start\` are root’s: publish a higher one, or, as root: sysctl net.ipv4.ip_unprivileged_port_start=${hostPort}`,
   };
 }
 

@@ -4,6 +4,7 @@ import { examine, isWell } from '../../../src/doctor/examine.ts';
 import type { Findings } from '../../../src/doctor/gather.ts';
 import { installCommand } from '../../../src/doctor/install.ts';
 import { ERRNO } from '../../../src/kernel/constants.ts';
+import { DEFAULT_POOL } from '../../../src/model/network-defaults.ts';
 import { ROOT_HOST, USER_ALONE_HOST, USER_HOST } from '../../support/host-facts.ts';
 
 const CALLS = { open_tree: 22, mount_setattr: 22, openat2: 22, clone3: 22, pidfd_open: 22, close_range: 22 };
@@ -37,7 +38,9 @@ const WELL: Findings = {
     trial: { ok: true, steps: 300 },
     rates: { ok: true, steps: 302 },
     firewalls: [],
+    pool: DEFAULT_POOL,
     locked: [],
+    settings: { firstPort: 1024, mayPing: true },
   },
 };
 const failed = (call: string | undefined, message = 'it failed') =>

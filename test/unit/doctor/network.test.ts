@@ -1,9 +1,11 @@
 /** What doctor says of the network, for hosts of every kind. */
 import { describe, expect, it } from 'vitest';
 import { firewallsOf, legacyFirewallOf } from '../../../src/host/firewall.ts';
-import { examineNetwork, type NetworkFindings } from '../../../src/doctor/network.ts';
+import { examineNetwork, gatherNetworkFindings, type NetworkFindings } from '../../../src/doctor/network.ts';
 import type { NetworkFacts } from '../../../src/host/facts.ts';
+import { DEFAULT_POOL } from '../../../src/model/network-defaults.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
+import { fakeReader } from '../host/reader.ts';
 
 const FACTS: NetworkFacts = {
   netAdmin: true,
@@ -19,7 +21,9 @@ const WELL: NetworkFindings = {
   trial: { ok: true, steps: 300 },
   rates: { ok: true, steps: 302 },
   firewalls: [],
+  pool: DEFAULT_POOL,
   locked: [],
+  settings: { firstPort: 1024, mayPing: true },
 };
 const said = (changes: Partial<NetworkFindings>, host = ROOT_HOST): readonly string[] =>
   examineNetwork(host, { ...WELL, ...changes }).map(
@@ -98,6 +102,29 @@ describe('doctor', () => {
     expect(found).toContain('slirp4netns or pasta: yes, /usr/bin/pasta');
     expect(found).toContain('networks of containers: none, `networks` are for root alone');
   });
+
+  it('says which ports of the host an ordinary user may publish, and whether echo requests of containers are carried', async () => {
+    const facts = { ...FACTS, netAdmin: false };
+    const asUser = async (start: string, range: string): Promise<readonly string[]> => {
+      const files = {
+        '/proc/sys/net/ipv4/ip_unprivileged_port_start': `${start}\n`,
+        '/proc/sys/net/ipv4/ping_group_range': `${range}\n`,
+      };
+      const { settings } = await gatherNetworkFindings(USER_HOST, {}, false, fakeReader({ files }));
+      return said({ facts, settings }, USER_HOST);
+    };
+    const all = await asUser('0', '0\t2147483647');
+    expect(all).toContain('published ports: yes, all');
+    expect(all).toContain('ping: yes, echo requests of containers are carried');
+    const usual = await asUser('1024', '1\t0');
+    expect(usual).toContain(
+      'published ports: yes, from 1024 on: those below are root’s (net.ipv4.ip_unprivileged_port_start)',
+    );
+    expect(usual).toContain(
+      'ping: no, echo requests of containers get no answer → as root: sysctl net.ipv4.ping_group_range="0 2147483647"',
+    );
+    expect(said({}).join('\n')).not.toMatch(/^(?:ping|published ports):/mu);
+  });
 });
 
 describe('a firewall that drops forwarded packets', () => {
@@ -160,6 +187,13 @@ describe('a firewall that drops forwarded packets', () => {
     expect(fixOf(chain({ family: 'inet', table: 'mine', name: 'fwd' }))).toMatch(
       /→ nft insert rule inet mine fwd ip saddr 10\.215\.0\.0\/20 accept && .* ip6 daddr fd62:6f78:6374:6c::\/116 accept$/mu,
     );
+  });
+
+  it('is reported with the pool that this host gives containers addresses of', () => {
+    const ipv4 = { family: 4, address: '10.99.0.0', prefix: 20 } as const;
+    const fix = said({ firewalls: firewallsOf(ruleset(chain())), pool: { ...DEFAULT_POOL, ipv4 } }).join('\n');
+    expect(fix).toContain('iptables -I FORWARD -s 10.99.0.0/20 -j ACCEPT');
+    expect(fix).not.toContain('10.215');
   });
 
   it('is not reported once it lets the pool through', () => {

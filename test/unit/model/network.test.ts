@@ -131,6 +131,8 @@ describe('/etc/hosts', () => {
     expect(made.network?.networks).toMatchObject([
       { names: ['web', 'www'], folder: expect.stringMatching(/^names\/[0-9a-f]{16}$/u) },
     ]);
+    const other = model(`${IMAGE}hostname: front\nnetworks: [back]\n`, HOST, network);
+    expect(namesIn(fileOf(other, '/etc/hosts'))).toEqual(['172.30.0.2 front web']);
   });
 });
 
@@ -159,6 +161,16 @@ describe('/etc/resolv.conf', () => {
       'search example.net\nnameserver 9.9.9.9\noptions ndots:2\n',
     );
     expect(resolv(`${IMAGE}network_mode: host\n`)).toBe(HOST.network.resolv);
+  });
+
+  it('in a namespace that is joined by its path has the host’s name servers, but those of the host’s loopback', () => {
+    const path = `${IMAGE}network_mode: /run/netns/lab\n`;
+    expect(resolv(path)).toBe('search example.net\nnameserver 10.0.0.1\noptions ndots:2\n');
+    expect(resolv(path, hostWith('nameserver 127.0.0.53\nnameserver 10.0.0.1\n'))).toBe('nameserver 10.0.0.1\n');
+    expect(resolv(path, hostWith('nameserver 127.0.0.53\n'))).toMatch(
+      /^# The name servers of the host are on its loo/u,
+    );
+    expect(resolv(`${path}dns: 9.9.9.9\n`)).toBe('search example.net\nnameserver 9.9.9.9\noptions ndots:2\n');
   });
 
   it('has no name server that `egress` does not let through', () => {

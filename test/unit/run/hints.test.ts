@@ -64,6 +64,25 @@ describe.each([
     );
   });
 
+  test('a namespace that cannot be joined is told from one that is not there, and from what is none', () => {
+    const joining = planOf('name: box\nimage: {host_tools: [sh]}\nnetwork_mode: /run/netns/lab\ncommand: [sh]\n', host);
+    const opens = ({ id }: Plan['steps'][number]): boolean => id === 'join.network';
+    expect(hintOf(joining, opens, 'ENOENT')).toMatch(/there as long as a process is in it, or is mounted/u);
+    expect(hintOf(joining, opens, 'EACCES')).toMatch(/somebody else/u);
+    const joins = ({ call }: Plan['steps'][number]): boolean => call.name === 'setns';
+    expect(hintOf(joining, joins, 'EINVAL')).toMatch(/no namespace of this kind/u);
+    expect(hintOf(joining, joins, 'EPERM')).toMatch(/belong to you/u);
+  });
+
+  test('a port of the host that is root’s is told with the setting that gives it', () => {
+    const file =
+      'name: box\nimage: {host_tools: [sh]}\nnetwork_mode: bridge\nports: ["127.0.0.1:80:80"]\ncommand: [sh]\n';
+    const binds = ({ call }: Plan['steps'][number]): boolean => call.name === 'bind' && call.args.port === 80;
+    expect(hintOf(planOf(file, host), binds, 'EACCES')).toMatch(
+      /publish a higher one, or, as root: sysctl net\.ipv4\.ip_unprivileged_port_start=80$/u,
+    );
+  });
+
   test('a store without room can be another, or memory', () => {
     const folder = ({ id, call }: Plan['steps'][number]): boolean =>
       id.startsWith('upper') && call.name === 'mkdirat' && JSON.stringify(call.args.pathname).includes('box-$ID');
