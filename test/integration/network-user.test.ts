@@ -7,7 +7,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test 
 import { hasCompiler } from '../support/attack.ts';
 import type { Ended } from '../support/boxctl.ts';
 import { callerOptions, callers, specFolder, type Caller } from '../support/container.ts';
-import { client, networkFolder, SERVER, startIn, startServer, type Running } from '../support/network-container.ts';
+import {
+  client,
+  networkFolder,
+  SERVER,
+  settledState,
+  startIn,
+  startServer,
+  type Running,
+} from '../support/network-container.ts';
 import { HOST, makeLab, NAMES, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
 
@@ -185,7 +193,8 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
 
     test('`container:NAME` joins the network of a container of one’s own, and is no way around its rules', async () => {
       const name = `joined-${program}`;
-      const first = await serve({ name, init: undefined });
+      // Otherwise its server, process 1, would be given the time for stopping.
+      const first = await serve({ name, init: undefined, stop_signal: 'SIGKILL' });
       const join_ = { name: 'joins', network_mode: `container:${name}` };
       const words = [`tcp 127.0.0.1 ${SERVER}`, `tcp ${WORLD.ipv4} 80`, `tcp ${HOST.ipv4} 81`];
       const [own, world, host] = await attempts(join_, ...words);
@@ -284,13 +293,38 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       },
     );
 
-    test('no process is left when the launcher is killed', async () => {
-      const container = await serve();
-      const own = running().find((pid) => !before.includes(pid));
-      const launcher = Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${own ?? 0}/stat`, 'utf8'))?.[1]);
-      process.kill(launcher, 'SIGKILL');
-      expect((await container.ended).stderr).toContain('the launcher ended before the container did');
+    test.each([false, true])(
+      'no process and no published port is left when the launcher is killed (with boxctl: %s)',
+      async (both) => {
+        const container = await serve({ ports: [`8080:${SERVER}`] });
+        const own = running().find((pid) => !before.includes(pid));
+        const launcher = Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${own ?? 0}/stat`, 'utf8'))?.[1]);
+        process.kill(launcher, 'SIGKILL');
+        if (both) container.child.kill('SIGKILL');
+        const { stderr } = await container.ended;
+        if (!both) expect(stderr).toContain('the launcher ended before the container did');
+        expect(await settled(before)).toEqual([]);
+        expect(await client(lab.host, 'get', '127.0.0.1', 8080)).toBe('ECONNREFUSED');
+      },
+    );
+
+    test('echo requests are carried where the host lets the user’s group send them', async () => {
+      const command = ['sh', '-c', `ping -c 1 -W 1 ${WORLD.ipv4} | grep -o '[01] packets received'`];
+      expect((await up({ command })).stdout).toBe('0 packets received\n');
+      await lab.host.shell("echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range");
+      expect((await up({ command })).stdout).toBe('1 packets received\n');
+      await lab.host.shell("echo '1 0' > /proc/sys/net/ipv4/ping_group_range");
+    });
+
+    test('nothing is left on the host after five starts in a row, each of which has its port at once', async () => {
+      const state = await settledState(lab.host);
+      for (let i = 0; i < 5; i++) {
+        const container = await serve({ ports: [`8080:${SERVER}`, `8080:${SERVER}/udp`] });
+        expect(await client(lab.world, 'many', HOST.ipv4, 8080, 20)).toBe('20');
+        await container.end();
+      }
       expect(await settled(before)).toEqual([]);
+      expect(await settledState(lab.host)).toEqual(state);
     });
 
     test('a program that ends while the container runs is reported at the line, and the container runs on', async () => {

@@ -1,5 +1,5 @@
 /**
- * Servers of one machine of the lab, on all its addresses of both families. Ends with its standard input. Prints `ready`, and
+ * Servers of one machine of the lab, on all its addresses of both families; a resolver with a `host` on that address alone. Ends with its standard input. Prints `ready`, and
  * a line of JSON for each request.
  *
  *   { "http": [80], "echo": [7], "dns": { "port": 53, "names": { "NAME": { "ipv4": …, "ipv6": … } } } }
@@ -16,16 +16,16 @@ const say = (request) => process.stdout.write(`${JSON.stringify(request)}\n`);
 const listening = [];
 const plain = (address) => (address ?? '').replace(/^::ffff:/, '');
 
-function listen(server, port) {
-  listening.push(new Promise((resolve) => server.listen({ port, host: '::' }, resolve)));
+function listen(server, port, host = '::') {
+  listening.push(new Promise((resolve) => server.listen({ port, host }, resolve)));
 }
 
-function bindUdp(port, onMessage) {
-  const socket = createSocket('udp6');
+function bindUdp(port, onMessage, host = '::') {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   socket.on('message', (message, peer) =>
     onMessage(message, peer, (answer) => socket.send(answer, peer.port, peer.address)),
   );
-  listening.push(new Promise((resolve) => socket.bind({ port, address: '::' }, resolve)));
+  listening.push(new Promise((resolve) => socket.bind({ port, address: host }, resolve)));
 }
 
 for (const port of config.http ?? []) {
@@ -105,8 +105,8 @@ function answerTo(query, from, protocol) {
 }
 
 if (config.dns !== undefined) {
-  const { port } = config.dns;
-  bindUdp(port, (message, peer, answer) => answer(answerTo(message, plain(peer.address), 'udp')));
+  const { port, host } = config.dns;
+  bindUdp(port, (message, peer, answer) => answer(answerTo(message, plain(peer.address), 'udp')), host);
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     let got = Buffer.alloc(0);
@@ -122,7 +122,7 @@ if (config.dns !== undefined) {
       }
     });
   });
-  listen(server, port);
+  listen(server, port, host);
 }
 
 process.stdin.on('end', () => process.exit(0));

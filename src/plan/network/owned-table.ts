@@ -173,7 +173,7 @@ class OwnedTable {
       device: hostInterface(index),
       policy: 'NF_DROP',
     });
-    if (this.#isAnswered) this.#received();
+    if (this.#filtersReceived) this.#received();
     const because = this.#context.model.because('network.mac');
     const source = loadPayload('NFT_PAYLOAD_LL_HEADER', SOURCE_MAC_AT, 6);
     table.rule('sent', [source, compare('NEQ', macBytes(mac)), DROP], because);
@@ -185,14 +185,9 @@ class OwnedTable {
     return table.parts;
   }
 
-  /**
-   * Whether the shared table may refuse packets that this table accepts: those to networks of other containers, of which this
-   * table knows nothing. The hook that `#received` needs, NF_NETDEV_EGRESS, came with Linux 5.16.
-   */
-  get #isAnswered(): boolean {
-    const { driver, toWorld, egress } = this.#network;
-    const isWide = egress === undefined || egress.some(({ addresses }) => hasMany(addresses));
-    return driver === 'veth' && toWorld && isWide && isAtLeast(this.#context.host.kernel, 5, 16);
+  /** The hook that `#received` needs, NF_NETDEV_EGRESS, came with Linux 5.16. */
+  get #filtersReceived(): boolean {
+    return this.#network.driver === 'veth' && isAtLeast(this.#context.host.kernel, 5, 16);
   }
 
   /**
@@ -200,17 +195,17 @@ class OwnedTable {
    * it would have to name them.
    */
   get #reachesPorts(): boolean {
-    return this.#isAnswered && this.#network.egress === undefined;
+    return this.#filtersReceived && this.#network.toWorld && this.#network.egress === undefined;
   }
 
   /**
    * Drops packets that the host's own programs send to the container, and counts those that the shared table refused. The
    * shared table refuses connections to programs of the host. If someone removes that table, the programs' answers are
-   * dropped here.
+   * dropped here. So is what a container of an ordinary user sends: to the host, that comes from a program.
    */
   #received(): void {
     const table = this.#table;
-    const because = byDefault('no program of the host answers a container');
+    const because = byDefault('no program of the host sends to a container');
     const { index, reaches } = this.#network;
     table.chain('received', {
       type: 'filter',
@@ -224,18 +219,19 @@ class OwnedTable {
     for (const family of FAMILIES) {
       if (ownAddress(this.#network, family) === undefined) continue;
       const isFamily = [loadMeta('NFT_META_PROTOCOL'), compare('EQ', ofNetwork16(family.etherType))];
-      // The host itself answers where `egress` lets packets through to it, and for addresses of the container's own networks
-      // that no container has. Such an answer is no refusal by a rule.
-      const own = sharedNetworks(this.#network, family).map((one) => matchSubnet(one.subnet, family.sourceOffset));
-      const gateway = reaches.host ? [matchAddress(gatewayOf(this.#network, family), family.sourceOffset)] : [];
-      for (const from of [...gateway, ...own]) table.rule('received', [...isFamily, ...from, ACCEPT], because);
+      const isGateway = matchAddress(gatewayOf(this.#network, family), family.sourceOffset);
+      if (reaches.host) table.rule('received', [...isFamily, ...isGateway, ACCEPT], because);
+      const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
+      table.rule('received', [...isOfHost, ...matchProtocol('udp'), DROP], because);
+      table.rule('received', [...isOfHost, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
+      // The shared table answers for an address of the container's own networks that no container has. No rule forbids it.
+      for (const { subnet: shared } of sharedNetworks(this.#network, family)) {
+        table.rule('received', [...isFamily, ...matchSubnet(shared, family.sourceOffset), ACCEPT], because);
+      }
       for (const { matches, load, set } of refusalsOf(family)) {
         table.rule('received', [...isFamily, ...matches, count(REFUSED.counter)], because);
         table.rule('received', [...isFamily, ...matches, ...load, addTo(set, 'NFT_REG32_00')], because);
       }
-      const isOfHost = [...isFamily, loadAddressType('SADDR'), compare('EQ', ofMachine(RTN_LOCAL))];
-      table.rule('received', [...isOfHost, ...matchProtocol('udp'), DROP], because);
-      table.rule('received', [...isOfHost, ...matchProtocol('tcp'), ...isNoReset, DROP], because);
     }
   }
 
@@ -460,11 +456,6 @@ function refusalsOf(family: FamilyOf): readonly Answer[] {
   };
   return [connection, datagram];
 }
-
-const hasMany = (addresses: EgressRule['addresses']): boolean =>
-  typeof addresses === 'string'
-    ? addresses === 'any'
-    : addresses.some(({ family, prefix }) => prefix < (family === 4 ? 32 : 128));
 
 const isLinkLocal = ({ addresses }: EgressRule): boolean =>
   typeof addresses !== 'string' && addresses.some((one) => specialKind(one) === 'link-local');
