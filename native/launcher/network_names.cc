@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +22,10 @@ constexpr size_t kMostText = 65'536;
 constexpr size_t kMostLines = 4096;  // of one container on one network, in bytes
 // Many containers that start or end together change the file once.
 constexpr uint64_t kQuietMs = 20;
-constexpr uint32_t kChanges = IN_CREATE | IN_MODIFY | IN_DELETE | IN_MOVED_TO;
+// The kernel tells that a file is closed before it gives up the lock on it.
+constexpr uint64_t kAgainMs = 500;
+// IN_CLOSE_WRITE: also when a launcher was killed. Only its own launcher opens a file for writing.
+constexpr uint32_t kChanges = IN_CREATE | IN_MODIFY | IN_DELETE | IN_MOVED_TO | IN_CLOSE_WRITE;
 
 long read_all(int fd, size_t most, List<char>& text) {
   text.clear();
@@ -76,18 +80,20 @@ void NetworkNames::add_sources(Poller& poller) {
 // What has happened is of no use: the folders are read anew.
 void NetworkNames::on_change(short) {
   char events[4096];
-  if (read(changes_.get(), events, sizeof events) <= 0 || waits_) return;
+  if (read(changes_.get(), events, sizeof events) <= 0) return;
+  if (waits_ && looks_again_) return;
+  looks_again_ = true;
   waits_ = timer_.set(kQuietMs);
   if (!waits_) update();
 }
 
 void NetworkNames::on_time(short) {
   if (!timer_.expired()) return;
-  waits_ = false;
+  waits_ = std::exchange(looks_again_, false) && timer_.set(kAgainMs);
   update();
 }
 
-// Adds the lines of the folder's other files.
+// Adds the lines of the folder's other files, of which each is locked as long as its launcher lives.
 long NetworkNames::collect(const Fd& folder) {
   Directory all(folder.get());
   if (!all.valid()) return -errno;
@@ -95,8 +101,9 @@ long NetworkNames::collect(const Fd& folder) {
     if (!is_number(entry->d_name) || strcmp(entry->d_name, own_) == 0) continue;
     const Fd file(openat(folder.get(), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     List<char> text;
-    // One that has ended meanwhile.
-    if (!file.valid() || read_all(file.get(), kMostLines, text) != 0) continue;
+    // One that has ended, however it did.
+    if (!file.valid() || call(SYS_flock, file.get(), LOCK_SH | LOCK_NB) == 0) continue;
+    if (read_all(file.get(), kMostLines, text) != 0) continue;
     if (!lines_.add(text.begin(), text.size())) return -ENOMEM;
     if (lines_.size() > kMostText) return -EFBIG;
   }

@@ -30,7 +30,8 @@ class NetworkNames {
   Fd hosts_;
   Fd changes_;  // inotify(7)
   Timer timer_;
-  bool waits_ = false;  // for the timer
+  bool waits_ = false;        // for the timer
+  bool looks_again_ = false;  // once more after that
   char own_[16] = {};
   List<char> lines_;  // of the containers that are there now
 };

@@ -121,18 +121,23 @@ describe.skipIf(WHY !== undefined)(`containers on one network (${WHY ?? 'as root
     }
   });
 
-  test('the name of a container whose launcher was killed is forgotten with the next start', async () => {
+  test('the names of a container whose launcher was killed are forgotten by those that run, and not given to those that start', async () => {
     const keys = networks('peers-4');
     const killed = await start('sleep 100', { name: 'killed', ...keys });
     const watcher = await start(
-      `grep -c killed /etc/hosts; ${waitFor('! grep -q killed /etc/hosts')}; grep -c killed /etc/hosts`,
+      `grep -c killed /etc/hosts; ${waitFor('! grep -q killed /etc/hosts')}; grep -c killed /etc/hosts; sleep 100`,
       { name: 'watcher', ...keys },
     );
+    await vi.waitFor(() => expect(watcher.output()).toBe('ready\n2\n'), { timeout: 20_000 });
     const { pid } = killed.child;
     await lab.host.shell(`for p in $(cat /proc/${pid}/task/*/children); do kill -9 $p; done; kill -9 ${pid}`);
     await killed.ended.catch(() => undefined);
-    await up('true', { name: 'next', ...keys });
-    expect((await watcher.ended).stdout).toBe('ready\n2\n0\n');
+    await vi.waitFor(() => expect(watcher.output()).toBe('ready\n2\n0\n'), { timeout: 20_000 });
+    expect((await up('grep -c killed /etc/hosts; grep -c watcher /etc/hosts', { name: 'next', ...keys })).stdout).toBe(
+      '0\n2\n',
+    );
+    watcher.child.kill('SIGTERM');
+    await watcher.ended;
   });
 
   test('those of another network are not found, and an end leaves no file of names', async () => {

@@ -4,7 +4,7 @@
  * asked for a name, and no packet is sent.
  */
 import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
-import { MSG, O, RESOLVE } from '../../kernel/constants.ts';
+import { LOCK, MSG, O, RESOLVE } from '../../kernel/constants.ts';
 import type { JoinedNetwork, Network } from '../../model/network.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import { followedHosts } from '../own-files.ts';
@@ -51,7 +51,10 @@ export function planNames(context: PlanContext, { networks, index }: Network): v
     const remove = call('unlinkat', { dirfd, pathname: own, flags: 0 }, { allow: ['ENOENT'] });
     const flags = O.O_WRONLY | O.O_CREAT | O.O_TRUNC | O.O_NOFOLLOW | O.O_CLOEXEC;
     const file = { dirfd, pathname: own, flags, mode: 0o600, resolve: 0 };
-    const written = steps.add(where, `${id}.file`, 'openat2', file, { undo: [remove] });
+    // It stays open, and locked, as long as the launcher lives: the others find no name of a launcher that was killed.
+    const close = call('close', { fd: `${id}.file` });
+    const written = steps.add(where, `${id}.file`, 'openat2', file, { undo: [remove, close] });
+    steps.add(where, `${id}.lock`, 'flock', { fd: written, operation: LOCK.LOCK_EX });
     steps.add(where, `${id}.lines`, 'write', { dirfd: written, pathname: '', data: linesOf(network) });
     if (hosts !== undefined) steps.add(where, `${id}.follow`, 'follow_names', { dirfd, hosts, own });
   }
