@@ -80,6 +80,7 @@ const WAITING = [
     'hooks',
     'observer',
     'network_relay',
+    'network_tables',
   ].map((name) => `native/launcher/${name}.cc`),
 ];
 const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x408000'] : [];

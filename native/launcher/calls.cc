@@ -33,6 +33,7 @@
 #include "netlink.h"
 #include "network_names.h"
 #include "network_relay.h"
+#include "network_tables.h"
 #include "privileges.h"
 #include "process.h"
 #include "reaper.h"
@@ -267,6 +268,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return send_messages(fds[0], c.args[1], filled(context), detail);
     case Op::kNetlinkOnce:
       return send_messages_once(fds[0], c.args[1], c.args[2], filled(context), detail);
+    case Op::kWatchTables:
+      return context.tables->watch(static_cast<uint16_t>(n(0)), c.args[1]);
     case Op::kSetsockopt:
       return set_option(fds[0], n(1), n(2), n(3));
     case Op::kBind:

@@ -17,6 +17,7 @@ class LeanMounts;
 class Log;
 class NetworkNames;
 class NetworkRelay;
+class NetworkTables;
 
 // What a step may need besides its arguments; each of the two processes has its own.
 struct Context {
@@ -33,6 +34,7 @@ struct Context {
   uint32_t sockets = 0;   // the caller's, at kFirstSocket and following
   NetworkRelay* relay = nullptr;
   NetworkNames* names = nullptr;
+  NetworkTables* tables = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;
   Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs

@@ -110,6 +110,7 @@ Step read_step(Reader& in) {
   step.once = (header.flags & kStepOnce) != 0;
   step.dependent = (header.flags & kStepDependent) != 0;
   step.late = (header.flags & kStepLate) != 0;
+  step.mends = (header.flags & kStepMends) != 0;
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -186,7 +187,8 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   const bool last = op == Op::kExecve || is_image_call(op);
   if (last && index + 1 != steps) return false;
   if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
-  if (op == Op::kRelay && step.side != Side::kHost) return false;
+  if ((op == Op::kRelay || op == Op::kWatchTables) && step.side != Side::kHost) return false;
+  if (step.mends && (step.side != Side::kHost || (op != Op::kNetlink && op != Op::kNetlinkOnce))) return false;
   // A step of the launcher's must not be about one run's process, and the other side waits for some of the container's.
   const bool speaks = last || op == Op::kFork || op == Op::kSendmsg;
   if (step.once && (step.side == Side::kHost ? cloned || op == Op::kClone3 || op == Op::kRelay : speaks)) return false;

@@ -104,6 +104,8 @@ struct Step {
   bool dependent = false;
   // Undone after the end was told.
   bool late = false;
+  // Made again while the command runs (network_tables.h).
+  bool mends = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls

@@ -40,6 +40,7 @@ class Run {
         done_(done) {
     context_.relay = &supervisor_.network_relay();
     context_.names = &supervisor_.network_names();
+    context_.tables = &supervisor_.network_tables();
   }
 
   // True: the plan is to be run again, now.

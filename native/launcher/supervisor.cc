@@ -69,6 +69,7 @@ void Supervisor::add_sources() {
     terminal_.add_sources(poller_);
     network_relay_.add_sources(poller_);
     network_names_.add_sources(poller_);
+    network_tables_.add_sources(poller_);
     console_.add_sources(poller_);
     log_.add_sources(poller_);
   }
@@ -159,6 +160,7 @@ End Supervisor::watch() {
     if (poller_.wait() != 0) break;
     poller_.dispatch();
     advance_execs();
+    if (network_tables_.has_mended() && owner_ < 0) release_memory();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
   // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "network_names.h"
 #include "network_relay.h"
+#include "network_tables.h"
 #include "observer.h"
 #include "plan.h"
 #include "poller.h"
@@ -35,6 +36,7 @@ class Supervisor {
         signals_(signals),
         plan_(plan),
         command_(plan, events),
+        network_tables_(plan, context),
         control_(control),
         log_(*context.log),
         console_(log_, control) {
@@ -49,6 +51,7 @@ class Supervisor {
   Observer& observer() { return observer_; }
   NetworkRelay& network_relay() { return network_relay_; }
   NetworkNames& network_names() { return network_names_; }
+  NetworkTables& network_tables() { return network_tables_; }
 
   // Takes the launcher's end of the pipe that the command has as descriptor `fd`. False: `fd` is not 0, 1 or 2.
   bool add_stream(uint32_t fd, Fd pipe);
@@ -112,6 +115,7 @@ class Supervisor {
   Observer observer_;
   NetworkRelay network_relay_;
   NetworkNames network_names_;
+  NetworkTables network_tables_;
   Control& control_;
   Log& log_;
   Console console_;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "netlink_attributes.h"
+
 namespace boxctl {
 namespace {
 
@@ -16,45 +18,6 @@ constexpr int kMostMessages = 256;
 constexpr size_t kMessageSize = 32 * 1024;
 // A key: the address; or the address, then the port and the protocol, each at a multiple of 4.
 constexpr size_t kAddress4 = 4, kAddress6 = 16, kRest = 8;
-
-// Attributes one after the other, within bytes that may end too early.
-class Attributes {
- public:
-  Attributes(const uint8_t* at, size_t size) : at_(at), size_(size) {}
-
-  // The next one, of which `type` is without flags. False: there is none, or none that is whole.
-  bool next() {
-    nlattr header;
-    if (size_ < sizeof header) return false;
-    memcpy(&header, at_, sizeof header);
-    if (header.nla_len < sizeof header || header.nla_len > size_) return false;
-    type_ = header.nla_type & NLA_TYPE_MASK;
-    value_ = at_ + sizeof header;
-    length_ = header.nla_len - sizeof header;
-    const size_t padded = NLA_ALIGN(size_t{header.nla_len});
-    const size_t step = padded < size_ ? padded : size_;
-    at_ += step;
-    size_ -= step;
-    return true;
-  }
-  bool find(int type) {
-    while (next()) {
-      if (type_ == type) return true;
-    }
-    return false;
-  }
-  int type() const { return type_; }
-  const uint8_t* value() const { return value_; }
-  size_t length() const { return length_; }
-  Attributes within() const { return {value_, length_}; }
-
- private:
-  const uint8_t* at_;
-  size_t size_;
-  const uint8_t* value_ = nullptr;
-  size_t length_ = 0;
-  int type_ = 0;
-};
 
 // NFTA_COUNTER_PACKETS within a counter's attributes; 0 where there is none.
 uint64_t packets_of(Attributes counter) {

@@ -95,6 +95,7 @@ enum class Op : uint16_t {
   kFollowNames = 111,
   kWriteLimits = 120,
   kPassSockets = 121,
+  kWatchTables = 122,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -298,6 +299,8 @@ struct CallTable {
     row(Op::kWriteLimits) = {"ft"};
     // pass_sockets(count)
     row(Op::kPassSockets) = {"n"};
+    // watch_tables(fd, question)
+    row(Op::kWatchTables) = {"fM"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

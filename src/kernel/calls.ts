@@ -498,6 +498,12 @@ export const CALLS = {
     args: [fd('fd'), messages('question'), messages('messages')],
     does: 'sends the question, and the messages only where the kernel answers ENOENT; where somebody else is quicker (EEXIST), asks again',
   },
+  /** The steps that are marked so (`mends`) are made again. */
+  watch_tables: {
+    op: 122,
+    args: [fd('fd'), messages('question')],
+    does: 'while the command runs, waits for changes of nf_tables that other programs make (socket, bind to NFNLGRP_NFTABLES), and asks for the table after each; where it is gone or another one, makes the steps again that are for that (`"mends": true`)',
+  },
   setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
   /** `address` is a numeric IPv4 or IPv6 address. */
   bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },

@@ -47,6 +47,8 @@ export const STEP_FLAGS = {
   dependent: 4,
   /** Of the host's side: it is undone after the end was told. */
   late: 8,
+  /** Of the host's side: it is made again while the command runs, where what watch_tables asks for is gone. */
+  mends: 16,
 } as const;
 export const PLAN_FLAGS = {
   /** The launcher waits for an order before the command starts. */

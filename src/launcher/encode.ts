@@ -375,7 +375,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
       (step.meanwhile === true ? STEP_FLAGS.meanwhile : 0) |
       (step.once === true ? STEP_FLAGS.once : 0) |
       (step.dependent === true ? STEP_FLAGS.dependent : 0) |
-      (step.late === true ? STEP_FLAGS.late : 0);
+      (step.late === true ? STEP_FLAGS.late : 0) |
+      (step.mends === true ? STEP_FLAGS.mends : 0);
     out.stepHeader(SIDE[step.side], flags, undo.length);
     commandAt = out.size;
     writeCall(out, slots, step.call);

@@ -51,6 +51,8 @@ export interface Step {
    * its record, from which the next command sweeps.
    */
   readonly late?: true;
+  /** Of the launcher: it is made again while the command runs, where what `watch_tables` asks for is gone. */
+  readonly mends?: true;
   readonly call: Call;
   readonly because: Because;
   /**

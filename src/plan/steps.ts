@@ -12,6 +12,7 @@ export interface StepOptions {
   readonly allow?: readonly string[];
   readonly dependent?: true;
   readonly late?: true;
+  readonly mends?: true;
   /** In place of those of `Place`. */
   readonly hints?: Hints;
   readonly messageReasons?: readonly Because[];
@@ -35,7 +36,7 @@ export function byDefault(name: string): Because {
 export function call<N extends CallName>(
   name: N,
   args: ArgsOf<N>,
-  rest: Omit<StepOptions, 'undo' | 'dependent' | 'late' | 'hints' | 'messageReasons' | 'publishes'> = {},
+  rest: Pick<StepOptions, 'returns' | 'allow'> = {},
 ): Call {
   // The table and the union say the same; TypeScript cannot see it for a name that is still a parameter.
   return {
@@ -59,7 +60,7 @@ export class Steps {
     let unique = id;
     for (let n = 2; this.#ids.has(unique); n++) unique = `${id}#${n}`;
     this.#ids.add(unique);
-    const { undo, dependent, late, hints = place.hints, messageReasons, publishes, ...rest } = options;
+    const { undo, dependent, late, mends, hints = place.hints, messageReasons, publishes, ...rest } = options;
     const { returnsFd } = rowOf(name);
     const returns = rest.returns ?? unique;
     this.#steps.push({
@@ -70,6 +71,7 @@ export class Steps {
       ...(place.once === undefined ? {} : { once: place.once }),
       ...(dependent === undefined ? {} : { dependent }),
       ...(late === undefined ? {} : { late }),
+      ...(mends === undefined ? {} : { mends }),
       call: call(name, args, returnsFd === true ? { ...rest, returns } : rest),
       because: place.because,
       undo: undo ?? 'none',

@@ -36,7 +36,7 @@ function callToJson(call: Call): unknown {
 }
 
 function stepToJson(step: Step): unknown {
-  const { id, group, side, meanwhile, once, dependent, late, call, because, messageReasons, undo } = step;
+  const { id, group, side, meanwhile, once, dependent, late, mends, call, because, messageReasons, undo } = step;
   const reversed = typeof undo === 'string' ? undo : undo.map(callToJson);
   const reasons = messageReasons === undefined ? {} : { message_reasons: messageReasons };
   const at = {
@@ -45,6 +45,7 @@ function stepToJson(step: Step): unknown {
     ...(once === undefined ? {} : { once }),
     ...(dependent === undefined ? {} : { dependent }),
     ...(late === undefined ? {} : { late }),
+    ...(mends === undefined ? {} : { mends }),
   };
   return { id, group, ...at, call: callToJson(call), because, ...reasons, undo: reversed };
 }

@@ -50,6 +50,7 @@ function holdForwarding(
   const removeGuard = call('netlink', { fd: lastGuard, messages: guard('remove') }, { allow: ['ENOENT'] });
   const addGuard = { fd: netfilter, messages: guard('add') };
   steps.add(place, `${id}.guard`, 'netlink', addGuard, {
+    mends: true,
     undo: [ifLast(lastGuard, netfilter), removeGuard, call('close', { fd: lastGuard })],
   });
   const restored = call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] });

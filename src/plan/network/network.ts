@@ -43,7 +43,7 @@ import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
 import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
 import { connectionTallies, talliesOf } from './tallies.ts';
-import { sharedTable, sharedTableQuestion } from './shared-table.ts';
+import { anySharedTable, sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 const LINK_HINTS: Hints = {
   EEXIST: 'the interface of an earlier container is still there: start again',
@@ -129,8 +129,10 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
     meanwhile: true,
   };
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
+  steps.add(tables, 'table.watch', 'watch_tables', { fd: netfilter, question: [anySharedTable] });
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), {
     question: sharedTableQuestion(network),
+    mends: true,
   });
   sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network), {
     undo: [call('netlink', { fd: netfilter, messages: removeTable(network) })],

@@ -202,23 +202,26 @@ export class TableBuilder {
 
   /**
    * `owned`: the kernel removes the table when the socket that created it is closed, and lets no other socket change it
-   * (Linux 5.12). `replaces`: a table of the same name is removed first. `exists`: an earlier transaction has created it.
+   * (Linux 5.12). `replaces`: a table of the same name is removed first, unless it has this chain: EEXIST, since two launchers
+   * can make the table at once, and one of them may have added to it. `exists`: an earlier transaction has created it.
    */
   constructor(
     family: TableFamily,
     name: string,
     {
       owned = false,
-      replaces = false,
+      replaces,
       exists = false,
-    }: { readonly owned?: boolean; readonly replaces?: boolean; readonly exists?: boolean },
+    }: { readonly owned?: boolean; readonly replaces?: string; readonly exists?: boolean },
   ) {
     this.#family = family;
     this.#name = name;
     if (exists) return;
-    if (replaces) {
+    if (replaces !== undefined) {
       // The removal fails if there is no such table, so one is created before it.
       this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE', { NFTA_TABLE_NAME: name });
+      const chain = { NFTA_CHAIN_TABLE: name, NFTA_CHAIN_NAME: replaces };
+      this.#add('NFT_MSG_NEWCHAIN', 'NLM_F_REQUEST|NLM_F_CREATE|NLM_F_EXCL', chain);
       this.#add('NFT_MSG_DELTABLE', 'NLM_F_REQUEST', { NFTA_TABLE_NAME: name });
     }
     this.#add('NFT_MSG_NEWTABLE', 'NLM_F_REQUEST|NLM_F_CREATE|NLM_F_EXCL', {

@@ -42,6 +42,7 @@ interface TableOptions {
   readonly question?: Message;
   readonly allow?: readonly string[];
   readonly undo?: readonly Call[] | 'kernel';
+  readonly mends?: true;
 }
 
 /** Adds a step that sends a transaction of nf_tables; with a question, only if the kernel answers that with ENOENT. */
@@ -51,12 +52,16 @@ export function sendTable(
   id: string,
   fd: Fd,
   parts: readonly Part[],
-  { question, allow = [], undo = 'kernel' }: TableOptions = {},
+  { question, allow = [], undo = 'kernel', mends }: TableOptions = {},
 ): void {
   const all = transaction(parts);
   const messages = all.map(({ message }) => message);
   const messageReasons = all.map(({ because }) => because ?? place.because);
-  const options = { messageReasons, ...(allow.length === 0 ? {} : { allow }) };
+  const options = {
+    messageReasons,
+    ...(allow.length === 0 ? {} : { allow }),
+    ...(mends === undefined ? {} : { mends }),
+  };
   if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo, ...options });
   else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, options);
 }

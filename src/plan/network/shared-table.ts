@@ -159,6 +159,14 @@ export function sharedTableQuestion(network: Network): Message {
   };
 }
 
+/** Asks for the table, of whatever version: launchers of two versions would replace it by turns. */
+export const anySharedTable: Message = {
+  type: 'NFT_MSG_GETTABLE',
+  flags: 'NLM_F_REQUEST',
+  header: { nfgen_family: 'NFPROTO_INET' },
+  attributes: { NFTA_TABLE_NAME: SHARED_TABLE },
+};
+
 /**
  * Refuses a TCP connection with a reset, and everything else with `answer`. An ICMP message can arrive while connect(2)
  * still holds the socket's lock. The kernel then takes it for a temporary error, and tries again a second later.
@@ -169,7 +177,7 @@ function refuse(table: TableBuilder, chain: string, matches: readonly Expression
 }
 
 export function sharedTable(network: Network): readonly Part[] {
-  const table = new TableBuilder('NFPROTO_INET', SHARED_TABLE, { owned: false, replaces: true });
+  const table = new TableBuilder('NFPROTO_INET', SHARED_TABLE, { replaces: markerOf(network) });
   table.chain(markerOf(network));
 
   table.chain('shown', { type: 'filter', hook: 'NF_INET_PRE_ROUTING', priority: BEFORE_TRACKING });
