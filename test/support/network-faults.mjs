@@ -75,7 +75,8 @@ for (const [index, step] of plan.steps.entries()) {
   const { messageReasons: _, publishes: __, mends: ___, ...rest } = step;
   const steps = plan.steps.toSpliced(index, 0, { ...rest, id: 'fails', call, undo: 'none' });
   const { kind, failed, undoFailures } = await launchOnce({ ...plan, steps });
-  if (kind !== 'failed' || failed?.index !== index) console.log(`${step.id}: ended as ${kind} at ${failed?.index} ${JSON.stringify(failed)}`);
+  if (kind !== 'failed' || failed?.index !== index)
+    console.log(`${step.id}: ended as ${kind} at ${failed?.index} ${JSON.stringify(failed)}`);
   if (undoFailures.length > 0) console.log(`${step.id}: not undone ${JSON.stringify(undoFailures)}`);
   if (!(await settled(before))) console.log(`${step.id}: left ${JSON.stringify(look())}, not ${before}`);
 }
