@@ -320,6 +320,24 @@ function withoutErrors(source) {
   return text + source.slice(at);
 }
 
+/** The validator's code without its schemas, but for what it asks of them: whether a key is among those that one names. */
+function withNamesAlone(source) {
+  let text = source;
+  for (const [declaration, name] of source.matchAll(/const (schema\d+) = (?=\{)/gu)) {
+    const at = text.indexOf(declaration) + declaration.length;
+    const end = endOfBrackets(text, at);
+    const declared = JSON.parse(text.slice(at, end));
+    const paths = new Set([...text.matchAll(new RegExp(`\\b${name}\\.([\\w.]+)`, 'gu'))].map(([, path]) => path));
+    if (paths.size > 1) throw new Error(`the code of ajv asks ${name} for more than one list of names`);
+    const keys = [...paths].flatMap((path) => path.split('.'));
+    const names = keys.reduce((part, key) => part[key], declared);
+    const numbers = keys.length === 0 ? {} : Object.fromEntries(Object.keys(names).map((key) => [key, 0]));
+    const short = keys.reduceRight((part, key) => ({ [key]: part }), numbers);
+    text = text.slice(0, at) + JSON.stringify(short) + text.slice(end);
+  }
+  return text;
+}
+
 /** The text of a file with what is between two marks replaced. */
 const between = (path, mark, lines) => {
   const text = readFileSync(here(path), 'utf8');
@@ -461,7 +479,7 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
   };
   // Two validators by one schema: a start runs the short one, which only says whether the file is sound; the other says
   // what is wrong.
-  const short = withoutErrors(moduleOf({ messages: false }, inParts(withoutWords(schema))));
+  const short = withNamesAlone(withoutErrors(moduleOf({ messages: false }, inParts(withoutWords(schema)))));
   writeIfChanged(`${generated}/is-valid.mjs`, `${banner}${short}\n`);
   const full = moduleOf({ allErrors: true, verbose: true }, forValidation(schema));
   writeIfChanged(`${generated}/validate.mjs`, `${banner}${full}\n`);

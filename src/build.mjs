@@ -61,6 +61,9 @@ const LATE = {
   'late-network':
     /\/src\/(?:plan\/network|kernel\/netlink)\/|\/src\/(?:model|container|host|state|show|run)\/[^/]*(?:network|netlink|address|firewall|swallowed)[^/]*$|\/src\/show\/(?:nft|route|conntrack)-[^/]*$/u,
   'late-lock': /\/src\/lock\/(?:entries|fit|lock|parse|read)\.ts$/u,
+  // What a start needs where something is wrong, and the other commands.
+  'late-words':
+    /\/src\/error-codes\.ts$|\/src\/cli\/(?:(?!start)[a-z]+-table|table|help|describe-error|import-view|filter-names|rate)\.ts$|\/src\/(?:plan\/call-hints|spec\/suggest|yaml\/frame|show\/(?:call-text|redacted|json-events)|run\/learned|launcher\/kill-record|container\/host-failure|image\/maintain)\.ts$/u,
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|image-[^/]*|implied-folders|import|import-[^/]*|layer-[^/]*|libraries|linked-abort|make-layer|manifest|members|pack|partial-layer|passing|pull|registry-image|skeleton|slots|tarwriter|stream)\.ts$|\/src\/worker\//u,
@@ -184,10 +187,10 @@ function pack(chunks) {
     const functions = members.map(({ fileName }) => {
       const text = readFileSync(join(dist, fileName), 'utf8').replaceAll(
         /\brequire\("\.\/(late-[^"]+)"\)/gu,
-        'late("$1")',
+        '__late("$1")',
       );
       rmSync(join(dist, fileName));
-      return `${JSON.stringify(fileName)}: function (exports, require, module, late, __filename, __dirname) {\n${text}\n}`;
+      return `${JSON.stringify(fileName)}: function (exports, require, module, __late, __filename, __dirname) {\n${text}\n}`;
     });
     const text = `({\n${functions.join(',\n')}\n})\n`;
     writeFileSync(join(dist, `${name}.pack`), text.replaceAll(/[^\0-\x7f]/g, escape));

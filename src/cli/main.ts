@@ -9,6 +9,7 @@ import { ReaderGone, wantsColor, writeOutput } from './output.ts';
 import { parseArguments, splitWords } from './parse.ts';
 import { reportError } from './describe-error.ts';
 import { namedCommand } from './named-command.ts';
+import { START_COMMANDS } from './start-table.ts';
 import { COMMANDS } from './table.ts';
 import { VERSION } from './version.ts';
 import { jsonMessages } from './messages.ts';
@@ -48,7 +49,8 @@ async function dispatch(words: readonly string[], front: Invocation['front']): P
     writeOutput(`boxctl ${VERSION}\n`);
     return 0;
   }
-  const found = namedCommand(words, COMMANDS);
+  // The table of all commands is not loaded by a start.
+  const found = namedCommand(words, START_COMMANDS) ?? namedCommand(words, COMMANDS);
   if (found === undefined) throw unknownCommand(name);
   const { command, rest } = found;
   const { own } = splitWords(command, rest);
@@ -62,7 +64,9 @@ async function dispatch(words: readonly string[], front: Invocation['front']): P
     args,
     env: environment,
     cwd: currentFolder(),
-    commands: COMMANDS,
+    get commands() {
+      return COMMANDS;
+    },
     ...(front === undefined ? {} : { front }),
   });
 }

@@ -28,7 +28,7 @@ import { textMessages } from './messages.ts';
 import { wantsColor } from './output.ts';
 import { parseArguments } from './parse.ts';
 import { reporterFor } from './terminal-reporter.ts';
-import { COMMANDS } from './table.ts';
+import { START_COMMANDS } from './start-table.ts';
 
 const TEXT = `
 name: warm-up
@@ -132,10 +132,10 @@ export async function warmUp(folder: string): Promise<void> {
 
 /** What comes after the command was started. */
 async function warmUpRest(words: readonly string[], file: string): Promise<void> {
-  const found = namedCommand(words, COMMANDS);
+  const found = namedCommand(words, START_COMMANDS);
   if (found === undefined) return;
   const args = parseArguments(found.command, found.rest);
-  const invocation = { args, env: { HOME: '/' }, cwd: '/', commands: COMMANDS };
+  const invocation = { args, env: { HOME: '/' }, cwd: '/', commands: START_COMMANDS };
   const keeper = new Keeper(words);
   // Files that were just made keep a plan from being kept: it is kept without them.
   keeper.stop();

@@ -5,7 +5,7 @@ import { ERRNO } from '../kernel/constants.ts';
 import { attributeAt } from '../kernel/netlink/encode.ts';
 import { errnoName, MEANINGS } from '../kernel/errno.ts';
 import type { HookEnd, LaunchEvent, Outcome } from '../launcher/events.ts';
-import { hintOf } from '../plan/hints.ts';
+import { hintOf } from '../plan/call-hints.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatCall } from '../show/call-text.ts';
 import { messageWriter, type WriteMessage } from '../show/netlink-text.ts';

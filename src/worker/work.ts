@@ -24,7 +24,7 @@ import { errnoName } from '../kernel/errno.ts';
 import { storeTrouble } from './store-failure.ts';
 import { noArchive } from './no-archive.ts';
 import type { Plan } from '../plan/plan.ts';
-import { hintOf } from '../plan/hints.ts';
+import { hintOf } from '../plan/call-hints.ts';
 import type { Outcome } from '../launcher/events.ts';
 import { launch } from '../launcher/launch.ts';
 import { pipe } from '../native.ts';
