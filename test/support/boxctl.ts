@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array | Promise<string>;
   /** Is told of the process as soon as there is one. */
   readonly onStart?: (child: ChildProcess) => void;
+  /** Why `npm run test:twice` must not run it more than once. */
+  readonly once?: string;
 }
 
 export interface Ended {
