@@ -76,6 +76,7 @@ interface Addon {
     onEnd: (how: AttachEnd['how'], value: number) => void,
   ): void;
   reap(pidfd: number): void;
+  startedWithFiles(limit: number): void;
   catchSignals(except: readonly number[]): void;
   passSignals(socket: number, launcher: number): void;
   releaseSignals(): void;
@@ -116,6 +117,13 @@ export function ownFiles(): readonly string[] {
   return [...names.map((name) => join(dirname(native), name)), ...programs.map((name) => join(native, name))];
 }
 
+let filesAtStart = 0;
+
+/** Notes the soft limit of open files that boxctl was started with: Node has raised it since, and a container gets what it was. */
+export function startedWithFiles(limit: number): void {
+  filesAtStart = limit;
+}
+
 let loaded: { readonly addon: Addon; readonly folder: string } | undefined;
 
 function load(): { readonly addon: Addon; readonly folder: string } {
@@ -127,6 +135,7 @@ function load(): { readonly addon: Addon; readonly folder: string } {
     const module = { exports: {} };
     process.dlopen(module, path);
     loaded = { addon: module.exports as Addon, folder };
+    if (filesAtStart > 0) loaded.addon.startedWithFiles(filesAtStart);
     return loaded;
   } catch (error) {
     throw new BoxctlError('E_NATIVE_MISSING', `the native part cannot be loaded: ${path}: ${messageOf(error)}`, {

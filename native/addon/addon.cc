@@ -29,6 +29,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("watch", boxctl::watch);
   add("hangUp", boxctl::hang_up);
   add("reap", boxctl::reap);
+  add("startedWithFiles", boxctl::started_with_files);
   add("catchSignals", boxctl::catch_signals);
   add("passSignals", boxctl::pass_signals);
   add("releaseSignals", boxctl::release_signals);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -95,11 +96,18 @@ int sealed_copy(const std::string& path) {
   return made;
 }
 
-// Node raises the soft limit of open files to the hard one at its start. What it was before is what the parent still
-// has, unless that is a Node as well.
+// The soft limit of open files that boxctl was started with; 0: nobody has told.
+rlim_t files_at_start = 0;
+
+// Node raises the soft limit of open files to the hard one at its start. Where nobody has told what it was before, it
+// is most likely what the parent still has, unless that is a Node as well.
 rlimit original_nofile() {
   rlimit own = {};
   getrlimit(RLIMIT_NOFILE, &own);
+  if (files_at_start > 0) {
+    own.rlim_cur = std::min(files_at_start, own.rlim_max);
+    return own;
+  }
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/limits", static_cast<int>(getppid()));
   const Fd file(open(path, O_RDONLY | O_CLOEXEC));
@@ -264,6 +272,11 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   result.Set("pidfd", pidfd);
   result.Set("socket", ours.release());
   return result;
+}
+
+Napi::Value started_with_files(const Napi::CallbackInfo& info) {
+  files_at_start = static_cast<rlim_t>(info[0].As<Napi::Number>().Int64Value());
+  return info.Env().Undefined();
 }
 
 Napi::Value reap(const Napi::CallbackInfo& info) {

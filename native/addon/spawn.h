@@ -28,6 +28,9 @@ Napi::Value seal_plan(const Napi::CallbackInfo& info);
 //   userIds?: number[]) → { pid, pidfd, socket }
 Napi::Value spawn_launcher(const Napi::CallbackInfo& info);
 
+// startedWithFiles(limit: number): void. The soft limit of open files that programs are started with.
+Napi::Value started_with_files(const Napi::CallbackInfo& info);
+
 // reap(pidfd: number): void. Waits for the launcher's end, which has come or is about to, and closes the descriptor.
 Napi::Value reap(const Napi::CallbackInfo& info);
 

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ using boxctl::Program;
 
 constexpr int kFailed = 125;
 // src/cli/main.ts and src/cli/front.ts.
+constexpr char kFiles[] = "--files=%llu";
 constexpr char kFromFront[] = "--from-front";
 constexpr char kEnded[] = "--ended";
 constexpr int kReaderGone = 141;
@@ -56,6 +59,7 @@ void execute_by_path(const Program& program, char** arguments) {
   }
 }
 
+// Node raises the soft limit of open files, so it is told what that was: the container gets that.
 // `word`: why; null: the plan that is kept serves the next start all the same. `given_up`: the id of a container in the
 // background that was not started.
 [[noreturn]] void execute_node(const Program& program, const Path& folder, const char* word,
@@ -63,9 +67,13 @@ void execute_by_path(const Program& program, char** arguments) {
   Path script = folder;
   Path first(word != nullptr ? word : "");
   if (given_up != nullptr) first.add("=").add(given_up);
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  char files[sizeof kFiles + 20];
+  snprintf(files, sizeof files, kFiles, static_cast<unsigned long long>(limit.rlim_cur));
   List<char*> arguments;
   bool fits = script.add("/boxctl.cjs").valid() && arguments.add(const_cast<char*>("node"));
-  fits = fits && arguments.add(const_cast<char*>(script.text()));
+  fits = fits && arguments.add(const_cast<char*>(script.text())) && arguments.add(files);
   if (word != nullptr) fits = fits && arguments.add(const_cast<char*>(first.text()));
   for (int i = 1; i <= program.count && fits; i++) fits = arguments.add(program.arguments[i]);
   if (fits) execute_by_path(program, arguments.begin());

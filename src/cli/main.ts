@@ -2,6 +2,7 @@
 import { BoxctlError } from '../errors.ts';
 import { environment } from '../inputs/environment.ts';
 import { currentFolder } from '../inputs/outside.ts';
+import { startedWithFiles } from '../native.ts';
 import { didYouMean } from '../spec/suggest.ts';
 import type { Invocation } from './command.ts';
 import { commandHelp, generalHelp } from './help.ts';
@@ -83,8 +84,14 @@ function wantsJson(words: readonly string[]): boolean {
  */
 const BY_FRONT = /^--(from-front|ended)(?:=([0-9a-f]{12}))?$/u;
 
+/** The soft limit of open files that native/front was started with. */
+const FILES = /^--files=(\d+)$/u;
+
 /** Runs boxctl with the words of a command line and gives the exit status; never throws. */
-export async function main(given: readonly string[]): Promise<number> {
+export async function main(all: readonly string[]): Promise<number> {
+  const [, files] = FILES.exec(all[0] ?? '') ?? [];
+  if (files !== undefined) startedWithFiles(Number(files));
+  const given = files === undefined ? all : all.slice(1);
   const [first] = given;
   const [, by, givenUp] = BY_FRONT.exec(first ?? '') ?? [];
   const words = by === undefined ? given : given.slice(1);

@@ -28,7 +28,7 @@ export async function layeredArchive(archive: Archive, job: Job): Promise<Brough
   const { host, options, workspace } = job;
   if (!isCompressed(archive)) return layered(archived(archive, options), archive, job);
   const folder = join(workspace.folder, 'outer');
-  mkdirSync(folder);
+  mkdirSync(folder, 0o755);
   try {
     await ingest(archived(archive, options), ownPlace(folder, host), 'data', options.limits.maxBytes);
     return await layeredFile(join(folder, 'data'), archive, job);

@@ -52,7 +52,7 @@ export function openWorkspace(ownership: Ownership | undefined, host: HostFacts)
       folder,
       makePart(part) {
         const path = join(folder, part);
-        mkdirSync(path);
+        mkdirSync(path, 0o755);
         // For the root of the maps, whoever that is outside; the folders above are the caller's alone.
         if (ownership !== undefined) chmodSync(path, 0o777);
         return path;

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, symlinkSync, w
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { boxctl, run, type Ended } from '../support/boxctl.ts';
+import { boxctl, run, type Ended, type RunOptions } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, sh, specFolder, type Caller } from '../support/container.ts';
 import { changedRootfs } from '../support/rootfs.ts';
@@ -18,7 +18,7 @@ function lines(ended: Ended): readonly string[] {
 /** A specification beside which things can be put before it is run. */
 function prepared(script: string, spec: Readonly<Record<string, unknown>>, caller: Caller) {
   const folder = specFolder({ command: ['sh', '-c', script.replaceAll('$', '$$$$')], ...spec }, caller);
-  return { folder, start: () => boxctl(['up'], callerOptions(caller, folder)) };
+  return { folder, start: (options?: RunOptions) => boxctl(['up'], callerOptions(caller, folder, options)) };
 }
 
 /** Options of the mount at a path, from inside. */
@@ -91,7 +91,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const server = createServer().listen(join(folder, 'sock'));
     onTestFinished(() => void server.close());
     await new Promise((resolve) => server.once('listening', resolve));
-    const [ended, read] = await Promise.all([start(), run(['cat', join(folder, 'pipe')])]);
+    const reader = run(['cat', join(folder, 'pipe')]);
+    const [ended, read] = await Promise.all([start({ once: 'the pipe has one reader' }), reader]);
     expect(lines(ended)).toEqual(['p', 's', 'a file']);
     expect(read.stdout).toBe('from inside\n');
   });
