@@ -155,6 +155,12 @@ function packageHeaders() {
 
 function targets() {
   return {
+    init: {
+      output: 'native/build/boxctl-init',
+      sources: ['native/init', 'native/libc'],
+      compile: [...COMMON, ...LAUNCHER, ...SMALL],
+      link: ALONE,
+    },
     launcher: {
       output: 'dist/native/boxctl-launcher',
       sources: [...WAITING, 'native/launcher', 'native/libc'],
@@ -324,7 +330,7 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
   });
   await inParallel(jobs);
   const target = join(root, output);
-  const stamp = join(folder, `linked-${basename(output)}`);
+  const stamp = join(root, 'native/build', `linked-${output.replaceAll('/', '-')}`);
   // The set of sources may have shrunk, and another build of other flags may have written the output last.
   const linked = `${target}\n${objects.join('\n')}`;
   const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === linked;
@@ -336,9 +342,20 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
   writeFileSync(stamp, linked);
 }
 
+/** The program of native/init as numbers, which the launcher has among its constants (native/launcher/reaper.cc). */
+async function buildInit({ init }) {
+  await build('init', init);
+  const numbers = `${[...readFileSync(join(root, init.output))].join(',')}\n`;
+  const file = join(root, `${init.output}.inc`);
+  if (existsSync(file) && readFileSync(file, 'utf8') === numbers) return;
+  writeFileSync(`${file}${NEW}`, numbers);
+  renameSync(`${file}${NEW}`, file);
+}
+
 try {
   await installSources();
   const all = targets();
+  await buildInit(all);
   const fuzz = process.argv.indexOf('--fuzz');
   if (fuzz !== -1) {
     const name = process.argv[fuzz + 1] ?? '';

@@ -12,6 +12,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
 
 const files = [
+  'native/init',
   'native/launcher',
   'native/libc',
   'native/libc/include',
@@ -58,7 +59,7 @@ if (process.argv.includes('--tidy')) {
     '-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-performance-no-int-to-ptr';
   const sources = files.filter((name) => name.startsWith('native/') && name.endsWith('.cc'));
   // What is linked with the launcher's own C library is compiled with its header.
-  const isOwn = (name) => /^native\/(?:libc|front)\//u.test(name);
+  const isOwn = (name) => /^native\/(?:libc|front|init)\//u.test(name);
   for (const [some, more] of [
     [sources.filter((name) => !isOwn(name)), headers],
     [sources.filter(isOwn), ['-isystemnative/libc/include']],

@@ -33,7 +33,9 @@ export const ERROR_CODES = {
     meaning:
       'what a container was made from is another now: it cannot be changed live, or started again with what it has written',
   },
-  E_CONTAINER_CLOSED: { meaning: 'an ordinary user cannot join a container whose first process is boxctl’s init' },
+  E_CONTAINER_CLOSED: {
+    meaning: 'an ordinary user cannot join a container whose first process has a program that nobody there may read',
+  },
   E_CONTAINER_FILES: { meaning: 'the files of a container cannot be reached, or what it has written is not kept' },
   E_CONTAINER_FOREGROUND: {
     meaning: 'the container runs in the foreground, and what was asked for is for those in the background',

@@ -3,30 +3,20 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../shared/sealed.h"
 #include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 
 namespace boxctl {
 namespace {
 
-constexpr unsigned kMfdExec = 0x10;  // Linux 6.3
-constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 // Beyond the numbers that the launcher is given.
 constexpr int kAside = 16;
-
-Fd make_memory(const char* name, unsigned flags) {
-  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  long made = call(SYS_memfd_create, name, kFlags | flags);
-  // An older kernel knows no flag for programs.
-  if (made == -EINVAL && flags != 0) made = call(SYS_memfd_create, name, kFlags);
-  return Fd(static_cast<int>(made));
-}
 
 // A copy that cannot be written to, not even through /proc/PID/exe in a container (CVE-2019-5736).
 Fd seal_program(const char* path) {
@@ -82,18 +72,6 @@ void restore_signals() {
 }
 
 }  // namespace
-
-Fd seal(const char* name, const void* data, size_t size) {
-  Fd file = make_memory(name, 0);
-  const char* at = static_cast<const char*>(data);
-  for (size_t left = size; left > 0 && file.valid();) {
-    const ssize_t wrote = write(file.get(), at, left);
-    if (wrote <= 0) return Fd();
-    at += wrote;
-    left -= static_cast<size_t>(wrote);
-  }
-  return file.valid() && fcntl(file.get(), F_ADD_SEALS, kSeals) == 0 ? static_cast<Fd&&>(file) : Fd();
-}
 
 uint64_t ignored_signals() {
   const Fd file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));

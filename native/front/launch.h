@@ -38,9 +38,6 @@ struct Result {
 // Follows the launcher to its end. `signals`: all that this process gets, which the container gets in turn.
 Result follow(const Kept& kept, const Launch& launch, int signals);
 
-// A file in memory that nobody can change any more. Invalid with errno.
-Fd seal(const char* name, const void* data, size_t size);
-
 // SigIgn of this process by /proc/self/status, which its caller may have set.
 uint64_t ignored_signals();
 

@@ -13,6 +13,7 @@
 
 #include "../shared/fd.h"
 #include "../shared/list.h"
+#include "../shared/sealed.h"
 #include "background.h"
 #include "kept.h"
 #include "launch.h"

@@ -235,7 +235,11 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
     case Op::kPidfdSendSignal:
       return call(kSysPidfdSendSignal, fds[0], n(1), nullptr, 0);
     case Op::kFork:
-      return become_reaper(context);
+      return become_reaper(-1);
+    case Op::kMakeInit:
+      return make_init();
+    case Op::kBecomeInit:
+      return become_reaper(fds[0]);
     case Op::kRmtree:
       return remove_tree(fds[0], texts[1], fds[2]);
     case Op::kStartTransientUnit:

@@ -81,7 +81,7 @@ pid_t Command::innermost() const {
   pid_t pid = pid_;
   for (uint32_t index = 0; index < plan_.steps && pid > 0; index++) {
     const Step current = step(plan_, index);
-    if (current.side == Side::kContainer && current.call.op == Op::kFork) pid = eldest_child(pid);
+    if (current.side == Side::kContainer && forks(current.call.op)) pid = eldest_child(pid);
   }
   return pid;
 }

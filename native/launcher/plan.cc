@@ -186,11 +186,11 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   // These do not return: they must be the last step.
   const bool last = op == Op::kExecve || is_image_call(op);
   if (last && index + 1 != steps) return false;
-  if ((last || op == Op::kFork) && step.side != Side::kContainer) return false;
+  if ((last || forks(op)) && step.side != Side::kContainer) return false;
   if ((op == Op::kRelay || op == Op::kWatchTables) && step.side != Side::kHost) return false;
   if (step.mends && (step.side != Side::kHost || (op != Op::kNetlink && op != Op::kNetlinkOnce))) return false;
   // A step of the launcher's must not be about one run's process, and the other side waits for some of the container's.
-  const bool speaks = last || op == Op::kFork || op == Op::kSendmsg;
+  const bool speaks = last || forks(op) || op == Op::kSendmsg;
   if (step.once && (step.side == Side::kHost ? cloned || op == Op::kClone3 || op == Op::kRelay : speaks)) return false;
   // The container's side must exist, and it sends descriptors with its turn only.
   if (step.meanwhile && (step.side != Side::kHost || !cloned || op == Op::kRecvmsg)) return false;
@@ -200,6 +200,8 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
 }  // namespace
 
 const char* signature(Op op) { return row_of(op).arguments; }
+
+bool forks(Op op) { return op == Op::kFork || op == Op::kBecomeInit; }
 
 bool is_image_call(Op op) { return row_of(op).of_imager; }
 
@@ -292,12 +294,12 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
     cloned = cloned || last.call.op == Op::kClone3;
     const bool filters = last.call.op == Op::kSeccomp || last.call.op == Op::kSeccompListener;
     // The container's side still speaks with the launcher here, so the quiet part begins later.
-    if (last.side == Side::kHost || last.call.op == Op::kFork) quiet = plan.steps - 1;
+    if (last.side == Side::kHost || forks(last.call.op)) quiet = plan.steps - 1;
     if (filters && quiet > i) quiet = i;
     for (uint16_t u = 0; u < last.undos; u++) {
       const Call undo = read_call(in);
       if (!in.ok() || !sound_call(undo, plan.slots)) return false;
-      if (undo.op == Op::kClone3 || undo.op == Op::kFork || undo.op == Op::kExecve) return false;
+      if (undo.op == Op::kClone3 || forks(undo.op) || undo.op == Op::kExecve) return false;
       if (undo.op == Op::kRelay) return false;
       if (is_image_call(undo.op) || undo.op == Op::kSendmsg || undo.op == Op::kRecvmsg) return false;
     }

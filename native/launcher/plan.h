@@ -32,6 +32,9 @@ namespace boxctl {
 // True for calls that only the imager has (native/image). Each ends the process.
 bool is_image_call(Op op);
 
+// True for calls whose caller stays behind as the parent of the process that goes on with the plan.
+bool forks(Op op);
+
 // The kinds of a call's arguments, a letter each, as in native/wire/calls.h. Null: there is no such call.
 const char* signature(Op op);
 

@@ -1,46 +1,55 @@
 #include "reaper.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../shared/reap.h"
+#include "../shared/sealed.h"
 #include "../shared/syscalls.h"
-#include "calls.h"
 #include "proc.h"
 
 namespace boxctl {
 namespace {
 
-[[noreturn]] void reap_until(pid_t child) {
-  // The command's pipes must end when the command closes them.
-  call(kSysCloseRange, 0U, ~0U, 0U);
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, nullptr);
-  for (;;) {
-    int status = 0;
-    pid_t ended;
-    while ((ended = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
-      if (ended != child) continue;
-      _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    }
-    if (ended < 0 && errno == ECHILD) _exit(125);
-    siginfo_t info;
-    if (sigwaitinfo(&all, &info) < 0) continue;
-    // A signal of the kernel's (si_code > 0) is about this process. One that a process has sent is for the command.
-    if (info.si_signo != SIGCHLD && info.si_code <= 0) kill(child, info.si_signo);
-  }
+// The program that native/init is, as native/build.mjs has made it.
+constexpr uint8_t kInit[] = {
+#include "../build/boxctl-init.inc"
+};
+
+// Returns only where the kernel, or a filter of the file's, does not let it be executed. The descriptors are closed by
+// its execution and not before: so the handover's socket also tells the launcher that this process can be joined.
+void execute_init(int program, pid_t child) {
+  char number[16];
+  snprintf(number, sizeof number, "%d", static_cast<int>(child));
+  char name[] = "boxctl-init";
+  char* arguments[] = {name, number, nullptr};
+  char* environment[] = {nullptr};
+  call(kSysCloseRange, 0U, ~0U, CLOSE_RANGE_CLOEXEC);
+  call(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
 }
 
 }  // namespace
 
-long become_reaper(Context& context) {
+long make_init() {
+  Fd made = seal("boxctl-init", kInit, sizeof kInit, kMfdExec);
+  return made.valid() ? made.release() : -errno;
+}
+
+long become_reaper(int program) {
   const pid_t pid = fork();
   if (pid < 0) return -errno;
   if (pid == 0) return 0;
-  (void)context;
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  if (program >= 0) execute_init(program, pid);
+  // The command's pipes must end when the command closes them.
+  call(kSysCloseRange, 0U, ~0U, 0U);
   reap_until(pid);
 }
 

@@ -5,11 +5,12 @@
 
 namespace boxctl {
 
-struct Context;
+// A sealed file in memory with the program of native/init; or -errno.
+long make_init();
 
-// fork(2): the child returns 0 and goes on with the plan; the caller stays behind as its parent, forwards signals to
-// it, reaps whatever is handed to it, and ends with the child's status (128+n for a signal). Returns -errno on failure.
-long become_reaper(Context& context);
+// fork(2): the child returns 0 and goes on with the plan; the caller stays behind as its parent (native/shared/reap.h).
+// Returns -errno on failure. `program`: what the caller executes to do so; -1: it does so as it is.
+long become_reaper(int program);
 
 // Sends SIGKILL to every process that the file `cgroup.procs` in the folder `path` beneath `dirfd` names.
 void kill_members(int dirfd, const char* path);

@@ -93,6 +93,8 @@ enum class Op : uint16_t {
   kLogNone = 102,
   kWriteGiven = 110,
   kFollowNames = 111,
+  kMakeInit = 112,
+  kBecomeInit = 113,
   kWriteLimits = 120,
   kPassSockets = 121,
   kWatchTables = 122,
@@ -295,6 +297,10 @@ struct CallTable {
     row(Op::kWriteGiven) = {"fn"};
     // follow_names(dirfd, hosts, own)
     row(Op::kFollowNames) = {"fft"};
+    // make_init()
+    row(Op::kMakeInit) = {"", true};
+    // become_init(program)
+    row(Op::kBecomeInit) = {"f"};
     // write_limits(dirfd, pathname)
     row(Op::kWriteLimits) = {"ft"};
     // pass_sockets(count)

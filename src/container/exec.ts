@@ -19,7 +19,7 @@ import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { hasForegroundFolder } from '../state/foreground.ts';
 import { isPaused } from '../state/paused.ts';
 import { firstProcess, type FirstProcess } from '../state/running.ts';
-import { closed } from './closed.ts';
+import { assertOpen } from './closed.ts';
 import type { Ended } from './ended.ts';
 import { SILENT, type Reporter } from './reporter.ts';
 import { endOf, follow } from './run.ts';
@@ -123,7 +123,7 @@ interface Planned {
 /**
  * The plan of a command in a container.
  *
- * @throws BoxctlError `E_CONTAINER_NOT_RUNNING`; `E_USER_UNKNOWN` where the container does not know the user
+ * @throws BoxctlError `E_CONTAINER_NOT_RUNNING`; `E_CONTAINER_CLOSED`; `E_USER_UNKNOWN` where the container does not know the user
  */
 export function planExecIn(host: HostFacts, container: KeptContainer, options: ExecOptions): Planned {
   const { name, id } = container;
@@ -149,16 +149,12 @@ export function planExecIn(host: HostFacts, container: KeptContainer, options: E
     );
   }
   if (kept === undefined) throw ofOtherVersion(container);
+  assertOpen(name, first.pid);
   return planExecFor(host, kept, first, options);
 }
 
-/**
- * The plan of a command in a container of this model, by its first process.
- *
- * @throws BoxctlError `E_CONTAINER_CLOSED` where that process is boxctl's init, whose namespaces only root may join: it is not dumpable
- */
+/** The plan of a command in a container of this model, by its first process. */
 export function planExecFor(host: HostFacts, container: Model, first: FirstProcess, options: ExecOptions): Planned {
-  if (container.init && !host.privileged) throw closed(container.name);
   const model: Model = {
     ...container,
     because: (path) => (isOfCommand(path, options) ? COMMAND_LINE : container.because(path)),

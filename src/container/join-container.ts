@@ -3,6 +3,7 @@ import type { HostFacts } from '../host/facts.ts';
 import type { Claims } from '../model/claims.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { closeNetwork, runningNetworks } from '../state/running.ts';
+import { closed } from './closed.ts';
 import { located, type Problem } from '../spec/located.ts';
 
 export interface JoinedContainer extends Pick<Claims, 'joined'> {
@@ -40,9 +41,8 @@ export function joinContainer(document: SpecDocument, host: HostFacts, isKept = 
   }
   const { pid, opened } = first;
   if (opened === undefined) {
-    const message = `an ordinary user cannot join the network of ${choice.name}: its first process is boxctl’s init`;
-    const hint = `leave \`init\` out of the file of ${choice.name}, or run both as root`;
-    return fail({ code: 'E_CONTAINER_CLOSED', message, hint });
+    const { code, message, hint } = closed(choice.name);
+    return fail({ code, message, ...(hint === undefined ? {} : { hint }) });
   }
   if (opened.isOwn) {
     const message = `the container ${choice.name} has no network of its own: it is in that of the host`;

@@ -300,7 +300,18 @@ export const CALLS = {
   fork: {
     op: 45,
     args: [],
-    does: 'the caller stays as process 1 and reaps and passes on signals; its child makes the next step',
+    does: 'the caller stays, reaps and passes on signals; its child makes the next step',
+  },
+  make_init: {
+    op: 112,
+    args: [],
+    returnsFd: true,
+    does: 'makes a sealed file in memory with a small program that reaps processes and passes on signals (native/init)',
+  },
+  become_init: {
+    op: 113,
+    args: [fd('program')],
+    does: 'the caller stays as process 1 and executes the program; its child makes the next step',
   },
   start_transient_unit: {
     op: 48,

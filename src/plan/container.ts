@@ -12,6 +12,7 @@ import { openHostProc, planCommand, socketsOf } from './command.ts';
 import { PR } from '../kernel/constants.ts';
 import { inside, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
+import { becomeInit, makeInit } from './init.ts';
 import { maskPaths, protectPaths } from './restricted-paths.ts';
 import { openKept } from './kept.ts';
 import { holdImage, openLayers, shiftLayers } from './layers.ts';
@@ -199,6 +200,7 @@ export function planContainer(
   const cgroup = planCgroup(context);
   root?.prepareOnHost();
   const joined = openJoined(context);
+  const init = model.init ? makeInit(context) : undefined;
   becomeOwner(context);
   planClone(context, cgroup);
   const joinsUser = context.namespace('user').kind === 'path';
@@ -246,20 +248,10 @@ export function planContainer(
   dropPrivileges(context, proc);
   prepareStreams(context);
   closeDescriptors(context);
-  if (model.init) {
-    // The reaper gets the same filter as the command: processes of the container can ptrace it or send it signals.
-    filterCalls(context);
-    dieWithParent(context, 'init.pdeathsig');
-    const place = inside('command', model.because('init'));
-    if (context.namespace('pid').kind !== 'private') {
-      const args = { option: PR.PR_SET_CHILD_SUBREAPER, arg2: 1, arg3: 0, arg4: 0, arg5: 0 };
-      steps.add(place, 'init.subreaper', 'prctl', args);
-    }
-    steps.add(place, 'init', 'fork', {}, { undo: 'kernel' });
-  }
+  if (init !== undefined) becomeInit(context, init);
   takeTerminal(context, terminal);
   dieWithParent(context, 'pdeathsig');
-  if (!model.init) filterCalls(context);
+  if (init === undefined) filterCalls(context);
   planCommand(context);
 
   const execs = planExecs(context);

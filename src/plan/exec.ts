@@ -10,6 +10,7 @@ import type { Model } from '../model/model.ts';
 import type { OciNamespace } from '../oci/config.ts';
 import { openHostProc, planCommand } from './command.ts';
 import { inside, onHost, planContext, type PlanContext } from './context.ts';
+import { CLOSED } from './hints.ts';
 import { dieWithParent, NAMESPACE_FLAGS } from './namespaces.ts';
 import { PLAN_VERSION, type Plan } from './plan.ts';
 import { writeLimits } from './rlimits.ts';
@@ -125,7 +126,10 @@ function join(context: PlanContext, process: Fd, tasks: readonly Fd[]): void {
   const nstype = flagsOf(context);
   const place = inside('namespaces', THE_CONTAINER);
   // In one call: it joins all of them or none.
-  if (nstype !== 0) steps.add(place, 'setns', 'setns', { fd: process, nstype }, { undo: 'kernel' });
+  if (nstype !== 0) {
+    const hints = { EPERM: CLOSED };
+    steps.add(place, 'setns', 'setns', { fd: process, nstype }, { undo: 'kernel', hints });
+  }
   becomeRoot(context);
   // A process is a member of the process namespace that it was born in: only a child is one.
   if (context.namespace('pid').kind !== 'host' || context.namespace('time').kind !== 'host') {

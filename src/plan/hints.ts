@@ -16,6 +16,10 @@ export const OUTER_FILTER =
 export const OUTER_PATHS =
   'start it with `masked_paths: ["!/proc", "!/sys"]` and `readonly_paths: ["!/proc"]`; by Docker, `--security-opt systempaths=unconfined`, and by Podman `--security-opt unmask=ALL`';
 
+/** For who cannot join a container: see src/container/closed.ts. */
+export const CLOSED =
+  'with `init: true` the first process is one that can be joined; a `seccomp` profile of your own has to allow it `execveat`';
+
 /** For a path of the host that the file names, and that was looked at when the file was loaded. */
 export const SOURCE_HINTS: Hints = {
   ENOENT: 'the source is not there',

@@ -9,7 +9,7 @@ import { readRecord } from './record.ts';
 export interface RunningNetwork {
   /** The first process of the container. */
   readonly pid: number;
-  /** Undefined where the kernel does not let the caller open them: an ordinary user, and boxctl's init is the first process. */
+  /** Undefined where the kernel does not let the caller open them (src/container/closed.ts). */
   readonly opened?: OpenedNetwork;
 }
 

@@ -121,24 +121,3 @@ describe.skipIf(!hasBusybox)('a command in a container with limits (needs busybo
     await running;
   });
 });
-
-describe.skipIf(!hasBusybox).each(callers)('a container with init, started by $title', (caller) => {
-  test('is joined by root alone; others are told why not', async () => {
-    const web = box({ init: true }, caller);
-    await web.run(['up', '-d']);
-    const all = await Promise.all([
-      web.run(['exec', web.name, 'true']),
-      web.run(['cp', `${web.name}:/etc/hostname`, '-']),
-    ]);
-    for (const { status, stderr } of all) {
-      if (caller.title === 'root') expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-      else {
-        expect(status).toBe(125);
-        expect(stderr).toContain(
-          `an ordinary user cannot join the container ${web.name}: its first process is boxctl’s init`,
-        );
-        expect(stderr).toContain('leave `init` out of its file, or run it as root');
-      }
-    }
-  });
-});

@@ -40,26 +40,29 @@ afterEach(async () => {
 
 describe.skipIf(!hasBusybox)('an exec from a kept plan (needs busybox-static)', () => {
   describe.each(callers)('as %s', (_, user) => {
-    test('needs no Node after the first one, whatever its command is, and is the same', async () => {
-      const made = await running(user, { environment: { A: 'b' }, working_dir: '/tmp' });
-      await warm(['exec', made.name, 'true'], made.options);
-      const commands = [
-        ['sh', '-c', 'cat; echo "$A" "$PATH" "$0" "$@"; pwd; id; exit 3', 'zero', 'one', '', 'with space'],
-        ['--', 'sh', '-c', 'grep -E "^(Cap|Seccomp|NoNewPrivs|Groups)" /proc/self/status; cat /proc/self/cgroup'],
-        ['/bin/busybox', 'env'],
-        ['sh', '-c', 'echo err >&2; ls -l /proc/self/ns | sed "s/.*-> //"; ulimit -a'],
-        ['echo', '-n', '--quiet', '-i'],
-        ['sh', '-c', 'kill -TERM $$; sleep 1'],
-      ];
-      for (const command of commands) {
-        const words = ['exec', made.name, ...command];
-        const options = { ...made.options, stdin: 'in\n' };
-        const fresh = plain(await boxctl(words, options));
-        expect({ command, ended: plain(await front(words, options)) }).toEqual({ command, ended: fresh });
-        if (command.includes('kill -TERM $$; sleep 1')) continue;
-        expect({ command, ended: plain(await frontAlone(words, options)) }).toEqual({ command, ended: fresh });
-      }
-    });
+    test.each([{}, { init: true }])(
+      'needs no Node after the first one, whatever its command is, and is the same, with %j',
+      async (keys) => {
+        const made = await running(user, { environment: { A: 'b' }, working_dir: '/tmp', ...keys });
+        await warm(['exec', made.name, 'true'], made.options);
+        const commands = [
+          ['sh', '-c', 'cat; echo "$A" "$PATH" "$0" "$@"; pwd; id; exit 3', 'zero', 'one', '', 'with space'],
+          ['--', 'sh', '-c', 'grep -E "^(Cap|Seccomp|NoNewPrivs|Groups)" /proc/self/status; cat /proc/self/cgroup'],
+          ['/bin/busybox', 'env'],
+          ['sh', '-c', 'echo err >&2; ls -l /proc/self/ns | sed "s/.*-> //"; ulimit -a'],
+          ['echo', '-n', '--quiet', '-i'],
+          ['sh', '-c', 'kill -TERM $$; sleep 1'],
+        ];
+        for (const command of commands) {
+          const words = ['exec', made.name, ...command];
+          const options = { ...made.options, stdin: 'in\n' };
+          const fresh = plain(await boxctl(words, options));
+          expect({ command, ended: plain(await front(words, options)) }).toEqual({ command, ended: fresh });
+          if (command.includes('kill -TERM $$; sleep 1')) continue;
+          expect({ command, ended: plain(await frontAlone(words, options)) }).toEqual({ command, ended: fresh });
+        }
+      },
+    );
   });
 
   test('tells of a command that is not there, and of a signal, in the words of Node', async () => {

@@ -10,7 +10,7 @@ export interface Hunter extends Box {
 }
 
 /** Starts it. It has what helps it: no filter, and the right to trace. */
-export async function startHunter(caller: Caller): Promise<Hunter> {
+export async function startHunter(caller: Caller, keys: Readonly<Record<string, unknown>> = {}): Promise<Hunter> {
   const hunter = box(
     {
       command: ['sh', '-c', 'mkfifo /tmp/input; /w/attack <>/tmp/input >/tmp/caught; exec sleep 1000'],
@@ -18,6 +18,7 @@ export async function startHunter(caller: Caller): Promise<Hunter> {
       volumes: ['./:/w:ro'],
       seccomp: 'unconfined',
       cap_add: ['SYS_PTRACE'],
+      ...keys,
     },
     caller,
   );

@@ -41,19 +41,22 @@ function execMany({ name, folder, caller }: Box, rounds: number, command: readon
 const sh = (web: Box, script: string) => web.run(['exec', web.name, 'sh', '-c', script]);
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and cc)', (caller) => {
-  test(
-    'a command that joins gives nothing away before it is the command (CVE-2016-9962, CVE-2019-5736)',
+  test.each([
+    [{}, ['/bin/busybox']],
+    [{ init: true }, ['/bin/busybox', '/memfd:boxctl-init (deleted)']],
+  ])(
+    'a command that joins, with %j, gives nothing away before it is the command (CVE-2016-9962, CVE-2019-5736)',
     { timeout: 120_000 },
-    async () => {
+    async (keys, programs) => {
       const before = checksums();
-      const hostile = await startHunter(caller);
+      const hostile = await startHunter(caller, keys);
       const rounds = 200;
       expect((await execMany(hostile, rounds, ['sleep', '0.02'])).stdout).toMatch(/(?:^|\n)failed 0\n$/u);
       const { lines, seen } = await hostile.caught();
       const caught = lines.slice(1);
       expect(seen).toBeGreaterThan(rounds / 3);
       const allowed = new Set(['cwd /', 'root /', 'fd /dev/null', 'fd pipe:', 'overwritten /bin/busybox']);
-      for (const what of ['exe', 'mem', 'ptrace']) allowed.add(`${what} /bin/busybox`);
+      for (const program of programs) for (const what of ['exe', 'mem', 'ptrace']) allowed.add(`${what} ${program}`);
       // The shell that asks for the end, and what it looks at.
       for (const file of ['/tmp/input', '/tmp/caught']) allowed.add(`fd ${file}`);
       expect(caught.filter((line) => !allowed.has(line))).toEqual([]);
@@ -214,13 +217,16 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
     expect(await sh(hostile, 'echo here')).toMatchObject({ status: 0, stdout: 'here\n' });
   });
 
-  test('a container whose first process is stopped keeps nobody out', async () => {
-    const hostile = box({ command: ['sh', '-c', 'while :; do sleep 0.1; done'] }, caller);
-    await hostile.run(['up', '-d']);
-    const { pid = 0 } = (await hostile.listed()) ?? {};
-    process.kill(pid, 'SIGSTOP');
-    expect(await sh(hostile, 'echo here')).toMatchObject({ status: 0, stdout: 'here\n' });
-  });
+  test.each([{}, { init: true }])(
+    'a container whose first process is stopped keeps nobody out, with %j',
+    async (keys) => {
+      const hostile = box({ command: ['sh', '-c', 'while :; do sleep 0.1; done'], ...keys }, caller);
+      await hostile.run(['up', '-d']);
+      const { pid = 0 } = (await hostile.listed()) ?? {};
+      process.kill(pid, 'SIGSTOP');
+      expect(await sh(hostile, 'echo here')).toMatchObject({ status: 0, stdout: 'here\n' });
+    },
+  );
 });
 
 describe.skipIf(!hasBusybox || !hasLimits)('a container that has as many processes as it may have', () => {

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { OciSeccomp, OciSeccompAction, OciSeccompArg, OciSeccompRule } from '../../../src/oci/config.ts';
 import { compileSeccomp } from '../../../src/plan/seccomp/compile.ts';
 import { type SeccompArch } from '../../../src/kernel/machines.ts';
+import { kills } from '../../../src/plan/seccomp/filter.ts';
 import { aarch64, x86_64 } from '../../../src/kernel/syscalls.ts';
 import { readProfile, runFilter } from './machine.ts';
 
@@ -130,4 +131,17 @@ describe('compileSeccomp', () => {
     const given: OciSeccomp = { defaultAction: 'SCMP_ACT_ERRNO', architectures: [], syscalls };
     expect(() => compileSeccomp(given, 'x86_64')).toThrow(expect.objectContaining({ code: 'E_SECCOMP_TOO_LONG' }));
   });
+});
+
+test('a call of which `kills` says no is never answered by the end of its caller', () => {
+  fc.assert(
+    fc.property(profile(6), fc.constantFrom(...NAMES), args, (given, name, values) => {
+      const answer = readProfile(given, name, values) & 0xffff_0000;
+      if (!kills(given, name)) expect([0x8000_0000, 0, 0x0003_0000]).not.toContain(answer >>> 0);
+    }),
+    { numRuns: 2000 },
+  );
+  const syscalls: OciSeccompRule[] = [{ names: ['read'], action: 'SCMP_ACT_ALLOW' }];
+  const given: OciSeccomp = { defaultAction: 'SCMP_ACT_KILL_PROCESS', architectures: [], syscalls };
+  expect([kills(given, 'read'), kills(given, 'write')]).toEqual([false, true]);
 });
