@@ -129,6 +129,10 @@ ${ipv4}\tweb\n${ipv6}\tweb\n(?:changed\n){3}$`,
         const free = Number(/published at 127\.0\.0\.1:(\d+)/u.exec(container.stderr())?.[1]);
         expect(await answered(free)).toEqual(['127.0.0.1']);
 
+        // Another container reaches it by the gateway's address, where its egress says so.
+        const gateway = [`tcp 10.215.0.0 9102`, `tcp ${HOST.ipv4} 9102`];
+        expect(await attempts({ egress: ['host-gateway:9102'] }, ...gateway)).toEqual([0, ECONNREFUSED]);
+
         // The same port of the host is taken for whoever comes second, and free at another address.
         for (const [entry, id] of [
           [`127.0.0.1:9053:1/udp`, 'port.9053.udp4.bind'],

@@ -13,17 +13,7 @@ import type { Tally } from '../plan.ts';
 import { byDefault, call, type Place } from '../steps.ts';
 import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
-import {
-  linkUp,
-  localRoute,
-  newAddress,
-  newLink,
-  newNeighbour,
-  newRate,
-  newRoute,
-  NO_LINK_LOCAL,
-  setLink,
-} from './messages.ts';
+import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRoute, NO_LINK_LOCAL, setLink } from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -41,13 +31,13 @@ import { planNames } from './names-of-others.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { planDnsRelays, planPortRelays } from './relay.ts';
-import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
+import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
 import { connectionTallies, talliesOf } from './tallies.ts';
 import { anySharedTable, sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 const LINK_HINTS: Hints = {
   EEXIST: 'the interface of an earlier container is still there: start again',
-  EOPNOTSUPP: 'this kernel has no veth interfaces (CONFIG_VETH)',
+  EOPNOTSUPP: NO_VETH,
   EPERM: 'boxctl needs CAP_NET_ADMIN over the host’s network namespace for this',
 };
 /** Has the launcher remove the file of the claim (src/state/addresses.ts) at the end, even if boxctl was killed. */
@@ -144,8 +134,7 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
     const pathname = `/proc/sys/net/ipv6/conf/${hostInterface(index)}/force_forwarding`;
     steps.add(place, 'veth.forwarding', 'write', { dirfd: AT_FDCWD, pathname, data: '1' }, { undo: 'kernel' });
   }
-  const { ingress } = network.rates;
-  if (ingress !== undefined) send('rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));
+  sendRate(context, place, route, 'rate.ingress', link, 'ingress');
   send('veth.up', linkUp(link));
   const reachesHost = network.reaches.host;
   for (const family of FAMILIES) {
@@ -200,8 +189,7 @@ export function planNetworkInside(context: PlanContext): void {
   const send = sender(context, place, route);
   // The container's own namespace may have IPv6 although the host gives its interfaces none.
   send('inner.settings', setLink(link, { IFLA_AF_SPEC: NO_LINK_LOCAL }), undefined, withoutIpv6);
-  const { egress } = network.rates;
-  if (egress !== undefined) send('rate.egress', newRate(link, egress), model.because('network.rates.egress'));
+  sendRate(context, place, route, 'rate.egress', link, 'egress');
   for (const family of FAMILIES) {
     const own = ownAddress(network, family);
     if (own === undefined) continue;

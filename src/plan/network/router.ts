@@ -13,17 +13,7 @@ import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
 import { matchAddress } from './match.ts';
-import {
-  linkUp,
-  localRoute,
-  newAddress,
-  newLink,
-  newNeighbour,
-  newRate,
-  newRoute,
-  NO_LINK_LOCAL,
-  setLink,
-} from './messages.ts';
+import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRoute, NO_LINK_LOCAL, setLink } from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -58,7 +48,7 @@ import { ownedTable } from './owned-table.ts';
 import { hasUplink, MTU, PROGRAM_SUBNET, transitOf, UPLINK } from './program.ts';
 import { planPorts } from './ports.ts';
 import { planPortRelays } from './relay.ts';
-import { openNetlink, sender, sendTable, TABLE_HINTS } from './send.ts';
+import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
 import { talliesOf } from './tallies.ts';
 
 /** Bits of a connection's state (linux/netfilter/nf_conntrack_common.h). */
@@ -199,7 +189,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   steps.add(place, 'router.uplink', 'ioctl_siocgifindex', { fd: route, name: UPLINK });
   steps.add(place, 'router.leave', 'unshare', { flags: CLONE.CLONE_NEWNET }, { undo: 'kernel' });
 
-  const send = sender(context, place, route);
+  const send = sender(context, { ...place, hints: { EOPNOTSUPP: NO_VETH } }, route);
   send('router.pair', pair(network));
   const ipv6 = network.ipv6 === undefined ? {} : NO_LINK_LOCAL;
   send('router.pair.settings', setLink(link, { IFLA_AF_SPEC: { ...SETTINGS, ...ipv6 } }));
@@ -212,9 +202,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     netfilter,
     ownedTable(context, network, { host: outOfReach(context), marks: true }),
   );
-  const { ingress } = network.rates;
-  if (ingress !== undefined)
-    send('router.rate.ingress', newRate(link, ingress), model.because('network.rates.ingress'));
+  sendRate(context, place, route, 'router.rate.ingress', link, 'ingress');
   send('router.pair.up', linkUp(link));
   for (const family of FAMILIES) {
     const own = ownAddress(network, family);

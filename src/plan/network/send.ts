@@ -6,7 +6,13 @@ import type { Because } from '../../model/because.ts';
 import type { PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
 import { call, type Place } from '../steps.ts';
+import { newRate } from './messages.ts';
 import { transaction, type Part } from './nft.ts';
+
+export const NO_VETH = 'this kernel has no veth interfaces (CONFIG_VETH)';
+const RATE_HINTS: Hints = {
+  ENOENT: 'this kernel has no queueing discipline tbf (CONFIG_NET_SCH_TBF): leave `limits.network` out',
+};
 
 export const TABLE_HINTS: Hints = {
   EOPNOTSUPP: 'this kernel lacks a part of nf_tables: Debian’s and Ubuntu’s kernels have all of it as modules',
@@ -36,6 +42,21 @@ export function sender({ steps }: PlanContext, place: Place, fd: Fd): Send {
     const options = allow.length === 0 ? {} : { allow };
     steps.add(where, id, 'netlink', { fd, messages: [message] }, { undo: 'kernel', ...options });
   };
+}
+
+/** Adds the step of `limits.network`, if the file has that rate. `link`: the end of the pair that sends in this direction. */
+export function sendRate(
+  context: PlanContext,
+  place: Place,
+  fd: Fd,
+  id: string,
+  link: number,
+  direction: 'egress' | 'ingress',
+): void {
+  const rate = context.model.network?.rates[direction];
+  if (rate === undefined) return;
+  const because = context.model.because(`network.rates.${direction}`);
+  sender(context, { ...place, because, hints: RATE_HINTS }, fd)(id, newRate(link, rate));
 }
 
 interface TableOptions {

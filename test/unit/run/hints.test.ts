@@ -74,6 +74,17 @@ describe.each([
     expect(hintOf(joining, joins, 'EPERM')).toMatch(/belong to you/u);
   });
 
+  test('rates are told apart from the rest of a network where the kernel lacks them', () => {
+    const rates = 'limits: {network: {egress: 10mbit, ingress: 10mbit}}\n';
+    const limited = planOf(`name: box\nimage: {host_tools: [sh]}\nnetwork_mode: bridge\ncommand: [sh]\n${rates}`, host);
+    for (const direction of ['egress', 'ingress']) {
+      const limits = ({ id }: Plan['steps'][number]): boolean => id.endsWith(`rate.${direction}`);
+      expect(hintOf(limited, limits, 'ENOENT')).toMatch(/no queueing discipline tbf .*leave `limits\.network` out/u);
+    }
+    const pair = ({ id }: Plan['steps'][number]): boolean => id === 'veth' || id === 'router.pair';
+    expect(hintOf(limited, pair, 'EOPNOTSUPP')).toMatch(/no veth interfaces/u);
+  });
+
   test('a port of the host that is root’s is told with the setting that gives it', () => {
     const file =
       'name: box\nimage: {host_tools: [sh]}\nnetwork_mode: bridge\nports: ["127.0.0.1:80:80"]\ncommand: [sh]\n';
