@@ -4,6 +4,7 @@
  *   echo HOST PORT BYTES     sends so many bytes and reads them back: `same`, or what is wrong
  *   many HOST PORT COUNT     connections at once, each with a text of its own: how many were answered rightly
  *   udp HOST PORT COUNT      clients, one after the other: how many were answered, and by which addresses
+ *   reach HOSTS PORT         which of the hosts, separated by commas, answer a text
  *   get HOST PORT            what the server says until it ends, or the name of the error
  *   talk HOST PORT           one UDP socket: each line of standard input is sent; prints the answer of each, or `none`
  *   hold HOST PORT COUNT     connections that send what they can, and never read; until standard input ends
@@ -14,7 +15,7 @@ import { connect } from 'node:net';
 
 const [what, host, port, number = '0'] = process.argv.slice(2);
 const count = Number(number);
-const dial = () => connect({ host, port: Number(port), allowHalfOpen: true });
+const dial = (to = host) => connect({ host: to, port: Number(port), allowHalfOpen: true });
 
 async function echo() {
   const [sent, got] = [createHash('sha256'), createHash('sha256')];
@@ -43,9 +44,9 @@ async function echo() {
   return sent.digest('hex') === got.digest('hex') ? 'same' : 'other bytes';
 }
 
-function ask(text) {
+function ask(text, to = host) {
   return new Promise((resolve) => {
-    const socket = dial();
+    const socket = dial(to);
     let got = '';
     const end = (result) => resolve({ result, socket });
     socket.on('error', () => end(false));
@@ -69,6 +70,13 @@ async function many() {
   const all = await Promise.all(waiting);
   for (const { socket } of all) socket.destroy();
   return String(all.filter(({ result }) => result).length);
+}
+
+async function reach() {
+  const hosts = host.split(',');
+  const all = await Promise.all(hosts.map((to) => ask('hallo', to)));
+  for (const { socket } of all) socket.destroy();
+  return hosts.filter((_, index) => all[index].result).join(',');
 }
 
 async function udp() {
@@ -133,6 +141,6 @@ async function talk() {
   return 'over';
 }
 
-const commands = { talk, echo, many, udp, get, hold };
+const commands = { talk, echo, many, udp, reach, get, hold };
 process.stdout.write(`${await commands[what]()}\n`);
 process.exit(0);
