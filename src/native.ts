@@ -72,6 +72,7 @@ interface Addon {
     socket: number,
     input: boolean,
     terminal: boolean,
+    fromStart: boolean,
     keys: Uint8Array,
     onEnd: (how: AttachEnd['how'], value: number) => void,
   ): void;
@@ -244,16 +245,17 @@ function dispatch(socket: number, records: Buffer | undefined): void {
 
 /**
  * Carries descriptors 0 to 2 to a launcher's socket and back, on another thread, until the command ends or `keys` are typed.
- * `terminal`: the command has one, so that a terminal that is descriptor 0 is raw meanwhile.
+ * `terminal`: the command has one, so that a terminal that is descriptor 0 is raw meanwhile. `fromStart`: it is yet to be started.
  */
 export function attach(
   socket: number,
   input: boolean,
   terminal: boolean,
+  fromStart: boolean,
   keys: Uint8Array,
   onEnd: (end: AttachEnd) => void,
 ): void {
-  invoke((addon) => addon.attach(socket, input, terminal, keys, (how, value) => onEnd({ how, value })));
+  invoke((addon) => addon.attach(socket, input, terminal, fromStart, keys, (how, value) => onEnd({ how, value })));
 }
 
 /** Ends the conversation with a launcher, which then ends its container; `watch` still tells the end. */

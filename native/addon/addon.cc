@@ -7,6 +7,7 @@
 #include "end.h"
 #include "files.h"
 #include "hash.h"
+#include "map.h"
 #include "probe.h"
 #include "serve.h"
 #include "signals.h"
@@ -39,6 +40,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
   add("openOwn", boxctl::open_own);
+  add("mapBytes", boxctl::map_bytes);
+  add("mapText", boxctl::map_text);
   add("tryLock", boxctl::try_lock);
   add("pipe", boxctl::make_pipe);
   add("sha256", boxctl::sha256);

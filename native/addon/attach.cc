@@ -32,13 +32,15 @@ struct End {
 
 class Attachment {
  public:
-  Attachment(int socket, bool input, bool terminal, std::string keys)
-      : socket_(socket), input_(input), terminal_(terminal), keys_(std::move(keys)) {}
+  Attachment(int socket, bool input, bool terminal, bool from_start, std::string keys)
+      : socket_(socket), input_(input), terminal_(terminal), waits_for_start_(from_start), keys_(std::move(keys)) {}
+
+  // From now on the launcher sends what the command writes.
+  void begin() const { order(kOrderAttach, input_ ? 1 : 0); }
 
   End run() {
     const bool has_terminal = terminal_ && tcgetattr(STDIN_FILENO, &saved_) == 0;
     raw_ = has_terminal && input_;
-    order(kOrderAttach, input_ ? 1 : 0);
     if (terminal_) redraw();
     const End end = carry();
     if (raw_ && is_foreground()) tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
@@ -79,7 +81,7 @@ class Attachment {
   // After a stop of the job the shell has changed the mode.
   void make_raw() const {
     termios mode;
-    if (!raw_ || !is_foreground() || tcgetattr(STDIN_FILENO, &mode) != 0) return;
+    if (!raw_ || waits_for_start_ || !is_foreground() || tcgetattr(STDIN_FILENO, &mode) != 0) return;
     if (!(mode.c_lflag & ICANON)) return;
     mode = saved_;
     cfmakeraw(&mode);
@@ -92,7 +94,7 @@ class Attachment {
         make_raw();
         resize();
       }
-      pollfd polls[] = {{socket_, POLLIN, 0}, {input_ && !waits_ ? STDIN_FILENO : -1, POLLIN, 0}};
+      pollfd polls[] = {{socket_, POLLIN, 0}, {input_ && !waits_ && !waits_for_start_ ? STDIN_FILENO : -1, POLLIN, 0}};
       const int ready = poll(polls, 2, terminal_ ? kLook : -1);
       if (ready <= 0) continue;
       if (polls[0].revents != 0) {
@@ -113,6 +115,9 @@ class Attachment {
     }
     Record record = {};
     memcpy(&record, message_, static_cast<size_t>(size) < sizeof record ? static_cast<size_t>(size) : sizeof record);
+    if (record.kind == Event::kStarted) waits_for_start_ = false;
+    // Of the run before.
+    if (waits_for_start_ && record.kind != Event::kInputTaken) return true;
     switch (record.kind) {
       case Event::kOutput: {
         const int error = write_all(record.index == 2 ? STDERR_FILENO : STDOUT_FILENO, message_ + sizeof(Order),
@@ -185,6 +190,7 @@ class Attachment {
   const int socket_;
   bool input_;
   const bool terminal_;
+  bool waits_for_start_;
   const std::string keys_;
   bool raw_ = false;
   bool waits_ = false;  // for the word that the last input was taken
@@ -218,13 +224,14 @@ void* run(void* argument) {
 
 Napi::Value attach(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto keys = info[3].As<Napi::Uint8Array>();
-  auto function = Napi::ThreadSafeFunction::New(env, info[4].As<Napi::Function>(), "boxctl-attach", 0, 1);
+  const auto keys = info[4].As<Napi::Uint8Array>();
+  auto function = Napi::ThreadSafeFunction::New(env, info[5].As<Napi::Function>(), "boxctl-attach", 0, 1);
   auto job = std::unique_ptr<Job>(
       new Job{Attachment(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Boolean>().Value(),
-                         info[2].As<Napi::Boolean>().Value(),
+                         info[2].As<Napi::Boolean>().Value(), info[3].As<Napi::Boolean>().Value(),
                          std::string(reinterpret_cast<const char*>(keys.Data()), keys.ByteLength())),
               function});
+  job->attachment.begin();
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

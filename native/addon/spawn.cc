@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "../shared/fd.h"
+#include "../shared/out_of_reach.h"
 #include "../shared/syscalls.h"
 #include "../wire/descriptors.h"
 #include "result.h"
@@ -43,28 +44,6 @@ bool copy_file(int from, int to, size_t size) {
     left -= static_cast<size_t>(sent);
   }
   return true;
-}
-
-// Whether a process that can have these user ids could write to the file, or change who may. It may have every group
-// and capability, but a capability holds only for files whose owner is mapped in its user namespace (capabilities(7)).
-// Groups are not told apart.
-bool can_write(const UserIds& ids, const struct stat& file) {
-  if (file.st_mode & (S_IWGRP | S_IWOTH)) return true;
-  for (size_t i = 0; i + 1 < ids.size(); i += 2) {
-    if (file.st_uid >= ids[i] && file.st_uid - ids[i] < ids[i + 1]) return true;
-  }
-  return false;
-}
-
-// The program's own file, where processes with these user ids cannot write to it through /proc/PID/exe
-// (CVE-2019-5736). All launchers then share its memory. Not valid where they could, or where it cannot be opened; to
-// make a copy then fails with the same error.
-Fd open_out_of_reach(const char* path, const UserIds& ids) {
-  Fd file(open(path, O_RDONLY | O_CLOEXEC));
-  struct stat status;
-  if (!file.valid() || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return Fd();
-  if (can_write(ids, status)) return Fd();
-  return file;
 }
 
 // A copy of the launcher that cannot be written to, not even through /proc/PID/exe in a container (CVE-2019-5736).
@@ -204,7 +183,10 @@ int spawn(Child& child, int& pidfd) {
 
 UserIds user_ids(const Napi::Array& numbers) {
   UserIds ids;
-  for (uint32_t i = 0; i < numbers.Length(); i++) ids.push_back(numbers.Get(i).As<Napi::Number>().Uint32Value());
+  for (uint32_t i = 0; i + 1 < numbers.Length(); i += 2) {
+    ids.push_back(
+        {numbers.Get(i).As<Napi::Number>().Uint32Value(), numbers.Get(i + 1).As<Napi::Number>().Uint32Value()});
+  }
   return ids;
 }
 
@@ -228,7 +210,7 @@ int spawn_program(const std::string& path, const UserIds* users, const int* fds,
   for (int i = 0; i < count; i++) child.fds[child.count++] = fds[i];
   int pid = -EACCES;
   if (users != nullptr) {
-    const Fd file = open_out_of_reach(path.c_str(), *users);
+    const Fd file = open_out_of_reach(path.c_str(), users->data(), users->size());
     child.program = file.get();
     if (file.valid()) pid = spawn(child, pidfd);
   }

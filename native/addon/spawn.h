@@ -8,10 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "../shared/out_of_reach.h"
+
 namespace boxctl {
 
-// User ids of the host, as numbers in pairs: the first one, and how many.
-using UserIds = std::vector<uint32_t>;
+using UserIds = std::vector<UserRange>;
 
 // Executes the program with `fds` as its descriptors 0, 1, 2 and so on: its own file where `users`, those that
 // processes of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. The pid,

@@ -18,10 +18,17 @@ constexpr int kKillsAt = 3;
 // More is lost: it is wanted for words at the end, of which the last are as good.
 constexpr size_t kMostRecords = 1 << 16;
 
+// As the caller of this process may have set.
+bool is_ignored(int signal) {
+  // The kernel's structure: handler, flags, restorer, mask.
+  unsigned long action[4] = {};
+  return call(SYS_rt_sigaction, signal, nullptr, action, 8) == 0 && action[0] == 1;  // SIG_IGN
+}
+
 class Follower {
  public:
   Follower(const Kept& kept, const Launch& launch, int signals)
-      : kept_(kept), launch_(launch), signals_(signals), ignored_(ignored_signals()) {}
+      : kept_(kept), launch_(launch), signals_(signals), ignores_hangup_(is_ignored(SIGHUP)) {}
 
   Result run() {
     for (;;) {
@@ -84,7 +91,7 @@ class Follower {
       return;
     }
     // As nohup(1) has asked.
-    if (signal == SIGHUP && (ignored_ >> (SIGHUP - 1) & 1)) return;
+    if (signal == SIGHUP && ignores_hangup_) return;
     const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
     // The launcher stops the whole job where it needs the terminal: the container is not stopped by that.
     const bool by_launcher = info.ssi_code <= 0 && info.ssi_pid == static_cast<uint32_t>(launch_.pid);
@@ -140,7 +147,7 @@ class Follower {
   const Kept& kept_;
   const Launch& launch_;
   const int signals_;
-  const uint64_t ignored_;
+  const bool ignores_hangup_;
   Result result_;
   RunningFolder running_;
   bool told_ = false;  // it was written down that the container runs

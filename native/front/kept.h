@@ -1,8 +1,8 @@
 // A kept plan as src/state/kept-bytes.ts writes it. The file is the caller's own; its bytes are read as hostile all the
 // same.
 //
-//   file     KeptHeader, word text…, folder of the program text, records text, layers text, in the background
-//            containers text and name text, input…, place…, report rule u8…, encoded plan
+//   file     KeptHeader, word text…, folder of the program text, records text, layers text, UserRange…, in the
+//            background containers text and name text, input…, place…, report rule u8…, encoded plan
 //   input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, beginning of a line text…, content text
@@ -25,6 +25,7 @@
 #include "../launcher/plan.h"
 #include "../shared/fd.h"
 #include "../shared/list.h"
+#include "../shared/out_of_reach.h"
 #include "../wire/kept.h"
 #include "program.h"
 
@@ -45,6 +46,7 @@ struct Kept {
   KeptHeader header = {};
   const char* records = "";  // the folder of records
   const char* layers = "";   // the folder of writable layers
+  List<UserRange> users;     // that processes of the container can have; none: any
   // In the background:
   const char* containers = "";  // the folder of containers
   const char* container = "";   // the container's name

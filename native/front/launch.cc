@@ -1,11 +1,12 @@
 #include "launch.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../shared/sealed.h"
@@ -32,70 +33,87 @@ Fd seal_program(const char* path) {
   return copy.valid() && fcntl(copy.get(), F_ADD_SEALS, kSeals) == 0 ? static_cast<Fd&&>(copy) : Fd();
 }
 
-// The container starts with no signal that is ignored.
-void restore_signals() {
-  const uint64_t ignored = ignored_signals();
-  // The kernel's structure: handler, flags, restorer, mask.
-  const unsigned long action[4] = {};
-  for (int signal = 1; signal <= 64; signal++) {
-    if (ignored >> (signal - 1) & 1) call(SYS_rt_sigaction, signal, action, nullptr, 8);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-}
+// What becomes the launcher. It shares the memory of this process, which waits until then.
+struct Child {
+  int program;
+  int plan;
+  int control;
+  int lock;  // of a container in the background, which has nothing of the caller's standard files; or -1
+  long error;
 
-// `lock`: of a container in the background, which has nothing of the caller's standard files; or -1.
-[[noreturn]] void become(int program, int plan, int control, int lock) {
-  static_assert(kPlanFd == 3 && kControlFd == 4 && kLauncherFds == 5);
-  int given[4] = {plan, control};
-  int count = 2;
-  if (lock >= 0) given[count++] = lock;
-  given[count] = program;
-  const int program_fd = kPlanFd + count;
-  for (int i = 0; i <= count; i++) given[i] = fcntl(given[i], F_DUPFD_CLOEXEC, kAside);
-  for (int i = 0; i <= count; i++) {
-    const int flags = i == count ? O_CLOEXEC : 0;
-    if (given[i] < 0 || call(SYS_dup3, given[i], kPlanFd + i, flags) < 0) _exit(127);
+  static int run(void* child) {
+    auto* const self = static_cast<Child*>(child);
+    self->error = self->become();
+    return 127;
   }
-  const Fd nothing(lock >= 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1);
-  for (int fd = 0; lock >= 0 && fd < kPlanFd; fd++) {
-    if (call(SYS_dup3, nothing.get(), fd, 0) < 0) _exit(127);
+
+ private:
+  long become() const {
+    static_assert(kPlanFd == 3 && kControlFd == 4 && kLauncherFds == 5);
+    int given[4] = {plan, control};
+    int count = 2;
+    if (lock >= 0) given[count++] = lock;
+    given[count] = program;
+    const int program_fd = kPlanFd + count;
+    for (int i = 0; i <= count; i++) {
+      given[i] = fcntl(given[i], F_DUPFD_CLOEXEC, kAside);
+      if (given[i] < 0) return -errno;
+    }
+    for (int i = 0; i <= count; i++) {
+      const int flags = i == count ? O_CLOEXEC : 0;
+      if (const long error = call(SYS_dup3, given[i], kPlanFd + i, flags); error < 0) return error;
+    }
+    if (lock >= 0) {
+      const Fd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+      for (int fd = 0; fd < kPlanFd; fd++) {
+        if (const long error = call(SYS_dup3, nothing.get(), fd, 0); error < 0) return error;
+      }
+    }
+    call(kSysCloseRange, program_fd + 1L, ~0U, 0);
+    // The container starts with no signal that is ignored. The kernel's structure: handler, flags, restorer, mask.
+    const unsigned long action[4] = {};
+    for (int signal = 1; signal <= 64; signal++) call(SYS_rt_sigaction, signal, action, nullptr, 8);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    char name[] = "boxctl-launcher";
+    char* arguments[] = {name, nullptr};
+    char* environment[] = {nullptr};
+    return call(SYS_execveat, program_fd, "", arguments, environment, AT_EMPTY_PATH);
   }
-  call(kSysCloseRange, program_fd + 1L, ~0U, 0);
-  restore_signals();
-  char name[] = "boxctl-launcher";
-  char* arguments[] = {name, nullptr};
-  char* environment[] = {nullptr};
-  call(SYS_execveat, program_fd, "", arguments, environment, AT_EMPTY_PATH);
-  _exit(127);
+};
+
+// The pid, or -errno.
+long execute(const Fd& program, const Fd& control, const Launch& launch) {
+  if (!program.valid()) return -EACCES;
+  Child child = {program.get(), launch.plan.get(), control.get(), launch.lock, 0};
+  alignas(16) char stack[4096];
+  const int pid = clone(Child::run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+  if (pid < 0) return -errno;
+  if (child.error == 0) return pid;
+  waitpid(pid, nullptr, 0);
+  return child.error;
 }
 
 }  // namespace
 
-uint64_t ignored_signals() {
-  const Fd file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-  char text[4096];
-  const ssize_t size = file.valid() ? read(file.get(), text, sizeof text - 1) : -1;
-  if (size <= 0) return 0;
-  text[size] = '\0';
-  const char* line = strstr(text, "\nSigIgn:");
-  return line == nullptr ? 0 : strtoull(line + 8, nullptr, 16);
-}
-
 long start_launcher(const Kept& kept, const Path& folder, Launch& launch) {
   Path path = folder;
   if (!path.add("/native/boxctl-launcher").valid()) return -ENAMETOOLONG;
-  const Fd program = seal_program(path.text());
   launch.plan = seal("boxctl-plan", kept.plan, kept.plan_size);
   int sockets[2];
-  if (!program.valid() || !launch.plan.valid()) return -EIO;
+  if (!launch.plan.valid()) return -EIO;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return -errno;
   launch.socket = Fd(sockets[0]);
   const Fd theirs(sockets[1]);
-  launch.pid = fork();
-  if (launch.pid == 0) become(program.get(), launch.plan.get(), theirs.get(), launch.lock);
-  return launch.pid < 0 ? -errno : 0;
+  const List<UserRange>& users = kept.users;
+  const Fd file = users.size() == 0 ? Fd() : open_out_of_reach(path.text(), users.begin(), users.size());
+  long pid = execute(file, theirs, launch);
+  // A copy can be executed even where the file lies in a file system without programs (noexec).
+  if (pid == -EACCES) pid = execute(seal_program(path.text()), theirs, launch);
+  if (pid < 0) return pid;
+  launch.pid = static_cast<pid_t>(pid);
+  return 0;
 }
 
 }  // namespace boxctl

@@ -38,7 +38,4 @@ struct Result {
 // Follows the launcher to its end. `signals`: all that this process gets, which the container gets in turn.
 Result follow(const Kept& kept, const Launch& launch, int signals);
 
-// SigIgn of this process by /proc/self/status, which its caller may have set.
-uint64_t ignored_signals();
-
 }  // namespace boxctl

@@ -88,7 +88,8 @@ void Control::on_connection(short) {
   for (Client& client : clients_) {
     if (client.fd.valid()) continue;
     client.fd = std::move(made);
-    return;
+    // What it has sent already is read before orders that others send after it.
+    return client.on_message(POLLIN);
   }
 }
 

@@ -202,11 +202,14 @@ class Run {
     send_handover(context_.peer.get(), turn);
   }
 
-  // The owner may stop drawing before the command writes to the same terminal.
+  // The owner may stop drawing before the command writes to the same terminal, or attach somebody who is to see all of
+  // it. Without an owner, which has left the container to the launcher, the gate is open.
   bool pass_gate(uint32_t index, End& end) {
-    events_.add({Event::kGate, index, 0, 0, 0, 0});
-    events_.flush();
-    if (interrupted(supervisor_.await_go(), end)) return false;
+    if (owner_ >= 0) {
+      events_.add({Event::kGate, index, 0, 0, 0, 0});
+      events_.flush();
+      if (interrupted(supervisor_.await_go(), end)) return false;
+    }
     supervisor_.terminal().start();
     give_turn(index);
     return true;
@@ -390,6 +393,8 @@ class Launcher {
     context_.received.reset();
     context_.link = 0;
     context_.helper = Helper();
+    // What is told of the new run must not be looked up in the results of the last one.
+    if (events_.folder() >= 0) unlinkat(events_.folder(), "health", 0);
     // The files of /proc that a user's launcher writes to set up a container are root's as long as it is not dumpable.
     if (context_.dumpable) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     events_.begin_run(restarts_.count());

@@ -37,9 +37,10 @@ struct KeptHeader {
   uint32_t tag;
   uint32_t command_at;
   uint32_t folders;
+  uint32_t users;
   uint32_t background;
 };
-static_assert(sizeof(KeptHeader) == 48);
+static_assert(sizeof(KeptHeader) == 52);
 static_assert(offsetof(KeptHeader, magic) == 0);
 static_assert(offsetof(KeptHeader, version) == 4);
 static_assert(offsetof(KeptHeader, size) == 8);
@@ -51,7 +52,8 @@ static_assert(offsetof(KeptHeader, plan_size) == 28);
 static_assert(offsetof(KeptHeader, tag) == 32);
 static_assert(offsetof(KeptHeader, command_at) == 36);
 static_assert(offsetof(KeptHeader, folders) == 40);
-static_assert(offsetof(KeptHeader, background) == 44);
+static_assert(offsetof(KeptHeader, users) == 44);
+static_assert(offsetof(KeptHeader, background) == 48);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {

@@ -19,6 +19,29 @@ if (process.platform !== 'linux' || Number.parseInt(process.versions.node, 10) <
 const folder = __dirname;
 const nodeRequire = createRequire(join(folder, 'boxctl.cjs'));
 
+/** Node's own way to read copies everything twice. */
+function openAddon() {
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, join(folder, 'native/boxctl.node'));
+    return module.exports;
+  } catch {
+    // Who needs it tells why it cannot be loaded: src/native.ts.
+    return undefined;
+  }
+}
+
+const addon = openAddon();
+
+function readText(path) {
+  // ASCII alone: nothing has to be decoded.
+  return addon?.mapText(path) ?? readFileSync(path, 'latin1');
+}
+
+function readBytes(path) {
+  return addon === undefined ? readFileSync(path) : addon.mapBytes(path);
+}
+
 const packs = new Map();
 
 /** Modules as one script, whose value is a map of functions by name: src/build.mjs packs them. */
@@ -28,12 +51,11 @@ function openPack(name) {
   const path = join(folder, `${name}.pack`);
   let cachedData;
   try {
-    cachedData = readFileSync(`${path}.cache`);
+    cachedData = readBytes(`${path}.cache`);
   } catch {
     // Built without one.
   }
-  // ASCII alone: nothing has to be decoded.
-  const script = new Script(readFileSync(path, 'latin1'), { filename: path, cachedData });
+  const script = new Script(readText(path), { filename: path, cachedData });
   const pack = { script, modules: script.runInThisContext() };
   packs.set(name, pack);
   return pack;
@@ -44,7 +66,8 @@ const loaded = new Map();
 function load(name) {
   const known = loaded.get(name);
   if (known !== undefined) return known.exports;
-  const module = { exports: {} };
+  // Hundreds of names: with a prototype, each of them would make another hidden class.
+  const module = { exports: Object.create(null) };
   loaded.set(name, module);
   // What a start does not need is not read by it.
   const other = name.startsWith('late-network') ? 'network' : 'rest';

@@ -2,7 +2,7 @@
 import { UPDATE_OPTIONS } from '../limits/options.ts';
 import type { Command } from './command.ts';
 import { FILTER_NAMES } from './filter-names.ts';
-import { ALLOW, CONNECT, PROGRESS, SHOW_VALUES } from './options.ts';
+import { ALLOW, ATTACHED, CONNECT, FOLLOWED, PROGRESS, SHOW_VALUES } from './options.ts';
 
 /** What `ps` is asked for the containers that a command takes, for completion. */
 const RUNNING = 'ps --names';
@@ -77,13 +77,7 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     summary: 'go to a container in the background, as if it had been started here',
     description: `Connects this terminal, or standard input and outputs, to the command of a container in the background, and ends with its status. With \`stdin_open\` in its file, what is typed goes to the command. Ctrl-P Ctrl-Q leaves it, and the container goes on. ${NAME}`,
     options: {
-      'no-stdin': { text: 'do not pass on what is typed' },
-      'detach-keys': { value: 'KEYS', text: 'the keys that leave it, in place of ctrl-p,ctrl-q' },
-      'sig-proxy': {
-        value: 'BOOL',
-        words: ['true', 'false'],
-        text: 'whether signals go to the command; by default true',
-      },
+      ...ATTACHED,
       quiet: { short: 'q', text: 'say nothing but what went wrong' },
     },
     examples: [
@@ -156,9 +150,10 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     usage: '[OPTIONS] NAME…',
     summary: 'start containers again that have ended',
     description: `Starts containers in the background again that have ended, also after a reboot: as they were made, with the same id, labels and log, and what they have written. What has changed in their file since then is told, and is for \`boxctl up --detach\`. What the file has of this host must be allowed again. Nothing is done with those that run. ${NAME}`,
-    options: { ...ALLOW, ...PROGRESS },
+    options: { ...FOLLOWED, ...ALLOW, ...PROGRESS },
     examples: [
       ['boxctl start web', 'with what it has written'],
+      ['boxctl start --attach build', 'in this terminal, and with the exit status of its command'],
       ['boxctl start --allow bind=/srv web', 'one that has a folder of this host'],
     ],
     positionals: [1, Number.POSITIVE_INFINITY],
@@ -172,10 +167,14 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
     description: `Ends the command as \`stop\` does, and runs it again in a container with the same id and what the last one has written to its root. One that waits for its restart is started at once, and one that has ended as by \`boxctl start\`. ${NAME}`,
     options: {
       time: { short: 't', value: 'SECONDS', text: 'how long it has until SIGKILL, in place of stop_grace_period' },
+      ...FOLLOWED,
       ...ALLOW,
       ...PROGRESS,
     },
-    examples: [['boxctl restart web', 'and return when it runs']],
+    examples: [
+      ['boxctl restart web', 'and return when it runs'],
+      ['boxctl restart --wait web', 'and return when it is healthy'],
+    ],
     positionals: [1, Number.POSITIVE_INFINITY],
     takesRest: false,
     load: async () => (await import('./commands/restart.ts')).restart,

@@ -28,6 +28,23 @@ export const ALLOW: Readonly<Record<string, OptionRow>> = {
     text: 'let the file have more of this host: bind=/data, namespace=net, all',
   },
 };
+export const WAIT_TIMEOUT: Readonly<Record<string, OptionRow>> = {
+  'wait-timeout': { value: 'S', text: 'with --wait: how many seconds at most' },
+};
+/** What a terminal at a container in the background does. */
+export const ATTACHED: Readonly<Record<string, OptionRow>> = {
+  'no-stdin': { text: 'do not pass on what is typed' },
+  'detach-keys': { value: 'KEYS', text: 'the keys that leave it, in place of ctrl-p,ctrl-q' },
+  'sig-proxy': { value: 'BOOL', words: ['true', 'false'], text: 'whether signals go to the command; by default true' },
+};
+/** What is done once a container is started again. */
+export const FOLLOWED: Readonly<Record<string, OptionRow>> = {
+  wait: { text: 'return when it is healthy' },
+  ...WAIT_TIMEOUT,
+  attach: { short: 'a', text: 'go to it as `boxctl attach` does, and end with the status of its command' },
+  interactive: { short: 'i', text: 'the same as --attach' },
+  ...ATTACHED,
+};
 export const LOCKED: Readonly<Record<string, OptionRow>> = {
   locked: { text: 'fail where the lock beside the file is missing or does not fit (specs/lock.md)' },
 };

@@ -3,12 +3,12 @@ import type { Command, OptionRow } from './command.ts';
 import { run } from './commands/run.ts';
 import { shell } from './commands/shell.ts';
 import { up } from './commands/up.ts';
-import { ALLOW, LOCKED, PROGRESS, START } from './options.ts';
+import { ALLOW, LOCKED, PROGRESS, START, WAIT_TIMEOUT } from './options.ts';
 
 const DETACH: Readonly<Record<string, OptionRow>> = {
   detach: { short: 'd', text: 'run it in the background, and print its name' },
   wait: { text: 'the same, and return when it is healthy' },
-  'wait-timeout': { value: 'S', text: 'with --wait: how many seconds at most' },
+  ...WAIT_TIMEOUT,
 };
 const RECREATE: Readonly<Record<string, OptionRow>> = {
   'no-recreate': { text: 'with --detach: leave one that runs as it is, although the file has changed' },

@@ -73,14 +73,13 @@ export function isPlainExec({ args }: Invocation): boolean {
 /** Whether nothing is shown of a start that goes well. On a terminal that is a line which goes away. */
 export const isSilent = (mode: ProgressMode): boolean => mode === 'quiet' || mode === 'auto';
 
-function secondsOf(text: string | undefined, waits: boolean): number | undefined {
+/** Milliseconds; undefined: without end. `hint`: what to type. */
+export function waitTimeoutOf(args: Arguments, hint: string): number | undefined {
+  const text = args.value('wait-timeout');
   if (text === undefined) return undefined;
-  if (!waits)
-    throw new BoxctlError('E_USAGE', '--wait-timeout is for --wait', { hint: 'boxctl up --wait --wait-timeout 60' });
+  if (!args.flag('wait')) throw new BoxctlError('E_USAGE', '--wait-timeout is for --wait', { hint });
   if (/^\d{1,6}$/u.test(text) && Number(text) > 0) return Number(text) * 1000;
-  throw new BoxctlError('E_USAGE', `--wait-timeout ${text} is no number of seconds`, {
-    hint: 'boxctl up --wait --wait-timeout 60',
-  });
+  throw new BoxctlError('E_USAGE', `--wait-timeout ${text} is no number of seconds`, { hint });
 }
 
 type Recreate = NonNullable<BringUpOptions['recreate']>;
@@ -138,7 +137,7 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };
     const waits = invocation.args.flag('wait');
-    const timeoutMs = secondsOf(invocation.args.value('wait-timeout'), waits);
+    const timeoutMs = waitTimeoutOf(invocation.args, 'boxctl up --wait --wait-timeout 60');
     if (invocation.args.flag('detach') || waits) {
       const { name, id } = await inBackground(document, run, recreate);
       writeOutput(`${name}\n`);

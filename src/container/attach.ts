@@ -21,6 +21,8 @@ export interface AttachOptions {
   readonly detachKeys?: Uint8Array;
   /** Signals to this process go to the command. Default: true. */
   readonly passesSignals?: boolean;
+  /** The container is about to be started, perhaps once more: nothing of the run before is passed on. Default: false. */
+  readonly fromStart?: boolean;
   readonly say?: (message: string) => void;
 }
 
@@ -35,7 +37,8 @@ const ENDS_PROCESS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 const LAST_WORDS = 5000;
 
 /**
- * Carries descriptors 0, 1 and 2 to the container and back, until its command ends or the keys are typed.
+ * Carries descriptors 0, 1 and 2 to the container and back, until its command ends or the keys are typed. All that its command writes
+ * after the call is seen.
  *
  * @throws BoxctlError `E_CONTAINER_NOT_RUNNING`; `E_ATTACH_CUT_OFF` where this process did not keep up
  */
@@ -45,7 +48,8 @@ export async function attachTo(
   options: AttachOptions = {},
 ): Promise<Attached> {
   const { name, folder } = container;
-  const { input = true, detachKeys = DETACH_KEYS, passesSignals = true, say = () => undefined } = options;
+  const { input = true, detachKeys = DETACH_KEYS, passesSignals = true, fromStart = false } = options;
+  const { say = () => undefined } = options;
   const model = readKeptModel(container);
   const socket = connectToRunning(host, container);
   const terminal = model?.config.process.terminal ?? false;
@@ -54,7 +58,7 @@ export async function attachTo(
   let end: AttachEnd;
   try {
     const takesInput = input && (model?.stdinOpen ?? false);
-    end = await new Promise((resolve) => attach(socket, takesInput, terminal, detachKeys, resolve));
+    end = await new Promise((resolve) => attach(socket, takesInput, terminal, fromStart, detachKeys, resolve));
   } finally {
     stop();
     restore();

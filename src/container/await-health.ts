@@ -1,4 +1,4 @@
-/** `up --wait`: until a container in the background is healthy. Loaded for that alone. */
+/** `--wait`: until a container in the background is healthy. Loaded for that alone. */
 import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { placeOf } from '../model/because.ts';

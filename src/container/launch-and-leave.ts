@@ -21,6 +21,8 @@ export interface Leaving {
   readonly locks: readonly number[];
   readonly prepared: Pick<Prepared, 'model' | 'host'>;
   readonly options: LeaveOptions;
+  /** Is called when the command is about to be started, and passes signals on from then on. It must not throw. */
+  readonly beforeCommand?: () => void;
 }
 
 /** Why a container ended before it was left to its launcher. */
@@ -33,7 +35,10 @@ export function notStarted(run: Run, options: Pick<LeaveOptions, 'reporter' | 's
 }
 
 /** Resolves when the command runs and the launcher is on its own. */
-export async function launchAndLeave(plan: Plan, { id, prepared, options, locks }: Leaving): Promise<void> {
+export async function launchAndLeave(
+  plan: Plan,
+  { id, prepared, options, locks, beforeCommand }: Leaving,
+): Promise<void> {
   const { reporter, takesSignals } = options;
   const progress = reporter.launching(plan);
   const nothing = openSync('/dev/null', constants.O_RDWR);
@@ -48,15 +53,24 @@ export async function launchAndLeave(plan: Plan, { id, prepared, options, locks 
     if (--awaited === 0) hasStarted();
   };
   try {
+    const passGate = async (): Promise<void> => {
+      await progress.finish();
+      stop();
+      stop = () => undefined;
+      beforeCommand?.();
+      launched.go();
+    };
     const launched = launch(plan, {
       id,
       kept: locks,
+      gate: beforeCommand !== undefined,
       contents: prepared.model.contents,
       ...(options.by === undefined ? {} : { by: options.by }),
       stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);
         if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
+        if (event.kind === 'gate') void passGate();
       },
     });
     if (takesSignals) {

@@ -39,6 +39,8 @@ export interface StartAgainOptions extends Pick<RunOptions, 'env' | 'reporter' |
   readonly allows: (document: SpecDocument) => AllowsFile;
   /** Its file as it is now: what secrets and configs hold is kept nowhere else. Throws where it cannot be used. */
   readonly load: (file: string) => SpecDocument;
+  /** As `Leaving` has it, with the container that is started. */
+  readonly beforeCommand?: (container: KeptContainer) => void;
 }
 
 /** `again`: false where it runs already. */
@@ -125,7 +127,14 @@ async function start(container: KeptContainer, facts: HostFacts, options: StartA
       const plan = planContainer(model, image, host, { kept: true, again: hasRun(container) });
       remakePlace(host, place, { ...recordOf(document, model, id), created, name }, { plan, model, image });
       const leaving: LeaveOptions = { ...options, reporter, takesSignals };
-      await launchAndLeave(plan, { id, prepared, options: leaving, locks: [place.lock, ...claims.locks] });
+      const { beforeCommand } = options;
+      await launchAndLeave(plan, {
+        id,
+        prepared,
+        options: leaving,
+        locks: [place.lock, ...claims.locks],
+        ...(beforeCommand === undefined ? {} : { beforeCommand: () => beforeCommand({ ...container, isAlive: true }) }),
+      });
     } finally {
       closeSync(place.lock);
     }

@@ -129,8 +129,8 @@ export const KEPT_VERSION = 3;
 export const MAX_KEPT = 2 ** 22;
 
 /**
- * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers;
- * where `background` is 1 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers, and
+ * then ranges of user ids; where `background` is 1 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
  * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -147,6 +147,8 @@ export const KEPT_HEADER = [
   /** Of the plan of an exec: where the command goes that the other words are, and how many folders it is looked for in; else 0. */
   ['command_at', 'u32'],
   ['folders', 'u32'],
+  /** How many ranges of user ids the processes of the container can have; 0: they can have any. */
+  ['users', 'u32'],
   /** 1: the container is left to its launcher once its command runs. */
   ['background', 'u32'],
 ] as const;

@@ -58,6 +58,8 @@ export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFa
       tag,
       command_at: pathname.start,
       folders: folders.length,
+      // The launcher joins a container whose ids are not known here.
+      users: 0,
       background: 0,
     };
     return { bytes: keptFile(header, out) };

@@ -41,6 +41,11 @@ function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Ke
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
+  const { userIds = [] } = plan;
+  for (const { first, size } of userIds) {
+    out.u32(first);
+    out.u32(size);
+  }
   if (isBackground) {
     out.text(folderOf({ dirs }));
     out.text(plan.name);
@@ -63,6 +68,7 @@ function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Ke
     tag,
     command_at: 0,
     folders: 0,
+    users: userIds.length,
     background: isBackground ? 1 : 0,
   };
   return keptFile(header, out);

@@ -21,9 +21,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { attackFolder } from '../../support/attack.ts';
-import { boxctl, INSTALLED, PROGRAM, run, type Ended } from '../../support/boxctl.ts';
+import { box } from '../../support/background.ts';
+import { boxctl, INSTALLED, PROGRAM, run, type Ended, type RunOptions } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, self, sh, specFolder, type Caller } from '../../support/container.ts';
+import { FRONT, frontAlone, warm } from '../../support/front.ts';
 import { changedRootfs } from '../../support/rootfs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { isRoot } from '../../support/user.ts';
@@ -133,6 +135,79 @@ const selfish = (): string =>
     chmodSync(join(tree, 'evil'), 0o755);
   });
 
+type Start = (args: readonly string[], options: RunOptions) => Promise<Ended>;
+
+/** Runs it, and holds open every program of boxctl's that a process of it is executed from, at any time. */
+async function holdPrograms(
+  start: Start,
+  words: readonly string[],
+  optionsWith: (more: RunOptions) => RunOptions,
+): Promise<{
+  readonly ended: Ended;
+  readonly programs: ReadonlyMap<string, number>;
+  readonly maps: ReadonlySet<string>;
+}> {
+  const programs = new Map<string, number>();
+  const maps = new Set<string>();
+  const ownMap = readFileSync('/proc/self/uid_map', 'utf8');
+  let pid = 0;
+  const onStart = (child: ChildProcess): void => {
+    pid = child.pid ?? 0;
+  };
+  const ended = start(words, optionsWith({ onStart }));
+  const over = ended.then(() => true);
+  while (!(await Promise.race([over, sleep(1).then(() => false)]))) {
+    for (const each of descendants(pid)) {
+      try {
+        const link = readlinkSync(`/proc/${each}/exe`);
+        const key = `${each} ${link}`;
+        const map = readFileSync(`/proc/${each}/uid_map`, 'utf8');
+        // Before it executes the launcher, its process is the front's on the host.
+        const isFront = link === FRONT && map === ownMap;
+        if (link.includes('boxctl') && !isFront && !programs.has(key)) {
+          programs.set(key, openSync(`/proc/${each}/exe`, 'r'));
+        }
+        if (map !== '' && map !== ownMap) maps.add(map);
+      } catch {
+        // It has ended, or is the container's.
+      }
+    }
+  }
+  return { ended: await ended, programs, maps };
+}
+
+/** None of the programs, whose processes have ended, can be opened for writing by users with one of the maps. */
+async function expectOutOfReach(programs: ReadonlyMap<string, number>, maps: ReadonlySet<string>): Promise<void> {
+  expect(programs.size).toBeGreaterThan(0);
+  for (const [key, fd] of programs) {
+    const write = (): string => {
+      let again: number | undefined;
+      try {
+        again = openSync(`/proc/self/fd/${fd}`, 'r+');
+        writeSync(again, '#', 0);
+        return 'written';
+      } catch (error) {
+        return String(error).replace(/^Error: (\w+).*$/su, '$1');
+      } finally {
+        if (again !== undefined) closeSync(again);
+      }
+    };
+    if (/\/memfd:boxctl-(?:launcher|init) \(deleted\)$/u.test(key)) {
+      // A launcher that serves ends a moment after boxctl. Until then the kernel refuses since it runs.
+      await expect.poll(write, { timeout: 5000 }).not.toBe('ETXTBSY');
+      expect(write()).toMatch(/^(EPERM|EACCES)$/u);
+    } else {
+      // The file itself: no user of the container is its owner, and nobody else may write to it.
+      const { uid, mode } = fstatSync(fd);
+      expect(key).toContain(join(INSTALLED, 'dist/native/boxctl-launcher'));
+      expect(mode & 0o22).toBe(0);
+      expect(maps.size).toBeGreaterThan(0);
+      for (const map of maps) expect(hasUser(map, uid)).toBe(false);
+    }
+    closeSync(fd);
+  }
+}
+
 // To join a user namespace that maps one id alone leaves no group for terminals.
 const joining = callers.filter(({ keys }) => !('uid_map' in keys));
 
@@ -172,67 +247,44 @@ describe.skipIf(!hasBusybox).each(joining)('as $title (needs busybox-static and 
 });
 
 describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and cc)', (caller) => {
-  test.each([{}, { init: true }])(
-    'no user of the container can write to the program of its processes, now or later, with %j (CVE-2019-5736)',
-    async (more) => {
-      const handles = new Map<string, number>();
-      const maps = new Set<string>();
-      const ownMap = readFileSync('/proc/self/uid_map', 'utf8');
-      let pid = 0;
+  const WAYS: readonly (readonly [title: string, spec: object, start: Start])[] = [
+    ['by Node', {}, boxctl],
+    ['by Node with a reaper', { init: true }, boxctl],
+    ['from a kept plan', {}, frontAlone],
+    ['from a kept plan with a reaper', { init: true }, frontAlone],
+    ...(caller.user === undefined && isRoot
+      ? ([
+          ['by Node as root of the host', { namespaces: { user: 'host' } }, boxctl],
+          ['from a kept plan as root of the host', { namespaces: { user: 'host' } }, frontAlone],
+        ] as const)
+      : []),
+  ];
+
+  test.each(WAYS)(
+    'no user of the container can write to the program of its processes, now or later, started %s (CVE-2019-5736)',
+    async (_title, more, start) => {
       const folder = specFolder({ command: ['sleep', '0.3'], ...more }, caller);
-      const ended = boxctl(
-        ['up'],
-        callerOptions(caller, folder, {
-          onStart: (child) => {
-            pid = child.pid ?? 0;
-          },
-        }),
+      const words = ['up', '--quiet', '--allow', 'all'];
+      if (start === frontAlone) expect((await warm(words, callerOptions(caller, folder))).status).toBe(0);
+      const { ended, programs, maps } = await holdPrograms(start, words, (options) =>
+        callerOptions(caller, folder, options),
       );
-      const over = ended.then(() => true);
-      while (!(await Promise.race([over, sleep(1).then(() => false)]))) {
-        for (const each of descendants(pid)) {
-          try {
-            const link = readlinkSync(`/proc/${each}/exe`);
-            const key = `${each} ${link}`;
-            if (link.includes('boxctl') && !handles.has(key)) handles.set(key, openSync(`/proc/${each}/exe`, 'r'));
-            const map = readFileSync(`/proc/${each}/uid_map`, 'utf8');
-            if (map !== '' && map !== ownMap) maps.add(map);
-          } catch {
-            // It has ended, or is the container's.
-          }
-        }
-      }
-      expect((await ended).status).toBe(0);
-      expect(handles.size).toBeGreaterThan(0);
-      for (const [key, fd] of handles) {
-        const write = (): string => {
-          let again: number | undefined;
-          try {
-            again = openSync(`/proc/self/fd/${fd}`, 'r+');
-            writeSync(again, '#', 0);
-            return 'written';
-          } catch (error) {
-            return String(error).replace(/^Error: (\w+).*$/su, '$1');
-          } finally {
-            if (again !== undefined) closeSync(again);
-          }
-        };
-        if (/\/memfd:boxctl-(?:launcher|init) \(deleted\)$/u.test(key)) {
-          // A launcher that serves ends a moment after boxctl. Until then the kernel refuses since it runs.
-          await expect.poll(write, { timeout: 5000 }).not.toBe('ETXTBSY');
-          expect(write()).toMatch(/^(EPERM|EACCES)$/u);
-        } else {
-          // The file itself: no user of the container is its owner, and nobody else may write to it.
-          const { uid, mode } = fstatSync(fd);
-          expect(key).toContain(join(INSTALLED, 'dist/native/boxctl-launcher'));
-          expect(mode & 0o22).toBe(0);
-          expect(maps.size).toBeGreaterThan(0);
-          for (const map of maps) expect(hasUser(map, uid)).toBe(false);
-        }
-        closeSync(fd);
-      }
+      expect(ended.status).toBe(0);
+      await expectOutOfReach(programs, maps);
     },
   );
+
+  test('no user of the container can write to the program of what joins it from a kept plan (CVE-2019-5736)', async () => {
+    const web = box({}, caller);
+    expect(await web.run(['up', '--detach', '--allow', 'all'])).toMatchObject({ status: 0 });
+    const words = ['exec', web.name, 'sleep', '0.3'];
+    expect((await warm(words, callerOptions(caller, web.folder))).status).toBe(0);
+    const { ended, programs, maps } = await holdPrograms(frontAlone, words, (more) =>
+      callerOptions(caller, web.folder, more),
+    );
+    expect(ended.status).toBe(0);
+    await expectOutOfReach(programs, maps);
+  });
 
   test.each([
     ['has no capability for it', {}, ['']],

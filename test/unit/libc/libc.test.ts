@@ -24,6 +24,8 @@ const ALONE = [
   join(LIBC, 'include'),
 ];
 const guarded = build(GUARD, ALONE, sources);
+const SPAWN = join(import.meta.dirname, 'spawn-main.cc');
+const spawning = build(SPAWN, ALONE, sources);
 const CROSS = '/usr/bin/aarch64-linux-gnu-g++';
 const EMULATOR = '/usr/bin/qemu-aarch64-static';
 
@@ -50,22 +52,30 @@ test('the value that protects the stack is another one in each process, and has 
   for (const guard of guards) expect(guard).toMatch(/^00[0-9a-f]{14}$/u);
 });
 
+function crossBuild(main: string): string {
+  const program = join(tempFolder(), 'program');
+  const words = ['-std=c++20', '-Os', '-fno-exceptions', '-fno-rtti', ...ALONE, main, ...sources];
+  execFileSync(CROSS, [...words, '-o', program]);
+  return program;
+}
+
+test('a program is started without a copy of the memory, and who starts it hears that there is none', () => {
+  expect(spawnSync(spawning, { input: '' }).status).toBe(42);
+});
+
+test.skipIf(!existsSync(CROSS) || !existsSync(EMULATOR))(
+  'a program for arm64 starts another one (needs g++-aarch64-linux-gnu, qemu-user-static)',
+  { timeout: 120_000 },
+  () => {
+    expect(spawnSync(EMULATOR, [crossBuild(SPAWN)], { input: 'emulated', cwd: tempFolder() }).status).toBe(42);
+  },
+);
+
 test.skipIf(!existsSync(CROSS) || !existsSync(EMULATOR))(
   'a program for arm64 starts, reads and writes, and its stack is protected (needs g++-aarch64-linux-gnu, qemu-user-static)',
   { timeout: 120_000 },
   () => {
-    const program = join(tempFolder(), 'guard');
-    execFileSync(CROSS, [
-      '-std=c++20',
-      '-Os',
-      '-fno-exceptions',
-      '-fno-rtti',
-      ...ALONE,
-      GUARD,
-      ...sources,
-      '-o',
-      program,
-    ]);
+    const program = crossBuild(GUARD);
     const run = (bytes: string) => spawnSync(EMULATOR, [program], { input: bytes, cwd: tempFolder() });
     const sound = run('16');
     expect([sound.status, sound.stdout.length, sound.stdout[0]]).toEqual([3, 8, 0]);

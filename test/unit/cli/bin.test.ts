@@ -1,0 +1,35 @@
+/** The way into the bundle, with what makes it fast and without. */
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, expect, test } from 'vitest';
+import { PROGRAM } from '../../support/boxctl.ts';
+
+const run = promisify(execFile);
+const folders: string[] = [];
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+/** What boxctl is told by `words`, where these files of its folder are missing. */
+async function without(missing: readonly string[], words: readonly string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'boxctl-bin-'));
+  folders.push(folder);
+  await cp(dirname(PROGRAM), folder, { recursive: true });
+  for (const name of missing) await rm(join(folder, name));
+  const { stdout } = await run(process.execPath, [join(folder, 'boxctl.cjs'), ...words]);
+  return stdout;
+}
+
+const CACHES = ['start.pack.cache', 'rest.pack.cache'];
+
+test.each([
+  ['its addon', ['native/boxctl.node']],
+  ['what V8 has compiled', CACHES],
+  ['both', ['native/boxctl.node', ...CACHES]],
+])('boxctl says the same without %s', async (_, missing) => {
+  const words = ['help', 'completion'];
+  expect(await without(missing, words)).toBe(await without([], words));
+});
