@@ -17,6 +17,9 @@ export function identityOf(stat: BigIntStats): Identity {
   return [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ');
 }
 
+/** The device of the file system that the file is on, as digits. */
+export const deviceOf = (identity: Identity): string => identity.split(' ')[0] ?? '';
+
 /** Identity of what the path leads to; with `link`, of a symbolic link itself. '' if there is no file. */
 export function identityAt(path: string, link = false): Identity {
   const options = { bigint: true, throwIfNoEntry: false } as const;

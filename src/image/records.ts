@@ -5,11 +5,11 @@
 import { rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { lstatSync, readdirSync } from '../inputs/outside.ts';
+import { lstatSync, readdirSync, statSync } from '../inputs/outside.ts';
 import { makeFolders } from '../files/folders.ts';
 import { writeWhole } from '../files/atomic-write.ts';
 import type { HostFacts } from '../host/facts.ts';
-import { identityAt } from './identity.ts';
+import { deviceOf, identityAt } from './identity.ts';
 import { treeOwnership, type ImageFacts, type Layer, type Ownership } from '../model/image.ts';
 import { isRecord, isTextList, isTexts } from '../text/json.ts';
 import { isOwn, readOwnJson } from '../files/own.ts';
@@ -141,7 +141,10 @@ export function layerOf(store: string, layer: RecordedLayer, ownership: Ownershi
   if (layer.form === 'tree') return { kind: 'tree', path: join(folder, 'rootfs') };
   const index = join(folder, 'index');
   if (layer.inPlace === undefined) return { kind: 'erofs', index, data: join(folder, 'data') };
-  return { kind: 'erofs', index, data: layer.inPlace.path, identity: layer.inPlace.identity };
+  const { path: data, identity } = layer.inPlace;
+  const device = statSync(store, { throwIfNoEntry: false, bigint: true })?.dev;
+  const isWithStore = deviceOf(identity) === String(device);
+  return { kind: 'erofs', index, data, identity, ...(isWithStore ? {} : { apart: true }) };
 }
 
 /** What the planner sees of a record. */

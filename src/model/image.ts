@@ -24,9 +24,16 @@ export type Layer =
   | { readonly kind: 'tree'; readonly path: string; readonly named?: true }
   /**
    * An EROFS image of the metadata alone, over an archive that holds the data. With an `identity` (identity.ts) the
-   * archive is the user's own, where it lies: it must be that very file, and nobody may write to it meanwhile.
+   * archive is the user's own, where it lies: it must be that very file, and nobody may write to it meanwhile. `apart`: on
+   * another file system than the store.
    */
-  | { readonly kind: 'erofs'; readonly index: string; readonly data: string; readonly identity?: string };
+  | {
+      readonly kind: 'erofs';
+      readonly index: string;
+      readonly data: string;
+      readonly identity?: string;
+      readonly apart?: true;
+    };
 
 export interface ImageFacts {
   /** 64 hex digits: the archive's sha256, or an image's own id; `seen-…` until an archive's digest is known. */

@@ -28,6 +28,7 @@ import {
 } from './mounts.ts';
 import {
   dieWithParent,
+  holdMounts,
   isolateMounts,
   joinInside,
   joinMounts,
@@ -208,6 +209,7 @@ export function planContainer(
   planMaps(context);
   setOomScore(context);
   root?.shift();
+  holdMounts(context);
   leaveOwner(context);
   // In a network namespace that the container's side makes later, there is nothing to do yet.
   const hasNetwork = model.network !== undefined;

@@ -5,7 +5,7 @@ import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from '../kernel/constan
 import type { Cgroup } from './cgroup.ts';
 import { inside, once, onHost, type PlanContext } from './context.ts';
 import type { Hints } from './hints.ts';
-import { byDefault } from './steps.ts';
+import { byDefault, call } from './steps.ts';
 
 export const NAMESPACE_FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
   user: CLONE.CLONE_NEWUSER,
@@ -101,6 +101,25 @@ export function planClone(context: PlanContext, cgroup: Cgroup): void {
  */
 export function forksInside(context: PlanContext): boolean {
   return context.namespace('user').kind === 'path' && context.namespace('pid').kind !== 'host';
+}
+
+/**
+ * The kernel takes a container's mounts down with the last user of its mount namespace, and a process that ends waits for that:
+ * a third of the time from the command's end to the answer. So the launcher is a user of it too, until it has told of the end.
+ * Not where anything of the caller's own would stay in use for as long: his folders, an archive on another file system than the
+ * store, whose upper folders stay as long, or a loop device. Where the launcher may not open the namespace, nobody needs to know.
+ */
+export function holdMounts(context: PlanContext): void {
+  const { host, image, model } = context;
+  if (context.namespace('user').kind === 'path' || context.namespace('mount').kind !== 'private') return;
+  if (host.erofs.usable && host.erofs.loop) return;
+  if (model.mounts.some(({ kind }) => kind === 'bind' || kind === 'volume')) return;
+  if (image?.layers.some((layer) => (layer.kind === 'tree' ? layer.named : layer.apart) === true)) return;
+  const place = onHost('namespaces', byDefault('the end is told before the kernel takes the mounts down'));
+  const pathname = { template: '/proc/$CHILD/ns/mnt' };
+  const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+  const undo = [call('close', { fd: 'mounts' })];
+  context.steps.add(place, 'mounts', 'openat2', args, { undo, late: true, allow: ['EACCES', 'EPERM', 'ENOENT'] });
 }
 
 /** What of the joining happens inside. A process that joins must not be open to those who are there (CVE-2016-9962). */

@@ -1,6 +1,6 @@
 /** Plans for hosts that are data, and plans as lines that can be compared. */
 import type { HostFacts } from '../../src/host/facts.ts';
-import type { ImageFacts } from '../../src/model/image.ts';
+import type { ImageFacts, Layer } from '../../src/model/image.ts';
 import { compile, ownershipFor, type Overrides } from '../../src/model/compile.ts';
 import { planContainer } from '../../src/plan/container.ts';
 import { formatCall } from '../../src/show/call-text.ts';
@@ -24,9 +24,10 @@ function imageOf(host: HostFacts): ImageFacts {
 }
 
 /** What `boxctl plan` would make of the text on such a host. */
-export function planOf(yaml: string, host: HostFacts, overrides: Overrides = {}): Plan {
+export function planOf(yaml: string, host: HostFacts, overrides: Overrides = {}, layers?: readonly Layer[]): Plan {
   const document = load(yaml);
-  const image = document.spec.image === undefined ? undefined : imageOf(host);
+  const found = document.spec.image === undefined ? undefined : imageOf(host);
+  const image = found === undefined || layers === undefined ? found : { ...found, layers };
   const ownership = ownershipFor(document, host);
   const placed = image === undefined ? undefined : { ...image, ownership };
   return planContainer(compile(document, placed, host, overrides), placed, host);
