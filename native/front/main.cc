@@ -149,7 +149,8 @@ int main() {
       !boxctl::still_holds(kept)) {
     execute_node(program, folder, kFromFront);
   }
-  if (!is_free(kept) || !terminal.save(kept) || (kept.in_background() && !background.claim(kept))) {
+  const bool ready = kept.in_background() ? background.claim(kept) : terminal.save(kept);
+  if (!ready || !is_free(kept)) {
     execute_node(program, folder, nullptr);
   }
 

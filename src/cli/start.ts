@@ -55,7 +55,7 @@ export function messagesFor({ env }: Invocation, mode: ProgressMode): Messages {
 }
 
 /** Options that the next start from a kept plan must not miss: what they ask for is done by Node. */
-const OF_NODE = ['wait', 'tty', 'interactive', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
+const OF_NODE = ['wait', 'env', 'progress', 'verbose', 'json', 'show-values'] as const;
 
 /** Whether the plan of this command line may be used without Node. */
 function isPlain({ args, front }: Invocation): boolean {

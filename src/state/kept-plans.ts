@@ -190,7 +190,6 @@ export function whyNotKept(plan: Plan, recording: Recording): string | undefined
   const [unsettled] = recording.unsettled;
   if (unsettled !== undefined) return `${'path' in unsettled ? unsettled.path : unsettled.name} has just changed`;
   if (plan.sockets !== undefined) return 'it has sockets of its caller';
-  if (plan.terminal !== undefined) return 'it has a terminal';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
   if ((plan.execs ?? []).length > 0) return 'it has hooks or a health check';
   if (plan.demands.some(({ unread }) => unread === true)) return 'it was made without a file';

@@ -148,6 +148,21 @@ describe.skipIf(!hasBusybox)('a start in the background from a kept plan (needs 
     expect((await boxctl(['wait', one.name], one.options)).stdout).toMatch(/^5\b/u);
   });
 
+  test('has a terminal where the file asks for one', async () => {
+    const one = box({ tty: true, stdin_open: true, ...shell('tty; stty size; read x; exit 6') });
+    const logs = async (): Promise<string> =>
+      until(async () => {
+        const { stdout } = await boxctl(['logs', one.name], one.options);
+        return stdout.split('\n').length > 2 ? stdout : undefined;
+      });
+    expect(plain(await warm(one))).toEqual({ status: 0, stdout: `${one.name}\n`, stderr: '' });
+    const kept = await logs();
+    expect(kept).toContain('/dev/');
+    await remove(one);
+    await boxctl(UP, one.options);
+    expect(kept).toBe(await logs());
+  });
+
   test('has the values that the environment has now, which are in no kept plan', async () => {
     const one = box({ environment: ['VALUE'], ...shell('echo "$VALUE"; sleep 1000.5') });
     const withValue = (VALUE: string): RunOptions => withEnvironment(one, { VALUE });

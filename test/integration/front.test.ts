@@ -26,6 +26,7 @@ import { hasBusybox } from '../support/busybox.ts';
 import { hasLimits } from '../support/container.ts';
 import { callers, plain, project, shell, withEnvironment, type Project } from '../support/front-project.ts';
 import { FRONT, front, frontAlone, neededNode, warm } from '../support/front.ts';
+import { underTerminal } from '../support/front-terminal.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot, testUser } from '../support/user.ts';
 
@@ -213,13 +214,28 @@ describe.skipIf(!hasBusybox)('a start from a kept plan (needs busybox-static)', 
     }
   });
 
+  test.each([
+    ['an exit', 'test -t 0 && test -t 1 && stty size && tty; stty raw -echo; exit 4'],
+    ['a signal', 'stty raw -echo; kill -KILL $$'],
+  ])('at a terminal is like one by Node, draws nothing, and leaves the terminal as it was: %s', async (_, script) => {
+    const made = project({ ...shell(script), tty: true, stdin_open: true });
+    const words = ['up'];
+    const fresh = await underTerminal(words, made.options);
+    for (let start = 0; start < 2; start++) await underTerminal(words, made.options);
+    const alone = await underTerminal(words, made.options, { withNode: !script.includes('exit') });
+    expect(alone.before).toBe(alone.after);
+    expect({ ...alone, output: alone.output.trim() }).toEqual({ ...fresh, output: fresh.output.trim() });
+    // Standard input is none: whether that is an error is for Node to say.
+    expect(neededNode(await frontAlone(words, made.options))).toBe(true);
+  });
+
   test('is left to Node where the command line asks for more than a quiet start', async () => {
     const made = project({});
     await warm(['up'], made.options);
     const folder = join(made.options.env?.['BOXCTL_STORE'] ?? '', 'plans');
     const kept = readdirSync(folder);
     expect(kept).toHaveLength(2);
-    for (const words of [['--json'], ['--verbose'], ['--progress', 'list'], ['-e', 'A=b'], ['-i'], ['--show-values']]) {
+    for (const words of [['--json'], ['--verbose'], ['--progress', 'list'], ['-e', 'A=b'], ['--show-values']]) {
       for (let start = 0; start < 2; start++) await front(['up', ...words], made.options);
       expect({ words, kept: readdirSync(folder) }).toEqual({ words, kept });
     }

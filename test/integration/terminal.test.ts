@@ -1,9 +1,11 @@
 /** A terminal, as a person at one sees it: tmux is the person's screen and keyboard. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../support/boxctl.ts';
+import { FRONT } from '../support/front.ts';
+import { keepAtTerminal } from '../support/front-terminal.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { hasLimits, self, specFolder } from '../support/container.ts';
 import { debianRootfs } from '../support/rootfs.ts';
@@ -29,131 +31,142 @@ const see = (what: RegExp | string): Promise<void> =>
 let current = '';
 const folderOf = (): string => current;
 
+/** By what the words of a start are done, and what the shell is told to run for them. */
+interface Way {
+  readonly title: string;
+  readonly program: string;
+  readonly alias: string;
+}
+
+const BY_NODE: Way = { title: 'by Node', program: PROGRAM, alias: `${process.execPath} ${PROGRAM}` };
+/** Where there is no Node, a start that needs it fails. */
+const BY_KEPT_PLAN: Way = { title: 'by a kept plan', program: FRONT, alias: `PATH=/nowhere ${FRONT}` };
+
+/** A plan is kept for it, too. */
+const TERM = 'screen';
+
+interface Opened {
+  readonly shell?: string;
+  readonly way?: Way;
+  /** Of the start that is to be made in it. */
+  readonly words?: readonly string[];
+}
+
 /** A shell of the host in the folder, at 100 by 30. */
-function openTerminal(folder: string, shell = 'sh'): void {
+async function openTerminal(folder: string, { shell = 'sh', way = BY_NODE, words = [] }: Opened = {}): Promise<void> {
   current = folder;
+  if (way === BY_KEPT_PLAN) await keepAtTerminal(words, folder, { ...personal, TERM, BOXCTL_STORE: self.store });
   server = `boxctl-test-${process.pid}-${++servers}`;
   tmux('-f', '/dev/null', 'new-session', '-d', '-s', 'main', '-x', '100', '-y', '30', '-c', folder, shell);
-  type(
-    `PS1='host> '; export BOXCTL_STORE=${self.store}; alias boxctl='${process.execPath} ${PROGRAM}'; clear`,
-    'Enter',
-  );
+  type(`PS1='host> '; export TERM=${TERM} BOXCTL_STORE=${self.store}; alias boxctl='${way.alias}'; clear`, 'Enter');
 }
 
 afterEach(() => {
   spawnSync('tmux', ['-L', server, 'kill-server']);
 });
 
-describe.skipIf(!hasTmux || !hasBusybox)('a terminal in tmux (needs tmux and busybox-static)', () => {
-  test('the command has a terminal of its own, which follows the size of the caller’s', async () => {
-    openTerminal(specFolder({ command: ['sh', '-c', 'stty size; tty; read x; stty size; read x'] }));
-    await see('host>');
-    type('boxctl up -it', 'Enter');
-    await see(/30 100\n\/dev\/(console|pts\/0)/u);
-    tmux('resize-window', '-t', 'main', '-x', '80', '-y', '20');
-    type('Enter');
-    await see('20 80');
-    type('Enter');
-    await see(/^host>\s*$/mu);
-  });
-
-  test.skipIf(!hasLimits)(
-    'the steps are drawn before the command starts, each with its duration, where they are asked for (needs root, or a cgroup of the user’s own)',
-    async () => {
-      openTerminal(specFolder({ command: ['echo', 'started'], limits: { pids: 10 } }));
+describe.skipIf(!hasTmux || !hasBusybox).each([BY_NODE, BY_KEPT_PLAN])(
+  'a terminal in tmux, of a start $title (needs tmux and busybox-static)',
+  (way) => {
+    test('the command has a terminal of its own, which follows the size of the caller’s', async () => {
+      await openTerminal(specFolder({ command: ['sh', '-c', 'stty size; tty; read x; stty size; read x'] }), {
+        way,
+        words: ['up', '-it'],
+      });
       await see('host>');
-      type('clear; boxctl up --progress list', 'Enter');
-      await see(/✔ limits +\d+ steps +\d.*ms\n(.*\n)*.*✔ namespaces +\d+ steps(.*\n)*started/u);
-    },
-  );
+      type('boxctl up -it', 'Enter');
+      await see(/30 100\n\/dev\/(console|pts\/0)/u);
+      tmux('resize-window', '-t', 'main', '-x', '80', '-y', '20');
+      type('Enter');
+      await see('20 80');
+      type('Enter');
+      await see(/^host>\s*$/mu);
+    });
 
-  test.each([20, 40, 57])('no line of the steps wraps at %d columns', async (columns) => {
-    openTerminal(specFolder({ command: ['echo', 'started'] }));
-    tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', '40');
-    await see('host>');
-    type('clear; boxctl up --progress list', 'Enter');
-    await see(/started\n/u);
-    const lines = screen().split('\n');
-    const from = lines.findIndex((line) => line.includes('✔'));
-    const steps = lines.slice(from, lines.indexOf('started'));
-    expect(steps.length).toBeGreaterThan(8);
-    expect(steps.filter((line) => !line.startsWith('  ✔ '))).toEqual([]);
-  });
+    test('the caller’s terminal is restored when boxctl is killed', async () => {
+      await openTerminal(specFolder({ command: ['sh', '-c', 'stty raw -echo; echo ready; sleep 100'] }), {
+        way,
+        words: ['up', '-it'],
+      });
+      await see('host>');
+      // The shell learns of the end at the same moment as the launcher, who puts the terminal back.
+      const again = 'until stty -a | cmp -s - before; do echo "not yet"; sleep 0.1; done; echo sa""me';
+      type(`stty -a >before; boxctl up -it; ${again}`, 'Enter');
+      await see('ready');
+      spawnSync('pkill', ['-KILL', '-f', `${way.program} up -it`]);
+      await see('same');
+    });
 
-  test('the caller’s terminal is restored when boxctl is killed', async () => {
-    openTerminal(specFolder({ command: ['sh', '-c', 'stty raw -echo; echo ready; sleep 100'] }));
-    await see('host>');
-    // The shell learns of the end at the same moment as the launcher, who puts the terminal back.
-    const again = 'until stty -a | cmp -s - before; do echo "not yet"; sleep 0.1; done; echo sa""me';
-    type(`stty -a >before; boxctl up -it; ${again}`, 'Enter');
-    await see('ready');
-    spawnSync('pkill', ['-KILL', '-f', `${PROGRAM} up -it`]);
-    await see('same');
-  });
+    test('boxctl in the background stops as a job, and goes on in the foreground', async () => {
+      await openTerminal(
+        specFolder({ command: ['sh', '-c', 'stty -a | grep -o ".icanon"; read line; echo "got $$line"'] }),
+        { way, shell: 'bash', words: ['up', '-it'] },
+      );
+      await see('host>');
+      type('stty -a >before; boxctl up -it & sleep 1', 'Enter');
+      await see(/Stopped +.*(node|boxctl)/u);
+      type('echo my""self', 'Enter');
+      await see('myself');
+      type('clear; fg', 'Enter');
+      await see(/ icanon/u);
+      type('words', 'Enter');
+      await see(/got words\s+host>/u);
+      type('stty -a | cmp - before && echo sa""me', 'Enter');
+      await see('same');
+    });
 
-  test('boxctl in the background stops as a job, and goes on in the foreground', async () => {
-    openTerminal(
-      specFolder({ command: ['sh', '-c', 'stty -a | grep -o ".icanon"; read line; echo "got $$line"'] }),
-      'bash',
-    );
-    await see('host>');
-    type('stty -a >before; boxctl up -it & sleep 1', 'Enter');
-    await see(/Stopped +\S*node/u);
-    type('echo my""self', 'Enter');
-    await see('myself');
-    type('clear; fg', 'Enter');
-    await see(/ icanon/u);
-    type('words', 'Enter');
-    await see('got words');
-    type('stty -a | cmp - before && echo sa""me', 'Enter');
-    await see('same');
-  });
+    test('boxctl that is stopped by SIGSTOP and continued has the terminal again', async () => {
+      await openTerminal(specFolder({ command: ['sh', '-c', 'echo ready; read line; echo "got $$line"'] }), {
+        way,
+        shell: 'bash',
+        words: ['up', '-it'],
+      });
+      await see('host>');
+      type('boxctl up -it', 'Enter');
+      await see('ready');
+      const { stdout } = spawnSync('pgrep', ['-f', `${way.program} up -it`], { encoding: 'utf8' });
+      process.kill(-Number(stdout.split('\n')[0]), 'SIGSTOP');
+      await see(/Stopped +.*(node|boxctl)/u);
+      type('clear; fg', 'Enter');
+      await see(/up -it/u);
+      type('words', 'Enter');
+      await see('got words');
+      type('echo stat""us $?', 'Enter');
+      await see('status 0');
+    });
 
-  test('boxctl that is stopped by SIGSTOP and continued has the terminal again', async () => {
-    openTerminal(specFolder({ command: ['sh', '-c', 'echo ready; read line; echo "got $$line"'] }), 'bash');
-    await see('host>');
-    type('boxctl up -it', 'Enter');
-    await see('ready');
-    const { stdout } = spawnSync('pgrep', ['-f', `${PROGRAM} up -it`], { encoding: 'utf8' });
-    process.kill(-Number(stdout.split('\n')[0]), 'SIGSTOP');
-    await see(/Stopped +\S*node/u);
-    type('clear; fg', 'Enter');
-    await see(/up -it/u);
-    type('words', 'Enter');
-    await see('got words');
-    type('echo stat""us $?', 'Enter');
-    await see('status 0');
-  });
+    test('ctrl-c interrupts the command and not boxctl', async () => {
+      await openTerminal(
+        specFolder({ command: ['sh', '-c', 'trap "echo interrupted" INT; echo ready; sleep 100; echo after; exit 4'] }),
+        { way, words: ['up', '-it'] },
+      );
+      await see('host>');
+      type('boxctl up -it; echo status $?', 'Enter');
+      await see('ready');
+      type('C-c');
+      await see(/interrupted\s+after\s+status 4/u);
+    });
+  },
+);
 
-  test('ctrl-c interrupts the command and not boxctl', async () => {
-    openTerminal(
-      specFolder({ command: ['sh', '-c', 'trap "echo interrupted" INT; echo ready; sleep 100; echo after; exit 4'] }),
-    );
-    await see('host>');
-    type('boxctl up -it; echo status $?', 'Enter');
-    await see('ready');
-    type('C-c');
-    await see(/interrupted\s+after\s+status 4/u);
-  });
-});
-
-describe.skipIf(!hasTmux || !hasBusybox)(
-  'the caller’s terminal and a command without one (needs tmux, busybox-static)',
-  () => {
+describe.skipIf(!hasTmux || !hasBusybox).each([BY_NODE, BY_KEPT_PLAN])(
+  'the caller’s terminal and a command without one, of a start $title (needs tmux, busybox-static)',
+  (way) => {
     test('the command holds no descriptor of it, writes to it through pipes, and reads nothing from it', async () => {
       const script =
         'for n in 0 1 2; do readlink /proc/self/fd/$$n; done; echo named >/dev/stderr; tty; cat; echo ended';
-      openTerminal(specFolder({ command: ['sh', '-c', script] }));
+      await openTerminal(specFolder({ command: ['sh', '-c', script] }), { way, words: ['up', '--quiet'] });
       await see('host>');
       type('clear; boxctl up --quiet', 'Enter');
       await see(/\/dev\/null\npipe:.*\npipe:.*\nnamed\nnot a tty\nended/u);
     });
 
     test('with -i the command reads the lines of the terminal, and the end of the input', async () => {
-      openTerminal(
+      await openTerminal(
         specFolder({
           command: ['sh', '-c', 'readlink /proc/self/fd/0; while read x; do echo "<$$x>"; done; echo end'],
         }),
+        { way, words: ['up', '-i', '--quiet'] },
       );
       await see('host>');
       type('clear; boxctl up -i --quiet', 'Enter');
@@ -165,9 +178,9 @@ describe.skipIf(!hasTmux || !hasBusybox)(
     });
 
     test.each(['', '-i'])('in the background it leaves alone what is typed, with "%s"', async (option) => {
-      openTerminal(
+      await openTerminal(
         specFolder({ command: ['sh', '-c', 'echo ready; while read x; do echo "took $$x"; done; sleep 30'] }),
-        'bash',
+        { way, shell: 'bash', words: ['up', ...(option === '' ? [] : [option]), '--quiet'] },
       );
       await see('host>');
       type(`clear; boxctl up ${option} --quiet & sleep 1`, 'Enter');
@@ -179,19 +192,20 @@ describe.skipIf(!hasTmux || !hasBusybox)(
     });
 
     test('ctrl-z stops the command too, and fg lets both go on', async () => {
-      openTerminal(
+      await openTerminal(
         specFolder({
           command: ['sh', '-c', 'i=0; while :; do i=$$((i+1)); echo $$i >/w/count; sleep 0.02; done'],
           volumes: ['./:/w'],
         }),
-        'bash',
+        { way, shell: 'bash', words: ['up', '--quiet'] },
       );
       await see('host>');
+      rmSync(join(folderOf(), 'count'), { force: true });
       type('clear; boxctl up --quiet', 'Enter');
       const grows = 'a=$(cat count); sleep 0.5; [ "$a" = "$(cat count)" ] && echo sti""ll || echo mov""ing';
       await expect.poll(() => existsSync(join(folderOf(), 'count')), { timeout: 15_000 }).toBe(true);
       type('C-z');
-      await see(/Stopped +\S*node/u);
+      await see(/Stopped +.*(node|boxctl)/u);
       type(`sleep 0.3; ${grows}`, 'Enter');
       await see('still');
       type(`clear; bg; sleep 0.3; ${grows}`, 'Enter');
@@ -200,13 +214,16 @@ describe.skipIf(!hasTmux || !hasBusybox)(
       // Until the shell has cleared the screen, it shows what `bg` printed, which ends with "&".
       await see(/up --quiet$/mu);
       type('C-z');
-      await see(/Stopped +\S*node/u);
+      await see(/Stopped +.*(node|boxctl)/u);
       type('kill -KILL %1', 'Enter');
     });
 
     test.each(['', '-i', '-it'])('when it is closed, the container ends, with "%s"', async (option) => {
       const script = 'trap "" HUP; trap "sleep 0" TERM; echo ready; while :; do sleep 0.05; done';
-      openTerminal(specFolder({ command: ['sh', '-c', `: ${server}x; ${script}`], stop_grace_period: '500ms' }));
+      await openTerminal(specFolder({ command: ['sh', '-c', `: ${server}x; ${script}`], stop_grace_period: '500ms' }), {
+        way,
+        words: ['up', '--quiet', ...(option === '' ? [] : [option])],
+      });
       await see('host>');
       type(`clear; boxctl up --quiet ${option}`, 'Enter');
       await see('ready');
@@ -219,9 +236,34 @@ describe.skipIf(!hasTmux || !hasBusybox)(
   },
 );
 
+describe.skipIf(!hasTmux || !hasBusybox)('the steps of a start at a terminal (needs tmux and busybox-static)', () => {
+  test.skipIf(!hasLimits)(
+    'the steps are drawn before the command starts, each with its duration, where they are asked for (needs root, or a cgroup of the user’s own)',
+    async () => {
+      await openTerminal(specFolder({ command: ['echo', 'started'], limits: { pids: 10 } }));
+      await see('host>');
+      type('clear; boxctl up --progress list', 'Enter');
+      await see(/✔ limits +\d+ steps +\d.*ms\n(.*\n)*.*✔ namespaces +\d+ steps(.*\n)*started/u);
+    },
+  );
+
+  test.each([20, 40, 57])('no line of the steps wraps at %d columns', async (columns) => {
+    await openTerminal(specFolder({ command: ['echo', 'started'] }));
+    tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', '40');
+    await see('host>');
+    type('clear; boxctl up --progress list', 'Enter');
+    await see(/started\n/u);
+    const lines = screen().split('\n');
+    const from = lines.findIndex((line) => line.includes('✔'));
+    const steps = lines.slice(from, lines.indexOf('started'));
+    expect(steps.length).toBeGreaterThan(8);
+    expect(steps.filter((line) => !line.startsWith('  ✔ '))).toEqual([]);
+  });
+});
+
 describe.skipIf(!hasTmux || !hasDebian)('a Debian userland in tmux (needs tmux and mmdebstrap)', () => {
   test('bash has job control, and vi and less behave', { timeout: 200_000 }, async () => {
-    openTerminal(specFolder({ image: debianRootfs(), environment: { PS1: 'inside> ', TERM: 'screen' } }));
+    await openTerminal(specFolder({ image: debianRootfs(), environment: { PS1: 'inside> ', TERM: 'screen' } }));
     await see('host>');
     type('boxctl shell', 'Enter');
     await see(/root@test-\w+:\/#|inside>/u);
