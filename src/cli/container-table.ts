@@ -8,8 +8,10 @@ import { ALLOW, ATTACHED, CONNECT, FOLLOWED, PROGRESS, SHOW_VALUES } from './opt
 const RUNNING = 'ps --names';
 const ALL = 'ps --all --names';
 export const TAKES_CONTAINERS: ReadonlyMap<string, string> = new Map([
-  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach', 'update'].map((name) => [name, RUNNING] as const),
-  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'restart', 'changes'].map((name) => [name, ALL] as const),
+  ...['exec', 'stop', 'kill', 'pause', 'top', 'stats', 'attach'].map((name) => [name, RUNNING] as const),
+  ...['rm', 'wait', 'inspect', 'port', 'rename', 'logs', 'restart', 'changes', 'update'].map(
+    (name) => [name, ALL] as const,
+  ),
   ['start', 'ps --all --names --filter status=exited --filter status=failed --filter status=lost'],
   ['unpause', 'ps --names --filter status=paused'],
 ]);
@@ -113,8 +115,8 @@ export const CONTAINER_COMMANDS: readonly Command[] = [
   {
     name: 'update',
     usage: '[OPTIONS] NAME…',
-    summary: 'change the limits of containers that run',
-    description: `Changes limits of containers in the background at once, and keeps them for when a container is started again by its launcher. ${NAME}`,
+    summary: 'change the limits of containers',
+    description: `Changes limits of containers in the background: of those that run at once, and of those that have ended for their next start. They are kept for each start after that. ${NAME}`,
     options: Object.fromEntries(
       UPDATE_OPTIONS.map(({ name, row }) => [
         name,

@@ -14,6 +14,7 @@ import { withLock } from '../files/locks.ts';
 import { hasNameLock, nameLock } from '../state/container-folders.ts';
 import { readRun } from '../state/container-runs.ts';
 import {
+  folderOfRun,
   keptContainers,
   readKeptEnding,
   readKeptPlan,
@@ -234,7 +235,7 @@ const BY_UPDATE: Because = { kind: 'default', name: 'boxctl update' };
 
 /** With the limits that held in the end, which `boxctl update` may have changed. */
 function withLimits<T extends EndingPlan>(plan: T, container: KeptContainer): T {
-  const limits = readKeptLimits(container);
+  const limits = readKeptLimits({ folder: folderOfRun(container.folder) });
   if (limits === undefined) return plan;
   const reports = plan.reports.map((report) => {
     const counted = COUNTED_LIMITS.find(({ reached }) => reached.counters.some(({ what }) => what === report.what));

@@ -15,10 +15,10 @@ import { diff } from '../review/diff.ts';
 import type { AllowsFile } from '../spec/context.ts';
 import { guardAnew } from '../spec/load.ts';
 import type { HostFile, SpecDocument } from '../spec/spec.ts';
-import { nameLock, remakePlace, takePlace } from '../state/container-folders.ts';
+import { forgetBefore, nameLock, remakePlace, takePlace } from '../state/container-folders.ts';
 import { hasRun, readRun } from '../state/container-runs.ts';
 import { keptContainers, readKeptModel, type KeptContainer } from '../state/containers.ts';
-import { readKeptLimits } from '../state/kept-limits.ts';
+import { readNextLimits } from '../state/kept-limits.ts';
 import { isPaused } from '../state/paused.ts';
 import { readStartedFrom, type StartedFrom } from '../state/started-from.ts';
 import { sweepState } from '../state/sweep.ts';
@@ -135,6 +135,7 @@ async function start(container: KeptContainer, facts: HostFacts, options: StartA
         locks: [place.lock, ...claims.locks],
         ...(beforeCommand === undefined ? {} : { beforeCommand: () => beforeCommand({ ...container, isAlive: true }) }),
       });
+      forgetBefore(place);
     } finally {
       closeSync(place.lock);
     }
@@ -204,7 +205,7 @@ function completed(
       reporter.notice(`boxctl up --detach ${file} starts it anew, as the file is now`, undefined);
     }
   }
-  const limits = readKeptLimits(container) ?? spec.limits;
+  const limits = readNextLimits(container) ?? spec.limits;
   return { ...document, files, spec: { ...spec, limits, ...(given === undefined ? {} : { given }) } };
 }
 

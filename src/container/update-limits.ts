@@ -1,4 +1,4 @@
-/** Changes the limits of a container that runs: what `boxctl update` and `boxctl up --detach --live` have in common. */
+/** Changes the limits of a container: what `boxctl update` and `boxctl up --detach --live` have in common. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
@@ -15,7 +15,7 @@ import type { OciResources } from '../oci/config.ts';
 import { wantedOf, written } from '../plan/limit-lines.ts';
 import type { Limits, SpecDocument } from '../spec/spec.ts';
 import { readKeptPlan, type KeptContainer } from '../state/containers.ts';
-import { keepLimits, readKeptLimits, readWrittenLimits } from '../state/kept-limits.ts';
+import { keepLimits, keepNextLimits, readNextLimits, readWrittenLimits } from '../state/kept-limits.ts';
 import { firstProcess } from '../state/running.ts';
 import { readStartedFrom } from '../state/started-from.ts';
 
@@ -28,7 +28,7 @@ interface Write {
   readonly key: string;
 }
 
-/** The limits that a container in the background has now. */
+/** The limits that a container in the background has now, or has when it is started again. */
 export function limitsOf(container: KeptContainer): { readonly document: SpecDocument; readonly limits: Limits } {
   const started = readStartedFrom(container.folder);
   if (started === undefined) {
@@ -38,17 +38,23 @@ export function limitsOf(container: KeptContainer): { readonly document: SpecDoc
     });
   }
   const { document } = started;
-  return { document, limits: readKeptLimits(container) ?? document.spec.limits };
+  return { document, limits: readNextLimits(container) ?? document.spec.limits };
 }
 
 /**
  * Writes what is another in `after` to the files of the container's cgroups, reads it again, and keeps it for when the container is
- * started again. Where the kernel refuses one of them, those before it are put back.
+ * started again. Where the kernel refuses one of them, those before it are put back. Of one that has ended it is kept alone. The
+ * caller holds `nameLock`.
  *
  * @throws BoxctlError E_CONTAINER_NOT_RUNNING, E_LIMIT_…
  */
 export function updateLimits(host: HostFacts, container: KeptContainer, after: Limits): void {
   const { document, limits: before } = limitsOf(container);
+  if (!container.isAlive) {
+    // Throws where this host cannot apply them.
+    resourcesOf(document, after, host);
+    return keepNextLimits(container, after);
+  }
   const folders = foldersOf(host, container);
   const changes = changesOf(document, before, after, host, folders);
   const done = changes.map((write) => ({ write, path: pathFor(write, folders) }));
@@ -61,10 +67,10 @@ export function updateLimits(host: HostFacts, container: KeptContainer, after: L
 function foldersOf(host: HostFacts, container: KeptContainer): readonly LimitFolder[] {
   const plan = readKeptPlan(container);
   const name = plan?.name ?? container.name;
-  const first = container.isAlive ? firstProcess(host, name, container.id) : undefined;
+  const first = firstProcess(host, name, container.id);
   if (first === undefined) {
-    throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${container.name} does not run`, {
-      hint: 'boxctl ps -a tells how it ended',
+    throw new BoxctlError('E_CONTAINER_NOT_RUNNING', `the container ${container.name} is just being started`, {
+      hint: 'try it again when it runs, or has ended: boxctl ps -a',
     });
   }
   return limitFolders(realHost, first.pid, `boxctl-${name}-${container.id}`);
@@ -72,7 +78,7 @@ function foldersOf(host: HostFacts, container: KeptContainer): readonly LimitFol
 
 /** The limits that `boxctl update`, or `up --live`, has given a container; undefined where it has those that it was started with. */
 export function changedResources(host: HostFacts, container: KeptContainer): OciResources | undefined {
-  const limits = readKeptLimits(container);
+  const limits = readNextLimits(container);
   const document = limits === undefined ? undefined : readStartedFrom(container.folder)?.document;
   return limits === undefined || document === undefined ? undefined : resourcesOf(document, limits, host);
 }

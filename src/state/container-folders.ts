@@ -1,5 +1,5 @@
 /** The folders of containers in the background, as they are made, renamed and removed, whatever other commands do at the same time. */
-import { closeSync, constants, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, linkSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoxctlError } from '../errors.ts';
@@ -19,6 +19,7 @@ import { recordText, type KeptRecord } from './container-record.ts';
 import { controlSocket, folderOf, keptContainers, type KeptContainer } from './containers.ts';
 import { packEnding, packModel, packPlan } from './kept-files.ts';
 import { shiftEvents } from './container-runs.ts';
+import { useNextLimits } from './kept-limits.ts';
 import { packRoot } from './kept-root.ts';
 import { writeStartedFrom, type StartedFrom } from './started-from.ts';
 
@@ -88,10 +89,41 @@ export function takePlace(host: HostFacts, { folder, name }: KeptContainer): Pro
   });
 }
 
+/** By which commands tell how a run has ended. */
+const OF_RUN = ['events', 'container.json', 'plan.json', 'ending.json', 'limits.json'];
+
+/**
+ * Keeps what the last run was made from beside the run's own events, until a launcher tells of another run. Whatever is killed
+ * until then, the end of that run is told by its own plan (`folderOfRun`).
+ */
+function setAside(folder: string): void {
+  // A start that was broken off has done so: the last run stays the last one.
+  if (!existsSync(join(folder, 'events'))) return;
+  removeBefore(folder);
+  const before = join(folder, 'before');
+  mkdirSync(before, 0o700);
+  for (const name of OF_RUN) {
+    if (existsSync(join(folder, name))) linkSync(join(folder, name), join(before, name));
+  }
+  shiftEvents({ folder });
+}
+
+/** Once a launcher tells of another run, nobody reads it: that it cannot be removed is no error. */
+export function forgetBefore({ folder }: Place): void {
+  try {
+    removeBefore(folder);
+  } catch {
+    // The next start removes it.
+  }
+}
+
+const removeBefore = (folder: string): void => rmSync(join(folder, 'before'), { recursive: true, force: true });
+
 /** Makes the folder ready for another launcher. The caller holds its lock, so nobody uses what the last one has left there. */
 export function remakePlace(host: HostFacts, { folder }: Place, record: KeptRecord, made: MadeFrom): void {
-  shiftEvents({ folder });
+  setAside(folder);
   writeMade(folder, made);
+  useNextLimits({ folder });
   // Changed limits are in the plan now, by the paths that cgroups have today.
   for (const name of ['limits', 'health', 'paused']) rmSync(join(folder, name), { force: true });
   rmSync(controlSocket(host, record.id), { force: true });

@@ -1,5 +1,5 @@
 /** What launchers have told of the runs of containers in the background: the files `events` of their folders. */
-import { closeSync, existsSync, readFileSync, renameSync } from 'node:fs';
+import { closeSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { outcomeOf } from '../launcher/course.ts';
@@ -88,8 +88,6 @@ export function hasRun({ folder }: Pick<KeptContainer, 'folder'>): boolean {
 
 /** Makes room for what the launcher of a container that is started again tells. */
 export function shiftEvents({ folder }: Pick<KeptContainer, 'folder'>): void {
-  // A start that was killed has done so: the last run stays the last one.
-  if (!existsSync(join(folder, 'events'))) return;
   for (let run = EARLIER_RUNS; run > 0; run--) {
     try {
       renameSync(join(folder, run === 1 ? 'events' : `events.${run - 1}`), join(folder, `events.${run}`));

@@ -12,13 +12,14 @@
  *   containers/<id>/events.1 … .4    and of the four before it, the last one first
  *   containers/<id>/log/             what it has said (log-files.ts)
  *   containers/<id>/disk/            what it writes
+ *   containers/<id>/before/          what the last run was made from, where a start after it has not come to have `events`
  *   containers/removed-<id>          what is being removed
  *   containers/lock                  held while a name is given or taken away
  *
  * Its launcher takes orders at the socket `control/<id>` of the folder of records. `names/<name>` there is locked while a container
  * of that name is brought up or down.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
 import { namesIn } from './names.ts';
@@ -82,7 +83,10 @@ function readPlace(parent: string, id: string, boot: string): KeptContainer | Br
   try {
     const value = readOwnJson(path);
     const record = parseRecord(value);
-    if (record?.id === id) return { ...record, folder, isAlive: isLocked(folder), isOfOtherBoot: record.boot !== boot };
+    if (record?.id === id) {
+      const isAlive = isLocked(folder);
+      return { ...record, folder, isAlive, isOfOtherBoot: bootOfRun(folder, record) !== boot };
+    }
     // Half made, or half removed: what is without it is no container.
     if (value === undefined && !isOwn(path, 'file')) return undefined;
     problem = record === undefined ? problemOf(value) : 'its container.json is that of another container';
@@ -112,14 +116,27 @@ export function readPlaces(host: HostFacts): Places {
 /** All containers of the caller's in the background, the oldest first. What is half made or damaged is left out. */
 export const keptContainers = (host: HostFacts): readonly KeptContainer[] => readPlaces(host).kept;
 
+/** What the last run was made from is here: a start that was broken off may have written what the next one is made from. */
+export function folderOfRun(folder: string): string {
+  if (existsSync(`${folder}/events`)) return folder;
+  const last = statSync(`${folder}/events.1`, { throwIfNoEntry: false });
+  const before = statSync(`${folder}/before/events`, { throwIfNoEntry: false });
+  return last !== undefined && last.ino === before?.ino ? `${folder}/before` : folder;
+}
+
+function bootOfRun(folder: string, { boot }: KeptRecord): string {
+  const before = folderOfRun(folder);
+  return before === folder ? boot : (parseRecord(readOwnJson(join(before, 'container.json')))?.boot ?? boot);
+}
+
 export function readKeptPlan({ folder }: Pick<KeptContainer, 'folder'>): Plan | undefined {
-  const path = join(folder, 'plan.json');
+  const path = join(folderOfRun(folder), 'plan.json');
   return isOwn(path, 'file') ? unpackPlan(readOwn(path)) : undefined;
 }
 
 /** By which `endingOf` tells how most containers have ended; undefined where the whole plan is needed. */
 export function readKeptEnding({ folder }: Pick<KeptContainer, 'folder'>): EndingPlan | undefined {
-  const path = join(folder, 'ending.json');
+  const path = join(folderOfRun(folder), 'ending.json');
   return isOwn(path, 'file') ? unpackEnding(readOwn(path)) : undefined;
 }
 

@@ -185,8 +185,45 @@ describe.skipIf(!hasBusybox || !isRoot || !readdirSync('/sys/fs/cgroup').include
       }
       expect(limitFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(String(64 * 1024 * 1024));
       expect(limitFile(pid, 'pids', 'pids.max')).toBe('50');
-      await web.run(['stop', web.name]);
-      expect((await web.run(['update', '--memory', '1g', web.name])).stderr).toContain('does not run');
+    });
+
+    test('that has ended are kept for its next start, shown by inspect, and told apart from those that it ended with', async () => {
+      const hungry = 'test -e /ran && exec sleep 1000; touch /ran; head -c 100000000 /dev/zero | tail';
+      const limits = { memory: '32MiB', swap: 0, pids: 50 };
+      const web = box({ stop_grace_period: '100ms', limits, command: ['sh', '-c', hungry] }, self);
+      await web.run(['up', '--detach']);
+      await expect.poll(async () => (await web.listed())?.status, { timeout: 10_000 }).toBe('exited');
+      const ended = await web.listed();
+      expect(ended?.message).toContain('32 MiB');
+      // Looked at as for one that runs.
+      for (const words of [['--memory', '1k'], ['--pids-limit', '1.5'], ['--cpuset-cpus', '4000'], []]) {
+        expect(await web.run(['update', ...words, web.name]), words.join(' ')).toMatchObject({
+          status: 125,
+          stdout: '',
+        });
+      }
+      const inspected = async (): Promise<string> => {
+        const format = '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.NanoCpus}}';
+        return (await web.run(['inspect', '-f', format, web.name])).stdout.trim();
+      };
+      const size = 48 * 1024 * 1024;
+      expect(await web.run(['update', '--memory', '48m', '--memory-swap', '48m', web.name])).toMatchObject({
+        status: 0,
+        stdout: `${web.name}\n`,
+        stderr: '',
+      });
+      // A limit that the file does not have, and one that it has.
+      expect(await web.run(['update', '--cpus', '0.5', '--pids-limit', '-1', web.name])).toMatchObject({ status: 0 });
+      expect(await inspected()).toBe(`${size} 0 500000000`);
+      expect(await web.listed()).toMatchObject({ status: 'exited', message: ended?.message });
+      for (const verb of ['start', 'restart']) {
+        expect(await web.run([verb, web.name])).toMatchObject({ status: 0, stderr: '' });
+        const { pid = 0 } = (await web.listed()) ?? {};
+        expect(limitFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(String(size));
+        expect(limitFile(pid, 'cpu', 'cpu.cfs_quota_us')).toBe('50000');
+        expect(await inspected()).toBe(`${size} 0 500000000`);
+        await web.run(['stop', web.name]);
+      }
     });
 
     test('that were changed by update are what inspect, the file’s next `up` and the reason of the end go by', async () => {

@@ -1,11 +1,13 @@
 /** `boxctl start`, and `restart` of what has ended: containers in the background are started again as they were made. */
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, SLEEPS, until, type Box, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits, ownedFolder, self } from '../support/container.ts';
+import { PROGRAM, run } from '../support/boxctl.ts';
 import { busyboxRootfs } from '../support/rootfs.ts';
+import { tempFolder } from '../support/temp.ts';
 import { isRoot } from '../support/user.ts';
 
 const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll('$', '$$$$')];
@@ -228,6 +230,70 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
     expect(outputOf(web, running?.id ?? '')).toBe(running?.id === id ? '1\n2\n' : '1\n');
   });
 });
+
+describe.skipIf(!hasBusybox || !existsSync('/usr/bin/strace'))(
+  '`boxctl start` that is broken off (needs strace)',
+  () => {
+    /** All that boxctl itself does to names, and what it does once all is written. strace counts each by itself. */
+    const NAMES = ['link', 'rename', 'unlink', 'mkdir', 'rmdir'];
+    const LAUNCH = ['socketpair'];
+    const BREAKS = [
+      ['is killed at', 'the time limit of 150ms was reached', 'signal=SIGKILL', NAMES],
+      ['is refused', 'the time limit of 150ms was reached', 'error=EIO', NAMES],
+      ['is killed at', 'the machine was started again while it ran', 'signal=SIGKILL', LAUNCH],
+    ] as const;
+
+    test.each(BREAKS)(
+      'because it %s any of its calls has `ps` tell of the last run that %s, and leaves what can be started',
+      async (_how, why, what, calls) => {
+        const web = box({ limits: { time: '150ms' }, command: script('trap "exit 3" TERM; sleep 1000 & wait') }, self);
+        await web.run(['up', '--detach']);
+        const { id } = await ended(web);
+        const folder = folderOf(web, id);
+        const edit = (name: string, from: string | RegExp, to: string): void =>
+          writeFileSync(join(folder, name), readFileSync(join(folder, name), 'utf8').replace(from, to));
+        // The plan of the next run has another limit.
+        edit('document.json', '"time":150', '"time":3600000');
+        if (!why.startsWith('the time')) {
+          // As a machine leaves it that goes down.
+          edit('container.json', /"boot":"[^"]*"/u, '"boot":"of-another-start"');
+          writeFileSync(join(folder, 'events'), readFileSync(join(folder, 'events')).subarray(0, 64));
+        }
+        const endOf = ({ status, exit_status, message }: Listed): object => ({ status, exit_status, message });
+        const before = (await web.listed()) as Listed;
+        expect(before.message).toContain(why);
+        const saved = join(tempFolder(), 'saved');
+        await run(['cp', '-a', folder, saved]);
+        const start = [process.execPath, PROGRAM, 'start', web.name];
+        for (const call of calls) {
+          for (let count = 1; ; count++) {
+            const trace = [
+              '-qq',
+              '-o',
+              '/dev/null',
+              '-e',
+              `trace=${call}`,
+              '-e',
+              `inject=${call}:${what}:when=${count}`,
+            ];
+            await run(['strace', ...trace, ...start], { env: { BOXCTL_STORE: web.caller.store } });
+            const now = (await web.listed()) as Listed;
+            // A launcher tells of another run.
+            const isOver = existsSync(join(folder, 'events.1')) && existsSync(join(folder, 'events'));
+            if (!isOver) expect(endOf(now), `${call} ${count}`).toEqual(endOf(before));
+            expect(await web.run(['start', web.name])).toMatchObject({ status: 0 });
+            expect(await web.listed()).toMatchObject({ id, status: 'running' });
+            await web.run(['stop', web.name]);
+            rmSync(folder, { recursive: true });
+            await run(['cp', '-a', saved, folder]);
+            if (isOver) break;
+          }
+        }
+      },
+      120_000,
+    );
+  },
+);
 
 describe.skipIf(!hasBusybox)('`boxctl start` (needs busybox-static)', () => {
   test('says what to do with a container that is not kept', async () => {

@@ -2,7 +2,9 @@ import { findAny } from '../../container/existing.ts';
 import { limitsOf, updateLimits } from '../../container/update-limits.ts';
 import { BoxctlError } from '../../errors.ts';
 import { changedLimits, parseUpdateOption, UPDATE_OPTIONS } from '../../limits/options.ts';
+import { withLock } from '../../files/locks.ts';
 import type { Limits } from '../../spec/spec.ts';
+import { nameLock } from '../../state/container-folders.ts';
 import type { Arguments, Run } from '../command.ts';
 import { hostFacts } from '../environment.ts';
 import { writeOutput } from '../output.ts';
@@ -43,14 +45,19 @@ function notInForeground(name: string): BoxctlError {
   );
 }
 
-export const update: Run = (invocation) => {
+export const update: Run = async (invocation) => {
   const { args } = invocation;
   const host = hostFacts(invocation);
   const found = args.positionals.map((word) => findAny(host, word));
-  for (const container of found) {
-    if (container.isForeground === true) throw notInForeground(container.name);
-    updateLimits(host, container, changed(limitsOf(container).limits, args));
-    writeOutput(`${container.name}\n`);
+  for (const { id, name } of found) {
+    // Another command may be starting it, or changing it, too.
+    await withLock(nameLock(host, name), () => {
+      const container = findAny(host, id);
+      if (container.isForeground === true) throw notInForeground(name);
+      updateLimits(host, container, changed(limitsOf(container).limits, args));
+      return Promise.resolve();
+    });
+    writeOutput(`${name}\n`);
   }
   return 0;
 };
