@@ -22,6 +22,8 @@ constexpr size_t kOutputPiece = 16384;
 constexpr size_t kMostOutput = 1 << 16;
 // Milliseconds that a reader may take nothing of what is sent to it.
 constexpr uint64_t kPatience = 2000;
+// Milliseconds until a connection is tried again that the machine had no descriptor or memory for.
+constexpr int kShortage = 1000;
 
 // For each client. The kernel allocates their pages only as they are used.
 alignas(4096) char outputs[Control::kMostClients][kMostOutput];
@@ -65,13 +67,11 @@ long Control::listen(int dirfd, const char* name) {
 
 void Control::add_sources(Poller& poller) {
   if (!listener_.valid()) return;
-  bool is_full = true;
+  // Descriptors of this process become free by what is handled in a turn of this loop, and are tried after each.
+  if (starved_ != 0) accept_next();
   bool has_input = false;
   for (Client& client : clients_) {
-    if (!client.fd.valid()) {
-      is_full = false;
-      continue;
-    }
+    if (!client.fd.valid()) continue;
     has_input = has_input || client.input_size > 0;
     const auto events = static_cast<short>(POLLIN | (client.wants_room() ? POLLOUT : 0));
     poller.add<&Client::on_message>(client.fd.get(), events, client);
@@ -79,11 +79,27 @@ void Control::add_sources(Poller& poller) {
   if (has_input) poller.add<&Control::on_input_room>(console_->input(), POLLOUT, *this);
   if (behind()) poller.add<&Control::on_timer>(patience_.fd(), POLLIN, *this);
   // Others wait in the backlog until one of these is gone.
-  if (!is_full) poller.add<&Control::on_connection>(listener_.get(), POLLIN, *this);
+  if (is_full()) return;
+  if (starved_ == 0) poller.add<&Control::on_connection>(listener_.get(), POLLIN, *this);
+  // What the whole machine is short of, others give back.
+  if (starved_ != 0 && starved_ != EMFILE) poller.within(kShortage);
 }
 
-void Control::on_connection(short) {
+bool Control::is_full() const {
+  for (const Client& client : clients_) {
+    if (!client.fd.valid()) return false;
+  }
+  return true;
+}
+
+void Control::on_connection(short) { accept_next(); }
+
+// A connection that cannot be accepted stays in the backlog, and the listener readable.
+void Control::accept_next() {
+  if (is_full()) return;
   Fd made(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  const bool is_short = !made.valid() && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+  starved_ = is_short ? errno : 0;
   if (!made.valid() || !may_order(made.get(), user_)) return;
   for (Client& client : clients_) {
     if (client.fd.valid()) continue;

@@ -61,6 +61,8 @@ class Control {
     void leave();
   };
   void on_connection(short happened);
+  void accept_next();
+  bool is_full() const;
   void on_input_room(short happened);
   void on_timer(short happened);
 
@@ -69,6 +71,7 @@ class Control {
   Handler handler_ = nullptr;
   Console* console_ = nullptr;
   Fd listener_;
+  int starved_ = 0;  // the error for which a connection could not be accepted, and waits
   Client clients_[kMostClients];
   Timer patience_;
 };

@@ -52,6 +52,7 @@ void Events::begin_run(uint32_t restarts) {
     }
     call(SYS_renameat2, folder_.get(), "events.new", folder_.get(), "events", 0);
     file_ = std::move(fresh);
+    health_ = 0;
   }
   add({Event::kRun, restarts, 0, 0, 0, wall_clock_ms()});
 }
@@ -77,12 +78,41 @@ void Events::flush() {
   const char* bytes = reinterpret_cast<const char*>(records_);
   const size_t size = count_ * sizeof(Record);
   if (file_.valid()) write_all(bytes, size);
+  for (size_t i = 0; i < count_; i++) health_ += records_[i].kind == Event::kHealth;
   if (socket_ >= 0) send_all(bytes, size);
   // After they are in the file, where who is told of them looks.
   for (size_t i = 0; i < count_ && listener_ != nullptr; i++) {
     if (is_turning_point(records_[i].kind)) listener_(context_, records_[i]);
   }
   count_ = 0;
+  if (file_.valid() && health_ > kMostHealth) forget_health();
+}
+
+// Writes the file anew without the first half of its changes of health. Where that fails, it is tried at the next one.
+void Events::forget_health() {
+  constexpr int flags = O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+  const Fd old(openat(folder_.get(), "events", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  Fd fresh(openat(folder_.get(), "events.new", flags, 0600));
+  if (!old.valid() || !fresh.valid()) return;
+  size_t seen = 0;
+  for (off_t at = 0;;) {
+    const ssize_t got = pread(old.get(), records_, sizeof records_, at);
+    if (got < 0) return;
+    const size_t records = static_cast<size_t>(got) / sizeof(Record);
+    if (records == 0) break;
+    at += static_cast<off_t>(records * sizeof(Record));
+    size_t kept = 0;
+    for (size_t i = 0; i < records; i++) {
+      const bool is_old = records_[i].kind == Event::kHealth && seen++ < kMostHealth / 2;
+      if (!is_old) records_[kept++] = records_[i];
+    }
+    const auto size = static_cast<ssize_t>(kept * sizeof(Record));
+    // On a full disk, the old one goes on.
+    if (write(fresh.get(), records_, static_cast<size_t>(size)) != size) return;
+  }
+  if (call(SYS_renameat2, folder_.get(), "events.new", folder_.get(), "events", 0) != 0) return;
+  file_ = std::move(fresh);
+  health_ -= kMostHealth / 2;
 }
 
 void Events::send_all(const char* at, size_t left) const {

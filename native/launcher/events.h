@@ -23,7 +23,9 @@ class Events {
   void refuse(int error);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.
   void flush();
-  // From now on they are written to the file as well, which is `events` of the folder. 0 or -errno.
+  // From now on they are written to the file as well, which is `events` of the folder. 0 or -errno. Of the changes of
+  // health, of which there is no end, at most kMostHealth stay in it, the last ones.
+  static constexpr size_t kMostHealth = 1024;
   long keep_in(int file, int folder);
   // The plan is run again. What was told of the run before is kept in the file `events.1`, of the one before that in
   // `events.2`, and so on for the last four.
@@ -44,11 +46,13 @@ class Events {
  private:
   void send_all(const char* at, size_t left) const;
   void write_all(const char* at, size_t left) const;
+  void forget_health();
 
   int socket_;
   const bool terse_;
   Fd file_;
   Fd folder_;
+  size_t health_ = 0;  // the changes of health in the file
   void* context_ = nullptr;
   Listener listener_ = nullptr;
   size_t count_ = 0;

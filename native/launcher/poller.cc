@@ -15,7 +15,7 @@ void Poller::add(int fd, short events, void* owner, Handler handler) {
 }
 
 long Poller::wait() {
-  if (poll(polls_, count_, -1) >= 0) return 0;
+  if (poll(polls_, count_, most_) >= 0) return 0;
   const int error = errno;
   // poll(2) fills nothing in when it fails.
   for (size_t i = 0; i < count_; i++) polls_[i].revents = 0;

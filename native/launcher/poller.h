@@ -19,7 +19,10 @@ class Poller {
   // for is a defect of the launcher, which then ends, and the container with it.
   static constexpr size_t kMost = 64;
 
-  void clear() { count_ = 0; }
+  void clear() {
+    count_ = 0;
+    most_ = -1;
+  }
   // Calls `(owner.*Method)(happened)` when one of `events`, or an error, has happened to the descriptor. One that is -1
   // is skipped. The method must not block. It may find the descriptor closed, when the method of an earlier entry did
   // that.
@@ -27,6 +30,8 @@ class Poller {
   void add(int fd, short events, Owner& owner) {
     add(fd, events, &owner, [](void* of, short happened) { (static_cast<Owner*>(of)->*Method)(happened); });
   }
+  // The wait ends after so many milliseconds at most.
+  void within(int ms) { most_ = ms; }
   // Ends the wait and calls nothing.
   void add(int fd, short events) { add(fd, events, nullptr, nullptr); }
 
@@ -40,6 +45,7 @@ class Poller {
   void add(int fd, short events, void* owner, Handler handler);
 
   size_t count_ = 0;
+  int most_ = -1;
   pollfd polls_[kMost];
   void* owners_[kMost];
   Handler handlers_[kMost];
