@@ -23,8 +23,11 @@ import type { ImageFacts } from '../../src/model/image.ts';
 import { writeBundle } from '../../src/container/bundle.ts';
 import { compile } from '../../src/model/compile.ts';
 import type { OciConfig } from '../../src/oci/config.ts';
+import { boxctl } from '../support/boxctl.ts';
 import { hasBusybox, makeBusyboxTree } from '../support/busybox.ts';
+import { callerOptions, self, specFolder } from '../support/container.ts';
 import { testDocument, type DocumentOptions } from '../support/document.ts';
+import { tempFolder } from '../support/temp.ts';
 
 const isRoot = process.geteuid?.() === 0;
 const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
@@ -116,6 +119,42 @@ describe.skipIf(!canRun)('a bundle of root’s (needs root and busybox-static)',
       rmSync(join(rootfs, 'dev/again'));
     }
   });
+
+  it('names the keys of its file that another runtime does nothing for, and those alone', async () => {
+    const keys = {
+      init: true,
+      socket_activation: true,
+      restart: 'always',
+      healthcheck: { test: 'true' },
+      post_start: [{ command: 'true' }],
+      pre_stop: [{ command: 'true' }],
+      stop_signal: 'SIGINT',
+      stop_grace_period: '3s',
+      limits: { time: '5s' },
+      logging: { driver: 'none' },
+      labels: { tier: 'front' },
+      writable: 'tmpfs',
+      seccomp: 'log',
+      pid: 'host',
+    };
+    const told = async (own: object): Promise<string> => {
+      const out = join(tempFolder(), 'out');
+      const dir = specFolder({ command: ['sh'], ...own }, self);
+      const { status, stderr } = await boxctl(
+        ['bundle', '--allow', 'all', 'container.yaml', out],
+        callerOptions(self, dir),
+      );
+      expect(status, stderr).toBe(0);
+      return stderr;
+    };
+    const names = Object.keys(keys).map((key) => (key === 'limits' ? 'limits.time' : key === 'pid' ? 'landlock' : key));
+    expect(await told(keys)).toContain(`nothing is done for ${names.map((name) => `\`${name}\``).join(', ')}`);
+    for (const [key, value] of Object.entries(keys)) {
+      const name = key === 'limits' ? 'limits.time' : key === 'pid' ? 'landlock' : key;
+      expect(await told({ [key]: value }), key).toContain(`nothing is done for \`${name}\`\n`);
+    }
+    expect(await told({})).toBe('');
+  }, 60_000);
 
   it('that cannot be written leaves nothing behind', async () => {
     const broken: ImageFacts = { ...image(), layers: [{ kind: 'tree', path: join(folder, 'not-there') }] };

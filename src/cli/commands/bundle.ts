@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { BoxctlError } from '../../errors.ts';
+import { keysWithoutWords } from '../../container/bundle-lacks.ts';
 import { writeBundle } from '../../container/bundle.ts';
 import { checkCommand } from '../../container/check-command.ts';
 import { prepare } from '../../container/prepare.ts';
@@ -37,8 +38,10 @@ export const bundle: Run = async (invocation) => {
     const { devices, differs } = await writeBundle(model, image, host, resolve(cwd, args.positionals[1] ?? ''));
     if (devices > 0) messages.warning(`${devices} device nodes of the image are left out of its copy`, undefined);
     const { keepGroups, network } = document.spec;
+    const silent = keysWithoutWords(document.spec, model).map((key) => `\`${key}\``);
     const all = [
       ...differs,
+      ...(silent.length > 0 ? [`nothing is done for ${silent.join(', ')}`] : []),
       ...(keepGroups ? ['no supplementary group of yours is kept'] : []),
       ...(network === undefined ? [] : ['the container has `lo` alone, since the other runtime makes no network']),
     ];
