@@ -211,32 +211,54 @@ const CACHES = '--caches';
 /** Some hundred times as long as it takes. */
 const CACHES_MS = 120_000;
 
+const openBin = () => createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
+
+function writeCache({ openPack }, name, ending = 'cache') {
+  writeFileSync(join(dist, `${name}.pack.${ending}`), openPack(name).script.createCachedData());
+}
+
 /** V8 keeps what has been compiled by then, so the usual way is walked first, in `folder`. */
 async function writeCaches(folder) {
-  const bin = createRequire(import.meta.url)(join(dist, 'boxctl.cjs'));
-  const write = (name) => writeFileSync(join(dist, `${name}.pack.cache`), bin.openPack(name).script.createCachedData());
-  const { warmUp, warmUpNetwork } = await bin.load('cli.cjs').warming();
+  const bin = openBin();
+  const { makeContainer, warmUp, warmUpNetwork } = await bin.load('cli.cjs').warming();
   // Before anything of it has run: each command needs another part of it.
-  write('rest');
+  writeCache(bin, 'rest');
   await warmUp(folder);
-  write('start');
+  writeCache(bin, 'start');
   warmUpNetwork();
-  write('network');
+  writeCache(bin, 'network');
+  makeContainer(folder);
   // Handlers of signals may wait.
   process.exit();
 }
 
-/** In a process of its own, with a home and a store that are removed (src/cli/warm-up.ts). */
+/** What changes nothing, of a container that has never run. */
+const LOOKS = [['ps'], ['ps', '--all'], ['ps', '--all', '--json'], ['inspect', 'warm-up'], ['logs', 'warm-up']];
+
+/** The same for commands that look at containers: they need little of what a start needs. */
+async function writeCachesOfLooks() {
+  // For which of its caches the bin looks: there is none yet.
+  process.argv.splice(2, Infinity, ...LOOKS[0]);
+  const bin = openBin();
+  const { main } = bin.load('cli.cjs');
+  for (const words of LOOKS) await main(words);
+  for (const name of ['start', 'rest']) writeCache(bin, name, 'looks.cache');
+  process.exit();
+}
+
+/** In processes of their own, with a home and a store that are removed (src/cli/warm-up.ts). */
 function makeCaches() {
   const folder = mkdtempSync(join(tmpdir(), 'boxctl-build-'));
   try {
     const empty = openSync('/dev/null', 'r');
-    execFileSync(process.execPath, [fileURLToPath(import.meta.url), CACHES, join(folder, 'warm-up')], {
-      // What it says is in the error where it fails.
-      stdio: ['ignore', 'ignore', 'pipe', empty, empty],
-      timeout: CACHES_MS,
-      env: { PATH: process.env.PATH, HOME: folder, BOXCTL_STORE: join(folder, 'store') },
-    });
+    for (const words of [[join(folder, 'warm-up')], []]) {
+      execFileSync(process.execPath, [fileURLToPath(import.meta.url), CACHES, ...words], {
+        // What it says is in the error where it fails.
+        stdio: ['ignore', 'ignore', 'pipe', empty, empty],
+        timeout: CACHES_MS,
+        env: { PATH: process.env.PATH, HOME: folder, BOXCTL_STORE: join(folder, 'store') },
+      });
+    }
     closeSync(empty);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -259,4 +281,5 @@ async function build() {
 }
 
 const [word, folder] = process.argv.slice(2);
-await (word === CACHES ? writeCaches(folder) : build());
+if (word !== CACHES) await build();
+else await (folder === undefined ? writeCachesOfLooks() : writeCaches(folder));

@@ -42,6 +42,15 @@ function readBytes(path) {
   return addon === undefined ? readFileSync(path) : addon.mapBytes(path);
 }
 
+/**
+ * Commands that look at containers, or send them something. Of the packs they need another part than a start, and V8 has that in
+ * caches of their own (src/build.mjs).
+ */
+const LOOKS = 'ps inspect logs stop kill rm wait top stats events port rename pause unpause attach'.split(' ');
+
+const word = process.argv.slice(2).find((one) => one !== '--from-front');
+const endingOf = (name) => (name !== 'network' && LOOKS.includes(word) ? 'looks.cache' : 'cache');
+
 const packs = new Map();
 
 /** Modules as one script, whose value is a map of functions by name: src/build.mjs packs them. */
@@ -51,7 +60,7 @@ function openPack(name) {
   const path = join(folder, `${name}.pack`);
   let cachedData;
   try {
-    cachedData = readBytes(`${path}.cache`);
+    cachedData = readBytes(`${path}.${endingOf(name)}`);
   } catch {
     // Built without one.
   }

@@ -2,9 +2,12 @@
  * What `up` does, without a container. The build runs this and then takes V8's code cache: functions that have run are in it,
  * compiled, and those that have not must be compiled at each start.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { recordOf } from '../container/kept-record.ts';
 import { endOf, runModel } from '../container/run.ts';
+import { startedFrom } from '../container/started-from.ts';
+import { makeFolders } from '../files/folders.ts';
 import { gatherHostFacts } from '../host/gather.ts';
 import { gatherNetworkFacts } from '../host/network.ts';
 import { offsetOf, sizeOf } from '../kernel/layout.ts';
@@ -20,6 +23,8 @@ import type { Plan } from '../plan/plan.ts';
 import type { Progress } from '../show/progress-interface.ts';
 import { loadSpecText } from '../spec/load.ts';
 import { chooseRanges } from '../state/address-pool.ts';
+import { makePlace } from '../state/container-folders.ts';
+import { folderOf } from '../state/containers.ts';
 import { claimIds } from '../state/id-ranges.ts';
 import { Keeper } from './front.ts';
 import { main } from './main.ts';
@@ -127,6 +132,25 @@ export async function warmUp(folder: string): Promise<void> {
     await warmUpRest(words, file);
   } catch {
     // See above.
+  }
+}
+
+/**
+ * Makes a container in the background that has never run, for commands that look at containers (src/build.mjs). To be called after
+ * `warmUp`, with the same folder.
+ */
+export function makeContainer(folder: string): void {
+  try {
+    const document = loadSpecText(TEXT, join(folder, 'container.yaml'), { env: { HOME: '/' }, home: '/' });
+    const host = gatherHostFacts(process.env);
+    const image = { ...IMAGE, ownership: ownershipFor(document, host) };
+    const model = compile(document, image, host, {});
+    const made = { plan: planContainer(model, image, host), model, image };
+    makeFolders(folderOf(host), 0o700);
+    const { lock } = makePlace(host, recordOf(document, model, '0123456789ab'), made, startedFrom(document, image, {}));
+    closeSync(lock);
+  } catch {
+    // The commands then find none.
   }
 }
 

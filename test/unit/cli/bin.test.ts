@@ -17,19 +17,24 @@ afterEach(async () => {
 async function without(missing: readonly string[], words: readonly string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'boxctl-bin-'));
   folders.push(folder);
-  await cp(dirname(PROGRAM), folder, { recursive: true });
+  // Not the library.
+  await cp(dirname(PROGRAM), folder, { recursive: true, filter: (path) => !/\/types$|\.js$/u.test(path) });
   for (const name of missing) await rm(join(folder, name));
   const { stdout } = await run(process.execPath, [join(folder, 'boxctl.cjs'), ...words]);
   return stdout;
 }
 
-const CACHES = ['start.pack.cache', 'rest.pack.cache'];
+const CACHES = ['start', 'rest'].flatMap((name) => [`${name}.pack.cache`, `${name}.pack.looks.cache`]);
 
 test.each([
   ['its addon', ['native/boxctl.node']],
   ['what V8 has compiled', CACHES],
   ['both', ['native/boxctl.node', ...CACHES]],
 ])('boxctl says the same without %s', async (_, missing) => {
-  const words = ['help', 'completion'];
-  expect(await without(missing, words)).toBe(await without([], words));
+  for (const words of [
+    ['help', 'completion'],
+    ['ps', '--help'],
+  ]) {
+    expect(await without(missing, words)).toBe(await without([], words));
+  }
 });
