@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { boxctl, run, type Ended } from '../support/boxctl.ts';
+import { boxctl, run, type Ended, type RunOptions } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
 import { CONTAINER_NAME } from '../support/host-state.ts';
@@ -12,8 +12,13 @@ interface Ran extends Ended {
   readonly folder: string;
 }
 
-async function ran(folder: string, caller: Caller, args: readonly string[] = []): Promise<Ran> {
-  return { folder, ...(await boxctl(['up', '--allow', 'all', ...args], callerOptions(caller, folder))) };
+async function ran(
+  folder: string,
+  caller: Caller,
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<Ran> {
+  return { folder, ...(await boxctl(['up', '--allow', 'all', ...args], callerOptions(caller, folder, options))) };
 }
 
 /** A container with a profile, or with a word, and a script. */
@@ -22,12 +27,13 @@ function withFilter(
   script: string,
   caller: Caller,
   rest: Readonly<Record<string, unknown>> = {},
+  options: RunOptions = {},
 ): Promise<Ran> {
   const isProfile = typeof seccomp === 'object' && seccomp !== null && 'defaultAction' in seccomp;
   const command = ['sh', '-c', script.replaceAll('$', '$$$$')];
   const folder = specFolder({ seccomp: isProfile ? './profile.json' : seccomp, command, ...rest }, caller);
   if (isProfile) writeFileSync(join(folder, 'profile.json'), JSON.stringify(seccomp));
-  return ran(folder, caller);
+  return ran(folder, caller, [], options);
 }
 
 const denying = (names: readonly string[], rule: object): object => ({
@@ -98,7 +104,13 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 
   test('a learned profile allows the same command, and no other calls', async () => {
-    const learned = await withFilter('learn', 'mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))', caller);
+    const learned = await withFilter(
+      'learn',
+      'mkdir /tmp/x; unshare -U true; ls /; echo $((6 * 7))',
+      caller,
+      {},
+      { once: 'it learns what is new' },
+    );
     expect(learned.status).toBe(0);
     const file = join(learned.folder, `${CONTAINER_NAME}.seccomp.json`);
     expect(learned.stderr).toMatch(

@@ -24,6 +24,8 @@ import { userEnvironment } from './user.ts';
 
 /** Twice by Node: the first start may import the image, and the second keeps the plan. */
 const STARTS = 3;
+/** Of boxctl itself: no plan is kept of such a start. */
+const REFUSED = 125;
 /** As often is a start by Node made once more where the last one differs: what it prints may differ by itself, as times do. */
 const MORE_BY_NODE = 4;
 
@@ -91,8 +93,12 @@ export async function twice(command: readonly string[], args: readonly string[],
   const watched = new Watched(options);
   const fresh = await watched.run(command);
   let last = fresh;
-  for (let start = 0; start < STARTS; start++) last = await watched.run([FRONT, ...args]);
-  const isKept = !watched.hasRun;
+  let isKept = false;
+  const starts = fresh.status === REFUSED ? 1 : STARTS;
+  for (let start = 0; start < starts && !isKept; start++) {
+    last = await watched.run([FRONT, ...args]);
+    isKept = !watched.hasRun;
+  }
   let isLike = isSame(fresh, last);
   let varies = false;
   for (let more = 0; more < MORE_BY_NODE && !isLike && !varies; more++) {
