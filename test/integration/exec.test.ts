@@ -71,7 +71,7 @@ describe.skipIf(!hasBusybox).each(callers)('a command in a container, started by
     });
     await running;
     expect(await sh(web, 'sleep 0.2; ps | grep -c "sleep [1]234"')).toMatchObject({ stdout: '0\n' });
-    const other = web.run(['exec', web.name, 'sleep', '1235']);
+    const other = web.run(['exec', web.name, 'sleep', '1235'], { once: 'it is ended with the container' });
     await sh(web, 'while ! ps | grep -q "sleep [1]235"; do sleep 0.05; done');
     await web.run(['stop', '-t', '0', web.name]);
     expect(await other).toMatchObject({ status: 137 });
