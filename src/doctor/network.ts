@@ -82,6 +82,15 @@ function ofTrial(name: string, trial: Trial | undefined, gives: string, by: stri
   return make(name, 'no', trial.message.replaceAll('\n', '; '), { gives, ...fix });
 }
 
+/** The container's own table answers what it refuses, if the kernel has that part of nf_tables (src/plan/network/network.ts). */
+function ofRefusals(trial: Trial | undefined): readonly Check[] {
+  if (trial?.ok !== true) return [];
+  if (!trial.leftOut.includes('table.reject')) return [make('refusals', 'yes', 'at once')];
+  const detail = 'packets that a container may not send are dropped: this kernel has no nft_reject_netdev';
+  const fix = 'a kernel with CONFIG_NFT_REJECT_NETDEV, which Debian’s have, but for those for clouds';
+  return [make('refusals', 'no', detail, { gives: 'connections that are refused at once', fix })];
+}
+
 function ofUplinks({ uplinks }: NetworkFacts): Check {
   const ways = ([4, 6] as const).flatMap((family) => {
     const device = uplinks.find((uplink) => uplink.family === family)?.device;
@@ -170,7 +179,7 @@ export function examineNetwork(host: HostFacts, findings: NetworkFindings): read
   return [
     ofTrial('network of its own', trial, '`network_mode: bridge`', by),
     ofUplinks(facts),
-    ...(isRoot ? [ofForwarding(facts, locked), ...ofFirewalls(findings)] : []),
+    ...(isRoot ? [...ofRefusals(trial), ofForwarding(facts, locked), ...ofFirewalls(findings)] : []),
     ofNameServers(host),
     ofTrial('rates', rates, '`limits.network`', 'by queueing disciplines'),
     make('networks of containers', isRoot ? 'yes' : 'none', isRoot ? '`networks`' : '`networks` are for root alone'),

@@ -18,7 +18,8 @@ import { loadSpecText } from '../spec/load.ts';
 import type { IdMap, SpecDocument } from '../spec/spec.ts';
 
 export type Trial =
-  | { readonly ok: true; readonly steps: number }
+  /** `leftOut`: the ids of steps whose error the plan allows. */
+  | { readonly ok: true; readonly steps: number; readonly leftOut: readonly string[] }
   | {
       readonly ok: false;
       /** The call that failed; undefined where there was no plan to be tried. */
@@ -63,6 +64,7 @@ function makeEmptyImage(folder: string, host: HostFacts, ownership: Ownership | 
 class Observer {
   #steps: readonly Step[] = [];
   #failed: number | undefined;
+  readonly #leftOut: number[] = [];
 
   readonly reporter: Reporter = {
     ...SILENT,
@@ -70,6 +72,7 @@ class Observer {
       this.#steps = steps;
       const event = (one: LaunchEvent): void => {
         if (one.kind === 'failed') this.#failed = one.index;
+        else if (one.kind === 'step' && one.outcome === 'skipped') this.#leftOut.push(one.index);
       };
       return { draws: false, event, finish: () => Promise.resolve() };
     },
@@ -78,6 +81,10 @@ class Observer {
   /** The number of steps, if all but the last succeeded. The last is the `execve` of the command, which is missing on purpose. */
   get done(): number | undefined {
     return this.#failed !== undefined && this.#failed === this.#steps.length - 1 ? this.#steps.length : undefined;
+  }
+
+  get leftOut(): readonly string[] {
+    return this.#leftOut.flatMap((index) => this.#steps[index]?.id ?? []);
   }
 
   /** The call that failed. */
@@ -108,7 +115,7 @@ export async function tryContainer(
     return { ok: false, call: undefined, message: `it ended early (${reason})`, hint: undefined };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    if (observer.done !== undefined) return { ok: true, steps: observer.done };
+    if (observer.done !== undefined) return { ok: true, steps: observer.done, leftOut: observer.leftOut };
     const hint = error instanceof BoxctlError ? error.hint : undefined;
     return { ok: false, call: observer.call, message: error.message, hint };
   } finally {

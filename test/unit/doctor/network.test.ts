@@ -18,8 +18,8 @@ const FACTS: NetworkFacts = {
 };
 const WELL: NetworkFindings = {
   facts: FACTS,
-  trial: { ok: true, steps: 300 },
-  rates: { ok: true, steps: 302 },
+  trial: { ok: true, steps: 300, leftOut: [] },
+  rates: { ok: true, steps: 302, leftOut: [] },
   firewalls: [],
   pool: DEFAULT_POOL,
   locked: [],
@@ -59,6 +59,7 @@ describe('doctor', () => {
     expect(said({})).toEqual([
       'network of its own: yes, tried, by a pair of interfaces: all 300 steps done and undone',
       'way to the world: yes, IPv4 by eth0',
+      'refusals: yes, at once',
       'forwarding: yes, on',
       'firewall: yes, none that drops what containers send was found',
       'name servers: yes, 10.0.0.1',
@@ -74,6 +75,11 @@ describe('doctor', () => {
     expect(said({ facts: { ...FACTS, uplinks: [] } })).toContain(
       'way to the world: no, no default route → give this host a default route',
     );
+  });
+
+  it('says where packets are dropped instead of refused', () => {
+    const told = said({ trial: { ok: true, steps: 300, leftOut: ['table.reject'] } }).join('\n');
+    expect(told).toMatch(/^refusals: no, .*no nft_reject_netdev → a kernel with CONFIG_NFT_REJECT_NETDEV/mu);
   });
 
   it('says whether forwarding is switched on for a container, or cannot be written', () => {
