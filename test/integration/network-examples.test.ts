@@ -1,19 +1,24 @@
 /** The examples with a network run as they are, in a lab of namespaces. */
-import { cpSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { PROJECT } from '../support/boxctl.ts';
-import { callerOptions, self } from '../support/container.ts';
+import { callerOptions, callers } from '../support/container.ts';
 import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const WHY = whyNoLab();
+/** Root, and an ordinary user whose packets a program carries. */
+const carried = callers.filter(
+  ({ user }, index) => index < 2 && (user === undefined || existsSync('/usr/bin/slirp4netns')),
+);
 
-describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'as root'})`, () => {
+describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the lab'})`, () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await makeLab();
+    await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
   });
   afterAll(() => lab.end());
 
@@ -23,10 +28,10 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'as root'}
     return folder;
   }
 
-  test('`web` answers the host, and not the world', { timeout: 60_000 }, async () => {
+  test.each(carried)('`web` answers the host, and not the world: $title', { timeout: 60_000 }, async (caller) => {
     let child: ChildProcess | undefined;
     let output = '';
-    const options = callerOptions(self, example('web'), { env: { PORT: '9000' } });
+    const options = callerOptions(caller, example('web'), { env: { PORT: '9000' } });
     const ended = lab.host.boxctl(['up', '--allow', 'port', '--allow', 'tool'], {
       ...options,
       onStart: (process) => {
@@ -46,12 +51,16 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'as root'}
     expect((await ended).status).toBe(0);
   });
 
-  test('`one-host` reaches the host that it names, and not another', { timeout: 60_000 }, async () => {
-    const options = callerOptions(self, example('one-host'), { env: { HOST: WORLD.ipv4 } });
-    const { stdout, status } = await lab.host.boxctl(['up', '--allow', 'egress', '--allow', 'tool'], options);
-    expect({ stdout, status }).toEqual({
-      stdout: `${WORLD.ipv4}: 200\n${SECOND.ipv4}: ECONNREFUSED\n`,
-      status: 0,
-    });
-  });
+  test.each(carried)(
+    '`one-host` reaches the host that it names, and not another: $title',
+    { timeout: 60_000 },
+    async (caller) => {
+      const options = callerOptions(caller, example('one-host'), { env: { HOST: WORLD.ipv4 } });
+      const { stdout, status } = await lab.host.boxctl(['up', '--allow', 'egress', '--allow', 'tool'], options);
+      expect({ stdout, status }).toEqual({
+        stdout: `${WORLD.ipv4}: 200\n${SECOND.ipv4}: ECONNREFUSED\n`,
+        status: 0,
+      });
+    },
+  );
 });
