@@ -32,6 +32,7 @@ import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import {
   addressAt,
+  containsAddress,
   containsSubnet,
   formatSubnet,
   overlapsSubnet,
@@ -251,10 +252,16 @@ class Networks {
     for (const one of attachment.subnets) if (one.gateway !== undefined) taken.add(one.gateway);
     const wanted = family === 4 ? attachment.ipv4Address : attachment.ipv6Address;
     if (wanted !== undefined) {
+      const path = `${attachment.specPath}.ipv${family}_address` as const;
+      // The file may not say the subnet, which is that of the containers that are there. The host has a route to this address.
+      if (!containsAddress(subnet, wanted)) {
+        const message = `${wanted} is not in the subnet ${formatSubnet(subnet)} of the network ${attachment.name}`;
+        const hint = `such as ${freeAddress(subnet, taken) ?? formatSubnet(subnet)}, or leave it out`;
+        throw this.#refusal(path, { code: 'E_ADDRESS_TAKEN', message, hint });
+      }
       if (!taken.has(wanted)) return { subnet, address: wanted };
       const message = `another container on ${attachment.name} has the address ${wanted}`;
-      const hint = 'choose another, or leave it out';
-      throw this.#refusal(attachment.specPath, { code: 'E_ADDRESS_TAKEN', message, hint });
+      throw this.#refusal(path, { code: 'E_ADDRESS_TAKEN', message, hint: 'choose another, or leave it out' });
     }
     const address = freeAddress(subnet, taken);
     if (address !== undefined) return { subnet, address };

@@ -125,6 +125,55 @@ describe('a claim', () => {
     first.release();
   });
 
+  test('with an address outside of the network is refused at its line, also where other files say the subnet', () => {
+    const state = join(tempFolder(), 'network/1');
+    const config = 'ipam: {config: [{subnet: 10.50.0.0/24}, {subnet: "fd00:50::/64"}]}';
+    const first = claimAddresses(file(`networks: {lab: {name: lab, ${config}}}\n`, 'first'), facts(state), new Map());
+    for (const [key, address, range] of [
+      ['ipv4_address', '198.51.100.10', '10.50.0.0/24'],
+      ['ipv6_address', '2001:db8::1', 'fd00:50::/64'],
+    ] as const) {
+      for (const how of ['external: true', 'name: lab']) {
+        const claim = (): unknown =>
+          claimAddresses(file(`networks:\n  lab: {${how}, ${key}: "${address}"}\n`), facts(state), new Map());
+        const message = `${address} is not in the subnet ${range} of the network lab`;
+        const at = expect.objectContaining({ line: 6 }) as object;
+        expect(claim).toThrow(expect.objectContaining({ diagnostics: [expect.objectContaining({ message, at })] }));
+      }
+    }
+    const inside = claimAddresses(
+      file('networks: {lab: {external: true, ipv4_address: 10.50.0.9}}\n'),
+      facts(state),
+      new Map(),
+    );
+    expect(inside.network.networks[0]?.address4).toBe('10.50.0.9');
+    first.release();
+    inside.release();
+    // Nobody is there, and the subnet is chosen.
+    expect(() =>
+      claimAddresses(file('networks: {lab: {external: true, ipv4_address: 198.51.100.10}}\n'), facts(state), new Map()),
+    ).toThrow('198.51.100.10 is not in the subnet');
+  });
+
+  test('gets no address of a gateway, and is refused where all addresses of the network are taken', () => {
+    const state = join(tempFolder(), 'network/1');
+    const claim = (gateway: string) =>
+      claimAddresses(
+        file(`networks: {inner: {ipam: {config: [{subnet: 10.50.0.0/29, gateway: ${gateway}}]}}}\n`),
+        facts(state),
+        new Map(),
+      );
+    const claims = Array.from({ length: 4 }, () => claim('10.50.0.3'));
+    expect(claims.map(({ network }) => network.networks[0]?.address4)).toEqual([
+      '10.50.0.2',
+      '10.50.0.4',
+      '10.50.0.5',
+      '10.50.0.6',
+    ]);
+    expect(() => claim('10.50.0.3')).toThrow('all addresses of 10.50.0.0/29 are taken');
+    for (const { release } of claims) release();
+  });
+
   test('of a subnet that the host has is refused', () => {
     const state = join(tempFolder(), 'network/1');
     const keys = 'networks: {inner: {ipam: {config: [{subnet: 10.50.0.0/24}]}}}\n';
