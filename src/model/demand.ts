@@ -12,6 +12,7 @@ export const DEMAND_KINDS = {
   network: 'the network beyond this host, whatever is in it',
   egress: 'single addresses, subnets, names and ports of the network',
   reach: 'services of this host, and link-local addresses',
+  subnet: 'addresses of the internet for containers, by which this host reaches nobody else then',
   shared_network: 'networks on which containers of other folders can be',
   port: 'ports of this host',
   ids: 'ids of the host’s own accounts',

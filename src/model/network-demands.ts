@@ -3,8 +3,8 @@ import type { EgressTarget, PublishedPort, SpecNetwork } from '../spec/network/n
 import { formatTarget } from '../spec/network/target.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
-import { specialKind } from '../text/special-addresses.ts';
-import { subnetOf } from '../text/addresses.ts';
+import { isPrivate, specialKind } from '../text/special-addresses.ts';
+import { formatSubnet, subnetOf } from '../text/addresses.ts';
 import type { Because } from './because.ts';
 import type { Demand } from './demand.ts';
 
@@ -14,7 +14,12 @@ export function networkDemands(document: SpecDocument, place: Place): readonly D
   const { network } = document.spec;
   if (network === undefined) return [];
   const asked = place(networkKey(document));
-  return [...ofShared(network, place), ...ofReach(network, asked, place), ...ofPorts(network.ports, place)];
+  return [
+    ...ofShared(network, place),
+    ...ofSubnets(network, place),
+    ...ofReach(network, asked, place),
+    ...ofPorts(network.ports, place),
+  ];
 }
 
 /** The key that asks for a network. `networks` alone implies `network_mode: bridge`. */
@@ -29,6 +34,18 @@ function ofShared({ networks }: SpecNetwork, place: Place): readonly Demand[] {
     const message = `is on the network ${hostName}, on which containers of other folders can be`;
     return [{ kind: 'shared_network', value: hostName, message, because: place(specPath) }];
   });
+}
+
+/** Demands for subnets whose addresses others have on the internet. The host's packets to these go to the containers. */
+function ofSubnets({ networks }: SpecNetwork, place: Place): readonly Demand[] {
+  return networks.flatMap(({ subnets }) =>
+    subnets.flatMap(({ subnet, specPath }): readonly Demand[] => {
+      if (isPrivate(subnet)) return [];
+      const value = formatSubnet(subnet);
+      const message = `takes addresses of the internet, by which this host reaches nobody else then: ${value}`;
+      return [{ kind: 'subnet', value, message, because: place(specPath) }];
+    }),
+  );
 }
 
 /** Whether the entry allows everything, for one family at least. */

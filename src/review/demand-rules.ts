@@ -100,6 +100,11 @@ const RULES: Readonly<Record<DemandKind, Rule>> = {
     severity: 'high',
     fix: 'take it out of `egress`, or name the one port that is needed',
   }),
+  subnet: () => ({
+    rule: 'public-subnet',
+    severity: 'high',
+    fix: 'choose a private one, such as 172.30.0.0/24 or fd00:30::/64, or leave it out',
+  }),
   shared_network: () => ({
     rule: 'shared-network',
     severity: 'medium',

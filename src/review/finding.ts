@@ -33,6 +33,7 @@ export const RULES = [
   'network-wide',
   'network-egress',
   'shared-network',
+  'public-subnet',
   'port-open',
   'port-local',
   'kept-groups',

@@ -1,5 +1,5 @@
 /** Addresses that are not those of the world (RFC 6890), by what they are to a container. */
-import { containsSubnet, parseSubnet, type Subnet } from './addresses.ts';
+import { containsSubnet, overlapsSubnet, parseSubnet, type Subnet } from './addresses.ts';
 
 export type SpecialKind = 'loopback' | 'link-local' | 'multicast' | 'unspecified' | 'mapped';
 
@@ -34,6 +34,22 @@ function specialTable(): NonNullable<typeof table> {
 /** What all of the subnet is; undefined: some of it is an ordinary address. */
 export function specialKind(subnet: Subnet): SpecialKind | undefined {
   return specialTable().find(([, special]) => containsSubnet(special, subnet))?.[0];
+}
+
+/** Ranges that nobody on the internet has: RFC 1918, RFC 6598, RFC 4193. */
+const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'];
+
+/** Whether all of the subnet is in a range for private networks. */
+export function isPrivate(subnet: Subnet): boolean {
+  return PRIVATE.some((text) => {
+    const parsed = parseSubnet(text);
+    return parsed !== undefined && containsSubnet(parsed.subnet, subnet);
+  });
+}
+
+/** Whether some of the subnet is special. */
+export function overlapsSpecial(subnet: Subnet): boolean {
+  return specialTable().some(([, special]) => overlapsSubnet(special, subnet));
 }
 
 /** All subnets of that kind. */

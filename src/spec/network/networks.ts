@@ -11,7 +11,7 @@ import {
   type Family,
   type Subnet,
 } from '../../text/addresses.ts';
-import { specialKind } from '../../text/special-addresses.ts';
+import { overlapsSpecial } from '../../text/special-addresses.ts';
 import { clip, clipKey, each, addProblem, type Context } from '../context.ts';
 import type { NetworkAttachment, NetworkSubnet } from './network.ts';
 import { addressAt, isHostName } from './values.ts';
@@ -130,7 +130,7 @@ function subnetAt(context: Context, text: string, path: string): Subnet | undefi
       `write ${clip(formatSubnet(subnet))}`,
     );
   }
-  if (specialKind(subnet) !== undefined) {
+  if (overlapsSpecial(subnet)) {
     return refuse(`"${clip(text)}" has no addresses for containers`, 'such as 172.30.0.0/24, or fd00:30::/64');
   }
   if (widthOf(subnet.family) - subnet.prefix < 2) {

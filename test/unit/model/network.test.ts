@@ -252,6 +252,12 @@ describe('the demands of a network', () => {
     ['networks: {a: {internal: true, name: lab}}', ['shared_network=lab']],
     ['networks: {a: {external: true}}', ['shared_network=a', 'network']],
     [
+      'networks: {a: {internal: true, ipam: {config: [{subnet: 172.30.0.0/24}, {subnet: "2001:DB8:1::/64"}]}}}',
+      ['subnet=2001:db8:1::/64'],
+    ],
+    ['networks: {a: {internal: true, ipam: {config: [{subnet: 101.0.0.0/8}]}}}', ['subnet=101.0.0.0/8']],
+    ['networks: {a: {internal: true, ipam: {config: [{subnet: "fd00:30::/64"}]}}}', []],
+    [
       'network_mode: bridge\negress: none\nports: ["8080:80", "127.0.0.1:53:53/udp", "[::1]:9000-9001:9000-9001", "80"]',
       ['port=8080', 'port=127.0.0.1:53/udp', 'port=[::1]:9000-9001', 'port=0'],
     ],
@@ -283,6 +289,8 @@ describe('the demands of a network', () => {
     ['container=d', 'network_mode: "container:db"', false],
     ['reach', 'network_mode: bridge\negress: ["host-gateway"]', true],
     ['shared_network=lab', 'networks: {a: {name: lab, internal: true}}', true],
+    ['subnet=198.51.100.0/24', 'networks: {a: {internal: true, ipam: {config: [{subnet: 198.51.100.0/24}]}}}', true],
+    ['subnet=198.51.100.0/24', 'networks: {a: {internal: true, ipam: {config: [{subnet: 198.51.0.0/16}]}}}', false],
   ])('are met by `--allow %s` for %j: %s', (permit, yaml, expected) => {
     const left = unpermitted(demandsOf(yaml), [parsePermit(permit, { folder: '/', home: '/' })]);
     expect(left.length === 0).toBe(expected);

@@ -75,6 +75,7 @@ const CASES: readonly (readonly [text: string, found: readonly string[], instead
   ['network_mode: bridge\negress: ["host-gateway:5432"]', ['host-services high']],
   ['network_mode: bridge\negress: ["169.254.169.254:80"]', ['link-local high']],
   ['networks: {a: {internal: true, name: lab}}', ['shared-network medium']],
+  ['networks: {a: {internal: true, ipam: {config: [{subnet: 198.51.100.0/24}]}}}', ['public-subnet high']],
   ['network_mode: bridge\negress: none\nports: ["8080:80"]', ['port-open medium']],
   ['network_mode: bridge\negress: none\nports: ["0.0.0.0:8080:80/udp"]', ['port-open medium']],
   ['network_mode: bridge\negress: none\nports: ["192.0.2.2:8080:80"]', ['port-open medium']],

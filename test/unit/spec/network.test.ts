@@ -541,6 +541,12 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
     'networks: {a: {ipv4_address: "::1"}}',
     ['2:30+5 E_SPEC_ADDRESS: "::1" is an IPv6 address = write it as `ipv6_address`'],
   ],
+  ...['169.0.0.0/8', '100.100.100.0/24', 'fd00:ec2::/64', '::/8'].map((text): (typeof BROKEN)[number] => [
+    `networks: {a: {ipam: {config: [{subnet: "${text}"}]}}}`,
+    [
+      `2:41+${text.length + 2} E_SPEC_ADDRESS: "${text}" has no addresses for containers = such as 172.30.0.0/24, or fd00:30::/64`,
+    ],
+  ]),
   [
     'networks: {a: {ipam: {config: [{subnet: 172.30.0.1/24}]}}}',
     ['2:41+13 E_SPEC_ADDRESS: "172.30.0.1/24" is an address within a subnet, and not the subnet = write 172.30.0.0/24'],
