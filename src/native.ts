@@ -43,6 +43,11 @@ export interface AttachEnd {
   readonly value: number;
 }
 
+export interface InterfaceAddress {
+  readonly device: string;
+  readonly address: string;
+}
+
 interface Addon {
   spawnLauncher(
     program: string,
@@ -91,6 +96,7 @@ interface Addon {
   pipe(size?: number): [read: number, write: number];
   sha256(data: Uint8Array): string;
   probeCalls(): Record<string, number>;
+  interfaceAddresses(): InterfaceAddress[];
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
   terminalColumns(fd: number): number;
@@ -354,6 +360,15 @@ export function sha256(data: string | Uint8Array): string {
  */
 export function probeCalls(): Readonly<Record<string, number>> {
   return invoke((addon) => addon.probeCalls());
+}
+
+/**
+ * The addresses of the interfaces that are up. `os.networkInterfaces()` asks for the interfaces as well: that waits as long as the
+ * kernel adds or removes one, as that of a container that has just ended.
+ */
+export function interfaceAddresses(): readonly InterfaceAddress[] {
+  noteGap('the network interfaces of the host were looked at');
+  return invoke((addon) => addon.interfaceAddresses());
 }
 
 /** The settings of a terminal (tcgetattr(3)), to be put back later; undefined when it is none. */

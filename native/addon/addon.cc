@@ -2,6 +2,7 @@
 // Arguments are checked by src/native.ts, the only caller.
 #include <napi.h>
 
+#include "addresses.h"
 #include "attach.h"
 #include "connect.h"
 #include "end.h"
@@ -46,6 +47,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("pipe", boxctl::make_pipe);
   add("sha256", boxctl::sha256);
   add("probeCalls", boxctl::probe_calls);
+  add("interfaceAddresses", boxctl::interface_addresses);
   add("terminalState", boxctl::terminal_state);
   add("restoreTerminal", boxctl::restore_terminal);
   add("terminalColumns", boxctl::terminal_columns);

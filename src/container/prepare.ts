@@ -56,7 +56,8 @@ interface Claimed extends Claims {
 
 /**
  * Reads the lock beside the file, judges the file, claims its ids and addresses, finds or imports its image, compiles its model and judges that. A file that
- * is refused is given nothing, and nothing of its image is read.
+ * is refused is given nothing, and nothing of its image is read. Where no ids are chosen, nobody is asked, and the image is in the store, it is
+ * judged once, with its model: a claim of an address is given back then.
  */
 export async function prepare(given: SpecDocument, options: PrepareOptions): Promise<Prepared> {
   const { judge, overrides, env, reporter, locked = false, isStatic = false } = options;
@@ -65,7 +66,7 @@ export async function prepare(given: SpecDocument, options: PrepareOptions): Pro
   const lock = options.imageOf === undefined ? withLock(wanted, options.host, { locked, onWarning }) : unlocked(wanted);
   const { document } = lock;
   const facts = withSockets(document, await withNetworkFacts(document, options.host, env), { env, reporter });
-  const isFirst = document.spec.autoIds !== undefined || usesNetwork(document) || isUnread(document);
+  const isFirst = document.spec.autoIds !== undefined || asksOthers(document) || isUnread(document);
   if (isFirst) judge(outline(document, facts).demands);
   const claims = await claimFor(document, facts, options);
   const host = inJoinedUser(facts, claims);
@@ -95,6 +96,11 @@ function withoutNetwork(document: SpecDocument): SpecDocument {
 /** Whether the host's network has to be looked at for the file. */
 export function usesNetwork({ spec: { network, namespaces } }: SpecDocument): boolean {
   return network !== undefined || namespaces.net.kind === 'container';
+}
+
+/** Whether the claim of its network asks somebody: name servers, or a container whose network it joins. An address it has only locked. */
+function asksOthers({ spec: { network, namespaces } }: SpecDocument): boolean {
+  return namespaces.net.kind === 'container' || network?.egress?.some(({ to }) => to.kind === 'name') === true;
 }
 
 /** The sockets that boxctl was started with are looked at for a file that asks for them. */

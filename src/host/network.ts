@@ -1,5 +1,5 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
-import { networkInterfaces } from '../inputs/outside.ts';
+import { interfaceAddresses, type InterfaceAddress } from '../native.ts';
 import { formatAddress, parseAddress, type Subnet } from '../text/addresses.ts';
 import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
 import { parseStatus } from './ids.ts';
@@ -60,17 +60,17 @@ function parseRoutes6(text: string): readonly Route[] {
     });
 }
 
-function hostAddresses(interfaces: ReturnType<typeof networkInterfaces>): readonly HostAddress[] {
-  return Object.entries(interfaces).flatMap(([device, list = []]) =>
-    list.flatMap(({ address }): readonly HostAddress[] => {
-      const parsed = parseAddress(address);
-      return parsed === undefined ? [] : [{ family: parsed.family, address: formatAddress(parsed), device }];
-    }),
-  );
-}
-
 /** The names of containers' interfaces on the host (src/plan/network/names.ts). */
 const OWN = /^boxctl\d+$/u;
+
+function hostAddresses(found: readonly InterfaceAddress[]): readonly HostAddress[] {
+  return found.flatMap(({ device, address }): readonly HostAddress[] => {
+    // There can be thousands of containers, and a start would take longer with each.
+    if (OWN.test(device)) return [];
+    const parsed = parseAddress(address);
+    return parsed === undefined ? [] : [{ family: parsed.family, address: formatAddress(parsed), device }];
+  });
+}
 
 /** The lock of a setting that boxctl has changed, in the folder for such locks: its first line is the value before. */
 const forwardingLock = (state: string, setting: string): string =>
@@ -109,11 +109,11 @@ function unique(list: readonly Uplink[]): readonly Uplink[] {
   );
 }
 
-/** `netns` tells this network namespace from others of the machine. `read` and `interfaces` are for tests. */
+/** `netns` tells this network namespace from others of the machine. `read` and `found` are for tests. */
 export function gatherNetworkFacts(
   { state: folder }: HostFacts['dirs'],
   read: HostReader = realHost,
-  interfaces = networkInterfaces(),
+  found = interfaceAddresses(),
 ): NetworkFacts {
   const netns = /\d+/u.exec(read.entry('/proc/self/ns/net')?.target ?? '')?.[0] ?? '0';
   const state = `${folder}/network/${netns}`;
@@ -133,7 +133,7 @@ export function gatherNetworkFacts(
   const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
   // The file is there unless the kernel was started without IPv6.
   const withoutIpv6 = read.text('/proc/sys/net/ipv6/conf/default/disable_ipv6')?.trim() !== '0';
-  const addresses = hostAddresses(interfaces).filter(({ device }) => !OWN.test(device));
+  const addresses = hostAddresses(found);
   // The routes of a VPN are often in a table of its own: what has an address can lead outside as well.
   const outward = unique([
     ...uplinks,

@@ -159,12 +159,6 @@ export function noteProcess(files: readonly string[]): void {
   for (const file of files) notePath(file);
 }
 
-/** Of the interfaces of this host, a record can have nothing that stays true. */
-export function networkInterfaces(): ReturnType<typeof os.networkInterfaces> {
-  noteGap('the network interfaces of the host were looked at');
-  return os.networkInterfaces();
-}
-
 export const hostname = (): string => fact('hostname', os.hostname());
 export const release = (): string => fact('release', os.release());
 export const availableParallelism = (): number => Number(fact('cpus', String(os.availableParallelism())));

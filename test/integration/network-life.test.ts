@@ -145,6 +145,18 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     });
   });
 
+  test('has no address claimed for it once its file was refused', async () => {
+    const claims = (): Promise<string> =>
+      lab.host.shell('ls /run/boxctl/network/$(readlink /proc/self/ns/net | tr -dc 0-9)/addresses');
+    await once();
+    const before = await claims();
+    const folder = specFolder({ ...KEYS, command: ['true'] });
+    const { stderr, status } = await lab.host.boxctl(['up'], options(folder));
+    expect(stderr).toContain('--allow');
+    expect(status).not.toBe(0);
+    expect(await claims()).toBe(before);
+  });
+
   test('does not make the host forward packets of others while it is there', async () => {
     // A second network of the host's, and a neighbour who would reach it by the host.
     await lab.host.shell(`ip link add other type veth peer name inner

@@ -119,15 +119,16 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
     meanwhile: true,
   };
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
+  sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network), {
+    undo: [call('netlink', { fd: netfilter, messages: removeTable(network) })],
+  });
+  sendTable(context, tables, 'table.reject', netfilter, rejectRules(network), { allow: ['ENOENT'] });
+  // The kernel writes down changes as soon as somebody waits for them: only now.
   steps.add(tables, 'table.watch', 'watch_tables', { fd: netfilter, question: [anySharedTable] });
   sendTable(context, tables, 'table.shared', netfilter, sharedTable(network), {
     question: sharedTableQuestion(network),
     mends: true,
   });
-  sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network), {
-    undo: [call('netlink', { fd: netfilter, messages: removeTable(network) })],
-  });
-  sendTable(context, tables, 'table.reject', netfilter, rejectRules(network), { allow: ['ENOENT'] });
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {

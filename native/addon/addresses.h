@@ -1,0 +1,12 @@
+// The addresses of this host's interfaces.
+#pragma once
+
+#include <napi.h>
+
+namespace boxctl {
+
+// interfaceAddresses(): { device, address }[]. Of those interfaces that are up and have a carrier, as of getifaddrs(3).
+// That asks for the interfaces as well, and the kernel answers only while no interface is added or removed.
+Napi::Value interface_addresses(const Napi::CallbackInfo& info);
+
+}  // namespace boxctl
