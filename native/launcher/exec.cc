@@ -58,13 +58,15 @@ int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kFree); }
 }  // namespace
 
 bool FirstWords::read_from(int fd) {
-  char rest[4096];
+  char part[4096];
   for (int turn = 0; turn < kTurns; turn++) {
-    char* const to = size_ < kMost ? bytes_ + size_ : rest;
-    const ssize_t got = read(fd, to, size_ < kMost ? kMost - size_ : sizeof rest);
+    const ssize_t got = read(fd, part, sizeof part);
     if (got == 0) return false;
     if (got < 0) return errno == EAGAIN || errno == EINTR;
-    if (size_ < kMost) size_ += static_cast<size_t>(got);
+    const auto size = static_cast<size_t>(got);
+    const size_t room = kMost - bytes_.size();
+    // Without memory for them they are lost.
+    bytes_.add(part, size < room ? size : room);
   }
   return true;
 }

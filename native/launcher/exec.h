@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "../shared/fd.h"
+#include "../shared/list.h"
 #include "events.h"
 #include "plan.h"
 #include "poller.h"
@@ -25,13 +26,12 @@ class FirstWords {
   // Reads what can be read without waiting, and no more than a bounded number of bytes: whoever writes may be faster.
   // False: the other end is closed.
   bool read_from(int fd);
-  void clear() { size_ = 0; }
-  const char* data() const { return bytes_; }
-  size_t size() const { return size_; }
+  void clear() { bytes_.clear(); }
+  const char* data() const { return bytes_.begin(); }
+  size_t size() const { return bytes_.size(); }
 
  private:
-  size_t size_ = 0;
-  char bytes_[kMost];
+  List<char> bytes_;  // most launchers run no such command, and have no memory for it
 };
 
 class Exec {
