@@ -92,6 +92,7 @@ interface Addon {
   readInRoot(root: string, path: string, maxBytes: number): Buffer | undefined;
   statInRoot(root: string, path: string): FileStatus | undefined;
   openOwn(path: string, folder: boolean): number;
+  mountIndex(index: string, data: number | string): number | undefined;
   tryLock(fd: number, exclusive: boolean): boolean;
   pipe(size?: number): [read: number, write: number];
   sha256(data: Uint8Array): string;
@@ -201,6 +202,14 @@ export function spawnLauncher(
 /** A plan in a file in memory that nobody can change; its descriptor is the caller's to close. */
 export function sealPlan(plan: Uint8Array): number {
   return invoke((addon) => addon.sealPlan(plan));
+}
+
+/**
+ * A detached mount of an EROFS index over its data, a path or a descriptor: the descriptor is the caller's to close. Undefined: this
+ * kernel makes no copies of such a mount.
+ */
+export function mountIndex(index: string, data: number | string): number | undefined {
+  return invoke((addon) => addon.mountIndex(index, data));
 }
 
 /**

@@ -9,6 +9,7 @@
 #include "files.h"
 #include "hash.h"
 #include "map.h"
+#include "mounts.h"
 #include "probe.h"
 #include "serve.h"
 #include "signals.h"
@@ -43,6 +44,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("openOwn", boxctl::open_own);
   add("mapBytes", boxctl::map_bytes);
   add("mapText", boxctl::map_text);
+  add("mountIndex", boxctl::mount_index);
   add("tryLock", boxctl::try_lock);
   add("pipe", boxctl::make_pipe);
   add("sha256", boxctl::sha256);

@@ -120,7 +120,7 @@ function calls({ CALLS }, { MAX_ARGS }) {
 }
 
 /** Descriptors by name. They are consecutive, so that a program can be given them as a list. */
-function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS, FIRST_SOCKET, MAX_SOCKETS }) {
+function descriptors({ LAUNCHER_FD, LAUNCHER_FDS, IMAGER_FD, MAX_KEPT_FDS, FIRST_SOCKET, MAX_SOCKETS }) {
   const consecutive = (name, table, first) => {
     for (const [index, [key, fd]] of Object.entries(table).entries()) {
       if (fd !== first + index)
@@ -136,7 +136,7 @@ function descriptors({ LAUNCHER_FD, IMAGER_FD, MAX_KEPT_FDS, FIRST_SOCKET, MAX_S
     [
       ...lines(LAUNCHER_FD),
       '// All of the launcher, the three of the caller included.',
-      number('int', 'kLauncherFds', 3 + Object.keys(LAUNCHER_FD).length),
+      number('int', 'kLauncherFds', LAUNCHER_FDS),
       '// They follow these: PlanHeader::kept_fds.',
       number('int', 'kMaxKeptFds', MAX_KEPT_FDS),
       '// The sockets of the command.',

@@ -3,6 +3,7 @@ import { BoxctlError } from '../errors.ts';
 import { environment } from '../inputs/environment.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { gatherHostFacts } from '../host/gather.ts';
+import { LAUNCHER_FDS } from '../kernel/wire.ts';
 import { LaunchTemplate } from '../launcher/start-launcher.ts';
 import type { Model } from '../model/model.ts';
 import { withCommand } from '../plan/command.ts';
@@ -13,6 +14,7 @@ import { sweepState } from '../state/sweep.ts';
 import { refuseUnpermitted } from '../trust/refuse.ts';
 import { Box, type BoxOptions } from './box.ts';
 import { readDigestInBackground } from './digest-in-background.ts';
+import { holdLayers } from './held-layers.ts';
 import { explainHostFailure } from './host-failure.ts';
 import { prepare, usesNetwork, type Prepared } from './prepare.ts';
 import { SILENT, type Reporter } from './reporter.ts';
@@ -35,6 +37,8 @@ export interface TemplateStartOptions extends BoxOptions {
 interface Compiled {
   readonly prepared: Prepared;
   readonly plan: Plan;
+  /** Descriptors that the plan's launcher is to be given. */
+  readonly kept: readonly number[];
 }
 
 /** Whether each run has something of its own (ids, addresses) that its plan names. */
@@ -66,7 +70,7 @@ export class ContainerTemplate {
     this.#document = document;
     this.#options = options;
     this.#first = first;
-    this.#template = claimsForEachRun(document) ? undefined : new LaunchTemplate(plan);
+    this.#template = claimsForEachRun(document) ? undefined : new LaunchTemplate(plan, first.kept);
     this.#stopReading = readDigestInBackground(prepared.image, prepared.host);
     // The next start makes claims of its own.
     if (this.#template === undefined) prepared.claims.release();
@@ -80,7 +84,7 @@ export class ContainerTemplate {
       const first = await compileOnce(document, options);
       tellAboutModel(first.prepared.model, reporter);
       await sweepState(first.prepared.host);
-      return new ContainerTemplate(document, options, first);
+      return new ContainerTemplate(document, options, claimsForEachRun(document) ? first : mountOnce(first));
     } catch (error) {
       throw explainHostFailure(error);
     }
@@ -152,7 +156,18 @@ async function compileOnce(document: SpecDocument, options: TemplateOptions): Pr
     judge,
     takesSignals: false,
   });
-  return { prepared, plan: planContainer(prepared.model, prepared.image, prepared.host) };
+  return { prepared, plan: planContainer(prepared.model, prepared.image, prepared.host), kept: [] };
+}
+
+/** The same, with a mount of the image that all containers have in common. */
+function mountOnce(compiled: Compiled): Compiled {
+  const { prepared, plan } = compiled;
+  const { model, image, host } = prepared;
+  // The launcher gives other numbers to what it is given beside sockets of the command.
+  const mounts = image === undefined || plan.sockets !== undefined ? undefined : holdLayers(image, host);
+  if (mounts === undefined) return compiled;
+  const mounted = LAUNCHER_FDS + (model.contents.length > 0 ? 1 : 0);
+  return { prepared, plan: planContainer(model, image, host, { mounted }), kept: mounts };
 }
 
 /**

@@ -11,6 +11,8 @@
  * the process that started the launcher.
  */
 export const LAUNCHER_FD = { plan: 3, control: 4 } as const;
+/** How many the launcher has before those that are kept: those of the caller, and these. */
+export const LAUNCHER_FDS = 3 + Object.keys(LAUNCHER_FD).length;
 /** The imager's descriptors: the archive, the tar of extracted files, and lines of JSON for progress and result. */
 export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 

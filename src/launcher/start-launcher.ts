@@ -40,11 +40,18 @@ export interface LaunchOptions {
 export class LaunchTemplate {
   readonly encoded: PlanTemplate;
   readonly isLean: boolean;
+  /** Descriptors that each launcher is given: the first of `LaunchOptions.kept`. */
+  readonly kept: readonly number[];
   #fd: number | undefined;
+  /** Starts that have not been asked for yet: they still need the descriptors. */
+  #waiting = 0;
+  #isClosed = false;
 
-  constructor(plan: Plan) {
+  /** `kept` belong to the template: it closes them. */
+  constructor(plan: Plan, kept: readonly number[] = []) {
     this.encoded = new PlanTemplate(plan);
     this.isLean = isLean(plan);
+    this.kept = kept;
     this.#fd = sealPlan(this.encoded.bytes);
   }
 
@@ -53,8 +60,23 @@ export class LaunchTemplate {
     return this.#fd;
   }
 
+  /** Keeps the descriptors open until what it returns is called. */
+  hold(): () => void {
+    this.#waiting++;
+    return () => {
+      this.#waiting--;
+      this.#release();
+    };
+  }
+
   close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#isClosed = true;
+    this.#release();
+  }
+
+  #release(): void {
+    if (!this.#isClosed || this.#waiting > 0 || this.#fd === undefined) return;
+    for (const fd of [this.#fd, ...this.kept]) closeSync(fd);
     this.#fd = undefined;
   }
 }
@@ -120,7 +142,8 @@ export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: A
   const isPatch = patch.length <= MAX_PATCH;
   const bytes = isPatch ? (template?.fd ?? encoded.bytes) : encodePlan(plan);
   const given = contentsFor(plan, options);
-  const kept = [...given.fds, ...socketsFor(plan), ...(options.kept ?? [])];
+  const kept = [...given.fds, ...socketsFor(plan), ...(template?.kept ?? []), ...(options.kept ?? [])];
+  const release = template?.hold();
   const flags =
     (gate ? PLAN_FLAGS.gate : 0) |
     (terse ? PLAN_FLAGS.terse : 0) |
@@ -138,11 +161,13 @@ export function startShared(plan: Plan, options: LaunchOptions, { use, fail }: A
       const asked = askLauncher(bytes, request, stdio, kept);
       if (asked === undefined) return void setTimeout(ask, AGAIN_MS);
       given.close();
+      release?.();
       options.onTaken?.(asked.id);
       const close = (): void => closeSync(asked.socket);
       use({ socket: asked.socket, pid: undefined, end: close, detach: close });
     } catch (error) {
       given.close();
+      release?.();
       // Not thrown: where it was asked again, the caller of a timer would get it, which ends the process.
       fail(error);
     }

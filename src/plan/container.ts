@@ -178,6 +178,8 @@ export interface PlanOptions {
   readonly kept?: boolean;
   /** And its command has been started before, by another launcher. */
   readonly again?: boolean;
+  /** The layers of the image are mounted already: the launcher is given a descriptor of each, from this number on. */
+  readonly mounted?: number;
 }
 
 /**
@@ -188,10 +190,10 @@ export function planContainer(
   model: Model,
   image: ImageFacts | undefined,
   host: HostFacts,
-  { kept = false, again = false }: PlanOptions = {},
+  { kept = false, again = false, mounted }: PlanOptions = {},
 ): Plan {
   const steps = new Steps();
-  const context = planContext(model, image, host, steps, kept, again);
+  const context = { ...planContext(model, image, host, steps, kept, again), mounted };
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 

@@ -19,6 +19,8 @@ export interface PlanContext {
   readonly kept: boolean;
   /** Another launcher has run it before: its layer has what is written there once. */
   readonly again: boolean;
+  /** The first of the descriptors of the launcher that are mounts of the image's layers; undefined: none are. */
+  readonly mounted?: number | undefined;
   namespace(type: OciNamespace['type']): NamespaceState;
   /** Who asked for the namespace to be as it is. */
   becauseNamespace(type: OciNamespace['type']): Because;

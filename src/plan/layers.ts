@@ -103,13 +103,15 @@ function openFolder(context: PlanContext, place: Place, id: string, pathname: st
   return context.steps.add(place, id, 'open_tree', args, { undo: 'kernel', hints: { EINVAL: MOUNTS_BELOW } });
 }
 
-function openLayer(context: PlanContext, place: Place, id: string, layer: Layer): Fd {
+/** `mounted`: the descriptor of the launcher that is a mount of it already, of which the container gets a copy. */
+function openLayer(context: PlanContext, place: Place, id: string, layer: Layer, mounted: number | undefined): Fd {
   if (layer.kind === 'tree') {
     const open = layer.named === true ? openFolder : openTree;
     return open(context, place, id, layer.path);
   }
   const { index, data, identity } = layer;
   const file = identity === undefined ? undefined : holdArchive(context, place, id, data, identity);
+  if (mounted !== undefined) return openTree(context, place, `${id}.fsmount`, `/proc/self/fd/${mounted}`);
   return newFileSystem(context.steps, place, id, 'erofs', {
     attributes: MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NODEV,
     data: [
@@ -148,5 +150,14 @@ export function openLayers(context: PlanContext, image: ImageFacts): readonly Fd
   const because = context.model.because('root.path');
   const place = context.host.privileged ? onHost('sources', because) : inside('sources', because);
   const single = image.layers.length === 1;
-  return image.layers.map((layer, index) => openLayer(context, place, single ? 'layer' : `layer.${index + 1}`, layer));
+  const { mounted } = context;
+  return image.layers.map((layer, index) =>
+    openLayer(
+      context,
+      place,
+      single ? 'layer' : `layer.${index + 1}`,
+      layer,
+      mounted === undefined ? undefined : mounted + index,
+    ),
+  );
 }
