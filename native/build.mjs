@@ -5,6 +5,7 @@
  *
  *   node native/build.mjs              dist/boxctl, dist/native/boxctl-launcher, boxctl-imager and boxctl.node
  *   node native/build.mjs --launcher   dist/native/boxctl-launcher alone, as for a machine that CXX compiles for
+ *   node native/build.mjs --arch arm64  native/build/arm64 in place of dist, for another kind of processor (x64 or arm64)
  *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-imager, with ASan and UBSan
  *   node native/build.mjs --sanitize X  native/build/sanitize/NAME of a test's program X (a path that ends in NAME.cc)
  *   node native/build.mjs --fuzz NAME  native/build/fuzz/NAME of test/conformance/NAME.cc, by clang++ with libFuzzer
@@ -27,7 +28,13 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const compiler = process.env.CXX ?? 'g++';
+/** For which processor, as Node names them. */
+const arch = process.argv.includes('--arch') ? process.argv[process.argv.indexOf('--arch') + 1] : process.arch;
+const isOther = arch !== process.arch;
+/** Debian's names of compilers for another processor. */
+const CROSS = { x64: 'x86_64-linux-gnu-g++', arm64: 'aarch64-linux-gnu-g++' };
+const compiler = process.env.CXX ?? (isOther ? CROSS[arch] : 'g++');
+const dist = isOther ? `native/build/${arch}` : 'dist';
 const require = createRequire(import.meta.url);
 
 const COMMON = [
@@ -83,7 +90,7 @@ const WAITING = [
     'network_tables',
   ].map((name) => `native/launcher/${name}.cc`),
 ];
-const WAITING_BEFORE = process.arch === 'x64' ? ['-Wl,-Ttext-segment=0x408000'] : [];
+const WAITING_BEFORE = arch === 'x64' ? ['-Wl,-Ttext-segment=0x408000'] : [];
 const ALONE = [
   '-static',
   '-nostdlib',
@@ -162,26 +169,26 @@ function targets() {
       link: ALONE,
     },
     launcher: {
-      output: 'dist/native/boxctl-launcher',
+      output: `${dist}/native/boxctl-launcher`,
       sources: [...WAITING, 'native/launcher', 'native/libc'],
       compile: [...COMMON, ...LAUNCHER, ...SMALL],
       link: [...ALONE, ...WAITING_BEFORE],
     },
     front: {
-      output: 'dist/boxctl',
+      output: `${dist}/boxctl`,
       sources: ['native/front', 'native/launcher/plan.cc', 'native/launcher/no_image.cc', 'native/libc'],
       compile: [...COMMON, ...LAUNCHER, ...SMALL],
       link: ALONE,
     },
     imager: {
-      output: 'dist/native/boxctl-imager',
+      output: `${dist}/native/boxctl-imager`,
       sources: ['native/launcher', 'native/image', 'native/codec', ...ZSTD_SOURCES],
       leaveOut: ['native/launcher/no_image.cc'],
       compile: [...COMMON, ...LAUNCHER, ...IMAGER],
       link: ['-static', '-Wl,--gc-sections', '-s'],
     },
     addon: {
-      output: 'dist/native/boxctl.node',
+      output: `${dist}/native/boxctl.node`,
       sources: ['native/addon', 'native/codec/sha256.cc'],
       compile: [
         ...COMMON,
@@ -293,7 +300,7 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
   };
   // Objects of other flags are other objects.
   const key = createHash('sha256')
-    .update(JSON.stringify([program, compile, ZSTD_FLAGS, LIBC, link, process.arch]))
+    .update(JSON.stringify([program, compile, ZSTD_FLAGS, LIBC, link, arch]))
     .digest('hex')
     .slice(0, 12);
   const folder = join(root, 'native/build', `${name}-${key}`);
@@ -371,7 +378,7 @@ try {
     await build('launcher', all.launcher);
     await build('front', all.front);
     await build('imager', all.imager);
-    copyFileSync(join(root, ZSTD, '../LICENSE'), join(root, 'dist/native/LICENSE.zstd'));
+    copyFileSync(join(root, ZSTD, '../LICENSE'), join(root, dist, 'native/LICENSE.zstd'));
     await build('addon', all.addon);
   }
 } catch (error) {

@@ -77,6 +77,10 @@ void execute_by_path(const Program& program, char** arguments) {
   fits = fits && arguments.add(const_cast<char*>(script.text())) && arguments.add(files);
   if (word != nullptr) fits = fits && arguments.add(const_cast<char*>(first.text()));
   for (int i = 1; i <= program.count && fits; i++) fits = arguments.add(program.arguments[i]);
+  if (fits && boxctl::call(SYS_faccessat, AT_FDCWD, script.text(), F_OK) == -ENOENT) {
+    fail(
+        "boxctl: its other files are not beside it: a copy of the program alone does not run, but a link to it does\n");
+  }
   if (fits) execute_by_path(program, arguments.begin());
   fail("boxctl: needs Node 20 or newer, and PATH has no `node`\n");
 }

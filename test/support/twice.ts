@@ -30,7 +30,7 @@ const REFUSED = 125;
 const MORE_BY_NODE = 4;
 
 const COMMANDS: ReadonlySet<string | undefined> = new Set(['up', 'run', 'exec']);
-const IN_BACKGROUND = /^(?:--detach|-d)$/u;
+const IN_BACKGROUND = /^(?:--detach|-d|--wait(?:-timeout)?(?:=.*)?)$/u;
 
 const seen = ({ status, signal, stdout, stderr }: Ended): unknown => ({ status, signal, stdout, stderr });
 const isSame = (a: Ended, b: Ended): boolean => isDeepStrictEqual(seen(a), seen(b));
