@@ -227,13 +227,16 @@ bool parse_kept(const Path& own, int words, Kept& kept) {
 }
 
 bool read_exec_plan(Kept& kept) {
-  const KeptHeader& header = kept.header;
   Path folder(kept.plan_file);
   const char* const name = strrchr(kept.plan_file, '/');
   if (name == nullptr || !folder.valid()) return false;
   const Fd opened = open_safe_folder(folder.leave().text());
   List<uint8_t> file;
-  if (!opened.valid() || !read_file(opened.get(), name + 1, file)) return false;
+  return opened.valid() && read_file(opened.get(), name + 1, file) && parse_exec_plan(file, kept);
+}
+
+bool parse_exec_plan(const List<uint8_t>& file, Kept& kept) {
+  const KeptHeader& header = kept.header;
   Reader in(file.begin(), file.size());
   if (in.u32() != header.tag) return false;
   const uint8_t* const plan = in.take(header.plan_size);

@@ -81,6 +81,9 @@ bool still_holds(Kept& kept);
 // Reads the plan of an exec, and puts the command of the command line into it. False: it is not sound.
 bool read_exec_plan(Kept& kept);
 
+// The same of the file's bytes.
+bool parse_exec_plan(const List<uint8_t>& file, Kept& kept);
+
 // Whether the launcher of the container lives that an exec goes to.
 bool is_alive(const Kept& kept);
 

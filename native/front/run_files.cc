@@ -63,15 +63,22 @@ bool RunFiles::parse(const Kept& kept, List<uint8_t>&& bytes) {
   return has_room(id_at_, kIdSize, ends_[0]) && has_room(created_at_, kTimeSize, ends_[0]);
 }
 
+void RunFiles::set_run(const char* id) {
+  memcpy(texts_ + id_at_, id, kIdSize);
+  put_time(texts_ + created_at_);
+}
+
+bool RunFiles::text_of(size_t index, List<uint8_t>& text) const {
+  return fill_json(texts_, index == 0 ? 0 : ends_[index - 1], ends_[index], places_, text);
+}
+
 bool RunFiles::write_one(int folder, size_t index, const char* name) const {
   List<uint8_t> text;
-  const size_t from = index == 0 ? 0 : ends_[index - 1];
-  return fill_json(texts_, from, ends_[index], places_, text) && write_file(folder, name, text);
+  return text_of(index, text) && write_file(folder, name, text);
 }
 
 bool RunFiles::write(int folder, const char* id) {
-  memcpy(texts_ + id_at_, id, kIdSize);
-  put_time(texts_ + created_at_);
+  set_run(id);
   for (size_t i = 1; i < count_; i++) {
     if (!write_one(folder, i, kRunFiles[i])) return false;
   }

@@ -21,6 +21,11 @@ class RunFiles {
   bool parse(const Kept& kept, List<uint8_t>&& bytes);
   // Makes the files in the folder. container.json comes last, and whole: it is what others look for.
   bool write(int folder, const char* id);
+  // They are those of a run with this id, which begins now.
+  void set_run(const char* id);
+  // How many there are, by the names of kRunFiles; and the text of one of them. False: there is no memory left.
+  size_t count() const { return count_; }
+  bool text_of(size_t index, List<uint8_t>& text) const;
 
  private:
   bool write_one(int folder, size_t index, const char* name) const;
