@@ -53,7 +53,7 @@ const sources = [
 /** Compiles once for each state of the sources; returns the program's path. */
 export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
   const inputs = [main, ...more];
-  const headers = ['codec', 'image', 'launcher', 'shared', 'wire'].flatMap((folder) =>
+  const headers = ['codec', 'front', 'image', 'launcher', 'shared', 'wire'].flatMap((folder) =>
     readdirSync(join(native, folder))
       .filter((name) => name.endsWith('.h'))
       .map((name) => join(native, folder, name)),
