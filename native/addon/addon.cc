@@ -8,6 +8,7 @@
 #include "end.h"
 #include "files.h"
 #include "hash.h"
+#include "leave.h"
 #include "map.h"
 #include "mounts.h"
 #include "probe.h"
@@ -42,6 +43,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("readInRoot", boxctl::read_in_root);
   add("statInRoot", boxctl::stat_in_root);
   add("openOwn", boxctl::open_own);
+  add("leave", boxctl::leave);
   add("mapBytes", boxctl::map_bytes);
   add("mapText", boxctl::map_text);
   add("mountIndex", boxctl::mount_index);

@@ -4,7 +4,6 @@
 'use strict';
 
 const { readFileSync } = require('node:fs');
-const { createRequire } = require('node:module');
 const { join } = require('node:path');
 const { Script } = require('node:vm');
 
@@ -17,7 +16,6 @@ if (process.platform !== 'linux' || Number.parseInt(process.versions.node, 10) <
 }
 
 const folder = __dirname;
-const nodeRequire = createRequire(join(folder, 'boxctl.cjs'));
 
 /** Node's own way to read copies everything twice. */
 function openAddon() {
@@ -85,18 +83,31 @@ function load(name) {
   return module.exports;
 }
 
+/** Modules of Node that few commands use. */
+const LATE = new Set(['node:module', 'node:timers/promises', 'node:url']);
+/** Modules of Node that boxctl imports as a whole. Of what has none of the names itself, the bundle's helper copies none. */
+const WHOLE = new Set(['node:fs', 'node:os']);
+
 function requireHere(name) {
-  return name.startsWith('./') ? load(name.slice(2)) : nodeRequire(name);
+  if (name.startsWith('./')) return load(name.slice(2));
+  if (LATE.has(name)) return lateOf(() => require(name));
+  return WHOLE.has(name) ? Object.create(require(name)) : require(name);
 }
 
 /** A module that is loaded when something of it is used. */
-function late(name) {
-  return new Proxy({}, { get: (_target, key) => load(name)[key] });
-}
+const lateOf = (open) => new Proxy({}, { get: (_target, key) => open()[key] });
+const late = (name) => lateOf(() => load(name));
 
 module.exports = { load, openPack };
 if (require.main === module) {
   load('cli.cjs')
     .main(process.argv.slice(2))
-    .then((status) => process.exit(status));
+    .then((status) => {
+      // What Node was asked to write at its end, such as a profile, it writes by its own way.
+      const isPlain =
+        process.execArgv.length === 0 && !('NODE_OPTIONS' in process.env || 'NODE_V8_COVERAGE' in process.env);
+      // After all that wait for the end.
+      if (isPlain && addon !== undefined) process.once('exit', () => addon.leave(status));
+      process.exit(status);
+    });
 }

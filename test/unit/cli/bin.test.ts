@@ -1,6 +1,6 @@
 /** The way into the bundle, with what makes it fast and without. */
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -37,4 +37,15 @@ test.each([
   ]) {
     expect(await without(missing, words)).toBe(await without([], words));
   }
+});
+
+test.each([
+  ['a profile', ['--cpu-prof'], {}],
+  ['what was covered', [], { NODE_V8_COVERAGE: '.' }],
+])('Node writes %s at its end where it is asked for it', async (_, options, variables) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'boxctl-bin-'));
+  folders.push(cwd);
+  const { PATH, HOME } = process.env;
+  await run(process.execPath, [...options, PROGRAM, '--version'], { cwd, env: { PATH, HOME, ...variables } });
+  expect(await readdir(cwd)).toHaveLength(1);
 });
