@@ -67,7 +67,9 @@ describe.skipIf(!hasBusybox).each(callers)('a container in the background of $ti
 
   test('is one, however often it is brought up at a time', async () => {
     const web = box(FAST, caller);
-    const all = await Promise.all(Array.from({ length: 4 }, () => web.run(['up', '--detach'])));
+    const all = await Promise.all(
+      Array.from({ length: 4 }, () => web.run(['up', '--detach'], { once: 'all at a time' })),
+    );
     expect(all.map(({ status, stdout }) => [status, stdout])).toEqual(all.map(() => [0, `${web.name}\n`]));
     expect(all.filter(({ stderr }) => stderr.includes('runs already')).length).toBe(3);
     expect(await web.listed()).toMatchObject({ status: 'running' });

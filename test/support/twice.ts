@@ -1,7 +1,7 @@
 /**
- * For a run of the tests with BOXCTL_TEST_TWICE=1 (`npm run test:twice`): every start in the foreground, and every `exec`, is made by
- * Node, and then by the program `boxctl` until it does not need Node any more. The last one must be like the first, and is what the
- * test looks at. BOXCTL_TEST_TWICE_LOG names a file that gets a line of JSON for each.
+ * For a run of the tests with BOXCTL_TEST_TWICE=1 (`npm run test:twice`): every start, and every `exec`, is made by Node, and then by
+ * the program `boxctl` until it does not need Node any more. The last one must be like the first, and is what the test looks at. A
+ * container in the background is removed before the next start. BOXCTL_TEST_TWICE_LOG names a file that gets a line of JSON for each.
  */
 import {
   appendFileSync,
@@ -18,7 +18,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { until } from './background.ts';
 import { FRONT } from './front.ts';
-import { run, type Ended, type RunOptions } from './boxctl.ts';
+import { PROGRAM, run, type Ended, type RunOptions } from './boxctl.ts';
 import { tempFolder } from './temp.ts';
 import { userEnvironment } from './user.ts';
 
@@ -38,7 +38,6 @@ const isSame = (a: Ended, b: Ended): boolean => isDeepStrictEqual(seen(a), seen(
 export const isTwice = (args: readonly string[], { stdin, onStart, once }: RunOptions): boolean =>
   process.env['BOXCTL_TEST_TWICE'] === '1' &&
   COMMANDS.has(args[0]) &&
-  !args.some((word) => IN_BACKGROUND.test(word)) &&
   onStart === undefined &&
   once === undefined &&
   !(stdin instanceof Promise);
@@ -60,12 +59,12 @@ class Watched {
     this.options = { ...options, env: { ...options.env, PATH: `${this.#folder}:${path}` } };
   }
 
-  /** Runs it in a process group of its own, and waits for what its launcher does after the end was told. */
-  async run(command: readonly string[]): Promise<Ended> {
+  /** Runs it in a process group of its own. `waits`: also for what its launcher does after the end was told. */
+  async run(command: readonly string[], { waits }: { readonly waits: boolean }): Promise<Ended> {
     rmSync(this.#mark, { force: true });
     let group = 0;
     const ended = await run(['setsid', ...command], { ...this.options, onStart: ({ pid = 0 }) => (group = pid) });
-    await until(() => hasEnded(group) || undefined);
+    if (waits) await until(() => hasEnded(group) || undefined);
     return ended;
   }
 
@@ -88,21 +87,34 @@ function hasEnded(group: number): boolean {
   });
 }
 
+/** Of a container in the background that was started, where nothing else was said. */
+const nameIn = ({ status, stdout, stderr }: Ended): string | undefined =>
+  status === 0 && stderr === '' ? /^(\S+)\n$/u.exec(stdout)?.[1] : undefined;
+
 /** @throws Error where a start from a kept plan differs from that by Node */
 export async function twice(command: readonly string[], args: readonly string[], options: RunOptions): Promise<Ended> {
   const watched = new Watched(options);
-  const fresh = await watched.run(command);
+  const isBackground = args.some((word) => IN_BACKGROUND.test(word));
+  const start = (words: readonly string[]): Promise<Ended> => watched.run(words, { waits: !isBackground });
+  const fresh = await start(command);
+  const name = isBackground ? nameIn(fresh) : undefined;
+  // It was there already, or did not start.
+  if (isBackground && name === undefined) return fresh;
+  const again = async (words: readonly string[]): Promise<Ended> => {
+    if (name !== undefined) await run([process.execPath, PROGRAM, 'rm', '--force', name], options);
+    return start(words);
+  };
   let last = fresh;
   let isKept = false;
   const starts = fresh.status === REFUSED ? 1 : STARTS;
-  for (let start = 0; start < starts && !isKept; start++) {
-    last = await watched.run([FRONT, ...args]);
+  for (let count = 0; count < starts && !isKept; count++) {
+    last = await again([FRONT, ...args]);
     isKept = !watched.hasRun;
   }
   let isLike = isSame(fresh, last);
   let varies = false;
   for (let more = 0; more < MORE_BY_NODE && !isLike && !varies; more++) {
-    const another = await watched.run(command);
+    const another = await again(command);
     isLike = isSame(another, last);
     varies = !isSame(another, fresh);
   }
