@@ -247,7 +247,8 @@ describe.skipIf(!hasBusybox || !existsSync(GIT)).each(callers)('as $title (needs
       'git() { /usr/bin/git -c safe.directory=\'*\' -c user.name=x -c user.email=x@y "$$@"; }; set -e; cd /w';
     const image = { host_tools: ['sh', 'git', 'cat'] };
     const folder = project(caller, { image, command: ['sh', '-c', [words, ...commands].join('\n')] });
-    const { status, stdout, stderr } = await up(folder);
+    const once = callerOptions(caller, folder, { once: 'it commits' });
+    const { status, stdout, stderr } = await boxctl(['up'], once);
     expect({ status, stderr, log: stdout.split('\n').slice(0, 3) }).toEqual({
       status: 0,
       stderr: '',
