@@ -105,7 +105,7 @@ export function forksInside(context: PlanContext): boolean {
 
 /**
  * The kernel takes a container's mounts down with the last user of its mount namespace, and a process that ends waits for that:
- * a third of the time from the command's end to the answer. So the launcher is a user of it too, until it has told of the end.
+ * about half of the time from the command's end to the answer. So the launcher is a user of it too, until it has told of the end.
  * Not where anything of the caller's own would stay in use for as long: his folders, an archive on another file system than the
  * store, whose upper folders stay as long, or a loop device. Where the launcher may not open the namespace, nobody needs to know.
  */
