@@ -2,7 +2,7 @@
  * What the planner must know of the host, as plain data, so that planning asks nothing and can be tested for any host.
  * Gathered once by `gatherHostFacts` in gather.ts.
  */
-import type { Family, Subnet } from '../text/addresses.ts';
+import { containsAddress, type Family, type Subnet } from '../text/addresses.ts';
 import type { CgroupController } from '../kernel/cgroup.ts';
 
 /** Sockets that this process was started with, at descriptors 3 and following (sd_listen_fds(3)). */
@@ -88,11 +88,20 @@ export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: num
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
+/** Whether an address is the host's own. */
+export function isOwnAddress({ networking }: HostFacts, address: string): boolean {
+  const { addresses = [], local = [] } = networking ?? {};
+  return addresses.some((one) => one.address === address) || local.some((subnet) => containsAddress(subnet, address));
+}
+
 /** What a container's network is built on. */
 export interface NetworkFacts {
   /** The interfaces that lead to the world, by the default routes; the preferred one first. */
   readonly uplinks: readonly { readonly family: Family; readonly device: string }[];
+  /** Of interfaces that are up and have a carrier. */
   readonly addresses: readonly HostAddress[];
+  /** All that the kernel takes as its own. Only for an ordinary user: of root's packets, the kernel decides by itself. */
+  readonly local?: readonly Subnet[];
   /** boxctl may change the host's own network: CAP_NET_ADMIN, in the initial user namespace. */
   readonly netAdmin?: boolean;
   /** What carries the packets where it may not. */

@@ -1,6 +1,6 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
 import { interfaceAddresses, type InterfaceAddress } from '../native.ts';
-import { formatAddress, parseAddress, type Subnet } from '../text/addresses.ts';
+import { formatAddress, parseAddress, parseSubnet, type Subnet } from '../text/addresses.ts';
 import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
 import { parseStatus } from './ids.ts';
 import { gatherNetworkPrograms } from './network-programs.ts';
@@ -58,6 +58,27 @@ function parseRoutes6(text: string): readonly Route[] {
       const subnet: Subnet = { family: 6, address: formatAddress(address), prefix: Number.parseInt(length, 16) };
       return [{ subnet, device, metric: Number.parseInt(metric, 16) }];
     });
+}
+
+/** RTF_LOCAL and RTF_ANYCAST of ipv6_route.h. */
+const OF_THIS_HOST = 0x8010_0000;
+
+/**
+ * What the kernel takes as the host's own: also addresses of interfaces that are down or have no carrier, such as Docker's bridge
+ * without a container, which `interfaceAddresses` leaves out, and local routes to whole subnets.
+ */
+function gatherLocal(read: HostReader): readonly Subnet[] {
+  // An address, and indented below it the routes to it: `/32 host LOCAL`. Tables that are one in the kernel are listed twice.
+  const trie = (read.text('/proc/net/fib_trie') ?? '').matchAll(/\|-- (\S+)((?:\n +\/\d+ .*)+)/gu);
+  const local4 = [...trie].flatMap(([, address = '', routes = '']) =>
+    [...routes.matchAll(/\/(\d+) host LOCAL/gu)].map(([, prefix]) => `${address}/${prefix}`),
+  );
+  const local6 = (read.text('/proc/net/ipv6_route') ?? '').split('\n').flatMap((line) => {
+    const [destination = '', length = '', , , , , , , flags = ''] = line.trim().split(/\s+/u);
+    const isLocal = (Number.parseInt(flags, 16) & OF_THIS_HOST) !== 0;
+    return isLocal ? [`${(destination.match(/.{4}/gu) ?? []).join(':')}/${Number.parseInt(length, 16)}`] : [];
+  });
+  return [...new Set([...local4, ...local6])].flatMap((text) => parseSubnet(text)?.subnet ?? []);
 }
 
 /** The names of containers' interfaces on the host (src/plan/network/names.ts). */
@@ -165,6 +186,8 @@ export function withNetwork(
   const { capabilities } = parseStatus(read.text('/proc/self/status'));
   const netAdmin = host.privileged && (capabilities & CAP_NET_ADMIN) !== 0n;
   const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
-  const programs = netAdmin ? {} : { programs: gatherNetworkPrograms(read, { euid, path: env['PATH'] ?? '', nobody }) };
-  return { ...host, networking: { ...gatherNetworkFacts(host.dirs, read), netAdmin, ...programs } };
+  const facts = { ...gatherNetworkFacts(host.dirs, read), netAdmin };
+  if (netAdmin) return { ...host, networking: facts };
+  const programs = gatherNetworkPrograms(read, { euid, path: env['PATH'] ?? '', nobody });
+  return { ...host, networking: { ...facts, programs, local: gatherLocal(read) } };
 }

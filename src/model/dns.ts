@@ -1,5 +1,5 @@
 /** What the container's /etc/resolv.conf says (resolv.conf(5)). */
-import type { HostFacts } from '../host/facts.ts';
+import { isOwnAddress, type HostFacts } from '../host/facts.ts';
 import type { Spec } from '../spec/spec.ts';
 import { formatAddress, parseAddress, subnetOf } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
@@ -40,7 +40,7 @@ function isOutOfReach(address: string, host: HostFacts): boolean {
   const subnet = subnetOf(address);
   const kind = subnet === undefined ? undefined : specialKind(subnet);
   if (kind === 'loopback' || kind === 'link-local' || kind === 'unspecified') return true;
-  return host.networking?.addresses.some((one) => one.address === address) ?? false;
+  return isOwnAddress(host, address);
 }
 
 /** Name servers of the host that the container may ask, under the rules of `egress`. */

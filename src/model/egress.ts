@@ -1,5 +1,5 @@
 /** What a container may reach of the world, as rules. */
-import type { HostFacts } from '../host/facts.ts';
+import { isOwnAddress, type HostFacts } from '../host/facts.ts';
 import type { EgressTarget } from '../spec/network/network.ts';
 import { containsAddress, containsSubnet, subnetOf, type Subnet } from '../text/addresses.ts';
 import { specialKind } from '../text/special-addresses.ts';
@@ -31,12 +31,8 @@ export function ruleOf(
 
 /** A name that leads to the host or to other containers opens neither (DNS rebinding). */
 function isOfTheWorld(subnet: Subnet, { pool }: NetworkClaim, host: HostFacts): boolean {
-  if (specialKind(subnet) !== undefined || isOfHost(subnet, host)) return false;
+  if (specialKind(subnet) !== undefined || isOwnAddress(host, subnet.address)) return false;
   return ![pool.ipv4, pool.ipv6].some((all) => containsSubnet(all, subnet));
-}
-
-function isOfHost(subnet: Subnet, host: HostFacts): boolean {
-  return host.networking?.addresses.some(({ address }) => address === subnet.address) ?? false;
 }
 
 /** What would be refused in spite of the file. A range may have such addresses among others: they stay out of reach. */
@@ -48,7 +44,7 @@ function checkSubnet(
   problems: Problems,
 ): void {
   const single = subnet.prefix === (subnet.family === 4 ? 32 : 128);
-  if (single && isOfHost(subnet, host)) {
+  if (single && isOwnAddress(host, subnet.address)) {
     const message = `${subnet.address} is an address of this host, which the container reaches by that of its gateway alone`;
     problems.add('E_EGRESS_ADDRESS', specPath, message, 'write `host-gateway` in its place');
   } else if ([pool.ipv4, pool.ipv6].some((all) => containsSubnet(all, subnet))) {

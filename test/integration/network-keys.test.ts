@@ -21,6 +21,7 @@ const WAYS = [
 const WHY = whyNoLab() ?? (hasCompiler ? undefined : 'needs a C compiler');
 const [ECONNREFUSED, EHOSTUNREACH, EACCES] = [111, 113, 13];
 const RESOLVER = '127.0.0.53';
+const SERVE = [process.execPath, join(import.meta.dirname, '../support/network-servers.mjs')];
 
 describe.skipIf(WHY !== undefined)(`the keys of a network (${WHY ?? 'in the lab'})`, () => {
   let lab: Lab;
@@ -225,6 +226,25 @@ ${ipv4}\tweb\n${ipv6}\tweb\n(?:changed\n){3}$`,
         writeFileSync(file, '', { mode: 0o644 });
         const wrong = await up({ network_mode: file, command: ['true'] });
         expect(wrong.stderr).toMatch(/container\.yaml:\d+:\d+: error: .*EINVAL[^]*no namespace of this kind/u);
+      },
+    );
+
+    test.skipIf(missing(one))(
+      'the host is not reached by an address of an interface without a carrier, by one that is down, or by a subnet of its own',
+      async () => {
+        const addresses = ['172.17.0.1', '172.18.0.1', '10.66.0.7', '2001:db8:98::1'];
+        await lab.host.shell(`ip link add quiet0 type veth peer name quiet1
+          ip addr add 172.17.0.1/16 dev quiet0; ip addr add 172.18.0.1/16 dev quiet1
+          ip addr add 2001:db8:98::1/64 dev quiet0 nodad; ip link set quiet0 up
+          ip route add local 10.66.0.0/24 dev lo`);
+        const server = lab.host.start([...SERVE, JSON.stringify({ echo: [SERVER] })]);
+        await new Promise((resolve) => server.stdout?.once('data', resolve));
+        // The host itself reaches them.
+        expect(await client(lab.host, 'reach', addresses.join(','), SERVER)).toBe(addresses.join(','));
+        const words = addresses.flatMap((address) => [`tcp ${address} ${SERVER}`, `udp ${address} ${SERVER} x`]);
+        for (const error of await attempts({}, ...words)) expect([ECONNREFUSED, EHOSTUNREACH, EACCES]).toContain(error);
+        server.stdin?.end();
+        await lab.host.shell('ip link del quiet0; ip route del local 10.66.0.0/24 dev lo');
       },
     );
 

@@ -79,8 +79,8 @@ function hostAddress({ host }: PlanContext, { family }: FamilyOf): Uint8Array | 
 
 /** Addresses that the container must not reach: the program's, and the host's, which the program could reach. */
 function outOfReach({ host }: PlanContext): readonly Subnet[] {
-  const own = (host.networking?.addresses ?? []).flatMap(({ address }) => subnetOf(address) ?? []);
-  return [...own, PROGRAM_SUBNET];
+  const { addresses = [], local = [] } = host.networking ?? {};
+  return [...addresses.flatMap(({ address }) => subnetOf(address) ?? []), ...local, PROGRAM_SUBNET];
 }
 
 /** The table of the router: it forwards packets of the container (owned-table.ts has filtered them) and answers to them. */
