@@ -36,27 +36,49 @@ bool may_be_called(int parent, const char* id, const char* name) {
   return got == size && memcmp(found, wanted, static_cast<size_t>(size)) == 0;
 }
 
-bool is_taken(int parent, const char* name) {
+// How many containers may have the name, and the id of the last one. -1: they cannot be listed.
+int find(int parent, const char* name, char (&id)[kIdSize + 1]) {
   Directory all(parent);
-  if (!all.valid()) return true;
+  if (!all.valid()) return -1;
+  int count = 0;
   while (const dirent* entry = all.next()) {
-    if (is_id(entry->d_name) && may_be_called(parent, entry->d_name, name)) return true;
+    if (!is_id(entry->d_name) || !may_be_called(parent, entry->d_name, name)) continue;
+    memcpy(id, entry->d_name, sizeof id);
+    count++;
   }
-  return errno != 0;
+  return errno == 0 ? count : -1;
+}
+
+// Whether its launcher has it locked.
+bool runs(int folder) {
+  const Fd lock(openat(folder, kLock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+// Whether the container is what the plan would make, and has no other limits by now.
+bool is_same(int parent, const char* id, const Kept& kept) {
+  const Fd folder(openat(parent, id, kFolder));
+  if (!folder.valid() || !runs(folder.get())) return false;
+  if (call(SYS_faccessat, folder.get(), "limits.json", 0) != -ENOENT) return false;
+  RunFiles files;
+  return files.read(kept) && files.is_same(folder.get());
 }
 
 }  // namespace
 
-bool Background::claim(const Kept& kept) {
+Background::Claim Background::claim(const Kept& kept) {
   const Fd records(open(kept.records, kFolder));
   const Fd names(openat(records.get(), "names", kFolder));
   name_ = Fd(openat(names.get(), kept.container, kLockFile, 0600));
   // Whoever has it may do so for long.
-  if (!name_.valid() || flock(name_.get(), LOCK_EX | LOCK_NB) != 0) return false;
+  if (!name_.valid() || flock(name_.get(), LOCK_EX | LOCK_NB) != 0) return Claim::kNode;
   parent_ = Fd(open(kept.containers, kFolder));
   names_ = Fd(openat(parent_.get(), kLock, kLockFile, 0600));
-  if (!names_.valid() || flock(names_.get(), LOCK_EX) != 0) return false;
-  return !is_taken(parent_.get(), kept.container);
+  if (!names_.valid() || flock(names_.get(), LOCK_EX) != 0) return Claim::kNode;
+  char id[kIdSize + 1] = {};
+  const int count = find(parent_.get(), kept.container, id);
+  if (count == 0) return Claim::kTaken;
+  return count == 1 && kept.leaves_same() && is_same(parent_.get(), id, kept) ? Claim::kSame : Claim::kNode;
 }
 
 bool Background::make(const Kept& kept) {

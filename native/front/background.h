@@ -8,8 +8,12 @@ namespace boxctl {
 
 class Background {
  public:
-  // Takes the container's name. False: Node has to do so, since a container has the name, or another command is at it.
-  bool claim(const Kept& kept);
+  enum class Claim {
+    kTaken,  // the name is this process's
+    kSame,   // a container that runs has it, and is what would be started
+    kNode,   // Node has to see to it: another container has it, or another command is at it
+  };
+  Claim claim(const Kept& kept);
   // Makes the folder, for the id of the plan. False: nothing of it is there.
   bool make(const Kept& kept);
   // Its lock, which the launcher is to keep; -1: there is none.

@@ -198,7 +198,7 @@ bool parse_kept(const Path& own, int words, Kept& kept) {
   if (!in.ok() || header.magic != kKeptMagic || header.version != kKeptVersion) return false;
   if (header.size != kept.bytes.size() || header.words != static_cast<uint32_t>(words)) return false;
   if ((kept.command != nullptr) != (header.command_at != 0)) return false;
-  if (header.background > (kept.command != nullptr ? 0 : 1)) return false;
+  if (header.background > (kept.command != nullptr ? 0 : 2)) return false;
   for (int i = 1; i <= words; i++) {
     if (!is_same(read_piece(in), program.arguments[i])) return false;
   }

@@ -62,6 +62,8 @@ struct Kept {
   List<uint8_t> filled;  // the plan where values were put in
 
   bool in_background() const { return header.background != 0; }
+  // Where a container runs that was made from the same, nothing is to be done.
+  bool leaves_same() const { return header.background == 2; }
 };
 
 // Reads the kept plan for the program's command line in the current folder. False: there is none that may be used.

@@ -119,6 +119,13 @@ int tell_name(const char* name) {
   return 0;
 }
 
+// In the words of src/container/bring-up.ts.
+void tell_same(const char* name) {
+  char text[512];
+  const int size = snprintf(text, sizeof text, "boxctl: %s runs already, and its file has not changed\n", name);
+  if (write(STDERR_FILENO, text, static_cast<size_t>(size)) < 0) return;
+}
+
 // Of standard input, where the container gets it as its terminal. A launcher that is killed leaves it as it was for
 // that.
 class SavedTerminal {
@@ -153,9 +160,15 @@ int main() {
       !boxctl::still_holds(kept)) {
     execute_node(program, folder, kFromFront);
   }
-  const bool ready = kept.in_background() ? background.claim(kept) : terminal.save(kept);
+  using Claim = boxctl::Background::Claim;
+  const Claim claim = kept.in_background() ? background.claim(kept) : Claim::kTaken;
+  const bool ready = kept.in_background() ? claim != Claim::kNode : terminal.save(kept);
   if (!ready || !is_free(kept)) {
     execute_node(program, folder, nullptr);
+  }
+  if (claim == Claim::kSame) {
+    tell_same(kept.container);
+    return tell_name(kept.container);
   }
 
   // From now on no signal ends this process before the container.

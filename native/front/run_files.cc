@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kIdSize = 12;
 constexpr size_t kTimeSize = 13;
+// Of document.json in kRunFiles: what the container was started from.
+constexpr size_t kDocument = 4;
 // container.json, as long as the others are not there.
 constexpr char kUnfinished[] = "new";
 
@@ -61,6 +63,33 @@ bool RunFiles::parse(const Kept& kept, List<uint8_t>&& bytes) {
   texts_ = const_cast<uint8_t*>(in.take(end));
   if (!in.ok() || !read_places(*kept.program, in, header.fills, false, end, places_) || !in.done()) return false;
   return has_room(id_at_, kIdSize, ends_[0]) && has_room(created_at_, kTimeSize, ends_[0]);
+}
+
+bool RunFiles::is_same_file(int folder, size_t index) const {
+  List<uint8_t> text;
+  const Fd file(openat(folder, kRunFiles[index], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.valid() || !text_of(index, text)) return false;
+  List<uint8_t> found;
+  // One byte more, which must not be there.
+  if (!found.resize(text.size() + 1)) return false;
+  size_t size = 0;
+  while (size < found.size()) {
+    const ssize_t got = ::read(file.get(), found.begin() + size, found.size() - size);
+    if (got < 0) return false;
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size != text.size()) return false;
+  if (index == 0) {
+    // Each run has its own of these.
+    memcpy(text.begin() + id_at_, found.begin() + id_at_, kIdSize);
+    memcpy(text.begin() + created_at_, found.begin() + created_at_, kTimeSize);
+  }
+  return memcmp(text.begin(), found.begin(), size) == 0;
+}
+
+bool RunFiles::is_same(int folder) const {
+  return count_ > kDocument && is_same_file(folder, 0) && is_same_file(folder, kDocument);
 }
 
 void RunFiles::set_run(const char* id) {

@@ -19,6 +19,8 @@ class RunFiles {
   bool read(const Kept& kept);
   // `bytes` become this object's. False: they are not sound.
   bool parse(const Kept& kept, List<uint8_t>&& bytes);
+  // Whether the container in the folder was made from the same.
+  bool is_same(int folder) const;
   // Makes the files in the folder. container.json comes last, and whole: it is what others look for.
   bool write(int folder, const char* id);
   // They are those of a run with this id, which begins now.
@@ -28,6 +30,7 @@ class RunFiles {
   bool text_of(size_t index, List<uint8_t>& text) const;
 
  private:
+  bool is_same_file(int folder, size_t index) const;
   bool write_one(int folder, size_t index, const char* name) const;
 
   List<uint8_t> bytes_;

@@ -122,6 +122,7 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
       overrides: (image: ImageFacts | undefined) => ({ ...options, ...choose(image) }),
       locked: invocation.args.flag('locked'),
     };
+    const leavesSame = recreate !== undefined && recreate !== 'always';
     const run = {
       env,
       reporter: reporterFor(invocation, mode, messages),
@@ -132,7 +133,11 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
         ? {}
         : {
             onPlanned: keeper.stop,
-            onStarted: (started: StartedRun) => keeper.keep(started, remakeOf(invocation, made)),
+            onStarted: ({ background, ...started }: StartedRun) =>
+              keeper.keep(
+                { ...started, ...(background && { background: { ...background, leavesSame } }) },
+                remakeOf(invocation, made),
+              ),
           }),
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
     };

@@ -132,7 +132,7 @@ export const MAX_KEPT = 2 ** 22;
 
 /**
  * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers, and
- * then ranges of user ids; where `background` is 1 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
+ * then ranges of user ids; where `background` is not 0 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
  * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -151,7 +151,7 @@ export const KEPT_HEADER = [
   ['folders', 'u32'],
   /** How many ranges of user ids the processes of the container can have; 0: they can have any. */
   ['users', 'u32'],
-  /** 1: the container is left to its launcher once its command runs. */
+  /** Not 0: the container is left to its launcher once its command runs. 2: one that runs and is the same is left alone. */
   ['background', 'u32'],
 ] as const;
 

@@ -29,12 +29,13 @@ interface Kept {
   readonly inputs: readonly Input[];
   readonly plan: Plan;
   readonly dirs: HostFacts['dirs'];
-  readonly isBackground: boolean;
+  readonly background: BackgroundFiles | undefined;
   readonly values?: Values | undefined;
 }
 
 /** The file of a kept plan. */
-function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Kept): Buffer {
+function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept): Buffer {
+  const isBackground = background !== undefined;
   const { bytes, places } = values?.plan ?? { bytes: encodePlan(plan, byFront(isBackground)), places: [] };
   const out = new Writer();
   for (const word of words) out.text(word);
@@ -69,7 +70,7 @@ function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Ke
     command_at: 0,
     folders: 0,
     users: userIds.length,
-    background: isBackground ? 1 : 0,
+    background: !isBackground ? 0 : background.leavesSame === true ? 2 : 1,
   };
   return keptFile(header, out);
 }
@@ -78,6 +79,8 @@ function encodeKept({ tag, words, inputs, plan, dirs, isBackground, values }: Ke
 export interface BackgroundFiles {
   readonly image: ImageFacts | undefined;
   readonly from: StartedFrom;
+  /** Where one runs already that was made from the same, nothing is started. */
+  readonly leavesSame?: boolean;
 }
 
 /** What the launcher's parent writes down of a container that runs, with places for the id and the time of a run. */
@@ -217,8 +220,8 @@ export function keepPlan(
     value === '' || values?.names.has(name) === true;
   if (!recording.inputs.filter(isForeign).every(isKnown)) return 'it depends on a variable of the environment';
   return keepFiles(words, host, recording, (tag, inputs) => {
-    const isBackground = run.background !== undefined;
-    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, isBackground, values });
+    const { background } = run;
+    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, background, values });
     const files = encodeRun(tag, run, values);
     return { bytes, files };
   });

@@ -187,13 +187,9 @@ describe.skipIf(!hasBusybox)('a start in the background from a kept plan (needs 
     for (const name of readdirSync(plans)) expect(readFileSync(join(plans, name), 'latin1')).not.toContain('marker');
   }, 60_000);
 
-  test('is left to Node where a container has the name, runs or has ended, or another command is at it', async () => {
+  test('is left to Node where another container has the name, or one that has ended, or another command is at it', async () => {
     const one = box();
     await warm(one);
-    expect(neededNode(await frontAlone(UP, one.options))).toBe(true);
-    const again = await front(UP, one.options);
-    expect(plain(again)).toEqual(plain(await boxctl(UP, one.options)));
-    expect(again.stderr).toContain('runs already, and its file has not changed');
     await boxctl(['rename', one.name, `${one.name}-other`], one.options);
     expect(plain(await frontAlone(UP, one.options))).toEqual({ status: 0, stdout: `${one.name}\n`, stderr: '' });
     await boxctl(['kill', one.name], one.options);
@@ -215,6 +211,44 @@ describe.skipIf(!hasBusybox)('a start in the background from a kept plan (needs 
     // For a moment only: it waits.
     expect(plain(await frontAlone(UP, one.options))).toMatchObject({ status: 0 });
     await holding;
+  }, 60_000);
+
+  test('of one that runs and is the same does nothing, and says so', async () => {
+    const one = box({ environment: ['VALUE'] });
+    const options = withEnvironment(one, { VALUE: 'first' });
+    await warm(one, UP, options);
+    const [id] = foldersOf(one);
+    const said = plain(await boxctl(UP, options));
+    expect(said).toMatchObject({ stderr: `boxctl: ${one.name} runs already, and its file has not changed\n` });
+    const alone = async (words = UP, own = options): Promise<Ended> => frontAlone(words, own);
+    expect(plain(await alone())).toEqual(said);
+    await boxctl(['pause', one.name], options);
+    expect(plain(await alone())).toEqual(plain(await boxctl(UP, options)));
+    await boxctl(['unpause', one.name], options);
+    // Another value, and words that ask for another start.
+    expect(neededNode(await alone(UP, withEnvironment(one, { VALUE: 'other' })))).toBe(true);
+    expect(foldersOf(one)).toEqual([id]);
+    const force = [...UP, '--force-recreate'];
+    await remove(one);
+    await warm(one, force, options);
+    expect(neededNode(await alone(force))).toBe(true);
+    const other = ['run', '--detach', '--', 'sleep', '1000'];
+    await remove(one);
+    await warm(one, other, options);
+    expect(neededNode(await alone(other))).toBe(true);
+    expect((await front(other, options)).stderr).toContain('runs already');
+    // What was made from other words is another container.
+    expect(neededNode(await alone())).toBe(true);
+    await remove(one);
+    await alone();
+    const folder = join(one.containers, foldersOf(one)[0] ?? '');
+    writeFileSync(join(folder, 'limits.json'), '{}', { mode: 0o600 });
+    expect(neededNode(await alone())).toBe(true);
+    rmSync(join(folder, 'limits.json'));
+    expect(plain(await alone())).toEqual(said);
+    await boxctl(['kill', one.name], options);
+    await boxctl(['wait', one.name], options);
+    expect(neededNode(await alone())).toBe(true);
   }, 60_000);
 
   test('is not made where anything has changed, or more is asked for', async () => {
