@@ -8,6 +8,7 @@
 
 #include "../shared/fd.h"
 #include "calls.h"
+#include "close_later.h"
 #include "plan.h"
 #include "poller.h"
 
@@ -16,6 +17,12 @@ namespace boxctl {
 class NetworkTables {
  public:
   NetworkTables(const Plan& plan, Context& context) : plan_(plan), context_(context) {}
+  // To close a socket of netfilter waits for the end of what was removed before, as that of the container's own table.
+  ~NetworkTables() {
+    if (changes_.valid()) close_later(std::move(changes_));
+  }
+  NetworkTables(const NetworkTables&) = delete;
+  NetworkTables& operator=(const NetworkTables&) = delete;
 
   // From now on, changes by other programs are waited for. After each, `question` asks for the table, over the
   // descriptor of `socket`. Where it is not there, or is another one than before, the steps of the plan that are marked

@@ -30,7 +30,7 @@ import { ownedTable, rejectRules, removeTable } from './owned-table.ts';
 import { planNames } from './names-of-others.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
-import { planDnsRelays, planPortRelays } from './relay.ts';
+import { openNamespace, planDnsRelays, planPortRelays } from './relay.ts';
 import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
 import { connectionTallies, talliesOf } from './tallies.ts';
 import { anySharedTable, sharedTable, sharedTableQuestion } from './shared-table.ts';
@@ -60,7 +60,10 @@ export function planNetworkOnHost(context: PlanContext): void {
   if (network === undefined) return;
   if (network.driver !== 'veth') return planProgram(context, network);
   holdClaim(context, network.index);
-  planPortRelays(context, network, planPorts(context, network));
+  const sockets = planPorts(context, network);
+  // A container that stays may be started again at once, with the same name of its interface.
+  if (context.kept) planPortRelays(context, network, sockets);
+  else planPortRelays(context, network, sockets, openNamespace(context, true));
 }
 
 /**

@@ -7,6 +7,7 @@ import { AT_FDCWD, NO_FD, type Fd } from '../../kernel/calls.ts';
 import { AF, MSG, O, SOCK, SOCKET_OPTION, SOL } from '../../kernel/constants.ts';
 import type { DnsRelay, Network } from '../../model/network.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
+import { call } from '../steps.ts';
 import type { PortSocket } from './ports.ts';
 
 const DNS_PORT = 53;
@@ -27,17 +28,26 @@ function targetsOf({ family, port }: PortSocket, { ipv4, ipv6 }: Network): reado
   return addresses.filter((address) => address !== undefined).map((address) => endpoint(address, port.port));
 }
 
+/**
+ * Opens the container's network namespace, once the first process is in it. `isHeld`: until the end was told. The kernel removes the
+ * interface when nobody has the namespace any more, holding the lock of all interfaces for 10 ms and longer. The launcher's own
+ * steps back would wait for that, and those by /proc/sys would not even sleep: a write there is tried again and again.
+ */
+export function openNamespace({ steps, model }: PlanContext, isHeld: boolean): Fd {
+  const pathname = { template: '/proc/$CHILD/ns/net' };
+  const open = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
+  const held = { undo: [call('close', { fd: 'netns' })], late: true } as const;
+  return steps.add(onHost('network', model.because('network')), 'netns', 'openat2', open, isHeld ? held : {});
+}
+
 /** These steps come after the container's first process has entered its network namespace. */
-export function planPortRelays(context: PlanContext, network: Network, sockets: readonly PortSocket[]): void {
-  if (sockets.length === 0) return;
+export function planPortRelays(
+  context: PlanContext,
+  network: Network,
+  sockets: readonly PortSocket[],
+  namespace = sockets.length === 0 ? NO_FD : openNamespace(context, false),
+): void {
   const { steps, model } = context;
-  const namespace = steps.add(onHost('network', model.because('network')), 'netns', 'openat2', {
-    dirfd: AT_FDCWD,
-    pathname: { template: '/proc/$CHILD/ns/net' },
-    flags: O.O_RDONLY | O.O_CLOEXEC,
-    mode: 0,
-    resolve: 0,
-  });
   for (const socket of sockets) {
     const { fd, port, index } = socket;
     const place = onHost('network', model.because(`network.ports.${index}`));
