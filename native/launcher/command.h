@@ -28,6 +28,7 @@ class Command {
   // The command runs: its time begins.
   void started();
 
+  pid_t pid() const { return pid_; }
   bool has_started() const { return started_; }
   // It runs, or has ended and was not reaped yet.
   bool running() const { return started_ && !reaped_; }

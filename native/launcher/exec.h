@@ -43,6 +43,7 @@ class Exec {
   // 0 or -errno: it could not be started at all.
   long start(const PlannedExec& exec, const Context& context);
   bool running() const { return pid_ > 0; }
+  pid_t pid() const { return pid_; }
   // Its command's exit status, or 128 plus the signal that ended it.
   uint32_t status() const { return status_; }
   // The step that failed, the error, and what the step knows of it.

@@ -24,6 +24,8 @@ class Health {
   void add_sources(Poller& poller);
   // To be called after the sources were handled.
   void advance();
+  // The process of the check that is running; -1: none is.
+  pid_t pid() const { return exec_.pid(); }
 
  private:
   void on_time(short happened);

@@ -36,6 +36,7 @@ class Helper {
   // plus the signal that ended it.
   long start(const char* path, char* const* argv, uint64_t ready, uint64_t timeout_ms, uint32_t& detail);
   bool used() const { return pid_ >= 0; }
+  pid_t pid() const { return pid_; }
 
   // Sends the program's output as events. `step` is the step that started it.
   void tell(Events& events, uint32_t step) const { words_.tell(events, step); }

@@ -20,6 +20,8 @@ class Hooks {
   bool have_ended();
   bool failed() const { return failed_; }
   uint32_t kind() const { return kind_; }
+  // The process of the one that is running; -1: none is.
+  pid_t pid() const { return exec_.pid(); }
   void abandon();
 
  private:

@@ -358,9 +358,9 @@ class Launcher {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);
-    // The command's end is seen through its pidfd. With SIGCHLD in the set, each orphan that ends would wake the
-    // launcher.
-    sigdelset(&all, SIGCHLD);
+    // The command's end is seen through its pidfd. With SIGCHLD in the set, each orphan that ends wakes the launcher:
+    // that is for plans whose checks and hooks may leave some in the container (Supervisor::reap_orphans).
+    if (plan_.execs == 0) sigdelset(&all, SIGCHLD);
     signals_ = Fd(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
     return signals_.valid() ? 0 : -errno;
   }

@@ -1,13 +1,17 @@
 #include "supervisor.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <utility>
+
+#include "proc.h"
 
 namespace boxctl {
 namespace {
@@ -133,6 +137,8 @@ bool Supervisor::delays_stop() {
 
 void Supervisor::advance_execs() {
   health_.advance();
+  // It ends with the container, and not for a fault of its own.
+  if (told_to_end_ && hooks_.kind() == kExecPostStart) return;
   if (!hooks_.have_ended()) return;
   if (hooks_.kind() == kExecPreStop) return command_.send_stop();
   if (!hooks_.failed()) return;
@@ -270,6 +276,7 @@ void Supervisor::read_signal(short) {
   if (info.ssi_signo == SIGIO && info.ssi_code > 0) return break_lease();
   // From the launcher's own write to a pipe without a reader. The write has failed with EPIPE as well.
   if (info.ssi_signo == SIGPIPE && info.ssi_pid == static_cast<uint32_t>(getpid())) return;
+  if (info.ssi_signo == SIGCHLD) return reap_orphans();
   const bool by_kernel = info.ssi_code == SI_KERNEL;
   switch (info.ssi_signo) {
     case SIGWINCH:
@@ -286,6 +293,18 @@ void Supervisor::read_signal(short) {
   }
   // What a terminal sends, it sends to the whole process group. The owner gets it too, and passes it on.
   if (!by_kernel) take_signal(info.ssi_signo);
+}
+
+// A check or a hook whose process was killed leaves its command to the launcher. The container's first process does not
+// end before all others of its namespace are reaped (zap_pid_ns_processes of the kernel), so they are, as they end.
+void Supervisor::reap_orphans() {
+  const pid_t own[] = {command_.pid(), log_.writer(), health_.pid(), hooks_.pid(), context_.helper.pid()};
+  for_numbers(AT_FDCWD, "/proc/thread-self/children", [&own](pid_t pid) {
+    for (const pid_t one : own) {
+      if (pid == one) return;
+    }
+    waitpid(pid, nullptr, WNOHANG | __WALL);
+  });
 }
 
 void Supervisor::take_signal(uint32_t signal) {

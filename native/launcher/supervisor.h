@@ -92,6 +92,7 @@ class Supervisor {
   bool peer_has_message() const;
   void read_order(short happened);
   void read_signal(short happened);
+  void reap_orphans();
   void take_order(const Order& order);
   void stop(uint32_t grace);
   void restart(uint32_t grace);

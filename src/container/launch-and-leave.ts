@@ -1,5 +1,6 @@
 /** Launches a plan, and leaves its container to its launcher once the command runs. */
 import { closeSync, constants, openSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import { BoxctlError } from '../errors.ts';
 import { signalName } from '../kernel/signals.ts';
 import { launch } from '../launcher/launch.ts';
@@ -27,9 +28,11 @@ export interface Leaving {
 
 /** Why a container ended before it was left to its launcher. */
 export function notStarted(run: Run, options: Pick<LeaveOptions, 'reporter' | 'showValues'>): Error {
-  endOf(run, options);
+  const { status, message: why = `its command ended with status ${status}` } = endOf(run, options);
   const { model, outcome } = run;
-  if (outcome.kind !== 'signaled') return new Error('the container ended before its command was started');
+  if (outcome.kind !== 'signaled') {
+    return new BoxctlError('E_ENDED_EARLY', `${model.name} ended before its \`post_start\` had: ${why}`);
+  }
   const message = `the start of ${model.name} was given up (${signalName(outcome.signal)})`;
   return new BoxctlError('E_INTERRUPTED', message, { signal: outcome.signal });
 }
@@ -44,6 +47,7 @@ export async function launchAndLeave(
   const nothing = openSync('/dev/null', constants.O_RDWR);
   let stop = (): void => undefined;
   let hasStarted = (): void => undefined;
+  let runs = false;
   const started = new Promise<'started'>((resolve) => {
     hasStarted = () => resolve('started');
   });
@@ -69,13 +73,15 @@ export async function launchAndLeave(
       stdio: [nothing, nothing, nothing],
       onEvent: (event) => {
         progress.event(event);
+        runs ||= event.kind === 'started';
         if (event.kind === 'started' || (event.kind === 'hook' && !hookHasFailed(event))) oneMore();
         if (event.kind === 'gate') void passGate();
       },
     });
     if (takesSignals) {
       stop = forwardSignals(
-        (signal) => launched.signal(signal),
+        // What is waited for then are hooks, which the command knows nothing of.
+        (signal) => (runs && signal === osConstants.signals.SIGINT ? launched.stop() : launched.signal(signal)),
         (message) => reporter.notice(message, undefined),
       );
       launched.takeSignals();

@@ -1,6 +1,8 @@
 /** `healthcheck`, `post_start` and `pre_stop`: commands that the launcher runs in its own container. */
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
@@ -209,6 +211,81 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
     await web.run(['stop', web.name]);
     expect(performance.now() - before).toBeLessThan(8000);
     expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 137 });
+  });
+
+  const HANGS = { command: ['sh', '-c', 'sleep 1000; true'] };
+
+  test.each([
+    ['stop -t 1', ['stop', '--time', '1'], 'its command ended with status 3'],
+    ['stop', ['stop'], 'its command ended with status 3'],
+    ['kill', ['kill'], 'SIGKILL'],
+    ['rm -f', ['rm', '--force'], 'SIGKILL'],
+  ])('after the start that hang are ended by `boxctl %s`, and `up` says so', async (_title, words, why) => {
+    const web = box({ command: WAITS, post_start: [HANGS] });
+    const began = performance.now();
+    const start = web.run(['up', '--detach']);
+    await until(async () => ((await web.listed())?.status === 'running' ? true : undefined));
+    await web.run([...words, web.name]);
+    const { status, stderr } = await start;
+    expect(status).not.toBe(0);
+    expect(stderr).toContain(why);
+    expect(stderr).not.toContain('unexpected');
+    expect(performance.now() - began).toBeLessThan(8000);
+    expect(await web.listed()).toBeUndefined();
+  });
+
+  test('after the start that hang are ended by an interrupt of `up --detach` and of `start`', async () => {
+    const web = box({ command: WAITS, post_start: [{ command: ['sh', '-c', '[ -e /hang ] && sleep 1000; true'] }] });
+    const interrupted = async (words: readonly string[]): Promise<void> => {
+      let child: ChildProcess | undefined;
+      const start = web.run(words, { onStart: (one) => (child = one) });
+      await until(async () => ((await web.listed())?.status === 'running' ? true : undefined));
+      child?.kill('SIGINT');
+      const { status, stderr } = await start;
+      expect(status).toBe(125);
+      expect(stderr).toContain(`${web.name} ended before its \`post_start\` had`);
+    };
+    await web.run(['up', '--detach']);
+    await web.run(['exec', web.name, 'touch', '/hang']);
+    await web.run(['stop', web.name]);
+    await interrupted(['start', web.name]);
+    expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 3 });
+    const other = box({ command: WAITS, post_start: [HANGS] });
+    let child: ChildProcess | undefined;
+    const start = other.run(['up', '--detach'], { onStart: (one) => (child = one) });
+    await until(async () => ((await other.listed())?.status === 'running' ? true : undefined));
+    child?.kill('SIGINT');
+    expect((await start).stderr).toContain(`${other.name} ended before its \`post_start\` had`);
+  });
+
+  test.each([
+    ['stop -t 0', ['stop', '--time', '0']],
+    ['stop -t 1', ['stop', '--time', '1']],
+    ['kill', ['kill']],
+  ])('before the stop that hang are ended by another `boxctl %s`', async (_title, words) => {
+    const web = box({ command: WAITS, stop_grace_period: '100s', pre_stop: [HANGS] });
+    await web.run(['up', '--detach']);
+    const began = performance.now();
+    const stop = web.run(['stop', web.name]);
+    await sleep(500);
+    await web.run([...words, web.name]);
+    expect(await stop).toMatchObject({ status: 0 });
+    expect(performance.now() - began).toBeLessThan(15_000);
+    expect((await web.listed())?.status).toBe('exited');
+  });
+
+  test('and a check whose process is killed do not keep the container from its end', async () => {
+    const web = box({ command: WAITS, healthcheck: { test: 'sleep 1000', interval: '50ms', timeout: '1000s' } });
+    await web.run(['up', '--detach']);
+    const { id } = await until(() => web.listed());
+    await sleep(1000);
+    // It runs when the container is stopped, and its process when the machine is short of memory, say.
+    const launcher = launcherOf(web, id);
+    const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ').map(Number);
+    const first = (await web.listed())?.pid;
+    for (const pid of children.filter((one) => one !== first)) process.kill(pid, 'SIGKILL');
+    expect(await web.run(['stop', web.name])).toMatchObject({ status: 0 });
+    expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 3 });
   });
 
   test('after a restart are run again', async () => {
