@@ -59,7 +59,7 @@ export class Keeper {
 
   async #keepMarked(run: StartedRun, remake: Remake): Promise<void> {
     // Nothing is planned once more for a plan that is not kept anyway.
-    if (whyNotKept(run.plan, this.#recording) !== undefined) return;
+    if (whyNotKept(run.plan, this.#recording, run.background !== undefined) !== undefined) return;
     const { markedRun } = await import('./marked-run.ts');
     const marked = await markedRun(variablesOf(this.#recording), run, remake);
     if (marked !== undefined) this.#keep(run, marked);

@@ -187,14 +187,16 @@ export const needsMarks = (plan: Plan, { inputs }: Recording): boolean =>
   plan.borrowed.length > 0 || inputs.some(isForeign);
 
 /** Why a plan is not kept, whatever its values are; undefined: it can be. */
-export function whyNotKept(plan: Plan, recording: Recording): string | undefined {
+export function whyNotKept(plan: Plan, recording: Recording, isBackground: boolean): string | undefined {
   const [gap] = recording.gaps;
   if (gap !== undefined) return gap;
   const [unsettled] = recording.unsettled;
   if (unsettled !== undefined) return `${'path' in unsettled ? unsettled.path : unsettled.name} has just changed`;
   if (plan.sockets !== undefined) return 'it has sockets of its caller';
   if ((plan.tallies ?? []).length > 0) return 'it has a network';
-  if ((plan.execs ?? []).length > 0) return 'it has hooks or a health check';
+  // What these tell is for whoever waits for the container, or for its start. In the background it is in the container's folder.
+  const awaited = (plan.execs ?? []).filter(({ kind }) => !isBackground || kind === 'post_start');
+  if (awaited.length > 0) return 'it has hooks or a health check';
   if (plan.demands.some(({ unread }) => unread === true)) return 'it was made without a file';
   return undefined;
 }
@@ -211,7 +213,7 @@ export function keepPlan(
   marked?: MarkedRun,
 ): string | undefined {
   const { plan } = run;
-  const why = whyNotKept(plan, recording);
+  const why = whyNotKept(plan, recording, run.background !== undefined);
   if (why !== undefined) return why;
   const variables = variablesOf(recording);
   const values = marked === undefined ? undefined : valuesOf(run, marked, (name) => variables.get(name) ?? '');

@@ -163,6 +163,36 @@ describe.skipIf(!hasBusybox)('a start in the background from a kept plan (needs 
     expect(kept).toBe(await logs());
   });
 
+  test('has a health check, a hook and a restart policy as after a start by Node', async () => {
+    const one = box({
+      ...shell('trap "exit 3" TERM; while :; do sleep 0.05; done'),
+      healthcheck: { test: ['CMD', 'sh', '-c', 'echo well'], interval: '100ms' },
+      pre_stop: [{ command: ['sh', '-c', 'echo stopping >/said'] }],
+      restart: 'on-failure:1',
+    });
+    const life = async (): Promise<unknown> => {
+      const tell = async (field: string): Promise<string> =>
+        (await boxctl(['inspect', one.name, '--format', `{{.State.${field}}}`], one.options)).stdout.trim();
+      await until(async () => (await tell('Health.Status')) === 'healthy' || undefined);
+      const [id = ''] = foldersOf(one);
+      const first = await tell('Pid');
+      process.kill(Number(first), 'SIGKILL');
+      await until(async () => !['0', first].includes(await tell('Pid')) || undefined);
+      await until(async () => (await tell('Health.Status')) === 'healthy' || undefined);
+      const listed = await boxctl(['ps', '--filter', `name=^${one.name}$`], one.options);
+      const again = /running.*restarts: \d/u.exec(listed.stdout)?.[0];
+      const stopped = plain(await boxctl(['stop', one.name], one.options));
+      const said = readFileSync(join(one.containers, id, 'disk/upper/said'), 'utf8');
+      return { again, stopped, said };
+    };
+    expect(plain(await warm(one))).toEqual({ status: 0, stdout: `${one.name}\n`, stderr: '' });
+    const kept = await life();
+    await remove(one);
+    await boxctl(UP, one.options);
+    expect(kept).toEqual(await life());
+    expect(kept).toMatchObject({ again: 'running (healthy), restarts: 1', said: 'stopping\n' });
+  }, 60_000);
+
   test('has the values that the environment has now, which are in no kept plan', async () => {
     const one = box({ environment: ['VALUE'], ...shell('echo "$VALUE"; sleep 1000.5') });
     const withValue = (VALUE: string): RunOptions => withEnvironment(one, { VALUE });
@@ -278,6 +308,9 @@ describe.skipIf(!hasBusybox)('a start in the background from a kept plan (needs 
       expect({ closed, status: ended.status }).toEqual({ closed, status: 125 });
     }
     expect(await used(UP, withEnvironment(one, { XDG_CONFIG_HOME: tempFolder() }))).toBe(false);
+    // Such a hook is waited for.
+    const hooked = box({ post_start: [{ command: ['true'] }] });
+    expect(neededNode(await warm(hooked))).toBe(true);
     const file = join(one.folder, 'container.yaml');
     writeFileSync(file, readFileSync(file));
     expect(await used(UP)).toBe(false);
