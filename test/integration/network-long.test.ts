@@ -1,9 +1,9 @@
 /** A container's network under load, for long, and where the host and the way out are not as they should be. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { self } from '../support/container.ts';
+import { callerOptions, callers, self } from '../support/container.ts';
 import { client, networkFolder, SERVER, settledState, startIn, startServer } from '../support/network-container.ts';
 import { HOST, makeLab, NAMES, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -12,6 +12,10 @@ const CLIENT = join(import.meta.dirname, '../support/network-client.mjs');
 const GIBIBYTE = 2 ** 30;
 /** Of a gibibyte of zero bytes. */
 const MD5_OF_ZEROS = 'cd573cfaace07e7949bc0c46028904ff';
+/** Root, and an ordinary user whose packets a program carries. */
+const carried = callers.filter(
+  ({ user }, index) => index < 2 && (user === undefined || existsSync('/usr/bin/slirp4netns')),
+);
 const why = whyNoLab();
 
 describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'})`, () => {
@@ -183,20 +187,21 @@ describe.skipIf(why !== undefined)(`a network whose way out has an MTU of 1280 (
   let lab: Lab;
   beforeAll(async () => {
     lab = await makeLab({ mtu: 1280 });
+    await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
   });
   afterAll(() => lab.end());
 
-  test('carries 20 MB in both directions, by IPv4 and IPv6', async () => {
+  test.each(carried)('carries 20 MB in both directions, by IPv4 and IPv6: $title', async (caller) => {
     const size = 20_000_000;
     const urls = [WORLD.ipv4, `[${WORLD.ipv6}]`].map((host) => `http://${host}/bytes/${size}`);
     const command = urls.map((url) => `wget -q -O - '${url}' | wc -c`).join('; ');
-    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
-      cwd: networkFolder({ command: ['sh', '-c', command] }),
-    });
+    const folder = networkFolder({ command: ['sh', '-c', command] }, [], caller);
+    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], callerOptions(caller, folder));
     expect(stdout).toBe(`${size}\n${size}\n`);
-    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+    const server = await startServer(lab.host, { ports: [`8080:${SERVER}`] }, [], caller);
     for (const address of [HOST.ipv4, HOST.ipv6]) {
       expect(await client(lab.world, 'echo', address, 8080, size)).toBe('same');
     }
+    await server.end();
   });
 });

@@ -305,6 +305,22 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       },
     );
 
+    test('a container that floods the world and the host stops neither the published port of another nor its own end', async () => {
+      const server = await serve({ ports: [`8080:${SERVER}`] });
+      const floods = [WORLD.ipv4, HOST.ipv4].map((address) => ['/w/network', 'flood', address, '7', '60']);
+      const flooders = await Promise.all(
+        floods.map((command) => startIn(lab.host, networkFolder({ command }, ['network'], caller), [], caller)),
+      );
+      expect(await client(lab.world, 'many', HOST.ipv4, 8080, 100)).toBe('100');
+      expect(await client(lab.host, 'many', '::1', 8080, 100)).toBe('100');
+      for (const flooder of flooders) {
+        const asked = performance.now();
+        await flooder.end();
+        expect(performance.now() - asked).toBeLessThan(5000);
+      }
+      await server.end();
+    });
+
     test('echo requests are carried where the host lets the user’s group send them', async () => {
       const command = ['sh', '-c', `ping -c 1 -W 1 ${WORLD.ipv4} | grep -o '[01] packets received'`];
       expect((await up({ command })).stdout).toBe('0 packets received\n');
