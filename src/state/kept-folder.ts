@@ -8,6 +8,7 @@ import { behind } from '../files/read.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { notePath, startRecording, type Input, type Recording } from '../inputs/record.ts';
 import { MAX_KEPT } from '../kernel/wire.ts';
+import { distantInput } from './kept-distant.ts';
 
 /** The oldest are removed beyond this. */
 const MOST_PLANS = 256;
@@ -63,6 +64,8 @@ export function keepFiles(
   if (cwd?.kind !== 'fact') return 'the current folder is not in the record';
   const folder = plansFolder(host);
   try {
+    const distant = distantInput(recording.inputs);
+    if (distant !== undefined) return `${distant} is on a file system of another host or of a program`;
     makeFolders(folder, 0o700);
     const opened = openOwnFolder(folder, host.euid);
     if (opened.kind !== 'own') return `${folder} is not used`;
