@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { boxctl, PROGRAM, run, type RunOptions } from '../support/boxctl.ts';
+import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
 import { testUser } from '../support/user.ts';
 
@@ -66,23 +67,80 @@ volumes: ['./link:/data:ro', './project:/project']
   return folder;
 }
 
+const NAME = 'inputs-test:1';
+
+/** With every kind of key that asks for something of the host. `image`: a name of the store, or an archive, which has a lock. */
+async function makeFull(image: string, options: RunOptions): Promise<string> {
+  const around = tempFolder({ open: true });
+  const folder = join(around, 'project');
+  for (const name of ['home', 'config/boxctl', 'project/data']) mkdirSync(join(around, name), { recursive: true });
+  writeFileSync(join(around, 'config/boxctl/policy.yaml'), 'allow: [all]\n');
+  writeFileSync(join(folder, 'secret'), 's\n');
+  writeFileSync(join(folder, 'values.env'), 'A=1\n');
+  writeFileSync(
+    join(folder, 'container.yaml'),
+    `name: named
+image: ${image}
+command: [sh]
+user: "1000"
+init: true
+tmpfs: [/tmp]
+hostname: named
+devices: [/dev/zero:/dev/z]
+group_add: ["50"]
+env_file: ./values.env
+volumes: [named:/named, './data:/data', '~:/x']
+secrets: {s: {file: ./secret}, e: {environment: INPUTS_SECRET}}
+configs: {c: {file: ./secret}}
+`,
+  );
+  const owner = options.user;
+  if (owner !== undefined) await run(['chown', '-R', `${owner.uid}:${owner.gid}`, around]);
+  // So that the image is in the store.
+  const commands = image === NAME ? [['image', 'import', busyboxRootfs(), NAME]] : [['lock'], ['up']];
+  for (const words of commands) {
+    const { status, stderr } = await boxctl(words, inProject(options, folder));
+    if (status !== 0) throw new Error(stderr);
+  }
+  return folder;
+}
+
+const inProject = (options: RunOptions, folder: string): RunOptions => ({
+  ...options,
+  cwd: folder,
+  env: {
+    HOME: join(dirname(folder), 'home'),
+    XDG_CONFIG_HOME: join(dirname(folder), 'config'),
+    BOXCTL_STORE: join(dirname(folder), 'store'),
+    INPUTS_SECRET: 'x',
+  },
+});
+
+const callers = [undefined, testUser].filter((user, index) => index === 0 || user !== undefined);
+
 describe('boxctl plan --inputs', () => {
-  test.each([undefined, testUser].filter((user, index) => index === 0 || user !== undefined))(
-    'has every path that was looked at while the plan was made (as %o)',
-    async (user) => {
-      const folder = makeProject();
+  const PROJECTS: readonly (readonly [string, (options: RunOptions) => Promise<RunOptions>])[] = [
+    ['an image of the host’s tools', (options) => Promise.resolve({ ...options, cwd: makeProject() })],
+    ['a name of the store', async (options) => inProject(options, await makeFull(NAME, options))],
+    ['an archive with a lock', async (options) => inProject(options, await makeFull(busyboxRootfs(), options))],
+  ];
+  const cases = PROJECTS.flatMap(([title, make]) =>
+    callers.map((user) => [title, user?.name ?? 'the caller', make, user] as const),
+  );
+
+  test.each(cases)(
+    'has every path that was looked at while the plan was made: %s, as %s',
+    async (_title, _name, make, user) => {
+      const options = await make(user === undefined ? {} : { user });
+      const { cwd = '' } = options;
       const log = join(tempFolder({ open: true }), 'log');
-      const who = user === undefined ? {} : { user };
       writeFileSync(log, '');
       if (user !== undefined) await run(['chmod', '666', log]);
-      const listed = await inputsOf(['container.yaml'], { cwd: folder, ...who });
+      const listed = await inputsOf(['container.yaml'], options);
       const args = ['plan', 'container.yaml'];
-      await run(['strace', '-qq', '-s', '4096', '-o', log, process.execPath, PROGRAM, ...args], {
-        cwd: folder,
-        ...who,
-      });
+      await run(['strace', '-qq', '-s', '4096', '-o', log, process.execPath, PROGRAM, ...args], options);
       const known = new Set(listed.inputs.flatMap(({ path }) => path ?? []));
-      const looked = pathsOf(readFileSync(log, 'utf8'), join(folder, 'container.yaml'), folder).filter(
+      const looked = pathsOf(readFileSync(log, 'utf8'), join(cwd, 'container.yaml'), cwd).filter(
         (path) => !OWN.test(path),
       );
       expect(looked.length).toBeGreaterThan(50);
