@@ -63,7 +63,7 @@ const LATE = {
   'late-lock': /\/src\/lock\/(?:entries|fit|lock|parse|read)\.ts$/u,
   // What a start needs where something is wrong, and the other commands.
   'late-words':
-    /\/src\/error-codes\.ts$|\/src\/cli\/(?:(?!start)[a-z]+-table|table|help|describe-error|import-view|filter-names|rate)\.ts$|\/src\/(?:plan\/call-hints|spec\/suggest|yaml\/frame|show\/(?:call-text|redacted|json-events)|run\/learned|launcher\/kill-record|container\/host-failure|image\/maintain)\.ts$/u,
+    /\/src\/error-codes\.ts$|\/src\/cli\/(?:(?!start)[a-z]+-table|table|help|describe-error|import-view|filter-names|rate)\.ts$|\/src\/(?:plan\/call-hints|spec\/suggest|yaml\/frame|show\/(?:call-text|redacted|json-events)|run\/learned|launcher\/kill-record|limits\/options|container\/host-failure|image\/maintain)\.ts$/u,
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
     /\/src\/image\/(?:collect|elf|filelist|image-[^/]*|implied-folders|import|import-[^/]*|layer-[^/]*|libraries|linked-abort|make-layer|manifest|members|pack|partial-layer|passing|pull|registry-image|skeleton|slots|tarwriter|stream)\.ts$|\/src\/worker\//u,
@@ -220,14 +220,13 @@ function writeCache({ openPack }, name, ending = 'cache') {
 /** V8 keeps what has been compiled by then, so the usual way is walked first, in `folder`. */
 async function writeCaches(folder) {
   const bin = openBin();
-  const { makeContainer, warmUp, warmUpNetwork } = await bin.load('cli.cjs').warming();
-  // Before anything of it has run: each command needs another part of it.
-  writeCache(bin, 'rest');
+  const { warmUp, warmUpExec, warmUpNetwork } = await bin.load('cli.cjs').warming();
   await warmUp(folder);
   writeCache(bin, 'start');
+  await warmUpExec(folder);
+  writeCache(bin, 'rest');
   warmUpNetwork();
   writeCache(bin, 'network');
-  makeContainer(folder);
   // Handlers of signals may wait.
   process.exit();
 }

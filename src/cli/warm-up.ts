@@ -4,6 +4,7 @@
  */
 import { closeSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { planExecFor } from '../container/exec.ts';
 import { recordOf } from '../container/kept-record.ts';
 import { endOf, runModel } from '../container/run.ts';
 import { startedFrom } from '../container/started-from.ts';
@@ -136,10 +137,10 @@ export async function warmUp(folder: string): Promise<void> {
 }
 
 /**
- * Makes a container in the background that has never run, for commands that look at containers (src/build.mjs). To be called after
- * `warmUp`, with the same folder.
+ * What `exec` does. The container in the background that is made for it has never run, and stays for commands that look at
+ * containers (src/build.mjs). To be called after `warmUp`, with the same folder.
  */
-export function makeContainer(folder: string): void {
+export async function warmUpExec(folder: string): Promise<void> {
   try {
     const document = loadSpecText(TEXT, join(folder, 'container.yaml'), { env: { HOME: '/' }, home: '/' });
     const host = gatherHostFacts(process.env);
@@ -149,8 +150,11 @@ export function makeContainer(folder: string): void {
     makeFolders(folderOf(host), 0o700);
     const { lock } = makePlace(host, recordOf(document, model, '0123456789ab'), made, startedFrom(document, image, {}));
     closeSync(lock);
+    await main(['exec', document.spec.name, 'true']);
+    const { plan } = planExecFor(host, model, { pid: process.pid, birth: '0' }, { command: ['true'] });
+    encodePlan(plan, { terse: true });
   } catch {
-    // The commands then find none.
+    // See above.
   }
 }
 

@@ -13,7 +13,7 @@ const REDUNDANT: Readonly<Record<string, readonly string[]>> = {
   'deploy.restart_policy.condition': ['none'],
 };
 
-export const REDUNDANT_KEYS: readonly string[] = Object.keys(REDUNDANT).map((path) => path.replace(/\..*/u, ''));
+export const REDUNDANT_KEYS: readonly string[] = Object.keys(REDUNDANT).flatMap((path) => path.split('.', 1));
 
 export function isRedundant(path: string, tree: Tree): boolean {
   if (tree.kind === 'scalar') return Object.hasOwn(REDUNDANT, path) && REDUNDANT[path]?.includes(tree.text) === true;
