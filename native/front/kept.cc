@@ -212,9 +212,9 @@ bool parse_kept(const Path& own, int words, Kept& kept) {
   } else {
     kept.records = read_piece(in).data;
     kept.layers = read_piece(in).data;
-    for (uint32_t i = 0; i < header.users && in.ok(); i++) {
-      if (!kept.users.add(in.take<UserRange>())) return false;
-    }
+  }
+  for (uint32_t i = 0; i < header.users && in.ok(); i++) {
+    if (!kept.users.add(in.take<UserRange>())) return false;
   }
   if (kept.in_background()) {
     kept.containers = read_piece(in).data;

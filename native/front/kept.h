@@ -15,7 +15,7 @@
 // Of an exec there are two files, and the plan is in the folder of its container:
 //
 //   file     KeptHeader, word text…, folder of the program text, record text, path of the plan text, folder text…,
-//            input…
+//            UserRange…, input…
 //   plan     tag u32, encoded plan without the pathname and argv of its command: those are of the command line
 #pragma once
 

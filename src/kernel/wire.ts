@@ -126,14 +126,16 @@ export const CALL_HEADER = [
 /** "BXKP". */
 export const KEPT_MAGIC = 0x504b5842;
 /** To be raised with each change of the format, or of what a record must have. */
-export const KEPT_VERSION = 3;
+export const KEPT_VERSION = 5;
 /** The largest file of a kept plan, in bytes. */
 export const MAX_KEPT = 2 ** 22;
 
 /**
- * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of writable layers, and
- * then ranges of user ids; where `background` is not 0 the folder of containers in the background, and the container's name; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where its command is looked for; then
- * the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan. native/front/kept.h describes it.
+ * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of
+ * writable layers; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where
+ * its command is looked for. Then ranges of user ids; where `background` is not 0 the folder of containers in the background, and the
+ * container's name; the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan.
+ * native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
   ['magic', 'u32'],

@@ -49,7 +49,7 @@ import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, makeFolder, splitPath, Steps } from './steps.ts';
 import { setOomScore, setSysctls, sysctlsOf } from './sysctls.ts';
 import { openTerminal, prepareStreams, takeTerminal, type Terminal } from './terminal.ts';
-import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS } from './users.ts';
+import { becomeOwner, becomeRoot, leaveOwner, openUserNamespace, planMaps, USERNS, usersOf } from './users.ts';
 
 /** The steps that build the container's root file system, mount into it, and enter it. */
 class Root {
@@ -165,12 +165,6 @@ function buildOutside(context: PlanContext): {
 function hideFromPeers(context: PlanContext): void {
   const place = inside('security', byDefault('not dumpable until the command starts'));
   context.steps.add(place, 'dumpable', 'prctl', { option: PR.PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 });
-}
-
-function usersOf(context: PlanContext): Pick<Plan, 'userIds'> {
-  const { uidMappings } = context.model.config.linux;
-  if (context.namespace('user').kind !== 'private' || uidMappings === undefined) return {};
-  return { userIds: uidMappings.map(({ hostID, size }) => ({ first: hostID, size })) };
 }
 
 export interface PlanOptions {

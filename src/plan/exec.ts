@@ -18,7 +18,7 @@ import { closeDescriptors, dropPrivileges, filterCalls } from './security.ts';
 import { byDefault, openInRoot, Steps } from './steps.ts';
 import { setOomScore } from './sysctls.ts';
 import { openTerminal, prepareStreams, takeTerminal } from './terminal.ts';
-import { becomeRoot } from './users.ts';
+import { becomeRoot, usersOf } from './users.ts';
 
 /** The container, as the host sees it. */
 export interface ExecTarget {
@@ -71,6 +71,7 @@ export function planExec(model: Model, host: HostFacts, target: ExecTarget): Pla
   return {
     version: PLAN_VERSION,
     name: model.name,
+    ...usersOf(context),
     steps: steps.list,
     reports: [],
     terminal: terminal === undefined ? undefined : { master: 'terminal', stdin: model.stdinOpen },

@@ -137,8 +137,8 @@ export interface Plan {
   readonly demands: readonly Demand[];
   readonly warnings: readonly Warning[];
   /**
-   * The user ids of the host that the container's processes can have. Undefined: any, since it has no user namespace that this
-   * plan makes. The launcher's program has to be protected from them (native/addon/spawn.cc).
+   * The user ids of the host that the container's processes can have. Undefined: any, since it has no user namespace that was made
+   * for it. The launcher's program has to be protected from them (native/shared/out_of_reach.h).
    */
   readonly userIds?: readonly { readonly first: number; readonly size: number }[];
   /** Values of the caller's environment and of an env_file, which are not printed (shown.ts). Empty: all is printed. */

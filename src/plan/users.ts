@@ -6,6 +6,7 @@ import { FIRST_SPARE_ID } from '../model/demands.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { O, PR, SECBIT_NO_SETUID_FIXUP } from '../kernel/constants.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
+import type { Plan } from './plan.ts';
 import { byDefault, call, type Place } from './steps.ts';
 
 /** True where the map is one that the kernel takes from an ordinary user: his own id, once (user_namespaces(7)). */
@@ -181,4 +182,11 @@ export function becomeRoot(context: PlanContext): void {
   const gid = user === 'private' ? setupId(gidMappings) : 0;
   steps.add(place, 'root.setresgid', 'setresgid', { rgid: gid, egid: gid, sgid: gid });
   steps.add(place, 'root.setresuid', 'setresuid', { ruid: uid, euid: uid, suid: uid });
+}
+
+/** The user ids of the host that processes of the container can have, where it has a user namespace of its own. */
+export function usersOf(context: PlanContext): Pick<Plan, 'userIds'> {
+  const { uidMappings } = context.model.config.linux;
+  if (context.namespace('user').kind !== 'private' || uidMappings === undefined) return {};
+  return { userIds: uidMappings.map(({ hostID, size }) => ({ first: hostID, size })) };
 }

@@ -20,6 +20,12 @@ export class Writer {
     new DataView(bytes.buffer).setUint32(0, value, true);
     this.bytes(bytes);
   }
+  ranges(ranges: readonly { readonly first: number; readonly size: number }[]): void {
+    for (const { first, size } of ranges) {
+      this.u32(first);
+      this.u32(size);
+    }
+  }
   text(text: string): void {
     const bytes = Buffer.from(text);
     this.u32(bytes.length);

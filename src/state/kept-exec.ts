@@ -33,6 +33,7 @@ export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFa
   const [gap] = recording.gaps;
   if (last?.call.name !== 'execve' || gap !== undefined || recording.unsettled.length > 0) return;
   if (recording.inputs.some((input) => isForeign(input))) return;
+  const { userIds = [] } = plan;
   const env = last.call.args.envp.filter((entry) => typeof entry === 'string');
   const encoded = encodeParts(plan, { terse: true });
   const [pathname, argv] = listsOfCommand(encoded);
@@ -48,6 +49,7 @@ export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFa
     const folders = foldersOfPath(env);
     const out = new Writer();
     for (const text of [...words, ownFolder(), record, path, ...folders]) out.text(text);
+    out.ranges(userIds);
     writeInputs(out, inputs);
     const header = {
       words: words.length,
@@ -58,8 +60,7 @@ export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFa
       tag,
       command_at: pathname.start,
       folders: folders.length,
-      // The launcher joins a container whose ids are not known here.
-      users: 0,
+      users: userIds.length,
       background: 0,
     };
     return { bytes: keptFile(header, out) };

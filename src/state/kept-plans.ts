@@ -43,10 +43,7 @@ function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
   const { userIds = [] } = plan;
-  for (const { first, size } of userIds) {
-    out.u32(first);
-    out.u32(size);
-  }
+  out.ranges(userIds);
   if (isBackground) {
     out.text(folderOf({ dirs }));
     out.text(plan.name);

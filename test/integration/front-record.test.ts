@@ -58,7 +58,7 @@ interface Kept {
 }
 
 function inputsOf(bytes: Buffer): readonly Kept[] {
-  const number = (field: 'words' | 'inputs'): number => bytes.readUInt32LE(offsetOf(KEPT_HEADER, field));
+  const number = (field: 'words' | 'users' | 'inputs'): number => bytes.readUInt32LE(offsetOf(KEPT_HEADER, field));
   let at = sizeOf(KEPT_HEADER);
   const text = (): string => {
     const size = bytes.readUInt32LE(at);
@@ -67,6 +67,8 @@ function inputsOf(bytes: Buffer): readonly Kept[] {
   };
   // The words, boxctl's own folder, and those of records and of what containers write.
   for (let count = number('words') + 3; count > 0; count--) text();
+  // Ranges of user ids, each of two numbers.
+  at += number('users') * 8;
   const kinds = new Map(Object.entries(KEPT_INPUT).map(([name, kind]) => [kind as number, name as Kept['kind']]));
   return Array.from({ length: number('inputs') }, () => {
     const from = at;

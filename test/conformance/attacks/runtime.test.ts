@@ -274,17 +274,27 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
     },
   );
 
-  test('no user of the container can write to the program of what joins it from a kept plan (CVE-2019-5736)', async () => {
-    const web = box({}, caller);
-    expect(await web.run(['up', '--detach', '--allow', 'all'])).toMatchObject({ status: 0 });
-    const words = ['exec', web.name, 'sleep', '0.3'];
-    expect((await warm(words, callerOptions(caller, web.folder))).status).toBe(0);
-    const { ended, programs, maps } = await holdPrograms(frontAlone, words, (more) =>
-      callerOptions(caller, web.folder, more),
-    );
-    expect(ended.status).toBe(0);
-    await expectOutOfReach(programs, maps);
-  });
+  const JOINED: readonly (readonly [title: string, spec: Readonly<Record<string, unknown>>])[] = [
+    ['a container', {}],
+    ...(caller.user === undefined && isRoot
+      ? ([['a container whose root is root of the host', { namespaces: { user: 'host' } }]] as const)
+      : []),
+  ];
+
+  test.each(JOINED)(
+    'no user of the container can write to the program of what joins %s from a kept plan (CVE-2019-5736)',
+    async (_title, spec) => {
+      const web = box(spec, caller);
+      expect(await web.run(['up', '--detach', '--allow', 'all'])).toMatchObject({ status: 0 });
+      const words = ['exec', web.name, 'sleep', '0.3'];
+      expect((await warm(words, callerOptions(caller, web.folder))).status).toBe(0);
+      const { ended, programs, maps } = await holdPrograms(frontAlone, words, (more) =>
+        callerOptions(caller, web.folder, more),
+      );
+      expect(ended.status).toBe(0);
+      await expectOutOfReach(programs, maps);
+    },
+  );
 
   test.each([
     ['has no capability for it', {}, ['']],
