@@ -166,10 +166,6 @@ int main() {
   if (!ready || !is_free(kept)) {
     execute_node(program, folder, nullptr);
   }
-  if (claim == Claim::kSame) {
-    tell_same(kept.container);
-    return tell_name(kept.container);
-  }
 
   // From now on no signal ends this process before the container.
   sigset_t before;
@@ -177,6 +173,10 @@ int main() {
   sigfillset(&caught);
   sigdelset(&caught, SIGCHLD);
   sigprocmask(SIG_SETMASK, &caught, &before);
+  if (claim == Claim::kSame) {
+    tell_same(kept.container);
+    return tell_name(kept.container);
+  }
   const Fd signals(signalfd(-1, &caught, SFD_CLOEXEC));
   boxctl::Launch launch;
   const bool chosen = signals.valid() && (kept.command != nullptr || boxctl::choose_id(kept));

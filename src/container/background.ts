@@ -79,15 +79,15 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   const place = await takeName(document, { plan, model, image, from }, host, id);
   try {
     await launchAndLeave(plan, { id, prepared, options, locks: [place.lock, ...claims.locks] });
-    // A plan with claims is for this start alone.
-    if (claims.locks.length === 0) options.onStarted?.({ document, model, plan, host, background: { image, from } });
-    return { id, name: model.name };
   } catch (error) {
     await removePlace(host, { folder: place.folder, id });
     throw error;
   } finally {
     closeSync(place.lock);
   }
+  // A plan with claims is for this start alone.
+  if (claims.locks.length === 0) options.onStarted?.({ document, model, plan, host, background: { image, from } });
+  return { id, name: model.name };
 }
 
 interface Made extends MadeFrom {
