@@ -27,6 +27,7 @@ struct Context {
   bool again = false;     // the container has run before
   bool left_out = false;  // the last step was left out: an error that it tolerates, or a descriptor that is missing
   pid_t child = -1;       // `$CHILD`: the container's first process; 0 in that process itself
+  pid_t inside = -1;      // once the command runs: the process by which others join the container
   Fd peer;                // the other side of the handover
   Fd received;            // what sendmsg brought, until recvmsg takes it
   Fd null;                // /dev/null of the host

@@ -76,8 +76,9 @@ void Command::kill_late() {
   send(SIGKILL);
 }
 
-// The process that became the command: the plan's forks leave a reaper in each process before it.
-pid_t Command::innermost() const {
+// The process that goes on with the plan after its calls of this kind, each of which leaves a reaper in the process
+// before.
+pid_t Command::after(bool (*forks)(Op)) const {
   pid_t pid = pid_;
   for (uint32_t index = 0; index < plan_.steps && pid > 0; index++) {
     const Step current = step(plan_, index);
@@ -86,8 +87,12 @@ pid_t Command::innermost() const {
   return pid;
 }
 
+pid_t Command::inside() const {
+  return after([](Op op) { return op == Op::kFork; });
+}
+
 bool Command::hang_up(uint32_t signal) {
-  const pid_t pid = innermost();
+  const pid_t pid = after(forks);
   if (pid > 0 && handles_signal(pid, static_cast<int>(signal)) && !terminal_is_gone()) {
     send(signal);
     return false;

@@ -30,6 +30,8 @@ class Command {
 
   pid_t pid() const { return pid_; }
   bool has_started() const { return started_; }
+  // The container's first process: the one that was created, or its child where that joins a process namespace.
+  pid_t inside() const;
   // It runs, or has ended and was not reaped yet.
   bool running() const { return started_ && !reaped_; }
 
@@ -72,7 +74,7 @@ class Command {
   bool reaped() const { return reaped_; }
 
  private:
-  pid_t innermost() const;
+  pid_t after(bool (*forks)(Op)) const;
   void on_exit(short happened);
   void on_timer(short happened);
   void begin_grace(uint32_t signal, uint32_t grace);

@@ -50,7 +50,7 @@ int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kFree); }
   List<const uint8_t*> places;
   Plan plan;
   if (!places.reset(step_count(exec.plan, exec.size)) || !check(exec.plan, exec.size, places.begin(), plan)) _exit(125);
-  const Target target = {context.child, context.id};
+  const Target target = {context.inside, context.id};
   run(plan, kControlFd, nullptr, &target);
   _exit(0);
 }
@@ -74,6 +74,7 @@ bool FirstWords::read_from(int fd) {
 long Exec::start(const PlannedExec& exec, const Context& context) {
   if (running()) return -EBUSY;
   way_ = Way::kNone;
+  asked_ = false;
   // Unless it tells of another end, it was killed.
   status_ = 128 + SIGKILL;
   words_.clear();
@@ -112,7 +113,9 @@ void Exec::on_output(short) {
 void Exec::on_deadline(short) {
   if (!running() || !deadline_.expired()) return;
   way_ = Way::kTimedOut;
-  kill(pid_, SIGKILL);
+  // First it is asked to end, as by abandon().
+  if (std::exchange(asked_, true) || !deadline_.set(kSlack)) kill(pid_, SIGKILL);
+  shutdown(socket_.get(), SHUT_WR);
 }
 
 void Exec::on_record(short) {
@@ -156,9 +159,11 @@ void Exec::finish() {
   output_.reset();
 }
 
+// It loses its owner, and so kills its command and reaps it. Were it killed, a process that it has left in the
+// container would be the launcher's: the end of the container's process namespace waits until that is reaped
+// (pid_namespaces(7)), and the launcher reaps only when the command has ended.
 void Exec::abandon() {
   if (!running()) return;
-  kill(pid_, SIGKILL);
   pid_ = -1;
   socket_.reset();
   output_.reset();

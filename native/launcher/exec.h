@@ -52,7 +52,7 @@ class Exec {
   const FirstWords& words() const { return words_; }
 
   void add_sources(Poller& poller);
-  // Kills it. It is not reaped: kill_children() does that.
+  // Has it end, without waiting. It is not reaped: kill_children() does that.
   void abandon();
 
  private:
@@ -67,6 +67,7 @@ class Exec {
   Fd output_;
   Timer deadline_;
   Way way_ = Way::kNone;
+  bool asked_ = false;  // to end, since its time is over
   uint32_t status_ = 0;
   uint32_t failed_step_ = 0;
   int32_t error_ = 0;

@@ -127,6 +127,7 @@ long Supervisor::await_go() {
 void Supervisor::started() {
   terminal_.start();
   command_.started();
+  context_.inside = command_.inside();
 }
 
 // What is to be done before the stop signal.

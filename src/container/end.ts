@@ -45,8 +45,9 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
-/** The launcher of a container in the foreground: the parent of its first process. */
-export function launcherOf(first: FirstProcess): FirstProcess | undefined {
+/** The launcher of a container in the foreground: the parent of what it has made. */
+export function launcherOf({ outer, ...inside }: FirstProcess): FirstProcess | undefined {
+  const first = outer ?? inside;
   const pid = parentOf(first.pid);
   const birth = pid === undefined || pid <= 1 ? undefined : birthOf(pid);
   // As long as the one is the other's parent, neither has ended: their numbers are theirs.

@@ -23,7 +23,7 @@ export interface StartedRun extends ForegroundRun {
 /** Gives what takes it back; undefined where its record is not found, as where it has just ended. */
 export function keepRun({ document, model, plan, host }: ForegroundRun, pid: number): (() => void) | undefined {
   try {
-    const record = runningRecords(host, () => false).find(({ first }) => first.pid === pid);
+    const record = runningRecords(host, () => false).find(({ first }) => (first.outer ?? first).pid === pid);
     return record === undefined ? undefined : keepForeground(host, recordOf(document, model, record.id), plan, model);
   } catch {
     // The container runs without it: a full disk, say, keeps others from looking, and nothing else.

@@ -208,6 +208,7 @@ export function compile(
     ownFiles,
     ...(home === undefined ? {} : { home }),
     keepGroups: spec.keepGroups,
+    ...(host.setsGroups ? {} : { deniesGroups: true as const }),
     ...(filter.observes === undefined ? {} : { observes: filter.observes }),
   };
 }

@@ -109,4 +109,6 @@ export interface Model {
   readonly home?: Home;
   /** The caller's supplementary groups stay. */
   readonly keepGroups: boolean;
+  /** The user namespace that it is in, or is made in, denies setgroups(2): for the commands that join it later. */
+  readonly deniesGroups?: true;
 }

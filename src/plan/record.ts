@@ -7,6 +7,7 @@ import type { OciIdMapping } from '../oci/config.ts';
 import { AT_FDCWD, type Fd } from '../kernel/calls.ts';
 import { LOCK, O } from '../kernel/constants.ts';
 import { onHost, type PlanContext } from './context.ts';
+import { forksInside } from './namespaces.ts';
 import { byDefault, call, literal, type Place } from './steps.ts';
 
 /** Paths of the host, with `$ID` for the run's own id. */
@@ -82,6 +83,8 @@ export function recordChild(context: PlanContext, record: Fd): void {
   const place = onHost('record', byDefault('who is ended if the launcher is killed'));
   const shared = context.namespace('pid').kind !== 'private' && context.namespace('mount').kind === 'private';
   const mounts = shared ? ',"mounts":"$MOUNTS"' : '';
-  const text = { template: `{"pid":$CHILD,"birth":"$BIRTH"${mounts}}\n` };
+  // What is in the container is its child.
+  const forks = forksInside(context) ? ',"forks":true' : '';
+  const text = { template: `{"pid":$CHILD,"birth":"$BIRTH"${mounts}${forks}}\n` };
   steps.add(place, 'record.child', 'write', { dirfd: record, pathname: '', data: text });
 }

@@ -36,7 +36,7 @@ function writesGidMapItself(context: PlanContext): boolean {
 
 /** False where the kernel has forbidden setgroups(2) for good, so that dropping a group cannot gain access. */
 export function maySetGroups(context: PlanContext): boolean {
-  if (!context.host.setsGroups) return false;
+  if (!context.host.setsGroups || context.model.deniesGroups === true) return false;
   if (context.namespace('user').kind !== 'private') return true;
   return mapsAnything(context) || !writesGidMapItself(context);
 }

@@ -17,8 +17,11 @@ export interface RecordText {
   readonly made: readonly string[];
   /** Programs beside the container that may have outlived the launcher. */
   readonly helpers: readonly Process[];
-  /** The first process, and the mount namespace that its others are found by where they have no namespace of their own. */
-  readonly child: (Process & { readonly mounts: string | undefined }) | undefined;
+  /**
+   * The process that the launcher has made, and the mount namespace that its others are found by where they have no namespace of
+   * their own. `forks`: the container's first process is its child.
+   */
+  readonly child: (Process & { readonly mounts: string | undefined; readonly forks: boolean }) | undefined;
 }
 
 /** `birth` tells it from every other process that has had or will have its number. */
@@ -48,8 +51,8 @@ function parseProcess(value: unknown, key: 'pid' | 'helper'): Process | undefine
 function parseChild(value: unknown): RecordText['child'] {
   const process = parseProcess(value, 'pid');
   if (process === undefined || !isRecord(value)) return undefined;
-  const { mounts } = value;
-  return { ...process, mounts: typeof mounts === 'string' ? mounts : undefined };
+  const { mounts, forks } = value;
+  return { ...process, mounts: typeof mounts === 'string' ? mounts : undefined, forks: forks === true };
 }
 
 /** What a record says, as far as it can be read. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { namesIn } from './names.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { openOwn, tryLock } from '../native.ts';
-import { readRecord } from './record.ts';
+import { readRecord, type RecordText } from './record.ts';
 
 export interface RunningNetwork {
   /** The first process of the container. */
@@ -64,9 +64,11 @@ function openNetwork(path: string): RunningNetwork | undefined {
     // As long as its launcher lives, nobody else has the lock, and the process is not waited for by others.
     const { child } = readRecord(record);
     if (child === undefined || tryLock(record, true)) return undefined;
-    const opened = openNamespaces(child.pid);
+    const first = insideOf(child);
+    if (first === undefined) return undefined;
+    const opened = openNamespaces(first.pid);
     // Read after the namespaces are open: a later process of this number has another birth.
-    if (birthOf(child.pid) === child.birth) return { pid: child.pid, ...(opened === undefined ? {} : { opened }) };
+    if (birthOf(first.pid) === first.birth) return { pid: first.pid, ...(opened === undefined ? {} : { opened }) };
     if (opened !== undefined) closeNetwork(opened);
   } catch {
     // It has ended meanwhile.
@@ -76,10 +78,33 @@ function openNetwork(path: string): RunningNetwork | undefined {
   return undefined;
 }
 
-/** A process that was told from every other when it was looked at. */
-export interface FirstProcess {
+interface Process {
   readonly pid: number;
   readonly birth: string;
+}
+
+/** A process that was told from every other when it was looked at. */
+export interface FirstProcess extends Process {
+  /** Its parent, where it is not the launcher's own child: that waits for it, and passes on signals to it. */
+  readonly outer?: Process;
+}
+
+/**
+ * The first process inside, by what the launcher has made. A process that joins a process namespace does not become a member: its
+ * child is the first one (`forksInside` of src/plan/namespaces.ts), and its only one.
+ */
+function insideOf({ pid, birth, forks }: NonNullable<RecordText['child']>): FirstProcess | undefined {
+  if (!forks) return { pid, birth };
+  const only = () => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+  try {
+    const inside = only();
+    const itsBirth = inside > 0 ? birthOf(inside) : undefined;
+    // Asked again: somebody else may have got the number meanwhile.
+    if (itsBirth === undefined || only() !== inside || birthOf(pid) !== birth) return undefined;
+    return { pid: inside, birth: itsBirth, outer: { pid, birth } };
+  } catch {
+    return undefined;
+  }
 }
 
 const RUN = /-([0-9a-f]{12})$/u;
@@ -107,7 +132,8 @@ function processOf(path: string): (FirstProcess & { readonly isKept: boolean }) 
   try {
     const { child, isKept } = readRecord(record);
     if (child === undefined || tryLock(record, true)) return undefined;
-    return { pid: child.pid, birth: child.birth, isKept };
+    const first = insideOf(child);
+    return first === undefined ? undefined : { ...first, isKept };
   } finally {
     closeSync(record);
   }

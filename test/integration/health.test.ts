@@ -98,6 +98,28 @@ describe.skipIf(!hasBusybox).each(callers)('a health check, of a container that 
   });
 });
 
+describe.skipIf(!hasBusybox).each(callers)('a check that runs when the container ends, of $title,', (caller) => {
+  test.each([{}, { init: true }])(
+    'does not keep it from ending, with %j',
+    async (keys) => {
+      for (const command of [WAITS, ['sh', '-c', 'sleep 2; exit 3']]) {
+        const check = { test: shell('echo there >/tmp/there; exec sleep 50'), interval: '50ms' };
+        const web = box({ ...keys, command, healthcheck: check, tmpfs: ['/tmp'] }, caller);
+        expect(await web.run(['up', '--detach'])).toMatchObject({ status: 0 });
+        if (command === WAITS) {
+          await until(
+            async () => (await web.run(['exec', web.name, 'test', '-e', '/tmp/there'])).status === 0 || undefined,
+          );
+          expect(await web.run(['stop', '--time', '60', web.name])).toMatchObject({ status: 0 });
+        }
+        await until(async () => (await web.listed())?.status === 'exited' || undefined);
+        expect(await web.listed()).toMatchObject({ exit_status: 3 });
+      }
+    },
+    30_000,
+  );
+});
+
 describe.skipIf(!hasBusybox).each(callers)('hooks, of a container that $title has started', (caller) => {
   test('are run after the start, which waits for them, and before the stop signal', async () => {
     const web = box(

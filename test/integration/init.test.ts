@@ -214,6 +214,68 @@ describe.skipIf(!hasBusybox).each(callers)('a container with init, started by $t
   });
 });
 
+describe.skipIf(!hasBusybox).each(callers)(
+  'a container in the user namespace of another one, started by $title',
+  (caller) => {
+    /** Beside another one that runs: by an ordinary user, `network_mode` says so. */
+    async function beside(keys: Readonly<Record<string, unknown>>): Promise<Box> {
+      const first = box({}, caller);
+      expect(await first.run(['up', '-d'])).toMatchObject({ status: 0 });
+      const { pid = 0 } = (await first.listed()) ?? {};
+      const joins =
+        caller.user === undefined && isRoot
+          ? { namespaces: { user: `/proc/${pid}/ns/user` } }
+          : { network_mode: `container:${first.name}`, uid_map: undefined, gid_map: undefined };
+      return box({ ...joins, ...keys }, caller);
+    }
+
+    test.each([{}, { init: true }])(
+      'is joined in all of its namespaces, and has its checks run there, with %j',
+      async (keys) => {
+        const check = {
+          test: shell('[ $(cat /proc/1/comm) != boxctl-launche ] && test -e /tmp/hook'),
+          interval: '100ms',
+        };
+        const web = await beside({
+          ...keys,
+          tmpfs: ['/tmp'],
+          command: script('echo $$ >/tmp/own; trap "exit 3" TERM; while :; do sleep 0.05; done'),
+          post_start: [{ command: script('readlink /proc/self/ns/pid >/tmp/hook') }],
+          healthcheck: check,
+        });
+        const { status, stderr } = await web.run(['up', '--wait', '--wait-timeout', '20', '--allow', 'all']);
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+        const seen = await sh(
+          web,
+          `cat /tmp/hook; ${NAMESPACES.map((name) => `readlink /proc/self/ns/${name}`).join('; ')}`,
+        );
+        const { pid = 0 } = (await web.listed()) ?? {};
+        // What the launcher has made is not inside: its child is.
+        const inside = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+        const own = NAMESPACES.map((name) => readlinkSync(`/proc/${inside}/ns/${name}`));
+        expect(seen.stdout.trim().split('\n')).toEqual([own[NAMESPACES.indexOf('pid')], ...own]);
+        expect(await web.run(['cp', `${web.name}:/tmp/own`, '-'])).toMatchObject({ status: 0, stderr: '' });
+        const processes = JSON.parse((await web.run(['top', '--json', web.name])).stdout) as readonly {
+          readonly command: readonly string[];
+        }[];
+        expect(processes.map(({ command }) => command.join(' '))).not.toContain('boxctl-launcher');
+        expect((await web.run(['stats', '--no-stream', web.name])).stdout).toContain(web.name);
+        expect(await web.run(['stop', web.name])).toMatchObject({ status: 0 });
+        expect(await web.listed()).toMatchObject({ exit_status: 3 });
+      },
+    );
+
+    test('of the foreground is entered and ended by its name', async () => {
+      const web = await beside({});
+      const running = web.run(['up', '--allow', 'all']);
+      const { name } = await until(async () => web.listed());
+      await until(async () => ((await sh(web, 'true')).status === 0 ? true : undefined));
+      expect(await web.run(['stop', name])).toMatchObject({ status: 0 });
+      expect(await running).toMatchObject({ status: 3 });
+    });
+  },
+);
+
 describe.skipIf(!hasBusybox).each(callers.filter(({ keys }) => !('uid_map' in keys)))(
   'a command that cannot be looked into, in a container of $title,',
   (caller) => {
