@@ -52,7 +52,7 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
 export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
   const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
-  // Behind a router of its own, where no other container is. What is in its pool it does not reach: nothing of the host may be.
+  // Behind a router of its own, where no other container is. It reaches no address of its pool, so that the host must have none there.
   const pool = networking === undefined ? DEFAULT_POOL : chooseRanges(readNetworkConfig(), networking).pool;
   const network = { index: 1, pool, networks: [], resolved };
   return { network, locks: [], release: () => undefined };

@@ -257,7 +257,7 @@ class Networks {
       if (!containsAddress(subnet, wanted)) {
         const message = `${wanted} is not in the subnet ${formatSubnet(subnet)} of the network ${attachment.name}`;
         const hint = `such as ${freeAddress(subnet, taken) ?? formatSubnet(subnet)}, or leave it out`;
-        throw this.#refusal(path, { code: 'E_ADDRESS_TAKEN', message, hint });
+        throw this.#refusal(path, { code: 'E_SPEC_ADDRESS', message, hint });
       }
       if (!taken.has(wanted)) return { subnet, address: wanted };
       const message = `another container on ${attachment.name} has the address ${wanted}`;

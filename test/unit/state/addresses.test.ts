@@ -138,7 +138,9 @@ describe('a claim', () => {
           claimAddresses(file(`networks:\n  lab: {${how}, ${key}: "${address}"}\n`), facts(state), new Map());
         const message = `${address} is not in the subnet ${range} of the network lab`;
         const at = expect.objectContaining({ line: 6 }) as object;
-        expect(claim).toThrow(expect.objectContaining({ diagnostics: [expect.objectContaining({ message, at })] }));
+        expect(claim).toThrow(
+          expect.objectContaining({ code: 'E_SPEC_ADDRESS', diagnostics: [expect.objectContaining({ message, at })] }),
+        );
       }
     }
     const inside = claimAddresses(
