@@ -17,7 +17,7 @@ if (process.platform !== 'linux' || Number.parseInt(process.versions.node, 10) <
 
 const folder = __dirname;
 
-/** Node's own way to read copies everything twice. */
+/** It maps files (native/addon/map.h), of which Node's own functions make two copies. */
 function openAddon() {
   const module = { exports: {} };
   try {
