@@ -180,6 +180,7 @@ export function routeText(type: string, reader: Reader): string | undefined {
   switch (type) {
     case 'RTM_NEWLINK':
       return newLink(reader);
+    case 'RTM_DELLINK':
     case 'RTM_SETLINK':
       return setLink(reader);
     case 'RTM_NEWADDR':

@@ -157,6 +157,26 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     expect(await claims()).toBe(before);
   });
 
+  test('is made anew at once by `boxctl restart`, also where its namespace is still there', async () => {
+    const folder = specFolder({ ...KEYS, name: 'network-restarts', command: ['sleep', '98765'] });
+    const boxctl = async (...words: readonly string[]): Promise<void> => {
+      const { stderr, status } = await lab.host.boxctl(words, options(folder));
+      expect({ words, stderr, status }).toEqual({ words, stderr: '', status: 0 });
+    };
+    await boxctl('up', '--detach', '--allow', 'all');
+    try {
+      // The kernel removes the interface with the namespace, which this keeps.
+      const pid = (await lab.host.out('pgrep', '-nf', '^sleep 98765')).trim();
+      const other = lab.host.start(['nsenter', `--net=/proc/${pid}/ns/net`, 'sh', '-c', 'echo ready; exec cat']);
+      await new Promise((resolve) => void other.stdout?.once('data', resolve));
+      await boxctl('restart', 'network-restarts');
+      await boxctl('restart', 'network-restarts');
+      other.stdin?.end();
+    } finally {
+      await boxctl('rm', '--force', 'network-restarts');
+    }
+  });
+
   test('does not make the host forward packets of others while it is there', async () => {
     // A second network of the host's, and a neighbour who would reach it by the host.
     await lab.host.shell(`ip link add other type veth peer name inner

@@ -145,6 +145,7 @@ const QUEUE = once<Table>(() => ({
 
 export const ROUTE_MESSAGES: Readonly<Record<string, MessageRow>> = {
   RTM_NEWLINK: { type: 16, header: IFINFOMSG, attributes: LINK },
+  RTM_DELLINK: { type: 17, header: IFINFOMSG, attributes: LINK },
   RTM_SETLINK: { type: 19, header: IFINFOMSG, attributes: LINK },
   RTM_NEWADDR: { type: 20, header: IFADDRMSG, attributes: ADDRESS },
   RTM_NEWROUTE: { type: 24, header: RTMSG, attributes: ROUTE },

@@ -23,6 +23,13 @@ export const setLink = (index: Link, attributes: Attributes): Message => ({
   attributes,
 });
 
+export const deleteLink = (index: Link): Message => ({
+  type: 'RTM_DELLINK',
+  flags: REQUEST,
+  header: { ifi_index: index },
+  attributes: {},
+});
+
 /** IFLA_AF_SPEC: the interface gives itself no link-local address. */
 export const NO_LINK_LOCAL = { AF_INET6: { IFLA_INET6_ADDR_GEN_MODE: 'IN6_ADDR_GEN_MODE_NONE' } } as const;
 

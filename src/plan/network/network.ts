@@ -13,7 +13,17 @@ import type { Tally } from '../plan.ts';
 import { byDefault, call, type Place } from '../steps.ts';
 import { planForgetConnections } from './connections.ts';
 import { planForwarding } from './forwarding.ts';
-import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRoute, NO_LINK_LOCAL, setLink } from './messages.ts';
+import {
+  deleteLink,
+  linkUp,
+  localRoute,
+  newAddress,
+  newLink,
+  newNeighbour,
+  newRoute,
+  NO_LINK_LOCAL,
+  setLink,
+} from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
@@ -61,9 +71,7 @@ export function planNetworkOnHost(context: PlanContext): void {
   if (network.driver !== 'veth') return planProgram(context, network);
   holdClaim(context, network.index);
   const sockets = planPorts(context, network);
-  // A container that stays may be started again at once, with the same name of its interface.
-  if (context.kept) planPortRelays(context, network, sockets);
-  else planPortRelays(context, network, sockets, openNamespace(context, true));
+  planPortRelays(context, network, sockets, openNamespace(context, true));
 }
 
 /**
@@ -79,25 +87,26 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
   const link = interfaceNumber(index);
   const route = openNetlink(context, place, 'netlink.route', NETLINK.NETLINK_ROUTE);
   const send = sender(context, place, route);
-  send(
-    'veth',
-    newLink(link, {
-      IFLA_IFNAME: hostInterface(index),
-      IFLA_ADDRESS: hostMac(index),
-      IFLA_GROUP: GROUP,
-      IFLA_LINKINFO: {
-        IFLA_INFO_KIND: 'veth',
-        IFLA_INFO_DATA: {
-          VETH_INFO_PEER: {
-            ifi_index: link,
-            IFLA_IFNAME: INNER_INTERFACE,
-            IFLA_ADDRESS: macBytes(network.mac),
-            IFLA_NET_NS_PID: CHILD,
-          },
+  const veth = newLink(link, {
+    IFLA_IFNAME: hostInterface(index),
+    IFLA_ADDRESS: hostMac(index),
+    IFLA_GROUP: GROUP,
+    IFLA_LINKINFO: {
+      IFLA_INFO_KIND: 'veth',
+      IFLA_INFO_DATA: {
+        VETH_INFO_PEER: {
+          ifi_index: link,
+          IFLA_IFNAME: INNER_INTERFACE,
+          IFLA_ADDRESS: macBytes(network.mac),
+          IFLA_NET_NS_PID: CHILD,
         },
       },
-    }),
-  );
+    },
+  });
+  // A container that stays may be started again at once, before the kernel has removed the interface by itself.
+  const removed = call('netlink', { fd: route, messages: [deleteLink(link)] }, { allow: ['ENODEV'] });
+  const undo = context.kept ? [removed] : ('kernel' as const);
+  steps.add(place, 'veth', 'netlink', { fd: route, messages: [veth] }, { undo });
   send(
     'veth.settings',
     setLink(link, {

@@ -29,14 +29,14 @@ function targetsOf({ family, port }: PortSocket, { ipv4, ipv6 }: Network): reado
 }
 
 /**
- * Opens the container's network namespace, once the first process is in it. `isHeld`: until the end was told. The kernel removes the
- * interface when nobody has the namespace any more, holding the lock of all interfaces for 10 ms and longer. The launcher's own
+ * Opens the container's network namespace, once the first process is in it. `isHeld`: until all else is taken back. The kernel removes
+ * the interface when nobody has the namespace any more, holding the lock of all interfaces for 10 ms and longer. The launcher's own
  * steps back would wait for that, and those by /proc/sys would not even sleep: a write there is tried again and again.
  */
-export function openNamespace({ steps, model }: PlanContext, isHeld: boolean): Fd {
+export function openNamespace({ steps, model, kept }: PlanContext, isHeld: boolean): Fd {
   const pathname = { template: '/proc/$CHILD/ns/net' };
   const open = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
-  const held = { undo: [call('close', { fd: 'netns' })], late: true } as const;
+  const held = { undo: [call('close', { fd: 'netns' })], ...(kept ? {} : ({ late: true } as const)) };
   return steps.add(onHost('network', model.because('network')), 'netns', 'openat2', open, isHeld ? held : {});
 }
 
