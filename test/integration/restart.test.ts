@@ -154,7 +154,9 @@ describe.skipIf(!hasBusybox)('restart (needs busybox-static)', () => {
       limits: { memory: '64MiB', pids: 50 },
       command: script('echo run >>/kept/runs; wc -l </kept/runs; grep -c eth0 /proc/net/dev; sleep 0.05; exit 1'),
     });
-    expect(await web.run(['up', '--detach', '--allow', 'all'])).toMatchObject({ status: 0 });
+    expect(
+      await web.run(['up', '--detach', '--allow', 'all'], { once: 'its volume has a line for each run' }),
+    ).toMatchObject({ status: 0 });
     const { id } = await listedAs(web, ({ status, restarts }) => status === 'restarting' && restarts > 2);
     expect(outputOf(web, id).startsWith('1\n1\n2\n1\n3\n1\n')).toBe(true);
     await web.run(['stop', web.name]);

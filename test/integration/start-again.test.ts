@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, SLEEPS, until, type Box, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits, ownedFolder, self } from '../support/container.ts';
-import { PROGRAM, run } from '../support/boxctl.ts';
+import { PROGRAM, run, type RunOptions } from '../support/boxctl.ts';
 import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot } from '../support/user.ts';
@@ -25,8 +25,8 @@ async function ended(one: Box): Promise<Listed> {
 }
 
 /** Started and stopped again. */
-async function stopped(one: Box): Promise<Listed> {
-  expect(await one.run(['up', '--detach'])).toMatchObject({ status: 0 });
+async function stopped(one: Box, options: RunOptions = {}): Promise<Listed> {
+  expect(await one.run(['up', '--detach'], options)).toMatchObject({ status: 0 });
   await one.run(['stop', one.name]);
   return ended(one);
 }
@@ -36,7 +36,7 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
     'runs again by `boxctl %s`, with its id, labels, log and what it has written',
     async (verb) => {
       const web = box({ labels: { tier: 'front' }, command: COUNTS_AND_SLEEPS }, caller);
-      const { id } = await stopped(web);
+      const { id } = await stopped(web, { once: 'its events are counted' });
       expect(await web.run([verb, web.name])).toMatchObject({ status: 0, stdout: `${web.name}\n`, stderr: '' });
       const running = await web.listed();
       expect(running).toMatchObject({ id, status: 'running', restarts: 0, labels: { tier: 'front' } });

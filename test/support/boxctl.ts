@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly onStart?: (child: ChildProcess) => void;
   /** Why `npm run test:twice` must not run it more than once. */
   readonly once?: string;
+  /** Why what it prints differs from start to start, so that `npm run test:twice` cannot compare it. */
+  readonly varies?: string;
 }
 
 export interface Ended {

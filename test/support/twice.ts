@@ -112,7 +112,7 @@ export async function twice(command: readonly string[], args: readonly string[],
     isKept = !watched.hasRun;
   }
   let isLike = isSame(fresh, last);
-  let varies = false;
+  let varies = options.varies !== undefined;
   for (let more = 0; more < MORE_BY_NODE && !isLike && !varies; more++) {
     const another = await again(command);
     isLike = isSame(another, last);
