@@ -92,16 +92,21 @@ bool read_all(const char* path, List<char>& text) {
   }
 }
 
-// Keeps the lines with one of the beginnings.
-bool keep_lines(List<char>& text, const List<Piece>& beginnings) {
+bool has(const char* line, size_t size, const Piece& part) {
+  for (size_t at = 0; at + part.size <= size; at++) {
+    if (memcmp(line + at, part.data, part.size) == 0) return true;
+  }
+  return false;
+}
+
+// Keeps the lines with one of the parts.
+bool keep_lines(List<char>& text, const List<Piece>& parts) {
   size_t kept = 0;
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
     while (end < text.size() && text[end] != '\n') end++;
     bool wanted = false;
-    for (const Piece& one : beginnings) {
-      wanted = wanted || (end - at >= one.size && memcmp(text.begin() + at, one.data, one.size) == 0);
-    }
+    for (const Piece& part : parts) wanted = wanted || has(text.begin() + at, end - at, part);
     const size_t size = (end < text.size() ? end + 1 : end) - at;
     if (wanted) {
       memmove(text.begin() + kept, text.begin() + at, size);

@@ -16,7 +16,7 @@ struct Input {
   uint32_t number = 0;         // an error, a mode of access(2), the type of a file system
   KeptIdentity identity = {};
   Piece value;
-  List<Piece> lines;  // beginnings of those that count
+  List<Piece> lines;  // parts of those that count
 };
 
 // The next one. False: it is not sound.

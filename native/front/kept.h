@@ -5,9 +5,9 @@
 //            background containers text and name text, input…, place…, report rule u8…, encoded plan
 //   input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
-//            access: mode u32; text: count u32, beginning of a line text…, content text
+//            access: mode u32; text: count u32, part of a line text…, content text
 //            file system: type u32; fact, variable: value text
-//            What is absent has nothing after its name but an errno, a mode, or beginnings of lines; what is given has
+//            What is absent has nothing after its name but an errno, a mode, or parts of lines; what is given has
 //            nothing.
 //   place    of a value in the plan: at u32, where the length of its text is u32, variable text
 //   text     length u32, bytes, NUL

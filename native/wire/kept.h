@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kKeptMagic = 1347115074;
-inline constexpr uint32_t kKeptVersion = 5;
+inline constexpr uint32_t kKeptVersion = 6;
 inline constexpr size_t kMaxKept = 4194304;
 
 enum class InputKind : uint8_t {

@@ -27,7 +27,7 @@ export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
 function hierarchies(
   read: HostReader,
 ): readonly (Pick<CgroupMount, 'version' | 'point' | 'names'> & { root: string })[] {
-  return (read.text('/proc/self/mountinfo') ?? '').split('\n').flatMap((line) => {
+  return (read.text('/proc/self/mountinfo', [' - cgroup']) ?? '').split('\n').flatMap((line) => {
     const [left = '', right = ''] = line.split(' - ');
     const [, , , root, point] = left.split(' ');
     const [type, , options = ''] = right.split(' ');

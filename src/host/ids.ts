@@ -58,7 +58,7 @@ export interface ProcessStatus {
 }
 
 /** What is read of /proc/self/status. */
-export const STATUS_LINES = ['Uid', 'Gid', 'Groups', 'CapEff', 'NoNewPrivs'];
+export const STATUS_LINES = ['Uid:', 'Gid:', 'Groups:', 'CapEff:', 'NoNewPrivs:'];
 
 /** /proc/self/status (proc_pid_status(5)). */
 export function parseStatus(text: string | undefined): ProcessStatus {

@@ -2,7 +2,7 @@
 import { interfaceAddresses, type InterfaceAddress } from '../native.ts';
 import { formatAddress, parseAddress, parseSubnet, type Subnet } from '../text/addresses.ts';
 import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
-import { parseStatus } from './ids.ts';
+import { parseStatus, STATUS_LINES } from './ids.ts';
 import { gatherNetworkPrograms } from './network-programs.ts';
 import { realHost, type HostReader } from './read.ts';
 
@@ -183,7 +183,7 @@ export function withNetwork(
   read: HostReader = realHost,
 ): HostFacts {
   const { euid, initialUserNamespace } = host;
-  const { capabilities } = parseStatus(read.text('/proc/self/status'));
+  const { capabilities } = parseStatus(read.text('/proc/self/status', STATUS_LINES));
   const netAdmin = host.privileged && (capabilities & CAP_NET_ADMIN) !== 0n;
   const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
   const facts = { ...gatherNetworkFacts(host.dirs, read), netAdmin };

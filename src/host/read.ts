@@ -14,7 +14,7 @@ export interface Entry {
 }
 
 export interface HostReader {
-  /** The text of a small file, or undefined when it cannot be read. `lines`: those that begin with one of these words and a colon. */
+  /** The text of a small file, or undefined when it cannot be read. `lines`: those that have one of these in them. */
   text(path: string, lines?: readonly string[]): string | undefined;
   writable(path: string): boolean;
   exists(path: string): boolean;

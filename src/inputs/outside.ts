@@ -84,7 +84,7 @@ export function readdirIn(fd: number, folder: string): string[] {
 }
 
 /**
- * The text of a small file. `lines`: only the lines that begin with one of these words, and a colon, are given, and count. Throws
+ * The text of a small file. `lines`: only the lines that have one of these in them are given, and count. Throws
  * as readFileSync of node:fs does.
  */
 export function readText(path: string, lines?: readonly string[]): string {
@@ -103,8 +103,8 @@ export function readText(path: string, lines?: readonly string[]): string {
   }
 }
 
-function linesOf(whole: string, words: readonly string[]): string {
-  const kept = whole.split('\n').filter((line) => words.some((word) => line.startsWith(`${word}:`)));
+function linesOf(whole: string, parts: readonly string[]): string {
+  const kept = whole.split('\n').filter((line) => parts.some((part) => line.includes(part)));
   return kept.map((line) => `${line}\n`).join('');
 }
 

@@ -126,7 +126,7 @@ export const CALL_HEADER = [
 /** "BXKP". */
 export const KEPT_MAGIC = 0x504b5842;
 /** To be raised with each change of the format, or of what a record must have. */
-export const KEPT_VERSION = 5;
+export const KEPT_VERSION = 6;
 /** The largest file of a kept plan, in bytes. */
 export const MAX_KEPT = 2 ** 22;
 

@@ -102,7 +102,7 @@ function writeInput(out: Writer, input: Input, given: Given | undefined): void {
     case 'text':
       head(KEPT_INPUT.text, input.text === undefined ? KEPT_FLAGS.absent : 0, input.path);
       out.u32(input.lines?.length ?? 0);
-      for (const line of input.lines ?? []) out.text(`${line}:`);
+      for (const line of input.lines ?? []) out.text(line);
       if (input.text !== undefined) out.text(input.text);
       break;
     case 'file_system':

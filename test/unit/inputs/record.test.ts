@@ -170,10 +170,10 @@ describe('the record of what was read', () => {
   });
 
   test('a file that the kernel writes is noted with its text, and with the lines that were asked for alone', () => {
-    const text = outside.readText('/proc/self/status', ['Uid', 'NoNewPrivs']);
+    const text = outside.readText('/proc/self/status', ['Uid:', 'NoNewPrivs:']);
     expect(text).toMatch(/^Uid:.*\nNoNewPrivs:.*\n$/u);
     expect(of('/proc/self/status')).toEqual([
-      { kind: 'text', path: '/proc/self/status', lines: ['Uid', 'NoNewPrivs'], text },
+      { kind: 'text', path: '/proc/self/status', lines: ['Uid:', 'NoNewPrivs:'], text },
     ]);
   });
 
