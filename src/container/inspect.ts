@@ -9,7 +9,7 @@ import type { KeptPort } from '../state/container-record.ts';
 import { readKeptModel, type KeptContainer } from '../state/containers.ts';
 import { readHealth } from '../state/health.ts';
 import { portsOf } from '../state/ports.ts';
-import { stateOf, type ContainerState } from './existing.ts';
+import { stateOf, whyLost, type ContainerState } from './existing.ts';
 import { changedResources } from './update-limits.ts';
 
 /** What docker has for a time that there is not. */
@@ -35,8 +35,7 @@ function reasonOf({ ending, failure, status }: ContainerState, container: KeptCo
     return { Reason: ending.reason, Message: ending.message ?? '', At: at ?? null };
   }
   if (status !== 'lost') return { Reason: '', Message: '', At: null };
-  const Message = container.isOfOtherBoot ? 'the machine went down' : 'its launcher was killed';
-  return { Reason: 'lost', Message, At: null };
+  return { Reason: 'lost', Message: whyLost(container), At: null };
 }
 
 /** Of a container that has a health check, and only of those: templates ask by `{{if .State.Health}}`. */
@@ -53,8 +52,7 @@ function healthSection(container: KeptContainer): object {
   return { Health: { Status: state, FailingStreak: failures, Log: log } };
 }
 
-function stateSection(container: KeptContainer): object {
-  const state = stateOf(container);
+function stateSection(container: KeptContainer, state: ContainerState): object {
   const { status, started, ended, pid, exitStatus, failure, ending, restarts } = state;
   const runs = status === 'running' || status === 'paused';
   return {
@@ -139,6 +137,7 @@ function portMap(ports: readonly KeptPort[]): ReadonlyMap<string, readonly objec
 export function inspectContainer(host: HostFacts, container: KeptContainer, showValues: boolean): object {
   const { id, name, file, created, command, image, mounts = [], networks = [], isForeground } = container;
   const model = readKeptModel(container);
+  const state = stateOf(container);
   const [path = '', ...args] = command;
   return {
     Id: id,
@@ -150,7 +149,8 @@ export function inspectContainer(host: HostFacts, container: KeptContainer, show
     Image: image ?? '',
     Mode: isForeground === true ? 'foreground' : 'background',
     Folder: container.folder,
-    State: stateSection(container),
+    RestartCount: state.restarts,
+    State: stateSection(container, state),
     Config: configSection(container, model, showValues),
     HostConfig: hostSection(model, container, host),
     Mounts: mounts.map(({ type, source, target, read_only }) => ({

@@ -262,6 +262,10 @@ describe.skipIf(!hasBusybox || !existsSync('/usr/bin/strace'))(
         const endOf = ({ status, exit_status, message }: Listed): object => ({ status, exit_status, message });
         const before = (await web.listed()) as Listed;
         expect(before.message).toContain(why);
+        expect((await web.run(['inspect', '-f', '{{.State.Message}} {{.RestartCount}}', web.name])).stdout).toContain(
+          why,
+        );
+        expect((await web.run(['wait', web.name])).stderr).toContain(why);
         const saved = join(tempFolder(), 'saved');
         await run(['cp', '-a', folder, saved]);
         const start = [process.execPath, PROGRAM, 'start', web.name];

@@ -1,4 +1,4 @@
-import { learnCalls, findAny, stateOf } from '../../container/existing.ts';
+import { learnCalls, findAny, stateOf, whyLost } from '../../container/existing.ts';
 import { BoxctlError } from '../../errors.ts';
 import { EXIT_BOXCTL } from '../../error-codes.ts';
 import { connect } from '../../state/control.ts';
@@ -16,8 +16,7 @@ function tellEnd(container: KeptContainer, color: boolean): number {
   if (failure !== undefined) return messages.failure(failure);
   if (ending !== undefined) messages.ended(ending);
   else if (status === 'lost') {
-    const why = container.isOfOtherBoot ? 'the machine went down' : 'its launcher was killed';
-    messages.notice(`how the container ${container.name} ended is not known: ${why}`, undefined);
+    messages.notice(`how the container ${container.name} ended is not known: ${whyLost(container)}`, undefined);
   }
   return ending?.status ?? exitStatus ?? EXIT_BOXCTL;
 }
