@@ -55,6 +55,14 @@ const MACHINES = [
     ],
   ],
   ['v2', [['root', ['test/vm/network']]], TEST_USER],
+  [
+    'v2',
+    [
+      ['root', ['test/vm/reboot']],
+      ['dev', ['test/vm/reboot']],
+    ],
+    'node test/vm/reboot.mjs',
+  ],
   ...['hybrid', 'v1'].map((layout) => [
     layout,
     [
