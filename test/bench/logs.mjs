@@ -3,7 +3,7 @@
  * writes the log, how long reading it back takes, and whether a byte is lost. By boxctl, by Podman with its json-file driver, and by
  * `cat >file`, in turn.
  *
- *   npm run bench:logs [-- ROUNDS [CHARACTERS…]]     CHARACTERS: how long a line is, 79 where nothing is said
+ *   npm run bench:logs [-- ROUNDS [CHARACTERS…]]     CHARACTERS: how long a line is, 79 and 1 where nothing is said
  *
  * Needs root and the Debian packages busybox-static, and podman and crun, which are left out where they do not work. A log of lines
  * of one character takes some 5 GB and minutes. Nothing is asserted.
@@ -130,7 +130,7 @@ async function bench(folder) {
     rootfs: makeRootfs(folder, ['sh', 'sleep']),
     all: { ...env, BOXCTL_STORE: join(folder, 'store') },
   };
-  for (const length of lengths.length > 0 ? lengths : [79]) {
+  for (const length of lengths.length > 0 ? lengths : [79, 1]) {
     const found = new Map([boxctl, podman, cat].map((way) => [way, []]));
     for (let round = 0; round < rounds; round++) {
       for (const [way, results] of found) {
