@@ -40,12 +40,18 @@ function endChild(child: RecordText['child']): boolean {
   return (child.mounts === undefined || endNamespace(child.mounts)) && ended;
 }
 
-/** Only what boxctl makes: a folder named after the record in a hierarchy of cgroups, and the container's own in it. */
-function isOwn(host: HostFacts, record: string, path: string): boolean {
-  if (path !== normalize(path) || !host.cgroup.mounts.some((mount) => path.startsWith(`${mount}/`))) return false;
+/** Only what boxctl makes: a folder named after the record, and the container's own in it. */
+function isOwn(record: string, path: string): boolean {
   const own = basename(path) === 'container' ? dirname(path) : path;
-  return basename(own) === `boxctl-${record}`;
+  return path === normalize(path) && basename(own) === `boxctl-${record}`;
 }
+
+/**
+ * False: it is still there, or its hierarchy of cgroups cannot be seen from here, as by `ip netns exec` (ip-netns(8)), which
+ * mounts /sys anew.
+ */
+const sweepCgroup = (host: HostFacts, path: string): boolean =>
+  host.cgroup.mounts.some((mount) => path.startsWith(`${mount}/`)) && removeCgroup(path);
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -151,7 +157,7 @@ async function sweepRecord(host: HostFacts, name: string, remove: boolean): Prom
     if (!remove) return true;
     const { rmdir, rmtree, ownership, made, helpers, child } = readRecord(fd);
     if (!endChild(child) || !helpers.every(({ pid, birth }) => endProcess(pid, birth))) return false;
-    const removed = rmdir.filter((folder) => isOwn(host, name, folder)).map(removeCgroup);
+    const removed = rmdir.filter((folder) => isOwn(name, folder)).map((folder) => sweepCgroup(host, folder));
     for (const upper of rmtree) removed.push(await removeUpper(host, name, upper, ownership));
     for (const one of made) removeMade(one);
     // What could not be removed stays written down for the next time.

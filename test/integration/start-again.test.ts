@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, SLEEPS, until, type Box, type Listed } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { callers, hasLimits, ownedFolder, self } from '../support/container.ts';
+import { callerOptions, callers, hasLimits, ownedFolder, self } from '../support/container.ts';
 import { PROGRAM, run, type RunOptions } from '../support/boxctl.ts';
 import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -210,6 +210,24 @@ describe.skipIf(!hasBusybox).each(callers)('a container that $title has started 
     await web.run(['stop', web.name]);
     expect(outputOf(web, id)).toBe('1\n2\n3\n');
   });
+
+  test.skipIf(!isRoot)(
+    'is started after its launcher was killed and a command that sees no control groups came first (needs root)',
+    async () => {
+      const web = box({ command: COUNTS_AND_SLEEPS }, caller);
+      await web.run(['up', '--detach']);
+      const { id = '' } = (await web.listed()) ?? {};
+      await until(() => (outputOf(web, id) === '' ? undefined : true));
+      process.kill(launcherOf(web, id), 'SIGKILL');
+      // As `ip netns exec` has it.
+      const blind = ['unshare', '-m', 'sh', '-c', 'umount -R /sys/fs/cgroup && exec "$@"', 'sh'];
+      const words = [...blind, process.execPath, PROGRAM, 'gc'];
+      expect(await run(words, callerOptions(self, web.folder))).toMatchObject({ status: 0 });
+      expect(await web.run(['start', web.name])).toMatchObject({ status: 0, stderr: '' });
+      await web.run(['stop', web.name]);
+      expect(outputOf(web, id)).toBe('1\n2\n');
+    },
+  );
 
   test('is started once by several commands at the same time', async () => {
     const web = box({ command: COUNTS_AND_SLEEPS }, caller);
