@@ -13,20 +13,28 @@ namespace {
 
 // Milliseconds without progress after which bytes are lost rather than the container held up.
 constexpr int kPatience = 5000;
-constexpr size_t kMostPiece = most_encoded(kPiece);
-static_assert(kMostPiece <= kMostBatch);
+static_assert(kPiece + sizeof(LogPart) <= kMostBatch);
 
 struct Batch {
   LogBatch header;
-  char lines[kMostBatch];
+  char parts[kMostBatch];
 };
 // The kernel allocates its pages only as they are used.
 alignas(4096) Batch batch;
 
-TimeText now() {
+uint64_t now() {
   timespec time;
   clock_gettime(CLOCK_REALTIME, &time);
-  return time_text(static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec));
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// How many of the bytes are given to the writer at once: the lines that are whole, or else one piece.
+size_t part_of(const char* bytes, size_t size, Log::Until until) {
+  const void* const end = memrchr(bytes, '\n', size);
+  if (end != nullptr) return static_cast<size_t>(static_cast<const char*>(end) - bytes) + 1;
+  if (size >= kPiece) return whole_characters(bytes, kPiece);
+  if (until == Log::Until::kPiece) return 0;
+  return until == Log::Until::kEnd ? size : whole_characters(bytes, size);
 }
 
 }  // namespace
@@ -62,17 +70,22 @@ size_t Log::take(Stream stream, const char* bytes, size_t size, Until until) {
 // ---- Files ----------------------------------------------------------------------------------------------------------
 
 size_t Log::take_lines(Stream stream, const char* bytes, size_t size, Until until) {
-  const TimeText time = now();
+  LogPart part = {now(), stream, 0};
   size_t done = 0;
   while (done < size) {
-    const size_t left = size - done;
-    if (!sealed_ && kMostBatch - used_ < most_encoded(left < kPiece ? left : kPiece)) flush();
+    if (!sealed_ && kMostBatch - used_ < sizeof part + kPiece) flush();
     if (sealed_) break;
-    const Encoded piece = encode_piece(bytes + done, left, stream, time, until == Until::kEnd, batch.lines + used_);
-    if (piece.taken == 0 || (!piece.whole && until == Until::kPiece)) break;
-    used_ += piece.written;
-    raw_ += piece.taken;
-    done += piece.taken;
+    const size_t room = kMostBatch - used_ - sizeof part;
+    const size_t left = size - done;
+    // What does not fit now goes on.
+    part.size =
+        static_cast<uint32_t>(part_of(bytes + done, left < room ? left : room, left < room ? until : Until::kPiece));
+    if (part.size == 0) break;
+    memcpy(batch.parts + used_, &part, sizeof part);
+    memcpy(batch.parts + used_ + sizeof part, bytes + done, part.size);
+    used_ += sizeof part + part.size;
+    raw_ += part.size;
+    done += part.size;
   }
   return done;
 }

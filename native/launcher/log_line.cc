@@ -127,6 +127,18 @@ TimeText time_text(uint64_t ns_since_1970) {
   return time;
 }
 
+size_t whole_characters(const char* bytes, size_t size) {
+  const auto* const in = reinterpret_cast<const uint8_t*>(bytes);
+  for (size_t back = 1; back <= 3 && back <= size; back++) {
+    const uint8_t byte = in[size - back];
+    if (is_between(byte, 0x80, 0xbf)) continue;
+    size_t length;
+    const bool is_cut = byte >= 0x80 && look_at(in + size - back, back, length) == Sequence::kCut;
+    return is_cut ? size - back : size;
+  }
+  return size;
+}
+
 Encoded encode_piece(const char* bytes, size_t size, Stream stream, const TimeText& time, bool final, char* out) {
   const auto* const in = reinterpret_cast<const uint8_t*>(bytes);
   const size_t limit = size < kPiece ? size : kPiece;

@@ -28,6 +28,9 @@ struct Encoded {
   bool whole = false;  // the piece has its line feed, or is as long as a piece can be
 };
 
+// How many of the bytes there are without a UTF-8 character that is cut off at their end.
+size_t whole_characters(const char* bytes, size_t size);
+
 // Encodes the first piece of `bytes`. `out` has room for most_encoded(min(size, kPiece)). A UTF-8 character that is cut
 // off at the end of `bytes` is left for the next piece, unless `final`.
 Encoded encode_piece(const char* bytes, size_t size, Stream stream, const TimeText& time, bool final, char* out);

@@ -26,6 +26,8 @@ constexpr unsigned kDigits = 8;
 constexpr int kFolderFd = 0, kBatchesFd = 1, kReportFd = 2;
 
 char batch[kMostBatch];
+// Encoded.
+char lines[kMostBatch + most_encoded(kPiece)];
 
 // `00000001.json`: in their order, as a listing sorts them. 0: the name is another.
 uint64_t number_of(const char* name) {
@@ -82,8 +84,7 @@ class Writer {
     while (read_all(&header, sizeof header) == sizeof header && header.size <= sizeof batch) {
       untold_ += header.lost;
       // The last batch of a launcher that was killed may be cut off.
-      const size_t size = end_of_lines(batch, read_all(batch, header.size));
-      write_lines(batch, size);
+      write_parts(batch, read_all(batch, header.size));
     }
     tell_loss();
     total_.bytes += untold_;
@@ -104,6 +105,28 @@ class Writer {
     return done;
   }
 
+  void write_parts(const char* bytes, size_t size) {
+    size_t used = 0;
+    for (LogPart part; size >= sizeof part;) {
+      memcpy(&part, bytes, sizeof part);
+      bytes += sizeof part;
+      size -= sizeof part;
+      const TimeText time = time_text(part.time);
+      size_t left = part.size < size ? part.size : size;
+      size -= left;
+      while (left > 0) {
+        const Encoded piece = encode_piece(bytes, left, part.stream, time, true, lines + used);
+        bytes += piece.taken;
+        left -= piece.taken;
+        used += piece.written;
+        if (used < kMostBatch) continue;
+        write_lines(lines, used);
+        used = 0;
+      }
+    }
+    write_lines(lines, used);
+  }
+
   void write_lines(const char* bytes, size_t size) {
     tell_loss();
     while (size > 0) {
@@ -112,12 +135,10 @@ class Writer {
         next_file();
         continue;
       }
-      if (!append(bytes, part)) {
-        lose(bytes, size);
-        return;
-      }
-      bytes += part;
-      size -= part;
+      const size_t kept = append(bytes, part);
+      bytes += kept;
+      size -= kept;
+      if (kept < part) return lose(bytes, size);
     }
   }
 
@@ -129,22 +150,25 @@ class Writer {
     return part == 0 && size_ == 0 ? end_of_first_line(bytes, size) : part;
   }
 
-  // All of it or nothing.
-  bool append(const char* bytes, size_t size) {
-    if (!file_.valid()) return false;
-    for (size_t done = 0; done < size;) {
+  // How many of the bytes are in the file: all, or the lines that the disk took as a whole.
+  size_t append(const char* bytes, size_t size) {
+    if (!file_.valid()) return 0;
+    size_t done = 0;
+    while (done < size) {
       const ssize_t wrote = write(file_.get(), bytes + done, size - done);
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote <= 0) {
         error_ = wrote == 0 ? ENOSPC : errno;
+        const size_t whole = end_of_lines(bytes, done);
+        size_ += whole;
         // Half a line would make a line of the next one. If it stays, the next writer ends it.
-        if (done > 0 && ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) next_file();
-        return false;
+        if (done > whole && ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) next_file();
+        return whole;
       }
       done += static_cast<size_t>(wrote);
     }
     size_ += size;
-    return true;
+    return size;
   }
 
   void lose(const char* bytes, size_t size) { untold_ += decoded_lines(bytes, size); }
@@ -157,7 +181,7 @@ class Writer {
     const int size =
         snprintf(line, sizeof line, "{\"lost\":%llu,\"errno\":%d,\"time\":\"%.*s\"}\n",
                  static_cast<unsigned long long>(untold_), error_, static_cast<int>(sizeof time.text), time.text);
-    if (size <= 0 || !open_last() || !append(line, static_cast<size_t>(size))) return;
+    if (size <= 0 || !open_last() || append(line, static_cast<size_t>(size)) == 0) return;
     total_.bytes += untold_;
     total_.error = error_;
     untold_ = 0;

@@ -1,6 +1,7 @@
-// The process that writes a log to its files, so that a disk that is slow, or does not answer, keeps only this process
-// waiting. It is made when the first bytes are to be written. When the launcher is killed, it writes what it was given,
-// and ends.
+// The process that encodes a log and writes it to its files, so that a disk that is slow, or does not answer, keeps
+// only this process waiting, and the launcher copies what the container wrote, not the lines of JSON for it, which are
+// many times as long where the container's are short. It is made when the first bytes are to be written. When the
+// launcher is killed, it writes what it was given, and ends.
 #pragma once
 
 #include <stddef.h>
@@ -8,13 +9,21 @@
 #include <sys/types.h>
 
 #include "../shared/fd.h"
+#include "log_line.h"
 
 namespace boxctl {
 
-// Before each batch of whole lines, of at most kMostBatch bytes.
+// Before each batch of parts, of at most kMostBatch bytes.
 struct LogBatch {
   uint64_t size;
   uint64_t lost;  // bytes of the streams, before this batch, that were not given to the writer
+};
+// Before the bytes of a stream that were read at one time: pieces (log_line.h), of which the last is whole, or is all
+// that there is for now.
+struct LogPart {
+  uint64_t time;  // nanoseconds since 1970
+  Stream stream;
+  uint32_t size;
 };
 inline constexpr size_t kMostBatch = 128 * 1024;
 
