@@ -142,7 +142,7 @@ export function layerOf(store: string, layer: RecordedLayer, ownership: Ownershi
   const index = join(folder, 'index');
   if (layer.inPlace === undefined) return { kind: 'erofs', index, data: join(folder, 'data') };
   const { path: data, identity } = layer.inPlace;
-  const device = statSync(store, { throwIfNoEntry: false, bigint: true })?.dev;
+  const device = statSync(store, { throwIfNoEntry: false })?.dev;
   const isWithStore = deviceOf(identity) === String(device);
   return { kind: 'erofs', index, data, identity, ...(isWithStore ? {} : { apart: true }) };
 }
