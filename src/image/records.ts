@@ -142,9 +142,16 @@ export function layerOf(store: string, layer: RecordedLayer, ownership: Ownershi
   const index = join(folder, 'index');
   if (layer.inPlace === undefined) return { kind: 'erofs', index, data: join(folder, 'data') };
   const { path: data, identity } = layer.inPlace;
-  const device = statSync(store, { throwIfNoEntry: false })?.dev;
-  const isWithStore = deviceOf(identity) === String(device);
+  const isWithStore = deviceOf(identity) === String(deviceAt(store));
   return { kind: 'erofs', index, data, identity, ...(isWithStore ? {} : { apart: true }) };
+}
+
+/** That a path is on, or would be when it is made. */
+function deviceAt(path: string): number {
+  for (let at = path; ; at = dirname(at)) {
+    const found = statSync(at, { throwIfNoEntry: false });
+    if (found !== undefined || at === dirname(at)) return found?.dev ?? 0;
+  }
 }
 
 /** What the planner sees of a record. */
