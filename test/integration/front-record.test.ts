@@ -156,7 +156,7 @@ function changesOf(bytes: Buffer, input: Kept): readonly Change[] {
       if (isAbsent) return [other('could be read', Buffer.concat([bytes.subarray(value, to), text('x')]))];
       return [
         ['last byte', flip(to - 2)],
-        ['first byte of the last line', flip(lineStart(bytes, to))],
+        ['first byte of the last line', flip(lineStart(bytes, value, to))],
       ];
     }
     case 'variable':
@@ -174,10 +174,11 @@ function changesOf(bytes: Buffer, input: Kept): readonly Change[] {
   }
 }
 
-/** Of a text that ends with a line's end and a NUL. */
-function lineStart(bytes: Buffer, to: number): number {
-  const before = bytes.lastIndexOf('\n', to - 3);
-  return Math.min(Math.max(before + 1, to - 2 - 4096), to - 2);
+/** Of the last line of a text that ends with a line's end and a NUL, after the words of lines. */
+function lineStart(bytes: Buffer, value: number, to: number): number {
+  let at = value + 4;
+  for (let words = bytes.readUInt32LE(value); words > 0; words--) at += 4 + bytes.readUInt32LE(at) + 1;
+  return Math.max(bytes.lastIndexOf('\n', to - 3) + 1, at + 4);
 }
 
 describe.skipIf(!hasBusybox).each(callers)('the record of a kept plan, as %s (needs busybox-static)', (_, user) => {
