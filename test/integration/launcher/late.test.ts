@@ -45,15 +45,12 @@ async function undone(plan: Plan): Promise<Course> {
 }
 
 describe.skipIf(!hasBusybox)('the launcher (needs the Debian package busybox-static)', () => {
-  test('tells of the end before it removes the writable layer and the record, and after it undid the rest', async () => {
+  test('tells of the end before the mounts, the writable layer and the record go, and after it undid the rest', async () => {
     const plan = planOf('true');
     const { before, after } = await undone(plan);
-    expect(new Set(after)).toEqual(new Set(['upper.mkdir', 'record.flock', 'record']));
-    expect(plan.steps.filter(({ late }) => late === true).map(({ id }) => id)).toEqual([
-      'record',
-      'record.flock',
-      'upper.mkdir',
-    ]);
+    const late = plan.steps.filter(({ late: isLate }) => isLate === true).map(({ id }) => id);
+    expect(new Set(late)).toEqual(new Set(['record', 'record.flock', 'upper.mkdir', 'mounts']));
+    expect(new Set(after)).toEqual(new Set(late));
     expect(before).not.toEqual([]);
     // The record covers the layer: it is the last to go.
     expect(after.lastIndexOf('upper.mkdir')).toBeLessThan(after.indexOf('record.flock'));
