@@ -110,9 +110,9 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 
   test('a path with ! in masked_paths is not masked', async () => {
-    const script = 'grep -c . /proc/keys; grep -q " /proc/irq " /proc/self/mountinfo || echo no mount';
+    const script = 'grep -q . /proc/keys && echo keys; grep -q " /proc/irq " /proc/self/mountinfo || echo no mount';
     const spec = { masked_paths: ['!/proc/keys'], readonly_paths: ['!/proc/irq'] };
-    expect(text(await sh(script, spec, caller))).toMatch(/^\d+\nno mount$/u);
+    expect(text(await sh(script, spec, caller))).toBe('keys\nno mount');
   });
 
   test('a folder that is masked as a file is an error', async () => {
