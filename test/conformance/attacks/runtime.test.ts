@@ -269,7 +269,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
       const { ended, programs, maps } = await holdPrograms(start, words, (options) =>
         callerOptions(caller, folder, options),
       );
-      expect(ended.status).toBe(0);
+      expect(ended).toMatchObject({ status: 0, stderr: '' });
       await expectOutOfReach(programs, maps);
     },
   );
@@ -291,7 +291,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
       const { ended, programs, maps } = await holdPrograms(frontAlone, words, (more) =>
         callerOptions(caller, web.folder, more),
       );
-      expect(ended.status).toBe(0);
+      expect(ended).toMatchObject({ status: 0, stderr: '' });
       await expectOutOfReach(programs, maps);
     },
   );
