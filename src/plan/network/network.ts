@@ -6,7 +6,6 @@
 import type { Network } from '../../model/network.ts';
 import { AT_FDCWD } from '../../kernel/calls.ts';
 import { NETLINK, O } from '../../kernel/constants.ts';
-import { CHILD } from '../../kernel/netlink/message.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Hints } from '../hints.ts';
 import type { Tally } from '../plan.ts';
@@ -18,7 +17,6 @@ import {
   linkUp,
   localRoute,
   newAddress,
-  newLink,
   newNeighbour,
   newRoute,
   NO_LINK_LOCAL,
@@ -27,10 +25,8 @@ import {
 import {
   FAMILIES,
   gatewayOf,
-  GROUP,
   hostInterface,
   hostMac,
-  INNER_INTERFACE,
   interfaceNumber,
   macBytes,
   ownAddress,
@@ -38,6 +34,7 @@ import {
 } from './names.ts';
 import { ownedTable, rejectRules, removeTable } from './owned-table.ts';
 import { planNames } from './names-of-others.ts';
+import { newPair } from './pair.ts';
 import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { openNamespace, planDnsRelays, planPortRelays } from './relay.ts';
@@ -87,26 +84,10 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
   const link = interfaceNumber(index);
   const route = openNetlink(context, place, 'netlink.route', NETLINK.NETLINK_ROUTE);
   const send = sender(context, place, route);
-  const veth = newLink(link, {
-    IFLA_IFNAME: hostInterface(index),
-    IFLA_ADDRESS: hostMac(index),
-    IFLA_GROUP: GROUP,
-    IFLA_LINKINFO: {
-      IFLA_INFO_KIND: 'veth',
-      IFLA_INFO_DATA: {
-        VETH_INFO_PEER: {
-          ifi_index: link,
-          IFLA_IFNAME: INNER_INTERFACE,
-          IFLA_ADDRESS: macBytes(network.mac),
-          IFLA_NET_NS_PID: CHILD,
-        },
-      },
-    },
-  });
   // A container that stays may be started again at once, before the kernel has removed the interface by itself.
   const removed = call('netlink', { fd: route, messages: [deleteLink(link)] }, { allow: ['ENODEV'] });
   const undo = context.kept ? [removed] : ('kernel' as const);
-  steps.add(place, 'veth', 'netlink', { fd: route, messages: [veth] }, { undo });
+  steps.add(place, 'veth', 'netlink', { fd: route, messages: [newPair(network)] }, { undo });
   send(
     'veth.settings',
     setLink(link, {

@@ -6,21 +6,18 @@
  */
 import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
 import { CLONE, MSG, NETLINK } from '../../kernel/constants.ts';
-import { CHILD, LINK, type Message } from '../../kernel/netlink/message.ts';
+import { LINK } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
 import { addressBytes, subnetOf, type Subnet } from '../../text/addresses.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
 import { matchAddress } from './match.ts';
-import { linkUp, localRoute, newAddress, newLink, newNeighbour, newRoute, NO_LINK_LOCAL, setLink } from './messages.ts';
+import { linkUp, localRoute, newAddress, newNeighbour, newRoute, NO_LINK_LOCAL, setLink } from './messages.ts';
 import {
   FAMILIES,
   gatewayOf,
   GROUP,
-  hostInterface,
-  hostMac,
-  INNER_INTERFACE,
   interfaceNumber,
   macBytes,
   ownAddress,
@@ -46,6 +43,7 @@ import {
 } from './nft.ts';
 import { ownedTable } from './owned-table.ts';
 import { hasUplink, MTU, PROGRAM_SUBNET, transitOf, UPLINK } from './program.ts';
+import { newPair } from './pair.ts';
 import { planPorts } from './ports.ts';
 import { planPortRelays } from './relay.ts';
 import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
@@ -141,28 +139,6 @@ const SETTINGS = {
   },
 } as const;
 
-const pair = (network: Network): Message => {
-  const link = interfaceNumber(network.index);
-  return newLink(link, {
-    IFLA_IFNAME: hostInterface(network.index),
-    IFLA_ADDRESS: hostMac(network.index),
-    IFLA_MTU: MTU,
-    IFLA_GROUP: GROUP,
-    IFLA_LINKINFO: {
-      IFLA_INFO_KIND: 'veth',
-      IFLA_INFO_DATA: {
-        VETH_INFO_PEER: {
-          ifi_index: link,
-          IFLA_IFNAME: INNER_INTERFACE,
-          IFLA_ADDRESS: macBytes(network.mac),
-          IFLA_MTU: MTU,
-          IFLA_NET_NS_PID: CHILD,
-        },
-      },
-    },
-  });
-};
-
 /** The container's first process makes its network namespace the router, and then enters a new one for the container. */
 export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   const { steps, model } = context;
@@ -190,7 +166,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   steps.add(place, 'router.leave', 'unshare', { flags: CLONE.CLONE_NEWNET }, { undo: 'kernel' });
 
   const send = sender(context, { ...place, hints: { EOPNOTSUPP: NO_VETH } }, route);
-  send('router.pair', pair(network));
+  send('router.pair', newPair(network, MTU));
   const ipv6 = network.ipv6 === undefined ? {} : NO_LINK_LOCAL;
   send('router.pair.settings', setLink(link, { IFLA_AF_SPEC: { ...SETTINGS, ...ipv6 } }));
   send('router.uplink.settings', setLink(LINK, { IFLA_AF_SPEC: SETTINGS }));
