@@ -88,6 +88,7 @@ const WAITING = [
     'observer',
     'network_relay',
     'network_tables',
+    'host_addresses',
   ].map((name) => `native/launcher/${name}.cc`),
 ];
 const WAITING_BEFORE = arch === 'x64' ? ['-Wl,-Ttext-segment=0x408000'] : [];

@@ -24,6 +24,7 @@
 #include "given.h"
 #include "given_sockets.h"
 #include "handover.h"
+#include "host_addresses.h"
 #include "image_call.h"
 #include "limits.h"
 #include "log.h"
@@ -274,6 +275,9 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return send_messages_once(fds[0], c.args[1], c.args[2], filled(context), detail);
     case Op::kWatchTables:
       return context.tables->watch(static_cast<uint16_t>(n(0)), c.args[1]);
+    case Op::kWatchAddresses:
+      return context.addresses->watch(static_cast<uint16_t>(n(0)), c.args[1].text.data, c.args[2].text.data,
+                                      c.args[3].text.data);
     case Op::kSetsockopt:
       return set_option(fds[0], n(1), n(2), n(3));
     case Op::kBind:

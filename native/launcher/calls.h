@@ -13,6 +13,7 @@ namespace boxctl {
 
 class Control;
 class Events;
+class HostAddresses;
 class LeanMounts;
 class Log;
 class NetworkNames;
@@ -36,6 +37,7 @@ struct Context {
   NetworkRelay* relay = nullptr;
   NetworkNames* names = nullptr;
   NetworkTables* tables = nullptr;
+  HostAddresses* addresses = nullptr;
   Control* control = nullptr;
   Events* events = nullptr;
   Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs

@@ -208,6 +208,10 @@ void Helper::on_end(short) {
   release();
 }
 
+void Helper::end() const {
+  if (pidfd_.valid()) call(kSysPidfdSendSignal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
 void Helper::release() {
   events_ = nullptr;
   pidfd_.reset();

@@ -44,6 +44,8 @@ class Helper {
   // Until `release`, the program's output is read, and its end is sent as an event.
   void watch(Events& events, uint32_t step);
   void add_sources(Poller& poller);
+  // Kills the program, if it still runs.
+  void end() const;
   // To be called before the program is killed, so that its end is not reported.
   void release();
 

@@ -187,7 +187,8 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   const bool last = op == Op::kExecve || is_image_call(op);
   if (last && index + 1 != steps) return false;
   if ((last || forks(op)) && step.side != Side::kContainer) return false;
-  if ((op == Op::kRelay || op == Op::kWatchTables) && step.side != Side::kHost) return false;
+  const bool stays = op == Op::kRelay || op == Op::kWatchTables || op == Op::kWatchAddresses;
+  if (stays && step.side != Side::kHost) return false;
   if (step.mends && (step.side != Side::kHost || (op != Op::kNetlink && op != Op::kNetlinkOnce))) return false;
   // A step of the launcher's must not be about one run's process, and the other side waits for some of the container's.
   const bool speaks = last || forks(op) || op == Op::kSendmsg;

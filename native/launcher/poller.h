@@ -15,7 +15,7 @@ namespace boxctl {
 
 class Poller {
  public:
-  // The launcher's own parts add at most 51, of which 16 are the connections of Control. To add more than there is room
+  // The launcher's own parts add at most 52, of which 16 are the connections of Control. To add more than there is room
   // for is a defect of the launcher, which then ends, and the container with it.
   static constexpr size_t kMost = 64;
 

@@ -41,6 +41,7 @@ class Run {
     context_.relay = &supervisor_.network_relay();
     context_.names = &supervisor_.network_names();
     context_.tables = &supervisor_.network_tables();
+    context_.addresses = &supervisor_.host_addresses();
   }
 
   // True: the plan is to be run again, now.

@@ -74,6 +74,7 @@ void Supervisor::add_sources() {
     network_relay_.add_sources(poller_);
     network_names_.add_sources(poller_);
     network_tables_.add_sources(poller_);
+    host_addresses_.add_sources(poller_);
     console_.add_sources(poller_);
     log_.add_sources(poller_);
   }
@@ -167,7 +168,8 @@ End Supervisor::watch() {
     if (poller_.wait() != 0) break;
     poller_.dispatch();
     advance_execs();
-    if (network_tables_.has_mended() && owner_ < 0) release_memory();
+    const bool has_worked = network_tables_.has_mended() || host_addresses_.has_written();
+    if (has_worked && owner_ < 0) release_memory();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
   // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.

@@ -13,6 +13,7 @@
 #include "events.h"
 #include "health.h"
 #include "hooks.h"
+#include "host_addresses.h"
 #include "log.h"
 #include "network_names.h"
 #include "network_relay.h"
@@ -37,6 +38,7 @@ class Supervisor {
         plan_(plan),
         command_(plan, events),
         network_tables_(plan, context),
+        host_addresses_(context),
         control_(control),
         log_(*context.log),
         console_(log_, control) {
@@ -52,6 +54,7 @@ class Supervisor {
   NetworkRelay& network_relay() { return network_relay_; }
   NetworkNames& network_names() { return network_names_; }
   NetworkTables& network_tables() { return network_tables_; }
+  HostAddresses& host_addresses() { return host_addresses_; }
 
   // Takes the launcher's end of the pipe that the command has as descriptor `fd`. False: `fd` is not 0, 1 or 2.
   bool add_stream(uint32_t fd, Fd pipe);
@@ -117,6 +120,7 @@ class Supervisor {
   NetworkRelay network_relay_;
   NetworkNames network_names_;
   NetworkTables network_tables_;
+  HostAddresses host_addresses_;
   Control& control_;
   Log& log_;
   Console console_;

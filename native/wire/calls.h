@@ -98,6 +98,7 @@ enum class Op : uint16_t {
   kWriteLimits = 120,
   kPassSockets = 121,
   kWatchTables = 122,
+  kWatchAddresses = 123,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -307,6 +308,8 @@ struct CallTable {
     row(Op::kPassSockets) = {"n"};
     // watch_tables(fd, question)
     row(Op::kWatchTables) = {"fM"};
+    // watch_addresses(fd, table, set4, set6)
+    row(Op::kWatchAddresses) = {"fttt"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -515,6 +515,12 @@ export const CALLS = {
     args: [fd('fd'), messages('question')],
     does: 'while the command runs, waits for changes of nf_tables that other programs make (socket, bind to NFNLGRP_NFTABLES), and asks for the table after each; where it is gone or another one, makes the steps again that are for that (`"mends": true`)',
   },
+  /** For a table in a network namespace in which the kernel does not know the host's addresses. */
+  watch_addresses: {
+    op: 123,
+    args: [fd('fd'), text('table'), text('set4'), text('set6')],
+    does: 'writes the destinations of the host’s local routes (RTM_GETROUTE) into the two sets, in one transaction, and while the command runs again after each change (bind to RTNLGRP_IPV4_ROUTE and RTNLGRP_IPV6_ROUTE); where that fails then, ends the program of `spawn_helper`',
+  },
   setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
   /** `address` is a numeric IPv4 or IPv6 address. */
   bind: { op: 74, args: [fd('fd'), flags('family', 'AF'), int('port'), text('address')], structFrom: 1 },

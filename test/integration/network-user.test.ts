@@ -12,11 +12,12 @@ import {
   networkFolder,
   SERVER,
   settledState,
+  signalLauncher,
   startIn,
   startServer,
   type Running,
 } from '../support/network-container.ts';
-import { HOST, makeLab, NAMES, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { HOST, makeLab, NAMES, SECOND, UPLINK, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const PROGRAMS = ['slirp4netns', 'pasta'] as const;
@@ -30,6 +31,7 @@ const WHY =
   (missing === undefined ? undefined : `needs ${missing}`) ??
   (user === undefined ? 'needs the user boxctl-test' : undefined);
 
+const SERVERS = join(import.meta.dirname, '../support/network-servers.mjs');
 const [ECONNREFUSED, EHOSTUNREACH, EACCES] = [111, 113, 13];
 
 /** Processes of the program that are not of before. */
@@ -44,6 +46,10 @@ function running(): readonly number[] {
     }
   });
 }
+
+/** The parent of a program. */
+const launcherOf = (program: number): number =>
+  Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${program}/stat`, 'utf8'))?.[1]);
 
 async function settled(before: readonly number[]): Promise<readonly number[]> {
   for (let waited = 0; ; waited += 20) {
@@ -167,6 +173,72 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       const udp = await attempts({}, ...addresses.map((address) => `udp ${address} ${SERVER} x`));
       for (const errno of udp) expect(errno).not.toBe(0);
       expect(servers.asked()).toEqual([]);
+    });
+
+    test('an address that the host gets while the container runs is refused from then on, and reached again when it is another’s', async () => {
+      const later = { ipv4: '192.0.2.77', ipv6: '2001:db8:1::77', subnet: '203.0.113.64/26', within: '203.0.113.99' };
+      const servers = await startHostServers();
+      const tries = [later.ipv4, later.ipv6, later.within].map((address) => `tcp ${address} ${SERVER}`).join(' -- ');
+      const container = await startAttempts(`${tries} -- udp ${later.ipv4} ${SERVER} x`, ['own', 'foreign']);
+      try {
+        // On an interface that is down, on one that is up, and a whole subnet that no interface has.
+        await lab.host.shell(`ip link add later type veth peer name later-peer; ip addr add ${later.ipv4}/32 dev later
+          ip addr add ${later.ipv6}/128 dev ${UPLINK} nodad; ip route add local ${later.subnet} dev lo`);
+        expect(await container.attempt('own')).toEqual([ECONNREFUSED, ECONNREFUSED, ECONNREFUSED, EHOSTUNREACH]);
+        expect(servers.asked()).toEqual([]);
+        await lab.host.shell(`ip link del later; ip addr del ${later.ipv6}/128 dev ${UPLINK}
+          ip route del local ${later.subnet} dev lo`);
+        await lab.router.shell(`ip addr add ${later.ipv4}/32 dev to-host; ip addr add ${later.within}/32 dev to-host
+          ip addr add ${later.ipv6}/128 dev to-host nodad`);
+        const neighbour = lab.router.start([process.execPath, SERVERS, JSON.stringify({ echo: [SERVER] })]);
+        onTestFinished(() => void neighbour.stdin?.end());
+        await once(neighbour.stdout ?? neighbour, 'data');
+        expect((await container.attempt('foreign')).slice(0, 3)).toEqual([0, 0, 0]);
+        expect(servers.asked()).toEqual([]);
+      } finally {
+        for (const address of [later.ipv4, later.ipv6, later.within])
+          await lab.router.out('ip', 'addr', 'flush', 'dev', 'to-host', 'to', address);
+        await container.end();
+      }
+    });
+
+    /** Adds so many addresses to the host while the launcher does not listen. */
+    async function addAtOnce(container: Running, addresses: readonly string[]): Promise<void> {
+      const batch = join(tempFolder(), 'routes');
+      writeFileSync(batch, addresses.map((address) => `route add local ${address} dev lo\n`).join(''));
+      await signalLauncher(lab.host, container.child, 'STOP');
+      await lab.host.out('ip', '-batch', batch);
+      await signalLauncher(lab.host, container.child, 'CONT');
+      onTestFinished(async () => void (await lab.host.shell('ip route flush table local root 10.64.0.0/10')));
+    }
+    /** Of which no two touch. */
+    const apart = (count: number): readonly string[] =>
+      Array.from({ length: count }, (_, n) => `10.${64 + (n >> 14)}.${(n >> 7) & 127}.${2 * (n & 127)}`);
+
+    test('so are a thousand that come at once, while the launcher does not listen', async () => {
+      const servers = await startHostServers();
+      const later = apart(1200);
+      const words = [later[600] ?? '', later.at(-1) ?? ''].map((address) => `tcp ${address} ${SERVER}`);
+      const container = await startAttempts([...words, `tcp ${WORLD.ipv4} 80`].join(' -- '), ['now']);
+      await addAtOnce(container, later);
+      expect(await container.attempt('now')).toEqual([ECONNREFUSED, ECONNREFUSED, 0]);
+      expect(servers.asked()).toEqual([]);
+      await container.end();
+    });
+
+    test('where the launcher cannot read the host’s addresses any more, the container reaches nothing', async () => {
+      const container = await startAttempts(`tcp ${WORLD.ipv4} 80`, ['before', 'after']);
+      expect(await container.attempt('before')).toEqual([0]);
+      const launcher = launcherOf(running().find((pid) => !before.includes(pid)) ?? 0);
+      const fails = ['-e', 'trace=socket', '-e', 'inject=socket:error=EMFILE'];
+      const strace = lab.host.start(['strace', '-qq', '-o', '/dev/null', ...fails, '-p', String(launcher)]);
+      onTestFinished(() => void strace.kill());
+      await expect.poll(() => readFileSync(`/proc/${launcher}/status`, 'utf8')).toMatch(/^TracerPid:\t[1-9]/mu);
+      await addAtOnce(container, ['10.64.0.0/16']);
+      const ended = 'has ended (signal 9), and the container’s network with it';
+      await expect.poll(() => container.stderr()).toContain(ended);
+      expect(await container.attempt('after')).not.toEqual([0]);
+      await container.end();
     });
 
     test('frames and packets of the container’s own making do not reach the host, nor the world with a foreign source', async () => {
@@ -295,8 +367,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       async (both) => {
         const container = await serve({ ports: [`8080:${SERVER}`] });
         const own = running().find((pid) => !before.includes(pid));
-        const launcher = Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${own ?? 0}/stat`, 'utf8'))?.[1]);
-        process.kill(launcher, 'SIGKILL');
+        process.kill(launcherOf(own ?? 0), 'SIGKILL');
         if (both) container.child.kill('SIGKILL');
         const { stderr } = await container.ended;
         if (!both) expect(stderr).toContain('the launcher ended before the container did');
@@ -352,10 +423,27 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     });
   });
 
+  /** A container that makes these attempts (test/conformance/attacks/network.c) each time that `attempt` asks for it, by these names. */
+  async function startAttempts(
+    words: string,
+    names: readonly string[],
+  ): Promise<Running & { attempt(name: string): Promise<readonly number[]> }> {
+    const waits = names.map((name) => `until [ -e /w/${name} ]; do sleep 0.02; done; /w/network ${words}; echo`);
+    const command = ['sh', '-c', ['echo ready', ...waits].join('; ')];
+    const folder = networkFolder({ command }, ['network'], caller);
+    const container = await startIn(lab.host, folder, [], caller);
+    const attempt = async (name: string): Promise<readonly number[]> => {
+      const said = container.stdout().length;
+      writeFileSync(join(folder, name), '');
+      await expect.poll(() => container.stdout().slice(said), { timeout: 15_000 }).toMatch(/\n\n$/u);
+      return container.stdout().slice(said).match(/\d+$/gmu)?.map(Number) ?? [];
+    };
+    return { ...container, attempt };
+  }
+
   /** Servers on the host, until the test is over. */
   async function startHostServers(config: object = { echo: [SERVER] }): Promise<Servers> {
-    const script = join(import.meta.dirname, '../support/network-servers.mjs');
-    const server = lab.host.start([process.execPath, script, JSON.stringify(config)]);
+    const server = lab.host.start([process.execPath, SERVERS, JSON.stringify(config)]);
     let said = '';
     onTestFinished(async () => {
       const ended = once(server, 'exit');

@@ -120,6 +120,23 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
   });
 
+  test('does not reach the host by an address that it gets while the container runs: the rules ask the kernel', async () => {
+    await lab.host.shell('busybox httpd -p 82 -h /usr/share/doc');
+    const folder = tempFolder({ open: true });
+    const addresses = ['192.0.2.78', '2001:db8:1::78', '203.0.113.99'];
+    const tries = addresses.map((address) => `nc -w 2 ${address} 82 </dev/null 2>&1 | head -n 1`).join('; ');
+    const script = `echo ready; until [ -e /shared/go ]; do sleep 0.02; done; ${tries}; echo done; sleep 100`;
+    await started(script, { volumes: [`${folder}:/shared`] }, async (output) => {
+      await lab.host.shell(`ip link add later type veth peer name later-peer; ip addr add 192.0.2.78/32 dev later
+        ip addr add 2001:db8:1::78/128 dev lo; ip route add local 203.0.113.64/26 dev lo`);
+      writeFileSync(join(folder, 'go'), '');
+      await vi.waitFor(() => expect(output()).toContain('done'), { timeout: 10_000 });
+      expect(output().match(/Connection refused/gu)).toHaveLength(3);
+      await lab.host.shell(`ip link del later; ip addr del 2001:db8:1::78/128 dev lo
+        ip route del local 203.0.113.64/26 dev lo`);
+    });
+  });
+
   test('reaches neither the host, nor link-local addresses, nor other containers', async () => {
     await lab.host.shell('busybox httpd -p 81 -h /usr/share/doc');
     await lab.host.shell('ip addr add 169.254.169.254/32 dev lo');

@@ -65,6 +65,9 @@ export const ownedTableName = (index: number): string => `boxctl-${index}`;
 /** What the launcher reads from the table at the end: the counter of refused packets, and the sets of destinations. */
 export const REFUSED = { counter: 'refused', set4: 'refused4', set6: 'refused6', most: 1024 } as const;
 
+/** The host's own addresses, by family. */
+export const HOST_SETS = { 4: 'host4', 6: 'host6' } as const;
+
 const REFUSED_AT_ONCE = 'what is refused is refused at once, and counted';
 
 const SOURCE_MAC_AT = 6;
@@ -108,8 +111,13 @@ const isReset = (op: 'EQ' | 'NEQ'): readonly Expression[] => [
 const isNoReset = isReset('EQ');
 
 export interface OwnedTableOptions {
-  /** The host's addresses. Only for a table in another network namespace, where the kernel does not know them. */
-  readonly host?: readonly Subnet[];
+  /**
+   * For a table in another network namespace, where the kernel does not know the host's addresses: refuses those that the launcher
+   * writes into `HOST_SETS` (watch_addresses).
+   */
+  readonly hostSets?: boolean;
+  /** More destinations that are refused. */
+  readonly refuses?: readonly Subnet[];
   /**
    * A refused packet is accepted with a mark, and a later table rejects it. That table must be one that no other process can
    * remove: the packet would get through without it. Otherwise it is dropped (`rejectRules`).
@@ -146,14 +154,12 @@ class OwnedTable {
   readonly #context: PlanContext;
   readonly #table: TableBuilder;
 
-  readonly #host: readonly Subnet[];
-  readonly #marks: boolean;
+  readonly #options: OwnedTableOptions;
 
-  constructor(context: PlanContext, network: Network, { host = [], marks = false }: OwnedTableOptions) {
+  constructor(context: PlanContext, network: Network, options: OwnedTableOptions) {
     this.#context = context;
     this.#network = network;
-    this.#host = host;
-    this.#marks = marks;
+    this.#options = options;
     this.#table = new TableBuilder('NFPROTO_NETDEV', ownedTableName(network.index), { owned: true });
   }
 
@@ -163,6 +169,10 @@ class OwnedTable {
     table.counter(REFUSED.counter);
     table.growingSet(REFUSED.set4, [IPV4, PORT, PROTOCOL], REFUSED.most);
     table.growingSet(REFUSED.set6, [IPV6, PORT, PROTOCOL], REFUSED.most);
+    if (this.#options.hostSets === true) {
+      table.rangeSet(HOST_SETS[4], IPV4, []);
+      table.rangeSet(HOST_SETS[6], IPV6, []);
+    }
     table.chain('refuse');
     this.#refuse();
     for (const family of FAMILIES) if (ownAddress(this.#network, family) !== undefined) this.#family(family);
@@ -259,7 +269,7 @@ class OwnedTable {
         );
       }
     }
-    if (this.#marks) this.#table.rule('refuse', [...mark(PACKET_MARK.refused), ACCEPT], because);
+    if (this.#options.marks === true) this.#table.rule('refuse', [...mark(PACKET_MARK.refused), ACCEPT], because);
   }
 
   #family(family: FamilyOf): void {
@@ -303,12 +313,15 @@ class OwnedTable {
       ...(family.family === 6 ? [MAPPED] : []),
       formatSubnet(poolOf(this.#network, family)),
       ...networks.map((one) => formatSubnet(one.subnet)),
+      ...(this.#options.refuses ?? []).filter((one) => one.family === family.family).map(formatSubnet),
     ];
     for (const text of refused) {
       table.rule(chain, [...matchSubnet(subnet(text), family.destinationOffset), goTo('refuse')], isolation);
     }
-    const host = this.#destination(family, this.#host, 'host', isolation);
-    if (host !== undefined) table.rule(chain, [...host, goTo('refuse')], isolation);
+    if (this.#options.hostSets === true) {
+      const to = loadPayload('NFT_PAYLOAD_NETWORK_HEADER', family.destinationOffset, family.length);
+      table.rule(chain, [to, isIn(HOST_SETS[family.family]), goTo('refuse')], isolation);
+    }
     if (this.#reachesPorts) {
       const noOptions = family.family === 4 ? NO_OPTIONS : [];
       const isOfHost = [loadAddressType('DADDR'), compare('EQ', ofMachine(RTN_LOCAL)), ...noOptions];

@@ -8,7 +8,7 @@ import { AT_FDCWD, type Fd } from '../../kernel/calls.ts';
 import { CLONE, MSG, NETLINK } from '../../kernel/constants.ts';
 import { LINK } from '../../kernel/netlink/message.ts';
 import type { Network } from '../../model/network.ts';
-import { addressBytes, subnetOf, type Subnet } from '../../text/addresses.ts';
+import { addressBytes } from '../../text/addresses.ts';
 import { inside, onHost, type PlanContext } from '../context.ts';
 import type { Tally } from '../plan.ts';
 import { byDefault, call } from '../steps.ts';
@@ -41,7 +41,7 @@ import {
   type Expression,
   type Part,
 } from './nft.ts';
-import { ownedTable } from './owned-table.ts';
+import { HOST_SETS, ownedTable, ownedTableName } from './owned-table.ts';
 import { hasUplink, MTU, PROGRAM_SUBNET, transitOf, UPLINK } from './program.ts';
 import { newPair } from './pair.ts';
 import { planPorts } from './ports.ts';
@@ -73,12 +73,6 @@ function hostAddress({ host }: PlanContext, { family }: FamilyOf): Uint8Array | 
     (one) => one.family === family && one.device === device && !/^fe[89ab]/u.test(one.address),
   );
   return own === undefined ? undefined : addressBytes(own.address);
-}
-
-/** Addresses that the container must not reach: the program's, and the host's, which the program could reach. */
-function outOfReach({ host }: PlanContext): readonly Subnet[] {
-  const { addresses = [], local = [] } = host.networking ?? {};
-  return [...addresses.flatMap(({ address }) => subnetOf(address) ?? []), ...local, PROGRAM_SUBNET];
 }
 
 /** The table of the router: it forwards packets of the container (owned-table.ts has filtered them) and answers to them. */
@@ -176,7 +170,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     tables,
     'router.table.own',
     netfilter,
-    ownedTable(context, network, { host: outOfReach(context), marks: true }),
+    ownedTable(context, network, { marks: true, hostSets: true, refuses: [PROGRAM_SUBNET] }),
   );
   sendRate(context, place, route, 'router.rate.ingress', link, 'ingress');
   send('router.pair.up', linkUp(link));
@@ -196,6 +190,7 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     }
   }
   const kept = keepTables(context, tables, netfilter);
+  watchAddresses(context, network, kept);
   // Now, since the launcher cannot open the first process's /proc/PID/ns once that is not dumpable (PR_SET_DUMPABLE).
   planPortRelays(context, network, planPorts(context, network));
   return talliesOf(network, kept);
@@ -212,4 +207,11 @@ function keepTables({ steps, model }: PlanContext, place: ReturnType<typeof insi
     {},
     { undo: [call('close_later', { fd: 'netlink.netfilter' })] },
   );
+}
+
+/** The program could reach the host by any address that it has now or later. */
+function watchAddresses({ steps }: PlanContext, { index }: Network, fd: Fd): void {
+  const place = onHost('network', byDefault('a container does not reach the host'));
+  const sets = { set4: HOST_SETS[4], set6: HOST_SETS[6] };
+  steps.add(place, 'router.addresses', 'watch_addresses', { fd, table: ownedTableName(index), ...sets });
 }
