@@ -97,7 +97,7 @@ interface Addon {
   pipe(size?: number): [read: number, write: number];
   sha256(data: Uint8Array): string;
   probeCalls(): Record<string, number>;
-  interfaceAddresses(): InterfaceAddress[];
+  interfaceAddresses(without: string): string;
   terminalState(fd: number): Buffer | undefined;
   restoreTerminal(fd: number, state: Uint8Array): void;
   terminalColumns(fd: number): number;
@@ -372,12 +372,21 @@ export function probeCalls(): Readonly<Record<string, number>> {
 }
 
 /**
- * The addresses of the interfaces that are up. `os.networkInterfaces()` asks for the interfaces as well: that waits as long as the
- * kernel adds or removes one, as that of a container that has just ended.
+ * The addresses of the interfaces that are up. Those are left out whose names are `without` and a number. `os.networkInterfaces()`
+ * asks for the interfaces as well: that waits as long as the kernel adds or removes one, as that of a container that has just ended.
  */
-export function interfaceAddresses(): readonly InterfaceAddress[] {
-  noteGap('the network interfaces of the host were looked at');
-  return invoke((addon) => addon.interfaceAddresses());
+export function interfaceAddresses(without: string): readonly InterfaceAddress[] {
+  const text = invoke((addon) => addon.interfaceAddresses(without));
+  note({ kind: 'addresses', without, text });
+  return text
+    .trimEnd()
+    .split('\n')
+    .flatMap((line) => {
+      const [device, hex = ''] = line.split(' ');
+      if (device === undefined || hex === '') return [];
+      const bytes = Buffer.from(hex, 'hex');
+      return [{ device, address: bytes.length === 4 ? bytes.join('.') : (hex.match(/.{4}/gu) ?? []).join(':') }];
+    });
 }
 
 /** The settings of a terminal (tcgetattr(3)), to be put back later; undefined when it is none. */

@@ -115,4 +115,29 @@ bool fill_json(const uint8_t* bytes, size_t from, size_t to, const List<Place>& 
   return filled.add(bytes + done, to - done);
 }
 
+bool read_variant(Reader& in, size_t size, Variant& variant) {
+  variant.pieces = in.u32();
+  variant.at = in.at();
+  for (uint32_t i = 0; i < variant.pieces && in.ok(); i++) {
+    const uint32_t at = in.u32();
+    const uint32_t count = in.u32();
+    in.take(count);
+    if (at > size || count > size - at) return false;
+  }
+  return in.ok();
+}
+
+void apply(const Variant& variant, uint8_t* bytes) {
+  const uint8_t* from = variant.at;
+  for (uint32_t i = 0; i < variant.pieces; i++) {
+    uint32_t at = 0;
+    uint32_t count = 0;
+    memcpy(&at, from, sizeof at);
+    memcpy(&count, from + sizeof at, sizeof count);
+    from += sizeof at + sizeof count;
+    memcpy(bytes + at, from, count);
+    from += count;
+  }
+}
+
 }  // namespace boxctl

@@ -1,4 +1,5 @@
-// Values of the environment that are put into a kept plan, which has none (src/state/marks.ts).
+// What a start puts into a kept plan: values of the environment, which it has none of (src/state/marks.ts), and what
+// goes with its number of addresses (src/state/numbers.ts).
 #pragma once
 
 #include <stddef.h>
@@ -27,5 +28,17 @@ bool fill_plan(const uint8_t* plan, size_t size, const List<Place>& places, List
 
 // Bytes `from` to `to` of a file of JSON texts with the values in them, each as a part of a string of JSON.
 bool fill_json(const uint8_t* bytes, size_t from, size_t to, const List<Place>& places, List<uint8_t>& filled);
+
+// What is otherwise in bytes of the same size.
+struct Variant {
+  uint32_t number = 0;
+  const uint8_t* at = nullptr;  // pieces: at u32, size u32, bytes
+  uint32_t pieces = 0;
+};
+
+// False: it is not sound, or does not lie within `size`.
+bool read_variant(Reader& in, size_t size, Variant& variant);
+
+void apply(const Variant& variant, uint8_t* bytes);
 
 }  // namespace boxctl

@@ -54,7 +54,7 @@ class Follower {
   }
 
  private:
-  bool has_plain_end() const { return exited_ && !failed_ && !needs_words_; }
+  bool has_plain_end() const { return exited_ && !failed_ && !needs_words_ && swallowed_ <= 0; }
 
   // What the launcher undoes after it told of the end (STEP_FLAGS.late) need not be waited for, unless it would be
   // killed together with this process: the first one of a process namespace.
@@ -131,6 +131,11 @@ class Follower {
           needs_words_ = true;
         }
         return;
+      case Event::kRefusals:
+        needs_words_ = needs_words_ || record.start != 0;
+        return;
+      case Event::kRefusal:
+        return take_tally(record);
       case Event::kExited:
         exited_ = true;
         result_.status = record.value;
@@ -142,6 +147,15 @@ class Follower {
       default:
         needs_words_ = true;
     }
+  }
+
+  // More connections that were let through than no firewall has dropped are told of, and every packet that was refused.
+  void take_tally(const Record& record) {
+    const auto kind =
+        record.index < kept_.header.tallies ? static_cast<TallyKind>(kept_.tallies[record.index]) : TallyKind::kRefused;
+    if (kind == TallyKind::kRefused) needs_words_ = true;
+    if (kind == TallyKind::kBegun) swallowed_ += record.error;
+    if (kind == TallyKind::kPassed) swallowed_ -= record.error;
   }
 
   const Kept& kept_;
@@ -156,6 +170,7 @@ class Follower {
   bool exited_ = false;
   bool failed_ = false;
   bool needs_words_ = false;
+  int64_t swallowed_ = 0;  // connections that a firewall has dropped
   size_t filled_ = 0;
   Record records_[128];
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../shared/fd.h"
+#include "../shared/interface_addresses.h"
 #include "../shared/syscalls.h"
 #include "fill.h"
 
@@ -125,6 +126,69 @@ bool text_holds(const Input& input) {
   return is_same(input.value, text.begin(), text.size());
 }
 
+bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+// Adds a line of a table as src/inputs/outside.ts makes it of the kernel's.
+bool add_line(List<char>& table, const char* at, const char* end, const Input& input) {
+  const size_t before = table.size();
+  for (uint32_t column = 0; at < end; column++) {
+    while (at < end && is_space(*at)) at++;
+    const char* const word = at;
+    while (at < end && !is_space(*at)) at++;
+    const auto size = static_cast<size_t>(at - word);
+    if (size == 0) break;
+    if (is_numbered(word, size, input.other)) return table.resize(before);
+    if (table.size() > before && !table.add(' ')) return false;
+    const bool counts = column < 32 && (input.number >> column & 1) != 0;
+    if (!(counts ? table.add(word, size) : table.add('-'))) return false;
+  }
+  return table.size() == before || table.add('\n');
+}
+
+bool table_holds(const Input& input) {
+  List<char> text;
+  List<char> table;
+  const bool read = read_all(input.name, text);
+  if (input.flags & kInputAbsent) return !read;
+  if (!read) return false;
+  for (const char* at = text.begin(); at < text.end();) {
+    const char* end = at;
+    while (end < text.end() && *end != '\n') end++;
+    if (!add_line(table, at, end, input)) return false;
+    at = end + 1;
+  }
+  return is_same(input.value, table.begin(), table.size());
+}
+
+// The text of a small file without space around it. False: it cannot be read.
+bool read_trimmed(const char* path, List<char>& text) {
+  if (!read_all(path, text)) return false;
+  const auto is_around = [](char c) { return is_space(c) || c == '\n' || c == '\r'; };
+  size_t from = 0;
+  size_t to = text.size();
+  while (to > 0 && is_around(text[to - 1])) to--;
+  while (from < to && is_around(text[from])) from++;
+  memmove(text.begin(), text.begin() + from, to - from);
+  return text.resize(to - from);
+}
+
+bool setting_holds(const Input& input) {
+  List<char> now;
+  List<char> before;
+  const bool there = read_trimmed(input.name, now);
+  if (input.flags & kInputAbsent) return !there;
+  if (!there) return false;
+  const bool changed = read_trimmed(input.other, before) && before.size() > 0;
+  const List<char>& counts = changed ? before : now;
+  return is_same(input.value, counts.begin(), counts.size());
+}
+
+bool addresses_hold(const Input& input) {
+  InterfaceAddresses addresses(input.name);
+  return input.flags == 0 && addresses.read() == 0 &&
+         is_same(input.value, addresses.text().begin(), addresses.text().size());
+}
+
 bool file_system_holds(const Input& input) {
   struct statfs status;
   const bool there = call(SYS_statfs, input.name, &status) == 0;
@@ -182,6 +246,12 @@ bool holds(const Program& program, const Input& input) {
       return access_holds(input);
     case InputKind::kText:
       return text_holds(input);
+    case InputKind::kTable:
+      return table_holds(input);
+    case InputKind::kSetting:
+      return setting_holds(input);
+    case InputKind::kAddresses:
+      return addresses_hold(input);
     case InputKind::kFileSystem:
       return file_system_holds(input);
     case InputKind::kFact:
@@ -220,6 +290,16 @@ bool read_input(Reader& in, Input& input) {
     case InputKind::kFileSystem:
       if (!absent) input.number = in.u32();
       break;
+    case InputKind::kTable:
+    case InputKind::kSetting: {
+      const Piece other = read_piece(in);
+      input.other = other.data;
+      if (!in.ok() || strlen(other.data) != other.size) return false;
+      if (input.kind == InputKind::kTable) input.number = in.u32();
+      if (!absent) input.value = read_piece(in);
+      break;
+    }
+    case InputKind::kAddresses:
     case InputKind::kReal:
     case InputKind::kText:
     case InputKind::kFact:
@@ -234,14 +314,23 @@ bool read_input(Reader& in, Input& input) {
 
 bool parse_plan(Reader& in, Kept& kept) {
   const KeptHeader& header = kept.header;
-  List<Place> places;
-  if (!read_places(*kept.program, in, header.fills, true, header.plan_size, places)) return false;
+  if (!read_places(*kept.program, in, header.fills, true, header.plan_size, kept.places)) return false;
   kept.rules = in.take(header.reports);
+  kept.tallies = in.take(header.tallies);
   kept.plan = const_cast<uint8_t*>(in.take(header.plan_size));
   kept.plan_size = header.plan_size;
-  if (!in.ok() || !in.done() || kept.plan_size < sizeof(PlanHeader)) return false;
-  if (places.size() == 0) return true;
-  if (!fill_plan(kept.plan, kept.plan_size, places, kept.filled)) return false;
+  for (uint32_t i = 0; i < header.numbers && in.ok(); i++) {
+    Variant variant;
+    variant.number = in.u32();
+    if (!read_variant(in, header.plan_size, variant) || !kept.numbers.add(variant)) return false;
+  }
+  return in.ok() && in.done() && kept.plan_size >= sizeof(PlanHeader);
+}
+
+bool complete_plan(Kept& kept) {
+  if (kept.numbers.size() > 0) apply(kept.numbers[kept.chosen], kept.plan);
+  if (kept.places.size() == 0) return true;
+  if (!fill_plan(kept.plan, kept.plan_size, kept.places, kept.filled)) return false;
   kept.plan = kept.filled.begin();
   kept.plan_size = kept.filled.size();
   return true;

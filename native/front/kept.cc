@@ -199,6 +199,7 @@ bool parse_kept(const Path& own, int words, Kept& kept) {
   if (header.size != kept.bytes.size() || header.words != static_cast<uint32_t>(words)) return false;
   if ((kept.command != nullptr) != (header.command_at != 0)) return false;
   if (header.background > (kept.command != nullptr ? 0 : 2)) return false;
+  if (kept.command != nullptr && (header.tallies > 0 || header.numbers > 0)) return false;
   for (int i = 1; i <= words; i++) {
     if (!is_same(read_piece(in), program.arguments[i])) return false;
   }
@@ -221,6 +222,12 @@ bool parse_kept(const Path& own, int words, Kept& kept) {
     const Piece name = read_piece(in);
     kept.container = name.data;
     if (!in.ok() || !is_name(name)) return false;
+  }
+  if (header.numbers > 0) {
+    kept.in_use = read_piece(in).data;
+    kept.network = read_piece(in).data;
+    kept.ranges = read_piece(in);
+    kept.claim = read_piece(in);
   }
   kept.inputs = in.at();
   return in.ok();

@@ -2,13 +2,18 @@
 // same.
 //
 //   file     KeptHeader, word text…, folder of the program text, records text, layers text, UserRange…, in the
-//            background containers text and name text, input…, place…, report rule u8…, encoded plan
+//            background containers text and name text, with numbers claim, input…, place…, report rule u8…,
+//            TallyKind…, encoded plan, variant…
+//   claim    how the paths begin that are there while a number is in use, text; the folder of claims' locks, text; how
+//   the
+//            file of the ranges begins, text; what the file of the claim has after its number, text
+//   variant  number u32, how many pieces u32, piece…: at u32, size u32, bytes
 //   input    kind u8, flags u8, name text, and by its kind:
 //            path: errno u32 where it is absent, else KeptIdentity; real: where it leads, text
 //            access: mode u32; text: count u32, part of a line text…, content text
-//            file system: type u32; fact, variable: value text
-//            What is absent has nothing after its name but an errno, a mode, or parts of lines; what is given has
-//            nothing.
+//            table: without text, columns u32, content text; setting: lock text, value text
+//            file system: type u32; fact, variable, addresses: value text
+//            What is absent lacks the last of these, but has an errno or a mode; what is given has nothing.
 //   place    of a value in the plan: at u32, where the length of its text is u32, variable text
 //   text     length u32, bytes, NUL
 //
@@ -27,6 +32,7 @@
 #include "../shared/list.h"
 #include "../shared/out_of_reach.h"
 #include "../wire/kept.h"
+#include "fill.h"
 #include "program.h"
 
 namespace boxctl {
@@ -50,16 +56,25 @@ struct Kept {
   // In the background:
   const char* containers = "";  // the folder of containers
   const char* container = "";   // the container's name
+  // With addresses of a number that is claimed:
+  const char* in_use = "";   // how paths begin that end with the number, and are there while it is in use
+  const char* network = "";  // the folder of claims' locks
+  Piece ranges;              // how its file `pool` begins
+  Piece claim;               // what the file of the claim has after its number
+  List<Variant> numbers;     // that may be claimed
+  size_t chosen = 0;         // which of them was
   // Of an exec:
   const char* record = "";     // of the container's run
   const char* plan_file = "";  // with the plan
   char** command = nullptr;    // ended by null; null: it is none
   List<Piece> search;          // the folders that the command is looked for in
   const uint8_t* inputs = nullptr;
-  const uint8_t* rules = nullptr;  // by report: 1 where a number that is not 0 needs words
+  const uint8_t* rules = nullptr;    // by report: 1 where a number that is not 0 needs words
+  const uint8_t* tallies = nullptr;  // by tally: its TallyKind
+  List<Place> places;                // of values in the plan
   uint8_t* plan = nullptr;
   size_t plan_size = 0;
-  List<uint8_t> filled;  // the plan where values were put in
+  List<uint8_t> filled;  // the plan where values were put in, or the command of an exec
 
   bool in_background() const { return header.background != 0; }
   // Where a container runs that was made from the same, nothing is to be done.
@@ -74,11 +89,15 @@ bool find_kept(const Program& program, const Path& own, Kept& kept);
 // or of another plan.
 bool parse_kept(const Path& own, int words, Kept& kept);
 
-// What follows the inputs: the plan with the values of this environment. False: it is not sound.
+// What follows the inputs. False: it is not sound.
 bool parse_plan(Reader& in, Kept& kept);
 
-// Whether everything that the plan was made from is as it was. The plan then has the values of this environment.
+// Whether everything that the plan was made from is as it was.
 bool still_holds(Kept& kept);
+
+// Puts the values of this environment, and what goes with the chosen number, into the plan of a container. False: it is
+// not sound, or there is no memory left.
+bool complete_plan(Kept& kept);
 
 // Reads the plan of an exec, and puts the command of the command line into it. False: it is not sound.
 bool read_exec_plan(Kept& kept);

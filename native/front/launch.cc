@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,7 +40,8 @@ struct Child {
   int program;
   int plan;
   int control;
-  int lock;  // of a container in the background, which has nothing of the caller's standard files; or -1
+  int lock;   // of a container in the background, which has nothing of the caller's standard files; or -1
+  int claim;  // or -1
   long error;
 
   static int run(void* child) {
@@ -50,9 +53,11 @@ struct Child {
  private:
   long become() const {
     static_assert(kPlanFd == 3 && kControlFd == 4 && kLauncherFds == 5);
-    int given[4] = {plan, control};
+    int given[5] = {plan, control};
     int count = 2;
-    if (lock >= 0) given[count++] = lock;
+    for (const int kept : {lock, claim}) {
+      if (kept >= 0) given[count++] = kept;
+    }
     given[count] = program;
     const int program_fd = kPlanFd + count;
     for (int i = 0; i <= count; i++) {
@@ -86,7 +91,7 @@ struct Child {
 // The pid, or -errno.
 long execute(const Fd& program, const Fd& control, const Launch& launch) {
   if (!program.valid()) return -EACCES;
-  Child child = {program.get(), launch.plan.get(), control.get(), launch.lock, 0};
+  Child child = {program.get(), launch.plan.get(), control.get(), launch.lock, launch.claim, 0};
   alignas(16) char stack[4096];
   const int pid = clone(Child::run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
   if (pid < 0) return -errno;
@@ -100,6 +105,8 @@ long execute(const Fd& program, const Fd& control, const Launch& launch) {
 long start_launcher(const Kept& kept, const Path& folder, Launch& launch) {
   Path path = folder;
   if (!path.add("/native/boxctl-launcher").valid()) return -ENAMETOOLONG;
+  const uint32_t locks = (launch.lock >= 0 ? 1 : 0) + (launch.claim >= 0 ? 1 : 0);
+  memcpy(kept.plan + offsetof(PlanHeader, kept_fds), &locks, sizeof locks);
   launch.plan = seal("boxctl-plan", kept.plan, kept.plan_size);
   int sockets[2];
   if (!launch.plan.valid()) return -EIO;

@@ -15,8 +15,9 @@ namespace boxctl {
 struct Launch {
   pid_t pid = -1;
   Fd socket;
-  Fd plan;        // sealed
-  int lock = -1;  // of a container in the background, whose launcher keeps it
+  Fd plan;         // sealed
+  int lock = -1;   // of a container in the background, whose launcher keeps it
+  int claim = -1;  // of addresses, which the launcher keeps, too
 };
 
 // Starts the launcher that lies in `folder`. 0 or -errno: then nothing was started.

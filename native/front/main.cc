@@ -15,6 +15,7 @@
 #include "../shared/list.h"
 #include "../shared/sealed.h"
 #include "background.h"
+#include "claim.h"
 #include "kept.h"
 #include "launch.h"
 #include "program.h"
@@ -35,6 +36,7 @@ constexpr char kEnded[] = "--ended";
 constexpr int kReaderGone = 141;
 constexpr int kRecordsFd = 3;
 constexpr int kEndedPlanFd = 4;
+constexpr int kEndedClaimFd = 5;
 
 [[noreturn]] void fail(const char* message) {
   if (write(STDERR_FILENO, message, strlen(message)) < 0) _exit(kFailed);
@@ -166,6 +168,9 @@ int main() {
   if (!ready || !is_free(kept)) {
     execute_node(program, folder, nullptr);
   }
+  boxctl::Claim addresses;
+  const bool starts = kept.command == nullptr && claim != Claim::kSame;
+  if (starts && kept.numbers.size() > 0 && !addresses.take(kept)) execute_node(program, folder, kFromFront);
 
   // From now on no signal ends this process before the container.
   sigset_t before;
@@ -179,14 +184,18 @@ int main() {
   }
   const Fd signals(signalfd(-1, &caught, SFD_CLOEXEC));
   boxctl::Launch launch;
-  const bool chosen = signals.valid() && (kept.command != nullptr || boxctl::choose_id(kept));
+  const bool chosen =
+      signals.valid() && (kept.command != nullptr || (boxctl::complete_plan(kept) && boxctl::choose_id(kept)));
   if (!chosen || (kept.in_background() && !background.make(kept))) {
+    addresses.give_up();
     sigprocmask(SIG_SETMASK, &before, nullptr);
     execute_node(program, folder, kFromFront);
   }
   const char* const given_up = kept.in_background() ? kept.id : nullptr;
   launch.lock = background.lock();
+  launch.claim = addresses.fd();
   if (boxctl::start_launcher(kept, folder, launch) != 0) {
+    addresses.give_up();
     if (kept.in_background()) background.give_up(kept);
     sigprocmask(SIG_SETMASK, &before, nullptr);
     execute_node(program, folder, kFromFront, given_up);
@@ -198,15 +207,23 @@ int main() {
 
   if (kept.in_background()) background.give_up(kept);
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (result.course == boxctl::Course::kNotRun) execute_node(program, folder, kFromFront, given_up);
+  if (result.course == boxctl::Course::kNotRun) {
+    addresses.give_up();
+    execute_node(program, folder, kFromFront, given_up);
+  }
   const auto& records = result.records;
   const Fd told = boxctl::seal("boxctl-records", records.begin(), records.size() * sizeof(boxctl::Record));
   // Beyond the numbers that they get, which one of them may have.
-  const Fd moved(fcntl(launch.plan.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
-  const Fd aside(fcntl(told.get(), F_DUPFD_CLOEXEC, kEndedPlanFd + 1));
-  if (boxctl::call(SYS_dup3, aside.get(), kRecordsFd, 0) < 0 ||
-      boxctl::call(SYS_dup3, moved.get(), kEndedPlanFd, 0) < 0) {
-    fail("boxctl: the container has ended, and there is no memory to tell how\n");
+  const int ended[][2] = {{told.get(), kRecordsFd}, {launch.plan.get(), kEndedPlanFd}, {addresses.fd(), kEndedClaimFd}};
+  int moved[3] = {-1, -1, -1};
+  for (int i = 0; i < 3; i++) {
+    if (ended[i][0] >= 0) moved[i] = fcntl(ended[i][0], F_DUPFD_CLOEXEC, kEndedClaimFd + 1);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (ended[i][0] < 0) continue;
+    if (boxctl::call(SYS_dup3, moved[i], ended[i][1], 0) < 0) {
+      fail("boxctl: the container has ended, and there is no memory to tell how\n");
+    }
   }
   execute_node(program, folder, kEnded, given_up);
 }

@@ -61,7 +61,15 @@ bool RunFiles::parse(const Kept& kept, List<uint8_t>&& bytes) {
   size_t end = 0;
   for (uint32_t i = 0; i < count_; i++) ends_[i] = end += in.u32();
   texts_ = const_cast<uint8_t*>(in.take(end));
-  if (!in.ok() || !read_places(*kept.program, in, header.fills, false, end, places_) || !in.done()) return false;
+  if (!in.ok() || !read_places(*kept.program, in, header.fills, false, end, places_)) return false;
+  Variant chosen;
+  for (size_t i = 0; i < kept.numbers.size(); i++) {
+    Variant variant;
+    if (!read_variant(in, end, variant)) return false;
+    if (i == kept.chosen) chosen = variant;
+  }
+  if (header.numbers != kept.numbers.size() || !in.done()) return false;
+  apply(chosen, texts_);
   return has_room(id_at_, kIdSize, ends_[0]) && has_room(created_at_, kTimeSize, ends_[0]);
 }
 

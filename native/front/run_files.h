@@ -17,7 +17,7 @@ class RunFiles {
  public:
   // False: they are not there, or may not be used.
   bool read(const Kept& kept);
-  // `bytes` become this object's. False: they are not sound.
+  // `bytes` become this object's, with what goes with the plan's chosen number. False: they are not sound.
   bool parse(const Kept& kept, List<uint8_t>&& bytes);
   // Whether the container in the folder was made from the same.
   bool is_same(int folder) const;

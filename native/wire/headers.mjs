@@ -233,6 +233,7 @@ function kept(wire, layout) {
       number('size_t', 'kMaxKept', wire.MAX_KEPT),
       '',
       ...enumeration('InputKind', 'uint8_t', wire.KEPT_INPUT),
+      ...enumeration('TallyKind', 'uint8_t', wire.KEPT_TALLY),
       ...Object.entries(wire.KEPT_FLAGS).map(([name, bit]) => number('uint8_t', constant(name, 'Input'), bit)),
       '',
       ...structure('KeptHeader', wire.KEPT_HEADER, layout),

@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kKeptMagic = 1347115074;
-inline constexpr uint32_t kKeptVersion = 6;
+inline constexpr uint32_t kKeptVersion = 7;
 inline constexpr size_t kMaxKept = 4194304;
 
 enum class InputKind : uint8_t {
@@ -18,6 +18,14 @@ enum class InputKind : uint8_t {
   kFileSystem = 5,
   kFact = 6,
   kVariable = 7,
+  kTable = 8,
+  kSetting = 9,
+  kAddresses = 10,
+};
+enum class TallyKind : uint8_t {
+  kRefused = 0,
+  kBegun = 1,
+  kPassed = 2,
 };
 inline constexpr uint8_t kInputAbsent = 1;
 inline constexpr uint8_t kInputFollows = 2;
@@ -39,8 +47,10 @@ struct KeptHeader {
   uint32_t folders;
   uint32_t users;
   uint32_t background;
+  uint32_t tallies;
+  uint32_t numbers;
 };
-static_assert(sizeof(KeptHeader) == 52);
+static_assert(sizeof(KeptHeader) == 60);
 static_assert(offsetof(KeptHeader, magic) == 0);
 static_assert(offsetof(KeptHeader, version) == 4);
 static_assert(offsetof(KeptHeader, size) == 8);
@@ -54,6 +64,8 @@ static_assert(offsetof(KeptHeader, command_at) == 36);
 static_assert(offsetof(KeptHeader, folders) == 40);
 static_assert(offsetof(KeptHeader, users) == 44);
 static_assert(offsetof(KeptHeader, background) == 48);
+static_assert(offsetof(KeptHeader, tallies) == 52);
+static_assert(offsetof(KeptHeader, numbers) == 56);
 
 inline constexpr uint32_t kKeptRunMagic = 1380669506;
 struct KeptRunHeader {
@@ -64,8 +76,9 @@ struct KeptRunHeader {
   uint32_t created_at;
   uint32_t files;
   uint32_t fills;
+  uint32_t numbers;
 };
-static_assert(sizeof(KeptRunHeader) == 28);
+static_assert(sizeof(KeptRunHeader) == 32);
 static_assert(offsetof(KeptRunHeader, magic) == 0);
 static_assert(offsetof(KeptRunHeader, version) == 4);
 static_assert(offsetof(KeptRunHeader, tag) == 8);
@@ -73,6 +86,7 @@ static_assert(offsetof(KeptRunHeader, id_at) == 12);
 static_assert(offsetof(KeptRunHeader, created_at) == 16);
 static_assert(offsetof(KeptRunHeader, files) == 20);
 static_assert(offsetof(KeptRunHeader, fills) == 24);
+static_assert(offsetof(KeptRunHeader, numbers) == 28);
 inline constexpr const char* kRunFiles[] = {
     "container.json", "plan.json", "model.json", "ending.json", "document.json", "root.json",
 };

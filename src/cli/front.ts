@@ -11,7 +11,7 @@ import { ownFiles } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { KeptContainer } from '../state/containers.ts';
 import { keepExec } from '../state/kept-exec.ts';
-import { keepPlan, needsMarks, variablesOf, whyNotKept, type MarkedRun } from '../state/kept-plans.ts';
+import { keepPlan, needsMarks, variablesOf, whyNotKept, type KeptBesides } from '../state/kept-plans.ts';
 import { recordPath } from '../state/running.ts';
 import type { Invocation } from './command.ts';
 import type { Remake } from './marked-run.ts';
@@ -43,7 +43,8 @@ export class Keeper {
   keep(run: StartedRun, remake: Remake): void {
     // What secrets and configs hold is in no plan: each start reads it anew.
     if (this.#hasTold || run.model.contents.length > 0) return;
-    if (needsMarks(run.plan, this.#recording)) this.#kept = this.#keepMarked(run, remake);
+    const isMarked = needsMarks(run.plan, this.#recording);
+    if (isMarked || run.claims.network?.file !== undefined) this.#kept = this.#keepMore(run, remake, isMarked);
     else this.#keep(run);
   }
 
@@ -52,17 +53,22 @@ export class Keeper {
     return this.#kept;
   }
 
-  #keep({ document, model, plan, host, background }: StartedRun, marked?: MarkedRun): void {
+  #keep({ document, model, plan, host, claims, background }: StartedRun, more?: KeptBesides): void {
     const record = recordOf(document, model, '');
-    keepPlan(this.#words, { record, plan, model, background }, host, this.#recording, marked);
+    keepPlan(this.#words, { record, plan, model, background, claim: claims.network }, host, this.#recording, more);
   }
 
-  async #keepMarked(run: StartedRun, remake: Remake): Promise<void> {
+  async #keepMore(run: StartedRun, remake: Remake, isMarked: boolean): Promise<void> {
     // Nothing is planned once more for a plan that is not kept anyway.
     if (whyNotKept(run.plan, this.#recording, run.background !== undefined) !== undefined) return;
+    if (!isMarked) {
+      const { numberedRuns } = await import('./numbered-runs.ts');
+      this.#keep(run, { numbered: await numberedRuns(run, remake) });
+      return;
+    }
     const { markedRun } = await import('./marked-run.ts');
     const marked = await markedRun(variablesOf(this.#recording), run, remake);
-    if (marked !== undefined) this.#keep(run, marked);
+    if (marked !== undefined) this.#keep(run, { marked });
   }
 
   readonly stop = (): void => this.#recording.stop();
@@ -111,8 +117,8 @@ export class ExecKeeper {
   readonly stop = (): void => this.#recording.stop();
 }
 
-/** As native/front leaves them: the records of the launcher, and the plan. */
-const ENDED_FD = { records: 3, plan: 4 } as const;
+/** As native/front leaves them: the records of the launcher, the plan, and the claim of addresses where the plan has some. */
+const ENDED_FD = { records: 3, plan: 4, claim: 5 } as const;
 
 function readAll(fd: number): Uint8Array {
   const { size } = fstatSync(fd);
@@ -122,4 +128,8 @@ function readAll(fd: number): Uint8Array {
   return bytes;
 }
 
-export const readEnded = (): Ended => ({ records: readAll(ENDED_FD.records), plan: readAll(ENDED_FD.plan) });
+export const readEnded = (): Ended => ({
+  records: readAll(ENDED_FD.records),
+  plan: readAll(ENDED_FD.plan),
+  claim: ENDED_FD.claim,
+});

@@ -8,16 +8,21 @@ import { BoxctlError } from '../errors.ts';
 import type { HostFacts } from '../host/facts.ts';
 import type { Environment } from '../inputs/environment.ts';
 import { startRecording } from '../inputs/record.ts';
+import type { Claims } from '../model/claims.ts';
 import { planContainer } from '../plan/container.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { isForeign } from '../state/kept-bytes.ts';
 import type { MarkedRun } from '../state/kept-plans.ts';
 import { Marks } from '../state/marks.ts';
 
-/** Loads the file with the variables of `env`, and prepares its container. Throws BoxctlError where it is refused. */
+/**
+ * Loads the file with the variables of `env`, or of this process, and prepares its container with these claims. Throws BoxctlError where
+ * it is refused.
+ */
 export type Remake = (
-  env: Environment,
+  env: Environment | undefined,
   host: HostFacts,
+  claimed: Claims,
 ) => Promise<{ readonly document: SpecDocument; readonly prepared: Prepared }>;
 
 /** Undefined where the start cannot be made with the marks: it depends on what the values are. */
@@ -32,7 +37,7 @@ export async function markedRun(
 
 async function attempt(
   variables: ReadonlyMap<string, string>,
-  { host, background }: StartedRun,
+  { host, claims, background }: StartedRun,
   remake: Remake,
   asSecrets: boolean,
 ): Promise<MarkedRun | undefined> {
@@ -41,20 +46,16 @@ async function attempt(
   const marks = new Marks(randomBytes(16).toString('hex'), variables, asSecrets);
   const recording = startRecording();
   try {
-    const { document, prepared } = await remake(marks.env, host);
-    const { model, image, claims } = prepared;
-    try {
-      const isBackground = background !== undefined;
-      const plan = planContainer(model, image, prepared.host, { kept: isBackground });
-      // Whoever looks into the environment by himself sees the value, and not the mark.
-      if (recording.inputs.some(isForeign)) return undefined;
-      const files = isBackground && {
-        background: { image, from: startedFrom(document, image, background.from.overrides) },
-      };
-      return { record: recordOf(document, model, ''), plan, model, ...files, marks, mustBePlain: !asSecrets };
-    } finally {
-      claims.release();
-    }
+    const { document, prepared } = await remake(marks.env, host, claims);
+    const { model, image } = prepared;
+    const isBackground = background !== undefined;
+    const plan = planContainer(model, image, prepared.host, { kept: isBackground });
+    // Whoever looks into the environment by himself sees the value, and not the mark.
+    if (recording.inputs.some(isForeign)) return undefined;
+    const files = isBackground && {
+      background: { image, from: startedFrom(document, image, background.from.overrides) },
+    };
+    return { record: recordOf(document, model, ''), plan, model, ...files, marks, mustBePlain: !asSecrets };
   } catch (error) {
     if (error instanceof BoxctlError) return undefined;
     throw error;

@@ -95,13 +95,14 @@ export type Choose = (image: ImageFacts | undefined) => Overrides;
 /** As `start` loads the file and prepares its container, with other variables for the file. */
 const remakeOf =
   (invocation: Invocation, options: Pick<RunOptions, 'overrides' | 'locked'>): Remake =>
-  async (variables, host) => {
+  async (variables, host, claimed) => {
     const file = specFile(invocation);
-    const document = loadSpec(file, { ...loadOptions(invocation, file), env: variables });
+    const env = variables === undefined ? {} : { env: variables };
+    const document = loadSpec(file, { ...loadOptions(invocation, file), ...env });
     const permits = permitsOf(invocation);
     const judge = (demands: readonly Demand[]): void => checkDemands(invocation, document, demands, permits);
-    const prepared = await prepare(document, { ...options, host, judge, reporter: SILENT, takesSignals: false });
-    return { document, prepared };
+    const quiet = { host, judge, reporter: SILENT, takesSignals: false };
+    return { document, prepared: await prepare(document, { ...options, ...quiet, claimed }) };
   };
 
 /** Starts the container and gives the exit status. `choose` says what the command line wants instead of the file's. */

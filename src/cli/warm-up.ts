@@ -176,7 +176,8 @@ async function warmUpRest(words: readonly string[], file: string): Promise<void>
   const model = compile(document, facts, host, {});
   const plan = planContainer(model, facts, host);
   other.stop();
-  keeper.keep({ document, model, plan: { ...plan, borrowed: [] }, host }, () => Promise.reject(new Error('no values')));
+  const run = { document, model, plan: { ...plan, borrowed: [] }, host, image: facts, claims: {} };
+  keeper.keep(run, () => Promise.reject(new Error('no values')));
   encodePlan(plan, { gate: true });
   // A plan that was made without one of its files is refused right before the launcher is started.
   const unread: Demand = {

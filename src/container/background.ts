@@ -85,8 +85,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   } finally {
     closeSync(place.lock);
   }
-  // A plan with claims is for this start alone.
-  if (claims.locks.length === 0) options.onStarted?.({ document, model, plan, host, background: { image, from } });
+  options.onStarted?.({ document, model, plan, host, image, claims, background: { image, from } });
   return { id, name: model.name };
 }
 

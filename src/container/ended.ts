@@ -14,12 +14,15 @@ export interface Ended {
   /** The plan as it was given to the launcher. */
   readonly plan: Uint8Array;
   readonly records: Uint8Array;
+  /** The descriptor of its claim of addresses, where it had one. */
+  readonly claim: number;
 }
 
-/** Each run has an id of its own. */
-function withoutId(plan: Uint8Array): Uint8Array {
+/** Each run has an id of its own, and native/front sets how many locks the launcher is given. */
+function withoutOwn(plan: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(plan);
-  return copy.fill(0, offsetOf(PLAN_HEADER, 'id'), offsetOf(PLAN_HEADER, 'id') + 8);
+  const [id, kept] = [offsetOf(PLAN_HEADER, 'id'), offsetOf(PLAN_HEADER, 'kept_fds')];
+  return copy.fill(0, id, id + 8).fill(0, kept, kept + 4);
 }
 
 /** @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now */
@@ -30,7 +33,7 @@ export async function outcomeOfEnded(
 ): Promise<Outcome> {
   const outcome = await outcomeOfRecords(plan, records);
   // The records have places in the plan. In another plan they would name other lines of the file.
-  if (Buffer.compare(withoutId(encodePlan(plan, byFront(isBackground))), withoutId(given)) !== 0) {
+  if (Buffer.compare(withoutOwn(encodePlan(plan, byFront(isBackground))), withoutOwn(given)) !== 0) {
     throw new BoxctlError(
       'E_PLAN_CHANGED',
       'the container has ended otherwise than by itself, and how cannot be told',

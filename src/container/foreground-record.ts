@@ -1,5 +1,7 @@
 /** Writes down what a container in the foreground was made from. Loaded for those that run for more than a moment. */
 import type { HostFacts } from '../host/facts.ts';
+import type { Claims } from '../model/claims.ts';
+import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SpecDocument } from '../spec/spec.ts';
@@ -15,8 +17,10 @@ export interface ForegroundRun {
   readonly host: HostFacts;
 }
 
-/** Of one in the background, with what is kept of it. */
+/** With what it was made from besides; and of one in the background, with what is kept of it. */
 export interface StartedRun extends ForegroundRun {
+  readonly image: ImageFacts | undefined;
+  readonly claims: Claims;
   readonly background?: BackgroundFiles;
 }
 

@@ -6,7 +6,7 @@ import { DEFAULT_POOL } from '../model/network-defaults.ts';
 import type { SpecPath } from '../spec/spec-path.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { chooseRanges } from '../state/address-pool.ts';
-import { claimAddresses, type AddressClaim } from '../state/addresses.ts';
+import { claimAddresses, endedClaim, type AddressClaim } from '../state/addresses.ts';
 import { located, type Problem } from '../spec/located.ts';
 
 /** As the C library looks names up: by /etc/hosts and by name servers. */
@@ -48,8 +48,19 @@ export async function resolveEgress(document: SpecDocument): Promise<ReadonlyMap
   return new Map(found);
 }
 
-/** The file must have been allowed: its names are sent to the resolver. */
-export async function claimNetwork(document: SpecDocument, { networking }: HostFacts): Promise<AddressClaim> {
+/**
+ * The file must have been allowed: its names are sent to the resolver. `ended`: the descriptor of the claim of a container that was
+ * started from a kept plan, and has ended.
+ */
+export async function claimNetwork(
+  document: SpecDocument,
+  { networking }: HostFacts,
+  ended?: number,
+): Promise<AddressClaim> {
+  if (ended !== undefined && networking?.netAdmin === true) {
+    const claim = endedClaim(ended, networking);
+    if (claim !== undefined) return claim;
+  }
   const resolved = await resolveEgress(document);
   if (networking?.netAdmin === true) return claimAddresses(document, networking, resolved);
   // Behind a router of its own, where no other container is. It reaches no address of its pool, so that the host must have none there.

@@ -11,6 +11,7 @@ import type { Model } from '../model/model.ts';
 import type { SpecDocument } from '../spec/spec.ts';
 import { isDue } from '../image/resolve.ts';
 import { claimIds } from '../state/id-ranges.ts';
+import type { Ended } from './ended.ts';
 import { findImageOf, isUnread, takeImage } from './image-of.ts';
 import { unlocked, withLock, type LockedDocument } from './lock.ts';
 import { pullGivenUp, reportImport, titleOf } from './import-image.ts';
@@ -35,6 +36,10 @@ export interface PrepareOptions {
   readonly locked?: boolean;
   /** Of a container that is started again: its image, whatever its file and the lock beside that name by now. */
   readonly imageOf?: (document: SpecDocument, host: HostFacts, claims: Claims) => ImageFacts;
+  /** A container that was started from a kept plan has ended: its claims are those that it had. */
+  readonly ended?: Pick<Ended, 'claim'>;
+  /** Claims that were made already, and are not to be released. */
+  readonly claimed?: Claims;
   /** What the caller wants in place of what the file says. */
   readonly overrides?: (image: ImageFacts | undefined) => Overrides;
 }
@@ -129,20 +134,18 @@ export async function withNetworkFacts(
   env: PrepareOptions['env'] = environment,
 ): Promise<HostFacts> {
   if (!usesNetwork(document)) return host;
-  noteGap('the network of the host is looked at for each start');
+  if (asksOthers(document))
+    noteGap('names in `egress`, or the network of another container, are looked up for each start');
   const { withNetwork } = await import('../host/network.ts');
   return withNetwork(host, env);
 }
 
-async function claimFor(
-  document: SpecDocument,
-  host: HostFacts,
-  { isStatic = false }: PrepareOptions,
-): Promise<Claimed> {
+async function claimFor(document: SpecDocument, host: HostFacts, options: PrepareOptions): Promise<Claimed> {
+  if (options.claimed !== undefined) return { ...options.claimed, locks: [], release: () => undefined };
   const ids = claimIds(document, host);
   if (!usesNetwork(document)) return ids;
   try {
-    const { release, locks, ...claims } = await claimOfNetwork(document, host, isStatic);
+    const { release, locks, ...claims } = await claimOfNetwork(document, host, options);
     return {
       ...ids,
       ...claims,
@@ -159,13 +162,17 @@ async function claimFor(
 }
 
 /** A container's own network, or that of another container; nothing for a file without either. */
-export async function claimOfNetwork(document: SpecDocument, host: HostFacts, isStatic = false): Promise<Claimed> {
+export async function claimOfNetwork(
+  document: SpecDocument,
+  host: HostFacts,
+  { isStatic = false, ended }: Pick<PrepareOptions, 'isStatic' | 'ended'> = {},
+): Promise<Claimed> {
   if (!usesNetwork(document) || (isStatic && document.spec.network !== undefined))
     return { locks: [], release: () => undefined };
   if (document.spec.network === undefined) {
     return (await import('./join-container.ts')).joinContainer(document, host, isStatic);
   }
-  return (await import('./network-claims.ts')).claimNetwork(document, host);
+  return (await import('./network-claims.ts')).claimNetwork(document, host, ended?.claim);
 }
 
 async function imageOf(

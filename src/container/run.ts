@@ -11,6 +11,7 @@ import { syscallName } from '../kernel/machines.ts';
 import type { Outcome } from '../launcher/events.ts';
 import { launch } from '../launcher/launch.ts';
 import { placeOf } from '../model/because.ts';
+import type { Claims } from '../model/claims.ts';
 import type { Overrides } from '../model/compile.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
@@ -94,7 +95,7 @@ interface ModelOptions extends StartOptions {
 
 /** The part of a run after its model is compiled and judged. Throws as `runContainer` does. */
 export async function runModel(
-  { model, image }: Pick<Prepared, 'model' | 'image'>,
+  { model, image, claims = {} }: Pick<Prepared, 'model' | 'image'> & { readonly claims?: Claims },
   host: HostFacts,
   options: ModelOptions,
 ): Promise<Ending> {
@@ -110,7 +111,9 @@ export async function runModel(
   options.onPlanned?.();
   await sweepState(host);
   const outcome = await (
-    options.ended === undefined ? runHere({ plan, model, image, host }, options) : runElsewhere(plan, options.ended)
+    options.ended === undefined
+      ? runHere({ plan, model, image, host, claims }, options)
+      : runElsewhere(plan, options.ended)
   ).catch(async (error: unknown) => {
     // A container can arrange that it does not die with the launcher.
     if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
@@ -123,9 +126,10 @@ export async function runModel(
 export interface Made extends Pick<Prepared, 'model' | 'image'> {
   readonly plan: Plan;
   readonly host: HostFacts;
+  readonly claims?: Claims;
 }
 
-function runHere({ plan, model, image, host }: Made, options: ModelOptions): Promise<Outcome> {
+function runHere({ plan, model, image, host, claims = {} }: Made, options: ModelOptions): Promise<Outcome> {
   const stopReading = readDigestInBackground(image, host);
   const { document, onStarted } = options;
   const kept = document === undefined ? undefined : keepWhileItRuns({ document, model, plan, host });
@@ -134,7 +138,7 @@ function runHere({ plan, model, image, host }: Made, options: ModelOptions): Pro
     contents: model.contents,
     onStarted: (pid) => {
       kept?.start(pid);
-      if (document !== undefined) onStarted?.({ document, model, plan, host });
+      if (document !== undefined) onStarted?.({ document, model, plan, host, image, claims });
     },
   }).finally(async () => {
     void stopReading();

@@ -1,6 +1,7 @@
 /** What a container's network is built on: the host's addresses and routes. Read for a file with a network alone. */
 import { interfaceAddresses, type InterfaceAddress } from '../native.ts';
 import { formatAddress, parseAddress, parseSubnet, type Subnet } from '../text/addresses.ts';
+import { noteGap, type TablePart } from '../inputs/record.ts';
 import type { ForwardingFact, HostAddress, HostFacts, NetworkFacts } from './facts.ts';
 import { parseStatus, STATUS_LINES } from './ids.ts';
 import { gatherNetworkPrograms } from './network-programs.ts';
@@ -24,15 +25,22 @@ function ipv4Of(hex: string): string {
     .join('.');
 }
 
-/** Not a route to a container. There can be thousands of these, and a start would take longer with each. */
-const isOfHost = (line: string): boolean => !/(?:^|\s)boxctl\d+(?:\s|$)/u.test(line);
+/**
+ * Containers' interfaces on the host have this and a number for names (src/plan/network/names.ts). There can be thousands of them, and a
+ * start would take longer with each.
+ */
+const OWN = 'boxctl';
+
+/** Columns that count: device, destination, flags, metric and mask. */
+const ROUTES4: TablePart = { columns: [0, 1, 3, 6, 7], without: OWN };
+/** Destination, its length, metric, flags and device. The others have counters. */
+const ROUTES6: TablePart = { columns: [0, 1, 5, 8, 9], without: OWN };
 
 /** /proc/net/route: the main table. */
 function parseRoutes4(text: string): readonly Route[] {
   return text
     .split('\n')
     .slice(1)
-    .filter(isOfHost)
     .flatMap((line): readonly Route[] => {
       const [device = '', destination = '', , flags = '', , , metric = '', mask = ''] = line.trim().split(/\s+/u);
       if (!/^[0-9A-F]{8}$/iu.test(destination) || !/^[0-9A-F]{8}$/iu.test(mask)) return [];
@@ -45,19 +53,16 @@ function parseRoutes4(text: string): readonly Route[] {
 
 /** /proc/net/ipv6_route: all tables, the host's own addresses on `lo` among them. */
 function parseRoutes6(text: string): readonly Route[] {
-  return text
-    .split('\n')
-    .filter(isOfHost)
-    .flatMap((line): readonly Route[] => {
-      const [destination = '', length = '', , , , metric = '', , , flags = '', device = ''] = line.trim().split(/\s+/u);
-      if (!/^[0-9a-f]{32}$/iu.test(destination) || device === 'lo') return [];
-      const flagBits = Number.parseInt(flags, 16);
-      if ((flagBits & UP) === 0 || (flagBits & REJECT) !== 0) return [];
-      const address = parseAddress((destination.match(/.{4}/gu) ?? []).join(':'));
-      if (address === undefined) return [];
-      const subnet: Subnet = { family: 6, address: formatAddress(address), prefix: Number.parseInt(length, 16) };
-      return [{ subnet, device, metric: Number.parseInt(metric, 16) }];
-    });
+  return text.split('\n').flatMap((line): readonly Route[] => {
+    const [destination = '', length = '', , , , metric = '', , , flags = '', device = ''] = line.trim().split(/\s+/u);
+    if (!/^[0-9a-f]{32}$/iu.test(destination) || device === 'lo') return [];
+    const flagBits = Number.parseInt(flags, 16);
+    if ((flagBits & UP) === 0 || (flagBits & REJECT) !== 0) return [];
+    const address = parseAddress((destination.match(/.{4}/gu) ?? []).join(':'));
+    if (address === undefined) return [];
+    const subnet: Subnet = { family: 6, address: formatAddress(address), prefix: Number.parseInt(length, 16) };
+    return [{ subnet, device, metric: Number.parseInt(metric, 16) }];
+  });
 }
 
 /** RTF_LOCAL and RTF_ANYCAST of ipv6_route.h. */
@@ -73,7 +78,7 @@ function gatherLocal(read: HostReader): readonly Subnet[] {
   const local4 = [...trie].flatMap(([, address = '', routes = '']) =>
     [...routes.matchAll(/\/(\d+) host LOCAL/gu)].map(([, prefix]) => `${address}/${prefix}`),
   );
-  const local6 = (read.text('/proc/net/ipv6_route') ?? '').split('\n').flatMap((line) => {
+  const local6 = (read.table('/proc/net/ipv6_route', ROUTES6) ?? '').split('\n').flatMap((line) => {
     const [destination = '', length = '', , , , , , , flags = ''] = line.trim().split(/\s+/u);
     const isLocal = (Number.parseInt(flags, 16) & OF_THIS_HOST) !== 0;
     return isLocal ? [`${(destination.match(/.{4}/gu) ?? []).join(':')}/${Number.parseInt(length, 16)}`] : [];
@@ -81,13 +86,8 @@ function gatherLocal(read: HostReader): readonly Subnet[] {
   return [...new Set([...local4, ...local6])].flatMap((text) => parseSubnet(text)?.subnet ?? []);
 }
 
-/** The names of containers' interfaces on the host (src/plan/network/names.ts). */
-const OWN = /^boxctl\d+$/u;
-
 function hostAddresses(found: readonly InterfaceAddress[]): readonly HostAddress[] {
   return found.flatMap(({ device, address }): readonly HostAddress[] => {
-    // There can be thousands of containers, and a start would take longer with each.
-    if (OWN.test(device)) return [];
     const parsed = parseAddress(address);
     return parsed === undefined ? [] : [{ family: parsed.family, address: formatAddress(parsed), device }];
   });
@@ -105,21 +105,23 @@ function forwardingOf(
   state: string,
 ): readonly ForwardingFact[] {
   const own = `/proc/sys/net/ipv${family}/conf/${device}`;
+  const settingOf = (setting: string) => read.setting(setting, forwardingLock(state, setting));
   const fact = (setting: string, value: string): readonly ForwardingFact[] => {
-    const found = read.text(setting)?.trim();
+    const found = settingOf(setting);
     if (found === undefined) return [];
+    const { now, before, isLocked } = found;
     const lock = forwardingLock(state, setting);
-    const before = read.text(lock);
-    const [ours, on] = [before !== undefined, found === value];
-    return [{ family, device, setting, value, restore: before?.trim() || found, lock, on, ours }];
+    // A record has what the setting was before, which says that it is needed, but for this.
+    if (isLocked && before === value) noteGap(`${setting} is being changed`);
+    return [{ family, device, setting, value, restore: before, lock, on: now === value, ours: isLocked }];
   };
   if (family === 4) return fact(`${own}/forwarding`, '1');
-  if (read.text('/proc/sys/net/ipv6/conf/all/forwarding')?.trim() === '1') return [];
+  const all = '/proc/sys/net/ipv6/conf/all/forwarding';
+  if (settingOf(all)?.before === '1') return [];
   if (forces) return fact(`${own}/force_forwarding`, '1');
   // A router does not listen to other routers, unless it is told to: the host would lose its own way out.
-  const listens =
-    read.text(`${own}/accept_ra`)?.trim() === '1' || read.exists(forwardingLock(state, `${own}/accept_ra`));
-  return [...(listens ? fact(`${own}/accept_ra`, '2') : []), ...fact('/proc/sys/net/ipv6/conf/all/forwarding', '1')];
+  const listens = settingOf(`${own}/accept_ra`)?.before === '1';
+  return [...(listens ? fact(`${own}/accept_ra`, '2') : []), ...fact(all, '1')];
 }
 
 type Uplink = NetworkFacts['uplinks'][number];
@@ -134,13 +136,13 @@ function unique(list: readonly Uplink[]): readonly Uplink[] {
 export function gatherNetworkFacts(
   { state: folder }: HostFacts['dirs'],
   read: HostReader = realHost,
-  found = interfaceAddresses(),
+  found = interfaceAddresses(OWN),
 ): NetworkFacts {
-  const netns = /\d+/u.exec(read.entry('/proc/self/ns/net')?.target ?? '')?.[0] ?? '0';
+  const netns = read.networkNamespace() ?? '0';
   const state = `${folder}/network/${netns}`;
   const all = [
-    ...parseRoutes4(read.text('/proc/net/route') ?? ''),
-    ...parseRoutes6(read.text('/proc/net/ipv6_route') ?? ''),
+    ...parseRoutes4(read.table('/proc/net/route', ROUTES4) ?? ''),
+    ...parseRoutes6(read.table('/proc/net/ipv6_route', ROUTES6) ?? ''),
   ];
   const isDefault = ({ subnet }: Route): boolean => subnet.prefix === 0;
   const uplinks = all

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
-import { absolute, isRecording, NAMESPACES, note, noteGap, notePath, type Fact } from './record.ts';
+import { absolute, isRecording, NAMESPACES, note, noteGap, notePath, type Fact, type TablePart } from './record.ts';
 import { environment } from './environment.ts';
 
 /** A descriptor that was opened through this module, or by its path in /proc/self/fd: what it leads to is noted already. */
@@ -108,6 +108,45 @@ function linesOf(whole: string, parts: readonly string[]): string {
   return kept.map((line) => `${line}\n`).join('');
 }
 
+const attempt = (path: string): string | undefined => {
+  try {
+    return fs.readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
+
+/** A table of the kernel's; columns that do not count are `-`. Undefined where it cannot be read. */
+export function readTable(path: string, part: TablePart): string | undefined {
+  const whole = attempt(path);
+  const read = whole === undefined ? undefined : tableOf(whole, part);
+  if (isRecording()) note({ kind: 'table', path, ...part, text: read });
+  return read;
+}
+
+/** As native/front/inputs.cc does it. */
+function tableOf(whole: string, { columns, without }: TablePart): string {
+  const isLeftOut = (word: string): boolean => word.startsWith(without) && /^\d+$/u.test(word.slice(without.length));
+  return whole
+    .split('\n')
+    .map((line) => line.split(/[ \t]+/u).filter((word) => word !== ''))
+    .filter((words) => words.length > 0 && !words.some(isLeftOut))
+    .map((words) => `${words.map((word, column) => (columns.includes(column) ? word : '-')).join(' ')}\n`)
+    .join('');
+}
+
+/** A setting of the kernel's. `before` is what it was before boxctl changed it, where the file `lock` says so. */
+export function readSetting(
+  path: string,
+  lock: string,
+): { readonly now: string; readonly before: string; readonly isLocked: boolean } | undefined {
+  const now = attempt(path)?.trim();
+  const locked = attempt(lock)?.trim();
+  const before = now === undefined ? undefined : locked || now;
+  if (isRecording()) note({ kind: 'setting', path, lock, before });
+  return now === undefined || before === undefined ? undefined : { now, before, isLocked: locked !== undefined };
+}
+
 /** What is left to read of a descriptor that `openSync` gave. */
 export const readOpened = (fd: number): Buffer => fs.readFileSync(fd);
 
@@ -153,12 +192,15 @@ function fact(name: Fact, value: string): string {
 export function noteProcess(files: readonly string[]): void {
   if (!isRecording()) return;
   readText('/proc/sys/kernel/random/boot_id');
-  for (const name of NAMESPACES) fact(`namespace.${name}`, fs.readlinkSync(`/proc/self/ns/${name}`));
+  for (const name of NAMESPACES) namespace(name);
   currentFolder();
   notePath('/');
   for (const file of files) notePath(file);
 }
 
+/** That of this process, such as `net:[4026531840]`. */
+export const namespace = (name: (typeof NAMESPACES)[number]): string =>
+  fact(`namespace.${name}`, fs.readlinkSync(`/proc/self/ns/${name}`));
 export const hostname = (): string => fact('hostname', os.hostname());
 export const release = (): string => fact('release', os.release());
 export const availableParallelism = (): number => Number(fact('cpus', String(os.availableParallelism())));

@@ -49,12 +49,30 @@ export type Input =
       readonly lines: readonly string[] | undefined;
       readonly text: string | undefined;
     }
+  /**
+   * Of a table of the kernel's with words in columns: other columns than these may change, and so may lines with a word that is
+   * `without` and a number.
+   */
+  | ({ readonly kind: 'table'; readonly path: string; readonly text: string | undefined } & TablePart)
+  /**
+   * What a setting of the kernel's is, or was before boxctl changed it: that is in the file `lock`. `before` is without space around
+   * it; undefined: there is no such setting.
+   */
+  | { readonly kind: 'setting'; readonly path: string; readonly lock: string; readonly before: string | undefined }
+  /** Of the interfaces that are up, but those whose names are `without` and a number (native/shared/interface_addresses.h). */
+  | { readonly kind: 'addresses'; readonly without: string; readonly text: string }
   /** The magic number of a file system (statfs(2)); undefined where there is nothing. */
   | { readonly kind: 'file_system'; readonly path: string; readonly type: number | undefined }
   /** Of this process or machine, by one of the names of `Fact`. */
   | { readonly kind: 'fact'; readonly name: Fact; readonly value: string }
   /** A variable of the environment that was looked up; undefined: it is not set. */
   | { readonly kind: 'variable'; readonly name: string; readonly value: string | undefined };
+
+export interface TablePart {
+  /** Those that count, from 0, in order; at most 32. */
+  readonly columns: readonly number[];
+  readonly without: string;
+}
 
 /** Of namespaces(7). */
 export const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'] as const;
@@ -106,16 +124,29 @@ const keyOf = (input: Input): string => {
       return `${input.kind} ${input.name}`;
     case 'text':
       return `text ${input.path} ${input.lines?.join(' ') ?? ''}`;
+    case 'table':
+      return `table ${input.path} ${input.without} ${input.columns.join(' ')}`;
+    case 'addresses':
+      return `addresses ${input.without}`;
     default:
       return `${input.kind} ${input.path}`;
   }
 };
+
+/** What of the outside it is of. */
+export function nameOf(input: Input): string {
+  if (input.kind === 'addresses') return 'the addresses of the host';
+  return 'path' in input ? input.path : input.name;
+}
 
 const isSame = (a: Input, b: Input): boolean => {
   if (a.kind === 'path' && b.kind === 'path') return sameFound(a.found, b.found, a.isWhole && b.isWhole);
   if (a.kind === 'real' && b.kind === 'real') return a.leads === b.leads;
   if (a.kind === 'access' && b.kind === 'access') return a.isAllowed === b.isAllowed;
   if (a.kind === 'text' && b.kind === 'text') return a.text === b.text;
+  if (a.kind === 'table' && b.kind === 'table') return a.text === b.text;
+  if (a.kind === 'setting' && b.kind === 'setting') return a.before === b.before && a.lock === b.lock;
+  if (a.kind === 'addresses' && b.kind === 'addresses') return a.text === b.text;
   if (a.kind === 'file_system' && b.kind === 'file_system') return a.type === b.type;
   if (a.kind === 'fact' && b.kind === 'fact') return a.value === b.value;
   return a.kind === 'variable' && b.kind === 'variable' && a.value === b.value;
@@ -156,8 +187,7 @@ export class Recording {
     const key = keyOf(input);
     const known = this.#inputs.get(key);
     if (known !== undefined && !isSame(known, input)) {
-      const what = 'path' in input ? input.path : input.name;
-      this.addGap(`${what} changed while the plan was made`);
+      this.addGap(`${nameOf(input)} changed while the plan was made`);
     }
     // Of two identities of one file the older one counts.
     if (known === undefined || (known.kind === 'path' && input.kind === 'path' && !known.isWhole && input.isWhole)) {

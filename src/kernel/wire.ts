@@ -126,7 +126,7 @@ export const CALL_HEADER = [
 /** "BXKP". */
 export const KEPT_MAGIC = 0x504b5842;
 /** To be raised with each change of the format, or of what a record must have. */
-export const KEPT_VERSION = 6;
+export const KEPT_VERSION = 7;
 /** The largest file of a kept plan, in bytes. */
 export const MAX_KEPT = 2 ** 22;
 
@@ -134,7 +134,8 @@ export const MAX_KEPT = 2 ** 22;
  * Followed by texts (length u32, bytes, NUL): the words of the command line, the folder of the program, that of records, and that of
  * writable layers; of the plan of an exec the record of the container instead of both folders, the file that has the plan, and where
  * its command is looked for. Then ranges of user ids; where `background` is not 0 the folder of containers in the background, and the
- * container's name; the inputs; the places that values go to; a byte for each report of the plan; and the encoded plan.
+ * container's name; where `numbers` is not 0 what a claim of addresses is made by; the inputs; the places that values go to; a byte for
+ * each report and each tally of the plan; the encoded plan; and for each number what is otherwise in the plan.
  * native/front/kept.h describes it.
  */
 export const KEPT_HEADER = [
@@ -155,7 +156,13 @@ export const KEPT_HEADER = [
   ['users', 'u32'],
   /** Not 0: the container is left to its launcher once its command runs. 2: one that runs and is the same is left alone. */
   ['background', 'u32'],
+  ['tallies', 'u32'],
+  /** How many numbers of addresses the plan can be started with; 0: it claims none. */
+  ['numbers', 'u32'],
 ] as const;
+
+/** What the numbers of a tally count: packets that were refused; connections that were let through, and those no firewall dropped. */
+export const KEPT_TALLY = { refused: 0, begun: 1, passed: 2 } as const;
 
 /** "BXKR". */
 export const KEPT_RUN_MAGIC = 0x524b5842;
@@ -172,6 +179,8 @@ export const KEPT_RUN_HEADER = [
   ['created_at', 'u32'],
   ['files', 'u32'],
   ['fills', 'u32'],
+  /** As of the plan. */
+  ['numbers', 'u32'],
 ] as const;
 
 /** Those from `ending.json` on are of containers in the background; a container without an image of its own has no `root.json`. */
@@ -185,7 +194,18 @@ export const RUN_FILES = [
 ] as const;
 
 /** The kinds of inputs (src/inputs/record.ts). */
-export const KEPT_INPUT = { path: 1, real: 2, access: 3, text: 4, fileSystem: 5, fact: 6, variable: 7 } as const;
+export const KEPT_INPUT = {
+  path: 1,
+  real: 2,
+  access: 3,
+  text: 4,
+  fileSystem: 5,
+  fact: 6,
+  variable: 7,
+  table: 8,
+  setting: 9,
+  addresses: 10,
+} as const;
 
 export const KEPT_FLAGS = {
   /** There is nothing: no file, no text, no variable; of an access: it is not allowed. */

@@ -274,10 +274,10 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
 }
 
 /**
- * As native/front gives a plan to the launcher. In the background the launcher keeps the container's lock, and writes all that it tells into the
- * container's folder; in the foreground nothing is shown of steps.
+ * As native/front gives a plan to the launcher, but for the number of locks, which it sets itself. In the background the launcher writes
+ * all that it tells into the container's folder; in the foreground nothing is shown of steps.
  */
-export const byFront = (isBackground: boolean): EncodeOptions => (isBackground ? { keptFds: 1 } : { terse: true });
+export const byFront = (isBackground: boolean): EncodeOptions => (isBackground ? {} : { terse: true });
 
 /** The same, and where its command is. */
 export function encodeParts(plan: Plan, options: EncodeOptions = {}): Encoded {

@@ -22,6 +22,20 @@ export interface NetworkClaim {
   readonly networks: readonly ClaimedNetwork[];
   /** The addresses of each name in `egress`. A name that is missing fits nothing. */
   readonly resolved: ReadonlyMap<string, readonly string[]>;
+  /** Absent where nothing was claimed. */
+  readonly file?: ClaimFile;
+}
+
+/** By what such a claim is made for another start of the same container (native/front/claim.cc). */
+export interface ClaimFile {
+  /** How the paths begin that end with a number, and are there while an interface has it. */
+  readonly inUse: string;
+  /** The folder with the lock under which claims are made. */
+  readonly folder: string;
+  /** How the file of the ranges begins that the addresses are of. */
+  readonly ranges: string;
+  /** What the file of the claim has after the number. */
+  readonly text: string;
 }
 
 export interface ClaimedNetwork {

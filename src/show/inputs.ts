@@ -1,5 +1,5 @@
 /** What a plan was made from, for people and as data (specs/inputs.md). Values of variables are in neither: they may be secrets. */
-import { isIdentity, type Found, type Identity, type Input } from '../inputs/record.ts';
+import { isIdentity, nameOf, type Found, type Identity, type Input } from '../inputs/record.ts';
 import { columns } from '../text/columns.ts';
 import { safe } from '../text/safe.ts';
 
@@ -61,6 +61,14 @@ function describe(input: Input): readonly [string, string] {
       const what = input.lines === undefined ? 'its text' : `its lines ${input.lines.join(', ')}`;
       return [input.path, `${what}: ${Buffer.byteLength(input.text)} bytes`];
     }
+    case 'table': {
+      if (input.text === undefined) return [input.path, 'cannot be read'];
+      return [input.path, `its columns ${input.columns.join(', ')}, but of ${input.without}*: ${lines(input.text)}`];
+    }
+    case 'setting':
+      return [input.path, input.before === undefined ? 'is not there' : `is ${input.before}, or was before boxctl`];
+    case 'addresses':
+      return [nameOf(input), `of interfaces that are up, but of ${input.without}*: ${lines(input.text)}`];
     case 'file_system':
       return [input.path, input.type === undefined ? 'is not there' : `is on a file system of type ${hex(input.type)}`];
     case 'fact':
@@ -70,12 +78,17 @@ function describe(input: Input): readonly [string, string] {
   }
 }
 
+function lines(text: string): string {
+  const count = text.split('\n').length - 1;
+  return count === 1 ? '1 line' : `${count} lines`;
+}
+
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
 const GROUPS: readonly (readonly [string, readonly Input['kind'][]])[] = [
-  ['files', ['path', 'real', 'access', 'text', 'file_system']],
+  ['files', ['path', 'real', 'access', 'text', 'file_system', 'table', 'setting']],
   ['variables', ['variable']],
-  ['this process and host', ['fact']],
+  ['this process and host', ['fact', 'addresses']],
 ];
 
 /** For people. */
@@ -117,6 +130,13 @@ function toJson(input: Input): unknown {
       return { kind: input.kind, path: input.path, lines: input.lines ?? null, text: input.text ?? null };
     case 'file_system':
       return { kind: input.kind, path: input.path, type: input.type ?? null };
+    case 'table': {
+      const { kind, path, columns: counted, without, text } = input;
+      return { kind, path, columns: counted, without, text: text ?? null };
+    }
+    case 'setting':
+      return { kind: input.kind, path: input.path, lock: input.lock, before: input.before ?? null };
+    case 'addresses':
     case 'fact':
       return input;
     case 'variable':

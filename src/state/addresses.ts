@@ -22,6 +22,7 @@ import { BoxctlError } from '../errors.ts';
 import { makeFolders } from '../files/folders.ts';
 import type { NetworkFacts } from '../host/facts.ts';
 import { NETWORK_CONFIG, readNetworkConfig } from '../host/network-config.ts';
+import { noteGap } from '../inputs/record.ts';
 import type { ClaimedNetwork, NetworkClaim } from '../model/claims.ts';
 import { LAST_INDEX } from '../model/network-defaults.ts';
 import { NAMES_FOLDER, networkId } from '../model/network-id.ts';
@@ -150,9 +151,14 @@ function readRemembered(path: string): Remembered {
   return { ranges: pool === undefined || subnets === undefined ? undefined : { pool, subnets }, last };
 }
 
-function writeRemembered(path: string, { pool, subnets }: Ranges, last: number): void {
+/** How the file begins. */
+function rangesText({ pool, subnets }: Ranges): string {
   const shown = (pair: Ranges['pool']) => ({ ipv4: formatSubnet(pair.ipv4), ipv6: formatSubnet(pair.ipv6) });
-  const text = JSON.stringify({ pool: shown(pool), subnets: shown(subnets), last });
+  return `{"pool":${JSON.stringify(shown(pool))},"subnets":${JSON.stringify(shown(subnets))},`;
+}
+
+function writeRemembered(path: string, ranges: Ranges, last: number): void {
+  const text = `${rangesText(ranges)}"last":${last}}`;
   const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   // Overwritten in place: some file systems wait for the disk at close(2) of a file that was truncated.
   writeSync(fd, `${text.padEnd(REMEMBERED_SIZE)}\n`, 0);
@@ -163,15 +169,18 @@ const same = (one: Ranges, other: Ranges): boolean => JSON.stringify(one) === JS
 
 /** While a container runs, new ones get addresses of its pool, even if the configuration has changed since. */
 function rangesFor(claims: string, facts: NetworkFacts, remembered: Ranges | undefined): Ranges {
+  const others = 'addresses are of the pool of the containers that run';
   let wanted: Ranges;
   try {
     wanted = chooseRanges(readNetworkConfig(), facts);
   } catch (error) {
     if (remembered === undefined || !isAnyHeld(claims)) throw error;
+    noteGap(others);
     return remembered;
   }
-  if (remembered === undefined || same(wanted, remembered)) return wanted;
-  return isAnyHeld(claims) ? remembered : wanted;
+  if (remembered === undefined || same(wanted, remembered) || !isAnyHeld(claims)) return wanted;
+  noteGap(others);
+  return remembered;
 }
 
 function isAnyHeld(claims: string): boolean {
@@ -183,8 +192,9 @@ function isAnyHeld(claims: string): boolean {
   });
 }
 
-/** Whether an earlier container's interface is still there: the kernel removes it some time after the container's end. */
-const isBusy = (index: number): boolean => existsSync(`/proc/sys/net/ipv4/conf/boxctl${index}`);
+/** With a number after it, it is there as long as an interface has that: the kernel removes it some time after the container's end. */
+const IN_USE = '/proc/sys/net/ipv4/conf/boxctl';
+const isBusy = (index: number): boolean => existsSync(`${IN_USE}${index}`);
 
 /**
  * Claims a free number. Numbers are given in turn, for two reasons. The kernel takes some time to remove an interface. A
@@ -347,9 +357,11 @@ export function claimAddresses(
     // Its number may have been that of a container that was killed.
     removeNames(facts.state, (name) => name === String(index) || !existsSync(join(claims, name)));
     writeRemembered(file, ranges, index);
-    writeSync(fd, `${JSON.stringify({ name: document.spec.name, networks: networks.memberships })}\n`, 0);
+    const text = `${JSON.stringify({ name: document.spec.name, networks: networks.memberships }).slice(1)}\n`;
+    writeSync(fd, `{"index":${index},${text}`, 0);
+    const kept = { inUse: IN_USE, folder: facts.state, ranges: rangesText(ranges), text };
     return {
-      network: { index, pool: ranges.pool, networks: claimed, resolved },
+      network: { index, pool: ranges.pool, networks: claimed, resolved, file: kept },
       locks: [fd],
       release: () => {
         removeClaim(join(claims, String(index)), fd);
@@ -360,6 +372,35 @@ export function claimAddresses(
     closeSync(lock);
   }
 }
+
+/**
+ * The claim of a container that has ended, whose file is open as `fd`: nothing is started with its addresses. `ranges` are those that
+ * it had, since only a plan that is still right was started with them.
+ *
+ * @throws BoxctlError E_POOL_OVERLAP, E_NETWORK_CONFIG
+ */
+export function endedClaim(fd: number, facts: NetworkFacts): AddressClaim | undefined {
+  const value = parse(readFileSync(`/proc/self/fd/${fd}`, 'utf8'));
+  if (!isRecord(value) || typeof value['index'] !== 'number' || !Array.isArray(value['networks'])) return undefined;
+  const networks = value['networks'].flatMap(membership).map(({ subnet4, subnet6, address4, address6 }) => ({
+    ...pairOf('4', subnetFrom(subnet4), address4),
+    ...pairOf('6', subnetFrom(subnet6), address6),
+  }));
+  const index = value['index'];
+  const path = join(claimsFolder(facts.state), String(index));
+  const { pool } = chooseRanges(readNetworkConfig(), facts);
+  return {
+    network: { index, pool, networks, resolved: new Map() },
+    locks: [fd],
+    release: () => {
+      removeClaim(path, fd);
+      closeSync(fd);
+    },
+  };
+}
+
+const pairOf = (family: '4' | '6', subnet: Subnet | undefined, address: string | undefined): ClaimedNetwork =>
+  subnet === undefined || address === undefined ? {} : { [`subnet${family}`]: subnet, [`address${family}`]: address };
 
 /** The folder of claims. The launcher removes the claim of its container, too (src/plan/network/network.ts). */
 export const claimsFolder = (state: string): string => join(state, 'addresses');

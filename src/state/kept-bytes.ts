@@ -105,6 +105,21 @@ function writeInput(out: Writer, input: Input, given: Given | undefined): void {
       for (const line of input.lines ?? []) out.text(line);
       if (input.text !== undefined) out.text(input.text);
       break;
+    case 'table': {
+      head(KEPT_INPUT.table, input.text === undefined ? KEPT_FLAGS.absent : 0, input.path);
+      out.text(input.without);
+      out.u32(input.columns.reduce((bits, column) => bits + 2 ** column, 0));
+      if (input.text !== undefined) out.text(input.text);
+      break;
+    }
+    case 'setting':
+      head(KEPT_INPUT.setting, input.before === undefined ? KEPT_FLAGS.absent : 0, input.path);
+      out.text(input.lock);
+      if (input.before !== undefined) out.text(input.before);
+      break;
+    case 'addresses':
+      optional(KEPT_INPUT.addresses, input.without, input.text);
+      break;
     case 'file_system':
       head(KEPT_INPUT.fileSystem, input.type === undefined ? KEPT_FLAGS.absent : 0, input.path);
       if (input.type !== undefined) out.u32(input.type);
@@ -130,6 +145,9 @@ const ORDER: Readonly<Record<Input['kind'], number>> = {
   access: 4,
   file_system: 5,
   text: 6,
+  addresses: 7,
+  table: 8,
+  setting: 9,
 };
 
 export function writeInputs(out: Writer, inputs: readonly Input[], given?: Given): void {

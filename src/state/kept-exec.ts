@@ -62,6 +62,8 @@ export function keepExec({ words, record, folder, plan }: KeptExec, host: HostFa
       folders: folders.length,
       users: userIds.length,
       background: 0,
+      tallies: 0,
+      numbers: 0,
     };
     return { bytes: keptFile(header, out) };
   });

@@ -5,11 +5,12 @@
  */
 import { join } from 'node:path';
 import type { HostFacts } from '../host/facts.ts';
-import type { Input, Recording } from '../inputs/record.ts';
+import { nameOf, type Input, type Recording } from '../inputs/record.ts';
 import { sizeOf, writeStruct } from '../kernel/layout.ts';
-import { KEPT_RUN_HEADER, KEPT_RUN_MAGIC, KEPT_VERSION } from '../kernel/wire.ts';
+import { KEPT_RUN_HEADER, KEPT_RUN_MAGIC, KEPT_TALLY, KEPT_VERSION } from '../kernel/wire.ts';
 import { byFront, encodePlan } from '../launcher/encode.ts';
 import { ownFolder } from '../native.ts';
+import type { ClaimFile, NetworkClaim } from '../model/claims.ts';
 import type { ImageFacts } from '../model/image.ts';
 import type { Model } from '../model/model.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -21,6 +22,7 @@ import { packEnding, packModel, packPlan } from './kept-files.ts';
 import { keepFiles } from './kept-folder.ts';
 import { packRoot } from './kept-root.ts';
 import { cutPlan, fill, fillPlan, type CutPlan, type Marks, type Place } from './marks.ts';
+import { differencesOf, writePieces, type Pieces } from './numbers.ts';
 import { startedFromText, type StartedFrom } from './started-from.ts';
 
 interface Kept {
@@ -30,11 +32,13 @@ interface Kept {
   readonly plan: Plan;
   readonly dirs: HostFacts['dirs'];
   readonly background: BackgroundFiles | undefined;
-  readonly values?: Values | undefined;
+  readonly claim: ClaimFile | undefined;
+  readonly values: Values | undefined;
+  readonly numbers: readonly Numbered[];
 }
 
 /** The file of a kept plan. */
-function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept): Buffer {
+function encodeKept({ tag, words, inputs, plan, dirs, background, claim, values, numbers }: Kept): Buffer {
   const isBackground = background !== undefined;
   const { bytes, places } = values?.plan ?? { bytes: encodePlan(plan, byFront(isBackground)), places: [] };
   const out = new Writer();
@@ -42,12 +46,13 @@ function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept
   out.text(ownFolder());
   out.text(dirs.state);
   out.text(join(dirs.store, 'upper'));
-  const { userIds = [] } = plan;
+  const { userIds = [], tallies = [] } = plan;
   out.ranges(userIds);
   if (isBackground) {
     out.text(folderOf({ dirs }));
     out.text(plan.name);
   }
+  if (claim !== undefined) for (const text of [claim.inUse, claim.folder, claim.ranges, claim.text]) out.text(text);
   writeInputs(out, inputs, values);
   for (const { at, sizeAt, name } of places) {
     out.u32(at);
@@ -56,7 +61,12 @@ function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept
   }
   // A number of these that is not 0 needs words at the end; the most memory that was in use does not.
   for (const { what } of plan.reports) out.u8(what === 'memory_peak' ? 0 : 1);
+  for (const { of } of tallies) out.u8(KEPT_TALLY[of]);
   out.bytes(bytes);
+  for (const { number, inPlan } of numbers) {
+    out.u32(number);
+    writePieces(out, inPlan);
+  }
   const header = {
     words: words.length,
     inputs: inputs.length,
@@ -68,6 +78,8 @@ function encodeKept({ tag, words, inputs, plan, dirs, background, values }: Kept
     folders: 0,
     users: userIds.length,
     background: !isBackground ? 0 : background.leavesSame === true ? 2 : 1,
+    tallies: tallies.length,
+    numbers: numbers.length,
   };
   return keptFile(header, out);
 }
@@ -86,6 +98,20 @@ export interface RunFiles {
   readonly plan: Plan;
   readonly model: Model;
   readonly background?: BackgroundFiles | undefined;
+  readonly claim?: NetworkClaim | undefined;
+}
+
+/** The same start with another number of addresses. */
+export interface NumberedRun {
+  readonly number: number;
+  readonly run: RunFiles;
+}
+
+/** A number that the plan can be started with, and what is otherwise then. */
+interface Numbered {
+  readonly number: number;
+  readonly inPlan: Pieces;
+  readonly inRun: Pieces;
 }
 
 const ANY_ID = '0123456789ab';
@@ -101,7 +127,7 @@ const textsOf = ({ record, plan, model, background }: RunFiles): readonly string
   ...(background?.image === undefined ? [] : [packRoot(model, background.image)]),
 ];
 
-function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
+function encodeRun(tag: number, run: RunFiles, numbers: readonly Numbered[], values?: Values): Buffer {
   const { texts, places } = values?.run ?? { texts: textsOf(run), places: [] };
   const [record = ''] = texts;
   const placeOf = (word: string): number => Buffer.byteLength(record.slice(0, record.indexOf(word)));
@@ -114,6 +140,7 @@ function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
     created_at: placeOf(String(ANY_TIME)),
     files: texts.length,
     fills: places.length,
+    numbers: numbers.length,
   });
   const out = new Writer();
   out.bytes(header);
@@ -123,7 +150,29 @@ function encodeRun(tag: number, run: RunFiles, values?: Values): Buffer {
     out.u32(at);
     out.text(name);
   }
+  for (const { inRun } of numbers) writePieces(out, inRun);
   return out.done();
+}
+
+const bytesOf = (run: RunFiles): readonly [plan: Uint8Array, texts: readonly Buffer[]] => [
+  encodePlan(run.plan, byFront(run.background !== undefined)),
+  textsOf(run).map((text) => Buffer.from(text)),
+];
+
+/** The claimed number, and others with which plan and texts are of the same size. None where nothing was claimed. */
+function numbersOf(run: RunFiles, others: readonly NumberedRun[]): readonly Numbered[] {
+  if (run.claim?.file === undefined) return [];
+  const own: Numbered = { number: run.claim.index, inPlan: [], inRun: [] };
+  if (others.length === 0) return [own];
+  const [plan, texts] = bytesOf(run);
+  const found = others.flatMap(({ number, run: other }): readonly Numbered[] => {
+    const [otherPlan, otherTexts] = bytesOf(other);
+    const isLike = texts.every((text, index) => text.length === otherTexts[index]?.length);
+    const inPlan = differencesOf(plan, otherPlan);
+    const inRun = differencesOf(Buffer.concat(texts), Buffer.concat(otherTexts));
+    return isLike && inPlan !== undefined && inRun !== undefined ? [{ number, inPlan, inRun }] : [];
+  });
+  return [own, ...found];
 }
 
 /** The same start, made with marks in place of values of the environment. */
@@ -188,14 +237,20 @@ export function whyNotKept(plan: Plan, recording: Recording, isBackground: boole
   const [gap] = recording.gaps;
   if (gap !== undefined) return gap;
   const [unsettled] = recording.unsettled;
-  if (unsettled !== undefined) return `${'path' in unsettled ? unsettled.path : unsettled.name} has just changed`;
+  if (unsettled !== undefined) return `${nameOf(unsettled)} has just changed`;
   if (plan.sockets !== undefined) return 'it has sockets of its caller';
-  if ((plan.tallies ?? []).length > 0) return 'it has a network';
+  if (plan.steps.some(({ publishes }) => publishes !== undefined)) return 'it has a port that is chosen at the start';
   // What these tell is for whoever waits for the container, or for its start. In the background it is in the container's folder.
   const awaited = (plan.execs ?? []).filter(({ kind }) => !isBackground || kind === 'post_start');
   if (awaited.length > 0) return 'it has hooks or a health check';
   if (plan.demands.some(({ unread }) => unread === true)) return 'it was made without a file';
   return undefined;
+}
+
+/** What is kept beside a start itself. */
+export interface KeptBesides {
+  readonly marked?: MarkedRun;
+  readonly numbered?: readonly NumberedRun[];
 }
 
 /**
@@ -207,7 +262,7 @@ export function keepPlan(
   run: RunFiles,
   host: HostFacts,
   recording: Recording,
-  marked?: MarkedRun,
+  { marked, numbered = [] }: KeptBesides = {},
 ): string | undefined {
   const { plan } = run;
   const why = whyNotKept(plan, recording, run.background !== undefined);
@@ -219,9 +274,11 @@ export function keepPlan(
     value === '' || values?.names.has(name) === true;
   if (!recording.inputs.filter(isForeign).every(isKnown)) return 'it depends on a variable of the environment';
   return keepFiles(words, host, recording, (tag, inputs) => {
-    const { background } = run;
-    const bytes = encodeKept({ tag, words, inputs, plan, dirs: host.dirs, background, values });
-    const files = encodeRun(tag, run, values);
+    const { background, claim } = run;
+    const numbers = numbersOf(run, numbered);
+    const { dirs } = host;
+    const bytes = encodeKept({ tag, words, inputs, plan, dirs, background, claim: claim?.file, values, numbers });
+    const files = encodeRun(tag, run, numbers, values);
     return { bytes, files };
   });
 }

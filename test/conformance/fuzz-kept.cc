@@ -109,7 +109,7 @@ void read_kept(Kept& kept, Program& program) {
     for (const Piece& line : input.lines) read_piece(line);
   }
   if (kept.command == nullptr) {
-    if (!boxctl::parse_plan(in, kept)) return;
+    if (!boxctl::parse_plan(in, kept) || !boxctl::complete_plan(kept)) return;
     for (uint32_t i = 0; i < kept.header.reports; i++) sum += kept.rules[i];
     read_plan(kept);
     return;

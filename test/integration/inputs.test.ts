@@ -183,7 +183,10 @@ describe('boxctl plan --inputs', () => {
 
   test('says what the record cannot have', async () => {
     const folder = tempFolder();
-    writeFileSync(join(folder, 'container.yaml'), 'image: {host_tools: [sh]}\ncommand: [sh]\nnetwork_mode: bridge\n');
+    writeFileSync(
+      join(folder, 'container.yaml'),
+      'image: {host_tools: [sh]}\ncommand: [sh]\negress: [example.com]\nnetwork_mode: bridge\n',
+    );
     const { gaps } = await inputsOf([], { cwd: folder });
     expect(gaps).toContainEqual(expect.stringContaining('network'));
     const script = 'echo "{image: {host_tools: [sh]}, command: [sh]}" | "$@"';

@@ -10,10 +10,17 @@ export interface FakeHost {
 export function fakeReader(host: FakeHost): HostReader {
   return {
     text: (path) => host.files[path],
+    table: (path) => host.files[path],
+    setting: (path, lock) => {
+      const now = host.files[path]?.trim();
+      if (now === undefined) return undefined;
+      return { now, before: host.files[lock]?.trim() || now, isLocked: lock in host.files };
+    },
     writable: (path) => host.writable?.includes(path) ?? false,
     exists: (path) => path in host.files || (host.writable?.includes(path) ?? false),
     folder: (path) => host.folders?.[path],
     entry: () => undefined,
+    networkNamespace: () => undefined,
     fileSystem: () => 0xef53,
   };
 }

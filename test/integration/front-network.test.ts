@@ -1,0 +1,315 @@
+/**
+ * Containers with a network that are started from kept plans: addresses are claimed as by Node, and a plan is not used once something of
+ * the host's network has changed that it was made from. In a lab of network namespaces.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Ended, RunOptions } from '../support/boxctl.ts';
+import { until } from '../support/background.ts';
+import { hasBusybox } from '../support/busybox.ts';
+import { plain, project, shell, type Project } from '../support/front-project.ts';
+import { FRONT, neededNode } from '../support/front.ts';
+import { changesOf, inputsOf } from '../support/kept-record.ts';
+import { settledState } from '../support/network-container.ts';
+import { HOST, makeLab, UPLINK, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
+import { testUser, type TestUser } from '../support/user.ts';
+
+const UP = ['up', '--quiet', '--allow', 'all'];
+const WHY = whyNoLab() ?? (hasBusybox ? undefined : 'needs busybox-static');
+/** Its addresses, and what the world answers. */
+const LOOK = `ip -o addr show dev eth0 | sed 's/ *valid_lft.*//'; ip route; cat /etc/resolv.conf /etc/hosts; wget -qO- http://${WORLD.ipv4}/`;
+const ADDRESS = String.raw`ip -o addr show dev eth0 | sed -n 's/.*inet \([0-9.]*\).*/\1/p'`;
+
+const programs = ['slirp4netns', 'pasta'].filter((name) => existsSync(`/usr/bin/${name}`));
+
+describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the lab'})`, () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await makeLab();
+    // As udev makes it. This mount namespace is the lab's alone.
+    await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
+    await lab.host.shell(`until curl -gs --noproxy '*' --max-time 1 http://${WORLD.ipv4}/ >&2; do sleep 0.05; done`);
+  }, 60_000);
+  afterAll(async () => lab.end());
+
+  // For an ordinary user, programs are looked for by PATH: it stays the same where there shall be no Node.
+  const off = ({ cwd = '' }: RunOptions): string => join(dirname(cwd), 'bin/off');
+  const front = (words: readonly string[], options: RunOptions): Promise<Ended> => {
+    rmSync(off(options), { force: true });
+    return lab.host.run([FRONT, ...words], options);
+  };
+  const alone = (words: readonly string[], options: RunOptions): Promise<Ended> => {
+    writeFileSync(off(options), '');
+    return lab.host.run([FRONT, ...words], options);
+  };
+  const byNode = (words: readonly string[], options: RunOptions): Promise<Ended> => lab.host.boxctl(words, options);
+
+  /** Starts it until no Node is needed; gives the last start. */
+  async function warm(options: RunOptions, words = UP): Promise<Ended> {
+    for (let attempt = 0; ; attempt++) {
+      await front(words, options);
+      await sleep(50);
+      const ended = await alone(words, options);
+      if (!neededNode(ended) || attempt === 7) return ended;
+    }
+  }
+  const isKept = async ({ options }: Project, words = UP): Promise<boolean> => !neededNode(await alone(words, options));
+  const bridged = (spec: Readonly<Record<string, unknown>> = {}, user?: TestUser): Project => {
+    const made = project({ network_mode: 'bridge', ...spec }, user);
+    const bin = join(dirname(made.folder), 'bin');
+    mkdirSync(bin, { mode: 0o755 });
+    const script = `#!/bin/sh\n[ ! -e '${bin}/off' ] || { echo 'PATH has no \`node\`' >&2; exit 125; }\nexec '${process.execPath}' "$@"\n`;
+    writeFileSync(join(bin, 'node'), script, { mode: 0o755 });
+    const env = { ...made.options.env, PATH: `${bin}:/usr/bin:/bin` };
+    return { ...made, options: { ...made.options, env } };
+  };
+  const claimsFolder = async (): Promise<string> =>
+    `/run/boxctl/network/${(await lab.host.out('stat', '-Lc', '%i', '/proc/self/ns/net')).trim()}/addresses`;
+  const heldClaims = async (): Promise<readonly string[]> => {
+    const folder = await claimsFolder();
+    const held = await lab.host.out(
+      'sh',
+      '-c',
+      `cd ${folder} && for f in [0-9]*; do [ ! -e "$f" ] || flock -n "$f" true || echo "$f"; done`,
+    );
+    return held.split('\n').filter(Boolean);
+  };
+  /** The same text whichever number the container has. */
+  const withoutNumber = (text: string): string =>
+    text
+      .replaceAll(/^100\d{4}:/gmu, 'N:')
+      .replaceAll(/\b10\.215\.(?!0\.0\b)\d+\.\d+\b/gu, '10.215.N')
+      .replaceAll(/\bfd62:6f78:6374:6c::[0-9a-f]+/gu, 'fd62::N');
+
+  describe.each([
+    ['root', undefined, undefined],
+    ...(testUser === undefined ? [] : programs.map((program) => [`a user, by ${program}`, testUser, program] as const)),
+  ] as const)('of %s', (_, user, program) => {
+    const options = (made: Project): RunOptions => made.options;
+    const onlyProgram = async (): Promise<void> => {
+      if (program === undefined) return;
+      // In place of the other program: a file that cannot be executed is none that is found.
+      const nothing = (await lab.host.out('mktemp')).trim();
+      for (const other of programs.filter((one) => one !== program)) {
+        await lab.host.shell(`mount --bind ${nothing} $(readlink -f /usr/bin/${other})`);
+        onTestFinished(async () => void (await lab.host.shell(`umount $(readlink -f /usr/bin/${other})`)));
+      }
+    };
+
+    test('is that of a start by Node', async () => {
+      await onlyProgram();
+      const made = bridged(shell(LOOK), user);
+      const kept = await warm(options(made));
+      expect(kept).toMatchObject({ status: 0, stderr: '' });
+      expect(kept.stdout).toContain('inet6');
+      const fresh = await byNode(UP, options(made));
+      expect(withoutNumber(kept.stdout)).toBe(withoutNumber(fresh.stdout));
+    }, 60_000);
+
+    test('depends on all of its record', async () => {
+      await onlyProgram();
+      const made = bridged({}, user);
+      expect(plain(await warm(options(made)))).toEqual({ status: 0, stdout: '', stderr: '' });
+      const folder = join(made.options.env?.['BOXCTL_STORE'] ?? '', 'plans');
+      const [name = ''] = readdirSync(folder).toSorted();
+      const file = join(folder, name);
+      const bytes = readFileSync(file);
+      const of = inputsOf(bytes).filter(({ kind }) => kind === 'table' || kind === 'setting' || kind === 'addresses');
+      expect(new Set(of.map(({ kind }) => kind))).toEqual(new Set(['table', 'setting', 'addresses']));
+      const used: string[] = [];
+      for (const input of of) {
+        for (const [what, changed] of changesOf(bytes, input)) {
+          writeFileSync(file, changed);
+          if (await isKept(made)) used.push(`${input.kind} ${input.name}: ${what}`);
+        }
+      }
+      expect(used).toEqual([]);
+      writeFileSync(file, bytes);
+      expect(await isKept(made)).toBe(true);
+    }, 120_000);
+
+    test.each([
+      ['an address', `ip addr add 192.0.2.77/32 dev ${UPLINK}`, `ip addr del 192.0.2.77/32 dev ${UPLINK}`],
+      [
+        'an IPv6 address',
+        `ip addr add 2001:db8:1::77/128 dev ${UPLINK} nodad`,
+        `ip addr del 2001:db8:1::77/128 dev ${UPLINK}`,
+      ],
+      ['a route', 'ip route add 10.7.0.0/16 via 192.0.2.1', 'ip route del 10.7.0.0/16'],
+      ['an IPv6 route', 'ip route add 2001:db8:77::/64 via 2001:db8:1::1', 'ip route del 2001:db8:77::/64'],
+      ['the metric of a default route', 'ip route add default via 192.0.2.1 metric 7', 'ip route del default metric 7'],
+      [
+        'an interface',
+        'ip link add extra0 type veth peer name extra1 && ip addr add 10.9.9.9/32 dev extra0 && ip link set extra1 up && ip link set extra0 up',
+        'ip link del extra0',
+      ],
+      [
+        'forwarding',
+        `echo 1 > /proc/sys/net/ipv4/conf/${UPLINK}/forwarding`,
+        `echo 0 > /proc/sys/net/ipv4/conf/${UPLINK}/forwarding`,
+      ],
+      [
+        'IPv6 forwarding',
+        'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
+        'echo 0 > /proc/sys/net/ipv6/conf/all/forwarding',
+      ],
+      [
+        'IPv6',
+        'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
+        'echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
+      ],
+    ])(
+      'is planned anew after a change of %s',
+      async (__, change, back) => {
+        await onlyProgram();
+        const made = bridged({}, user);
+        expect(neededNode(await warm(options(made)))).toBe(false);
+        await lab.host.shell(change);
+        try {
+          expect(await isKept(made)).toBe(false);
+        } finally {
+          await lab.host.shell(back);
+        }
+        expect(await isKept(made)).toBe(true);
+      },
+      60_000,
+    );
+
+    test('is planned anew with other name servers, and with another pool', async () => {
+      await onlyProgram();
+      const made = bridged({}, user);
+      expect(neededNode(await warm(options(made)))).toBe(false);
+      await lab.host.shell('mount --bind /dev/null /etc/resolv.conf');
+      expect(await isKept(made)).toBe(false);
+      await lab.host.shell('umount /etc/resolv.conf');
+      expect(await isKept(made)).toBe(true);
+      await lab.host
+        .shell(`mkdir -p /tmp/nk-etc && mount -t tmpfs none /tmp/nk-etc && mkdir /tmp/nk-etc/up /tmp/nk-etc/work /tmp/nk-etc/up/boxctl &&
+        printf 'pool: {ipv4: 10.98.0.0/20}\\n' > /tmp/nk-etc/up/boxctl/network.yaml &&
+        mount -t overlay none -o lowerdir=/etc,upperdir=/tmp/nk-etc/up,workdir=/tmp/nk-etc/work /etc`);
+      onTestFinished(async () => void (await lab.host.shell('umount /etc; umount /tmp/nk-etc; rmdir /tmp/nk-etc')));
+      expect(await isKept(made)).toBe(false);
+    }, 60_000);
+
+    test('tells of refused packets as Node does', async () => {
+      await onlyProgram();
+      const made = bridged(shell(`nc -w 2 ${HOST.ipv4} 9 </dev/null; exit 3`), user);
+      const fresh = await byNode(UP, options(made));
+      expect(fresh.stderr).toContain('refused');
+      await front(UP, options(made));
+      await front(UP, options(made));
+      // What has to be said is said by Node, also of a start without it.
+      const last = await front(UP, options(made));
+      expect(plain(last)).toEqual(plain(fresh));
+      expect(await isKept(made)).toBe(false);
+    }, 60_000);
+
+    test('has fixed ports, and a port that is in use is told at its line', async () => {
+      await onlyProgram();
+      const made = bridged({ ...shell('sleep 1'), ports: ['127.0.0.1:18080:80'] }, user);
+      expect(plain(await warm(options(made)))).toEqual({ status: 0, stdout: '', stderr: '' });
+      const listener = lab.host.start([
+        '/usr/bin/env',
+        'python3',
+        '-c',
+        "import socket,time; s=socket.socket(); s.setsockopt(1,2,1); s.bind(('127.0.0.1',18080)); s.listen(); print('ready',flush=True); time.sleep(60)",
+      ]);
+      onTestFinished(() => void listener.kill('SIGKILL'));
+      await new Promise((resolve) => listener.stdout?.once('data', resolve));
+      const taken = await front(UP, options(made));
+      expect(taken.status).toBe(125);
+      expect(taken.stderr).toMatch(/container\.yaml:\d+:\d+: error: .*18080/u);
+      expect(taken.stderr).toBe((await byNode(UP, options(made))).stderr);
+    }, 60_000);
+
+    test('is by Node where a port is chosen, and where `egress` has names', async () => {
+      await onlyProgram();
+      for (const spec of [{ ports: ['127.0.0.1:0:80'] }, { egress: ['localhost:80'] }]) {
+        const made = bridged(spec, user);
+        await front(UP, options(made));
+        await front(UP, options(made));
+        await front(UP, options(made));
+        expect(await isKept(made)).toBe(false);
+      }
+    }, 60_000);
+
+    test('is there in the background, too, and at the end nothing of it is left', async () => {
+      await onlyProgram();
+      const name = `front-net-${process.pid}`;
+      const made = bridged({ name, ...shell(`${ADDRESS}; exec sleep 60`) }, user);
+      const words = ['up', '--detach', '--allow', 'all'];
+      const remove = async (): Promise<void> => void (await byNode(['rm', '--force', name], options(made)));
+      onTestFinished(remove);
+      let started = await front(words, options(made));
+      for (let attempt = 0; attempt < 8; attempt++) {
+        await remove();
+        started = await alone(words, options(made));
+        if (!neededNode(started)) break;
+        await front(words, options(made));
+        await sleep(50);
+      }
+      expect(plain(started)).toEqual({ status: 0, stdout: `${name}\n`, stderr: '' });
+      const log = await until(async () => (await byNode(['logs', name], options(made))).stdout.trim() || undefined);
+      const { stdout } = await byNode(['inspect', name], options(made));
+      expect(stdout).toContain(log);
+      const [, , high, low] = log.split('.').map(Number);
+      if (user === undefined) expect(await heldClaims()).toEqual([String((high ?? 0) * 256 + (low ?? 0))]);
+      await remove();
+      if (user === undefined) expect(await heldClaims()).toEqual([]);
+    }, 60_000);
+  });
+
+  test('has another address each, however many start at once, and none when they have ended', async () => {
+    const made = bridged(shell(`${ADDRESS}; sleep 2`));
+    expect(neededNode(await warm(made.options))).toBe(false);
+    const before = await heldClaims();
+    expect(before).toEqual([]);
+    const all = await Promise.all(Array.from({ length: 10 }, () => front(UP, made.options)));
+    expect(all.map(({ status, stderr }) => ({ status, stderr }))).toEqual(all.map(() => ({ status: 0, stderr: '' })));
+    expect(new Set(all.map(({ stdout }) => stdout)).size).toBe(10);
+    await until(async () => ((await heldClaims()).length === 0 ? true : undefined));
+  }, 60_000);
+
+  test('needs no Node while earlier containers of the file run, or have just ended', async () => {
+    const made = bridged(shell(`${ADDRESS}; sleep 1`));
+    const quick = bridged();
+    expect(neededNode(await warm(made.options))).toBe(false);
+    expect(neededNode(await warm(quick.options))).toBe(false);
+    await sleep(300);
+    const both = await Promise.all([alone(UP, made.options), alone(UP, made.options)]);
+    expect(both.map(({ status, stderr }) => ({ status, stderr }))).toEqual(both.map(() => ({ status: 0, stderr: '' })));
+    expect(new Set(both.map(({ stdout }) => stdout)).size).toBe(2);
+    for (let start = 0; start < 6; start++) expect(await isKept(quick)).toBe(true);
+  }, 60_000);
+
+  test('leaves no claim where launcher or boxctl is killed', async () => {
+    const made = bridged(shell('echo ready; sleep 60'));
+    const still = bridged();
+    expect(neededNode(await warm(still.options))).toBe(false);
+    const state = await settledState(lab.host);
+    // Its plan is kept by a start that is ended at once.
+    for (const victim of ['boxctl', 'boxctl-launcher']) {
+      for (let start = 0; start < 3; start++) {
+        const child = lab.host.start([
+          'sh',
+          '-c',
+          `cd ${made.folder} && exec env BOXCTL_STORE=${made.options.env?.['BOXCTL_STORE']} XDG_CONFIG_HOME=/nowhere ${FRONT} ${UP.join(' ')}`,
+        ]);
+        const ended = new Promise((resolve) => void child.once('exit', resolve));
+        await new Promise((resolve) => child.stdout?.once('data', resolve));
+        expect((await heldClaims()).length).toBe(1);
+        const pid = child.pid ?? 0;
+        const launcher = (await lab.host.out('sh', '-c', `cat /proc/${pid}/task/${pid}/children`)).trim().split(' ')[0];
+        process.kill(victim === 'boxctl' ? pid : Number(launcher), 'SIGKILL');
+        await ended;
+        await until(async () => ((await heldClaims()).length === 0 ? true : undefined));
+      }
+    }
+    // The next start sweeps.
+    await front(UP, still.options);
+    expect(await settledState(lab.host)).toEqual(state);
+    expect(readdirSync(await claimsFolder())).toEqual([]);
+  }, 60_000);
+});
