@@ -35,16 +35,15 @@ struct Range {
   Number last;
 };
 
-// Of routes to the host itself. The kernel has none of the second type by IPv4.
+// Of routes to the host itself.
 constexpr uint8_t kTypes[] = {RTN_LOCAL, RTN_ANYCAST};
 
 struct Family {
   uint8_t number;
   size_t size;  // of an address, in bytes
   Number last;
-  size_t types;  // so many of kTypes
 };
-constexpr Family kFamilies[] = {{AF_INET, 4, UINT32_MAX, 1}, {AF_INET6, 16, ~Number{0}, 2}};
+constexpr Family kFamilies[] = {{AF_INET, 4, UINT32_MAX}, {AF_INET6, 16, ~Number{0}}};
 
 // Drops all messages but those about routes to the host itself: others may change all the time. A message that ends
 // before the byte that is loaded is dropped.
@@ -74,7 +73,7 @@ bool add_route(List<Range>& ranges, const Family& family, const uint8_t* message
   if (size < NLMSG_ALIGN(sizeof route)) return true;
   memcpy(&route, message, sizeof route);
   bool wanted = false;
-  for (size_t i = 0; i < family.types; i++) wanted = wanted || route.rtm_type == kTypes[i];
+  for (const uint8_t type : kTypes) wanted = wanted || route.rtm_type == type;
   if (!wanted || route.rtm_family != family.number || route.rtm_dst_len > 8 * family.size) return true;
   Number first = 0;
   Attributes attributes(message + NLMSG_ALIGN(sizeof route), size - NLMSG_ALIGN(sizeof route));
@@ -122,14 +121,14 @@ long collect(const Family& family, List<Range>& ranges) {
   // The kernel then lists routes of one type alone. There can be a million others.
   if (setsockopt(socket.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) != 0) return -errno;
   ranges.clear();
-  for (size_t i = 0; i < family.types; i++) {
+  for (const uint8_t type : kTypes) {
     struct {
       nlmsghdr header;
       rtmsg route;
     } question = {};
     question.header = {sizeof question, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, 0, 0};
     question.route.rtm_family = family.number;
-    question.route.rtm_type = kTypes[i];
+    question.route.rtm_type = type;
     if (send(socket.get(), &question, sizeof question, MSG_NOSIGNAL) < 0) return -errno;
     const long error = read_routes(socket.get(), family, ranges);
     // The kernel has no IPv6.
