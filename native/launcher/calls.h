@@ -7,6 +7,7 @@
 #include "../shared/fd.h"
 #include "helper.h"
 #include "plan.h"
+#include "plan_file.h"
 #include "slots.h"
 
 namespace boxctl {
@@ -43,7 +44,8 @@ struct Context {
   Fd* report = nullptr;          // of a launcher that was asked for: closed once the command runs
   LeanMounts* mounts = nullptr;  // where the first process can be born; null: among the host's
   Log* log = nullptr;
-  uint32_t link = 0;          // `$LINK` in netlink messages: the interface that was asked for last
+  uint32_t link = 0;  // `$LINK` in netlink messages: the interface that was asked for last
+  PlanFile plan_file;
   Helper helper;              // the program that spawn_helper has started
   unsigned long sigmask = 0;  // what the command starts with
   pid_t target = 0;           // `$TARGET`: the first process of the container that a process of this plan joins

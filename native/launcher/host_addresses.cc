@@ -26,6 +26,8 @@ constexpr size_t kMostAnswer = 8192;
 constexpr int kTries = 4;
 // An attribute holds at most 64 KiB.
 constexpr size_t kMostRanges = 500;
+// Memory of this size is a mapping of its own (native/libc/memory.cc), of which nothing stays.
+constexpr size_t kLarge = 64 * 1024;
 
 using Number = unsigned __int128;
 
@@ -144,7 +146,13 @@ class Writer {
   bool ok() const { return ok_; }
   const List<uint8_t>& bytes() const { return bytes_; }
 
-  // Each of these two gives the place for `end`.
+  bool make_room(size_t size) {
+    if (!bytes_.resize(size)) return false;
+    bytes_.clear();
+    return true;
+  }
+
+  // Each of these gives the place for its end.
   size_t message(int type, int flags, uint8_t family, uint16_t resource = 0) {
     const size_t at = bytes_.size();
     const nlmsghdr header = {0, static_cast<uint16_t>(type), static_cast<uint16_t>(NLM_F_REQUEST | flags), 0, 0};
@@ -253,6 +261,7 @@ void HostAddresses::on_change(short) {
 long HostAddresses::update() const {
   List<Range> ranges;
   Writer out;
+  if (!ranges.resize(kLarge / sizeof(Range)) || !out.make_room(kLarge)) return -ENOMEM;
   out.end_message(out.message(NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
   for (size_t i = 0; i < 2; i++) {
     long error = -EAGAIN;

@@ -88,7 +88,8 @@ uint32_t mistake_at(const uint8_t* answer, size_t size) {
 // Reads `expected` answers, or after an error those that are left. It never waits: the kernel has queued all answers
 // before send(2) returns.
 long read_answers(int fd, size_t expected, uint32_t& detail) {
-  static uint8_t buffer[kMaxAnswer];
+  // Not in static memory, of which what was touched would stay beside the container.
+  uint8_t buffer[kMaxAnswer];
   long first = 0;
   for (size_t answers = 0; answers < expected || first != 0;) {
     const long got = negate(recv(fd, buffer, sizeof buffer, MSG_DONTWAIT));

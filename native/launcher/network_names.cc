@@ -19,6 +19,8 @@ namespace {
 
 // A longer file is left as it is: it is the container's, and is read into the launcher's memory.
 constexpr size_t kMostText = 65'536;
+// Memory of this size is a mapping of its own (native/libc/memory.cc), of which nothing stays.
+constexpr size_t kPiece = 16'384;
 constexpr size_t kMostLines = 4096;  // of one container on one network, in bytes
 // Many containers that start or end together change the file once.
 constexpr uint64_t kQuietMs = 20;
@@ -32,8 +34,8 @@ long read_all(int fd, size_t most, List<char>& text) {
   for (;;) {
     const size_t size = text.size();
     if (size > most) return -EFBIG;
-    if (!text.resize(size + 4096)) return -ENOMEM;
-    const ssize_t got = pread(fd, text.begin() + size, 4096, static_cast<off_t>(size));
+    if (!text.resize(size + kPiece)) return -ENOMEM;
+    const ssize_t got = pread(fd, text.begin() + size, kPiece, static_cast<off_t>(size));
     if (got < 0) return -errno;
     static_cast<void>(text.resize(size + static_cast<size_t>(got)));
     if (got == 0) return 0;

@@ -44,7 +44,7 @@ void NetworkRelay::stop() {
   udp_.stop();
   for (uint32_t i = 0; i < count_; i++) listeners_[i].~Listener();
   free(std::exchange(listeners_, nullptr));
-  count_ = 0;
+  count_ = room_ = 0;
   parts_.networks.clear();
   parts_.ready.stop();
   timer_.reset();
@@ -53,11 +53,7 @@ void NetworkRelay::stop() {
 long NetworkRelay::add(int socket, const Options& options) {
   if (options.target_count == 0 || options.target_count > kMostTargets) return -EINVAL;
   if (count_ == kMostListeners) return -E2BIG;
-  if (listeners_ == nullptr) {
-    // A List can hold plain data only. calloc(3) of this size takes memory only as it is used.
-    listeners_ = static_cast<Listener*>(calloc(kMostListeners, sizeof(Listener)));
-    if (listeners_ == nullptr) return -ENOMEM;
-  }
+  if (count_ == room_ && !grow()) return -ENOMEM;
   int type = 0;
   socklen_t size = sizeof type;
   if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return -errno;
@@ -86,6 +82,20 @@ long NetworkRelay::add(int socket, const Options& options) {
   return 0;
 }
 
+// A List can hold plain data only.
+bool NetworkRelay::grow() {
+  const uint32_t room = room_ == 0 ? 4 : 2 * room_;
+  auto* const grown = static_cast<Listener*>(calloc(room, sizeof(Listener)));
+  if (grown == nullptr) return false;
+  for (uint32_t i = 0; i < count_; i++) {
+    new (&grown[i]) Listener(std::move(listeners_[i]));
+    listeners_[i].~Listener();
+  }
+  free(std::exchange(listeners_, grown));
+  room_ = room;
+  return true;
+}
+
 // Called by `add`, before the command starts: without free descriptors, the step that asks for the relay fails.
 long NetworkRelay::open_sets() {
   if (timer_.valid()) return 0;
@@ -103,8 +113,8 @@ long NetworkRelay::start() {
   const uint32_t datagrams = count_ - streams_;
   const uint32_t flows = datagrams == 0 ? 0 : static_cast<uint32_t>(std::min<uint64_t>(kMostFlows, left / 4 + 1));
   const uint32_t connections = static_cast<uint32_t>(std::min<uint64_t>(kMostConnections, (left - flows) / 2 + 1));
-  if (streams_ > 0 && !tcp_.start(connections)) return -ENOMEM;
-  if (datagrams > 0 && !udp_.start(flows, datagrams)) return -ENOMEM;
+  if (streams_ > 0) tcp_.start(connections);
+  if (datagrams > 0 && !udp_.start(flows, datagrams)) return -errno;
   reserve_ = streams_ == 0 ? 0 : std::max(1U, connections / kReservedPart / streams_);
   parts_.now = now_seconds();
   if (!parts_.ready.set(timer_.get(), timer_events_, EPOLLIN, {For::kTimer, 0, 0})) return -errno;

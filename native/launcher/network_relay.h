@@ -44,6 +44,7 @@ class NetworkRelay {
   void stop();
 
  private:
+  bool grow();
   long open_sets();
   void dispatch(const epoll_event& event);
   void accept(uint32_t index);
@@ -60,6 +61,7 @@ class NetworkRelay {
   UdpRelay udp_{parts_};
   Listener* listeners_ = nullptr;
   uint32_t count_ = 0;
+  uint32_t room_ = 0;
   uint32_t streams_ = 0;
   uint32_t reserve_ = 0;  // the connections that are kept free for each listener
   uint32_t paused_ = 0;   // listeners that accept nothing until there is room

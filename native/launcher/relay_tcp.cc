@@ -64,16 +64,14 @@ void TcpRelay::stop(uint64_t until) {
   used_ = free_ = open_ = capacity_ = 0;
 }
 
-bool TcpRelay::start(uint32_t capacity) {
-  // The kernel allocates its pages only as they are used.
-  if (!connections_.reset(capacity)) return false;
-  capacity_ = capacity;
-  return true;
-}
-
 bool TcpRelay::accept(Listener& listener, uint32_t index) {
   if (room() == 0) {
     errno = EMFILE;
+    return false;
+  }
+  // The kernel allocates its pages only as they are used.
+  if (connections_.size() == 0 && !connections_.reset(capacity_)) {
+    errno = ENOMEM;
     return false;
   }
   const int outer = accept4(listener.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -20,8 +20,8 @@ class TcpRelay {
   TcpRelay(const TcpRelay&) = delete;
   TcpRelay& operator=(const TcpRelay&) = delete;
 
-  // Makes room for `capacity` connections at once. False: no memory.
-  bool start(uint32_t capacity);
+  // For `capacity` connections at once. Memory is taken at the first one.
+  void start(uint32_t capacity) { capacity_ = capacity; }
   uint32_t room() const { return capacity_ - open_; }
   bool is_empty() const { return open_ == 0; }
   // Accepts one connection. `index` is the listener's. False: none was accepted, and errno is set.

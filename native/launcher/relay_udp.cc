@@ -32,6 +32,7 @@ void UdpRelay::stop() {
     if (flows_[i].in_use) ::close(flows_[i].fd);
   }
   flows_ = {};
+  chains_ = {};
   used_ = free_ = open_ = capacity_ = 0;
 }
 
@@ -46,7 +47,6 @@ bool UdpRelay::prepare(const Listener& listener) {
 
 bool UdpRelay::start(uint32_t capacity, uint32_t listeners) {
   if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) return false;
-  if (!flows_.reset(capacity) || !chains_.reset(kChains)) return false;
   capacity_ = capacity;
   share_ = capacity / (listeners == 0 ? 1 : listeners);
   return true;
@@ -141,6 +141,7 @@ uint32_t& UdpRelay::chain_of(uint32_t listener, const Client& client) {
 }
 
 UdpRelay::Flow* UdpRelay::find(uint32_t listener, const Client& client) {
+  if (chains_.size() == 0) return nullptr;
   for (uint32_t at = chain_of(listener, client); at != 0; at = flows_[at - 1].next) {
     Flow& flow = flows_[at - 1];
     const bool same = flow.listener == listener && flow.client.interface == client.interface &&
@@ -152,6 +153,7 @@ UdpRelay::Flow* UdpRelay::find(uint32_t listener, const Client& client) {
 
 UdpRelay::Flow* UdpRelay::make(Listener& listener, uint32_t index, const Client& client, size_t size,
                                Listener* listeners) {
+  if (chains_.size() == 0 && (!flows_.reset(capacity_) || !chains_.reset(kChains))) return nullptr;
   const bool full = open_ == capacity_ || (listener.most != 0 && listener.open >= listener.most);
   if (full && !make_room(listener, index, listeners)) return nullptr;
   const uint32_t at = free_ != 0 ? free_ - 1 : used_++;

@@ -22,7 +22,7 @@ class UdpRelay {
 
   // Makes the kernel report the address to which each datagram was sent. False: errno is set.
   static bool prepare(const Listener& listener);
-  // Makes room for `capacity` flows of `listeners` listeners. False: no memory, or no random seed.
+  // For `capacity` flows of `listeners` listeners. Memory is taken at the first one. False: no random seed.
   bool start(uint32_t capacity, uint32_t listeners);
   // Passes on datagrams from clients.
   void receive(Listener& listener, uint32_t index, Listener* listeners);

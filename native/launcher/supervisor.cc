@@ -163,13 +163,15 @@ End Supervisor::watch() {
   command_.delay_stop(this, [](void* self) { return static_cast<Supervisor*>(self)->delays_stop(); });
   health_.start(plan_, context_, events_, events_.folder());
   hooks_.start(plan_, context_, events_, kExecPostStart);
+  // It was started again.
+  if (owner_ < 0) give_back();
   while (!command_.has_ended()) {
     add_sources();
     if (poller_.wait() != 0) break;
     poller_.dispatch();
     advance_execs();
     const bool has_worked = network_tables_.has_mended() || host_addresses_.has_written();
-    if (has_worked && owner_ < 0) release_memory();
+    if (has_worked && owner_ < 0) give_back();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
   // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.
@@ -226,9 +228,15 @@ void Supervisor::read_order(short) {
     events_.leave_owner();
     close(std::exchange(owner_, -1));
     // The container may run for long now. To give memory back takes longer than it is worth for a short one.
-    release_memory();
+    context_.plan_file.keep_messages(events_.folder(), plan_);
+    give_back();
   }
   take_order(order);
+}
+
+void Supervisor::give_back() const {
+  context_.plan_file.release(plan_);
+  release_memory();
 }
 
 void Supervisor::take_order(const Order& order) {

@@ -96,6 +96,7 @@ class Supervisor {
   void read_order(short happened);
   void read_signal(short happened);
   void reap_orphans();
+  void give_back() const;
   void take_order(const Order& order);
   void stop(uint32_t grace);
   void restart(uint32_t grace);

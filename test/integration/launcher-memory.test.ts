@@ -1,12 +1,13 @@
 /** What the launcher of a container in the background keeps of the machine's memory, and which file it is executed from. */
-import { cpSync, readFileSync, readlinkSync } from 'node:fs';
+import { cpSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, launcherOf, until, type Box } from '../support/background.ts';
+import { box, launcherOf, type Box } from '../support/background.ts';
 import { INSTALLED, run } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, ownedFolder, self } from '../support/container.ts';
+import { expectAtMost } from '../support/own-memory.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot } from '../support/user.ts';
 
@@ -19,24 +20,6 @@ async function start(web: Box, program?: string): Promise<number> {
     : run([process.execPath, program, ...words], callerOptions(caller, folder)));
   expect(started).toMatchObject({ status: 0, stderr: '' });
   return launcherOf(web, (await web.listed())?.id ?? '');
-}
-
-/**
- * KiB of memory that it would have for itself where no other launcher ran: what is private to it now, and what it shares
- * with others that execute the same file. The kernel's own page ([vdso]) is every process's.
- */
-function ownMemory(pid: number): number {
-  const mappings = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[\da-f]+-[\da-f]+ )/mu);
-  return mappings
-    .filter((mapping) => !/^.*\[vdso\]$/mu.test(mapping))
-    .flatMap((mapping) => [...mapping.matchAll(/^(?:Private|Shared)_(?:Clean|Dirty): +(\d+) kB$/gmu)])
-    .reduce((sum, [, size]) => sum + Number(size), 0);
-}
-
-/** Waits until it keeps no more than this. A failure tells what it kept. */
-async function expectAtMost(pid: number, most: number): Promise<void> {
-  await until(() => (ownMemory(pid) <= most ? true : undefined), 5000).catch(() => undefined);
-  expect(ownMemory(pid)).toBeLessThanOrEqual(most);
 }
 
 const programOf = (pid: number): string => readlinkSync(`/proc/${pid}/exe`);

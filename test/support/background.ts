@@ -46,7 +46,7 @@ export function box(keys: Readonly<Record<string, unknown>> = {}, caller: Caller
 }
 
 /** The launcher of a container in the background: the process that has its lock open. */
-export function launcherOf({ caller }: Box, id: string): number {
+export function launcherOf({ caller }: Pick<Box, 'caller'>, id: string): number {
   const lock = join(caller.store, 'containers', id, 'lock');
   const found = readdirSync('/proc').find((pid) => {
     if (!/^\d+$/u.test(pid)) return false;
