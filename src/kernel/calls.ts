@@ -519,7 +519,7 @@ export const CALLS = {
   watch_addresses: {
     op: 123,
     args: [fd('fd'), text('table'), text('set4'), text('set6')],
-    does: 'writes the destinations of the host’s local routes (RTM_GETROUTE) into the two sets, in one transaction, and while the command runs again after each change (bind to RTNLGRP_IPV4_ROUTE and RTNLGRP_IPV6_ROUTE); where that fails then, ends the program of `spawn_helper`',
+    does: 'writes the destinations of the host’s local routes, and of its routes to containers (RTPROT_BOXCTL), into the two sets, in one transaction (RTM_GETROUTE, NFT_MSG_NEWSETELEM); while the command runs again after each change (bind to RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE and RTNLGRP_IPV6_ROUTE); where that fails then, ends the program of `spawn_helper`',
   },
   setsockopt: { op: 73, args: [fd('fd'), flags('level', 'SOL'), flags('optname', 'SOCKET_OPTION'), int('value')] },
   /** `address` is a numeric IPv4 or IPv6 address. */

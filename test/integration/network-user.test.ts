@@ -225,6 +225,33 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       await container.end();
     });
 
+    test('root’s containers on networks are refused at once, and counted: those that run, and those that come later', async () => {
+      const [ipv4, ipv6] = ['172.30.0.5', 'fd12:3456:789a:1::5'];
+      const config = [{ subnet: '172.30.0.0/24' }, { subnet: 'fd12:3456:789a:1::/64' }];
+      const networks = { back: { name: `lab-${program}`, ipv4_address: ipv4, ipv6_address: ipv6, ipam: { config } } };
+      const words = [
+        `tcp ${ipv4} ${SERVER}`,
+        `tcp ${ipv6} ${SERVER}`,
+        `udp ${ipv4} ${SERVER} x`,
+        `udp ${ipv6} ${SERVER} x`,
+      ];
+      const refused = [ECONNREFUSED, ECONNREFUSED, EHOSTUNREACH, EACCES];
+      const one = await startServer(lab.host, { networks });
+      const command = ['/w/network', ...words.join(' -- ').split(' ')];
+      const begun = performance.now();
+      const { stdout, stderr } = await up({ command }, ['--json']);
+      expect(stdout.match(/\d+$/gmu)?.map(Number)).toEqual(refused);
+      expect(performance.now() - begun).toBeLessThan(2000);
+      const last = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { refused: { packets: number } };
+      expect(last.refused.packets).toBe(4);
+      await one.end();
+      const container = await startAttempts(words.join(' -- '));
+      const other = await startServer(lab.host, { networks });
+      await expect.poll(() => container.attempt(), { timeout: 10_000 }).toEqual(refused);
+      await container.end();
+      await other.end();
+    });
+
     test('where the launcher cannot read the host’s addresses any more, the container reaches nothing', async () => {
       const container = await startAttempts(`tcp ${WORLD.ipv4} 80`);
       expect(await container.attempt()).toEqual([0]);

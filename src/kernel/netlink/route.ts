@@ -50,7 +50,7 @@ const RTMSG: Header = [
   ['rtm_src_len', 'u8'],
   ['rtm_tos', 'u8'],
   ['rtm_table', 'u8', { RT_TABLE_MAIN: 254, RT_TABLE_LOCAL: 255 }],
-  ['rtm_protocol', 'u8', { RTPROT_STATIC: 4 }],
+  ['rtm_protocol', 'u8', { RTPROT_STATIC: 4, RTPROT_BOXCTL: 98 }],
   ['rtm_scope', 'u8', SCOPE],
   ['rtm_type', 'u8', { RTN_UNICAST: 1, RTN_LOCAL: 2, RTN_BLACKHOLE: 6, RTN_UNREACHABLE: 7, RTN_PROHIBIT: 8 }],
   ['rtm_flags', 'u32', { RTNH_F_ONLINK: 4 }],

@@ -56,12 +56,19 @@ export const newNeighbour = ({ af }: FamilyOf, link: Link, address: Uint8Array, 
   attributes: { NDA_DST: address, NDA_LLADDR: mac },
 });
 
+interface RouteOptions {
+  readonly gateway?: Uint8Array;
+  readonly source?: Uint8Array;
+  /** Launchers of ordinary users' containers look for these, and refuse what they lead to (watch_addresses). */
+  readonly protocol?: 'RTPROT_BOXCTL';
+}
+
 /** A route to one address, or a route to a subnet by a gateway. */
 export function newRoute(
   { af, width, family }: FamilyOf,
   link: Link,
   to: Uint8Array | Subnet | 'default',
-  { gateway, source }: { readonly gateway?: Uint8Array; readonly source?: Uint8Array } = {},
+  { gateway, source, protocol }: RouteOptions = {},
 ): Message {
   const destination = to === 'default' ? undefined : to instanceof Uint8Array ? to : addressBytes(to.address);
   const length = to === 'default' ? 0 : to instanceof Uint8Array ? width : to.prefix;
@@ -72,7 +79,7 @@ export function newRoute(
       rtm_family: af,
       rtm_dst_len: length,
       rtm_table: 'RT_TABLE_MAIN',
-      rtm_protocol: 'RTPROT_STATIC',
+      rtm_protocol: protocol ?? 'RTPROT_STATIC',
       // Routes of IPv6 have no scope.
       rtm_scope: gateway === undefined && family === 4 ? 'RT_SCOPE_LINK' : 'RT_SCOPE_UNIVERSE',
       rtm_type: 'RTN_UNICAST',

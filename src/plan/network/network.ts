@@ -141,14 +141,13 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
       send(name('veth.address'), newAddress(family, link, gateway), because);
       if (family.family === 6) send(name('veth.local'), localRoute(family, link, gateway), because);
     }
-    for (const [id, address, because] of [
-      ['veth', own, place.because] as const,
-      ...sharedNetworks(network, family).map(
-        (one) => [`veth.network${one.index}`, one.address, model.because(`network.networks.${one.index}`)] as const,
-      ),
-    ]) {
-      send(name(`${id}.neighbour`), newNeighbour(family, link, address, macBytes(network.mac)), because);
-      send(name(`${id}.route`), newRoute(family, link, address), because);
+    send(name('veth.neighbour'), newNeighbour(family, link, own, macBytes(network.mac)));
+    send(name('veth.route'), newRoute(family, link, own));
+    for (const { index: at, address } of sharedNetworks(network, family)) {
+      const because = model.because(`network.networks.${at}`);
+      send(name(`veth.network${at}.neighbour`), newNeighbour(family, link, address, macBytes(network.mac)), because);
+      // The rules of other users' containers refuse the pool, but do not know the subnets of networks.
+      send(name(`veth.network${at}.route`), newRoute(family, link, address, { protocol: 'RTPROT_BOXCTL' }), because);
     }
   }
   return [...talliesOf(network, netfilter), ...connectionTallies(network, netfilter)];
