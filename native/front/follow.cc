@@ -153,7 +153,7 @@ class Follower {
   void take_tally(const Record& record) {
     const auto kind =
         record.index < kept_.header.tallies ? static_cast<TallyKind>(kept_.tallies[record.index]) : TallyKind::kRefused;
-    if (kind == TallyKind::kRefused) needs_words_ = true;
+    if (kind == TallyKind::kRefused || kind == TallyKind::kDatagrams) needs_words_ = true;
     if (kind == TallyKind::kBegun) swallowed_ += record.error;
     if (kind == TallyKind::kPassed) swallowed_ -= record.error;
   }

@@ -26,6 +26,7 @@ enum class TallyKind : uint8_t {
   kRefused = 0,
   kBegun = 1,
   kPassed = 2,
+  kDatagrams = 3,
 };
 inline constexpr uint8_t kInputAbsent = 1;
 inline constexpr uint8_t kInputFollows = 2;

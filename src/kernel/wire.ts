@@ -161,8 +161,8 @@ export const KEPT_HEADER = [
   ['numbers', 'u32'],
 ] as const;
 
-/** What the numbers of a tally count: packets that were refused; connections that were let through, and those no firewall dropped. */
-export const KEPT_TALLY = { refused: 0, begun: 1, passed: 2 } as const;
+/** What the numbers of a tally count: packets that were refused, and datagrams; connections that were let through, and those no firewall dropped. */
+export const KEPT_TALLY = { refused: 0, begun: 1, passed: 2, datagrams: 3 } as const;
 
 /** "BXKR". */
 export const KEPT_RUN_MAGIC = 0x524b5842;

@@ -104,6 +104,11 @@ export class Course {
           this.#swallowed += of === 'begun' ? errno : -errno;
           break;
         }
+        if (of === 'datagrams') {
+          this.#refusedPackets += errno;
+          this.#onEvent({ kind: 'refused', index, count: errno });
+          break;
+        }
         const to = destinationOf(records, at, value);
         this.#destinations.push({ to, packets: errno });
         this.#onEvent({ kind: 'refused', index, count: errno, to });

@@ -95,10 +95,10 @@ export interface PublishedStep {
  */
 export interface Tally {
   /**
-   * What is counted: refused packets; or packets that begin a connection, as boxctl's rules let them through (`begun`), and
+   * What is counted: refused packets; of these, datagrams that the shared table refused (`datagrams`); or packets that begin a connection, as boxctl's rules let them through (`begun`), and
    * those of them that no other program dropped (`passed`).
    */
-  readonly of: 'refused' | 'begun' | 'passed';
+  readonly of: 'refused' | 'datagrams' | 'begun' | 'passed';
   /** The descriptor of the netlink socket. */
   readonly socket: Fd;
   readonly question: Message;

@@ -74,7 +74,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
       await container.end();
       expect(performance.now() - asked).toBeLessThan(3000);
     }
-    // It sends both. Of its datagrams only those are counted that the kernel answers: it limits their rate.
+    // It sends both.
     const told = /\d+ packets of the container were refused by the rules of its network, to (.+)\n/u.exec(
       other.stderr(),
     );

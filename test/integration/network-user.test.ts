@@ -252,6 +252,17 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       await other.end();
     });
 
+    test('of a burst of datagrams each is refused with an answer, and counted', async () => {
+      const ports = Array.from({ length: 20 }, (_, n) => SERVER + n);
+      const words = [HOST.ipv4, HOST.ipv6].flatMap((address) => ports.map((port) => `udp ${address} ${port} x`));
+      const command = ['/w/network', ...words.join(' -- ').split(' ')];
+      const { stdout, stderr } = await up({ command }, ['--json']);
+      const errors = stdout.match(/\d+$/gmu)?.map(Number);
+      expect(errors).toEqual([...ports.map(() => EHOSTUNREACH), ...ports.map(() => EACCES)]);
+      const last = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { refused: { packets: number } };
+      expect(last.refused.packets).toBe(40);
+    });
+
     test('where the launcher cannot read the host’s addresses any more, the container reaches nothing', async () => {
       const container = await startAttempts(`tcp ${WORLD.ipv4} 80`);
       expect(await container.attempt()).toEqual([0]);

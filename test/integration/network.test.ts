@@ -14,6 +14,7 @@ import type { Ended } from '../support/boxctl.ts';
 const get = (address: string, path: string, port = 80): string =>
   `printf 'GET ${path} HTTP/1.0\\r\\n\\r\\n' | nc -w 3 ${address} ${port} | tail -n 1`;
 
+const ETIMEDOUT = 110;
 const WHY = whyNoLab() ?? (hasCompiler ? undefined : 'needs a C compiler');
 
 describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as root'})`, () => {
@@ -118,6 +119,50 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       expect(await lab.world.get('http://[2001:db8:1::2]:8080/')).toBe('served\n');
       expect(await lab.world.out(attacker('udp'), 'ask', '192.0.2.2', '9007', 'hallo')).toBe('hallo\n');
     });
+  });
+
+  test('of a burst of datagrams to the host each is counted, also those that the kernel does not answer', async () => {
+    const ports = Array.from({ length: 15 }, (_, n) => 7100 + n);
+    for (const egress of [undefined, ['198.51.100.10']]) {
+      const words = ['192.0.2.2', '2001:db8:1::2'].flatMap((address) =>
+        ports.map((port) => `udp ${address} ${port} x`),
+      );
+      const command = ['/network', ...words.join(' -- ').split(' ')];
+      const volumes = [`${attacker('network')}:/network:ro`];
+      const folder = specFolder({ network_mode: 'bridge', volumes, command, ...(egress && { egress }) });
+      const { stdout, stderr } = await lab.host.boxctl(['up', '--allow', 'all', '--json'], callerOptions(self, folder));
+      const errors = stdout.match(/\d+$/gmu)?.map(Number) ?? [];
+      const [answered, silent] = [
+        errors.filter((error) => error !== ETIMEDOUT),
+        errors.filter((error) => error === ETIMEDOUT),
+      ];
+      expect(errors).toHaveLength(30);
+      // The kernel limits the rate of answers of the host's own; those of the container's own table are not the host's.
+      if (egress !== undefined) expect(silent).toEqual([]);
+      expect(answered.length).toBeGreaterThan(0);
+      const last = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { refused: { packets: number } };
+      expect(last.refused.packets).toBe(30);
+    }
+  });
+
+  test('what is counted of datagrams begins at 0 with each container that has the address', async () => {
+    const { stdout: shown } = await sh("ip -o -4 addr show dev eth0 | sed 's/.* inet //; s,/.*,,'");
+    const [high = 0, low = 0] = shown.trim().split('.').slice(2).map(Number);
+    const next = Array.from({ length: 20 }, (_, n) => high * 256 + low + n);
+    const counted = next.map((n) => `10.215.${n >> 8}.${n & 255} counter packets 1000 bytes 1000`);
+    await lab.host.out('nft', `add element inet boxctl datagrams4 { ${counted.join(', ')} }`);
+    const command = [
+      '/network',
+      ...[7101, 7102, 7103]
+        .map((port) => `udp 192.0.2.2 ${port} x`)
+        .join(' -- ')
+        .split(' '),
+    ];
+    const volumes = [`${attacker('network')}:/network:ro`];
+    const folder = specFolder({ network_mode: 'bridge', volumes, command });
+    const { stderr } = await lab.host.boxctl(['up', '--allow', 'all', '--json'], callerOptions(self, folder));
+    const last = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { refused: { packets: number } };
+    expect(last.refused.packets).toBe(3);
   });
 
   test('does not reach the host by an address that it gets while the container runs: the rules ask the kernel', async () => {

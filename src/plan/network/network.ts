@@ -39,8 +39,8 @@ import { planPorts } from './ports.ts';
 import { planProgram } from './program.ts';
 import { openNamespace, planDnsRelays, planPortRelays } from './relay.ts';
 import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
-import { connectionTallies, talliesOf } from './tallies.ts';
-import { anySharedTable, sharedTable, sharedTableQuestion } from './shared-table.ts';
+import { addressesOf, connectionTallies, datagramTallies, talliesOf } from './tallies.ts';
+import { anySharedTable, forgetDatagrams, sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 const LINK_HINTS: Hints = {
   EEXIST: 'the interface of an earlier container is still there: start again',
@@ -122,6 +122,8 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
     question: sharedTableQuestion(network),
     mends: true,
   });
+  const forgotten = { fd: netfilter, messages: forgetDatagrams(addressesOf(network)) };
+  steps.add(tables, 'table.datagrams', 'netlink', forgotten, { undo: 'none' });
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);
   if (network.ipv6 !== undefined && context.host.networking?.forcesForwarding === true) {
@@ -150,7 +152,11 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
       send(name(`veth.network${at}.route`), newRoute(family, link, address, { protocol: 'RTPROT_BOXCTL' }), because);
     }
   }
-  return [...talliesOf(network, netfilter), ...connectionTallies(network, netfilter)];
+  return [
+    ...talliesOf(network, netfilter),
+    ...datagramTallies(network, netfilter),
+    ...connectionTallies(network, netfilter),
+  ];
 }
 
 /** Not the kernel's default, 1000: only a change has an effect. */

@@ -238,8 +238,8 @@ class OwnedTable {
       for (const { subnet: shared } of sharedNetworks(this.#network, family)) {
         table.rule('received', [...isFamily, ...matchSubnet(shared, family.sourceOffset), ACCEPT], because);
       }
-      for (const { matches, load, set } of refusalsOf(family)) {
-        table.rule('received', [...isFamily, ...matches, count(REFUSED.counter)], because);
+      for (const { matches, load, set, counted } of refusalsOf(family)) {
+        if (counted) table.rule('received', [...isFamily, ...matches, count(REFUSED.counter)], because);
         table.rule('received', [...isFamily, ...matches, ...load, addTo(set, 'NFT_REG32_00')], because);
       }
     }
@@ -425,6 +425,8 @@ class OwnedTable {
 }
 
 interface Answer {
+  /** False: there is not one for each packet, and the shared table counts these itself. */
+  readonly counted: boolean;
   readonly matches: readonly Expression[];
   /** Loads the destination address, the port and the protocol of the refused packet. */
   readonly load: readonly Expression[];
@@ -445,6 +447,7 @@ function refusalsOf(family: FamilyOf): readonly Answer[] {
   const [port, protocol] = isFour ? ['NFT_REG32_01', 'NFT_REG32_02'] : ['NFT_REG32_04', 'NFT_REG32_05'];
   const set = isFour ? REFUSED.set4 : REFUSED.set6;
   const connection: Answer = {
+    counted: true,
     matches: [...matchProtocol('tcp'), ...isReset('NEQ')],
     load: [
       load(family.sourceOffset, family.length, 'NFT_REG32_00'),
@@ -454,6 +457,7 @@ function refusalsOf(family: FamilyOf): readonly Answer[] {
     set,
   };
   const datagram: Answer = {
+    counted: false,
     matches: [
       loadMeta('NFT_META_L4PROTO'),
       compare('EQ', Uint8Array.of(icmp)),

@@ -153,6 +153,8 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
     { allow: ['ENOENT'] },
   );
 
+  answerAll(context, place);
+
   const route = openNetlink(context, place, 'router.route', NETLINK.NETLINK_ROUTE);
   const tables = { ...inside('network', byDefault('what the container may send')), hints: TABLE_HINTS };
   const netfilter = openNetlink(context, tables, 'router.netfilter', NETLINK.NETLINK_NETFILTER);
@@ -194,6 +196,25 @@ export function planRouter(context: PlanContext): readonly Tally[] | undefined {
   // Now, since the launcher cannot open the first process's /proc/PID/ns once that is not dumpable (PR_SET_DUMPABLE).
   planPortRelays(context, network, planPorts(context, network));
   return talliesOf(network, kept);
+}
+
+/**
+ * ICMP messages that the kernel limits the rate of, without those that refuse a packet (destination unreachable): types 4, 11
+ * and 12 of IPv4, which are bits of a number; of IPv6 all errors from 3 on.
+ */
+const LIMITED = {
+  4: ['/proc/sys/net/ipv4/icmp_ratemask', '6160'],
+  6: ['/proc/sys/net/ipv6/icmp/ratemask', '3-127'],
+} as const;
+
+/** The router refuses each datagram, and not six at once and then one in a second. */
+function answerAll({ steps }: PlanContext, place: ReturnType<typeof inside>): void {
+  for (const family of [4, 6] as const) {
+    const [pathname, data] = LIMITED[family];
+    // Without it, datagrams are refused all the same, but some without an answer.
+    const allow = ['ENOENT', 'EROFS', 'EACCES'];
+    steps.add(place, `router.answers.ipv${family}`, 'write', { dirfd: AT_FDCWD, pathname, data }, { allow });
+  }
 }
 
 /** The kernel removes the tables when the socket that created them is closed. Only the launcher keeps that socket. */

@@ -44,7 +44,7 @@ import { matchProtocol, matchSubnet } from './match.ts';
 
 export const SHARED_TABLE = 'boxctl';
 /** To be raised with each change of the table. A table of another version is replaced. */
-const VERSION = 7;
+const VERSION = 8;
 
 /** After fragments are put together (-400), and before connections are tracked (-200). */
 const BEFORE_TRACKING = -300;
@@ -96,9 +96,16 @@ const guardOf = (family: 4 | 6): string => `guarded${family}`;
  */
 export const CONNECTIONS = { begun: 'begun', passed: 'passed' } as const;
 export const connectionsSet = (of: keyof typeof CONNECTIONS, family: 4 | 6): string => `${CONNECTIONS[of]}${family}`;
+/**
+ * Sets of containers' addresses with counters: datagrams of theirs that this table has refused. The answers to them do not tell,
+ * since the kernel limits their rate.
+ */
+const datagramsSet = (family: 4 | 6): string => `datagrams${family}`;
 const MOST_ADDRESSES = 16_384;
 /** Counts that are older are of a container that had the address before. */
 const FORGET_AFTER_MS = 3_600_000;
+/** A container's start removes those of its addresses. This is for addresses that no container has again. */
+const FORGET_DATAGRAMS_AFTER_MS = 30 * 24 * 3_600_000;
 
 /** A transaction for an interface of the uplink: the host forwards only packets for containers from it. */
 export function guardMessages(family: 4 | 6, device: string, change: 'add' | 'remove'): readonly Message[] {
@@ -167,6 +174,35 @@ export const anySharedTable: Message = {
   attributes: { NFTA_TABLE_NAME: SHARED_TABLE },
 };
 
+/** An element of `datagramsSet`. */
+const datagramsOf = (family: 4 | 6, address: Uint8Array): Message['attributes'] => ({
+  NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
+  NFTA_SET_ELEM_LIST_SET: datagramsSet(family),
+  NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
+});
+
+/** Asks for the number of datagrams of an address that were refused. */
+export const datagramsQuestion = (family: 4 | 6, address: Uint8Array): Message => ({
+  type: 'NFT_MSG_GETSETELEM',
+  flags: 'NLM_F_REQUEST',
+  header: { nfgen_family: 'NFPROTO_INET' },
+  attributes: datagramsOf(family, address),
+});
+
+/** A transaction that removes what was counted of the last containers with these addresses. */
+export function forgetDatagrams(addresses: readonly (readonly [4 | 6, Uint8Array])[]): readonly Message[] {
+  const header = { nfgen_family: 'NFPROTO_INET' };
+  const parts = addresses.flatMap(([family, address]): readonly Part[] => {
+    const attributes = datagramsOf(family, address);
+    return [
+      // One that is not there cannot be removed.
+      { message: { type: 'NFT_MSG_NEWSETELEM', flags: 'NLM_F_REQUEST|NLM_F_CREATE', header, attributes } },
+      { message: { type: 'NFT_MSG_DELSETELEM', flags: 'NLM_F_REQUEST', header, attributes } },
+    ];
+  });
+  return transaction(parts).map(({ message }) => message);
+}
+
 /**
  * Refuses a TCP connection with a reset, and everything else with `answer`. An ICMP message can arrive while connect(2)
  * still holds the socket's lock. The kernel then takes it for a temporary error, and tries again a second later.
@@ -174,6 +210,16 @@ export const anySharedTable: Message = {
 function refuse(table: TableBuilder, chain: string, matches: readonly Expression[], answer: Expression): void {
   table.rule(chain, [...matches, ...matchProtocol('tcp'), RESET]);
   table.rule(chain, [...matches, answer]);
+}
+
+/** Refuses what a container sends to where nobody listens. The sender's own table counts the resets (`received` in owned-table.ts). */
+function refuseCounted(table: TableBuilder, chain: string, matches: readonly Expression[]): void {
+  for (const family of FAMILIES) {
+    const [source] = addressesOf(family);
+    const isDatagram = [loadMeta('NFT_META_L4PROTO'), compare('NEQ', TCP)];
+    table.rule(chain, [...isFamily(family), ...matches, ...isDatagram, source, addTo(datagramsSet(family.family))]);
+  }
+  refuse(table, chain, matches, NOBODY_LISTENS);
 }
 
 export function sharedTable(network: Network): readonly Part[] {
@@ -211,6 +257,8 @@ export function sharedTable(network: Network): readonly Part[] {
       table.growingSet(connectionsSet(of, family), [field], MOST_ADDRESSES, FORGET_AFTER_MS);
     }
   }
+  table.growingSet(datagramsSet(4), [IPV4], MOST_ADDRESSES, FORGET_DATAGRAMS_AFTER_MS);
+  table.growingSet(datagramsSet(6), [IPV6], MOST_ADDRESSES, FORGET_DATAGRAMS_AFTER_MS);
   table.chain('passed', { type: 'filter', hook: 'NF_INET_POST_ROUTING', priority: BEFORE_SNAT - 1 });
   table.rule('passed', [...known, ACCEPT]);
   for (const family of FAMILIES) {
@@ -276,7 +324,7 @@ export function sharedTable(network: Network): readonly Part[] {
   // The sender's own table has checked that both are on one network.
   table.rule('forward', [...toContainer, ...fromContainer, ...isMarked(PACKET_MARK.toNetwork), goTo('begin')]);
   // To an address of a network that the sender is not on.
-  refuse(table, 'forward', [...toContainer, ...fromContainer], NOBODY_LISTENS);
+  refuseCounted(table, 'forward', [...toContainer, ...fromContainer]);
   table.rule('forward', [...toContainer, DROP]);
   // To a shared network's address that no container has: without this rule it would leave the host by the default route.
   refuse(table, 'forward', [...fromContainer, ...isMarked(PACKET_MARK.toNetwork)], PROHIBIT);
@@ -286,8 +334,8 @@ export function sharedTable(network: Network): readonly Part[] {
   table.chain('input', { type: 'filter', hook: 'NF_INET_LOCAL_IN', priority: 0 });
   table.rule('input', [...fromContainer, ...known, ACCEPT]);
   table.rule('input', [...fromContainer, ...isMarked(PACKET_MARK.toHost), ACCEPT]);
-  // No container has published the port. The sender's own table counts this answer (`received` in owned-table.ts).
-  refuse(table, 'input', [...fromContainer, ...isMarked(PACKET_MARK.toPort)], NOBODY_LISTENS);
+  // No container has published the port.
+  refuseCounted(table, 'input', [...fromContainer, ...isMarked(PACKET_MARK.toPort)]);
   table.rule('input', [...fromContainer, DROP]);
   return table.parts;
 }

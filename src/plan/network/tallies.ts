@@ -8,7 +8,7 @@ import type { Tally } from '../plan.ts';
 import { byDefault } from '../steps.ts';
 import { FAMILIES, ownAddress, sharedNetworks } from './names.ts';
 import { ownedTableName, REFUSED } from './owned-table.ts';
-import { connectionsSet, SHARED_TABLE } from './shared-table.ts';
+import { connectionsSet, datagramsQuestion, SHARED_TABLE } from './shared-table.ts';
 
 const REFUSES = byDefault('what is refused is refused at once, and counted');
 const PASSES = byDefault('what a firewall of the host drops is told');
@@ -38,25 +38,36 @@ export function talliesOf({ index }: Network, socket: string): readonly Tally[] 
   ];
 }
 
-/** How many connections the shared table let through, and how many of them no other program dropped. */
-export function connectionTallies(network: Network, socket: string): readonly Tally[] {
+/** The container's addresses on the host. */
+export function addressesOf(network: Network): readonly (readonly [4 | 6, Uint8Array])[] {
   return FAMILIES.flatMap((family) => {
     const own = ownAddress(network, family);
-    const addresses = [
-      ...(own === undefined ? [] : [own]),
-      ...sharedNetworks(network, family).map(({ address }) => address),
-    ];
-    return (['begun', 'passed'] as const).flatMap((of) =>
-      addresses.map((address): Tally => {
-        const attributes = {
-          NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
-          NFTA_SET_ELEM_LIST_SET: connectionsSet(of, family.family),
-          NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
-        };
-        const header = { nfgen_family: 'NFPROTO_INET' };
-        const question = { type: 'NFT_MSG_GETSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
-        return { of, socket, question, because: PASSES };
-      }),
-    );
+    const others = sharedNetworks(network, family).map(({ address }) => address);
+    return [...(own === undefined ? [] : [own]), ...others].map((address) => [family.family, address] as const);
   });
+}
+
+/** How many datagrams the shared table refused. */
+export const datagramTallies = (network: Network, socket: string): readonly Tally[] =>
+  addressesOf(network).map(([family, address]): Tally => ({
+    of: 'datagrams',
+    socket,
+    question: datagramsQuestion(family, address),
+    because: REFUSES,
+  }));
+
+/** How many connections the shared table let through, and how many of them no other program dropped. */
+export function connectionTallies(network: Network, socket: string): readonly Tally[] {
+  return addressesOf(network).flatMap(([family, address]) =>
+    (['begun', 'passed'] as const).map((of): Tally => {
+      const attributes = {
+        NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
+        NFTA_SET_ELEM_LIST_SET: connectionsSet(of, family),
+        NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
+      };
+      const header = { nfgen_family: 'NFPROTO_INET' };
+      const question = { type: 'NFT_MSG_GETSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
+      return { of, socket, question, because: PASSES };
+    }),
+  );
 }
