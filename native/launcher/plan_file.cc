@@ -12,23 +12,38 @@ namespace {
 // Where pages are larger, mmap(2) refuses what is between two of them.
 constexpr uintptr_t kPage = 4096;
 
-// Calls `use` with each run of whole pages that has nothing but netlink messages, until it is false.
+// Whether a call has only descriptors, numbers and netlink messages.
+bool has_no_text(const Call& call) {
+  for (const char* kind = signature(call.op); *kind != '\0'; kind++) {
+    if (*kind != 'f' && *kind != 'n' && *kind != 'M') return false;
+  }
+  return true;
+}
+
+bool has_no_text(const Plan& plan, const Step& step) {
+  const uint8_t* at = step.undo;
+  for (uint16_t i = 0; i < step.undos; i++) {
+    if (!has_no_text(next_call(plan, at))) return false;
+  }
+  return has_no_text(step.call);
+}
+
+// Calls `use` with the whole pages of each run of steps without text, until it is false.
 template <typename Use>
 void for_pages(const Plan& plan, Use use) {
   for (uint32_t i = 0; i < plan.steps; i++) {
-    const Call call = step(plan, i).call;
-    if (call.op != Op::kNetlink && call.op != Op::kNetlinkOnce) continue;
-    const Arg& messages = call.args[call.count - 1];
-    const auto at = reinterpret_cast<uintptr_t>(messages.list);
-    const uintptr_t from = (at + kPage - 1) / kPage * kPage;
-    const uintptr_t to = (at + messages.list_size) / kPage * kPage;
+    const uint8_t* const begin = plan.step_at[i];
+    while (i < plan.steps && has_no_text(plan, step(plan, i))) i++;
+    const uint8_t* const end = i < plan.steps ? plan.step_at[i] : plan.reports_at;
+    const uintptr_t from = (reinterpret_cast<uintptr_t>(begin) + kPage - 1) / kPage * kPage;
+    const uintptr_t to = reinterpret_cast<uintptr_t>(end) / kPage * kPage;
     if (from < to && !use(from, to - from)) return;
   }
 }
 
 }  // namespace
 
-void PlanFile::keep_messages(int folder, const Plan& plan) {
+void PlanFile::keep_steps(int folder, const Plan& plan) {
   if (kept_ > 0 || folder < 0) return;
   size_t all = 0;
   for_pages(plan, [&all](uintptr_t, size_t size) { return (all += size) > 0; });
@@ -44,7 +59,7 @@ void PlanFile::keep_messages(int folder, const Plan& plan) {
   if (written < all) return;
   for_pages(plan, [&](uintptr_t from, size_t size) {
     const long mapped = call(SYS_mmap, nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), kept_);
-    // In one call, so that the messages are never missing.
+    // In one call, so that the steps are never missing.
     if (mapped < 0 || call(SYS_mremap, mapped, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, from) < 0) return false;
     kept_ += size;
     return true;

@@ -228,7 +228,7 @@ void Supervisor::read_order(short) {
     events_.leave_owner();
     close(std::exchange(owner_, -1));
     // The container may run for long now. To give memory back takes longer than it is worth for a short one.
-    context_.plan_file.keep_messages(events_.folder(), plan_);
+    context_.plan_file.keep_steps(events_.folder(), plan_);
     give_back();
   }
   take_order(order);
