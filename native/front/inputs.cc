@@ -236,6 +236,8 @@ bool variable_holds(const Program& program, const Input& input) {
   return now != nullptr && is_same(input.value, now);
 }
 
+Reader inputs_of(const Kept& kept) { return Reader(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs)); }
+
 bool holds(const Program& program, const Input& input) {
   switch (input.kind) {
     case InputKind::kPath:
@@ -336,13 +338,22 @@ bool complete_plan(Kept& kept) {
   return true;
 }
 
-bool still_holds(Kept& kept) {
-  Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
+bool read_plan(Kept& kept) {
+  Reader in = inputs_of(kept);
+  for (uint32_t i = 0; i < kept.header.inputs; i++) {
+    Input input;
+    if (!read_input(in, input)) return false;
+  }
+  return kept.command != nullptr ? in.done() && read_exec_plan(kept) : parse_plan(in, kept);
+}
+
+bool still_holds(const Kept& kept) {
+  Reader in = inputs_of(kept);
   for (uint32_t i = 0; i < kept.header.inputs; i++) {
     Input input;
     if (!read_input(in, input) || !holds(*kept.program, input)) return false;
   }
-  return kept.command != nullptr ? in.done() && read_exec_plan(kept) : parse_plan(in, kept);
+  return true;
 }
 
 }  // namespace boxctl

@@ -92,8 +92,11 @@ bool parse_kept(const Path& own, int words, Kept& kept);
 // What follows the inputs. False: it is not sound.
 bool parse_plan(Reader& in, Kept& kept);
 
+// Finds the plan behind the inputs. False: it is not sound.
+bool read_plan(Kept& kept);
+
 // Whether everything that the plan was made from is as it was.
-bool still_holds(Kept& kept);
+bool still_holds(const Kept& kept);
 
 // Puts the values of this environment, and what goes with the chosen number, into the plan of a container. False: it is
 // not sound, or there is no memory left.

@@ -123,4 +123,14 @@ long start_launcher(const Kept& kept, const Path& folder, Launch& launch) {
   return 0;
 }
 
+void release(const Launch& launch) {
+  const Order order = {kOrderGo, 0};
+  send(launch.socket.get(), &order, sizeof order, MSG_NOSIGNAL);
+}
+
+void refuse(Launch& launch) {
+  launch.socket.reset();
+  waitpid(launch.pid, nullptr, 0);
+}
+
 }  // namespace boxctl

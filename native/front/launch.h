@@ -23,6 +23,12 @@ struct Launch {
 // Starts the launcher that lies in `folder`. 0 or -errno: then nothing was started.
 long start_launcher(const Kept& kept, const Path& folder, Launch& launch);
 
+// Lets a launcher go on that waits before it changes anything outside (kFlagHeld).
+void release(const Launch& launch);
+
+// Ends one that waits there, and all that it has made.
+void refuse(Launch& launch);
+
 enum class Course {
   kPlain,   // the command exited: there is nothing to say
   kNotRun,  // a step failed before the command ran, and all was undone

@@ -128,14 +128,21 @@ void tell_same(const char* name) {
   if (write(STDERR_FILENO, text, static_cast<size_t>(size)) < 0) return;
 }
 
+boxctl::PlanHeader header_of(const Kept& kept) {
+  boxctl::PlanHeader header;
+  memcpy(&header, kept.plan, sizeof header);
+  return header;
+}
+
+bool waits_for_word(const Kept& kept) { return (header_of(kept).flags & boxctl::kFlagHeld) != 0; }
+
 // Of standard input, where the container gets it as its terminal. A launcher that is killed leaves it as it was for
 // that.
 class SavedTerminal {
  public:
   // False: it should be one, and is not.
   bool save(const Kept& kept) {
-    boxctl::PlanHeader header;
-    memcpy(&header, kept.plan, sizeof header);
+    const boxctl::PlanHeader header = header_of(kept);
     if (header.terminal == boxctl::kNoSlot || (header.flags & boxctl::kFlagTerminalStdin) == 0) return true;
     saved_ = tcgetattr(STDIN_FILENO, &state_) == 0;
     return saved_;
@@ -159,15 +166,17 @@ int main() {
   SavedTerminal terminal;
   boxctl::Background background;
   if (!may_start(program) || !has_standard_files() || !boxctl::find_kept(program, folder, kept) ||
-      !boxctl::still_holds(kept)) {
+      !boxctl::read_plan(kept)) {
     execute_node(program, folder, kFromFront);
   }
+  // A launcher that waits before it changes anything outside begins meanwhile, unless addresses are claimed before.
+  const bool waits = waits_for_word(kept);
+  const bool ahead = waits && kept.numbers.size() == 0;
+  if (!ahead && !boxctl::still_holds(kept)) execute_node(program, folder, kFromFront);
   using Claim = boxctl::Background::Claim;
   const Claim claim = kept.in_background() ? background.claim(kept) : Claim::kTaken;
   const bool ready = kept.in_background() ? claim != Claim::kNode : terminal.save(kept);
-  if (!ready || !is_free(kept)) {
-    execute_node(program, folder, nullptr);
-  }
+  if (!ready || (!ahead && !is_free(kept))) execute_node(program, folder, nullptr);
   boxctl::Claim addresses;
   const bool starts = kept.command == nullptr && claim != Claim::kSame;
   if (starts && kept.numbers.size() > 0 && !addresses.take(kept)) execute_node(program, folder, kFromFront);
@@ -200,6 +209,15 @@ int main() {
     sigprocmask(SIG_SETMASK, &before, nullptr);
     execute_node(program, folder, kFromFront, given_up);
   }
+  if (ahead) {
+    const bool holds = boxctl::still_holds(kept);
+    if (!holds || !is_free(kept)) {
+      boxctl::refuse(launch);
+      sigprocmask(SIG_SETMASK, &before, nullptr);
+      execute_node(program, folder, holds ? nullptr : kFromFront);
+    }
+  }
+  if (waits) boxctl::release(launch);
   const boxctl::Result result = boxctl::follow(kept, launch, signals.get());
   terminal.restore();
   if (result.course == boxctl::Course::kPlain) return static_cast<int>(result.status);

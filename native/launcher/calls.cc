@@ -261,6 +261,8 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
       return attach_loop(fds[0]);
     case Op::kFchmodat:
       return call(SYS_fchmodat, fds[0], texts[1], n(2));
+    case Op::kReadahead:
+      return read_ahead(fds[0], context, c.args[1], n(2));
     case Op::kMakeInRoot:
       return make_in_root(fds[0], texts[1], n(2), n(3), n(4));
     case Op::kMount:

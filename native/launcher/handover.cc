@@ -33,8 +33,10 @@ long receive_handover(int socket, Handover& message, Fd& received) {
   header.msg_control = space;
   header.msg_controllen = sizeof space;
   long size;
+  // ECONNRESET: the other side has ended with messages unread. The kernel says so once, and before it gives what that
+  // had sent.
   do size = negate(recvmsg(socket, &header, MSG_CMSG_CLOEXEC));
-  while (size == -EINTR);
+  while (size == -EINTR || size == -ECONNRESET);
   if (size < 0) return size;
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
     if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;

@@ -21,6 +21,7 @@ inline constexpr uint32_t kDescriptor = 3;
 inline constexpr uint32_t kReady = 4;
 inline constexpr uint32_t kListener = 5;
 inline constexpr uint32_t kStream = 6;  // index: which of 0, 1 and 2 the launcher relays through the descriptor
+inline constexpr uint32_t kPassed = 7;  // index: the step of the launcher's that returned the descriptor
 // A message with a listener is sent with kListenerFlags, which mean nothing on a local socket. The filter that makes
 // the listener asks it about every call but a sendmsg with these flags; without that exception the message would wait
 // for itself.

@@ -111,6 +111,7 @@ Step read_step(Reader& in) {
   step.dependent = (header.flags & kStepDependent) != 0;
   step.late = (header.flags & kStepLate) != 0;
   step.mends = (header.flags & kStepMends) != 0;
+  step.passed = (header.flags & kStepPassed) != 0;
   step.call = read_call(in);
   step.undo = in.at();
   return step;
@@ -193,6 +194,7 @@ bool sound_order(const Step& step, uint32_t index, uint32_t steps, bool cloned) 
   // A step of the launcher's must not be about one run's process, and the other side waits for some of the container's.
   const bool speaks = last || forks(op) || op == Op::kSendmsg;
   if (step.once && (step.side == Side::kHost ? cloned || op == Op::kClone3 || op == Op::kRelay : speaks)) return false;
+  if (step.passed && (step.side != Side::kHost || !cloned || step.call.returns == kNoSlot)) return false;
   // The container's side must exist, and it sends descriptors with its turn only.
   if (step.meanwhile && (step.side != Side::kHost || !cloned || op == Op::kRecvmsg)) return false;
   return step.side == Side::kHost || (cloned && step.undos == 0 && !step.late);
@@ -279,6 +281,8 @@ bool check(const uint8_t* data, size_t size, const uint8_t** step_at, Plan& plan
   if ((plan.flags & ~kAllFlags) != 0) return false;
   plan.execs = header.execs;
   plan.sockets = header.sockets;
+  plan.outside = header.outside;
+  if (plan.outside >= plan.steps) return false;
   if (plan.restart > kRestartAlways) return false;
   if (plan.id >> 48 != 0 || plan.kept_fds > kMaxKeptFds) return false;
   const uint32_t contents = plan.flags & kFlagGiven ? 1 : 0;

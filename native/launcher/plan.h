@@ -109,6 +109,8 @@ struct Step {
   bool late = false;
   // Made again while the command runs (network_tables.h).
   bool mends = false;
+  // The container's side is given the descriptor that it returns.
+  bool passed = false;
   uint16_t undos = 0;
   Call call;
   const uint8_t* undo = nullptr;  // the undo calls
@@ -148,6 +150,8 @@ struct Plan {
   // From this step on the container's side sends nothing more, since the command's filter may forbid it: the last step,
   // or the first of the filters before it.
   uint32_t quiet = 0;
+  // With kFlagHeld the launcher waits for a word before this step.
+  uint32_t outside = 0;
   uint16_t terminal = kNoSlot;
   uint16_t flags = 0;
   uint64_t time_limit = 0;  // ms from the start of the command; 0: none

@@ -1,5 +1,7 @@
 #include "process.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -7,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "../shared/syscalls.h"
+#include "files.h"
 #include "lean_mounts.h"
 #include "text.h"
 
@@ -54,6 +57,25 @@ long execute(const Context& context, const Call& c, uint32_t& detail) {
     if (error != -ENOENT && error != -ENOTDIR && error != -EACCES) break;
   }
   return failure;
+}
+
+long read_ahead(int root, const Context& context, const Arg& list, uint64_t count) {
+  const StringArray paths(context, list);
+  if (!paths.ok()) return -ENOMEM;
+  // What is no file is not waited for.
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  constexpr uint64_t kResolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  long result = -ENOENT;
+  for (uint32_t i = 0; i < list.number && result < 0; i++) {
+    const Fd file(static_cast<int>(open_at(root, paths.get()[i], kFlags, 0, kResolve)));
+    // The kernel reads no more at once than it would ahead of a reader.
+    constexpr uint64_t kAtOnce = 128 * 1024;
+    result = file.get();
+    for (uint64_t at = 0; at < count && result >= 0; at += kAtOnce) {
+      result = call(SYS_readahead, file.get(), at, kAtOnce);
+    }
+  }
+  return result < 0 ? result : 0;
 }
 
 long run_helper(const Context& context, const char* path, const Arg& list, uint32_t& detail) {

@@ -79,6 +79,7 @@ class Run {
   // Makes a step of this side.
   End make(const Step& current, uint32_t index) {
     const Call& call = current.call;
+    if (End end; index == plan_.outside && (plan_.flags & kFlagHeld) && refused(end)) return end;
     if (call.op == Op::kClone3) events_.flush();
     Result result;
     if (!perform_step(context_, events_, current, index, result)) {
@@ -88,6 +89,7 @@ class Run {
     }
     if (call.op == Op::kSpawnHelper) context_.helper.watch(events_, index);
     done_[index] = !result.skipped;
+    if (current.passed && !result.skipped) pass(index, context_.slots[call.returns]);
     if (call.op == Op::kClone3) {
       if (context_.child == 0) walk_inside(plan_, context_, owner_);
       supervisor_.command().created(context_.child, context_.slots[call.returns]);
@@ -96,6 +98,21 @@ class Run {
       supervisor_.add_terminal(context_.slots.take(plan_.terminal), plan_.flags & kFlagTerminalStdin);
     }
     return {};
+  }
+
+  // Gives the container's side, which was made before, the descriptor of step `index`.
+  void pass(uint32_t index, int fd) {
+    Handover message;
+    message.kind = kPassed;
+    message.index = index;
+    // If the other side has gone, the answer to its turn says so.
+    send_handover(context_.peer.get(), message, fd);
+  }
+
+  // Waits while the owner looks whether the plan is still valid. True: it is not, or there was a signal.
+  bool refused(End& end) {
+    events_.flush();
+    return interrupted(supervisor_.await_go(), end);
   }
 
   // The container's side may have failed before a step of this side did, which then fails because that has gone.

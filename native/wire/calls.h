@@ -99,6 +99,7 @@ enum class Op : uint16_t {
   kPassSockets = 121,
   kWatchTables = 122,
   kWatchAddresses = 123,
+  kReadahead = 124,
   kUnpack = 200,
   kIngest = 201,
   kIndex = 202,
@@ -310,6 +311,8 @@ struct CallTable {
     row(Op::kWatchTables) = {"fM"};
     // watch_addresses(fd, table, set4, set6)
     row(Op::kWatchAddresses) = {"fttt"};
+    // readahead(dirfd, pathname, count)
+    row(Op::kReadahead) = {"fTn"};
     // unpack(dirfd, offset, size, flags, max_bytes, max_entries, owners)
     row(Op::kUnpack) = {"fnnnnnt", false, true};
     // ingest(dirfd, pathname, offset, size, flags, max_bytes)

@@ -7,7 +7,7 @@
 namespace boxctl {
 
 inline constexpr uint32_t kMagic = 1280333890;
-inline constexpr uint32_t kVersion = 9;
+inline constexpr uint32_t kVersion = 10;
 inline constexpr size_t kMaxPlan = 67108864;
 inline constexpr uint32_t kMaxText = 1048576;
 inline constexpr size_t kMaxArgs = 9;
@@ -25,7 +25,8 @@ inline constexpr uint8_t kStepOnce = 2;
 inline constexpr uint8_t kStepDependent = 4;
 inline constexpr uint8_t kStepLate = 8;
 inline constexpr uint8_t kStepMends = 16;
-inline constexpr uint8_t kAllStepFlags = 31;
+inline constexpr uint8_t kStepPassed = 32;
+inline constexpr uint8_t kAllStepFlags = 63;
 inline constexpr uint32_t kRestartNo = 0;
 inline constexpr uint32_t kRestartOnFailure = 1;
 inline constexpr uint32_t kRestartAlways = 2;
@@ -35,7 +36,8 @@ inline constexpr uint16_t kFlagTerminalStdin = 2;
 inline constexpr uint16_t kFlagTerse = 8;
 inline constexpr uint16_t kFlagLean = 16;
 inline constexpr uint16_t kFlagGiven = 32;
-inline constexpr uint16_t kAllFlags = 59;
+inline constexpr uint16_t kFlagHeld = 64;
+inline constexpr uint16_t kAllFlags = 123;
 
 struct PlanHeader {
   uint32_t magic;
@@ -56,7 +58,7 @@ struct PlanHeader {
   uint32_t restart_most;
   uint32_t execs;
   uint32_t sockets;
-  uint32_t reserved;
+  uint32_t outside;
 };
 static_assert(sizeof(PlanHeader) == 80);
 static_assert(offsetof(PlanHeader, magic) == 0);
@@ -77,7 +79,7 @@ static_assert(offsetof(PlanHeader, restart) == 60);
 static_assert(offsetof(PlanHeader, restart_most) == 64);
 static_assert(offsetof(PlanHeader, execs) == 68);
 static_assert(offsetof(PlanHeader, sockets) == 72);
-static_assert(offsetof(PlanHeader, reserved) == 76);
+static_assert(offsetof(PlanHeader, outside) == 76);
 
 struct StepHeader {
   uint8_t side;

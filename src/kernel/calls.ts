@@ -266,6 +266,15 @@ export const CALLS = {
     args: [texts('pathname'), texts('argv'), texts('envp')],
     does: 'tries each path in turn, and goes on after ENOENT, ENOTDIR and EACCES',
   },
+  /**
+   * readahead(2) of the first of the files that is there, below `dirfd` as its root. Nothing depends on it: the kernel would read the
+   * same when the program is executed.
+   */
+  readahead: {
+    op: 124,
+    args: [fd('dirfd'), texts('pathname'), int('count')],
+    does: 'opens the first of the paths that is there (openat2 with RESOLVE_IN_ROOT), and has the kernel read that many bytes of it into memory',
+  },
   /** `sendmsg` sends a descriptor to the plan's other side, where `recvmsg` receives it. */
   sendmsg: { op: 39, args: [fd('fd'), flags('flags', 'MSG')] },
   recvmsg: {

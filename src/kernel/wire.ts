@@ -21,7 +21,7 @@ export const IMAGER_FD = { archive: 0, output: 1, report: 2 } as const;
 /** "BXPL". */
 export const PLAN_MAGIC = 0x4c505842;
 /** To be raised with each change, here or in calls.ts, that an older launcher would misread. */
-export const WIRE_VERSION = 9;
+export const WIRE_VERSION = 10;
 /** The largest plan, and the longest text in a plan, in bytes. */
 export const MAX_PLAN = 64 * 2 ** 20;
 export const MAX_TEXT = 2 ** 20;
@@ -51,6 +51,8 @@ export const STEP_FLAGS = {
   late: 8,
   /** Of the host's side: it is made again while the command runs, where what watch_tables asks for is gone. */
   mends: 16,
+  /** Of the host's side, after clone3: the container's side needs the descriptor that it returns. */
+  passed: 32,
 } as const;
 export const PLAN_FLAGS = {
   /** The launcher waits for an order before the command starts. */
@@ -63,6 +65,8 @@ export const PLAN_FLAGS = {
   lean: 16,
   /** The first of the kept descriptors has the contents of secrets and configs. */
   given: 32,
+  /** The launcher waits for an order before step `outside`. */
+  held: 64,
 } as const;
 
 /** When the launcher runs the plan again after the command's end. */
@@ -102,7 +106,8 @@ export const PLAN_HEADER = [
    * following (pass_sockets).
    */
   ['sockets', 'u32'],
-  ['reserved', 'u32'],
+  /** The first step that changes anything outside of the container and of the launcher itself. */
+  ['outside', 'u32'],
 ] as const;
 
 /** The step's call and its undo calls follow it. */

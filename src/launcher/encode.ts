@@ -22,7 +22,7 @@ import {
   STEP_HEADER,
   WIRE_VERSION,
 } from '../kernel/wire.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Step } from '../plan/plan.ts';
 
 const EXEC_KINDS = { health: EXEC.health, post_start: EXEC.postStart, pre_stop: EXEC.preStop } as const;
 const POLICIES = { 'on-failure': RESTART.onFailure, always: RESTART.always } as const;
@@ -144,6 +144,20 @@ class Writer {
 
 type Values = Readonly<Record<string, unknown>>;
 
+/** A word of a template for a descriptor, its name, or `$$`. */
+const FD_WORDS = /\$\$|\$(FD|PID|BIRTH)\(([^)]*)\)/gu;
+
+/** The descriptors that templates of the call name. */
+function namedIn(call: Call): readonly Fd[] {
+  const values: Values = call.args;
+  return rowOf(call.name).args.flatMap(({ name, kind }) => {
+    const value = values[name];
+    const text = kind === 'text' && value !== undefined ? asText(value) : '';
+    if (typeof text === 'string') return [];
+    return Array.from(text.template.matchAll(FD_WORDS), ([, , fd]) => fd).filter((fd) => fd !== undefined);
+  });
+}
+
 function forEachFd(call: Call, use: (fd: Fd, call: Call) => void): void {
   const values: Values = call.args;
   for (const { name, kind } of rowOf(call.name).args) {
@@ -156,8 +170,11 @@ function forEachFd(call: Call, use: (fd: Fd, call: Call) => void): void {
 class Slots {
   readonly #numbers = new Map<Fd, number>();
   readonly #lastUse = new Map<Fd, Call>();
+  /** Descriptors that the launcher has after the container's side was made, and that are used there. */
+  readonly #passed = new Set<Fd>();
 
   constructor(plan: Plan) {
+    this.#findPassed(plan);
     const use = (fd: Fd, call: Call): void => void this.#lastUse.set(fd, call);
     const keep = (fd: Fd): void => void this.#lastUse.delete(fd);
     for (const { call, undo } of plan.steps) {
@@ -171,6 +188,24 @@ class Slots {
     for (const { socket } of plan.tallies ?? []) keep(socket);
     if (plan.terminal !== undefined) keep(plan.terminal.master);
     if (this.size > MAX_SLOTS) throw new RangeError(`a plan can hold ${MAX_SLOTS} descriptors, not ${this.size}`);
+  }
+
+  #findPassed({ steps }: Plan): void {
+    const late = new Set<Fd>();
+    let cloned = false;
+    for (const { side, call } of steps) {
+      if (side === 'host' && cloned && call.returns !== undefined) late.add(call.returns);
+      const use = (fd: Fd): void => void (late.has(fd) && this.#passed.add(fd));
+      if (side === 'container' && late.size > 0) {
+        forEachFd(call, use);
+        namedIn(call).forEach(use);
+      }
+      cloned ||= call.name === 'clone3';
+    }
+  }
+
+  isPassed({ side, call }: Step): boolean {
+    return side === 'host' && call.returns !== undefined && this.#passed.has(call.returns);
   }
 
   #addReturned({ returns }: Call): void {
@@ -191,10 +226,8 @@ class Slots {
   }
   /** `$FD(name)` and its like: the launcher knows descriptors by their numbers. What a text names must be kept by an undo. */
   complete(template: string): string {
-    return template.replaceAll(
-      /\$\$|\$(FD|PID|BIRTH)\(([^)]*)\)/gu,
-      (found, word: string | undefined, fd: string | undefined) =>
-        word === undefined || fd === undefined ? found : `$${word}(${this.number(fd)})`,
+    return template.replaceAll(FD_WORDS, (found, word: string | undefined, fd: string | undefined) =>
+      word === undefined || fd === undefined ? found : `$${word}(${this.number(fd)})`,
     );
   }
   isLastUse(fd: Fd, call: Call): boolean {
@@ -263,6 +296,8 @@ export interface EncodeOptions {
   readonly hasGiven?: boolean;
   /** Steps that were done, and undo calls that succeeded, are not told. */
   readonly terse?: boolean;
+  /** The launcher waits for a word before it changes anything outside of the container and of itself. */
+  readonly held?: boolean;
 }
 
 /**
@@ -275,9 +310,10 @@ export function encodePlan(plan: Plan, options: EncodeOptions = {}): Uint8Array 
 
 /**
  * As native/front gives a plan to the launcher, but for the number of locks, which it sets itself. In the background the launcher writes
- * all that it tells into the container's folder; in the foreground nothing is shown of steps.
+ * all that it tells into the container's folder; in the foreground nothing is shown of steps, and the front compares what the plan
+ * was made from while the launcher begins.
  */
-export const byFront = (isBackground: boolean): EncodeOptions => (isBackground ? {} : { terse: true });
+export const byFront = (isBackground: boolean): EncodeOptions => (isBackground ? {} : { terse: true, held: true });
 
 /** The same, and where its command is. */
 export function encodeParts(plan: Plan, options: EncodeOptions = {}): Encoded {
@@ -356,7 +392,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
       (options.gate === true ? PLAN_FLAGS.gate : 0) |
       (plan.terminal?.stdin === true ? PLAN_FLAGS.terminalStdin : 0) |
       (options.hasGiven === true ? PLAN_FLAGS.given : 0) |
-      (options.terse === true ? PLAN_FLAGS.terse : 0),
+      (options.terse === true ? PLAN_FLAGS.terse : 0) |
+      (options.held === true ? PLAN_FLAGS.held : 0),
     grace: plan.stop.graceMs,
     time_limit: plan.timeLimit?.ms ?? 0,
     stop_signal: plan.stop.signal,
@@ -367,7 +404,10 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
     restart_most: plan.restart?.most ?? 0,
     execs: plan.execs?.length ?? 0,
     sockets: plan.sockets ?? 0,
-    reserved: 0,
+    outside: Math.max(
+      0,
+      plan.steps.findIndex(({ id }) => id === plan.outside),
+    ),
   });
   for (const step of plan.steps) {
     const undo = typeof step.undo === 'string' ? [] : step.undo;
@@ -376,7 +416,8 @@ function encode(plan: Plan, slots: Slots, options: EncodeOptions): Encoded {
       (step.once === true ? STEP_FLAGS.once : 0) |
       (step.dependent === true ? STEP_FLAGS.dependent : 0) |
       (step.late === true ? STEP_FLAGS.late : 0) |
-      (step.mends === true ? STEP_FLAGS.mends : 0);
+      (step.mends === true ? STEP_FLAGS.mends : 0) |
+      (slots.isPassed(step) ? STEP_FLAGS.passed : 0);
     out.stepHeader(SIDE[step.side], flags, undo.length);
     commandAt = out.size;
     writeCall(out, slots, step.call);

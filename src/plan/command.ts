@@ -1,8 +1,9 @@
 /** The command itself, and what its labels are written through. */
+import { resolve } from 'node:path';
 import { AT_FDCWD, type Fd, type Text } from '../kernel/calls.ts';
 import { O } from '../kernel/constants.ts';
 import type { GivenSockets } from '../host/facts.ts';
-import { inside, type PlanContext } from './context.ts';
+import { inside, onHost, type PlanContext } from './context.ts';
 import type { Plan } from './plan.ts';
 import { byDefault } from './steps.ts';
 import { sysctlsOf } from './sysctls.ts';
@@ -17,6 +18,35 @@ export function foldersOfPath(env: readonly string[]): readonly string[] {
 
 function candidates(program: string, env: readonly string[]): readonly string[] {
   return program.includes('/') ? [program] : foldersOfPath(env).map((folder) => `${folder}/${program}`);
+}
+
+/** Bytes: a shell, or the beginning of a larger program. */
+const READ_AHEAD = 2 * 1024 * 1024;
+
+/**
+ * Has the kernel read the program from a layer that was mounted just now, of which nothing is in memory yet, while the first process
+ * is busy with the root.
+ */
+export function readProgram(context: PlanContext, layer: Fd): void {
+  const { steps, model } = context;
+  const { args, cwd, env } = model.config.process;
+  const place = onHost('sources', byDefault('the program is in memory when it is executed'));
+  const pathname = candidates(args[0] ?? '', env).map((path) => resolve('/', cwd, path));
+  // Another layer may have it, or a mount.
+  const allow = [
+    'EACCES',
+    'EINVAL',
+    'EIO',
+    'EISDIR',
+    'ELOOP',
+    'ENAMETOOLONG',
+    'ENOENT',
+    'ENOTDIR',
+    'ENXIO',
+    'EPERM',
+    'EXDEV',
+  ];
+  steps.add(place, 'program', 'readahead', { dirfd: layer, pathname, count: READ_AHEAD }, { allow });
 }
 
 /** The last step: execve(2). */
@@ -58,7 +88,7 @@ function withVariables(env: readonly Text[], more: OtherCommand['environment']):
   return [...kept, ...Object.entries(more).map(([name, value]) => `${name}=${value}`)];
 }
 
-/** The plan with another command as its last step. Nothing else of a plan depends on its command. */
+/** The plan with another command as its last step. Nothing else of a plan depends on its command but what is read ahead. */
 export function withCommand(plan: Plan, { args, environment }: OtherCommand): Plan {
   const last = plan.steps.at(-1);
   if (last?.call.name !== 'execve') throw new Error('a plan without a command');

@@ -8,9 +8,9 @@ import type { Model } from '../model/model.ts';
 import { NO_FD, type Fd } from '../kernel/calls.ts';
 import { cgroupPaths } from './cgroup-layout.ts';
 import { joinCgroups, planCgroup } from './cgroup.ts';
-import { openHostProc, planCommand, socketsOf } from './command.ts';
+import { openHostProc, planCommand, readProgram, socketsOf } from './command.ts';
 import { PR } from '../kernel/constants.ts';
-import { inside, planContext, type PlanContext } from './context.ts';
+import { inside, onHost, planContext, type PlanContext } from './context.ts';
 import { makeDevOnHost, openNodes, populateDev } from './dev.ts';
 import { becomeInit, makeInit } from './init.ts';
 import { maskPaths, protectPaths } from './restricted-paths.ts';
@@ -29,13 +29,16 @@ import {
 import {
   dieWithParent,
   holdMounts,
+  holdNetwork,
   isolateMounts,
+  joinsAny,
   joinInside,
   joinMounts,
   openJoined,
   planClone,
   planIdentity,
   unshareCgroup,
+  unshareNetwork,
 } from './namespaces.ts';
 import { planNetworkInside, planNetworkOnHost, planPair } from './network/network.ts';
 import { planRouter } from './network/router.ts';
@@ -58,22 +61,23 @@ class Root {
   #layers: readonly Fd[] = [];
   #disk: Fd | undefined;
   #binds: readonly Prepared<Taken>[] = [];
-  #dev: Fd | undefined;
+  #systems: readonly Prepared[] = [];
+  #proc: Fd | undefined;
 
   constructor(context: PlanContext, image: ImageFacts) {
     this.#context = context;
     this.#image = image;
   }
 
-  /** Before the first process exists: locks and folders on the host, and what only a privileged launcher may open. */
+  /** Locks and folders on the host, and what only a privileged launcher may open. */
   prepareOnHost(): void {
     holdImage(this.#context, this.#image);
     makeSources(this.#context);
+    if (this.#context.host.privileged) showModes(this.#context, onHost, 'umask.host');
     makeUpper(this.#context, this.#removedFrom());
     if (this.#context.host.privileged) this.#take();
     if (this.#context.host.privileged && !this.#context.shiftsOwners) shiftBinds(this.#context, this.#binds, undefined);
-    this.#dev = makeDevOnHost(this.#context);
-    enterStage(this.#context);
+    makeDevOnHost(this.#context);
   }
 
   /** What an ordinary user's first process opens, while it still has the caller's ids. */
@@ -81,26 +85,44 @@ class Root {
     if (!this.#context.host.privileged) this.#take();
   }
 
-  /** Done by the launcher once the maps are written. */
-  shift(): void {
+  /** By the launcher, once the maps are written: the user namespace, where anything is done with it later. */
+  openUsers(): void {
     const context = this.#context;
     if (context.namespace('user').kind !== 'private') return;
-    const removes = this.#removedFrom() !== NO_FD;
-    if (!context.shiftsOwners && !removes) return;
-    const userns = openUserNamespace(context);
+    if (context.shiftsOwners || this.#removedFrom() !== NO_FD) openUserNamespace(context);
+  }
+
+  /** By the launcher, with what `openUsers` has opened. */
+  shift(): void {
+    const context = this.#context;
     if (!context.shiftsOwners) return;
-    if (this.#image.ownership === undefined) shiftLayers(context, this.#layers, userns);
-    shiftBinds(context, this.#binds, userns);
+    if (this.#image.ownership === undefined) shiftLayers(context, this.#layers, USERNS);
+    shiftBinds(context, this.#binds, USERNS);
+  }
+
+  /** Not where the layers are in memory already, as those are that lie in folders or stay mounted. */
+  readProgram(): void {
+    const lowest = this.#layers[0];
+    if (!this.#context.host.privileged || this.#context.mounted !== undefined || lowest === undefined) return;
+    if (this.#image.layers[0]?.kind === 'erofs') readProgram(this.#context, lowest);
+  }
+
+  /** What needs nothing of `prepareOnHost`. */
+  makeInside(): void {
+    const context = this.#context;
+    this.#systems = makeFileSystems(context);
+    this.#proc = this.#systems.find(({ mount }) => mount.target === '/proc')?.fd;
+    if (this.#proc !== undefined) setSysctls(context, this.#proc);
   }
 
   /** Returns the terminal, and the descriptor of the container's /proc. */
   buildInside(): { readonly terminal: Terminal | undefined; readonly proc: Fd | undefined } {
     const context = this.#context;
+    const systems = this.#systems;
     restrictBinds(context, this.#binds);
     const nodes = openNodes(context);
-    const systems = makeFileSystems(context, this.#dev);
-    const proc = [...systems, ...this.#binds].find(({ mount }) => mount.target === '/proc')?.fd;
-    setSysctls(context, proc);
+    const proc = this.#proc ?? this.#binds.find(({ mount }) => mount.target === '/proc')?.fd;
+    if (this.#proc === undefined) setSysctls(context, proc);
     const { root, covers, given } = buildRoot(context, this.#layers, this.#disk);
     pivot(context, root);
     // Before anything of the host is mounted: a link of the image could lead there.
@@ -139,6 +161,11 @@ class Root {
     if (context.host.privileged || context.kept || upperPath(context) === undefined) return NO_FD;
     return context.namespace('user').kind === 'path' ? 'join.user' : USERNS;
   }
+}
+
+/** Without a umask, what is made has the mode that its step says. */
+function showModes({ steps }: PlanContext, side: typeof onHost, id: string): void {
+  steps.add(side('root', byDefault('modes as they are written here')), id, 'umask', { mask: 0 });
 }
 
 function enterWorkingDirectory(context: PlanContext, hasOwnRoot: boolean): void {
@@ -191,24 +218,31 @@ export function planContainer(
   const ownMounts = context.namespace('mount').kind === 'private';
   const root = ownMounts && image !== undefined ? new Root(context, image) : undefined;
 
-  if (kept) openKept(context);
+  const joinsUser = context.namespace('user').kind === 'path';
+  const hasNetwork = model.network !== undefined;
+  const cgroups = cgroupPaths(context);
   const upper = root === undefined || kept ? undefined : upperPath(context);
-  const record = planRecord(context, { rmdir: cgroupPaths(context), rmtree: upper === undefined ? [] : [upper] });
+  const writeRecord = (): void => planRecord(context, { rmdir: cgroups, rmtree: upper === undefined ? [] : [upper] });
+  // Where nothing outside is changed before the first process is made, all of it is done while that makes what it can.
+  const recordsLater = !kept && !joinsUser && !hasNetwork && cgroups.length === 0 && !joinsAny(context);
+  const preparesLater = !kept && !joinsUser;
+
+  if (kept) openKept(context);
+  if (!recordsLater) writeRecord();
   const cgroup = planCgroup(context);
-  root?.prepareOnHost();
+  if (!preparesLater) root?.prepareOnHost();
+  if (root !== undefined) enterStage(context);
   const joined = openJoined(context);
   const init = model.init ? makeInit(context) : undefined;
   becomeOwner(context);
   planClone(context, cgroup);
-  const joinsUser = context.namespace('user').kind === 'path';
-  if (!joinsUser) recordChild(context, record);
+  if (!joinsUser && !recordsLater) recordChild(context);
   planMaps(context);
   setOomScore(context);
-  root?.shift();
+  root?.openUsers();
   holdMounts(context);
+  if (!preparesLater) root?.shift();
   leaveOwner(context);
-  // In a network namespace that the container's side makes later, there is nothing to do yet.
-  const hasNetwork = model.network !== undefined;
   // A kernel parameter may be one of the interface, so that the pair has to be there before.
   const pairFirst = sysctlsOf(model).some(({ name }) => /^net[./]ipv[46][./](?:conf|neigh)[./]/u.test(name));
   let tallies: ReturnType<typeof planPair>;
@@ -222,18 +256,36 @@ export function planContainer(
   joinInside(context, joined);
   // Here its mount namespace is made by unshare(2), so the record could not name it before.
   if (joinsUser) {
-    recordChild(context, record);
+    recordChild(context);
     if (hasNetwork) planHost();
   }
   isolateMounts(context);
+  unshareNetwork(context);
+  const begin = (): void => {
+    becomeRoot(context);
+    if (hasNetwork) tallies ??= planRouter(context);
+    hideFromPeers(context);
+    unshareCgroup(context);
+    showModes(context, inside, 'umask.zero');
+    root?.makeInside();
+  };
+  // An ordinary user's first process opens with the caller's ids what is prepared for it.
+  if (host.privileged) begin();
+  const outside = recordsLater ? steps.list.length : 0;
+  steps.meanwhile(() => {
+    if (recordsLater) {
+      writeRecord();
+      recordChild(context);
+    }
+    if (!preparesLater) return;
+    root?.prepareOnHost();
+    root?.shift();
+  });
   root?.takeInside();
-  becomeRoot(context);
-  if (hasNetwork) tallies ??= planRouter(context);
-  hideFromPeers(context);
-  unshareCgroup(context);
-  const zeroMask = inside('root', byDefault('modes as they are written here'));
-  steps.add(zeroMask, 'umask.zero', 'umask', { mask: 0 });
+  if (!host.privileged) begin();
   const { terminal, proc } = root === undefined ? buildOutside(context) : root.buildInside();
+  holdNetwork(context);
+  steps.meanwhile(() => root?.readProgram());
   joinMounts(context, joined);
   planIdentity(context);
   if (hasNetwork) {
@@ -259,6 +311,7 @@ export function planContainer(
     name: model.name,
     ...usersOf(context),
     steps: steps.list,
+    outside: steps.list[outside]?.id,
     reports: cgroup.reports,
     ...(sockets === undefined ? {} : { sockets: sockets.count }),
     ...(execs.length === 0 ? {} : { execs }),

@@ -63,14 +63,18 @@ export function isDev(mount: Mount): boolean {
   return mount.kind === 'new' && mount.type === 'tmpfs' && mount.target === '/dev';
 }
 
-/** /dev made and filled by the launcher; undefined where it cannot do that. */
-export function makeDevOnHost(context: PlanContext): Fd | undefined {
+/** The descriptor of a /dev that the launcher makes; undefined where it cannot do that. */
+export function devOfHost(context: PlanContext): Fd | undefined {
+  return makesNodes(context) ? 'mount.dev.fsmount' : undefined;
+}
+
+/** Makes and fills it. */
+export function makeDevOnHost(context: PlanContext): void {
   const { steps, model } = context;
   const mount = model.mounts.find(isDev);
-  if (!makesNodes(context) || mount === undefined) return undefined;
+  if (!makesNodes(context) || mount === undefined) return;
   const place = onHost('sources', mount.because);
   const owner = rootOutside(context);
-  steps.add(onHost('sources', byDefault('modes as they are written here')), 'umask.host', 'umask', { mask: 0 });
   const { own, data } = parseMountOptions(mount.options);
   const ids = [
     ['uid', String(owner.uid)],
@@ -89,7 +93,6 @@ export function makeDevOnHost(context: PlanContext): Fd | undefined {
     const args = { dirfd: folder, pathname, owner: owner.uid, group: owner.gid, flags: 0 };
     steps.add(at, `${node.id}.owner`, 'fchownat', args);
   }
-  return dev;
 }
 
 export interface HostNode {

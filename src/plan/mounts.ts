@@ -7,7 +7,7 @@ import { AT_FDCWD } from '../kernel/calls.ts';
 import { MOUNT_ATTR, O, OPEN_TREE, RESOLVE } from '../kernel/constants.ts';
 import { fillCgroupView, makeCgroupView, type CgroupView } from './cgroup-view.ts';
 import { inside, onHost, type PlanContext } from './context.ts';
-import { isDev } from './dev.ts';
+import { devOfHost, isDev } from './dev.ts';
 import { newFileSystem, parseMountOptions, setAttributes } from './filesystem.ts';
 import { guardBind, makeGuarded } from './guards.ts';
 import { hintsOfPath, SOURCE_HINTS } from './hints.ts';
@@ -41,11 +41,9 @@ function idOf({ target }: Mount): string {
   return `mount.${splitPath(target).join('.') || 'root'}`;
 }
 
-/**
- * The kernel makes a new `proc` or `sysfs` only while a complete one is mounted, so this comes before pivot_root. `dev`: the
- * /dev that the launcher has made, if it has.
- */
-export function makeFileSystems(context: PlanContext, dev: Fd | undefined): readonly Prepared[] {
+/** The kernel makes a new `proc` or `sysfs` only while a complete one is mounted, so this comes before pivot_root. */
+export function makeFileSystems(context: PlanContext): readonly Prepared[] {
+  const dev = devOfHost(context);
   return context.model.mounts
     .filter((mount) => mount.kind === 'new')
     .map((mount) => {

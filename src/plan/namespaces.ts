@@ -5,7 +5,7 @@ import { AF, CLONE, IFF_UP, IOCTL, MS, AT, O, PR, SOCK } from '../kernel/constan
 import type { Cgroup } from './cgroup.ts';
 import { inside, once, onHost, type PlanContext } from './context.ts';
 import type { Hints } from './hints.ts';
-import { byDefault, call } from './steps.ts';
+import { byDefault, call, type Place } from './steps.ts';
 
 export const NAMESPACE_FLAGS: Readonly<Record<OciNamespace['type'], number>> = {
   user: CLONE.CLONE_NEWUSER,
@@ -54,6 +54,8 @@ export function openJoined(context: PlanContext): readonly Joined[] {
   return all;
 }
 
+export const joinsAny = (context: PlanContext): boolean => joined(context).length > 0;
+
 /**
  * A container with a user namespace of its own has no right to join others: there the launcher joins before the clone,
  * and the container is born in them. The mount namespace is always joined inside, since the launcher needs its own.
@@ -68,11 +70,30 @@ function setns(context: PlanContext, { type, fd }: Joined, side: 'host' | 'conta
 }
 
 /**
- * The flags of the namespaces that are made. The cgroup namespace takes the cgroup that its maker is in, so the container
- * makes that one after it has joined.
+ * To make a network namespace takes longer than to make all others, so the first process does it while the launcher prepares
+ * what it needs. Not where the launcher makes interfaces in it, or where it is made with all others after the joining of a user
+ * namespace.
+ */
+function makesNetworkInside(context: PlanContext): boolean {
+  const own = context.namespace('network').kind === 'private' && context.namespace('user').kind !== 'path';
+  return own && context.model.network === undefined;
+}
+
+/** After the maps are written: the kernel gives the files of a network namespace to the root that the user namespace has then. */
+export function unshareNetwork(context: PlanContext): void {
+  if (!makesNetworkInside(context)) return;
+  const place = inside('namespaces', context.becauseNamespace('network'));
+  context.steps.add(place, 'unshare.network', 'unshare', { flags: CLONE.CLONE_NEWNET }, { undo: 'kernel' });
+}
+
+/**
+ * The flags of the namespaces that are made with the first process. The cgroup namespace takes the cgroup that its maker is in,
+ * so the container makes that one after it has joined.
  */
 function madeFlags(context: PlanContext): number {
-  return JOIN_ORDER.filter((type) => type !== 'cgroup' && context.namespace(type).kind === 'private').reduce(
+  const later = (type: OciNamespace['type']): boolean =>
+    type === 'cgroup' || (type === 'network' && makesNetworkInside(context));
+  return JOIN_ORDER.filter((type) => !later(type) && context.namespace(type).kind === 'private').reduce(
     (sum, type) => sum + NAMESPACE_FLAGS[type],
     0,
   );
@@ -115,11 +136,26 @@ export function holdMounts(context: PlanContext): void {
   if (host.erofs.usable && host.erofs.loop) return;
   if (model.mounts.some(({ kind }) => kind === 'bind' || kind === 'volume')) return;
   if (image?.layers.some((layer) => (layer.kind === 'tree' ? layer.named : layer.apart) === true)) return;
-  const place = onHost('namespaces', byDefault('the end is told before the kernel takes the mounts down'));
-  const pathname = { template: '/proc/$CHILD/ns/mnt' };
+  hold(context, onHost('namespaces', byDefault(TOLD_FIRST)), 'mounts', 'mnt');
+}
+
+const TOLD_FIRST = 'the end is told before the kernel takes the namespace down';
+
+function hold({ steps }: PlanContext, place: Place, id: string, file: string): void {
+  const pathname = { template: `/proc/$CHILD/ns/${file}` };
   const args = { dirfd: AT_FDCWD, pathname, flags: O.O_RDONLY | O.O_CLOEXEC, mode: 0, resolve: 0 };
-  const undo = [call('close', { fd: 'mounts' })];
-  context.steps.add(place, 'mounts', 'openat2', args, { undo, late: true, allow: ['EACCES', 'EPERM', 'ENOENT'] });
+  const undo = [call('close', { fd: id })];
+  steps.add(place, id, 'openat2', args, { undo, late: true, allow: ['EACCES', 'EPERM', 'ENOENT'] });
+}
+
+/**
+ * For the same reason the launcher is a user of its network namespace, whose end takes the kernel longer still: it would begin
+ * with it on the processor on which the first process ends. Made while that builds the root, since it makes the namespace itself.
+ */
+export function holdNetwork(context: PlanContext): void {
+  if (!makesNetworkInside(context) || context.kept) return;
+  const place: Place = { ...onHost('identity', byDefault(TOLD_FIRST)), meanwhile: true };
+  hold(context, place, 'network', 'net');
 }
 
 /** What of the joining happens inside. A process that joins must not be open to those who are there (CVE-2016-9962). */

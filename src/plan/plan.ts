@@ -120,6 +120,11 @@ export interface Plan {
   readonly version: typeof PLAN_VERSION;
   readonly name: string;
   readonly steps: readonly Step[];
+  /**
+   * The id of the first step that changes anything outside of the container and of the launcher itself, or that looks at what a
+   * path of the file leads to. Until then a plan may turn out not to be valid any more (native/front). Undefined: the first step.
+   */
+  readonly outside?: string | undefined;
   readonly reports: readonly Report[];
   readonly tallies?: readonly Tally[];
   /** The name of the pseudo-terminal's master on the host's side; the launcher relays it to descriptors 0 and 1. */

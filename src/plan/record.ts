@@ -35,8 +35,7 @@ export function recordMade({ steps }: PlanContext, place: Place, id: string, mad
   steps.add(place, `${id}.record`, 'write', { dirfd: RECORD, pathname: '', data: `${JSON.stringify({ made })}\n` });
 }
 
-/** The descriptor of the record, for what is only known later. */
-export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
+export function planRecord(context: PlanContext, leftovers: Leftovers): void {
   const { steps, host, model } = context;
   const place = onHost('record', byDefault('record of what the kernel does not clean up'));
   const { state } = host.dirs;
@@ -64,7 +63,6 @@ export function planRecord(context: PlanContext, leftovers: Leftovers): Fd {
   const isKept = context.kept ? { kept: true } : {};
   const text = { template: `${JSON.stringify({ version: 1, ...isKept, ...leftovers, ...ownershipOf(context) })}\n` };
   steps.add(place, 'record.write', 'write', { dirfd: file, pathname: '', data: text });
-  return file;
 }
 
 /** A program beside the container (spawn_helper) may take back that it dies with the launcher, too. */
@@ -78,7 +76,7 @@ export function recordHelper({ steps }: PlanContext, place: Place, helper: Fd): 
  * it is written down who it is, before it runs. With a process namespace of its own, its end is that of all others; else
  * they are found by their cgroup (cgroup.ts) and by their mount namespace.
  */
-export function recordChild(context: PlanContext, record: Fd): void {
+export function recordChild(context: PlanContext): void {
   const { steps } = context;
   const place = onHost('record', byDefault('who is ended if the launcher is killed'));
   const shared = context.namespace('pid').kind !== 'private' && context.namespace('mount').kind === 'private';
@@ -86,5 +84,5 @@ export function recordChild(context: PlanContext, record: Fd): void {
   // What is in the container is its child.
   const forks = forksInside(context) ? ',"forks":true' : '';
   const text = { template: `{"pid":$CHILD,"birth":"$BIRTH"${mounts}${forks}}\n` };
-  steps.add(place, 'record.child', 'write', { dirfd: record, pathname: '', data: text });
+  steps.add(place, 'record.child', 'write', { dirfd: RECORD, pathname: '', data: text });
 }

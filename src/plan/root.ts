@@ -12,13 +12,14 @@ import { KEPT, keptPath } from './kept.ts';
 import { openTree } from './layers.ts';
 import { makeCovers, type Cover } from './own-files.ts';
 import { attach, attachTo, byDefault, call, literal, type Place, type Steps } from './steps.ts';
+import { rootOutside } from './users.ts';
 
 /**
  * The container's first process is born with the launcher's working directory, as its own mount namespace sees it: so it
  * gets at the stage although it may not be able to reach its path any more.
  */
 export function enterStage(context: PlanContext): void {
-  const place = onHost('sources', byDefault('stage on which the root is built'));
+  const place = onHost('namespaces', byDefault('stage on which the root is built'));
   context.steps.add(place, 'stage', 'chdir', { path: `${context.host.dirs.store}/mnt` });
 }
 
@@ -79,6 +80,23 @@ export function makeUpper(context: PlanContext, userns: Fd): void {
   steps.add(place, 'upper.flock', 'flock', { fd, operation: LOCK.LOCK_EX | LOCK.LOCK_NB });
   // For the container's root, whoever that is outside; the folder above is the caller's alone.
   steps.add(place, 'upper.chmod', 'fchmodat', { ...at, mode: 0o777 });
+  if (!makesOnHost(context)) return;
+  const { uid: owner, gid: group } = rootOutside(context);
+  for (const [pathname, mode] of UPPER_FOLDERS) {
+    steps.add(place, pathname, 'mkdirat', { dirfd: fd, pathname, mode });
+    steps.add(place, `${pathname}.owner`, 'fchownat', { dirfd: fd, pathname, owner, group, flags: 0 });
+  }
+}
+
+/** Of an overlay: what is written, and what is being written (overlayfs). */
+const UPPER_FOLDERS = [
+  ['upper', 0o755],
+  ['work', 0o700],
+] as const;
+
+/** Whether the launcher makes them, while the container's first process is busy; that process does it otherwise. */
+function makesOnHost(context: PlanContext): boolean {
+  return context.host.privileged && !context.kept && context.namespace('user').kind !== 'path';
 }
 
 /** A detached mount of that folder, on the side that may make it. */
@@ -154,8 +172,9 @@ export function buildRoot(context: PlanContext, layers: readonly Fd[], disk: Fd 
   const written = disk === undefined ? place : { ...place, hints: ON_STORE };
   // Those of a container that has run before are there.
   const allow = disk !== undefined && context.kept ? ['EEXIST'] : [];
-  makeFolder(steps, written, 'upper', disk ?? scratch, 'upper', 0o755, allow);
-  makeFolder(steps, written, 'work', disk ?? scratch, 'work', 0o700, allow);
+  if (disk === undefined || !makesOnHost(context)) {
+    for (const [name, mode] of UPPER_FOLDERS) makeFolder(steps, written, name, disk ?? scratch, name, mode, allow);
+  }
   const covers = makeCovers(context, scratch);
   const given = makeGiven(context, scratch);
   const names = attachLayers(context, layers, scratch);

@@ -50,6 +50,14 @@ export function call<N extends CallName>(
 export class Steps {
   readonly #steps: Step[] = [];
   readonly #ids = new Set<string>();
+  #isMeanwhile = false;
+
+  /** The steps of the host that `work` adds are made while the container's first process makes those before them. */
+  meanwhile(work: () => void): void {
+    this.#isMeanwhile = true;
+    work();
+    this.#isMeanwhile = false;
+  }
 
   get list(): readonly Step[] {
     return this.#steps;
@@ -67,7 +75,7 @@ export class Steps {
       id: unique,
       group: place.group,
       side: place.side,
-      ...(place.meanwhile === undefined ? {} : { meanwhile: place.meanwhile }),
+      ...(place.meanwhile === true || (this.#isMeanwhile && place.side === 'host') ? { meanwhile: true as const } : {}),
       ...(place.once === undefined ? {} : { once: place.once }),
       ...(dependent === undefined ? {} : { dependent }),
       ...(late === undefined ? {} : { late }),

@@ -15,7 +15,7 @@ import { inUnits } from '../text/duration.ts';
 import { signalName } from '../kernel/signals.ts';
 
 const TITLES: Readonly<Record<Group, string>> = {
-  record: 'what is written down first',
+  record: 'what is written down to be removed',
   cgroup: 'limits',
   sources: 'what is taken from the host',
   namespaces: 'namespaces',

@@ -2,7 +2,7 @@
 import type { HostFacts } from '../../src/host/facts.ts';
 import type { ImageFacts, Layer } from '../../src/model/image.ts';
 import { compile, ownershipFor, type Overrides } from '../../src/model/compile.ts';
-import { planContainer } from '../../src/plan/container.ts';
+import { planContainer, type PlanOptions } from '../../src/plan/container.ts';
 import { formatCall } from '../../src/show/call-text.ts';
 import { listedMessages, messageWriter } from '../../src/show/netlink-text.ts';
 import type { Plan } from '../../src/plan/plan.ts';
@@ -24,13 +24,19 @@ function imageOf(host: HostFacts): ImageFacts {
 }
 
 /** What `boxctl plan` would make of the text on such a host. */
-export function planOf(yaml: string, host: HostFacts, overrides: Overrides = {}, layers?: readonly Layer[]): Plan {
+export function planOf(
+  yaml: string,
+  host: HostFacts,
+  overrides: Overrides = {},
+  layers?: readonly Layer[],
+  options?: PlanOptions,
+): Plan {
   const document = load(yaml);
   const found = document.spec.image === undefined ? undefined : imageOf(host);
   const image = found === undefined || layers === undefined ? found : { ...found, layers };
   const ownership = ownershipFor(document, host);
   const placed = image === undefined ? undefined : { ...image, ownership };
-  return planContainer(compile(document, placed, host, overrides), placed, host);
+  return planContainer(compile(document, placed, host, overrides), placed, host, options);
 }
 
 /** A line for each step, with all that it holds; `~`: the kernel undoes it. */

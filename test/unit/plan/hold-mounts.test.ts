@@ -1,7 +1,9 @@
-/** When the end of a container is told before the kernel takes its mounts down. */
+/** When the end of a container is told before the kernel takes its mounts and its network namespace down. */
 import { expect, test } from 'vitest';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import type { Layer } from '../../../src/model/image.ts';
+import type { PlanOptions } from '../../../src/plan/container.ts';
+import type { Step } from '../../../src/plan/plan.ts';
 import { ROOT_HOST, USER_HOST } from '../../support/host-facts.ts';
 import { FILE } from '../../support/network-plans.ts';
 import { planOf } from '../../support/plan.ts';
@@ -20,6 +22,16 @@ test('what the kernel has made for the container alone goes after the end was to
     for (const host of [ROOT_HOST, USER_HOST]) expect([keys, holds(keys, host)]).toEqual([keys, true]);
   }
   expect(holds('', ROOT_HOST, [ARCHIVE])).toBe(true);
+});
+
+test('the network namespace goes after the end was told, where the first process has made it and the launcher is not to run it again', () => {
+  const held = (keys: string, options?: PlanOptions): Step | undefined =>
+    planOf(`${FILE}${keys}`, ROOT_HOST, {}, undefined, options).steps.find(({ id }) => id === 'network');
+  expect(held('')).toMatchObject({ late: true, meanwhile: true, undo: [{ name: 'close', args: { fd: 'network' } }] });
+  expect(held('', { kept: true })).toBeUndefined();
+  for (const keys of ['network_mode: bridge\n', 'network_mode: host\n', 'namespaces: {net: /proc/1/ns/net}\n']) {
+    expect([keys, held(keys)]).toEqual([keys, undefined]);
+  }
 });
 
 test('what is the caller’s own is not in use any more when the end is told', () => {

@@ -79,7 +79,7 @@ describe('a start that goes well', () => {
 
   test('has one line while it takes time, which is gone when the command starts', async () => {
     const { during } = await seen({ waits: 1000, events: steps.slice(0, 1) });
-    expect(during).toBe('  ○ what is written down first');
+    expect(during).toBe('  ○ namespaces');
     const { screen } = await seen({ waits: 1000 });
     expect(screen.redrawn).toBeGreaterThan(1);
     expect(screen).toMatchObject({ lines: [], current: '' });
@@ -90,7 +90,7 @@ describe('a start that goes well', () => {
     const file = await seen({ mode: 'list', screen: new FakeScreen(80, false) });
     expect(terminal.screen.lines).toEqual(file.screen.lines);
     expect(file.screen.redrawn).toBe(0);
-    expect(file.screen.lines[0]).toMatch(/^ {2}✔ what is written down first +\d+ steps +0\.\d+ ms$/u);
+    expect(file.screen.lines[0]).toMatch(/^ {2}✔ namespaces +\d+ steps +0\.\d+ ms$/u);
     expect(file.screen.lines.length).toBeGreaterThan(8);
   });
 
@@ -106,7 +106,7 @@ describe('a start that fails', () => {
 
   test.each([0, 1000])('shows all groups on a terminal, up to the one that failed (after %d ms)', async (waits) => {
     const { screen } = await seen({ events, waits });
-    expect(screen.lines[0]).toMatch(/^ {2}✔ what is written down first/u);
+    expect(screen.lines[0]).toMatch(/^ {2}✔ namespaces/u);
     expect(screen.lines.filter((line) => line.startsWith('  ✖ '))).toEqual(['  ✖ mounts']);
     expect(screen.lines.at(-1)).toMatch(/^ {6}.*: EPERM$/u);
     expect(screen.current).toBe('');
