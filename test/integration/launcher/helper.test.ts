@@ -38,7 +38,7 @@ interface Helper {
 function planWith({ script, path = '/bin/sh', ready = 3, timeoutMs = 10_000 }: Helper, command: string): Plan {
   const args = ['sh', '-c', command];
   const plan = planContainer(testModel({ host, args }), testImage(join(folder, 'rootfs')), host);
-  const at = plan.steps.findIndex((step) => step.side === 'container');
+  const at = plan.steps.findIndex(({ id }) => id === 'record.child') + 1;
   const step = (id: string, made: Step['call'], undo: Step['undo'] = 'none'): Step => ({
     id,
     group: 'namespaces',

@@ -49,7 +49,7 @@ describe.skipIf(!hasBusybox)('the launcher (needs the Debian package busybox-sta
     const plan = planOf('true');
     const { before, after } = await undone(plan);
     const late = plan.steps.filter(({ late: isLate }) => isLate === true).map(({ id }) => id);
-    expect(new Set(late)).toEqual(new Set(['record', 'record.flock', 'upper.mkdir', 'mounts']));
+    expect(new Set(late)).toEqual(new Set(['record', 'record.flock', 'upper.mkdir', 'mounts', 'network']));
     expect(new Set(after)).toEqual(new Set(late));
     expect(before).not.toEqual([]);
     // The record covers the layer: it is the last to go.

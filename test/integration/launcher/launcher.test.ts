@@ -54,11 +54,16 @@ describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)
     expect(lines.slice(4).filter(Boolean).toSorted()).toEqual(['bin', 'dev', 'proc', 'sys']);
   });
 
-  test('reports each step once and in order, then the start of the command', async () => {
+  test('reports each step once and those of each side in order, then the start of the command', async () => {
     const plan = planFor({ args: ['true'] });
     const { events } = await run(plan);
     const steps = events.flatMap((event) => (event.kind === 'step' ? [event.index] : []));
-    expect(steps).toEqual(plan.steps.slice(0, -1).map((_, index) => index));
+    const all = plan.steps.slice(0, -1).map((_, index) => index);
+    expect(steps.toSorted((a, b) => a - b)).toEqual(all);
+    for (const side of ['host', 'container']) {
+      const isOfSide = (index: number): boolean => plan.steps[index]?.side === side;
+      expect(steps.filter(isOfSide)).toEqual(all.filter(isOfSide));
+    }
     expect(events.filter((event) => event.kind === 'started')).toHaveLength(1);
   });
 

@@ -54,8 +54,9 @@ function publishing(): readonly Step[] {
 function planFor(script: string): Plan {
   const model = testModel({ host, args: ['sh', '-c', script] });
   const plan = planContainer(model, testImage(join(folder, 'rootfs')), host);
-  const clone = plan.steps.findIndex(({ call }) => call.name === 'clone3');
-  return { ...plan, steps: [...plan.steps.slice(0, clone + 1), ...publishing(), ...plan.steps.slice(clone + 1)] };
+  // Once the first process has made its network namespace.
+  const at = plan.steps.findIndex(({ id }) => id === 'network');
+  return { ...plan, steps: [...plan.steps.slice(0, at), ...publishing(), ...plan.steps.slice(at)] };
 }
 
 async function fetchFrom(port: number, address: string): Promise<string> {
