@@ -65,7 +65,7 @@ void HostAddresses::on_change(short) {
   const uint64_t begun = now_ns();
   // Without its program the container reaches nothing any more.
   if (update() != 0) context_.helper.end();
-  written_ = true;
+  worked_ = true;
   // With many addresses that change all the time, this takes a tenth of a processor and no more.
   rests_ = timer_.set(1 + (now_ns() - begun) * 10 / 1'000'000);
 }

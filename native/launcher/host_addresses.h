@@ -26,8 +26,8 @@ class HostAddresses {
     if (rests_) return poller.add<&HostAddresses::on_time>(timer_.fd(), POLLIN, *this);
     poller.add<&HostAddresses::on_change>(changes_.get(), POLLIN, *this);
   }
-  // Once after addresses were written while the command runs.
-  bool has_written() { return std::exchange(written_, false); }
+  // Once after a change was looked at.
+  bool has_worked() { return std::exchange(worked_, false); }
 
  private:
   void on_change(short happened);
@@ -39,7 +39,7 @@ class HostAddresses {
   uint16_t socket_ = kNoSlot;
   const char* table_ = nullptr;
   const char* sets_[2] = {};  // of IPv4 and of IPv6
-  bool written_ = false;
+  bool worked_ = false;
   bool rests_ = false;  // until the timer
   Timer timer_;
 };

@@ -73,6 +73,7 @@ void NetworkTables::on_change(short) {
   char byte;
   for (int i = 0; i < kMostChanges && (recv(changes_.get(), &byte, 1, 0) >= 0 || errno == ENOBUFS); i++) {
   }
+  worked_ = true;
   uint64_t found;
   if (!find(found) || found == known_) return;
   for (uint32_t i = 0; i < plan_.steps; i++) {
@@ -80,7 +81,6 @@ void NetworkTables::on_change(short) {
     // Another launcher may have made the table already, without what this one adds to it.
     if (current.mends && (found == kGone || current.call.op != Op::kNetlinkOnce)) perform(context_, current.call);
   }
-  mended_ = true;
   if (found != kGone || find(found)) known_ = found;
 }
 

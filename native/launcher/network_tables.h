@@ -29,8 +29,8 @@ class NetworkTables {
   // for that are made again. Returns 0 or -errno.
   long watch(uint16_t socket, const Arg& question);
   void add_sources(Poller& poller) { poller.add<&NetworkTables::on_change>(changes_.get(), POLLIN, *this); }
-  // Once after steps were made again.
-  bool has_mended() { return std::exchange(mended_, false); }
+  // Once after a change was looked at.
+  bool has_worked() { return std::exchange(worked_, false); }
 
  private:
   void on_change(short happened);
@@ -46,7 +46,7 @@ class NetworkTables {
   Arg question_;
   // The kernel's number of the table that has what this launcher's steps have added.
   uint64_t known_ = kNeverAsked;
-  bool mended_ = false;
+  bool worked_ = false;
 };
 
 }  // namespace boxctl

@@ -170,8 +170,8 @@ End Supervisor::watch() {
     if (poller_.wait() != 0) break;
     poller_.dispatch();
     advance_execs();
-    const bool has_worked = network_tables_.has_mended() || host_addresses_.has_written();
-    if (has_worked && owner_ < 0) give_back();
+    const bool worked = network_tables_.has_worked() || host_addresses_.has_worked();
+    if (worked && owner_ < 0) give_back();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }
   // As much as can be written at once, before the terminal's mode is put back; the rest by deliver_rest.
