@@ -46,6 +46,8 @@ export interface AttachEnd {
 export interface InterfaceAddress {
   readonly device: string;
   readonly address: string;
+  /** The interface is down or has no carrier. */
+  readonly isIdle: boolean;
 }
 
 interface Addon {
@@ -372,7 +374,7 @@ export function probeCalls(): Readonly<Record<string, number>> {
 }
 
 /**
- * The addresses of the interfaces that are up. Those are left out whose names are `without` and a number. `os.networkInterfaces()`
+ * The addresses of the interfaces. Those are left out whose names are `without` and a number. `os.networkInterfaces()`
  * asks for the interfaces as well: that waits as long as the kernel adds or removes one, as that of a container that has just ended.
  */
 export function interfaceAddresses(without: string): readonly InterfaceAddress[] {
@@ -382,10 +384,11 @@ export function interfaceAddresses(without: string): readonly InterfaceAddress[]
     .trimEnd()
     .split('\n')
     .flatMap((line) => {
-      const [device, hex = ''] = line.split(' ');
+      const [device, hex = '', idle] = line.split(' ');
       if (device === undefined || hex === '') return [];
       const bytes = Buffer.from(hex, 'hex');
-      return [{ device, address: bytes.length === 4 ? bytes.join('.') : (hex.match(/.{4}/gu) ?? []).join(':') }];
+      const address = bytes.length === 4 ? bytes.join('.') : (hex.match(/.{4}/gu) ?? []).join(':');
+      return [{ device, address, isIdle: idle !== undefined }];
     });
 }
 

@@ -5,9 +5,9 @@
 
 namespace boxctl {
 
-// interfaceAddresses(without): lines of a name and an address in hex digits (native/shared/interface_addresses.h). Of
-// those interfaces that are up and have a carrier, as of getifaddrs(3). That asks for the interfaces as well, and the
-// kernel answers only while no interface is added or removed.
+// interfaceAddresses(without): lines of a name and an address in hex digits (native/shared/interface_addresses.h), as
+// of getifaddrs(3). That asks for the interfaces as well, and the kernel answers only while no interface is added or
+// removed.
 Napi::Value interface_addresses(const Napi::CallbackInfo& info);
 
 }  // namespace boxctl

@@ -1,4 +1,4 @@
-// The addresses of the host's interfaces that are up, as text: what Node plans by, and native/front compares.
+// The addresses of the host's interfaces, as text: what Node plans by, and native/front compares.
 #pragma once
 
 #include <errno.h>
@@ -25,7 +25,7 @@ inline bool is_numbered(const char* word, size_t size, const char* prefix) {
   return true;
 }
 
-// Lines of a name, a space and an address in hex digits.
+// Lines of a name, a space and an address in hex digits, and ` idle` where the interface is down or has no carrier.
 class InterfaceAddresses {
  public:
   // Interfaces whose names are the prefix and a number are left out.
@@ -78,12 +78,16 @@ class InterfaceAddresses {
     }
   }
 
-  // The name is filled in. False: it is down, or gone meanwhile.
-  static bool is_up(int socket, uint32_t index, ifreq& interface) {
+  // False: it is gone meanwhile.
+  static bool find(int socket, uint32_t index, char* name, bool& is_idle) {
+    ifreq interface = {};
     interface.ifr_ifindex = static_cast<int>(index);
-    if (ioctl(socket, SIOCGIFNAME, &interface) != 0 || ioctl(socket, SIOCGIFFLAGS, &interface) != 0) return false;
+    if (ioctl(socket, SIOCGIFNAME, &interface) != 0) return false;
+    memcpy(name, interface.ifr_name, sizeof interface.ifr_name);
+    if (ioctl(socket, SIOCGIFFLAGS, &interface) != 0) return false;
     constexpr int kWanted = IFF_UP | IFF_RUNNING;
-    return (interface.ifr_flags & kWanted) == kWanted;
+    is_idle = (interface.ifr_flags & kWanted) != kWanted;
+    return true;
   }
 
   bool add(int socket, const nlmsghdr* message) {
@@ -96,16 +100,18 @@ class InterfaceAddresses {
         address = static_cast<const uint8_t*>(RTA_DATA(one));
       }
     }
-    ifreq interface = {};
-    if (address == nullptr || !is_up(socket, about->ifa_index, interface)) return true;
-    const size_t size = strlen(interface.ifr_name);
-    if (is_numbered(interface.ifr_name, size, without_)) return true;
-    if (!text_.add(interface.ifr_name, size) || !text_.add(' ')) return false;
+    char name[IFNAMSIZ];
+    bool is_idle;
+    if (address == nullptr || !find(socket, about->ifa_index, name, is_idle)) return true;
+    const size_t size = strlen(name);
+    if (is_numbered(name, size, without_)) return true;
+    if (!text_.add(name, size) || !text_.add(' ')) return false;
     for (size_t i = 0; i < (about->ifa_family == AF_INET ? 4U : 16U); i++) {
       if (!text_.add("0123456789abcdef"[address[i] >> 4]) || !text_.add("0123456789abcdef"[address[i] & 15]))
         return false;
     }
-    return text_.add('\n');
+    constexpr char kIdle[] = " idle";
+    return (!is_idle || text_.add(kIdle, sizeof kIdle - 1)) && text_.add('\n');
   }
 
   const char* without_;

@@ -90,8 +90,9 @@ export function isAtLeast(kernel: HostFacts['kernel'], major: number, minor: num
 
 /** Whether an address is the host's own. */
 export function isOwnAddress({ networking }: HostFacts, address: string): boolean {
-  const { addresses = [], local = [] } = networking ?? {};
-  return addresses.some((one) => one.address === address) || local.some((subnet) => containsAddress(subnet, address));
+  const { addresses = [], idleAddresses = [], local = [] } = networking ?? {};
+  const all = [...addresses, ...idleAddresses];
+  return all.some((one) => one.address === address) || local.some((subnet) => containsAddress(subnet, address));
 }
 
 /** What a container's network is built on. */
@@ -100,6 +101,8 @@ export interface NetworkFacts {
   readonly uplinks: readonly { readonly family: Family; readonly device: string }[];
   /** Of interfaces that are up and have a carrier. */
   readonly addresses: readonly HostAddress[];
+  /** Of those that are down or have none, such as Docker's bridge without a container. */
+  readonly idleAddresses?: readonly HostAddress[];
   /** All that the kernel takes as its own. Only for an ordinary user: of root's packets, the kernel decides by itself. */
   readonly local?: readonly Subnet[];
   /** boxctl may change the host's own network: CAP_NET_ADMIN, in the initial user namespace. */

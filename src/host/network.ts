@@ -69,8 +69,7 @@ function parseRoutes6(text: string): readonly Route[] {
 const OF_THIS_HOST = 0x8010_0000;
 
 /**
- * What the kernel takes as the host's own: also addresses of interfaces that are down or have no carrier, such as Docker's bridge
- * without a container, which `interfaceAddresses` leaves out, and local routes to whole subnets.
+ * What the kernel takes as the host's own: also local routes to whole subnets.
  */
 function gatherLocal(read: HostReader): readonly Subnet[] {
   // An address, and indented below it the routes to it: `/32 host LOCAL`. Tables that are one in the kernel are listed twice.
@@ -86,8 +85,9 @@ function gatherLocal(read: HostReader): readonly Subnet[] {
   return [...new Set([...local4, ...local6])].flatMap((text) => parseSubnet(text)?.subnet ?? []);
 }
 
-function hostAddresses(found: readonly InterfaceAddress[]): readonly HostAddress[] {
-  return found.flatMap(({ device, address }): readonly HostAddress[] => {
+function hostAddresses(found: readonly InterfaceAddress[], idle: boolean): readonly HostAddress[] {
+  return found.flatMap(({ device, address, isIdle }): readonly HostAddress[] => {
+    if (isIdle !== idle) return [];
     const parsed = parseAddress(address);
     return parsed === undefined ? [] : [{ family: parsed.family, address: formatAddress(parsed), device }];
   });
@@ -156,7 +156,7 @@ export function gatherNetworkFacts(
   const forcesForwarding = read.exists('/proc/sys/net/ipv6/conf/all/force_forwarding');
   // The file is there unless the kernel was started without IPv6.
   const withoutIpv6 = read.text('/proc/sys/net/ipv6/conf/default/disable_ipv6')?.trim() !== '0';
-  const addresses = hostAddresses(found);
+  const addresses = hostAddresses(found, false);
   // The routes of a VPN are often in a table of its own: what has an address can lead outside as well.
   const outward = unique([
     ...uplinks,
@@ -166,6 +166,7 @@ export function gatherNetworkFacts(
   return {
     uplinks,
     addresses,
+    idleAddresses: hostAddresses(found, true),
     routes,
     forwarding: outward
       .filter(({ family, device }) => device !== 'lo' && !(family === 6 && withoutIpv6))

@@ -59,7 +59,7 @@ export type Input =
    * it; undefined: there is no such setting.
    */
   | { readonly kind: 'setting'; readonly path: string; readonly lock: string; readonly before: string | undefined }
-  /** Of the interfaces that are up, but those whose names are `without` and a number (native/shared/interface_addresses.h). */
+  /** Of the interfaces, but those whose names are `without` and a number (native/shared/interface_addresses.h). */
   | { readonly kind: 'addresses'; readonly without: string; readonly text: string }
   /** The magic number of a file system (statfs(2)); undefined where there is nothing. */
   | { readonly kind: 'file_system'; readonly path: string; readonly type: number | undefined }

@@ -150,6 +150,24 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
     });
   });
 
+  test('a name server of the host is relayed at an address of an interface that is down or has no carrier, too', async () => {
+    await lab.host.shell(`ip link add quiet0 type veth peer name quiet1; ip link set quiet0 up
+      ip addr add 172.17.0.1/16 dev quiet0; ip addr add 172.18.0.1/16 dev quiet1`);
+    const servers = join(import.meta.dirname, '../support/network-servers.mjs');
+    const config = { dns: { port: 53, names: { 'world.test': WORLD } } };
+    const server = lab.host.start([process.execPath, servers, JSON.stringify(config)]);
+    await new Promise((resolve) => server.stdout?.once('data', resolve));
+    for (const address of ['172.17.0.1', '172.18.0.1']) {
+      writeFileSync(resolvConf, `nameserver ${address}\n`);
+      const { stdout } = await sh('cat /etc/resolv.conf; nslookup world.test');
+      expect(stdout).toContain('nameserver 127.0.0.11');
+      expect(stdout).toContain(WORLD.ipv4);
+    }
+    writeFileSync(resolvConf, `search test\nnameserver ${WORLD.ipv4}\n`);
+    server.stdin?.end();
+    await lab.host.shell('ip link del quiet0');
+  });
+
   test('a plan shows made-up addresses: it claims none, and looks no name up', async () => {
     const before = await settledState(lab.host);
     const asked = lab.world.requests.length;
