@@ -27,6 +27,8 @@ function newInterface(reader: Reader): string {
   if (reader.has('IFLA_GROUP')) facts.push(`group ${reader.number('IFLA_GROUP')}`);
   if (reader.has('IFLA_ADDRESS')) facts.push(`address ${mac(reader, 'IFLA_ADDRESS')}`);
   if (reader.has('IFLA_MTU')) facts.push(`mtu ${reader.number('IFLA_MTU')}`);
+  if (reader.has('IFLA_NUM_TX_QUEUES')) facts.push(`numtxqueues ${reader.number('IFLA_NUM_TX_QUEUES')}`);
+  if (reader.has('IFLA_NUM_RX_QUEUES')) facts.push(`numrxqueues ${reader.number('IFLA_NUM_RX_QUEUES')}`);
   const where = reader.has('IFLA_NET_NS_PID') ? ` in ${reader.child('IFLA_NET_NS_PID')}'s network namespace` : '';
   return `${name}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}${where}`;
 }

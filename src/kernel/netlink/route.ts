@@ -102,6 +102,8 @@ const LINK = once<Table>(() => ({
   IFLA_NET_NS_PID: child(19),
   IFLA_AF_SPEC: nest(26, () => AF_SPEC),
   IFLA_TXQLEN: u32(13),
+  IFLA_NUM_TX_QUEUES: u32(31),
+  IFLA_NUM_RX_QUEUES: u32(32),
   IFLA_GROUP: u32(27),
 }));
 const LINK_INFO: Table = {

@@ -4,6 +4,12 @@ import type { Network } from '../../model/network.ts';
 import { newLink } from './messages.ts';
 import { GROUP, hostInterface, hostMac, INNER_INTERFACE, interfaceNumber, macBytes } from './names.ts';
 
+/**
+ * Otherwise the kernel makes as many queues as there can be processors, each with an entry in sysfs, which takes most of the time. An end
+ * of a pair that has no XDP program hands a packet to the other end at once, whatever its queue.
+ */
+const ONE_QUEUE = { IFLA_NUM_TX_QUEUES: 1, IFLA_NUM_RX_QUEUES: 1 } as const;
+
 /** Makes both ends, the inner one in the network namespace of the container's first process. `mtu`: of both, in bytes. */
 export function newPair({ index, mac }: Network, mtu?: number): Message {
   const link = interfaceNumber(index);
@@ -12,6 +18,7 @@ export function newPair({ index, mac }: Network, mtu?: number): Message {
     IFLA_IFNAME: hostInterface(index),
     IFLA_ADDRESS: hostMac(index),
     ...size,
+    ...ONE_QUEUE,
     IFLA_GROUP: GROUP,
     IFLA_LINKINFO: {
       IFLA_INFO_KIND: 'veth',
@@ -21,6 +28,7 @@ export function newPair({ index, mac }: Network, mtu?: number): Message {
           IFLA_IFNAME: INNER_INTERFACE,
           IFLA_ADDRESS: macBytes(mac),
           ...size,
+          ...ONE_QUEUE,
           IFLA_NET_NS_PID: CHILD,
         },
       },
