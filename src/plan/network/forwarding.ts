@@ -39,6 +39,7 @@ function holdForwarding(
   const remove = { fd: id, dirfd: AT_FDCWD, pathname: path, flags: 0, unless: '' };
   const lock = steps.add(place, id, 'openat2', open, {
     undo: [call('remove_unused', remove, { allow: ['ENOENT'] })],
+    late: true,
   });
   steps.add(place, `${id}.flock`, 'flock', { fd: lock, operation: LOCK.LOCK_SH });
   steps.add(place, `${id}.before`, 'write', { dirfd: lock, pathname: '', data: `${restore}\n` });
@@ -51,9 +52,10 @@ function holdForwarding(
   const addGuard = { fd: netfilter, messages: guard('add') };
   steps.add(place, `${id}.guard`, 'netlink', addGuard, {
     mends: true,
+    late: true,
     undo: [ifLast(lastGuard, netfilter), removeGuard, call('close', { fd: lastGuard })],
   });
   const restored = call('write', { dirfd: last, pathname: setting, data: restore }, { allow: ['ENOENT'] });
   const on = { dirfd: AT_FDCWD, pathname: setting, data: value };
-  steps.add(place, `${id}.on`, 'write', on, { undo: [ifLast(last, lock), restored] });
+  steps.add(place, `${id}.on`, 'write', on, { undo: [ifLast(last, lock), restored], late: true });
 }

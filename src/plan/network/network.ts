@@ -114,6 +114,7 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
   const netfilter = openNetlink(context, tables, 'netlink.netfilter', NETLINK.NETLINK_NETFILTER);
   sendTable(context, tables, 'table.own', netfilter, ownedTable(context, network), {
     undo: [call('netlink', { fd: netfilter, messages: removeTable(network) })],
+    late: true,
   });
   sendTable(context, tables, 'table.reject', netfilter, rejectRules(network), { allow: ['ENOENT'] });
   // The kernel writes down changes as soon as somebody waits for them: only now.

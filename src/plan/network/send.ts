@@ -22,11 +22,14 @@ export const TABLE_HINTS: Hints = {
 
 /** Opens a netlink socket. Its answers have the place of an error (NETLINK_EXT_ACK), not the message (NETLINK_CAP_ACK). */
 export function openNetlink({ steps }: PlanContext, place: Place, id: string, protocol: number): Fd {
-  // The kernel removes the tables of a socket of netfilter when it is closed, and closing would wait for that.
-  const close = protocol === NETLINK.NETLINK_NETFILTER ? 'close_later' : 'close';
+  // The kernel removes the tables of a socket of netfilter when it is closed, and closing would wait for that. Nobody needs to wait for
+  // their end once the command has ended: they are removed late.
+  const isNetfilter = protocol === NETLINK.NETLINK_NETFILTER;
+  const close = isNetfilter ? 'close_later' : 'close';
   const args = { domain: AF.AF_NETLINK, type: SOCK.SOCK_RAW + SOCK.SOCK_CLOEXEC, protocol };
   const undo = place.side === 'host' ? [call(close, { fd: id })] : ('kernel' as const);
-  const fd = steps.add(place, id, 'socket', args, { undo });
+  const late = place.side === 'host' && isNetfilter ? ({ late: true } as const) : {};
+  const fd = steps.add(place, id, 'socket', args, { undo, ...late });
   const level = SOL.SOL_NETLINK;
   steps.add(place, `${id}.cap_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_CAP_ACK, value: 1 });
   steps.add(place, `${id}.ext_ack`, 'setsockopt', { fd, level, optname: SOCKET_OPTION.NETLINK_EXT_ACK, value: 1 });
@@ -64,6 +67,7 @@ interface TableOptions {
   readonly allow?: readonly string[];
   readonly undo?: readonly Call[] | 'kernel';
   readonly mends?: true;
+  readonly late?: true;
 }
 
 /** Adds a step that sends a transaction of nf_tables; with a question, only if the kernel answers that with ENOENT. */
@@ -73,7 +77,7 @@ export function sendTable(
   id: string,
   fd: Fd,
   parts: readonly Part[],
-  { question, allow = [], undo = 'kernel', mends }: TableOptions = {},
+  { question, allow = [], undo = 'kernel', mends, late }: TableOptions = {},
 ): void {
   const all = transaction(parts);
   const messages = all.map(({ message }) => message);
@@ -82,6 +86,7 @@ export function sendTable(
     messageReasons,
     ...(allow.length === 0 ? {} : { allow }),
     ...(mends === undefined ? {} : { mends }),
+    ...(late === undefined ? {} : { late }),
   };
   if (question === undefined) steps.add(place, id, 'netlink', { fd, messages }, { undo, ...options });
   else steps.add(place, id, 'netlink_once', { fd, question: [question], messages }, options);
