@@ -8,6 +8,8 @@ import { quantile } from '../measure.mjs';
 import { BOXCTL, env, makeTree, packTree, PROJECT } from '../setup.mjs';
 
 export { BOXCTL, env, quantile };
+/** The program `boxctl`, which starts containers from kept plans without Node. */
+export const FRONT = join(PROJECT, 'dist/boxctl');
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const { gatherHostFacts, launch, loadSpec, planContainer, prepare, runContainer, SILENT } = await import(

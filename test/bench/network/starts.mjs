@@ -1,10 +1,22 @@
 /** What a network adds to a start, beside Podman's and one made by hand. Interleaved in one run; medians. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BOXCTL, document, env, pause, quantile, runContainer, say, shell } from './place.mjs';
+import { BOXCTL, FRONT, document, env, pause, quantile, runContainer, say, shell } from './place.mjs';
 
 /** Of the kernel's: it takes down the last container's network in the background, which would delay the next start. */
 const PAUSE_MS = 60;
+/** Of the kernel's: an interface that was just made gets addresses and routes of IPv6, and a kept plan depends on those of the host. */
+const SETTLES_MS = 2500;
+
+/** Milliseconds of processor time that this process and all that it starts have used. What the kernel's own threads do is not in it. */
+function meter() {
+  const cgroup = '/sys/fs/cgroup/boxctl-bench';
+  mkdirSync(cgroup, { recursive: true });
+  writeFileSync(join(cgroup, 'cgroup.procs'), String(process.pid));
+  const file = join(cgroup, 'cpu.stat');
+  if (!existsSync(file)) return () => Number.NaN;
+  return () => Number(/^usage_usec (\d+)/mu.exec(readFileSync(file, 'utf8'))?.[1]) / 1000;
+}
 
 let made = 0;
 /** The interface has another name each time: the kernel removes the last one some time after its network namespace. */
@@ -63,6 +75,18 @@ export async function starts(files, rounds) {
   const library = (name) => () => runContainer(documents[name].loaded, { env: own, judge: () => undefined });
   const command = (name) =>
     run(`BOXCTL_STORE=${store} ${process.execPath} ${BOXCTL} up --quiet --allow all ${documents[name].file}`);
+  // Where the host's network has changed, as by the first start of Podman, the plan is made and kept once more.
+  const kept = (name) => () => {
+    const start = (path) =>
+      void shell(`BOXCTL_STORE=${store} ${path} ${FRONT} up --quiet --allow all ${documents[name].file}`);
+    try {
+      start('PATH=/nowhere');
+    } catch (error) {
+      start('');
+      start('');
+      throw error;
+    }
+  };
   writeFileSync(join(folder, 'netavark.json'), JSON.stringify(NETAVARK));
   const netavark = `ip netns add bench; /usr/lib/podman/netavark setup /run/netns/bench < ${folder}/netavark.json; /usr/lib/podman/netavark teardown /run/netns/bench < ${folder}/netavark.json; ip netns del bench`;
 
@@ -74,6 +98,9 @@ export async function starts(files, rounds) {
     'boxctl up, none': [command('none')],
     'boxctl up, bridge': [command('bridge'), 'boxctl up, none'],
     'boxctl up, bridge and a published port': [command('port'), 'boxctl up, none'],
+    'boxctl up from a kept plan, none': [kept('none')],
+    'boxctl up from a kept plan, bridge': [kept('bridge'), 'boxctl up from a kept plan, none'],
+    'boxctl up from a kept plan, bridge and a published port': [kept('port'), 'boxctl up from a kept plan, none'],
     'by hand (ip, chroot), a network namespace alone': [run(ALONE(rootfs))],
     'by hand, ip and nft': [() => void shell(byHand(rootfs)), 'by hand (ip, chroot), a network namespace alone'],
     'podman run, none': [run(podman(files, 'none', '', '/bin/true'))],
@@ -86,11 +113,17 @@ export async function starts(files, rounds) {
     'netavark setup and teardown alone, a namespace of ip': [run(netavark)],
   };
   const times = {};
+  const processor = {};
+  const used = meter();
+  await pause(SETTLES_MS);
   for (const [name, [start]] of Object.entries(candidates)) {
     try {
-      await start();
+      // The first start from a kept plan keeps it.
+      await (async () => start())().catch(() => undefined);
+      await pause(PAUSE_MS);
       await start();
       times[name] = [];
+      processor[name] = [];
     } catch (error) {
       const why = String(error.stderr ?? error.message)
         .trim()
@@ -103,10 +136,14 @@ export async function starts(files, rounds) {
   for (let round = 0; round < rounds; round++) {
     for (const [name, list] of Object.entries(times)) {
       await pause(PAUSE_MS);
+      const before = used();
       const from = performance.now();
       try {
         await candidates[name][0]();
         list.push(performance.now() - from);
+        // What a launcher does after the end counts, too.
+        await pause(PAUSE_MS);
+        processor[name].push(used() - before);
       } catch (error) {
         // Podman fails now and then on a busy machine.
         process.stdout.write(
@@ -118,11 +155,19 @@ export async function starts(files, rounds) {
       }
     }
   }
-  say(`Starts, ${rounds} rounds, ms`, 'median', 'best tenth', 'adds', 'best tenth');
+  say(`Starts, ${rounds} rounds, ms`, 'median', 'best tenth', 'adds', 'best tenth', 'processor', 'adds');
   for (const [name, list] of Object.entries(times)) {
     const base = times[candidates[name][1]];
     const cells = [0.5, 0.1].map((part) => quantile(list, part));
     const added = base === undefined ? [] : [0.5, 0.1].map((part, i) => cells[i] - quantile(base, part));
-    say(`  ${name}`, ...[...cells, ...added].map((ms) => ms.toFixed(1)));
+    const cost = quantile(processor[name], 0.5);
+    const costAdded = base === undefined ? [] : [cost - quantile(processor[candidates[name][1]], 0.5)];
+    const shown = (numbers) => numbers.map((ms) => ms.toFixed(1));
+    say(
+      `  ${name}`,
+      ...shown(cells),
+      ...(base === undefined ? ['', ''] : shown(added)),
+      ...shown([cost, ...costAdded]),
+    );
   }
 }
