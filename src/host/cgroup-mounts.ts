@@ -24,10 +24,22 @@ export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
 }
 
 /** `root`: the part of the hierarchy that the mount shows. */
-function hierarchies(
-  read: HostReader,
-): readonly (Pick<CgroupMount, 'version' | 'point' | 'names'> & { root: string })[] {
-  return (read.text('/proc/self/mountinfo', [' - cgroup']) ?? '').split('\n').flatMap((line) => {
+type Hierarchy = Pick<CgroupMount, 'version' | 'point' | 'names'> & { readonly root: string };
+
+function hierarchies(read: HostReader): readonly Hierarchy[] {
+  const known = [...pathsIn(read.text('/proc/self/cgroup') ?? '').keys()];
+  // Where each hierarchy of /proc/self/cgroup is mounted, a later mount cannot change what is found here: it comes after the first of
+  // its hierarchy. A new hierarchy has a line of its own in that file, and one that was made anew another number.
+  const pointsOf = (lines: string): readonly string[] | undefined => {
+    const all = hierarchiesIn(lines);
+    const names = new Set(all.flatMap(({ version, names: own }) => (version === 2 ? [''] : own)));
+    return known.every((name) => names.has(name)) ? all.map(({ point }) => point) : undefined;
+  };
+  return hierarchiesIn(read.mounts('cgroup', pointsOf) ?? '');
+}
+
+function hierarchiesIn(lines: string): readonly Hierarchy[] {
+  return lines.split('\n').flatMap((line) => {
     const [left = '', right = ''] = line.split(' - ');
     const [, , , root, point] = left.split(' ');
     const [type, , options = ''] = right.split(' ');

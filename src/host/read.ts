@@ -7,6 +7,7 @@ import {
   lstatSync,
   namespace,
   readlinkSync,
+  readMounts,
   readSetting,
   readTable,
   readText,
@@ -26,6 +27,8 @@ export interface Entry {
 export interface HostReader {
   /** The text of a small file, or undefined when it cannot be read. `lines`: those that have one of these in them. */
   text(path: string, lines?: readonly string[]): string | undefined;
+  /** Lines of mountinfo (readMounts of src/inputs/outside.ts); undefined when it cannot be read. */
+  mounts(type: string, pointsOf: (lines: string) => readonly string[] | undefined): string | undefined;
   /** Of a table of the kernel's, the columns and lines that are wanted. */
   table(path: string, part: TablePart): string | undefined;
   /** A setting of the kernel's, and what it was before boxctl changed it, by the text of its lock. */
@@ -55,6 +58,7 @@ function attempt<T>(read: () => T): T | undefined {
 
 export const realHost: HostReader = {
   text: (path, lines) => attempt(() => readText(path, lines)),
+  mounts: (type, pointsOf) => attempt(() => readMounts(type, pointsOf)),
   table: readTable,
   setting: readSetting,
   writable: (path) => attempt(() => accessSync(path, constants.W_OK) ?? true) ?? false,

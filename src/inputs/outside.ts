@@ -108,6 +108,21 @@ function linesOf(whole: string, parts: readonly string[]): string {
   return kept.map((line) => `${line}\n`).join('');
 }
 
+/**
+ * The lines of the mounts whose file systems have a type that begins so (proc_pid_mountinfo(5)). What is compared later: where
+ * `pointsOf` gives mount points, what is there, by device and inode; else the lines, for which a table with a line for each mount
+ * of the host is read.
+ */
+export function readMounts(type: string, pointsOf: (lines: string) => readonly string[] | undefined): string {
+  const lines = linesOf(fs.readFileSync(MOUNTS, 'utf8'), [` - ${type}`]);
+  const points = pointsOf(lines);
+  if (points === undefined) return readText(MOUNTS, [` - ${type}`]);
+  for (const point of points) notePath(point);
+  return lines;
+}
+
+const MOUNTS = '/proc/self/mountinfo';
+
 const attempt = (path: string): string | undefined => {
   try {
     return fs.readFileSync(path, 'utf8');

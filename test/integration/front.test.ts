@@ -30,6 +30,8 @@ import { underTerminal } from '../support/front-terminal.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot, testUser } from '../support/user.ts';
 
+const MOUNTS = readFileSync('/proc/self/mountinfo', 'utf8');
+const CGROUP_MOUNT = /^(?:\S+ ){4}(\S+) .* - cgroup2? /mu.exec(MOUNTS)?.[1] ?? '';
 const UP = ['up', '--quiet'];
 
 describe.skipIf(!hasBusybox)('a start from a kept plan (needs busybox-static)', () => {
@@ -418,6 +420,25 @@ describe.skipIf(!hasBusybox)('a kept plan is not used (needs busybox-static)', (
     }
     expect(neededNode(await warm(UP, made.options))).toBe(false);
   });
+
+  test.skipIf(!isRoot)(
+    'where something is mounted over a hierarchy of control groups, and not elsewhere (needs root)',
+    async () => {
+      const made = project({});
+      mkdirSync(join(made.folder, 'elsewhere'));
+      const over = CGROUP_MOUNT;
+      // All in one mount namespace. Each start but the last needs no Node.
+      const script = `set -e
+      for i in 1 2 3; do "$@" >/dev/null 2>&1; done
+      alone() { (PATH=/nowhere; exec "$@") >/dev/null 2>&1 || echo "$1 needed Node" | sed 's/.*needed/needed/'; }
+      echo first; alone "$@"
+      mount -t tmpfs none elsewhere; echo elsewhere; alone "$@"
+      mount --bind ${over} elsewhere; echo again; alone "$@"
+      mount -t tmpfs none ${over}; echo over; alone "$@"`;
+      const ended = await run(['unshare', '-m', '/bin/sh', '-c', script, 'sh', FRONT, ...UP], made.options);
+      expect(ended.stdout).toBe('first\nelsewhere\nagain\nover\nneeded Node\n');
+    },
+  );
 
   test('by another boxctl, and where files of boxctl itself have changed', async () => {
     const made = project({});

@@ -10,6 +10,7 @@ export interface FakeHost {
 export function fakeReader(host: FakeHost): HostReader {
   return {
     text: (path) => host.files[path],
+    mounts: () => host.files['/proc/self/mountinfo'],
     table: (path) => host.files[path],
     setting: (path, lock) => {
       const now = host.files[path]?.trim();
