@@ -20,6 +20,7 @@ test.skipIf(!isRoot || !hasBusybox)(
       const { signal } = await boxctl(
         ['up'],
         callerOptions(self, folder, {
+          once: 'it is killed at any moment',
           onStart: (child) => void (kill && setTimeout(() => child.kill('SIGKILL'), Math.random() * 90)),
         }),
       );

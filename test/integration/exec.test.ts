@@ -65,6 +65,7 @@ describe.skipIf(!hasBusybox).each(callers)('a command in a container, started by
     const web = box({ tmpfs: ['/tmp'] }, caller);
     await web.run(['up', '-d']);
     const running = web.run(['exec', web.name, 'sh', '-c', 'echo >/tmp/there; exec sleep 1234'], {
+      once: 'what it makes is waited for',
       onStart: (child) => {
         void sh(web, 'while [ ! -e /tmp/there ]; do sleep 0.05; done').then(() => child.kill('SIGKILL'));
       },

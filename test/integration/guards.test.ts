@@ -203,8 +203,12 @@ describe.skipIf(!hasBusybox || !existsSync(GIT)).each(callers)('as $title (needs
     const attack = trying(['rm -f .git/commondir', 'echo x >.git/commondir', 'rmdir commondir']);
     const start = async () => {
       let child: ChildProcess | undefined;
-      const ended = boxctl(['up'], callerOptions(caller, folder, { onStart: (started) => (child = started) }));
-      await expect.poll(() => made.every((path) => existsSync(path)), { timeout: 10_000 }).toBe(true);
+      const ended = boxctl(
+        ['up'],
+        callerOptions(caller, folder, { held: true, onStart: (started) => (child = started) }),
+      );
+      const isMade = (): boolean => child !== undefined && made.every((path) => existsSync(path));
+      await expect.poll(isMade, { timeout: 10_000 }).toBe(true);
       return { ended, killAll: () => killTree(child?.pid ?? 0) };
     };
     const first = await start();

@@ -32,12 +32,12 @@ async function until(isDone: () => Promise<boolean> | boolean): Promise<void> {
 }
 
 async function foreground(web: Box): Promise<{ readonly ended: Promise<number | null> }> {
-  let stop: () => void = () => undefined;
+  let stop: (() => void) | undefined;
   const ended = web
-    .run(['up'], { onStart: (child) => (stop = () => child.kill('SIGKILL')) })
+    .run(['up'], { held: true, onStart: (child) => (stop = () => child.kill('SIGKILL')) })
     .then(({ status }) => status);
-  onTestFinished(() => stop());
-  await until(async () => (await field(web, '{{.Config.Hostname}}')) !== '');
+  onTestFinished(() => stop?.());
+  await until(async () => stop !== undefined && (await field(web, '{{.Config.Hostname}}')) !== '');
   return { ended };
 }
 

@@ -245,7 +245,7 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
   ])('after the start that hang are ended by `boxctl %s`, and `up` says so', async (_title, words, why) => {
     const web = box({ command: WAITS, post_start: [HANGS] });
     const began = performance.now();
-    const start = web.run(['up', '--detach']);
+    const start = web.run(['up', '--detach'], { once: 'it is ended while it starts' });
     await until(async () => ((await web.listed())?.status === 'running' ? true : undefined));
     await web.run([...words, web.name]);
     const { status, stderr } = await start;
@@ -274,7 +274,10 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
     expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 3 });
     const other = box({ command: WAITS, post_start: [HANGS] });
     let child: ChildProcess | undefined;
-    const start = other.run(['up', '--detach'], { onStart: (one) => (child = one) });
+    const start = other.run(['up', '--detach'], {
+      once: 'it is ended while it starts',
+      onStart: (one) => (child = one),
+    });
     await until(async () => ((await other.listed())?.status === 'running' ? true : undefined));
     child?.kill('SIGINT');
     expect((await start).stderr).toContain(`${other.name} ended before its \`post_start\` had`);

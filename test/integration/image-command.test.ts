@@ -186,6 +186,7 @@ needs('the store (needs busybox-static)', () => {
     let running: () => void = () => undefined;
     const started = new Promise<void>((resolve) => (running = resolve));
     const container = at.boxctl(['up'], {
+      held: true,
       stdin,
       onStart: (child) => void child.stdout?.once('data', () => running()),
     });

@@ -23,6 +23,7 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-st
         await web.run(['rm', '-f', web.name]);
         const signal = round % 2 === 0 ? 'SIGINT' : 'SIGTERM';
         const end = await web.run(['up', '-d'], {
+          once: 'it is killed at any moment',
           onStart: (child) => void sleep((took * (round + 4)) / 16).then(() => child.kill(signal)),
         });
         const listed = await web.listed();
@@ -47,7 +48,7 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-st
 
   test('may start the same name many times at once: one of them is started', { timeout: 60_000 }, async () => {
     const web = box({}, caller);
-    const ends = await Promise.all(Array.from({ length: 8 }, () => web.run(['up', '-d'])));
+    const ends = await Promise.all(Array.from({ length: 8 }, () => web.run(['up', '-d'], { once: 'all at a time' })));
     expect(ends.map(({ status, stdout }) => [status, stdout])).toEqual(ends.map(() => [0, `${web.name}\n`]));
     expect(ends.filter(({ stderr }) => stderr.includes('has not changed'))).toHaveLength(7);
     expect(await web.listed()).toMatchObject({ status: 'running' });

@@ -32,6 +32,7 @@ describe.skipIf(!canMount || !hasBusybox)('in place (needs root, Linux 6.12 and 
     const before = state(self);
     let writer: ReturnType<typeof spawn> | undefined;
     const { status, stdout, stderr } = await run('echo ready; sleep 60; echo never', {
+      once: 'it changes the archive',
       onStart: (child) => child.stdout?.once('data', () => (writer = spawn('sh', ['-c', 'echo more >>"$0"', archive]))),
     });
     expect({ status, stdout }).toEqual({ status: 125, stdout: 'ready\n' });

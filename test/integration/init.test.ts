@@ -267,8 +267,9 @@ describe.skipIf(!hasBusybox).each(callers)(
 
     test('of the foreground is entered and ended by its name', async () => {
       const web = await beside({});
-      const running = web.run(['up', '--allow', 'all']);
-      const { name } = await until(async () => web.listed());
+      let isStarted = false;
+      const running = web.run(['up', '--allow', 'all'], { held: true, onStart: () => void (isStarted = true) });
+      const { name } = await until(async () => (isStarted ? web.listed() : undefined));
       await until(async () => ((await sh(web, 'true')).status === 0 ? true : undefined));
       expect(await web.run(['stop', name])).toMatchObject({ status: 0 });
       expect(await running).toMatchObject({ status: 3 });

@@ -148,7 +148,7 @@ async function round(web: Box): Promise<Round> {
     if (what === 'start') await web.run(['stop', '-t', '1', web.name]);
   }
   let child: ChildProcess | undefined;
-  const ended = web.run(words(web), { onStart: (process) => (child = process) });
+  const ended = web.run(words(web), { once: 'it is killed at any moment', onStart: (process) => (child = process) });
   await sleep(after);
   const pid = child?.pid ?? 0;
   const own = children(pid);

@@ -28,12 +28,12 @@ async function until(isDone: () => Promise<boolean> | boolean): Promise<void> {
 
 /** `boxctl up` in the foreground, as soon as `ps` knows it. */
 async function foreground(web: Box): Promise<{ readonly ended: Promise<number | null>; readonly id: string }> {
-  let stop: () => void = () => undefined;
+  let stop: (() => void) | undefined;
   const ended = web
-    .run(['up'], { onStart: (child) => (stop = () => child.kill('SIGKILL')) })
+    .run(['up'], { held: true, onStart: (child) => (stop = () => child.kill('SIGKILL')) })
     .then(({ status }) => status);
-  onTestFinished(() => stop());
-  await until(async () => (await row(web, '{{.Image}}')).trim() !== '');
+  onTestFinished(() => stop?.());
+  await until(async () => stop !== undefined && (await row(web, '{{.Image}}')).trim() !== '');
   return { ended, id: (await row(web, '{{.ID}}')).trim() };
 }
 

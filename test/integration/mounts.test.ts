@@ -194,9 +194,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       const ended = await boxctl(
         ['up'],
         callerOptions(caller, folder, {
-          stdin: new Promise<string>((resolve) => {
-            go = resolve;
-          }),
+          stdin: () =>
+            new Promise<string>((resolve) => {
+              go = resolve;
+            }),
           onStart: (child) => {
             child.stdout?.once('data', () => {
               execFileSync('mount', ['-t', 'tmpfs', 'none', below]);
@@ -204,7 +205,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
               chmodSync(below, 0o755);
               go('\n');
             });
-            child.once('exit', () => go(''));
+            child.once('exit', () => {
+              go('');
+              spawnSync('umount', [below]);
+            });
           },
         }),
       );

@@ -29,7 +29,7 @@ const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll
 function nest(text: string, inner: Spec, outer: Spec, caller: Caller, options: RunOptions = {}): Promise<Ended> {
   const folder = specFolder(
     {
-      image: { host_tools: ['sh', 'node', 'cat', 'ls', 'grep', 'sleep'] },
+      image: { host_tools: ['sh', process.execPath, 'cat', 'ls', 'grep', 'sleep'] },
       volumes: [`${INSTALLED}:/boxctl:ro`, './inner:/inner:ro'],
       command: script(text),
       ...outer,

@@ -34,6 +34,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the la
     const options = callerOptions(caller, example('web'), { env: { PORT: '9000' } });
     const ended = lab.host.boxctl(['up', '--allow', 'port', '--allow', 'tool'], {
       ...options,
+      held: true,
       onStart: (process) => {
         child = process;
         process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));

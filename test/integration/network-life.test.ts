@@ -33,6 +33,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     let output = '';
     const ended = lab.host.boxctl(['up', '--allow', 'all'], {
       ...options(folder),
+      held: true,
       onStart: (process) => {
         child = process;
         process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));

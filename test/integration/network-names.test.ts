@@ -46,7 +46,7 @@ describe.skipIf(WHY !== undefined)(`names in a container's network (${WHY ?? 'as
       child = process;
       process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     };
-    const ended = up(folder, 'all', { onStart });
+    const ended = up(folder, 'all', { held: true, onStart });
     try {
       const early = ended.then(({ stderr }) => Promise.reject(new Error(`it has ended: ${stderr}`)));
       await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 20_000 }), early]);

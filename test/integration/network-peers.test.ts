@@ -42,7 +42,7 @@ describe.skipIf(WHY !== undefined)(`containers on one network (${WHY ?? 'as root
       child = process;
       process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     };
-    const ended = up(`echo ready; ${script}`, keys, { onStart });
+    const ended = up(`echo ready; ${script}`, keys, { held: true, onStart });
     const early = ended.then(({ stderr }) => Promise.reject(new Error(`it has ended: ${stderr}`)));
     early.catch(() => undefined);
     await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 20_000 }), early]);

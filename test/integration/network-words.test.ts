@@ -126,6 +126,7 @@ describe.skipIf(WHY !== undefined)(`rules in words (${WHY ?? 'as root'})`, () =>
     const folder = specFolder(JSON.parse(JSON.stringify(keys)) as Record<string, unknown>);
     const ended = lab.host.boxctl(['up', '--verbose', '--allow', 'all'], {
       ...callerOptions(self, folder),
+      held: true,
       onStart: (process) => {
         child = process;
         process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -55,6 +55,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     });
     const ended = lab.host.boxctl(['up', '--allow', 'all'], {
       ...callerOptions(self, folder),
+      held: true,
       onStart: (process) => {
         child = process;
         process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));

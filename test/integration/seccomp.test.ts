@@ -168,6 +168,7 @@ describe.skipIf(!hasBusybox)('the profile that is learned (needs busybox-static)
     const { status, stderr } = await boxctl(args, {
       ...callerOptions(self, above),
       stdin,
+      once: 'its folder is moved away',
       onStart: (child) =>
         child.stdout?.once('data', () => {
           renameSync(folder, join(above, 'moved'));

@@ -127,6 +127,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     const line = `nohup sh -c '${process.execPath} ${PROGRAM} up & wait; wait'`;
     const { stdout } = await run(['sh', '-c', line], {
       ...callerOptions(caller, folder),
+      once: 'it looks for the process of Node',
       onStart: (child) => {
         child.stdout?.once('data', () => {
           const tree = descendants(child.pid ?? 0);

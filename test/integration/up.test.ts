@@ -60,9 +60,10 @@ async function whileItRuns<T>(
   const ended = await sh('echo ready; read line', spec, caller, {
     args,
     // The pipe stays open until the test has looked.
-    stdin: new Promise<string>((resolve) => {
-      started = resolve;
-    }),
+    stdin: () =>
+      new Promise<string>((resolve) => {
+        started = resolve;
+      }),
     onStart: (child) => {
       child.stdout?.once('data', () => {
         const looking = async (): Promise<void> => {

@@ -177,9 +177,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
     let look: Promise<readonly [Ended, Ended]> | undefined;
     const spec = callerOptions(caller, folder, {
-      stdin: new Promise<string>((resolve) => {
-        release = resolve;
-      }),
+      stdin: () =>
+        new Promise<string>((resolve) => {
+          release = resolve;
+        }),
       onStart: (child) =>
         child.stdout?.once('data', () => {
           look = Promise.all([command('rm', id), command('inspect', id)]).finally(() => release('\n'));

@@ -16,16 +16,23 @@ export const isVirtual = process.env['BOXCTL_VM'] === '1';
 export const INSTALLED = isVirtual ? PROJECT : (process.env[INSTALLED_VARIABLE] ?? PROJECT);
 export const PROGRAM = join(INSTALLED, 'dist/boxctl.cjs');
 
+export type Input = string | Uint8Array | Promise<string>;
+
 export interface RunOptions {
   readonly cwd?: string;
   /** Added to a clean environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Run as this user rather than as the caller. */
   readonly user?: TestUser;
-  /** What is to be read; a promise keeps the pipe open until then. */
-  readonly stdin?: string | Uint8Array | Promise<string>;
-  /** Is told of the process as soon as there is one. */
+  /** What is to be read; a promise keeps the pipe open until then. A function is asked for each process. */
+  readonly stdin?: Input | (() => Input);
+  /** Is told of each process as soon as there is one. */
   readonly onStart?: (child: ChildProcess) => void;
+  /**
+   * The test does something with it while it runs, and ends it. So `npm run test:twice` lets the test have a start from a kept plan
+   * alone, after starts that it ends by itself.
+   */
+  readonly held?: boolean;
   /** Why `npm run test:twice` must not run it more than once. */
   readonly once?: string;
   /** Why what it prints differs from start to start, so that `npm run test:twice` cannot compare it. */
@@ -44,8 +51,38 @@ export interface Ended {
 const LAUNCHER = process.env['BOXCTL_LAUNCHER'];
 const launcher = LAUNCHER === undefined ? {} : { BOXCTL_LAUNCHER: LAUNCHER };
 
-/** Runs any command; rejects only when it cannot be started. */
+const NODE_IN_TEXT = new RegExp(`(["']?)${process.execPath}\\1 (["']?)${PROGRAM}\\2 (?=(?:up|run|exec)\\b)`, 'gu');
+const STARTS: ReadonlySet<string | undefined> = new Set(['up', 'run', 'exec']);
+
+/** A command that starts containers, or commands in them, by Node. */
+export interface Start {
+  /** The words after `boxctl`, where they are words of the command. */
+  readonly args: readonly string[];
+  /** The same command with another program in place of Node and its script. */
+  readonly by: (program: readonly string[], args?: readonly string[]) => readonly string[];
+}
+
+export function startIn(command: readonly string[]): Start | undefined {
+  const at = command.indexOf(PROGRAM);
+  if (at > 0 && command[at - 1] === process.execPath && STARTS.has(command[at + 1])) {
+    const args = command.slice(at + 1);
+    const before = command.slice(0, at - 1);
+    return { args, by: (program, other = args) => [...before, ...program, ...other] };
+  }
+  if (!command.some((word) => word.search(NODE_IN_TEXT) >= 0)) return undefined;
+  // A script's text.
+  const quoted = (program: readonly string[]): string => program.map((word) => `'${word}' `).join('');
+  return { args: [], by: (program) => command.map((word) => word.replaceAll(NODE_IN_TEXT, quoted(program))) };
+}
+
+/** Runs any command; rejects only when it cannot be started. With BOXCTL_TEST_TWICE=1 each start is made more than once. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const start = process.env['BOXCTL_TEST_TWICE'] === '1' ? startIn(command) : undefined;
+  if (start === undefined) return runOnce(command, options);
+  return import('./twice.ts').then(({ twice }) => twice(start, options));
+}
+
+export function runOnce(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [program = '', ...args] = options.user === undefined ? command : asUser(options.user, command);
   const own = options.user === undefined ? { HOME: process.env['HOME'] ?? '/root' } : userEnvironment(options.user);
   const env = {
@@ -69,15 +106,12 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     });
     // A program that does not read its input is free not to.
     child.stdin.on('error', () => undefined);
-    void Promise.resolve(options.stdin ?? '').then((input) => child.stdin.end(input));
+    const { stdin = '' } = options;
+    void Promise.resolve(typeof stdin === 'function' ? stdin() : stdin).then((input) => child.stdin.end(input));
     options.onStart?.(child);
   });
 }
 
 /** `boxctl ARGS…` */
-export async function boxctl(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const command = [process.execPath, PROGRAM, ...args];
-  if (process.env['BOXCTL_TEST_TWICE'] === undefined) return run(command, options);
-  const { isTwice, twice } = await import('./twice.ts');
-  return isTwice(args, options) ? twice(command, args, options) : run(command, options);
-}
+export const boxctl = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+  run([process.execPath, PROGRAM, ...args], options);

@@ -26,7 +26,7 @@ export async function startHunter(caller: Caller, keys: Readonly<Record<string, 
   expect(await hunter.run(['up', '-d', '--allow', 'all'])).toMatchObject({ status: 0 });
   const asks = 'echo >/tmp/input; while ! grep -q ^seen /tmp/caught; do sleep 0.05; done; cat /tmp/caught';
   const caught: Hunter['caught'] = async () => {
-    const { stdout } = await hunter.run(['exec', hunter.name, 'sh', '-c', asks]);
+    const { stdout } = await hunter.run(['exec', hunter.name, 'sh', '-c', asks], { once: 'it ends the hunt' });
     const lines = stdout.trim().split('\n');
     return { lines: lines.slice(0, -1), seen: Number(lines.at(-1)?.replace('seen ', '')) };
   };

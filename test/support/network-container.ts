@@ -45,16 +45,15 @@ export async function startIn(
   const command = [process.execPath, PROGRAM, 'up', '--allow', 'all', ...words];
   const ended = place.run(shell === undefined ? command : ['sh', '-c', shell, 'sh', ...command], {
     ...callerOptions(caller, folder),
+    held: true,
     onStart: (launched) => {
       child = launched;
       launched.stdout?.on('data', (text) => (output.stdout += String(text)));
       launched.stderr?.on('data', (text) => (output.stderr += String(text)));
     },
   });
-  if (child === undefined) throw new Error('nothing was started');
-  const started = child;
   const end = async (): Promise<Ended> => {
-    if (started.exitCode === null) started.kill('SIGTERM');
+    if (child?.exitCode === null) child.kill('SIGTERM');
     return ended;
   };
   onTestFinished(async () => void (await end()));
@@ -63,7 +62,8 @@ export async function startIn(
     if ((await Promise.race([over, sleep(10)])) !== 'over' || output.stdout.includes('ready')) continue;
     throw new Error(`the container has ended: ${output.stderr}`);
   }
-  return { stdout: () => output.stdout, stderr: () => output.stderr, child: started, end, ended };
+  if (child === undefined) throw new Error('nothing was started');
+  return { stdout: () => output.stdout, stderr: () => output.stderr, child, end, ended };
 }
 
 /** A container with the servers of server.c. */

@@ -3,6 +3,7 @@
  * the program `boxctl` until it does not need Node any more. The last one must be like the first, and is what the test looks at. A
  * container in the background is removed before the next start. BOXCTL_TEST_TWICE_LOG names a file that gets a line of JSON for each.
  */
+import type { ChildProcess } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -11,14 +12,17 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { until } from './background.ts';
 import { FRONT } from './front.ts';
-import { PROGRAM, run, type Ended, type RunOptions } from './boxctl.ts';
+import { PROGRAM, runOnce, type Ended, type RunOptions, type Start } from './boxctl.ts';
+import { differences, looks, type Looks } from './looks.ts';
 import { tempFolder } from './temp.ts';
 import { userEnvironment } from './user.ts';
 
@@ -28,21 +32,22 @@ const STARTS = 3;
 const REFUSED = 125;
 /** As often is a start by Node made once more where the last one differs: what it prints may differ by itself, as times do. */
 const MORE_BY_NODE = 4;
+/** A container that is ended before the test gets it may be without a plan that is kept. */
+const LONGEST_MS = 1500;
 
-const COMMANDS: ReadonlySet<string | undefined> = new Set(['up', 'run', 'exec']);
 const IN_BACKGROUND = /^(?:--detach|-d|--wait(?:-timeout)?(?:=.*)?)$/u;
 
 const seen = ({ status, signal, stdout, stderr }: Ended): unknown => ({ status, signal, stdout, stderr });
 const isSame = (a: Ended, b: Ended): boolean => isDeepStrictEqual(seen(a), seen(b));
 
-export const isTwice = (args: readonly string[], { stdin, onStart, once }: RunOptions): boolean =>
-  process.env['BOXCTL_TEST_TWICE'] === '1' &&
-  COMMANDS.has(args[0]) &&
-  onStart === undefined &&
-  once === undefined &&
-  !(stdin instanceof Promise);
+/** What does not depend on the one process that it is for. */
+const common = ({ cwd, env, user }: RunOptions): RunOptions => ({
+  ...(cwd === undefined ? {} : { cwd }),
+  ...(env === undefined ? {} : { env }),
+  ...(user === undefined ? {} : { user }),
+});
 
-/** A folder for PATH with a `node` that leaves a file when it is run. */
+/** A folder for PATH with a `node` that leaves a file when it is run to start something, and not when it tells of an end. */
 class Watched {
   readonly #folder = join(tempFolder({ open: true }), 'bin');
   readonly #mark = join(this.#folder, 'has-run');
@@ -52,7 +57,7 @@ class Watched {
     mkdirSync(this.#folder);
     // An ordinary user leaves it, too.
     chmodSync(this.#folder, 0o1777);
-    const program = `#!/bin/sh\n: >'${this.#mark}'\nexec '${process.execPath}' "$@"\n`;
+    const program = `#!/bin/sh\n[ "$3" = --ended ] || : >'${this.#mark}'\nexec '${process.execPath}' "$@"\n`;
     writeFileSync(join(this.#folder, 'node'), program, { mode: 0o755 });
     const inherited = options.user === undefined ? process.env : userEnvironment(options.user);
     const path = options.env?.['PATH'] ?? inherited['PATH'] ?? '/usr/bin:/bin';
@@ -60,16 +65,29 @@ class Watched {
   }
 
   /** Runs it in a process group of its own. `waits`: also for what its launcher does after the end was told. */
-  async run(command: readonly string[], { waits }: { readonly waits: boolean }): Promise<Ended> {
+  async run(command: readonly string[], waits: boolean, options = this.options): Promise<Ended> {
     rmSync(this.#mark, { force: true });
     let group = 0;
-    const ended = await run(['setsid', ...command], { ...this.options, onStart: ({ pid = 0 }) => (group = pid) });
+    const ended = await runOnce(['setsid', ...command], {
+      ...options,
+      onStart: (child) => {
+        group = child.pid ?? 0;
+        options.onStart?.(child);
+      },
+    });
     if (waits) await until(() => hasEnded(group) || undefined);
     return ended;
   }
 
   get hasRun(): boolean {
     return existsSync(this.#mark);
+  }
+
+  /** When a plan was kept for the last time, in milliseconds; whoever has kept it. */
+  get keptAt(): number {
+    const { BOXCTL_STORE: store } = this.options.env ?? {};
+    const plans = store === undefined ? undefined : statSync(join(store, 'plans'), { throwIfNoEntry: false });
+    return plans?.mtimeMs ?? 0;
   }
 }
 
@@ -91,37 +109,95 @@ function hasEnded(group: number): boolean {
 const nameIn = ({ status, stdout, stderr }: Ended): string | undefined =>
   status === 0 && stderr === '' ? /^(\S+)\n$/u.exec(stdout)?.[1] : undefined;
 
+const BY_NODE = [process.execPath, PROGRAM];
+
+/** A container in the background, unless words of a command are meant. */
+function isInBackground([command, ...words]: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return command !== 'exec' && words.slice(0, end < 0 ? words.length : end).some((word) => IN_BACKGROUND.test(word));
+}
+
 /** @throws Error where a start from a kept plan differs from that by Node */
-export async function twice(command: readonly string[], args: readonly string[], options: RunOptions): Promise<Ended> {
+export async function twice(start: Start, options: RunOptions): Promise<Ended> {
+  if (options.once !== undefined) {
+    note({ args: start.args, once: options.once });
+    return runOnce(start.by(BY_NODE), options);
+  }
+  return options.held === true ? held(start, options) : compared(start, options);
+}
+
+async function compared({ args, by }: Start, options: RunOptions): Promise<Ended> {
   const watched = new Watched(options);
-  const isBackground = args.some((word) => IN_BACKGROUND.test(word));
-  const start = (words: readonly string[]): Promise<Ended> => watched.run(words, { waits: !isBackground });
-  const fresh = await start(command);
+  const isBackground = isInBackground(args);
+  const begun = performance.now();
+  const fresh = await watched.run(by(BY_NODE), !isBackground);
+  const one = performance.now() - begun;
   const name = isBackground ? nameIn(fresh) : undefined;
   // It was there already, or did not start.
-  if (isBackground && name === undefined) return fresh;
-  const again = async (words: readonly string[]): Promise<Ended> => {
-    if (name !== undefined) await run([process.execPath, PROGRAM, 'rm', '--force', name], options);
-    return start(words);
+  if (isBackground && name === undefined) {
+    note({ args, isKept: false, one, more: 0 });
+    return fresh;
+  }
+  const again = async (program: readonly string[]): Promise<Ended> => {
+    if (name !== undefined) await runOnce(by(BY_NODE, ['rm', '--force', name]), common(watched.options));
+    return watched.run(by(program), !isBackground);
   };
+  const look = async (): Promise<Looks | undefined> => {
+    if (name === undefined) return undefined;
+    const { status, stdout } = await runOnce(by(BY_NODE, ['inspect', name]), common(watched.options));
+    return status === 0 ? looks(stdout) : undefined;
+  };
+  const before = await look();
   let last = fresh;
   let isKept = false;
   const starts = fresh.status === REFUSED ? 1 : STARTS;
   for (let count = 0; count < starts && !isKept; count++) {
-    last = await again([FRONT, ...args]);
+    const { keptAt } = watched;
+    last = await again([FRONT]);
     isKept = !watched.hasRun;
+    // Of such a start no plan is kept.
+    if (watched.keptAt === keptAt) break;
   }
+  const unlike = isKept ? differences(before, await look()) : [];
   let isLike = isSame(fresh, last);
   let varies = options.varies !== undefined;
   for (let more = 0; more < MORE_BY_NODE && !isLike && !varies; more++) {
-    const another = await again(command);
+    const another = await again(BY_NODE);
     isLike = isSame(another, last);
     varies = !isSame(another, fresh);
   }
-  note({ args, isKept, isLike });
+  note({ args, isKept, one, more: performance.now() - begun - one });
+  if (unlike.length > 0) throw new Error(`a container from a kept plan is another one:\n${unlike.join('\n')}`);
   if (isLike || varies) return last;
   const difference = { by_node: seen(fresh), by_boxctl: seen(last) };
   throw new Error(`a start by boxctl differs: ${JSON.stringify(difference, undefined, 2)}`);
+}
+
+/** The one start that the test gets is from a kept plan, if any was kept. */
+async function held({ args, by }: Start, options: RunOptions): Promise<Ended> {
+  const watched = new Watched(options);
+  const begun = performance.now();
+  for (let count = 1, isKept = false; count < STARTS && !isKept; count++) {
+    const { keptAt } = watched;
+    let isOver = false;
+    const endWhenKept = async (child: ChildProcess): Promise<void> => {
+      child.once('exit', () => (isOver = true));
+      await until(() => isOver || watched.keptAt > keptAt || undefined, LONGEST_MS).catch(() => undefined);
+      // A plan is two files.
+      await sleep(20);
+      child.kill('SIGKILL');
+    };
+    await watched.run(by([FRONT]), true, {
+      ...common(watched.options),
+      stdin: new Promise<string>(() => undefined),
+      onStart: (child) => void endWhenKept(child),
+    });
+    isKept = watched.keptAt > keptAt;
+  }
+  const more = performance.now() - begun;
+  const ended = await watched.run(by([FRONT]), false);
+  note({ args, isKept: !watched.hasRun, held: true, more });
+  return ended;
 }
 
 function note(what: Readonly<Record<string, unknown>>): void {

@@ -62,6 +62,7 @@ async function whileTaken<T>(
     ended = boxctl(['up', '--allow', 'all'], {
       ...callerOptions(caller, folder),
       stdin: input,
+      held: true,
       onStart: (child) => child.stdout?.on('data', (text: Buffer) => resolve(Number(text.toString().slice(5)))),
     });
     void ended.then(({ stderr }) => reject(new Error(`it was never held: ${stderr}`)));

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { attacker, attackFolder, attempts } from '../../support/attack.ts';
-import { boxctl, PROGRAM, run, type Ended } from '../../support/boxctl.ts';
+import { boxctl, PROGRAM, run, type Ended, type RunOptions } from '../../support/boxctl.ts';
 import { hasBusybox } from '../../support/busybox.ts';
 import { callerOptions, callers, type Caller } from '../../support/container.ts';
 import { isRoot } from '../../support/user.ts';
@@ -15,9 +15,14 @@ const ENOSYS = 38;
 const ENOKEY = 126;
 const SIGSEGV = 11;
 
-function attack(what: string, caller: Caller, spec: Readonly<Record<string, unknown>> = {}): Promise<Ended> {
+function attack(
+  what: string,
+  caller: Caller,
+  spec: Readonly<Record<string, unknown>> = {},
+  options?: RunOptions,
+): Promise<Ended> {
   const folder = attackFolder(what, spec, caller);
-  return boxctl(['up', '--allow', 'all'], callerOptions(caller, folder));
+  return boxctl(['up', '--allow', 'all'], callerOptions(caller, folder, options));
 }
 
 /** Everything at once that a file can ask for, in the container's own user namespace. */
@@ -104,15 +109,20 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
         },
       });
     });
-    const reach = (more: object): Promise<Ended> =>
-      attack('reach', caller, {
-        namespaces: { net: 'host', pid: 'host', ...(isRoot && caller.user === undefined ? { user: 'host' } : {}) },
-        command: ['/w/attack', 'reach', name, String(victim?.pid)],
-        ...more,
-      });
+    const reach = (more: object, options?: RunOptions): Promise<Ended> =>
+      attack(
+        'reach',
+        caller,
+        {
+          namespaces: { net: 'host', pid: 'host', ...(isRoot && caller.user === undefined ? { user: 'host' } : {}) },
+          command: ['/w/attack', 'reach', name, String(victim?.pid)],
+          ...more,
+        },
+        options,
+      );
     const kept = attempts(await reach({}));
     const gained = attempts(await reach({ no_new_privileges: false }));
-    const open = attempts(await reach({ landlock: false }));
+    const open = attempts(await reach({ landlock: false }, { once: 'it ends the victim' }));
     victim?.kill('SIGKILL');
     await served;
     expect(kept).toEqual({ abstract_socket: EPERM, signal: EPERM });

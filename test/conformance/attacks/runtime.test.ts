@@ -83,6 +83,7 @@ async function startHunter(caller: Caller, spec: Readonly<Record<string, unknown
       ['up', '--allow', 'all'],
       callerOptions(caller, folder, {
         stdin,
+        held: true,
         onStart: (started) => {
           child = started;
           started.stdout?.once('data', () => resolve());
@@ -174,7 +175,10 @@ async function holdPrograms(start: Start, words: readonly string[], optionsWith:
         // Before it executes the launcher, its process is the front's on the host.
         const isFront = link === FRONT && map === ownMap;
         if (link.includes('boxctl') && !isFront && !programs.has(key)) {
-          programs.set(key, openSync(`/proc/${each}/exe`, 'r'));
+          const fd = openSync(`/proc/${each}/exe`, 'r');
+          // It may have executed the next one meanwhile.
+          if (readlinkSync(`/proc/self/fd/${fd}`) === link) programs.set(key, fd);
+          else closeSync(fd);
         }
         // Another process may have got its number meanwhile.
         if (map !== '' && map !== ownMap && descendants(pid).includes(each)) maps.add(map);
