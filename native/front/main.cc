@@ -161,7 +161,12 @@ class SavedTerminal {
 int main() {
   const Program program = boxctl::this_program();
   const Path folder = boxctl::own_folder();
-  if (!folder.valid() || folder.text()[0] == '\0') fail("boxctl: needs /proc, by which it finds its own files\n");
+  // In the words of src/host/gather.ts: without /proc, the files beside this program cannot be found.
+  if (!folder.valid() || folder.text()[0] == '\0') {
+    fail(
+        "boxctl: error: there is no /proc here, from which boxctl reads who it is and what this host can do\n"
+        "  mount it: mount -t proc proc /proc\n");
+  }
   Kept kept;
   SavedTerminal terminal;
   boxctl::Background background;
