@@ -16,7 +16,9 @@ class Claim {
   void give_up();
 
  private:
-  bool take_number(const Kept& kept, uint32_t number);
+  enum class Taken { kYes, kNo, kSoon };
+  Taken take_free(Kept& kept);
+  Taken take_number(const Kept& kept, uint32_t number);
 
   Fd claims_;
   Fd file_;

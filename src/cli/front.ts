@@ -7,6 +7,8 @@ import { recordOf } from '../container/kept-record.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { noteProcess } from '../inputs/outside.ts';
 import { notePath, startRecording } from '../inputs/record.ts';
+import type { Overrides } from '../model/compile.ts';
+import type { ImageFacts } from '../model/image.ts';
 import { ownFiles } from '../native.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { KeptContainer } from '../state/containers.ts';
@@ -16,6 +18,12 @@ import { recordPath } from '../state/running.ts';
 import type { Invocation } from './command.ts';
 import type { Remake } from './marked-run.ts';
 import type { Messages } from './messages.ts';
+
+/** How a start is planned once more. */
+export interface Again {
+  readonly remake: Remake;
+  readonly overrides: (image: ImageFacts | undefined) => Overrides;
+}
 
 /** Writes down what a plan is made from, and keeps the plan once its command runs and nothing had to be said. */
 export class Keeper {
@@ -40,11 +48,11 @@ export class Keeper {
     return { ...messages, warning: told(messages.warning), notice: told(messages.notice) };
   }
 
-  keep(run: StartedRun, remake: Remake): void {
+  keep(run: StartedRun, again: Again): void {
     // What secrets and configs hold is in no plan: each start reads it anew.
     if (this.#hasTold || run.model.contents.length > 0) return;
     const isMarked = needsMarks(run.plan, this.#recording);
-    if (isMarked || run.claims.network?.file !== undefined) this.#kept = this.#keepMore(run, remake, isMarked);
+    if (isMarked || run.claims.network?.file !== undefined) this.#kept = this.#keepMore(run, again, isMarked);
     else this.#keep(run);
   }
 
@@ -58,12 +66,12 @@ export class Keeper {
     keepPlan(this.#words, { record, plan, model, background, claim: claims.network }, host, this.#recording, more);
   }
 
-  async #keepMore(run: StartedRun, remake: Remake, isMarked: boolean): Promise<void> {
+  async #keepMore(run: StartedRun, { remake, overrides }: Again, isMarked: boolean): Promise<void> {
     // Nothing is planned once more for a plan that is not kept anyway.
     if (whyNotKept(run.plan, this.#recording, run.background !== undefined) !== undefined) return;
     if (!isMarked) {
       const { numberedRuns } = await import('./numbered-runs.ts');
-      this.#keep(run, { numbered: await numberedRuns(run, remake) });
+      this.#keep(run, { numbered: numberedRuns(run, overrides) });
       return;
     }
     const { markedRun } = await import('./marked-run.ts');

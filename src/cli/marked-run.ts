@@ -15,12 +15,9 @@ import { isForeign } from '../state/kept-bytes.ts';
 import type { MarkedRun } from '../state/kept-plans.ts';
 import { Marks } from '../state/marks.ts';
 
-/**
- * Loads the file with the variables of `env`, or of this process, and prepares its container with these claims. Throws BoxctlError where
- * it is refused.
- */
+/** Loads the file with the variables of `env`, and prepares its container with these claims. Throws BoxctlError where it is refused. */
 export type Remake = (
-  env: Environment | undefined,
+  env: Environment,
   host: HostFacts,
   claimed: Claims,
 ) => Promise<{ readonly document: SpecDocument; readonly prepared: Prepared }>;

@@ -97,8 +97,7 @@ const remakeOf =
   (invocation: Invocation, options: Pick<RunOptions, 'overrides' | 'locked'>): Remake =>
   async (variables, host, claimed) => {
     const file = specFile(invocation);
-    const env = variables === undefined ? {} : { env: variables };
-    const document = loadSpec(file, { ...loadOptions(invocation, file), ...env });
+    const document = loadSpec(file, { ...loadOptions(invocation, file), env: variables });
     const permits = permitsOf(invocation);
     const judge = (demands: readonly Demand[]): void => checkDemands(invocation, document, demands, permits);
     const quiet = { host, judge, reporter: SILENT, takesSignals: false };
@@ -137,7 +136,7 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
             onStarted: ({ background, ...started }: StartedRun) =>
               keeper.keep(
                 { ...started, ...(background && { background: { ...background, leavesSame } }) },
-                remakeOf(invocation, made),
+                { remake: remakeOf(invocation, made), overrides: made.overrides },
               ),
           }),
       ...(front?.hasEnded === true ? { ended: readEnded() } : {}),

@@ -177,7 +177,7 @@ async function warmUpRest(words: readonly string[], file: string): Promise<void>
   const plan = planContainer(model, facts, host);
   other.stop();
   const run = { document, model, plan: { ...plan, borrowed: [] }, host, image: facts, claims: {} };
-  keeper.keep(run, () => Promise.reject(new Error('no values')));
+  keeper.keep(run, { remake: () => Promise.reject(new Error('no values')), overrides: () => ({}) });
   encodePlan(plan, { gate: true });
   // A plan that was made without one of its files is refused right before the launcher is started.
   const unread: Demand = {

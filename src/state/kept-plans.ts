@@ -154,8 +154,8 @@ function encodeRun(tag: number, run: RunFiles, numbers: readonly Numbered[], val
   return out.done();
 }
 
-const bytesOf = (run: RunFiles): readonly [plan: Uint8Array, texts: readonly Buffer[]] => [
-  encodePlan(run.plan, byFront(run.background !== undefined)),
+const bytesOf = (run: RunFiles): readonly [plan: Buffer, texts: readonly Buffer[]] => [
+  Buffer.from(encodePlan(run.plan, byFront(run.background !== undefined))),
   textsOf(run).map((text) => Buffer.from(text)),
 ];
 

@@ -17,15 +17,22 @@ export const furtherNumbers = (first: number): readonly number[] =>
 /** What differs in bytes of the same size. */
 export type Pieces = readonly { readonly at: number; readonly bytes: Uint8Array }[];
 
+/** What is looked at byte by byte only where it differs. */
+const CHUNK = 256;
+
 /** Undefined where they are not of one size. */
-export function differencesOf(base: Uint8Array, other: Uint8Array): Pieces | undefined {
+export function differencesOf(base: Buffer, other: Buffer): Pieces | undefined {
   if (base.length !== other.length) return undefined;
   const ranges: { from: number; to: number }[] = [];
-  for (const [at, byte] of other.entries()) {
-    if (byte === base[at]) continue;
-    const last = ranges.at(-1);
-    if (last !== undefined && at - last.to < NEAR) last.to = at + 1;
-    else ranges.push({ from: at, to: at + 1 });
+  for (let start = 0; start < base.length; start += CHUNK) {
+    const end = Math.min(start + CHUNK, base.length);
+    if (base.compare(other, start, end, start, end) === 0) continue;
+    for (let at = start; at < end; at++) {
+      if (base[at] === other[at]) continue;
+      const last = ranges.at(-1);
+      if (last !== undefined && at - last.to < NEAR) last.to = at + 1;
+      else ranges.push({ from: at, to: at + 1 });
+    }
   }
   return ranges.map(({ from, to }) => ({ at: from, bytes: other.subarray(from, to) }));
 }

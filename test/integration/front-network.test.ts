@@ -312,4 +312,68 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     expect(await settledState(lab.host)).toEqual(state);
     expect(readdirSync(await claimsFolder())).toEqual([]);
   }, 60_000);
+
+  describe('on networks that containers share', () => {
+    const on = (network: string, name: string): Readonly<Record<string, unknown>> => ({
+      name,
+      networks: { [network]: { name: network } },
+    });
+    const name = (of: string): string => `front-nets-${of}-${process.pid}`;
+    const running = async (network: string, of: string): Promise<Project> => {
+      const made = bridged({ ...on(network, name(of)), ...shell('exec sleep 60') });
+      expect(await byNode(['up', '--detach', '--allow', 'all'], made.options)).toMatchObject({ status: 0 });
+      onTestFinished(async () => void (await byNode(['rm', '--force', name(of)], made.options)));
+      return made;
+    };
+    const remove = async ({ options }: Project, of: string): Promise<void> =>
+      void (await byNode(['rm', '--force', name(of)], options));
+    const ADDRESSES = String.raw`ip -o -4 addr show dev eth0 | sed -n 's/.*inet \([0-9.]*\).*/\1/p' | tail -n +2`;
+
+    test('no address is given twice, and others are found by name', async () => {
+      const network = `shared-${process.pid}`;
+      const one = bridged({
+        ...on(network, name('one')),
+        ...shell(`${ADDRESSES}; grep -c ${name('other')} /etc/hosts; exit 0`),
+      });
+      const first = await warm(one.options);
+      expect(first).toMatchObject({ status: 0, stdout: expect.stringMatching(/^10\.215\.\d+\.2\n0\n$/u) as string });
+      // It has the address that the kept plan of the first has, which is free at that time.
+      const other = await running(network, 'other');
+      expect(await isKept(one)).toBe(false);
+      const beside = await front(UP, one.options);
+      expect(beside).toMatchObject({ status: 0, stdout: expect.stringMatching(/^10\.215\.\d+\.3\n2\n$/u) as string });
+      const kept = await warm(one.options);
+      expect(kept).toMatchObject({ status: 0, stdout: beside.stdout });
+      await remove(other, 'other');
+    }, 60_000);
+
+    test('no subnet is that of another network', async () => {
+      const one = bridged({ ...on(`mine-${process.pid}`, name('one')), ...shell(ADDRESSES) });
+      const first = await warm(one.options);
+      expect(neededNode(first)).toBe(false);
+      // The first subnet is free while nobody is on a network.
+      await running(`theirs-${process.pid}`, 'other');
+      expect(await isKept(one)).toBe(false);
+      const beside = await warm(one.options);
+      expect(beside).toMatchObject({ status: 0, stderr: '' });
+      expect(beside.stdout).not.toBe(first.stdout);
+    }, 60_000);
+
+    test('an address that the file chooses is an error while another has it', async () => {
+      const network = `chosen-${process.pid}`;
+      const spec = (of: string, address: string) => ({
+        name: name(of),
+        networks: {
+          [network]: { name: network, ipv4_address: address, ipam: { config: [{ subnet: '172.30.7.0/24' }] } },
+        },
+      });
+      const one = bridged(spec('one', '172.30.7.9'));
+      expect(neededNode(await warm(one.options))).toBe(false);
+      const other = bridged({ ...spec('other', '172.30.7.9'), ...shell('exec sleep 60') });
+      expect(await byNode(['up', '--detach', '--allow', 'all'], other.options)).toMatchObject({ status: 0 });
+      onTestFinished(async () => void (await byNode(['rm', '--force', name('other')], other.options)));
+      const refused = await front(UP, one.options);
+      expect(refused).toMatchObject({ status: 125, stderr: expect.stringContaining('172.30.7.9') as string });
+    }, 60_000);
+  });
 });
