@@ -27,8 +27,8 @@ bool is_ignored(int signal) {
 
 class Follower {
  public:
-  Follower(const Kept& kept, const Launch& launch, int signals)
-      : kept_(kept), launch_(launch), signals_(signals), ignores_hangup_(is_ignored(SIGHUP)) {}
+  Follower(const Kept& kept, const Launch& launch, int signals, const Teller& teller)
+      : kept_(kept), launch_(launch), signals_(signals), teller_(teller), ignores_hangup_(is_ignored(SIGHUP)) {}
 
   Result run() {
     for (;;) {
@@ -47,6 +47,7 @@ class Follower {
       if (has_plain_end() && may_leave()) break;
     }
     running_.remove();
+    if (telling_ > 0) waitpid(telling_, nullptr, 0);
     if (!has_plain_end() || !may_leave()) waitpid(launch_.pid, nullptr, 0);
     if (failed_ && !started_) result_.course = Course::kNotRun;
     if (has_plain_end()) result_.course = Course::kPlain;
@@ -109,13 +110,45 @@ class Follower {
     const size_t whole = filled_ / sizeof(Record);
     for (size_t i = 0; i < whole; i++) take(records_[i]);
     if (result_.records.size() > kMostRecords || !result_.records.add(records_, whole)) needs_words_ = true;
+    if (helper_ended_) tell_of_helper();
     filled_ -= whole * sizeof(Record);
     memmove(buffer, buffer + whole * sizeof(Record), filled_);
     return true;
   }
 
+  static bool is_of_helper(const Record& record) {
+    return record.kind == Event::kHelperSaid || record.kind == Event::kHelperEnded;
+  }
+
+  // That a network's program has ended is told at once, by Node: with the records of that, and an end that needs no
+  // words.
+  void tell_of_helper() {
+    helper_ended_ = false;
+    List<Record> told;
+    Record end = {};
+    end.kind = Event::kExited;
+    bool fits = true;
+    for (const Record& record : result_.records) fits = fits && (!is_of_helper(record) || told.add(record));
+    if (telling_ > 0) waitpid(telling_, nullptr, 0);
+    telling_ = fits && told.add(end) ? teller_.tell(told) : -1;
+    if (telling_ <= 0) {
+      needs_words_ = true;
+      return;
+    }
+    size_t kept = 0;
+    for (const Record& record : result_.records) {
+      if (!is_of_helper(record)) result_.records[kept++] = record;
+    }
+    result_.records.resize(kept);
+  }
+
   void take(const Record& record) {
     switch (record.kind) {
+      case Event::kHelperSaid:
+        return;
+      case Event::kHelperEnded:
+        helper_ended_ = true;
+        return;
       case Event::kDone:
       case Event::kSkipped:
         return;
@@ -161,6 +194,9 @@ class Follower {
   const Kept& kept_;
   const Launch& launch_;
   const int signals_;
+  const Teller& teller_;
+  pid_t telling_ = -1;
+  bool helper_ended_ = false;
   const bool ignores_hangup_;
   Result result_;
   RunningFolder running_;
@@ -177,6 +213,8 @@ class Follower {
 
 }  // namespace
 
-Result follow(const Kept& kept, const Launch& launch, int signals) { return Follower(kept, launch, signals).run(); }
+Result follow(const Kept& kept, const Launch& launch, int signals, const Teller& teller) {
+  return Follower(kept, launch, signals, teller).run();
+}
 
 }  // namespace boxctl

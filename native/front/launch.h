@@ -42,7 +42,16 @@ struct Result {
   List<Record> records;
 };
 
+// Has somebody tell of what was recorded while the container runs. The process that does so, or -1.
+class Teller {
+ public:
+  virtual pid_t tell(const List<Record>& records) const = 0;
+
+ protected:
+  ~Teller() = default;
+};
+
 // Follows the launcher to its end. `signals`: all that this process gets, which the container gets in turn.
-Result follow(const Kept& kept, const Launch& launch, int signals);
+Result follow(const Kept& kept, const Launch& launch, int signals, const Teller& teller);
 
 }  // namespace boxctl

@@ -27,6 +27,7 @@ using boxctl::Kept;
 using boxctl::List;
 using boxctl::Path;
 using boxctl::Program;
+using boxctl::Record;
 
 constexpr int kFailed = 125;
 // src/cli/main.ts and src/cli/front.ts.
@@ -156,6 +157,45 @@ class SavedTerminal {
   bool saved_ = false;
 };
 
+// Executes Node to tell of what the launcher has recorded.
+[[noreturn]] void execute_teller(const Program& program, const Path& folder, const List<Record>& records, int plan,
+                                 int claim, const char* given_up = nullptr) {
+  const Fd told = boxctl::seal("boxctl-records", records.begin(), records.size() * sizeof(Record));
+  // Beyond the numbers that they get, which one of them may have.
+  const int ended[][2] = {{told.get(), kRecordsFd}, {plan, kEndedPlanFd}, {claim, kEndedClaimFd}};
+  int moved[3] = {-1, -1, -1};
+  for (int i = 0; i < 3; i++) {
+    if (ended[i][0] >= 0) moved[i] = fcntl(ended[i][0], F_DUPFD_CLOEXEC, kEndedClaimFd + 1);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (ended[i][0] < 0) continue;
+    if (boxctl::call(SYS_dup3, moved[i], ended[i][1], 0) < 0) {
+      fail("boxctl: the container has ended, and there is no memory to tell how\n");
+    }
+  }
+  execute_node(program, folder, kEnded, given_up);
+}
+
+// Node beside a container that goes on.
+class NodeTeller final : public boxctl::Teller {
+ public:
+  NodeTeller(const Program& program, const Path& folder, const boxctl::Launch& launch, const sigset_t& signals)
+      : program_(program), folder_(folder), launch_(launch), signals_(signals) {}
+
+  pid_t tell(const List<Record>& records) const override {
+    const pid_t pid = fork();
+    if (pid != 0) return pid;
+    sigprocmask(SIG_SETMASK, &signals_, nullptr);
+    execute_teller(program_, folder_, records, launch_.plan.get(), launch_.claim);
+  }
+
+ private:
+  const Program& program_;
+  const Path& folder_;
+  const boxctl::Launch& launch_;
+  const sigset_t& signals_;
+};
+
 }  // namespace
 
 int main() {
@@ -223,7 +263,8 @@ int main() {
     }
   }
   if (waits) boxctl::release(launch);
-  const boxctl::Result result = boxctl::follow(kept, launch, signals.get());
+  const NodeTeller teller(program, folder, launch, before);
+  const boxctl::Result result = boxctl::follow(kept, launch, signals.get(), teller);
   terminal.restore();
   if (result.course == boxctl::Course::kPlain) return static_cast<int>(result.status);
   if (result.course == boxctl::Course::kLeft) return tell_name(kept.container);
@@ -234,19 +275,5 @@ int main() {
     addresses.give_up();
     execute_node(program, folder, kFromFront, given_up);
   }
-  const auto& records = result.records;
-  const Fd told = boxctl::seal("boxctl-records", records.begin(), records.size() * sizeof(boxctl::Record));
-  // Beyond the numbers that they get, which one of them may have.
-  const int ended[][2] = {{told.get(), kRecordsFd}, {launch.plan.get(), kEndedPlanFd}, {addresses.fd(), kEndedClaimFd}};
-  int moved[3] = {-1, -1, -1};
-  for (int i = 0; i < 3; i++) {
-    if (ended[i][0] >= 0) moved[i] = fcntl(ended[i][0], F_DUPFD_CLOEXEC, kEndedClaimFd + 1);
-  }
-  for (int i = 0; i < 3; i++) {
-    if (ended[i][0] < 0) continue;
-    if (boxctl::call(SYS_dup3, moved[i], ended[i][1], 0) < 0) {
-      fail("boxctl: the container has ended, and there is no memory to tell how\n");
-    }
-  }
-  execute_node(program, folder, kEnded, given_up);
+  execute_teller(program, folder, result.records, launch.plan.get(), addresses.fd(), given_up);
 }

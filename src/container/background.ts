@@ -72,7 +72,7 @@ async function startPrepared(document: SpecDocument, prepared: Prepared, options
   options.onPlanned?.();
   await sweepState(host);
   if (options.ended !== undefined) {
-    const outcome = await (await import('./ended.ts')).outcomeOfEnded(plan, options.ended, true);
+    const outcome = await (await import('./ended.ts')).outcomeOfEnded(plan, options.ended, { isBackground: true });
     throw notStarted({ plan, model, host, outcome }, options);
   }
   const id = randomBytes(6).toString('hex');

@@ -6,7 +6,7 @@ import { PLAN_HEADER } from '../kernel/wire.ts';
 import { byFront, encodePlan } from '../launcher/encode.ts';
 import { killedFor } from '../launcher/kill-record.ts';
 import { outcomeOf } from '../launcher/course.ts';
-import type { Outcome } from '../launcher/events.ts';
+import type { LaunchEvent, Outcome } from '../launcher/events.ts';
 import type { Plan } from '../plan/plan.ts';
 
 /** What a launcher has told of a run that had no Node beside it. */
@@ -18,6 +18,8 @@ export interface Ended {
   readonly claim: number;
 }
 
+type OnEvent = (event: LaunchEvent) => void;
+
 /** Each run has an id of its own, and native/front sets how many locks the launcher is given. */
 function withoutOwn(plan: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(plan);
@@ -25,13 +27,17 @@ function withoutOwn(plan: Uint8Array): Uint8Array {
   return copy.fill(0, id, id + 8).fill(0, kept, kept + 4);
 }
 
-/** @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now */
+/**
+ * `onEvent` is told of what happened while it ran.
+ * @throws BoxctlError E_LAUNCHER_DIED where it was killed; E_PLAN_CHANGED where the plan is another by now
+ */
 export async function outcomeOfEnded(
   plan: Plan,
   { plan: given, records }: Ended,
-  isBackground = false,
+  { isBackground = false, onEvent }: { readonly isBackground?: boolean; readonly onEvent?: OnEvent } = {},
 ): Promise<Outcome> {
-  const outcome = await outcomeOfRecords(plan, records);
+  const events: LaunchEvent[] = [];
+  const outcome = await outcomeOfRecords(plan, records, (event) => void events.push(event));
   // The records have places in the plan. In another plan they would name other lines of the file.
   if (Buffer.compare(withoutOwn(encodePlan(plan, byFront(isBackground))), withoutOwn(given)) !== 0) {
     throw new BoxctlError(
@@ -42,14 +48,16 @@ export async function outcomeOfEnded(
       },
     );
   }
+  if (onEvent !== undefined) for (const event of events) onEvent(event);
   return outcome;
 }
 
 /** @throws BoxctlError E_LAUNCHER_DIED where it was killed */
-export async function outcomeOfRecords(plan: Plan, records: Uint8Array): Promise<Outcome> {
+export async function outcomeOfRecords(plan: Plan, records: Uint8Array, onEvent?: OnEvent): Promise<Outcome> {
   let started: { readonly pid: number; readonly at: number } | undefined;
   const outcome = outcomeOf(plan, records, (event) => {
     if (event.kind === 'started') started = event;
+    onEvent?.(event);
   });
   if (outcome === undefined) {
     throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {

@@ -8,7 +8,7 @@ import { realHost } from '../host/read.ts';
 import { noteGap } from '../inputs/record.ts';
 import { errnoName } from '../kernel/errno.ts';
 import { syscallName } from '../kernel/machines.ts';
-import type { Outcome } from '../launcher/events.ts';
+import type { LaunchEvent, Outcome } from '../launcher/events.ts';
 import { launch } from '../launcher/launch.ts';
 import { placeOf } from '../model/because.ts';
 import type { Claims } from '../model/claims.ts';
@@ -113,7 +113,7 @@ export async function runModel(
   const outcome = await (
     options.ended === undefined
       ? runHere({ plan, model, image, host, claims }, options)
-      : runElsewhere(plan, options.ended)
+      : runElsewhere(plan, options.ended, reporter)
   ).catch(async (error: unknown) => {
     // A container can arrange that it does not die with the launcher.
     if (error instanceof BoxctlError && error.code === 'E_LAUNCHER_DIED') await sweepState(host);
@@ -146,9 +146,13 @@ function runHere({ plan, model, image, host, claims = {} }: Made, options: Model
   });
 }
 
-async function runElsewhere(plan: Plan, ended: Ended): Promise<Outcome> {
+async function runElsewhere(plan: Plan, ended: Ended, reporter: Reporter): Promise<Outcome> {
   const { outcomeOfEnded } = await import('./ended.ts');
-  return outcomeOfEnded(plan, ended);
+  return outcomeOfEnded(plan, ended, { onEvent: (event) => tellHelper(plan, event, reporter) });
+}
+
+function tellHelper(plan: Plan, event: LaunchEvent, reporter: Reporter): void {
+  if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));
 }
 
 export function tellAboutModel({ warnings, dropped }: Model, reporter: Reporter): void {
@@ -191,7 +195,7 @@ export async function follow(
     ...(by === undefined ? {} : { by }),
     onEvent: (event) => {
       progress.event(event);
-      if (event.kind === 'helper') reporter.notice(helperEnded(plan, event), placeOfStep(plan, event.index));
+      tellHelper(plan, event, reporter);
       if (event.kind === 'port') ports.push(describePort(plan, event));
       if (event.kind === 'started') onStarted?.(event.pid);
       if (event.kind === 'started' && !progress.draws) tellPorts();

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { callerOptions, self, specFolder } from '../support/container.ts';
 import { makeLab, whyNoLab, type Lab } from '../support/network-lab.ts';
-import type { Ended } from '../support/boxctl.ts';
+import type { Ended, RunOptions } from '../support/boxctl.ts';
 
 type Keys = Readonly<Record<string, unknown>>;
 
@@ -35,14 +35,14 @@ describe.skipIf(WHY !== undefined)(`containers on one network (${WHY ?? 'as root
   };
 
   /** Starts a container, and returns once it has written `ready`. */
-  async function start(script: string, keys: Keys): Promise<Running> {
+  async function start(script: string, keys: Keys, options: RunOptions = { held: true }): Promise<Running> {
     let child: ChildProcess | undefined;
     let output = '';
     const onStart = (process: ChildProcess): void => {
       child = process;
       process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     };
-    const ended = up(`echo ready; ${script}`, keys, { held: true, onStart });
+    const ended = up(`echo ready; ${script}`, keys, { ...options, onStart });
     const early = ended.then(({ stderr }) => Promise.reject(new Error(`it has ended: ${stderr}`)));
     early.catch(() => undefined);
     await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 20_000 }), early]);
@@ -79,15 +79,23 @@ describe.skipIf(WHY !== undefined)(`containers on one network (${WHY ?? 'as root
       { name: 'writer', ...networks('peers-2') },
     );
     await vi.waitFor(() => expect(first.output()).toContain('edited'), { timeout: 20_000 });
-    const other = await start('sleep 100', {
-      name: 'other',
-      ...networks('peers-2', { aliases: ['taken', 'localhost'] }),
-    });
+    const other = await start(
+      'sleep 100',
+      {
+        name: 'other',
+        ...networks('peers-2', { aliases: ['taken', 'localhost'] }),
+      },
+      { once: 'the first writes after it' },
+    );
     await vi.waitFor(() => expect(first.output()).toContain('again'), { timeout: 20_000 });
-    const third = await start('sleep 100', {
-      name: 'third',
-      ...networks('peers-2', { aliases: ['second', 'writer'] }),
-    });
+    const third = await start(
+      'sleep 100',
+      {
+        name: 'third',
+        ...networks('peers-2', { aliases: ['second', 'writer'] }),
+      },
+      { once: 'the first ends after it' },
+    );
     const { stdout } = await first.ended;
     for (const one of [other, third]) one.child.kill('SIGTERM');
     await Promise.all([other.ended, third.ended]);
