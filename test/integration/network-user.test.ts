@@ -1,6 +1,6 @@
 /** An ordinary user's network: by slirp4netns and by pasta, in a lab of network namespaces. */
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -34,13 +34,15 @@ const WHY =
 const SERVERS = join(import.meta.dirname, '../support/network-servers.mjs');
 const [ECONNREFUSED, EHOSTUNREACH, EACCES] = [111, 113, 13];
 
-/** Processes of the program that are not of before. */
-function running(): readonly number[] {
+/** Processes of the programs in the network namespace of a process. */
+function runningBeside(place: number): readonly number[] {
+  const namespaceOf = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/net`);
+  const own = namespaceOf(place);
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/u.test(name)) return [];
     try {
       const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      return PROGRAMS.some((program) => words[0] === program) ? [Number(name)] : [];
+      return PROGRAMS.some((program) => words[0] === program) && namespaceOf(name) === own ? [Number(name)] : [];
     } catch {
       return [];
     }
@@ -50,14 +52,6 @@ function running(): readonly number[] {
 /** The parent of a program. */
 const launcherOf = (program: number): number =>
   Number(/\) \S+ (\d+)/u.exec(readFileSync(`/proc/${program}/stat`, 'utf8'))?.[1]);
-
-async function settled(before: readonly number[]): Promise<readonly number[]> {
-  for (let waited = 0; ; waited += 20) {
-    const left = running().filter((pid) => !before.includes(pid));
-    if (left.length === 0 || waited > 3000) return left;
-    await sleep(20);
-  }
-}
 
 /** Sends so many bytes to the world's echo server, again and again; prints how often how many came back. */
 const echoes = (times: number, size: number): string =>
@@ -77,7 +71,14 @@ interface Servers {
 describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in the lab'})`, () => {
   let lab: Lab;
   const caller = user as Caller;
-  const before = running();
+  const running = (): readonly number[] => runningBeside(lab.host.pid);
+  async function settled(): Promise<readonly number[]> {
+    for (let waited = 0; ; waited += 20) {
+      const left = running();
+      if (left.length === 0 || waited > 3000) return left;
+      await sleep(20);
+    }
+  }
   // In place of a program: a file that cannot be executed is none that is found.
   let nothing = '';
   beforeAll(async () => {
@@ -92,7 +93,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     rmSync(nothing, { force: true });
     await lab.end();
   });
-  afterEach(async () => expect(await settled(before)).toEqual([]));
+  afterEach(async () => expect(await settled()).toEqual([]));
 
   const hide = (program: string): Promise<string> =>
     lab.host.shell(`mount --bind ${nothing} $(readlink -f ${pathOf(program)})`);
@@ -266,7 +267,7 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     test('where the launcher cannot read the host’s addresses any more, the container reaches nothing', async () => {
       const container = await startAttempts(`tcp ${WORLD.ipv4} 80`);
       expect(await container.attempt()).toEqual([0]);
-      const launcher = launcherOf(running().find((pid) => !before.includes(pid)) ?? 0);
+      const launcher = launcherOf(running()[0] ?? 0);
       const fails = ['-e', 'trace=socket', '-e', 'inject=socket:error=EMFILE'];
       const strace = lab.host.start(['strace', '-qq', '-o', '/dev/null', ...fails, '-p', String(launcher)]);
       onTestFinished(() => void strace.kill());
@@ -391,10 +392,10 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       'no process and no published port is left when boxctl is ended by %s',
       async (signal) => {
         const container = await serve({ ports: [`8080:${SERVER}`] });
-        expect(running().length).toBeGreaterThan(before.length);
+        expect(running()).not.toEqual([]);
         container.child.kill(signal);
         await container.ended;
-        expect(await settled(before)).toEqual([]);
+        expect(await settled()).toEqual([]);
         expect(await client(lab.host, 'get', '127.0.0.1', 8080)).toBe('ECONNREFUSED');
       },
     );
@@ -403,12 +404,12 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       'no process and no published port is left when the launcher is killed (with boxctl: %s)',
       async (both) => {
         const container = await serve({ ports: [`8080:${SERVER}`] });
-        const own = running().find((pid) => !before.includes(pid));
+        const own = running()[0];
         process.kill(launcherOf(own ?? 0), 'SIGKILL');
         if (both) container.child.kill('SIGKILL');
         const { stderr } = await container.ended;
         if (!both) expect(stderr).toContain('the launcher ended before the container did');
-        expect(await settled(before)).toEqual([]);
+        expect(await settled()).toEqual([]);
         expect(await client(lab.host, 'get', '127.0.0.1', 8080)).toBe('ECONNREFUSED');
       },
     );
@@ -444,14 +445,14 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
         expect(await client(lab.world, 'many', HOST.ipv4, 8080, 20)).toBe('20');
         await container.end();
       }
-      expect(await settled(before)).toEqual([]);
+      expect(await settled()).toEqual([]);
       expect(await settledState(lab.host)).toEqual(state);
     });
 
     test('a program that ends while the container runs is reported at the line, and the container runs on', async () => {
       const folder = networkFolder({ command: ['sh', '-c', `echo ready; sleep 1; echo here`] }, [], caller);
       const container = await startIn(lab.host, folder, [], caller);
-      for (const pid of running().filter((one) => !before.includes(one))) process.kill(pid, 'SIGTERM');
+      for (const pid of running()) process.kill(pid, 'SIGTERM');
       const { stdout, stderr } = await container.ended;
       expect(stdout).toBe('ready\nhere\n');
       expect(stderr).toMatch(
