@@ -139,6 +139,7 @@ void NetworkRelay::handle(short) {
 
 void NetworkRelay::dispatch(const epoll_event& event) {
   const Token token = Token::unpack(event.data.u64);
+  if (token.whom != For::kTimer) active_ = warm_ = true;
   switch (token.whom) {
     case For::kTimer:
       return tick();
@@ -206,11 +207,19 @@ void NetworkRelay::tick() {
   if (limited_) tcp_.expire(listeners_);
   udp_.expire(listeners_);
   resume();
+  if (std::exchange(active_, false) || !warm_) return;
+  warm_ = false;
+  rested_ = true;
+  TcpRelay::give_back();
+  UdpRelay::give_back();
 }
 
-bool NetworkRelay::needs_timer() const { return !udp_.is_empty() || paused_ > 0 || (limited_ && !tcp_.is_empty()); }
+bool NetworkRelay::needs_timer() const {
+  return warm_ || !udp_.is_empty() || paused_ > 0 || (limited_ && !tcp_.is_empty());
+}
 
-// Starts or stops the timer. It fires once a second while a listener is paused or a connection or flow can expire.
+// Starts or stops the timer. It fires once a second while a listener is paused, a connection or flow can expire, or
+// memory can be given back.
 void NetworkRelay::set_timer() {
   if (needs_timer() == timer_runs_) return;
   const time_t period = timer_runs_ ? 0 : 1;

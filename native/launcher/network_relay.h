@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include <utility>
+
 #include "../shared/fd.h"
 #include "poller.h"
 #include "relay_parts.h"
@@ -39,6 +41,8 @@ class NetworkRelay {
   long start();
   void add_sources(Poller& poller) { poller.add<&NetworkRelay::handle>(parts_.ready.fd(), POLLIN, *this); }
   void handle(short happened = 0);
+  // Once after a second without anything to relay: the buffers' memory is given back then.
+  bool has_rested() { return std::exchange(rested_, false); }
   // To be called when the container has ended. Passes on what the container has sent, as far as the peers take it at
   // once, and closes all sockets.
   void stop();
@@ -69,6 +73,9 @@ class NetworkRelay {
   Fd timer_;
   uint32_t timer_events_ = ReadySet::kAbsent;
   bool timer_runs_ = false;
+  bool active_ = false;  // something was relayed since the timer last fired
+  bool warm_ = false;    // something was relayed, and no second has passed without
+  bool rested_ = false;
 };
 
 }  // namespace boxctl

@@ -22,6 +22,8 @@ class TcpRelay {
 
   // For `capacity` connections at once. Memory is taken at the first one.
   void start(uint32_t capacity) { capacity_ = capacity; }
+  // Gives back the memory of the buffer, which is empty between two events.
+  static void give_back();
   uint32_t room() const { return capacity_ - open_; }
   bool is_empty() const { return open_ == 0; }
   // Accepts one connection. `index` is the listener's. False: none was accepted, and errno is set.

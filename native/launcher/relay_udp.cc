@@ -1,6 +1,7 @@
 #include "relay_udp.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -16,7 +17,7 @@ constexpr uint64_t kUnanswered = 30;
 // The idle seconds after which a flow with a reply may be closed to make room for another client of the same listener.
 constexpr uint64_t kRecent = 1;
 // One buffer for all flows, which use it one after the other. The largest datagram fits.
-char datagram[1 << 16];
+alignas(4096) char datagram[1 << 16];
 
 // FNV-1a.
 uint64_t mix(uint64_t hash, const void* bytes, size_t size) {
@@ -51,6 +52,8 @@ bool UdpRelay::start(uint32_t capacity, uint32_t listeners) {
   share_ = capacity / (listeners == 0 ? 1 : listeners);
   return true;
 }
+
+void UdpRelay::give_back() { call(SYS_madvise, datagram, sizeof datagram, MADV_DONTNEED); }
 
 void UdpRelay::receive(Listener& listener, uint32_t index, Listener* listeners) {
   for (int i = 0; i < kDatagrams; i++) {

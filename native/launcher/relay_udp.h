@@ -24,6 +24,8 @@ class UdpRelay {
   static bool prepare(const Listener& listener);
   // For `capacity` flows of `listeners` listeners. Memory is taken at the first one. False: no random seed.
   bool start(uint32_t capacity, uint32_t listeners);
+  // Gives back the memory of the buffer, which is empty between two events.
+  static void give_back();
   // Passes on datagrams from clients.
   void receive(Listener& listener, uint32_t index, Listener* listeners);
   // Passes on replies from the target.

@@ -170,7 +170,7 @@ End Supervisor::watch() {
     if (poller_.wait() != 0) break;
     poller_.dispatch();
     advance_execs();
-    const bool worked = network_tables_.has_worked() || host_addresses_.has_worked();
+    const bool worked = network_tables_.has_worked() || host_addresses_.has_worked() || network_relay_.has_rested();
     if (worked && owner_ < 0) give_back();
     if (terminal_.was_hung_up()) command_.hang_up(SIGHUP);
   }

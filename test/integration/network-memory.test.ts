@@ -1,5 +1,7 @@
 /** What the launcher of a container in the background with a network keeps of the machine's memory. */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { launcherOf, SLEEPS, type Listed } from '../support/background.ts';
@@ -63,6 +65,17 @@ describe.skipIf(whyNoLab() !== undefined)(`the launcher beside a container (${wh
     await served();
     await expectAtMost(launcher, MOST);
     expect(await lab.host.get('http://127.0.0.1:8080/')).toBe('served\n');
+  });
+
+  test('gives back what it needed for a stream that it relayed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'boxctl-test-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const script = 'mkdir /tmp/w; head -c 20000000 /dev/zero > /tmp/w/large; exec httpd -f -p 80 -h /tmp/w';
+    const { launcher } = await start({ ports: ['8080:80'], command: ['sh', '-c', script] });
+    const output = join(folder, 'large');
+    await vi.waitFor(() => lab.host.out('curl', '-gsSf', '-o', output, 'http://127.0.0.1:8080/large'), 5000);
+    expect(statSync(output).size).toBe(20_000_000);
+    await expectAtMost(launcher, MOST);
   });
 
   describe.skipIf(user === undefined || !PROGRAMS.every((program) => existsSync(pathOf(program))))('of a user', () => {
