@@ -450,14 +450,15 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     });
 
     test('a program that ends while the container runs is reported at the line, and the container runs on', async () => {
-      const folder = networkFolder({ command: ['sh', '-c', `echo ready; sleep 1; echo here`] }, [], caller);
+      const command = ['sh', '-c', 'echo ready; until [ -e /w/told ]; do sleep 0.02; done; echo here'];
+      const folder = networkFolder({ command }, [], caller);
       const container = await startIn(lab.host, folder, [], caller);
       for (const pid of running()) process.kill(pid, 'SIGTERM');
-      const { stdout, stderr } = await container.ended;
-      expect(stdout).toBe('ready\nhere\n');
-      expect(stderr).toMatch(
-        /container\.yaml:\d+:\d+: \/usr\/bin\/\S+ has ended \((?:signal 15|status \d+)\), and the container’s network with it/u,
-      );
+      const told =
+        /container\.yaml:\d+:\d+: \/usr\/bin\/\S+ has ended \((?:signal 15|status \d+)\), and the container’s network with it/u;
+      await expect.poll(() => container.stderr(), { timeout: 10_000 }).toMatch(told);
+      writeFileSync(join(folder, 'told'), '');
+      expect((await container.ended).stdout).toBe('ready\nhere\n');
     });
   });
 
