@@ -21,7 +21,7 @@ namespace {
 // The kernel makes an answer to a dump no larger where the reader has no room for more.
 constexpr size_t kMostAnswer = 8192;
 // Routes that change while they are read are read again.
-constexpr int kTries = 4;
+constexpr int kTries = 32;
 // An attribute holds at most 64 KiB.
 constexpr size_t kMostRanges = 500;
 // Memory of this size is a mapping of its own (native/libc/memory.cc), of which nothing stays.
