@@ -100,18 +100,37 @@ bool has(const char* line, size_t size, const Piece& part) {
   return false;
 }
 
-// Keeps the lines with one of the parts.
+// Whether the line has a part; `headings`: what follows `^` in one that begins so.
+bool has_part(const char* line, size_t size, const List<Piece>& parts, bool headings) {
+  for (const Piece& part : parts) {
+    const bool is_heading = part.size > 0 && part.data[0] == '^';
+    const size_t skipped = is_heading ? 1 : 0;
+    if (is_heading == headings && has(line, size, {part.data + skipped, part.size - skipped})) return true;
+  }
+  return false;
+}
+
+// Keeps the lines with one of the parts, and their headings, as src/inputs/outside.ts does.
 bool keep_lines(List<char>& text, const List<Piece>& parts) {
   size_t kept = 0;
+  size_t heading = 0;
+  size_t heading_size = 0;
+  const auto keep = [&](size_t at, size_t size) {
+    memmove(text.begin() + kept, text.begin() + at, size);
+    kept += size;
+  };
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
     while (end < text.size() && text[end] != '\n') end++;
-    bool wanted = false;
-    for (const Piece& part : parts) wanted = wanted || has(text.begin() + at, end - at, part);
     const size_t size = (end < text.size() ? end + 1 : end) - at;
-    if (wanted) {
-      memmove(text.begin() + kept, text.begin() + at, size);
-      kept += size;
+    if (has_part(text.begin() + at, end - at, parts, true)) {
+      heading = at;
+      heading_size = size;
+    }
+    if (has_part(text.begin() + at, end - at, parts, false)) {
+      keep(heading, heading_size);
+      heading_size = 0;
+      keep(at, size);
     }
     at += size;
   }

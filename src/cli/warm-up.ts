@@ -83,7 +83,7 @@ export function warmUpNetwork(): void {
   try {
     const document = loadSpecText(NETWORK, 'warm-up.yaml', { env: { HOME: '/' }, home: '/' });
     const found = gatherHostFacts({ HOME: '/nonexistent', ...process.env });
-    const networking = { ...gatherNetworkFacts(found.dirs), netAdmin: true };
+    const networking = gatherNetworkFacts(found.dirs, true);
     const host = { ...found, privileged: true, networking };
     const network = { index: 1, pool: chooseRanges({}, networking).pool, networks: [], resolved: new Map() };
     const claims = { ...claimIds(document, host), network };

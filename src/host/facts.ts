@@ -111,7 +111,7 @@ export interface NetworkFacts {
   readonly programs?: NetworkPrograms;
   /** Every route but the default ones, and those to the host itself. */
   readonly routes: readonly { readonly subnet: Subnet; readonly device: string }[];
-  /** What decides whether the host passes on packets that come from an interface. */
+  /** What decides whether the host passes on packets that come from an interface. Empty where boxctl may not change it. */
   readonly forwarding: readonly ForwardingFact[];
   /** An interface forwards IPv6 by itself, without becoming a router for good (Linux 6.17). */
   readonly forcesForwarding: boolean;

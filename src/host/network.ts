@@ -73,7 +73,9 @@ const OF_THIS_HOST = 0x8010_0000;
  */
 function gatherLocal(read: HostReader): readonly Subnet[] {
   // An address, and indented below it the routes to it: `/32 host LOCAL`. Tables that are one in the kernel are listed twice.
-  const trie = (read.text('/proc/net/fib_trie') ?? '').matchAll(/\|-- (\S+)((?:\n +\/\d+ .*)+)/gu);
+  const trie = (read.text('/proc/net/fib_trie', ['^|-- ', ' host LOCAL']) ?? '').matchAll(
+    /\|-- (\S+)((?:\n +\/\d+ .*)+)/gu,
+  );
   const local4 = [...trie].flatMap(([, address = '', routes = '']) =>
     [...routes.matchAll(/\/(\d+) host LOCAL/gu)].map(([, prefix]) => `${address}/${prefix}`),
   );
@@ -132,9 +134,10 @@ function unique(list: readonly Uplink[]): readonly Uplink[] {
   );
 }
 
-/** `netns` tells this network namespace from others of the machine. `read` and `found` are for tests. */
+/** `netAdmin`: boxctl may change the host's own network. `read` and `found` are for tests. */
 export function gatherNetworkFacts(
   { state: folder }: HostFacts['dirs'],
+  netAdmin: boolean,
   read: HostReader = realHost,
   found = interfaceAddresses(OWN),
 ): NetworkFacts {
@@ -168,12 +171,13 @@ export function gatherNetworkFacts(
     addresses,
     idleAddresses: hostAddresses(found, true),
     routes,
-    forwarding: outward
+    forwarding: (netAdmin ? outward : [])
       .filter(({ family, device }) => device !== 'lo' && !(family === 6 && withoutIpv6))
       .flatMap((uplink) => forwardingOf(read, uplink, forcesForwarding, state)),
     forcesForwarding,
     ...(withoutIpv6 ? { withoutIpv6 } : {}),
     state,
+    netAdmin,
   };
 }
 
@@ -189,7 +193,7 @@ export function withNetwork(
   const { capabilities } = parseStatus(read.text('/proc/self/status', STATUS_LINES));
   const netAdmin = host.privileged && (capabilities & CAP_NET_ADMIN) !== 0n;
   const nobody = initialUserNamespace ? undefined : Number(read.text('/proc/sys/fs/overflowuid') ?? 65_534);
-  const facts = { ...gatherNetworkFacts(host.dirs, read), netAdmin };
+  const facts = gatherNetworkFacts(host.dirs, netAdmin, read);
   if (netAdmin) return { ...host, networking: facts };
   const programs = gatherNetworkPrograms(read, { euid, path: env['PATH'] ?? '', nobody });
   return { ...host, networking: { ...facts, programs, local: gatherLocal(read) } };

@@ -103,9 +103,20 @@ export function readText(path: string, lines?: readonly string[]): string {
   }
 }
 
+/** As native/front/inputs.cc does it. */
 function linesOf(whole: string, parts: readonly string[]): string {
-  const kept = whole.split('\n').filter((line) => parts.some((part) => line.includes(part)));
-  return kept.map((line) => `${line}\n`).join('');
+  const has = (line: string, some: readonly string[]): boolean => some.some((part) => line.includes(part));
+  const headings = parts.filter((part) => part.startsWith('^')).map((part) => part.slice(1));
+  const wanted = parts.filter((part) => !part.startsWith('^'));
+  let kept = '';
+  let heading = '';
+  for (const line of whole.split('\n')) {
+    if (has(line, headings)) heading = `${line}\n`;
+    if (!has(line, wanted)) continue;
+    kept += `${heading}${line}\n`;
+    heading = '';
+  }
+  return kept;
 }
 
 /**

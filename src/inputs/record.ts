@@ -42,7 +42,10 @@ export type Input =
   | { readonly kind: 'real'; readonly path: string; readonly leads: string | undefined }
   /** Whether access(2) allows `mode`: 4, 2, 1 for reading, writing, executing; 0: it exists. */
   | { readonly kind: 'access'; readonly path: string; readonly mode: number; readonly isAllowed: boolean }
-  /** Of a file that the kernel writes, whose times tell nothing. `lines`: those that have one of these in them count. */
+  /**
+   * Of a file that the kernel writes, whose times tell nothing. `lines`: those that have one of these in them count. Of lines that have
+   * what is after a `^` here, the last one before such a line counts, too: its heading.
+   */
   | {
       readonly kind: 'text';
       readonly path: string;

@@ -117,7 +117,9 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       const file = join(folder, name);
       const bytes = readFileSync(file);
       const of = inputsOf(bytes).filter(({ kind }) => kind === 'table' || kind === 'setting' || kind === 'addresses');
-      expect(new Set(of.map(({ kind }) => kind))).toEqual(new Set(['table', 'setting', 'addresses']));
+      expect(new Set(of.map(({ kind }) => kind))).toEqual(
+        new Set(['table', 'addresses', ...(user === undefined ? ['setting'] : [])]),
+      );
       const used: string[] = [];
       for (const input of of) {
         for (const [what, changed] of changesOf(bytes, input)) {
@@ -168,7 +170,8 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         expect(neededNode(await warm(options(made)))).toBe(false);
         await lab.host.shell(change);
         try {
-          expect(await isKept(made)).toBe(false);
+          // The host forwards packets of root's containers alone.
+          expect(await isKept(made)).toBe(user !== undefined && change.includes('/ipv4/'));
         } finally {
           await lab.host.shell(back);
         }
@@ -260,6 +263,53 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       if (user === undefined) expect(await heldClaims()).toEqual([]);
     }, 60_000);
   });
+
+  test.skipIf(testUser === undefined || programs.length === 0)(
+    'of a user stays as it is while containers of root come and go',
+    async () => {
+      const made = bridged({}, testUser);
+      expect(neededNode(await warm(made.options))).toBe(false);
+      const name = `front-root-${process.pid}`;
+      const other = bridged({ name, ...shell('exec sleep 60') });
+      onTestFinished(async () => void (await byNode(['rm', '--force', name], other.options)));
+      expect(await byNode(['up', '--detach', '--allow', 'all'], other.options)).toMatchObject({ status: 0 });
+      expect(await lab.host.out('cat', '/proc/net/fib_trie')).toMatch(/10\.215\.\d+\.[1-9]/u);
+      expect(await isKept(made)).toBe(true);
+    },
+    60_000,
+  );
+
+  test('puts the value of a variable into it, and asks at a terminal as without a network', async () => {
+    const made = bridged({ environment: ['A'], ...shell('echo "$A"; tty; ip -o addr show dev eth0 | wc -l') });
+    const options = { ...made.options, env: { ...made.options.env, A: 'one' } };
+    expect(await warm(options)).toMatchObject({ status: 0, stdout: 'one\nnot a tty\n2\n' });
+    const other = await alone(UP, { ...options, env: { ...options.env, A: 'two' } });
+    expect(other).toMatchObject({ status: 0, stdout: 'two\nnot a tty\n2\n' });
+  }, 60_000);
+
+  test('has in its record the addresses that it has, whichever number is free', async () => {
+    const made = bridged(shell(`${ADDRESS}; sleep 2`));
+    expect(neededNode(await warm(made.options))).toBe(false);
+    const both = [alone(UP, made.options), alone(UP, made.options)];
+    const folder = '/run/boxctl/foreground';
+    const recorded = (): readonly string[] =>
+      readdirSync(folder).flatMap((id) => {
+        const text = readFileSync(join(folder, id, 'container.json'), 'utf8');
+        return text.includes(made.folder) ? [/"ipv4":"([^"]*)"/u.exec(text)?.[1] ?? ''] : [];
+      });
+    const found = await until(() => {
+      try {
+        return recorded().length === 2 ? recorded() : undefined;
+      } catch {
+        return undefined;
+      }
+    });
+    const ended = await Promise.all(both);
+    expect(ended.map(({ status, stderr }) => ({ status, stderr }))).toEqual(
+      [0, 0].map((status) => ({ status, stderr: '' })),
+    );
+    expect(found.toSorted()).toEqual(ended.map(({ stdout }) => stdout.trim()).toSorted());
+  }, 60_000);
 
   test('has another address each, however many start at once, and none when they have ended', async () => {
     const made = bridged(shell(`${ADDRESS}; sleep 2`));
