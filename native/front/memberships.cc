@@ -11,7 +11,8 @@ struct Word {
 
   bool is(const char* text) const { return size == strlen(text) && memcmp(data, text, size) == 0; }
   bool operator==(const Word& other) const {
-    return size == other.size && (size == 0 || memcmp(data, other.data, size) == 0);
+    if (size != other.size || data == nullptr || other.data == nullptr) return size == 0 && other.size == 0;
+    return memcmp(data, other.data, size) == 0;
   }
 };
 
