@@ -70,7 +70,7 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
     const since = String(Date.now() / 1000);
     // Since before the start: the watcher may begin to look only after it.
     const seen = watching(web, ['events', '--since', since, '--filter', `container=${web.name}`]);
-    await web.run(['up', '-d']);
+    await web.run(['up', '-d'], { once: 'its events are counted' });
     await web.run(['stop', web.name]);
     await web.run(['rename', web.name, `${web.name}-old`]);
     await web.run(['rename', `${web.name}-old`, web.name]);
@@ -132,7 +132,7 @@ describe.skipIf(!hasBusybox || !hasLimits)('a container with limits (needs busyb
       limits: { memory: '16MiB', swap: '16MiB' },
       command: ['sh', '-c', 'tail -c 100000000 /dev/zero'],
     });
-    await web.run(['up', '-d']);
+    await web.run(['up', '-d'], { once: 'its events are counted' });
     await web.run(['wait', web.name]);
     const { stdout } = await web.run(['events', '--since', '1m', '--until', '0s', '--filter', `container=${web.name}`]);
     expect(actions(stdout)).toEqual(['create', 'start', 'oom', 'die']);

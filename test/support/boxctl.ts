@@ -62,7 +62,7 @@ export interface Start {
   readonly by: (program: readonly string[], args?: readonly string[]) => readonly string[];
 }
 
-export function startIn(command: readonly string[]): Start | undefined {
+function startIn(command: readonly string[]): Start | undefined {
   const at = command.indexOf(PROGRAM);
   if (at > 0 && command[at - 1] === process.execPath && STARTS.has(command[at + 1])) {
     const args = command.slice(at + 1);

@@ -19,7 +19,8 @@ export function tempFolder(options: { readonly open?: boolean } = {}): string {
 /** What an ordinary user's containers have left in it can belong to his subordinate ids. */
 function removeFolder(folder: string): void {
   try {
-    rmSync(folder, { recursive: true, force: true });
+    // A launcher that ends may still remove or write something there.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   } catch (error) {
     if (process.geteuid?.() === 0) throw error;
     execFileSync('unshare', ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', folder]);
