@@ -6,14 +6,14 @@ namespace boxctl {
 namespace {
 
 struct Word {
-  const char* data = nullptr;
+  const char* data = "";
   size_t size = 0;
 
-  bool is(const char* text) const { return size == strlen(text) && memcmp(data, text, size) == 0; }
   bool operator==(const Word& other) const {
     if (size != other.size || data == nullptr || other.data == nullptr) return size == 0 && other.size == 0;
     return memcmp(data, other.data, size) == 0;
   }
+  bool is(const char* text) const { return *this == Word{text, strlen(text)}; }
 };
 
 // By family; empty where it has none.

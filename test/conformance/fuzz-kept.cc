@@ -7,6 +7,7 @@
 #include "../../native/front/fill.h"
 #include "../../native/front/inputs.h"
 #include "../../native/front/kept.h"
+#include "../../native/front/memberships.h"
 #include "../../native/front/run_files.h"
 #include "../../native/libc/start.h"
 
@@ -78,7 +79,7 @@ bool take_words(const List<uint8_t>& bytes, Program& program, Path& own, char** 
   return in.ok() && own.valid();
 }
 
-void read_plan(Kept& kept) {
+void look_at_plan(Kept& kept) {
   require(kept.plan_size >= sizeof(boxctl::PlanHeader));
   read_bytes(kept.plan, kept.plan_size);
   require(boxctl::choose_id(kept) && strlen(kept.id) == 12);
@@ -96,22 +97,29 @@ void read_kept(Kept& kept, Program& program) {
   char* rest[] = {command, argument, nullptr};
   if (header.command_at != 0) kept.command = rest;
   if (!boxctl::parse_kept(own, program.count - 1, kept)) return;
-  for (const char* text : {kept.records, kept.layers, kept.containers, kept.container, kept.record, kept.plan_file}) {
+  for (const char* text : {kept.records, kept.layers, kept.containers, kept.container, kept.record, kept.plan_file,
+                           kept.in_use, kept.network}) {
     read_text(text);
   }
+  for (const Piece& piece : {kept.ranges, kept.claim}) read_piece(piece);
+  sum += boxctl::may_be_beside(kept.claim.data, kept.claim.size, kept.claim.data, kept.claim.size) ? 1 : 0;
   for (const Piece& folder : kept.search) read_piece(folder);
   Reader in(kept.inputs, static_cast<size_t>(kept.bytes.end() - kept.inputs));
   for (uint32_t i = 0; i < kept.header.inputs; i++) {
     boxctl::Input input;
     if (!boxctl::read_input(in, input)) return;
     read_text(input.name);
+    if (input.other != nullptr) read_text(input.other);
     read_piece(input.value);
     for (const Piece& line : input.lines) read_piece(line);
   }
   if (kept.command == nullptr) {
-    if (!boxctl::parse_plan(in, kept) || !boxctl::complete_plan(kept)) return;
+    if (!boxctl::parse_plan(in, kept)) return;
+    for (const boxctl::Variant& variant : kept.numbers) boxctl::apply(variant, kept.plan);
+    for (uint32_t i = 0; i < kept.header.tallies; i++) sum += kept.tallies[i];
+    if (!boxctl::complete_plan(kept)) return;
     for (uint32_t i = 0; i < kept.header.reports; i++) sum += kept.rules[i];
-    read_plan(kept);
+    look_at_plan(kept);
     return;
   }
   // What follows is the other file, which has a tag before it.
@@ -121,7 +129,7 @@ void read_kept(Kept& kept, Program& program) {
   memcpy(tag, &kept.header.tag, sizeof tag);
   kept.header.plan_size = static_cast<uint32_t>(left);
   if (!file.add(tag, sizeof tag) || !file.add(in.at(), left)) return;
-  if (boxctl::parse_exec_plan(file, kept)) read_plan(kept);
+  if (boxctl::parse_exec_plan(file, kept)) look_at_plan(kept);
 }
 
 }  // namespace

@@ -22,6 +22,14 @@ for _ in 1 2 3; do
   "$boxctl" down >/dev/null 2>&1
   sleep 0.1
 done
+# With a claim of addresses, on a network that nobody else has.
+cat >network.yaml <<'EOF'
+image: {host_tools: [sh, sleep, 'true']}
+command: ['true']
+network_mode: bridge
+networks: [inner]
+EOF
+for _ in 1 2; do [ "$(id -u)" != 0 ] || unshare --net "$boxctl" up --quiet --allow all network.yaml; done
 for plan in store/plans/*[0-9a-f]; do
   name=$corpus/$(basename "$plan")
   # The plan of an exec lies elsewhere. The fuzzer takes both as one.
