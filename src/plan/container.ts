@@ -230,6 +230,8 @@ export function planContainer(
   if (kept) openKept(context);
   if (!recordsLater) writeRecord();
   const cgroup = planCgroup(context);
+  // A scope of the user's systemd is neither in the record nor among the folders to be removed.
+  const changesFirst = steps.list.length > 0;
   if (!preparesLater) root?.prepareOnHost();
   if (root !== undefined) enterStage(context);
   const joined = openJoined(context);
@@ -271,7 +273,7 @@ export function planContainer(
   };
   // An ordinary user's first process opens with the caller's ids what is prepared for it.
   if (host.privileged) begin();
-  const outside = recordsLater ? steps.list.length : 0;
+  const outside = changesFirst ? 0 : steps.list.length;
   steps.meanwhile(() => {
     if (recordsLater) {
       writeRecord();

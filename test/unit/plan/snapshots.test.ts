@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import type { Overrides } from '../../../src/model/compile.ts';
 import { encodePlan } from '../../../src/launcher/encode.ts';
+import { formatCall } from '../../../src/show/call-text.ts';
 import { messageInWords, messagesOf, setTypes } from '../../../src/show/netlink-text.ts';
 import { planToJson } from '../../../src/show/plan-json.ts';
 import type { Plan } from '../../../src/plan/plan.ts';
@@ -59,6 +60,25 @@ function check(plan: Plan): void {
   expect(new Set(plan.steps.map(({ id }) => id)).size).toBe(plan.steps.length);
   expect(encodePlan(plan, { gate: true }).byteLength).toBeGreaterThan(0);
   expect(withoutWords(plan)).toEqual([]);
+  expect(changesAhead(plan)).toEqual([]);
+}
+
+/** Calls about the launcher and the first process alone: what they do ends with these. */
+const OWN = /: (?:chdir|clone3|fsconfig|fsmount|fsopen|make_init|mount_setattr|prctl|setres[ug]id|umask|unshare)\(/u;
+const OF_CHILD = /\(AT_FDCWD, "\/proc\/\$CHILD\/|posix_spawn\("\/usr\/bin\/new[ug]idmap"|^sysctl\./u;
+
+/** The calls before `outside` that change anything else, or look at it. */
+function changesAhead({ steps, outside }: Plan): readonly string[] {
+  const ahead = steps.slice(
+    0,
+    Math.max(
+      0,
+      steps.findIndex(({ id }) => id === outside),
+    ),
+  );
+  return ahead
+    .map(({ id, call }) => `${id}: ${formatCall(call)}`)
+    .filter((line) => !OWN.test(line) && !OF_CHILD.test(line));
 }
 
 /** Netlink messages of the plan that have no words, and would be printed by their attributes. */
