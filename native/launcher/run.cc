@@ -89,7 +89,9 @@ class Run {
     }
     if (call.op == Op::kSpawnHelper) context_.helper.watch(events_, index);
     done_[index] = !result.skipped;
-    if (current.passed && !result.skipped) pass(index, context_.slots[call.returns]);
+    if (current.passed && !result.skipped) {
+      if (const long error = pass(index, context_.slots[call.returns]); error != 0) return failed(index, error, 0);
+    }
     if (call.op == Op::kClone3) {
       if (context_.child == 0) walk_inside(plan_, context_, owner_);
       supervisor_.command().created(context_.child, context_.slots[call.returns]);
@@ -101,12 +103,13 @@ class Run {
   }
 
   // Gives the container's side, which was made before, the descriptor of step `index`.
-  void pass(uint32_t index, int fd) {
+  long pass(uint32_t index, int fd) {
     Handover message;
     message.kind = kPassed;
     message.index = index;
+    const long error = send_handover(context_.peer.get(), message, fd);
     // If the other side has gone, the answer to its turn says so.
-    send_handover(context_.peer.get(), message, fd);
+    return error == -EPIPE ? 0 : error;
   }
 
   // Waits while the owner looks whether the plan is still valid. True: it is not, or there was a signal.

@@ -224,7 +224,10 @@ export function planContainer(
   const upper = root === undefined || kept ? undefined : upperPath(context);
   const writeRecord = (): void => planRecord(context, { rmdir: cgroups, rmtree: upper === undefined ? [] : [upper] });
   // Where nothing outside is changed before the first process is made, all of it is done while that makes what it can.
-  const recordsLater = !kept && !joinsUser && !hasNetwork && cgroups.length === 0 && !joinsAny(context);
+  // With a process namespace that is not its own, the first process is recorded by its mount namespace, too: before it hides
+  // itself, since a caller without CAP_SYS_PTRACE does not see that afterwards.
+  const ownProcesses = context.namespace('pid').kind === 'private';
+  const recordsLater = !kept && !joinsUser && !hasNetwork && cgroups.length === 0 && ownProcesses && !joinsAny(context);
   const preparesLater = !kept && !joinsUser;
 
   if (kept) openKept(context);

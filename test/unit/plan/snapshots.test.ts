@@ -61,6 +61,14 @@ function check(plan: Plan): void {
   expect(encodePlan(plan, { gate: true }).byteLength).toBeGreaterThan(0);
   expect(withoutWords(plan)).toEqual([]);
   expect(changesAhead(plan)).toEqual([]);
+  expect(hidesBeforeRecord(plan)).toBe(false);
+}
+
+/** Whether the first process cannot be looked at any more (proc(5), ns(7)) when it is to be recorded by its mount namespace. */
+function hidesBeforeRecord({ steps }: Plan): boolean {
+  const hides = steps.findIndex(({ id }) => id === 'dumpable');
+  const names = steps.findIndex(({ call }) => formatCall(call).includes('$MOUNTS'));
+  return hides >= 0 && hides < names;
 }
 
 /** Calls about the launcher and the first process alone: what they do ends with these. */
@@ -111,6 +119,12 @@ test.each([
   ['root-joined-all', `name: box\ncommand: [sh]\nnamespaces: {${ALL_JOINED}}\n`, ROOT_HOST],
 ])('the plan of %s is as in its snapshot', async (name, yaml, host) => {
   await expect(`${checked(yaml, host).join('\n')}\n`).toMatchFileSnapshot(snapshot(name));
+});
+
+test('a process that is recorded by its mount namespace is recorded before it hides, also without a cgroup', () => {
+  for (const host of [{ ...ROOT_HOST, cgroup: USER_HOST.cgroup }, USER_HOST, USER_ALONE_HOST]) {
+    expect(checked(`${FILE}namespaces: {pid: host}\n`, host).join('\n')).toContain('$MOUNTS');
+  }
 });
 
 describe('the difference from the plan of root', () => {
