@@ -63,7 +63,7 @@ class Server {
     if (!null.valid()) return -errno;
     const int fds[] = {null.get(), null.get(), null.get(), theirs.get()};
     // It starts containers of every kind.
-    const int pid = spawn_program(program, nullptr, fds, sizeof fds / sizeof *fds, pidfd_);
+    const int pid = spawn_program(program, nullptr, fds, sizeof fds / sizeof *fds, true, pidfd_);
     if (pid < 0) return pid;
     socket_ = std::move(ours);
     identity_ = Identity();

@@ -107,6 +107,7 @@ struct Child {
   int fds[kMostFds];  // what become 0, 1, 2 and so on
   int count;
   rlimit nofile;
+  bool hears;
   int error;  // set where exec did not happen
 };
 
@@ -138,7 +139,7 @@ int start(void* argument) {
   setrlimit(RLIMIT_NOFILE, &child->nofile);
   sigset_t none;
   sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (child->hears) sigprocmask(SIG_SETMASK, &none, nullptr);
   static char name[] = "boxctl-launcher";
   char* argv[] = {name, nullptr};
   char* envp[] = {nullptr};
@@ -204,8 +205,8 @@ int seal_bytes(const uint8_t* data, size_t size) {
   return plan.release();
 }
 
-int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, int& pidfd) {
-  Child child = {-1, {}, 0, original_nofile(), 0};
+int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, bool hears, int& pidfd) {
+  Child child = {-1, {}, 0, original_nofile(), hears, 0};
   if (count > kMostFds) return -E2BIG;
   for (int i = 0; i < count; i++) child.fds[child.count++] = fds[i];
   int pid = -EACCES;
@@ -247,7 +248,8 @@ Napi::Value spawn_launcher(const Napi::CallbackInfo& info) {
   int pidfd = -1;
   const bool limited = info[6].IsArray();
   const UserIds users = limited ? user_ids(info[6].As<Napi::Array>()) : UserIds();
-  const int pid = spawn_program(info[0].As<Napi::String>().Utf8Value(), limited ? &users : nullptr, fds, count, pidfd);
+  const std::string program = info[0].As<Napi::String>().Utf8Value();
+  const int pid = spawn_program(program, limited ? &users : nullptr, fds, count, false, pidfd);
   if (pid < 0) return fail(env, "execveat", -pid);
   Napi::Object result = Napi::Object::New(env);
   result.Set("pid", pid);

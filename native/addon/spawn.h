@@ -15,9 +15,9 @@ namespace boxctl {
 using UserIds = std::vector<UserRange>;
 
 // Executes the program with `fds` as its descriptors 0, 1, 2 and so on: its own file where `users`, those that
-// processes of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. The pid,
-// or -errno.
-int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, int& pidfd);
+// processes of the container can have, cannot write to it, otherwise a sealed copy. Null: they can have any. `hears`:
+// signals end it; else they stay blocked, and it reads them itself. The pid, or -errno.
+int spawn_program(const std::string& path, const UserIds* users, const int* fds, int count, bool hears, int& pidfd);
 
 // The bytes in a file in memory that nobody can change. The descriptor, or -errno.
 int seal_bytes(const uint8_t* data, size_t size);

@@ -78,9 +78,7 @@ struct Child {
     // The container starts with no signal that is ignored. The kernel's structure: handler, flags, restorer, mask.
     const unsigned long action[4] = {};
     for (int signal = 1; signal <= 64; signal++) call(SYS_rt_sigaction, signal, action, nullptr, 8);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
+    // Signals stay blocked: the launcher reads them (run.cc). One that comes before it can must not end it.
     char name[] = "boxctl-launcher";
     char* arguments[] = {name, nullptr};
     char* environment[] = {nullptr};

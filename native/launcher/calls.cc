@@ -374,7 +374,9 @@ long prepare_command(const Context& context) {
   // A launcher that died before its death was this process's too cannot take it along any more.
   char byte;
   if (context.peer.valid() && recv(context.peer.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return -EPIPE;
-  return call(SYS_rt_sigprocmask, SIG_SETMASK, &context.sigmask, nullptr, sizeof context.sigmask);
+  // The launcher, and whoever has started it, may have blocked some.
+  const unsigned long none = 0;
+  return call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 }
 
 }  // namespace boxctl

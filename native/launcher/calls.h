@@ -47,7 +47,6 @@ struct Context {
   uint32_t link = 0;  // `$LINK` in netlink messages: the interface that was asked for last
   PlanFile plan_file;
   Helper helper;              // the program that spawn_helper has started
-  unsigned long sigmask = 0;  // what the command starts with
   pid_t target = 0;           // `$TARGET`: the first process of the container that a process of this plan joins
   bool dumpable = false;      // the launcher was so at its start
 };

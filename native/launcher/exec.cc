@@ -44,7 +44,6 @@ int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kFree); }
   }
   call(kSysCloseRange, static_cast<unsigned>(kPlanFd), static_cast<unsigned>(kPlanFd), 0U);
   call(kSysCloseRange, static_cast<unsigned>(kLauncherFds), ~0U, 0U);
-  call(SYS_rt_sigprocmask, SIG_SETMASK, &context.sigmask, nullptr, sizeof context.sigmask);
   // As a launcher is that has just been started. The process that joins the container is hidden from it by its plan.
   if (context.dumpable) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   List<const uint8_t*> places;

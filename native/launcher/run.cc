@@ -364,7 +364,6 @@ class Launcher {
     context_.control = &control_;
     context_.events = &events_;
     context_.log = &log_;
-    call(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &context_.sigmask, sizeof context_.sigmask);
     if (const long error = block_signals(); error != 0) return error;
     fcntl(owner_, F_SETFD, FD_CLOEXEC);
     context_.null = Fd(open("/dev/null", O_RDWR | O_CLOEXEC));
