@@ -11,7 +11,17 @@ import { tempFolder } from '../support/temp.ts';
 import { isRoot } from '../support/user.ts';
 
 const UP = ['up', '--quiet', '--allow', 'all'];
-const DELAYED = ['strace', '-f', '-o', '/dev/null', '-e', 'trace=execveat', '-e', 'inject=execveat:delay_exit=500000'];
+/** The launcher's first call is fstat. */
+const DELAYED = [
+  'strace',
+  '-f',
+  '-o',
+  '/dev/null',
+  '-e',
+  'trace=fstat',
+  '-e',
+  'inject=fstat:delay_enter=500000:when=1',
+];
 
 function children(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
