@@ -46,9 +46,9 @@ struct Context {
   Log* log = nullptr;
   uint32_t link = 0;  // `$LINK` in netlink messages: the interface that was asked for last
   PlanFile plan_file;
-  Helper helper;              // the program that spawn_helper has started
-  pid_t target = 0;           // `$TARGET`: the first process of the container that a process of this plan joins
-  bool dumpable = false;      // the launcher was so at its start
+  Helper helper;          // the program that spawn_helper has started
+  pid_t target = 0;       // `$TARGET`: the first process of the container that a process of this plan joins
+  bool dumpable = false;  // the launcher was so at its start
 };
 
 struct Result {
