@@ -74,7 +74,7 @@ bool are_networks_free(int claims, const Piece& claim) {
 
 }  // namespace
 
-bool Claim::take(Kept& kept) {
+bool AddressClaim::take(Kept& kept) {
   const Fd folder(open(kept.network, kFolder));
   const Fd lock(openat(folder.get(), "lock", kFile));
   claims_ = Fd(openat(folder.get(), "addresses", kFolder));
@@ -90,7 +90,7 @@ bool Claim::take(Kept& kept) {
   return false;
 }
 
-Claim::Taken Claim::take_free(Kept& kept) {
+AddressClaim::Taken AddressClaim::take_free(Kept& kept) {
   Taken best = Taken::kNo;
   for (size_t i = 0; i < kept.numbers.size(); i++) {
     const Taken taken = take_number(kept, kept.numbers[i].number);
@@ -101,7 +101,7 @@ Claim::Taken Claim::take_free(Kept& kept) {
   return best;
 }
 
-Claim::Taken Claim::take_number(const Kept& kept, uint32_t number) {
+AddressClaim::Taken AddressClaim::take_number(const Kept& kept, uint32_t number) {
   snprintf(name_, sizeof name_, "%u", number);
   Fd file(openat(claims_.get(), name_, kFile | O_CREAT, 0600));
   struct stat status;
@@ -125,7 +125,7 @@ Claim::Taken Claim::take_number(const Kept& kept, uint32_t number) {
   return Taken::kNo;
 }
 
-void Claim::give_up() {
+void AddressClaim::give_up() {
   struct stat status;
   if (!file_.valid()) return;
   // The launcher removes it, too: the name may be that of another claim by now.

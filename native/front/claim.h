@@ -6,7 +6,7 @@
 
 namespace boxctl {
 
-class Claim {
+class AddressClaim {
  public:
   // Claims the first free number of the plan. False: Node has to look for one.
   bool take(Kept& kept);

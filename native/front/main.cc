@@ -222,7 +222,7 @@ int main() {
   const Claim claim = kept.in_background() ? background.claim(kept) : Claim::kTaken;
   const bool ready = kept.in_background() ? claim != Claim::kNode : terminal.save(kept);
   if (!ready || (!ahead && !is_free(kept))) execute_node(program, folder, nullptr);
-  boxctl::Claim addresses;
+  boxctl::AddressClaim addresses;
   const bool starts = kept.command == nullptr && claim != Claim::kSame;
   if (starts && kept.numbers.size() > 0 && !addresses.take(kept)) execute_node(program, folder, kFromFront);
 
