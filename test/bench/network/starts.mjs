@@ -1,6 +1,6 @@
 /** What a network adds to a start, beside Podman's and one made by hand. Interleaved in one run; medians. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { BOXCTL, FRONT, document, env, pause, quantile, runContainer, say, shell } from './place.mjs';
 
 /** Of the kernel's: it takes down the last container's network in the background, which would delay the next start. */
@@ -11,11 +11,14 @@ const SETTLES_MS = 2500;
 /** Milliseconds of processor time that this process and all that it starts have used. What the kernel's own threads do is not in it. */
 function meter() {
   const cgroup = '/sys/fs/cgroup/boxctl-bench';
+  const enter = (folder) => writeFileSync(join(folder, 'cgroup.procs'), String(process.pid));
   mkdirSync(cgroup, { recursive: true });
-  writeFileSync(join(cgroup, 'cgroup.procs'), String(process.pid));
-  const file = join(cgroup, 'cpu.stat');
-  if (!existsSync(file)) return () => Number.NaN;
-  return () => Number(/^usage_usec (\d+)/mu.exec(readFileSync(file, 'utf8'))?.[1]) / 1000;
+  enter(cgroup);
+  process.on('exit', () => {
+    enter(dirname(cgroup));
+    rmdirSync(cgroup);
+  });
+  return () => Number(/^usage_usec (\d+)/mu.exec(readFileSync(join(cgroup, 'cpu.stat'), 'utf8'))?.[1]) / 1000;
 }
 
 let made = 0;
