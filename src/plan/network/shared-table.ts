@@ -181,26 +181,20 @@ const datagramsOf = (family: 4 | 6, address: Uint8Array): Message['attributes'] 
   NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
 });
 
-/** Asks for the number of datagrams of an address that were refused. */
-export const datagramsQuestion = (family: 4 | 6, address: Uint8Array): Message => ({
+/** Asks for the number of datagrams of an address that were refused. `isAcked`: and for an answer that says that it is there. */
+export const datagramsQuestion = (family: 4 | 6, address: Uint8Array, isAcked = false): Message => ({
   type: 'NFT_MSG_GETSETELEM',
-  flags: 'NLM_F_REQUEST',
+  flags: isAcked ? 'NLM_F_REQUEST|NLM_F_ACK' : 'NLM_F_REQUEST',
   header: { nfgen_family: 'NFPROTO_INET' },
   attributes: datagramsOf(family, address),
 });
 
-/** A transaction that removes what was counted of the last containers with these addresses. */
-export function forgetDatagrams(addresses: readonly (readonly [4 | 6, Uint8Array])[]): readonly Message[] {
+/** A transaction that removes what was counted of the last container with this address. */
+export function forgetDatagrams(family: 4 | 6, address: Uint8Array): readonly Message[] {
   const header = { nfgen_family: 'NFPROTO_INET' };
-  const parts = addresses.flatMap(([family, address]): readonly Part[] => {
-    const attributes = datagramsOf(family, address);
-    return [
-      // One that is not there cannot be removed.
-      { message: { type: 'NFT_MSG_NEWSETELEM', flags: 'NLM_F_REQUEST|NLM_F_CREATE', header, attributes } },
-      { message: { type: 'NFT_MSG_DELSETELEM', flags: 'NLM_F_REQUEST', header, attributes } },
-    ];
-  });
-  return transaction(parts).map(({ message }) => message);
+  const attributes = datagramsOf(family, address);
+  const message: Message = { type: 'NFT_MSG_DELSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
+  return transaction([{ message }]).map((part) => part.message);
 }
 
 /**
