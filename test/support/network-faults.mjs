@@ -72,7 +72,7 @@ for (const [index, step] of plan.steps.entries()) {
   if (step.group !== 'network') continue;
   count++;
   const call = { name: 'chdir', args: { path: '/no/such/place' } };
-  const { messageReasons: _, publishes: __, mends: ___, ...rest } = step;
+  const { messageReasons: _, publishes: __, mends: ___, dependent: ____, ...rest } = step;
   const steps = plan.steps.toSpliced(index, 0, { ...rest, id: 'fails', call, undo: 'none' });
   const { kind, failed, undoFailures } = await launchOnce({ ...plan, steps });
   if (kind !== 'failed' || failed?.index !== index)
