@@ -40,7 +40,7 @@ describe('commands', () => {
     expect(bin['boxctl']).toBe('dist/boxctl');
     expect(scripts['test']).toMatch(/^vitest run /u);
     expect(scripts['prepare']).toContain('build');
-    expect(readFileSync(join(PROJECT, '.ci/run'), 'utf8')).toMatch(/^ +if npm cit 2>&1 \| tee /mu);
+    expect(readFileSync(join(PROJECT, '.ci/run'), 'utf8')).toMatch(/^ +if ! npm cit 2>&1 \| tee /mu);
   });
 
   test('the table has every command, and no other', () => {
