@@ -4,7 +4,7 @@
  *   node network-faults.mjs LIBRARY CONTAINER_YAML
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [, , library, file] = process.argv;
@@ -24,7 +24,8 @@ const { state } = prepared.host.networking;
 const isRoot = process.geteuid() === 0;
 function isProgram(pid) {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('slirp4netns\0');
+    const isOne = readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('slirp4netns\0');
+    return isOne && readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync('/proc/self/ns/net');
   } catch {
     return false;
   }
