@@ -510,6 +510,8 @@ export interface SchemaNode {
   readonly 'x-expected'?: string;
   /** The unit that a number without one was probably meant in. */
   readonly 'x-unit'?: string;
+  /** Of a list. */
+  readonly items?: SchemaNode;
 }
 export interface Problem {
   readonly instancePath: string;

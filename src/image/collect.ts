@@ -34,7 +34,7 @@ export function collectTools(tools: readonly string[], path: string): FileList {
     }
   }
   if (missing.length > 0) {
-    throw new BoxctlError('E_TOOL_NOT_FOUND', `This host has no program ${missing.join(', ')}`, {
+    throw new BoxctlError('E_TOOL_NOT_FOUND', `this host has no program ${missing.join(', ')}`, {
       hint: 'install it, or name it by an absolute path; PATH was searched, and the standard folders',
     });
   }

@@ -43,7 +43,7 @@ function compileArgs(
   if (args.length === 0) {
     problems.add(
       'E_NO_COMMAND',
-      'command',
+      spec.image === undefined ? 'command' : 'image',
       'there is nothing to run: neither the file nor the image has a command',
       'add `command: [sh]`, or give one: boxctl run FILE -- sh',
     );

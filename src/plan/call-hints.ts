@@ -32,8 +32,9 @@ const NO_PROGRAMS: Hints = {
   other:
     'this kernel has no programs for devices (CONFIG_CGROUP_BPF): leave `namespaces.user` private, without `devices`',
 };
-const NO_INTERPRETER =
-  'if the file is there, it is its interpreter (the #! line, or the ELF loader) that is missing in the image';
+const NO_PROGRAM =
+  'correct the name, or add the program to the image (to `host_tools`, where the file has them); if it is there, its interpreter is missing: the one of the #! line, or the ELF loader';
+const ONE_WORD = 'this is one word with spaces in it: each argument is a word of its own, as in [ls, -l]';
 
 type CallHints = { readonly [N in CallName]?: Hints | ((args: ArgsOf<N>) => Hints) };
 
@@ -80,10 +81,11 @@ const CALL_HINTS: CallHints = {
     other:
       'the kernel took the limit and applies another: a cgroup above gives less, or it is no value that can be had',
   },
-  execve: {
-    ENOENT: NO_INTERPRETER,
-    ENOTDIR: NO_INTERPRETER,
-    EACCES: 'it may lack the x permission for the user that the container runs as',
+  execve: ({ argv: [command, ...more] }) => {
+    const isLine = typeof command === 'string' && /\s/.test(command) && more.length === 0;
+    const missing = isLine ? ONE_WORD : NO_PROGRAM;
+    const denied = 'it may lack the x permission for the user that the container runs as';
+    return { ENOENT: missing, ENOTDIR: missing, EACCES: denied };
   },
 };
 

@@ -21,11 +21,12 @@ export function checkSchema(data: Record<string, unknown>, paths: Paths, problem
   const wrong = new Set(paths.broken);
   if (!isValid(data) && !validate(data)) {
     const found = validate.errors ?? [];
-    const ofTypes = new Set(found.filter((one) => one.keyword === 'type').map((one) => one.instancePath));
+    const isOfType = (one: Problem): boolean => one.keyword === 'type' || isSplitText(one);
+    const ofTypes = new Set(found.filter(isOfType).map((one) => one.instancePath));
     for (const problem of found) {
       const path = pathOf(problem.instancePath);
       // A value of the wrong type fails other keywords too; one sentence is enough.
-      if (problem.keyword !== 'type' && ofTypes.has(problem.instancePath)) continue;
+      if (!isOfType(problem) && ofTypes.has(problem.instancePath)) continue;
       if (!paths.broken.has(path)) describe(problem, path, paths, problems, wrong);
     }
   }
@@ -58,6 +59,11 @@ function describe(problem: Problem, path: string, paths: Paths, problems: TextPr
   bad.add(path);
   switch (keyword) {
     case 'additionalProperties': {
+      if (isSplitText(problem)) {
+        const hint = splitHint(Object.keys(Object(data))[0] ?? '', parentSchema);
+        problems.add('E_SPEC_TYPE', `${label} must be ${expected}${such}; found a map`, { path, at, hint });
+        return;
+      }
       bad.delete(path);
       const full = path === '' ? key : `${path}.${key}`;
       bad.add(full);
@@ -135,10 +141,38 @@ function unknownKey(
   });
 }
 
+/** The only key of a map whose value is no map or list: what YAML makes of an entry `a: b`, which may be meant as text. */
+function onlyKey(data: unknown): string | undefined {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined;
+  const [entry, ...more] = Object.entries(data);
+  return entry === undefined || more.length > 0 || typeof entry[1] === 'object' ? undefined : entry[0];
+}
+
+/** Whether the entry of a list may be text or a map, and is a map of one key that is nothing like a key of the map's. */
+function isSplitText({ keyword, instancePath, parentSchema, data }: Problem): boolean {
+  if (keyword !== 'additionalProperties' || !/\/\d+$/.test(instancePath)) return false;
+  const key = [parentSchema.type].flat().includes('string') ? onlyKey(data) : undefined;
+  const known = Object.keys(parentSchema.properties ?? {});
+  return key !== undefined && !known.includes(key) && didYouMean(key, known) === undefined;
+}
+
+function splitHint(key: string, schema: SchemaNode): string {
+  if (/^[^:]*=/.test(String(schema.examples?.[0])))
+    return `an entry of a list has an equals sign: write \`${cut(key)}=…\``;
+  if (schema['x-expected']?.includes(':') === true)
+    return 'take out the space after the colon, which makes a map of it';
+  return 'quote it if it is meant as text: a colon and a space make a map of it';
+}
+
 /** YAML 1.1 had more words for true and false than YAML 1.2; people still write them. */
 function typeHint(data: unknown, schema: SchemaNode, text: string | undefined, path: string): string | undefined {
-  if (typeof data === 'object' && data !== null) return whyNotThisType(path, Array.isArray(data) ? 'list' : 'map');
   const types = new Set([schema.type ?? []].flat());
+  if (typeof data === 'object' && data !== null) {
+    const key = types.has('string') && /\.\d+$/.test(path) ? onlyKey(data) : undefined;
+    return (
+      whyNotThisType(path, Array.isArray(data) ? 'list' : 'map') ?? (key === undefined ? key : splitHint(key, schema))
+    );
+  }
   if (types.has('boolean') && typeof data === 'string') {
     const word = data.toLowerCase();
     if (['yes', 'y', 'on'].includes(word)) return `in YAML 1.2 \`${clip(data)}\` is text: write \`true\``;
@@ -147,6 +181,7 @@ function typeHint(data: unknown, schema: SchemaNode, text: string | undefined, p
   if (types.has('string') && !types.has('integer') && (typeof data === 'number' || typeof data === 'boolean')) {
     return quoteHint(text ?? String(data), schema);
   }
+  if (types.has('array') && data !== null) return listHint(data, schema, text, path);
   if (data === null) return 'give it a value, or leave the key out';
   return undefined;
 }
@@ -159,6 +194,18 @@ function quoteHint(text: string, schema: SchemaNode): string | undefined {
   const isOfEnum = schema.enum === undefined || schema.enum.includes(text);
   const isPath = String(schema.examples?.[0]).startsWith('/');
   return isOfPattern && isOfEnum && !isPath ? `quote it: "${clip(text)}"` : undefined;
+}
+
+/** For one value where a list is wanted: the list with that value, if it would be right. */
+function listHint(data: unknown, { items }: SchemaNode, text: string | undefined, path: string): string | undefined {
+  const types = new Set([items?.type ?? []].flat());
+  const isText = typeof data === 'string';
+  if (!types.has(isText ? 'string' : 'integer') || (!isText && typeof data !== 'number')) return undefined;
+  const one = text ?? String(data);
+  // Words and commas may be meant as several entries.
+  if (one === '' || /[\s,]/.test(one) || (items?.pattern !== undefined && !new RegExp(items.pattern).test(one)))
+    return undefined;
+  return `write \`${path.slice(path.lastIndexOf('.') + 1)}: [${isText ? `"${clip(one)}"` : clip(one)}]\``;
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {

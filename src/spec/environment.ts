@@ -62,6 +62,11 @@ function add(
     addProblem(context, path, 'E_SPEC_ENVIRONMENT', `"${shownKey}" cannot be the name of a variable`);
     return;
   }
+  if (key.trim() !== key) {
+    const message = `"${shownKey}" cannot be the name of a variable: it begins or ends with a space`;
+    addProblem(context, path, 'E_SPEC_ENVIRONMENT', message, { hint: 'take out the spaces around `=`' });
+    return;
+  }
   if (value !== undefined) {
     result.set(key, value);
     const written = context.problems.source(path);

@@ -67,6 +67,9 @@ const around = (children: Iterable<Tree>): Size => {
 
 const SYNTAX_HINTS: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'indent with spaces',
+  BAD_SCALAR_START: 'quote it',
+  BLOCK_AS_IMPLICIT_KEY:
+    'begin the inner map on the next line, with more indent; quote text that has a colon before a space or at its end',
   BAD_INDENT: 'entries of one map or list start in the same column',
   MULTILINE_IMPLICIT_KEY: 'a key and its colon stand on one line; is a colon missing?',
 };
@@ -210,7 +213,7 @@ class Walk {
     }
     if (isSeq(node)) {
       this.#tag(node.tag, ['tag:yaml.org,2002:seq'], span);
-      const items = node.items.map((item) => this.#node(item, span));
+      const items = node.items.map((item) => this.#entry(item, this.#node(item, span)));
       return { kind: 'list', items, span, size: this.#bounded(around(items), span) };
     }
     if (isScalar(node)) {
@@ -219,6 +222,24 @@ class Walk {
       return this.#scalar(node.value, node.source ?? '', node.type === 'PLAIN', span);
     }
     return nothing(span);
+  }
+
+  /** An entry of a list. YAML takes a `- ` with more indent than the entry before it for a part of that entry's text. */
+  #entry(item: unknown, tree: Tree): Tree {
+    if (!isScalar(item) || item.type !== 'PLAIN' || tree.kind !== 'scalar') return tree;
+    const { start, end } = tree.span;
+    const deeper = /\n[ \t]*-[ \t]/.exec(this.#source.slice(start, end));
+    if (deeper === null) return tree;
+    const sign = start + deeper.index + deeper[0].length - 2;
+    this.#problems.add(
+      'E_SPEC_SYNTAX',
+      'this `-` begins no entry: with more indent, it belongs to the text before it',
+      {
+        at: { start: sign, end: sign + 1 },
+        hint: 'entries of one list start in the same column; quote the text if it is meant so',
+      },
+    );
+    return { ...tree, broken: true };
   }
 
   #scalar(value: unknown, text: string, plain: boolean, span: Span): Scalar {

@@ -43,7 +43,12 @@ describe.skipIf(!hasBusybox).each(callers)('a command in a container, started by
       stdout: `a b ${web.name}\n`,
       stderr: '',
     });
-    expect(await web.run(['exec', web.name, '/not-there'])).toMatchObject({ status: 127, stdout: '' });
+    const missing = await web.run(['exec', web.name, '/not-there']);
+    expect(missing).toMatchObject({ status: 127, stdout: '' });
+    expect(missing.stderr).toContain('correct the name, or add the program to the image');
+    const line = await web.run(['exec', web.name, 'ls -l']);
+    expect(line).toMatchObject({ status: 127, stdout: '' });
+    expect(line.stderr).toContain('this is one word with spaces in it');
     expect(await web.run(['exec', web.name, '/etc'])).toMatchObject({ status: 126, stdout: '' });
     expect(await sh(web, 'kill -KILL $$')).toMatchObject({ status: 137 });
     expect(await web.run(['exec', '-i', web.name, 'cat'], { stdin: 'typed' })).toMatchObject({ stdout: 'typed' });

@@ -192,7 +192,7 @@ describe.each(callers)('programs of host_tools, as $title', (caller) => {
     for (const relative of ['bin', './bin', '.', '']) {
       const refused = await packing(folder, 'mytool', `${relative}:${STANDARD}`);
       expect(refused).toMatchObject({ status: 125, stdout: '' });
-      expect(refused.stderr).toContain('This host has no program mytool');
+      expect(refused.stderr).toContain('this host has no program mytool');
     }
   });
 

@@ -113,7 +113,7 @@ describe('plan', () => {
   test('programs of this host come without a command, and one is missed', async () => {
     const files = folderWith({ 'container.yaml': 'image: {host_tools: [sh]}\n' });
     expect(await boxctl(['validate'], files)).toMatchObject({
-      stderr: expect.stringContaining('there is nothing to run'),
+      stderr: expect.stringContaining('container.yaml:1:1: error: there is nothing to run'),
       status: 1,
     });
   });

@@ -137,7 +137,7 @@ describe('what cannot be packed', () => {
   test('all programs that are missing are named at once', async () => {
     await expect(pack(['sh', 'no-such-a', 'no-such-b', 'bin/relative'])).rejects.toMatchObject({
       code: 'E_TOOL_NOT_FOUND',
-      message: 'This host has no program no-such-a, no-such-b, bin/relative',
+      message: 'this host has no program no-such-a, no-such-b, bin/relative',
     });
   });
 

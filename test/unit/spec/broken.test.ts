@@ -73,6 +73,56 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     ],
   ],
   [
+    'an entry of a list with more indent than the one before it',
+    `${IMAGE}volumes:\n  - ./:/src\n   - ./x:/y\ncommand:\n- sh\n - -c\n- "a\n   - b"\n`,
+    [
+      '4:4+1 E_SPEC_SYNTAX: this `-` begins no entry: with more indent, it belongs to the text before it = entries of one list start in the same column; quote the text if it is meant so',
+      '7:2+1 E_SPEC_SYNTAX: this `-` begins no entry: with more indent, it belongs to the text before it = entries of one list start in the same column; quote the text if it is meant so',
+    ],
+  ],
+  [
+    'a map that begins on the line of its key',
+    `${IMAGE}limits: pids: 1\n`,
+    [
+      '2:9+1 E_SPEC_SYNTAX: not valid YAML: Nested mappings are not allowed in compact mappings = begin the inner map on the next line, with more indent; quote text that has a colon before a space or at its end',
+    ],
+  ],
+  [
+    'a sign that no text begins with',
+    `${IMAGE}hostname: @web\n`,
+    ['2:11+1 E_SPEC_SYNTAX: not valid YAML: Plain value cannot start with reserved character @ = quote it'],
+  ],
+  [
+    'a space after the colon of an entry that may be a map as well',
+    `${IMAGE}volumes:\n- ./a: /b\n- ./:/c: ro\n- typ: bind\n`,
+    [
+      '3:3+7 E_SPEC_TYPE: `volumes.0` must be SRC:DST[:ro|rw], or {type: bind|volume|tmpfs, source: …, target: …}, such as "./:/src:ro"; found a map = take out the space after the colon, which makes a map of it',
+      '4:3+9 E_SPEC_TYPE: `volumes.1` must be SRC:DST[:ro|rw], or {type: bind|volume|tmpfs, source: …, target: …}, such as "./:/src:ro"; found a map = take out the space after the colon, which makes a map of it',
+      '5:3+9 E_SPEC_MISSING_KEY: `volumes.2` lacks the key `type` = the long form says `type: bind` or `type: tmpfs`',
+      '5:3+9 E_SPEC_MISSING_KEY: `volumes.2` lacks the key `target`',
+      '5:3+3 E_SPEC_UNKNOWN_KEY: there is no key `typ` in `volumes.2` = did you mean `type`?',
+    ],
+  ],
+  [
+    'a map where text is wanted in a list',
+    `${IMAGE}environment: [A: b]\nextra_hosts: [a: 192.0.2.7]\ncommand: [sh, -c: x]\n`,
+    [
+      '2:15+4 E_SPEC_TYPE: `environment.0` must be text, such as "CI=1"; found a map = an entry of a list has an equals sign: write `A=…`',
+      '3:15+12 E_SPEC_TYPE: `extra_hosts.0` must be text, such as "db=10.0.0.7"; found a map = an entry of a list has an equals sign: write `a=…`',
+      '4:15+5 E_SPEC_TYPE: `command.1` must be text; found a map = quote it if it is meant as text: a colon and a space make a map of it',
+    ],
+  ],
+  [
+    'one value where a list is wanted',
+    `${IMAGE}cap_add: NET_ADMIN\ngroup_add: 5\nvolumes: ./:/src\ncap_drop: A, B\n`,
+    [
+      '2:10+9 E_SPEC_TYPE: `cap_add` must be a list, such as ["NET_ADMIN","CAP_SYS_PTRACE"]; found the text "NET_ADMIN" = write `cap_add: ["NET_ADMIN"]`',
+      '3:12+1 E_SPEC_TYPE: `group_add` must be a list, such as ["video",1000]; found the number 5 = write `group_add: [5]`',
+      '4:10+7 E_SPEC_TYPE: `volumes` must be a list; found the text "./:/src" = write `volumes: ["./:/src"]`',
+      '5:11+4 E_SPEC_TYPE: `cap_drop` must be a list, such as ["ALL"]; found the text "A, B"',
+    ],
+  ],
+  [
     'a quote that is not closed',
     `${IMAGE}hostname: "web\nuser: 1\n`,
     ['2:11+1 E_SPEC_SYNTAX: not valid YAML: the quote `"` is not closed'],
@@ -794,6 +844,13 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
     'a variable without a name',
     `${IMAGE}environment: ["=x"]\n`,
     ['2:15+4 E_SPEC_ENVIRONMENT: "" cannot be the name of a variable'],
+  ],
+  [
+    'spaces around an equals sign',
+    `${IMAGE}environment: [A = b]\n`,
+    [
+      '2:15+5 E_SPEC_ENVIRONMENT: "A " cannot be the name of a variable: it begins or ends with a space = take out the spaces around `=`',
+    ],
   ],
   [
     'an env_file that is not there',

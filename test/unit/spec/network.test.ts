@@ -194,7 +194,9 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
   ],
   [
     'network_mode: bridge\nports: "8080:80"',
-    ['3:8+9 E_SPEC_TYPE: `ports` must be a list, such as ["127.0.0.1:8080:80"]; found the text "8080:80"'],
+    [
+      '3:8+9 E_SPEC_TYPE: `ports` must be a list, such as ["127.0.0.1:8080:80"]; found the text "8080:80" = write `ports: ["8080:80"]`',
+    ],
   ],
   [
     'network_mode: bridge\nports: {a: b}',
@@ -370,7 +372,9 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
   ],
   [
     'network_mode: container:',
-    ['2:15+1 E_SPEC_SYNTAX: not valid YAML: Nested mappings are not allowed in compact mappings'],
+    [
+      '2:15+1 E_SPEC_SYNTAX: not valid YAML: Nested mappings are not allowed in compact mappings = begin the inner map on the next line, with more indent; quote text that has a colon before a space or at its end',
+    ],
   ],
   [
     'network_mode: container:a/b',
@@ -463,7 +467,9 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
   ],
   [
     'dns_opt: ndots:1',
-    ['2:10+7 E_SPEC_TYPE: `dns_opt` must be a list, such as ["use-vc","ndots:1"]; found the text "ndots:1"'],
+    [
+      '2:10+7 E_SPEC_TYPE: `dns_opt` must be a list, such as ["use-vc","ndots:1"]; found the text "ndots:1" = write `dns_opt: ["ndots:1"]`',
+    ],
   ],
   [
     'extra_hosts: ["db"]',
