@@ -55,6 +55,9 @@ const MISSING: Readonly<Record<string, readonly string[]>> = {
   '/etc/resolv.conf': ['mknodat'],
 };
 
+/** Of the folders in which it is looked for, the last. */
+const PROGRAM_INSIDE = '/bin/true';
+
 /**
  * To write or read a file by its name opens it first; a place is opened, and where that fails made name by name. Each stream
  * of this test is a socket, and becomes a pipe.
@@ -63,6 +66,9 @@ function systemCalls({ name, args }: PlannedCall): readonly string[] {
   if (name === 'remove_cgroup') return ['unlinkat'];
   if (name === 'streams') return ['fchmod', 'fchmod', 'fchmod'];
   if (name === 'make_in_root') return ['openat2', ...(MISSING[String(args['pathname'])] ?? [])];
+  if (name === 'readahead' && Array.isArray(args['pathname'])) {
+    return args['pathname'].slice(0, args['pathname'].indexOf(PROGRAM_INSIDE) + 1).map(() => 'openat2');
+  }
   return name === 'read' || (name === 'write' && args['pathname'] !== '') ? ['openat2'] : [name];
 }
 
