@@ -108,8 +108,8 @@ class Run {
     message.kind = kPassed;
     message.index = index;
     const long error = send_handover(context_.peer.get(), message, fd);
-    // If the other side has gone, the answer to its turn says so.
-    return error == -EPIPE ? 0 : error;
+    // If the other side has gone, the answer to its turn says so. ECONNRESET: it has left messages unread.
+    return error == -EPIPE || error == -ECONNRESET ? 0 : error;
   }
 
   // Waits while the owner looks whether the plan is still valid. True: it is not, or there was a signal.
