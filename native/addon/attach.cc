@@ -35,13 +35,16 @@ class Attachment {
   Attachment(int socket, bool input, bool terminal, bool from_start, std::string keys)
       : socket_(socket), input_(input), terminal_(terminal), waits_for_start_(from_start), keys_(std::move(keys)) {}
 
-  // From now on the launcher sends what the command writes.
-  void begin() const { order(kOrderAttach, input_ ? 1 : 0); }
+  // From now on the launcher sends what the command writes. One that is about to start finds the terminal's size.
+  void begin() {
+    order(kOrderAttach, input_ ? 1 : 0);
+    if (terminal_ && waits_for_start_) resize();
+  }
 
   End run() {
     const bool has_terminal = terminal_ && tcgetattr(STDIN_FILENO, &saved_) == 0;
     raw_ = has_terminal && input_;
-    if (terminal_) redraw();
+    if (terminal_ && !waits_for_start_) redraw();
     const End end = carry();
     if (raw_ && is_foreground()) tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
     return end;

@@ -22,6 +22,13 @@ long Poller::wait() {
   return error == EINTR ? 0 : -error;
 }
 
+bool Poller::has_any() const {
+  for (size_t i = 0; i < count_; i++) {
+    if (polls_[i].revents != 0) return true;
+  }
+  return false;
+}
+
 void Poller::dispatch() const {
   for (size_t i = 0; i < count_; i++) {
     if (polls_[i].revents != 0 && handlers_[i] != nullptr) handlers_[i](owners_[i], polls_[i].revents);

@@ -37,6 +37,8 @@ class Poller {
 
   // Waits until something has happened to one of the descriptors, or a signal was handled. 0 or -errno.
   long wait();
+  // Whether something has happened to any of them.
+  bool has_any() const;
   // Calls the methods of the descriptors that something has happened to, in the order in which they were added.
   void dispatch() const;
 

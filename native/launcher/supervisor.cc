@@ -17,6 +17,7 @@ namespace boxctl {
 namespace {
 
 constexpr uint32_t kLastSignal = 64;
+constexpr int kTurnsBeforeStart = 8;
 
 // Where the program's own text begins and ends, by the linker.
 extern "C" const char __executable_start[];
@@ -118,6 +119,15 @@ long Supervisor::await_go() {
   while (!go_ && wanted_ == 0) {
     add_sources();
     if (const long error = poller_.wait(); error != 0) return error;
+    poller_.dispatch();
+  }
+  // Whoever was attached before the word was given has sent the size of his terminal: it takes a turn to accept the
+  // connection, and one for each message.
+  for (int turn = 0; turn < kTurnsBeforeStart; turn++) {
+    add_sources();
+    poller_.within(0);
+    if (const long error = poller_.wait(); error != 0) return error;
+    if (!poller_.has_any()) break;
     poller_.dispatch();
   }
   return 0;
