@@ -296,7 +296,8 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       ];
       const seen = lab.world.requests.length;
       await attempts({}, ...words);
-      await expect.poll(() => lab.world.requests.slice(seen).map(({ text }) => text)).toContain('honest');
+      const texts = () => lab.world.requests.slice(seen).map(({ text }) => text);
+      await expect.poll(texts, { timeout: 10_000 }).toContain('honest');
       expect(servers.asked()).toEqual([]);
       expect(lab.world.requests.slice(seen).filter(({ text }) => text === 'spoofed')).toEqual([]);
     });
