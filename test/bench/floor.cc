@@ -2,8 +2,8 @@
 // default plan of an image that is mounted (`boxctl plan`): namespaces, an overlay over an EROFS mount, /dev, /proc,
 // /sys, masked and read-only paths, the loopback interface, capabilities, the filter. Linked with native/libc.
 //
-// Compiled with FLOOR_FOLDER, the image is that folder in place of the EROFS mount: the difference is what one superblock for
-// each start costs, whose pages are read anew.
+// Compiled with FLOOR_FOLDER, the image is that folder in place of the EROFS mount: the difference is what one
+// superblock for each start costs, whose pages are read anew.
 //
 // It is told where things are by lines of its standard input: the folder for writable layers, the index, the archive,
 // the file with the filter's instructions. Descriptor 3 is closed when the command runs.
@@ -72,9 +72,11 @@ int tree(int at, const char* path, unsigned flags = 0) {
   return static_cast<int>(must(syscall(kOpenTree, at, path, flags | 1 | O_CLOEXEC)));
 }
 
-constexpr const char* kMasked[] = {
-    "/proc/acpi",        "/proc/kcore",       "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",       "/sys/devices/virtual/powercap"};
+constexpr const char* kMasked[] = {"/proc/interrupts",    "/proc/kcore",       "/proc/keys",
+                                   "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list",
+                                   "/proc/timer_stats",   "/proc/acpi",        "/proc/asound",
+                                   "/proc/scsi",          "/sys/dev/block",    "/sys/devices/virtual/powercap",
+                                   "/sys/firmware",       "/sys/fs/selinux"};
 constexpr const char* kReadOnly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 struct Start {
@@ -148,6 +150,9 @@ void hide() {
   syscall(SYS_umask, 0);
 
   const Own own = make_own();
+  write_file(own.proc, "sys/net/ipv4/ping_group_range", "0 65535");
+  write_file(own.proc, "sys/net/ipv4/ip_unprivileged_port_start", "0");
+  write_file(own.proc, "sys/kernel/pid_max", "4096");
   const int scratch_fs = open_fs("tmpfs");
   set(scratch_fs, "mode", "0700");
   const int scratch = mount(scratch_fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
@@ -172,6 +177,9 @@ void hide() {
   must(syscall(SYS_pivot_root, ".", "."));
   must(syscall(SYS_umount2, ".", 2));
   must(syscall(SYS_chdir, "/"));
+  write_file(AT_FDCWD, "etc/passwd", "root:x:0:0::/root:/bin/sh\n", O_WRONLY | O_CREAT);
+  write_file(AT_FDCWD, "etc/group", "root:x:0:\n", O_WRONLY | O_CREAT);
+  make(AT_FDCWD, "root", 0700);
   for (const auto& [name, source] :
        {std::pair{"etc/hosts", hosts}, {"etc/hostname", hostname}, {"etc/resolv.conf", resolv}}) {
     close(static_cast<int>(must(openat(AT_FDCWD, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644))));
@@ -281,10 +289,11 @@ int main() {
   int status = 0;
   must(waitpid(pid, &status, 0));
 
-  for (const char* name : {"floor/work/work/incompat/volatile/dirty", "floor/work/work/incompat/volatile",
-                           "floor/work/work/incompat", "floor/work/work", "floor/work", "floor/upper/etc/hosts",
-                           "floor/upper/etc/hostname", "floor/upper/etc/resolv.conf", "floor/upper/etc",
-                           "floor/upper/dev", "floor/upper/proc", "floor/upper/sys", "floor/upper", "floor"}) {
+  for (const char* name :
+       {"floor/work/work/incompat/volatile/dirty", "floor/work/work/incompat/volatile", "floor/work/work/incompat",
+        "floor/work/work", "floor/work", "floor/upper/etc/hosts", "floor/upper/etc/hostname",
+        "floor/upper/etc/resolv.conf", "floor/upper/etc/passwd", "floor/upper/etc/group", "floor/upper/etc",
+        "floor/upper/root", "floor/upper/dev", "floor/upper/proc", "floor/upper/sys", "floor/upper", "floor"}) {
     if (unlinkat(uppers, name, AT_REMOVEDIR) != 0) unlinkat(uppers, name, 0);
   }
   return status == 0 ? 0 : 1;

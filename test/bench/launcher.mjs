@@ -2,7 +2,7 @@
  * The launcher alone, from a plan to the command's start and to its end, beside the floor (floor.cc: the same calls from one
  * small program), bwrap, crun and runc. Told by up.mjs, whose files it uses.
  *
- * What is compared with what: `launcher` and `floor` make an overlay on disk over an EROFS mount of the archive, with filter, masked
+ * What is compared with what: the launcher tells as little as of a kept plan's start. `launcher` and `floor` make an overlay on disk over an EROFS mount of the archive, with filter, masked
  * and read-only paths. `folder` is the floor over the unpacked folder. `bwrap` binds that folder and hides nothing; `bwrap+` has
  * the filter and the masks as well, and still no overlay. `told` is when who waits hears of the end; the launcher removes
  * the layer after it.
@@ -32,7 +32,7 @@ async function makePlan(file, folder, env) {
   const image = await boxctl.ensureImage(document.spec.image, boxctl.ownershipFor(document, host), host);
   const plan = boxctl.planContainer(boxctl.compile(document, image, host), image, host);
   const argument = (matches, name) => plan.steps.find(({ call }) => matches(call))?.call.args[name];
-  writeFileSync(join(folder, 'plan'), encodePlan(plan, { gate: false }));
+  writeFileSync(join(folder, 'plan'), encodePlan(plan, { gate: false, terse: true }));
   writeFileSync(
     join(folder, 'filter'),
     argument(({ name }) => name === 'seccomp', 'program'),
