@@ -92,15 +92,12 @@ int descriptor(const Context& context, const Arg& arg) {
 // The container's first process knows itself by the number that it has in its own process namespace.
 Filled filled(const Context& context) { return {context.child == 0 ? getpid() : context.child, context.link}; }
 
-long dispatch(Context& context, const Call& c, uint32_t& detail) {
+// The texts of a call's arguments as the kernel gets them.
+using ArgTexts = const char* [kMaxArgs];
+
+long dispatch(Context& context, const Call& c, const ArgTexts& texts, uint32_t& detail) {
   int fds[kMaxArgs];
-  const char* texts[kMaxArgs];
-  Texts completed(context);
-  for (size_t i = 0; i < kMaxArgs; i++) {
-    fds[i] = i < c.count && takes_fd(c, i) ? descriptor(context, c.args[i]) : -1;
-    texts[i] = completed.complete(c.args[i].text);
-    if (texts[i] == nullptr) return -ENAMETOOLONG;
-  }
+  for (size_t i = 0; i < kMaxArgs; i++) fds[i] = i < c.count && takes_fd(c, i) ? descriptor(context, c.args[i]) : -1;
   const auto n = [&c](size_t i) { return c.args[i].number; };
 
   switch (c.op) {
@@ -331,6 +328,27 @@ long dispatch(Context& context, const Call& c, uint32_t& detail) {
   return -ENOSYS;
 }
 
+// A function of its own, since the completed texts take much of the stack, and the kernel gives a process the pages of
+// that as they are touched.
+[[gnu::noinline]] long dispatch_completed(Context& context, const Call& c, uint32_t& detail) {
+  Texts completed(context);
+  ArgTexts texts;
+  for (size_t i = 0; i < kMaxArgs; i++) {
+    texts[i] = completed.complete(c.args[i].text);
+    if (texts[i] == nullptr) return -ENAMETOOLONG;
+  }
+  return dispatch(context, c, texts, detail);
+}
+
+long with_texts(Context& context, const Call& c, uint32_t& detail) {
+  ArgTexts texts;
+  for (size_t i = 0; i < kMaxArgs; i++) {
+    if (c.args[i].text.is_template) return dispatch_completed(context, c, detail);
+    texts[i] = c.args[i].text.data;
+  }
+  return dispatch(context, c, texts, detail);
+}
+
 // True when an earlier, tolerated error left one of the call's descriptors absent.
 bool lacks_descriptor(const Context& context, const Call& c) {
   for (size_t i = 0; i < c.count; i++) {
@@ -359,7 +377,7 @@ Result perform(Context& context, const Call& c, bool left_out) {
     close_last_uses(context, c);
     return result;
   }
-  result.value = dispatch(context, c, result.detail);
+  result.value = with_texts(context, c, result.detail);
   if (result.value < 0 && c.tolerates(-result.value)) {
     result.value = 0;
     result.skipped = true;

@@ -19,6 +19,9 @@ class Events {
   // `terse`: only what did not go as planned, and turning points.
   explicit Events(int socket, bool terse = false) : socket_(socket), terse_(terse) {}
   void add(const Record& record);
+  // The time of a step, in nanoseconds of CLOCK_MONOTONIC; 0 where steps are not told of, so that no page of the clock
+  // has to be mapped.
+  uint64_t now() const { return terse_ ? 0 : now_ns(); }
   // The plan is not run: tells so at once, with an errno.
   void refuse(int error);
   // Events for an owner that has ended are dropped: the supervisor sees its end by itself.

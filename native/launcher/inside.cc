@@ -5,14 +5,14 @@
 namespace boxctl {
 
 bool perform_step(Context& context, Events& events, const Step& step, uint32_t index, Result& result) {
-  const uint64_t start = now_ns();
+  const uint64_t start = events.now();
   result = perform(context, step.call, step.dependent && context.left_out);
   context.left_out = result.skipped;
   if (result.value < 0) return false;
   if (step.call.op == Op::kBindFree && !result.skipped) {
     events.add({Event::kPort, index, 0, static_cast<uint32_t>(result.value), 0, 0});
   }
-  events.add({result.skipped ? Event::kSkipped : Event::kDone, index, 0, 0, start, now_ns()});
+  events.add({result.skipped ? Event::kSkipped : Event::kDone, index, 0, 0, start, events.now()});
   return true;
 }
 
@@ -56,7 +56,8 @@ class Inside {
   void make(const Step& current, uint32_t index) {
     if (index == plan_.quiet) announce(index);
     Result result;
-    if (context_.again && current.once) return events_.add({Event::kSkipped, index, 0, 0, now_ns(), now_ns()});
+    if (context_.again && current.once)
+      return events_.add({Event::kSkipped, index, 0, 0, events_.now(), events_.now()});
     if (perform_step(context_, events_, current, index, result)) {
       if (index + 1 < plan_.steps) return;
       // The plan has no command.

@@ -244,7 +244,8 @@ class Run {
     }
     supervisor_.started();
     if (context_.report != nullptr) context_.report->reset();
-    for (uint32_t i = quiet_; i + 1 < plan_.steps; i++) events_.add({Event::kDone, i, 0, 0, now_ns(), now_ns()});
+    for (uint32_t i = quiet_; i + 1 < plan_.steps; i++)
+      events_.add({Event::kDone, i, 0, 0, events_.now(), events_.now()});
     const auto pid = static_cast<uint32_t>(context_.child);
     events_.add({Event::kStarted, plan_.steps - 1, 0, pid, now_ns(), wall_clock_ms()});
     events_.flush();

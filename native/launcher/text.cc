@@ -151,9 +151,8 @@ const char* Texts::complete(const Text& text) {
 bool StringArray::fill(const Context& context, const Arg& arg) {
   Reader in(arg.list, arg.list_size);
   for (uint64_t i = 0; i < arg.number; i++) {
-    Texts texts(context);
-    const char* const complete = texts.complete(read_text(in));
-    if (complete == nullptr || !text_.add(complete, strlen(complete) + 1)) return false;
+    const Text text = read_text(in);
+    if (!(text.is_template ? add_completed(context, text) : add(text.data))) return false;
   }
   // Only now does the text lie where it stays.
   char* at = text_.begin();
@@ -161,6 +160,14 @@ bool StringArray::fill(const Context& context, const Arg& arg) {
     if (!entries_.add(at)) return false;
   }
   return entries_.add(nullptr);
+}
+
+bool StringArray::add(const char* text) { return text_.add(text, strlen(text) + 1); }
+
+[[gnu::noinline]] bool StringArray::add_completed(const Context& context, const Text& text) {
+  Texts texts(context);
+  const char* const complete = texts.complete(text);
+  return complete != nullptr && add(complete);
 }
 
 }  // namespace boxctl

@@ -35,6 +35,8 @@ class StringArray {
 
  private:
   bool fill(const Context& context, const Arg& arg);
+  bool add(const char* text);
+  bool add_completed(const Context& context, const Text& text);
 
   List<char> text_;
   List<char*> entries_;

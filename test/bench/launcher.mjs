@@ -2,10 +2,10 @@
  * The launcher alone, from a plan to the command's start and to its end, beside the floor (floor.cc: the same calls from one
  * small program), bwrap, crun and runc. Told by up.mjs, whose files it uses.
  *
- * What is compared with what: the launcher tells as little as of a kept plan's start. `launcher` and `floor` make an overlay on disk over an EROFS mount of the archive, with filter, masked
- * and read-only paths. `folder` is the floor over the unpacked folder. `bwrap` binds that folder and hides nothing; `bwrap+` has
- * the filter and the masks as well, and still no overlay. `told` is when who waits hears of the end; the launcher removes
- * the layer after it.
+ * What is compared with what: the launcher tells as little as at the start of a kept plan. `launcher` and `floor` make an overlay on
+ * disk over an EROFS mount of the archive, with filter, masked and read-only paths. `folder` is the floor over the unpacked
+ * folder. `bwrap` binds that folder and hides nothing; `bwrap+` has the filter and the masks as well, and still no overlay.
+ * `told` is when who waits hears of the end; the launcher removes the layer after it.
  */
 import { execFileSync } from 'node:child_process';
 import { openSync, readdirSync, writeFileSync } from 'node:fs';
