@@ -49,19 +49,21 @@ const common = ({ cwd, env, user }: RunOptions): RunOptions => ({
 
 /** A folder for PATH with a `node` that leaves a file when it is run to start something, and not when it tells of an end. */
 class Watched {
-  readonly #folder = join(tempFolder({ open: true }), 'bin');
-  readonly #mark = join(this.#folder, 'has-run');
+  readonly #mark: string;
   readonly options: RunOptions;
 
   constructor(options: RunOptions) {
-    mkdirSync(this.#folder);
-    // An ordinary user leaves it, too.
-    chmodSync(this.#folder, 0o1777);
+    const folder = tempFolder({ open: true });
+    const [programs, marks] = [join(folder, 'bin'), join(folder, 'marks')];
+    for (const made of [programs, marks]) mkdirSync(made, { mode: 0o755 });
+    // An ordinary user leaves it, too. It is not beside the program: a plan with tools of the host is made from the folders of PATH.
+    chmodSync(marks, 0o1777);
+    this.#mark = join(marks, 'has-run');
     const program = `#!/bin/sh\n[ "$3" = --ended ] || : >'${this.#mark}'\nexec '${process.execPath}' "$@"\n`;
-    writeFileSync(join(this.#folder, 'node'), program, { mode: 0o755 });
+    writeFileSync(join(programs, 'node'), program, { mode: 0o755 });
     const inherited = options.user === undefined ? process.env : userEnvironment(options.user);
     const path = options.env?.['PATH'] ?? inherited['PATH'] ?? '/usr/bin:/bin';
-    this.options = { ...options, env: { ...options.env, PATH: `${this.#folder}:${path}` } };
+    this.options = { ...options, env: { ...options.env, PATH: `${programs}:${path}` } };
   }
 
   /** Runs it in a process group of its own. `waits`: also for what its launcher does after the end was told. */
