@@ -1,10 +1,11 @@
 /** `uid_map: auto`: a range for each container, which no other gets. */
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { boxctl, type Ended } from '../support/boxctl.ts';
+import { boxctl, type Ended, type RunOptions } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { callerOptions, callers, ownedFolder, specFolder, type Caller } from '../support/container.ts';
+import { callerOptions, callers, ownedFolder, specFolder } from '../support/container.ts';
 import { tempFolder } from '../support/temp.ts';
 
 interface Range {
@@ -34,8 +35,8 @@ describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (cal
   const folderOf = (keys: Readonly<Record<string, unknown>> = {}): string =>
     specFolder({ uid_map: `auto:${size}`, command: ['sh', '-c', SCRIPT], ...keys }, caller);
   const storeOf = (): string => ownedFolder(caller, 'store', tempFolder({ open: true }));
-  const start = (folder: string, store: string, stdin: string | Promise<string> = 'go\n', who: Caller = caller) =>
-    boxctl(['up'], callerOptions(who, folder, { stdin, env: { BOXCTL_STORE: store } }));
+  const start = (folder: string, store: string, options: RunOptions = { stdin: 'go\n' }) =>
+    boxctl(['up'], callerOptions(caller, folder, { ...options, env: { BOXCTL_STORE: store } }));
 
   test('each folder’s container has a range of its own, and the same one the next time', async () => {
     const store = storeOf();
@@ -56,9 +57,18 @@ describe.skipIf(!hasBusybox).each(able)('as $title (needs busybox-static)', (cal
   test('two containers of one folder at the same time have different ranges', async () => {
     const store = storeOf();
     const folder = folderOf();
-    // Both wait for their line until both have had the time to begin.
-    const line = new Promise<string>((resolve) => setTimeout(() => resolve('go\n'), 1500));
-    const [one, other] = await Promise.all([start(folder, store, line), start(folder, store, line)]);
+    // Each waits for its line until both have written their maps.
+    let go: (line: string) => void = () => undefined;
+    const stdin = new Promise<string>((resolve) => (go = resolve));
+    let written = 0;
+    const count = (): void => {
+      if (++written === 2) go('go\n');
+    };
+    const onStart = ({ stdout }: ChildProcess): void => void stdout?.once('data', count);
+    const both = [1, 2].map(() => start(folder, store, { held: true, stdin, onStart }));
+    // One that has failed writes nothing, and the other must not wait for it.
+    const [one, other] = await Promise.all(both.map((ended) => ended.finally(() => go('go\n'))));
+    if (one === undefined || other === undefined) throw new Error('not started');
     const [first] = rangesOf(one);
     const [second] = rangesOf(other);
     if (first === undefined || second === undefined) throw new Error('no map');

@@ -92,7 +92,7 @@ const eventsOf = ({ stderr }: Ended): readonly Readonly<Record<string, unknown>>
 needs('two at once (needs busybox-static and bzip2)', () => {
   test('of two starts of one new image, one imports, the other says that it waits, and both run', async () => {
     const at = place();
-    const both = await Promise.all([1, 2].map(() => at.boxctl(['up', '--json'])));
+    const both = await Promise.all([1, 2].map(() => at.boxctl(['up', '--json'], { once: 'it imports what is new' })));
     expect(both.map(({ status, stdout }) => ({ status, stdout }))).toEqual([
       { status: 0, stdout: 'ran\n' },
       { status: 0, stdout: 'ran\n' },

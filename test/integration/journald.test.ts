@@ -1,4 +1,6 @@
 /** `logging: {driver: journald}`: what is written to systemd's journal, and read from it again by `boxctl logs`. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { box, until, type Box } from '../support/background.ts';
 import type { Ended } from '../support/boxctl.ts';
@@ -20,6 +22,21 @@ const OUT = Buffer.concat([Buffer.from('out\n\n\u001b[31m\0\xff\n', 'latin1'), l
 function longLine(): Buffer {
   const lines = Buffer.from('é\n'.repeat(20_001)).subarray(0, 60_001);
   return Buffer.from(lines.filter((byte) => byte !== 10));
+}
+
+/** How many journalctl there are that follow this container. */
+function followersOf(id: string): number {
+  const words = ['--follow', `CONTAINER_ID_FULL=${id}`];
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/u.test(pid)) return false;
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return words.every((word) => line.includes(word));
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  }).length;
 }
 
 const users = callers.filter(({ user }) => user !== undefined);
@@ -69,12 +86,18 @@ describe.skipIf(!hasBusybox || !isRoot)('the log of a container in systemd’s j
   });
 
   test.each([self, ...users.slice(0, 1)])('of $title is followed until the container ends', async (caller) => {
-    const web = box(script('echo one; echo two; sleep 1; echo three; sleep 0.5; printf four'), caller);
+    const story = 'echo one; echo two; until [ -e /w/go ]; do sleep 0.05; done; echo three; sleep 0.5; printf four';
+    const web = box({ ...script(story), volumes: ['./:/w:ro'] }, caller);
     expect(await journal.run(web, ['up', '--detach'])).toMatchObject({ status: 0 });
     await readUntil(web, [], ({ stdout }) => stdout.includes('two'));
-    const [all, last, none] = await Promise.all(
+    const followers = Promise.all(
       [[], ['--tail', '1'], ['--tail', '0']].map((words) => journal.run(web, ['logs', '--follow', ...words, web.name])),
     );
+    // Each has read what was there before it follows.
+    const id = (await web.listed())?.id ?? '';
+    await until(() => followersOf(id) === 3 || undefined);
+    writeFileSync(join(web.folder, 'go'), '');
+    const [all, last, none] = await followers;
     expect(all).toMatchObject({ status: 0, stdout: 'one\ntwo\nthree\nfour', stderr: '' });
     expect(last?.stdout).toBe('two\nthree\nfour');
     expect(none?.stdout).toBe('three\nfour');

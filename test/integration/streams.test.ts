@@ -49,7 +49,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     async (keys) => {
       const own = caller.user ?? { uid: 0, gid: 0 };
       let folder = '';
-      const line = 'umask 077; BOXCTL <in >>out 2>>err; echo $?; cat out; cat err >&2';
+      const line = 'umask 077; rm -f out err; BOXCTL <in >>out 2>>err; echo $?; cat out; cat err >&2';
       // With a shell that cuts files as it opens them, only what is appended is looked at.
       const script = 'echo one >>/dev/stdout; echo two >>/dev/stderr; cat /dev/stdin';
       const { stdout, stderr } = await shell(line, script, keys, caller, (made) => {
@@ -170,7 +170,7 @@ describe.skipIf(!hasBusybox || !isRoot)('streams of root (need root and busybox-
 
   test('a write to standard output that fails with ENOSPC is reported', async () => {
     const line =
-      'mkdir small && mount -t tmpfs -o size=64k none small && ' +
+      'mkdir -p small && mount -t tmpfs -o size=64k none small && ' +
       '{ (umask 077; BOXCTL >small/out); echo $?; umount small; }';
     const script = "trap '' PIPE; head -c 1000000 /dev/zero; echo over >&2";
     const { stdout, stderr } = await run(
