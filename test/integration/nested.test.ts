@@ -78,8 +78,9 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     ];
     // With the store on a file system of its own, there is a folder to be removed, and a record of it.
     const outer = { ...OPEN, hostname: 'outside', tmpfs: ['/var/lib/boxctl'] };
+    // The folder for containers of the foreground is made if the inner one still runs once it is told that it does.
     const left =
-      'ls -A /run/boxctl /var/lib/boxctl/upper; ls -d /new; set -- /proc/[0-9]*; echo $#; cat /proc/sys/kernel/hostname';
+      'ls -A /run/boxctl/foreground 2>/dev/null; ls -A --ignore=foreground /run/boxctl /var/lib/boxctl/upper; ls -d /new; set -- /proc/[0-9]*; echo $#; cat /proc/sys/kernel/hostname';
     const { stdout, status } = await nest(
       `${UP}; echo status $?; ${left} 2>&1`,
       { command: script(seen.join('; ')) },
