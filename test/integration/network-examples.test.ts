@@ -9,6 +9,8 @@ import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-l
 import { tempFolder } from '../support/temp.ts';
 
 const WHY = whyNoLab();
+/** With starts that are made twice, that of PATH is a script which tells that it was run. */
+const HAS_NODE = 'its image has the `node` of PATH';
 /** Root, and an ordinary user whose packets a program carries. */
 const carried = callers.filter(
   ({ user }, index) => index < 2 && (user === undefined || existsSync('/usr/bin/slirp4netns')),
@@ -34,7 +36,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the la
     const options = callerOptions(caller, example('web'), { env: { PORT: '9000' } });
     const ended = lab.host.boxctl(['up', '--allow', 'port', '--allow', 'tool'], {
       ...options,
-      held: true,
+      once: HAS_NODE,
       onStart: (process) => {
         child = process;
         process.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -56,7 +58,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the la
     '`one-host` reaches the host that it names, and not another: $title',
     { timeout: 60_000 },
     async (caller) => {
-      const options = callerOptions(caller, example('one-host'), { env: { HOST: WORLD.ipv4 } });
+      const options = callerOptions(caller, example('one-host'), { env: { HOST: WORLD.ipv4 }, once: HAS_NODE });
       const { stdout, status } = await lab.host.boxctl(['up', '--allow', 'egress', '--allow', 'tool'], options);
       expect({ stdout, status }).toEqual({
         stdout: `${WORLD.ipv4}: 200\n${SECOND.ipv4}: ECONNREFUSED\n`,
