@@ -8,6 +8,7 @@ namespace {
 
 using ClockGettime = int (*)(clockid_t, timespec*);
 ClockGettime read_shared = nullptr;
+bool was_looked_for = false;
 
 #if defined(__x86_64__)
 constexpr char kName[] = "__vdso_clock_gettime";
@@ -21,10 +22,10 @@ bool is_name(const char* name) {
   return kName[i] == name[i];
 }
 
-}  // namespace
-
-// The kernel is trusted with the form of what it has mapped (vdso(7)).
-void find_clock(const Elf64_Ehdr* shared_page) {
+// Sets `read_shared` where the kernel has mapped a function that needs no system call. It is trusted with the form of
+// what it has mapped (vdso(7)).
+void find_clock() {
+  const Elf64_Ehdr* const shared_page = shared_program();
   if (shared_page == nullptr) return;
   const char* const base = reinterpret_cast<const char*>(shared_page);
   const auto* segments = reinterpret_cast<const Elf64_Phdr*>(base + shared_page->e_phoff);
@@ -53,9 +54,16 @@ void find_clock(const Elf64_Ehdr* shared_page) {
   }
 }
 
+}  // namespace
+
 }  // namespace boxctl::libc
 
+// Not looked for at the start of a program: that takes pages of memory, and not all programs read a clock.
 extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
+  if (!boxctl::libc::was_looked_for) {
+    boxctl::libc::was_looked_for = true;
+    boxctl::libc::find_clock();
+  }
   if (boxctl::libc::read_shared != nullptr) {
     return static_cast<int>(boxctl::libc::finish(boxctl::libc::read_shared(clock, now)));
   }

@@ -12,10 +12,12 @@ int program() __asm__("main");
 namespace {
 
 const uintptr_t* first_stack = nullptr;
+const Elf64_Ehdr* shared_page = nullptr;
 
 }  // namespace
 
 const uintptr_t* boxctl::libc::initial_stack() { return first_stack; }
+const Elf64_Ehdr* boxctl::libc::shared_program() { return shared_page; }
 
 extern "C" {
 
@@ -34,7 +36,6 @@ extern Constructor __init_array_end[];
   first_stack = stack;
   const uintptr_t* at = stack + 1 + stack[0] + 1;  // after the count of arguments, the arguments and a null
   while (*at != 0) at++;
-  const Elf64_Ehdr* shared_page = nullptr;
   for (at++; at[0] != AT_NULL; at += 2) {
     if (at[0] == AT_SYSINFO_EHDR) shared_page = reinterpret_cast<const Elf64_Ehdr*>(at[1]);
     if (at[0] != AT_RANDOM) continue;
@@ -43,7 +44,6 @@ extern Constructor __init_array_end[];
     // The byte that lies first is 0, so that a text which is read or written too far ends before it.
     __stack_chk_guard = random & ~uintptr_t{0xff};
   }
-  boxctl::libc::find_clock(shared_page);
   for (Constructor* each = __init_array_start; each < __init_array_end; each++) (*each)();
   const int status = program();
   for (;;) boxctl::libc::raw(SYS_exit_group, status);

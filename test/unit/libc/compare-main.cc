@@ -133,6 +133,11 @@ void own_free(void* memory) noexcept;
 
 #include <sys/auxv.h>
 
+// Only the program itself asks for what the kernel has left on its stack.
+namespace boxctl::libc {
+const Elf64_Ehdr* shared_program() { return reinterpret_cast<const Elf64_Ehdr*>(getauxval(AT_SYSINFO_EHDR)); }
+}  // namespace boxctl::libc
+
 namespace {
 
 int differences = 0;
@@ -482,6 +487,8 @@ void compare_folders() {
 }
 
 void compare_clocks() {
+  // The first turn makes system calls.
+  boxctl::libc::was_looked_for = true;
   for (int turn = 0; turn < 2; turn++) {
     for (const clockid_t clock : {CLOCK_REALTIME, CLOCK_MONOTONIC}) {
       timespec before;
@@ -495,8 +502,7 @@ void compare_clocks() {
     }
     timespec time;
     same(own_clock_gettime(-5, &time) == -1 && errno == EINVAL, "clock_gettime of no clock");
-    // The first turn makes system calls.
-    boxctl::libc::find_clock(reinterpret_cast<const Elf64_Ehdr*>(getauxval(AT_SYSINFO_EHDR)));
+    boxctl::libc::was_looked_for = false;
   }
   same(boxctl::libc::read_shared != nullptr, "the clock of the kernel's shared page");
 }
