@@ -40,13 +40,7 @@ import { planProgram } from './program.ts';
 import { openNamespace, planDnsRelays, planPortRelays } from './relay.ts';
 import { NO_VETH, openNetlink, sender, sendRate, sendTable, TABLE_HINTS } from './send.ts';
 import { addressesOf, connectionTallies, datagramTallies, talliesOf } from './tallies.ts';
-import {
-  anySharedTable,
-  datagramsQuestion,
-  forgetDatagrams,
-  sharedTable,
-  sharedTableQuestion,
-} from './shared-table.ts';
+import { anySharedTable, forgettings, sharedTable, sharedTableQuestion } from './shared-table.ts';
 
 const LINK_HINTS: Hints = {
   EEXIST: 'the interface of an earlier container is still there: start again',
@@ -131,11 +125,12 @@ export function planPair(context: PlanContext): readonly Tally[] | undefined {
   });
   // Most have nothing that is counted: to ask for it takes much less time than a transaction.
   for (const [at, [family, address]] of addressesOf(network).entries()) {
-    const id = `datagrams.${at}`;
-    const question = { fd: netfilter, messages: [datagramsQuestion(family, address, true)] };
-    steps.add(tables, id, 'netlink', question, { allow: ['ENOENT'] });
-    const forgets = { fd: netfilter, messages: forgetDatagrams(family, address) };
-    steps.add(tables, `${id}.forget`, 'netlink', forgets, { allow: ['ENOENT'], dependent: true });
+    for (const { name, question, messages } of forgettings(family, address)) {
+      const id = `count.${name}.${at}`;
+      steps.add(tables, id, 'netlink', { fd: netfilter, messages: [question] }, { allow: ['ENOENT'] });
+      const forgets = { fd: netfilter, messages };
+      steps.add(tables, `${id}.forget`, 'netlink', forgets, { allow: ['ENOENT'], dependent: true });
+    }
   }
   planForgetConnections(context, network, netfilter);
   if (network.toWorld || network.ports.length > 0) planForwarding(context, netfilter);

@@ -102,9 +102,8 @@ export const connectionsSet = (of: keyof typeof CONNECTIONS, family: 4 | 6): str
  */
 const datagramsSet = (family: 4 | 6): string => `datagrams${family}`;
 const MOST_ADDRESSES = 16_384;
-/** Counts that are older are of a container that had the address before. */
+/** A container's start removes what is counted of its addresses. This is for addresses that no container has again. */
 const FORGET_AFTER_MS = 3_600_000;
-/** A container's start removes those of its addresses. This is for addresses that no container has again. */
 const FORGET_DATAGRAMS_AFTER_MS = 30 * 24 * 3_600_000;
 
 /** A transaction for an interface of the uplink: the host forwards only packets for containers from it. */
@@ -174,27 +173,59 @@ export const anySharedTable: Message = {
   attributes: { NFTA_TABLE_NAME: SHARED_TABLE },
 };
 
-/** An element of `datagramsSet`. */
-const datagramsOf = (family: 4 | 6, address: Uint8Array): Message['attributes'] => ({
-  NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
-  NFTA_SET_ELEM_LIST_SET: datagramsSet(family),
-  NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
-});
+/** The element of one of these sets that counts for an address. */
+function countOf(
+  type: 'NFT_MSG_GETSETELEM' | 'NFT_MSG_NEWSETELEM' | 'NFT_MSG_DELSETELEM',
+  flags: string,
+  set: string,
+  address: Uint8Array,
+): Message {
+  const attributes = {
+    NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
+    NFTA_SET_ELEM_LIST_SET: set,
+    NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
+  };
+  return { type, flags, header: { nfgen_family: 'NFPROTO_INET' }, attributes };
+}
 
-/** Asks for the number of datagrams of an address that were refused. `isAcked`: and for an answer that says that it is there. */
-export const datagramsQuestion = (family: 4 | 6, address: Uint8Array, isAcked = false): Message => ({
-  type: 'NFT_MSG_GETSETELEM',
-  flags: isAcked ? 'NLM_F_REQUEST|NLM_F_ACK' : 'NLM_F_REQUEST',
-  header: { nfgen_family: 'NFPROTO_INET' },
-  attributes: datagramsOf(family, address),
-});
+/** `isAcked`: also for an answer that says that it is there. */
+const countQuestion = (set: string, address: Uint8Array, isAcked: boolean): Message =>
+  countOf('NFT_MSG_GETSETELEM', isAcked ? 'NLM_F_REQUEST|NLM_F_ACK' : 'NLM_F_REQUEST', set, address);
 
-/** A transaction that removes what was counted of the last container with this address. */
-export function forgetDatagrams(family: 4 | 6, address: Uint8Array): readonly Message[] {
-  const header = { nfgen_family: 'NFPROTO_INET' };
-  const attributes = datagramsOf(family, address);
-  const message: Message = { type: 'NFT_MSG_DELSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
-  return transaction([{ message }]).map((part) => part.message);
+/** Asks for the number of datagrams of an address that were refused. */
+export const datagramsQuestion = (family: 4 | 6, address: Uint8Array): Message =>
+  countQuestion(datagramsSet(family), address, false);
+
+/** Asks for the number of packets with which connections begin. */
+export const connectionsQuestion = (of: keyof typeof CONNECTIONS, family: 4 | 6, address: Uint8Array): Message =>
+  countQuestion(connectionsSet(of, family), address, false);
+
+/** How to forget what was counted of the last container with an address. */
+export interface Forgetting {
+  readonly name: string;
+  /** Whether there is anything: ENOENT where there is not. */
+  readonly question: Message;
+  /** A transaction that removes it. */
+  readonly messages: readonly Message[];
+}
+
+export function forgettings(family: 4 | 6, address: Uint8Array): readonly Forgetting[] {
+  const remove = (set: string): Part => ({
+    message: countOf('NFT_MSG_DELSETELEM', 'NLM_F_REQUEST', set, address),
+  });
+  const [begun, passed] = [connectionsSet('begun', family), connectionsSet('passed', family)];
+  // One that is not there cannot be removed.
+  const make = { message: countOf('NFT_MSG_NEWSETELEM', 'NLM_F_REQUEST|NLM_F_CREATE', passed, address) };
+  const forgetting = (name: string, set: string, parts: readonly Part[]): Forgetting => ({
+    name,
+    question: countQuestion(set, address, true),
+    messages: transaction(parts).map(({ message }) => message),
+  });
+  return [
+    forgetting('datagrams', datagramsSet(family), [remove(datagramsSet(family))]),
+    // What has passed has begun.
+    forgetting('connections', begun, [remove(begun), make, remove(passed)]),
+  ];
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Tally } from '../plan.ts';
 import { byDefault } from '../steps.ts';
 import { FAMILIES, ownAddress, sharedNetworks } from './names.ts';
 import { ownedTableName, REFUSED } from './owned-table.ts';
-import { connectionsSet, datagramsQuestion, SHARED_TABLE } from './shared-table.ts';
+import { connectionsQuestion, datagramsQuestion } from './shared-table.ts';
 
 const REFUSES = byDefault('what is refused is refused at once, and counted');
 const PASSES = byDefault('what a firewall of the host drops is told');
@@ -59,15 +59,11 @@ export const datagramTallies = (network: Network, socket: string): readonly Tall
 /** How many connections the shared table let through, and how many of them no other program dropped. */
 export function connectionTallies(network: Network, socket: string): readonly Tally[] {
   return addressesOf(network).flatMap(([family, address]) =>
-    (['begun', 'passed'] as const).map((of): Tally => {
-      const attributes = {
-        NFTA_SET_ELEM_LIST_TABLE: SHARED_TABLE,
-        NFTA_SET_ELEM_LIST_SET: connectionsSet(of, family),
-        NFTA_SET_ELEM_LIST_ELEMENTS: [{ NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: address } }],
-      };
-      const header = { nfgen_family: 'NFPROTO_INET' };
-      const question = { type: 'NFT_MSG_GETSETELEM', flags: 'NLM_F_REQUEST', header, attributes };
-      return { of, socket, question, because: PASSES };
-    }),
+    (['begun', 'passed'] as const).map((of): Tally => ({
+      of,
+      socket,
+      question: connectionsQuestion(of, family, address),
+      because: PASSES,
+    })),
   );
 }
