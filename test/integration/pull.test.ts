@@ -28,12 +28,15 @@ interface Place {
   readonly store: string;
   boxctl(args: readonly string[], options?: RunOptions): Promise<Ended>;
   /** `up --quiet` of a file with these keys. */
-  up(keys: object, ...args: readonly string[]): Promise<Ended>;
+  up(keys: object, options?: RunOptions): Promise<Ended>;
   /** Digests of layers that the store has. */
   layers(): readonly string[];
   /** All that is neither an image nor a lock. */
   leftovers(): readonly string[];
 }
+
+/** For a start that asks the registry each time. */
+const COUNTED: RunOptions = { once: 'its requests are counted' };
 
 const list = (folder: string): readonly string[] => (existsSync(folder) ? readdirSync(folder).toSorted() : []);
 
@@ -47,9 +50,9 @@ function place(user?: TestUser): Place {
     folder,
     store,
     boxctl: call,
-    up(keys, ...args) {
+    up(keys, options) {
       writeFileSync(join(folder, 'container.yaml'), JSON.stringify(keys));
-      return call(['up', '--quiet', ...args]);
+      return call(['up', '--quiet'], options);
     },
     layers: () => list(join(store, 'layers')),
     leftovers: () => ['tmp', 'partial'].flatMap((name) => list(join(store, name))),
@@ -118,7 +121,8 @@ describe.skipIf(!hasRegistry)('an image of a registry', () => {
     await at.boxctl(['pull', `${registry.host}/again:1`]);
     expect(await paths()).toEqual(['HEAD /v2/again/manifests/1']);
     registry.forget();
-    expect(await at.up({ image: `${registry.host}/again:1`, pull_policy: 'always' })).toMatchObject({ stdout: 'one' });
+    const again = { image: `${registry.host}/again:1`, pull_policy: 'always' };
+    expect(await at.up(again, COUNTED)).toMatchObject({ stdout: 'one' });
     expect(await paths()).toEqual(['HEAD /v2/again/manifests/1']);
   });
 
@@ -202,7 +206,7 @@ describe.skipIf(!hasRegistry)('an image of a registry', () => {
     const none = await at.boxctl(['pull', '--platform', 'linux/riscv64', image]);
     expect(none.stderr).toContain('linux/riscv64 is asked for');
     registry.forget();
-    expect(await at.up({ image, pull_policy: 'always' })).toMatchObject({ stdout: 'mine' });
+    expect(await at.up({ image, pull_policy: 'always' }, COUNTED)).toMatchObject({ stdout: 'mine' });
     expect(await paths()).toEqual(['HEAD /v2/many/manifests/1']);
   });
 
