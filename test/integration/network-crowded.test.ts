@@ -1,7 +1,7 @@
 /** A network on hosts where names, ranges and ways out are taken or several, in a lab of network namespaces. */
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Ended } from '../support/boxctl.ts';
+import type { Ended, RunOptions } from '../support/boxctl.ts';
 import { callerOptions, callers, self, type Caller } from '../support/container.ts';
 import { networkFolder } from '../support/network-container.ts';
 import { makeLab, SECOND, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
@@ -13,9 +13,9 @@ describe.skipIf(whyNoLab() !== undefined)(`a crowded host (${whyNoLab() ?? 'in t
     await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
   });
   afterAll(async () => lab.end());
-  const up = (command: string, spec: object = {}, caller: Caller = self): Promise<Ended> => {
+  const up = (command: string, spec: object = {}, caller: Caller = self, options: RunOptions = {}): Promise<Ended> => {
     const folder = networkFolder({ command: ['sh', '-c', command], ...spec }, [], caller);
-    return lab.host.boxctl(['up', '--allow', 'all'], callerOptions(caller, folder));
+    return lab.host.boxctl(['up', '--allow', 'all'], callerOptions(caller, folder, options));
   };
   /** Root, and where there is one an ordinary user whose packets a program carries. */
   const carried = callers.filter(
@@ -25,11 +25,12 @@ describe.skipIf(whyNoLab() !== undefined)(`a crowded host (${whyNoLab() ?? 'in t
   const ADDRESS = "ip -o -4 addr show dev eth0 | sed 's/.*inet 10.215.//; s,/.*,,'";
 
   test('with foreign interfaces that are named as a container’s would be gives the container another number', async () => {
-    const { stdout } = await up(ADDRESS);
+    const options = { once: 'the next one by Node has the next number' };
+    const { stdout } = await up(ADDRESS, {}, self, options);
     const [high = 0, low = 0] = stdout.trim().split('.').map(Number);
     const next = [1, 2, 3].map((step) => `boxctl${high * 256 + low + step}`);
     await lab.host.shell(next.map((name) => `ip link add ${name} type veth peer name of-${name}`).join('; '));
-    const second = await up(`${ADDRESS}; ${ask(WORLD.ipv4)}`);
+    const second = await up(`${ADDRESS}; ${ask(WORLD.ipv4)}`, {}, self, options);
     expect(second.stderr).toBe('');
     expect(second.stdout).toBe(`${high}.${low + 4}\nhello\n`);
     const links = await lab.host.out('ip', '-o', 'link');

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { boxctl, type Ended } from '../support/boxctl.ts';
+import { boxctl, type Ended, type RunOptions } from '../support/boxctl.ts';
 import type { TestImage } from '../support/image-archives.ts';
 import { BUSYBOX } from '../support/busybox.ts';
 import { LyingRegistry, TYPES } from '../support/lying-registry.ts';
@@ -40,7 +40,7 @@ interface Place {
   readonly home: string;
   boxctl(...args: readonly string[]): Promise<Ended>;
   /** `up --quiet` of a file with these keys. */
-  up(keys: object): Promise<Ended>;
+  up(keys: object, options?: RunOptions): Promise<Ended>;
   /** Writes the person's policy file. */
   policy(policy: object): void;
   layers(): readonly string[];
@@ -51,15 +51,15 @@ function place(): Place {
   const store = join(home, 'store');
   writeFileSync(join(folder, 'cosign.pub'), signer.pem);
   writeFileSync(join(folder, 'other.pub'), other.pem);
-  const call = (...args: readonly string[]): Promise<Ended> =>
-    boxctl(args, { cwd: folder, env: { BOXCTL_STORE: store, HOME: home } });
+  const call = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+    boxctl(args, { cwd: folder, env: { BOXCTL_STORE: store, HOME: home }, ...options });
   return {
     folder,
     home,
-    boxctl: call,
-    up(keys) {
+    boxctl: (...args) => call(args),
+    up(keys, options) {
       writeFileSync(join(folder, 'container.yaml'), JSON.stringify(keys));
-      return call('up', '--quiet');
+      return call(['up', '--quiet'], options);
     },
     policy(policy) {
       const config = join(home, '.config/boxctl');
@@ -127,7 +127,8 @@ describe.skipIf(!hasRegistry)('an image that must be signed', () => {
     expect(refused.stderr).toContain('has no signature');
     expect(refused.stderr).toContain('container.yaml:1:');
     await putSignatures(registry, 'unsigned', digest, [signatureOf(other, digest, named('unsigned'))]);
-    expect((await at.up(signed(ref('unsigned')))).stderr).toContain('1 by another key');
+    const counted = { once: 'its requests are counted' };
+    expect((await at.up(signed(ref('unsigned')), counted)).stderr).toContain('1 by another key');
     const payload = digestOf(payloadOf(digest, named('unsigned')));
     expect((await paths()).filter((path) => /^GET .*\/blobs\//u.test(path))).toEqual([
       `GET /v2/unsigned/blobs/${payload}`,
