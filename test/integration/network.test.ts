@@ -146,12 +146,23 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
     }
   });
 
-  test('what is counted of datagrams begins at 0 with each container that has the address', async () => {
+  /** Counts packets for the addresses that the next containers get. */
+  async function countBefore(set: string): Promise<void> {
     const { stdout: shown } = await sh("ip -o -4 addr show dev eth0 | sed 's/.* inet //; s,/.*,,'");
     const [high = 0, low = 0] = shown.trim().split('.').slice(2).map(Number);
     const next = Array.from({ length: 20 }, (_, n) => high * 256 + low + n);
     const counted = next.map((n) => `10.215.${n >> 8}.${n & 255} counter packets 1000 bytes 1000`);
-    await lab.host.out('nft', `add element inet boxctl datagrams4 { ${counted.join(', ')} }`);
+    await lab.host.out('nft', `add element inet boxctl ${set} { ${counted.join(', ')} }`);
+  }
+
+  test('what is counted of packets that a firewall drops begins at 0 with each container that has the address', async () => {
+    await countBefore('begun4');
+    const { status, stderr } = await sh('true');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  test('what is counted of datagrams begins at 0 with each container that has the address', async () => {
+    await countBefore('datagrams4');
     const command = [
       '/network',
       ...[7101, 7102, 7103]
