@@ -6,6 +6,7 @@
 #include "attach.h"
 #include "connect.h"
 #include "end.h"
+#include "engine.h"
 #include "files.h"
 #include "hash.h"
 #include "leave.h"
@@ -44,6 +45,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("statInRoot", boxctl::stat_in_root);
   add("openOwn", boxctl::open_own);
   add("leave", boxctl::leave);
+  add("setBaseline", boxctl::set_baseline);
   add("mapBytes", boxctl::map_bytes);
   add("mapText", boxctl::map_text);
   add("mountIndex", boxctl::mount_index);

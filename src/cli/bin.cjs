@@ -30,6 +30,8 @@ function openAddon() {
 }
 
 const addon = openAddon();
+// Before any cache of boxctl's is read.
+addon?.setBaseline(false);
 
 function readText(path) {
   // ASCII alone: nothing has to be decoded.
@@ -88,10 +90,20 @@ const LATE = new Set(['node:module', 'node:timers/promises', 'node:url']);
 /** Modules of Node that boxctl imports as a whole. Of what has none of the names itself, the bundle's helper copies none. */
 const WHOLE = new Set(['node:fs', 'node:os']);
 
+/** Node has caches of what its modules are compiled to: V8 takes them with its usual flags alone. */
+function requireOfNode(name) {
+  addon?.setBaseline(true);
+  try {
+    return require(name);
+  } finally {
+    addon?.setBaseline(false);
+  }
+}
+
 function requireHere(name) {
   if (name.startsWith('./')) return load(name.slice(2));
-  if (LATE.has(name)) return lateOf(() => require(name));
-  return WHOLE.has(name) ? Object.create(require(name)) : require(name);
+  if (LATE.has(name)) return lateOf(() => requireOfNode(name));
+  return WHOLE.has(name) ? Object.create(requireOfNode(name)) : requireOfNode(name);
 }
 
 /** A module that is loaded when something of it is used. */

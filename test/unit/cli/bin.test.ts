@@ -49,3 +49,17 @@ test.each([
   await run(process.execPath, [...options, PROGRAM, '--version'], { cwd, env: { PATH, HOME, ...variables } });
   expect(await readdir(cwd)).toHaveLength(1);
 });
+
+const REJECTED = `
+const [, program, , ...names] = process.argv;
+const { openPack } = require(program);
+process.stdout.write(JSON.stringify(names.map((name) => openPack(name).script.cachedDataRejected)));
+`;
+
+test.each([
+  ['starts', 'up', ['start', 'network', 'rest']],
+  ['looks at containers', 'ps', ['start', 'rest']],
+])('V8 takes what it has compiled, for what %s', async (_, word, names) => {
+  const { stdout } = await run(process.execPath, ['-e', REJECTED, PROGRAM, word, ...names]);
+  expect(JSON.parse(stdout)).toEqual(names.map(() => false));
+});
