@@ -66,7 +66,7 @@ const LATE = {
     /\/src\/error-codes\.ts$|\/src\/cli\/(?:(?!start)[a-z]+-table|table|help|describe-error|import-view|filter-names|rate)\.ts$|\/src\/(?:plan\/call-hints|spec\/suggest|yaml\/frame|show\/(?:call-text|redacted|json-events)|run\/learned|launcher\/kill-record|limits\/options|container\/host-failure|image\/maintain)\.ts$/u,
   'late-validate': /\/generated\/validate\.mjs$/u,
   'late-import':
-    /\/src\/image\/(?:collect|elf|filelist|image-[^/]*|implied-folders|import|import-[^/]*|layer-[^/]*|libraries|linked-abort|make-layer|manifest|members|pack|partial-layer|passing|pull|registry-image|skeleton|slots|tarwriter|stream)\.ts$|\/src\/worker\//u,
+    /\/src\/(?:plan\/image-work|container\/import-image)\.ts$|\/src\/image\/(?:archive|workspace|describe-image|collect|elf|filelist|image-[^/]*|implied-folders|import|import-[^/]*|layer-[^/]*|libraries|linked-abort|make-layer|manifest|members|pack|partial-layer|passing|pull|registry-image|skeleton|slots|tarwriter|stream)\.ts$|\/src\/worker\//u,
   // A start needs to know what a reference is, and nothing else where the image is there.
   'late-registry':
     /\/src\/container\/registry-demands\.ts$|\/src\/registry\/(?!reference|short-names|protocol)[^/]*\.ts$|\/node_modules\/smol-toml\//u,
@@ -208,6 +208,10 @@ function pack(chunks) {
 }
 
 const CACHES = '--caches';
+/** What is done for the caches, each in a process of its own. */
+const IMPORT = 'import';
+const STARTS = 'starts';
+const LOOKING = 'looks';
 /** Some hundred times as long as it takes. */
 const CACHES_MS = 120_000;
 
@@ -217,12 +221,20 @@ function writeCache({ openPack }, name, ending = 'cache') {
   writeFileSync(join(dist, `${name}.pack.${ending}`), openPack(name).script.createCachedData());
 }
 
+/** Imports the image that `writeCaches` starts. */
+async function importImage(folder) {
+  const { warmUpImport } = await openBin().load('cli.cjs').warming();
+  await warmUpImport(folder);
+  process.exit();
+}
+
 /** V8 keeps what has been compiled by then, so the usual way is walked first, in `folder`. */
 async function writeCaches(folder) {
   const bin = openBin();
-  const { warmUp, warmUpExec, warmUpNetwork } = await bin.load('cli.cjs').warming();
+  const { warmUp, warmUpImport, warmUpExec, warmUpNetwork } = await bin.load('cli.cjs').warming();
   await warmUp(folder);
   writeCache(bin, 'start');
+  await warmUpImport(join(folder, 'other'), 'etc');
   await warmUpExec(folder);
   writeCache(bin, 'rest');
   warmUpNetwork();
@@ -250,7 +262,8 @@ function makeCaches() {
   const folder = mkdtempSync(join(tmpdir(), 'boxctl-build-'));
   try {
     const empty = openSync('/dev/null', 'r');
-    for (const words of [[join(folder, 'warm-up')], []]) {
+    const start = join(folder, 'warm-up');
+    for (const words of [[IMPORT, start], [STARTS, start], [LOOKING]]) {
       execFileSync(process.execPath, [fileURLToPath(import.meta.url), CACHES, ...words], {
         // What it says is in the error where it fails.
         stdio: ['ignore', 'ignore', 'pipe', empty, empty],
@@ -279,6 +292,7 @@ async function build() {
   writeFileSync(stampFile, stamp());
 }
 
-const [word, folder] = process.argv.slice(2);
+const [word, part, folder] = process.argv.slice(2);
 if (word !== CACHES) await build();
-else await (folder === undefined ? writeCachesOfLooks() : writeCaches(folder));
+else if (part === IMPORT) await importImage(folder);
+else await (part === STARTS ? writeCaches(folder) : writeCachesOfLooks());

@@ -5,8 +5,9 @@
 import { closeSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { planExecFor } from '../container/exec.ts';
+import { keepWhileItRuns } from '../container/keep-foreground.ts';
 import { recordOf } from '../container/kept-record.ts';
-import { endOf, runModel } from '../container/run.ts';
+import { endOf, follow, runModel } from '../container/run.ts';
 import { startedFrom } from '../container/started-from.ts';
 import { makeFolders } from '../files/folders.ts';
 import { gatherHostFacts } from '../host/gather.ts';
@@ -37,7 +38,6 @@ import { reporterFor } from './terminal-reporter.ts';
 import { START_COMMANDS } from './start-table.ts';
 
 const TEXT = `
-name: warm-up
 image: ./image.tar
 hostname: warm-up
 limits: {memory: 64MiB, pids: 50, cpus: 1, optional: true}
@@ -45,6 +45,7 @@ environment: {A: "1", B: "\${HOME}"}
 working_dir: /work
 command: [sh, -c, "true"]
 tmpfs: [/tmp]
+namespaces: {time: host}
 `;
 
 /** The outcome of a plan whose command has run, by records as the launcher writes them. */
@@ -96,10 +97,10 @@ export function warmUpNetwork(): void {
 const TAR_BLOCK = 512;
 
 /** An archive with one folder. */
-function smallArchive(): Buffer {
+function smallArchive(name: string): Buffer {
   const archive = Buffer.alloc(3 * TAR_BLOCK);
   const fields: readonly (readonly [at: number, text: string])[] = [
-    [0, 'bin/'],
+    [0, `${name}/`],
     [100, '0000755\0'],
     [108, '0000000\0'],
     [116, '0000000\0'],
@@ -115,6 +116,27 @@ function smallArchive(): Buffer {
   return archive;
 }
 
+/** The words of a start of `container.yaml` in the folder, which is made with an image that has a folder of this name. */
+function makeStart(folder: string, name: string): { readonly file: string; readonly words: readonly string[] } {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'container.yaml');
+  writeFileSync(file, TEXT);
+  writeFileSync(join(folder, 'image.tar'), smallArchive(name));
+  return { file, words: ['up', '--quiet', '--allow', 'all', file] };
+}
+
+/**
+ * A start whose image is not in the store. What only imports run is no part of what `warmUp` does, so this is run in a process before it,
+ * with the same folder and store.
+ */
+export async function warmUpImport(folder: string, name = 'bin'): Promise<void> {
+  try {
+    await main(['--ended', ...makeStart(folder, name).words]);
+  } catch {
+    // See `warmUp`.
+  }
+}
+
 /**
  * To be run in a process whose home and store are below `folder`, and whose descriptors 3 and 4 are empty files, as if the
  * program `boxctl` had started a container that was killed (front.ts). Never throws: a build must not depend on the machine that
@@ -122,13 +144,8 @@ function smallArchive(): Buffer {
  */
 export async function warmUp(folder: string): Promise<void> {
   try {
-    mkdirSync(folder, { recursive: true });
     const file = join(folder, 'container.yaml');
-    writeFileSync(file, TEXT);
-    writeFileSync(join(folder, 'image.tar'), smallArchive());
     const words = ['up', '--quiet', '--allow', 'all', file];
-    // The first imports the image.
-    await main(['--ended', ...words]);
     await main(['--ended', ...words]);
     await warmUpRest(words, file);
   } catch {
@@ -189,6 +206,11 @@ async function warmUpRest(words: readonly string[], file: string): Promise<void>
   };
   const refused = { model: { ...model, demands: [unread] }, image: facts };
   await runModel(refused, host, { reporter, takesSignals: true, document }).catch(() => undefined);
+  // A launcher that has no step to make ends at once.
+  await follow({ ...plan, steps: [], reports: [] }, { reporter, takesSignals: true }).catch(() => undefined);
+  const kept = keepWhileItRuns({ document, model, plan, host });
+  kept.start(process.pid);
+  await kept.end();
   const outcome = outcomeOf(plan, reporter.launching(plan));
   messages.ended({ ...endOf({ plan, model, host, outcome }, { reporter }), limits: [] });
 }
