@@ -130,17 +130,19 @@ export interface Made extends Pick<Prepared, 'model' | 'image'> {
 }
 
 function runHere({ plan, model, image, host, claims = {} }: Made, options: ModelOptions): Promise<Outcome> {
-  const stopReading = readDigestInBackground(image, host);
   const { document, onStarted } = options;
   const kept = document === undefined ? undefined : keepWhileItRuns({ document, model, plan, host });
-  return follow(plan, {
+  const outcome = follow(plan, {
     ...options,
     contents: model.contents,
     onStarted: (pid) => {
       kept?.start(pid);
       if (document !== undefined) onStarted?.({ document, model, plan, host, image, claims });
     },
-  }).finally(async () => {
+  });
+  // The launcher is at work by now.
+  const stopReading = readDigestInBackground(image, host);
+  return outcome.finally(async () => {
     void stopReading();
     await kept?.end();
   });
