@@ -18,6 +18,8 @@ const ALONE = [
 /** 1: starts are made twice (test/support/twice.ts), but in files of `UNTRIED`; all: in these, too. */
 const { BOXCTL_TEST_TWICE: twice = '0' } = process.env;
 const isTwice = twice !== '0';
+/** Checks run beside the tests. */
+const isCi = process.env['BOXCTL_CI'] === '1';
 const TWICE = { BOXCTL_TEST_TWICE: isTwice ? '1' : '0' };
 const ONCE = { BOXCTL_TEST_TWICE: '0' };
 /** These compare starts by Node and by kept plans themselves. */
@@ -47,9 +49,9 @@ export default defineConfig({
     // Containers are real processes: more at a time than there are processors only makes them wait for each other.
     maxWorkers: 2,
     // Without hardware's help a virtual machine is some ten times slower.
-    testTimeout: process.env['BOXCTL_VM'] === '1' ? 180_000 : isTwice ? 90_000 : 30_000,
+    testTimeout: process.env['BOXCTL_VM'] === '1' ? 180_000 : isTwice || isCi ? 90_000 : 30_000,
     globalSetup: 'test/support/build.ts',
-    reporters: process.env['BOXCTL_CI'] === '1' ? ['default', noSkips] : ['default'],
+    reporters: isCi ? ['default', noSkips] : ['default'],
     projects: [
       {
         extends: true,
