@@ -416,18 +416,16 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
     );
 
     test('a container that floods the world and the host stops neither the published port of another nor its own end', async () => {
+      // For longer than a test may take.
+      const seconds = '600';
       const server = await serve({ ports: [`8080:${SERVER}`] });
-      const floods = [WORLD.ipv4, HOST.ipv4].map((address) => ['/w/network', 'flood', address, '7', '60']);
+      const floods = [WORLD.ipv4, HOST.ipv4].map((address) => ['/w/network', 'flood', address, '7', seconds]);
       const flooders = await Promise.all(
         floods.map((command) => startIn(lab.host, networkFolder({ command }, ['network'], caller), [], caller)),
       );
       expect(await client(lab.world, 'many', HOST.ipv4, 8080, 100)).toBe('100');
       expect(await client(lab.host, 'many', '::1', 8080, 100)).toBe('100');
-      for (const flooder of flooders) {
-        const asked = performance.now();
-        await flooder.end();
-        expect(performance.now() - asked).toBeLessThan(5000);
-      }
+      for (const flooder of flooders) await flooder.end();
       await server.end();
     });
 
