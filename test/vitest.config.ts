@@ -47,7 +47,7 @@ const SHARED_LAUNCHER_ALONE = ALONE.filter((file) => file.startsWith('test/confo
 export default defineConfig({
   test: {
     // Containers are real processes: more at a time than there are processors only makes them wait for each other.
-    maxWorkers: Number(process.env['BOXCTL_TEST_WORKERS'] ?? 2),
+    maxWorkers: 2,
     // Without hardware's help a virtual machine is some ten times slower.
     testTimeout: process.env['BOXCTL_VM'] === '1' ? 180_000 : isTwice || isCi ? 90_000 : 30_000,
     globalSetup: 'test/support/build.ts',
