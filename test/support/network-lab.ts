@@ -114,9 +114,13 @@ export class Place {
     this.#servers = servers;
     await new Promise<void>((resolve, reject) => {
       servers.once('exit', (status) => reject(new Error(`servers ended: ${status}`)));
+      // They tell of each datagram of a flood: what was said is not looked through once they are ready.
+      let isReady = false;
       servers.stdout?.on('data', (chunk: Buffer) => {
         this.#said += chunk.toString();
-        if (this.#said.includes('ready\n')) resolve();
+        if (isReady || !this.#said.includes('ready\n')) return;
+        isReady = true;
+        resolve();
       });
     });
   }
