@@ -41,7 +41,9 @@ export interface Request {
 export class Place {
   readonly #process: ChildProcess;
   #servers: ChildProcess | undefined;
+  /** What the servers have said and `requests` has not read yet. */
   #said = '';
+  readonly #requests: Request[] = [];
 
   private constructor(process: ChildProcess) {
     this.#process = process;
@@ -127,8 +129,11 @@ export class Place {
 
   /** What has reached the servers so far. */
   get requests(): readonly Request[] {
-    const lines = this.#said.split('\n').filter((line) => line.startsWith('{'));
-    return lines.map((line) => JSON.parse(line) as Request);
+    const lines = this.#said.split('\n');
+    // The last line may not be complete yet.
+    this.#said = lines.pop() ?? '';
+    for (const line of lines) if (line.startsWith('{')) this.#requests.push(JSON.parse(line) as Request);
+    return [...this.#requests];
   }
 
   /** Servers that a test has started there go on in the background (busybox httpd). */
