@@ -209,6 +209,7 @@ export interface Forgetting {
   readonly messages: readonly Message[];
 }
 
+/** For each kind of packets that is counted by address: refused datagrams, and connections that began or passed. */
 export function forgettings(family: 4 | 6, address: Uint8Array): readonly Forgetting[] {
   const remove = (set: string): Part => ({
     message: countOf('NFT_MSG_DELSETELEM', 'NLM_F_REQUEST', set, address),
