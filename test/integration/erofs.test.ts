@@ -196,15 +196,12 @@ describe.skipIf(process.geteuid?.() !== 0)('as root (skipped without: it mounts)
         Array.from({ length: 100 }, (_, at) => [at * 50_000, 'm'.repeat(((at * 512) % 4100) + 1)] as const),
       ),
     ].map((file) => archive(file));
-    const start = performance.now();
     const roads = bothRoads(archives, base);
     for (const { index, mounted, unpacked } of roads) {
       expect(index).toMatchObject({ ok: true });
-      expect(index.ok && index.microseconds).toBeLessThan(2_000_000);
       expect(mounted).toEqual(unpacked);
     }
     archives.forEach((_, number) => expect(statSync(join(base, `${number}.index`)).size).toBeLessThan(4 << 20));
-    expect(performance.now() - start).toBeLessThan(20_000);
   });
 
   test('the same archive gives the same index, and another archive has another fingerprint', () => {

@@ -287,9 +287,17 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     expect(other).toMatchObject({ status: 0, stdout: 'two\nnot a tty\n2\n' });
   }, 60_000);
 
+  /** One that tells its address, and holds it until `end` is there. */
+  const holding = (): { readonly made: Project; readonly end: string } => {
+    const made = bridged({ volumes: ['./:/w:ro'], ...shell(`${ADDRESS}; until [ -e /w/end ]; do sleep 0.05; done`) });
+    return { made, end: join(made.folder, 'end') };
+  };
+
   test('has in its record the addresses that it has, whichever number is free', async () => {
-    const made = bridged(shell(`${ADDRESS}; sleep 2`));
+    const { made, end } = holding();
+    writeFileSync(end, '');
     expect(neededNode(await warm(made.options))).toBe(false);
+    rmSync(end);
     const both = [alone(UP, made.options), alone(UP, made.options)];
     const folder = '/run/boxctl/foreground';
     const recorded = (): readonly string[] =>
@@ -304,6 +312,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         return undefined;
       }
     });
+    writeFileSync(end, '');
     const ended = await Promise.all(both);
     expect(ended.map(({ status, stderr }) => ({ status, stderr }))).toEqual(
       [0, 0].map((status) => ({ status, stderr: '' })),
@@ -312,13 +321,19 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
   }, 60_000);
 
   test('has another address each, however many start at once, and none when they have ended', async () => {
-    const made = bridged(shell(`${ADDRESS}; sleep 2`));
+    const { made, end } = holding();
+    writeFileSync(end, '');
     expect(neededNode(await warm(made.options))).toBe(false);
-    const before = await heldClaims();
-    expect(before).toEqual([]);
-    const all = await Promise.all(Array.from({ length: 10 }, () => front(UP, made.options)));
-    expect(all.map(({ status, stderr }) => ({ status, stderr }))).toEqual(all.map(() => ({ status: 0, stderr: '' })));
-    expect(new Set(all.map(({ stdout }) => stdout)).size).toBe(10);
+    expect(await heldClaims()).toEqual([]);
+    rmSync(end);
+    const all = Array.from({ length: 10 }, () => front(UP, made.options));
+    await Promise.race([Promise.all(all), until(async () => ((await heldClaims()).length === 10 ? true : undefined))]);
+    writeFileSync(end, '');
+    const ended = await Promise.all(all);
+    expect(ended.map(({ status, stderr }) => ({ status, stderr }))).toEqual(
+      ended.map(() => ({ status: 0, stderr: '' })),
+    );
+    expect(new Set(ended.map(({ stdout }) => stdout)).size).toBe(10);
     await until(async () => ((await heldClaims()).length === 0 ? true : undefined));
   }, 60_000);
 

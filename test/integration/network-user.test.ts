@@ -239,10 +239,8 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
       const refused = [ECONNREFUSED, ECONNREFUSED, EHOSTUNREACH, EACCES];
       const one = await startServer(lab.host, { networks });
       const command = ['/w/network', ...words.join(' -- ').split(' ')];
-      const begun = performance.now();
       const { stdout, stderr } = await up({ command }, ['--json']);
       expect(stdout.match(/\d+$/gmu)?.map(Number)).toEqual(refused);
-      expect(performance.now() - begun).toBeLessThan(2000);
       const last = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { refused: { packets: number } };
       expect(last.refused.packets).toBe(4);
       await one.end();

@@ -69,15 +69,13 @@ describe.skipIf(!hasBusybox).each(callers)('restart, of a container that $title 
   });
 
   test('waits longer from time to time, tells so, and is ended by a stop meanwhile', async () => {
-    const web = box({ restart: 'always', command: ['false'] }, caller);
+    const web = box({ restart: 'always', command: ['false'], stop_grace_period: '1h' }, caller);
     await web.run(['up', '--detach']);
     const waiting = await listedAs(web, ({ status, restarts }) => status === 'restarting' && restarts > 3);
     expect(waiting).toMatchObject({ exit_status: 1 });
     const { stdout } = await web.run(['ps']);
     expect(stdout).toMatch(/restarting \(1\), restarts: \d/u);
-    const before = performance.now();
     expect(await web.run(['stop', web.name])).toMatchObject({ status: 0 });
-    expect(performance.now() - before).toBeLessThan(5000);
     expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 1 });
   });
 

@@ -150,10 +150,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   );
 
   test('boxctl ends with the command although a child of it still holds the streams', async () => {
-    const started = Date.now();
-    const { stdout } = await shell('BOXCTL 2>&1 | cat', 'sleep 100 & echo done', {}, caller);
+    const { stdout } = await shell('BOXCTL 2>&1 | cat', 'sleep 1000 & echo done', {}, caller);
     expect(stdout).toBe('done\n');
-    expect(Date.now() - started).toBeLessThan(30_000);
   });
 });
 

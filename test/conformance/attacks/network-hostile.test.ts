@@ -128,11 +128,9 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
   test('scans of the ports of the host and of all neighbours are refused at once, and counted', async () => {
     await startNeighbour();
     const script = `for i in 1 2 3 4 5 6 7 8; do for p in 22 80 ${HTTP} ${SERVER}; do echo tcp 10.215.0.$i $p --; done; done > /tmp/w; for p in 1 22 25 53 80 111 443 ${HTTP} ${ECHO}; do echo tcp ${HOST.ipv4} $p --; done >> /tmp/w; /w/network $(grep -v " $OWN4 " /tmp/w)`;
-    const began = performance.now();
     const { results: found, stderr } = await attack(script, { tmpfs: ['/tmp'] });
     expect(Object.keys(found).length).toBeGreaterThan(36);
     expect([...new Set(Object.values(found))]).toEqual([111]);
-    expect(performance.now() - began).toBeLessThan(10_000);
     expect(stderr).toMatch(/\d+ packets of the container were refused by the rules of its network/u);
   });
 
@@ -293,7 +291,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     }
   });
 
-  test('that keeps taking its interface down does not disturb the published port of another one, and ends within 3 seconds', async () => {
+  test('that keeps taking its interface down does not disturb the published port of another one, and ends when it is asked to', async () => {
     const command = [
       'sh',
       '-c',
@@ -305,8 +303,6 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
       await client(lab.host, 'get', '127.0.0.1', 8086);
       expect(await client(lab.host, 'many', '127.0.0.1', 8087, 20)).toBe('20');
     }
-    const asked = performance.now();
     await container.end();
-    expect(performance.now() - asked).toBeLessThan(3000);
   });
 });

@@ -115,10 +115,8 @@ describe.skipIf(!hasBusybox || !isRoot)('relay (needs root and the Debian packag
       return socket;
     });
     await sleep(1000);
-    const asked = performance.now();
     started.signal(15);
     expect(await started.done).toMatchObject({ kind: 'exited', status: 9 });
-    expect(performance.now() - asked).toBeLessThan(1500);
     for (const socket of sockets) socket.destroy();
   });
 });

@@ -1,14 +1,13 @@
 // The launcher's relay by itself. The first argument is a network namespace for the sockets to the targets, or `-` for
 // the program's own. Each other argument is a socket to listen at: `tcp|udp,LISTEN,TARGET[+TARGET],MOST,IDLE`; the
 // ports are written to standard output, a line each. It relays until standard input ends, then writes how many
-// descriptors it has opened and how much processor time the longest call of `handle` took, in microseconds.
+// descriptors it has opened.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../../../native/launcher/network_relay.h"
 
@@ -29,13 +28,6 @@ int port_of(int fd) {
   socklen_t size = sizeof address;
   getsockname(fd, &address.any, &size);
   return address.port();
-}
-
-// The time that other programs take is none of the relay's.
-uint64_t processor_ns() {
-  timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 int open_descriptors() {
@@ -77,7 +69,6 @@ int main(int count, char** arguments) {
   close(network);
   if (relay.start() != 0) return 4;
   fflush(stdout);
-  uint64_t longest = 0;
   for (;;) {
     pollfd input = {0, POLLIN, 0};
     boxctl::Poller poller;
@@ -85,12 +76,9 @@ int main(int count, char** arguments) {
     poller.add(0, POLLIN);
     poller.wait();
     if (poll(&input, 1, 0) > 0) break;
-    const uint64_t start = processor_ns();
     relay.handle();
-    const uint64_t took = (processor_ns() - start) / 1000;
-    if (took > longest) longest = took;
   }
   if (getenv("STOP") != nullptr) relay.stop();
-  printf("%d %llu\n", open_descriptors() - before, static_cast<unsigned long long>(longest));
+  printf("%d\n", open_descriptors() - before);
   return 0;
 }

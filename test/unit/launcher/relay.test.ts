@@ -39,8 +39,8 @@ interface Where {
 }
 interface Relay {
   readonly ports: readonly number[];
-  /** Ends it: the descriptors that were open at the end, and the longest turn in milliseconds. */
-  end(): Promise<{ descriptors: number; longest: number }>;
+  /** Ends it: the descriptors that were open at the end. */
+  end(): Promise<number>;
 }
 /** What it has open without any connection, besides one for each socket that it listens at. */
 const OWN_DESCRIPTORS = 2;
@@ -80,14 +80,12 @@ async function relay(...all: readonly (Where | Surroundings)[]): Promise<Relay> 
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ports: number[] = [];
   for (const _ of wheres) ports.push(Number((await lines.next()).value));
-  const end = async (): Promise<{ descriptors: number; longest: number }> => {
+  const end = async (): Promise<number> => {
     child.stdin.end();
-    const [descriptors = -1, longest = -1] = String((await lines.next()).value)
-      .split(' ')
-      .map(Number);
+    const descriptors = Number((await lines.next()).value);
     if (child.exitCode === null) await once(child, 'exit');
     expect(complaint).toBe('');
-    return { descriptors, longest: longest / 1000 };
+    return descriptors;
   };
   return { ports, end };
 }
@@ -153,7 +151,7 @@ describe('connections', () => {
     const socket = await dial(ports[0]);
     socket.end(sent);
     expect(sent.equals(await readAll(socket))).toBe(true);
-    const { descriptors } = await end();
+    const descriptors = await end();
     expect(descriptors).toBe(OWN_DESCRIPTORS + 1);
   });
 
@@ -179,7 +177,7 @@ describe('connections', () => {
     expect(String(await readAll(late))).toBe('first');
     late.end('afterwards');
     expect(await told).toEqual(['afterwards']);
-    expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 2);
+    expect(await end()).toBe(OWN_DESCRIPTORS + 2);
   });
 
   test('where nothing listens the connection is reset at once, and where something listens at the second address it is found', async () => {
@@ -218,7 +216,7 @@ describe('connections', () => {
     accepted[1]?.resetAndDestroy();
     expect(await ending(two)).toBe('ECONNRESET');
     await sleep(50);
-    expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
+    expect(await end()).toBe(OWN_DESCRIPTORS + 1);
   });
 
   test('what a server wrote before it closed arrives, although the server did not read all that it was sent', async () => {
@@ -257,18 +255,12 @@ describe('connections', () => {
       (await dial(ports[2])).pause();
       dial(ports[3]).catch(() => {});
     }
-    const times: number[] = [];
     for (let i = 0; i < 50; i++) {
-      const start = performance.now();
       const socket = await dial(ports[0]);
       expect(await ask(socket, `number ${i}`)).toBe(`number ${i}`);
       socket.destroy();
-      times.push(performance.now() - start);
     }
-    times.sort((a, b) => a - b);
-    expect(times[25]).toBeLessThan(200);
-    // With the sanitizers, a turn takes several times what it takes without.
-    expect((await end()).longest).toBeLessThan(50);
+    await end();
   });
 
   test('a listener with a limit accepts four times as many connections a second; the rest wait', async () => {
@@ -328,7 +320,7 @@ describe('connections', () => {
         return once(socket, 'close');
       }),
     );
-    expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
+    expect(await end()).toBe(OWN_DESCRIPTORS + 1);
   });
 
   test('at its end the last bytes of a container arrive, and everything is closed', async () => {
@@ -337,7 +329,7 @@ describe('connections', () => {
     const socket = await dial(ports[0]);
     const all = readAll(socket);
     await sleep(100);
-    expect((await end()).descriptors).toBe(0);
+    expect(await end()).toBe(0);
     expect((await all).length).toBe(200_000);
   });
 
@@ -367,7 +359,7 @@ describe('connections', () => {
         { to: [4711] },
       );
       for (const port of ports) expect(String(await readAll(await dial(port)))).toBe('inside');
-      expect((await end()).descriptors).toBe(0);
+      expect(await end()).toBe(0);
     },
   );
 
@@ -390,7 +382,7 @@ describe('connections', () => {
       const places = [{ to: [4711] }, { to: [4712, 4711] }, { to: ['[::1]:4711'] }];
       const { ports, end } = await relay({ network: `/proc/${pid}/ns/net`, by, stops: true }, ...places);
       for (const port of ports) expect(String(await readAll(await dial(port)))).toBe('inside');
-      expect((await end()).descriptors).toBe(0);
+      expect(await end()).toBe(0);
     },
   );
 
@@ -438,7 +430,7 @@ describe('datagrams', () => {
       const address = `127.0.0.${1 + (i % 5)}`;
       expect(await reply(client, `c${i}`, ports[0], address)).toEqual({ text: `c${i}`, from: address, port: ports[0] });
     }
-    expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1 + 20);
+    expect(await end()).toBe(OWN_DESCRIPTORS + 1 + 20);
   });
 
   test('IPv6, the largest datagram and the empty one are carried', async () => {
@@ -469,7 +461,7 @@ describe('datagrams', () => {
     await sleep(2500);
     const again = await relay({ type: 'udp', to: [await udpEcho()], idle: 1 });
     await again.end();
-    expect((await end()).descriptors).toBe(OWN_DESCRIPTORS + 1);
+    expect(await end()).toBe(OWN_DESCRIPTORS + 1);
   });
 
   test('a listener with a limit takes four times as many datagrams a second, and others are not held up', async () => {
@@ -510,6 +502,6 @@ describe('datagrams', () => {
     }
     await sleep(100);
     expect((await reply(known, 'known', ports[0])).text).toBe('yes');
-    expect((await end()).descriptors).toBeLessThanOrEqual(OWN_DESCRIPTORS + 1 + 100);
+    expect(await end()).toBeLessThanOrEqual(OWN_DESCRIPTORS + 1 + 100);
   });
 });

@@ -84,12 +84,10 @@ describe('challenges', () => {
         parseChallenges(text);
       }),
     );
-    const start = performance.now();
     parseChallenges(`Bearer ${'a="b",'.repeat(10_000)}`);
     parseChallenges(`Bearer realm="${'\\"'.repeat(30_000)}`);
     parseChallenges(`${'a '.repeat(30_000)}`);
     parseChallenges('='.repeat(60_000));
-    expect(performance.now() - start).toBeLessThan(500);
   });
 
   test('that were written with quotes are read as they were meant', () => {

@@ -261,11 +261,9 @@ describe('a helper', () => {
       slow: 'sleep 60 & sleep 60',
       endless: 'while :; do echo 0123456789012345678901234567890123456789; done',
     });
-    const started = performance.now();
     expect((await failure(fetchFromHelper('slow', 'r.test', { ...options, within: 200 }))).message).toContain(
       'no answer within',
     );
-    expect(performance.now() - started).toBeLessThan(10_000);
     expect((await failure(fetchFromHelper('endless', 'r.test', options))).message).toContain('without end');
   });
 
