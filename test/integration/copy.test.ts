@@ -1,5 +1,5 @@
 /** `boxctl cp`: files go into containers and come out of them, whether they run or have ended. */
-import { spawn, execFileSync } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { box, type Box } from '../support/background.ts';
+import { box, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { boxctl } from '../support/boxctl.ts';
 import { callerOptions, callers, self, specFolder, type Caller } from '../support/container.ts';
@@ -253,12 +253,13 @@ describe.skipIf(!hasBusybox)('a copy', () => {
   test('of what runs in the foreground is made by its name', async () => {
     const { name } = box();
     const folder = specFolder({ name, command: ['sh', '-c', 'echo here >/f; exec sleep 100'] });
-    const child = spawn(process.execPath, [process.env['BOXCTL_TEST_INSTALLED'] + '/dist/boxctl.cjs', 'up'], {
-      cwd: folder,
-      env: { ...process.env, BOXCTL_STORE: self.store },
-      stdio: 'ignore',
+    let child: ChildProcess | undefined;
+    const ended = boxctl(['up'], callerOptions(self, folder, { held: true, onStart: (started) => (child = started) }));
+    onTestFinished(async () => {
+      child?.kill('SIGKILL');
+      await ended;
     });
-    onTestFinished(() => void child.kill('SIGTERM'));
+    await until(() => child);
     let got = '';
     for (let tries = 0; tries < 100 && got === ''; tries++) {
       await boxctl(['cp', `${name}:/f`, 'f'], callerOptions(self, folder));

@@ -1,6 +1,6 @@
 /** Looking at containers: lists, names, what runs in the foreground, and what killed commands leave behind. */
 import { Ajv } from 'ajv';
-import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,15 +26,21 @@ async function until(isDone: () => Promise<boolean> | boolean): Promise<void> {
   }
 }
 
+interface Foreground {
+  readonly ended: Promise<number | null>;
+  readonly id: string;
+  /** Kills boxctl, not its launcher. */
+  kill(): void;
+}
+
 /** `boxctl up` in the foreground, as soon as `ps` knows it. */
-async function foreground(web: Box): Promise<{ readonly ended: Promise<number | null>; readonly id: string }> {
-  let stop: (() => void) | undefined;
-  const ended = web
-    .run(['up'], { held: true, onStart: (child) => (stop = () => child.kill('SIGKILL')) })
-    .then(({ status }) => status);
-  onTestFinished(() => stop?.());
-  await until(async () => stop !== undefined && (await row(web, '{{.Image}}')).trim() !== '');
-  return { ended, id: (await row(web, '{{.ID}}')).trim() };
+async function foreground(web: Box): Promise<Foreground> {
+  let child: ChildProcess | undefined;
+  const kill = (): void => void child?.kill('SIGKILL');
+  const ended = web.run(['up'], { held: true, onStart: (started) => (child = started) }).then(({ status }) => status);
+  onTestFinished(kill);
+  await until(async () => child !== undefined && (await row(web, '{{.Image}}')).trim() !== '');
+  return { ended, id: (await row(web, '{{.ID}}')).trim(), kill };
 }
 
 describe.skipIf(!hasBusybox).each(callers)('containers that are looked at by $title', (caller) => {
@@ -243,15 +249,9 @@ test.skipIf(!hasBusybox)(
   'a container of the foreground that is killed with its boxctl leaves nothing after the next command',
   async () => {
     const web = box({ command: SLEEPS }, self);
-    const child = spawn(process.execPath, [join(PROJECT, 'dist/boxctl.cjs'), 'up'], {
-      cwd: web.folder,
-      env: { ...process.env, BOXCTL_STORE: self.store },
-      stdio: 'ignore',
-    });
-    await until(async () => (await row(web, '{{.Image}}')).trim() !== '');
-    const id = (await row(web, '{{.ID}}')).trim();
+    const { id, kill } = await foreground(web);
     expect(existsSync(join(self.stateFolder, 'foreground', id))).toBe(true);
-    child.kill('SIGKILL');
+    kill();
     await until(async () => (await row(web, '{{.ID}}')) === '');
     await web.run(['gc']);
     expect(existsSync(join(self.stateFolder, 'foreground', id))).toBe(false);

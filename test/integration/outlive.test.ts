@@ -1,13 +1,13 @@
 /** A container ends with its owner, whatever it does and whoever of its owners is killed. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { attackFolder, hasCompiler } from '../support/attack.ts';
-import { boxctl, PROGRAM } from '../support/boxctl.ts';
+import { boxctl } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, specFolder } from '../support/container.ts';
-import { asUser, isRoot, userEnvironment } from '../support/user.ts';
+import { isRoot } from '../support/user.ts';
 
 let markers = 0;
 
@@ -28,6 +28,16 @@ function childrenOf(pid: number): readonly number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
   );
+}
+
+/** The launcher of the container that these processes are in. It is boxctl's child, or that of a launcher that serves. */
+function launcherAbove(pids: readonly number[]): number | undefined {
+  const above = (pid: number): number | undefined => {
+    if (pid <= 1) return undefined;
+    if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('boxctl-launcher')) return pid;
+    return above(Number(/^PPid:\t(\d+)$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]));
+  };
+  return pids.map(above).find((pid) => pid !== undefined);
 }
 
 /** The user and process namespaces of somebody else, to be joined. */
@@ -66,23 +76,24 @@ describe.skipIf(!hasBusybox || !hasCompiler).each(callers)('as $title (needs bus
       const marker = `clings-${process.pid}-${++markers}`;
       const spec = typeof keys === 'function' ? await keys() : keys;
       const folder = attackFolder(marker, { ...spec }, caller, 'outlive');
-      const { user, cwd, env } = callerOptions(caller, folder);
-      const words = [process.execPath, PROGRAM, 'up', '--quiet', '--allow', 'all'];
-      const [program = '', ...args] = user === undefined ? words : asUser(user, words);
-      const given = user === undefined ? { HOME: '/root', PATH: process.env['PATH'] } : userEnvironment(user);
-      const child = spawn(program, args, { cwd, env: { ...given, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
-      onTestFinished(() => {
-        child.kill('SIGKILL');
+      const started = new Promise<ChildProcess>((resolve) => {
+        const options = { held: true, onStart: resolve };
+        void boxctl(['up', '--quiet', '--allow', 'all'], callerOptions(caller, folder, options));
+      });
+      onTestFinished(async () => {
+        (await started).kill('SIGKILL');
         for (const pid of marked(marker)) process.kill(pid, 'SIGKILL');
       });
+      const child = await started;
       const exited = once(child, 'exit');
-      await once(child.stdout, 'data');
+      await once(child.stdout ?? child, 'data');
       await expect.poll(() => marked(marker).length).toBe(3);
-      const launcher = childrenOf(child.pid ?? 0).find((pid) =>
-        readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('boxctl-launcher'),
-      );
-      for (const name of killed.split(' and '))
-        process.kill(name === 'launcher' ? (launcher ?? 0) : (child.pid ?? 0), 'SIGKILL');
+      const launcher = launcherAbove(marked(marker));
+      for (const name of killed.split(' and ')) {
+        const pid = name === 'launcher' ? launcher : child.pid;
+        if (pid === undefined) throw new Error(`there is no ${name}`);
+        process.kill(pid, 'SIGKILL');
+      }
       await exited;
       if (killed.includes('and')) {
         await expect.poll(() => existsSync(`/proc/${launcher ?? 0}/fd/0`)).toBe(false);

@@ -1,6 +1,5 @@
 /** What a signal to boxctl becomes for the command. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -81,42 +80,28 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 
   test('SIGTSTP stops boxctl and all of the container, and SIGCONT lets both go on', async () => {
     const count = 'i=0; while :; do i=$((i+1)); echo $1$i; sleep 0.02; done';
-    const folder = specFolder(
-      { command: ['sh', '-c', `sh -c '${count}' a a & sh -c '${count}' b b & wait`.replaceAll('$', '$$$$')] },
-      caller,
-    );
-    const { user, ...options } = callerOptions(caller, folder);
-    const child = spawn(
-      user === undefined ? process.execPath : 'setpriv',
-      [
-        ...(user === undefined
-          ? []
-          : [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--init-groups', '--inh-caps=-all', '--', process.execPath]),
-        PROGRAM,
-        'up',
-      ],
-      {
-        cwd: folder,
-        env: { PATH: process.env['PATH'], HOME: user?.home ?? '/root', ...options.env },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
-    );
-    onTestFinished(() => void child.kill('SIGKILL'));
     let seen = '';
-    child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+    let pid = 0;
+    const ended = sh(`sh -c '${count}' a a & sh -c '${count}' b b & wait`, {}, caller, {
+      held: true,
+      onStart: (child) => {
+        pid = child.pid ?? 0;
+        onTestFinished(() => void child.kill('SIGKILL'));
+        child.stdout?.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+      },
+    });
     await expect.poll(() => /a[\s\S]*b|b[\s\S]*a/u.test(seen), { timeout: 15_000 }).toBe(true);
-    send(child, 20);
-    const stateOf = (): string | undefined =>
-      /\) (\w)/u.exec(readFileSync(`/proc/${child.pid ?? 0}/stat`, 'utf8'))?.[1];
+    process.kill(pid, 20);
+    const stateOf = (): string | undefined => /\) (\w)/u.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
     await expect.poll(stateOf, { timeout: 5000 }).toBe('T');
     await sleep(300);
     const before = seen;
     await sleep(500);
     expect(seen).toBe(before);
-    send(child, 18);
+    process.kill(pid, 18);
     await expect.poll(() => /a[\s\S]*b|b[\s\S]*a/u.test(seen.slice(before.length)), { timeout: 5000 }).toBe(true);
-    send(child, 9);
-    await once(child, 'exit');
+    process.kill(pid, 9);
+    expect(await ended).toMatchObject({ signal: 'SIGKILL' });
   });
 
   test('under nohup, SIGHUP is ignored', async () => {

@@ -1,13 +1,13 @@
 /** Descriptors 0, 1 and 2 of a command without a terminal of its own: what they are, and what arrives through them. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PROGRAM, run, type Ended } from '../support/boxctl.ts';
+import { boxctl, PROGRAM, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callerOptions, callers, self, sh, specFolder, type Caller } from '../support/container.ts';
-import { asUser, isRoot, userEnvironment } from '../support/user.ts';
+import { isRoot } from '../support/user.ts';
 
 /** `boxctl up` in a command line of the host's shell, where `BOXCTL` is it. The spec's command is a script. */
 function shell(
@@ -19,8 +19,8 @@ function shell(
 ): Promise<Ended> {
   const folder = specFolder({ command: ['sh', '-c', script.replaceAll('$', '$$$$')], ...spec }, caller);
   prepare(folder);
-  const boxctl = `${process.execPath} ${PROGRAM} up --quiet`;
-  return run(['sh', '-c', line.replaceAll('BOXCTL', boxctl)], callerOptions(caller, folder));
+  const up = `${process.execPath} ${PROGRAM} up --quiet`;
+  return run(['sh', '-c', line.replaceAll('BOXCTL', up)], callerOptions(caller, folder));
 }
 
 /** What images do that are made to log: each stream is opened by its name in /proc. */
@@ -131,20 +131,28 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       const marker = `unread-${process.pid}-${signal}-${tty}`;
       const script = `: ${marker}; while :; do echo 0123456789; done`;
       const folder = specFolder({ command: ['sh', '-c', script], tty, stop_grace_period: '200ms' }, caller);
-      const { user, cwd, env } = callerOptions(caller, folder);
-      const words = [process.execPath, PROGRAM, 'up', '--quiet'];
-      const [program = '', ...args] = user === undefined ? words : asUser(user, words);
-      const given = user === undefined ? { HOME: '/root', PATH: process.env['PATH'] } : userEnvironment(user);
-      const child = spawn(program, args, { cwd, env: { ...given, ...env }, stdio: ['ignore', 'pipe', 'ignore'] });
+      let child: ChildProcess | undefined;
+      const ended = boxctl(
+        ['up', '--quiet'],
+        callerOptions(caller, folder, {
+          held: true,
+          onStart: (started) => {
+            child = started;
+            started.stdout?.pause();
+          },
+        }),
+      );
       const pids = (): string => spawnSync('pgrep', ['-f', `^sh -c : ${marker}`], { encoding: 'utf8' }).stdout;
       try {
-        await expect.poll(pids, { timeout: 15_000 }).not.toBe('');
+        await expect.poll(() => child === undefined || pids() === '', { timeout: 15_000 }).toBe(false);
         // Until the pipe is full, and whoever writes to it would block.
         await new Promise((resolve) => setTimeout(resolve, 1000));
-        child.kill(signal);
+        child?.kill(signal);
         await expect.poll(pids, { timeout: 10_000 }).toBe('');
       } finally {
-        child.kill('SIGKILL');
+        child?.kill('SIGKILL');
+        child?.stdout?.resume();
+        await ended;
       }
     },
   );
