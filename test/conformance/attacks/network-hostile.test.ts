@@ -26,6 +26,7 @@ import {
   type Addresses,
   type Lab,
 } from '../../support/network-lab.ts';
+import { callerOptions, self } from '../../support/container.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 const METADATA = '169.254.169.254';
@@ -77,10 +78,13 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
     const command = ['sh', '-c', `ip -o addr show dev eth0; exec /w/server ${SERVER}`];
     return startServer(lab.host, { command, ...spec });
   };
+  /** `starts`: how often it was made. */
   async function attack(script: string, spec: Readonly<Record<string, unknown>> = {}) {
     const folder = networkFolder({ command: shell(`${OWN}; ${script}`), ...spec }, ['network']);
-    const ended = await lab.host.boxctl(['up', '--allow', 'all'], { cwd: folder });
-    return { ...ended, results: results(ended.stdout) };
+    let starts = 0;
+    const options = callerOptions(self, folder, { onStart: () => void starts++ });
+    const ended = await lab.host.boxctl(['up', '--allow', 'all'], options);
+    return { ...ended, results: results(ended.stdout), starts };
   }
 
   async function linkLocalOfHost(): Promise<string> {
@@ -176,13 +180,14 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
       `frame own $OWN4 ${WORLD.ipv4} 7 control4`,
       `frame own $OWN6 ${WORLD.ipv6} 7 control6`,
     ];
-    const { results: found } = await attack(`/w/network ${frames.join(' -- ')}; sleep 0.5`, NET_ADMIN);
+    const { results: found, starts } = await attack(`/w/network ${frames.join(' -- ')}; sleep 0.5`, NET_ADMIN);
     expect(Object.keys(found)).toHaveLength(frames.length);
     expect(Object.entries(found).filter(([words, errno]) => errno !== 0 && !words.startsWith('raw'))).toEqual([]);
     expect(evil()).toEqual([]);
     expect(other.stdout()).not.toContain('evil');
     const honest = arrived().filter((line) => line.includes('control'));
-    expect(honest.toSorted()).toEqual([`udp control4 from ${HOST.ipv4}`, `udp control6 from ${HOST.ipv6}`]);
+    const each = [`udp control4 from ${HOST.ipv4}`, `udp control6 from ${HOST.ipv6}`];
+    expect(honest.toSorted()).toEqual(each.flatMap((line) => Array.from({ length: starts }, () => line)));
   });
 
   test('does not change neighbours, addresses or routes of the host by forged ARP, router advertisements and redirects', async () => {
@@ -280,7 +285,7 @@ describe.skipIf(why !== undefined)(`a hostile container (${why ?? 'in the lab'})
       const run = (spec: Readonly<Record<string, unknown>>) => {
         const command = `for n in rebind metadata loop; do wget -T 3 -q -O - http://$n.test:${HTTP}/evil-rebind 2>&1; done; true`;
         const folder = networkFolder({ command: shell(command), ...spec });
-        return other.host.boxctl(['up', '--allow', 'all'], { cwd: folder });
+        return other.host.boxctl(['up', '--allow', 'all'], callerOptions(self, folder));
       };
       await run({});
       for (const name of Object.keys(names)) await run({ egress: [`${name}:${HTTP}`, `${ROUTER.ipv4}:53/udp`] });
