@@ -15,22 +15,14 @@ const ALONE = [
   'test/conformance/attacks/exhaustion.test.ts',
   'test/conformance/attacks/message.test.ts',
 ];
-/** 1: starts are made twice (test/support/twice.ts), but in files of `UNTRIED`; all: in these, too. */
-const { BOXCTL_TEST_TWICE: twice = '0' } = process.env;
-const isTwice = twice !== '0';
+/** Starts are made twice (test/support/twice.ts). */
+const isTwice = process.env['BOXCTL_TEST_TWICE'] === '1';
 /** Checks run beside the tests. */
 const isCi = process.env['BOXCTL_CI'] === '1';
 const TWICE = { BOXCTL_TEST_TWICE: isTwice ? '1' : '0' };
 const ONCE = { BOXCTL_TEST_TWICE: '0' };
 /** These compare starts by Node and by kept plans themselves. */
 const COMPARING = ['test/integration/front*.test.ts'];
-/** Whose starts were not yet made twice. */
-const UNTRIED = [
-  'test/integration/network-long.test.ts',
-  'test/integration/kills.test.ts',
-  'test/integration/endurance.test.ts',
-];
-const SINGLE = !isTwice || twice === 'all' ? COMPARING : [...COMPARING, ...UNTRIED];
 const SHARED_LAUNCHER_ALONE = ALONE.filter((file) => file.startsWith('test/conformance/attacks/'));
 
 export default defineConfig({
@@ -53,34 +45,23 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: INTEGRATION,
-          exclude: [...ALONE, ...SINGLE],
+          exclude: [...ALONE, ...COMPARING],
           env: TWICE,
           sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
-        test: { name: 'single', include: SINGLE, exclude: ALONE, env: ONCE, sequence: { groupOrder: 1 } },
+        test: { name: 'single', include: COMPARING, env: ONCE, sequence: { groupOrder: 1 } },
       },
       {
         extends: true,
         test: {
           name: 'integration-alone',
           include: ALONE,
-          exclude: SINGLE,
           env: TWICE,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'single-alone',
-          include: SINGLE.filter((file) => ALONE.includes(file)),
-          env: ONCE,
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
         },
       },
       {

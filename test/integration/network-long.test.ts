@@ -10,6 +10,8 @@ import { tempFolder } from '../support/temp.ts';
 
 const CLIENT = join(import.meta.dirname, '../support/network-client.mjs');
 const GIBIBYTE = 2 ** 30;
+/** Where each of many starts is made twice. */
+const LONG = { timeout: 240_000 };
 /** Of a gibibyte of zero bytes. */
 const MD5_OF_ZEROS = 'cd573cfaace07e7949bc0c46028904ff';
 /** Root, and an ordinary user whose packets a program carries. */
@@ -26,9 +28,11 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
   afterAll(() => lab.end());
 
   test('a gibibyte arrives unchanged from the world, and through a published port from the world and from the host', async () => {
-    const { status, stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
-      cwd: networkFolder({ command: ['sh', '-c', `wget -q -O - http://${WORLD.ipv4}/bytes/${GIBIBYTE} | md5sum`] }),
+    const folder = networkFolder({
+      command: ['sh', '-c', `wget -q -O - http://${WORLD.ipv4}/bytes/${GIBIBYTE} | md5sum`],
     });
+    const options = callerOptions(self, folder, { once: 'a gibibyte takes its time' });
+    const { status, stdout } = await lab.host.boxctl(['up', '--allow', 'all'], options);
     expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining(MD5_OF_ZEROS) as string });
     await startServer(lab.host, { ports: [`8080:${SERVER}`] });
     expect(await client(lab.world, 'echo', HOST.ipv6, 8080, GIBIBYTE)).toBe('same');
@@ -86,9 +90,8 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
       lab.host,
       networkFolder({ command: ['/w/network', 'flood', '127.0.0.11', '53', '60'] }, ['network']),
     );
-    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], {
-      cwd: networkFolder({ command: ['sh', '-c', 'nslookup world.test || nslookup world.test'] }),
-    });
+    const asking = networkFolder({ command: ['sh', '-c', 'nslookup world.test || nslookup world.test'] });
+    const { stdout } = await lab.host.boxctl(['up', '--allow', 'all'], callerOptions(self, asking));
     expect(stdout).toContain(WORLD.ipv4);
     await flooder.end();
     await lab.host.out('umount', '/etc/resolv.conf');
@@ -109,7 +112,7 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
   test('of two containers that publish the same port, the second is an error at its line, and the first goes on', async () => {
     await startServer(lab.host, { ports: [`8080:${SERVER}`] });
     const folder = networkFolder({ command: ['true'], ports: ['127.0.0.1:8080:80'] });
-    const { status, stderr } = await lab.host.boxctl(['up', '--allow', 'all'], { cwd: folder });
+    const { status, stderr } = await lab.host.boxctl(['up', '--allow', 'all'], callerOptions(self, folder));
     expect(status).toBe(125);
     expect(stderr).toMatch(/container\.yaml:\d+:\d+/u);
     expect(stderr).toContain('8080');
@@ -117,17 +120,21 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
     expect(await client(lab.host, 'echo', '127.0.0.1', 8080, 100_000)).toBe('same');
   });
 
-  test('a container that is started 15 times in a row has its port at once each time, by TCP and UDP', async () => {
-    const before = await settledState(lab.host);
-    for (let i = 0; i < 15; i++) {
-      const container = await startServer(lab.host, { ports: [`8080:${SERVER}`, `8080:${SERVER}/udp`] });
-      expect(await client(lab.world, 'many', HOST.ipv4, 8080, 20)).toBe('20');
-      expect(await client(lab.host, 'many', '127.0.0.1', 8080, 20)).toBe('20');
-      expect(await client(lab.world, 'udp', HOST.ipv4, 8080, 3)).toBe(`3 ${HOST.ipv4}:8080`);
-      await container.end();
-    }
-    expect(await settledState(lab.host)).toEqual(before);
-  });
+  test(
+    'a container that is started 15 times in a row has its port at once each time, by TCP and UDP',
+    LONG,
+    async () => {
+      const before = await settledState(lab.host);
+      for (let i = 0; i < 15; i++) {
+        const container = await startServer(lab.host, { ports: [`8080:${SERVER}`, `8080:${SERVER}/udp`] });
+        expect(await client(lab.world, 'many', HOST.ipv4, 8080, 20)).toBe('20');
+        expect(await client(lab.host, 'many', '127.0.0.1', 8080, 20)).toBe('20');
+        expect(await client(lab.world, 'udp', HOST.ipv4, 8080, 3)).toBe(`3 ${HOST.ipv4}:8080`);
+        await container.end();
+      }
+      expect(await settledState(lab.host)).toEqual(before);
+    },
+  );
 
   test('a UDP client that keeps its port reaches the container that publishes it now, and none with an earlier one’s address', async () => {
     const talking = lab.world.start([process.execPath, CLIENT, 'talk', HOST.ipv4, '8080']);
