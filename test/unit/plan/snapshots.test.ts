@@ -57,11 +57,17 @@ const ALL_JOINED = KINDS.map((kind) => `${kind}: /proc/5/ns/${kind === 'mount' ?
 function check(plan: Plan): void {
   isPlan(JSON.parse(JSON.stringify(planToJson(plan))));
   expect(isPlan.errors).toBeNull();
-  expect(new Set(plan.steps.map(({ id }) => id)).size).toBe(plan.steps.length);
+  expect(repeated(plan.steps.map(({ id }) => id))).toEqual([]);
+  expect(repeated(plan.steps.flatMap(({ call }) => ('returns' in call ? [call.returns] : [])))).toEqual([]);
   expect(encodePlan(plan, { gate: true }).byteLength).toBeGreaterThan(0);
   expect(withoutWords(plan)).toEqual([]);
   expect(changesAhead(plan)).toEqual([]);
   expect(hidesBeforeRecord(plan)).toBe(false);
+}
+
+/** Names of steps, and of the descriptors that they return, which later steps and undos use. */
+function repeated(names: readonly unknown[]): readonly unknown[] {
+  return names.filter((name, place) => name !== undefined && names.indexOf(name) < place);
 }
 
 /** Whether the first process cannot be looked at any more (proc(5), ns(7)) when it is to be recorded by its mount namespace. */
@@ -124,6 +130,13 @@ test.each([
 test('a process that is recorded by its mount namespace is recorded before it hides, also without a cgroup', () => {
   for (const host of [{ ...ROOT_HOST, cgroup: USER_HOST.cgroup }, USER_HOST, USER_ALONE_HOST]) {
     expect(checked(`${FILE}namespaces: {pid: host}\n`, host).join('\n')).toContain('$MOUNTS');
+  }
+});
+
+test('steps of two paths that give the same name, and the descriptors that they return, have names of their own', () => {
+  const paths = 'tmpfs: [/a/b, /a.b]\ndevices: ["/dev/full:/dev/a/b", "/dev/zero:/dev/a.b"]\n';
+  for (const host of [ROOT_HOST, USER_HOST]) {
+    expect(checked(`${FILE}${paths}`, host).join('\n')).toContain(' = mount.a.b.fsmount#2');
   }
 });
 
