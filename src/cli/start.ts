@@ -111,6 +111,7 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
   const mode = modeOf(invocation);
   const told = messagesFor(invocation, mode);
   const messages = keeper === undefined || !isSilent(mode) ? told : keeper.watch(told);
+  const ended = front?.hasEnded === true ? readEnded() : undefined;
   try {
     if (front?.givenUp !== undefined) {
       await (await import('../container/remove-given-up.ts')).removeGivenUp(hostFacts(invocation), front.givenUp);
@@ -139,7 +140,7 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
                 { remake: remakeOf(invocation, made), overrides: made.overrides },
               ),
           }),
-      ...(front?.hasEnded === true ? { ended: readEnded() } : {}),
+      ...(ended === undefined ? {} : { ended }),
     };
     const waits = invocation.args.flag('wait');
     const timeoutMs = waitTimeoutOf(invocation.args, 'boxctl up --wait --wait-timeout 60');
@@ -156,7 +157,11 @@ export async function start(invocation: Invocation, choose: Choose, recreate?: R
     messages.ended(ending);
     return ending.status;
   } catch (error) {
-    return messages.failure(error);
+    // The container runs on: that its file has changed since, or is wrong now, is not what has happened.
+    const beside = ended && (await import('../container/ended.ts')).helperEndedBeside(ended);
+    if (beside === undefined) return messages.failure(error);
+    messages.notice(beside, undefined);
+    return 0;
   } finally {
     keeper?.stop();
     await keeper?.kept;

@@ -2,12 +2,13 @@
 import { BoxctlError } from '../errors.ts';
 import { SIGSYS } from '../kernel/signals.ts';
 import { offsetOf } from '../kernel/layout.ts';
-import { PLAN_HEADER } from '../kernel/wire.ts';
+import { EVENT, PLAN_HEADER } from '../kernel/wire.ts';
 import { byFront, encodePlan } from '../launcher/encode.ts';
 import { killedFor } from '../launcher/kill-record.ts';
-import { outcomeOf } from '../launcher/course.ts';
+import { kindsOf, outcomeOf } from '../launcher/course.ts';
 import type { LaunchEvent, Outcome } from '../launcher/events.ts';
 import type { Plan } from '../plan/plan.ts';
+import { helperEnded } from '../run/explain.ts';
 
 /** What a launcher has told of a run that had no Node beside it. */
 export interface Ended {
@@ -50,6 +51,25 @@ export async function outcomeOfEnded(
   }
   if (onEvent !== undefined) for (const event of events) onEvent(event);
   return outcome;
+}
+
+/**
+ * Of a container that runs on: a sentence about the program of its network, which has ended. It needs no plan, and so neither names
+ * the program nor the line of the file. Undefined where the container itself has ended (NodeTeller in native/front/main.cc).
+ */
+export function helperEndedBeside({ records }: Ended): string | undefined {
+  const ofHelper: ReadonlySet<number> = new Set([EVENT.helperSaid, EVENT.helperEnded]);
+  if (
+    !kindsOf(records)
+      .slice(0, -1)
+      .every((kind) => ofHelper.has(kind))
+  )
+    return undefined;
+  let sentence: string | undefined;
+  outcomeOf({ reports: [] }, records, (event) => {
+    if (event.kind === 'helper') sentence = helperEnded({ steps: [] }, event);
+  });
+  return sentence;
 }
 
 /** @throws BoxctlError E_LAUNCHER_DIED where it was killed */

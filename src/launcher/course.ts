@@ -13,6 +13,13 @@ const [KIND, INDEX, ERROR, VALUE, START, END] = (['kind', 'index', 'error', 'val
 /** Where a record has a piece of text, or an address. */
 const BYTES_AT = offsetOf(EVENT_RECORD, 'start');
 
+/** The kinds of events in what a launcher has written. */
+export function kindsOf(records: Uint8Array): readonly number[] {
+  const view = viewOf(records);
+  const count = Math.floor(view.byteLength / RECORD_SIZE);
+  return Array.from({ length: count }, (_, place) => view.getUint32(place * RECORD_SIZE + KIND, true));
+}
+
 /** What has been learned so far of how it goes; becomes the outcome. */
 export class Course {
   #end: Pick<Outcome, 'kind' | 'status' | 'signal'> | undefined;

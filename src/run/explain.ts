@@ -88,10 +88,13 @@ function said({ said: text }: Outcome): string {
   return text === '' ? '' : `\nit said: ${safeLines(text).replaceAll('\n', '\n  ')}`;
 }
 
-/** For a notice: the program that `step` started has ended while the container runs on. */
-export function helperEnded({ steps }: Plan, { index, status, said: text }: HelperEvent): string {
+/** For a notice: the program that a step started has ended while the container runs on. A plan without steps leaves out its name. */
+export function helperEnded({ steps }: Pick<Plan, 'steps'>, { index, status, said: text }: HelperEvent): string {
   const call = steps[index]?.call;
-  const path = call?.name === 'spawn_helper' && typeof call.args.path === 'string' ? call.args.path : 'a program';
+  const path =
+    call?.name === 'spawn_helper' && typeof call.args.path === 'string'
+      ? call.args.path
+      : 'the program that carries the container’s packets';
   const end = status > 128 ? `signal ${status - 128}` : `status ${status}`;
   const words = text === '' ? '' : `; it said: ${safe(text.replaceAll('\n', ' '))}`;
   return `${path} has ended (${end}), and the container’s network with it${words}`;

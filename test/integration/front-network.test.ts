@@ -12,7 +12,7 @@ import { hasBusybox } from '../support/busybox.ts';
 import { plain, project, shell, type Project } from '../support/front-project.ts';
 import { FRONT, neededNode } from '../support/front.ts';
 import { changesOf, inputsOf } from '../support/kept-record.ts';
-import { settledState } from '../support/network-container.ts';
+import { runningBeside, settledState } from '../support/network-container.ts';
 import { HOST, makeLab, UPLINK, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { testUser, type TestUser } from '../support/user.ts';
 
@@ -237,6 +237,41 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         expect(await isKept(made)).toBe(false);
       }
     }, 60_000);
+
+    test.skipIf(program === undefined)(
+      'tells of its program that has ended, and not of the file, which has changed since or is wrong by now',
+      async () => {
+        await onlyProgram();
+        const made = bridged({ stdin_open: true, ...shell('echo ready; cat; exit 3') }, user);
+        const file = join(made.folder, 'container.yaml');
+        const text = readFileSync(file, 'utf8');
+        for (const change of ['environment: {A: b}\n', 'nonsense: 1\n']) {
+          writeFileSync(file, text);
+          expect(plain(await warm(options(made)))).toEqual({ status: 3, stdout: 'ready\n', stderr: '' });
+          const said = { stdout: '', stderr: '' };
+          let end: (input: string) => void = () => undefined;
+          const ended = front(UP, {
+            ...options(made),
+            stdin: new Promise((resolve) => (end = resolve)),
+            onStart: ({ stdout, stderr }) => {
+              stdout?.on('data', (chunk) => (said.stdout += String(chunk)));
+              stderr?.on('data', (chunk) => (said.stderr += String(chunk)));
+            },
+          });
+          await until(() => said.stdout === 'ready\n' || undefined);
+          writeFileSync(file, `${text}${change}`);
+          for (const pid of runningBeside(lab.host.pid)) process.kill(pid, 'SIGKILL');
+          await until(() => said.stderr !== '' || undefined);
+          end('');
+          const { status, stderr } = await ended;
+          expect(status).toBe(3);
+          expect(stderr).toMatch(
+            /^boxctl: the program that carries the container’s packets has ended \(signal 9\), and the container’s network with it(?:; it said: .*)?\n$/u,
+          );
+        }
+      },
+      120_000,
+    );
 
     test('is there in the background, too, and at the end nothing of it is left', async () => {
       await onlyProgram();

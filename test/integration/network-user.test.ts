@@ -1,6 +1,6 @@
 /** An ordinary user's network: by slirp4netns and by pasta, in a lab of network namespaces. */
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,7 +9,9 @@ import type { Ended } from '../support/boxctl.ts';
 import { callerOptions, callers, specFolder, type Caller } from '../support/container.ts';
 import {
   client,
+  NETWORK_PROGRAMS,
   networkFolder,
+  runningBeside,
   SERVER,
   settledState,
   signalLauncher,
@@ -20,10 +22,9 @@ import {
 import { HOST, makeLab, NAMES, SECOND, UPLINK, whyNoLab, WORLD, type Lab } from '../support/network-lab.ts';
 import { tempFolder } from '../support/temp.ts';
 
-const PROGRAMS = ['slirp4netns', 'pasta'] as const;
 const pathOf = (program: string): string => `/usr/bin/${program}`;
 
-const missing = PROGRAMS.find((program) => !existsSync(pathOf(program)));
+const missing = NETWORK_PROGRAMS.find((program) => !existsSync(pathOf(program)));
 const user = callers.find((caller) => caller.user !== undefined);
 const WHY =
   whyNoLab() ??
@@ -33,21 +34,6 @@ const WHY =
 
 const SERVERS = join(import.meta.dirname, '../support/network-servers.mjs');
 const [ECONNREFUSED, EHOSTUNREACH, EACCES] = [111, 113, 13];
-
-/** Processes of the programs in the network namespace of a process. */
-function runningBeside(place: number): readonly number[] {
-  const namespaceOf = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/net`);
-  const own = namespaceOf(place);
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/u.test(name)) return [];
-    try {
-      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      return PROGRAMS.some((program) => words[0] === program) && namespaceOf(name) === own ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 /** The parent of a program. */
 const launcherOf = (program: number): number =>
@@ -116,10 +102,10 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
   const serve = (spec: Readonly<Record<string, unknown>> = {}): Promise<Running> =>
     startServer(lab.host, spec, [], caller);
 
-  describe.each(PROGRAMS)('by %s', (program) => {
+  describe.each(NETWORK_PROGRAMS)('by %s', (program) => {
     // Two things are not asked of pasta, since Debian 12's of 2023 has them wrong: a connection of which one direction is
     // closed loses the rest of the other, and one that is refused is not told so.
-    const others = PROGRAMS.filter((other) => other !== program);
+    const others = NETWORK_PROGRAMS.filter((other) => other !== program);
     beforeAll(async () => void (await Promise.all(others.map(hide))));
     afterAll(async () => void (await Promise.all(others.map(show))));
 
@@ -502,14 +488,14 @@ describe.skipIf(WHY !== undefined)(`an ordinary user’s network (${WHY ?? 'in t
   });
 
   test('without a program, the error at the line has the command that installs one', async () => {
-    await Promise.all(PROGRAMS.map(hide));
+    await Promise.all(NETWORK_PROGRAMS.map(hide));
     try {
       const { status, stderr } = await up({ command: ['true'] });
       expect(status).toBe(125);
       expect(stderr).toMatch(/container\.yaml:\d+:\d+: error: .*slirp4netns or pasta, and neither is installed/u);
       expect(stderr).toContain('help: as root: apt install slirp4netns');
     } finally {
-      await Promise.all(PROGRAMS.map(show));
+      await Promise.all(NETWORK_PROGRAMS.map(show));
     }
   });
 

@@ -1,5 +1,6 @@
 /** Containers in the lab: started in its `host`, and running until the test is over. */
 import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
@@ -10,6 +11,26 @@ import { networkState, type Place } from './network-lab.ts';
 
 /** Where the servers of server.c begin. */
 export const SERVER = 7000;
+
+/** What carries the packets of an ordinary user's container. */
+export const NETWORK_PROGRAMS = ['slirp4netns', 'pasta'] as const;
+
+/** Processes of these programs in the network namespace of a process. */
+export function runningBeside(place: number): readonly number[] {
+  const namespaceOf = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/net`);
+  const own = namespaceOf(place);
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/u.test(name)) return [];
+    try {
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      return NETWORK_PROGRAMS.some((program) => words[0] === program) && namespaceOf(name) === own
+        ? [Number(name)]
+        : [];
+    } catch {
+      return [];
+    }
+  });
+}
 
 export interface Running {
   /** What it has written so far. */
