@@ -5,7 +5,7 @@ import { offsetOf } from '../kernel/layout.ts';
 import { EVENT, PLAN_HEADER } from '../kernel/wire.ts';
 import { byFront, encodePlan } from '../launcher/encode.ts';
 import { killedFor } from '../launcher/kill-record.ts';
-import { kindsOf, outcomeOf } from '../launcher/course.ts';
+import { kindsOf, launcherDied, outcomeOf } from '../launcher/course.ts';
 import type { LaunchEvent, Outcome } from '../launcher/events.ts';
 import type { Plan } from '../plan/plan.ts';
 import { helperEnded } from '../run/explain.ts';
@@ -80,9 +80,7 @@ export async function outcomeOfRecords(plan: Plan, records: Uint8Array, onEvent?
     onEvent?.(event);
   });
   if (outcome === undefined) {
-    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
-      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
-    });
+    throw launcherDied(started !== undefined);
   }
   if (outcome.kind !== 'signaled' || outcome.signal !== SIGSYS || started === undefined) return outcome;
   return { ...outcome, killedFor: await killedFor(started.pid, started.at) };

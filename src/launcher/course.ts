@@ -227,10 +227,21 @@ export class Course {
         hint: 'this is a mistake of boxctl and not of the specification: please report it with the output of `boxctl plan --json`',
       });
     }
-    throw new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
-      hint: 'it was killed from outside, or ran out of memory; what it left running is ended now, or by the next command',
+    throw launcherDied(this.#pid !== undefined);
+  }
+}
+
+/** `hasStarted`: whether it is known that the container's command ran. */
+export function launcherDied(hasStarted: boolean): BoxctlError {
+  const why = 'it was killed from outside, or ran out of memory';
+  if (hasStarted) {
+    return new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended before the container did', {
+      hint: `${why}; what it left running is ended now, or by the next command`,
     });
   }
+  return new BoxctlError('E_LAUNCHER_DIED', 'the launcher ended while it started the container', {
+    hint: `${why}: start the container again; there is another launcher then, and what this one left is removed`,
+  });
 }
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6' };

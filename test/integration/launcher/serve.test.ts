@@ -145,6 +145,23 @@ describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package b
     expect([(await first).output, second.output]).toEqual(['done\n', 'done\n']);
   });
 
+  test('one that is killed before it has taken a request: that start rejects in words of its own, and the next one has another launcher', async () => {
+    const plan = planFor({ args: ['echo', 'done'] });
+    await run(plan);
+    const [server = ''] = serving();
+    await expect.poll(() => launchersOf(server)).toHaveLength(1);
+    const both = [server, ...launchersOf(server)].map(Number);
+    for (const pid of both) process.kill(pid, 'SIGSTOP');
+    const lost = run(plan);
+    for (const pid of both) process.kill(pid, 'SIGKILL');
+    await expect(lost).rejects.toMatchObject({
+      code: 'E_LAUNCHER_DIED',
+      message: 'the launcher ended while it started the container',
+      hint: expect.stringContaining('start the container again') as string,
+    });
+    expect((await run(plan)).output).toBe('done\n');
+  });
+
   test('what its caller gives a container to keep is held until that ends, and no longer', async () => {
     const path = join(folder, 'lock');
     const flags = constants.O_RDWR | constants.O_CREAT;
