@@ -36,13 +36,14 @@ export async function checkCommand(model: Model, image: ImageFacts, host: HostFa
     return status === '' ? [] : [{ path, mode: Number.parseInt(status, 8) }];
   });
   const command = model.config.process.args[0] ?? '';
-  const because = model.because('process.args');
+  const because = model.because('process.args.0');
+  const key = because.kind === 'spec' ? because.path : 'command';
   const at = because.kind === 'spec' && because.at !== undefined ? { at: because.at } : {};
   const redact = redactor(model.borrowed);
   const diagnose = (code: ErrorCode, text: string, advice: string): BoxctlError => {
-    const message = redact(text, 'command');
-    const hint = redact(redact(advice, 'command'), 'environment');
-    const located = { code, severity: 'error', message, path: 'command', at: at.at, hint } as const;
+    const message = redact(text, key);
+    const hint = redact(redact(advice, key), 'environment');
+    const located = { code, severity: 'error', message, path: key, at: at.at, hint } as const;
     return new BoxctlError(code, message, {
       ...at,
       hint,
@@ -52,7 +53,11 @@ export async function checkCommand(model: Model, image: ImageFacts, host: HostFa
   if (found.length === 0) {
     const places = command.includes('/') ? '' : `; searched: ${candidates.join(', ')}`;
     const message = `the image has no command "${command}"`;
-    throw diagnose('E_COMMAND_NOT_FOUND', message, `add it to the image, or correct the name${places}`);
+    throw diagnose(
+      'E_COMMAND_NOT_FOUND',
+      message,
+      `add it to the image (to \`host_tools\`, where the file has them), or correct the name${places}`,
+    );
   }
   const usable = found.some(({ mode }) => (mode & S_IFMT) !== S_IFDIR && (mode & ANY_EXECUTE) !== 0);
   if (!usable) {

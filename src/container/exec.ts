@@ -111,7 +111,7 @@ const COMMAND_LINE: Because = { kind: 'default', name: 'command line' };
 
 /** What the container's file does not answer for. */
 function isOfCommand(path: ConfigPath, { user, workingDir }: ExecOptions): boolean {
-  if (path === 'process.args' || path === 'process.terminal') return true;
+  if (path === 'process.args' || path === 'process.args.0' || path === 'process.terminal') return true;
   return (path === 'process.user' && user !== undefined) || (path === 'process.cwd' && workingDir !== undefined);
 }
 

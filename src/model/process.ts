@@ -40,6 +40,7 @@ function compileArgs(
   const args = words.length === 0 && spec.systemd ? ['/sbin/init'] : words;
   if (overrides.command !== undefined) reasons.byDefault('process.args', 'command line');
   else reasons.set('process.args', spec.command === undefined ? 'entrypoint' : 'command', 'command of the image');
+  nameProgram(entrypoint.length > 0 ? 'entrypoint' : 'command', spec, overrides, reasons);
   if (args.length === 0) {
     problems.add(
       'E_NO_COMMAND',
@@ -57,6 +58,13 @@ function compileArgs(
     problems.add('E_SYSTEMD', path, `systemd cannot be the command: ${SYSTEMD_LACKS}`, SYSTEMD_HINT);
   }
   return args;
+}
+
+/** Where the program's name was written, the first of all words. */
+function nameProgram(key: 'entrypoint' | 'command', spec: Spec, overrides: Overrides, reasons: Reasons): void {
+  if (overrides[key] !== undefined) reasons.byDefault('process.args.0', 'command line');
+  else if (spec[key] !== undefined) reasons.setFirst('process.args.0', key, key);
+  else reasons.byDefault('process.args.0', `${key} of the image`);
 }
 
 function compileEnvironment(

@@ -53,7 +53,7 @@ export function readProgram(context: PlanContext, layer: Fd): void {
 export function planCommand(context: PlanContext): void {
   const { steps, model } = context;
   const { args, env } = model.config.process;
-  const place = inside('command', model.because('process.args'));
+  const place = inside('command', model.because('process.args.0'));
   const envp = withSockets(env, socketsOf(context));
   steps.add(place, 'execve', 'execve', { pathname: candidates(args[0] ?? '', env), argv: args, envp });
 }

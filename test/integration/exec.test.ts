@@ -45,6 +45,8 @@ describe.skipIf(!hasBusybox).each(callers)('a command in a container, started by
     });
     const missing = await web.run(['exec', web.name, '/not-there']);
     expect(missing).toMatchObject({ status: 127, stdout: '' });
+    // No line of the container's file.
+    expect(missing.stderr).toMatch(/^boxctl: error: /u);
     expect(missing.stderr).toContain('correct the name, or add the program to the image');
     const line = await web.run(['exec', web.name, 'ls -l']);
     expect(line).toMatchObject({ status: 127, stdout: '' });

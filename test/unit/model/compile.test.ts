@@ -557,6 +557,32 @@ describe('the reason of a part of the configuration', () => {
   });
 });
 
+describe('the reason of the program', () => {
+  const lists = { entrypoint: 3, 'entrypoint.0': 4, command: 7, 'command.0': 8 };
+  const both = { entrypoint: ['enter'], command: ['x'] };
+  const { command } = both;
+  const fromImage = { entrypoint: ['image-entry'], command: ['image-command'] };
+  type Lines = Parameters<typeof testDocument>[1];
+  const of = (options: DocumentOptions, lines: Lines, overrides: Overrides = {}, defaults = image.defaults) =>
+    compile(testDocument(options, lines), { ...image, defaults }, ROOT_HOST, overrides).because('process.args.0');
+  it('is the first word of the entrypoint, and of the command where there is no entrypoint', () => {
+    expect(of(both, lists)).toMatchObject({ path: 'entrypoint', at: { line: 4 } });
+    expect(of(both, lists, { command: ['y'] })).toMatchObject({ path: 'entrypoint', at: { line: 4 } });
+    expect(of({ command }, { command: 7, 'command.0': 8 })).toMatchObject({ path: 'command', at: { line: 8 } });
+    expect(of({ command }, { command: 7 })).toMatchObject({ path: 'command', at: { line: 7 } });
+  });
+  it('is no line of the file where the file does not have it', () => {
+    const words = { command: 7, 'command.0': 8 };
+    expect(of({ command }, words, { command: ['y'] })).toEqual({ kind: 'default', name: 'command line' });
+    const defaults = { ...image.defaults, ...fromImage };
+    expect(of({ command }, words, {}, defaults)).toEqual({ kind: 'default', name: 'entrypoint of the image' });
+    expect(of({}, {}, {}, { ...defaults, entrypoint: [] })).toEqual({
+      kind: 'default',
+      name: 'command of the image',
+    });
+  });
+});
+
 it('compile gives the same configuration for the same input', () => {
   const frozen = JSON.stringify(configOf());
   expect(JSON.stringify(configOf())).toBe(frozen);
