@@ -5,8 +5,9 @@
 // Compiled with FLOOR_FOLDER, the image is that folder in place of the EROFS mount: the difference is what one
 // superblock for each start costs, whose pages are read anew.
 //
-// It is told where things are by lines of its standard input: the folder for writable layers, the index, the archive,
-// the file with the filter's instructions. Descriptor 3 is closed when the command runs.
+// It is told by lines of its standard input: the folder for writable layers, the index, the archive, the file with the
+// filter's instructions; then what the plan masks (`mask PATH`) and makes read-only (`readonly PATH`). Descriptor 3 is
+// closed when the command runs.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -72,16 +73,24 @@ int tree(int at, const char* path, unsigned flags = 0) {
   return static_cast<int>(must(syscall(kOpenTree, at, path, flags | 1 | O_CLOEXEC)));
 }
 
-constexpr const char* kMasked[] = {"/proc/interrupts",    "/proc/kcore",       "/proc/keys",
-                                   "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list",
-                                   "/proc/timer_stats",   "/proc/acpi",        "/proc/asound",
-                                   "/proc/scsi",          "/sys/dev/block",    "/sys/devices/virtual/powercap",
-                                   "/sys/firmware",       "/sys/fs/selinux"};
-constexpr const char* kReadOnly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+constexpr size_t kMostPaths = 64;
+
+struct Paths {
+  const char* all[kMostPaths];
+  size_t count = 0;
+
+  void add(const char* path) {
+    if (count == kMostPaths) _exit(1);
+    all[count++] = path;
+  }
+  const char* const* begin() const { return all; }
+  const char* const* end() const { return all + count; }
+};
 
 struct Start {
   int upper, layer, dev, go, told;
   sock_fprog filter;
+  Paths masked, read_only;
 };
 
 struct Own {
@@ -119,17 +128,17 @@ void attach_own(const Own& own, int dev) {
   for (const auto& link : kLinks) must(symlinkat(link[0], dev, link[1]));
 }
 
-void hide() {
+void hide(const Start& start) {
   mount_attr read_only = {};
   read_only.attr_set = MOUNT_ATTR_RDONLY;
-  for (const char* path : kReadOnly) {
+  for (const char* path : start.read_only) {
     const int at = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);
     if (at < 0) continue;
     const int copy = tree(at, "", AT_EMPTY_PATH | AT_RECURSIVE);
     must(syscall(kMountSetattr, copy, "", AT_EMPTY_PATH | AT_RECURSIVE, &read_only, sizeof read_only));
     attach(copy, at, "");
   }
-  for (const char* path : kMasked) {
+  for (const char* path : start.masked) {
     const int at = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);
     if (at < 0) continue;
     struct stat status;
@@ -186,7 +195,7 @@ void hide() {
     attach(source, AT_FDCWD, name);
   }
   attach_own(own, start.dev);
-  hide();
+  hide(start);
 
   must(syscall(SYS_sethostname, "floor", 5));
   const int control = static_cast<int>(must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
@@ -208,7 +217,7 @@ void hide() {
   _exit(1);
 }
 
-char input[4096];
+char input[8192];
 sock_filter instructions[4096];
 
 }  // namespace
@@ -216,14 +225,21 @@ sock_filter instructions[4096];
 int main() {
   const ssize_t size = must(pread(0, input, sizeof input - 1, 0));
   input[size] = '\0';
-  const char* paths[4] = {};
   char* at = input;
-  for (const char*& path : paths) {
-    path = at;
+  const auto line = [&at] {
+    char* const begin = at;
     at += strcspn(at, "\n");
-    *at++ = '\0';
-  }
+    if (*at != '\0') *at++ = '\0';
+    return begin;
+  };
+  const char* const paths[4] = {line(), line(), line(), line()};
   Start start = {};
+  constexpr char kMask[] = "mask ", kReadOnly[] = "readonly ";
+  while (*at != '\0') {
+    const char* const said = line();
+    if (strncmp(said, kMask, sizeof kMask - 1) == 0) start.masked.add(said + sizeof kMask - 1);
+    if (strncmp(said, kReadOnly, sizeof kReadOnly - 1) == 0) start.read_only.add(said + sizeof kReadOnly - 1);
+  }
   start.told = 3;
   must(fcntl(3, F_SETFD, FD_CLOEXEC));
   const int filter = static_cast<int>(must(open(paths[3], O_RDONLY | O_CLOEXEC)));

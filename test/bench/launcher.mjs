@@ -30,7 +30,8 @@ async function makePlan(file, folder, env) {
   const document = boxctl.loadSpec(file, { env: {}, home: '/' });
   const host = boxctl.gatherHostFacts(env);
   const image = await boxctl.ensureImage(document.spec.image, boxctl.ownershipFor(document, host), host);
-  const plan = boxctl.planContainer(boxctl.compile(document, image, host), image, host);
+  const model = boxctl.compile(document, image, host);
+  const plan = boxctl.planContainer(model, image, host);
   const argument = (matches, name) => plan.steps.find(({ call }) => matches(call))?.call.args[name];
   writeFileSync(join(folder, 'plan'), encodePlan(plan, { gate: false, terse: true }));
   writeFileSync(
@@ -40,7 +41,9 @@ async function makePlan(file, folder, env) {
   const uppers = argument(({ returns }) => returns === 'uppers', 'pathname');
   const index = argument(({ args }) => args.key === 'source', 'value');
   const archive = join(dirname(file), 'rootfs.tar');
-  writeFileSync(join(folder, 'floor.in'), [uppers, index, archive, join(folder, 'filter'), ''].join('\n'));
+  const { maskedPaths = [], readonlyPaths = [] } = model.config.linux;
+  const hidden = [...maskedPaths.map((path) => `mask ${path}`), ...readonlyPaths.map((path) => `readonly ${path}`)];
+  writeFileSync(join(folder, 'floor.in'), [uppers, index, archive, join(folder, 'filter'), ...hidden, ''].join('\n'));
 }
 
 /** Prints medians, and their ratios to those of the floor, bwrap and crun. */
