@@ -344,6 +344,10 @@ export function claimAddresses(
   resolved: NetworkClaim['resolved'],
 ): AddressClaim {
   const claims = claimsFolder(facts.state);
+  // It stays when its network namespace is gone. Whether that is so cannot be seen from here: a process of another process namespace
+  // may be in it, a mount of another mount namespace or a descriptor may hold it, and what `pool` says of the last claim is kept for
+  // it while nothing runs. There are no more such folders than there were namespaces at a time: the kernel gives each new one the
+  // lowest number that is free (proc_alloc_inum). What is in them is swept by each command (sweepNetwork).
   makeFolders(claims, 0o700);
   const lock = lockFolder(facts.state);
   try {
