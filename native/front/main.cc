@@ -34,6 +34,8 @@ constexpr int kFailed = 125;
 constexpr char kFiles[] = "--files=%llu";
 constexpr char kFromFront[] = "--from-front";
 constexpr char kEnded[] = "--ended";
+// With fewer, Node aborts (13), or boxctl has none left for its own files (18).
+constexpr rlim_t kNodeFiles = 20;
 constexpr int kReaderGone = 141;
 constexpr int kRecordsFd = 3;
 constexpr int kEndedPlanFd = 4;
@@ -63,7 +65,27 @@ void execute_by_path(const Program& program, char** arguments) {
   }
 }
 
-// Node raises the soft limit of open files, so it is told what that was: the container gets that.
+// Before Node is executed, which aborts where it may open too few files. Node raises the soft limit to the hard one
+// itself, but its libraries are opened before. The soft limit that the caller had.
+rlim_t raise_open_files() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlim_t before = limit.rlim_cur;
+  if (before >= kNodeFiles) return before;
+  if (limit.rlim_max < kNodeFiles) {
+    char text[256];
+    snprintf(text, sizeof text,
+             "boxctl: error: no more than %llu files may be open at a time here, and Node needs %llu\n"
+             "  raise the hard limit, as root: ulimit -Hn 4096; of a service: LimitNOFILE=4096\n",
+             static_cast<unsigned long long>(limit.rlim_max), static_cast<unsigned long long>(kNodeFiles));
+    fail(text);
+  }
+  limit.rlim_cur = kNodeFiles;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
+}
+
+// Node is told what the soft limit of open files was: the container gets that.
 // `word`: why; null: the plan that is kept serves the next start all the same. `given_up`: the id of a container in the
 // background that was not started.
 [[noreturn]] void execute_node(const Program& program, const Path& folder, const char* word,
@@ -71,10 +93,8 @@ void execute_by_path(const Program& program, char** arguments) {
   Path script = folder;
   Path first(word != nullptr ? word : "");
   if (given_up != nullptr) first.add("=").add(given_up);
-  rlimit limit = {};
-  getrlimit(RLIMIT_NOFILE, &limit);
   char files[sizeof kFiles + 20];
-  snprintf(files, sizeof files, kFiles, static_cast<unsigned long long>(limit.rlim_cur));
+  snprintf(files, sizeof files, kFiles, static_cast<unsigned long long>(raise_open_files()));
   List<char*> arguments;
   bool fits = script.add("/boxctl.cjs").valid() && arguments.add(const_cast<char*>("node"));
   fits = fits && arguments.add(const_cast<char*>(script.text())) && arguments.add(files);

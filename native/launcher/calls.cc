@@ -35,6 +35,7 @@
 #include "network_names.h"
 #include "network_relay.h"
 #include "network_tables.h"
+#include "open_files.h"
 #include "privileges.h"
 #include "process.h"
 #include "reaper.h"
@@ -188,6 +189,7 @@ long dispatch(Context& context, const Call& c, const ArgTexts& texts, uint32_t& 
       return call(kSysLandlockRestrictSelf, fds[0], n(1));
     case Op::kSeccomp:
     case Op::kSeccompListener:
+      restore_open_files(*context.plan);
       return install_filter(c);
     case Op::kPrlimit64: {
       const rlimit64 limit = {n(2), n(3)};
@@ -210,6 +212,7 @@ long dispatch(Context& context, const Call& c, const ArgTexts& texts, uint32_t& 
     case Op::kCloseRange:
       return call(kSysCloseRange, static_cast<unsigned>(n(0)), static_cast<unsigned>(n(1)), n(2));
     case Op::kExecve:
+      restore_open_files(*context.plan);
       return execute(context, c, detail);
     case Op::kSendmsg: {
       Handover message;

@@ -23,6 +23,7 @@ class NetworkTables;
 
 // What a step may need besides its arguments; each of the two processes has its own.
 struct Context {
+  const Plan* plan = nullptr;
   Slots slots;
   uint32_t slot_count = 0;
   char id[13] = {};       // `$ID`: 12 hex digits

@@ -4,10 +4,12 @@
 
 #include "../shared/fd.h"
 #include "../wire/descriptors.h"
+#include "open_files.h"
 #include "serve.h"
 #include "start.h"
 
 int main() {
+  boxctl::raise_few_open_files();
   struct stat status;
   const long found = boxctl::negate(fstat(boxctl::kPlanFd, &status));
   if (found == 0 && S_ISSOCK(status.st_mode)) {

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "events.h"
-#include "sockets.h"
+#include "open_files.h"
 
 namespace boxctl {
 namespace {
@@ -99,7 +99,7 @@ bool NetworkRelay::grow() {
 // Called by `add`, before the command starts: without free descriptors, the step that asks for the relay fails.
 long NetworkRelay::open_sets() {
   if (timer_.valid()) return 0;
-  raise_descriptor_limit();
+  raise_open_files();
   if (!parts_.ready.start()) return -errno;
   timer_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   return timer_.valid() ? 0 : -errno;
@@ -107,7 +107,7 @@ long NetworkRelay::open_sets() {
 
 long NetworkRelay::start() {
   if (count_ == 0) return 0;
-  const uint64_t limit = raise_descriptor_limit();
+  const uint64_t limit = raise_open_files();
   const uint64_t taken = kOtherDescriptors + count_;
   const uint64_t left = limit > taken ? limit - taken : 2;
   const uint32_t datagrams = count_ - streams_;

@@ -362,6 +362,7 @@ class Launcher {
       }
       events_.use(owner_);
     }
+    context_.plan = &plan_;
     context_.control = &control_;
     context_.events = &events_;
     context_.log = &log_;

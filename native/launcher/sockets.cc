@@ -1,9 +1,9 @@
 #include "sockets.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "../shared/fd.h"
+#include "open_files.h"
 #include "socket_address.h"
 
 namespace boxctl {
@@ -52,19 +52,11 @@ long free_port(int type, const SocketAddress& name, SocketAddress other) {
 
 }  // namespace
 
-uint64_t raise_descriptor_limit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
-}
-
 long open_socket(uint64_t domain, uint64_t type, uint64_t protocol, bool may_raise) {
   const uint64_t closing = type | SOCK_CLOEXEC;
   const long made = call(SYS_socket, domain, closing, protocol);
   if (made != -EMFILE || !may_raise) return made;
-  raise_descriptor_limit();
+  raise_open_files();
   return call(SYS_socket, domain, closing, protocol);
 }
 

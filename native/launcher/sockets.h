@@ -9,9 +9,6 @@ namespace boxctl {
 // up, `may_raise` lets it have as many as the caller could ask for.
 long open_socket(uint64_t domain, uint64_t type, uint64_t protocol, bool may_raise);
 
-// As many descriptors as this process may have: the limit, or 0 where that cannot be read.
-uint64_t raise_descriptor_limit();
-
 // An option that is a whole number (setsockopt(2)).
 long set_option(int fd, uint64_t level, uint64_t option, uint64_t value);
 

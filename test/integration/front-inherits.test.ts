@@ -64,3 +64,36 @@ describe.skipIf(!hasBusybox).each(callers)('a container of a caller, as %s (need
     else expect({ title, ended: plain(kept) }).toEqual({ title, ended: plain(fresh) });
   });
 });
+
+describe.skipIf(!hasBusybox).each(callers)(
+  'with very few open files, a container of %s (needs busybox-static)',
+  (_, user) => {
+    const limits = shell('ulimit -Sn; ulimit -Hn');
+    const start = (spec: Readonly<Record<string, unknown>>, limit: string): Promise<Ended> => {
+      const { options } = project({ ...limits, ...spec }, user);
+      return run(['prlimit', `--nofile=${limit}`, FRONT, 'up', '--quiet', '--allow', 'all'], options);
+    };
+
+    test.each([
+      ['its caller’s limits', {}, '10\n4096\n'],
+      ['its caller’s limits where each call of it is looked at', { seccomp: 'log' }, '10\n4096\n'],
+      ['its caller’s limits beside a first process of boxctl’s', { init: true }, '10\n4096\n'],
+      ['those of the file, where it sets them', { ulimits: { nofile: 1024 } }, '1024\n1024\n'],
+    ])('has %s', async (title, spec, stdout) => {
+      expect({ title, ended: plain(await start(spec, '10:4096')) }).toMatchObject({
+        title,
+        ended: { status: 0, stdout },
+      });
+    });
+
+    test('needs more than Node can do with: that is said in words', async () => {
+      expect(plain(await start({}, '12:12'))).toEqual({
+        status: 125,
+        stdout: '',
+        stderr:
+          'boxctl: error: no more than 12 files may be open at a time here, and Node needs 20\n' +
+          '  raise the hard limit, as root: ulimit -Hn 4096; of a service: LimitNOFILE=4096\n',
+      });
+    });
+  },
+);

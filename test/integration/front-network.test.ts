@@ -314,6 +314,22 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     60_000,
   );
 
+  test('has its caller’s limit of open files whenever it is started again, although the relay of its port has raised that of the launcher', async () => {
+    const name = `front-files-${process.pid}`;
+    const keys = { name, ports: ['127.0.0.1:18081:80'], restart: 'on-failure' };
+    const made = bridged({ ...keys, ...shell('ulimit -n; exit 1') });
+    onTestFinished(async () => void (await byNode(['rm', '--force', name], made.options)));
+    const words = ['prlimit', '--nofile=100:4096', FRONT, 'up', '--detach', '--allow', 'all'];
+    expect(await lab.host.run(words, made.options)).toMatchObject({ status: 0, stdout: `${name}\n` });
+    const limits = async (): Promise<readonly string[]> =>
+      (await byNode(['logs', name], made.options)).stdout.trim().split('\n');
+    const found = await until(async () => {
+      const all = await limits();
+      return all.length > 1 ? all : undefined;
+    });
+    expect(new Set(found)).toEqual(new Set(['100']));
+  }, 60_000);
+
   test('puts the value of a variable into it, and asks at a terminal as without a network', async () => {
     const made = bridged({ environment: ['A'], ...shell('echo "$A"; tty; ip -o addr show dev eth0 | wc -l') });
     const options = { ...made.options, env: { ...made.options.env, A: 'one' } };
