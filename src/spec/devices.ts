@@ -38,7 +38,6 @@ function deviceOf(context: Context, item: Written, path: `devices.${number}`): D
         hint: 'a device is HOST[:CONTAINER[:rw]]',
       },
     );
-    return undefined;
   }
   if (/[*?[]/.test(source)) {
     addProblem(context, at('source'), 'E_SPEC_DEVICE', `each device is named by itself; found "${clip(source)}"`);
@@ -48,8 +47,8 @@ function deviceOf(context: Context, item: Written, path: `devices.${number}`): D
   const inside = insidePath(context, target ?? named, at(target === undefined ? 'source' : 'target'));
   const real = realPath(named);
   const status = statusOf(context, source, real, at('source'));
-  if (inside === undefined || status === undefined) return undefined;
-  if (!checkTarget(context, inside, at(target === undefined ? 'source' : 'target'))) return undefined;
+  const fits = inside !== undefined && checkTarget(context, inside, at(target === undefined ? 'source' : 'target'));
+  if (!fits || status === undefined) return undefined;
   const read = permissions?.includes('r') ?? true;
   const write = permissions?.includes('w') ?? true;
   checkAccess(context, real, read, write, at('source'));

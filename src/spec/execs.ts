@@ -42,6 +42,7 @@ function timesOf(context: Context, raw: RawHealthcheck): Omit<Healthcheck, 'test
 function normaliseHealthcheck(context: Context, raw: RawHealthcheck | undefined): Healthcheck | undefined {
   if (raw === undefined) return undefined;
   const { test: given, retries, disable = false } = raw;
+  const times = timesOf(context, raw);
   const test = given === undefined ? undefined : parseTest(given);
   if (given !== undefined && test === undefined) {
     const message = '`healthcheck.test` does not say what to run';
@@ -54,7 +55,7 @@ function normaliseHealthcheck(context: Context, raw: RawHealthcheck | undefined)
   return {
     isOff: disable || test === 'none',
     ...(test === undefined || test === 'none' ? {} : { test }),
-    ...timesOf(context, raw),
+    ...times,
     ...(retries === undefined || retries === 0 ? {} : { retries }),
   };
 }

@@ -32,13 +32,8 @@ const ALWAYS: ReadonlySet<string> = new Set(
 
 const isOneOf = <T extends string>(list: readonly T[], word: string): word is T => list.some((entry) => entry === word);
 
-/** Undefined if an option is not known, which is reported at `path`. */
-export function parseOptions(
-  context: Context,
-  text: string | undefined,
-  path: string,
-  kind: OptionKind,
-): MountOptions | undefined {
+/** An option that is not known is reported at `path`, and left out. */
+export function parseOptions(context: Context, text: string | undefined, path: string, kind: OptionKind): MountOptions {
   const flags = new Set<MountFlag>();
   const values = new Map<string, string>();
   let readOnly = false;
@@ -54,10 +49,7 @@ export function parseOptions(
     else if (kind.words.includes(option) && isOneOf(PROPAGATIONS, option)) propagation = option;
     else if (kind.words.includes(option) && option === 'nocopy') nocopy = true;
     else if (kind.words.includes(option) && option === 'idmap') idmap = true;
-    else if (!ALWAYS.has(option)) {
-      unknown(context, option, key, path, kind);
-      return undefined;
-    }
+    else if (!ALWAYS.has(option)) unknown(context, option, key, path, kind);
   }
   return { readOnly, flags: [...flags], ...(propagation === undefined ? {} : { propagation }), nocopy, idmap, values };
 }

@@ -11,18 +11,16 @@ const MOST_INODES = Number.MAX_SAFE_INTEGER;
 export function shortTmpfs(context: Context, text: string, path: string): TmpfsVolume | undefined {
   const colon = text.indexOf(':');
   const target = insidePath(context, colon === -1 ? text : text.slice(0, colon), path);
-  const options = parseOptions(context, colon === -1 ? undefined : text.slice(colon + 1), path, TMPFS);
-  if (target === undefined || options === undefined) return undefined;
-  const { values, readOnly, flags } = options;
-  const size = tmpfsSize(context, values.get('size'), path);
-  const mode = modeAt(context, values.get('mode'), path);
-  return tmpfsVolume(target, readOnly, flags, {
-    size,
-    mode,
+  const written = colon === -1 ? undefined : text.slice(colon + 1);
+  const { values, readOnly, flags } = parseOptions(context, written, path, TMPFS);
+  const options = {
+    size: tmpfsSize(context, values.get('size'), path),
+    mode: modeAt(context, values.get('mode'), path),
     nrInodes: numberOption(context, values, 'nr_inodes', path, 1, MOST_INODES),
     uid: idOption(context, values, 'uid', path),
     gid: idOption(context, values, 'gid', path),
-  });
+  };
+  return target === undefined ? undefined : tmpfsVolume(target, readOnly, flags, options);
 }
 
 interface Options {

@@ -72,7 +72,6 @@ function shortForm(context: Context, text: string, path: string): Volume | undef
   }
   const isPath = /^(~(\/|$)|\.{1,2}(\/|$)|\/)/.test(source);
   const options = parseOptions(context, words, path, isPath ? BIND : NAMED);
-  if (options === undefined) return undefined;
   const { readOnly, flags, nocopy, values } = options;
   if (!isPath) {
     const uid = idOption(context, values, 'uid', path);

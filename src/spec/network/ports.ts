@@ -71,9 +71,9 @@ function shortForm(context: Context, text: string, path: PortPath): Mapping | un
     return undefined;
   }
   const hostAddress = address === undefined ? undefined : hostAddressAt(context, address, path);
-  if (address !== undefined && hostAddress === undefined) return undefined;
   const host = published === '' ? 'free' : hostPortsAt(context, published, path);
-  return host === undefined ? undefined : paired(context, { host, inside, hostAddress, protocol }, path);
+  if (host === undefined || (address !== undefined && hostAddress === undefined)) return undefined;
+  return paired(context, { host, inside, hostAddress, protocol }, path);
 }
 
 function longForm(context: Context, item: LongForm, path: PortPath): Mapping | undefined {
@@ -81,9 +81,8 @@ function longForm(context: Context, item: LongForm, path: PortPath): Mapping | u
   // Values with a problem were taken out of the map, so they look absent here.
   if (['published', 'host_ip', 'protocol', 'target'].some((key) => context.bad.has(`${path}.${key}`))) return undefined;
   const hostAddress = address === undefined ? undefined : hostAddressAt(context, address, `${path}.host_ip`);
-  if (address !== undefined && hostAddress === undefined) return undefined;
   const host = published === undefined ? 'free' : hostPortsAt(context, String(published), `${path}.published`);
-  if (host === undefined) return undefined;
+  if (host === undefined || (address !== undefined && hostAddress === undefined)) return undefined;
   const inside = { first: target, last: target };
   return paired(context, { host, inside, hostAddress, protocol }, path);
 }
