@@ -78,7 +78,7 @@ function given(context: Context, kind: Kind, name: string, raw: Raw, specPath: G
   const target = targetOf(context, kind, name, raw.target, specPath);
   const uid = idAt(context, raw.uid, `${specPath}.uid`);
   const gid = idAt(context, raw.gid, `${specPath}.gid`);
-  const mode = modeAt(context, raw.mode, `${specPath}.mode`);
+  const mode = modeAt(context, raw.mode, `${specPath}.mode`, '0400');
   const content = contentOf(context, kind, name, raw, specPath);
   if (target === undefined || content === undefined) return undefined;
   return {

@@ -15,7 +15,7 @@ export function shortTmpfs(context: Context, text: string, path: string): TmpfsV
   const { values, readOnly, flags } = parseOptions(context, written, path, TMPFS);
   const options = {
     size: tmpfsSize(context, values.get('size'), path),
-    mode: modeAt(context, values.get('mode'), path),
+    mode: modeAt(context, values.get('mode'), path, '1777'),
     nrInodes: numberOption(context, values, 'nr_inodes', path, 1, MOST_INODES),
     uid: idOption(context, values, 'uid', path),
     gid: idOption(context, values, 'gid', path),

@@ -34,8 +34,13 @@ export function sizeAt(context: Context, value: string | number | undefined, pat
   return bytes;
 }
 
-/** Permission bits, or undefined with the problem reported at `path`. */
-export function modeAt(context: Context, value: string | number | undefined, path: string): number | undefined {
+/** Permission bits, or undefined with the problem reported at `path`; `example` is for its hint. */
+export function modeAt(
+  context: Context,
+  value: string | number | undefined,
+  path: string,
+  example: string,
+): number | undefined {
   if (value === undefined) return undefined;
   const text = typeof value === 'number' ? (context.paths.text(path) ?? '') : value;
   if (typeof value === 'number' && text.startsWith('0o')) return value;
@@ -43,7 +48,7 @@ export function modeAt(context: Context, value: string | number | undefined, pat
   if (mode === undefined) {
     const octal = /^[0-7]{1,4}$/.test(text);
     addProblem(context, path, 'E_SPEC_MODE', `${clip(text)} is not octal permission bits`, {
-      hint: octal ? `quote it: "${clip(text)}", or write ${clip(`0o${text}`)}` : 'for example "1777"',
+      hint: octal ? `quote it: "${clip(text)}", or write ${clip(`0o${text}`)}` : `for example "${example}"`,
     });
   }
   return mode;

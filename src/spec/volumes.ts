@@ -150,7 +150,7 @@ function longTmpfs(
   }
   const target = insidePath(context, item.target, `${path}.target`);
   const size = tmpfsSize(context, item.tmpfs?.size, `${path}.tmpfs.size`);
-  const mode = modeAt(context, item.tmpfs?.mode, `${path}.tmpfs.mode`);
+  const mode = modeAt(context, item.tmpfs?.mode, `${path}.tmpfs.mode`, '1777');
   if (target === undefined) return undefined;
   const { nr_inodes: nrInodes, uid, gid } = item.tmpfs ?? {};
   return tmpfsVolume(target, readOnly, flags, { size, mode, nrInodes, uid, gid });
@@ -164,7 +164,7 @@ function ownerOptions(
   written: string | number | undefined,
   path: string,
 ): Pick<NamedVolume, 'uid' | 'gid' | 'mode'> {
-  const mode = modeAt(context, written, path);
+  const mode = modeAt(context, written, path, '0750');
   if (mode === 0) {
     addProblem(context, path, 'E_SPEC_MODE', 'nobody could use a volume of mode 0', { hint: 'for example "0750"' });
   }

@@ -160,7 +160,7 @@ function ownAddress(
   const text = raw[key];
   const path = `${specPath}.${key}`;
   if (text === undefined) return {};
-  const found = addressAt(context, text, path, `an IPv${family} address`);
+  const found = addressAt(context, text, path, `an IPv${family} address`, family);
   if (found === undefined) return {};
   if (found.family !== family) {
     const other = `ipv${found.family}_address`;

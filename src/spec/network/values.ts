@@ -8,18 +8,19 @@ export const LAST_PORT = 65_535;
 
 /**
  * An address as the kernel writes it; undefined for a wrong one, which is reported at `path`. `what` is the noun of the
- * message.
+ * message; the hint shows an address of `family`, or of both.
  */
 export function addressAt(
   context: Context,
   text: string,
   path: string,
   what = 'an address',
+  family?: Address['family'],
 ): { readonly text: string; readonly family: Address['family'] } | undefined {
   const bare = /^\[.*\]$/u.test(text) ? text.slice(1, -1) : text;
   const parsed = parseAddress(bare);
   if (parsed === undefined) {
-    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not ${what}`, { hint: hintFor(bare) });
+    addProblem(context, path, 'E_SPEC_ADDRESS', `"${clip(text)}" is not ${what}`, { hint: hintFor(bare, family) });
     return undefined;
   }
   const formatted = formatAddress(parsed);
@@ -33,11 +34,12 @@ export function addressAt(
   return { text: formatted, family: parsed.family };
 }
 
-function hintFor(text: string): string {
+function hintFor(text: string, family: Address['family'] | undefined): string {
   if (text.includes('%')) return 'an address with a zone cannot be used here';
   if (/(?:^|\.)0\d/u.test(text)) return 'a number that begins with a zero could be meant as octal';
   if (text === 'localhost') return 'write 127.0.0.1, or ::1';
-  return 'four numbers from 0 to 255, such as 192.0.2.7, or IPv6, such as 2001:db8::7';
+  if (family === 6) return 'such as 2001:db8::7';
+  return `four numbers from 0 to 255, such as 192.0.2.7${family === 4 ? '' : ', or IPv6, such as 2001:db8::7'}`;
 }
 
 const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/u;

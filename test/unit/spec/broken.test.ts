@@ -422,7 +422,7 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
       '3:33+9 E_SPEC_VALUE: `uid` must be a number from 0 to 4294967294; found "x"',
       '4:11+20 E_SPEC_VOLUME: a volume has no option "foo" = it has ro, rw, uid=, gid=, mode=, nocopy, noexec, nosymfollow, noatime, relatime, strictatime, nodiratime',
       '4:11+20 E_SPEC_VOLUME: a volume has no option "bar" = it has ro, rw, uid=, gid=, mode=, nocopy, noexec, nosymfollow, noatime, relatime, strictatime, nodiratime',
-      '4:11+20 E_SPEC_MODE: 9 is not octal permission bits = for example "1777"',
+      '4:11+20 E_SPEC_MODE: 9 is not octal permission bits = for example "0750"',
       '4:11+20 E_SPEC_PATH: a path inside must be absolute; found "c" = write `/c`',
       '6:32+7 E_SPEC_PORT: ports are numbers from 0 to 65535; found "99999"',
       '6:50+1 E_SPEC_ADDRESS: "a" is not an address of this host = four numbers from 0 to 255, such as 192.0.2.7, or IPv6, such as 2001:db8::7',
@@ -431,6 +431,15 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
       '7:11+26 E_SPEC_DEVICE: permissions are letters of r, w and m; found "x" = a device is HOST[:CONTAINER[:rw]]',
       '7:11+26 E_SPEC_MISSING_FILE: the device "/dev/no-such-device" cannot be used: there is no such file',
       '7:11+26 E_SPEC_DEVICE: devices work in /dev alone; found "/c" = HOST:/dev/c',
+    ],
+  ],
+  [
+    'permission bits that are not octal, each with an example of its kind',
+    `${IMAGE}secrets: {a: {content: b, mode: "9"}}\nvolumes: [{type: volume, source: v, target: /a, volume: {mode: "9"}}]\ntmpfs: ["/b:mode=9"]\n`,
+    [
+      '2:33+3 E_SPEC_MODE: 9 is not octal permission bits = for example "0400"',
+      '3:64+3 E_SPEC_MODE: 9 is not octal permission bits = for example "0750"',
+      '4:9+11 E_SPEC_MODE: 9 is not octal permission bits = for example "1777"',
     ],
   ],
   [

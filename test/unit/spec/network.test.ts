@@ -544,6 +544,13 @@ const BROKEN: readonly (readonly [yaml: string, problems: readonly string[]])[] 
     ['2:30+10 E_SPEC_ADDRESS: 172.31.0.5 is not in the subnet 172.30.0.0/24 of line 2 = such as 172.30.0.2'],
   ],
   [
+    'networks: {a: {ipv4_address: x, ipv6_address: y}}',
+    [
+      '2:30+1 E_SPEC_ADDRESS: "x" is not an IPv4 address = four numbers from 0 to 255, such as 192.0.2.7',
+      '2:47+1 E_SPEC_ADDRESS: "y" is not an IPv6 address = such as 2001:db8::7',
+    ],
+  ],
+  [
     'networks: {a: {ipv4_address: "::1"}}',
     ['2:30+5 E_SPEC_ADDRESS: "::1" is an IPv6 address = write it as `ipv6_address`'],
   ],
