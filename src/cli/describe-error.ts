@@ -11,7 +11,8 @@ import { explainHostFailure } from '../container/host-failure.ts';
 /** The file is read again for the lines in the frames, if it is a regular one: a pipe is empty by now, a device is endless. */
 function sourceOf(file: string): string {
   try {
-    return readSpecFile(file, { regular: true }).text ?? '';
+    const read = readSpecFile(file, { regular: true });
+    return read.text ?? read.broken?.text ?? '';
   } catch {
     // Since it was read first, it was removed, or replaced by a link.
     return '';

@@ -17,6 +17,8 @@ export type ReadResult =
       readonly missing: boolean;
       readonly kind: 'io' | 'size' | 'encoding';
       readonly problem: string;
+      /** Of `encoding`: the text with U+FFFD for what is not UTF-8, and the index of the first. */
+      readonly broken?: { readonly text: string; readonly at: number };
     };
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -153,10 +155,23 @@ export const readBoundedBytes = (
 };
 
 const decode = (bytes: Buffer): ReadResult => {
-  if (!isUtf8(bytes)) {
-    return { text: undefined, missing: false, kind: 'encoding', problem: 'it is not UTF-8 text' };
-  }
+  if (!isUtf8(bytes)) return notUtf8(bytes);
   // A byte order mark is no part of the text.
   const text = bytes.toString('utf8');
   return text.startsWith('\ufeff') ? { text: text.slice(1), hasMark: true } : { text };
+};
+
+const notUtf8 = (bytes: Buffer): Failure => {
+  const failure = { text: undefined, missing: false, kind: 'encoding' } as const;
+  const mark = bytes.subarray(0, 2).toString('latin1');
+  if (mark === '\xff\xfe' || mark === '\xfe\xff') return { ...failure, problem: 'it is UTF-16 text, and not UTF-8' };
+  const text = bytes.toString('utf8');
+  // Written anew, the text differs from the bytes within the first U+FFFD that stands for others.
+  const anew = Buffer.from(text);
+  let differs = 0;
+  while (anew[differs] === bytes[differs]) differs += 1;
+  while (((anew[differs] ?? 0) & 0xc0) === 0x80) differs -= 1;
+  const at = anew.subarray(0, differs).toString('utf8').length;
+  const line = text.slice(0, at).split('\n').length;
+  return { ...failure, problem: `line ${line} is not UTF-8 text`, broken: { text, at } };
 };

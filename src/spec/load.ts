@@ -79,9 +79,13 @@ export function loadSpec(file: string, given: Partial<LoadOptions> = {}): SpecDo
     const extra = read.problem === 'it is a folder' ? { hint } : {};
     throw new BoxctlError('E_SPEC_UNREADABLE', `${file} cannot be read: ${read.problem}`, extra);
   }
-  const problems = new TextProblems(file, '');
-  const code = read.kind === 'size' ? 'E_SPEC_TOO_LARGE' : 'E_SPEC_ENCODING';
-  problems.add(code, `the file cannot be used: ${read.problem}`, { at: { start: 0, end: 1 } });
+  const { text, at } = read.broken ?? { text: '', at: 0 };
+  const problems = new TextProblems(file, text);
+  const [code, hint] =
+    read.kind === 'size'
+      ? (['E_SPEC_TOO_LARGE', undefined] as const)
+      : (['E_SPEC_ENCODING', 'save it as UTF-8'] as const);
+  problems.add(code, `the file cannot be used: ${read.problem}`, { at: { start: at, end: at + 1 }, hint });
   throw invalid(file, problems.sorted());
 }
 

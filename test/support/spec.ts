@@ -14,9 +14,13 @@ export function load(yaml: string, { env = {}, folder = '/usr' }: LoadOptions = 
 }
 
 /** What is wrong with a file; nothing where it is right. */
-export function problemsOf(yaml: string, options: LoadOptions = {}): readonly Diagnostic[] {
+export const problemsOf = (yaml: string, options: LoadOptions = {}): readonly Diagnostic[] =>
+  problemsThrown(() => load(yaml, options));
+
+/** The problems of the file that is loaded. */
+export function problemsThrown(loadFile: () => SpecDocument): readonly Diagnostic[] {
   try {
-    load(yaml, options);
+    loadFile();
     return [];
   } catch (error) {
     if (error instanceof BoxctlError && error.code === 'E_SPEC_INVALID') return error.diagnostics;

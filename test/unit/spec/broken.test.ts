@@ -2,10 +2,13 @@
  * Files that are wrong, and all that is said about each: line, column and length of the place, code, sentence, and after
  * `=` the help. A file that ended Node instead would end this test's process.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { problemsOf, problemText } from '../../support/spec.ts';
+import { describeError } from '../../../src/cli/describe-error.ts';
+import { loadSpec } from '../../../src/spec/load.ts';
+import { problemsOf, problemText, problemsThrown } from '../../support/spec.ts';
+import { tempFolder } from '../../support/temp.ts';
 
 const IMAGE = 'image: {host_tools: [sh]}\n';
 const SCHEMA = join(import.meta.dirname, '../../../specs/container.schema.json');
@@ -1059,4 +1062,49 @@ test('more problems than anybody reads are cut, and that is said', () => {
     code: 'E_SPEC_TOO_MANY_PROBLEMS',
     message: 'there are more problems than these 100',
   });
+});
+
+test.each([
+  [
+    'of another encoding',
+    'a: \u00fcb\u00ffc\n',
+    'latin1',
+    '2:4+1 E_SPEC_ENCODING: the file cannot be used: line 2 is not UTF-8 text',
+  ],
+  [
+    'after U+FFFD itself',
+    '\u00ef\u00bf\u00bd \u00ef\u00bf \u00e4',
+    'latin1',
+    '2:3+1 E_SPEC_ENCODING: the file cannot be used: line 2 is not UTF-8 text',
+  ],
+  [
+    'that end too early',
+    'abc\u00e2\u0082',
+    'latin1',
+    '2:4+1 E_SPEC_ENCODING: the file cannot be used: line 2 is not UTF-8 text',
+  ],
+] as const)('bytes %s are named by their place', (_title, text, encoding, problem) => {
+  const file = join(tempFolder(), 'container.yaml');
+  writeFileSync(file, Buffer.concat([Buffer.from('# one\n'), Buffer.from(text, encoding)]));
+  expect(problemsThrown(() => loadSpec(file)).map(problemText)).toEqual([`${problem} = save it as UTF-8`]);
+});
+
+test('the line with bytes that are not UTF-8 is shown', () => {
+  const file = join(tempFolder(), 'container.yaml');
+  writeFileSync(file, Buffer.from('# one\nhostname: J\u00fcrgen # x\n', 'latin1'));
+  let told = '';
+  try {
+    loadSpec(file);
+  } catch (error) {
+    told = describeError(error, false);
+  }
+  expect(told).toContain('\n 2 | hostname: J\ufffdrgen # x\n   |            ^\n   = help: save it as UTF-8\n');
+});
+
+test('UTF-16 is called so', () => {
+  const file = join(tempFolder(), 'container.yaml');
+  writeFileSync(file, Buffer.from('\ufeffimage: x\n', 'utf16le'));
+  expect(problemsThrown(() => loadSpec(file)).map(problemText)).toEqual([
+    '1:1+1 E_SPEC_ENCODING: the file cannot be used: it is UTF-16 text, and not UTF-8 = save it as UTF-8',
+  ]);
 });
