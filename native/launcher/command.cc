@@ -68,11 +68,12 @@ void Command::stop_within(uint32_t grace) {
 void Command::begin_grace(uint32_t signal, uint32_t grace) {
   stopping_ = true;
   asked_by_ = signal;
+  grace_ = grace;
   if (grace == 0 || !timer_.set(grace)) kill_late();
 }
 
 void Command::kill_late() {
-  events_.add({Event::kGraceOver, 0, 0, asked_by_, 0, 0});
+  events_.add({Event::kGraceOver, 0, 0, asked_by_, grace_, 0});
   send(SIGKILL);
 }
 

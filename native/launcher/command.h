@@ -96,6 +96,7 @@ class Command {
   void* owner_ = nullptr;
   Delay delay_ = nullptr;
   uint32_t asked_by_ = 0;  // the signal that began its grace period
+  uint32_t grace_ = 0;     // ms
   StoppedTree stopped_;
 };
 

@@ -341,7 +341,7 @@ export const EVENT = {
   restarting: 17,
   /** The command has run for `time_limit`, and is stopped. */
   timeLimit: 20,
-  /** The command did not end in time after the stop signal, `value`, and is killed. */
+  /** The command did not end within `start` milliseconds of the stop signal, `value`, and is killed. */
   graceOver: 21,
   /**
    * The command's output to descriptor `index` could not be passed on: error. 0: of a container in the background, so many

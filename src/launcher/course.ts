@@ -30,6 +30,7 @@ export class Course {
   #timeLimit = false;
   #graceOver = false;
   #askedBy = 0;
+  #graceMs = 0;
   readonly #outputLost: { fd: number; errno: number }[] = [];
   #logLost: Outcome['logLost'];
   #pid: number | undefined;
@@ -159,6 +160,7 @@ export class Course {
       case EVENT.graceOver:
         this.#graceOver = true;
         this.#askedBy = value;
+        this.#graceMs = start;
         break;
       case EVENT.outputLost:
         if (index === 0) this.#logLost = { bytes: start, errno };
@@ -214,6 +216,7 @@ export class Course {
       timeLimit: this.#timeLimit,
       graceOver: this.#graceOver,
       askedBy: this.#askedBy,
+      graceMs: this.#graceMs,
       outputLost: this.#outputLost,
       ...(this.#logLost === undefined ? {} : { logLost: this.#logLost }),
       syscalls: this.#syscalls,

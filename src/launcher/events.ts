@@ -86,6 +86,8 @@ export interface Outcome {
   readonly graceOver: boolean;
   /** The signal that began its grace period: the stop signal, or SIGHUP or SIGQUIT. */
   readonly askedBy: number;
+  /** How long that was, in ms: as the plan says, or whoever stopped the command. */
+  readonly graceMs: number;
   /** What the command wrote and the caller's descriptor (1 or 2) did not take, with the errno. */
   readonly outputLost: readonly { readonly fd: number; readonly errno: number }[];
   /** Bytes of a container in the background that are not in its log at the end, with the errno. */

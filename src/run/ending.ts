@@ -78,7 +78,7 @@ function timeHit(plan: EndingPlan, outcome: Outcome): LimitHit | undefined {
   if (!outcome.timeLimit || plan.timeLimit === undefined) return undefined;
   const { ms, because } = plan.timeLimit;
   const stopped = `the time limit of ${inUnits(ms)} was reached: ${signalName(plan.stop.signal)}`;
-  const killed = outcome.graceOver ? `, and SIGKILL after ${inUnits(plan.stop.graceMs)} more` : '';
+  const killed = outcome.graceOver ? `, and SIGKILL after ${inUnits(outcome.graceMs)} more` : '';
   return { limit: 'time', value: ms, count: 1, message: `${stopped}${killed}`, because };
 }
 
@@ -153,7 +153,7 @@ export function endingOf(plan: EndingPlan, outcome: Outcome): Ending | undefined
     return { ...base, reason: 'out_of_memory', message: memory.message, because: memory.because };
   }
   if (outcome.graceOver) {
-    const asked = `${signalName(outcome.askedBy)} did not end the command within ${inUnits(plan.stop.graceMs)}`;
+    const asked = `${signalName(outcome.askedBy)} did not end the command within ${inUnits(outcome.graceMs)}`;
     return { ...base, reason: 'stopped', message: `${asked}: SIGKILL` };
   }
   if (!signaled) return { ...base, reason: 'exited' };

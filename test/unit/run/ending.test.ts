@@ -28,6 +28,7 @@ const ended = (more: Partial<Outcome>): Outcome => ({
   timeLimit: false,
   graceOver: false,
   askedBy: 0,
+  graceMs: 0,
   outputLost: [],
   leaseBroken: false,
   killedFor: undefined,
@@ -138,16 +139,16 @@ describe('why a container ended', () => {
     ],
     [
       'the time was over, and SIGKILL followed where the command did not end',
-      { kind: 'signaled', signal: 9, timeLimit: true, graceOver: true },
+      { kind: 'signaled', signal: 9, timeLimit: true, graceOver: true, graceMs: 3000 },
       { reason: 'time_limit', status: 124, signal: 'SIGKILL' },
-      'the time limit of 10m was reached: SIGINT, and SIGKILL after 2s more',
+      'the time limit of 10m was reached: SIGINT, and SIGKILL after 3s more',
       8,
     ],
     [
       'it was stopped: SIGKILL followed a SIGTERM to boxctl at which the command did not end',
-      { kind: 'signaled', signal: 9, graceOver: true, askedBy: 2 },
+      { kind: 'signaled', signal: 9, graceOver: true, askedBy: 2, graceMs: 1500 },
       { reason: 'stopped', status: 137 },
-      'SIGINT did not end the command within 2s: SIGKILL',
+      'SIGINT did not end the command within 1s500ms: SIGKILL',
     ],
   ])('%s', (_title, outcome, expected, message, line) => {
     const ending = endingOf(PLAN, ended(outcome));

@@ -39,6 +39,7 @@ function hintOf(
     timeLimit: false,
     graceOver: false,
     askedBy: 0,
+    graceMs: 0,
     outputLost: [],
     reports: [],
     killedFor: undefined,
