@@ -4,7 +4,7 @@
  *
  * The identity of a file is taken before the file is read. A change during or after the reading then differs from the record.
  */
-import { lstatSync, statSync, type BigIntStats } from 'node:fs';
+import { lstatSync, readFileSync, statSync, type BigIntStats } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 
 /** What tells a file from another, and from itself after a change. Times are nanoseconds since 1970. */
@@ -102,6 +102,20 @@ export const isIdentity = (found: Found): found is Identity => typeof found !== 
 /** Whether what is at a path has content that size and times stand for. Devices, sockets and fifos do not. */
 function hasContent(mode: number): boolean {
   return (mode & S_IFMT) === S_IFREG || (mode & S_IFMT) === S_IFLNK;
+}
+
+/** Whether the file system gives whole seconds, or those that were written into it when it was made. */
+export const hasWholeSeconds = ({ ctime }: Identity): boolean => ctime % SECOND_NS === 0n;
+
+/**
+ * Where the kernel numbers the media of a block device: each that is attached to it has another number (Linux 5.15). Of a partition, the
+ * second one. Undefined: the file system is on no block device.
+ */
+export function mediumPaths(dev: bigint): readonly string[] | undefined {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xffff_f000n);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffff_ff00n);
+  const device = `/sys/dev/block/${major}:${minor}`;
+  return major === 0n ? undefined : [`${device}/diskseq`, `${device}/../diskseq`];
 }
 
 /**
@@ -268,4 +282,22 @@ export function notePath(given: string, { follows = true, isWhole = false } = {}
     isWhole: counts,
     found: counts || !isIdentity(found) ? found : { ...found, size: 0n, mtime: 0n, ctime: 0n },
   });
+  if (counts && isIdentity(found) && hasWholeSeconds(found)) noteMedium(found);
+}
+
+/**
+ * Two images of a file system whose times are all the same, as tools set them for images that can be made again, can be mounted one after
+ * the other at the same place, on the same device. A file of the one then looks like that of the other.
+ */
+function noteMedium({ dev }: Identity): void {
+  for (const path of mediumPaths(dev) ?? []) {
+    let text: string | undefined;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch {
+      // The kernel is older, this is a partition, or there is no /sys.
+    }
+    note({ kind: 'text', path, lines: undefined, text });
+    if (text !== undefined) return;
+  }
 }

@@ -1,6 +1,6 @@
-/** Inputs of a plan that another host or a program may change without their times here telling so at once. */
+/** Inputs of a plan that may change without their times here telling so at once. */
 import { statfsSync } from 'node:fs';
-import { isIdentity, type Input } from '../inputs/record.ts';
+import { hasWholeSeconds, isIdentity, mediumPaths, type Input } from '../inputs/record.ts';
 
 /**
  * Magic numbers (statfs(2)) of file systems of networks, of hosts of virtual machines, and of programs (FUSE). stat(2) gives what was
@@ -25,16 +25,33 @@ const DISTANT: ReadonlySet<number> = new Set([
   0xbacb_acbc, // VMware
 ]);
 
+/** Magic numbers of file systems that are mounted as they were made elsewhere. */
+const IMAGES: ReadonlySet<number> = new Set([
+  0x7371_7368, // squashfs
+  0xe0f5_e1e2, // EROFS
+  0x9660, // ISO 9660
+  0x1501_3346, // UDF
+  0x28cd_3d45, // cramfs
+  0x7275, // romfs
+]);
+
 const typeAt = (path: string): number => statfsSync(path).type;
 
 /** The first path whose identity was taken on such a file system. `typeOf` is for tests. */
 export function distantInput(inputs: readonly Input[], typeOf = typeAt): string | undefined {
-  const looked = new Set<bigint>();
+  const looked = new Map<bigint, number>();
+  const media = new Set(
+    inputs.flatMap((input) => (input.kind === 'text' && input.text !== undefined ? [input.path] : [])),
+  );
   for (const input of inputs) {
-    if (input.kind !== 'path' || !isIdentity(input.found) || looked.has(input.found.dev)) continue;
-    looked.add(input.found.dev);
+    if (input.kind !== 'path' || !isIdentity(input.found)) continue;
+    const { found, isWhole, path } = input;
     // Some of the numbers have their highest bit set.
-    if (DISTANT.has(typeOf(input.path) >>> 0)) return input.path;
+    const type = looked.get(found.dev) ?? typeOf(path) >>> 0;
+    looked.set(found.dev, type);
+    if (DISTANT.has(type)) return path;
+    const isTold = mediumPaths(found.dev)?.some((medium) => media.has(medium)) === true;
+    if (IMAGES.has(type) && isWhole && hasWholeSeconds(found) && !isTold) return path;
   }
   return undefined;
 }

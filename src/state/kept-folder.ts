@@ -65,7 +65,7 @@ export function keepFiles(
   const folder = plansFolder(host);
   try {
     const distant = distantInput(recording.inputs);
-    if (distant !== undefined) return `${distant} is on a file system of another host or of a program`;
+    if (distant !== undefined) return `${distant} is on a file system of another host, of a program, or in an image`;
     makeFolders(folder, 0o700);
     const opened = openOwnFolder(folder, host.euid);
     if (opened.kind !== 'own') return `${folder} is not used`;

@@ -21,6 +21,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { boxctl, INSTALLED, run, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { hasLimits } from '../support/container.ts';
@@ -32,6 +33,8 @@ import { isRoot, testUser } from '../support/user.ts';
 
 const MOUNTS = readFileSync('/proc/self/mountinfo', 'utf8');
 const CGROUP_MOUNT = /^(?:\S+ ){4}(\S+) .* - cgroup2? /mu.exec(MOUNTS)?.[1] ?? '';
+/** Linux 5.15. */
+const NUMBERS_MEDIA = readdirSync('/sys/block').some((name) => existsSync(`/sys/block/${name}/diskseq`));
 const UP = ['up', '--quiet'];
 
 describe.skipIf(!hasBusybox)('a start from a kept plan (needs busybox-static)', () => {
@@ -437,6 +440,44 @@ describe.skipIf(!hasBusybox)('a kept plan is not used (needs busybox-static)', (
       mount -t tmpfs none ${over}; echo over; alone "$@"`;
       const ended = await run(['unshare', '-m', '/bin/sh', '-c', script, 'sh', FRONT, ...UP], made.options);
       expect(ended.stdout).toBe('first\nelsewhere\nagain\nover\nneeded Node\n');
+    },
+  );
+
+  test.skipIf(!isRoot || !NUMBERS_MEDIA)(
+    'where another image is mounted at the same place, with files of the same times (needs root and Linux 5.15)',
+    async () => {
+      const made = project({});
+      const around = dirname(made.folder);
+      const archive = join(made.folder, 'rootfs.tar');
+      // As tools make them with SOURCE_DATE_EPOCH: what has changed is in no number of stat(2).
+      for (const name of ['one', 'two']) {
+        const tree = join(around, name);
+        mkdirSync(tree);
+        writeFileSync(join(tree, 'container.yaml'), stringify({ image: archive, command: ['echo', name] }));
+        utimesSync(join(tree, 'container.yaml'), 1_600_000_000, 1_600_000_000);
+        const image = `${tree}.img`;
+        await run(['mkfs.ext4', '-q', '-U', '6c1f9a1e-6b0e-4f4e-9d55-3f1a3c0c9a11', '-d', tree, image, '4M']);
+        const times = ['ctime 0x5f5e1000', 'ctime_extra 0', 'mtime_extra 0'];
+        const changes = times.map((time) => `sif container.yaml ${time}`).join('\n');
+        await run(['debugfs', '-w', '-f', '-', image], { stdin: changes });
+      }
+      mkdirSync(join(around, 'place'));
+      // The same loop device for both: it is free again once nothing is mounted from it. The first starts of the first keep its plan.
+      const script = `set -e
+      status() { stat -c '%d %i %s %Y %Z' place/container.yaml >>status; }
+      up() { (cd place && "$@"); }
+      device=$(losetup --find --show --read-only one.img)
+      mount -o ro $device place; losetup --detach $device; status
+      for i in 1 2 3 4; do up "$@"; done >/dev/null
+      (PATH=/nowhere; up "$@")
+      umount place; losetup --read-only $device two.img
+      mount -o ro $device place; losetup --detach $device; status
+      up "$@"; up "$@"; (PATH=/nowhere; up "$@")
+      umount place
+      uniq status | wc -l`;
+      const words = ['unshare', '-m', '/bin/sh', '-c', script, 'sh', FRONT, ...UP, '--allow', 'all'];
+      const ended = await run(words, { ...made.options, cwd: around });
+      expect(plain(ended)).toEqual({ status: 0, stdout: 'one\ntwo\ntwo\ntwo\n1\n', stderr: '' });
     },
   );
 
