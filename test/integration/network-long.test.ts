@@ -10,7 +10,7 @@ import { tempFolder } from '../support/temp.ts';
 
 const CLIENT = join(import.meta.dirname, '../support/network-client.mjs');
 const GIBIBYTE = 2 ** 30;
-/** Where each of many starts is made twice. */
+/** For much data, and for many starts where each is made twice. */
 const LONG = { timeout: 240_000 };
 /** Of a gibibyte of zero bytes. */
 const MD5_OF_ZEROS = 'cd573cfaace07e7949bc0c46028904ff';
@@ -27,17 +27,21 @@ describe.skipIf(why !== undefined)(`a network under load (${why ?? 'in the lab'}
   });
   afterAll(() => lab.end());
 
-  test('a gibibyte arrives unchanged from the world, and through a published port from the world and from the host', async () => {
-    const folder = networkFolder({
-      command: ['sh', '-c', `wget -q -O - http://${WORLD.ipv4}/bytes/${GIBIBYTE} | md5sum`],
-    });
-    const options = callerOptions(self, folder, { once: 'a gibibyte takes its time' });
-    const { status, stdout } = await lab.host.boxctl(['up', '--allow', 'all'], options);
-    expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining(MD5_OF_ZEROS) as string });
-    await startServer(lab.host, { ports: [`8080:${SERVER}`] });
-    expect(await client(lab.world, 'echo', HOST.ipv6, 8080, GIBIBYTE)).toBe('same');
-    expect(await client(lab.host, 'echo', '127.0.0.1', 8080, GIBIBYTE)).toBe('same');
-  });
+  test(
+    'a gibibyte arrives unchanged from the world, and through a published port from the world and from the host',
+    LONG,
+    async () => {
+      const folder = networkFolder({
+        command: ['sh', '-c', `wget -q -O - http://${WORLD.ipv4}/bytes/${GIBIBYTE} | md5sum`],
+      });
+      const options = callerOptions(self, folder, { once: 'a gibibyte takes its time' });
+      const { status, stdout } = await lab.host.boxctl(['up', '--allow', 'all'], options);
+      expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining(MD5_OF_ZEROS) as string });
+      await startServer(lab.host, { ports: [`8080:${SERVER}`] });
+      expect(await client(lab.world, 'echo', HOST.ipv6, 8080, GIBIBYTE)).toBe('same');
+      expect(await client(lab.host, 'echo', '127.0.0.1', 8080, GIBIBYTE)).toBe('same');
+    },
+  );
 
   test('thousands of connections are carried at once, from the world and from the host, and none of them is left', async () => {
     const container = await startServer(lab.host, { ports: [`8080:${SERVER}`] });
