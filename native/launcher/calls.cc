@@ -93,6 +93,17 @@ int descriptor(const Context& context, const Arg& arg) {
 // The container's first process knows itself by the number that it has in its own process namespace.
 Filled filled(const Context& context) { return {context.child == 0 ? getpid() : context.child, context.link}; }
 
+// The command gets the caller's limit of open files, unless the plan sets one (prlimit64). The imager, which has no
+// command, keeps what it has. Before the command's filter, which may forbid it.
+void prepare_open_files(const Plan& plan) {
+  if (!has_raised_open_files()) return;
+  for (uint32_t index = 0; index < plan.steps; index++) {
+    const Call made = step(plan, index).call;
+    if (made.op == Op::kPrlimit64 && made.args[1].number == RLIMIT_NOFILE) return;
+    if (made.op == Op::kExecve) restore_open_files();
+  }
+}
+
 // The texts of a call's arguments as the kernel gets them.
 using ArgTexts = const char* [kMaxArgs];
 
@@ -189,7 +200,7 @@ long dispatch(Context& context, const Call& c, const ArgTexts& texts, uint32_t& 
       return call(kSysLandlockRestrictSelf, fds[0], n(1));
     case Op::kSeccomp:
     case Op::kSeccompListener:
-      restore_open_files(*context.plan);
+      prepare_open_files(*context.plan);
       return install_filter(c);
     case Op::kPrlimit64: {
       const rlimit64 limit = {n(2), n(3)};
@@ -212,7 +223,7 @@ long dispatch(Context& context, const Call& c, const ArgTexts& texts, uint32_t& 
     case Op::kCloseRange:
       return call(kSysCloseRange, static_cast<unsigned>(n(0)), static_cast<unsigned>(n(1)), n(2));
     case Op::kExecve:
-      restore_open_files(*context.plan);
+      prepare_open_files(*context.plan);
       return execute(context, c, detail);
     case Op::kSendmsg: {
       Handover message;

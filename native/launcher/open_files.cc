@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "plan.h"
-
 namespace boxctl {
 namespace {
 
@@ -35,16 +33,11 @@ uint64_t raise_open_files() {
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? raise(limit, limit.rlim_max) : 0;
 }
 
-void restore_open_files(const Plan& plan) {
-  if (callers == 0) return;
-  bool has_command = false;
-  for (uint32_t index = 0; index < plan.steps; index++) {
-    const Call made = step(plan, index).call;
-    if (made.op == Op::kPrlimit64 && made.args[1].number == RLIMIT_NOFILE) return;
-    has_command = made.op == Op::kExecve;
-  }
+bool has_raised_open_files() { return callers != 0; }
+
+void restore_open_files() {
   rlimit limit = {};
-  if (!has_command || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (!has_raised_open_files() || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = std::min(callers, limit.rlim_max);
   setrlimit(RLIMIT_NOFILE, &limit);
 }

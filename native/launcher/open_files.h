@@ -6,16 +6,15 @@
 
 namespace boxctl {
 
-struct Plan;
-
 // To what is enough for the setup of a container, where the caller has less (`ulimit -n 10`).
 void raise_few_open_files();
 
 // To the hard limit. What the limit is then; 0: it cannot be read.
 uint64_t raise_open_files();
 
-// For the process that executes the plan's command: to what the caller had, unless the plan sets that limit
-// (prlimit64). Before the command's filter, which may forbid it.
-void restore_open_files(const Plan& plan);
+bool has_raised_open_files();
+
+// To what the caller had.
+void restore_open_files();
 
 }  // namespace boxctl

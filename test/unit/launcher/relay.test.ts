@@ -19,6 +19,7 @@ const SOURCES = [
   'socket_opener',
   'socket_address',
   'events',
+  'open_files',
   'poller',
   'sockets',
 ];
