@@ -33,7 +33,9 @@ const files = [
 const NOISE = /^\d+ warnings? generated\.\n/gmu;
 
 function run(program, args) {
-  const options = { cwd: root, stdio: ['ignore', 'inherit', 'pipe'], encoding: 'utf8' };
+  // clang-tidy fills some 200 MB. By huge pages, where the kernel has them, that takes fewer page faults.
+  const env = { ...process.env, GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
+  const options = { cwd: root, env, stdio: ['ignore', 'inherit', 'pipe'], encoding: 'utf8' };
   const { error, status, stderr } = spawnSync(program, args, options);
   process.stderr.write(stderr?.replaceAll(NOISE, '') ?? '');
   if (error?.code === 'ENOENT') {
