@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { parseArguments } from '../../../src/cli/parse.ts';
 import { namedCommand } from '../../../src/cli/named-command.ts';
 import { COMMANDS } from '../../../src/cli/table.ts';
-import { boxctl, INSTALLED, PROGRAM, PROJECT, run } from '../../support/boxctl.ts';
+import { boxctl, INSTALLED, PROGRAM, PROJECT, run, type Ended } from '../../support/boxctl.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 const ALL = COMMANDS.flatMap((command) => [command, ...(command.verbs ?? [])]);
@@ -141,9 +141,13 @@ test('boxctl ends by SIGPIPE when its reader is gone', async () => {
 });
 
 describe('completion', () => {
+  const told = new Map<string, Promise<Ended>>();
   const script = async (shell: string): Promise<string> => {
     const file = join(tempFolder(), `boxctl.${shell}`);
-    const { stdout, stderr, status } = await boxctl(['completion', shell]);
+    // The same text for each line that is completed.
+    const asked = told.get(shell) ?? boxctl(['completion', shell]);
+    told.set(shell, asked);
+    const { stdout, stderr, status } = await asked;
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     writeFileSync(file, stdout);
     return file;
