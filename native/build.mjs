@@ -7,7 +7,8 @@
  *   node native/build.mjs --launcher   dist/native/boxctl-launcher alone, as for a machine that CXX compiles for
  *   node native/build.mjs --arch arm64  native/build/arm64 in place of dist, for another kind of processor (x64 or arm64)
  *   node native/build.mjs --sanitize   native/build/sanitize/boxctl-imager, with ASan and UBSan
- *   node native/build.mjs --sanitize X  native/build/sanitize/NAME of a test's program X (a path that ends in NAME.cc)
+ *   node native/build.mjs --sanitize X MORE...  native/build/sanitize/NAME of a test's program X (a path that ends in NAME.cc)
+ *                                      and what it needs: sources, folders of them, `zstd`, and -DNAME for X alone
  *   node native/build.mjs --fuzz NAME  native/build/fuzz/NAME of test/conformance/NAME.cc, by clang++ with libFuzzer
  */
 import { spawn } from 'node:child_process';
@@ -239,14 +240,16 @@ function fuzzTarget(name) {
   };
 }
 
-/** A test's program, made like the sanitized imager but for the main function. */
-function testTarget(path) {
-  const { sanitize } = targets();
+/** A test's program, of the same objects as the sanitized imager. */
+function testTarget(path, more) {
+  const defines = more.filter((word) => word.startsWith('-D'));
+  const sources = more.filter((word) => !word.startsWith('-D'));
   return {
-    ...sanitize,
+    ...targets().sanitize,
     output: `native/build/sanitize/${basename(path, '.cc')}`,
-    sources: [...sanitize.sources, path],
-    leaveOut: [...sanitize.leaveOut, 'native/launcher/main.cc'],
+    sources: [path, ...sources.flatMap((source) => (source === 'zstd' ? ZSTD_SOURCES : [source]))],
+    leaveOut: [],
+    defines: { [path]: defines },
   };
 }
 
@@ -305,25 +308,34 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
-async function build(name, { output, sources, leaveOut = [], compile, compileC = [], link, program = compiler }) {
+/** Where an object is that any target may be linked with: objects of other flags are other objects. */
+function objectOf(file, program, flags) {
+  const key = createHash('sha256')
+    .update(JSON.stringify([program, flags, arch]))
+    .digest('hex')
+    .slice(0, 12);
+  return join(root, 'native/build/objects', key, file.replace(/\.cc?$/u, '.o'));
+}
+
+async function build({
+  output,
+  sources,
+  leaveOut = [],
+  compile,
+  compileC = [],
+  defines = {},
+  link,
+  program = compiler,
+}) {
   // The decoder reads what is hostile. To compile the encoder with sanitizers takes minutes.
   const flagsOfC = (file) => [...ZSTD_FLAGS, ...(file.includes('/compress/') ? [] : compileC)];
   const flagsOf = (file) => {
     if (file.endsWith('.c')) return ['-x', 'c', ...flagsOfC(file)];
-    return isLibc(file) ? [...compile, ...LIBC] : compile;
+    return [...compile, ...(isLibc(file) ? LIBC : []), ...(defines[file] ?? [])];
   };
-  // Objects of other flags are other objects.
-  const key = createHash('sha256')
-    .update(JSON.stringify([program, compile, ZSTD_FLAGS, LIBC, link, arch]))
-    .digest('hex')
-    .slice(0, 12);
-  const folder = join(root, 'native/build', `${name}-${key}`);
-  mkdirSync(join(folder, 'libc'), { recursive: true });
   // A file that is named twice is linked where it is named first.
   const files = [...new Set(sources.flatMap(sourceFiles))].filter((file) => !leaveOut.includes(file));
-  const objects = files.map((file) =>
-    join(folder, isLibc(file) ? 'libc' : '', `${basename(file).replace(/\.cc?$/u, '')}.o`),
-  );
+  const objects = files.map((file) => objectOf(file, program, flagsOf(file)));
   const jobs = files.flatMap((file, index) => {
     const object = objects[index];
     const made = object.replace(/\.o$/u, '.d');
@@ -331,6 +343,7 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
     if (isFresh(object, inputs)) return [];
     return [
       async () => {
+        mkdirSync(dirname(object), { recursive: true });
         // Another build may be reading or writing the same object.
         await run(program, [
           ...flagsOf(file),
@@ -353,7 +366,7 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
   const target = join(root, output);
   const stamp = join(root, 'native/build', `linked-${output.replaceAll('/', '-')}`);
   // The set of sources may have shrunk, and another build of other flags may have written the output last.
-  const linked = `${target}\n${objects.join('\n')}`;
+  const linked = [program, ...link, target, ...objects].join('\n');
   const current = existsSync(stamp) && readFileSync(stamp, 'utf8') === linked;
   if (current && isFresh(target, [...objects])) return;
   mkdirSync(dirname(target), { recursive: true });
@@ -365,7 +378,7 @@ async function build(name, { output, sources, leaveOut = [], compile, compileC =
 
 /** The program of native/init as numbers, which the launcher has among its constants (native/launcher/reaper.cc). */
 async function buildInit({ init }) {
-  await build('init', init);
+  await build(init);
   const numbers = `${[...readFileSync(join(root, init.output))].join(',')}\n`;
   const file = join(root, `${init.output}.inc`);
   if (existsSync(file) && readFileSync(file, 'utf8') === numbers) return;
@@ -379,21 +392,19 @@ try {
   await buildInit(all);
   const fuzz = process.argv.indexOf('--fuzz');
   if (fuzz !== -1) {
-    const name = process.argv[fuzz + 1] ?? '';
-    // One name for all of the launcher's: they share every object but one.
-    await build(name === 'fuzz-kept' ? name : 'fuzz', fuzzTarget(name));
+    await build(fuzzTarget(process.argv[fuzz + 1] ?? ''));
   } else if (process.argv.includes('--sanitize')) {
-    const path = process.argv[process.argv.indexOf('--sanitize') + 1];
-    await build('sanitize', path === undefined ? all.sanitize : testTarget(path));
+    const [path, ...more] = process.argv.slice(process.argv.indexOf('--sanitize') + 1);
+    await build(path === undefined ? all.sanitize : testTarget(path, more));
   } else if (process.argv.includes('--launcher')) {
-    await build('launcher', all.launcher);
-    await build('front', all.front);
+    await build(all.launcher);
+    await build(all.front);
   } else {
-    await build('launcher', all.launcher);
-    await build('front', all.front);
-    await build('imager', all.imager);
+    await build(all.launcher);
+    await build(all.front);
+    await build(all.imager);
     copyFileSync(join(root, ZSTD, '../LICENSE'), join(root, dist, 'native/LICENSE.zstd'));
-    await build('addon', all.addon);
+    await build(all.addon);
   }
 } catch (error) {
   process.stderr.write(`boxctl: the native part could not be built: ${error.message}\n`);

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, parseReport, SANITIZE, TAR_SOURCES, unpackMain, type UnpackReport } from '../unit/image/worker.ts';
+import { parseReport, sanitized, TAR_SOURCES, unpackMain, type UnpackReport } from '../unit/image/worker.ts';
 import { PROJECT } from './boxctl.ts';
 
 const native = join(PROJECT, 'native/image');
@@ -22,7 +22,7 @@ export const INDEX_SOURCES = [
 ]
   .map((name) => join(native, `${name}.cc`))
   .concat(TAR_SOURCES);
-export const erofsMain = (): string => build(join(import.meta.dirname, 'erofs-main.cc'), SANITIZE, INDEX_SOURCES);
+export const erofsMain = (): string => sanitized(join(import.meta.dirname, 'erofs-main.cc'), INDEX_SOURCES);
 
 export type IndexReport =
   | {

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { archive } from '../unit/image/archive-fixture.ts';
-import { build, SANITIZE } from '../unit/image/worker.ts';
+import { sanitized } from '../unit/image/worker.ts';
 import { PROJECT } from './boxctl.ts';
 
 /** Writes archives to start from into the folder; returns their paths. */
@@ -58,7 +58,7 @@ export function runMutants(
   seeds: readonly string[] = makeSeeds(folder),
 ): { readonly status: number | null; readonly signal: string | null; readonly stderr: string } {
   const main = join(PROJECT, 'test/conformance', `${harness}.cc`);
-  const program = build(main, ['-DSTANDALONE', ...SANITIZE], sources);
+  const program = sanitized(main, sources, ['-DSTANDALONE']);
   const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const;
   const { status, signal, stderr } = spawnSync(program, [String(rounds), ...seeds], options);
   return { status, signal, stderr };

@@ -4,14 +4,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { CODEC_SOURCES, sanitized } from './worker.ts';
 
-const root = join(import.meta.dirname, '../../..');
-const program = join(root, 'native/build/sanitize/decompress-main');
-beforeAll(() => {
-  const arguments_ = ['native/build.mjs', '--sanitize', 'test/unit/image/decompress-main.cc'];
-  execFileSync(process.execPath, arguments_, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-}, 180_000);
+const sources = [...CODEC_SOURCES, join(import.meta.dirname, '../../../native/image/decompress.cc')];
+// Before the tests begin, whose time is limited.
+const program = sanitized(join(import.meta.dirname, 'decompress-main.cc'), sources, ['zstd']);
 
 interface Outcome {
   readonly format: string;

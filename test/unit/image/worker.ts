@@ -1,9 +1,9 @@
-/** The unpacker as a program of its own (unpack-main.cc), built once with the sanitizers where the compiler has them. */
+/** Programs of tests, and the unpacker as one (unpack-main.cc). */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 
 /** What the unpacker says at its end (native/image/unpack.h). */
 export type UnpackReport =
@@ -50,30 +50,68 @@ const sources = [
   .map((name) => join(native, name))
   .concat(TAR_SOURCES);
 
-/** Compiles once for each state of the sources; returns the program's path. */
-export function build(main: string, flags: readonly string[], more: readonly string[] = sources): string {
-  const inputs = [main, ...more];
-  const headers = ['codec', 'front', 'image', 'launcher', 'shared', 'wire'].flatMap((folder) =>
-    readdirSync(join(native, folder))
-      .filter((name) => name.endsWith('.h'))
-      .map((name) => join(native, folder, name)),
-  );
-  const hash = createHash('sha256').update(flags.join(' '));
-  for (const path of [...inputs, ...headers]) hash.update(readFileSync(path));
-  const folder = join(tmpdir(), `boxctl-test-native-${process.getuid?.() ?? 0}`);
-  const program = join(folder, hash.digest('hex').slice(0, 24));
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const unfinished = `${program}.${process.pid}`;
-  const common = ['-std=c++20', '-O1', '-g', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-fno-rtti'];
-  execFileSync('g++', [...common, ...flags, ...inputs, '-o', unfinished], { stdio: ['ignore', 'ignore', 'inherit'] });
-  renameSync(unfinished, program);
+const filesOf = (folder: string, end: string): string[] =>
+  readdirSync(join(native, folder))
+    .filter((name) => name.endsWith(end))
+    .map((name) => join(native, folder, name));
+/** What sources include, and which zstd they are linked with. */
+const included = [
+  ...['codec', 'front', 'image', 'launcher', 'libc', 'libc/include', 'shared', 'wire'].flatMap((folder) =>
+    filesOf(folder, '.h'),
+  ),
+  ...filesOf('libc', '.cc'),
+  join(native, 'zstd/package-lock.json'),
+];
+export const CODEC_SOURCES = filesOf('codec', '.cc');
+/** For users who cannot read the project, too. */
+const FOLDER = join(tmpdir(), `boxctl-test-native-${process.getuid?.() ?? 0}`);
+const built = new Map<string, string>();
+
+/** Calls `make` once for each state of the sources, with a path to write to; gives the program's path. */
+function once(what: readonly string[], inputs: readonly string[], make: (program: string) => void): string {
+  const key = JSON.stringify([what, inputs]);
+  const known = built.get(key);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256').update(what.join(' '));
+  for (const path of [...inputs, ...included]) hash.update(readFileSync(path));
+  const program = join(FOLDER, hash.digest('hex').slice(0, 24));
+  if (!existsSync(program)) {
+    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+    const unfinished = `${program}.${process.pid}`;
+    make(unfinished);
+    renameSync(unfinished, program);
+  }
+  built.set(key, program);
   return program;
 }
 
-export const SANITIZE = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+/** Compiles it by itself, with flags of its own. */
+export function build(main: string, flags: readonly string[], more: readonly string[]): string {
+  const inputs = [main, ...more];
+  const common = ['-std=c++20', '-O1', '-g', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-fno-rtti'];
+  return once(flags, inputs, (program) => {
+    execFileSync('g++', [...common, ...flags, ...inputs, '-o', program], { stdio: ['ignore', 'ignore', 'inherit'] });
+  });
+}
 
-export const unpackMain = (): string => build(join(import.meta.dirname, 'unpack-main.cc'), SANITIZE);
+/**
+ * With AddressSanitizer and UBSan, of objects that all such programs and the sanitized imager share. `options` are words of
+ * native/build.mjs. One build at a time: two would compile the same objects.
+ */
+export function sanitized(main: string, more: readonly string[], options: readonly string[] = []): string {
+  const inputs = [main, ...more].map((path) => relative(root, path));
+  return once(['sanitized', ...options], [main, ...more], (program) => {
+    const builds = join(native, 'build');
+    const words = [process.execPath, 'native/build.mjs', '--sanitize', ...inputs, ...options];
+    execFileSync('flock', [join(builds, 'sanitize.lock'), ...words], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    copyFileSync(join(builds, 'sanitize', basename(main, '.cc')), program);
+  });
+}
+
+export const unpackMain = (): string => sanitized(join(import.meta.dirname, 'unpack-main.cc'), sources);
 
 /** As root of a user namespace where the caller is not root: only there files get the owners that the archive says. */
 function runMain(args: readonly string[], input?: Buffer) {

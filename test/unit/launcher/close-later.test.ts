@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const source = join(import.meta.dirname, '../../../native/launcher/close_later.cc');
-const program = build(join(import.meta.dirname, 'close-later-main.cc'), SANITIZE, [source]);
+const program = sanitized(join(import.meta.dirname, 'close-later-main.cc'), [source]);
 
 test('a descriptor that is closed later is closed by the kernel, and nothing of it stays open', () => {
   expect(execFileSync(program, { encoding: 'utf8' })).toBe('closed 0\n');

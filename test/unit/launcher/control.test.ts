@@ -3,14 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { tempFolder } from '../../support/temp.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
 const SOURCES = ['console', 'control', 'log', 'log_line', 'log_writer', 'journal', 'events', 'poller'];
 // Before the tests begin, whose time is limited.
-const program = build(
+const program = sanitized(
   join(import.meta.dirname, 'control-main.cc'),
-  SANITIZE,
   SOURCES.map((name) => join(NATIVE, `${name}.cc`)),
 );
 

@@ -8,14 +8,13 @@ import { onTestFinished, describe, expect, test } from 'vitest';
 import { lastLines, LogReader, type LogEntry, type LogPiece } from '../../../src/state/log-files.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { isRoot } from '../../support/user.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
 const SOURCES = ['console', 'control', 'log', 'log_line', 'log_writer', 'journal', 'events', 'poller'];
 // Before the tests begin, whose time is limited.
-const program = build(
+const program = sanitized(
   join(import.meta.dirname, 'log-main.cc'),
-  SANITIZE,
   SOURCES.map((name) => join(NATIVE, `${name}.cc`)),
 );
 

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { asUser, isRoot, testUser } from '../../support/user.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
 const SOURCES = [
@@ -24,9 +24,8 @@ const SOURCES = [
   'sockets',
 ];
 // Before the tests begin, whose time is limited.
-const program = build(
+const program = sanitized(
   join(import.meta.dirname, 'relay-main.cc'),
-  SANITIZE,
   SOURCES.map((name) => join(NATIVE, `${name}.cc`)),
 );
 

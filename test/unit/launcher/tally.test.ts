@@ -9,12 +9,12 @@ import { sizeOf } from '../../../src/kernel/layout.ts';
 import { Course } from '../../../src/launcher/course.ts';
 import { ROOT_HOST } from '../../support/host-facts.ts';
 import { planOf } from '../../support/plan.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
 // Before the tests begin, whose time is limited.
 const SOURCES = ['tally', 'plan', 'events'].map((name) => join(NATIVE, `${name}.cc`));
-const program = build(join(import.meta.dirname, 'tally-main.cc'), SANITIZE, SOURCES);
+const program = sanitized(join(import.meta.dirname, 'tally-main.cc'), SOURCES);
 const hasNft = process.geteuid?.() === 0 && spawnSync('nft', ['--version']).status === 0;
 
 const RULES = `

@@ -2,12 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const NATIVE = join(import.meta.dirname, '../../../native/launcher');
-const program = build(
+const program = sanitized(
   join(import.meta.dirname, 'text-main.cc'),
-  SANITIZE,
   ['text.cc', 'plan.cc'].map((name) => join(NATIVE, name)),
 );
 

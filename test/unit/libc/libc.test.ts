@@ -4,14 +4,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tempFolder } from '../../support/temp.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { build, sanitized } from '../image/worker.ts';
 
 const LIBC = join(import.meta.dirname, '../../../native/libc');
 const LAUNCHER = join(import.meta.dirname, '../../../dist/native/boxctl-launcher');
 const sources = readdirSync(LIBC)
   .filter((name) => name.endsWith('.cc'))
   .map((name) => join(LIBC, name));
-const compared = build(join(import.meta.dirname, 'compare-main.cc'), SANITIZE, []);
+const compared = sanitized(join(import.meta.dirname, 'compare-main.cc'), []);
 const GUARD = join(import.meta.dirname, 'guard-main.cc');
 const ALONE = [
   '-static',

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isSecretValue } from '../../../src/model/secrets.ts';
-import { build, SANITIZE } from '../image/worker.ts';
+import { sanitized } from '../image/worker.ts';
 
 const native = (...path: readonly string[]): string => join(import.meta.dirname, '../../../native', ...path);
-const program = build(join(import.meta.dirname, 'plain-main.cc'), SANITIZE, [
+const program = sanitized(join(import.meta.dirname, 'plain-main.cc'), [
   native('front/fill.cc'),
   native('launcher/plan.cc'),
   native('launcher/no_image.cc'),
