@@ -12,15 +12,24 @@ export interface CgroupMount {
   readonly home: string | undefined;
 }
 
-/** By /proc/self/mountinfo and /proc/self/cgroup (proc_pid_mountinfo(5), cgroups(7)). */
+/** statfs(2): of version 1 and 2. */
+const CGROUP_MAGIC: readonly number[] = [0x27e0eb, 0x63677270];
+
+/**
+ * By /proc/self/mountinfo and /proc/self/cgroup (proc_pid_mountinfo(5), cgroups(7)). What another mount covers, as a new /sys does, is
+ * left out: the folders at its paths are of something else.
+ */
 export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
   const paths = pathsIn(read.text('/proc/self/cgroup') ?? '');
-  return hierarchies(read).map(({ root, ...mount }) => {
-    const { point, names } = mount;
-    const own = folderOf(root, point, paths.get(names[0] ?? '') ?? '/') ?? point;
-    const home = upwards(own, point).find((folder) => read.writable(folder));
-    return { ...mount, own, home };
-  });
+  const isVisible = ({ point }: Hierarchy): boolean => CGROUP_MAGIC.includes(read.fileSystem(point) ?? 0);
+  return hierarchies(read)
+    .filter(isVisible)
+    .map(({ root, ...mount }) => {
+      const { point, names } = mount;
+      const own = folderOf(root, point, paths.get(names[0] ?? '') ?? '/') ?? point;
+      const home = upwards(own, point).find((folder) => read.writable(folder));
+      return { ...mount, own, home };
+    });
 }
 
 /** `root`: the part of the hierarchy that the mount shows. */
