@@ -32,7 +32,8 @@ export function describeError(given: unknown, color: boolean): string {
   const [first] = error.diagnostics;
   if (first !== undefined) {
     const file = first.at?.file;
-    const all = formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd();
+    const framed = formatDiagnostics(error.diagnostics, file === undefined ? '' : sourceOf(file), { color }).trimEnd();
+    const all = file === undefined ? `boxctl: ${framed}` : framed;
     // The error's own hint is for all diagnostics together.
     const { hint } = error;
     return hint === undefined || hint === first.hint ? `${all}\n` : `${all}\n\n${safeLines(hint)}\n`;

@@ -194,9 +194,13 @@ function reporter(document: SpecDocument, problems: Problems, dropped: Dropped[]
       dropped.push({ what: path, reason: obstacle.reason, because: { kind: 'spec', path, at: document.where(path) } });
       return false;
     }
+    // One that the file does not have was given by an option.
+    const isInFile = document.where(path) !== undefined;
     const escape = 'or write `optional: true` beside the limits to go on without those that cannot be had';
-    const hint = obstacle.hint === '' ? escape : `${obstacle.hint}; ${escape}`;
-    problems.add('E_LIMIT_UNAVAILABLE', path, `the limit cannot be applied here: ${obstacle.reason}`, hint);
+    const hints = [obstacle.hint, isInFile ? escape : ''].filter(Boolean);
+    const what = isInFile ? 'the limit' : path;
+    const hint = hints.length === 0 ? undefined : hints.join('; ');
+    problems.add('E_LIMIT_UNAVAILABLE', path, `${what} cannot be applied here: ${obstacle.reason}`, hint);
     return false;
   };
 }

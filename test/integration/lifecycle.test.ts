@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { box, SLEEPS, type Box } from '../support/background.ts';
+import { PROGRAM, run } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { callers, self } from '../support/container.ts';
+import { callerOptions, callers, self } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
 
 /** Changes the container file. */
@@ -187,6 +188,21 @@ describe.skipIf(!hasBusybox || !isRoot || !readdirSync('/sys/fs/cgroup').include
       }
       expect(limitFile(pid, 'memory', 'memory.limit_in_bytes')).toBe(String(64 * 1024 * 1024));
       expect(limitFile(pid, 'pids', 'pids.max')).toBe('50');
+    });
+
+    test('that cannot be had where boxctl runs are named, and no line of the file is blamed for them', async () => {
+      const web = box(FAST, self);
+      await web.run(['up', '--detach']);
+      const words = [process.execPath, PROGRAM, 'update', '--pids-limit', '10', web.name];
+      const blind = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys && exec "$@"', 'sh'];
+      const { status, stderr } = await run([...blind, ...words], callerOptions(self, web.folder));
+      expect({ status, stderr }).toMatchObject({
+        status: 125,
+        stderr: expect.stringMatching(
+          /^boxctl: error: limits\.pids cannot be applied here: no cgroup file system is mounted\n/u,
+        ),
+      });
+      expect(stderr).not.toContain('optional');
     });
 
     test('that has ended are kept for its next start, shown by inspect, and told apart from those that it ended with', async () => {
