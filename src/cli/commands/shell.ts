@@ -25,6 +25,14 @@ export const shell: Run = async (invocation) => {
   if (mayBeContainer(invocation)) {
     const status = await (await import('./shell-in.ts')).shellIn(invocation, terminal);
     if (status !== undefined) return status;
+    const [word = ''] = invocation.args.positionals;
+    throw new BoxctlError(
+      'E_SPEC_NOT_FOUND',
+      `${word}: there is no such file, and no container of yours is called so`,
+      {
+        hint: 'give the path of a container.yaml, or the name of a container that runs: boxctl ps lists them',
+      },
+    );
   }
   return start(invocation, (image) => ({
     entrypoint: [],

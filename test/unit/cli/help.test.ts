@@ -101,6 +101,7 @@ test.each<[words: readonly string[], message: string, hint: string]>([
     'leave out what ends with ://, such as docker:// or https://: ghcr.io/org/app',
   ],
   [['up', 'nowhere.yaml'], 'nowhere.yaml: there is no such file', 'give the path of a container.yaml'],
+  [['shell', 'nowhere'], 'no container of yours is called so', 'boxctl ps lists them'],
   [['up', '/usr'], '/usr cannot be read: it is a folder', 'give the file in it: /usr/container.yaml'],
   [['image', 'lst'], 'boxctl image has no verb "lst"', 'did you mean `boxctl image ls`?'],
   [['help', 'up', 'x'], 'boxctl up has no verb "x"', 'boxctl help up'],
@@ -217,20 +218,21 @@ describe('completion', () => {
   /** What zsh shows for each line. One shell for all: to set up completion takes longer than everything else. */
   async function shownByZsh(): Promise<readonly string[]> {
     const { folder, file, env } = await place('zsh');
-    // A shell at a terminal, at which somebody types the line, asks for what there is, and clears the line.
+    // A shell at a terminal, at which somebody types the line, asks for what there is, and clears the line. Only once the prompt is
+    // there, the shell reads keys itself: before, the terminal takes ^D for the end of the input.
     const ask = `zmodload zsh/zpty
 zpty shell zsh -f -i
-zpty -w shell 'PS1=; TERM=dumb; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; source ${file}; zstyle ":completion:*" list-prompt ""; LISTMAX=1000; echo read"y"'
-zpty -r shell out '*ready*'
+zpty -w shell 'PS1="next"">"; TERM=dumb; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; source ${file}; zstyle ":completion:*" list-prompt ""; LISTMAX=1000; echo show"n"'
+zpty -r shell out '*shown*next>*'
 for line in "$@"; do
   zpty -n -w shell "$line"$'\\C-d\\t\\t\\C-u'
   zpty -w shell 'echo show"n"'
-  zpty -r shell out '*shown*'
+  zpty -r shell out '*shown*next>*'
   print -rn -- $out$'\\0'
 done
 zpty -d shell`;
     const lines = LINES.map(([line]) => line);
-    const { stdout } = await run(['zsh', '-f', '-c', ask, 'zsh', ...lines], { cwd: folder, env });
+    const { stdout } = await run(['timeout', '60', 'zsh', '-f', '-c', ask, 'zsh', ...lines], { cwd: folder, env });
     return stdout.split('\0');
   }
   let shown: Promise<readonly string[]> | undefined;
