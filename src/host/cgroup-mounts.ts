@@ -13,7 +13,7 @@ export interface CgroupMount {
 }
 
 /** statfs(2): of version 1 and 2. */
-const CGROUP_MAGIC: readonly number[] = [0x27e0eb, 0x63677270];
+const CGROUP_MAGIC: ReadonlySet<number> = new Set([0x27e0eb, 0x63677270]);
 
 /**
  * By /proc/self/mountinfo and /proc/self/cgroup (proc_pid_mountinfo(5), cgroups(7)). What another mount covers, as a new /sys does, is
@@ -21,7 +21,7 @@ const CGROUP_MAGIC: readonly number[] = [0x27e0eb, 0x63677270];
  */
 export function cgroupMounts(read: HostReader): readonly CgroupMount[] {
   const paths = pathsIn(read.text('/proc/self/cgroup') ?? '');
-  const isVisible = ({ point }: Hierarchy): boolean => CGROUP_MAGIC.includes(read.fileSystem(point) ?? 0);
+  const isVisible = ({ point }: Hierarchy): boolean => CGROUP_MAGIC.has(read.fileSystem(point) ?? 0);
   return hierarchies(read)
     .filter(isVisible)
     .map(({ root, ...mount }) => {

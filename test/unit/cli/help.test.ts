@@ -101,7 +101,11 @@ test.each<[words: readonly string[], message: string, hint: string]>([
     'leave out what ends with ://, such as docker:// or https://: ghcr.io/org/app',
   ],
   [['up', 'nowhere.yaml'], 'nowhere.yaml: there is no such file', 'give the path of a container.yaml'],
-  [['shell', 'nowhere'], 'no container of yours is called so', 'boxctl ps lists them'],
+  [
+    ['shell', 'nowhere'],
+    'nowhere: there is no such file, and no container of yours is called so',
+    'give the path of a container.yaml, or the name of a container that runs: boxctl ps lists them',
+  ],
   [['up', '/usr'], '/usr cannot be read: it is a folder', 'give the file in it: /usr/container.yaml'],
   [['image', 'lst'], 'boxctl image has no verb "lst"', 'did you mean `boxctl image ls`?'],
   [['help', 'up', 'x'], 'boxctl up has no verb "x"', 'boxctl help up'],
