@@ -84,10 +84,10 @@ describe('challenges', () => {
         parseChallenges(text);
       }),
     );
-    parseChallenges(`Bearer ${'a="b",'.repeat(10_000)}`);
-    parseChallenges(`Bearer realm="${'\\"'.repeat(30_000)}`);
-    parseChallenges(`${'a '.repeat(30_000)}`);
-    parseChallenges('='.repeat(60_000));
+    parseChallenges(`Bearer ${'a="b",'.repeat(100_000)}`);
+    parseChallenges(`Bearer realm="${'\\"'.repeat(300_000)}`);
+    parseChallenges(`${'a '.repeat(300_000)}`);
+    parseChallenges('='.repeat(600_000));
   });
 
   test('that were written with quotes are read as they were meant', () => {
