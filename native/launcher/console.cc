@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -79,7 +80,11 @@ void Console::add_sources(Poller& poller) {
 
 void Console::Source::on_readable(short) {
   if (!fd.valid()) return;
-  for (int turn = 0; turn < kTurns && advance(); turn++) {
+  for (int turn = 0; advance(); turn++) {
+    if (turn + 1 < kTurns) continue;
+    // The beginning of a line would wait for the next byte, which may be long in coming.
+    if (is_empty()) give(Log::Until::kPause);
+    break;
   }
   console->log_.flush();
   console->was_used_ = true;
@@ -106,6 +111,12 @@ bool Console::Source::advance() {
   give(Log::Until::kPiece);
   // A pipe that gives less than there is room for is empty.
   return have > 0 || static_cast<size_t>(size) == room;
+}
+
+// Nothing can be read now.
+bool Console::Source::is_empty() const {
+  pollfd readable = {fd.get(), POLLIN, 0};
+  return poll(&readable, 1, 0) == 0;
 }
 
 void Console::Source::give(Log::Until until) {

@@ -46,6 +46,7 @@ class Console {
 
     void on_readable(short happened);
     bool advance();
+    bool is_empty() const;
     void give(Log::Until until);
     void end();
   };

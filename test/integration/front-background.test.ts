@@ -87,11 +87,13 @@ async function lifeOf({ options, name }: Box): Promise<readonly unknown[]> {
     const same = (text: string): string =>
       text
         .replaceAll(ID, 'ID')
+        // A column is as wide as its widest number.
+        .replaceAll(/ {2,}/gu, ' ')
         .replaceAll(/"?\d{4}-\d\d-\d\dT[^\s"]*"?|\b\d{13}\b|\b\d+ms\b/gu, 'TIME')
         .replaceAll(/("pid"|"Pid"|"started"|"ended"|"since"): ?\d+/giu, '$1')
         .replaceAll(/\b\d+s\b/gu, 'SECONDS')
         .replaceAll(/^0 .* sleep 0\.05\n/gmu, '')
-        .replaceAll(/^(\d+ +)\d+ +\d+ +\d+ +[\d:]+/gmu, '$1');
+        .replaceAll(/^(\d+ )\d+ \d+ \d+ [\d:]+/gmu, '$1');
     told.push({ words, status, stdout: same(stdout), stderr: same(stderr) });
   };
   await until(async () => ((await boxctl(['logs', name], options)).stdout === 'out\n' ? true : undefined));

@@ -1,10 +1,9 @@
 /** What a container in the background has written: `boxctl logs`. */
 import { execFileSync, type ChildProcess } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, launcherOf, type Box } from '../support/background.ts';
+import { box, launcherOf, outputOf, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { PROGRAM } from '../support/boxctl.ts';
 import { callers, self } from '../support/container.ts';
@@ -18,14 +17,6 @@ const script = (text: string, keys: Readonly<Record<string, unknown>> = {}): Rea
 async function runs(one: Box): Promise<void> {
   expect(await one.run(['up', '--detach'])).toMatchObject({ status: 0, stderr: '' });
   await one.run(['wait', one.name]);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await condition()) return;
-    await sleep(50);
-  }
-  throw new Error('it did not come');
 }
 
 const STORIES = 'echo out; echo err >&2; printf "\\033[31m\\000\\377\\n"; printf end';
@@ -55,7 +46,9 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
   test('has what was written last before it was killed', async () => {
     const web = box(script('seq 20000; echo ready; exec sleep 1000'));
     await web.run(['up', '--detach']);
-    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === 'ready\n');
+    await until(async () =>
+      (await web.run(['logs', '--tail', '1', web.name])).stdout === 'ready\n' ? true : undefined,
+    );
     await web.run(['stop', '--time', '0', web.name]);
     const { stdout } = await web.run(['logs', web.name]);
     expect(stdout).toBe(`${Array.from({ length: 20_000 }, (_, index) => `${index + 1}\n`).join('')}ready\n`);
@@ -90,15 +83,36 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
   test('of one that writes without end stays within its limits, and the container goes on', async () => {
     const keys = { logging: { options: { 'max-size': '100k', 'max-file': '3' } } };
     const web = box(
-      script('yes "some text that is written again and again" & sleep 1; kill $!; echo over; exec sleep 1000', keys),
+      script(
+        'yes "some text that is written again and again" & sleep 1; kill $!; wait; echo over; exec sleep 1000',
+        keys,
+      ),
     );
     await web.run(['up', '--detach']);
-    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout.endsWith('over\n'));
+    await until(async () =>
+      (await web.run(['logs', '--tail', '1', web.name])).stdout.endsWith('over\n') ? true : undefined,
+    );
     const id = (await web.listed())?.id ?? '';
     const folder = join(self.store, 'containers', id, 'log');
     expect(readdirSync(folder).length).toBe(3);
     const size = Number(execFileSync('du', ['-sb', folder], { encoding: 'utf8' }).split('\t')[0]);
     expect(size).toBeLessThan(320_000);
+  });
+
+  test('has the beginning of a line at once, however much was written before it', async () => {
+    // What is read at once depends on how fast it is written: of these sizes some make a full turn of reads.
+    const sizes = Array.from({ length: 150 }, (_, at) => 8000 + at * 53);
+    const text = `for n in ${sizes.join(' ')}; do
+      head -c $n /dev/zero | tr '\\0' x; printf '\\nprompt %s: ' $n
+      until [ -e /here/$n ]; do sleep 0.005; done
+    done`;
+    const web = box(script(text, { tty: true, volumes: ['./:/here:ro'] }));
+    await web.run(['up', '--detach']);
+    const id = (await web.listed())?.id ?? '';
+    for (const size of sizes) {
+      await until(() => (outputOf(web, id).endsWith(`\nprompt ${size}: `) ? true : undefined));
+      writeFileSync(join(web.folder, String(size)), '');
+    }
   });
 
   test('is cut to its last lines, and to times', async () => {
@@ -146,7 +160,9 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     await web.run(['up', '--detach']);
     const id = (await web.listed())?.id ?? '';
     const follower = web.run(['logs', '-f', web.name]);
-    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === '1000\n');
+    await until(async () =>
+      (await web.run(['logs', '--tail', '1', web.name])).stdout === '1000\n' ? true : undefined,
+    );
     process.kill(launcherOf(web, id), 'SIGKILL');
     const all = Array.from({ length: 1000 }, (_, index) => `${index + 1}\n`).join('');
     expect(await follower).toMatchObject({ status: 0, stdout: all });
@@ -166,7 +182,9 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     const stopped = web.run(['logs', '-f', web.name], { onStart });
     await first;
     reader?.kill('SIGSTOP');
-    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === 'over\n');
+    await until(async () =>
+      (await web.run(['logs', '--tail', '1', web.name])).stdout === 'over\n' ? true : undefined,
+    );
     await web.run(['rm', '--force', web.name]);
     reader?.kill('SIGCONT');
     expect((await stopped).status).toBe(0);
