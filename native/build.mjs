@@ -68,12 +68,13 @@ const SMALL = [
 /** For native/libc itself: it has what the compiler and the checks of _FORTIFY_SOURCE call. */
 const LIBC = ['-fno-builtin', '-U_FORTIFY_SOURCE'];
 /**
- * What runs while a container does nothing comes first, in one piece, and so do its variables: those of the first four files and
+ * What runs while a container does nothing comes first, in one piece, and so do its variables: those of the first five files and
  * the beginning of the memory for small pieces are in one page. The program begins 32 KB before a multiple of 64 KB, up
  * to which release_memory (supervisor.cc) takes the text for this piece: no more of it is mapped beside an idle container.
  */
 const WAITING = [
-  ...['calls', 'start', 'memory', 'clock', 'checked', 'sockets', 'files'].map((name) => `native/libc/${name}.cc`),
+  'native/launcher/open_files.cc',
+  ...['calls', 'start', 'clock', 'memory', 'checked', 'sockets', 'files'].map((name) => `native/libc/${name}.cc`),
   ...[
     'poller',
     'supervisor',

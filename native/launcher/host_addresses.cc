@@ -71,7 +71,9 @@ void HostAddresses::on_change(short) {
 }
 
 void HostAddresses::on_time(short) {
-  if (timer_.expired()) rests_ = false;
+  if (!timer_.expired()) return;
+  rests_ = false;
+  worked_ = true;
 }
 
 long HostAddresses::update() const { return write_addresses(context_.slots[socket_], table_, sets_); }
