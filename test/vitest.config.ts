@@ -38,7 +38,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], env: ONCE, sequence: { groupOrder: 0 } },
+        test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'], env: ONCE, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
