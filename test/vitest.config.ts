@@ -38,7 +38,15 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'], env: ONCE, sequence: { groupOrder: 0 } },
+        // One worker loads the modules once for all of its files: to load them for each takes longer than the tests. What one
+        // of them changes in the process, it changes back.
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          isolate: false,
+          env: ONCE,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         extends: true,

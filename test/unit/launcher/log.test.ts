@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onTestFinished, describe, expect, test } from 'vitest';
+import { onTestFinished, describe, expect, test, vi } from 'vitest';
 import { lastLines, LogReader, type LogEntry, type LogPiece } from '../../../src/state/log-files.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { isRoot } from '../../support/user.ts';
@@ -52,6 +52,9 @@ function entriesOf(folder: string): readonly LogEntry[] {
 const piecesOf = (folder: string): readonly LogPiece[] =>
   entriesOf(folder).flatMap((entry) => (entry.kind === 'piece' ? [entry] : []));
 const bytesOf = (folder: string): Buffer => Buffer.concat(piecesOf(folder).map(({ bytes }) => bytes));
+/** The bytes that a process has given to write(2) so far (proc_pid_io(5)). */
+const bytesWrittenBy = (pid = 0): number =>
+  Number(/^wchar: (\d+)$/mu.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
 const linesOf = (log: string): readonly string[] =>
   readdirSync(log)
     .toSorted()
@@ -160,11 +163,10 @@ describe('the log in files', () => {
     const child = spawn(program, ['files', log, '0', '1'], { stdio: ['pipe', 'ignore', 'inherit'] });
     child.stdin.on('error', () => undefined);
     child.stdin.write('x'.repeat(99).concat('\n').repeat(3000));
-    await sleep(300);
+    await vi.waitFor(() => expect(bytesWrittenBy(child.pid)).toBeGreaterThanOrEqual(300_000), 20_000);
     child.kill('SIGKILL');
     await once(child, 'close');
-    await sleep(100);
-    expect(bytesOf(folder).length).toBe(300_000);
+    await vi.waitFor(() => expect(bytesOf(folder).length).toBe(300_000), 20_000);
   });
 
   test.skipIf(!isRoot)('goes on without what a full disk does not take, and tells how much that is', async () => {

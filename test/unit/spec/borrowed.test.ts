@@ -66,6 +66,8 @@ const VALUES = [
   '7371737',
 ];
 
+const OTHER = loadSpecText('image: {host_tools: [sh]}\n', '/other/container.yaml', { env: {}, home: '/root' });
+
 /** Everything that boxctl would print of a file. */
 function printed(text: string, env: Readonly<Record<string, string>>, folder: string): string {
   const out: string[] = [];
@@ -81,13 +83,12 @@ function printed(text: string, env: Readonly<Record<string, string>>, folder: st
   };
   const load = (review: boolean): SpecDocument =>
     loadSpecText(text, join(folder, 'container.yaml'), { env, home: '/root', review });
-  const other = loadSpecText('image: {host_tools: [sh]}\n', join(folder, 'container.yaml'), { env, home: '/root' });
   for (const review of [false, true]) {
     attempt(() => {
       const document = load(review);
       out.push(JSON.stringify(document.warnings));
       attempt(() => out.push(JSON.stringify(audit(document, host))));
-      attempt(() => out.push(JSON.stringify([diff(document, other, host), diff(other, document, host)])));
+      attempt(() => out.push(JSON.stringify([diff(document, OTHER, host), diff(OTHER, document, host)])));
       attempt(() => {
         const image = { ...testImage('/image'), ownership: ownershipFor(document, host) };
         const model = compile(document, image, host, document.spec.command ? {} : { command: ['true'] });
