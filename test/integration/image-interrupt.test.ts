@@ -150,10 +150,13 @@ needs('two at once (needs busybox-static and bzip2)', () => {
     writeFileSync(join(at.folder, 'small.tar'), ociArchive({ layers: [busybox] }, pack));
     writeFileSync(join(at.folder, 'large.tar'), ociArchive({ layers: [busybox, noise] }, pack));
     await at.boxctl(['image', 'import', 'small.tar', 'small']);
-    const { ended } = at.start(['image', 'import', 'large.tar', 'large']);
+    const { child, ended } = at.start(['image', 'import', 'large.tar', 'large']);
     await until(() => at.imports().some((name) => list(join(at.store, 'tmp', name)).includes('layer-2')));
+    // Its image would be one to be pruned if it ended meanwhile.
+    child.kill('SIGSTOP');
     expect(await at.boxctl(['image', 'rm', 'small'])).toMatchObject({ status: 0 });
     expect(await at.boxctl(['image', 'prune', '--all'])).toMatchObject({ status: 0 });
+    child.kill('SIGCONT');
     expect(await ended).toMatchObject({ status: 0, stderr: '' });
     writeFileSync(join(at.folder, 'container.yaml'), 'image: large\ncommand: [echo, whole]\n');
     expect(await at.boxctl(['up'])).toMatchObject({ status: 0, stdout: 'whole\n' });
