@@ -33,6 +33,8 @@ export interface BoxctlErrorOptions {
   readonly diagnostics?: readonly Diagnostic[];
   /** The signal that caused it, where the exit status tells it (`E_INTERRUPTED`). */
   readonly signal?: number | undefined;
+  /** Where it is about programs of `image.host_tools`: the number of the first of them, from 0. */
+  readonly item?: number;
   readonly cause?: unknown;
 }
 
@@ -46,6 +48,7 @@ export class BoxctlError extends Error {
   readonly diagnostics: readonly Diagnostic[];
   readonly exitCode: number;
   readonly signal: number | undefined;
+  readonly item: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: BoxctlErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -54,6 +57,7 @@ export class BoxctlError extends Error {
     this.at = options.at;
     this.diagnostics = options.diagnostics ?? [];
     this.signal = options.signal;
+    this.item = options.item;
     this.exitCode = exitStatusOf(code, options.signal);
   }
 }

@@ -16,16 +16,18 @@ export function isUnread({ files }: SpecDocument, kind?: 'image'): boolean {
 
 const KEYS = ['tar', 'folder', 'ref', 'host_tools'] as const;
 
-/** The error with the line that names the image. */
+/** The error with the line that names the image, or the item of it that is meant; one of the store is not about the file. */
 export function atImage(document: SpecDocument, error: unknown): unknown {
   if (!(error instanceof BoxctlError) || error.at !== undefined || error.diagnostics.length > 0) return error;
-  const path = KEYS.map((key) => `image.${key}` as const).find((each) => document.where(each) !== undefined) ?? 'image';
+  const key = KEYS.map((one) => `image.${one}` as const).find((each) => document.where(each) !== undefined) ?? 'image';
+  const { code, signal, item } = error;
+  const path = item === undefined ? key : (`image.host_tools.${item}` as const);
   const at = document.where(path);
   if (at === undefined) return error;
-  const { code, signal } = error;
   const redact = redactor(document.borrowed);
   const message = redact(error.message, 'image');
   const hint = error.hint === undefined ? {} : { hint: redact(error.hint, 'image') };
+  if (code === 'E_IMAGE_STORE') return new BoxctlError(code, message, { ...hint, signal, cause: error });
   const diagnostics = [{ code, severity: 'error', message, path, at, ...hint } as const];
   return new BoxctlError(code, message, { ...hint, at, diagnostics, signal, cause: error });
 }

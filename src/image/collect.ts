@@ -22,7 +22,7 @@ export function collectTools(tools: readonly string[], path: string): FileList {
   const list = new FileList();
   addSkeleton(list);
   const places = tools.map((tool) => ({ tool, found: search(list, tool, path) }));
-  const missing = places.filter(({ found }) => found === undefined).map(({ tool }) => tool);
+  const missing = places.flatMap(({ tool, found }, item) => (found === undefined ? [{ tool, item }] : []));
   // What the specification names has been allowed (src/model/demands.ts).
   const asked = new Set(places.map(({ found }) => found ?? ''));
   for (const { tool, found } of places) {
@@ -33,10 +33,16 @@ export function collectTools(tools: readonly string[], path: string): FileList {
       list.link(join('/usr/local/bin', tool), found);
     }
   }
-  if (missing.length > 0) {
-    throw new BoxctlError('E_TOOL_NOT_FOUND', `this host has no program ${missing.join(', ')}`, {
-      hint: 'install it, or name it by an absolute path; PATH was searched, and the standard folders',
-    });
+  const [first] = missing;
+  if (first !== undefined) {
+    throw new BoxctlError(
+      'E_TOOL_NOT_FOUND',
+      `this host has no program ${missing.map(({ tool }) => tool).join(', ')}`,
+      {
+        item: first.item,
+        hint: 'install it, or name it by an absolute path; PATH was searched, and the standard folders',
+      },
+    );
   }
   return list;
 }

@@ -107,7 +107,10 @@ export function prepareStore(store: string): void {
     if (uid !== effectiveUser()) throw new Error(`it belongs to the user ${uid}`);
     if ((mode & 0o077) !== 0) chmodSync(store, 0o700);
   } catch (cause) {
-    const why = reasonOf(cause);
-    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${why}`, { cause });
+    const hint = 'set BOXCTL_STORE to a folder of yours that can be written, or to one that is still to be made';
+    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, {
+      hint,
+      cause,
+    });
   }
 }

@@ -85,7 +85,9 @@ const CALL_HINTS: CallHints = {
     const isLine = typeof command === 'string' && /\s/.test(command) && more.length === 0;
     const missing = isLine ? ONE_WORD : NO_PROGRAM;
     const denied = 'it may lack the x permission for the user that the container runs as';
-    return { ENOENT: missing, ENOTDIR: missing, EACCES: denied };
+    const large =
+      'each argument and each variable may have 128 KiB, and all together a quarter of the limit of the stack (execve(2)): pass what is longer in a file, or by standard input';
+    return { ENOENT: missing, ENOTDIR: missing, EACCES: denied, E2BIG: large };
   },
 };
 

@@ -106,7 +106,7 @@ function checkLeast(context: Context, bytes: number, least: number, path: string
   const bare = /^[1-9]\d*$/.test(text)
     ? `with a unit: ${clip(`${text}MiB`)}`
     : `the least is ${formatBytes(least).replace(' ', '')}`;
-  addProblem(context, path, 'E_SPEC_SIZE', `${clip(bytes)} bytes of memory are too few for any program`, {
+  addProblem(context, path, 'E_SPEC_SIZE', `${clip(bytes)} B of memory is too little for any program`, {
     hint: bytes === 0 ? 'leave it out where there is no limit' : bare,
   });
 }

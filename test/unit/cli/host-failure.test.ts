@@ -24,7 +24,9 @@ test('a home that cannot be written is named in the error', async () => {
   const options = { cwd, env: { HOME: '/proc/1', BOXCTL_STORE: '/proc/1/store' } };
   const { stderr, status } = await run([NODE, PROGRAM, 'up'], options);
   expect(status).toBe(125);
-  expect(stderr).toContain('The image store /proc/1/store cannot be used: no such file or directory (ENOENT)');
+  const why = 'The image store /proc/1/store cannot be used: no such file or directory (ENOENT)';
+  expect(stderr.startsWith(`boxctl: error: ${why}`), stderr).toBe(true);
+  expect(stderr).toMatch(/\n {2}set BOXCTL_STORE to a folder /u);
 });
 
 test.skipIf(!isRoot)('a full disk is named in the error (needs root)', async () => {

@@ -138,6 +138,7 @@ describe('what cannot be packed', () => {
     await expect(pack(['sh', 'no-such-a', 'no-such-b', 'bin/relative'])).rejects.toMatchObject({
       code: 'E_TOOL_NOT_FOUND',
       message: 'this host has no program no-such-a, no-such-b, bin/relative',
+      item: 1,
     });
   });
 

@@ -117,6 +117,11 @@ describe.each([
     expect(hintOf(plan, write, 'EPERM')).toMatch(/lets the container’s root not change it/u);
   });
 
+  test('arguments that are too long can be in a file', () => {
+    const executes = ({ call }: Plan['steps'][number]): boolean => call.name === 'execve';
+    expect(hintOf(plan, executes, 'E2BIG')).toMatch(/pass what is longer in a file/u);
+  });
+
   test('an OOM score below that of boxctl needs a privilege', () => {
     expect(hintOf(plan, ofSpec('oom_score_adj', 'write'), 'EACCES')).toMatch(/takes CAP_SYS_RESOURCE/u);
   });

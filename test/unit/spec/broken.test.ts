@@ -347,7 +347,7 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
   [
     'a size without its unit',
     `${IMAGE}limits: {memory: 256}\n`,
-    ['2:18+3 E_SPEC_SIZE: 256 bytes of memory are too few for any program = with a unit: 256MiB'],
+    ['2:18+3 E_SPEC_SIZE: 256 B of memory is too little for any program = with a unit: 256MiB'],
   ],
   [
     'a negative size',
@@ -583,12 +583,12 @@ const BROKEN: readonly (readonly [title: string, yaml: string, problems: readonl
   [
     'a size that is too small, with its unit',
     `${IMAGE}limits: {memory: 4k}\n`,
-    ['2:18+2 E_SPEC_SIZE: 4096 bytes of memory are too few for any program = the least is 1MiB'],
+    ['2:18+2 E_SPEC_SIZE: 4096 B of memory is too little for any program = the least is 1MiB'],
   ],
   [
     'no memory at all',
     `${IMAGE}limits: {memory: 0}\n`,
-    ['2:18+1 E_SPEC_SIZE: 0 bytes of memory are too few for any program = leave it out where there is no limit'],
+    ['2:18+1 E_SPEC_SIZE: 0 B of memory is too little for any program = leave it out where there is no limit'],
   ],
   [
     'limits of a log that are none',
