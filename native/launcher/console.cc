@@ -87,6 +87,8 @@ void Console::Source::on_readable(short) {
     break;
   }
   console->log_.flush();
+  // What blocks may end in this turn already, and what was read before must go on then as well.
+  if (console->blocked()) console->was_blocked_ = true;
   console->was_used_ = true;
   if (!console->timed_) console->timed_ = console->timer_.set(kIdle);
 }
@@ -136,7 +138,8 @@ bool Console::drain() {
   for (Source& source : sources_) {
     while (source.fd.valid()) {
       if (blocked()) return true;
-      if (source.advance()) {
+      // A terminal gives a part of what it has at a time.
+      if (source.advance() || (source.fd.valid() && !source.is_empty())) {
         drained_ += kBuffer;
         if (drained_ < kMostRest) continue;
       }

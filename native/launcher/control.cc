@@ -68,7 +68,11 @@ long Control::listen(int dirfd, const char* name) {
 void Control::add_sources(Poller& poller) {
   if (!listener_.valid()) return;
   // Descriptors of this process become free by what is handled in a turn of this loop, and are tried after each.
-  if (starved_ != 0) accept_next();
+  if (starved_ != 0) {
+    accept_next();
+    // What its order has begun is waited for from the next turn on.
+    if (starved_ == 0) poller.within(0);
+  }
   bool has_input = false;
   for (Client& client : clients_) {
     if (!client.fd.valid()) continue;
@@ -131,7 +135,10 @@ void Control::Client::on_message(short happened) {
     Order order;
     char bytes[kInputPiece];
   } message;
-  const ssize_t size = recv(fd.get(), &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+  ssize_t size;
+  // ECONNRESET: it has gone with messages unread. The kernel says so once, and before it gives what was sent before.
+  do size = recv(fd.get(), &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+  while (size < 0 && errno == ECONNRESET);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const auto more = static_cast<size_t>(size) - sizeof message.order;
   if (size < static_cast<ssize_t>(sizeof message.order) || more > kInputPiece) return leave();
@@ -208,7 +215,8 @@ void Control::output(Stream stream, const char* bytes, size_t size) {
     client.output_at = 0;
     client.output_size = size < kMostOutput ? size : kMostOutput;
     memcpy(client.output, bytes, client.output_size);
-    if (client.send_output() && client.output_size > 0) patience_.set(kPatience);
+    // Without a timer the streams would be held up for ever.
+    if (client.send_output() && client.output_size > 0 && !patience_.set(kPatience)) client.leave();
   }
 }
 

@@ -21,6 +21,11 @@ describe('the launcher’s control socket', () => {
     ],
     ['word', 'tells that input was taken also where the socket was full of output at that moment'],
     ['health', 'has a file of events that does not grow with each change of health'],
+    ['order', 'takes an order of somebody who has gone since, without reading what was sent to it'],
+    ['shortage', 'does not wait for a reader for ever where there is no descriptor for a timer'],
+    ['late', 'waits for what an order has begun that had waited for a descriptor'],
+    ['half', 'gives the log the beginning of a line that was read in the turn in which a slow reader has gone'],
+    ['terminal', 'loses nothing that a command has written to its terminal before its end'],
   ])('%s: %s', (way) => {
     execFileSync(program, [way, tempFolder()], { stdio: ['ignore', 'inherit', 'pipe'] });
   });
