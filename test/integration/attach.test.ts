@@ -1,10 +1,9 @@
 /** The caller's streams or terminal at a container in the background: `boxctl attach`. */
 import type { ChildProcess } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { box, until } from '../support/background.ts';
+import { box, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
-import { PROGRAM, run } from '../support/boxctl.ts';
+import { PROGRAM, run, type RunOptions } from '../support/boxctl.ts';
 import { callers, self } from '../support/container.ts';
 
 const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll('$', '$$$$')];
@@ -34,16 +33,31 @@ describe.skipIf(!hasBusybox).each(callers)('attached to a container of $title (n
   });
 });
 
+/** One that is attached to a container that writes lines again and again: whoever sees the first one is attached. */
+function attaching(one: Box, words: readonly string[], options: RunOptions = {}) {
+  let child: ChildProcess | undefined;
+  let seesMore = false;
+  const onStart = (started: ChildProcess): void => {
+    child = started;
+    started.stdout?.once('data', () => (seesMore = true));
+  };
+  const ended = one.run(['attach', ...words, one.name], { ...options, onStart });
+  const isAttached = until(() => (seesMore ? child : undefined));
+  return { ended, isAttached };
+}
+const withoutTicks = (text: string): string => text.replaceAll('tick\n', '');
+
 describe.skipIf(!hasBusybox)('attached to a container in the background (needs busybox-static)', () => {
   test('a reader that stops is cut off with words, and the container goes on', async () => {
-    const web = box({ command: script('sleep 1; seq 300000; echo over; exec sleep 1000') });
+    const many = 'seq 300000; echo over; exec sleep 1000';
+    const web = box({ command: script(`until [ -e /go ]; do echo tick; sleep 0.05; done; ${many}`) });
     await web.run(['up', '--detach']);
-    let reader: ChildProcess | undefined;
-    const stopped = web.run(['attach', web.name], { onStart: (child) => (reader = child) });
-    await sleep(600);
-    reader?.kill('SIGSTOP');
+    const { ended: stopped, isAttached } = attaching(web, []);
+    const reader = await isAttached;
+    reader.kill('SIGSTOP');
+    await web.run(['exec', web.name, 'touch', '/go']);
     await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === 'over\n' || undefined);
-    reader?.kill('SIGCONT');
+    reader.kill('SIGCONT');
     const { status, stderr } = await stopped;
     expect(status).toBe(125);
     expect(stderr).toContain(`cut off from ${web.name}`);
@@ -51,35 +65,33 @@ describe.skipIf(!hasBusybox)('attached to a container in the background (needs b
   }, 60_000);
 
   test('many at once see the same, and one that is killed takes nothing along', async () => {
-    const web = box({ stdin_open: true, command: script(ANSWERS) });
+    const web = box({ stdin_open: true, command: script(`while :; do echo tick; sleep 0.1; done & ${ANSWERS}`) });
     await web.run(['up', '--detach']);
-    let victim: ChildProcess | undefined;
-    const killed = web.run(['attach', web.name], {
-      stdin: sleep(5000).then(() => ''),
-      onStart: (one) => (victim = one),
-    });
-    const watchers = [1, 2, 3].map(() => web.run(['attach', '--quiet', '--no-stdin', web.name]));
-    await sleep(1000);
-    victim?.kill('SIGKILL');
-    await killed;
+    const victim = attaching(web, [], { stdin: new Promise<string>(() => undefined) });
+    const watchers = [1, 2, 3].map(() => attaching(web, ['--quiet', '--no-stdin']));
+    for (const { isAttached } of watchers) await isAttached;
+    (await victim.isAttached).kill('SIGKILL');
+    await victim.ended;
     await web.run(['attach', '--quiet', web.name], { stdin: 'hello\nbye\n' });
-    for (const watcher of watchers) expect(await watcher).toMatchObject({ status: 7, stdout: 'got hello\ngot bye\n' });
+    for (const watcher of watchers) {
+      const { status, stdout } = await watcher.ended;
+      expect({ status, stdout: withoutTicks(stdout) }).toEqual({ status: 7, stdout: 'got hello\ngot bye\n' });
+    }
   });
 
   test('signals go to the command, unless they are to stay here', async () => {
-    const web = box({ command: script('trap "echo hup" HUP; while :; do sleep 0.05; done') });
+    const web = box({ command: script('trap "echo hup" HUP; while :; do echo tick; sleep 0.05; done') });
     await web.run(['up', '--detach']);
-    const kept = web.run(['attach', '--sig-proxy', 'false', web.name], {
-      onStart: (child) => void setTimeout(() => child.kill('SIGHUP'), 700),
-    });
-    expect(await kept).toMatchObject({ status: 129, stdout: '' });
-    let passing: ChildProcess | undefined;
-    const passed = web.run(['attach', web.name], { onStart: (child) => (passing = child) });
-    await sleep(700);
-    passing?.kill('SIGHUP');
-    await until(async () => (await web.run(['logs', web.name])).stdout === 'hup\n' || undefined);
+    const kept = attaching(web, ['--sig-proxy', 'false']);
+    (await kept.isAttached).kill('SIGHUP');
+    const { status, stdout } = await kept.ended;
+    expect({ status, stdout: withoutTicks(stdout) }).toEqual({ status: 129, stdout: '' });
+    const passing = attaching(web, []);
+    (await passing.isAttached).kill('SIGHUP');
+    const logs = async (): Promise<string> => withoutTicks((await web.run(['logs', web.name])).stdout);
+    await until(async () => (await logs()) === 'hup\n' || undefined);
     await web.run(['rm', '--force', web.name]);
-    expect((await passed).stdout).toBe('hup\n');
+    expect(withoutTicks((await passing.ended).stdout)).toBe('hup\n');
   });
 
   test('the terminal is that of the command, with its size, and as it was when one leaves', async () => {
@@ -87,9 +99,23 @@ describe.skipIf(!hasBusybox)('attached to a container in the background (needs b
     await web.run(['up', '--detach']);
     const attach = [process.execPath, PROGRAM, 'attach', web.name].join(' ');
     const command = `stty rows 33 cols 77; ${attach}; stty -a | grep -o '.icanon'`;
-    const typing = '(sleep 2; printf "stty size\\n"; sleep 1; printf "\\020\\021"; sleep 1)';
-    const { stdout: shown } = await run(['sh', '-c', `${typing} | script -qec "$1" /dev/null`, 'sh', command], {
+    const { stdout: shown } = await run(['script', '-qec', command, '/dev/null'], {
       env: { TERM: 'xterm', BOXCTL_STORE: self.store },
+      stdin: new Promise<string>(() => undefined),
+      onStart: (child) => {
+        // What is typed before it is attached may be lost.
+        const asking = setInterval(() => child.stdin?.write('stty size\n'), 500);
+        let seen = '';
+        const leave = (text: unknown): void => {
+          seen += String(text);
+          if (!seen.includes('33 77')) return;
+          clearInterval(asking);
+          child.stdout?.off('data', leave);
+          child.stdin?.write('\u0010\u0011');
+        };
+        child.stdout?.on('data', leave);
+        child.once('exit', () => clearInterval(asking));
+      },
     });
     expect(shown).toContain('33 77');
     expect(shown).toContain(' icanon');
