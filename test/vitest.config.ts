@@ -33,6 +33,8 @@ export default defineConfig({
     testTimeout: process.env['BOXCTL_VM'] === '1' ? 180_000 : isTwice || isCi ? 90_000 : 30_000,
     // A lab of networks is made in one, and containers are ended.
     hookTimeout: isTwice || isCi ? 30_000 : 10_000,
+    // Of `expect.poll`: a second, which it is otherwise, is less than a busy machine may pause.
+    expect: { poll: { timeout: 20_000 } },
     globalSetup: 'test/support/build.ts',
     reporters: isCi ? ['default', noSkips] : ['default'],
     projects: [

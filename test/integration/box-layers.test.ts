@@ -67,7 +67,7 @@ describe.skipIf(!hasBusybox || !isRoot)('the image of a template (needs busybox-
     for (const [index, output] of outputs.entries())
       expect(output).toMatch(new RegExp(`^${index}\n-\\S+ +1 0 +0 `, 'u'));
     many.close();
-    await expect.poll(() => descriptors().filter((one) => !before.includes(one)), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => descriptors().filter((one) => !before.includes(one))).toEqual([]);
   });
 
   test('is in use by a box after the template was closed, also by one that was asked for just before', async () => {

@@ -57,7 +57,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
       at: { file: 'container.yaml' },
       limits: [{ limit: 'time', value: 300 }],
     });
-    await expect.poll(() => state(caller), { timeout: 5000 }).toEqual(before);
+    await expect.poll(() => state(caller)).toEqual(before);
   });
 
   test('a command that ends before its time does not wait for it', async () => {

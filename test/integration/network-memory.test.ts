@@ -56,7 +56,7 @@ describe.skipIf(whyNoLab() !== undefined)(`the launcher beside a container (${wh
     const { name, run, launcher } = await start({ ports: ['8080:80'], command });
     await expectAtMost(launcher, MOST);
     const served = (): Promise<void> =>
-      vi.waitFor(async () => expect(await lab.world.get(`http://${HOST.ipv4}:8080/`)).toBe('served\n'));
+      vi.waitFor(async () => expect(await lab.world.get(`http://${HOST.ipv4}:8080/`)).toBe('served\n'), 20_000);
     await served();
     expect(await run('restart', '--time', '0', name)).toMatchObject({ status: 0 });
     await served();
@@ -73,7 +73,7 @@ describe.skipIf(whyNoLab() !== undefined)(`the launcher beside a container (${wh
     const script = 'mkdir /tmp/w; head -c 20000000 /dev/zero > /tmp/w/large; exec httpd -f -p 80 -h /tmp/w';
     const { launcher } = await start({ ports: ['8080:80'], command: ['sh', '-c', script] });
     const output = join(folder, 'large');
-    await vi.waitFor(() => lab.host.out('curl', '-gsSf', '-o', output, 'http://127.0.0.1:8080/large'), 5000);
+    await vi.waitFor(() => lab.host.out('curl', '-gsSf', '-o', output, 'http://127.0.0.1:8080/large'), 20_000);
     expect(statSync(output).size).toBe(20_000_000);
     await expectAtMost(launcher, MOST);
   });

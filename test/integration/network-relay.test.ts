@@ -52,7 +52,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
       const ports = [...container.stderr().matchAll(pattern)];
       expect(ports).toHaveLength(2);
       return ports;
-    }, 5000);
+    }, 20_000);
     expect(told.map(([, inside, host]) => `${inside} ${host}`)).toEqual([
       `${SERVER} 127.0.0.1`,
       `${SERVER + 4} 0.0.0.0`,
@@ -86,7 +86,7 @@ describe.skipIf(whyNoLab() !== undefined)(`relays (${whyNoLab() ?? 'in the lab'}
       const line = /^\{.*"event":"port".*(?=\n)/mu.exec(container.stderr())?.[0];
       expect(line).toBeDefined();
       return JSON.parse(line ?? '') as { host_port?: number };
-    }, 5000);
+    }, 20_000);
     expect(told).toMatchObject({ container_port: SERVER, protocol: 'tcp', host_address: '127.0.0.1' });
     expect(await client(lab.host, 'echo', '127.0.0.1', told.host_port ?? 0, 1000)).toBe('same');
   });

@@ -133,7 +133,7 @@ describe.skipIf(WHY !== undefined)(`rules in words (${WHY ?? 'as root'})`, () =>
       },
     });
     try {
-      await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 5000 }), ended]);
+      await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 20_000 }), ended]);
       const ruleset = await lab.host.shell('nft list ruleset');
       child?.kill('SIGTERM');
       return { stderr: (await ended).stderr, ruleset };

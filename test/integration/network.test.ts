@@ -62,7 +62,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       },
     });
     try {
-      await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 5000 }), ended]);
+      await Promise.race([vi.waitFor(() => expect(output).toContain('ready'), { timeout: 20_000 }), ended]);
       if (child === undefined) throw new Error('nothing was started');
       await use(() => output, child);
     } finally {
@@ -267,7 +267,7 @@ describe.skipIf(WHY !== undefined)(`a container with a network (${WHY ?? 'as roo
       expect(await withoutTable(tries.join('; '), { ports: ['9007:7/udp'] }, [first])).not.toContain('evil');
     });
     await lab.host.out(attacker('udp'), 'ask', '192.0.2.2', '9009', 'its-own');
-    await vi.waitFor(() => expect(text).toBe('its-own\n'));
+    await vi.waitFor(() => expect(text).toBe('its-own\n'), 20_000);
     heard.kill();
   });
 

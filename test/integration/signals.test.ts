@@ -93,13 +93,13 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     await expect.poll(() => /a[\s\S]*b|b[\s\S]*a/u.test(seen), { timeout: 15_000 }).toBe(true);
     process.kill(pid, 20);
     const stateOf = (): string | undefined => /\) (\w)/u.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
-    await expect.poll(stateOf, { timeout: 5000 }).toBe('T');
+    await expect.poll(stateOf).toBe('T');
     await sleep(300);
     const before = seen;
     await sleep(500);
     expect(seen).toBe(before);
     process.kill(pid, 18);
-    await expect.poll(() => /a[\s\S]*b|b[\s\S]*a/u.test(seen.slice(before.length)), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => /a[\s\S]*b|b[\s\S]*a/u.test(seen.slice(before.length))).toBe(true);
     process.kill(pid, 9);
     expect(await ended).toMatchObject({ signal: 'SIGKILL' });
   });

@@ -302,8 +302,8 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
         }),
     });
     expect(pid).toBeGreaterThan(1);
-    await expect.poll(() => isAlive(pid ?? 0), { timeout: 5000 }).toBe(false);
-    await expect.poll(() => state(caller), { timeout: 5000 }).toEqual(before);
+    await expect.poll(() => isAlive(pid ?? 0)).toBe(false);
+    await expect.poll(() => state(caller)).toEqual(before);
   });
 
   test('what it wrote is removed when launcher and record are lost, and not before its end', async () => {
@@ -320,13 +320,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     });
     expect(after).toEqual(before);
     await expect
-      .poll(
-        async () => {
-          await sh('true', {}, own);
-          return layers();
-        },
-        { timeout: 5000 },
-      )
+      .poll(async () => {
+        await sh('true', {}, own);
+        return layers();
+      })
       .toEqual([]);
   });
 
@@ -335,7 +332,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
     await sh('echo >/file; sleep 100 & exit 3', { tmpfs: ['/tmp'], hostname: 'x' }, caller);
     await sh('exit 0', { init: true }, caller);
     await up({ command: ['/nowhere'] }, caller);
-    await expect.poll(() => state(caller), { timeout: 5000 }).toEqual(before);
+    await expect.poll(() => state(caller)).toEqual(before);
   });
 });
 

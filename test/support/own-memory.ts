@@ -17,6 +17,6 @@ function ownMemory(pid: number): number {
 
 /** Waits until it keeps no more than this. A failure tells what it kept. */
 export async function expectAtMost(pid: number, most: number): Promise<void> {
-  await until(() => (ownMemory(pid) <= most ? true : undefined), 5000).catch(() => undefined);
+  await until(() => (ownMemory(pid) <= most ? true : undefined)).catch(() => undefined);
   expect(ownMemory(pid)).toBeLessThanOrEqual(most);
 }
