@@ -2,7 +2,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
@@ -176,7 +175,7 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
       healthcheck: {
         test: `yes ${marker} | head -c 100000; sleep 1000`,
         interval: '50ms',
-        timeout: '200ms',
+        timeout: '1s',
         retries: 3,
       },
     });
@@ -284,10 +283,12 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
     ['stop -t 1', ['stop', '--time', '1']],
     ['kill', ['kill']],
   ])('before the stop that hang are ended by another `boxctl %s`', async (_title, words) => {
-    const web = box({ command: WAITS, stop_grace_period: '100s', pre_stop: [HANGS] });
+    const marker = `hangs-before-${words.join('-')}-${process.pid}`;
+    const hangs = { command: ['sh', '-c', `: ${marker}; sleep 1000; true`] };
+    const web = box({ command: WAITS, stop_grace_period: '100s', pre_stop: [hangs] });
     await web.run(['up', '--detach']);
     const stop = web.run(['stop', web.name]);
-    await sleep(500);
+    await until(() => processesWith(marker).length > 0 || undefined);
     await web.run([...words, web.name]);
     expect(await stop).toMatchObject({ status: 0 });
     expect((await web.listed())?.status).toBe('exited');
@@ -297,12 +298,15 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
     const web = box({ command: WAITS, healthcheck: { test: 'sleep 1000', interval: '50ms', timeout: '1000s' } });
     await web.run(['up', '--detach']);
     const { id } = await until(() => web.listed());
-    await sleep(1000);
     // It runs when the container is stopped, and its process when the machine is short of memory, say.
     const launcher = launcherOf(web, id);
-    const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ').map(Number);
     const first = (await web.listed())?.pid;
-    for (const pid of children.filter((one) => one !== first)) process.kill(pid, 'SIGKILL');
+    const checks = await until(() => {
+      const children = readFileSync(`/proc/${launcher}/task/${launcher}/children`, 'utf8').trim().split(' ');
+      const found = children.map(Number).filter((pid) => pid !== first);
+      return found.length > 0 ? found : undefined;
+    });
+    for (const pid of checks) process.kill(pid, 'SIGKILL');
     expect(await web.run(['stop', web.name])).toMatchObject({ status: 0 });
     expect(await web.listed()).toMatchObject({ status: 'exited', exit_status: 3 });
   });

@@ -69,7 +69,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 
   test.each([{}, { init: true }])('a command that has a handler for SIGHUP goes on, with %o', async (keys) => {
     const script = `trap "echo again" HUP; trap "exit 3" TERM; ${WAIT}`;
-    const { stdout, status } = await sh(script, { ...keys, stop_grace_period: '200ms' }, caller, {
+    const { stdout, status } = await sh(script, { ...keys, stop_grace_period: '20s' }, caller, {
       ...whenReady((child) => {
         child.stdout?.on('data', (text) => String(text).includes('again') && send(child, 15));
         send(child, 1);
@@ -127,17 +127,21 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
   });
 });
 
+/** Nothing of a process that has ended meanwhile. */
+function fileOf(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 function descendants(pid: number): readonly number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number);
+  const children = fileOf(pid, `task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number);
   return [pid, ...children.flatMap(descendants)];
 }
 
-const isBoxctl = (pid: number): boolean =>
-  readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith(`${process.execPath}\0${PROGRAM}`);
+const isBoxctl = (pid: number): boolean => fileOf(pid, 'cmdline').startsWith(`${process.execPath}\0${PROGRAM}`);
 
 test.skipIf(!hasBusybox)('a real-time signal as stop_signal reaches the command (needs busybox-static)', async () => {
   const script = 'trap "echo stopped; exit 0" 37; echo ready; while :; do sleep 0.02; done';
