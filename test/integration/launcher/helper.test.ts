@@ -66,11 +66,15 @@ interface Ended extends Outcome {
   readonly helpers: readonly Extract<LaunchEvent, { kind: 'helper' }>[];
 }
 
-async function run(plan: Plan, during?: () => void): Promise<Ended> {
+/** `endsWithHelper`: the command is killed once the end of the helper is told. */
+async function run(plan: Plan, during?: () => void, endsWithHelper = false): Promise<Ended> {
   const [output, outputEnd] = pipe();
   const helpers: Extract<LaunchEvent, { kind: 'helper' }>[] = [];
   const onEvent = (event: LaunchEvent): void => {
-    if (event.kind === 'helper') helpers.push(event);
+    if (event.kind === 'helper') {
+      helpers.push(event);
+      if (endsWithHelper) started.signal(9);
+    }
     if (event.kind === 'started') during?.();
   };
   const started = launch(plan, { stdio: [0, outputEnd, outputEnd], onEvent });
@@ -90,7 +94,7 @@ function isThere(pid: number): boolean {
 }
 
 async function awaitEnd(pid: number): Promise<boolean> {
-  for (let waited = 0; waited < 5000 && isThere(pid); waited += 10) await sleep(10);
+  for (let waited = 0; waited < 20_000 && isThere(pid); waited += 10) await sleep(10);
   return !isThere(pid);
 }
 
@@ -143,7 +147,7 @@ describe.skipIf(!hasBusybox)('a program beside the container (needs the Debian p
 
   test('that does not become ready in time is killed, and fails the step', async () => {
     const file = join(folder, 'slow');
-    const plan = planWith({ script: `echo $$ > ${file}; exec sleep 1000`, timeoutMs: 100 }, 'true');
+    const plan = planWith({ script: `echo $$ > ${file}; exec sleep 1000`, timeoutMs: 2000 }, 'true');
     expect(await run(plan)).toMatchObject({ kind: 'failed', failed: { errno: ERRNO['ETIMEDOUT'] } });
     expect(isThere(Number(readFileSync(file, 'utf8')))).toBe(false);
   });
@@ -164,9 +168,9 @@ describe.skipIf(!hasBusybox)('a program beside the container (needs the Debian p
   });
 
   test('that ends while the container runs is told of at once, with its last words', async () => {
-    const plan = planWith({ script: 'echo >&3; sleep 0.1; echo broken; kill -9 $$' }, 'sleep 0.4');
-    const { helpers, status } = await run(plan);
-    expect(status).toBe(0);
+    const plan = planWith({ script: 'echo >&3; sleep 0.1; echo broken; kill -9 $$' }, 'sleep 1000');
+    const { helpers, kind, signal } = await run(plan, undefined, true);
+    expect({ kind, signal }).toEqual({ kind: 'signaled', signal: 9 });
     expect(helpers).toMatchObject([{ status: 137, said: 'broken' }]);
     const [event] = helpers;
     expect(event === undefined ? '' : helperEnded(plan, event)).toBe(
@@ -176,7 +180,7 @@ describe.skipIf(!hasBusybox)('a program beside the container (needs the Debian p
 
   test('may write without end: the last of it is kept', async () => {
     const script = 'echo >&3; i=0; while [ $i -lt 500 ]; do echo "line $i"; i=$((i+1)); done; exit 1';
-    const { helpers } = await run(planWith({ script }, 'sleep 0.5'));
+    const { helpers } = await run(planWith({ script }, 'sleep 1000'), undefined, true);
     expect(helpers[0]?.said.endsWith('line 498\nline 499')).toBe(true);
     expect(helpers[0]?.said.length).toBeLessThanOrEqual(1024);
   });

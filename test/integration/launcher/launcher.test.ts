@@ -1,6 +1,7 @@
 /** The launcher, started as boxctl starts it, with plans of the real planner. */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, createReadStream } from 'node:fs';
 import { join } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HostFacts } from '../../../src/host/facts.ts';
 import { planContainer } from '../../../src/plan/container.ts';
@@ -31,15 +32,17 @@ interface Ended extends Outcome {
   readonly events: readonly LaunchEvent[];
 }
 
-async function run(plan: Plan, during?: (start: ReturnType<typeof launch>) => void): Promise<Ended> {
+/** `signal` is sent once the command has written something. */
+async function run(plan: Plan, signal?: number): Promise<Ended> {
   const [output, outputEnd] = pipe();
   const events: LaunchEvent[] = [];
   const started = launch(plan, { stdio: [0, outputEnd, outputEnd], onEvent: (event) => events.push(event) });
   closeSync(outputEnd);
-  during?.(started);
+  const stream = createReadStream('', { fd: output });
+  if (signal !== undefined) stream.once('data', () => started.signal(signal));
+  const written = readAll(stream);
   const outcome = await started.done;
-  const text = readFileSync(output, 'utf8');
-  closeSync(output);
+  const text = await written;
   return { ...outcome, output: text, events };
 }
 
@@ -68,17 +71,13 @@ describe.skipIf(!hasBusybox)('launcher (needs the Debian package busybox-static)
   });
 
   test('the signal that ends the command is in the outcome', async () => {
-    const { kind, signal } = await run(planFor({ args: ['sh', '-c', 'sleep 100'] }), (started) =>
-      setTimeout(() => started.signal(9), 50),
-    );
+    const { kind, signal } = await run(planFor({ args: ['sh', '-c', 'echo ready; sleep 100'] }), 9);
     expect({ kind, signal }).toEqual({ kind: 'signaled', signal: 9 });
   });
 
   test('init passes on signals and reaps orphans', async () => {
     const script = 'trap "echo got; exit 3" TERM; (sleep 0.01 &); echo ready; while :; do sleep 0.05; done';
-    const ended = await run(planFor({ args: ['sh', '-c', script], init: true }), (started) =>
-      setTimeout(() => started.signal(15), 200),
-    );
+    const ended = await run(planFor({ args: ['sh', '-c', script], init: true }), 15);
     expect(ended.output).toBe('ready\ngot\n');
     expect(ended).toMatchObject({ kind: 'exited', status: 3 });
   });

@@ -73,7 +73,7 @@ async function fetchFrom(port: number, address: string): Promise<string> {
 
 describe.skipIf(!hasBusybox || !isRoot)('relay (needs root and the Debian package busybox-static)', () => {
   test('a free port of the host leads to the server inside, over both families, until the container ends', async () => {
-    const plan = planFor('nc -ll -p 8080 -e cat & sleep 2; exit 5');
+    const plan = planFor('trap "exit 5" TERM; nc -ll -p 8080 -e cat & while :; do sleep 0.05; done');
     const events: LaunchEvent[] = [];
     const started = launch(plan, { onEvent: (event) => events.push(event) });
     while (!events.some(({ kind }) => kind === 'started')) await sleep(5);
@@ -83,7 +83,7 @@ describe.skipIf(!hasBusybox || !isRoot)('relay (needs root and the Debian packag
     expect(port).toBeGreaterThan(1023);
     // The server may not listen yet: the connection is reset then.
     let answer = '';
-    for (let i = 0; i < 50 && answer !== 'hello\n'; i++) {
+    for (let i = 0; i < 1000 && answer !== 'hello\n'; i++) {
       const socket = connect(port, '127.0.0.1', () => socket.end('hello\n'));
       answer = await new Promise((resolve) => {
         socket.on('data', (text) => resolve(String(text)));
@@ -95,6 +95,7 @@ describe.skipIf(!hasBusybox || !isRoot)('relay (needs root and the Debian packag
     expect(answer).toBe('hello\n');
     const six = connect(port, '::1', () => six.write('six'));
     expect(await new Promise((resolve) => six.on('data', (text) => resolve(String(text))))).toBe('six');
+    started.signal(15);
     expect(await started.done).toMatchObject({ kind: 'exited', status: 5 });
     six.destroy();
     expect(await fetchFrom(port, '127.0.0.1')).toBe('ECONNREFUSED');

@@ -1,7 +1,7 @@
 /** The launcher that is already there: one for a process, told over a socket to start plans. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -36,12 +36,12 @@ function planFor(options: Omit<ModelOptions, 'host'>): Plan {
   return planContainer(testModel({ host, ...options }), testImage(join(folder, 'rootfs')), host);
 }
 
-async function run(plan: Plan, options: LaunchOptions = {}) {
+async function run(plan: Plan, options: LaunchOptions = {}, input = 0) {
   const [output, outputEnd] = pipe();
   const events: LaunchEvent[] = [];
   const launched = launch(plan, {
     by: 'shared',
-    stdio: [0, outputEnd, outputEnd],
+    stdio: [input, outputEnd, outputEnd],
     onEvent: (event) => events.push(event),
     onTaken: () => closeSync(outputEnd),
     ...options,
@@ -133,15 +133,18 @@ describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package b
   });
 
   test('one that is killed takes no container along, and the next start has another one', async () => {
-    const plan = planFor({ args: ['sh', '-c', 'sleep 0.5; echo done'] });
-    const first = run(plan);
+    const [input, inputEnd] = pipe();
+    const first = run(planFor({ args: ['sh', '-c', 'read line; echo "$line"'] }), {}, input);
+    closeSync(input);
     await expect.poll(() => serving()).toHaveLength(1);
     const [server = ''] = serving();
     await expect.poll(() => launchersOf(server)).toHaveLength(2);
     process.kill(Number(server), 'SIGKILL');
     // A request that is sent while it dies is lost with it.
     await expect.poll(() => serving()).not.toContain(server);
-    const second = await run(plan);
+    const second = await run(planFor({ args: ['echo', 'done'] }));
+    writeSync(inputEnd, 'done\n');
+    closeSync(inputEnd);
     expect([(await first).output, second.output]).toEqual(['done\n', 'done\n']);
   });
 
@@ -277,7 +280,7 @@ describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package b
       ${script}
     `;
     const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
     const [said] = (await once(child.stdout, 'data')) as [Buffer];
     return { child, said: said.toString().trim() };
@@ -288,13 +291,15 @@ describe.skipIf(!hasBusybox)('a launcher that serves (needs the Debian package b
       const { child, said } = await startElsewhere(`
         const all = await Promise.all([start(), start()]);
         console.log(all.map(({ pid }) => pid).join(' '));
-        setTimeout(() => { ${end} }, 300);
+        process.stdin.once('data', () => { ${end} });
       `);
       const pids = said.split(' ');
       const [server = ''] = launchersOf(String(child.pid));
       const gone = [server, ...pids, ...launchersOf(server)];
       expect(gone.length).toBeGreaterThan(4);
-      await once(child, 'exit');
+      const exited = once(child, 'exit');
+      child.stdin.write('end');
+      await exited;
       const isGone = (pid: string): boolean => {
         try {
           return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
