@@ -43,7 +43,7 @@ async function withClient<T>(
   work: (client: ReturnType<typeof testClient>) => Promise<T>,
   options: Parameters<typeof testClient>[0] = {},
 ): Promise<T> {
-  const client = testClient({ patience: 300, ...options });
+  const client = testClient({ patience: 20_000, ...options });
   try {
     return await work(client);
   } finally {

@@ -42,7 +42,7 @@ const to = (
   headers: { location },
 });
 async function withClient<T>(work: (client: ReturnType<typeof testClient>) => Promise<T>): Promise<T> {
-  const client = testClient({ credentialsFor: () => Promise.resolve(PERSON), patience: 500 });
+  const client = testClient({ credentialsFor: () => Promise.resolve(PERSON), patience: 20_000 });
   try {
     return await work(client);
   } finally {
