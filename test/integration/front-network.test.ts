@@ -30,8 +30,10 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     lab = await makeLab();
     // As udev makes it. This mount namespace is the lab's alone.
     await lab.host.shell('mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200');
+    // Records that others leave would be swept first, by Node.
+    await lab.host.shell('mkdir -p -m 700 /run/boxctl && mount -t tmpfs -o mode=700 tmpfs /run/boxctl');
     await lab.host.shell(`until curl -gs --noproxy '*' --max-time 1 http://${WORLD.ipv4}/ >&2; do sleep 0.05; done`);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => lab.end());
 
   // For an ordinary user, programs are looked for by PATH: it stays the same where there shall be no Node.
@@ -65,6 +67,8 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     const env = { ...made.options.env, PATH: `${bin}:/usr/bin:/bin` };
     return { ...made, options: { ...made.options, env } };
   };
+  /** A path of the lab's host as this process has it. */
+  const seen = (path: string): string => `/proc/${lab.host.pid}/root${path}`;
   const claimsFolder = async (): Promise<string> =>
     `/run/boxctl/network/${(await lab.host.out('stat', '-Lc', '%i', '/proc/self/ns/net')).trim()}/addresses`;
   const heldClaims = async (): Promise<readonly string[]> => {
@@ -106,7 +110,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       expect(kept.stdout).toContain('inet6');
       const fresh = await byNode(UP, options(made));
       expect(withoutNumber(kept.stdout)).toBe(withoutNumber(fresh.stdout));
-    }, 60_000);
+    }, 120_000);
 
     test('depends on all of its record', async () => {
       await onlyProgram();
@@ -177,7 +181,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         }
         expect(await isKept(made)).toBe(true);
       },
-      60_000,
+      120_000,
     );
 
     test('is planned anew with other name servers, and with another pool', async () => {
@@ -194,7 +198,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         mount -t overlay none -o lowerdir=/etc,upperdir=/tmp/nk-etc/up,workdir=/tmp/nk-etc/work /etc`);
       onTestFinished(async () => void (await lab.host.shell('umount /etc; umount /tmp/nk-etc; rmdir /tmp/nk-etc')));
       expect(await isKept(made)).toBe(false);
-    }, 60_000);
+    }, 120_000);
 
     test('tells of refused packets as Node does', async () => {
       await onlyProgram();
@@ -207,7 +211,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       const last = await front(UP, options(made));
       expect(plain(last)).toEqual(plain(fresh));
       expect(await isKept(made)).toBe(false);
-    }, 60_000);
+    }, 120_000);
 
     test('has fixed ports, and a port that is in use is told at its line', async () => {
       await onlyProgram();
@@ -225,7 +229,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       expect(taken.status).toBe(125);
       expect(taken.stderr).toMatch(/container\.yaml:\d+:\d+: error: .*18080/u);
       expect(taken.stderr).toBe((await byNode(UP, options(made))).stderr);
-    }, 60_000);
+    }, 120_000);
 
     test('is by Node where a port is chosen, and where `egress` has names', async () => {
       await onlyProgram();
@@ -236,7 +240,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
         await front(UP, options(made));
         expect(await isKept(made)).toBe(false);
       }
-    }, 60_000);
+    }, 120_000);
 
     // Root's network needs no program.
     if (program !== undefined)
@@ -294,7 +298,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       if (user === undefined) expect(await heldClaims()).toEqual([String((high ?? 0) * 256 + (low ?? 0))]);
       await remove();
       if (user === undefined) expect(await heldClaims()).toEqual([]);
-    }, 60_000);
+    }, 120_000);
   });
 
   test.skipIf(testUser === undefined || programs.length === 0)(
@@ -309,7 +313,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       expect(await lab.host.out('cat', '/proc/net/fib_trie')).toMatch(/10\.215\.\d+\.[1-9]/u);
       expect(await isKept(made)).toBe(true);
     },
-    60_000,
+    120_000,
   );
 
   test('has its caller’s limit of open files whenever it is started again, although the relay of its port has raised that of the launcher', async () => {
@@ -326,7 +330,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       return all.length > 1 ? all : undefined;
     });
     expect(new Set(found)).toEqual(new Set(['100']));
-  }, 60_000);
+  }, 120_000);
 
   test('puts the value of a variable into it, and asks at a terminal as without a network', async () => {
     const made = bridged({ environment: ['A'], ...shell('echo "$A"; tty; ip -o addr show dev eth0 | wc -l') });
@@ -334,7 +338,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     expect(await warm(options)).toMatchObject({ status: 0, stdout: 'one\nnot a tty\n2\n' });
     const other = await alone(UP, { ...options, env: { ...options.env, A: 'two' } });
     expect(other).toMatchObject({ status: 0, stdout: 'two\nnot a tty\n2\n' });
-  }, 60_000);
+  }, 120_000);
 
   /** One that tells its address, and holds it until `end` is there. */
   const holding = (): { readonly made: Project; readonly end: string } => {
@@ -348,7 +352,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     expect(neededNode(await warm(made.options))).toBe(false);
     rmSync(end);
     const both = [alone(UP, made.options), alone(UP, made.options)];
-    const folder = '/run/boxctl/foreground';
+    const folder = seen('/run/boxctl/foreground');
     const recorded = (): readonly string[] =>
       readdirSync(folder).flatMap((id) => {
         const text = readFileSync(join(folder, id, 'container.json'), 'utf8');
@@ -367,7 +371,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       [0, 0].map((status) => ({ status, stderr: '' })),
     );
     expect(found.toSorted()).toEqual(ended.map(({ stdout }) => stdout.trim()).toSorted());
-  }, 60_000);
+  }, 120_000);
 
   test('has another address each, however many start at once, and none when they have ended', async () => {
     const { made, end } = holding();
@@ -384,7 +388,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     );
     expect(new Set(ended.map(({ stdout }) => stdout)).size).toBe(10);
     await until(async () => ((await heldClaims()).length === 0 ? true : undefined));
-  }, 60_000);
+  }, 120_000);
 
   test('needs no Node while earlier containers of the file run, or have just ended', async () => {
     const made = bridged(shell(`${ADDRESS}; sleep 1`));
@@ -396,7 +400,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     expect(both.map(({ status, stderr }) => ({ status, stderr }))).toEqual(both.map(() => ({ status: 0, stderr: '' })));
     expect(new Set(both.map(({ stdout }) => stdout)).size).toBe(2);
     for (let start = 0; start < 6; start++) expect(await isKept(quick)).toBe(true);
-  }, 60_000);
+  }, 120_000);
 
   test('leaves no claim where launcher or boxctl is killed', async () => {
     const made = bridged(shell('echo ready; sleep 60'));
@@ -424,8 +428,8 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
     // The next start sweeps.
     await front(UP, still.options);
     expect(await settledState(lab.host)).toEqual(state);
-    expect(readdirSync(await claimsFolder())).toEqual([]);
-  }, 60_000);
+    expect(readdirSync(seen(await claimsFolder()))).toEqual([]);
+  }, 120_000);
 
   describe('on networks that containers share', () => {
     const on = (network: string, name: string): Readonly<Record<string, unknown>> => ({
@@ -459,7 +463,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       const kept = await warm(one.options);
       expect(kept).toMatchObject({ status: 0, stdout: beside.stdout });
       await remove(other, 'other');
-    }, 60_000);
+    }, 120_000);
 
     test('no subnet is that of another network', async () => {
       const one = bridged({ ...on(`mine-${process.pid}`, name('one')), ...shell(ADDRESSES) });
@@ -471,7 +475,7 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       const beside = await warm(one.options);
       expect(beside).toMatchObject({ status: 0, stderr: '' });
       expect(beside.stdout).not.toBe(first.stdout);
-    }, 60_000);
+    }, 120_000);
 
     test('an address that the file chooses is an error while another has it', async () => {
       const network = `chosen-${process.pid}`;
@@ -488,6 +492,6 @@ describe.skipIf(WHY !== undefined)(`a network from a kept plan (${WHY ?? 'in the
       onTestFinished(async () => void (await byNode(['rm', '--force', name('other')], other.options)));
       const refused = await front(UP, one.options);
       expect(refused).toMatchObject({ status: 125, stderr: expect.stringContaining('172.30.7.9') as string });
-    }, 60_000);
+    }, 120_000);
   });
 });

@@ -1,9 +1,10 @@
 /** Values of the caller's environment in starts from kept plans: they are put in at the start, and are in no file. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { until } from '../support/background.ts';
 import { boxctl, type Ended } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, plain, project, shell, withEnvironment, type Project } from '../support/front-project.ts';
@@ -113,11 +114,20 @@ describe.skipIf(!hasBusybox)('values of the environment in a start from a kept p
       await new Promise((resolve) => void child.stdout.once('data', resolve));
       await sleep(500);
       const folder = join(isRoot ? '/run' : join(dirname(made.folder), 'run'), 'boxctl/foreground');
-      const ofThis = (name: string): boolean =>
-        existsSync(join(folder, name, 'container.json')) &&
-        readFileSync(join(folder, name, 'container.json'), 'utf8').includes(`${made.folder}/`);
-      const id = readdirSync(folder).find(ofThis) ?? '';
-      const [plan, model] = ['plan.json', 'model.json'].map((name) => readFileSync(join(folder, id, name), 'utf8'));
+      // Others come and go at the same time, and this one's is written while the container runs already.
+      const files = ['container.json', 'plan.json', 'model.json'];
+      const textsOf = (id: string): readonly string[] => {
+        try {
+          return files.map((name) => readFileSync(join(folder, id, name), 'utf8'));
+        } catch {
+          return [];
+        }
+      };
+      const [, plan, model] = await until(() =>
+        readdirSync(folder)
+          .map(textsOf)
+          .find(([record = '']) => record.includes(`${made.folder}/`)),
+      );
       const isFront = readlinkSync(`/proc/${child.pid}/exe`) === FRONT;
       const said = await boxctl(['exec', 'front-values', 'sh', '-c', 'echo "$A"'], made.options);
       seen.push({ isFront, model: [plan, model], said });
@@ -130,5 +140,5 @@ describe.skipIf(!hasBusybox)('values of the environment in a start from a kept p
     // The first one may have had the image as it was before its archive was read as a whole.
     expect(seen.at(-1)?.model).toEqual(seen.at(-2)?.model);
     expect(contentOf(plansOf(made))).not.toContain('with \\\\" and');
-  }, 60_000);
+  }, 120_000);
 });
