@@ -1,4 +1,5 @@
 /** `boxctl allow`: a yes that is remembered for one file, until it asks for more. */
+import type { ChildProcess } from 'node:child_process';
 import { chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -110,15 +111,22 @@ describe.skipIf(!hasBusybox)('on a terminal (needs busybox-static)', () => {
   const answered = async (at: Place, answer: string, during?: () => void): Promise<string> => {
     const command = `'${process.execPath}' '${PROGRAM}' allow`;
     const env = { XDG_CONFIG_HOME: at.config, TERM: 'xterm', NO_COLOR: '1' };
-    const stdin = new Promise<string>((resolve) => {
-      setTimeout(() => {
+    let give: (answer: string) => void = () => undefined;
+    const stdin = new Promise<string>((resolve) => (give = resolve));
+    const onStart = (child: ChildProcess): void => {
+      let seen = '';
+      const reply = (text: unknown): void => {
+        seen += String(text);
+        if (!seen.includes('[y/N] ')) return;
+        child.stdout?.off('data', reply);
         during?.();
-        resolve(answer);
-      }, 2500);
-    });
+        give(answer);
+      };
+      child.stdout?.on('data', reply);
+    };
     const { stdout } = await run(
       ['script', '-qec', command, '/dev/null'],
-      callerOptions(self, at.folder, { env, stdin }),
+      callerOptions(self, at.folder, { env, stdin, onStart }),
     );
     return stdout;
   };

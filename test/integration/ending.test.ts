@@ -38,10 +38,10 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static)', (
 
   test('a command that reaches limits.time gets the stop signal, and the exit status is 124', async () => {
     const script = 'trap "echo told; exit 0" INT; echo ready; while :; do sleep 0.05; done';
-    const spec = { limits: { time: '300ms' }, stop_signal: 'SIGINT' };
+    const spec = { limits: { time: '1s' }, stop_signal: 'SIGINT' };
     const { stdout, stderr, status } = await sh(script, spec, caller);
     expect({ stdout, status }).toEqual({ stdout: 'ready\ntold\n', status: 124 });
-    expect(stderr).toMatch(/^boxctl: container\.yaml:\d+:\d+: the time limit of 300ms was reached: SIGINT\n$/u);
+    expect(stderr).toMatch(/^boxctl: container\.yaml:\d+:\d+: the time limit of 1s was reached: SIGINT\n$/u);
   });
 
   test('a command that does not end when its time is over is killed', async () => {

@@ -126,7 +126,8 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     expect(lines.map((line) => line.replace(/^\S{29}Z /u, ''))).toEqual(['1', '2', '3', '4', '5', '6']);
     const [fourth = ''] = lines[3]?.split(' ') ?? [];
     expect((await web.run(['logs', '--since', fourth, web.name])).stdout).toBe('4\n5\n6\n');
-    const between = new Date(Date.parse(fourth) - 500).toISOString();
+    const [third = ''] = lines[2]?.split(' ') ?? [];
+    const between = new Date((Date.parse(third) + Date.parse(fourth)) / 2).toISOString();
     expect((await web.run(['logs', '--until', between, web.name])).stdout).toBe('1\n2\n3\n');
     expect((await web.run(['logs', '--since', between, '--until', between, web.name])).stdout).toBe('');
   });

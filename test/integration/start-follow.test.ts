@@ -173,9 +173,19 @@ describe.skipIf(!hasBusybox)('`boxctl start` and `restart` (needs busybox-static
     await ran(web);
     const attach = [process.execPath, PROGRAM, 'start', '--attach', web.name].join(' ');
     const command = `stty rows 33 cols 77; ${attach}; echo "status $?"; stty -a | grep -o '.icanon'`;
-    const typing = '(sleep 3; printf "x\\r"; sleep 2)';
-    const { stdout: shown } = await run(['sh', '-c', `${typing} | script -qec "$1" /dev/null`, 'sh', command], {
+    const { stdout: shown } = await run(['script', '-qec', command, '/dev/null'], {
       env: { TERM: 'xterm', BOXCTL_STORE: self.store },
+      stdin: new Promise<string>(() => undefined),
+      onStart: (child) => {
+        let seen = '';
+        const answer = (text: unknown): void => {
+          seen += String(text);
+          if (!seen.includes('33 77')) return;
+          child.stdout?.off('data', answer);
+          child.stdin?.write('x\r');
+        };
+        child.stdout?.on('data', answer);
+      },
     });
     expect(shown).toContain('33 77');
     expect(shown).toContain('status 7');

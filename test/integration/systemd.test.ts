@@ -66,7 +66,7 @@ describe.skipIf(!isRoot || !hasDebian)('init: systemd (needs root and mmdebstrap
       image: systemdRootfs(),
       init: 'systemd',
       command: undefined,
-      limits: { time: '8s' },
+      limits: { time: '20s' },
     });
     const { status, stderr } = await boxctl(['up'], callerOptions(self, folder));
     expect(status).toBe(124);
