@@ -62,7 +62,7 @@ describe.skipIf(!hasBusybox)('attached to a container in the background (needs b
     expect(status).toBe(125);
     expect(stderr).toContain(`cut off from ${web.name}`);
     expect(await web.listed()).toMatchObject({ status: 'running' });
-  }, 60_000);
+  }, 120_000);
 
   test('many at once see the same, and one that is killed takes nothing along', async () => {
     const web = box({ stdin_open: true, command: script(`while :; do echo tick; sleep 0.1; done & ${ANSWERS}`) });

@@ -154,7 +154,7 @@ describe.skipIf(!canRun)('a bundle of root’s (needs root and busybox-static)',
       expect(await told({ [key]: value }), key).toContain(`nothing is done for \`${name}\`\n`);
     }
     expect(await told({})).toBe('');
-  }, 60_000);
+  }, 120_000);
 
   it('that cannot be written leaves nothing behind', async () => {
     const broken: ImageFacts = { ...image(), layers: [{ kind: 'tree', path: join(folder, 'not-there') }] };

@@ -115,7 +115,7 @@ describe.skipIf(!hasBusybox).each(callers)('a check that runs when the container
         expect(await web.listed()).toMatchObject({ exit_status: 3 });
       }
     },
-    30_000,
+    120_000,
   );
 });
 

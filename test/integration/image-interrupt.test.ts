@@ -208,7 +208,7 @@ needs('an import that is interrupted (needs busybox-static and bzip2)', () => {
 
     test(
       'at any moment, by SIGKILL, leaves nothing but what the next command removes',
-      { timeout: 60_000 },
+      { timeout: 120_000 },
       async () => {
         const at = place(caller);
         for (const whole of [true, false, true, false]) {

@@ -46,7 +46,7 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-st
     },
   );
 
-  test('may start the same name many times at once: one of them is started', { timeout: 60_000 }, async () => {
+  test('may start the same name many times at once: one of them is started', { timeout: 120_000 }, async () => {
     const web = box({}, caller);
     const ends = await Promise.all(Array.from({ length: 8 }, () => web.run(['up', '-d'], { once: 'all at a time' })));
     expect(ends.map(({ status, stdout }) => [status, stdout])).toEqual(ends.map(() => [0, `${web.name}\n`]));
@@ -56,7 +56,7 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-st
 
   test(
     'may ask for all kinds of things while a container ends, and is told what is so',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const web = box({}, caller);
       await web.run(['up', '-d']);
@@ -78,7 +78,7 @@ describe.skipIf(!hasBusybox).each(callers)('$title, in a hurry (needs busybox-st
 
 test.skipIf(!isRoot || !hasBusybox)(
   'on a full disk, what runs goes on and can be listed, entered and ended, and a copy says that there is no room',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const web = box({});
     const store = join(web.folder, 'store');
@@ -104,7 +104,7 @@ test.skipIf(!isRoot || !hasBusybox)(
 
 test.skipIf(!existsSync('/usr/bin/tmux') || !hasBusybox)(
   'The terminal of an exec follows that of its caller',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const web = box({});
     await web.run(['up', '-d']);

@@ -76,7 +76,7 @@ describe.skipIf(!hasRegistry)('at a registry (needs docker-registry and htpasswd
       startRegistry({ tokens: { users: { me: PASSWORD }, anonymous: [] } }),
       startRegistry({ users: { me: PASSWORD }, tls: true }),
     ]);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await Promise.all([plain, withPasswords, withTokens, withTls].map((registry) => registry.stop()));
   });
@@ -191,7 +191,7 @@ describe.skipIf(!hasRegistry)('at a registry (needs docker-registry and htpasswd
     const all = await Promise.all(keys.map((key) => at.boxctl([...LOGIN, key])));
     expect(all.map(({ status }) => status)).toEqual(keys.map(() => 0));
     expect(Object.keys(at.auths() as object).toSorted()).toEqual(keys.toSorted());
-  }, 60_000);
+  }, 120_000);
 
   test('podman and skopeo read what login has written, and boxctl reads what they have', async () => {
     const at = home(`[[registry]]\nlocation = "${withPasswords.host}"\ninsecure = true\n`);

@@ -138,7 +138,7 @@ describe.skipIf(!hasBusybox).each(callers)('containers that are looked at by $ti
     expect(started).toMatchObject({ status: 0, stderr: '' });
     expect(removed.stderr).toMatch(/^$|no container of yours is called/u);
     expect(await web.listed()).toMatchObject({ status: 'running' });
-  }, 60_000);
+  }, 120_000);
 
   test('of the foreground are listed, entered and ended like the others', async () => {
     const web = box({ environment: { A: 'b' } }, caller);

@@ -30,7 +30,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the la
     return folder;
   }
 
-  test.each(carried)('`web` answers the host, and not the world: $title', { timeout: 60_000 }, async (caller) => {
+  test.each(carried)('`web` answers the host, and not the world: $title', { timeout: 120_000 }, async (caller) => {
     let child: ChildProcess | undefined;
     let output = '';
     const options = callerOptions(caller, example('web'), { env: { PORT: '9000' } });
@@ -56,7 +56,7 @@ describe.skipIf(WHY !== undefined)(`examples with a network (${WHY ?? 'in the la
 
   test.each(carried)(
     '`one-host` reaches the host that it names, and not another: $title',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (caller) => {
       const options = callerOptions(caller, example('one-host'), { env: { HOST: WORLD.ipv4 }, once: HAS_NODE });
       const { stdout, status } = await lab.host.boxctl(['up', '--allow', 'egress', '--allow', 'tool'], options);

@@ -137,7 +137,7 @@ describe.skipIf(whyNoLab() !== undefined)(`a firewall of the host (${whyNoLab() 
       const after = await host.boxctl(['doctor', '--json'], callerOptions(self, networkFolder({})));
       expect(after.stdout).not.toContain('can drop what containers send');
     },
-    60_000,
+    120_000,
   );
 
   test('that drops connections to a published port is named at the end of its container, and as data with --json', async () => {

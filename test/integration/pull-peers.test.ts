@@ -112,7 +112,7 @@ describe.skipIf(!hasRegistry || !hasPeers || !isRoot)(
       expect(execFileSync('unshare', ['-m', 'bash', '-ec', script], { encoding: 'utf8' })).toBe('ran\n');
     });
 
-    test.skipIf(testUser === undefined)('runs as an ordinary user, too', { timeout: 60_000 }, async () => {
+    test.skipIf(testUser === undefined)('runs as an ordinary user, too', { timeout: 120_000 }, async () => {
       const at = tempFolder({ open: true });
       mkdirSync(join(at, 'own'));
       execFileSync('chown', [testUser?.name ?? '', join(at, 'own')]);

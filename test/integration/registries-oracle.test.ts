@@ -34,7 +34,7 @@ describe.skipIf(!existsSync('/usr/bin/skopeo'))('skopeo (needs skopeo)', () => {
     const words = [taken, more, refused, odd].flatMap((list) => list.split(' '));
     const texts = [...words, 'a b', DIGITS, long(128), long(129)];
     for (const text of texts) expect([text, own(text)]).toEqual([text, await bySkopeo(text)]);
-  }, 60_000);
+  }, 120_000);
 
   test('also takes hosts that programs read differently, and refuses IPv6 where this version is too old for it', async () => {
     for (const text of ['0x7f.1/x', '127.1/x', 'localhost:05000/x', 'localhost:65536/x', 'a_b.c/x']) {

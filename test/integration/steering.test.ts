@@ -120,7 +120,7 @@ describe.skipIf(!hasBusybox)('no command lets a stranger steer the terminal (nee
         for (const name of ['plan', 'validate', 'audit']) await triedOnTerminal([name, file], place);
       }
     },
-    60_000,
+    120_000,
   );
 
   test('commands about a hostile image, or a volume of a folder with such a name, print no control characters of them', async () => {
@@ -167,5 +167,5 @@ describe.skipIf(!hasBusybox)('no command lets a stranger steer the terminal (nee
     ]) {
       expectSafe(await tried(words, place), words);
     }
-  }, 60_000);
+  }, 120_000);
 });

@@ -63,7 +63,7 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
     await web.run(['stop', '-t', '0', web.name]);
     expect(await last).toMatchObject({ status: 0 });
     expect((await web.run(['stats', '--no-stream', web.name])).stderr).toContain('does not run');
-  }, 60_000);
+  }, 120_000);
 
   test('is what happens to it, while it happens and afterwards', async () => {
     const web = box({}, caller);
@@ -90,7 +90,7 @@ describe.skipIf(!hasBusybox).each(callers)('what is seen of a container by $titl
       { Type: 'container', Action: 'start', Actor: { Attributes: { name: web.name } } },
       { Type: 'container', Action: 'die', Actor: { Attributes: { exitCode: '3' } } },
     ]);
-  }, 60_000);
+  }, 120_000);
 
   test('is told although the journal is damaged, and the journal does not grow without end', async () => {
     // A journal of its own: that of the usual store has the events of others, too.
@@ -200,7 +200,7 @@ test.skipIf(!hasBusybox)(
     expect(await offered('stop')).not.toContain(web.name);
     expect(await offered('rm')).toContain(web.name);
   },
-  60_000,
+  120_000,
 );
 
 test.each([

@@ -95,7 +95,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
 
   test(
     'a descriptor that boxctl has inherited is not there, and is no way out (CVE-2024-21626)',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const canary = makeCanary();
       const hostile = box({ command: ['sh', '-c', 'exec sleep 100'] }, caller);
@@ -132,7 +132,7 @@ describe.skipIf(!hasBusybox).each(callers)('as $title (needs busybox-static and 
 
   test(
     'accounts that a container has rewritten make nobody root, and nothing of the host is read for them',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const canary = makeCanary();
       const hostile = box({ command: ['sh', '-c', 'exec sleep 100'], user: '0' }, caller);

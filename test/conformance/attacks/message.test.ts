@@ -73,7 +73,7 @@ test.skipIf(!hasBusybox)('a text of 64 KiB reaches the launcher unchanged (needs
 
 test.skipIf(!hasBusybox)(
   '70,000 variables of the environment all reach the command (needs busybox-static)',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const folder = specFolder({ env_file: 'many.env', command: ['sh', '-c', 'env | grep -c ^V'] });
     writeFileSync(join(folder, 'many.env'), Array.from({ length: 70_000 }, (_, index) => `V${index}=\n`).join(''));
