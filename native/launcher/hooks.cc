@@ -38,10 +38,13 @@ void Hooks::add_sources(Poller& poller) {
 }
 
 bool Hooks::have_ended() {
-  if (!busy_ || exec_.running()) return false;
-  if (!failed_) failed_ = tell(0);
-  busy_ = !failed_ && begin_next();
-  return !busy_;
+  // One that could not be started has no end that could be waited for.
+  while (busy_ && !exec_.running()) {
+    if (!failed_) failed_ = tell(0);
+    busy_ = !failed_ && begin_next();
+    if (!busy_) return true;
+  }
+  return false;
 }
 
 // Whether it has failed.

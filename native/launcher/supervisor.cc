@@ -173,6 +173,8 @@ End Supervisor::watch() {
   command_.delay_stop(this, [](void* self) { return static_cast<Supervisor*>(self)->delays_stop(); });
   health_.start(plan_, context_, events_, events_.folder());
   hooks_.start(plan_, context_, events_, kExecPostStart);
+  // Where the first could not be started, nothing tells of its end.
+  advance_execs();
   // It was started again.
   if (owner_ < 0) give_back();
   while (!command_.has_ended()) {
