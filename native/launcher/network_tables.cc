@@ -75,7 +75,8 @@ void NetworkTables::on_change(short) {
   }
   worked_ = true;
   uint64_t found;
-  if (!find(found) || found == known_) return;
+  // One that is gone may have been made again, and removed once more before it was asked for below.
+  if (!find(found) || (found == known_ && found != kGone)) return;
   for (uint32_t i = 0; i < plan_.steps; i++) {
     const Step current = step(plan_, i);
     // Another launcher may have made the table already, without what this one adds to it.

@@ -1,6 +1,6 @@
 /** What of a container's network is left: after many starts, and whoever is killed. */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -136,6 +136,33 @@ describe.skipIf(whyNoLab() !== undefined)(`a container's network (${whyNoLab() ?
     });
     await expectForwards('0\n0\n');
   });
+
+  test.skipIf(!existsSync('/usr/bin/strace'))(
+    'is made again as well where a second `nft flush ruleset` comes before the first was looked after to the end (needs strace)',
+    async () => {
+      const shared = (): Promise<string> => lab.host.out('nft', '-s', 'list', 'table', 'inet', 'boxctl');
+      const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
+      await running(folder, async (boxctl) => {
+        const before = await shared();
+        // Every question and every change of the launcher's comes a fifth of a second later.
+        const words = ['-e', 'trace=sendto', '-e', 'inject=sendto:delay_enter=200ms'];
+        const slow = lab.host.start([
+          'sh',
+          '-c',
+          'exec strace "$@" 2>&1',
+          'sh',
+          '-p',
+          String(launcherOf(boxctl)),
+          ...words,
+        ]);
+        await new Promise((resolve) => void slow.stdout?.once('data', resolve));
+        await lab.host.shell('nft flush ruleset');
+        await vi.waitFor(async () => expect(await shared()).toBe(before), { timeout: 10_000, interval: 10 });
+        await lab.host.shell('nft flush ruleset');
+        await vi.waitFor(async () => expect(await shared()).toBe(before), { timeout: 10_000 });
+      });
+    },
+  );
 
   test('does not wake the launcher of another container, whose table it leaves alone', async () => {
     const folder = specFolder({ ...KEYS, command: ['sh', '-c', 'echo ready; sleep 100'] });
