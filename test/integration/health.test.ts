@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { box, launcherOf, outputOf, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { PROGRAM, run } from '../support/boxctl.ts';
-import { callerOptions, callers, hasLimits, specFolder, up } from '../support/container.ts';
+import { callerOptions, callers, hasLimits, self, specFolder, up } from '../support/container.ts';
 import { isRoot } from '../support/user.ts';
 import { keptContainers } from '../../src/state/containers.ts';
 import { gatherHostFacts } from '../../src/host/gather.ts';
@@ -157,28 +157,6 @@ describe.skipIf(!hasBusybox).each(callers)('hooks, of a container that $title ha
     const missing = await up({ ...keys, post_start: [{ command: ['/not-there'] }] }, caller);
     expect(missing.status).toBe(125);
     expect(missing.stderr).toMatch(/post_start: `\/not-there` could not be run: .*\(ENOENT\)/u);
-  });
-
-  // A command that the launcher cannot start has no end that would wake it. It rests before it waits, so that the signal of the end of
-  // the command before has come by then; and its input stays open.
-  test.skipIf(caller.user !== undefined || !existsSync('/usr/bin/strace')).each([
-    ['the first', 2],
-    ['the second', 3],
-  ])('stop the container at once when %s cannot be started (needs strace)', async (_which, pair) => {
-    const keys = {
-      command: ['sleep', '60'],
-      stop_grace_period: '0s',
-      post_start: [{ command: 'true' }, { command: 'true' }],
-    };
-    const folder = specFolder(keys, caller);
-    // The image is in the store then.
-    await up({ command: ['true'] }, caller);
-    const faults = [`socketpair:error=EMFILE:when=${pair}+`, 'poll:delay_enter=100ms'];
-    const traced = ['strace', '-f', '-qq', '-o', '/dev/null', ...faults.flatMap((fault) => ['-e', `inject=${fault}`])];
-    const options = callerOptions(caller, folder, { stdin: () => new Promise<never>(() => undefined) });
-    const ended = await run([...traced, process.execPath, PROGRAM, 'up', '--quiet'], options);
-    expect(ended.status).toBe(125);
-    expect(ended.stderr).toMatch(/post_start: `true` could not be run .*\(EMFILE\)/u);
   });
 
   test('are run in the foreground, too', async () => {
@@ -357,4 +335,29 @@ describe.skipIf(!hasBusybox || !isRoot)('commands that the launcher runs (needs 
     expect(status).toBe(125);
     expect(stderr).toContain(words);
   });
+});
+
+// A command that the launcher cannot start has no end that would wake it. It rests before it waits, so that the signal of the end of
+// the command before has come by then; and its input stays open.
+test.skipIf(!hasBusybox || !existsSync('/usr/bin/strace')).each([
+  ['the first', 2],
+  ['the second', 3],
+])('hooks stop the container at once when %s cannot be started (needs strace)', async (_which, pair) => {
+  const keys = {
+    command: ['sleep', '60'],
+    stop_grace_period: '0s',
+    post_start: [{ command: 'true' }, { command: 'true' }],
+  };
+  const folder = specFolder(keys, self);
+  // The image is in the store then.
+  await up({ command: ['true'] }, self);
+  const faults = [`socketpair:error=EMFILE:when=${pair}+`, 'poll:delay_enter=100ms'];
+  const traced = ['strace', '-f', '-qq', '-o', '/dev/null', ...faults.flatMap((fault) => ['-e', `inject=${fault}`])];
+  const options = callerOptions(self, folder, {
+    stdin: () => new Promise<never>(() => undefined),
+    once: 'which call fails is told by its number, and a start from a kept plan makes others',
+  });
+  const ended = await run([...traced, process.execPath, PROGRAM, 'up', '--quiet'], options);
+  expect(ended.status).toBe(125);
+  expect(ended.stderr).toMatch(/post_start: `true` could not be run .*\(EMFILE\)/u);
 });
