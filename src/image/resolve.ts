@@ -2,7 +2,6 @@
 import { closeSync, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { BoxctlError } from '../errors.ts';
-import { reasonOf } from '../kernel/errno.ts';
 import type { HostFacts } from '../host/facts.ts';
 import { environment } from '../inputs/environment.ts';
 import { existsSync, statSync } from '../inputs/outside.ts';
@@ -30,7 +29,7 @@ import { packCollection } from './pack.ts';
 import { isPassing } from './passing.ts';
 import { allRecords, layerOf, readFacts, recordPath, type ImageRecord, type RecordedLayer } from './records.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { isStore, ownershipKey, prepareStore, shortHash } from './store.ts';
+import { isStore, ownershipKey, prepareStore, shortHash, unusableStore } from './store.ts';
 import { SHELLS } from './shells.ts';
 import { isAccepted, isAcceptedByDigest, unverified } from './signed.ts';
 import { openWorkspace } from './workspace.ts';
@@ -198,8 +197,7 @@ async function inStore<T>(host: HostFacts, work: () => Promise<T>, signal?: Abor
     }
     // For example, the disk is full, and one of the small files beside the image could not be written.
     if (cause instanceof BoxctlError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
-    const { store } = host.dirs;
-    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, { cause });
+    throw unusableStore(host.dirs.store, cause);
   }
 }
 

@@ -96,6 +96,15 @@ function isForeign(store: string): boolean {
   return found.some((name) => !OURS.has(name)) || (has('tmp') && !['layers', 'images', 'locks'].some(has));
 }
 
+/** What is told where the store itself is to blame for an error. */
+export function unusableStore(store: string, cause: unknown): BoxctlError {
+  const hint = 'set BOXCTL_STORE to a folder of yours that can be written, or to one that is still to be made';
+  return new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, {
+    hint,
+    cause,
+  });
+}
+
 /** Makes the store's folders. Throws `E_IMAGE_STORE` when they cannot be had, or belong to someone else. */
 export function prepareStore(store: string): void {
   try {
@@ -107,10 +116,6 @@ export function prepareStore(store: string): void {
     if (uid !== effectiveUser()) throw new Error(`it belongs to the user ${uid}`);
     if ((mode & 0o077) !== 0) chmodSync(store, 0o700);
   } catch (cause) {
-    const hint = 'set BOXCTL_STORE to a folder of yours that can be written, or to one that is still to be made';
-    throw new BoxctlError('E_IMAGE_STORE', `The image store ${store} cannot be used: ${reasonOf(cause)}`, {
-      hint,
-      cause,
-    });
+    throw unusableStore(store, cause);
   }
 }

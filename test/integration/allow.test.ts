@@ -1,5 +1,4 @@
 /** `boxctl allow`: a yes that is remembered for one file, until it asks for more. */
-import type { ChildProcess } from 'node:child_process';
 import { chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,6 +9,7 @@ import { callerOptions, callers, ownedFolder, self, specFolder, type Caller } fr
 import { busyboxRootfs } from '../support/rootfs.ts';
 import { tempFolder } from '../support/temp.ts';
 import { isRoot, testUser } from '../support/user.ts';
+import { whenSeen } from '../support/when-seen.ts';
 
 interface Place {
   readonly folder: string;
@@ -113,17 +113,10 @@ describe.skipIf(!hasBusybox)('on a terminal (needs busybox-static)', () => {
     const env = { XDG_CONFIG_HOME: at.config, TERM: 'xterm', NO_COLOR: '1' };
     let give: (answer: string) => void = () => undefined;
     const stdin = new Promise<string>((resolve) => (give = resolve));
-    const onStart = (child: ChildProcess): void => {
-      let seen = '';
-      const reply = (text: unknown): void => {
-        seen += String(text);
-        if (!seen.includes('[y/N] ')) return;
-        child.stdout?.off('data', reply);
-        during?.();
-        give(answer);
-      };
-      child.stdout?.on('data', reply);
-    };
+    const onStart = whenSeen('[y/N] ', () => {
+      during?.();
+      give(answer);
+    });
     const { stdout } = await run(
       ['script', '-qec', command, '/dev/null'],
       callerOptions(self, at.folder, { env, stdin, onStart }),

@@ -5,6 +5,7 @@ import { box, until, type Box } from '../support/background.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { PROGRAM, run, type RunOptions } from '../support/boxctl.ts';
 import { callers, self } from '../support/container.ts';
+import { whenSeen } from '../support/when-seen.ts';
 
 const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll('$', '$$$$')];
 /** Answers each line on both streams, until it is told to end. */
@@ -105,15 +106,10 @@ describe.skipIf(!hasBusybox)('attached to a container in the background (needs b
       onStart: (child) => {
         // What is typed before it is attached may be lost.
         const asking = setInterval(() => child.stdin?.write('stty size\n'), 500);
-        let seen = '';
-        const leave = (text: unknown): void => {
-          seen += String(text);
-          if (!seen.includes('33 77')) return;
+        whenSeen('33 77', () => {
           clearInterval(asking);
-          child.stdout?.off('data', leave);
           child.stdin?.write('\u0010\u0011');
-        };
-        child.stdout?.on('data', leave);
+        })(child);
         child.once('exit', () => clearInterval(asking));
       },
     });

@@ -46,9 +46,7 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
   test('has what was written last before it was killed', async () => {
     const web = box(script('seq 20000; echo ready; exec sleep 1000'));
     await web.run(['up', '--detach']);
-    await until(async () =>
-      (await web.run(['logs', '--tail', '1', web.name])).stdout === 'ready\n' ? true : undefined,
-    );
+    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === 'ready\n' || undefined);
     await web.run(['stop', '--time', '0', web.name]);
     const { stdout } = await web.run(['logs', web.name]);
     expect(stdout).toBe(`${Array.from({ length: 20_000 }, (_, index) => `${index + 1}\n`).join('')}ready\n`);
@@ -89,9 +87,7 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
       ),
     );
     await web.run(['up', '--detach']);
-    await until(async () =>
-      (await web.run(['logs', '--tail', '1', web.name])).stdout.endsWith('over\n') ? true : undefined,
-    );
+    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout.endsWith('over\n') || undefined);
     const id = (await web.listed())?.id ?? '';
     const folder = join(self.store, 'containers', id, 'log');
     expect(readdirSync(folder).length).toBe(3);
@@ -110,7 +106,7 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     await web.run(['up', '--detach']);
     const id = (await web.listed())?.id ?? '';
     for (const size of sizes) {
-      await until(() => (outputOf(web, id).endsWith(`\nprompt ${size}: `) ? true : undefined));
+      await until(() => outputOf(web, id).endsWith(`\nprompt ${size}: `) || undefined);
       writeFileSync(join(web.folder, String(size)), '');
     }
   });
@@ -161,9 +157,7 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     await web.run(['up', '--detach']);
     const id = (await web.listed())?.id ?? '';
     const follower = web.run(['logs', '-f', web.name]);
-    await until(async () =>
-      (await web.run(['logs', '--tail', '1', web.name])).stdout === '1000\n' ? true : undefined,
-    );
+    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === '1000\n' || undefined);
     process.kill(launcherOf(web, id), 'SIGKILL');
     const all = Array.from({ length: 1000 }, (_, index) => `${index + 1}\n`).join('');
     expect(await follower).toMatchObject({ status: 0, stdout: all });
@@ -183,9 +177,7 @@ describe.skipIf(!hasBusybox)('the log of a container in the background', () => {
     const stopped = web.run(['logs', '-f', web.name], { onStart });
     await first;
     reader?.kill('SIGSTOP');
-    await until(async () =>
-      (await web.run(['logs', '--tail', '1', web.name])).stdout === 'over\n' ? true : undefined,
-    );
+    await until(async () => (await web.run(['logs', '--tail', '1', web.name])).stdout === 'over\n' || undefined);
     await web.run(['rm', '--force', web.name]);
     reader?.kill('SIGCONT');
     expect((await stopped).status).toBe(0);

@@ -7,6 +7,7 @@ import { box, outputOf, until, type Box, type Listed } from '../support/backgrou
 import { hasBusybox } from '../support/busybox.ts';
 import { PROGRAM, run } from '../support/boxctl.ts';
 import { callers, self } from '../support/container.ts';
+import { whenSeen } from '../support/when-seen.ts';
 
 const script = (text: string): readonly string[] => ['sh', '-c', text.replaceAll('$', '$$$$')];
 /** Ends at once the first time, and does `text` each time after that. */
@@ -176,16 +177,7 @@ describe.skipIf(!hasBusybox)('`boxctl start` and `restart` (needs busybox-static
     const { stdout: shown } = await run(['script', '-qec', command, '/dev/null'], {
       env: { TERM: 'xterm', BOXCTL_STORE: self.store },
       stdin: new Promise<string>(() => undefined),
-      onStart: (child) => {
-        let seen = '';
-        const answer = (text: unknown): void => {
-          seen += String(text);
-          if (!seen.includes('33 77')) return;
-          child.stdout?.off('data', answer);
-          child.stdin?.write('x\r');
-        };
-        child.stdout?.on('data', answer);
-      },
+      onStart: whenSeen('33 77', (child) => child.stdin?.write('x\r')),
     });
     expect(shown).toContain('33 77');
     expect(shown).toContain('status 7');

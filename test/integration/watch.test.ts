@@ -7,6 +7,7 @@ import { boxctl, PROGRAM, run } from '../support/boxctl.ts';
 import { hasBusybox } from '../support/busybox.ts';
 import { callers, hasLimits, ownedFolder } from '../support/container.ts';
 import { tempFolder } from '../support/temp.ts';
+import { whenSeen } from '../support/when-seen.ts';
 
 const BUSY = ['sh', '-c', 'while :; do :; done'];
 
@@ -149,16 +150,7 @@ test.skipIf(!hasBusybox)('the live table is drawn over on a terminal, and leaves
     cwd: web.folder,
     env: { BOXCTL_STORE: web.caller.store, TERM: 'xterm', SHELL: '/bin/sh' },
     stdin: new Promise<string>(() => undefined),
-    onStart: (child) => {
-      let seen = '';
-      const interrupt = (text: unknown): void => {
-        seen += String(text);
-        if (!seen.includes('\u001b[2A\r\u001b[J')) return;
-        child.stdout?.off('data', interrupt);
-        child.stdin?.write('\u0003');
-      };
-      child.stdout?.on('data', interrupt);
-    },
+    onStart: whenSeen('\u001b[2A\r\u001b[J', (child) => child.stdin?.write('\u0003')),
   });
   expect(stdout).toContain('same');
   expect(stdout).toContain('\u001b[2A\r\u001b[J');
